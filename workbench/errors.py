@@ -1,0 +1,67 @@
+"""One error family.
+
+Every error a user can meet says what is wrong, where (file, line, option or address) and what to do about it,
+and carries the exit code the command line ends with.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class WorkbenchError(Exception):
+    """Base of all errors the workbench raises on purpose.
+
+    ``what`` is the finding, ``where`` the file, option or address it was found at, ``hint`` the next thing to do.
+    ``str(error)`` is always a single line.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.hint = hint
+        line = f"{where}: {what}" if where else what
+        if hint:
+            line = f"{line.rstrip('.')}. {hint}"
+        super().__init__(" ".join(line.split()))
+
+
+class SettingsError(WorkbenchError):
+    """A setting, option or parameter is unknown or has a value that cannot be used."""
+
+
+class ReceiptError(WorkbenchError):
+    """A receipt field is out of its range, or bytes that should be a receipt are not one."""
+
+
+class RunFolderError(WorkbenchError):
+    """A run folder cannot be made, written, read or resumed."""
+
+
+class TargetError(WorkbenchError):
+    """The service under test is not there, unhealthy, or does not have what the experiment needs."""
+
+    exit_code = 3
+
+
+class MeasurementError(WorkbenchError):
+    """The measurement itself failed, so that nothing can be said about the target."""
+
+    exit_code = 4
+
+
+class ToolError(WorkbenchError):
+    """A profiler, notebook kernel, stand-in process or another tool that was started here failed."""
+
+    exit_code = 5
+
+
+EXIT_PASS = 0
+EXIT_SLO_FAILED = 1
+EXIT_USAGE = 2
+EXIT_TARGET = 3
+EXIT_INVALID = 4
+EXIT_TOOL = 5
+EXIT_INTERRUPTED = 130

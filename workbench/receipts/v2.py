@@ -1,0 +1,263 @@
+"""V2 (Horizon, GraphTally) receipts: struct hash, signature, ``tap-receipt`` header, and back.
+
+The header is base64 (standard alphabet, padded) of the protobuf SignedReceipt of ``tap_aggregator_v2.proto``.
+Domain: name ``GraphTallyCollector``, version ``1``, chain id, the collector contract; no salt.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from workbench.errors import ReceiptError
+from workbench.receipts import tap_aggregator_v2_pb2 as wire
+from workbench.receipts.eip712 import Domain, address_word, keccak, type_hash, word
+from workbench.receipts.fields import U64_MAX, U128_MAX, refuse_uint, require_bytes, require_uint
+from workbench.receipts.keys import SigningKey, recover_address
+
+RECEIPT_TYPE = (
+    "Receipt(bytes32 collection_id,address payer,address data_service,address service_provider,"
+    "uint64 timestamp_ns,uint64 nonce,uint128 value)"
+)
+RAV_TYPE = (
+    "ReceiptAggregateVoucher(bytes32 collectionId,address payer,address serviceProvider,address dataService,"
+    "uint64 timestampNs,uint128 valueAggregate,bytes metadata)"
+)
+RECEIPT_TYPE_HASH = type_hash(RECEIPT_TYPE)
+RAV_TYPE_HASH = type_hash(RAV_TYPE)
+
+_LOW_64 = U64_MAX
+
+
+def domain(chain_id: int, collector: bytes) -> Domain:
+    """The EIP-712 domain of V2 receipts and RAVs for one chain and GraphTallyCollector contract."""
+    return Domain("GraphTallyCollector", "1", chain_id, collector)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One V2 receipt. ``value`` is in wei (1e-18 GRT), ``timestamp_ns`` is Unix time."""
+
+    collection_id: bytes
+    payer: bytes
+    data_service: bytes
+    service_provider: bytes
+    timestamp_ns: int
+    nonce: int
+    value: int
+
+    def __post_init__(self) -> None:
+        require_bytes("collection_id", self.collection_id, 32)
+        require_bytes("payer", self.payer, 20)
+        require_bytes("data_service", self.data_service, 20)
+        require_bytes("service_provider", self.service_provider, 20)
+        require_uint("timestamp_ns", self.timestamp_ns, U64_MAX)
+        require_uint("nonce", self.nonce, U64_MAX)
+        require_uint("value", self.value, U128_MAX)
+
+    def struct_hash(self) -> bytes:
+        """The 32-byte EIP-712 hash of this receipt."""
+        return keccak(
+            _constant_words(self.collection_id, self.payer, self.data_service, self.service_provider)
+            + word(self.timestamp_ns)
+            + word(self.nonce)
+            + word(self.value)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReceipt:
+    """A receipt and its 65-byte signature."""
+
+    receipt: Receipt
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        require_bytes("signature", self.signature, 65)
+
+    def signer(self, domain: Domain) -> bytes:
+        """The address that signed this receipt under ``domain``; ReceiptError when none can be recovered."""
+        return recover_address(domain.digest(self.receipt.struct_hash()), self.signature)
+
+    def header(self) -> str:
+        """The value of the ``tap-receipt`` header."""
+        receipt = self.receipt
+        return _encode(
+            receipt.collection_id,
+            receipt.payer,
+            receipt.data_service,
+            receipt.service_provider,
+            receipt.timestamp_ns,
+            receipt.nonce,
+            receipt.value,
+            self.signature,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rav:
+    """A V2 receipt aggregate voucher. ``value_aggregate`` is in wei."""
+
+    collection_id: bytes
+    payer: bytes
+    service_provider: bytes
+    data_service: bytes
+    timestamp_ns: int
+    value_aggregate: int
+    metadata: bytes = b""
+
+    def __post_init__(self) -> None:
+        require_bytes("collection_id", self.collection_id, 32)
+        require_bytes("payer", self.payer, 20)
+        require_bytes("service_provider", self.service_provider, 20)
+        require_bytes("data_service", self.data_service, 20)
+        require_uint("timestamp_ns", self.timestamp_ns, U64_MAX)
+        require_uint("value_aggregate", self.value_aggregate, U128_MAX)
+
+    def struct_hash(self) -> bytes:
+        """The 32-byte EIP-712 hash, in the field order the contract uses."""
+        return keccak(
+            RAV_TYPE_HASH
+            + self.collection_id
+            + address_word(self.payer)
+            + address_word(self.service_provider)
+            + address_word(self.data_service)
+            + word(self.timestamp_ns)
+            + word(self.value_aggregate)
+            + keccak(self.metadata)
+        )
+
+
+class Signer:
+    """Signs receipts of one payer for one collection and service.
+
+    Everything constant (type hash, addresses, domain separator) is laid out at construction; :meth:`header` is the
+    path a load run pre-signs with.
+    """
+
+    def __init__(
+        self,
+        key: SigningKey,
+        domain: Domain,
+        *,
+        collection_id: bytes,
+        payer: bytes,
+        data_service: bytes,
+        service_provider: bytes,
+    ) -> None:
+        Receipt(collection_id, payer, data_service, service_provider, 0, 0, 0)  # checks the constant fields
+        self.key = key
+        self.domain = domain
+        self.collection_id = collection_id
+        self.payer = payer
+        self.data_service = data_service
+        self.service_provider = service_provider
+        self._struct_prefix = _constant_words(collection_id, payer, data_service, service_provider)
+        self._digest_prefix = domain.digest_prefix
+
+    def sign(self, timestamp_ns: int, nonce: int, value: int) -> SignedReceipt:
+        """A signed receipt. Raises ReceiptError naming the field that is out of range."""
+        receipt = Receipt(
+            self.collection_id,
+            self.payer,
+            self.data_service,
+            self.service_provider,
+            timestamp_ns,
+            nonce,
+            value,
+        )
+        return SignedReceipt(receipt, self.key.sign(self.domain.digest(receipt.struct_hash())))
+
+    def header(self, timestamp_ns: int, nonce: int, value: int) -> str:
+        """The ``tap-receipt`` header of a new receipt, byte for byte that of ``sign(...).header()``."""
+        try:
+            numbers = (
+                timestamp_ns.to_bytes(8, "big").rjust(32, b"\0")
+                + nonce.to_bytes(8, "big").rjust(32, b"\0")
+                + value.to_bytes(16, "big").rjust(32, b"\0")
+            )
+        except (OverflowError, AttributeError):
+            require_uint("timestamp_ns", timestamp_ns, U64_MAX)
+            require_uint("nonce", nonce, U64_MAX)
+            refuse_uint("value", value, U128_MAX)
+        digest = keccak(self._digest_prefix + keccak(self._struct_prefix + numbers))
+        return _encode(
+            self.collection_id,
+            self.payer,
+            self.data_service,
+            self.service_provider,
+            timestamp_ns,
+            nonce,
+            value,
+            self.key.sign(digest),
+        )
+
+
+def decode_header(text: str) -> SignedReceipt:
+    """The signed receipt of a ``tap-receipt`` header.
+
+    Strict as the service is: canonical padded base64, every address 20 bytes, collection_id 32, signature 65,
+    ``message`` and ``value`` present. Raises ReceiptError otherwise.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+        if base64.b64encode(raw).decode() != text:
+            raise ReceiptError("tap-receipt header: base64 has stray bits after the last byte")
+        signed = wire.SignedReceipt.FromString(raw)
+    except (binascii.Error, ValueError, DecodeError) as error:
+        raise ReceiptError(
+            f"tap-receipt header is not base64 of a protobuf SignedReceipt ({error})"
+        ) from error
+    if not signed.HasField("message"):
+        raise ReceiptError("tap-receipt header: message is missing")
+    message = signed.message
+    if not message.HasField("value"):
+        raise ReceiptError("tap-receipt header: value is missing")
+    receipt = Receipt(
+        message.collection_id,
+        message.payer,
+        message.data_service,
+        message.service_provider,
+        message.timestamp_ns,
+        message.nonce,
+        (message.value.high << 64) | message.value.low,
+    )
+    return SignedReceipt(receipt, signed.signature)
+
+
+def _constant_words(
+    collection_id: bytes, payer: bytes, data_service: bytes, service_provider: bytes
+) -> bytes:
+    return (
+        RECEIPT_TYPE_HASH
+        + collection_id
+        + address_word(payer)
+        + address_word(data_service)
+        + address_word(service_provider)
+    )
+
+
+def _encode(
+    collection_id: bytes,
+    payer: bytes,
+    data_service: bytes,
+    service_provider: bytes,
+    timestamp_ns: int,
+    nonce: int,
+    value: int,
+    signature: bytes,
+) -> str:
+    message = wire.Receipt(
+        collection_id=collection_id,
+        payer=payer,
+        data_service=data_service,
+        service_provider=service_provider,
+        timestamp_ns=timestamp_ns,
+        nonce=nonce,
+        value=wire.Uint128(high=value >> 64, low=value & _LOW_64),
+    )
+    signed = wire.SignedReceipt(message=message, signature=signature)
+    return base64.b64encode(signed.SerializeToString()).decode()

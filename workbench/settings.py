@@ -1,0 +1,303 @@
+"""One settings model, filled alike from the command line, the environment, ``workbench.toml`` and notebooks.
+
+Field names are the vocabulary: ``num_receipts`` is ``--num-receipts``, ``WORKBENCH_NUM_RECEIPTS``, a key of
+``workbench.toml`` and a notebook parameter. What is given explicitly wins over the environment, that over the file,
+that over the defaults. Keys and tokens are secrets: environment and file only, never an option, never a parameter.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from workbench.errors import ReceiptError, SettingsError
+from workbench.receipts import address as addresses
+from workbench.receipts.fields import U128_MAX, WEI_PER_GRT
+
+TOML_FILE = "workbench.toml"
+ENV_PREFIX = "WORKBENCH_"
+
+
+def _check_address(text: str) -> str:
+    try:
+        addresses.parse_address(text)
+    except ReceiptError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _check_deployment(text: str) -> str:
+    try:
+        addresses.parse_deployment(text)
+    except ReceiptError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _check_url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username:
+        raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {text!r}")
+    return text.rstrip("/")
+
+
+def _check_grt(value: Decimal) -> Decimal:
+    wei = value * WEI_PER_GRT
+    if wei != wei.to_integral_value():
+        raise ValueError("GRT has 18 decimals, and no more can be given")
+    if not 0 <= wei <= U128_MAX:
+        raise ValueError("the amount must be from 0 to 2^128 - 1 wei")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+Deployment = Annotated[str, AfterValidator(_check_deployment)]
+Url = Annotated[str, AfterValidator(_check_url)]
+Grt = Annotated[Decimal, AfterValidator(_check_grt)]
+
+
+def to_wei(grt: Decimal) -> int:
+    """An amount of GRT in wei (1e-18 GRT)."""
+    return int(grt * WEI_PER_GRT)
+
+
+class Group(BaseModel):
+    """Base of the groups: unknown names are refused, values of secrets never shown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False)
+
+
+class TargetSettings(Group):
+    """Where the receipts go and whose they are. Defaults are the constants of the local test network."""
+
+    target: Url | None = Field(
+        None, description="URL of the indexer-service; without it the embedded stand-in is started."
+    )
+    deployment: Deployment = Field(
+        "QmV4R5g7Go94bVFmKTVFG7vaMTb1ztUUWb45mNrsc7Yyqs",
+        description="Subgraph deployment to query, as Qm... or 32 bytes of hex.",
+    )
+    receipt_version: Literal[1, 2] = Field(2, description="2 (Horizon) or 1 (legacy; services before 2.0.0).")
+    value_grt: Grt = Field(Decimal("0.001"), description="Value of one receipt in GRT.")
+    query: str = Field("{ _meta { block { number } } }", description="GraphQL query that each request carries.")
+    graph_url: Url | None = Field(
+        None, description="Network subgraph, for finding the allocation and the escrow."
+    )
+    service_metrics_url: Url | None = Field(None, description="Metrics of the indexer-service.")
+    agent_metrics_url: Url | None = Field(
+        None, description="Metrics of the tap-agent, for the budget and for seeing denial."
+    )
+    allocation: Address | None = Field(
+        None, description="Allocation to pay; without it the indexer's first active one is looked up."
+    )
+    indexer: Address = Field(
+        "0xf4EF6650E48d099a4972ea5B414daB86e1998Bd3", description="The indexer (service provider)."
+    )
+    data_service: Address = Field(
+        "0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9", description="The SubgraphService contract."
+    )
+    collector: Address = Field(
+        "0xB0D4afd8879eD9F52b28595d31B441D079B2Ca07",
+        description="The GraphTallyCollector contract (verifies V2 receipts).",
+    )
+    tap_verifier: Address = Field(
+        "0xC9a43158891282A2B1475592D5719c001986Aaec",
+        description="The TAPVerifier contract (verifies V1 receipts).",
+    )
+    chain_id: int = Field(1337, ge=0, lt=1 << 64, description="Chain id of the signing domain.")
+    payers: list[Address] = Field(
+        default_factory=list,
+        description="Payers whose escrow is spent, one per signer key; without them the stand-in's own.",
+    )
+    signer_keys: list[SecretStr] = Field(
+        default_factory=list,
+        description="Receipt signing keys, one per payer, as 64 hex digits. Environment or file only.",
+    )
+    limit_hint_grt: Grt | None = Field(
+        None, description="The agent's limit in GRT, for a target whose agent metrics cannot be read."
+    )
+    allow_remote: bool = Field(False, description="Allow a target that is not on this machine.")
+
+    @model_validator(mode="after")
+    def _consistent_target(self) -> TargetSettings:
+        if len(self.payers) != len(self.signer_keys):
+            raise ValueError(
+                f"payers and signer_keys go in pairs, found {len(self.payers)} and {len(self.signer_keys)}"
+            )
+        if self.target and not self.allow_remote and not _is_loopback(self.target):
+            raise ValueError(
+                f"the target {self.target} is not on this machine; pass --allow-remote to load it all the same"
+            )
+        return self
+
+    @property
+    def value_wei(self) -> int:
+        """Value of one receipt in wei."""
+        return to_wei(self.value_grt)
+
+
+class LoadSettings(Group):
+    """How much is offered, and when."""
+
+    num_receipts: int = Field(1000, ge=1, le=10_000_000, description="How many receipts to send.")
+    concurrency: int | None = Field(
+        None, ge=1, le=10_000, description="Closed loop: this many requests in flight."
+    )
+    rate: float | None = Field(
+        None, gt=0, le=1_000_000, description="Open loop: receipts per second, on an absolute plan."
+    )
+    arrivals: Literal["constant", "poisson"] = Field(
+        "constant", description="Spacing of an open loop: constant or poisson."
+    )
+    seed: int = Field(1, ge=0, lt=1 << 63, description="Seed of nonces and Poisson arrivals.")
+    timeout_s: float = Field(10.0, gt=0, le=600, description="Time limit of one request in seconds.")
+    max_in_flight: int = Field(
+        1000, ge=1, le=20_000, description="Open loop: most requests in flight before sending waits."
+    )
+    timestamp_window_s: float = Field(
+        15.0, gt=0, le=600, description="A receipt is sent within this many seconds of its timestamp."
+    )
+
+    @model_validator(mode="after")
+    def _one_loop(self) -> LoadSettings:
+        if self.concurrency is not None and self.rate is not None:
+            raise ValueError("concurrency (closed loop) and rate (open loop) exclude each other; give one")
+        return self
+
+
+class SweepSettings(Group):
+    """The steps of a sweep and what is done between them."""
+
+    receipts: str = Field(
+        "250,500,750,1000,1250",
+        description="Receipts of each step: a list 250,500,1000, a range 250:1250:250, or geometric 125:2000:x2.",
+    )
+    mode: Literal["fresh", "cumulative"] = Field(
+        "fresh", description="fresh: each step spends a new payer; cumulative: all steps spend one payer's budget."
+    )
+    stop_after_denial: bool = Field(False, description="Leave out the steps after the first denied one.")
+    pinpoint: bool = Field(
+        True, description="End with a payer led to the limit receipt by receipt, to find it exactly."
+    )
+    settle_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="How long the tap-agent may take to account for a step."
+    )
+    name: str = Field(
+        "sweep", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Name of the run, part of its folder."
+    )
+    runs_dir: Path = Field(Path("data/runs"), description="Where run folders are made.")
+
+
+class StandinSettings(Group):
+    """The embedded stand-in. Defaults reproduce the guide's "about 1000 receipts": 1 GRT over 0.001 GRT."""
+
+    limit_grt: Grt = Field(
+        Decimal(1), description="tap.max_amount_willing_to_lose_grt: unaggregated fees that deny a payer."
+    )
+    escrow_grt: Grt = Field(Decimal(10), description="Escrow of each payer.")
+    standin_payers: int = Field(64, ge=1, le=10_000, description="How many funded payers there are.")
+    max_receipt_value_grt: Grt = Field(
+        Decimal("0.002"),
+        description="A receipt of this value or more is refused (upstream's 0.001 would refuse 0.001 itself).",
+    )
+    min_receipt_value_wei: int = Field(1, ge=0, le=U128_MAX, description="Smallest value that is accepted.")
+    timestamp_tolerance_s: float = Field(
+        60.0, gt=0, description="tap.rav_request.timestamp_buffer_secs: tolerance, and age before aggregation."
+    )
+    trigger_value_divisor: float = Field(
+        10.0, gt=0, description="A RAV is requested when limit / divisor of fees can be aggregated."
+    )
+    redeem_after_s: float | None = Field(
+        None, ge=0, description="Redeem a RAV on chain this long after it was made; without it never."
+    )
+    agent_delay_ms: float = Field(
+        50.0, ge=0, le=60_000, description="Time from a receipt's commit to the agent having counted it."
+    )
+    backend_latency: str = Field(
+        "lognormal:1:0.3",
+        description="Latency of graph-node in ms: constant:MS, uniform:LOW:HIGH, exponential:MEAN, lognormal:MEDIAN:SIGMA.",
+    )
+    backend_down: bool = Field(False, description="graph-node does not answer: 200 with an error body.")
+    store: Literal["ok", "slow", "lost", "failing", "gone"] = Field(
+        "ok",
+        description=(
+            "Receipt store: ok; slow: store_delay_ms a batch; lost: batches vanish and the request still gets 200; "
+            "failing: the result is lost (500); gone: the storage task has ended (500)."
+        ),
+    )
+    store_delay_ms: float = Field(100.0, ge=0, le=60_000, description="Delay of one batch with store=slow.")
+    reset_share: float = Field(
+        0.0, ge=0, le=1, description="Share of paid requests whose connection is reset without an answer."
+    )
+    accept_v1: bool = Field(False, description="Take V1 receipts too, as services before 2.0.0 did.")
+    free_query_token: str = Field("freestuff", description="Bearer token that needs no receipt.")
+    url_prefix: str = Field("/", pattern=r"^/[A-Za-z0-9._/-]*$", description="Prefix of the paid route.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    service_port: int = Field(7601, ge=0, le=65535, description="Port of the service; 0 takes a free one.")
+    service_metrics_port: int = Field(7302, ge=0, le=65535, description="Port of the service's metrics.")
+    agent_metrics_port: int = Field(7303, ge=0, le=65535, description="Port of the agent's metrics.")
+    graph_port: int = Field(8000, ge=0, le=65535, description="Port of the network subgraph.")
+    database: Path | None = Field(None, description="SQLite file; without it one in a temporary folder.")
+    role: Literal["both", "service", "agent"] = Field(
+        "both", description="both in one process, or one of the two over the same database file."
+    )
+    standin_seed: int = Field(1, ge=0, description="Seed of backend latency and resets.")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(TargetSettings, LoadSettings, SweepSettings, StandinSettings):
+    """Every setting. ``Settings.resolve(num_receipts=10)`` merges what is given with environment, file and defaults."""
+
+    @classmethod
+    def resolve(cls, *, toml: Path | None = None, **given: Any) -> Settings:
+        """Settings from explicit values, ``WORKBENCH_*`` variables, a TOML file and defaults, in that order.
+
+        ``toml`` defaults to ``workbench.toml`` in the working directory where that exists. Raises SettingsError
+        naming the option, variable or key, what was found and what is wanted.
+        """
+        from workbench.settings_sources import resolve
+
+        return resolve(cls, toml, given)
+
+    def public(self) -> dict[str, Any]:
+        """JSON-ready values without secrets: keys become their count, tokens are left out."""
+        values = self.model_dump(mode="json", exclude={"signer_keys", "free_query_token"})
+        values["signer_keys"] = f"{len(self.signer_keys)} keys, not shown"
+        return values
+
+
+def settings_error(error: ValidationError, sources: dict[str, str] | None = None) -> SettingsError:
+    """One line from pydantic's error list. ``sources`` maps a field to where its value came from."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    message = first["msg"].removeprefix("Value error, ")
+    where = (sources or {}).get(name, name or None)
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"there is no setting {name!r}", where=where, hint=nearest_hint(name))
+    return SettingsError(message, where=where)
+
+
+def nearest_hint(name: str) -> str:
+    """A hint naming the closest known setting, or where to find the list."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(Settings.model_fields), n=1)
+    return f"Did you mean {close[0]!r}?" if close else "See `workbench sweep --help` for all of them"
