@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import pickle
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import ReceiptError
-from workbench.receipts import v1, v2
 from workbench.receipts import tap_aggregator_v2_pb2 as wire
+from workbench.receipts import v1, v2
 from workbench.receipts.address import (
     checksum,
     collection_of,
@@ -90,8 +91,7 @@ def test_v1_local_network_golden() -> None:
     receipt = v1.Receipt(ALLOCATION, TIMESTAMP, NONCE, VALUE)
     assert receipt.struct_hash().hex() == "f3da99ebb1aa4febade4ace417f584d276b3670b4512024b1c820283b0e2265f"
     assert (
-        domain.digest(receipt.struct_hash()).hex()
-        == "9876cfbb64e07db9364da74cdfd7487248d4b4d157c07b4dfe82f97506edd677"
+        domain.digest(receipt.struct_hash()).hex() == "9876cfbb64e07db9364da74cdfd7487248d4b4d157c07b4dfe82f97506edd677"
     )
     signer = v1.Signer(SigningKey(ACCOUNT0_KEY), domain, allocation_id=ALLOCATION)
     signed = signer.sign(TIMESTAMP, NONCE, VALUE)
@@ -350,10 +350,8 @@ def test_v2_header_that_is_none(header, reason):
 @given(st.text(max_size=300) | st.binary(max_size=300).map(lambda b: base64.b64encode(b).decode()))
 def test_any_text_decodes_or_is_refused(text):
     for decode in (v1.decode_header, v2.decode_header):
-        try:
+        with contextlib.suppress(ReceiptError):
             decode(text)
-        except ReceiptError:
-            pass
 
 
 V1_HEADER = v1.Signer(SigningKey(ONES_KEY), v1.domain(1, ELEVENS), allocation_id=ELEVENS).header(1, 2, 3)
@@ -438,8 +436,17 @@ def test_deployment_id_has_two_forms(raw):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Qm", "QmV4R5g7Go94bVFmKTVFG7vaMTb1ztUUWb45mNrsc7Yyq", "Qm" + "0" * 44, "Qm" + "z" * 44, "0x12"]
-    + ["BFr2mx7FgkJ36Y6pE5BiXs1KmNUmVDCnL82KUSdcLW1g", "ab " * 21 + "a"],
+    "text",
+    [
+        "",
+        "Qm",
+        "QmV4R5g7Go94bVFmKTVFG7vaMTb1ztUUWb45mNrsc7Yyq",
+        "Qm" + "0" * 44,
+        "Qm" + "z" * 44,
+        "0x12",
+        "BFr2mx7FgkJ36Y6pE5BiXs1KmNUmVDCnL82KUSdcLW1g",
+        "ab " * 21 + "a",
+    ],
 )
 def test_bad_deployment_id(text):
     with pytest.raises(ReceiptError, match="deployment id"):

@@ -1,1 +1,42 @@
-"""Indexer Workbench: load-test and profile The Graph's indexer-service and tap-agent as one experiment."""
+"""Indexer Workbench: load-test and profile The Graph's indexer-service and tap-agent as one experiment.
+
+>>> import workbench
+>>> run = await workbench.sweep(receipts="250,500,750,1000,1250")   # doctest: +SKIP
+>>> run.steps                                                        # doctest: +SKIP
+
+Importing this package is cheap: pandas, aiohttp and the rest are imported when a name is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.runs.read import Run, open_run
+    from workbench.settings import Settings
+    from workbench.sweep.run import sweep
+    from workbench.sweep.single import LoadResult, load
+
+__version__ = "0.1.0"
+__all__ = ["LoadResult", "Run", "Settings", "load", "open_run", "sweep"]
+
+_HOMES = {
+    "LoadResult": "workbench.sweep.single",
+    "Run": "workbench.runs.read",
+    "Settings": "workbench.settings",
+    "open_run": "workbench.runs.read",
+}
+_ROOMS = ("load", "sweep")  # packages that can be called, see workbench.callable_room
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"workbench.{name}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,8 +6,6 @@ and carries the exit code the command line ends with.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class WorkbenchError(Exception):
     """Base of all errors the workbench raises on purpose.
@@ -16,7 +14,7 @@ class WorkbenchError(Exception):
     ``str(error)`` is always a single line.
     """
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
         self.what = what

@@ -8,6 +8,7 @@ that over the defaults. Keys and tokens are secrets: environment and file only, 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -89,9 +90,7 @@ class TargetSettings(Group):
     receipt_version: Literal[1, 2] = Field(2, description="2 (Horizon) or 1 (legacy; services before 2.0.0).")
     value_grt: Grt = Field(Decimal("0.001"), description="Value of one receipt in GRT.")
     query: str = Field("{ _meta { block { number } } }", description="GraphQL query that each request carries.")
-    graph_url: Url | None = Field(
-        None, description="Network subgraph, for finding the allocation and the escrow."
-    )
+    graph_url: Url | None = Field(None, description="Network subgraph, for finding the allocation and the escrow.")
     service_metrics_url: Url | None = Field(None, description="Metrics of the indexer-service.")
     agent_metrics_url: Url | None = Field(
         None, description="Metrics of the tap-agent, for the budget and for seeing denial."
@@ -149,9 +148,7 @@ class LoadSettings(Group):
     """How much is offered, and when."""
 
     num_receipts: int = Field(1000, ge=1, le=10_000_000, description="How many receipts to send.")
-    concurrency: int | None = Field(
-        None, ge=1, le=10_000, description="Closed loop: this many requests in flight."
-    )
+    concurrency: int | None = Field(None, ge=1, le=10_000, description="Closed loop: this many requests in flight.")
     rate: float | None = Field(
         None, gt=0, le=1_000_000, description="Open loop: receipts per second, on an absolute plan."
     )
@@ -182,7 +179,8 @@ class SweepSettings(Group):
         description="Receipts of each step: a list 250,500,1000, a range 250:1250:250, or geometric 125:2000:x2.",
     )
     mode: Literal["fresh", "cumulative"] = Field(
-        "fresh", description="fresh: each step spends a new payer; cumulative: all steps spend one payer's budget."
+        "fresh",
+        description="fresh: each step spends a new payer; cumulative: all steps spend one payer's budget.",
     )
     stop_after_denial: bool = Field(False, description="Leave out the steps after the first denied one.")
     pinpoint: bool = Field(
@@ -192,7 +190,9 @@ class SweepSettings(Group):
         30.0, gt=0, le=3600, description="How long the tap-agent may take to account for a step."
     )
     name: str = Field(
-        "sweep", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Name of the run, part of its folder."
+        "sweep",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Name of the run, part of its folder.",
     )
     runs_dir: Path = Field(Path("data/runs"), description="Where run folders are made.")
 
@@ -211,7 +211,9 @@ class StandinSettings(Group):
     )
     min_receipt_value_wei: int = Field(1, ge=0, le=U128_MAX, description="Smallest value that is accepted.")
     timestamp_tolerance_s: float = Field(
-        60.0, gt=0, description="tap.rav_request.timestamp_buffer_secs: tolerance, and age before aggregation."
+        60.0,
+        gt=0,
+        description="tap.rav_request.timestamp_buffer_secs: tolerance, and age before aggregation.",
     )
     trigger_value_divisor: float = Field(
         10.0, gt=0, description="A RAV is requested when limit / divisor of fees can be aggregated."
@@ -224,7 +226,9 @@ class StandinSettings(Group):
     )
     backend_latency: str = Field(
         "lognormal:1:0.3",
-        description="Latency of graph-node in ms: constant:MS, uniform:LOW:HIGH, exponential:MEAN, lognormal:MEDIAN:SIGMA.",
+        description=(
+            "Latency of graph-node in ms: constant:MS, uniform:LOW:HIGH, exponential:MEAN, lognormal:MEDIAN:SIGMA."
+        ),
     )
     backend_down: bool = Field(False, description="graph-node does not answer: 200 with an error body.")
     store: Literal["ok", "slow", "lost", "failing", "gone"] = Field(
@@ -267,15 +271,16 @@ class Settings(TargetSettings, LoadSettings, SweepSettings, StandinSettings):
     """Every setting. ``Settings.resolve(num_receipts=10)`` merges what is given with environment, file and defaults."""
 
     @classmethod
-    def resolve(cls, *, toml: Path | None = None, **given: Any) -> Settings:
+    def resolve(cls, *, toml: Path | None = None, labels: Mapping[str, str] | None = None, **given: Any) -> Settings:
         """Settings from explicit values, ``WORKBENCH_*`` variables, a TOML file and defaults, in that order.
 
-        ``toml`` defaults to ``workbench.toml`` in the working directory where that exists. Raises SettingsError
-        naming the option, variable or key, what was found and what is wanted.
+        ``toml`` defaults to ``workbench.toml`` in the working directory where that exists; ``labels`` are the names
+        of explicit values in error messages (options). Raises SettingsError naming the option, variable or key, what
+        was found and what is wanted.
         """
         from workbench.settings_sources import resolve
 
-        return resolve(cls, toml, given)
+        return resolve(cls, toml, given, labels or {})
 
     def public(self) -> dict[str, Any]:
         """JSON-ready values without secrets: keys become their count, tokens are left out."""
@@ -284,14 +289,24 @@ class Settings(TargetSettings, LoadSettings, SweepSettings, StandinSettings):
         return values
 
 
-def settings_error(error: ValidationError, sources: dict[str, str] | None = None) -> SettingsError:
-    """One line from pydantic's error list. ``sources`` maps a field to where its value came from."""
+SECRETS = frozenset(("signer_keys", "free_query_token"))
+
+
+def settings_error(
+    error: ValidationError, values: Mapping[str, Any] | None = None, sources: Mapping[str, str] | None = None
+) -> SettingsError:
+    """One line from pydantic's error list: where the first bad value came from, what was found, what is wanted.
+
+    ``values`` are the values that were tried, ``sources`` where each came from. Secrets are not shown.
+    """
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    message = first["msg"].removeprefix("Value error, ")
     where = (sources or {}).get(name, name or None)
     if first["type"] == "extra_forbidden":
         return SettingsError(f"there is no setting {name!r}", where=where, hint=nearest_hint(name))
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if "found" not in message and name not in SECRETS and name in (values or {}):
+        message += f", found {str((values or {})[name])[:80]!r}"
     return SettingsError(message, where=where)
 
 

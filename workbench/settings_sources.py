@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError as SourceError
+from pydantic_settings import BaseSettings, EnvSettingsSource
+from pydantic_settings import SettingsError as SourceError
 
 from workbench.errors import SettingsError
 from workbench.settings import ENV_PREFIX, TOML_FILE, Settings, nearest_hint, settings_error
@@ -16,11 +18,11 @@ from workbench.settings import ENV_PREFIX, TOML_FILE, Settings, nearest_hint, se
 S = TypeVar("S", bound=Settings)
 
 
-class _Environment(Settings, BaseSettings):
+class _Environment(Settings, BaseSettings):  # type: ignore[misc]
     """Settings as pydantic-settings wants them, to read the environment with."""
 
 
-def resolve(model: type[S], toml: Path | None, given: dict[str, Any]) -> S:
+def resolve(model: type[S], toml: Path | None, given: Mapping[str, Any], labels: Mapping[str, str]) -> S:
     """See :meth:`workbench.settings.Settings.resolve`."""
     file = toml if toml is not None else Path(TOML_FILE)
     sources: dict[str, str] = {}
@@ -31,11 +33,11 @@ def resolve(model: type[S], toml: Path | None, given: dict[str, Any]) -> S:
     for name, value in _read_environment().items():
         values[name], sources[name] = value, ENV_PREFIX + name.upper()
     for name, value in given.items():
-        values[name], sources[name] = value, name
+        values[name], sources[name] = value, labels.get(name, name)
     try:
         return model(**values)
     except ValidationError as error:
-        raise settings_error(error, sources) from None
+        raise settings_error(error, values, sources) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -52,11 +54,15 @@ def _read_environment() -> dict[str, Any]:
         name = variable.removeprefix(ENV_PREFIX).lower()
         if variable.startswith(ENV_PREFIX) and name not in Settings.model_fields:
             raise SettingsError(
-                f"there is no setting {name!r}", where=f"environment variable {variable}", hint=nearest_hint(name)
+                f"there is no setting {name!r}",
+                where=f"environment variable {variable}",
+                hint=nearest_hint(name),
             )
     try:
         return EnvSettingsSource(_Environment, env_prefix=ENV_PREFIX)()
     except SourceError as error:
         raise SettingsError(
-            f"cannot be parsed: {error}", where=f"environment {ENV_PREFIX}*", hint='A list is written as ["a", "b"]'
+            f"cannot be parsed: {error}",
+            where=f"environment {ENV_PREFIX}*",
+            hint='A list is written as ["a", "b"]',
         ) from None

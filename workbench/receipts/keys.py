@@ -47,6 +47,10 @@ class SigningKey:
         signature: bytes = self._key.sign_recoverable(digest, hasher=None)
         return signature[:64] + (b"\x1c" if signature[64] else b"\x1b")
 
+    def reveal(self) -> str:
+        """The key as 64 hex digits: for the pipe to a generator process, and for nothing else."""
+        return self._key.to_hex()
+
     def __repr__(self) -> str:
         return f"SigningKey(address=0x{self.address.hex()})"
 

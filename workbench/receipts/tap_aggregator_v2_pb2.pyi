@@ -1,7 +1,8 @@
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar
+
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
-from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -11,10 +12,10 @@ class Uint128(_message.Message):
     LOW_FIELD_NUMBER: _ClassVar[int]
     high: int
     low: int
-    def __init__(self, high: _Optional[int] = ..., low: _Optional[int] = ...) -> None: ...
+    def __init__(self, high: int | None = ..., low: int | None = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("collection_id", "payer", "data_service", "service_provider", "timestamp_ns", "nonce", "value")
+    __slots__ = ("collection_id", "data_service", "nonce", "payer", "service_provider", "timestamp_ns", "value")
     COLLECTION_ID_FIELD_NUMBER: _ClassVar[int]
     PAYER_FIELD_NUMBER: _ClassVar[int]
     DATA_SERVICE_FIELD_NUMBER: _ClassVar[int]
@@ -29,7 +30,16 @@ class Receipt(_message.Message):
     timestamp_ns: int
     nonce: int
     value: Uint128
-    def __init__(self, collection_id: _Optional[bytes] = ..., payer: _Optional[bytes] = ..., data_service: _Optional[bytes] = ..., service_provider: _Optional[bytes] = ..., timestamp_ns: _Optional[int] = ..., nonce: _Optional[int] = ..., value: _Optional[_Union[Uint128, _Mapping]] = ...) -> None: ...
+    def __init__(
+        self,
+        collection_id: bytes | None = ...,
+        payer: bytes | None = ...,
+        data_service: bytes | None = ...,
+        service_provider: bytes | None = ...,
+        timestamp_ns: int | None = ...,
+        nonce: int | None = ...,
+        value: Uint128 | _Mapping | None = ...,
+    ) -> None: ...
 
 class SignedReceipt(_message.Message):
     __slots__ = ("message", "signature")
@@ -37,4 +47,4 @@ class SignedReceipt(_message.Message):
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     message: Receipt
     signature: bytes
-    def __init__(self, message: _Optional[_Union[Receipt, _Mapping]] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, message: Receipt | _Mapping | None = ..., signature: bytes | None = ...) -> None: ...

@@ -96,10 +96,7 @@ class Rav:
     def struct_hash(self) -> bytes:
         """The 32-byte EIP-712 hash of this voucher."""
         return keccak(
-            RAV_TYPE_HASH
-            + address_word(self.allocation_id)
-            + word(self.timestamp_ns)
-            + word(self.value_aggregate)
+            RAV_TYPE_HASH + address_word(self.allocation_id) + word(self.timestamp_ns) + word(self.value_aggregate)
         )
 
 

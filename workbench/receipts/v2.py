@@ -208,9 +208,7 @@ def decode_header(text: str) -> SignedReceipt:
             raise ReceiptError("tap-receipt header: base64 has stray bits after the last byte")
         signed = wire.SignedReceipt.FromString(raw)
     except (binascii.Error, ValueError, DecodeError) as error:
-        raise ReceiptError(
-            f"tap-receipt header is not base64 of a protobuf SignedReceipt ({error})"
-        ) from error
+        raise ReceiptError(f"tap-receipt header is not base64 of a protobuf SignedReceipt ({error})") from error
     if not signed.HasField("message"):
         raise ReceiptError("tap-receipt header: message is missing")
     message = signed.message
@@ -228,9 +226,7 @@ def decode_header(text: str) -> SignedReceipt:
     return SignedReceipt(receipt, signed.signature)
 
 
-def _constant_words(
-    collection_id: bytes, payer: bytes, data_service: bytes, service_provider: bytes
-) -> bytes:
+def _constant_words(collection_id: bytes, payer: bytes, data_service: bytes, service_provider: bytes) -> bytes:
     return (
         RECEIPT_TYPE_HASH
         + collection_id

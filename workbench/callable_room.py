@@ -1,0 +1,29 @@
+"""Rooms that are also functions.
+
+``workbench.load`` and ``workbench.sweep`` are packages (``from workbench.load import plan``) and the two functions
+people call most (``await workbench.load(...)``). The import system binds the package to that name whenever a module
+in it is first imported, so the package itself has to be what is called. Assigning a module's ``__class__`` is the
+documented way (Python language reference, "Customizing module attribute access").
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from inspect import Signature, signature
+from types import ModuleType
+from typing import Any
+
+
+def make_callable(room: str, module: str, name: str) -> None:
+    """Make calling the package ``room`` call ``module.name``, which is imported at the first call."""
+
+    class CallableRoom(ModuleType):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return getattr(import_module(module), name)(*args, **kwargs)
+
+        @property
+        def __signature__(self) -> Signature:
+            return signature(getattr(import_module(module), name))
+
+    sys.modules[room].__class__ = CallableRoom

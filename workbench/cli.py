@@ -1,0 +1,208 @@
+"""The ``workbench`` command: thin, one function a subcommand.
+
+Exit codes: 0 pass, 1 a service level was missed, 2 usage or configuration, 3 target unreachable or unhealthy,
+4 invalid measurement, 5 a tool failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import __version__
+from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.settings import Settings
+
+_COMMANDS = {
+    "load": "send receipts once and measure",
+    "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
+    "report": "make the notebook and the HTML report of a run again",
+    "standin": "run the embedded stand-in of indexer-service and tap-agent",
+    "doctor": "what is installed and reachable, and how to mend what is not",
+}
+_OWN = ("command", "debug", "json", "resume", "run", "config")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Errors are one line, unless --debug is given."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        return _run(arguments)
+    except WorkbenchError as error:
+        if debug:
+            raise
+        print(f"workbench: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("workbench: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return EXIT_TOOL
+    except Exception as error:
+        if debug:
+            raise
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        print(f"workbench: unexpected error: {text}. Run again with --debug for the details", file=sys.stderr)
+        return EXIT_TOOL
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "--version"):
+        return _overview(arguments)
+    command = arguments[0]
+    if command not in _COMMANDS:
+        raise SettingsError(
+            f"there is no command {command!r}", where="workbench", hint=f"There are {', '.join(_COMMANDS)}"
+        )
+    options = _parser(command).parse_args(arguments[1:])
+    commands = {"load": _load, "sweep": _sweep, "report": _report, "standin": _standin, "doctor": _doctor}
+    return commands[command](options)
+
+
+def _overview(arguments: list[str]) -> int:
+    if arguments and arguments[0] == "--version":
+        print(f"workbench {__version__}")
+        return 0
+    print("usage: workbench COMMAND [options]\n")
+    print("Load-test and profile indexer-service and tap-agent as one experiment.\n")
+    for name, what in _COMMANDS.items():
+        print(f"  {name:9} {what}")
+    print("\nEach command has --help, and --debug for tracebacks. Settings also come from WORKBENCH_* variables")
+    print("and from workbench.toml in the working directory.")
+    return 0 if arguments else EXIT_USAGE
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    from workbench.options import OneLineParser, add_settings
+    from workbench.settings import LoadSettings, StandinSettings, SweepSettings, TargetSettings
+
+    parser = OneLineParser(
+        prog=f"workbench {command}", description=_COMMANDS[command].capitalize() + ".", allow_abbrev=False
+    )
+    parser.add_argument("--debug", action="store_true", help="Show tracebacks.")
+    parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
+    own = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
+    if command == "load":
+        add_settings(parser, LoadSettings, "load")
+        add_settings(parser, TargetSettings, "target")
+        add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir", "name"))
+        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+    elif command == "sweep":
+        add_settings(parser, SweepSettings, "sweep")
+        add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
+        add_settings(parser, TargetSettings, "target")
+        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
+        parser.add_argument("--resume", type=Path, metavar="RUN", help="Go on with an interrupted run.")
+    elif command == "report":
+        parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
+    elif command == "standin":
+        add_settings(parser, StandinSettings, "stand-in")
+        target = ("indexer", "data_service", "collector", "tap_verifier", "chain_id", "allow_remote")
+        add_settings(parser, TargetSettings, "network", leave_out=_all_but(TargetSettings, *target))
+    else:
+        add_settings(parser, TargetSettings, "target")
+        add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir"))
+    return parser
+
+
+def _all_but(group: Any, *names: str) -> tuple[str, ...]:
+    return tuple(name for name in group.model_fields if name not in names)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given as options."""
+    return {name: value for name, value in vars(options).items() if name not in _OWN}
+
+
+def _settings(options: argparse.Namespace, **defaults: Any) -> Settings:
+    """All settings of a command, with errors that name the option."""
+    from workbench.options import option_of
+    from workbench.settings import Settings
+
+    given = {**defaults, **_given(options)}
+    return Settings.resolve(toml=options.config, labels={name: option_of(name) for name in given}, **given)
+
+
+def _load(options: argparse.Namespace) -> int:
+    from workbench.progress import Progress
+    from workbench.sweep.single import load_settings, run_load
+
+    settings = load_settings(_settings(options, name="load"))
+    progress = Progress(sys.stderr)
+    result = asyncio.run(run_load(settings, on_event=progress))
+    progress.end()
+    if options.json:
+        from workbench.runs.atomic import to_json
+
+        print(to_json({**result.summary, "run": str(result.run.path)}))
+    else:
+        print(result.text)
+        print(f"Run         {result.run.path}")
+    return result.exit_code
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from workbench.report.sweep_report import report_sweep
+
+    settings = None if options.resume else _settings(options)
+    if options.resume and _given(options):
+        raise SettingsError(
+            f"--resume takes the run's own settings, found {', '.join(sorted(_given(options)))} as well",
+            where="workbench sweep",
+            hint="Leave them out, or start a new run",
+        )
+    return _finish(asyncio.run(report_sweep(settings, resume=options.resume, say=_say)))
+
+
+def _report(options: argparse.Namespace) -> int:
+    from workbench.report.sweep_report import report_run
+
+    return _finish(asyncio.run(report_run(options.run, say=_say)))
+
+
+def _finish(run: Any) -> int:
+    """The verdict in words, and as the last line the path of the report."""
+    verdict = run.manifest.get("verdict") or {}
+    prediction = run.manifest.get("prediction") or {}
+    for line in (prediction.get("sentence"), f"{run.verdict}: {verdict.get('sentence', '')}"):
+        if line:
+            print(line)
+    for reason in verdict.get("reasons", []):
+        print(f"  {reason}")
+    print(run.path / "report.html")
+    return int(run.exit_code)
+
+
+def _standin(options: argparse.Namespace) -> int:
+    from workbench.standin.server import serve
+
+    serve(_settings(options))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from workbench import doctor
+
+    settings = _settings(options)
+    found = asyncio.run(doctor.checks(settings))
+    print(doctor.render(found))
+    return int(doctor.exit_code(found))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Who sends: the same StepSpec in, the same rows and StepReport out, whatever runs it.
+
+``in_process`` drives from the caller's loop (for tests and for the child). ``child_process`` starts a process of its
+own with nothing else on its loop: measured load never shares a loop with a notebook kernel. More engines (several
+processes, machines) take the same arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from workbench.errors import ToolError
+from workbench.load.client import Exchange, ReceiptClient
+from workbench.load.drive import Progress, drive_closed, drive_open
+from workbench.load.plan import OpenPlan
+from workbench.load.presign import Presigned
+from workbench.load.samples import SampleBuffer, nonces
+from workbench.load.spec import StepReport, StepSpec
+from workbench.receipts.keys import SigningKey
+
+OnProgress = Callable[[dict[str, int]], None]
+PROGRESS_INTERVAL_S = 0.25
+_START_IN_NS = 20_000_000
+
+
+async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress | None = None) -> StepReport:
+    """Run one step in the current loop. The buffer ``spec.buffer`` must exist."""
+    progress = progress if progress is not None else Progress()
+    buffer = SampleBuffer.open(spec.buffer)
+    offsets = spec.plan.offsets_ns() if isinstance(spec.plan, OpenPlan) else None
+    presigned = None
+    if spec.receipt is not None and key is not None:
+        presigned = Presigned(
+            spec.receipt.signer(key),
+            nonces(spec.seed, spec.step, spec.plan.count),
+            spec.receipt.value_wei,
+            offsets_ns=offsets,
+            window_s=spec.timestamp_window_s,
+        )
+    client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
+    try:
+        opened = await client.open_connections(spec.connections)
+        if presigned is not None:
+            presigned.prepare()
+
+        async def send(index: int) -> Exchange:
+            return await client.exchange(None if presigned is None else presigned.header(index))
+
+        # a collection pause would be lag, and none of the objects of a step form cycles worth collecting
+        gc.collect()
+        gc.disable()
+        started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
+        try:
+            if isinstance(spec.plan, OpenPlan):
+                assert offsets is not None  # noqa: S101 - for the type checker
+                await drive_open(offsets.tolist(), started_ns, send, buffer, progress, spec.max_in_flight)
+            else:
+                started_ns = time.monotonic_ns()
+                await drive_closed(spec.plan.count, spec.plan.concurrency, send, buffer, progress)
+        finally:
+            ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
+            gc.enable()
+    finally:
+        if presigned is not None:
+            presigned.close()
+        await client.close()
+    return StepReport(
+        started_ns=started_ns,
+        ended_ns=ended_ns,
+        cpu_s=cpu_s,
+        connections=opened,
+        sent=progress.sent,
+        in_flight_max=progress.in_flight_max,
+        cap_hits=progress.cap_hits,
+        signed_late=0 if presigned is None else presigned.signed_late,
+        interrupted=progress.stop,
+        pid=os.getpid(),
+    )
+
+
+async def child_process(spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None = None) -> StepReport:
+    """Run one step in a process of its own and wait for it.
+
+    The key goes down the pipe and nowhere else. Being cancelled (Ctrl-C) stops the sending, waits for the answers in
+    flight and then raises CancelledError; the rows are complete. Raises ToolError when the process dies.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "workbench.load.worker",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C is ours to handle, the generator is told to stop
+    )
+    request = {"spec": spec.to_json(), "key": None if key is None else key.reveal()}
+    reading = asyncio.ensure_future(_read(process, on_progress))
+    try:
+        assert process.stdin is not None  # noqa: S101 - for the type checker
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            await process.stdin.drain()
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        # end of input is the worker's sign to stop sending
+        if process.stdin is not None:
+            process.stdin.close()
+        with contextlib.suppress(ToolError):
+            await asyncio.wait_for(reading, timeout=10)
+        raise
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+async def _read(process: asyncio.subprocess.Process, on_progress: OnProgress | None) -> StepReport:
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    assert process.stderr is not None  # noqa: S101 - likewise
+    errors = asyncio.ensure_future(process.stderr.read())
+    report = None
+    async for line in process.stdout:
+        message = json.loads(line)
+        if "report" in message:
+            report = StepReport(**message["report"])
+        elif on_progress is not None:
+            on_progress(message)
+    code = await process.wait()
+    stderr = (await errors).decode(errors="replace").strip().splitlines()
+    if report is None:
+        raise ToolError(
+            f"the load generator ended with code {code} in mid-step: {stderr[-1] if stderr else 'no message'}",
+            hint="What it measured up to then is kept; the step can be run again with --resume",
+        )
+    return report

@@ -1,0 +1,103 @@
+"""What an answer means: a pure function of status, body and exception.
+
+HTTP 200 is no proof: the service answers 200 with an error inside when graph-node fails. And 400 has ten meanings,
+told apart by the text of the failed check. The texts are those of indexer-service 2.2.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from enum import Enum
+
+
+class Outcome(Enum):
+    """The class of one answer. ``value`` is the name in tables, the position is the code in sample buffers."""
+
+    OK = "ok"
+    GRAPHQL_ERROR = "graphql_error"
+    DENIED = "denied"
+    UNKNOWN_SIGNER = "unknown_signer"
+    LOW_BALANCE = "low_balance"
+    BAD_TIMESTAMP = "bad_timestamp"
+    BAD_VALUE = "bad_value"
+    BAD_ALLOCATION = "bad_allocation"
+    BAD_RECEIPT = "bad_receipt"
+    NO_RECEIPT = "no_receipt"
+    BACKEND_ERROR = "backend_error"
+    HTTP_ERROR = "http_error"
+    TIMEOUT = "timeout"
+    CONNECT_ERROR = "connect_error"
+    RESET = "reset"
+    CANCELLED = "cancelled"
+
+
+OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
+OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.value for outcome in OUTCOMES)
+CODE_OF: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTCOMES)}
+
+# The service stores a receipt before it asks graph-node, so these cost the sender as a good answer does.
+PAID: frozenset[Outcome] = frozenset((Outcome.OK, Outcome.GRAPHQL_ERROR, Outcome.BACKEND_ERROR))
+
+_REFUSALS: tuple[tuple[bytes, Outcome], ...] = (
+    (b"denylisted sender", Outcome.DENIED),
+    (b"does not have a sufficient balance", Outcome.LOW_BALANCE),
+    (b"Receipt timestamp `", Outcome.BAD_TIMESTAMP),
+    (b"is higher than the limit set by the user", Outcome.BAD_VALUE),
+    (b"does not have the minimum value", Outcome.BAD_VALUE),
+    (b"Invalid collection_id", Outcome.BAD_ALLOCATION),
+    (b"is not eligible for this indexer", Outcome.BAD_ALLOCATION),
+    (b"Closing RAV already redeemed", Outcome.BAD_ALLOCATION),
+    (b"No sender found for signer", Outcome.UNKNOWN_SIGNER),
+    (b"error while accessing escrow account", Outcome.UNKNOWN_SIGNER),
+    (b"No Tap receipt was found", Outcome.NO_RECEIPT),
+    (b"No valid receipt or free query auth token", Outcome.NO_RECEIPT),  # releases before 2.0
+    (b"Failed to queue receipt for storage", Outcome.BACKEND_ERROR),
+    (b"Failed to receive storage result", Outcome.BACKEND_ERROR),
+    (b"Failed to process query", Outcome.BACKEND_ERROR),
+    (b"Issues with provided receipt", Outcome.BAD_RECEIPT),
+)
+
+
+def classify(status: int, body: bytes) -> Outcome:
+    """The outcome of a complete answer."""
+    if 200 <= status < 300:
+        return _classify_success(body)
+    for text, outcome in _REFUSALS:
+        if text in body:
+            return outcome
+    return Outcome.HTTP_ERROR
+
+
+def classify_exception(error: BaseException) -> Outcome:
+    """The outcome of an exchange that ended without a complete answer.
+
+    CONNECT_ERROR: no connection could be made. RESET: the connection ended before the answer did. HTTP_ERROR: the
+    answer was not HTTP.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        return Outcome.CANCELLED
+    if isinstance(error, TimeoutError):
+        return Outcome.TIMEOUT
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Outcome.CONNECT_ERROR
+    if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, OSError)):
+        return Outcome.RESET
+    return Outcome.HTTP_ERROR
+
+
+def _classify_success(body: bytes) -> Outcome:
+    try:
+        answer = json.loads(body)
+        inner = json.loads(answer["graphQLResponse"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Outcome.HTTP_ERROR  # 200, but not what an indexer-service says
+    if not isinstance(inner, dict):
+        return Outcome.HTTP_ERROR
+    if str(inner.get("message", "")).startswith("Failed to process query"):
+        return Outcome.BACKEND_ERROR
+    if inner.get("errors") or "data" not in inner:
+        return Outcome.GRAPHQL_ERROR
+    return Outcome.OK

@@ -1,0 +1,68 @@
+"""When each receipt is sent: a pure function from index to intended time.
+
+An open loop has an absolute plan: every intended time is known before the first request, so a late request is seen
+as late and does not push the others back. A closed loop has no times: a request starts when one before it ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.errors import SettingsError
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class OpenPlan:
+    """``count`` receipts at ``rate`` per second on an absolute schedule."""
+
+    count: int
+    rate: float
+    arrivals: Literal["constant", "poisson"] = "constant"
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        _require_count(self.count)
+        if not 0 < self.rate < float("inf"):
+            raise SettingsError(f"rate must be a positive number of receipts per second, found {self.rate}")
+        if self.arrivals not in ("constant", "poisson"):
+            raise SettingsError(f"arrivals must be constant or poisson, found {self.arrivals!r}")
+
+    def offsets_ns(self) -> npt.NDArray[np.int64]:
+        """Intended times in nanoseconds after the start, in order; the first is 0.
+
+        constant: i / rate. poisson: gaps drawn from the exponential distribution with mean 1 / rate, from ``seed``.
+        """
+        if self.arrivals == "constant":
+            constant: npt.NDArray[np.int64] = np.rint(np.arange(self.count) * (NS_PER_S / self.rate)).astype(np.int64)
+            return constant
+        gaps = np.random.default_rng(self.seed).exponential(NS_PER_S / self.rate, self.count)
+        gaps[0] = 0
+        offsets: npt.NDArray[np.int64] = np.rint(np.cumsum(gaps)).astype(np.int64)
+        return offsets
+
+
+@dataclass(frozen=True)
+class ClosedPlan:
+    """``count`` receipts with ``concurrency`` requests in flight at any time."""
+
+    count: int
+    concurrency: int
+
+    def __post_init__(self) -> None:
+        _require_count(self.count)
+        if self.concurrency < 1:
+            raise SettingsError(f"concurrency must be at least 1, found {self.concurrency}")
+
+
+Plan = OpenPlan | ClosedPlan
+
+
+def _require_count(count: int) -> None:
+    if count < 1:
+        raise SettingsError(f"the number of receipts must be at least 1, found {count}")

@@ -1,0 +1,123 @@
+"""One row a request, on disk from the moment it is measured.
+
+While a step runs, its rows live in a file that is mapped into memory: a finished request costs one row assignment and
+survives kill -9 of the generator, since the page cache belongs to the kernel. When the step has ended the rows become
+one Parquet file and the mapped file goes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.errors import RunFolderError
+from workbench.load.outcome import OUTCOME_NAMES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.load.client import Exchange
+
+COLUMNS = ("intended_ns", "sent_ns", "first_byte_ns", "done_ns", "status", "outcome", "bytes_in")
+DONE = COLUMNS.index("done_ns")
+OUTCOME = COLUMNS.index("outcome")
+
+
+class SampleBuffer:
+    """``count`` rows of COLUMNS as int64 in the file ``path``; a row with ``done_ns`` 0 has not been measured.
+
+    ``create`` reserves the disk space first: a full disk is an error before the step and not a lost step.
+    """
+
+    def __init__(self, path: Path, rows: npt.NDArray[np.int64]) -> None:
+        self.path = path
+        self.rows = rows
+
+    @classmethod
+    def create(cls, path: Path, count: int) -> SampleBuffer:
+        """A new buffer of zeros. Raises RunFolderError when the file cannot be made or the disk is full."""
+        size = count * len(COLUMNS) * 8
+        try:
+            with path.open("xb") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.write(bytes(size))
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise RunFolderError(
+                f"cannot reserve {size:,} bytes for samples: {error.strerror}",
+                where=str(path),
+                hint="Free some disk space, or choose another folder with --runs-dir",
+            ) from None
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> SampleBuffer:
+        """An existing buffer, whole or left by a killed run. Raises RunFolderError when it is not one."""
+        try:
+            rows = np.memmap(path, dtype=np.int64, mode="r+").reshape(-1, len(COLUMNS))
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
+        return cls(path, rows)
+
+    def record(self, index: int, intended_ns: int, seen: Exchange) -> None:
+        """Keep one exchange as row ``index``."""
+        self.rows[index] = (
+            intended_ns,
+            seen.sent_ns,
+            seen.first_byte_ns,
+            seen.done_ns,
+            seen.status,
+            seen.outcome,
+            seen.bytes_in,
+        )
+
+    def count(self, outcomes: set[int]) -> int:
+        """How many measured rows have one of these outcome codes."""
+        measured = self.rows[self.rows[:, DONE] != 0]
+        return int(np.isin(measured[:, OUTCOME], list(outcomes)).sum())
+
+    def measured(self) -> int:
+        """How many rows have been measured."""
+        return int(np.count_nonzero(self.rows[:, DONE]))
+
+
+def nonces(seed: int, step: int, count: int) -> npt.NDArray[np.uint64]:
+    """The nonces of a step: uniform over 64 bits, the same for the same seed and step."""
+    return np.random.default_rng([seed, step]).integers(0, 1 << 64, count, dtype=np.uint64)
+
+
+def to_frame(
+    rows: npt.NDArray[np.int64],
+    *,
+    step: int,
+    nonce: npt.NDArray[np.uint64],
+    payer: str,
+    value_grt: float,
+    worker: int = 0,
+) -> pd.DataFrame:
+    """The measured rows of a buffer as a DataFrame.
+
+    Columns: ``index`` (position in the plan), ``step``, ``worker``, ``intended_ns``, ``sent_ns``, ``first_byte_ns``
+    (0 where no answer came), ``done_ns`` (all on the machine's monotonic clock), ``status`` (0 where no answer came),
+    ``outcome`` (category), ``bytes_in``, ``value_grt``, ``nonce`` (uint64), ``payer`` (category).
+    """
+    import pandas as pd
+
+    index = np.flatnonzero(rows[:, DONE])
+    rows = np.asarray(rows[index])
+    frame = pd.DataFrame({"index": index, "step": np.int32(step), "worker": np.int16(worker)})
+    for position, name in enumerate(COLUMNS[:4]):
+        frame[name] = rows[:, position]
+    frame["status"] = rows[:, 4].astype(np.int16)
+    frame["outcome"] = pd.Categorical.from_codes(rows[:, 5], categories=list(OUTCOME_NAMES))
+    frame["bytes_in"] = rows[:, 6].astype(np.int32)
+    frame["value_grt"] = value_grt
+    frame["nonce"] = nonce[index]
+    frame["payer"] = pd.Categorical.from_codes(np.zeros(len(index), dtype=np.int8), categories=[payer])
+    return frame

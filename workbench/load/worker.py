@@ -1,0 +1,71 @@
+"""The generator process: one StepSpec on standard input, progress and a StepReport on standard output.
+
+Standard input stays open as a lifeline: at its end (the parent stopped the step, or died) nothing more is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import threading
+from dataclasses import asdict
+
+from workbench.errors import WorkbenchError
+from workbench.load.drive import Progress
+from workbench.load.engines import PROGRESS_INTERVAL_S, in_process
+from workbench.load.spec import StepReport, StepSpec
+from workbench.receipts.keys import SigningKey
+
+
+def main() -> int:
+    """Run one step; the exit code is 0 when a report was written."""
+    request = json.loads(sys.stdin.readline())
+    spec = StepSpec.from_json(request["spec"])
+    key = SigningKey(request.pop("key")) if request["key"] else None
+    progress = Progress()
+
+    def watch_parent() -> None:
+        sys.stdin.read()
+        progress.stop = True
+
+    threading.Thread(target=watch_parent, daemon=True).start()
+    try:
+        report = _run(spec, key, progress)
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    _say({"report": asdict(report)})
+    return 0
+
+
+def _run(spec: StepSpec, key: SigningKey | None, progress: Progress) -> StepReport:
+    async def run() -> StepReport:
+        reporting = asyncio.create_task(_report_progress(progress))
+        try:
+            return await in_process(spec, key, progress)
+        finally:
+            reporting.cancel()
+
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return asyncio.run(run())
+    return uvloop.run(run())
+
+
+async def _report_progress(progress: Progress) -> None:
+    while True:
+        _say({"pid": os.getpid(), "sent": progress.sent, "done": progress.done, "ok": progress.ok})
+        await asyncio.sleep(PROGRESS_INTERVAL_S)
+
+
+def _say(message: dict[str, object]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone; standard input says so too
+        print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Command line options made from the settings model: one definition, one description, one default."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from workbench.errors import SettingsError
+
+SECRET = ("signer_keys",)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are SettingsErrors: one line, with the nearest option where one was unknown."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving the process."""
+        hint = f"See `{self.prog} --help`"
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            known = [option for action in self._actions for option in action.option_strings]
+            close = difflib.get_close_matches(unknown.split()[0].split("=")[0], known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else hint
+        raise SettingsError(message, where=self.prog, hint=hint)
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, group: type[BaseModel], title: str, *, leave_out: Iterable[str] = ()
+) -> None:
+    """An option for each field of a settings group. Absent options stay out of the namespace."""
+    section = parser.add_argument_group(title)
+    for name, field in group.model_fields.items():
+        if name in SECRET or name in leave_out:
+            continue
+        flags = [option_of(name)]
+        if name == "num_receipts":
+            flags.insert(0, "-n")
+        help_text = f"{field.description} {_default(field)}".replace("%", "%%")
+        if field.annotation is bool:
+            section.add_argument(
+                *flags, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help_text
+            )
+        elif get_origin(field.annotation) is list:
+            section.add_argument(*flags, nargs="+", metavar="VALUE", default=argparse.SUPPRESS, help=help_text)
+        else:
+            section.add_argument(*flags, metavar=_metavar(field), default=argparse.SUPPRESS, help=help_text)
+
+
+def option_of(name: str) -> str:
+    """The option of a setting: ``num_receipts`` is ``--num-receipts``."""
+    return "--" + name.replace("_", "-")
+
+
+def _metavar(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "{" + ",".join(str(value) for value in get_args(field.annotation)) + "}"
+    kinds: dict[Any, str] = {int: "N", float: "X", Path: "PATH"}
+    inner = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    return kinds.get(inner[0] if inner else field.annotation, "VALUE")
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True)
+    return "" if default is None or default == [] else f"(default: {default})"

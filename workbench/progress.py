@@ -1,0 +1,56 @@
+"""Events of a run as lines for a person; on a terminal the last line is rewritten while a step runs."""
+
+from __future__ import annotations
+
+from typing import Any, TextIO
+
+
+def line_of(kind: str, facts: dict[str, Any]) -> str | None:
+    """One event as a line; None for those that say nothing new."""
+    if kind == "predicted":
+        return str(facts["sentence"])
+    if kind == "step_started":
+        what = "walking to the limit, at most" if facts["kind_of_step"] == "pinpoint" else "sending"
+        return f"step {facts['step']}: {what} {facts['receipts']:,} receipts"
+    if kind == "progress":
+        return f"step {facts['step']}: {facts['done']:,} of {facts['receipts']:,} answered, {facts['ok']:,} ok"
+    if kind == "step_finished":
+        return (
+            f"step {facts['step']}: {facts['accepted']:,} accepted, {facts['denied']:,} denied, "
+            f"{facts['failed']:,} failed, {facts['throughput_per_s']:g}/s, {facts['verdict']}: {facts['reason']}"
+        )
+    if kind == "step_left_out":
+        return f"step {facts['step']}: left out after denial"
+    if kind == "pinpoint_left_out":
+        return f"the exact limit was not looked for: {facts['why']}"
+    if kind == "run_resumed":
+        return f"going on with {facts['done']} of {facts['steps']} steps done"
+    return None
+
+
+class Progress:
+    """Writes events to a stream, usually standard error. Call it with kind and facts; ``end`` ends an open line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+        self._open = False
+
+    def __call__(self, kind: str, facts: dict[str, Any]) -> None:
+        line = line_of(kind, facts)
+        if line is None:
+            return
+        if self._live:
+            self._stream.write(f"\r\x1b[2K{line}")
+            self._open = kind == "progress"
+            if not self._open:
+                self._stream.write("\n")
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def end(self) -> None:
+        """End the line that was being rewritten."""
+        if self._open:
+            self._stream.write("\n")
+            self._open = False

@@ -1,0 +1,166 @@
+"""A sweep by way of its notebook: parameters in, run folder with executed notebook and HTML report out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import SettingsError, ToolError, WorkbenchError
+from workbench.progress import line_of
+from workbench.report.execute import run_notebook
+from workbench.report.parameters import read_parameters
+from workbench.runs.folder import EVENTS, RunFolder
+from workbench.runs.read import Run, open_run
+from workbench.settings import ENV_PREFIX, SECRETS, Settings
+from workbench.sweep.steps import parse_steps
+
+Say = Callable[[str], None]
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+_POLL_S = 0.2
+
+
+async def report_sweep(settings: Settings | None, *, resume: Path | None, say: Say) -> Run:
+    """Run (or with ``resume`` go on with) a sweep by papermill; ``say`` gets its progress line by line.
+
+    Raises the error the sweep met, after notebook and report of what was measured were written.
+    """
+    if resume is not None:
+        folder = RunFolder(resume)
+        folder.manifest()
+        return await _execute(folder, {"resume": str(resume)}, {}, say)
+    if settings is None:
+        raise SettingsError("neither settings nor a run to resume were given")
+    parse_steps(settings.receipts)
+    folder = RunFolder.create(settings.runs_dir, settings.name)
+    folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=_command())
+    parameters, environment = _split(settings, notebook_path("load_sweep"))
+    return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, environment, say)
+
+
+async def report_run(path: Path, *, say: Say) -> Run:
+    """Make notebook and report of an existing run again; nothing is measured."""
+    run = open_run(path)
+    if run.manifest["state"] != "finished":
+        raise SettingsError(
+            f"the run is {run.manifest['state']}",
+            where=str(path),
+            hint="Finish it with `workbench sweep --resume`",
+        )
+    return await _execute(run.folder, {"run_dir": str(path)}, {}, say)
+
+
+def notebook_path(name: str) -> Path:
+    """A notebook of the project. Raises SettingsError where the package was installed without its clone."""
+    path = NOTEBOOKS / f"{name}.ipynb"
+    if not path.is_file():
+        raise SettingsError("the notebook is not there", where=str(path), hint="Install from a clone: pip install -e .")
+    return path
+
+
+async def _execute(folder: RunFolder, parameters: dict[str, Any], environment: dict[str, str], say: Say) -> Run:
+    notebook = notebook_path("load_sweep")
+    async with _following(folder.path / EVENTS, say):
+        with _environment(environment):
+            record = await run_notebook(
+                notebook,
+                parameters,
+                folder.path / "notebook.ipynb",
+                folder.path / "report.html",
+                title=f"Load sweep {folder.path.name}",
+            )
+    folder.update_manifest(notebook=record.as_dict())
+    run = open_run(folder.path)
+    if run.manifest["state"] in ("failed", "interrupted"):
+        raise _ended(run.manifest, folder.path)
+    if not record.ok:
+        raise ToolError(
+            f"the notebook ended as {record.status}: {record.exception}: {record.message}",
+            where=str(folder.path / "notebook.ipynb"),
+            hint="The run folder holds what was measured; `workbench report RUN` makes the report again",
+        )
+    return run
+
+
+def _ended(manifest: dict[str, Any], run: Path) -> WorkbenchError:
+    """The error a sweep in a notebook ended with, with that error's exit code."""
+    error = WorkbenchError(
+        manifest["error"], hint=f"What was measured is in {run}; go on with `workbench sweep --resume {run}`"
+    )
+    error.exit_code = manifest["exit_code"]
+    return error
+
+
+def _split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Settings for the notebook's parameters; the others, where they differ from the defaults, as
+    variables.
+    """
+    names = {parameter.name for parameter in read_parameters(notebook)}
+    values = settings.model_dump(mode="json", exclude=set(SECRETS))
+    parameters = {name: value for name, value in values.items() if name in names}
+    defaults = Settings().model_dump(mode="json")
+    environment = {
+        ENV_PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
+        for name, value in values.items()
+        if name not in names and value != defaults[name]
+    }
+    return parameters, environment
+
+
+@contextlib.contextmanager
+def _environment(changes: dict[str, str]) -> Any:
+    """The variables a child process is started with; secrets in the environment reach it unchanged."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@asynccontextmanager
+async def _following(events: Path, say: Say) -> AsyncIterator[None]:
+    """Say the lines that are added to ``events`` while the context is open."""
+    position = events.stat().st_size if events.exists() else 0
+
+    def read() -> None:
+        nonlocal position
+        if not events.exists():
+            return
+        with events.open("rb") as file:
+            file.seek(position)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        position += len(whole)
+        for raw in whole.splitlines():
+            facts = json.loads(raw)
+            line = line_of(facts["kind"], facts)
+            if line is not None:
+                say(line)
+
+    async def follow() -> None:
+        while True:
+            read()
+            await asyncio.sleep(_POLL_S)
+
+    task = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+        read()
+
+
+def _command() -> str:
+    return " ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench"

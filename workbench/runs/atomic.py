@@ -1,0 +1,70 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import RunFolderError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well.
+
+    Raises RunFolderError (disk full, no permission) naming the file; nothing half-written is left under its name.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write: {error.strerror or error}",
+            where=str(path),
+            hint="What was measured before is still in the run folder; make room and go on with --resume",
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``value`` as indented JSON, atomically. NaN is written as null: JSON has no NaN."""
+    text = to_json(value)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def to_json(value: Any) -> str:
+    """``value`` as indented JSON text; NaN becomes null."""
+    return json.dumps(_without_nan(value), indent=2, allow_nan=False, default=_plain)
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    """A DataFrame as Parquet, atomically."""
+    with replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+
+
+def _plain(value: Any) -> Any:
+    """numpy's scalars as Python's."""
+    return _without_nan(value.item())
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return value

@@ -1,0 +1,180 @@
+"""The run folder: one directory that holds everything of a run, and from which every table and chart is derived.
+
+manifest.json            what was run, where, when, how it ended
+plan.parquet             the steps as planned
+samples/step-NNN.parquet one row a request, written when the step has ended
+samples/step-NNN.live    the rows of the step that is running (see workbench.load.samples)
+interrupted/             rows of steps that were cut off and run again
+series.parquet           per second
+watch.parquet            processes and metrics
+steps.parquet            one row a step
+events.jsonl             what happened when, one JSON object a line
+notebook.ipynb, report.html
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import RunFolderError
+from workbench.runs.atomic import write_json
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+EVENTS = "events.jsonl"
+_LOCK = ".lock"
+
+
+class RunFolder:
+    """Paths of one run and the writing of its manifest and events."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, runs_dir: Path, name: str) -> RunFolder:
+        """A new folder ``<UTC time>-<name>``. Raises RunFolderError when it cannot be made."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        for attempt in range(100):
+            suffix = f"-{attempt + 1}" if attempt else ""
+            path = runs_dir / f"{stamp}-{name}{suffix}"
+            if not path.exists():
+                return cls.at(path)
+        raise RunFolderError("a hundred runs of this second and name exist already", where=str(runs_dir))
+
+    @classmethod
+    def at(cls, path: Path) -> RunFolder:
+        """The run folder ``path``, made where it is not there. Raises RunFolderError when it cannot be made."""
+        try:
+            (path / "samples").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot make the run folder: {error.strerror}",
+                where=str(path),
+                hint="Choose a folder you may write to with --runs-dir",
+            ) from None
+        return cls(path)
+
+    def samples(self, step: int) -> Path:
+        """The finished samples of a step."""
+        return self.path / "samples" / f"step-{step:03d}.parquet"
+
+    def live_samples(self, step: int) -> Path:
+        """The sample buffer of a running step."""
+        return self.path / "samples" / f"step-{step:03d}.live"
+
+    def interrupted_samples(self, step: int) -> Path:
+        """A free name for the rows of a step that was cut off."""
+        folder = self.path / "interrupted"
+        folder.mkdir(exist_ok=True)
+        attempt = len(list(folder.glob(f"step-{step:03d}-*.parquet"))) + 1
+        return folder / f"step-{step:03d}-{attempt}.parquet"
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest. Raises RunFolderError when there is none or it is of another schema."""
+        path = self.path / MANIFEST
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunFolderError(
+                "this is not a run folder: it has no manifest.json",
+                where=str(self.path),
+                hint="Run folders are in data/runs, named after their UTC time",
+            ) from None
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"cannot be read: {error}", where=str(path)) from None
+        if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+            raise RunFolderError(
+                f"is of schema {manifest.get('schema') if isinstance(manifest, dict) else '?'}, "
+                f"this workbench reads schema {SCHEMA}",
+                where=str(path),
+            )
+        return manifest
+
+    def update_manifest(self, **changes: Any) -> dict[str, Any]:
+        """Set top-level keys of the manifest and write it."""
+        path = self.path / MANIFEST
+        manifest = self.manifest() if path.exists() else {"schema": SCHEMA}
+        manifest.update(changes)
+        write_json(path, manifest)
+        return manifest
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Append one line to events.jsonl: wall time, kind and facts."""
+        line = json.dumps({"time": utc_now(), "kind": kind, **facts})
+        try:
+            with (self.path / EVENTS).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise RunFolderError(f"cannot write: {error.strerror}", where=str(self.path / EVENTS)) from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for writing. Raises RunFolderError when another process does."""
+        with exclusive(self.path / _LOCK, f"run {self.path.name} is being written", wait_s=10):
+            yield
+
+
+@contextmanager
+def one_run_at_a_time(runs_dir: Path) -> Iterator[None]:
+    """Hold the machine for measuring: two loads at once would measure each other.
+
+    Raises RunFolderError naming the process that has it.
+    """
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot make the folder of runs: {error.strerror}",
+            where=str(runs_dir),
+            hint="Choose a folder you may write to with --runs-dir",
+        ) from None
+    with exclusive(runs_dir / _LOCK, "another run is measuring on this machine", wait_s=10):
+        yield
+
+
+@contextmanager
+def exclusive(path: Path, what: str, *, wait_s: float) -> Iterator[None]:
+    """An advisory lock that the kernel drops when the holder dies. Waits ``wait_s``, then raises RunFolderError.
+
+    The wait lets the processes of a run that was just killed notice it and end.
+    """
+    try:
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot write: {error.strerror}",
+            where=str(path),
+            hint="Choose a folder you may write to with --runs-dir",
+        ) from None
+    with file:
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    file.seek(0)
+                    holder = file.read().strip() or "unknown"
+                    raise RunFolderError(
+                        f"{what} (process {holder})", where=str(path.parent), hint="Wait for it, or stop it"
+                    ) from None
+                time.sleep(0.1)  # flock has no wait with a time limit
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def utc_now() -> str:
+    """The time as ISO 8601 in UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,165 @@
+"""What a sweep found, in figures and in words. Pure functions over its rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
+from workbench.load.summary import StepSummary
+from workbench.receipts.fields import WEI_PER_GRT
+from workbench.sweep.limit import Bracket, Denial
+from workbench.sweep.table import StepRow
+from workbench.target.budget import Budget, Fees
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The budget of a payer at the start, computed from what the agent says, before anything is sent."""
+
+    receipts: int | None
+    rule: str
+    limit_grt: float
+    escrow_grt: float
+    fees_before_grt: float
+    value_grt: float
+    source: str
+
+    @property
+    def sentence(self) -> str:
+        """The prediction in words."""
+        if self.receipts is None:
+            return "The limit cannot be predicted: neither the agent's limit nor the escrow is known."
+        return (
+            f"Receipt {self.receipts:,} of {self.value_grt:g} GRT is predicted to trigger denial "
+            f"(rule {self.rule}; limit {self.limit_grt:g} GRT, escrow {self.escrow_grt:g} GRT, "
+            f"{self.fees_before_grt:g} GRT spent before)."
+        )
+
+
+def predict(fees: Fees | None, found: Budget | None, value_wei: int) -> Prediction:
+    """The prediction as it is shown and stored."""
+
+    def grt(wei: int | None) -> float:
+        return math.nan if wei is None else wei / WEI_PER_GRT
+
+    return Prediction(
+        receipts=None if found is None else found.receipts,
+        rule="" if found is None else found.rule,
+        limit_grt=grt(fees.limit if fees else None),
+        escrow_grt=grt(fees.balance if fees else None),
+        fees_before_grt=grt(fees.spent if fees else None),
+        value_grt=value_wei / WEI_PER_GRT,
+        source=fees.source if fees else "nothing known",
+    )
+
+
+def judge_step(
+    summary: StepSummary, denial: Denial, budget: int | None, stored: int | None, *, denial_expected: bool
+) -> tuple[str, str]:
+    """Verdict and reason of a step. In a sweep denial past the limit is expected and no failure."""
+    if summary.verdict == "INVALID":
+        return summary.verdict, summary.reason
+    if summary.failed or (summary.denied and not denial_expected):
+        return "FAIL", summary.reason
+    if stored is not None and stored != denial.paid:
+        return "FAIL", f"{denial.paid} receipts were answered as paid for, {stored} are in the database"
+    if not denial.refused:
+        return "PASS", "every receipt was accepted"
+    if budget is not None and denial.paid_before_refusal < budget:
+        return "FAIL", (
+            f"denied after {denial.paid_before_refusal:.0f} receipts, before the predicted limit of {budget}"
+        )
+    lag = "" if math.isnan(denial.lag_receipts) else f", {denial.lag_receipts:.0f} receipts past the limit"
+    return "PASS", f"denied after {denial.paid_before_refusal:.0f} receipts{lag}"
+
+
+def judge_walk(denial: Denial, denied: bool | None, stored: int | None) -> tuple[str, str]:
+    """Verdict and reason of the walk to the limit. ``denied``: whether the agent held the payer denied at its end."""
+    if stored is not None and stored != denial.paid:
+        return "FAIL", f"{denial.paid} receipts were answered as paid for, {stored} are in the database"
+    if denied:
+        return "PASS", f"the agent denied the payer after receipt {denial.paid}"
+    return "PASS", f"the payer was not denied after {denial.paid} receipts; the limit was not found"
+
+
+def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow]) -> dict[str, Any]:
+    """The manifest's ``limit``: what was observed of it, whether the prediction held, first refusal and denial lag."""
+    refused = [row for row in rows if not math.isnan(row.first_refusal_index)]
+    # the pinpoint walks up to the limit at its own slow pace: lag under load is seen in the steps
+    first = next((row for row in refused if row.kind == "step"), refused[0] if refused else None)
+    held = bracket.holds(predicted)
+    return {
+        "observed_receipts": bracket.high if bracket.exact else None,
+        "observed_low": bracket.low,
+        "observed_high": bracket.high,
+        "exact": bracket.exact,
+        "held": held,
+        "first_refusal": None
+        if first is None
+        else {
+            "step": first.step,
+            "index": int(first.first_refusal_index),
+            "t_s": first.first_refusal_s,
+            "fees_grt": first.fees_at_first_refusal_grt,
+        },
+        "denial_lag_receipts": math.nan if first is None else first.denial_lag_receipts,
+        "denial_lag_s": math.nan if first is None else first.denial_lag_s,
+        "sentence": _limit_sentence(bracket, predicted, held, first),
+    }
+
+
+def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, first: StepRow | None) -> str:
+    if bracket.high is None:
+        up_to = "" if bracket.low is None else f" up to {bracket.low:,} receipts"
+        text = f"The limit was not reached{up_to}"
+    elif bracket.exact:
+        text = f"The limit was observed at receipt {bracket.high:,}"
+    else:
+        low = "an unknown number of" if bracket.low is None else f"{bracket.low:,}"
+        text = f"The limit was observed between {low} (survived) and {bracket.high:,} (denied) receipts"
+    if predicted is not None:
+        word = {True: "as predicted", False: "not as predicted", None: "not contradicting the prediction"}[held]
+        text += f", {word} ({predicted:,})"
+    text += "."
+    if first is not None:
+        text += (
+            f" First refusal in step {first.step}: receipt with index {first.first_refusal_index:.0f}, "
+            f"{first.first_refusal_s:.3f} s after the step began, at {first.fees_at_first_refusal_grt:g} GRT of fees."
+        )
+        if not math.isnan(first.denial_lag_receipts):
+            text += f" Denial came {first.denial_lag_receipts:.0f} receipts"
+            if not math.isnan(first.denial_lag_s):
+                text += f" and {first.denial_lag_s * 1000:.0f} ms"
+            text += " after the limit was crossed."
+    return text
+
+
+def conclude_run(rows: list[StepRow], limit: dict[str, Any]) -> dict[str, Any]:
+    """The manifest's ``verdict``: PASS, FAIL or INVALID, the exit code, a sentence, and the reasons step by step.
+
+    INVALID steps say nothing about the service; the run is INVALID when no step is left. The limit is a matter of
+    counts, so an invalid step still counts for it.
+    """
+    steps = [row for row in rows if row.kind == "step"]
+    invalid = [row for row in steps if row.verdict == "INVALID"]
+    failed = [row for row in rows if row.verdict == "FAIL"]
+    reasons = [f"step {row.step} ({row.receipts} receipts): {row.reason}" for row in failed + invalid]
+    if limit["held"] is False:
+        reasons.insert(0, "the limit was not where it was predicted")
+    if failed or limit["held"] is False:
+        verdict, code = "FAIL", EXIT_SLO_FAILED
+    elif steps and len(invalid) == len(steps):
+        verdict, code = "INVALID", EXIT_INVALID
+    else:
+        verdict, code = "PASS", EXIT_PASS
+    valid = len(steps) - len(invalid)
+    sentence = f"{limit['sentence']} {valid} of {len(steps)} steps are valid measurements"
+    sentence += f"; {len(failed)} failed." if failed else ", none failed."
+    return {"verdict": verdict, "exit_code": code, "sentence": sentence, "reasons": reasons}
+
+
+def prediction_json(prediction: Prediction) -> dict[str, Any]:
+    """The prediction as it goes into the manifest."""
+    return {**asdict(prediction), "sentence": prediction.sentence}

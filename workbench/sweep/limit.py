@@ -1,0 +1,114 @@
+"""When denial came: the first refusal, the receipt that crossed the limit, and the lag between them. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.load.outcome import PAID, Outcome
+from workbench.receipts.fields import WEI_PER_GRT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PAID_NAMES = [outcome.value for outcome in PAID]
+
+
+@dataclass(frozen=True)
+class Denial:
+    """How one step met the limit. Indices are positions in the plan, times seconds after its first intended time.
+
+    ``refusal_index``: the receipt that was refused first, by the time its refusal arrived; ``refusal_s`` that time;
+    ``fees_grt`` the payer's fees at that moment (before the step + receipts answered until then);
+    ``crossing_index``: the receipt whose acceptance used up the budget; ``lag_receipts`` and ``lag_s``: how many
+    receipts were still accepted, and how much time passed, from the crossing to the first refusal. NaN: not seen.
+    """
+
+    refusal_index: float
+    refusal_s: float
+    fees_grt: float
+    crossing_index: float
+    lag_receipts: float
+    lag_s: float
+    paid: int
+    paid_before_refusal: float
+
+    @property
+    def refused(self) -> bool:
+        """Whether a receipt was refused by the denylist."""
+        return not math.isnan(self.refusal_index)
+
+
+def find_denial(samples: pd.DataFrame, *, spent_wei: int, value_wei: int, budget: int | None) -> Denial:
+    """The denial of one step from its samples.
+
+    ``spent_wei`` is what counted against the payer before, ``budget`` the predicted number of the receipt that
+    triggers denial (None when unknown). Receipts are ordered by the arrival of their answers: with several in flight,
+    the service's own order can differ by as many.
+    """
+    nan = math.nan
+    outcome = samples["outcome"].astype(str).to_numpy()
+    done_ns = samples["done_ns"].to_numpy()
+    order = np.argsort(done_ns, kind="stable")
+    paid = np.isin(outcome, _PAID_NAMES)[order]
+    denied = (outcome == Outcome.DENIED.value)[order]
+    done, index = done_ns[order], samples["index"].to_numpy()[order]
+    start = samples["intended_ns"].min() if len(samples) else 0
+    paid_positions = np.flatnonzero(paid)
+
+    crossing_index = crossing_done = nan
+    if budget is not None and 1 <= budget <= len(paid_positions):
+        position = paid_positions[budget - 1]
+        crossing_index, crossing_done = float(index[position]), float(done[position])
+
+    if not denied.any():
+        return Denial(nan, nan, nan, crossing_index, nan, nan, len(paid_positions), nan)
+    first = int(np.argmax(denied))
+    before = int(paid[:first].sum())
+    return Denial(
+        refusal_index=float(index[first]),
+        refusal_s=float(done[first] - start) / 1e9,
+        fees_grt=(spent_wei + before * value_wei) / WEI_PER_GRT,
+        crossing_index=crossing_index,
+        lag_receipts=float(before - budget) if budget is not None else nan,
+        lag_s=(float(done[first]) - crossing_done) / 1e9 if not math.isnan(crossing_done) else nan,
+        paid=len(paid_positions),
+        paid_before_refusal=float(before),
+    )
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Where the limit lies, in receipts of one fresh budget: ``low`` were survived, ``high`` led to denial.
+
+    None: not seen. The limit is ``high`` exactly when the two are neighbours.
+    """
+
+    low: int | None
+    high: int | None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the limit is known to the receipt."""
+        return self.high is not None and self.low is not None and self.high == self.low + 1
+
+    def holds(self, predicted: int | None) -> bool | None:
+        """Whether a predicted limit lies in the bracket; None when nothing contradicts it and nothing confirms it."""
+        if predicted is None:
+            return None
+        if self.low is not None and predicted <= self.low:
+            return False
+        if self.high is None:
+            return None
+        return predicted <= self.high
+
+    def with_step(self, paid: int, denied: bool | None) -> Bracket:
+        """The bracket after a step in which ``paid`` receipts were paid for, and the payer then was denied or not."""
+        if denied is None or paid < 1:
+            return self
+        if denied:
+            return Bracket(self.low, paid if self.high is None else min(self.high, paid))
+        return Bracket(paid if self.low is None else max(self.low, paid), self.high)

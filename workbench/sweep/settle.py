@@ -1,0 +1,57 @@
+"""Wait until the tap-agent has counted what was sent: denial is a step behind the load."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from workbench.errors import TargetError
+from workbench.target.budget import Fees
+from workbench.target.connect import Target
+
+POLL_S = 0.02
+STALL_S = 5.0
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The agent's view after a step. ``complete``: it has counted every receipt that was paid for."""
+
+    fees: Fees | None
+    complete: bool
+    seconds: float
+
+
+async def settle(target: Target, payer: bytes, received: int | None, timeout_s: float) -> Settled:
+    """Wait until the agent has received ``received`` receipts of ``payer``.
+
+    Gives up after ``timeout_s``, or when the count has stood still for STALL_S: receipts that were answered with 200
+    but never stored will not come. ``received`` None, no agent metrics, or an agent that does not answer: the present
+    view, not complete.
+    """
+    try:
+        return await _settle(target, payer, received, timeout_s)
+    except TargetError:
+        # what the step measured must not be lost to a target that is gone; the next step will meet the error
+        return Settled(None, complete=False, seconds=0.0)
+
+
+async def _settle(target: Target, payer: bytes, received: int | None, timeout_s: float) -> Settled:
+    started = time.monotonic()
+    fees = await target.fees(payer)
+    if fees is None or received is None or target.agent_metrics_url is None:
+        return Settled(fees, complete=False, seconds=0.0)
+    moved = started
+    while fees.received < received:
+        now = time.monotonic()
+        if now - started > timeout_s or now - moved > STALL_S:
+            return Settled(fees, complete=False, seconds=now - started)
+        await asyncio.sleep(POLL_S)
+        seen = await target.fees(payer)
+        if seen is None:
+            return Settled(fees, complete=False, seconds=time.monotonic() - started)
+        if seen.received != fees.received:
+            moved = time.monotonic()
+        fees = seen
+    return Settled(fees, complete=True, seconds=time.monotonic() - started)

@@ -1,0 +1,130 @@
+"""One load: a sweep of one step, told in the words of the guide's load tool and then in honest ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.runs.read import Run
+from workbench.settings import Settings
+from workbench.sweep.run import OnEvent, run_sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_CONCURRENCY = 16
+"""Requests in flight of a load that names neither rate nor concurrency."""
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What one load measured. Everything is read from its run folder."""
+
+    run: Run
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """One row a request; columns in :func:`workbench.load.samples.to_frame`."""
+        return self.run.samples
+
+    @property
+    def series(self) -> pd.DataFrame:
+        """One row a second; columns in :func:`workbench.sweep.series.per_second`."""
+        return self.run.series
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The step's row as a dict (columns in :class:`workbench.sweep.table.StepRow`), and ``outcomes`` by name."""
+        row: dict[str, Any] = self.run.steps.iloc[0].to_dict()
+        counts = self.samples["outcome"].value_counts()
+        return {**row, "outcomes": {str(name): int(count) for name, count in counts.items() if count}}
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line ends with."""
+        return self.run.exit_code
+
+    @property
+    def text(self) -> str:
+        """The guide's four summary lines, and what they hide."""
+        settings = self.run.manifest["settings"]
+        return summary_text(self.summary, version=settings["receipt_version"])
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+async def load(*, run_dir: str | Path | None = None, on_event: OnEvent | None = None, **parameters: Any) -> LoadResult:
+    """Send ``num_receipts`` receipts, in a closed loop (``concurrency``) or an open one (``rate``), and measure.
+
+    ``parameters`` are fields of :class:`workbench.Settings`; without ``target`` the stand-in is started for the load.
+    The run folder gets the samples as they are measured; errors are those of :func:`workbench.sweep.run.sweep`.
+    """
+    settings = load_settings(Settings.resolve(**{"name": "load", **parameters}))
+    return await run_load(settings, Path(run_dir) if run_dir else None, on_event)
+
+
+async def run_load(settings: Settings, run_dir: Path | None = None, on_event: OnEvent | None = None) -> LoadResult:
+    """:func:`load` with the settings of :func:`load_settings`."""
+    return LoadResult(await run_sweep(settings, run_dir, on_event, denial_expected=False))
+
+
+def load_settings(settings: Settings) -> Settings:
+    """The settings of the sweep that a load is: one step of ``num_receipts``, nothing after it."""
+    changes: dict[str, Any] = {"receipts": str(settings.num_receipts), "pinpoint": False, "mode": "fresh"}
+    if settings.rate is None and settings.concurrency is None:
+        changes["concurrency"] = DEFAULT_CONCURRENCY
+    return settings.model_copy(update=changes)
+
+
+def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
+    """The report of one load as text."""
+    v2 = "V2 " if version == 2 else ""
+    sent, duration = summary["sent"], summary["duration_s"]
+    failed = sent - summary["accepted"]
+    loop = (
+        f"open loop, {summary['rate_per_s']:g} receipts/s"
+        if summary["loop"] == "open"
+        else f"closed loop, {summary['concurrency']:.0f} in flight"
+    )
+    lines = [
+        f"Completed processing {sent} {v2}requests in {_duration(duration)}",
+        f"Average time per {v2}request: {_duration(duration / sent if sent else 0.0)}",
+        f"Successfully sent {v2}receipts: {summary['accepted']}",
+        f"Failed {v2}receipts: {failed}",
+        "",
+        f"Loop        {loop}; {summary['offered']} offered, {sent} sent",
+        f"Throughput  {summary['throughput_per_s']:.1f} accepted/s",
+        f"Response    {_latency(summary, 'response')}  (from the intended time, accepted receipts)",
+        f"Service     {_latency(summary, 'service')}  (from the sending)",
+        f"Lag         p50 {_ms(summary['lag_p50_ms'])}, p99 {_ms(summary['lag_p99_ms'])}, "
+        f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
+        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core",
+        "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()),
+    ]
+    if not math.isnan(summary["budget_receipts"]):
+        lines.append(f"Budget      receipt {summary['budget_receipts']:.0f} was predicted to trigger denial")
+    if not math.isnan(summary["stored"]):
+        lines.append(f"Stored      {summary['stored']:.0f} receipts found in the database")
+    lines.append(f"Verdict     {summary['verdict']}: {summary['reason']}")
+    return "\n".join(lines)
+
+
+def _latency(summary: Mapping[str, Any], clock: str) -> str:
+    return ", ".join(f"{name} {_ms(summary[f'{clock}_{name}_ms'])}" for name in ("p50", "p90", "p95", "p99", "max"))
+
+
+def _ms(value: float) -> str:
+    return "too few samples" if math.isnan(value) else f"{value:.2f} ms"
+
+
+def _duration(seconds: float) -> str:
+    """A duration in the manner of the guide's tool: 1.234567s, 2.345ms, 67.8µs."""
+    if seconds >= 1:
+        return f"{seconds:.6f}s"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.6g}ms"
+    return f"{seconds * 1e6:.6g}µs"

@@ -1,0 +1,66 @@
+"""The steps of a sweep, from one line of text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from workbench.errors import SettingsError
+
+MAX_STEPS = 1000
+MAX_RECEIPTS = 10_000_000
+_FORMS = "a list 250,500,1000, a range 250:1250:250, or a geometric series 125:2000:x2"
+_RANGE = re.compile(r"(\d+):(\d+):(x?)(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Step:
+    """``receipts`` to be offered as step ``number``. ``kind``: step, or pinpoint for the walk to the exact limit."""
+
+    number: int
+    receipts: int
+    kind: str = "step"
+
+
+def parse_steps(text: str) -> tuple[Step, ...]:
+    """Steps from a list, an inclusive range START:STOP:STEP, or a geometric series START:STOP:xFACTOR.
+
+    Raises SettingsError with what was found and the forms there are.
+    """
+    counts = _counts(text.replace(" ", "").replace("_", ""))
+    for count in counts:
+        if not 1 <= count <= MAX_RECEIPTS:
+            raise SettingsError(
+                f"a step of {count} receipts is not possible; 1 to {MAX_RECEIPTS:,} are", where="receipts"
+            )
+    return tuple(Step(number, count) for number, count in enumerate(counts))
+
+
+def _counts(text: str) -> list[int]:
+    if re.fullmatch(r"\d+(,\d+)*", text):
+        counts = [int(part) for part in text.split(",")]
+        if len(counts) > MAX_STEPS:
+            raise SettingsError(f"{len(counts)} steps are more than {MAX_STEPS}", where="receipts")
+        return counts
+    match = _RANGE.fullmatch(text)
+    if not match:
+        raise SettingsError(f"cannot read {text[:80]!r}", where="receipts", hint=f"Give {_FORMS}")
+    start, stop, geometric = int(match[1]), int(match[2]), bool(match[3])
+    if start < 1 or stop < start:
+        raise SettingsError(f"{text!r} does not go up from at least 1", where="receipts", hint=f"Give {_FORMS}")
+    if geometric:
+        factor = float(match[4])
+        if factor <= 1:
+            raise SettingsError(f"the factor {match[4]} does not go up", where="receipts", hint="Give one above 1")
+        counts, value = [], float(start)
+        while round(value) <= stop and len(counts) <= MAX_STEPS:
+            if not counts or round(value) > counts[-1]:
+                counts.append(round(value))
+            value *= factor
+    else:
+        if "." in match[4] or int(match[4]) < 1:
+            raise SettingsError(f"the step {match[4]} is not a whole number above 0", where="receipts")
+        counts = list(range(start, stop + 1, int(match[4]))[: MAX_STEPS + 1])
+    if len(counts) > MAX_STEPS:
+        raise SettingsError(f"{text!r} gives more than {MAX_STEPS} steps", where="receipts")
+    return counts

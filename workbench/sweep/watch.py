@@ -1,0 +1,140 @@
+"""Processes and metrics beside the load, on the run's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import psutil
+
+from workbench.errors import TargetError
+from workbench.receipts.address import checksum
+from workbench.target.connect import Target
+from workbench.target.metrics import Reading, scrape
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INTERVAL_S = 0.5
+SCRAPE_EVERY = 2
+COLUMNS = ("t_s", "step", "source", "metric", "labels", "value")
+
+
+class Watch:
+    """Collects rows (COLUMNS) while it runs. Set ``step``, ``payer`` and ``generator_pid`` as the sweep goes on."""
+
+    def __init__(self, target: Target, seconds: Clock) -> None:
+        self._target = target
+        self._seconds = seconds
+        self._processes: dict[str, psutil.Process] = {}
+        self.rows: list[tuple[float, int, str, str, str, float]] = []
+        self.missed_scrapes = 0
+        self.step = 0
+        self.payer: bytes | None = None
+        by_pid: dict[int, str] = {}
+        for source, pid in sorted(target.pids.items(), reverse=True):
+            by_pid.setdefault(pid, source)  # service and agent can be one process: it is watched once, as service
+        for pid, source in by_pid.items():
+            self._add(source, pid)
+
+    def generator(self, pid: int) -> None:
+        """Watch this process as the generator from now on."""
+        known = self._processes.get("generator")
+        if known is None or known.pid != pid:
+            self._add("generator", pid)
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        tick = 0
+        while True:
+            self._sample_processes()
+            if tick % SCRAPE_EVERY == 0:
+                await self._scrape()
+            tick += 1
+            await asyncio.sleep(INTERVAL_S)
+
+    def frame(self) -> pd.DataFrame:
+        """All rows so far."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(COLUMNS))
+
+    def _add(self, source: str, pid: int) -> None:
+        try:
+            process = psutil.Process(pid)
+            process.cpu_percent()  # the first call only sets the mark
+        except psutil.Error:
+            self._processes.pop(source, None)
+        else:
+            self._processes[source] = process
+
+    def _sample_processes(self) -> None:
+        t_s = self._seconds()
+        for source, process in list(self._processes.items()):
+            try:
+                with process.oneshot():
+                    facts = {
+                        "cpu_percent": process.cpu_percent(),
+                        "rss_bytes": float(process.memory_info().rss),
+                        "threads": float(process.num_threads()),
+                    }
+            except psutil.Error:  # it ended
+                del self._processes[source]
+                continue
+            for metric, value in facts.items():
+                self.rows.append((t_s, self.step, source, metric, "", value))
+
+    async def _scrape(self) -> None:
+        for source, url in (
+            ("service", self._target.service_metrics_url),
+            ("agent", self._target.agent_metrics_url),
+        ):
+            if url is None:
+                continue
+            try:
+                readings = await scrape(url, f"the {source}'s metrics")
+            except TargetError:
+                self.missed_scrapes += 1  # the load itself will show whether the service is gone
+                continue
+            t_s = self._seconds()
+            for reading in readings:
+                if self._wanted(reading):
+                    labels = ",".join(f"{key}={value}" for key, value in reading.labels)
+                    self.rows.append((t_s, self.step, source, reading.name, labels, reading.value))
+
+    def _wanted(self, reading: Reading) -> bool:
+        """Only the payer of the step; a stand-in with 64 payers would fill the table with the others."""
+        if reading.name.endswith(("_bucket", "_created")):
+            return False
+        sender = dict(reading.labels).get("sender")
+        return sender is None or self.payer is None or sender.lower() == checksum(self.payer).lower()
+
+
+class Clock:
+    """Seconds since the run began, also after it was interrupted and resumed (or the machine restarted)."""
+
+    def __init__(self, run_wall_ns: int, wall_ns: int, monotonic_ns: int) -> None:
+        self.monotonic_start_ns = monotonic_ns - (wall_ns - run_wall_ns)
+
+    def __call__(self) -> float:
+        return self.at(time.monotonic_ns())
+
+    def at(self, monotonic_ns: int) -> float:
+        """The run time of a monotonic clock reading of this session."""
+        return (monotonic_ns - self.monotonic_start_ns) / 1e9
+
+
+@asynccontextmanager
+async def watching(watch: Watch) -> AsyncIterator[Watch]:
+    """Run ``watch`` while the context is open."""
+    task = asyncio.create_task(watch.run())
+    try:
+        yield watch
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error

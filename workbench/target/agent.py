@@ -1,0 +1,47 @@
+"""What the tap-agent says of a payer. Its gauges named "grt" are in wei."""
+
+from __future__ import annotations
+
+from workbench.receipts.address import checksum
+from workbench.target.budget import Fees
+from workbench.target.metrics import Reading, scrape, total
+
+LIMIT = "tap_max_fee_per_sender_grt_total"
+BALANCE = "tap_sender_escrow_balance_grt_total"
+TRACKER = "tap_sender_fee_tracker_grt_total"
+INVALID = "tap_invalid_receipt_fees_grt_total"
+PENDING = "tap_pending_rav_grt_total"
+DENIED = "tap_sender_denied"
+RECEIVED = "tap_receipts_received_total"
+
+
+def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None, balance: int | None) -> Fees:
+    """The fees of ``payer`` from one scrape of the agent.
+
+    ``limit`` and ``balance`` are used where the agent has no series of this payer (it makes them when it first hears
+    of it); the limit is the same for all payers, so any payer's series serves.
+    """
+    sender = checksum(payer)
+
+    def wei(name: str) -> int:
+        return round(total(readings, name, sender=sender) or 0)
+
+    own_limit = total(readings, LIMIT, sender=sender)
+    if own_limit is None:
+        own_limit = next((reading.value for reading in readings if reading.name == LIMIT), None)
+    own_balance = total(readings, BALANCE, sender=sender)
+    return Fees(
+        limit=limit if own_limit is None else round(own_limit),
+        balance=balance if own_balance is None else round(own_balance),
+        unaggregated=wei(TRACKER),
+        invalid=wei(INVALID),
+        pending=wei(PENDING),
+        received=wei(RECEIVED),
+        denied=bool(total(readings, DENIED, sender=sender)),
+        source="tap-agent metrics" if own_limit is not None else "settings",
+    )
+
+
+async def read_fees(url: str, payer: bytes, *, limit: int | None, balance: int | None) -> Fees:
+    """The fees of ``payer`` from the agent's metrics at ``url``. Raises TargetError."""
+    return fees_of(await scrape(url, "the tap-agent's metrics"), payer, limit=limit, balance=balance)

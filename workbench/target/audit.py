@@ -1,0 +1,31 @@
+"""Were the receipts stored? HTTP 200 does not prove it: count the rows where the database can be read."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from workbench.errors import TargetError
+
+_ROWS = """
+SELECT (SELECT COUNT(*) FROM tap_horizon_receipts WHERE payer = :payer)
+     + (SELECT COUNT(*) FROM tap_horizon_receipts_invalid WHERE payer = :payer)
+"""
+_AGGREGATED = "SELECT value_aggregate FROM tap_horizon_ravs WHERE payer = :payer"
+
+
+def receipts_stored(database: Path, payer: bytes, value_wei: int) -> int:
+    """How many receipts of ``payer``, each of ``value_wei``, ever reached the stand-in's database.
+
+    Receipts are deleted once a RAV covers them, so the RAVs' value divided by the receipts' is added to the rows.
+    Take the difference over a step. Raises TargetError when the database cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+            parameters = {"payer": payer.hex()}
+            rows = int(connection.execute(_ROWS, parameters).fetchone()[0])
+            aggregated = sum(int(row[0]) for row in connection.execute(_AGGREGATED, parameters))
+    except sqlite3.Error as error:
+        raise TargetError(f"the receipts cannot be counted ({error})", where=str(database)) from None
+    return rows + aggregated // max(value_wei, 1)

@@ -1,0 +1,165 @@
+"""From settings to a target that is known to answer: the stand-in, started here, or a service given by address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workbench.errors import TargetError
+from workbench.receipts.address import deployment_to_qm, parse_address, parse_deployment
+from workbench.receipts.keys import SigningKey
+from workbench.receipts.template import ReceiptTemplate
+from workbench.settings import Settings, to_wei
+from workbench.standin.accounts import Payer
+from workbench.standin.accounts import payer as standin_payer
+from workbench.standin.child import child
+from workbench.target.agent import read_fees
+from workbench.target.audit import receipts_stored
+from workbench.target.budget import Fees
+from workbench.target.health import require_service
+from workbench.target.network import escrow_balance, find_allocation
+
+
+@dataclass(frozen=True)
+class Target:
+    """A service that answered, the allocation to pay and the payers to pay with."""
+
+    url: str
+    paid_url: str
+    is_standin: bool
+    allocation: bytes
+    payers: tuple[Payer, ...]
+    settings: Settings
+    graph_url: str | None = None
+    service_metrics_url: str | None = None
+    agent_metrics_url: str | None = None
+    database: Path | None = None
+    pids: dict[str, int] = field(default_factory=dict)
+
+    async def fees(self, payer: bytes) -> Fees | None:
+        """What the tap-agent holds of ``payer``; None when nothing about it can be known.
+
+        From the agent's metrics where they can be read; else the limit of the settings and the network subgraph's
+        escrow, with no knowledge of what was spent already.
+        """
+        settings = self.settings
+        limit = to_wei(settings.limit_grt) if self.is_standin else None
+        if settings.limit_hint_grt is not None:
+            limit = to_wei(settings.limit_hint_grt)
+        balance = None
+        if self.graph_url is not None and settings.receipt_version == 2:
+            balance = await escrow_balance(
+                self.graph_url, parse_address(settings.collector), parse_address(settings.indexer), payer
+            )
+        if self.agent_metrics_url is not None:
+            return await read_fees(self.agent_metrics_url, payer, limit=limit, balance=balance)
+        if limit is None and balance is None:
+            return None
+        return Fees(limit=limit, balance=balance, source="settings and network subgraph")
+
+    def stored(self, payer: bytes) -> int | None:
+        """How many receipts of ``payer`` are in the database; None where it cannot be read from here."""
+        if self.database is None:
+            return None
+        return receipts_stored(self.database, payer, self.settings.value_wei)
+
+
+@asynccontextmanager
+async def connect(settings: Settings, folder: Path) -> AsyncIterator[Target]:
+    """A ready target. Without ``settings.target`` the stand-in runs as a child process while the context is open.
+
+    ``folder`` takes the stand-in's database and log; over a database that is already there it goes on where that
+    ended. Raises TargetError when the service does not answer or lacks what receipts need.
+    """
+    if settings.target is None:
+        database = settings.database or folder / "standin.sqlite"
+        ports = {"service_port": 0, "service_metrics_port": 0, "agent_metrics_port": 0, "graph_port": 0}
+        own = settings.model_copy(update={"database": database, "role": "both", **ports})
+        async with child(own, folder / "standin.log") as endpoints:
+            yield await _target(
+                settings,
+                endpoints.service_url,
+                is_standin=True,
+                graph_url=endpoints.graph_url,
+                service_metrics_url=endpoints.service_metrics_url,
+                agent_metrics_url=endpoints.agent_metrics_url,
+                database=Path(endpoints.database),
+                pids=dict(endpoints.pids),
+            )
+    else:
+        yield await _target(
+            settings,
+            settings.target,
+            is_standin=False,
+            graph_url=settings.graph_url,
+            service_metrics_url=settings.service_metrics_url,
+            agent_metrics_url=settings.agent_metrics_url,
+        )
+
+
+def receipt_template(target: Target, payer: Payer) -> ReceiptTemplate:
+    """What the receipts of ``payer`` to ``target`` have in common."""
+    settings = target.settings
+    contract = settings.collector if settings.receipt_version == 2 else settings.tap_verifier
+    return ReceiptTemplate(
+        version=settings.receipt_version,
+        chain_id=settings.chain_id,
+        contract=parse_address(contract).hex(),
+        allocation=target.allocation.hex(),
+        payer=payer.address.hex(),
+        data_service=parse_address(settings.data_service).hex(),
+        service_provider=parse_address(settings.indexer).hex(),
+        value_wei=settings.value_wei,
+    )
+
+
+async def _target(
+    settings: Settings,
+    url: str,
+    *,
+    is_standin: bool,
+    graph_url: str | None,
+    service_metrics_url: str | None,
+    agent_metrics_url: str | None,
+    database: Path | None = None,
+    pids: dict[str, int] | None = None,
+) -> Target:
+    await require_service(url)
+    if settings.allocation is not None:
+        allocation = parse_address(settings.allocation)
+    elif graph_url is not None:
+        allocation = await find_allocation(graph_url, parse_address(settings.indexer))
+    else:
+        raise TargetError(
+            "the allocation to pay is not known",
+            where=url,
+            hint="Give --allocation, or --graph-url to look it up in the network subgraph",
+        )
+    prefix = settings.url_prefix.rstrip("/")
+    deployment = deployment_to_qm(parse_deployment(settings.deployment))
+    return Target(
+        url=url,
+        paid_url=f"{url}{prefix}/subgraphs/id/{deployment}",
+        is_standin=is_standin,
+        allocation=allocation,
+        payers=_payers(settings, is_standin),
+        settings=settings,
+        graph_url=graph_url,
+        service_metrics_url=service_metrics_url,
+        agent_metrics_url=agent_metrics_url,
+        database=database,
+        pids=pids or {},
+    )
+
+
+def _payers(settings: Settings, is_standin: bool) -> tuple[Payer, ...]:
+    """The settings' payers; else the stand-in's, whose first is the local network's."""
+    if settings.payers:
+        return tuple(
+            Payer(parse_address(address), SigningKey(key.get_secret_value()))
+            for address, key in zip(settings.payers, settings.signer_keys, strict=True)
+        )
+    count = settings.standin_payers if is_standin else 1
+    return tuple(standin_payer(index) for index in range(count))

@@ -1,0 +1,65 @@
+"""Small HTTP requests to a target, with one clear error for each way they can fail."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+
+from workbench.errors import TargetError
+
+TIMEOUT_S = 5.0
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+async def get_text(url: str, what: str) -> tuple[int, str]:
+    """Status and body of a GET. Raises TargetError naming ``what`` and the URL."""
+    return await _request("GET", url, what, None)
+
+
+async def post_graphql(url: str, query: str, what: str) -> dict[str, Any]:
+    """The ``data`` of a GraphQL answer. Raises TargetError when there is none."""
+    status, text = await _request("POST", url, what, {"query": query})
+    try:
+        answer = json.loads(text)
+        data = answer["data"]
+    except (ValueError, KeyError, TypeError):
+        raise TargetError(
+            f"{what} answered HTTP {status} without GraphQL data: {text[:120]!r}",
+            where=url,
+            hint="Check the URL of the network subgraph (--graph-url)",
+        ) from None
+    if not isinstance(data, dict):
+        raise TargetError(f"{what} answered with an error: {json.dumps(answer)[:200]}", where=url)
+    return data
+
+
+async def _request(method: str, url: str, what: str, payload: dict[str, Any] | None) -> tuple[int, str]:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            session.request(method, url, json=payload) as response,
+        ):
+            body = await response.content.read(_MAX_BYTES)
+            while chunk := await response.content.read(_MAX_BYTES - len(body)):
+                body += chunk
+            return response.status, body.decode(errors="replace")
+    except TimeoutError:
+        raise TargetError(
+            f"{what} accepted the connection but did not answer within {TIMEOUT_S:.0f} s",
+            where=url,
+            hint="Look at the service's log; it may be starting or blocked",
+        ) from None
+    except aiohttp.ClientConnectorError as error:
+        reason = error.os_error.strerror or str(error.os_error)
+        raise TargetError(
+            f"{what} is not reachable ({reason})", where=url, hint="Start it, or correct the address"
+        ) from None
+    except (aiohttp.ClientError, ValueError, OSError) as error:
+        raise TargetError(
+            f"{what} did not answer as an HTTP service does ({type(error).__name__})",
+            where=url,
+            hint="Something else seems to listen there; check the port",
+        ) from None

@@ -1,0 +1,25 @@
+"""Is the service there, and is it an indexer-service? One request: its misc routes are limited to ten a second."""
+
+from __future__ import annotations
+
+from workbench.errors import TargetError
+from workbench.target.fetch import get_text
+
+UP = "Service is up and running"
+
+
+async def require_service(url: str) -> None:
+    """Raise TargetError unless an indexer-service answers at ``url``."""
+    status, text = await get_text(f"{url}/", "the indexer-service")
+    if status == 429:
+        raise TargetError(
+            "the service limits its misc routes to ten requests a second and is over it",
+            where=url,
+            hint="Wait a second, and stop whatever polls it",
+        )
+    if status != 200 or UP not in text:
+        raise TargetError(
+            f"answers HTTP {status} {text[:60]!r}, which is not what an indexer-service says",
+            where=url,
+            hint="Give the address of the service itself (port 7601 on the local network), without a path",
+        )

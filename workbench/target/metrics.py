@@ -1,0 +1,50 @@
+"""Prometheus text to numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from workbench.errors import TargetError
+from workbench.target.fetch import get_text
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One sample of a scrape: name, sorted labels, value."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+
+
+def parse(text: str) -> list[Reading]:
+    """The samples of an exposition. Raises ValueError when the text is not one."""
+    return [
+        Reading(sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    ]
+
+
+async def scrape(url: str, what: str) -> list[Reading]:
+    """One scrape of ``url``. Raises TargetError."""
+    status, text = await get_text(url, what)
+    try:
+        if status != 200:
+            raise ValueError(f"HTTP {status}")
+        return parse(text)
+    except ValueError as error:
+        raise TargetError(f"{what} gave no Prometheus text ({error})", where=url) from None
+
+
+def total(readings: list[Reading], name: str, **labels: str) -> float | None:
+    """The sum of all series of ``name`` that carry ``labels`` (compared without case); None when there is none."""
+    wanted = {(key, value.lower()) for key, value in labels.items()}
+    values = [
+        reading.value
+        for reading in readings
+        if reading.name == name and wanted <= {(key, value.lower()) for key, value in reading.labels}
+    ]
+    return sum(values) if values else None

@@ -1,0 +1,45 @@
+"""What the network subgraph says: the indexer's allocations and the payers' escrow."""
+
+from __future__ import annotations
+
+from workbench.errors import TargetError
+from workbench.receipts.address import parse_address
+from workbench.target.fetch import post_graphql
+
+_ALLOCATIONS = "{ allocations(where: { status: Active }) { id indexer { id } subgraphDeployment { id } } }"
+
+
+async def find_allocation(url: str, indexer: bytes) -> bytes:
+    """The first active allocation of ``indexer``. Others' allocations would be refused as not eligible.
+
+    Raises TargetError when the subgraph cannot be asked or the indexer has none.
+    """
+    data = await post_graphql(url, _ALLOCATIONS, "the network subgraph")
+    found = data.get("allocations") or []
+    for allocation in found:
+        try:
+            if parse_address(allocation["indexer"]["id"]) == indexer:
+                return parse_address(allocation["id"])
+        except (KeyError, TypeError):
+            continue
+    raise TargetError(
+        f"indexer 0x{indexer.hex()} has no active allocation ({len(found)} of others)",
+        where=url,
+        hint="Give --indexer, or open an allocation, or give --allocation",
+    )
+
+
+async def escrow_balance(url: str, collector: bytes, indexer: bytes, payer: bytes) -> int | None:
+    """Escrow of ``payer`` less what is being thawed, in wei; None when the subgraph knows no account."""
+    query = (
+        f'{{ paymentsEscrowAccounts(where: {{ collector: "0x{collector.hex()}", receiver: "0x{indexer.hex()}" }}) '
+        "{ balance totalAmountThawing payer { id } } }"
+    )
+    data = await post_graphql(url, query, "the network subgraph")
+    for account in data.get("paymentsEscrowAccounts") or []:
+        try:
+            if parse_address(account["payer"]["id"]) == payer:
+                return int(account["balance"]) - int(account["totalAmountThawing"])
+        except (KeyError, TypeError, ValueError):
+            continue
+    return None
