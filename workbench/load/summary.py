@@ -59,7 +59,8 @@ class StepSummary:
     ``accepted`` were answered with a good body, ``denied`` by the denylist, ``failed`` are all others.
 
     ``response`` and ``service`` hold only accepted receipts (a refusal is fast and would flatter them), ``lag`` all.
-    ``verdict``: PASS, FAIL (receipts failed), INVALID (the generator, not the service, is what was measured).
+    ``invalid`` says why the generator, and not the service, was measured; ``failures`` which receipts were not
+    accepted. Both are empty when all is well.
     """
 
     offered: int
@@ -74,8 +75,8 @@ class StepSummary:
     service: Latency
     lag: Latency
     generator_cpu_percent: float
-    verdict: str
-    reason: str
+    invalid: str
+    failures: str
 
 
 def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSummary:
@@ -91,13 +92,6 @@ def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSumm
     lag = Latency.of(sent_ns - intended_ns)
     denied = counts[Outcome.DENIED.value]
     failed = len(samples) - accepted - denied
-    invalid = _invalid_reason(plan, report, len(samples), service, sent_ns - intended_ns)
-    if invalid:
-        verdict, reason = "INVALID", invalid
-    elif failed or denied:
-        verdict, reason = "FAIL", _failures(counts)
-    else:
-        verdict, reason = "PASS", "every receipt was accepted"
     return StepSummary(
         offered=plan.count,
         sent=len(samples),
@@ -111,14 +105,14 @@ def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSumm
         service=service,
         lag=lag,
         generator_cpu_percent=report.cpu_percent,
-        verdict=verdict,
-        reason=reason,
+        invalid=_invalid_reason(plan, report, len(samples), service, sent_ns - intended_ns),
+        failures=_failures(counts),
     )
 
 
 def _failures(counts: dict[str, int]) -> str:
     bad = ", ".join(f"{count} {name}" for name, count in counts.items() if count and name != Outcome.OK.value)
-    return f"receipts were not accepted: {bad}"
+    return f"receipts were not accepted: {bad}" if bad else ""
 
 
 def _invalid_reason(plan: Plan, report: StepReport, sent: int, service: Latency, lag_ns: npt.NDArray[np.int64]) -> str:

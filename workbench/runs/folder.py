@@ -31,6 +31,7 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 EVENTS = "events.jsonl"
 _LOCK = ".lock"
+LOCK_WAIT_S = 10.0
 
 
 class RunFolder:
@@ -119,7 +120,7 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for writing. Raises RunFolderError when another process does."""
-        with exclusive(self.path / _LOCK, f"run {self.path.name} is being written", wait_s=10):
+        with exclusive(self.path / _LOCK, f"run {self.path.name} is being written", wait_s=LOCK_WAIT_S):
             yield
 
 
@@ -137,7 +138,7 @@ def one_run_at_a_time(runs_dir: Path) -> Iterator[None]:
             where=str(runs_dir),
             hint="Choose a folder you may write to with --runs-dir",
         ) from None
-    with exclusive(runs_dir / _LOCK, "another run is measuring on this machine", wait_s=10):
+    with exclusive(runs_dir / _LOCK, "another run is measuring on this machine", wait_s=LOCK_WAIT_S):
         yield
 
 

@@ -10,7 +10,7 @@ from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.sweep.limit import Bracket, Denial
-from workbench.sweep.table import StepRow
+from workbench.sweep.table import Judgement, StepRow
 from workbench.target.budget import Budget, Fees
 
 
@@ -57,31 +57,42 @@ def predict(fees: Fees | None, found: Budget | None, value_wei: int) -> Predicti
 
 def judge_step(
     summary: StepSummary, denial: Denial, budget: int | None, stored: int | None, *, denial_expected: bool
-) -> tuple[str, str]:
-    """Verdict and reason of a step. In a sweep denial past the limit is expected and no failure."""
-    if summary.verdict == "INVALID":
-        return summary.verdict, summary.reason
-    if summary.failed or (summary.denied and not denial_expected):
-        return "FAIL", summary.reason
-    if stored is not None and stored != denial.paid:
-        return "FAIL", f"{denial.paid} receipts were answered as paid for, {stored} are in the database"
-    if not denial.refused:
-        return "PASS", "every receipt was accepted"
-    if budget is not None and denial.paid_before_refusal < budget:
-        return "FAIL", (
+) -> Judgement:
+    """The judgement of a step. In a sweep denial past the limit is expected and no failure."""
+    failure = _lost(denial, stored)
+    if denial.refused and not denial_expected:
+        failure = failure or summary.failures
+    elif denial.refused and budget is not None and denial.paid_before_refusal < budget:
+        failure = failure or (
             f"denied after {denial.paid_before_refusal:.0f} receipts, before the predicted limit of {budget}"
         )
+    if summary.failed:
+        failure = summary.failures
+    if summary.invalid:
+        return Judgement("INVALID", "; ".join(filter(None, (summary.invalid, failure))), failure)
+    if failure:
+        return Judgement("FAIL", failure, failure)
+    if not denial.refused:
+        return Judgement("PASS", "every receipt was accepted", "")
     lag = "" if math.isnan(denial.lag_receipts) else f", {denial.lag_receipts:.0f} receipts past the limit"
-    return "PASS", f"denied after {denial.paid_before_refusal:.0f} receipts{lag}"
+    return Judgement("PASS", f"denied after {denial.paid_before_refusal:.0f} receipts{lag}", "")
 
 
-def judge_walk(denial: Denial, denied: bool | None, stored: int | None) -> tuple[str, str]:
-    """Verdict and reason of the walk to the limit. ``denied``: whether the agent held the payer denied at its end."""
-    if stored is not None and stored != denial.paid:
-        return "FAIL", f"{denial.paid} receipts were answered as paid for, {stored} are in the database"
+def judge_walk(denial: Denial, denied: bool | None, stored: int | None) -> Judgement:
+    """The judgement of the walk to the limit. ``denied``: whether the agent held the payer denied at its end."""
+    failure = _lost(denial, stored)
+    if failure:
+        return Judgement("FAIL", failure, failure)
     if denied:
-        return "PASS", f"the agent denied the payer after receipt {denial.paid}"
-    return "PASS", f"the payer was not denied after {denial.paid} receipts; the limit was not found"
+        return Judgement("PASS", f"the agent denied the payer after receipt {denial.paid}", "")
+    return Judgement("PASS", f"the payer was not denied after {denial.paid} receipts; the limit was not found", "")
+
+
+def _lost(denial: Denial, stored: int | None) -> str:
+    """HTTP 200 is no proof: receipts that were answered as stored and are not in the database."""
+    if stored is None or stored >= denial.paid:
+        return ""
+    return f"{denial.paid} receipts were answered as paid for, {stored} are in the database"
 
 
 def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow]) -> dict[str, Any]:
@@ -144,8 +155,9 @@ def conclude_run(rows: list[StepRow], limit: dict[str, Any]) -> dict[str, Any]:
     """
     steps = [row for row in rows if row.kind == "step"]
     invalid = [row for row in steps if row.verdict == "INVALID"]
-    failed = [row for row in rows if row.verdict == "FAIL"]
-    reasons = [f"step {row.step} ({row.receipts} receipts): {row.reason}" for row in failed + invalid]
+    failed = [row for row in rows if row.failure]
+    noted = [row for row in rows if row.failure or row.verdict == "INVALID"]
+    reasons = [f"step {row.step} ({row.receipts} receipts), {row.verdict}: {row.reason}" for row in noted]
     if limit["held"] is False:
         reasons.insert(0, "the limit was not where it was predicted")
     if failed or limit["held"] is False:

@@ -383,9 +383,9 @@ class _Experiment:
         new = None if stored is None or before.stored is None else stored - before.stored
         summary = summarise(samples, plan, report)
         if step.kind == "pinpoint":
-            verdict, reason = judge_walk(denial, None if settled.fees is None else settled.fees.denied, new)
+            judgement = judge_walk(denial, None if settled.fees is None else settled.fees.denied, new)
         else:
-            verdict, reason = judge_step(summary, denial, before.budget, new, denial_expected=self.denial_expected)
+            judgement = judge_step(summary, denial, before.budget, new, denial_expected=self.denial_expected)
         row = table.step_row(
             step=step.number,
             kind=step.kind,
@@ -400,8 +400,7 @@ class _Experiment:
             settled=settled.complete,
             settle_s=settled.seconds,
             stored=new,
-            verdict=verdict,
-            reason=reason,
+            judgement=judgement,
         )
         self._write(row, samples)
         self._learn(row)
@@ -412,8 +411,8 @@ class _Experiment:
             denied=row.denied,
             failed=row.failed,
             throughput_per_s=round(row.throughput_per_s, 1),
-            verdict=verdict,
-            reason=reason,
+            verdict=row.verdict,
+            reason=row.reason,
         )
 
     def _write(self, row: table.StepRow, samples: Any) -> None:

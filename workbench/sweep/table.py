@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """Verdict and reason of a step, and apart from them what the target did wrong (empty when nothing).
+
+    The two are independent: a late generator spoils the latencies of a step (INVALID), but a receipt that was refused
+    or lost is refused or lost all the same.
+    """
+
+    verdict: str
+    reason: str
+    failure: str
+
+
+@dataclass(frozen=True)
 class StepRow:
     """One step: what was planned, what happened, what it cost.
 
@@ -26,7 +39,7 @@ class StepRow:
     ``lag`` of all; a percentile is NaN where the step has too few samples to carry it. ``first_refusal_*``,
     ``crossing_index`` and ``denial_lag_*`` as in :class:`workbench.sweep.limit.Denial`. ``denied_after_settle``:
     whether the agent held the payer denied once it had counted the step (yes, no, unknown). ``stored``: receipts of
-    this step found in the database.
+    this step found in the database. ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
     """
 
     step: int
@@ -73,6 +86,7 @@ class StepRow:
     stored: float
     verdict: str
     reason: str
+    failure: str
 
 
 def step_row(
@@ -90,8 +104,7 @@ def step_row(
     settled: bool,
     settle_s: float,
     stored: int | None,
-    verdict: str,
-    reason: str,
+    judgement: Judgement,
 ) -> StepRow:
     """Lay the parts of a step out as one row."""
     nan = math.nan
@@ -138,8 +151,9 @@ def step_row(
         fees_after_grt=nan if after is None else after.spent / WEI_PER_GRT,
         settle_s=settle_s,
         stored=nan if stored is None else float(stored),
-        verdict=verdict,
-        reason=reason,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        failure=judgement.failure,
     )
 
 

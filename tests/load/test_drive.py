@@ -1,0 +1,246 @@
+"""The driver against real servers: open loops keep their plan, closed loops their concurrency, faults their class."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+
+import numpy as np
+import pytest
+from aiohttp import web
+
+from tests.load.servers import GOOD, good, http_server, raw_server, step
+from workbench.errors import ToolError
+from workbench.load.drive import Progress
+from workbench.load.engines import child_process, in_process
+from workbench.load.outcome import OUTCOME_NAMES
+from workbench.load.plan import ClosedPlan, OpenPlan
+from workbench.load.samples import COLUMNS, SampleBuffer
+
+INTENDED, SENT, FIRST, DONE, STATUS, OUTCOME, BYTES = range(len(COLUMNS))
+
+
+def outcomes(rows) -> dict[str, int]:
+    rows = rows[rows[:, DONE] != 0]
+    return {OUTCOME_NAMES[code]: int((rows[:, OUTCOME] == code).sum()) for code in set(rows[:, OUTCOME].tolist())}
+
+
+async def test_every_planned_request_is_sent_once_and_has_ordered_clocks(tmp_path):
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(await request.json())
+        return web.Response(body=GOOD)
+
+    async with http_server(handler) as url:
+        spec = step(url, OpenPlan(200, 1000), tmp_path)
+        report = await in_process(spec, None)
+    rows = SampleBuffer.open(spec.buffer).rows
+    assert outcomes(rows) == {"ok": 200}
+    assert seen == [{"query": "{ a }"}] * 200
+    assert report.sent == 200
+    assert (rows[:, SENT] >= rows[:, INTENDED]).all()
+    assert (rows[:, FIRST] >= rows[:, SENT]).all()
+    assert (rows[:, DONE] >= rows[:, FIRST]).all()
+    assert (np.diff(rows[:, INTENDED]) == 1_000_000).all()
+    assert (rows[:, BYTES] == len(GOOD)).all()
+
+
+async def test_an_open_loop_does_not_wait_for_a_slow_service(tmp_path):
+    """The service answers only when the last request has arrived: a closed loop would never get there."""
+    all_there = asyncio.Event()
+    arrived = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal arrived
+        arrived += 1
+        if arrived == 150:
+            all_there.set()
+        await all_there.wait()
+        return web.Response(body=GOOD)
+
+    async with http_server(handler) as url:
+        spec = step(url, OpenPlan(150, 2000), tmp_path)
+        report = await in_process(spec, None)
+    rows = SampleBuffer.open(spec.buffer).rows
+    assert outcomes(rows) == {"ok": 150}
+    assert report.in_flight_max == 150  # past aiohttp's default limit of 100 connections
+    response = rows[:, DONE] - rows[:, INTENDED]
+    assert response[0] > response[-1]
+
+
+async def test_the_cap_of_requests_in_flight_shows_as_lag_and_is_counted(tmp_path):
+    release = asyncio.Event()
+    arrived = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal arrived
+        arrived += 1
+        if arrived == 10:
+            asyncio.get_running_loop().call_later(0.1, release.set)
+        await release.wait()
+        return web.Response(body=GOOD)
+
+    async with http_server(handler) as url:
+        spec = step(url, OpenPlan(30, 10_000), tmp_path, max_in_flight=10)
+        report = await in_process(spec, None)
+    rows = SampleBuffer.open(spec.buffer).rows
+    assert report.in_flight_max == 10
+    assert report.cap_hits > 0
+    assert outcomes(rows) == {"ok": 30}
+    assert (rows[10:, SENT] - rows[10:, INTENDED]).min() > (rows[0, SENT] - rows[0, INTENDED])
+
+
+async def test_a_closed_loop_keeps_its_concurrency(tmp_path):
+    now = most = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.002)
+        now -= 1
+        return web.Response(body=GOOD)
+
+    async with http_server(handler) as url:
+        spec = step(url, ClosedPlan(120, 12), tmp_path)
+        await in_process(spec, None)
+    rows = SampleBuffer.open(spec.buffer).rows
+    assert most == 12
+    assert outcomes(rows) == {"ok": 120}
+    assert (rows[:, SENT] == rows[:, INTENDED]).all()
+
+
+async def test_connections_are_opened_before_the_step_and_reused(tmp_path):
+    peers: list[object] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        peers.append(request.transport.get_extra_info("peername"))
+        return web.Response(body=GOOD)
+
+    async with http_server(handler) as url:
+        spec = step(url, ClosedPlan(100, 5), tmp_path)
+        report = await in_process(spec, None)
+    assert report.connections == 5
+    assert len(set(peers)) <= 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (None, "timeout"),
+        (b"", "reset"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "http_error"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", "reset"),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", "http_error"),
+    ],
+)
+async def test_bad_services_give_outcomes_and_never_an_exception(tmp_path, answer, outcome):
+    async with raw_server(answer) as url:
+        spec = step(url, ClosedPlan(6, 3), tmp_path, timeout_s=0.3)
+        await in_process(spec, None)
+    assert outcomes(SampleBuffer.open(spec.buffer).rows) == {outcome: 6}
+
+
+async def test_nothing_listening_is_connect_error(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        spec = step(url, ClosedPlan(4, 2), tmp_path)
+        await in_process(spec, None)
+    assert outcomes(SampleBuffer.open(spec.buffer).rows) == {"connect_error": 4}
+
+
+async def test_resets_in_mid_run_are_counted_and_the_rest_goes_on(tmp_path):
+    async def handler(request: web.Request) -> web.Response:
+        body = await request.read()
+        handler.calls += 1  # type: ignore[attr-defined]
+        if handler.calls % 5 == 0:  # type: ignore[attr-defined]
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(body=GOOD if body else b"")
+
+    handler.calls = 0  # type: ignore[attr-defined]
+    async with http_server(handler) as url:
+        spec = step(url, ClosedPlan(100, 4), tmp_path)
+        await in_process(spec, None)
+    assert outcomes(SampleBuffer.open(spec.buffer).rows) == {"ok": 80, "reset": 20}
+
+
+async def test_a_stop_keeps_what_was_measured_and_ends_soon(tmp_path):
+    progress = Progress()
+
+    async def handler(request: web.Request) -> web.Response:
+        handler.calls += 1  # type: ignore[attr-defined]
+        if handler.calls == 20:  # type: ignore[attr-defined]
+            progress.stop = True
+        if handler.calls == 19:  # type: ignore[attr-defined]
+            await asyncio.sleep(60)
+        return web.Response(body=GOOD)
+
+    handler.calls = 0  # type: ignore[attr-defined]
+    async with http_server(handler) as url:
+        spec = step(url, OpenPlan(10_000, 200), tmp_path)
+        report = await in_process(spec, None, progress)
+    seen = outcomes(SampleBuffer.open(spec.buffer).rows)
+    assert report.interrupted
+    assert seen["cancelled"] == 1
+    assert sum(seen.values()) == report.sent < 1000
+
+
+async def test_the_child_process_gives_the_same_rows_as_the_callers_loop(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    async with http_server(good) as url:
+        specs = [step(url, OpenPlan(100, 500, "poisson", 3), tmp_path / name) for name in "ab"]
+        messages: list[dict[str, int]] = []
+        reports = [await in_process(specs[0], None), await child_process(specs[1], None, messages.append)]
+    rows = [SampleBuffer.open(spec.buffer).rows for spec in specs]
+    assert outcomes(rows[0]) == outcomes(rows[1]) == {"ok": 100}
+    assert (rows[0][:, INTENDED] - rows[0][0, INTENDED] == rows[1][:, INTENDED] - rows[1][0, INTENDED]).all()
+    assert reports[1].pid not in (0, os.getpid())
+    assert messages[0]["pid"] == reports[1].pid
+
+
+async def test_a_killed_generator_is_an_error_and_its_rows_stay(tmp_path):
+    killed = asyncio.Event()
+
+    def kill_when_some_are_done(message: dict[str, int]) -> None:
+        if message["done"] >= 20 and not killed.is_set():
+            killed.set()
+            os.kill(message["pid"], signal.SIGKILL)
+
+    async with http_server(good) as url:
+        spec = step(url, OpenPlan(10_000, 200), tmp_path)
+        with pytest.raises(ToolError, match="ended with code -9 in mid-step"):
+            await child_process(spec, None, kill_when_some_are_done)
+    assert SampleBuffer.open(spec.buffer).measured() >= 20
+
+
+async def test_cancelling_stops_the_generator_and_keeps_its_rows(tmp_path):
+    enough = asyncio.Event()
+    pids = set()
+
+    def on_progress(message: dict[str, int]) -> None:
+        pids.add(message["pid"])
+        if message["done"] >= 20:
+            enough.set()
+
+    async with http_server(good) as url:
+        spec = step(url, OpenPlan(10_000, 200), tmp_path)
+        task = asyncio.create_task(child_process(spec, None, on_progress))
+        await asyncio.wait_for(enough.wait(), 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    rows = SampleBuffer.open(spec.buffer).rows
+    sent = int((rows[:, DONE] != 0).sum())
+    assert 20 <= sent < 10_000
+    # nothing in flight was lost: the measured ones are exactly the first ones of the plan
+    assert (rows[:sent, DONE] != 0).all()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

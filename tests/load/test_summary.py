@@ -1,0 +1,91 @@
+"""What samples say: denied and failed apart, percentiles only where they are carried, late generators INVALID."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workbench.load.plan import ClosedPlan, OpenPlan
+from workbench.load.spec import StepReport
+from workbench.load.summary import Latency, summarise
+
+MS = 1_000_000
+
+
+def report(**changes) -> StepReport:
+    values = {
+        "started_ns": 0,
+        "ended_ns": 10**9,
+        "cpu_s": 0.2,
+        "connections": 1,
+        "sent": 100,
+        "in_flight_max": 1,
+        "cap_hits": 0,
+        "signed_late": 0,
+        "interrupted": False,
+        "pid": 1,
+    }
+    return StepReport(**(values | changes))
+
+
+def samples(outcomes: list[str], *, lag_ms: float = 0.0, service_ms: float = 5.0) -> pd.DataFrame:
+    n = len(outcomes)
+    intended = np.arange(n) * 10 * MS
+    sent = intended + int(lag_ms * MS)
+    return pd.DataFrame(
+        {
+            "index": np.arange(n),
+            "intended_ns": intended,
+            "sent_ns": sent,
+            "done_ns": sent + int(service_ms * MS),
+            "outcome": pd.Categorical(outcomes),
+        }
+    )
+
+
+def test_refusals_do_not_flatter_the_latency():
+    frame = samples(["ok"] * 100 + ["denied"] * 100)
+    frame.loc[100:, "done_ns"] = frame.loc[100:, "sent_ns"] + MS  # refusals are fast
+    summary = summarise(frame, OpenPlan(200, 100), report())
+    assert summary.service.p50_ms == summary.service.max_ms == 5.0
+    assert (summary.accepted, summary.denied, summary.failed) == (100, 100, 0)
+    assert "100 denied" in summary.failures
+
+
+def test_percentiles_need_ten_values_beyond_them():
+    assert not math.isnan(Latency.of(np.arange(1000)).p99_ms)
+    assert math.isnan(Latency.of(np.arange(999)).p99_ms)
+    assert not math.isnan(Latency.of(np.arange(20)).p50_ms)
+    assert math.isnan(Latency.of(np.arange(19)).p50_ms)
+    assert math.isnan(Latency.of(np.array([], dtype=np.int64)).max_ms)
+    assert Latency.of(np.arange(1, 1001) * MS).p99_ms == 990.0
+
+
+@pytest.mark.parametrize(
+    ("frame", "plan", "changes", "word"),
+    [
+        (samples(["ok"] * 100, lag_ms=3), OpenPlan(100, 100), {}, "after their time"),
+        (samples(["ok"] * 98), OpenPlan(100, 100), {}, "only 98 of 100"),
+        (samples(["ok"] * 100), OpenPlan(100, 100), {"cap_hits": 3}, "in flight"),
+        (samples(["ok"] * 100), OpenPlan(100, 100), {"cpu_s": 0.95}, "95 % of a core"),
+        (samples(["ok"] * 100), ClosedPlan(100, 2), {"signed_late": 2}, "signed inside"),
+        (samples(["ok"] * 100), ClosedPlan(100, 2), {"interrupted": True}, "interrupted"),
+    ],
+)
+def test_a_generator_that_measured_itself_is_invalid_and_not_slow(frame, plan, changes, word):
+    summary = summarise(frame, plan, report(**changes))
+    assert word in summary.invalid
+    assert not summary.failures
+
+
+def test_lag_of_a_tenth_of_the_service_time_is_allowed():
+    assert summarise(samples(["ok"] * 100, lag_ms=3, service_ms=40), OpenPlan(100, 100), report()).invalid == ""
+
+
+def test_one_hiccup_in_a_short_step_decides_nothing():
+    frame = samples(["ok"] * 50)
+    frame.loc[7, ["sent_ns", "done_ns"]] += 50 * MS
+    assert summarise(frame, OpenPlan(50, 100), report()).invalid == ""

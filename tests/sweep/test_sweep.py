@@ -1,0 +1,296 @@
+"""Sweeps against the real stand-in: the limit found, the folder complete, faults said, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+from aiohttp import web
+
+import workbench
+from tests.load.servers import GOOD, good, http_server
+from workbench.errors import RunFolderError, SettingsError, TargetError
+from workbench.standin.accounts import payer
+
+FAST = {"rate": 2000.0, "limit_grt": "0.1", "runs_dir": "runs"}  # the limit is receipt 100
+
+
+async def test_the_limit_is_predicted_found_exactly_and_the_lag_measured():
+    events: list[tuple[str, dict]] = []
+    run = await workbench.sweep(receipts="40,90,240", on_event=lambda *event: events.append(event), **FAST)
+    prediction, limit = run.manifest["prediction"], run.manifest["limit"]
+    assert prediction["receipts"] == 100
+    assert prediction["rule"].startswith("B")
+    assert (limit["observed_receipts"], limit["exact"], limit["held"]) == (100, True, True)
+    steps = run.steps
+    assert list(steps["kind"]) == ["step", "step", "step", "pinpoint"]
+    assert list(steps["denied_after_settle"]) == ["no", "no", "yes", "yes"]
+    assert steps["payer"].nunique() == 4
+    last = steps.iloc[2]
+    assert last["crossing_index"] >= 0
+    assert last["denial_lag_receipts"] >= 0
+    assert last["denial_lag_s"] > 0
+    assert last["accepted"] + last["denied"] == 240
+    assert last["accepted"] >= 100
+    # every receipt that was answered as paid for is in the database
+    assert (steps["stored"] == steps["paid"]).all()
+    assert limit["first_refusal"]["step"] == 2
+    assert limit["first_refusal"]["fees_grt"] == pytest.approx((100 + last["denial_lag_receipts"]) * 0.001)
+    # the prediction was made and shown before anything was sent
+    kinds = [kind for kind, _ in events]
+    assert kinds.index("predicted") < kinds.index("step_started")
+    assert kinds[-1] == "run_finished"
+
+
+async def test_the_folder_holds_everything_and_no_key():
+    run = await workbench.sweep(receipts="30,60", pinpoint=False, rate=60.0, runs_dir="runs")
+    again = workbench.open_run(run.path)
+    samples = again.samples
+    assert len(samples) == 90
+    assert not samples.duplicated(["step", "index"]).any()
+    assert not samples["nonce"].duplicated().any()
+    assert set(samples["outcome"].astype(str)) == {"ok"}
+    series = again.series
+    assert series.groupby("step")["sent"].sum().to_dict() == {0: 30, 1: 60}
+    assert series.groupby("step")["done_ok"].sum().to_dict() == {0: 30, 1: 60}
+    watch = again.watch
+    assert {"service", "generator"} <= set(watch["source"])
+    assert {"cpu_percent", "rss_bytes", "threads"} <= set(watch["metric"])
+    assert (watch.loc[watch["metric"] == "rss_bytes", "value"] > 1e6).all()
+    assert list(pd.read_parquet(run.path / "plan.parquet")["receipts"]) == [30, 60]
+    assert not list((run.path / "samples").glob("*.live"))
+    assert again.manifest["state"] == "finished"
+    keys = [payer(index).key.reveal() for index in range(64)]
+    for path in run.path.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            for key in keys:
+                assert key.encode() not in data
+                assert bytes.fromhex(key) not in data
+
+
+async def test_the_cumulative_mode_spends_one_payers_budget():
+    run = await workbench.sweep(receipts="40,40,40,40", mode="cumulative", **FAST)
+    steps = run.steps[run.steps["kind"] == "step"]
+    assert steps["payer"].nunique() == 1
+    assert list(steps["budget_receipts"]) == [100, 60, 20, 0]
+    assert list(steps["fees_before_grt"])[:3] == pytest.approx([0, 0.04, 0.08])
+    assert list(steps["denied_after_settle"]) == ["no", "no", "yes", "yes"]
+    assert steps.iloc[3]["accepted"] == 0
+    assert run.manifest["limit"]["observed_receipts"] == 100
+
+
+async def test_it_stops_after_denial_if_asked():
+    run = await workbench.sweep(receipts="40,160,320,640", stop_after_denial=True, pinpoint=False, **FAST)
+    assert list(run.steps["receipts"]) == [40, 160]
+    limit = run.manifest["limit"]
+    assert (limit["observed_low"], limit["exact"], limit["held"]) == (40, False, True)
+
+
+async def test_a_wrong_prediction_is_a_failure_and_said(tmp_path):
+    """The agent denies earlier than its own gauges say when the escrow is the smaller one; here the hint lies."""
+    async with http_server(good) as url:
+        allocation = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
+        run = await workbench.sweep(
+            target=url, allocation=allocation, limit_hint_grt="0.05", receipts="100", pinpoint=False, **FAST
+        )
+    step = run.steps.iloc[0]
+    assert run.manifest["prediction"]["receipts"] == 50
+    assert step["denied_after_settle"] == "unknown"  # no agent to ask: nothing is claimed
+    assert run.manifest["limit"]["held"] is None
+
+
+async def test_lost_receipts_are_found_by_the_audit():
+    run = await workbench.sweep(receipts="30", store="lost", pinpoint=False, **FAST)
+    step = run.steps.iloc[0]
+    assert step["accepted"] == 30
+    assert step["stored"] == 0
+    assert "0 are in the database" in step["failure"]
+    assert run.verdict == "FAIL"
+    assert run.exit_code == 1
+
+
+async def test_failed_queries_are_paid_for_and_counted_towards_the_limit():
+    run = await workbench.sweep(receipts="120", backend_down=True, pinpoint=False, **FAST)
+    step = run.steps.iloc[0]
+    assert step["accepted"] == 0
+    assert step["paid"] >= 100
+    assert step["denied_after_settle"] == "yes"
+    assert "backend_error" in step["failure"]
+    assert run.exit_code == 1
+
+
+async def test_a_finished_run_is_opened_and_not_run_again():
+    run = await workbench.sweep(receipts="20", pinpoint=False, **FAST)
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    again = await workbench.sweep(run_dir=run.path, receipts="20")
+    assert again.path == run.path
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+    assert (await workbench.sweep(resume=run.path)).path == run.path
+
+
+async def test_a_target_that_goes_away_leaves_what_was_measured():
+    calls = 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal calls
+        calls += 1
+        if calls > 50 and request.transport is not None:
+            request.transport.abort()
+        return web.Response(body=GOOD)
+
+    async with http_server(handler) as url:
+        run = await workbench.sweep(
+            target=url, allocation="0x" + "11" * 20, receipts="100", pinpoint=False, concurrency=2, runs_dir="runs"
+        )
+    assert run.exit_code == 1
+    assert run.steps.iloc[0]["accepted"] == 50
+    assert "reset" in run.steps.iloc[0]["reason"]
+
+
+async def test_fresh_steps_need_fresh_payers():
+    with pytest.raises(TargetError, match="needs a payer whose budget is unspent") as caught:
+        await workbench.sweep(receipts="10,20,30", standin_payers=2, pinpoint=False, **FAST)
+    assert "--mode cumulative" in str(caught.value)
+    run = workbench.open_run(next(Path("runs").glob("*-sweep")))
+    assert list(run.steps["receipts"]) == [10, 20]
+    assert run.manifest["state"] == "failed"
+    assert run.exit_code == 3
+
+
+async def test_a_second_run_at_the_same_time_is_refused(monkeypatch):
+    from workbench.runs import folder
+
+    monkeypatch.setattr(folder, "LOCK_WAIT_S", 0.2)
+    started = asyncio.Event()
+
+    def on_event(kind: str, facts: dict) -> None:
+        if kind == "step_started":
+            started.set()
+
+    first = asyncio.create_task(
+        workbench.sweep(receipts="60", rate=60.0, runs_dir="runs", pinpoint=False, on_event=on_event)
+    )
+    await started.wait()
+    with pytest.raises(RunFolderError, match=f"another run is measuring on this machine .process {os.getpid()}"):
+        await workbench.sweep(receipts="20", **FAST)
+    assert (await first).manifest["state"] == "finished"
+
+
+async def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunFolderError, match=r"--runs-dir"):
+        await workbench.sweep(receipts="20", runs_dir=str(tmp_path / "file" / "runs"))
+
+
+async def test_resuming_with_other_settings_is_refused():
+    run = await workbench.sweep(receipts="20", pinpoint=False, **FAST)
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    (run.path / "manifest.json").write_text(json.dumps(manifest | {"state": "interrupted"}))
+    with pytest.raises(SettingsError, match="value_grt: the run was made with"):
+        await workbench.sweep(resume=run.path, value_grt="0.0005")
+
+
+async def test_cancelling_keeps_the_rows_and_resuming_finishes():
+    enough = asyncio.Event()
+
+    def on_event(kind: str, facts: dict) -> None:
+        if kind == "progress" and facts["step"] == 1 and facts["done"] > 5:
+            enough.set()
+
+    task = asyncio.create_task(
+        workbench.sweep(receipts="20,90", rate=45.0, limit_grt="0.2", runs_dir="runs", on_event=on_event)
+    )
+    await asyncio.wait_for(enough.wait(), 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    run = workbench.open_run(next(Path("runs").glob("*-sweep")))
+    assert run.manifest["state"] == "interrupted"
+    assert run.exit_code == 130
+    assert list(run.steps["step"]) == [0]
+    cut_off = pd.concat(pd.read_parquet(path) for path in (run.path / "interrupted").glob("*.parquet"))
+    assert len(cut_off) > 5
+    done = await workbench.sweep(resume=run.path)
+    assert done.samples.groupby("step").size().to_dict() == {0: 20, 1: 90}
+
+
+SCRIPT = """
+import asyncio, sys, workbench
+asyncio.run(workbench.sweep(receipts="40,90,60", rate=60.0, runs_dir="runs", run_dir=sys.argv[1], limit_grt="0.08"))
+"""
+
+
+@pytest.mark.parametrize("victim", ["workbench", "generator", "standin"])
+async def test_kill_9_in_mid_step_loses_and_doubles_no_sample(victim):
+    """Killed with -9 in step 1 and resumed: the same steps, each index once, the cut-off rows kept apart."""
+    folder = Path("runs/killed").absolute()
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], stderr=subprocess.PIPE)
+    try:
+        facts = wait_for_progress(folder, step=1)
+        family = psutil.Process(process.pid).children(recursive=True)
+        pid = {
+            "workbench": process.pid,
+            "generator": facts["pid"],
+            "standin": json.loads((folder / "manifest.json").read_text())["target"]["pids"]["service"],
+        }[victim]
+        os.kill(pid, signal.SIGKILL)
+        assert process.wait(60) != 0
+    finally:
+        process.kill()
+        assert process.stderr is not None
+        process.stderr.close()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == [], "a process of a killed run went on"
+    first = workbench.open_run(folder)
+    assert list(first.steps["step"]) == [0] if victim != "standin" else 0 in list(first.steps["step"])
+    run = await workbench.sweep(resume=folder)
+    assert list(run.steps["receipts"])[:3] == [40, 90, 60]
+    samples = run.samples
+    steps = samples[samples["step"] < 3]
+    assert steps.groupby("step").size().to_dict() == {0: 40, 1: 90, 2: 60}
+    assert not samples.duplicated(["step", "index"]).any()
+    assert not samples["nonce"].duplicated().any()
+    assert run.manifest["state"] == "finished"
+    # a service that died is a finding of the step, which ended; a generator that died is not
+    assert run.manifest["limit"]["observed_receipts"] == (80 if victim != "standin" else None)
+    assert ("connect_error" in run.steps.iloc[1]["failure"]) == (victim == "standin")
+    if victim != "standin":
+        kept = pd.concat(pd.read_parquet(path) for path in (folder / "interrupted").glob("step-001-*.parquet"))
+        assert facts["done"] <= len(kept) < 90
+    # time goes on over the interruption
+    assert run.series.sort_values("step")["t_s"].is_monotonic_increasing
+
+
+def wait_for_progress(folder: Path, step: int) -> dict:
+    """The first progress event of ``step`` with answers in it."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        events = folder / "events.jsonl"
+        for line in events.read_text().splitlines() if events.exists() else []:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if event["kind"] == "progress" and event["step"] == step and event["done"] > 0:
+                return event
+        time.sleep(0.05)
+    raise AssertionError("the sweep made no progress")
+
+
+async def test_two_sweeps_after_one_another_in_one_loop_are_alike():
+    first = await workbench.sweep(receipts="50,150", **FAST)
+    second = await workbench.sweep(receipts="50,150", **FAST)
+    assert first.path != second.path
+    for name in ("observed_receipts", "held"):
+        assert first.manifest["limit"][name] == second.manifest["limit"][name]
+    assert list(first.steps["payer"]) == list(second.steps["payer"])

@@ -1,0 +1,118 @@
+"""A target that is not there, or is something else, is said in one clear line."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from aiohttp import web
+
+from tests.load.servers import good, http_server, raw_server
+from workbench.errors import TargetError
+from workbench.receipts.address import checksum
+from workbench.settings import Settings
+from workbench.target import fetch
+from workbench.target.agent import fees_of
+from workbench.target.connect import connect
+from workbench.target.metrics import parse, total
+
+ALLOCATION = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
+
+
+async def failure(tmp_path, **settings) -> str:
+    with pytest.raises(TargetError) as caught:
+        async with connect(Settings.resolve(**settings), tmp_path):
+            pass
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.exit_code == 3
+    return text
+
+
+async def test_nothing_listens(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = await failure(tmp_path, target=f"http://127.0.0.1:{port}")
+    assert f"127.0.0.1:{port}" in text
+    assert "not reachable" in text
+
+
+async def test_it_hangs(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "TIMEOUT_S", 0.3)
+    async with raw_server(None) as url:
+        assert "did not answer within" in await failure(tmp_path, target=url)
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
+async def test_it_does_not_speak_http(tmp_path, answer):
+    async with raw_server(answer) as url:
+        assert "did not answer as an HTTP service does" in await failure(tmp_path, target=url)
+
+
+async def test_it_is_another_service(tmp_path):
+    async def other(request: web.Request) -> web.Response:
+        return web.Response(text="It works!")
+
+    app = web.Application()
+    app.router.add_get("/", other)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        text = await failure(tmp_path, target=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
+    assert "not what an indexer-service says" in text
+
+
+async def test_the_allocation_is_not_known(tmp_path):
+    async with http_server(good) as url:
+        assert "--allocation" in await failure(tmp_path, target=url)
+        assert "network subgraph" in await failure(tmp_path, target=url, graph_url=f"{url}/graph")
+
+
+async def test_a_given_target_is_used_with_the_local_networks_payer(tmp_path):
+    async with http_server(good) as url:
+        settings = Settings.resolve(target=url, allocation=ALLOCATION, url_prefix="/indexer")
+        async with connect(settings, tmp_path) as target:
+            assert not target.is_standin
+            assert target.paid_url == f"{url}/indexer/subgraphs/id/{settings.deployment}"
+            assert [checksum(payer.address) for payer in target.payers] == [
+                "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+            ]
+            assert await target.fees(target.payers[0].address) is None
+            assert target.stored(target.payers[0].address) is None
+
+
+async def test_the_standin_is_found_and_its_payers_are_whole(tmp_path):
+    async with connect(Settings.resolve(limit_grt="0.5", escrow_grt=3, standin_payers=3), tmp_path) as target:
+        assert target.is_standin
+        assert "0x" + target.allocation.hex() == ALLOCATION
+        assert len(target.payers) == 3
+        for payer in target.payers:
+            fees = await target.fees(payer.address)
+            assert fees is not None
+            assert (fees.limit, fees.balance, fees.spent, fees.denied) == (5 * 10**17, 3 * 10**18, 0, False)
+            assert target.stored(payer.address) == 0
+
+
+def test_gauges_are_in_wei_and_senders_are_told_apart():
+    payer, other = b"\x01" * 20, b"\x02" * 20
+    text = "\n".join(
+        [
+            f'tap_max_fee_per_sender_grt_total{{sender="{checksum(other)}"}} 1e18',
+            f'tap_sender_fee_tracker_grt_total{{sender="{checksum(payer)}"}} 2.5e17',
+            f'tap_sender_fee_tracker_grt_total{{sender="{checksum(other)}"}} 9e17',
+            f'tap_pending_rav_grt_total{{sender="{checksum(payer)}",allocation="0x1"}} 1e17',
+            f'tap_pending_rav_grt_total{{sender="{checksum(payer)}",allocation="0x2"}} 2e17',
+            f'tap_receipts_received_total{{sender="{checksum(payer)}",allocation="0x1"}} 7',
+            f'tap_sender_denied{{sender="{checksum(payer)}"}} 1',
+            "",
+        ]
+    )
+    fees = fees_of(parse(text), payer, limit=None, balance=5)
+    assert fees.limit == 10**18  # the same for all senders
+    assert fees.balance == 5
+    assert (fees.unaggregated, fees.pending, fees.received, fees.denied) == (25 * 10**16, 3 * 10**17, 7, True)
+    assert total(parse(text), "tap_sender_denied", sender=checksum(other)) is None

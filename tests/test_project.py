@@ -1,0 +1,283 @@
+"""The project's own files: dependencies in step, imports that go down only, the Makefile, CI's skips."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from rattler import MatchSpec
+
+import workbench
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "workbench"
+
+# From the ground up; rooms of one line know nothing of each other.
+ORDER: tuple[tuple[str, ...], ...] = (
+    ("errors", "callable_room", "progress"),
+    ("receipts",),
+    ("settings",),
+    ("load", "standin", "profiles"),
+    ("target",),
+    ("profilers",),
+    ("runs",),
+    ("sweep",),
+    ("analysis",),
+    ("charts",),
+    ("report",),
+    ("widgets", "doctor"),
+    ("options",),
+    ("cli",),
+    ("__main__",),
+)
+LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
+SAME_ROOM = {"settings_sources": "settings"}
+
+HEAVY = (
+    "pandas",
+    "plotly",
+    "pyarrow",
+    "aiohttp",
+    "jupyter_client",
+    "IPython",
+    "nbconvert",
+    "papermill",
+    "numpy",
+)
+
+
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return table
+
+
+def test_version_is_said_once_or_alike() -> None:
+    assert "version" in project().get("dynamic", ()) or project()["version"] == workbench.__version__
+
+
+# environment.yml
+
+CONDA_NAMES = {"prometheus-client": "prometheus_client"}
+CONDA_ONLY = {"python", "pip"}
+PIP_ONLY = {"pprofile"}  # conda-forge has only an old one
+
+
+def environment() -> tuple[dict[str, SpecifierSet], list[str]]:
+    """The conda packages of environment.yml with their ranges, and its pip lines."""
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda: dict[str, SpecifierSet] = {}
+    for line in listed:
+        if isinstance(line, str):
+            spec = MatchSpec(line, strict=True)
+            conda[str(spec.name.normalized)] = SpecifierSet(str(spec.version or ""))
+    (pip,) = (line["pip"] for line in listed if isinstance(line, dict))
+    return conda, pip
+
+
+def test_environment_yml_is_in_step_with_pyproject() -> None:
+    wanted: dict[str, SpecifierSet] = {
+        canonicalize_name(requirement.name): requirement.specifier
+        for requirement in map(Requirement, project()["dependencies"])
+    }
+    conda, pip = environment()
+    assert conda.pop("python") == SpecifierSet(project()["requires-python"])
+    assert pip[-1] == "-e ."
+    from_pip = {canonicalize_name(r.name): r.specifier for r in map(Requirement, pip[:-1])}
+    assert set(from_pip) == PIP_ONLY
+
+    expected = {CONDA_NAMES.get(name, name): wanted[name] for name in wanted if name not in PIP_ONLY}
+    assert {name: conda[name] for name in conda if name not in CONDA_ONLY} == expected
+    assert from_pip == {name: wanted[name] for name in PIP_ONLY}
+
+
+def test_environment_yml_keeps_to_conda_forge() -> None:
+    assert yaml.safe_load((ROOT / "environment.yml").read_text())["channels"] == ["conda-forge", "nodefaults"]
+
+
+# imports
+
+
+def imported_rooms(source: str) -> Iterator[tuple[int, str]]:
+    """Line and room of each import of the package's own modules, those inside functions included."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield node.lineno, "(relative)"
+        elif isinstance(node, ast.ImportFrom) and node.module == "workbench":
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name != "__version__")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workbench."):
+            yield node.lineno, str(node.module).split(".")[1]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] == "workbench":
+                    yield node.lineno, (alias.name + ".").split(".")[1]
+
+
+def upward(room: str, source: str) -> list[str]:
+    """What in a module of ``room`` is imported from its own level or above it."""
+    return [
+        f"line {line} imports {other or 'workbench'}"
+        for line, found in imported_rooms(source)
+        if (other := SAME_ROOM.get(found, found)) != room and not LEVEL.get(other, len(ORDER)) < LEVEL[room]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from workbench.errors import ToolError", []),
+        ("from workbench.load.plan import OpenPlan", []),  # its own room
+        ("def f():\n    from workbench.sweep import run", ["line 2 imports sweep"]),
+        ("import workbench.standin.server", ["line 1 imports standin"]),  # beside it
+        ("from workbench import charts, receipts", ["line 1 imports charts"]),
+        ("from . import plan", ["line 1 imports (relative)"]),
+        ("import workbench", ["line 1 imports workbench"]),
+        ("from workbench import Run", ["line 1 imports Run"]),
+    ],
+)
+def test_the_import_check_sees(source: str, found: list[str]) -> None:
+    assert upward("load", source) == found
+
+
+def test_imports_go_down_only() -> None:
+    problems = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if name == "__init__":  # the public names, all imported at first use
+            continue
+        room = SAME_ROOM.get(name, name)
+        assert room in LEVEL, f"{path.relative_to(ROOT)}: the room {room!r} has no place in ORDER"
+        problems += [f"{path.relative_to(ROOT)}: {what}" for what in upward(room, path.read_text())]
+    assert problems == []
+
+
+@pytest.mark.parametrize("module", ["workbench", "workbench.errors", "workbench.receipts.v2", "workbench.cli"])
+def test_import_is_cheap(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.stdout.split()) == ("", [])
+
+
+# Makefile
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "MAKEFLAGS": "", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def script(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@needs_make
+def test_make_names_the_python_it_cannot_use(tmp_path: Path) -> None:
+    old = script(tmp_path / "python3.9", '[ "$1" = --version ] && echo "Python 3.9.1" || exit 1')
+    done = make("sweep", f"VENV={tmp_path / 'venv'}", f"PYTHON={old}")
+    assert done.returncode != 0
+    assert f"Python 3.11 to 3.13 is needed, and {old} is Python 3.9.1." in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+@needs_make
+def test_second_make_sweep_only_runs_the_sweep(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    script(venv / "bin" / "python", "echo installed something; exit 1")
+    script(venv / "bin" / "workbench", 'echo "$VIRTUAL_ENV$PYTHONPATH" "$@"; echo report.html')
+    (venv / ".installed-run").touch()
+    elsewhere = {"VIRTUAL_ENV": "/elsewhere", "PYTHONPATH": "/elsewhere"}
+    done = make("sweep", f"VENV={venv}", "SWEEP_ARGS=--rate 200", **elsewhere)
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (
+        0,
+        [" sweep --rate 200", "report.html"],
+        "",
+    )
+
+
+@needs_make
+def test_changed_dependencies_are_installed_again(tmp_path: Path) -> None:
+    venv = tmp_path / "venv"
+    script(venv / "bin" / "python", 'echo "$@" >> ' + str(tmp_path / "calls"))
+    script(venv / "bin" / "workbench", "echo report.html")
+    (venv / ".installed-run").touch()
+    os.utime(venv / ".installed-run", (0, 0))
+    for _ in range(2):
+        assert make("sweep", f"VENV={venv}").stdout == "report.html\n"
+    (call,) = (tmp_path / "calls").read_text().splitlines()
+    assert re.search(r"-m pip .*install .*-e \.$", call)
+
+
+@needs_make
+def test_clean_removes_nothing_but_a_virtualenv(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+    done = make("-n", "clean", f"VENV={tmp_path}")
+    first = done.stdout.splitlines()[0]
+    subprocess.run(["sh", "-c", first], check=True)
+    assert (tmp_path / "mine").exists()
+    (tmp_path / "pyvenv.cfg").touch()
+    subprocess.run(["sh", "-c", first], check=True)
+    assert not tmp_path.exists()
+
+
+# CI
+
+SKIPPING = """
+import pytest
+
+def test_runs(): pass
+def test_no_tool(): pytest.skip("valgrind is not installed")
+@pytest.mark.skipif(True, reason="needs strace")
+def test_no_other_tool(): pass
+@pytest.mark.skipif(True, reason="no docker engine")
+def test_may_skip(): pass
+@pytest.mark.xfail
+def test_expected(): assert False
+"""
+
+
+@pytest.mark.parametrize(
+    ("ci", "outcome"),
+    [("true", {"passed": 1, "failed": 1, "error": 1, "skipped": 1}), ("", {"passed": 1, "skipped": 3})],
+)
+def test_ci_fails_where_a_tool_is_missing(tmp_path: Path, ci: str, outcome: dict[str, int]) -> None:
+    shutil.copy(ROOT / "tests" / "ci_skips.py", tmp_path)
+    (tmp_path / "conftest.py").write_text("from ci_skips import pytest_make_collect_report, pytest_runtest_makereport")
+    (tmp_path / "test_skipping.py").write_text(SKIPPING)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)],
+        env={**os.environ, "CI": ci},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stdout.splitlines()[-1]
+    counted = {
+        word.rstrip("s") if word == "errors" else word: int(n) for n, word in re.findall(r"(\d+) ([a-z]+)", last)
+    }
+    assert {word: n for word, n in counted.items() if word != "xfailed"} == outcome, done.stdout
+    assert (done.returncode != 0) is bool(ci)
