@@ -176,10 +176,12 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 
 def make(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    # the tests run under `make test` themselves, and a make within a make is told so by these
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
         ["make", *arguments],
         cwd=ROOT,
-        env={**os.environ, "MAKEFLAGS": "", **environment},
+        env={**outer, **environment},
         capture_output=True,
         text=True,
         timeout=60,

@@ -8,13 +8,23 @@ that over the defaults. Keys and tokens are secrets: environment and file only, 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from workbench.errors import ReceiptError, SettingsError
 from workbench.receipts import address as addresses
@@ -22,6 +32,9 @@ from workbench.receipts.fields import U128_MAX, WEI_PER_GRT
 
 TOML_FILE = "workbench.toml"
 ENV_PREFIX = "WORKBENCH_"
+
+_NUMBER = r"\d+(\.\d+)?"
+_LATENCY = re.compile(rf"(constant|exponential):{_NUMBER}|(uniform|lognormal):{_NUMBER}:{_NUMBER}")
 
 
 def _check_address(text: str) -> str:
@@ -60,10 +73,20 @@ def _check_grt(value: Decimal) -> Decimal:
     return value
 
 
+def _check_latency(text: str) -> str:
+    if not _LATENCY.fullmatch(text):
+        raise ValueError(
+            f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {text[:80]!r}"
+        )
+    return text
+
+
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]
 Grt = Annotated[Decimal, AfterValidator(_check_grt)]
+Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}.get(text, text))]
+Latency = Annotated[str, AfterValidator(_check_latency)]
 
 
 def to_wei(grt: Decimal) -> int:
@@ -87,7 +110,7 @@ class TargetSettings(Group):
         "QmV4R5g7Go94bVFmKTVFG7vaMTb1ztUUWb45mNrsc7Yyqs",
         description="Subgraph deployment to query, as Qm... or 32 bytes of hex.",
     )
-    receipt_version: Literal[1, 2] = Field(2, description="2 (Horizon) or 1 (legacy; services before 2.0.0).")
+    receipt_version: Version = Field(2, description="2 (Horizon) or 1 (legacy; services before 2.0.0).")
     value_grt: Grt = Field(Decimal("0.001"), description="Value of one receipt in GRT.")
     query: str = Field("{ _meta { block { number } } }", description="GraphQL query that each request carries.")
     graph_url: Url | None = Field(None, description="Network subgraph, for finding the allocation and the escrow.")
@@ -224,7 +247,7 @@ class StandinSettings(Group):
     agent_delay_ms: float = Field(
         50.0, ge=0, le=60_000, description="Time from a receipt's commit to the agent having counted it."
     )
-    backend_latency: str = Field(
+    backend_latency: Latency = Field(
         "lognormal:1:0.3",
         description=(
             "Latency of graph-node in ms: constant:MS, uniform:LOW:HIGH, exponential:MEAN, lognormal:MEDIAN:SIGMA."

@@ -82,7 +82,7 @@ async def test_a_given_target_is_used_with_the_local_networks_payer(tmp_path):
                 "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
             ]
             assert await target.fees(target.payers[0].address) is None
-            assert target.stored(target.payers[0].address) is None
+            assert target.stored(target.payers[0]) is None
 
 
 async def test_the_standin_is_found_and_its_payers_are_whole(tmp_path):
@@ -94,7 +94,7 @@ async def test_the_standin_is_found_and_its_payers_are_whole(tmp_path):
             fees = await target.fees(payer.address)
             assert fees is not None
             assert (fees.limit, fees.balance, fees.spent, fees.denied) == (5 * 10**17, 3 * 10**18, 0, False)
-            assert target.stored(payer.address) == 0
+            assert target.stored(payer) == 0
 
 
 def test_gauges_are_in_wei_and_senders_are_told_apart():

@@ -60,10 +60,10 @@ class SampleBuffer:
     def open(cls, path: Path) -> SampleBuffer:
         """An existing buffer, whole or left by a killed run. Raises RunFolderError when it is not one."""
         try:
-            rows = np.memmap(path, dtype=np.int64, mode="r+").reshape(-1, len(COLUMNS))
+            mapped = np.memmap(path, dtype=np.int64, mode="r+").reshape(-1, len(COLUMNS))
         except (OSError, ValueError) as error:
             raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
-        return cls(path, rows)
+        return cls(path, mapped.view(np.ndarray))  # a memmap costs more than an array at every access
 
     def record(self, index: int, intended_ns: int, seen: Exchange) -> None:
         """Keep one exchange as row ``index``."""

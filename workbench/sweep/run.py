@@ -362,7 +362,7 @@ class _Experiment:
             payer=address,
             budget=None if found is None else found.receipts,
         )
-        stored = await asyncio.to_thread(target.stored, payer.address)
+        stored = await asyncio.to_thread(target.stored, payer)
         return _Before(fees, None if found is None else found.receipts, stored)
 
     async def _finish_step(
@@ -379,7 +379,7 @@ class _Experiment:
         )
         received = None if before.fees is None else before.fees.received + denial.paid
         settled = await settle(target, payer.address, received, settings.settle_timeout_s)
-        stored = await asyncio.to_thread(target.stored, payer.address)
+        stored = await asyncio.to_thread(target.stored, payer)
         new = None if stored is None or before.stored is None else stored - before.stored
         summary = summarise(samples, plan, report)
         if step.kind == "pinpoint":

@@ -59,11 +59,12 @@ class Target:
             return None
         return Fees(limit=limit, balance=balance, source="settings and network subgraph")
 
-    def stored(self, payer: bytes) -> int | None:
+    def stored(self, payer: Payer) -> int | None:
         """How many receipts of ``payer`` are in the database; None where it cannot be read from here."""
         if self.database is None:
             return None
-        return receipts_stored(self.database, payer, self.settings.value_wei)
+        settings = self.settings
+        return receipts_stored(self.database, payer, version=settings.receipt_version, value_wei=settings.value_wei)
 
 
 @asynccontextmanager

@@ -1,0 +1,241 @@
+"""The command line: exit codes, one clear line for each fault, nothing measured lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.sweep.test_sweep import wait_for_progress
+from workbench.cli import main
+from workbench.runs.read import open_run
+from workbench.standin.accounts import payer
+
+ALLOCATION = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["fly"], 2, ["no command 'fly'", "sweep"]),
+        (["load", "--num-recipts", "5"], 2, ["--num-recipts", "Did you mean --num-receipts?"]),
+        (["load", "-n", "-5"], 2, ["--num-receipts", "greater than or equal to 1", "'-5'"]),
+        (["load", "-n", "many"], 2, ["--num-receipts", "valid integer", "'many'"]),
+        (["load", "-n", "99999999999"], 2, ["--num-receipts", "less than or equal to 10000000"]),
+        (["load", "--rate", "0"], 2, ["--rate", "greater than 0"]),
+        (["load", "--rate", "nan"], 2, ["--rate"]),
+        (["load", "--rate", "5", "--concurrency", "5"], 2, ["concurrency", "rate", "give one"]),
+        (["load", "--arrivals", "bursty"], 2, ["--arrivals", "constant", "poisson", "'bursty'"]),
+        (["load", "--receipt-version", "3"], 2, ["--receipt-version", "'3'"]),
+        (["load", "--value-grt", "-1"], 2, ["--value-grt"]),
+        (["load", "--value-grt", "1e30"], 2, ["--value-grt", "2^128"]),
+        (["load", "--deployment", "Qm123"], 2, ["--deployment", "46 base58"]),
+        (["load", "--target", "localhost"], 2, ["--target", "http://127.0.0.1:7601"]),
+        (["load", "--target", "http://example.org:7601"], 2, ["not on this machine", "--allow-remote"]),
+        (["load", "--target", "http://127.0.0.1:99999"], 2, ["--target"]),
+        (["load", "--allocation", "0x12"], 2, ["--allocation", "20 bytes"]),
+        (["load", "--backend-latency", "normal:1", "-n", "5"], 2, ["backend", "'normal:1'"]),
+        (["sweep", "--receipts", "10:5:1"], 2, ["receipts", "10:5:1"]),
+        (["sweep", "--name", "../x"], 2, ["--name"]),
+        (["sweep", "--resume", "nowhere"], 2, ["nowhere", "not a run folder"]),
+        (["sweep", "--resume", "nowhere", "--rate", "5"], 2, ["rate", "--resume"]),
+        (["report", "nowhere"], 2, ["nowhere", "not a run folder"]),
+        (["load", "--config", "nowhere.toml"], 2, ["nowhere.toml", "No such file"]),
+        (["standin", "--host", "0.0.0.0"], 2, ["0.0.0.0", "allow"]),
+    ],
+)
+def test_bad_input_is_one_clear_line(arguments, code, words, capsys):
+    assert main(arguments) == code
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("workbench: ")
+    for word in words:
+        assert word in lines[0]
+    assert not Path("data/runs").exists() or not list(Path("data/runs").glob("*/manifest.json"))
+
+
+def test_errors_name_the_variable_and_the_file_they_come_from(capsys, monkeypatch):
+    Path("workbench.toml").write_text('rate = "fast"\n')
+    assert main(["load"]) == 2
+    assert "workbench.toml: rate: " in capsys.readouterr().err
+    Path("workbench.toml").write_text("rate = \n")
+    assert main(["load"]) == 2
+    assert "not valid TOML" in capsys.readouterr().err
+    Path("workbench.toml").unlink()
+    monkeypatch.setenv("WORKBENCH_RATE", "fast")
+    assert main(["load"]) == 2
+    assert "WORKBENCH_RATE: " in capsys.readouterr().err
+    monkeypatch.delenv("WORKBENCH_RATE")
+    monkeypatch.setenv("WORKBENCH_RAET", "5")
+    assert main(["load"]) == 2
+    assert "Did you mean 'rate'?" in capsys.readouterr().err
+
+
+def test_the_option_wins_over_the_variable_and_that_over_the_file(monkeypatch, capsys, closed_port):
+    from workbench.settings import Settings
+
+    Path("workbench.toml").write_text("num_receipts = 1\nseed = 1\nrate = 1.0\n")
+    monkeypatch.setenv("WORKBENCH_NUM_RECEIPTS", "2")
+    monkeypatch.setenv("WORKBENCH_SEED", "2")
+    settings = Settings.resolve(num_receipts="3")
+    assert (settings.num_receipts, settings.seed, settings.rate) == (3, 2, 1.0)
+
+
+def test_a_target_that_is_not_there_is_exit_code_3(capsys, closed_port):
+    url = f"http://127.0.0.1:{closed_port}"
+    assert main(["load", "-n", "5", "--target", url, "--allocation", ALLOCATION]) == 3
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    assert url in error
+    assert "not reachable" in error
+
+
+def test_runs_dir_that_cannot_be_written(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main(["load", "-n", "5", "--runs-dir", str(tmp_path / "file")]) == 2
+    assert "--runs-dir" in capsys.readouterr().err
+
+
+def test_a_traceback_only_with_debug(closed_port):
+    with pytest.raises(Exception, match="not reachable"):
+        main(["load", "-n", "5", "--target", f"http://127.0.0.1:{closed_port}", "--debug"])
+
+
+def test_load_prints_the_guides_four_lines_first_and_then_what_they_hide(capsys):
+    assert main(["load", "-n", "60", "--concurrency", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"Completed processing 60 V2 requests in [\d.]+(s|ms|µs)", lines[0])
+    assert re.fullmatch(r"Average time per V2 request: [\d.]+(s|ms|µs)", lines[1])
+    assert lines[2] == "Successfully sent V2 receipts: 60"
+    assert lines[3] == "Failed V2 receipts: 0"
+    text = "\n".join(lines[4:])
+    for word in ("Throughput", "Response", "Service", "Lag", "Outcomes    ok 60", "Stored      60", "Verdict     PASS"):
+        assert word in text
+
+
+def test_load_as_json_with_a_v1_service(capsys):
+    code = main(["load", "-n", "30", "--concurrency", "4", "--json", "--receipt-version", "1", "--accept-v1"])
+    result = json.loads(capsys.readouterr().out)
+    assert result["outcomes"] == {"ok": 30}
+    assert code == 0
+    # a current service takes no V1 receipts: the header cannot be decoded, so there is none
+    assert main(["load", "-n", "30", "--concurrency", "4", "--json", "--receipt-version", "1"]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["outcomes"] == {"no_receipt": 30}
+    assert result["response_p50_ms"] is None
+
+
+def test_failed_receipts_are_exit_code_1(capsys):
+    assert main(["load", "-n", "150", "--concurrency", "4", "--limit-grt", "0.05"]) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"Failed V2 receipts: [1-9]", out)
+    assert re.search(r"denied \d+", out)
+
+
+def test_ctrl_c_in_mid_step_ends_with_130_and_a_readable_folder():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench.cli", "load", "-n", "5000", "--rate", "60"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    folder = wait_for_folder()
+    wait_for_progress(folder, step=0)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in error
+    assert error.strip().splitlines()[-1].startswith("workbench: interrupted")
+    run = open_run(folder)
+    assert run.manifest["state"] == "interrupted"
+    assert list((folder / "interrupted").glob("step-000-1.parquet"))
+
+
+def test_a_full_disk_is_one_clear_line_and_the_run_can_be_read(tmp_path):
+    """A file system of 1 MB: the step that does not fit is refused before it starts, the ones before it are whole."""
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "workbench-test", str(tmp_path)], capture_output=True, check=False
+    )
+    if mount.returncode != 0:
+        pytest.skip("needs macOS or root: a small file system cannot be mounted here")
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "workbench.cli", "load", "-n", "100000", "--concurrency", "4", "--json"]
+            + ["--runs-dir", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert process.returncode == 2
+        line = process.stderr.strip().splitlines()[-1]
+        assert "cannot reserve 5,600,000 bytes" in line
+        assert "No space left" in line
+        assert "Traceback" not in process.stderr
+        assert open_run(next(tmp_path.glob("*-load"))).manifest["state"] in ("failed", "running")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_the_port_that_is_taken_is_named(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["standin", "--service-port", str(port)]) == 3
+    error = capsys.readouterr().err
+    assert str(port) in error
+    assert "--service-port" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_keys_are_nowhere(monkeypatch, tmp_path):
+    """Keys given by the environment: not in any output, file, or error, not even when they are wrong."""
+    account = payer(0)
+    secret = account.key.reveal()
+    environment = {
+        **os.environ,
+        "WORKBENCH_SIGNER_KEYS": json.dumps([secret]),
+        "WORKBENCH_PAYERS": json.dumps(["0x" + account.address.hex()]),
+    }
+    command = [sys.executable, "-m", "workbench.cli", "load", "-n", "20", "--concurrency", "2", "--debug"]
+    good = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert good.returncode == 0, good.stderr
+    environment["WORKBENCH_SIGNER_KEYS"] = json.dumps([secret + "zz"])
+    bad = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert bad.returncode != 0
+    assert "not a secp256k1 private key" in bad.stderr
+    seen = good.stdout + good.stderr + bad.stdout + bad.stderr
+    assert secret not in seen
+    for path in Path("data").rglob("*"):
+        if path.is_file():
+            assert secret.encode() not in path.read_bytes(), path
+            assert bytes.fromhex(secret) not in path.read_bytes(), path
+
+
+def wait_for_folder() -> Path:
+    """The run folder of the only run here."""
+    found: list[Path] = []
+    stop = threading.Event()
+    for _ in range(600):
+        found = list(Path("data/runs").glob("*/events.jsonl"))
+        if found:
+            return found[0].parent
+        stop.wait(0.1)
+    raise AssertionError("no run folder was made")
