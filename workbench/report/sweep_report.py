@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def notebook_path(name: str) -> Path:
 async def _execute(folder: RunFolder, parameters: dict[str, Any], environment: dict[str, str], say: Say) -> Run:
     notebook = notebook_path("load_sweep")
     async with _following(folder.path / EVENTS, say):
-        with _environment(environment):
+        with _environment(environment), _saying_how_to_go_on(folder.path, say):
             record = await run_notebook(
                 notebook,
                 parameters,
@@ -86,6 +86,15 @@ async def _execute(folder: RunFolder, parameters: dict[str, Any], environment: d
             hint="The run folder holds what was measured; `workbench report RUN` makes the report again",
         )
     return run
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on(run: Path, say: Say) -> Iterator[None]:
+    try:
+        yield
+    except asyncio.CancelledError:
+        say(f"stopped; go on with `workbench sweep --resume {run}`")
+        raise
 
 
 def _ended(manifest: dict[str, Any], run: Path) -> WorkbenchError:
@@ -114,7 +123,7 @@ def _split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str
 
 
 @contextlib.contextmanager
-def _environment(changes: dict[str, str]) -> Any:
+def _environment(changes: dict[str, str]) -> Iterator[None]:
     """The variables a child process is started with; secrets in the environment reach it unchanged."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)

@@ -1,0 +1,70 @@
+# The two commands of a fresh clone are `make sweep` and `make test`. Both make a virtualenv and install into it on
+# their first run only: the stamps are older than pyproject.toml when its dependencies may have changed.
+
+VENV ?= .venv
+PYTHON ?= python3
+SWEEP_ARGS ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+# another virtualenv that happens to be active must not reach into ours
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+# progress goes to stderr: the last line of `make sweep` on stdout is the report's path
+say = @echo "$(1)" >&2
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep test lint bench clean
+
+help:
+	@echo "make sweep   install, run the default sweep, print the path of its HTML report   (SWEEP_ARGS='--rate 200')"
+	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts')"
+	@echo "make lint    ruff check, ruff format --check, mypy"
+	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"
+	@echo "make clean   remove the virtualenv and the caches"
+	@echo "Python 3.11 to 3.13 is needed; choose one with PYTHON=python3.12, another place with VENV=path."
+
+sweep: $(VENV)/.installed-run
+	@$(VENV)/bin/workbench sweep $(SWEEP_ARGS)
+
+test: $(VENV)/.installed-dev
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed-dev $(VENV)/.installed-locust
+	@$(VENV)/bin/python -m benchmarks.imports $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.signing $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.load --locust $(VENV)/locust/bin/locust $(BENCH_ARGS)
+
+clean:
+	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	@find workbench tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "Python 3.11 to 3.13 is needed, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not to be run)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(call say,Making the virtualenv $(VENV))
+	@$(PYTHON) -m venv $(VENV) >&2
+
+$(VENV)/.installed-run: pyproject.toml | $(VENV)/bin/python
+	$(call say,Installing the workbench into $(VENV) (about a minute))
+	@$(PIP) install --quiet -e . >&2
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(call say,Installing the workbench and its test tools into $(VENV) (about a minute))
+	@$(PIP) install --quiet -e '.[dev]' >&2
+	@touch $@ $(VENV)/.installed-run
+
+# Locust is compared with, not used, and pins versions of its own: it gets a virtualenv inside ours
+$(VENV)/.installed-locust: | $(VENV)/bin/python
+	$(call say,Installing Locust for the benchmark)
+	@$(VENV)/bin/python -m venv $(VENV)/locust >&2
+	@$(VENV)/locust/bin/python -m pip --disable-pip-version-check install --quiet locust >&2
+	@touch $@

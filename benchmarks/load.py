@@ -1,0 +1,261 @@
+"""Closed-loop requests per second of one core: ours, Locust, hey and wrk against one null server.
+
+All send the same body over the same number of kept connections. The client is pinned to one core and the server to
+another where the machine has two. Signed requests carry another receipt each, signed before the clock starts, for all
+clients alike; hey cannot send another header each time and takes no part there.
+
+Locust has its own virtualenv: ``python -m venv .venv/locust && .venv/locust/bin/pip install locust``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness import Figure, Measure, arguments, interleave, median_of, table, write
+from benchmarks.null_server import null_server
+from workbench.load.engines import child_process
+from workbench.load.outcome import CODE_OF, Outcome
+from workbench.load.plan import ClosedPlan
+from workbench.load.samples import SampleBuffer
+from workbench.load.spec import StepSpec
+from workbench.receipts.keys import SigningKey
+from workbench.receipts.template import ReceiptTemplate
+from workbench.settings import TargetSettings
+
+RATE, CPU = "requests per second", "client CPU microseconds per request"
+HERE = Path(__file__).parent
+KEY = bytes(range(1, 33))
+ALLOCATION = "fa44c72b753a66591f241c7dc04e8178c30e13af"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every client is asked to do."""
+
+    server: str
+    concurrency: int
+    seconds: int
+    count: int  # for the client that takes a number of requests and not a time: ours
+    folder: Path
+
+    @property
+    def path(self) -> str:
+        """The paid route."""
+        return f"/subgraphs/id/{TargetSettings().deployment}"
+
+    @property
+    def url(self) -> str:
+        """The whole address."""
+        return self.server + self.path
+
+    def spec(self, receipt: ReceiptTemplate | None) -> StepSpec:
+        """This job as our own generator takes it."""
+        return StepSpec(
+            url=self.url,
+            query=TargetSettings().query,
+            plan=ClosedPlan(self.count, self.concurrency),
+            buffer=self.folder / "samples",
+            receipt=receipt,
+        )
+
+    @property
+    def body(self) -> str:
+        """The request body, ours."""
+        return self.spec(None).body.decode()
+
+
+def template() -> ReceiptTemplate:
+    """V2 receipts of the local test network."""
+    settings = TargetSettings()
+    return ReceiptTemplate(
+        version=2,
+        chain_id=settings.chain_id,
+        contract=settings.collector[2:],
+        allocation=ALLOCATION,
+        payer=SigningKey(KEY).address.hex(),
+        data_service=settings.data_service[2:],
+        service_provider=settings.indexer[2:],
+        value_wei=settings.value_wei,
+    )
+
+
+def ours(job: Job, receipt: ReceiptTemplate | None) -> Mapping[str, float]:
+    """The generator process that ``workbench load --concurrency`` runs, timed by its own report."""
+    buffer = SampleBuffer.create(job.folder / "samples", job.count)
+    key = None if receipt is None else SigningKey(KEY)
+    try:
+        report = asyncio.run(child_process(job.spec(receipt), key))
+        good = buffer.count({CODE_OF[Outcome.OK]})
+    finally:
+        buffer.path.unlink()
+    if good != job.count:
+        raise SystemExit(f"workbench: only {good} of {job.count} requests were answered well")
+    seconds = (report.ended_ns - report.started_ns) / 1e9
+    return {RATE: job.count / seconds, CPU: report.cpu_s / job.count * 1e6}
+
+
+def locust(job: Job, program: Path, receipts: Path | None) -> Mapping[str, float]:
+    """Locust without its web page, timed from when all users are there."""
+    users = str(job.concurrency)
+    text, _ = _run(
+        job,
+        f"{program} -f {HERE / 'locustfile.py'} --headless --only-summary --loglevel ERROR --stop-timeout 5 "
+        f"--host {job.server} -u {users} -r {users} -t {job.seconds}s",
+        receipts,
+    )
+    report = json.loads(next(line for line in text.splitlines() if line.startswith("{")))
+    if report["failed"] or not report["requests"]:
+        raise SystemExit(f"locust: {report['failed']} of {report['requests']} requests failed")
+    return {
+        RATE: report["requests"] / report["seconds"],
+        CPU: report["cpu_s"] / report["requests"] * 1e6,
+    }
+
+
+def wrk(job: Job, receipts: Path | None) -> Mapping[str, float]:
+    """wrk with one thread."""
+    text, cpu_s = _run(
+        job,
+        f"wrk -t 1 -c {job.concurrency} -d {job.seconds}s -s {HERE / 'receipts.lua'} {job.url}",
+        receipts,
+    )
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise SystemExit(f"wrk: some requests failed: {text}")
+    return {
+        RATE: float(_only(r"Requests/sec:\s+([\d.]+)", text)),
+        CPU: cpu_s / int(_only(r"(\d+) requests in", text)) * 1e6,
+    }
+
+
+def hey(job: Job) -> Mapping[str, float]:
+    """hey on one processor."""
+    text, cpu_s = _run(
+        job,
+        f"hey -cpus 1 -z {job.seconds}s -c {job.concurrency} -m POST -T application/json "
+        f"-d {shlex.quote(job.body)} {job.url}",
+        None,
+    )
+    statuses = re.findall(r"\[(\d+)\]\s+\d+ responses", text)
+    if statuses != ["200"] or "Error distribution" in text:
+        raise SystemExit(f"hey: some requests failed: {text}")
+    return {
+        RATE: float(_only(r"Requests/sec:\s+([\d.]+)", text)),
+        CPU: cpu_s / int(_only(r"\[200\]\s+(\d+) responses", text)) * 1e6,
+    }
+
+
+def _run(job: Job, command: str, receipts: Path | None) -> tuple[str, float]:
+    """Output and CPU seconds, start and end included, of one command line."""
+    environment = {**os.environ, "BENCH_PATH": job.path, "BENCH_BODY": job.body}
+    if receipts is not None:
+        environment["BENCH_RECEIPTS"] = str(receipts)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(shlex.split(command), env=environment, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"{command} ended with code {done.returncode}: {done.stderr[-500:]}")
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _only(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    if found is None:
+        raise SystemExit(f"no {pattern!r} in: {text}")
+    return found[1]
+
+
+def rivals(job: Job, locust_program: Path | None, receipts: Path) -> dict[str, Measure]:
+    """Every client that is installed, unsigned and signed."""
+    signed = template()
+    found: dict[str, Measure] = {
+        "workbench": lambda: ours(job, None),
+        "workbench, signed": lambda: ours(job, signed),
+    }
+    if locust_program is not None:
+        found["locust"] = lambda: locust(job, locust_program, None)
+        found["locust, signed"] = lambda: locust(job, locust_program, receipts)
+    if shutil.which("hey"):
+        found["hey"] = lambda: hey(job)
+    if shutil.which("wrk"):
+        found["wrk"] = lambda: wrk(job, None)
+        found["wrk, signed"] = lambda: wrk(job, receipts)
+    return found
+
+
+def sign(path: Path, count: int) -> None:
+    """A file of signed receipts, one header a line, for the clients that cannot sign."""
+    receipt = template()
+    header: Callable[[int, int, int], str] = receipt.signer(SigningKey(KEY)).header
+    path.write_text("".join(f"{header(1_700_000_000_000_000_000, i, receipt.value_wei)}\n" for i in range(count)))
+
+
+def against(figures: Sequence[Figure], rival: str) -> dict[str, float]:
+    """Our medians divided by a rival's, signed by signed and unsigned by unsigned."""
+    own = "workbench, signed" if rival.endswith("signed") else "workbench"
+    return {
+        quantity: median_of(figures, own, quantity) / median_of(figures, rival, quantity) for quantity in (RATE, CPU)
+    }
+
+
+def _others(figures: Sequence[Figure]) -> list[str]:
+    return list(dict.fromkeys(f.rival for f in figures if not f.rival.startswith("workbench")))
+
+
+def _parse() -> argparse.Namespace:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument(
+        "--locust", type=Path, default=shutil.which("locust"), help="the locust program, of any environment"
+    )
+    parser.add_argument("--concurrency", type=int, default=32, help="requests in flight")
+    parser.add_argument("--seconds", type=int, default=4, help="how long each client sends, each round")
+    parser.add_argument("--count", type=int, default=15_000, help="how many requests ours sends, each round")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, print, write."""
+    options = _parse()
+    cores = sorted(os.sched_getaffinity(0))
+    server_core = cores[1] if len(cores) > 1 else None
+    with null_server(server_core) as server, tempfile.TemporaryDirectory() as folder:
+        if server_core is not None:
+            os.sched_setaffinity(0, {cores[0]})  # and so every client that is started from here
+        job = Job(server, options.concurrency, options.seconds, options.count, Path(folder))
+        receipts = Path(folder) / "receipts"
+        sign(receipts, options.count)
+        figures = interleave(rivals(job, options.locust, receipts), options.rounds)
+    print(table(figures))
+    ratios = {rival: against(figures, rival) for rival in _others(figures)}
+    for rival, ratio in ratios.items():
+        print(
+            f"against {rival}: {ratio[RATE]:.2f} times the requests per second, "
+            f"{ratio[CPU]:.2f} times the CPU time a request"
+        )
+    write(
+        options.out,
+        "load",
+        figures,
+        ratios=ratios,
+        concurrency=options.concurrency,
+        seconds=options.seconds,
+        count=options.count,
+        pinned=server_core is not None,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Signed receipts per second of one core: ours, and eth-account over the same typed data.
+
+Time is CPU time of this process, which a busy machine does not falsify. The headers of both are compared byte for
+byte before anything is timed.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_keys.main import KeyAPI
+
+from benchmarks.harness import arguments, interleave, median_of, table, write
+from workbench.receipts import v1, v2
+from workbench.receipts.address import checksum, collection_of, parse_address
+from workbench.receipts.keys import SigningKey
+from workbench.settings import TargetSettings
+
+KEY = bytes(range(1, 33))
+PAYER = SigningKey(KEY).address
+ALLOCATION = parse_address("0xfa44c72b753a66591f241c7dc04e8178c30e13af")
+VALUE, TIMESTAMP_NS = 10**15, 1_700_000_000_000_000_000
+TARGET = 6.0  # at least this many times eth-account's receipts per second
+QUANTITY = "receipts per CPU second"
+
+Header = Callable[[int], str]
+
+
+def ours_v2() -> Header:
+    """A V2 header by the workbench."""
+    settings = TargetSettings()
+    signer = v2.Signer(
+        SigningKey(KEY),
+        v2.domain(settings.chain_id, parse_address(settings.collector)),
+        collection_id=collection_of(ALLOCATION),
+        payer=PAYER,
+        data_service=parse_address(settings.data_service),
+        service_provider=parse_address(settings.indexer),
+    )
+    return lambda nonce: signer.header(TIMESTAMP_NS, nonce, VALUE)
+
+
+def ours_v1() -> Header:
+    """A V1 header by the workbench."""
+    settings = TargetSettings()
+    signer = v1.Signer(
+        SigningKey(KEY),
+        v1.domain(settings.chain_id, parse_address(settings.tap_verifier)),
+        allocation_id=ALLOCATION,
+    )
+    return lambda nonce: signer.header(TIMESTAMP_NS, nonce, VALUE)
+
+
+def eth_account_v2() -> Header:
+    """A V2 header with eth-account's hashing and signing. Its encoding is ours, eth-account has none."""
+    settings = TargetSettings()
+    addresses = [parse_address(a) for a in (settings.data_service, settings.indexer)]
+    account, collection = Account.from_key(KEY), collection_of(ALLOCATION)
+    typed = typed_data(v2.RECEIPT_TYPE, "GraphTallyCollector", settings.chain_id, settings.collector)
+    constant = {
+        "collection_id": collection,
+        "payer": checksum(PAYER),
+        "data_service": checksum(addresses[0]),
+        "service_provider": checksum(addresses[1]),
+        "timestamp_ns": TIMESTAMP_NS,
+        "value": VALUE,
+    }
+
+    def header(nonce: int) -> str:
+        message = encode_typed_data(full_message={**typed, "message": {**constant, "nonce": nonce}})
+        signature = bytes(account.sign_message(message).signature)
+        receipt = v2.Receipt(collection, PAYER, addresses[0], addresses[1], TIMESTAMP_NS, nonce, VALUE)
+        return v2.SignedReceipt(receipt, signature).header()
+
+    return header
+
+
+def eth_account_v1() -> Header:
+    """A V1 header with eth-account's hashing and signing."""
+    settings = TargetSettings()
+    account = Account.from_key(KEY)
+    typed = typed_data(v1.RECEIPT_TYPE, "TAP", settings.chain_id, settings.tap_verifier)
+    constant = {"allocation_id": checksum(ALLOCATION), "timestamp_ns": TIMESTAMP_NS, "value": VALUE}
+
+    def header(nonce: int) -> str:
+        message = encode_typed_data(full_message={**typed, "message": {**constant, "nonce": nonce}})
+        signature = bytes(account.sign_message(message).signature)
+        return v1.SignedReceipt(v1.Receipt(ALLOCATION, TIMESTAMP_NS, nonce, VALUE), signature).header()
+
+    return header
+
+
+def typed_data(type_string: str, name: str, chain_id: int, contract: str) -> dict[str, Any]:
+    """Everything but the message of EIP-712 typed data, from an encoded type such as ``Receipt(uint64 nonce)``."""
+    structure, _, members = type_string.rstrip(")").partition("(")
+    domain_members = ("string name", "string version", "uint256 chainId", "address verifyingContract")
+    return {
+        "types": {"EIP712Domain": _members(domain_members), structure: _members(members.split(","))},
+        "primaryType": structure,
+        "domain": {"name": name, "version": "1", "chainId": chain_id, "verifyingContract": contract},
+    }
+
+
+def _members(declarations: Any) -> list[dict[str, str]]:
+    return [dict(zip(("type", "name"), declaration.split(" "), strict=True)) for declaration in declarations]
+
+
+def rate(header: Header, count: int) -> dict[str, float]:
+    """How many headers a CPU second makes, over ``count`` of them."""
+    gc.collect()
+    gc.disable()
+    started = time.process_time()
+    for nonce in range(count):
+        header(nonce)
+    spent = time.process_time() - started
+    gc.enable()
+    return {QUANTITY: count / spent}
+
+
+def main() -> int:
+    """Measure, print, write; 1 when the target is missed."""
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=10_000, help="receipts a round; eth-account signs a tenth of them")
+    options = parser.parse_args()
+    pairs = {"V2": (ours_v2(), eth_account_v2()), "V1": (ours_v1(), eth_account_v1())}
+    for name, (ours, theirs) in pairs.items():
+        for nonce in (0, 1, 2**64 - 1):
+            if ours(nonce) != theirs(nonce):
+                raise SystemExit(f"{name}: the headers differ, so there is nothing to compare")
+    rivals = {}
+    for name, (ours, theirs) in pairs.items():
+        rivals[f"workbench {name}"] = partial(rate, ours, options.count)
+        rivals[f"eth-account {name}"] = partial(rate, theirs, max(1, options.count // 10))
+    figures = interleave(rivals, options.rounds)
+    ratios = {
+        name: median_of(figures, f"workbench {name}", QUANTITY) / median_of(figures, f"eth-account {name}", QUANTITY)
+        for name in pairs
+    }
+    backend = type(KeyAPI().backend).__name__
+    rival_version = version("eth-account")
+    print(table(figures))
+    for name, ratio in ratios.items():
+        print(f"{name}: {ratio:.1f} times eth-account {rival_version} with {backend} (target {TARGET:.0f})")
+    write(options.out, "signing", figures, ratios=ratios, rival=f"eth-account {rival_version}, {backend}")
+    return 0 if min(ratios.values()) >= TARGET else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""One finding, the table of all findings, and the exit code they amount to."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from workbench.errors import EXIT_PASS
+
+Status = Literal["ok", "missing", "warning", "failed"]
+
+_WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    ``missing`` is an optional thing that is not there, ``warning`` what may disturb a measurement, ``failed`` what
+    must be mended first; only ``failed`` carries an ``exit_code``. ``found`` says what was seen and what needs it,
+    ``mend`` the command that mends it.
+    """
+
+    name: str
+    status: Status
+    found: str
+    mend: str = ""
+    exit_code: int = EXIT_PASS
+
+
+def exit_code(checks: Iterable[Check]) -> int:
+    """What ``workbench doctor`` ends with: the code of the first failed check, 0 without one."""
+    return next((check.exit_code for check in checks if check.status == "failed"), EXIT_PASS)
+
+
+def render(checks: Sequence[Check]) -> str:
+    """The findings as a table of plain text, the mending command below each gap, and a closing count."""
+    name_width = max((len(check.name) for check in checks), default=0)
+    indent = " " * (len("warning") + name_width + 4)
+    lines = []
+    for check in checks:
+        start = f"{check.status:<7}  {check.name:<{name_width}}  "
+        lines += textwrap.wrap(
+            check.found, _WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False
+        ) or [start.rstrip()]
+        if check.mend:
+            lines.append(f"{indent}-> {check.mend}")  # never wrapped: it is there to be copied
+    counts = {status: sum(check.status == status for check in checks) for status in ("failed", "warning", "missing")}
+    said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    return "\n".join([*lines, "", said or "nothing to mend"])
