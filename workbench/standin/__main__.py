@@ -1,0 +1,29 @@
+"""The child process of ``workbench.standin.child``: settings on standard input, endpoints on standard output."""
+
+from __future__ import annotations
+
+import sys
+
+from workbench.errors import WorkbenchError
+from workbench.settings import Settings
+from workbench.standin.server import serve
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop; the exit code."""
+    if arguments != ["--child"]:
+        print("this is the child process of the workbench; use: workbench standin", file=sys.stderr)
+        return 2
+    # Unbuffered: whatever follows the line stays in the pipe, whose end is the parent's.
+    with open(0, "rb", buffering=0, closefd=False) as stdin:
+        line = stdin.readline()
+    try:
+        serve(Settings.model_validate_json(line), exit_with_parent=True)
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""Where a running stand-in answers: the one line a child process says when it is ready."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+
+from workbench.errors import ToolError
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """URLs, database file and process ids ("service", "agent"); a URL is empty where the role does not serve it."""
+
+    service_url: str
+    service_metrics_url: str
+    agent_metrics_url: str
+    graph_url: str
+    database: str
+    pids: dict[str, int]
+
+    def to_json(self) -> str:
+        """One line of JSON, read back by :meth:`from_json`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> Endpoints:
+        """The endpoints of a ready line. Raises ToolError when the line is something else."""
+        try:
+            values = json.loads(line)
+            return cls(**{field.name: values[field.name] for field in fields(cls)})
+        except (ValueError, TypeError, KeyError) as error:
+            raise ToolError(f"the stand-in's first line is not its endpoints, found {line[:120]!r}") from error

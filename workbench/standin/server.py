@@ -1,0 +1,276 @@
+"""The stand-in put together: databases, service, agent and their listeners, in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+from workbench.errors import SettingsError
+from workbench.receipts import v1, v2
+from workbench.receipts.address import collection_of, parse_address, parse_deployment
+from workbench.settings import Settings, to_wei
+from workbench.standin import tasks
+from workbench.standin.accounts import ALLOCATION
+from workbench.standin.agent import Agent, AgentConfig
+from workbench.standin.aggregation import Collection, close_redeemed
+from workbench.standin.answers import finish_headers
+from workbench.standin.backend import Backend
+from workbench.standin.chain import Chain
+from workbench.standin.checks import Knowledge
+from workbench.standin.database import Database
+from workbench.standin.endpoints import Endpoints
+from workbench.standin.follow import follow_receipts, follow_tables
+from workbench.standin.graph import PATH as GRAPH_PATH
+from workbench.standin.graph import NetworkSubgraph
+from workbench.standin.latency import parse_latency
+from workbench.standin.listen import check_host, listen, metrics_app
+from workbench.standin.metrics import CONTENT_TYPE, AgentMetrics, ServiceMetrics, exposition
+from workbench.standin.misc import MiscRoutes, add_route, other_method, unknown_path
+from workbench.standin.paid import MAX_BODY_BYTES, PaidConfig, PaidRoute
+from workbench.standin.store import ReceiptStore
+from workbench.standin.switches import Switches
+from workbench.standin.tables import Notice, apply_watched, read_watched
+
+
+class Standin:
+    """``async with Standin(settings) as standin`` serves until the block ends.
+
+    ``endpoints`` says where, ``switches`` can be turned at any time. Two instances in one loop share nothing.
+    Raises SettingsError for settings that do not fit together, TargetError when a port is taken.
+    """
+
+    endpoints: Endpoints
+    _database: Database
+
+    def __init__(self, settings: Settings) -> None:
+        check_host(settings.host, settings.allow_remote)
+        parse_latency(settings.backend_latency)
+        if settings.role == "agent" and settings.database is None:
+            raise SettingsError(
+                "the agent reads the receipts that the service stores",
+                where="role agent",
+                hint="Give both the same --database",
+            )
+        self.settings = settings
+        self.switches = Switches.of(settings)
+        self._indexer = parse_address(settings.indexer)
+        self._data_service = parse_address(settings.data_service)
+        self._known = Knowledge(
+            indexer=self._indexer,
+            data_service=self._data_service,
+            tolerance_ns=int(settings.timestamp_tolerance_s * 1e9),
+            max_value=to_wei(settings.max_receipt_value_grt),
+            min_value=settings.min_receipt_value_wei,
+            chain=Chain.funded(settings.standin_payers, to_wei(settings.escrow_grt)),
+        )
+        self._stack = contextlib.AsyncExitStack()
+        self._agent: Agent | None = None
+        self._store: ReceiptStore | None = None
+
+    async def __aenter__(self) -> Standin:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def store(self) -> ReceiptStore:
+        """The service's receipt store. Raises SettingsError in the agent's role."""
+        if self._store is None:
+            raise SettingsError("there is no receipt store in this role", where="role")
+        return self._store
+
+    async def settled(self) -> None:
+        """Wait until the agent has counted every receipt stored so far."""
+        await self._the_agent().settled()
+
+    async def deny(self, payer: bytes) -> None:
+        """Deny a payer at once; the agent allows it again when it next looks at its books."""
+        await self._the_agent().deny(payer)
+
+    async def set_escrow(self, payer: bytes, grt: Decimal) -> None:
+        """Set a payer's escrow balance, in GRT."""
+        self._known.chain.accounts[payer].balance = to_wei(grt)
+        await self._the_agent().escrow_changed(payer)
+
+    async def thaw(self, payer: bytes, grt: Decimal) -> None:
+        """Set how much of a payer's escrow is thawing, in GRT."""
+        self._known.chain.accounts[payer].thawing = to_wei(grt)
+        await self._the_agent().escrow_changed(payer)
+
+    async def redeem(self, payer: bytes) -> None:
+        """Have the payer's pending RAVs redeemed on chain now."""
+        await self._the_agent().redeem(payer)
+
+    async def redeem_closing_rav(self, payer: bytes) -> None:
+        """Have the payer's last RAV of the allocation redeemed: no receipt for that collection is taken again."""
+        collection = Collection(payer, collection_of(ALLOCATION), self._data_service, self._indexer)
+        await self._database.run(close_redeemed, collection)
+        self._known.redeemed.add((payer, self._data_service, collection.collection_id))
+
+    def close_allocation(self) -> None:
+        """Close the allocation: its receipts are no longer eligible, the network subgraph no longer lists it."""
+        self._known.chain.allocations.discard(ALLOCATION)
+
+    def _the_agent(self) -> Agent:
+        if self._agent is None:
+            raise SettingsError("there is no agent in this role", where="role")
+        return self._agent
+
+    async def _start(self) -> None:
+        settings = self.settings
+        path = settings.database
+        if path is None:
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="workbench-standin-"))
+            path = Path(folder) / "standin.sqlite"
+        self._database = await self._open(path, "agent")
+        apply_watched(await self._database.run(read_watched), self._known)
+        agent_metrics_url = service_url = service_metrics_url = graph_url = ""
+        pids: dict[str, int] = {}
+        if settings.role != "service":
+            agent_metrics_url = await self._start_agent()
+            pids["agent"] = os.getpid()
+        if settings.role != "agent":
+            service_url, service_metrics_url, graph_url = await self._start_service(path)
+            pids["service"] = os.getpid()
+        self.endpoints = Endpoints(service_url, service_metrics_url, agent_metrics_url, graph_url, str(path), pids)
+
+    async def _start_agent(self) -> str:
+        settings, known = self.settings, self._known
+        metrics = AgentMetrics()
+
+        def tell(payer: bytes, denied: bool) -> None:
+            (known.denied.add if denied else known.denied.discard)(payer)
+
+        self._agent = Agent(AgentConfig.of(settings), self._database, known.chain, self.switches, metrics, tell)
+        self._stack.push_async_callback(self._agent.stop)
+        await self._agent.start()
+        if settings.role == "agent":
+            self._keep(follow_receipts(self._database, known.chain, self._agent), "receipt follower")
+        # Like the real agent's, its metrics answer only after it has started fully.
+        url = await self._listen(metrics_app(lambda: exposition(metrics.registry), CONTENT_TYPE), "agent_metrics_port")
+        return f"{url}/metrics"
+
+    async def _start_service(self, path: Path) -> tuple[str, str, str]:
+        settings, known, switches = self.settings, self._known, self.switches
+        metrics = ServiceMetrics()
+        deployment = parse_deployment(settings.deployment)
+        subgraph = NetworkSubgraph(known.chain, self._indexer, parse_address(settings.collector), deployment)
+        graph = web.Application()
+        graph.router.add_post(GRAPH_PATH, subgraph.handle)
+        graph_base = await self._listen(graph, "graph_port")
+
+        writer = await self._open(path, "receipts")
+        self._store = ReceiptStore(writer, switches, self._committed)
+        self._store.start()
+        self._stack.push_async_callback(self._store.stop)
+        if settings.role == "service":
+            self._keep(follow_tables(self._database, known), "table follower")
+
+        backend = Backend(graph_base, switches, settings.standin_seed)
+        config = PaidConfig(
+            domain_v2=v2.domain(settings.chain_id, parse_address(settings.collector)),
+            domain_v1=v1.domain(settings.chain_id, parse_address(settings.tap_verifier)),
+            accept_v1=settings.accept_v1,
+            free_query_token=settings.free_query_token,
+            allocations={deployment: ALLOCATION},
+        )
+        paid = PaidRoute(config, known, self._store, backend, switches, metrics, settings.standin_seed)
+        misc = MiscRoutes(self._indexer, deployment, self._database, backend, switches, metrics)
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.on_response_prepare.append(finish_headers)
+        prefix = settings.url_prefix.rstrip("/")
+        add_route(app.router, "POST", f"{prefix}/subgraphs/id/{{id}}", paid.handle, other_method("POST"))
+        misc.add_to(app.router)
+        app.router.add_route("*", "/{path:.*}", unknown_path)
+        metrics_url = await self._listen(
+            metrics_app(lambda: exposition(metrics.registry), CONTENT_TYPE), "service_metrics_port"
+        )
+        service_url = await self._listen(app, "service_port")
+        return service_url, f"{metrics_url}/metrics", f"{graph_base}{GRAPH_PATH}"
+
+    def _committed(self, notices: list[Notice]) -> None:
+        if self._agent is not None:
+            self._agent.notify(notices)
+
+    async def _open(self, path: Path, purpose: str) -> Database:
+        database = await Database.open(path, purpose)
+        self._stack.push_async_callback(database.close)
+        return database
+
+    async def _listen(self, app: web.Application, option: str) -> str:
+        runner, url = await listen(app, self.settings.host, getattr(self.settings, option), option)
+        self._stack.push_async_callback(runner.cleanup)
+        return url
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._stack.push_async_callback(tasks.end, tasks.start(work, name))
+
+
+def serve(settings: Settings, *, exit_with_parent: bool = False, announce: Callable[[str], None] = print) -> None:
+    """Run the stand-in until SIGTERM or SIGINT, or, with ``exit_with_parent``, until standard input ends.
+
+    When it answers, its Endpoints are announced as one line of JSON. At the end batches under way are finished.
+    Raises SettingsError and TargetError as Standin does.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, exit_with_parent, announce))
+
+
+async def _serve(settings: Settings, exit_with_parent: bool, announce: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    lifeline = None
+    if exit_with_parent:
+        lifeline, _ = await loop.connect_read_pipe(lambda: _Lifeline(stop), sys.stdin)
+    try:
+        async with Standin(settings) as standin:
+            announce(standin.endpoints.to_json())
+            # A parent that reads the line through a pipe waits for it.
+            sys.stdout.flush()
+            await stop.wait()
+    finally:
+        if lifeline is not None:
+            lifeline.close()
+
+
+class _Lifeline(asyncio.Protocol):
+    """Sees the end of standard input, which is the end of the parent."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop.set()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
