@@ -46,6 +46,12 @@ def samples(outcomes: list[str], *, lag_ms: float = 0.0, service_ms: float = 5.0
     )
 
 
+def late(frame: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The first ``count`` requests 6 ms late."""
+    frame.loc[: count - 1, ["sent_ns", "done_ns"]] += 6 * MS
+    return frame
+
+
 def test_refusals_do_not_flatter_the_latency():
     frame = samples(["ok"] * 100 + ["denied"] * 100)
     frame.loc[100:, "done_ns"] = frame.loc[100:, "sent_ns"] + MS  # refusals are fast
@@ -67,7 +73,8 @@ def test_percentiles_need_ten_values_beyond_them():
 @pytest.mark.parametrize(
     ("frame", "plan", "changes", "word"),
     [
-        (samples(["ok"] * 100, lag_ms=3), OpenPlan(100, 100), {}, "after their time"),
+        (samples(["ok"] * 100, lag_ms=1.5), OpenPlan(100, 100), {}, "half of the requests left 1.5 ms"),
+        (late(samples(["ok"] * 100), 2), OpenPlan(100, 100), {}, "2 of 100 requests left more than 5.0 ms"),
         (samples(["ok"] * 98), OpenPlan(100, 100), {}, "only 98 of 100"),
         (samples(["ok"] * 100), OpenPlan(100, 100), {"cap_hits": 3}, "in flight"),
         (samples(["ok"] * 100), OpenPlan(100, 100), {"cpu_s": 0.95}, "95 % of a core"),
