@@ -19,6 +19,7 @@ from workbench.cli import main
 from workbench.runs.read import open_run
 from workbench.standin.accounts import payer
 
+LOAD = [sys.executable, "-m", "workbench.cli", "load"]
 ALLOCATION = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
 
 
@@ -150,7 +151,7 @@ def test_failed_receipts_are_exit_code_1(capsys):
 
 def test_ctrl_c_in_mid_step_ends_with_130_and_a_readable_folder():
     process = subprocess.Popen(
-        [sys.executable, "-m", "workbench.cli", "load", "-n", "5000", "--rate", "60"],
+        [*LOAD, "-n", "5000", "--rate", "60"],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -176,8 +177,7 @@ def test_a_full_disk_is_one_clear_line_and_the_run_can_be_read(tmp_path):
         pytest.skip("needs macOS or root: a small file system cannot be mounted here")
     try:
         process = subprocess.run(
-            [sys.executable, "-m", "workbench.cli", "load", "-n", "100000", "--concurrency", "4", "--json"]
-            + ["--runs-dir", str(tmp_path)],
+            [*LOAD, "-n", "100000", "--concurrency", "4", "--json", "--runs-dir", str(tmp_path)],
             capture_output=True,
             text=True,
             timeout=100,
@@ -214,7 +214,7 @@ def test_keys_are_nowhere(monkeypatch, tmp_path):
         "WORKBENCH_SIGNER_KEYS": json.dumps([secret]),
         "WORKBENCH_PAYERS": json.dumps(["0x" + account.address.hex()]),
     }
-    command = [sys.executable, "-m", "workbench.cli", "load", "-n", "20", "--concurrency", "2", "--debug"]
+    command = [*LOAD, "-n", "20", "--concurrency", "2", "--debug"]
     good = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert good.returncode == 0, good.stderr
     environment["WORKBENCH_SIGNER_KEYS"] = json.dumps([secret + "zz"])

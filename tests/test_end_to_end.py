@@ -1,4 +1,4 @@
-"""The main job as a user runs it: the command, the notebook, the report in a browser without network; killed, resumed."""
+"""The main job as a user runs it: command, notebook, report in a browser without network; killed and resumed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ from workbench.load.engines import PROGRESS_INTERVAL_S, in_process
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
-
 NICE = -10
 """A generator that waits for a core is late, and its lateness is not the service's."""
 

@@ -140,7 +140,7 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
 @asynccontextmanager
 async def _following(events: Path, say: Say) -> AsyncIterator[None]:
     """Say the lines that are added to ``events`` while the context is open."""
-    position = events.stat().st_size if events.exists() else 0
+    position = _size(events)
 
     def read() -> None:
         nonlocal position
@@ -169,6 +169,10 @@ async def _following(events: Path, say: Say) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.wait((task,))
         read()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _command() -> str:
