@@ -64,6 +64,10 @@ class RunFolder:
             ) from None
         return cls(path)
 
+    def exists(self) -> bool:
+        """Whether the run has a manifest."""
+        return (self.path / MANIFEST).exists()
+
     def samples(self, step: int) -> Path:
         """The finished samples of a step."""
         return self.path / "samples" / f"step-{step:03d}.parquet"
@@ -103,7 +107,7 @@ class RunFolder:
     def update_manifest(self, **changes: Any) -> dict[str, Any]:
         """Set top-level keys of the manifest and write it."""
         path = self.path / MANIFEST
-        manifest = self.manifest() if path.exists() else {"schema": SCHEMA}
+        manifest = self.manifest() if self.exists() else {"schema": SCHEMA}
         manifest.update(changes)
         write_json(path, manifest)
         return manifest

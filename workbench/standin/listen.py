@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable
 
 from aiohttp import web
@@ -41,8 +42,10 @@ async def listen(app: web.Application, host: str, port: int, option: str) -> tup
         await web.TCPSite(runner, host, port, backlog=1024).start()
     except OSError as error:
         await runner.cleanup()
+        # asyncio and uvloop word it differently, so the system's own words are taken
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise TargetError(
-            f"cannot listen: {(error.strerror or str(error)).lower()}",
+            f"cannot listen: {reason.lower()}",
             where=f"{host}:{port}",
             hint=f"Give another port with --{option.replace('_', '-')} (0 takes a free one)",
         ) from error

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,11 @@ from workbench.errors import (
 )
 from workbench.load.engines import child_process
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
-from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepReport, StepSpec
 from workbench.load.summary import summarise
 from workbench.receipts.address import checksum
-from workbench.runs.atomic import write_parquet
-from workbench.runs.folder import RunFolder, one_run_at_a_time, utc_now
-from workbench.runs.machine import machine, versions
+from workbench.runs.folder import RunFolder, one_run_at_a_time
 from workbench.runs.read import Run, open_run
 from workbench.settings import Settings
 from workbench.standin.accounts import Payer
@@ -42,14 +40,13 @@ from workbench.sweep.conclude import (
 )
 from workbench.sweep.limit import Bracket, find_denial
 from workbench.sweep.pinpoint import approach, walk
-from workbench.sweep.series import per_second
+from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.settle import settle
 from workbench.sweep.steps import Step, parse_steps
-from workbench.sweep.watch import Clock, Watch, watching
+from workbench.sweep.watch import Watch, watching
 from workbench.target.budget import Fees, budget
 from workbench.target.connect import Target, connect, receipt_template
 
-OnEvent = Callable[[str, dict[str, Any]], None]
 DEFAULT_RATE = 400.0
 """Receipts per second of a sweep that names neither rate nor concurrency."""
 
@@ -90,7 +87,7 @@ async def run_sweep(
 ) -> Run:
     """:func:`sweep` with resolved settings. ``denial_expected`` False: a denied receipt is a failure."""
     parse_steps(settings.receipts)
-    if run_dir is not None and (run_dir / "manifest.json").exists():
+    if run_dir is not None and RunFolder(run_dir).exists():
         run = open_run(run_dir)
         if run.manifest["state"] == "finished":
             return run
@@ -101,7 +98,7 @@ async def run_sweep(
     with one_run_at_a_time(settings.runs_dir):
         folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
         with folder.locked():
-            await _Experiment(settings, folder, on_event, denial_expected).run()
+            await _Experiment(settings, Record(settings, folder, on_event), denial_expected).run()
     return open_run(folder.path)
 
 
@@ -111,7 +108,8 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> Ru
         return open_run(folder.path)
     settings = stored_settings(folder)
     with one_run_at_a_time(settings.runs_dir), folder.locked():
-        await _Experiment(settings, folder, on_event).run()
+        expected = folder.manifest().get("denial_expected", True)
+        await _Experiment(settings, Record(settings, folder, on_event), expected).run()
     return open_run(folder.path)
 
 
@@ -144,293 +142,47 @@ class _Before:
 
 
 class _Experiment:
-    """One session of a sweep over its folder: the state that grows step by step."""
+    """One session of a sweep: what it has learnt of the limit, and the steps that teach it."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        folder: RunFolder,
-        on_event: OnEvent | None,
-        denial_expected: bool = True,
-    ) -> None:
-        self.denial_expected = denial_expected
+    def __init__(self, settings: Settings, record: Record, denial_expected: bool) -> None:
         self.settings = settings
-        self.folder = folder
-        self.on_event = on_event
-        self.rows: list[table.StepRow] = []
+        self.record = record
+        self.denial_expected = denial_expected
         self.bracket = Bracket(None, None)
         self.predicted: int | None = None
-        self.used: set[str] = set()
         self.approached = 0  # receipts the pinpoint sent before it went on one by one
 
     async def run(self) -> None:
         """All steps, and the conclusion. The manifest's state says how it ended."""
-        steps = parse_steps(self.settings.receipts)
+        record = self.record
         try:
-            self._begin(steps)
-            async with connect(self.settings, self.folder.path) as target:
-                await self._steps(target, steps)
-            self._end()
+            steps = parse_steps(self.settings.receipts)
+            record.begin(steps, self._rate, denial_expected=self.denial_expected)
+            self._remember()
+            async with connect(self.settings, record.folder.path) as target:
+                record.folder.update_manifest(target=_target_facts(target))
+                async with watching(Watch(target, record.clock)) as watch:
+                    record.watch = watch
+                    await self._steps(target, watch, steps)
+            limit = conclude_limit(self.bracket, self.predicted, record.rows)
+            record.finish(limit, conclude_run(record.rows, limit))
         except (asyncio.CancelledError, KeyboardInterrupt):
-            self._stopped("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
+            record.stop("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
             raise
         except WorkbenchError as error:
-            self._stopped("failed", str(error), error.exit_code)
+            record.stop("failed", str(error), error.exit_code)
             raise
         except Exception as error:
-            self._stopped("failed", f"{type(error).__name__}: {error}", EXIT_TOOL)
+            record.stop("failed", f"{type(error).__name__}: {error}", EXIT_TOOL)
             raise
 
-    # --- beginning and end ------------------------------------------------------------------------------------
-
-    def _begin(self, steps: tuple[Step, ...]) -> None:
-        wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
-        if (self.folder.path / "manifest.json").exists() and self.folder.manifest()["state"] != "new":
-            manifest = self.folder.manifest()
-            self._take_up(manifest)
-        else:
-            manifest = {}
-        sessions = manifest.get("clock", {}).get("sessions", [])
-        sessions = [*sessions, {"step": len(self.rows), "wall_ns": wall_ns, "monotonic_ns": monotonic_ns}]
-        self.clock = Clock(sessions[0]["wall_ns"], wall_ns, monotonic_ns)
-        self.folder.update_manifest(
-            name=self.settings.name,
-            created=manifest.get("created", utc_now()),
-            state="running",
-            error=None,
-            settings=self.settings.public(),
-            versions=versions(),
-            machine=machine(),
-            clock={"sessions": sessions},
-            steps_planned=[asdict(step) for step in steps],
-        )
-        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, self.settings))
-        self._event("run_started" if len(sessions) == 1 else "run_resumed", steps=len(steps), done=len(self.rows))
-
-    def _take_up(self, manifest: dict[str, Any]) -> None:
-        """Take over what an interrupted session finished, and put aside what it cut off."""
-        self._put_aside(manifest)
-        run = open_run(self.folder.path)
-        rows = table.from_frame(run.steps) if len(run.steps) else []
-        self.rows = [row for row in rows if self.folder.samples(row.step).exists()]
-        for path in (self.folder.path / "samples").glob("step-*.parquet"):
-            if int(path.stem.removeprefix("step-")) not in {row.step for row in self.rows}:
-                # the step ended, but the workbench was killed before its row was written: it is run again
-                path.replace(self.folder.interrupted_samples(int(path.stem.removeprefix("step-"))))
-        self.used = set(manifest.get("payers", {}).values())
+    def _remember(self) -> None:
+        """What the steps of an interrupted session taught."""
+        manifest = self.record.manifest
         self.approached = manifest.get("approached", 0)
         self.predicted = (manifest.get("prediction") or {}).get("receipts")
-        for row in self.rows:
+        for row in self.record.rows:
             self._learn(row)
-
-    def _put_aside(self, manifest: dict[str, Any]) -> None:
-        """Keep the rows of a step that was cut off, apart from those of finished steps."""
-        for live in sorted((self.folder.path / "samples").glob("step-*.live")):
-            step = int(live.stem.removeprefix("step-"))
-            if not self.folder.samples(step).exists():
-                rows = SampleBuffer.open(live).rows
-                payer = manifest.get("payers", {}).get(str(step), "")
-                samples = self._samples(rows, step, payer)
-                if len(samples):
-                    write_parquet(self.folder.interrupted_samples(step), samples)
-            live.unlink()
-
-    def _samples(self, rows: Any, step: int, payer: str) -> Any:
-        return to_frame(
-            rows,
-            step=step,
-            nonce=nonces(self.settings.seed, step, len(rows)),
-            payer=payer,
-            value_grt=float(self.settings.value_grt),
-        )
-
-    def _end(self) -> None:
-        limit = conclude_limit(self.bracket, self.predicted, self.rows)
-        verdict = conclude_run(self.rows, limit)
-        self.folder.update_manifest(
-            state="finished",
-            finished=utc_now(),
-            limit=limit,
-            verdict=verdict,
-            exit_code=verdict["exit_code"],
-        )
-        self._event("run_finished", verdict=verdict["verdict"], sentence=verdict["sentence"])
-
-    def _stopped(self, state: str, why: str, exit_code: int) -> None:
-        try:
-            manifest = self.folder.update_manifest(state=state, error=why, exit_code=exit_code, stopped=utc_now())
-            self._put_aside(manifest)
-            self._event(f"run_{state}", why=why)
-        except RunFolderError:
-            pass  # a full disk: the first error is the one to tell, and --resume finds what there is
-
-    # --- steps ------------------------------------------------------------------------------------------------
-
-    async def _steps(self, target: Target, steps: tuple[Step, ...]) -> None:
-        self.folder.update_manifest(
-            target={
-                "url": target.url,
-                "is_standin": target.is_standin,
-                "allocation": checksum(target.allocation),
-                "service_metrics_url": target.service_metrics_url,
-                "agent_metrics_url": target.agent_metrics_url,
-                "graph_url": target.graph_url,
-                "pids": target.pids,
-            }
-        )
-        done = {row.step for row in self.rows}
-        async with watching(Watch(target, self.clock)) as watch:
-            for step in steps:
-                if step.number in done:
-                    continue
-                if self.settings.stop_after_denial and any(row.denied_after_settle == "yes" for row in self.rows):
-                    self._event("step_left_out", step=step.number, receipts=step.receipts)
-                    continue
-                payer = await self._payer(target, step)
-                await self._step(target, watch, step, payer)
-            if self.settings.pinpoint and len(steps) not in done:
-                await self._pinpoint(target, watch, len(steps))
-
-    async def _payer(self, target: Target, step: Step) -> Payer:
-        """A payer with its whole budget, or in cumulative mode the one that the first step took."""
-        if self.settings.mode == "cumulative" and step.kind == "step":
-            known = self.folder.manifest().get("payers", {}).get("0")
-            for payer in target.payers:
-                if known is not None and checksum(payer.address) == known:
-                    return payer
-        for payer in target.payers:
-            if checksum(payer.address) in self.used:
-                continue
-            fees = await target.fees(payer.address)
-            if fees is None or (fees.spent == 0 and not fees.denied):
-                return payer
-        raise TargetError(
-            f"step {step.number} needs a payer whose budget is unspent, and none of {len(target.payers)} is left",
-            where=target.url,
-            hint="Use --mode cumulative, give more payers, or raise --standin-payers",
-        )
-
-    def _plan(self, receipts: int, step: int) -> Plan:
-        settings = self.settings
-        if settings.concurrency is not None:
-            return ClosedPlan(receipts, settings.concurrency)
-        return OpenPlan(receipts, settings.rate or DEFAULT_RATE, settings.arrivals, settings.seed + step)
-
-    def _spec(self, target: Target, payer: Payer, plan: Plan, step: int) -> StepSpec:
-        settings = self.settings
-        return StepSpec(
-            url=target.paid_url,
-            query=settings.query,
-            plan=plan,
-            buffer=self.folder.live_samples(step),
-            receipt=receipt_template(target, payer),
-            step=step,
-            seed=settings.seed,
-            timeout_s=settings.timeout_s,
-            max_in_flight=settings.max_in_flight,
-            timestamp_window_s=settings.timestamp_window_s,
-        )
-
-    async def _step(self, target: Target, watch: Watch, step: Step, payer: Payer) -> None:
-        plan = self._plan(step.receipts, step.number)
-        spec = self._spec(target, payer, plan, step.number)
-        before = await self._before(target, watch, step, payer)
-        SampleBuffer.create(spec.buffer, plan.count)
-        report = await child_process(spec, payer.key, self._progress(step, watch))
-        await self._finish_step(target, step, payer, plan, before, report)
-
-    async def _before(self, target: Target, watch: Watch, step: Step, payer: Payer) -> _Before:
-        """The state a step starts from; the first one is the prediction of the run."""
-        address = checksum(payer.address)
-        watch.step, watch.payer = step.number, payer.address
-        self.watch = watch
-        fees = await target.fees(payer.address)
-        found = None if fees is None else budget(fees, self.settings.value_wei)
-        if self.predicted is None and step.kind == "step" and not self.rows:
-            prediction = predict(fees, found, self.settings.value_wei)
-            self.predicted = prediction.receipts
-            self.folder.update_manifest(prediction=prediction_json(prediction))
-            self._event("predicted", receipts=prediction.receipts, sentence=prediction.sentence)
-        self.used.add(address)
-        payers = self.folder.manifest().get("payers", {})
-        self.folder.update_manifest(payers={**payers, str(step.number): address})
-        self._event(
-            "step_started",
-            step=step.number,
-            kind_of_step=step.kind,
-            receipts=step.receipts,
-            payer=address,
-            budget=None if found is None else found.receipts,
-        )
-        stored = await asyncio.to_thread(target.stored, payer)
-        return _Before(fees, None if found is None else found.receipts, stored)
-
-    async def _finish_step(
-        self, target: Target, step: Step, payer: Payer, plan: Plan, before: _Before, report: StepReport
-    ) -> None:
-        settings, address = self.settings, checksum(payer.address)
-        buffer = SampleBuffer.open(self.folder.live_samples(step.number))
-        samples = self._samples(buffer.rows, step.number, address)
-        denial = find_denial(
-            samples,
-            spent_wei=0 if before.fees is None else before.fees.spent,
-            value_wei=settings.value_wei,
-            budget=before.budget,
-        )
-        received = None if before.fees is None else before.fees.received + denial.paid
-        settled = await settle(target, payer.address, received, settings.settle_timeout_s)
-        stored = await asyncio.to_thread(target.stored, payer)
-        new = None if stored is None or before.stored is None else stored - before.stored
-        summary = summarise(samples, plan, report)
-        if step.kind == "pinpoint":
-            judgement = judge_walk(denial, None if settled.fees is None else settled.fees.denied, new)
-        else:
-            judgement = judge_step(summary, denial, before.budget, new, denial_expected=self.denial_expected)
-        row = table.step_row(
-            step=step.number,
-            kind=step.kind,
-            plan=plan,
-            payer=address,
-            value_wei=settings.value_wei,
-            before=before.fees,
-            budget=before.budget,
-            summary=summary,
-            denial=denial,
-            after=settled.fees,
-            settled=settled.complete,
-            settle_s=settled.seconds,
-            stored=new,
-            judgement=judgement,
-        )
-        self._write(row, samples)
-        self._learn(row)
-        self._event(
-            "step_finished",
-            step=step.number,
-            accepted=row.accepted,
-            denied=row.denied,
-            failed=row.failed,
-            throughput_per_s=round(row.throughput_per_s, 1),
-            verdict=row.verdict,
-            reason=row.reason,
-        )
-
-    def _write(self, row: table.StepRow, samples: Any) -> None:
-        """Samples first: the row says that the step is complete."""
-        import pandas as pd
-
-        path = self.folder.path
-        write_parquet(self.folder.samples(row.step), samples)
-        self.folder.live_samples(row.step).unlink()
-        run = open_run(path)
-        series = per_second(samples, row.step, self.clock)
-        earlier = run.series
-        write_parquet(path / "series.parquet", pd.concat([earlier, series]) if len(earlier) else series)
-        watched, self.watch.rows = self.watch.frame(), []
-        earlier = run.watch
-        write_parquet(path / "watch.parquet", pd.concat([earlier, watched]) if len(earlier) else watched)
-        self.rows.append(row)
-        write_parquet(path / "steps.parquet", table.to_frame(self.rows))
 
     def _learn(self, row: table.StepRow) -> None:
         """What the step says about the limit, in receipts of one fresh budget."""
@@ -443,6 +195,30 @@ class _Experiment:
             self.bracket = self.bracket.with_step(paid - 1, False)
         self.bracket = self.bracket.with_step(paid, denied)
 
+    # --- steps ------------------------------------------------------------------------------------------------
+
+    async def _steps(self, target: Target, watch: Watch, steps: tuple[Step, ...]) -> None:
+        rows = self.record.rows
+        done = {row.step for row in rows}
+        for step in steps:
+            if step.number in done:
+                continue
+            if self.settings.stop_after_denial and any(row.denied_after_settle == "yes" for row in rows):
+                self.record.event("step_left_out", step=step.number, receipts=step.receipts)
+                continue
+            await self._step(target, watch, step)
+        if self.settings.pinpoint and len(steps) not in done:
+            await self._pinpoint(target, watch, len(steps))
+
+    async def _step(self, target: Target, watch: Watch, step: Step) -> None:
+        payer = await self._payer(target, step)
+        plan = self._plan(step.receipts, step.number)
+        spec = self._spec(target, payer, plan, step.number)
+        before = await self._before(target, watch, step, payer)
+        SampleBuffer.create(spec.buffer, plan.count)
+        report = await child_process(spec, payer.key, self._progress(step, watch))
+        await self._after(target, step, payer, plan, before, report)
+
     async def _pinpoint(self, target: Target, watch: Watch, number: int) -> None:
         """Find the limit to the receipt, with a payer of its own."""
         way = approach(self.bracket, self.predicted)
@@ -453,13 +229,13 @@ class _Experiment:
         try:
             payer = await self._payer(target, step)
         except TargetError as error:
-            self._event("pinpoint_left_out", why=str(error))
+            self.record.event("pinpoint_left_out", why=str(error))
             return
         before = await self._before(target, watch, step, payer)
         self.approached = at_once
-        self.folder.update_manifest(approached=at_once)
-        buffer = SampleBuffer.create(self.folder.live_samples(number), up_to)
+        self.record.folder.update_manifest(approached=at_once)
         spec = self._spec(target, payer, ClosedPlan(up_to, 1), number)
+        buffer = SampleBuffer.create(spec.buffer, up_to)
         started_ns, cpu_s = time.monotonic_ns(), 0.0
         if at_once:
             bulk = replace(spec, plan=self._plan(at_once, number))
@@ -479,9 +255,124 @@ class _Experiment:
             interrupted=False,
             pid=os.getpid(),
         )
-        await self._finish_step(target, step, payer, ClosedPlan(max(sent, 1), 1), before, report)
+        await self._after(target, step, payer, ClosedPlan(max(sent, 1), 1), before, report)
 
-    # --- events ---------------------------------------------------------------------------------------------------
+    async def _payer(self, target: Target, step: Step) -> Payer:
+        """A payer with its whole budget, or in cumulative mode the one that the first step took."""
+        given = self.record.payers
+        if self.settings.mode == "cumulative" and step.kind == "step" and 0 in given:
+            for payer in target.payers:
+                if checksum(payer.address) == given[0]:
+                    return payer
+        for payer in target.payers:
+            if checksum(payer.address) in given.values():
+                continue
+            fees = await target.fees(payer.address)
+            if fees is None or (fees.spent == 0 and not fees.denied):
+                return payer
+        raise TargetError(
+            f"step {step.number} needs a payer whose budget is unspent, and none of {len(target.payers)} is left",
+            where=target.url,
+            hint="Use --mode cumulative, give more payers, or raise --standin-payers",
+        )
+
+    @property
+    def _rate(self) -> float:
+        return self.settings.rate or DEFAULT_RATE
+
+    def _plan(self, receipts: int, step: int) -> Plan:
+        settings = self.settings
+        if settings.concurrency is not None:
+            return ClosedPlan(receipts, settings.concurrency)
+        return OpenPlan(receipts, self._rate, settings.arrivals, settings.seed + step)
+
+    def _spec(self, target: Target, payer: Payer, plan: Plan, step: int) -> StepSpec:
+        settings = self.settings
+        return StepSpec(
+            url=target.paid_url,
+            query=settings.query,
+            plan=plan,
+            buffer=self.record.folder.live_samples(step),
+            receipt=receipt_template(target, payer),
+            step=step,
+            seed=settings.seed,
+            timeout_s=settings.timeout_s,
+            max_in_flight=settings.max_in_flight,
+            timestamp_window_s=settings.timestamp_window_s,
+        )
+
+    async def _before(self, target: Target, watch: Watch, step: Step, payer: Payer) -> _Before:
+        """The state a step starts from; the first step's is the prediction of the run."""
+        address = checksum(payer.address)
+        watch.step, watch.payer = step.number, payer.address
+        fees = await target.fees(payer.address)
+        found = None if fees is None else budget(fees, self.settings.value_wei)
+        if self.predicted is None and step.kind == "step" and not self.record.rows:
+            prediction = predict(fees, found, self.settings.value_wei)
+            self.predicted = prediction.receipts
+            self.record.folder.update_manifest(prediction=prediction_json(prediction))
+            self.record.event("predicted", receipts=prediction.receipts, sentence=prediction.sentence)
+        self.record.give(step.number, address)
+        self.record.event(
+            "step_started",
+            step=step.number,
+            kind_of_step=step.kind,
+            receipts=step.receipts,
+            payer=address,
+            budget=None if found is None else found.receipts,
+        )
+        stored = await asyncio.to_thread(target.stored, payer)
+        return _Before(fees, None if found is None else found.receipts, stored)
+
+    async def _after(
+        self, target: Target, step: Step, payer: Payer, plan: Plan, before: _Before, report: StepReport
+    ) -> None:
+        """What a step did: denial, settling, audit, judgement; written and learnt from."""
+        settings = self.settings
+        samples = self.record.samples(step.number)
+        denial = find_denial(
+            samples,
+            spent_wei=0 if before.fees is None else before.fees.spent,
+            value_wei=settings.value_wei,
+            budget=before.budget,
+        )
+        received = None if before.fees is None else before.fees.received + denial.paid
+        settled = await settle(target, payer.address, received, settings.settle_timeout_s)
+        stored = await asyncio.to_thread(target.stored, payer)
+        new = None if stored is None or before.stored is None else stored - before.stored
+        summary = summarise(samples, plan, report)
+        if step.kind == "pinpoint":
+            judgement = judge_walk(denial, None if settled.fees is None else settled.fees.denied, new)
+        else:
+            judgement = judge_step(summary, denial, before.budget, new, denial_expected=self.denial_expected)
+        row = table.step_row(
+            step=step.number,
+            kind=step.kind,
+            plan=plan,
+            payer=checksum(payer.address),
+            value_wei=settings.value_wei,
+            before=before.fees,
+            budget=before.budget,
+            summary=summary,
+            denial=denial,
+            after=settled.fees,
+            settled=settled.complete,
+            settle_s=settled.seconds,
+            stored=new,
+            judgement=judgement,
+        )
+        self.record.write(row, samples)
+        self._learn(row)
+        self.record.event(
+            "step_finished",
+            step=step.number,
+            accepted=row.accepted,
+            denied=row.denied,
+            failed=row.failed,
+            throughput_per_s=round(row.throughput_per_s, 1),
+            verdict=row.verdict,
+            reason=row.reason,
+        )
 
     def _progress(self, step: Step, watch: Watch) -> Callable[[dict[str, int]], None]:
         last = 0.0
@@ -491,26 +382,21 @@ class _Experiment:
             watch.generator(message["pid"])
             if time.monotonic() - last >= PROGRESS_EVENT_S:
                 last = time.monotonic()
-                self._event("progress", step=step.number, receipts=step.receipts, **message)
+                self.record.event("progress", step=step.number, receipts=step.receipts, **message)
 
         return on_progress
 
-    def _event(self, kind: str, **facts: Any) -> None:
-        self.folder.event(kind, **facts)
-        if self.on_event is not None:
-            self.on_event(kind, facts)
 
-
-def _plan_frame(steps: tuple[Step, ...], settings: Settings) -> Any:
-    """The plan as a table: ``step``, ``receipts``, ``rate_per_s``, ``concurrency`` (NaN where it is not the loop)."""
-    import pandas as pd
-
-    rate = math.nan if settings.concurrency is not None else settings.rate or DEFAULT_RATE
-    return pd.DataFrame(
-        {
-            "step": [step.number for step in steps],
-            "receipts": [step.receipts for step in steps],
-            "rate_per_s": rate,
-            "concurrency": math.nan if settings.concurrency is None else float(settings.concurrency),
-        }
-    )
+def _target_facts(target: Target) -> dict[str, Any]:
+    """The target as it goes into the manifest."""
+    what = "the embedded stand-in, which imitates" if target.is_standin else "the"
+    return {
+        "sentence": f"Measured against {what} indexer-service at {target.url}.",
+        "url": target.url,
+        "is_standin": target.is_standin,
+        "allocation": checksum(target.allocation),
+        "service_metrics_url": target.service_metrics_url,
+        "agent_metrics_url": target.agent_metrics_url,
+        "graph_url": target.graph_url,
+        "pids": target.pids,
+    }

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.runs.read import Run
 from workbench.settings import Settings
-from workbench.sweep.run import OnEvent, run_sweep
+from workbench.sweep.record import OnEvent
+from workbench.sweep.run import run_sweep
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,76 @@
+"""Opens a page in headless Chromium with the network off and says everything that happened."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright
+
+PHONE_PX = 390
+DESKTOP_PX = 1200
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A page after its charts were drawn (or failed to be). ``requests`` are those besides the file itself."""
+
+    requests: list[str]
+    complaints: list[str]
+    charts_wanted: int
+    charts_drawn: int
+    charts_without_traces: list[str]
+    page_width_px: int
+    window_width_px: int
+    text: str
+
+
+async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Path | None = None) -> Opened:
+    """Open ``html`` at ``width_px`` with the network off. Skips the test where there is no Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    requests: list[str] = []
+    complaints: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        context = await browser.new_context(offline=True, viewport={"width": width_px, "height": 900})
+        page = await context.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+        page.on("pageerror", lambda error: complaints.append(f"page error: {error}"))
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(f"{message.type}: {message.text}") if message.type in ("error", "warning") else None
+            ),
+        )
+        await page.goto(html.as_uri())
+        wanted = await page.locator(".plot").count()
+        if wanted:
+            await page.wait_for_function(
+                "() => document.documentElement.dataset.charts === 'drawn' "
+                "|| document.querySelectorAll('.plot:not(.js-plotly-plot)').length === 0",
+                timeout=60_000,
+            )
+        empty = await page.evaluate(
+            """() => [...document.querySelectorAll('.plot')]
+                .filter((plot) => plot.data?.length && !plot.querySelector('.trace, .bars, .points'))
+                .map((plot) => plot.id)"""
+        )
+        opened = Opened(
+            requests=[url for url in requests if url != html.as_uri()],
+            complaints=complaints,
+            charts_wanted=wanted,
+            charts_drawn=await page.locator(".js-plotly-plot .main-svg:first-child").count(),
+            charts_without_traces=empty,
+            page_width_px=await page.evaluate("() => document.documentElement.scrollWidth"),
+            window_width_px=await page.evaluate("() => document.documentElement.clientWidth"),
+            text=await page.locator("body").inner_text(),
+        )
+        if screenshot is not None:
+            await page.screenshot(path=screenshot, full_page=True)
+        await browser.close()
+    return opened

@@ -1,0 +1,46 @@
+"""A finished run folder made of the frames in ``frames``, so that reports can be tested without sending anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.report import frames
+from workbench.runs.atomic import write_json, write_parquet
+from workbench.runs.read import Run, open_run
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs") / "20260101T000000Z-made-up"
+    (folder / "samples").mkdir(parents=True)
+    samples = frames.samples()
+    for step, rows in samples.groupby("step"):
+        write_parquet(folder / "samples" / f"step-{step:03d}.parquet", rows)
+    write_parquet(folder / "steps.parquet", frames.steps(samples))
+    write_parquet(folder / "series.parquet", frames.series(samples))
+    write_parquet(folder / "watch.parquet", frames.watch())
+    write_json(folder / "manifest.json", frames.manifest())
+    return open_run(folder)
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a notebook: the lines of its parameters cell, then its other code cells."""
+
+    def make(*cells: str, parameters: str = "number: int = 1  # a number") -> Path:
+        made = nbformat.v4.new_notebook()
+        made.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        first = nbformat.v4.new_code_cell(parameters)
+        first.metadata["tags"] = ["parameters"]
+        made.cells = [first, *(nbformat.v4.new_code_cell(cell) for cell in cells)]
+        path = tmp_path / "in.ipynb"
+        nbformat.write(made, path)
+        return path
+
+    return make

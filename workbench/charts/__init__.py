@@ -1,0 +1,28 @@
+"""Charts: one DataFrame in, one plotly figure out. No files, no servers, no statistics of their own.
+
+Every figure says in one sentence what it shows (``figure.layout.meta["caption"]``), carries units in its axis
+titles and never tells by colour alone. Invalid steps are hollow or faint and no line runs through them.
+"""
+
+from __future__ import annotations
+
+from workbench.charts.lag import lag_by_step, lag_over_time
+from workbench.charts.latency import latency_by_step, latency_distribution
+from workbench.charts.limit import limit
+from workbench.charts.outcomes import outcomes
+from workbench.charts.resources import resources
+from workbench.charts.throughput import throughput_by_step
+from workbench.charts.timeline import rates_over_time, response_over_time
+
+__all__ = [
+    "lag_by_step",
+    "lag_over_time",
+    "latency_by_step",
+    "latency_distribution",
+    "limit",
+    "outcomes",
+    "rates_over_time",
+    "resources",
+    "response_over_time",
+    "throughput_by_step",
+]

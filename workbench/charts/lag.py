@@ -1,0 +1,50 @@
+"""The generator's own lateness: how long after its due time each request was sent."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.charts import theme
+from workbench.charts.steps import add_line, ladder
+from workbench.charts.timeline import add_percentile, mark_steps
+
+
+def lag_by_step(steps: pd.DataFrame) -> go.Figure:
+    """Generator lag (sent minus intended, ms) at p50, p99 and at most, against receipts.
+
+    ``steps`` is the steps frame of a run. This is about the tool and not about the service: a step whose lag
+    is large against its service time is invalid, never slow.
+    """
+    chart = theme.figure(
+        "Generator lag",
+        "How late the generator itself sent its requests; a step in which this is large says nothing about "
+        "the service and is invalid. " + theme.VERDICT_LEGEND,
+        "Receipts in the step",
+        "Lag in ms (log)",
+    )
+    if steps.empty:
+        return theme.say_no_data(chart, "No step was measured")
+    rows = ladder(steps)
+    for name in ("p50", "p99", "max"):
+        add_line(chart, rows, f"lag_{name}_ms", theme.PERCENTILES[name], "ms")
+    if not chart.data:
+        return theme.say_no_data(chart, "No request was sent")
+    return theme.log_axis(chart, "y")
+
+
+def lag_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
+    """Generator lag (sent minus intended, ms) at p99 of each second, over the time of the run in seconds."""
+    chart = theme.figure(
+        "Generator lag over time",
+        "How late the generator itself sent its requests, p99 of each second.",
+        "Time since the start in s",
+        "Lag in ms (log)",
+    )
+    if series.empty:
+        return theme.say_no_data(chart, "No request was sent")
+    add_percentile(chart, series, "lag_p99_ms", theme.PERCENTILES["p99"])
+    if not chart.data:
+        return theme.say_no_data(chart, "No request was sent")
+    mark_steps(chart, series, steps)
+    return theme.log_axis(chart, "y")

@@ -1,0 +1,101 @@
+"""How long accepted requests took. Refusals are quick and would flatter every figure here, so none is in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.charts import theme
+from workbench.charts.steps import add_line, ladder
+
+CURVE_POINTS = 200
+
+LINES = {
+    "response_p50_ms": theme.Line("response p50", theme.BLUE, "solid", "circle"),
+    "response_p95_ms": theme.Line("response p95", theme.ORANGE, "dash", "square"),
+    "response_p99_ms": theme.Line("response p99", theme.VERMILION, "dot", "diamond"),
+    "service_p50_ms": theme.Line("service p50", theme.GREY, "longdash", "triangle-up"),
+    "service_p99_ms": theme.Line("service p99", theme.GREY, "longdashdot", "triangle-down"),
+}
+
+
+def latency_by_step(steps: pd.DataFrame) -> go.Figure:
+    """Response time percentiles (ms, from the intended time) against receipts, with the service time p50 and
+    p99.
+
+    ``steps`` is the steps frame of a run, whose percentiles are over accepted requests and NaN where the step
+    has too few of them (fewer than 10 / (1 - p)); those points are not drawn. Response far above service at
+    the same percentile means that requests waited in the generator.
+    """
+    chart = theme.figure(
+        "Response time",
+        "Response time of accepted requests, from when each was due to its last byte; service time counts "
+        "from when it was sent. A percentile is missing where the step has too few samples for it. "
+        + theme.VERDICT_LEGEND,
+        "Receipts in the step",
+        "Time in ms (log)",
+    )
+    if steps.empty:
+        return theme.say_no_data(chart, "No step was measured")
+    rows = ladder(steps)
+    for column, line in LINES.items():
+        add_line(chart, rows, column, line, "ms")
+    if not chart.data:
+        return theme.say_no_data(chart, "No step has enough accepted requests")
+    return theme.log_axis(chart, "y")
+
+
+def latency_distribution(samples: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
+    """Share of accepted requests (%) done within a time (ms): a curve a step, or response and service of one.
+
+    ``samples`` is the samples frame; with ``steps`` those that are invalid or pinpoint the limit are
+    left out. A curve ends at the highest
+    percentile its n samples can carry, 1 - 10/n.
+    """
+    chart = theme.figure(
+        "Distribution of response times",
+        "Share of accepted requests that were done within a time. Each curve ends at the highest percentile "
+        "that its number of samples can carry. Invalid steps are left out.",
+        "Time in ms (log)",
+        "Accepted requests done, %",
+    )
+    if samples.empty:
+        return theme.say_no_data(chart, "No receipt was sent")
+    accepted = samples[samples["outcome"] == "ok"]
+    if steps is not None:
+        rows = ladder(steps)
+        accepted = accepted[accepted["step"].isin(rows.loc[rows["verdict"] != "INVALID", "step"])]
+    response_ms = (accepted["done_ns"] - accepted["intended_ns"]) / 1e6
+    if accepted["step"].nunique() == 1:
+        service_ms = (accepted["done_ns"] - accepted["sent_ns"]) / 1e6
+        curves = [("response", response_ms), ("service", service_ms)]
+    else:
+        curves = [(f"step {step}", times) for step, times in response_ms.groupby(accepted["step"])]
+    for position, (name, times_ms) in enumerate(curves):
+        shares = _shares(len(times_ms))
+        if shares.size:
+            line = theme.series_line(position, name)
+            chart.add_trace(
+                go.Scatter(
+                    x=np.quantile(times_ms, shares),
+                    y=shares * 100,
+                    mode="lines",
+                    name=f"{name} (n = {len(times_ms):,})",
+                    line={"color": line.colour, "dash": line.dash, "width": 2},
+                    hovertemplate=f"{name}: %{{y:.1f}} % within %{{x:,.4~g}} ms<extra></extra>",
+                )
+            )
+    if not chart.data:
+        return theme.say_no_data(chart, "No valid step has enough accepted requests")
+    chart.update_yaxes(range=[0, 101])
+    return theme.log_axis(chart, "x")
+
+
+def _shares(count: int) -> np.ndarray:
+    """Shares from 0 to the highest that ``count`` samples can carry; none for fewer than 20 samples (no
+    median).
+    """
+    if count < 20:
+        return np.array([])
+    return np.linspace(0.0, 1.0 - 10.0 / count, min(CURVE_POINTS, count))

@@ -1,0 +1,51 @@
+"""What the charts against receipts share: which steps they draw, and how a step's verdict shows."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.charts.theme import Line, failures
+
+
+def ladder(steps: pd.DataFrame) -> pd.DataFrame:
+    """The steps of the sweep proper, by receipts. Steps that pinpoint the limit are paced differently:
+    left out.
+    """
+    return steps[steps["kind"] == "step"].sort_values(["receipts", "step"], kind="stable")
+
+
+def labels(steps: pd.DataFrame) -> list[str]:
+    """A unique label a step: how many receipts, which step it was, and whether it is invalid."""
+    return [
+        f"{row.receipts:,}<br>{row.kind} {row.step}{'<br>INVALID' if row.verdict == 'INVALID' else ''}"
+        for row in steps.itertuples()
+    ]
+
+
+def add_line(chart: go.Figure, steps: pd.DataFrame, column: str, line: Line, unit: str) -> None:
+    """Add ``column`` against receipts: valid steps joined by a line, invalid ones as empty marks off it."""
+    known = steps[steps[column].notna()]
+    valid = known["verdict"] != "INVALID"
+    for rows, joined in ((known[valid], True), (known[~valid], False)):
+        if rows.empty:
+            continue
+        chart.add_trace(
+            go.Scatter(
+                x=rows["receipts"],
+                y=rows[column],
+                mode="lines+markers+text" if joined else "markers",
+                name=line.name if joined else f"{line.name}, invalid step",
+                legendgroup=line.name,
+                showlegend=joined or not valid.any(),
+                line={"color": line.colour, "dash": line.dash, "width": 2},
+                marker={"symbol": line.marks(rows["verdict"]), "size": 9, "color": line.colour},
+                text=failures(rows["verdict"]),
+                textposition="top center",
+                customdata=rows[["step", "verdict"]].to_numpy(),
+                hovertemplate=(
+                    f"{line.name}: %{{y:,.4~g}} {unit}<br>%{{x:,}} receipts"
+                    "<br>step %{customdata[0]}, %{customdata[1]}<extra></extra>"
+                ),
+            )
+        )

@@ -1,0 +1,52 @@
+"""Notebooks in, executed notebooks and offline HTML out. Nothing is measured or computed here.
+
+``parameters`` reads and checks what a notebook can be given, ``execute`` runs it in a ``child`` process and keeps our
+own ``record`` of how that ended, ``export`` makes one self-contained page with its ``figures``, ``display`` is what
+notebook cells show, ``sweep_report`` joins them for a sweep.
+
+Names are imported when first used: a kernel that only shows tables does not wait for nbformat.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.report.display import provenance, steps_table, verdict_box
+    from workbench.report.execute import run_notebook
+    from workbench.report.export import export_html, external_addresses
+    from workbench.report.parameters import Parameter, check_parameters, read_parameters
+    from workbench.report.record import NotebookRecord
+
+__all__ = [
+    "NotebookRecord",
+    "Parameter",
+    "check_parameters",
+    "export_html",
+    "external_addresses",
+    "provenance",
+    "read_parameters",
+    "run_notebook",
+    "steps_table",
+    "verdict_box",
+]
+
+_HOMES = {
+    "NotebookRecord": "record",
+    "Parameter": "parameters",
+    "check_parameters": "parameters",
+    "export_html": "export",
+    "external_addresses": "export",
+    "provenance": "display",
+    "read_parameters": "parameters",
+    "run_notebook": "execute",
+    "steps_table": "display",
+    "verdict_box": "display",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"workbench.report.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'workbench.report' has no attribute {name!r}")

@@ -1,0 +1,131 @@
+"""What notebook cells show besides charts. Nothing is computed here: frames and manifests in, escaped HTML
+out.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.runs.read import Run
+
+VERDICT_MARKS = {"PASS": "✓ PASS", "FAIL": "✗ FAIL", "INVALID": "◇ INVALID"}
+_VERDICT_COLOURS = {"PASS": "#007A5A", "FAIL": "#B34700", "INVALID": "#5F5F5F"}
+
+# column of the steps frame -> heading with its unit, format
+_STEP_COLUMNS = {
+    "step": ("Step", "{:d}"),
+    "kind": ("Kind", "{}"),
+    "verdict": ("Verdict", "{}"),
+    "receipts": ("Receipts", "{:,d}"),
+    "rate_per_s": ("Planned, 1/s", "{:,.4g}"),
+    "concurrency": ("In flight", "{:,.0f}"),
+    "accepted": ("Accepted", "{:,d}"),
+    "denied": ("Denied", "{:,d}"),
+    "failed": ("Other refusals", "{:,d}"),
+    "throughput_per_s": ("Accepted, 1/s", "{:,.1f}"),
+    "response_p50_ms": ("Response p50, ms", "{:,.2f}"),
+    "response_p95_ms": ("Response p95, ms", "{:,.2f}"),
+    "response_p99_ms": ("Response p99, ms", "{:,.2f}"),
+    "lag_p99_ms": ("Lag p99, ms", "{:,.3f}"),
+    "budget_receipts": ("Predicted limit", "{:,.0f}"),
+    "first_refusal_index": ("First refused", "{:,.0f}"),
+    "denial_lag_receipts": ("Denial lag, receipts", "{:,.0f}"),
+    "denial_lag_s": ("Denial lag, s", "{:,.3f}"),
+    "stored": ("Stored", "{:,.0f}"),
+    "reason": ("Reason", "{}"),
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """Something a cell shows: HTML in a notebook, text elsewhere."""
+
+    as_html: str
+    as_text: str
+
+    def _repr_html_(self) -> str:
+        return self.as_html
+
+    def __repr__(self) -> str:
+        return self.as_text
+
+
+def steps_table(steps: pd.DataFrame) -> View:
+    """The steps as a table with units in its headings; what a step does not have is a dash, not a number."""
+    shown = {
+        heading: [_cell(value, form, column) for value in steps[column]]
+        for column, (heading, form) in _STEP_COLUMNS.items()
+        if column in steps and steps[column].notna().any()
+    }
+    import pandas as pd
+
+    table = pd.DataFrame(shown)
+    return View(
+        f'<div class="scroll" tabindex="0" style="overflow-x:auto">{table.to_html(index=False, border=0)}</div>',
+        table.to_string(index=False),
+    )
+
+
+def verdict_box(run: Run) -> View:
+    """The verdict of a run in words: what it is, what became of the predicted limit, and why."""
+    verdict = run.manifest.get("verdict") or {}
+    sentence = verdict.get("sentence") or f"The run is {run.manifest['state']}; there is no verdict."
+    return _box(run.verdict, sentence, verdict.get("reasons") or [])
+
+
+def provenance(run: Run) -> View:
+    """What was run, on what and with which settings, as one small table a group."""
+    groups: dict[str, Mapping[str, Any]] = {
+        "Run": {key: value for key, value in run.manifest.items() if not isinstance(value, (dict, list))}
+    }
+    groups |= {
+        key.capitalize(): value
+        for key, value in run.manifest.items()
+        if isinstance(value, Mapping) and value and key not in ("limit", "verdict")
+    }
+    return View(
+        "".join(_group_html(title, values) for title, values in groups.items()),
+        "\n".join(f"{title}: {json.dumps(values, default=str)}" for title, values in groups.items()),
+    )
+
+
+def _box(verdict: str, sentence: str, reasons: list[str]) -> View:
+    mark = VERDICT_MARKS.get(verdict, verdict)
+    colour = _VERDICT_COLOURS.get(verdict, "#1A1A1A")
+    listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
+    return View(
+        f'<div class="verdict" style="border-left:6px solid {colour};padding:0.1em 1em">'
+        f'<p><strong style="color:{colour}">{html.escape(mark)}</strong></p><p>{html.escape(sentence)}</p>'
+        + (f"<ul>{listed}</ul>" if listed else "")
+        + "</div>",
+        "\n".join([mark, sentence, *(f"- {reason}" for reason in reasons)]),
+    )
+
+
+def _group_html(title: str, values: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(str(key))}</th><td>{html.escape(_text(value))}</td></tr>'
+        for key, value in values.items()
+    )
+    return (
+        f"<details><summary>{html.escape(title)}</summary>"
+        f'<div class="scroll" tabindex="0" style="overflow-x:auto"><table class="facts">{rows}</table></div></details>'
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _cell(value: Any, form: str, column: str) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return VERDICT_MARKS.get(value, str(value)) if column == "verdict" else form.format(value)

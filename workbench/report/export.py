@@ -1,0 +1,174 @@
+"""An executed notebook as one HTML file that needs nothing from outside, and cannot ask for it.
+
+nbconvert's own templates load require.js, MathJax and more from the network and leave out plotly's charts
+(see nbconvert issue 754, plotly.py issue 5158). The template here has no address in it, brings plotly.js
+once, compressed, and forbids every outside load by a content security policy that the browser enforces.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import gzip
+import html as html_text
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from bs4 import BeautifulSoup
+
+from workbench.errors import ToolError
+from workbench.report.figures import PLOTLY_MIME, figure_html
+from workbench.report.notebooks import read_notebook, tags
+from workbench.runs.atomic import replacing
+
+# Interactive-only cells need a kernel; papermill's error notes are told by the banner.
+DROPPED_TAGS = {"interactive-only", "papermill-error-cell-tag"}
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "img-src data: blob:",
+        "style-src 'unsafe-inline'",
+        "script-src 'unsafe-inline'",
+        "font-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
+_TEMPLATES = Path(__file__).parent
+_HEADING = re.compile(r"^## +(.+?) *#*$", re.MULTILINE)
+_LOADING = frozenset(
+    ("action", "background", "cite", "data", "formaction", "href", "ping", "poster", "src", "srcset", "xlink:href")
+)
+_INSIDE = re.compile(r"\s*(?:data:|blob:|#|$)", re.IGNORECASE)
+_STYLE_LOAD = re.compile(r"""(?:url\(\s*|@import\s+)["']?(?!data:|#)([^"')\s;]+)""", re.IGNORECASE)
+_SCRIPT_ADDRESS = re.compile(r"""(?:https?|wss?)://(?!www\.w3\.org/)[^\s"'`)]+""", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """An entry of the contents list."""
+
+    text: str
+    anchor: str
+
+
+def export_html(notebook: Path, html: Path, *, title: str) -> None:
+    """Write ``notebook`` as one self-contained page, atomically.
+
+    Code is folded away, charts are interactive, ``title`` names the page. An address outside that a cell
+    brought in is taken out. Raises SettingsError when the notebook cannot be read, RunFolderError when the
+    page cannot be written, ToolError when an outside address would be left in it.
+    """
+    page = render(read_notebook(notebook), title=title)
+    left = external_addresses(page)
+    if left:
+        raise ToolError(f"the page would load {left[0]} from outside", where=str(notebook))
+    with replacing(html) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(notebook: nbformat.NotebookNode, *, title: str) -> str:
+    """The page of a notebook, as text."""
+    from nbconvert import HTMLExporter
+    from traitlets.config import Config
+
+    shown, charts = with_figures(notebook)
+    shown.metadata.pop("widgets", None)  # nothing here draws them
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="template",
+        extra_template_basedirs=[str(_TEMPLATES)],
+        embed_images=True,
+        config=Config(
+            {
+                "NbConvertBase": {"display_data_priority": ["text/html", "image/png", "text/plain"]},
+                "CoalesceStreamsPreprocessor": {"enabled": True},
+            }
+        ),
+    )
+    resources = {
+        "contents": contents(shown),
+        "title": html_text.escape(title),
+        "policy": POLICY,
+        "record": notebook.metadata.get("workbench", {}),
+        "plotly": _packed_plotly() if charts else "",
+    }
+    page, _ = exporter.from_notebook_node(shown, resources)
+    return without_external(page)
+
+
+def with_figures(notebook: nbformat.NotebookNode) -> tuple[nbformat.NotebookNode, int]:
+    """A copy in which every plotly output is HTML and interactive-only cells are gone, and how many charts
+    it has.
+    """
+    shown = copy.deepcopy(notebook)
+    shown.cells = [cell for cell in shown.cells if not DROPPED_TAGS.intersection(tags(cell))]
+    charts = 0
+    for cell in shown.cells:
+        for output in cell.get("outputs", []):
+            spec = output.get("data", {}).get(PLOTLY_MIME)
+            if spec is not None:
+                charts += 1
+                output.data = {"text/html": figure_html(spec, f"chart-{charts}")}
+    return shown, charts
+
+
+def contents(notebook: nbformat.NotebookNode) -> list[Heading]:
+    """The second-level headings of the markdown cells; nbconvert anchors each at its text with hyphens for
+    spaces.
+    """
+    return [
+        Heading(html_text.escape(text), html_text.escape(text.replace(" ", "-")))
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for text in _HEADING.findall(cell.source)
+    ]
+
+
+def external_addresses(html: str) -> list[str]:
+    """Every address outside the page that it would load or link to: attributes, styles, and text of scripts.
+
+    Addresses in plain text and in data (JSON, CSV) are not: nothing follows them.
+    """
+    soup = BeautifulSoup(html, "html.parser")
+    found = []
+    for element in soup.find_all(True):
+        for name, value in element.attrs.items():
+            if _leads_outside(name, value):
+                found.append(str(value))
+            elif name == "style":
+                found += _STYLE_LOAD.findall(str(value))
+        if element.name == "style":
+            found += _STYLE_LOAD.findall(element.get_text())
+        elif element.name == "script" and element.get("type", "") in ("", "module", "text/javascript"):
+            found += _SCRIPT_ADDRESS.findall(element.get_text())
+        elif element.name == "meta" and str(element.get("http-equiv", "")).lower() == "refresh":
+            found.append(str(element.get("content", "")))
+    return found
+
+
+def without_external(html: str) -> str:
+    """The page with links outside turned into their text, and whatever else would be loaded from outside
+    removed.
+    """
+    soup = BeautifulSoup(html, "html.parser")
+    for element in soup.find_all(True):
+        outside = any(_leads_outside(name, value) for name, value in element.attrs.items())
+        if outside and element.name == "a":
+            element.unwrap()
+        elif outside:
+            element.decompose()
+    return str(soup)
+
+
+def _leads_outside(attribute: str, value: object) -> bool:
+    """Whether an attribute makes a browser load or follow what is not in the page, a file beside it too."""
+    return attribute in _LOADING and not _INSIDE.match(str(value))
+
+
+def _packed_plotly() -> str:
+    """plotly.js as gzip in base64: 2 MB in place of 5. No time stamp: equal input gives equal pages."""
+    from plotly.offline import get_plotlyjs
+
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()

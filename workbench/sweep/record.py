@@ -1,0 +1,170 @@
+"""What a sweep has found so far, in memory and in its run folder: begun, taken up again, written step by step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import RunFolderError
+from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.runs.atomic import write_parquet
+from workbench.runs.folder import RunFolder, utc_now
+from workbench.runs.machine import machine, versions
+from workbench.runs.read import open_run
+from workbench.settings import Settings
+from workbench.sweep import table
+from workbench.sweep.series import per_second
+from workbench.sweep.steps import Step
+from workbench.sweep.watch import Clock, Watch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+class Record:
+    """The rows of the finished steps, the run's clock, and the folder they are written to.
+
+    ``payers`` says which payer each step was given, by step number. ``manifest`` is the one of the session that was
+    interrupted, empty for a new run.
+    """
+
+    def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.rows: list[table.StepRow] = []
+        self.payers: dict[int, str] = {}
+        self.manifest: dict[str, Any] = {}
+        self.watch: Watch | None = None
+        self._on_event = on_event
+
+    def begin(self, steps: tuple[Step, ...], rate: float, **facts: Any) -> None:
+        """Start a session: take up what an earlier one finished, and say in the manifest that the run is on."""
+        wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+        manifest = self.folder.manifest() if self.folder.exists() else {}
+        if manifest.get("state", "new") != "new":
+            self.manifest = manifest
+            self._take_up()
+        earlier = self.manifest.get("clock", {}).get("sessions", [])
+        sessions = [*earlier, {"step": len(self.rows), "wall_ns": wall_ns, "monotonic_ns": monotonic_ns}]
+        self.clock = Clock(sessions[0]["wall_ns"], wall_ns, monotonic_ns)
+        self.folder.update_manifest(
+            name=self.settings.name,
+            created=self.manifest.get("created", utc_now()),
+            state="running",
+            error=None,
+            settings=self.settings.public(),
+            versions=versions(),
+            machine=machine(),
+            clock={"sessions": sessions},
+            steps_planned=[asdict(step) for step in steps],
+            **facts,
+        )
+        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rate, self.settings.concurrency))
+        self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=len(self.rows))
+
+    def give(self, step: int, payer: str) -> None:
+        """Note that ``step`` spends ``payer``."""
+        self.payers[step] = payer
+        self.folder.update_manifest(payers={str(number): address for number, address in self.payers.items()})
+
+    def samples(self, step: int) -> pd.DataFrame:
+        """The rows that the running step has measured."""
+        rows = SampleBuffer.open(self.folder.live_samples(step)).rows
+        return to_frame(
+            rows,
+            step=step,
+            nonce=nonces(self.settings.seed, step, len(rows)),
+            payer=self.payers.get(step, ""),
+            value_grt=float(self.settings.value_grt),
+        )
+
+    def write(self, row: table.StepRow, samples: pd.DataFrame) -> None:
+        """Keep a finished step. Its row goes last: a step without one is run again."""
+        path = self.folder.path
+        write_parquet(self.folder.samples(row.step), samples)
+        self.folder.live_samples(row.step).unlink()
+        self._append("series.parquet", per_second(samples, row.step, self.clock))
+        self._write_watch()
+        self.rows.append(row)
+        write_parquet(path / "steps.parquet", table.to_frame(self.rows))
+
+    def finish(self, limit: dict[str, Any], verdict: dict[str, Any]) -> None:
+        """The run's conclusion."""
+        self.folder.update_manifest(
+            state="finished", finished=utc_now(), limit=limit, verdict=verdict, exit_code=verdict["exit_code"]
+        )
+        self.event("run_finished", verdict=verdict["verdict"], sentence=verdict["sentence"])
+
+    def stop(self, state: str, why: str, exit_code: int) -> None:
+        """The run ended early: say so, and keep the rows of the step that was cut off."""
+        try:
+            self.folder.update_manifest(state=state, error=why, exit_code=exit_code, stopped=utc_now())
+            self._put_aside()
+            self._write_watch()
+            self.event(f"run_{state}", why=why)
+        except RunFolderError:
+            pass  # a full disk: the first error is the one to tell, and --resume finds what there is
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Write a line of events.jsonl and tell whoever listens."""
+        self.folder.event(kind, **facts)
+        if self._on_event is not None:
+            self._on_event(kind, facts)
+
+    def _take_up(self) -> None:
+        """Take over what an interrupted session finished, and put aside what it cut off."""
+        self.payers = {int(step): payer for step, payer in self.manifest.get("payers", {}).items()}
+        self._put_aside()
+        run = open_run(self.folder.path)
+        rows = table.from_frame(run.steps) if len(run.steps) else []
+        self.rows = [row for row in rows if self.folder.samples(row.step).exists()]
+        done = {row.step for row in self.rows}
+        for path in (self.folder.path / "samples").glob("step-*.parquet"):
+            step = int(path.stem.removeprefix("step-"))
+            if step not in done:  # killed after the samples and before the row
+                path.replace(self.folder.interrupted_samples(step))
+        series = run.series
+        if len(series) and not set(series["step"]) <= done:
+            write_parquet(self.folder.path / "series.parquet", series[series["step"].isin(done)])
+
+    def _put_aside(self) -> None:
+        """Keep the rows of a step that was cut off, apart from those of finished steps."""
+        for live in sorted((self.folder.path / "samples").glob("step-*.live")):
+            step = int(live.stem.removeprefix("step-"))
+            if not self.folder.samples(step).exists():
+                samples = self.samples(step)
+                if len(samples):
+                    write_parquet(self.folder.interrupted_samples(step), samples)
+            live.unlink()
+
+    def _write_watch(self) -> None:
+        if self.watch is not None:
+            watched, self.watch.rows = self.watch.frame(), []
+            self._append("watch.parquet", watched)
+
+    def _append(self, name: str, frame: pd.DataFrame) -> None:
+        import pandas as pd
+
+        path = self.folder.path / name
+        if path.exists():
+            frame = pd.concat([pd.read_parquet(path), frame], ignore_index=True)
+        write_parquet(path, frame)
+
+
+def _plan_frame(steps: tuple[Step, ...], rate: float, concurrency: int | None) -> pd.DataFrame:
+    """The plan as a table: ``step``, ``receipts``, ``rate_per_s``, ``concurrency`` (NaN where it is not the loop)."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "step": [step.number for step in steps],
+            "receipts": [step.receipts for step in steps],
+            "rate_per_s": rate if concurrency is None else math.nan,
+            "concurrency": math.nan if concurrency is None else float(concurrency),
+        }
+    )
