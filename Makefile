@@ -24,8 +24,9 @@ help:
 	@echo "make clean   remove the virtualenv and the caches"
 	@echo "Python 3.11 to 3.13 is needed; choose one with PYTHON=python3.12, another place with VENV=path."
 
+# 4: no step was a valid measurement (a busy machine); the report says so, and what it found of the limit stands
 sweep: $(VENV)/.installed-run
-	@$(VENV)/bin/workbench sweep $(SWEEP_ARGS)
+	@$(VENV)/bin/workbench sweep $(SWEEP_ARGS) || [ $$? -eq 4 ]
 
 test: $(VENV)/.installed-dev
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)

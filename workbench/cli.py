@@ -162,7 +162,7 @@ def _sweep(options: argparse.Namespace) -> int:
             where="workbench sweep",
             hint="Leave them out, or start a new run",
         )
-    return _finish(asyncio.run(report_sweep(settings, resume=options.resume, say=_say)))
+    return _finish(asyncio.run(report_sweep(settings, resume=options.resume, config=options.config, say=_say)))
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -12,8 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from workbench.errors import SettingsError
-
-SECRET = ("signer_keys",)
+from workbench.settings import SECRETS
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -36,7 +35,7 @@ def add_settings(
     """An option for each field of a settings group. Absent options stay out of the namespace."""
     section = parser.add_argument_group(title)
     for name, field in group.model_fields.items():
-        if name in SECRET or name in leave_out:
+        if name in SECRETS or name in leave_out:
             continue
         flags = [option_of(name)]
         if name == "num_receipts":

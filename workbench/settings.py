@@ -8,9 +8,10 @@ that over the defaults. Keys and tokens are secrets: environment and file only, 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -28,11 +29,13 @@ from pydantic import (
 
 from workbench.errors import ReceiptError, SettingsError
 from workbench.receipts import address as addresses
-from workbench.receipts.fields import U128_MAX, WEI_PER_GRT
+from workbench.receipts.fields import U128_MAX
 
 TOML_FILE = "workbench.toml"
 ENV_PREFIX = "WORKBENCH_"
+CONFIG_VARIABLE = "WORKBENCH_CONFIG"  # path of a settings file in place of workbench.toml
 
+_EXACT = Context(prec=200)  # the default of 28 digits would round amounts
 _NUMBER = r"\d+(\.\d+)?"
 _LATENCY = re.compile(rf"(constant|exponential):{_NUMBER}|(uniform|lognormal):{_NUMBER}:{_NUMBER}")
 
@@ -65,8 +68,10 @@ def _check_url(text: str) -> str:
 
 
 def _check_grt(value: Decimal) -> Decimal:
-    wei = value * WEI_PER_GRT
-    if wei != wei.to_integral_value():
+    if not value.is_finite():
+        raise ValueError("an amount in GRT is wanted")
+    wei = value.scaleb(18, _EXACT)
+    if wei != wei.to_integral_value(context=_EXACT):
         raise ValueError("GRT has 18 decimals, and no more can be given")
     if not 0 <= wei <= U128_MAX:
         raise ValueError("the amount must be from 0 to 2^128 - 1 wei")
@@ -89,9 +94,21 @@ Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}
 Latency = Annotated[str, AfterValidator(_check_latency)]
 
 
+def default_runs_dir() -> Path:
+    """``data/runs`` of the project: of the nearest folder above with a workbench.toml or pyproject.toml, else of here.
+
+    A notebook's kernel works in the notebook's folder, the command line in the project's; both mean the same runs.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / TOML_FILE).is_file() or (folder / "pyproject.toml").is_file():
+            return Path(os.path.relpath(folder / "data" / "runs"))
+    return Path("data/runs")
+
+
 def to_wei(grt: Decimal) -> int:
     """An amount of GRT in wei (1e-18 GRT)."""
-    return int(grt * WEI_PER_GRT)
+    return int(grt.scaleb(18, _EXACT))
 
 
 class Group(BaseModel):
@@ -217,7 +234,9 @@ class SweepSettings(Group):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="Name of the run, part of its folder.",
     )
-    runs_dir: Path = Field(Path("data/runs"), description="Where run folders are made.")
+    runs_dir: Annotated[Path, BeforeValidator(lambda given: given or default_runs_dir())] = Field(
+        default_factory=lambda: default_runs_dir(), description="Where run folders are made."
+    )
 
 
 class StandinSettings(Group):
@@ -297,9 +316,9 @@ class Settings(TargetSettings, LoadSettings, SweepSettings, StandinSettings):
     def resolve(cls, *, toml: Path | None = None, labels: Mapping[str, str] | None = None, **given: Any) -> Settings:
         """Settings from explicit values, ``WORKBENCH_*`` variables, a TOML file and defaults, in that order.
 
-        ``toml`` defaults to ``workbench.toml`` in the working directory where that exists; ``labels`` are the names
-        of explicit values in error messages (options). Raises SettingsError naming the option, variable or key, what
-        was found and what is wanted.
+        ``toml`` defaults to the file that ``WORKBENCH_CONFIG`` names, or ``workbench.toml`` in the working directory
+        where that exists; ``labels`` are the names of explicit values in error messages (options). Raises
+        SettingsError naming the option, variable or key, what was found and what is wanted.
         """
         from workbench.settings_sources import resolve
 

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from workbench.errors import SettingsError
-from workbench.settings import ENV_PREFIX, TOML_FILE, Settings, nearest_hint, settings_error
+from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE, Settings, nearest_hint, settings_error
 
 S = TypeVar("S", bound=Settings)
 
@@ -24,10 +24,11 @@ class _Environment(Settings, BaseSettings):  # type: ignore[misc]
 
 def resolve(model: type[S], toml: Path | None, given: Mapping[str, Any], labels: Mapping[str, str]) -> S:
     """See :meth:`workbench.settings.Settings.resolve`."""
-    file = toml if toml is not None else Path(TOML_FILE)
+    chosen = str(toml or os.environ.get(CONFIG_VARIABLE, ""))
+    file = Path(chosen or TOML_FILE)
     sources: dict[str, str] = {}
     values: dict[str, Any] = {}
-    if toml is not None or file.is_file():
+    if chosen or file.is_file():
         for name, value in _read_toml(file).items():
             values[name], sources[name] = value, f"{file}: {name}"
     for name, value in _read_environment().items():
@@ -52,6 +53,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _read_environment() -> dict[str, Any]:
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX).lower()
+        if variable == CONFIG_VARIABLE:
+            continue
         if variable.startswith(ENV_PREFIX) and name not in Settings.model_fields:
             raise SettingsError(
                 f"there is no setting {name!r}",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.load.outcome import CODE_OF, OUTCOMES, PAID, Outcome, classify, classify_exception
+from workbench.load.outcome import CODE_OF, OUTCOMES, Outcome, classify, classify_exception, is_paid
 
 CHECK = "Issues with provided receipt: Receipt error: Issue encountered while performing check: "
 A = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -94,9 +94,12 @@ def test_http_200_is_no_proof(body, outcome):
     assert classify(200, body) is outcome
 
 
-def test_a_failed_query_was_still_paid_for():
-    assert Outcome.BACKEND_ERROR in PAID
-    assert Outcome.DENIED not in PAID
+def test_a_failed_query_was_still_paid_for_and_a_failed_store_was_not():
+    assert is_paid(200, CODE_OF[Outcome.BACKEND_ERROR])
+    assert is_paid(200, CODE_OF[Outcome.GRAPHQL_ERROR])
+    assert not is_paid(500, CODE_OF[Outcome.BACKEND_ERROR])
+    assert not is_paid(400, CODE_OF[Outcome.DENIED])
+    assert not is_paid(200, CODE_OF[Outcome.HTTP_ERROR])
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_rows_become_a_frame_of_measured_ones_only(tmp_path):
     buffer.record(2, 100, Exchange(110, 150, 190, 200, CODE_OF[Outcome.OK], 77))
     buffer.record(0, 50, Exchange(51, 0, 99, 0, CODE_OF[Outcome.RESET], 0))
     assert buffer.measured() == 2
-    assert buffer.count({CODE_OF[Outcome.OK]}) == 1  # code 0: rows not measured must not count
+    assert buffer.paid() == 1  # "ok" has code 0: rows not measured must not count
     nonce = nonces(1, 3, 4)
     frame = to_frame(buffer.rows, step=3, nonce=nonce, payer="0xabc", value_grt=0.001)
     assert list(frame["index"]) == [0, 2]

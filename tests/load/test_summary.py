@@ -58,7 +58,7 @@ def test_refusals_do_not_flatter_the_latency():
     summary = summarise(frame, OpenPlan(200, 100), report())
     assert summary.service.p50_ms == summary.service.max_ms == 5.0
     assert (summary.accepted, summary.denied, summary.failed) == (100, 100, 0)
-    assert "100 denied" in summary.failures
+    assert summary.failures == ""  # whether denial is one is for the experiment to say
 
 
 def test_percentiles_need_ten_values_beyond_them():

@@ -14,7 +14,7 @@ from workbench.report import external_addresses, read_parameters, run_notebook
 from workbench.runs.read import Run
 from workbench.settings import SECRETS, Settings
 
-EXTRA = {"run_dir", "resume"}
+EXTRA = {"run_dir", "resume", "runs_dir"}  # empty text stands for "not given"
 OTHER_DEFAULTS = {("single_load", "name"): "load"}
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 

@@ -17,14 +17,17 @@ MS = 1_000_000
 GRT = 10**18
 
 
-def samples(outcomes: list[str], done_ms: list[float] | None = None) -> pd.DataFrame:
+def samples(outcomes: list[str], *, sent_ms: list[float] | None = None, service_ms: float = 5) -> pd.DataFrame:
     n = len(outcomes)
-    done = np.asarray(done_ms if done_ms is not None else [10.0 * i + 5 for i in range(n)]) * MS
+    sent = np.asarray(sent_ms if sent_ms is not None else [10.0 * i for i in range(n)]) * MS
+    status = {"ok": 200, "backend_error": 200, "graphql_error": 200, "reset": 0, "timeout": 0}
     return pd.DataFrame(
         {
             "index": range(n),
             "intended_ns": (np.arange(n) * 10 * MS).astype(int),
-            "done_ns": done.astype(int),
+            "sent_ns": sent.astype(int),
+            "done_ns": (sent + service_ms * MS).astype(int),
+            "status": [status.get(name, 400) for name in outcomes],
             "outcome": pd.Categorical(outcomes),
         }
     )
@@ -42,14 +45,24 @@ def test_the_guides_limit():
     assert denial.refusal_s == pytest.approx(10.215)
 
 
-def test_order_is_that_of_the_answers_and_not_of_the_plan():
-    # index 1 is answered last; index 3 is refused before index 2 is accepted
-    frame = samples(["ok", "ok", "ok", "denied"], [1, 40, 30, 20])
-    denial = find_denial(frame, spent_wei=0, value_wei=1, budget=2)
-    assert denial.refusal_index == 3
-    assert denial.paid_before_refusal == 1
-    assert denial.crossing_index == 2
-    assert denial.lag_receipts == -1  # refused before its budget
+def test_a_refusal_does_not_overtake_receipts_that_wait_for_graph_node():
+    """Accepted receipts take 200 ms and refusals none: by the order of the answers nothing was accepted before."""
+    frame = samples(["ok"] * 30 + ["denied"] * 30, service_ms=200)
+    refused = frame["outcome"] == "denied"
+    frame.loc[refused, "done_ns"] = frame.loc[refused, "sent_ns"] + MS
+    denial = find_denial(frame, spent_wei=0, value_wei=GRT // 1000, budget=30)
+    assert denial.paid_before_refusal == 30
+    assert denial.lag_receipts == 0
+    assert denial.lag_s == pytest.approx(0.010)
+    assert denial.fees_grt == pytest.approx(0.03)
+
+
+def test_order_is_that_of_the_sending_and_not_of_the_plan():
+    frame = samples(["ok", "ok", "denied", "ok"], sent_ms=[0, 10, 40, 20])
+    denial = find_denial(frame, spent_wei=0, value_wei=1, budget=3)
+    assert denial.crossing_index == 3
+    assert denial.refusal_index == 2
+    assert denial.paid_before_refusal == 3
 
 
 def test_receipts_whose_query_failed_are_paid_for_and_others_are_not():
@@ -58,6 +71,15 @@ def test_receipts_whose_query_failed_are_paid_for_and_others_are_not():
     assert denial.paid == 3
     assert denial.fees_grt == pytest.approx(35 / GRT)
     assert math.isnan(denial.lag_receipts)
+    frame["status"] = 500  # the store failed: nothing was taken
+    assert find_denial(frame, spent_wei=5, value_wei=10, budget=None).paid == 0
+
+
+def test_no_lag_is_claimed_where_the_budget_was_used_up_before():
+    denial = find_denial(samples(["denied"] * 3), spent_wei=50, value_wei=10, budget=0)
+    assert denial.refused
+    assert math.isnan(denial.lag_receipts)
+    assert math.isnan(denial.lag_s)
 
 
 def test_no_denial_and_no_samples():

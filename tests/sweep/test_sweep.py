@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -17,16 +19,20 @@ import pytest
 from aiohttp import web
 
 import workbench
-from tests.load.servers import GOOD, good, http_server
-from workbench.errors import RunFolderError, SettingsError, TargetError
+from tests.load.servers import GOOD, http_server
+from workbench.errors import RunFolderError, SettingsError
+from workbench.settings import Settings
 from workbench.standin.accounts import payer
+from workbench.standin.child import child
 
 FAST = {"rate": 2000.0, "limit_grt": "0.1", "runs_dir": "runs"}  # the limit is receipt 100
 
 
 async def test_the_limit_is_predicted_found_exactly_and_the_lag_measured():
     events: list[tuple[str, dict]] = []
-    run = await workbench.sweep(receipts="40,90,240", on_event=lambda *event: events.append(event), **FAST)
+    run = await workbench.sweep(
+        receipts="40,90,240", rate=400.0, limit_grt="0.1", runs_dir="runs", on_event=lambda *event: events.append(event)
+    )
     prediction, limit = run.manifest["prediction"], run.manifest["limit"]
     assert prediction["receipts"] == 100
     assert prediction["rule"].startswith("B")
@@ -96,17 +102,99 @@ async def test_it_stops_after_denial_if_asked():
     assert (limit["observed_low"], limit["exact"], limit["held"]) == (40, False, True)
 
 
-async def test_a_wrong_prediction_is_a_failure_and_said(tmp_path):
-    """The agent denies earlier than its own gauges say when the escrow is the smaller one; here the hint lies."""
-    async with http_server(good) as url:
-        allocation = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
+@asynccontextmanager
+async def given_standin(**settings) -> AsyncIterator[dict[str, str]]:
+    """A stand-in that is given to sweeps by its addresses, as a real service is."""
+    ports = dict.fromkeys(("service_port", "service_metrics_port", "agent_metrics_port", "graph_port"), 0)
+    async with child(Settings.resolve(**ports, **settings), Path("given.log").absolute()) as endpoints:
+        yield {
+            "target": endpoints.service_url,
+            "graph_url": endpoints.graph_url,
+            "agent_metrics_url": endpoints.agent_metrics_url,
+            "runs_dir": "runs",
+        }
+
+
+async def test_a_wrong_prediction_is_a_failure_and_said():
+    """The agent cannot be asked and the hint is wrong: denial comes at 30, not at 90."""
+    async with given_standin(limit_grt="0.03", agent_delay_ms=0) as target:
+        del target["agent_metrics_url"]
         run = await workbench.sweep(
-            target=url, allocation=allocation, limit_hint_grt="0.05", receipts="100", pinpoint=False, **FAST
+            **target, limit_hint_grt="0.09", receipts="20,20,20,40", mode="cumulative", rate=200.0
         )
+    assert run.manifest["prediction"]["receipts"] == 90
+    assert run.manifest["limit"]["held"] is False
+    assert run.verdict == "FAIL"
+    assert "the limit was not where it was predicted" in run.manifest["verdict"]["reasons"]
+
+
+async def test_without_the_agent_the_runs_own_receipts_are_counted():
+    async with given_standin(limit_grt="0.05", agent_delay_ms=0) as target:
+        del target["agent_metrics_url"]
+        run = await workbench.sweep(**target, limit_hint_grt="0.05", receipts="30,30,10", mode="cumulative", rate=200.0)
+    assert list(run.steps["budget_receipts"])[:2] == [50, 20]
+    assert run.manifest["limit"]["held"] is True
+    assert list(run.steps["denied_after_settle"])[:2] == ["unknown", "yes"]
+    events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+    (left_out,) = [event for event in events if event["kind"] == "pinpoint_left_out"]
+    assert "--agent-metrics-url" in left_out["why"]
+
+
+async def test_a_payer_that_has_spent_before_is_used_by_loads_and_cumulative_sweeps():
+    async with given_standin(limit_grt="0.1") as target:
+        for budget in (100, 80):
+            result = await workbench.load(**target, num_receipts=20, rate=400.0)
+            assert result.summary["budget_receipts"] == budget
+            assert result.exit_code in (0, 4)
+        run = await workbench.sweep(**target, mode="cumulative", receipts="30,60", rate=400.0)
+        assert run.manifest["prediction"]["receipts"] == 60
+        assert run.manifest["limit"]["held"] is True
+        with pytest.raises(SettingsError, match="fresh needs a payer for each of 2 steps, there are 1"):
+            await workbench.sweep(**target, receipts="5,5")
+
+
+async def test_a_slow_graph_node_does_not_make_denial_look_early():
+    run = await workbench.sweep(
+        receipts="60", limit_grt="0.03", rate=300.0, backend_latency="constant:200", agent_delay_ms=0, runs_dir="runs"
+    )
     step = run.steps.iloc[0]
-    assert run.manifest["prediction"]["receipts"] == 50
-    assert step["denied_after_settle"] == "unknown"  # no agent to ask: nothing is claimed
-    assert run.manifest["limit"]["held"] is None
+    assert step["failure"] == ""
+    assert step["crossing_index"] == 29
+    assert step["denial_lag_receipts"] >= 0
+    assert run.manifest["limit"]["observed_receipts"] == 30
+
+
+async def test_receipts_that_were_stored_but_not_answered_in_time_count():
+    run = await workbench.sweep(
+        receipts="20,80", limit_grt="0.05", rate=300.0, backend_latency="uniform:1:200", timeout_s=0.1, runs_dir="runs"
+    )
+    assert (run.steps["failed"][:2] > 0).all()
+    assert run.manifest["limit"]["held"] is True
+    assert run.manifest["limit"]["observed_low"] >= 20
+    assert run.verdict == "FAIL"  # for the timeouts
+
+
+async def test_an_agent_that_is_behind_is_unknown_and_not_undenied():
+    run = await workbench.sweep(
+        receipts="10", limit_grt="0.005", agent_delay_ms=6000, settle_timeout_s=1.0, rate=400.0, runs_dir="runs"
+    )
+    assert run.steps.iloc[0]["denied_after_settle"] == "unknown"
+    assert "is not known" in run.manifest["limit"]["sentence"]
+
+
+@pytest.mark.parametrize("store", ["gone", "failing"])
+async def test_a_store_that_fails_charges_nobody(store):
+    run = await workbench.sweep(receipts="10", store=store, pinpoint=False, **FAST)
+    step = run.steps.iloc[0]
+    assert (step["paid"], step["stored"], step["failed"]) == (0, 0, 10)
+    assert step["settle_s"] < 5
+
+
+async def test_payers_the_standin_does_not_know_are_refused(monkeypatch):
+    monkeypatch.setenv("WORKBENCH_PAYERS", json.dumps(["0x" + "11" * 20]))
+    monkeypatch.setenv("WORKBENCH_SIGNER_KEYS", json.dumps(["22" * 32]))
+    with pytest.raises(SettingsError, match="the stand-in has no payer"):
+        await workbench.load(num_receipts=5, runs_dir="runs")
 
 
 async def test_lost_receipts_are_found_by_the_audit():
@@ -157,14 +245,14 @@ async def test_a_target_that_goes_away_leaves_what_was_measured():
     assert "reset" in run.steps.iloc[0]["reason"]
 
 
-async def test_fresh_steps_need_fresh_payers():
-    with pytest.raises(TargetError, match="needs a payer whose budget is unspent") as caught:
+async def test_fresh_steps_need_fresh_payers_and_that_is_said_before_anything_is_sent():
+    with pytest.raises(SettingsError, match="fresh needs a payer for each of 3 steps, there are 2") as caught:
         await workbench.sweep(receipts="10,20,30", standin_payers=2, pinpoint=False, **FAST)
     assert "--mode cumulative" in str(caught.value)
     run = workbench.open_run(next(Path("runs").glob("*-sweep")))
-    assert list(run.steps["receipts"]) == [10, 20]
+    assert run.steps.empty
     assert run.manifest["state"] == "failed"
-    assert run.exit_code == 3
+    assert run.exit_code == 2
 
 
 async def test_a_second_run_at_the_same_time_is_refused(monkeypatch):
@@ -182,7 +270,7 @@ async def test_a_second_run_at_the_same_time_is_refused(monkeypatch):
     )
     await started.wait()
     with pytest.raises(RunFolderError, match=f"another run is measuring on this machine .process {os.getpid()}"):
-        await workbench.sweep(receipts="20", **FAST)
+        await workbench.sweep(receipts="20", rate=200.0, runs_dir="elsewhere")
     assert (await first).manifest["state"] == "finished"
 
 
@@ -294,3 +382,57 @@ async def test_two_sweeps_after_one_another_in_one_loop_are_alike():
     for name in ("observed_receipts", "held"):
         assert first.manifest["limit"][name] == second.manifest["limit"][name]
     assert list(first.steps["payer"]) == list(second.steps["payer"])
+
+
+def unfinish(path: Path, **manifest) -> None:
+    """Make a finished run look as if it had been killed."""
+    text = json.loads((path / "manifest.json").read_text())
+    for key in ("limit", "verdict", "finished", "exit_code"):
+        text.pop(key, None)
+    (path / "manifest.json").write_text(json.dumps(text | {"state": "running"} | manifest))
+
+
+async def test_killed_between_the_samples_and_the_row_the_step_is_run_again():
+    run = await workbench.sweep(receipts="20,30,40", pinpoint=False, **FAST)
+    unfinish(run.path)
+    run.steps[run.steps["step"] < 1].to_parquet(run.path / "steps.parquet", index=False)
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write('{"time": "2026-01-01T00:00:00Z", "kin')  # a line cut off
+    done = await workbench.sweep(resume=run.path)
+    assert done.samples.groupby("step").size().to_dict() == {0: 20, 1: 30, 2: 40}
+    assert done.series.groupby("step")["sent"].sum().to_dict() == {0: 20, 1: 30, 2: 40}
+    assert len(list((run.path / "interrupted").glob("*.parquet"))) == 2
+    assert done.steps["payer"].nunique() == 3
+    # the payers of the steps that were run again are spent, and not given out another time
+    assert len(set(done.manifest["payers_given"])) == len(done.manifest["payers_given"]) == 5
+    lines = (run.path / "events.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["kind"] == "run_finished"
+
+
+async def test_a_cumulative_run_is_resumed_with_its_payer_and_its_budget():
+    run = await workbench.sweep(receipts="40,40,40", mode="cumulative", **FAST)
+    unfinish(run.path)
+    run.steps[run.steps["step"] < 1].to_parquet(run.path / "steps.parquet", index=False)
+    done = await workbench.sweep(resume=run.path)
+    steps = done.steps[done.steps["kind"] == "step"]
+    assert steps["payer"].nunique() == 1
+    assert steps.iloc[0]["budget_receipts"] == 100
+    assert steps.iloc[1]["budget_receipts"] == 0  # what the killed steps had spent is spent
+    assert done.manifest["limit"]["held"] is True
+
+
+async def test_a_run_killed_in_its_walk_finds_the_limit_when_resumed():
+    run = await workbench.sweep(receipts="60,140", **FAST)
+    assert list(run.steps["kind"]) == ["step", "step", "pinpoint"]
+    unfinish(run.path)
+    run.steps[run.steps["step"] < 2].to_parquet(run.path / "steps.parquet", index=False)
+    done = await workbench.sweep(resume=run.path)
+    assert done.manifest["limit"]["observed_receipts"] == 100
+    assert done.steps["payer"].nunique() == 3
+
+
+async def test_stopping_after_denial_holds_over_a_resume():
+    run = await workbench.sweep(receipts="40,160,30", stop_after_denial=True, pinpoint=False, **FAST)
+    unfinish(run.path)
+    done = await workbench.sweep(resume=run.path)
+    assert list(done.steps["receipts"]) == [40, 160]

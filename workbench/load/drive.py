@@ -7,6 +7,7 @@ that is due by the absolute plan, and the lateness of each is kept as its lag.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -42,8 +43,8 @@ async def drive_open(
 ) -> None:
     """Send request i at ``start_ns + offsets_ns[i]`` whether or not earlier ones were answered.
 
-    With ``max_in_flight`` requests open, sending waits (counted in ``progress.cap_hits``) and the wait is lag.
-    Returns when every answer is in, or soon after ``progress.stop``.
+    With ``max_in_flight`` requests open, sending waits and the wait is lag; requests that had to wait are counted in
+    ``progress.cap_hits``. Returns when every answer is in, or soon after ``progress.stop``.
     """
     tasks: set[asyncio.Task[None]] = set()
     slot_free = asyncio.Event()
@@ -57,7 +58,7 @@ async def drive_open(
         if not task.cancelled() and task.exception() is None:
             tasks.discard(task)  # a failed one stays, so that _finish raises its error
 
-    index, count = 0, len(offsets_ns)
+    index, count, capped = 0, len(offsets_ns), -1
     while index < count and not progress.stop:
         due = start_ns + offsets_ns[index]
         wait_ns = due - time.monotonic_ns()
@@ -66,9 +67,11 @@ async def drive_open(
             await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)
             continue
         if len(tasks) >= max_in_flight:
-            progress.cap_hits += 1
+            progress.cap_hits += capped != index
+            capped = index
             slot_free.clear()
-            await slot_free.wait()
+            with contextlib.suppress(TimeoutError):  # looks up now and then, so that a stop is seen
+                await asyncio.wait_for(slot_free.wait(), 0.05)
             continue
         task = asyncio.create_task(one(index, due))
         tasks.add(task)

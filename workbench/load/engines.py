@@ -14,9 +14,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
-from workbench.errors import ToolError
+from workbench.errors import EXIT_INVALID, MeasurementError, ToolError
 from workbench.load.client import Exchange, ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
@@ -27,6 +27,7 @@ from workbench.receipts.keys import SigningKey
 
 OnProgress = Callable[[dict[str, int]], None]
 PROGRESS_INTERVAL_S = 0.25
+STOP_WITHIN_S = 10.0
 _START_IN_NS = 20_000_000
 
 
@@ -46,7 +47,7 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
-        opened = await client.open_connections(spec.connections)
+        opened = await _unless_stopped(client.open_connections(spec.connections), progress)
         if presigned is not None:
             presigned.prepare()
 
@@ -85,6 +86,18 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
     )
 
 
+async def _unless_stopped(opening: Coroutine[None, None, int], progress: Progress) -> int:
+    """What ``opening`` returns; 0 as soon as ``progress.stop`` is set, since a service may let it hang."""
+    task = asyncio.create_task(opening)
+    while not task.done() and not progress.stop:
+        await asyncio.wait((task,), timeout=0.05)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
+        return 0
+    return task.result()
+
+
 async def child_process(spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None = None) -> StepReport:
     """Run one step in a process of its own and wait for it.
 
@@ -112,8 +125,8 @@ async def child_process(spec: StepSpec, key: SigningKey | None, on_progress: OnP
         # end of input is the worker's sign to stop sending
         if process.stdin is not None:
             process.stdin.close()
-        with contextlib.suppress(ToolError):
-            await asyncio.wait_for(reading, timeout=10)
+        with contextlib.suppress(ToolError, TimeoutError):  # one that does not stop in time is killed below
+            await asyncio.wait_for(reading, timeout=STOP_WITHIN_S)
         raise
     finally:
         if process.returncode is None:
@@ -135,6 +148,8 @@ async def _read(process: asyncio.subprocess.Process, on_progress: OnProgress | N
             on_progress(message)
     code = await process.wait()
     stderr = (await errors).decode(errors="replace").strip().splitlines()
+    if report is None and code == EXIT_INVALID and stderr:
+        raise MeasurementError(stderr[-1])
     if report is None:
         raise ToolError(
             f"the load generator ended with code {code} in mid-step: {stderr[-1] if stderr else 'no message'}",

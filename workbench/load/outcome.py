@@ -36,8 +36,21 @@ OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
 OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.value for outcome in OUTCOMES)
 CODE_OF: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
-# The service stores a receipt before it asks graph-node, so these cost the sender as a good answer does.
-PAID: frozenset[Outcome] = frozenset((Outcome.OK, Outcome.GRAPHQL_ERROR, Outcome.BACKEND_ERROR))
+# The service stores a receipt before it asks graph-node: with status 200 these cost the sender as a good answer does.
+_PAID_CODES = frozenset(CODE_OF[outcome] for outcome in (Outcome.OK, Outcome.GRAPHQL_ERROR, Outcome.BACKEND_ERROR))
+# No answer came, so the receipt may or may not have been stored.
+_UNSURE_CODES = frozenset(CODE_OF[outcome] for outcome in (Outcome.TIMEOUT, Outcome.RESET, Outcome.CANCELLED))
+
+
+def is_paid(status: int, code: int) -> bool:
+    """Whether the sender was charged: the service answered 200 after it had taken the receipt."""
+    return status == 200 and code in _PAID_CODES
+
+
+def is_unsure(code: int) -> bool:
+    """Whether it cannot be told from the exchange if the sender was charged."""
+    return code in _UNSURE_CODES
+
 
 _REFUSALS: tuple[tuple[bytes, Outcome], ...] = (
     (b"denylisted sender", Outcome.DENIED),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from workbench.errors import SettingsError
 
 NS_PER_S = 1_000_000_000
+MAX_PLAN_S = 7 * 86_400
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class OpenPlan:
         _require_count(self.count)
         if not 0 < self.rate < float("inf"):
             raise SettingsError(f"rate must be a positive number of receipts per second, found {self.rate}")
+        if self.count / self.rate > MAX_PLAN_S:
+            raise SettingsError(
+                f"{self.count} receipts at {self.rate:g}/s would take {self.count / self.rate / 86400:.0f} days",
+                where="rate",
+                hint="Raise the rate, or send fewer",
+            )
         if self.arrivals not in ("constant", "poisson"):
             raise SettingsError(f"arrivals must be constant or poisson, found {self.arrivals!r}")
 

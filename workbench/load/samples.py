@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import RunFolderError
-from workbench.load.outcome import OUTCOME_NAMES
+from workbench.load.outcome import OUTCOME_NAMES, is_paid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from workbench.load.client import Exchange
 
 COLUMNS = ("intended_ns", "sent_ns", "first_byte_ns", "done_ns", "status", "outcome", "bytes_in")
-DONE = COLUMNS.index("done_ns")
-OUTCOME = COLUMNS.index("outcome")
+DONE, STATUS, OUTCOME = (COLUMNS.index(name) for name in ("done_ns", "status", "outcome"))
 
 
 class SampleBuffer:
@@ -77,10 +76,10 @@ class SampleBuffer:
             seen.bytes_in,
         )
 
-    def count(self, outcomes: set[int]) -> int:
-        """How many measured rows have one of these outcome codes."""
+    def paid(self) -> int:
+        """How many of the measured receipts the sender was charged for."""
         measured = self.rows[self.rows[:, DONE] != 0]
-        return int(np.isin(measured[:, OUTCOME], list(outcomes)).sum())
+        return sum(is_paid(status, code) for status, code in measured[:, (STATUS, OUTCOME)].tolist())
 
     def measured(self) -> int:
         """How many rows have been measured."""

@@ -36,6 +36,11 @@ class StepSpec:
         return json.dumps({"query": self.query}).encode()
 
     @property
+    def in_flight(self) -> int:
+        """The most requests that can be open at once."""
+        return self.plan.concurrency if isinstance(self.plan, ClosedPlan) else self.max_in_flight
+
+    @property
     def connections(self) -> int:
         """How many connections are opened before the step."""
         if isinstance(self.plan, ClosedPlan):

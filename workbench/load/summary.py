@@ -61,8 +61,8 @@ class StepSummary:
     ``accepted`` were answered with a good body, ``denied`` by the denylist, ``failed`` are all others.
 
     ``response`` and ``service`` hold only accepted receipts (a refusal is fast and would flatter them), ``lag`` all.
-    ``invalid`` says why the generator, and not the service, was measured; ``failures`` which receipts were not
-    accepted. Both are empty when all is well.
+    ``invalid`` says why the generator, and not the service, was measured; ``failures`` which receipts were neither
+    accepted nor denied. Both are empty when all is well.
     """
 
     offered: int
@@ -113,7 +113,8 @@ def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSumm
 
 
 def _failures(counts: dict[str, int]) -> str:
-    bad = ", ".join(f"{count} {name}" for name, count in counts.items() if count and name != Outcome.OK.value)
+    expected = (Outcome.OK.value, Outcome.DENIED.value)
+    bad = ", ".join(f"{count} {name}" for name, count in counts.items() if count and name not in expected)
     return f"receipts were not accepted: {bad}" if bad else ""
 
 

@@ -9,16 +9,18 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import sys
 import threading
 from dataclasses import asdict
 
-from workbench.errors import WorkbenchError
+from workbench.errors import MeasurementError, WorkbenchError
 from workbench.load.drive import Progress
 from workbench.load.engines import PROGRESS_INTERVAL_S, in_process
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
+OTHER_FILES = 64
 NICE = -10
 """A generator that waits for a core is late, and its lateness is not the service's."""
 
@@ -38,12 +40,28 @@ def main() -> int:
     with contextlib.suppress(PermissionError):  # only root may; what the lag is without it is measured anyway
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     try:
+        _allow_connections(spec)
         report = _run(spec, key, progress)
     except WorkbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     _say({"report": asdict(report)})
     return 0
+
+
+def _allow_connections(spec: StepSpec) -> None:
+    """As many open files as the system lets us have; an error of our own must not look like one of the service."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    needed = min(spec.plan.count, spec.in_flight) + OTHER_FILES
+    if soft not in (resource.RLIM_INFINITY, -1) and needed > soft:
+        raise MeasurementError(
+            f"{needed} open files are needed for that many requests in flight, the system allows {soft}",
+            where="ulimit -n",
+            hint="Raise it, or lower --concurrency or --max-in-flight",
+        )
 
 
 def _run(spec: StepSpec, key: SigningKey | None, progress: Progress) -> StepReport:

@@ -75,10 +75,15 @@ def steps_table(steps: pd.DataFrame) -> View:
 
 
 def verdict_box(run: Run) -> View:
-    """The verdict of a run in words: what it is, what became of the predicted limit, and why."""
-    verdict = run.manifest.get("verdict") or {}
-    sentence = verdict.get("sentence") or f"The run is {run.manifest['state']}; there is no verdict."
-    return _box(run.verdict, sentence, verdict.get("reasons") or [])
+    """The verdict of a run in words: what it is, what was measured, what was predicted, what came of it, and why."""
+    manifest = run.manifest
+    verdict = manifest.get("verdict") or {}
+    sentences = [
+        verdict.get("sentence") or f"The run is {manifest['state']}; there is no verdict.",
+        (manifest.get("prediction") or {}).get("sentence"),
+        (manifest.get("target") or {}).get("sentence"),
+    ]
+    return _box(run.verdict, [sentence for sentence in sentences if sentence], verdict.get("reasons") or [])
 
 
 def provenance(run: Run) -> View:
@@ -97,16 +102,17 @@ def provenance(run: Run) -> View:
     )
 
 
-def _box(verdict: str, sentence: str, reasons: list[str]) -> View:
+def _box(verdict: str, sentences: list[str], reasons: list[str]) -> View:
     mark = VERDICT_MARKS.get(verdict, verdict)
     colour = _VERDICT_COLOURS.get(verdict, "#1A1A1A")
     listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
+    said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
     return View(
         f'<div class="verdict" style="border-left:6px solid {colour};padding:0.1em 1em">'
-        f'<p><strong style="color:{colour}">{html.escape(mark)}</strong></p><p>{html.escape(sentence)}</p>'
+        f'<p><strong style="color:{colour}">{html.escape(mark)}</strong></p>{said}'
         + (f"<ul>{listed}</ul>" if listed else "")
         + "</div>",
-        "\n".join([mark, sentence, *(f"- {reason}" for reason in reasons)]),
+        "\n".join([mark, *sentences, *(f"- {reason}" for reason in reasons)]),
     )
 
 

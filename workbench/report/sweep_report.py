@@ -12,13 +12,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from workbench import errors
 from workbench.errors import SettingsError, ToolError, WorkbenchError
 from workbench.progress import line_of
 from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run, open_run
-from workbench.settings import ENV_PREFIX, SECRETS, Settings
+from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings
 from workbench.sweep.steps import parse_steps
 
 Say = Callable[[str], None]
@@ -26,22 +27,25 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 _POLL_S = 0.2
 
 
-async def report_sweep(settings: Settings | None, *, resume: Path | None, say: Say) -> Run:
+async def report_sweep(settings: Settings | None, *, resume: Path | None, config: Path | None, say: Say) -> Run:
     """Run (or with ``resume`` go on with) a sweep by papermill; ``say`` gets its progress line by line.
+
+    ``config`` is the settings file the command was given: the kernel reads it too, as keys come from there.
 
     Raises the error the sweep met, after notebook and report of what was measured were written.
     """
+    file = {} if config is None else {CONFIG_VARIABLE: str(config)}
     if resume is not None:
         folder = RunFolder(resume)
         folder.manifest()
-        return await _execute(folder, {"resume": str(resume)}, {}, say)
+        return await _execute(folder, {"resume": str(resume)}, file, say)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
     parse_steps(settings.receipts)
     folder = RunFolder.create(settings.runs_dir, settings.name)
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=_command())
     parameters, environment = _split(settings, notebook_path("load_sweep"))
-    return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, environment, say)
+    return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, {**environment, **file}, say)
 
 
 async def report_run(path: Path, *, say: Say) -> Run:
@@ -79,6 +83,12 @@ async def _execute(folder: RunFolder, parameters: dict[str, Any], environment: d
     run = open_run(folder.path)
     if run.manifest["state"] in ("failed", "interrupted"):
         raise _ended(run.manifest, folder.path)
+    kind = getattr(errors, record.exception or "", None)
+    if isinstance(kind, type) and issubclass(kind, WorkbenchError):
+        # one of ours from before the run began: another run was on, or the settings cannot be used
+        error = WorkbenchError(record.message or record.status)
+        error.exit_code = kind.exit_code
+        raise error
     if not record.ok:
         raise ToolError(
             f"the notebook ended as {record.status}: {record.exception}: {record.message}",
@@ -107,17 +117,14 @@ def _ended(manifest: dict[str, Any], run: Path) -> WorkbenchError:
 
 
 def _split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Settings for the notebook's parameters; the others, where they differ from the defaults, as
-    variables.
-    """
+    """Settings for the notebook's parameters, and all others as variables: an option wins over a variable."""
     names = {parameter.name for parameter in read_parameters(notebook)}
     values = settings.model_dump(mode="json", exclude=set(SECRETS))
     parameters = {name: value for name, value in values.items() if name in names}
-    defaults = Settings().model_dump(mode="json")
     environment = {
         ENV_PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
-        if name not in names and value != defaults[name]
+        if name not in names and value is not None
     }
     return parameters, environment
 

@@ -14,15 +14,17 @@ notebook.ipynb, report.html
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from workbench.errors import RunFolderError
 from workbench.runs.atomic import write_json
@@ -45,10 +47,16 @@ class RunFolder:
         """A new folder ``<UTC time>-<name>``. Raises RunFolderError when it cannot be made."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         for attempt in range(100):
-            suffix = f"-{attempt + 1}" if attempt else ""
-            path = runs_dir / f"{stamp}-{name}{suffix}"
-            if not path.exists():
-                return cls.at(path)
+            path = runs_dir / (f"{stamp}-{name}-{attempt + 1}" if attempt else f"{stamp}-{name}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                if runs_dir.is_dir():
+                    continue
+                raise _cannot_make(path, "Not a directory") from None
+            except OSError as error:
+                raise _cannot_make(path, error.strerror) from None
+            return cls.at(path)
         raise RunFolderError("a hundred runs of this second and name exist already", where=str(runs_dir))
 
     @classmethod
@@ -56,12 +64,9 @@ class RunFolder:
         """The run folder ``path``, made where it is not there. Raises RunFolderError when it cannot be made."""
         try:
             (path / "samples").mkdir(parents=True, exist_ok=True)
+            (path / "interrupted").mkdir(exist_ok=True)
         except OSError as error:
-            raise RunFolderError(
-                f"cannot make the run folder: {error.strerror}",
-                where=str(path),
-                hint="Choose a folder you may write to with --runs-dir",
-            ) from None
+            raise _cannot_make(path, error.strerror) from None
         return cls(path)
 
     def exists(self) -> bool:
@@ -79,7 +84,6 @@ class RunFolder:
     def interrupted_samples(self, step: int) -> Path:
         """A free name for the rows of a step that was cut off."""
         folder = self.path / "interrupted"
-        folder.mkdir(exist_ok=True)
         attempt = len(list(folder.glob(f"step-{step:03d}-*.parquet"))) + 1
         return folder / f"step-{step:03d}-{attempt}.parquet"
 
@@ -116,38 +120,42 @@ class RunFolder:
         """Append one line to events.jsonl: wall time, kind and facts."""
         line = json.dumps({"time": utc_now(), "kind": kind, **facts})
         try:
-            with (self.path / EVENTS).open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with (self.path / EVENTS).open("a+b") as file:
+                if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                    line = "\n" + line  # the line before was cut off by a kill
+                file.write(line.encode() + b"\n")
         except OSError as error:
             raise RunFolderError(f"cannot write: {error.strerror}", where=str(self.path / EVENTS)) from None
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
         """Hold the folder for writing. Raises RunFolderError when another process does."""
-        with exclusive(self.path / _LOCK, f"run {self.path.name} is being written", wait_s=LOCK_WAIT_S):
+        async with exclusive(self.path / _LOCK, f"run {self.path.name} is being written", wait_s=LOCK_WAIT_S):
             yield
 
 
-@contextmanager
-def one_run_at_a_time(runs_dir: Path) -> Iterator[None]:
+def _cannot_make(path: Path, reason: str | None) -> RunFolderError:
+    return RunFolderError(
+        f"cannot make the run folder: {reason}",
+        where=str(path),
+        hint="Choose a folder you may write to with --runs-dir",
+    )
+
+
+@asynccontextmanager
+async def one_run_at_a_time() -> AsyncIterator[None]:
     """Hold the machine for measuring: two loads at once would measure each other.
 
-    Raises RunFolderError naming the process that has it.
+    Among the runs of one user, wherever their folders are. Waits LOCK_WAIT_S; raises RunFolderError naming the process
+    that has it.
     """
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot make the folder of runs: {error.strerror}",
-            where=str(runs_dir),
-            hint="Choose a folder you may write to with --runs-dir",
-        ) from None
-    with exclusive(runs_dir / _LOCK, "another run is measuring on this machine", wait_s=LOCK_WAIT_S):
+    path = Path(tempfile.gettempdir()) / f"indexer-workbench-{os.getuid()}.lock"
+    async with exclusive(path, "another run is measuring on this machine", wait_s=LOCK_WAIT_S):
         yield
 
 
-@contextmanager
-def exclusive(path: Path, what: str, *, wait_s: float) -> Iterator[None]:
+@asynccontextmanager
+async def exclusive(path: Path, what: str, *, wait_s: float) -> AsyncIterator[None]:
     """An advisory lock that the kernel drops when the holder dies. Waits ``wait_s``, then raises RunFolderError.
 
     The wait lets the processes of a run that was just killed notice it and end.
@@ -162,22 +170,24 @@ def exclusive(path: Path, what: str, *, wait_s: float) -> Iterator[None]:
         ) from None
     with file:
         deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    file.seek(0)
-                    holder = file.read().strip() or "unknown"
-                    raise RunFolderError(
-                        f"{what} (process {holder})", where=str(path.parent), hint="Wait for it, or stop it"
-                    ) from None
-                time.sleep(0.1)  # flock has no wait with a time limit
+        while not _taken(file):
+            if time.monotonic() > deadline:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise RunFolderError(f"{what} (process {holder})", where=str(path), hint="Wait for it, or stop it")
+            await asyncio.sleep(0.05)  # flock has no wait with a time limit
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def utc_now() -> str:

@@ -56,7 +56,7 @@ class Run:
         paths = sorted((self.path / "samples").glob("step-*.parquet"))
         if not paths:
             return pd.DataFrame()
-        frame = pd.concat([_read(path) for path in paths], ignore_index=True)
+        frame = pd.concat([read_parquet(path) for path in paths], ignore_index=True)
         for name in ("outcome", "payer"):  # steps have payers of their own, so their categories differ
             frame[name] = frame[name].astype("category")
         return frame
@@ -65,7 +65,7 @@ class Run:
         import pandas as pd
 
         path = self.path / name
-        return _read(path) if path.exists() else pd.DataFrame()
+        return read_parquet(path) if path.exists() else pd.DataFrame()
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.verdict})"
@@ -76,7 +76,8 @@ def open_run(path: str | Path) -> Run:
     return Run(Path(path))
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_parquet(path: Path) -> pd.DataFrame:
+    """A table of a run folder. Raises RunFolderError when it is not whole."""
     import pandas as pd
 
     try:

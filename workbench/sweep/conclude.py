@@ -29,12 +29,14 @@ class Prediction:
     @property
     def sentence(self) -> str:
         """The prediction in words."""
+        if not self.value_grt:
+            return "Receipts of value 0 spend nothing: there is no limit to predict."
         if self.receipts is None:
             return "The limit cannot be predicted: neither the agent's limit nor the escrow is known."
+        limit, escrow = ("unknown" if math.isnan(grt) else f"{grt:g} GRT" for grt in (self.limit_grt, self.escrow_grt))
         return (
             f"Receipt {self.receipts:,} of {self.value_grt:g} GRT is predicted to trigger denial "
-            f"(rule {self.rule}; limit {self.limit_grt:g} GRT, escrow {self.escrow_grt:g} GRT, "
-            f"{self.fees_before_grt:g} GRT spent before)."
+            f"(rule {self.rule}; limit {limit}, escrow {escrow}, {self.fees_before_grt:g} GRT spent before)."
         )
 
 
@@ -56,18 +58,24 @@ def predict(fees: Fees | None, found: Budget | None, value_wei: int) -> Predicti
 
 
 def judge_step(
-    summary: StepSummary, denial: Denial, budget: int | None, stored: int | None, *, denial_expected: bool
+    summary: StepSummary,
+    denial: Denial,
+    charged: int,
+    budget: int | None,
+    stored: int | None,
+    *,
+    toward_limit: bool,
 ) -> Judgement:
-    """The judgement of a step. In a sweep denial past the limit is expected and no failure."""
-    failure = _lost(denial, stored)
-    if denial.refused and not denial_expected:
-        failure = failure or summary.failures
-    elif denial.refused and budget is not None and denial.paid_before_refusal < budget:
-        failure = failure or (
-            f"denied after {denial.paid_before_refusal:.0f} receipts, before the predicted limit of {budget}"
-        )
-    if summary.failed:
-        failure = summary.failures
+    """The judgement of a step in which the payer was ``charged`` for so many receipts.
+
+    In a sweep toward the limit, denial past the limit is expected and no failure.
+    """
+    denied = ""
+    if denial.refused and not toward_limit:
+        denied = f"{summary.denied} receipts were denied"
+    elif denial.refused and budget is not None and charged < budget:
+        denied = f"denied after {charged} receipts, before the predicted limit of {budget}"
+    failure = "; ".join(filter(None, (_lost(denial, stored), summary.failures, denied)))
     if summary.invalid:
         return Judgement("INVALID", "; ".join(filter(None, (summary.invalid, failure))), failure)
     if failure:
@@ -78,9 +86,9 @@ def judge_step(
     return Judgement("PASS", f"denied after {denial.paid_before_refusal:.0f} receipts{lag}", "")
 
 
-def judge_walk(denial: Denial, denied: bool | None, stored: int | None) -> Judgement:
+def judge_walk(summary: StepSummary, denial: Denial, denied: bool | None, stored: int | None) -> Judgement:
     """The judgement of the walk to the limit. ``denied``: whether the agent held the payer denied at its end."""
-    failure = _lost(denial, stored)
+    failure = "; ".join(filter(None, (_lost(denial, stored), summary.failures)))
     if failure:
         return Judgement("FAIL", failure, failure)
     if denied:
@@ -97,9 +105,7 @@ def _lost(denial: Denial, stored: int | None) -> str:
 
 def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow]) -> dict[str, Any]:
     """The manifest's ``limit``: what was observed of it, whether the prediction held, first refusal and denial lag."""
-    refused = [row for row in rows if not math.isnan(row.first_refusal_index)]
-    # the pinpoint walks up to the limit at its own slow pace: lag under load is seen in the steps
-    first = next((row for row in refused if row.kind == "step"), refused[0] if refused else None)
+    first = first_refused(rows)
     held = bracket.holds(predicted)
     return {
         "observed_receipts": bracket.high if bracket.exact else None,
@@ -117,23 +123,17 @@ def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow])
         },
         "denial_lag_receipts": math.nan if first is None else first.denial_lag_receipts,
         "denial_lag_s": math.nan if first is None else first.denial_lag_s,
-        "sentence": _limit_sentence(bracket, predicted, held, first),
+        "sentence": _limit_sentence(bracket, predicted, held, rows),
     }
 
 
-def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, first: StepRow | None) -> str:
-    if bracket.high is None:
-        up_to = "" if bracket.low is None else f" up to {bracket.low:,} receipts"
-        text = f"The limit was not reached{up_to}"
-    elif bracket.exact:
-        text = f"The limit was observed at receipt {bracket.high:,}"
-    else:
-        low = "an unknown number of" if bracket.low is None else f"{bracket.low:,}"
-        text = f"The limit was observed between {low} (survived) and {bracket.high:,} (denied) receipts"
+def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, rows: list[StepRow]) -> str:
+    text = _observation(bracket, rows)
     if predicted is not None:
         word = {True: "as predicted", False: "not as predicted", None: "not contradicting the prediction"}[held]
         text += f", {word} ({predicted:,})"
     text += "."
+    first = first_refused(rows)
     if first is not None:
         text += (
             f" First refusal in step {first.step}: receipt with index {first.first_refusal_index:.0f}, "
@@ -145,6 +145,25 @@ def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, 
                 text += f" and {first.denial_lag_s * 1000:.0f} ms"
             text += " after the limit was crossed."
     return text
+
+
+def _observation(bracket: Bracket, rows: list[StepRow]) -> str:
+    if bracket.exact:
+        return f"The limit was observed at receipt {bracket.high:,}"
+    if bracket.high is not None:
+        low = "an unknown number of" if bracket.low is None else f"{bracket.low:,}"
+        return f"The limit was observed between {low} (survived) and {bracket.high:,} (denied) receipts"
+    if first_refused(rows) is not None:
+        return "The payer was denied, and how many receipts that took is not known"
+    if any(row.denied_after_settle == "unknown" for row in rows):
+        return "Whether the limit was reached is not known: the agent did not say, or had not counted all receipts"
+    return "The limit was not reached" + ("" if bracket.low is None else f" up to {bracket.low:,} receipts")
+
+
+def first_refused(rows: list[StepRow]) -> StepRow | None:
+    """The step with the first refusal. The walk comes last: its pace is its own, and lag under load is in the steps."""
+    refused = [row for row in rows if not math.isnan(row.first_refusal_index)]
+    return next((row for row in refused if row.kind == "step"), refused[0] if refused else None)
 
 
 def conclude_run(rows: list[StepRow], limit: dict[str, Any]) -> dict[str, Any]:

@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.load.outcome import PAID, Outcome
+from workbench.load.outcome import CODE_OF, Outcome, is_paid
 from workbench.receipts.fields import WEI_PER_GRT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_PAID_NAMES = [outcome.value for outcome in PAID]
+_CODES = {outcome.value: code for outcome, code in CODE_OF.items()}
 
 
 @dataclass(frozen=True)
 class Denial:
     """How one step met the limit. Indices are positions in the plan, times seconds after its first intended time.
 
-    ``refusal_index``: the receipt that was refused first, by the time its refusal arrived; ``refusal_s`` that time;
-    ``fees_grt`` the payer's fees at that moment (before the step + receipts answered until then);
-    ``crossing_index``: the receipt whose acceptance used up the budget; ``lag_receipts`` and ``lag_s``: how many
-    receipts were still accepted, and how much time passed, from the crossing to the first refusal. NaN: not seen.
+    ``refusal_index``: the first receipt, in the order they were sent, that the denylist refused; ``refusal_s`` when
+    that answer came; ``fees_grt`` the payer's fees at that moment (before the step + receipts paid for that were sent
+    before it); ``crossing_index``: the receipt that used up the budget; ``lag_receipts`` and ``lag_s``: how many
+    receipts were still taken, and how much time passed between the two sendings, from the crossing to the first
+    refusal (NaN where the budget was used up before the step). ``paid``: all receipts of the step that were paid for.
+    NaN: not seen.
     """
 
     refusal_index: float
@@ -46,35 +48,39 @@ def find_denial(samples: pd.DataFrame, *, spent_wei: int, value_wei: int, budget
     """The denial of one step from its samples.
 
     ``spent_wei`` is what counted against the payer before, ``budget`` the predicted number of the receipt that
-    triggers denial (None when unknown). Receipts are ordered by the arrival of their answers: with several in flight,
-    the service's own order can differ by as many.
+    triggers denial (None when unknown). Receipts are ordered by their sending: a refusal is answered at once and an
+    accepted receipt only after graph-node, so the order of the answers would put refusals too early.
     """
     nan = math.nan
-    outcome = samples["outcome"].astype(str).to_numpy()
-    done_ns = samples["done_ns"].to_numpy()
-    order = np.argsort(done_ns, kind="stable")
-    paid = np.isin(outcome, _PAID_NAMES)[order]
-    denied = (outcome == Outcome.DENIED.value)[order]
-    done, index = done_ns[order], samples["index"].to_numpy()[order]
-    start = samples["intended_ns"].min() if len(samples) else 0
+    order = np.argsort(samples["sent_ns"].to_numpy(), kind="stable")
+    ordered = samples.iloc[order]
+    outcome = ordered["outcome"].astype(str).to_numpy()
+    sent, done = ordered["sent_ns"].to_numpy(), ordered["done_ns"].to_numpy()
+    index = ordered["index"].to_numpy()
+    paid = np.array(
+        [is_paid(status, _CODES[name]) for status, name in zip(ordered["status"], outcome, strict=True)], dtype=bool
+    )
+    denied = outcome == Outcome.DENIED.value
     paid_positions = np.flatnonzero(paid)
 
-    crossing_index = crossing_done = nan
+    crossing_index = crossing_sent = nan
     if budget is not None and 1 <= budget <= len(paid_positions):
         position = paid_positions[budget - 1]
-        crossing_index, crossing_done = float(index[position]), float(done[position])
+        crossing_index, crossing_sent = float(index[position]), float(sent[position])
 
     if not denied.any():
         return Denial(nan, nan, nan, crossing_index, nan, nan, len(paid_positions), nan)
     first = int(np.argmax(denied))
     before = int(paid[:first].sum())
+    # a few receipts that were sent just before the crossing can be counted after it: never less than none
+    lag_receipts = float(max(0, before - budget)) if budget and len(paid_positions) >= budget else nan
     return Denial(
         refusal_index=float(index[first]),
-        refusal_s=float(done[first] - start) / 1e9,
+        refusal_s=float(done[first] - samples["intended_ns"].min()) / 1e9,
         fees_grt=(spent_wei + before * value_wei) / WEI_PER_GRT,
         crossing_index=crossing_index,
-        lag_receipts=float(before - budget) if budget is not None else nan,
-        lag_s=(float(done[first]) - crossing_done) / 1e9 if not math.isnan(crossing_done) else nan,
+        lag_receipts=lag_receipts,
+        lag_s=max(0.0, float(sent[first]) - crossing_sent) / 1e9 if not math.isnan(crossing_sent) else nan,
         paid=len(paid_positions),
         paid_before_refusal=float(before),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from workbench.load.client import ReceiptClient
-from workbench.load.outcome import CODE_OF, PAID, Outcome
+from workbench.load.outcome import CODE_OF, Outcome, is_paid
 from workbench.load.samples import SampleBuffer, nonces
 from workbench.load.spec import StepSpec
 from workbench.standin.accounts import Payer
@@ -55,8 +55,7 @@ async def walk(
         return
     signer = spec.receipt.signer(payer.key)
     nonce = nonces(spec.seed, spec.step, len(buffer.rows)).tolist()
-    paid_codes = {CODE_OF[outcome] for outcome in PAID}
-    paid = buffer.count(paid_codes)
+    paid = buffer.paid()
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s)
     try:
         for index in range(at_once, len(buffer.rows)):
@@ -67,6 +66,6 @@ async def walk(
             buffer.record(index, seen.sent_ns, seen)
             if seen.outcome == CODE_OF[Outcome.DENIED]:
                 return
-            paid += seen.outcome in paid_codes
+            paid += is_paid(seen.status, seen.outcome)
     finally:
         await client.close()

@@ -13,7 +13,7 @@ from workbench.load.samples import SampleBuffer, nonces, to_frame
 from workbench.runs.atomic import write_parquet
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.machine import machine, versions
-from workbench.runs.read import open_run
+from workbench.runs.read import open_run, read_parquet
 from workbench.settings import Settings
 from workbench.sweep import table
 from workbench.sweep.series import per_second
@@ -29,8 +29,9 @@ OnEvent = Callable[[str, dict[str, Any]], None]
 class Record:
     """The rows of the finished steps, the run's clock, and the folder they are written to.
 
-    ``payers`` says which payer each step was given, by step number. ``manifest`` is the one of the session that was
-    interrupted, empty for a new run.
+    ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
+    of steps that were cut off among them. ``manifest`` is the one of the session that was interrupted, empty for a new
+    run.
     """
 
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
@@ -38,6 +39,7 @@ class Record:
         self.folder = folder
         self.rows: list[table.StepRow] = []
         self.payers: dict[int, str] = {}
+        self.given: list[str] = []
         self.manifest: dict[str, Any] = {}
         self.watch: Watch | None = None
         self._on_event = on_event
@@ -70,7 +72,9 @@ class Record:
     def give(self, step: int, payer: str) -> None:
         """Note that ``step`` spends ``payer``."""
         self.payers[step] = payer
-        self.folder.update_manifest(payers={str(number): address for number, address in self.payers.items()})
+        self.given.append(payer)
+        payers = {str(number): address for number, address in self.payers.items()}
+        self.folder.update_manifest(payers=payers, payers_given=self.given)
 
     def samples(self, step: int) -> pd.DataFrame:
         """The rows that the running step has measured."""
@@ -118,6 +122,7 @@ class Record:
 
     def _take_up(self) -> None:
         """Take over what an interrupted session finished, and put aside what it cut off."""
+        self.given = list(self.manifest.get("payers_given", []))
         self.payers = {int(step): payer for step, payer in self.manifest.get("payers", {}).items()}
         self._put_aside()
         run = open_run(self.folder.path)
@@ -152,7 +157,7 @@ class Record:
 
         path = self.folder.path / name
         if path.exists():
-            frame = pd.concat([pd.read_parquet(path), frame], ignore_index=True)
+            frame = pd.concat([read_parquet(path), frame], ignore_index=True)
         write_parquet(path, frame)
 
 

@@ -20,11 +20,13 @@ from workbench.errors import (
     WorkbenchError,
 )
 from workbench.load.engines import child_process
+from workbench.load.outcome import CODE_OF, Outcome, is_unsure
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepReport, StepSpec
 from workbench.load.summary import summarise
 from workbench.receipts.address import checksum
+from workbench.receipts.fields import WEI_PER_GRT
 from workbench.runs.folder import RunFolder, one_run_at_a_time
 from workbench.runs.read import Run, open_run
 from workbench.settings import Settings
@@ -41,7 +43,7 @@ from workbench.sweep.conclude import (
 from workbench.sweep.limit import Bracket, find_denial
 from workbench.sweep.pinpoint import approach, walk
 from workbench.sweep.record import OnEvent, Record
-from workbench.sweep.settle import settle
+from workbench.sweep.settle import Settled, settle
 from workbench.sweep.steps import Step, parse_steps
 from workbench.sweep.watch import Watch, watching
 from workbench.target.budget import Fees, budget
@@ -83,9 +85,12 @@ async def run_sweep(
     run_dir: Path | None = None,
     on_event: OnEvent | None = None,
     *,
-    denial_expected: bool = True,
+    toward_limit: bool = True,
 ) -> Run:
-    """:func:`sweep` with resolved settings. ``denial_expected`` False: a denied receipt is a failure."""
+    """:func:`sweep` with resolved settings.
+
+    ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
+    """
     parse_steps(settings.receipts)
     if run_dir is not None and RunFolder(run_dir).exists():
         run = open_run(run_dir)
@@ -95,10 +100,9 @@ async def run_sweep(
             raise RunFolderError(
                 f"holds a run that is {run.manifest['state']}", where=str(run_dir), hint="Go on with --resume"
             )
-    with one_run_at_a_time(settings.runs_dir):
-        folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
-        with folder.locked():
-            await _Experiment(settings, Record(settings, folder, on_event), denial_expected).run()
+    folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
+    async with one_run_at_a_time(), folder.locked():
+        await _Experiment(settings, Record(settings, folder, on_event), toward_limit).run()
     return open_run(folder.path)
 
 
@@ -107,8 +111,8 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> Ru
     if folder.manifest()["state"] == "finished":
         return open_run(folder.path)
     settings = stored_settings(folder)
-    with one_run_at_a_time(settings.runs_dir), folder.locked():
-        expected = folder.manifest().get("denial_expected", True)
+    async with one_run_at_a_time(), folder.locked():
+        expected = folder.manifest().get("toward_limit", True)
         await _Experiment(settings, Record(settings, folder, on_event), expected).run()
     return open_run(folder.path)
 
@@ -144,10 +148,10 @@ class _Before:
 class _Experiment:
     """One session of a sweep: what it has learnt of the limit, and the steps that teach it."""
 
-    def __init__(self, settings: Settings, record: Record, denial_expected: bool) -> None:
+    def __init__(self, settings: Settings, record: Record, toward_limit: bool) -> None:
         self.settings = settings
         self.record = record
-        self.denial_expected = denial_expected
+        self.toward_limit = toward_limit
         self.bracket = Bracket(None, None)
         self.predicted: int | None = None
         self.approached = 0  # receipts the pinpoint sent before it went on one by one
@@ -157,7 +161,7 @@ class _Experiment:
         record = self.record
         try:
             steps = parse_steps(self.settings.receipts)
-            record.begin(steps, self._rate, denial_expected=self.denial_expected)
+            record.begin(steps, self._rate, toward_limit=self.toward_limit)
             self._remember()
             async with connect(self.settings, record.folder.path) as target:
                 record.folder.update_manifest(target=_target_facts(target))
@@ -181,25 +185,29 @@ class _Experiment:
         manifest = self.record.manifest
         self.approached = manifest.get("approached", 0)
         self.predicted = (manifest.get("prediction") or {}).get("receipts")
-        for row in self.record.rows:
+        rows, self.record.rows = self.record.rows, []
+        for row in rows:
+            self.record.rows.append(row)
             self._learn(row)
 
     def _learn(self, row: table.StepRow) -> None:
-        """What the step says about the limit, in receipts of one fresh budget."""
-        paid = row.paid
-        if self.settings.mode == "cumulative" and row.value_grt and not math.isnan(row.fees_after_grt):
-            paid = round(row.fees_after_grt / row.value_grt)
+        """What the step says about the limit, in receipts of one budget."""
+        if not math.isnan(row.counted):
+            charged = round(row.counted)
+        else:
+            charged = sum(other.paid for other in self.record.rows if other.payer == row.payer)
         denied = {"yes": True, "no": False}.get(row.denied_after_settle)
-        if row.kind == "pinpoint" and denied and paid > self.approached:
+        if row.kind == "pinpoint" and denied and charged > self.approached:
             # the agent had counted the receipt before the last one, and had not denied the payer
-            self.bracket = self.bracket.with_step(paid - 1, False)
-        self.bracket = self.bracket.with_step(paid, denied)
+            self.bracket = self.bracket.with_step(charged - 1, False)
+        self.bracket = self.bracket.with_step(charged, denied)
 
     # --- steps ------------------------------------------------------------------------------------------------
 
     async def _steps(self, target: Target, watch: Watch, steps: tuple[Step, ...]) -> None:
         rows = self.record.rows
         done = {row.step for row in rows}
+        self._require_payers(target, sum(step.number not in done for step in steps))
         for step in steps:
             if step.number in done:
                 continue
@@ -222,11 +230,13 @@ class _Experiment:
     async def _pinpoint(self, target: Target, watch: Watch, number: int) -> None:
         """Find the limit to the receipt, with a payer of its own."""
         way = approach(self.bracket, self.predicted)
-        if way is None or target.agent_metrics_url is None:
+        if way is None:
             return
         at_once, up_to = way
         step = Step(number, up_to, "pinpoint")
         try:
+            if target.agent_metrics_url is None:
+                raise TargetError("the agent has to be asked after each receipt", hint="Give --agent-metrics-url")
             payer = await self._payer(target, step)
         except TargetError as error:
             self.record.event("pinpoint_left_out", why=str(error))
@@ -257,23 +267,41 @@ class _Experiment:
         )
         await self._after(target, step, payer, ClosedPlan(max(sent, 1), 1), before, report)
 
+    def _require_payers(self, target: Target, steps: int) -> None:
+        """Raise SettingsError, before anything is spent, when there cannot be a fresh payer for each step."""
+        left = len({checksum(payer.address) for payer in target.payers} - set(self.record.given))
+        if self.toward_limit and self.settings.mode == "fresh" and left < steps:
+            raise SettingsError(
+                f"fresh needs a payer for each of {steps} steps, there are {left}",
+                where="mode",
+                hint="Use --mode cumulative, give more payers, or raise --standin-payers",
+            )
+
     async def _payer(self, target: Target, step: Step) -> Payer:
-        """A payer with its whole budget, or in cumulative mode the one that the first step took."""
-        given = self.record.payers
-        if self.settings.mode == "cumulative" and step.kind == "step" and 0 in given:
-            for payer in target.payers:
-                if checksum(payer.address) == given[0]:
-                    return payer
+        """Who pays for a step.
+
+        In cumulative mode the payer that the first step took. A fresh step needs one with its whole budget; a load, or
+        the first cumulative step, prefers such a one and takes any that is not denied.
+        """
+        given = self.record.given
+        cumulative = self.settings.mode == "cumulative" and step.kind == "step"
         for payer in target.payers:
-            if checksum(payer.address) in given.values():
-                continue
-            fees = await target.fees(payer.address)
-            if fees is None or (fees.spent == 0 and not fees.denied):
+            if cumulative and given and checksum(payer.address) == given[0]:
                 return payer
+        usable = None
+        for payer in target.payers:
+            fees = await target.fees(payer.address)
+            unspent = fees is None or (fees.spent == 0 and not fees.denied)
+            if unspent and checksum(payer.address) not in given:
+                return payer
+            if usable is None and (fees is None or not fees.denied):
+                usable = payer
+        if usable is not None and (cumulative or not self.toward_limit):
+            return usable
         raise TargetError(
-            f"step {step.number} needs a payer whose budget is unspent, and none of {len(target.payers)} is left",
+            f"step {step.number} needs a payer with budget left, and none of {len(target.payers)} has it",
             where=target.url,
-            hint="Use --mode cumulative, give more payers, or raise --standin-payers",
+            hint="Redeem or top up, give other payers, or raise --standin-payers",
         )
 
     @property
@@ -306,6 +334,10 @@ class _Experiment:
         address = checksum(payer.address)
         watch.step, watch.payer = step.number, payer.address
         fees = await target.fees(payer.address)
+        if fees is not None and target.agent_metrics_url is None:
+            # nobody says what was spent: at least what this run has spent itself
+            paid = sum(row.paid for row in self.record.rows if row.payer == address)
+            fees = replace(fees, unaggregated=paid * self.settings.value_wei)
         found = None if fees is None else budget(fees, self.settings.value_wei)
         if self.predicted is None and step.kind == "step" and not self.record.rows:
             prediction = predict(fees, found, self.settings.value_wei)
@@ -336,15 +368,23 @@ class _Experiment:
             value_wei=settings.value_wei,
             budget=before.budget,
         )
-        received = None if before.fees is None else before.fees.received + denial.paid
-        settled = await settle(target, payer.address, received, settings.settle_timeout_s)
-        stored = await asyncio.to_thread(target.stored, payer)
-        new = None if stored is None or before.stored is None else stored - before.stored
+        stored = await self._stored(target, payer, before)
+        taken = denial.paid if stored is None else stored
+        unsure = sum(is_unsure(CODE_OF[Outcome(name)]) for name in samples["outcome"].astype(str))
+        settled = await settle(
+            target,
+            payer.address,
+            None if before.fees is None else before.fees.received + taken,
+            settings.settle_timeout_s,
+            unsure=max(0, unsure - max(0, taken - denial.paid)),
+        )
+        stored = await self._stored(target, payer, before)
+        charged, counted = self._charged(before, settled, denial.paid, checksum(payer.address))
         summary = summarise(samples, plan, report)
         if step.kind == "pinpoint":
-            judgement = judge_walk(denial, None if settled.fees is None else settled.fees.denied, new)
+            judgement = judge_walk(summary, denial, None if settled.fees is None else settled.fees.denied, stored)
         else:
-            judgement = judge_step(summary, denial, before.budget, new, denial_expected=self.denial_expected)
+            judgement = judge_step(summary, denial, charged, before.budget, stored, toward_limit=self.toward_limit)
         row = table.step_row(
             step=step.number,
             kind=step.kind,
@@ -358,7 +398,8 @@ class _Experiment:
             after=settled.fees,
             settled=settled.complete,
             settle_s=settled.seconds,
-            stored=new,
+            counted=counted,
+            stored=stored,
             judgement=judgement,
         )
         self.record.write(row, samples)
@@ -373,6 +414,25 @@ class _Experiment:
             verdict=row.verdict,
             reason=row.reason,
         )
+
+    async def _stored(self, target: Target, payer: Payer, before: _Before) -> int | None:
+        """Receipts of the step in the database, where it can be read."""
+        found = await asyncio.to_thread(target.stored, payer)
+        return None if found is None or before.stored is None else found - before.stored
+
+    def _charged(self, before: _Before, settled: Settled, paid: int, payer: str) -> tuple[int, float]:
+        """Receipts that the step was charged for, and all that its budget was charged for since the run began.
+
+        By the agent's own count where it is complete: a receipt whose answer was lost is charged all the same. Else
+        what the answers say, and NaN.
+        """
+        value = self.settings.value_wei
+        if not settled.complete or settled.fees is None or before.fees is None or not value:
+            return paid, math.nan
+        rows = [row for row in self.record.rows if row.payer == payer]
+        start = round(rows[0].fees_before_grt * WEI_PER_GRT) if rows else before.fees.spent
+        spent = settled.fees.spent
+        return round((spent - before.fees.spent) / value), float(round((spent - start) / value))
 
     def _progress(self, step: Step, watch: Watch) -> Callable[[dict[str, int]], None]:
         last = 0.0

@@ -12,46 +12,45 @@ from workbench.target.connect import Target
 
 POLL_S = 0.02
 STALL_S = 5.0
+QUIET_S = 0.5
 
 
 @dataclass(frozen=True)
 class Settled:
-    """The agent's view after a step. ``complete``: it has counted every receipt that was paid for."""
+    """The agent's view after a step. ``complete``: it has counted every receipt that it could count."""
 
     fees: Fees | None
     complete: bool
     seconds: float
 
 
-async def settle(target: Target, payer: bytes, received: int | None, timeout_s: float) -> Settled:
-    """Wait until the agent has received ``received`` receipts of ``payer``.
+async def settle(target: Target, payer: bytes, received: int | None, timeout_s: float, *, unsure: int = 0) -> Settled:
+    """Wait until the agent has received ``received`` receipts of ``payer``, or up to ``unsure`` more.
 
-    Gives up after ``timeout_s``, or when the count has stood still for STALL_S: receipts that were answered with 200
-    but never stored will not come. ``received`` None, no agent metrics, or an agent that does not answer: the present
-    view, not complete.
+    ``unsure`` receipts got no answer and may have been stored or not: for them the count is given QUIET_S to stand
+    still. Gives up after ``timeout_s``, or when the count had begun to move and then stood still for STALL_S.
+    ``received`` None, no agent metrics, or an agent that does not answer: the present view, not complete.
     """
+    started = time.monotonic()
     try:
-        return await _settle(target, payer, received, timeout_s)
+        fees = await target.fees(payer)
+        if fees is None or received is None or target.agent_metrics_url is None:
+            return Settled(fees, complete=False, seconds=0.0)
+        before, moved = fees.received, started
+        while fees.received < received + unsure:
+            now = time.monotonic()
+            if fees.received >= received and now - moved > QUIET_S:
+                break
+            if now - started > timeout_s or (fees.received != before and now - moved > STALL_S):
+                return Settled(fees, complete=False, seconds=now - started)
+            await asyncio.sleep(POLL_S)
+            seen = await target.fees(payer)
+            if seen is None:
+                return Settled(fees, complete=False, seconds=time.monotonic() - started)
+            if seen.received != fees.received:
+                moved = time.monotonic()
+            fees = seen
+        return Settled(fees, complete=True, seconds=time.monotonic() - started)
     except TargetError:
         # what the step measured must not be lost to a target that is gone; the next step will meet the error
-        return Settled(None, complete=False, seconds=0.0)
-
-
-async def _settle(target: Target, payer: bytes, received: int | None, timeout_s: float) -> Settled:
-    started = time.monotonic()
-    fees = await target.fees(payer)
-    if fees is None or received is None or target.agent_metrics_url is None:
-        return Settled(fees, complete=False, seconds=0.0)
-    moved = started
-    while fees.received < received:
-        now = time.monotonic()
-        if now - started > timeout_s or now - moved > STALL_S:
-            return Settled(fees, complete=False, seconds=now - started)
-        await asyncio.sleep(POLL_S)
-        seen = await target.fees(payer)
-        if seen is None:
-            return Settled(fees, complete=False, seconds=time.monotonic() - started)
-        if seen.received != fees.received:
-            moved = time.monotonic()
-        fees = seen
-    return Settled(fees, complete=True, seconds=time.monotonic() - started)
+        return Settled(None, complete=False, seconds=time.monotonic() - started)

@@ -70,7 +70,7 @@ async def load(*, run_dir: str | Path | None = None, on_event: OnEvent | None = 
 
 async def run_load(settings: Settings, run_dir: Path | None = None, on_event: OnEvent | None = None) -> LoadResult:
     """:func:`load` with the settings of :func:`load_settings`."""
-    return LoadResult(await run_sweep(settings, run_dir, on_event, denial_expected=False))
+    return LoadResult(await run_sweep(settings, run_dir, on_event, toward_limit=False))
 
 
 def load_settings(settings: Settings) -> Settings:

@@ -38,8 +38,9 @@ class StepRow:
     receipt had been stored. ``throughput_per_s`` counts accepted receipts. Latencies are of accepted receipts,
     ``lag`` of all; a percentile is NaN where the step has too few samples to carry it. ``first_refusal_*``,
     ``crossing_index`` and ``denial_lag_*`` as in :class:`workbench.sweep.limit.Denial`. ``denied_after_settle``:
-    whether the agent held the payer denied once it had counted the step (yes, no, unknown). ``stored``: receipts of
-    this step found in the database. ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
+    whether the agent held the payer denied once it had counted the step (yes, no, unknown). ``counted``: receipts that
+    the payer's budget was charged for since the run began, by the agent's count (NaN: not known). ``stored``: receipts
+    of this step found in the database. ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
     """
 
     step: int
@@ -83,6 +84,7 @@ class StepRow:
     denied_after_settle: str
     fees_after_grt: float
     settle_s: float
+    counted: float
     stored: float
     verdict: str
     reason: str
@@ -103,6 +105,7 @@ def step_row(
     after: Fees | None,
     settled: bool,
     settle_s: float,
+    counted: float,
     stored: int | None,
     judgement: Judgement,
 ) -> StepRow:
@@ -150,6 +153,7 @@ def step_row(
         denied_after_settle=denied_after,
         fees_after_grt=nan if after is None else after.spent / WEI_PER_GRT,
         settle_s=settle_s,
+        counted=counted,
         stored=nan if stored is None else float(stored),
         verdict=judgement.verdict,
         reason=judgement.reason,

@@ -24,14 +24,13 @@ COLUMNS = ("t_s", "step", "source", "metric", "labels", "value")
 
 
 class Watch:
-    """Collects rows (COLUMNS) while it runs. Set ``step``, ``payer`` and ``generator_pid`` as the sweep goes on."""
+    """Collects rows (COLUMNS) while it runs. Set ``step`` and ``payer``, and call ``generator``, as it goes on."""
 
     def __init__(self, target: Target, seconds: Clock) -> None:
         self._target = target
         self._seconds = seconds
         self._processes: dict[str, psutil.Process] = {}
         self.rows: list[tuple[float, int, str, str, str, float]] = []
-        self.missed_scrapes = 0
         self.step = 0
         self.payer: bytes | None = None
         by_pid: dict[int, str] = {}
@@ -97,8 +96,7 @@ class Watch:
             try:
                 readings = await scrape(url, f"the {source}'s metrics")
             except TargetError:
-                self.missed_scrapes += 1  # the load itself will show whether the service is gone
-                continue
+                continue  # the load itself will show whether the service is gone
             t_s = self._seconds()
             for reading in readings:
                 if self._wanted(reading):

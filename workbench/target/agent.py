@@ -15,11 +15,11 @@ DENIED = "tap_sender_denied"
 RECEIVED = "tap_receipts_received_total"
 
 
-def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None, balance: int | None) -> Fees:
+def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None) -> Fees:
     """The fees of ``payer`` from one scrape of the agent.
 
-    ``limit`` and ``balance`` are used where the agent has no series of this payer (it makes them when it first hears
-    of it); the limit is the same for all payers, so any payer's series serves.
+    The agent makes a payer's series when it first hears of it: without them the balance is None. The limit is the
+    same for all payers, so any payer's series serves; ``limit`` is used where there is none.
     """
     sender = checksum(payer)
 
@@ -32,7 +32,7 @@ def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None, balance
     own_balance = total(readings, BALANCE, sender=sender)
     return Fees(
         limit=limit if own_limit is None else round(own_limit),
-        balance=balance if own_balance is None else round(own_balance),
+        balance=None if own_balance is None else round(own_balance),
         unaggregated=wei(TRACKER),
         invalid=wei(INVALID),
         pending=wei(PENDING),
@@ -42,6 +42,6 @@ def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None, balance
     )
 
 
-async def read_fees(url: str, payer: bytes, *, limit: int | None, balance: int | None) -> Fees:
+async def read_fees(url: str, payer: bytes, *, limit: int | None) -> Fees:
     """The fees of ``payer`` from the agent's metrics at ``url``. Raises TargetError."""
-    return fees_of(await scrape(url, "the tap-agent's metrics"), payer, limit=limit, balance=balance)
+    return fees_of(await scrape(url, "the tap-agent's metrics"), payer, limit=limit)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workbench.receipts.fields import WEI_PER_GRT
-
 RULE_A = "A: pending + unaggregated >= escrow"
 RULE_B = "B: unaggregated + invalid >= limit"
 
@@ -42,12 +40,6 @@ class Budget:
 
     receipts: int
     rule: str
-    value: int
-
-    @property
-    def left_grt(self) -> float:
-        """The budget in GRT."""
-        return self.receipts * self.value / WEI_PER_GRT
 
 
 def budget(fees: Fees, value: int) -> Budget | None:
@@ -65,7 +57,7 @@ def budget(fees: Fees, value: int) -> Budget | None:
     if not candidates:
         return None
     receipts, rule = min(candidates)
-    return Budget(receipts, rule, value)
+    return Budget(receipts, rule)
 
 
 def _first(left: int, value: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from workbench.errors import TargetError
-from workbench.receipts.address import deployment_to_qm, parse_address, parse_deployment
+from workbench.errors import SettingsError, TargetError
+from workbench.receipts.address import checksum, deployment_to_qm, parse_address, parse_deployment
 from workbench.receipts.keys import SigningKey
 from workbench.receipts.template import ReceiptTemplate
 from workbench.settings import Settings, to_wei
@@ -48,16 +48,15 @@ class Target:
         limit = to_wei(settings.limit_grt) if self.is_standin else None
         if settings.limit_hint_grt is not None:
             limit = to_wei(settings.limit_hint_grt)
-        balance = None
-        if self.graph_url is not None and settings.receipt_version == 2:
-            balance = await escrow_balance(
-                self.graph_url, parse_address(settings.collector), parse_address(settings.indexer), payer
-            )
+        fees = Fees(limit=limit, balance=None, source="settings and network subgraph")
         if self.agent_metrics_url is not None:
-            return await read_fees(self.agent_metrics_url, payer, limit=limit, balance=balance)
-        if limit is None and balance is None:
+            fees = await read_fees(self.agent_metrics_url, payer, limit=limit)
+        if fees.balance is None and self.graph_url is not None and settings.receipt_version == 2:
+            collector, indexer = parse_address(settings.collector), parse_address(settings.indexer)
+            fees = replace(fees, balance=await escrow_balance(self.graph_url, collector, indexer, payer))
+        if self.agent_metrics_url is None and fees.limit is None and fees.balance is None:
             return None
-        return Fees(limit=limit, balance=balance, source="settings and network subgraph")
+        return fees
 
     def stored(self, payer: Payer) -> int | None:
         """How many receipts of ``payer`` are in the database; None where it cannot be read from here."""
@@ -156,11 +155,23 @@ async def _target(
 
 
 def _payers(settings: Settings, is_standin: bool) -> tuple[Payer, ...]:
-    """The settings' payers; else the stand-in's, whose first is the local network's."""
-    if settings.payers:
-        return tuple(
-            Payer(parse_address(address), SigningKey(key.get_secret_value()))
-            for address, key in zip(settings.payers, settings.signer_keys, strict=True)
-        )
+    """The settings' payers; else the stand-in's, whose first is the local network's.
+
+    Raises SettingsError for payers that the stand-in does not know: it would refuse every receipt.
+    """
     count = settings.standin_payers if is_standin else 1
-    return tuple(standin_payer(index) for index in range(count))
+    own = tuple(standin_payer(index) for index in range(count))
+    if not settings.payers:
+        return own
+    given = tuple(
+        Payer(parse_address(address), SigningKey(key.get_secret_value()))
+        for address, key in zip(settings.payers, settings.signer_keys, strict=True)
+    )
+    strangers = [payer for payer in given if payer.address not in {known.address for known in own}]
+    if is_standin and strangers:
+        raise SettingsError(
+            f"the stand-in has no payer {checksum(strangers[0].address)}",
+            where="payers",
+            hint="Give --target for a service that knows it, or unset WORKBENCH_PAYERS and WORKBENCH_SIGNER_KEYS",
+        )
+    return given

@@ -6,15 +6,17 @@ from workbench.errors import TargetError
 from workbench.receipts.address import parse_address
 from workbench.target.fetch import post_graphql
 
-_ALLOCATIONS = "{ allocations(where: { status: Active }) { id indexer { id } subgraphDeployment { id } } }"
-
 
 async def find_allocation(url: str, indexer: bytes) -> bytes:
     """The first active allocation of ``indexer``. Others' allocations would be refused as not eligible.
 
     Raises TargetError when the subgraph cannot be asked or the indexer has none.
     """
-    data = await post_graphql(url, _ALLOCATIONS, "the network subgraph")
+    query = (
+        f'{{ allocations(first: 1000, where: {{ status: Active, indexer: "0x{indexer.hex()}" }}) '
+        "{ id indexer { id } subgraphDeployment { id } } }"
+    )
+    data = await post_graphql(url, query, "the network subgraph")
     found = data.get("allocations") or []
     for allocation in found:
         try:
@@ -32,7 +34,8 @@ async def find_allocation(url: str, indexer: bytes) -> bytes:
 async def escrow_balance(url: str, collector: bytes, indexer: bytes, payer: bytes) -> int | None:
     """Escrow of ``payer`` less what is being thawed, in wei; None when the subgraph knows no account."""
     query = (
-        f'{{ paymentsEscrowAccounts(where: {{ collector: "0x{collector.hex()}", receiver: "0x{indexer.hex()}" }}) '
+        f'{{ paymentsEscrowAccounts(first: 1000, where: {{ collector: "0x{collector.hex()}", '
+        f'receiver: "0x{indexer.hex()}", payer: "0x{payer.hex()}" }}) '
         "{ balance totalAmountThawing payer { id } } }"
     )
     data = await post_graphql(url, query, "the network subgraph")
