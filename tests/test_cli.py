@@ -229,6 +229,74 @@ def test_keys_are_nowhere(monkeypatch, tmp_path):
             assert bytes.fromhex(secret) not in path.read_bytes(), path
 
 
+def test_no_secret_is_an_option():
+    from workbench.options import OneLineParser, add_settings
+    from workbench.settings import SECRETS, StandinSettings, TargetSettings
+
+    parser = OneLineParser()
+    for group in (TargetSettings, StandinSettings):
+        add_settings(parser, group, "all")
+    options = set(parser._option_string_actions)
+    assert "--value-grt" in options
+    assert not {"--" + name.replace("_", "-") for name in SECRETS} & options
+
+
+def test_ctrl_c_while_a_service_hangs_is_still_130(tmp_path):
+    """A service that answers its health check and nothing else must not hold an interrupted load."""
+    script = tmp_path / "hang.py"
+    script.write_text(
+        "import asyncio\nfrom aiohttp import web\n"
+        "async def route(request):\n"
+        "    if request.method != 'GET': await asyncio.sleep(600)\n"
+        "    return web.Response(text='Service is up and running')\n"
+        "app = web.Application(); app.router.add_route('*', '/{tail:.*}', route)\n"
+        "import sys\nsay = lambda *_: print('up', flush=True)\n"
+        "web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]), print=say)\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([sys.executable, str(script), str(port)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        server.stdout.readline()
+        target = ["--target", f"http://127.0.0.1:{port}", "--allocation", ALLOCATION, "--timeout-s", "300"]
+        process = subprocess.Popen(
+            [*LOAD, "-n", "50", *target], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        folder = wait_for_folder()
+        wait_for_event(folder, "step_started")
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    finally:
+        server.kill()
+        server.communicate()
+    assert process.returncode == 130, error
+    assert open_run(folder).manifest["state"] == "interrupted"
+
+
+def test_too_few_open_files_are_the_generators_fault_and_said():
+    process = subprocess.run(
+        ["bash", "-c", 'ulimit -n 100; exec "$@"', "-", *LOAD, "-n", "300", "--concurrency", "200"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert process.returncode == 4, process.stderr
+    assert "264 open files are needed" in process.stderr.splitlines()[-1]
+
+
+def wait_for_event(folder: Path, kind: str) -> None:
+    """Until the run has said ``kind``."""
+    stop = threading.Event()
+    for _ in range(600):
+        if f'"kind": "{kind}"' in (folder / "events.jsonl").read_text():
+            return
+        stop.wait(0.1)
+    raise AssertionError(f"no {kind}")
+
+
 def wait_for_folder() -> Path:
     """The run folder of the only run here."""
     found: list[Path] = []

@@ -102,6 +102,55 @@ def test_a_report_can_be_made_again(swept):
     assert {path: path.stat().st_mtime_ns for path in (folder / "samples").iterdir()} == samples
 
 
+def test_options_and_the_settings_file_reach_the_notebooks_kernel(tmp_path):
+    """An option wins over a variable also where it is the default; keys come from the file that was named."""
+    account = payer(3)
+    (tmp_path / "keys.toml").write_text(
+        f'payers = ["0x{account.address.hex()}"]\nsigner_keys = ["{account.key.reveal()}"]\n'
+    )
+    done = subprocess.run(
+        [
+            *(*SWEEP, "--receipts", "20,30", "--mode", "cumulative", "--no-pinpoint", "--standin-payers", "64"),
+            *("--config", str(tmp_path / "keys.toml"), "--runs-dir", str(tmp_path)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        env=os.environ | {"WORKBENCH_STANDIN_PAYERS": "1"},
+    )
+    assert done.returncode in (0, 4), done.stderr
+    run = open_run(report_of(done).parent)
+    assert run.manifest["settings"]["standin_payers"] == 64
+    assert set(run.steps["payer"].str.lower()) == {"0x" + account.address.hex()}
+    for path in run.path.rglob("*"):
+        assert not path.is_file() or account.key.reveal().encode() not in path.read_bytes(), path
+
+
+def test_a_second_sweep_at_the_same_time_is_exit_code_2(tmp_path):
+    first = subprocess.Popen(
+        [*SWEEP, "--receipts", "2000", "--rate", "100", "--runs-dir", str(tmp_path / "a"), "--no-pinpoint"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for_progress(asyncio.run(folder_in(tmp_path / "a")), step=0)
+        second = subprocess.run(
+            [*SWEEP, "--receipts", "20", "--runs-dir", str(tmp_path / "b")],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert first.poll() is None
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=60)
+    assert second.returncode == 2
+    assert "another run is measuring on this machine" in second.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_sweep_is_resumed_with_the_same_steps(how, tmp_path):
     process = subprocess.Popen(

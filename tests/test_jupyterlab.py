@@ -123,7 +123,8 @@ async def test_in_jupyterlab_all_cells_run_and_charts_are_drawn(tmp_path, monkey
         )
         await page.goto(f"{address}/lab/tree/load_sweep.ipynb")
         await page.wait_for_function("() => window.jupyterapp && document.querySelector('.jp-Notebook')")
-        await page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        await page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # before that Lab would ask for a kernel
+        await page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
         saved = await wait_for_saved(page, folder / "load_sweep.ipynb")
         charts = await page.locator(".js-plotly-plot").count()
         await browser.close()
@@ -145,7 +146,7 @@ async def test_in_jupyterlab_all_cells_run_and_charts_are_drawn(tmp_path, monkey
 async def wait_for_saved(page, path: Path) -> list[dict]:
     """The code cells of the notebook once the last of them has run and been saved."""
     for _ in range(240):
-        await page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        await page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save') }")
         cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
         failed = any(output["output_type"] == "error" for cell in cells for output in cell["outputs"])
         if failed or cells[-1]["execution_count"]:
