@@ -27,7 +27,6 @@ from pathlib import Path
 from benchmarks.harness import Figure, Measure, arguments, interleave, median_of, table, write
 from benchmarks.null_server import null_server
 from workbench.load.engines import child_process
-from workbench.load.outcome import CODE_OF, Outcome
 from workbench.load.plan import ClosedPlan
 from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepSpec
@@ -61,20 +60,20 @@ class Job:
         """The whole address."""
         return self.server + self.path
 
-    def spec(self, receipt: ReceiptTemplate | None) -> StepSpec:
-        """This job as our own generator takes it."""
+    def spec(self) -> StepSpec:
+        """This job as our own generator takes it, without receipts."""
         return StepSpec(
             url=self.url,
             query=TargetSettings().query,
             plan=ClosedPlan(self.count, self.concurrency),
             buffer=self.folder / "samples",
-            receipt=receipt,
+            receipt=None,
         )
 
     @property
     def body(self) -> str:
         """The request body, ours."""
-        return self.spec(None).body.decode()
+        return self.spec().body.decode()
 
 
 def template() -> ReceiptTemplate:
@@ -92,19 +91,31 @@ def template() -> ReceiptTemplate:
     )
 
 
-def ours(job: Job, receipt: ReceiptTemplate | None) -> Mapping[str, float]:
-    """The generator process that ``workbench load --concurrency`` runs, timed by its own report."""
+def ours(job: Job) -> Mapping[str, float]:
+    """The generator process that ``workbench load`` runs, without receipts, timed by its own report."""
     buffer = SampleBuffer.create(job.folder / "samples", job.count)
-    key = None if receipt is None else SigningKey(KEY)
     try:
-        report = asyncio.run(child_process(job.spec(receipt), key))
-        good = buffer.count({CODE_OF[Outcome.OK]})
+        report = asyncio.run(child_process(job.spec(), None))
+        good = buffer.paid()
     finally:
         buffer.path.unlink()
     if good != job.count:
         raise SystemExit(f"workbench: only {good} of {job.count} requests were answered well")
     seconds = (report.ended_ns - report.started_ns) / 1e9
     return {RATE: job.count / seconds, CPU: report.cpu_s / job.count * 1e6}
+
+
+def ours_signed(job: Job) -> Mapping[str, float]:
+    """The command ``workbench load`` as a user runs it: signed receipts, a row each, everything written."""
+    command = f"{sys.executable} -m workbench.cli load --target {job.server} --allocation 0x{ALLOCATION} --json"
+    text, _ = _run(
+        job, f"{command} --concurrency {job.concurrency} --num-receipts {job.count} --runs-dir {job.folder}", None
+    )
+    report = json.loads(text)
+    if report["accepted"] != job.count:
+        raise SystemExit(f"workbench load: only {report['accepted']} of {job.count} receipts were accepted")
+    cpu_s = report["generator_cpu_percent"] / 100 * report["duration_s"]
+    return {RATE: report["throughput_per_s"], CPU: cpu_s / job.count * 1e6}
 
 
 def locust(job: Job, program: Path, receipts: Path | None) -> Mapping[str, float]:
@@ -179,11 +190,7 @@ def _only(pattern: str, text: str) -> str:
 
 def rivals(job: Job, locust_program: Path | None, receipts: Path) -> dict[str, Measure]:
     """Every client that is installed, unsigned and signed."""
-    signed = template()
-    found: dict[str, Measure] = {
-        "workbench": lambda: ours(job, None),
-        "workbench, signed": lambda: ours(job, signed),
-    }
+    found: dict[str, Measure] = {"workbench": lambda: ours(job), "workbench, signed": lambda: ours_signed(job)}
     if locust_program is not None:
         found["locust"] = lambda: locust(job, locust_program, None)
         found["locust, signed"] = lambda: locust(job, locust_program, receipts)

@@ -1,4 +1,4 @@
-"""A server that does nothing: nginx answers every request with the body of a paid query that went well."""
+"""A server that does nothing: nginx answers every paid request with the body of a query that went well."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         default_type application/json;
-        return 200 '{answer}';
+        location = / {{ return 200 'Service is up and running'; }}
+        location / {{ return 200 '{answer}'; }}
     }}
 }}
 """
@@ -78,7 +79,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise SystemExit(f"nginx ended with code {process.returncode}")
         try:
-            with opener.open(url, data=b"{}") as response:
+            with opener.open(f"{url}/subgraphs/id/any", data=b"{}") as response:
                 body = response.read().decode()
         except OSError:
             if time.monotonic() > deadline:

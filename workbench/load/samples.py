@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import RunFolderError
-from workbench.load.outcome import OUTCOME_NAMES, is_paid
+from workbench.load.outcome import OUTCOME_NAMES, is_paid, is_unsure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,10 @@ class SampleBuffer:
         """How many of the measured receipts the sender was charged for."""
         measured = self.rows[self.rows[:, DONE] != 0]
         return sum(is_paid(status, code) for status, code in measured[:, (STATUS, OUTCOME)].tolist())
+
+    def unsure(self) -> int:
+        """How many of the measured receipts got no answer, so that they may have been charged or not."""
+        return sum(is_unsure(code) for code in self.rows[self.rows[:, DONE] != 0, OUTCOME].tolist())
 
     def measured(self) -> int:
         """How many rows have been measured."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from workbench.load.client import ReceiptClient
-from workbench.load.outcome import CODE_OF, Outcome, is_paid
+from workbench.load.outcome import CODE_OF, Outcome, is_paid, is_unsure
 from workbench.load.samples import SampleBuffer, nonces
 from workbench.load.spec import StepSpec
 from workbench.standin.accounts import Payer
@@ -55,17 +55,19 @@ async def walk(
         return
     signer = spec.receipt.signer(payer.key)
     nonce = nonces(spec.seed, spec.step, len(buffer.rows)).tolist()
-    paid = buffer.paid()
+    expected, unsure = received_before + buffer.paid(), buffer.unsure()
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s)
     try:
         for index in range(at_once, len(buffer.rows)):
-            settled = await settle(target, payer.address, received_before + paid, settle_timeout_s)
+            settled = await settle(target, payer.address, expected, settle_timeout_s, unsure=unsure)
             if not settled.complete or settled.fees is None or settled.fees.denied:
                 return
             seen = await client.exchange(signer.header(time.time_ns(), nonce[index], spec.receipt.value_wei))
             buffer.record(index, seen.sent_ns, seen)
             if seen.outcome == CODE_OF[Outcome.DENIED]:
                 return
-            paid += is_paid(seen.status, seen.outcome)
+            # from what the agent has counted: a receipt whose answer was lost may be among it
+            expected = settled.fees.received + is_paid(seen.status, seen.outcome)
+            unsure = int(is_unsure(seen.outcome))
     finally:
         await client.close()

@@ -449,9 +449,11 @@ class _Experiment:
 
 def _target_facts(target: Target) -> dict[str, Any]:
     """The target as it goes into the manifest."""
-    what = "the embedded stand-in, which imitates" if target.is_standin else "the"
+    what = "indexer-service"
+    if target.is_standin:
+        what = "the embedded stand-in, which imitates indexer-service and tap-agent and is neither"
     return {
-        "sentence": f"Measured against {what} indexer-service at {target.url}.",
+        "sentence": f"Measured at {target.url}: {what}.",
         "url": target.url,
         "is_standin": target.is_standin,
         "allocation": checksum(target.allocation),
