@@ -431,8 +431,11 @@ async def test_a_run_killed_in_its_walk_finds_the_limit_when_resumed():
     assert done.steps["payer"].nunique() == 3
 
 
-async def test_stopping_after_denial_holds_over_a_resume():
+async def test_stopping_after_denial_holds_over_a_resume(monkeypatch):
     run = await workbench.sweep(receipts="40,160,30", stop_after_denial=True, pinpoint=False, **FAST)
     unfinish(run.path)
+    # keys that were set since then are another run's
+    monkeypatch.setenv("WORKBENCH_PAYERS", json.dumps(["0x" + "11" * 20]))
+    monkeypatch.setenv("WORKBENCH_SIGNER_KEYS", json.dumps(["22" * 32]))
     done = await workbench.sweep(resume=run.path)
     assert list(done.steps["receipts"]) == [40, 160]
