@@ -38,6 +38,10 @@ class RunFolderError(WorkbenchError):
     """A run folder cannot be made, written, read or resumed."""
 
 
+class ReadError(WorkbenchError):
+    """A profile cannot be read: ``where`` is its file with the line or byte offset."""
+
+
 class TargetError(WorkbenchError):
     """The service under test is not there, unhealthy, or does not have what the experiment needs."""
 

@@ -1,0 +1,20 @@
+"""Where the corpus of real profiles from public projects lies, if it is there: it is not part of this repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_BESIDE = Path(__file__).resolve().parents[3] / "shared" / "samples"
+SAMPLES: Path | None = _BESIDE if _BESIDE.is_dir() else None
+"""The folder with ``callgrind/``, ``massif/``, ``pprof/`` ... and ``SOURCES.tsv``; None where it is not."""
+
+needs_samples = pytest.mark.skipif(SAMPLES is None, reason="the corpus of public profiles is not beside this project")
+
+
+def sample(name: str) -> Path:
+    """A file of the corpus, ``folder/file``."""
+    if SAMPLES is None:
+        pytest.skip("the corpus of public profiles is not beside this project")
+    return SAMPLES / name

@@ -1,0 +1,8 @@
+"""Profiles: one model, a reader a format, transforms, views and exports.
+
+- ``model``: the tables every format is read into; ``tree`` and ``graph`` compute on them; ``names`` tidies names.
+- ``read`` and ``readers/``: bytes to Profile. ``source`` opens and unpacks, ``noting`` counts what was odd.
+- ``transforms/``: Profile to Profile. ``views/``: Profile to DataFrame. ``exports/``: Profile to other tools' files.
+
+It knows nothing of load, targets or charts.
+"""

@@ -1,0 +1,1 @@
+"""Profile to the files of other tools."""

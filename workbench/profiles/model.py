@@ -1,0 +1,340 @@
+"""The one model that every profile format is read into.
+
+A **frame** is a place code runs at: a function, perhaps with a line, perhaps inlined. A **function** is all frames of
+one name, file and object. **self** is what a place cost by itself, **total** with all that it called. A **metric** is
+what was counted, with its unit.
+
+There are two kinds of profile, told apart by ``basis``:
+
+- ``"stacks"``: whole stacks were recorded (pprof, massif, folded stacks, flame graphs, speedscope, strace). The tree in
+  ``nodes`` is what was measured; functions and edges are summed from it, recursion counted once.
+- ``"graph"``: only functions and calls between them were recorded (callgrind, pstats). ``functions`` and ``edges`` are
+  what was measured. A graph does not determine stacks: the tree in ``nodes`` is built from it, and a node whose share
+  of its function had to be assumed says ``exact=False``.
+
+Tables are DataFrames with plain columns and a RangeIndex; an id is always the row's position. Values are int64, or
+float64 where a format has fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+Basis = Literal["stacks", "graph"]
+NO_PARENT = -1
+
+FRAME_COLUMNS = ("function", "raw_function", "file", "line", "object", "crate", "inlined", "function_id")
+FUNCTION_COLUMNS = ("function", "raw_function", "file", "object", "crate")
+NODE_COLUMNS = ("parent_id", "depth", "frame_id", "exact")
+EDGE_COLUMNS = ("caller_id", "callee_id", "calls")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a profile counts.
+
+    ``name`` is the tool's own word (``Ir``, ``cpu``, ``inuse_space``), ``unit`` is ``count``, ``bytes``, ``ns``,
+    ``us``, ``ms``, ``s`` or the tool's own word. ``additive`` is False for ratios, which must not be summed.
+    """
+
+    name: str
+    unit: str = "count"
+    description: str = ""
+    additive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something odd, assumed or dropped in a profile, said once.
+
+    ``count`` is how often, ``where`` the first place, ``weight`` how much of ``metric`` it concerns (None: unknown or
+    nothing).
+    """
+
+    what: str
+    count: int = 1
+    where: str | None = None
+    metric: str | None = None
+    weight: float | None = None
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.count != 1:
+            parts.append(f"{self.count:,} times")
+        if self.weight is not None:
+            parts.append(f"weight {self.weight:,.10g} {self.metric or ''}".rstrip())
+        if self.where:
+            parts.append(f"first at {self.where}" if self.count != 1 else f"at {self.where}")
+        return ", ".join(parts)
+
+
+def self_(metric: str) -> str:
+    """Name of the column with the self cost of ``metric``."""
+    return f"self_{metric}"
+
+
+def total_(metric: str) -> str:
+    """Name of the column with the total cost of ``metric``."""
+    return f"total_{metric}"
+
+
+def cost_(metric: str) -> str:
+    """Name of the column of ``edges`` with what the callee cost, with all it called, for this caller."""
+    return f"cost_{metric}"
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """One profile. Made by :func:`from_stacks` or :func:`from_graph`; never changed afterwards.
+
+    Fields:
+
+    - ``format``: ``callgrind``, ``massif``, ``pprof``, ``strace``, ``flamegraph``, ``folded``, ``speedscope``,
+      ``pstats``; transforms keep it. ``name``: the file's name or what the caller called it.
+    - ``metrics``: what was counted; ``default_metric``: the one shown first.
+    - ``frames``: function, raw_function (as the file has it), file, line (0: unknown), object, crate, inlined,
+      function_id.
+    - ``lines``: function_id, file, line, and ``self_`` and ``called_`` of each metric: cost per source line, empty
+      where a format has no lines that can be trusted.
+    - ``samples``: of a format whose stacks carry labels: node_id, tags_id and ``self_`` of each metric; ``tags``:
+      tags_id, key, value (text), number (Int64), unit. Both empty elsewhere.
+    - ``tables``: the format's own tables (``snapshots``, ``heap_trees`` of massif, ``calls`` of strace, ``jumps`` ...).
+    - ``meta``: plain values from the header. ``notes``: what was odd, assumed or dropped.
+    """
+
+    format: str
+    name: str
+    basis: Basis
+    metrics: tuple[Metric, ...]
+    default_metric: str
+    frames: pd.DataFrame
+    lines: pd.DataFrame
+    samples: pd.DataFrame
+    tags: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
+    meta: Mapping[str, Any]
+    notes: tuple[Note, ...]
+    _functions: pd.DataFrame | None = field(default=None, repr=False)
+    _edges: pd.DataFrame | None = field(default=None, repr=False)
+    _nodes: pd.DataFrame | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        total = self.total(self.default_metric)
+        return (
+            f"<Profile {self.name}: {self.format}, {len(self.functions):,} functions, "
+            f"{total:,.10g} {self.metric(self.default_metric).unit} of {self.default_metric}>"
+        )
+
+    # what was measured, or follows from it
+
+    @cached_property
+    def functions(self) -> pd.DataFrame:
+        """One row a function, position = function_id: function, raw_function, file, object, crate, calls (Int64, <NA>
+        where the format does not count calls), cycle (number of the cycle of mutually recursive functions it is in,
+        -1: none), and ``self_`` and ``total_`` of each metric. The total of a function holds recursion once; functions
+        of one cycle share the cycle's total."""
+        if self._functions is not None:
+            return self._functions
+        from workbench.profiles.tree import functions_of
+
+        return functions_of(self)
+
+    @cached_property
+    def edges(self) -> pd.DataFrame:
+        """One row a pair of caller and callee: caller_id, callee_id (function ids), calls (Int64, <NA> where unknown)
+        and ``cost_`` of each metric: what the callee cost, with all it called, on behalf of this caller."""
+        if self._edges is not None:
+            return self._edges
+        from workbench.profiles.tree import edges_of
+
+        return edges_of(self)
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """The call tree in preorder, position = node_id: parent_id (-1: a root), depth (roots 0), frame_id, exact,
+        and ``self_`` and ``total_`` of each metric."""
+        if self._nodes is not None:
+            return self._nodes
+        from workbench.profiles.graph import nodes_of
+
+        return nodes_of(self)
+
+    # small questions
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        return tuple(metric.name for metric in self.metrics)
+
+    def metric(self, name: str | None = None) -> Metric:
+        """The metric of that name (None: the default). Raises WorkbenchError that lists those there are."""
+        wanted = self.default_metric if name is None else name
+        for metric in self.metrics:
+            if metric.name == wanted:
+                return metric
+        raise WorkbenchError(
+            f"there is no metric {wanted!r}", where=self.name, hint=f"It has {', '.join(self.metric_names) or 'none'}"
+        )
+
+    def total(self, name: str | None = None) -> int | float:
+        """The sum of all self costs of a metric: 100 % of every table. In the metric's unit."""
+        column = self_(self.metric(name).name)
+        value: int | float = (self.functions if self.basis == "graph" else self.nodes)[column].sum().item()
+        return value
+
+    def notes_table(self) -> pd.DataFrame:
+        """The notes as a table: what, count, where, metric, weight."""
+        return pd.DataFrame(
+            [(note.what, note.count, note.where, note.metric, note.weight) for note in self.notes],
+            columns=["what", "count", "where", "metric", "weight"],
+        )
+
+    def with_notes(self, *notes: Note) -> Profile:
+        """The same profile with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def from_stacks(
+    format: str,
+    name: str,
+    *,
+    metrics: Sequence[Metric],
+    frames: pd.DataFrame,
+    parent: NDArray[np.int64],
+    frame: NDArray[np.int64],
+    self_costs: NDArray[Any],
+    default_metric: str | None = None,
+    exact: NDArray[np.bool_] | None = None,
+    samples: pd.DataFrame | None = None,
+    tags: pd.DataFrame | None = None,
+    lines: pd.DataFrame | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    meta: Mapping[str, Any] | None = None,
+    notes: Sequence[Note] = (),
+) -> Profile:
+    """A profile of recorded stacks.
+
+    ``parent``, ``frame`` and ``self_costs`` (one row a node, one column a metric) are a tree in preorder, as
+    :func:`workbench.profiles.tree.grow` and :func:`~workbench.profiles.tree.preorder` give it. ``frames`` is
+    made by :func:`frame_table`.
+    """
+    from workbench.profiles.tree import node_table
+
+    return Profile(
+        format=format,
+        name=name,
+        basis="stacks",
+        metrics=tuple(metrics),
+        default_metric=default_metric or (metrics[0].name if metrics else ""),
+        frames=frames,
+        lines=_or_empty(lines, ("function_id", "file", "line")),
+        samples=_or_empty(samples, ("node_id", "tags_id")),
+        tags=_or_empty(tags, ("tags_id", "key", "value", "number", "unit")),
+        tables=dict(tables or {}),
+        meta=dict(meta or {}),
+        notes=tuple(notes),
+        _nodes=node_table([metric.name for metric in metrics], parent, frame, self_costs, exact),
+    )
+
+
+def from_graph(
+    format: str,
+    name: str,
+    *,
+    metrics: Sequence[Metric],
+    functions: pd.DataFrame,
+    edges: pd.DataFrame,
+    default_metric: str | None = None,
+    lines: pd.DataFrame | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    meta: Mapping[str, Any] | None = None,
+    notes: Sequence[Note] = (),
+    totals: Callable[[pd.DataFrame, pd.DataFrame, Sequence[str]], pd.DataFrame] | None = None,
+) -> Profile:
+    """A profile of functions and the calls between them.
+
+    ``functions`` has FUNCTION_COLUMNS, ``calls`` and ``self_`` of each metric; ``edges`` has EDGE_COLUMNS and ``cost_``
+    of each metric, one row a pair. ``total_`` and ``cycle`` are added here (see
+    :func:`workbench.profiles.graph.with_totals`), unless ``functions`` has them already.
+    """
+    from workbench.profiles.graph import with_totals
+
+    names = [metric.name for metric in metrics]
+    if names and total_(names[0]) not in functions:
+        functions = (totals or with_totals)(functions, edges, names)
+    frames = functions[list(FUNCTION_COLUMNS)].copy()
+    frames["line"] = np.int64(0)
+    frames["inlined"] = False
+    frames["function_id"] = np.arange(len(frames), dtype=np.int64)
+    return Profile(
+        format=format,
+        name=name,
+        basis="graph",
+        metrics=tuple(metrics),
+        default_metric=default_metric or (names[0] if names else ""),
+        frames=frames[list(FRAME_COLUMNS)],
+        lines=_or_empty(lines, ("function_id", "file", "line")),
+        samples=_or_empty(None, ("node_id", "tags_id")),
+        tags=_or_empty(None, ("tags_id", "key", "value", "number", "unit")),
+        tables=dict(tables or {}),
+        meta=dict(meta or {}),
+        notes=tuple(notes),
+        _functions=functions,
+        _edges=edges,
+    )
+
+
+def frame_table(
+    function: Sequence[str],
+    file: Sequence[str] | None = None,
+    line: Sequence[int] | NDArray[np.int64] | None = None,
+    object: Sequence[str] | None = None,
+    inlined: Sequence[bool] | NDArray[np.bool_] | None = None,
+    raw_function: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """A table of frames; what is not given is unknown: "" or 0. ``function_id`` numbers the distinct (raw_function,
+    file, object) in order of appearance, ``crate`` is derived from name and file."""
+    from workbench.profiles.names import crates_of
+
+    size = len(function)
+    raw = list(function if raw_function is None else raw_function)
+    table = pd.DataFrame(
+        {
+            "function": pd.Series(list(function), dtype="str"),
+            "raw_function": pd.Series(raw, dtype="str"),
+            "file": pd.Series([""] * size if file is None else list(file), dtype="str"),
+            "line": np.zeros(size, dtype=np.int64) if line is None else np.asarray(line, dtype=np.int64),
+            "object": pd.Series([""] * size if object is None else list(object), dtype="str"),
+            "inlined": np.zeros(size, dtype=bool) if inlined is None else np.asarray(inlined, dtype=bool),
+        }
+    )
+    table["crate"] = pd.Series(crates_of(raw, table["file"].tolist()), dtype="str")
+    table["function_id"] = identify(table)
+    return table[list(FRAME_COLUMNS)]
+
+
+def identify(frames: pd.DataFrame) -> NDArray[np.int64]:
+    """The function_id of each frame: distinct (raw_function, file, object), numbered in order of appearance."""
+    if frames.empty:
+        return np.zeros(0, dtype=np.int64)
+    ids = np.zeros(len(frames), dtype=np.int64)
+    for column in ("raw_function", "file", "object"):
+        codes, values = pd.factorize(frames[column].to_numpy(dtype=object))
+        ids, _ = pd.factorize(ids * (len(values) + 1) + codes)
+    return np.asarray(ids, dtype=np.int64)
+
+
+def _or_empty(table: pd.DataFrame | None, columns: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(columns)) if table is None else table

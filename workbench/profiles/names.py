@@ -1,0 +1,165 @@
+"""Names of functions and files: which crate they belong to, and Rust's names made readable.
+
+Raw names are never lost: tables keep them in ``raw_function``. The rules follow rustc's two mangling schemes (legacy,
+which ends in ``::h`` and 16 hex digits, and v0, RFC 2603) as demanglers print them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+_HASH = re.compile(r"::h[0-9a-f]{16}$")
+_RECURSION = re.compile(r"'(\d+)$")
+_CLOSURE = re.compile(r"\{\{?closure(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
+_ASYNC = re.compile(r"\{\{?(?:async_fn|async_block|coroutine)(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
+_SHIM = re.compile(r"\{\{?(?:vtable\.shim|shim:vtable(?:#\d+)?)\}?\}")
+_ESCAPES = (
+    ("..", "::"),
+    ("$LT$", "<"),
+    ("$GT$", ">"),
+    ("$LP$", "("),
+    ("$RP$", ")"),
+    ("$C$", ","),
+    ("$SP$", "@"),
+    ("$BP$", "*"),
+    ("$RF$", "&"),
+    ("$u20$", " "),
+    ("$u27$", "'"),
+    ("$u5b$", "["),
+    ("$u5d$", "]"),
+    ("$u7b$", "{"),
+    ("$u7d$", "}"),
+    ("$u7e$", "~"),
+    ("$u3b$", ";"),
+    ("$u2b$", "+"),
+    ("$u22$", '"'),
+)
+_RUSTC = re.compile(r"^/rustc/[0-9a-f]{40}/library/|^library/(?=(?:std|core|alloc|proc_macro|test|panic_unwind)/)")
+_REGISTRY = re.compile(r"^.*/(?:registry/src/[^/]+|git/checkouts/[^/]+)/")
+_TOOLCHAIN = re.compile(r"^.*/lib/rustlib/src/rust/library/")
+_CRATE = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)(?:\[[0-9a-f]+\])?$")
+_PYTHON_SITE = re.compile(r"/(?:site|dist)-packages/([^/]+)")
+_GO_PACKAGE = re.compile(r"^((?:[\w.~-]+/)*[\w~-]+)\.(?:\(|[A-Za-z_])")
+
+UNKNOWN_CRATE = ""
+
+
+def tidy_rust(name: str) -> str:
+    """A Rust name as people write it: without hash, escapes, generic arguments and recursion level; closures, async
+    state machines and vtable shims unified.
+
+    >>> tidy_rust("<alloc::vec::Vec<T,A> as core::ops::drop::Drop>::drop::h0123456789abcdef")
+    '<alloc::vec::Vec as core::ops::drop::Drop>::drop'
+    >>> tidy_rust("core::ops::function::FnOnce::call_once{{vtable.shim}}")
+    'core::ops::function::FnOnce::call_once{shim}'
+    >>> tidy_rust("app::serve::{closure#0}::{closure#1}")
+    'app::serve::{closure}'
+
+    Names of other languages come back as they are, since nothing in them matches.
+    """
+    if not _looks_rust(name):
+        return name
+    text = _HASH.sub("", name)
+    text = _RECURSION.sub("", text)
+    if "$" in text:
+        for escape, plain in _ESCAPES:
+            text = text.replace(escape, plain)
+        text = text.replace("_<", "<")
+    text = _SHIM.sub("{shim}", text)
+    text = _ASYNC.sub("{async}", text)
+    text = _CLOSURE.sub("{closure}", text)
+    text = _without_arguments(text)
+    while "::{closure}::{closure}" in text:
+        text = text.replace("::{closure}::{closure}", "::{closure}")
+    return text
+
+
+def tidy_file(file: str) -> str:
+    """A source path without what differs between machines: ``std:core/src/fmt/mod.rs``, ``serde-1.0.1/src/lib.rs``."""
+    for pattern in (_RUSTC, _TOOLCHAIN):
+        short, count = pattern.subn("std:", file)
+        if count:
+            return short
+    return _REGISTRY.sub("", file)
+
+
+def recursion_level(name: str) -> tuple[str, int]:
+    """A callgrind name without its recursion suffix, and the level: ``fib'2`` is ``("fib", 2)``, ``fib`` level 1."""
+    match = _RECURSION.search(name)
+    return (name[: match.start()], int(match[1])) if match else (name, 1)
+
+
+def crates_of(names: Sequence[str], files: Sequence[str]) -> list[str]:
+    """The crate, package or module of each function: what ``group_by="crate"`` sums over; "" where it is unknown."""
+    return [crate_of(name, file) for name, file in zip(names, files, strict=True)]
+
+
+@lru_cache(maxsize=65536)
+def crate_of(name: str, file: str = "") -> str:
+    """The crate a Rust name belongs to (for a trait method, that of the implementing type), the package of a Go name,
+    the module of a Python file. "" where neither name nor file says."""
+    crate = _crate_of_path(name)
+    if crate:
+        return crate
+    if file.endswith((".py", ".pyx")):
+        return _python_module(file)
+    short = tidy_file(file)
+    if short.startswith("std:"):
+        return short[4:].split("/", 1)[0]
+    if short != file:
+        return re.sub(r"-\d+\.\d+.*$", "", short.split("/", 1)[0])
+    if (match := _GO_PACKAGE.match(name)) and (file.endswith((".go", ".s")) or "/" in name):
+        return match[1]
+    return UNKNOWN_CRATE
+
+
+def _crate_of_path(name: str) -> str:
+    text = name.lstrip("<_&*( ").removeprefix("dyn ").removeprefix("impl ").removeprefix("mut ")
+    text = text.replace("$LT$", "<").lstrip("<&*( ")
+    head, separator, _ = text.partition("::")
+    if not separator:
+        # a legacy name escaped by the compiler: ``_$LT$core..fmt..Arguments``
+        head, separator, _ = text.partition("..")
+    match = _CRATE.match(head)
+    return match[1] if separator and match else ""
+
+
+def _python_module(file: str) -> str:
+    if match := _PYTHON_SITE.search(file):
+        return match[1].removesuffix(".py")
+    if "/lib/python" in file:
+        return file.rsplit("/lib/python", 1)[1].partition("/")[2].split("/", 1)[0].removesuffix(".py")
+    return file.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".py")
+
+
+def _looks_rust(name: str) -> bool:
+    return "::" in name or "$" in name or bool(_HASH.search(name))
+
+
+def _without_arguments(text: str) -> str:
+    """Drop ``::<...>`` and ``<...>`` after a name, and keep ``<T as Trait>``, whose bracket opens a path."""
+    out: list[str] = []
+    kept: list[bool] = []
+    dropped = 0
+    for position, char in enumerate(text):
+        if char == "<":
+            before = text[position - 1] if position else ""
+            keep = not dropped and (not before or before in "<(&*[, ;{=" or before == " ")
+            kept.append(keep)
+            if keep:
+                out.append(char)
+            else:
+                if not dropped and out[-2:] == [":", ":"]:
+                    del out[-2:]
+                dropped += 1
+        elif char == ">" and kept and text[position - 1] not in "-=":
+            if kept.pop():
+                out.append(char)
+            else:
+                dropped -= 1
+        elif not dropped:
+            out.append(char)
+    # an unbalanced name was not understood: better whole than cut
+    return "".join(out) if not kept else text

@@ -1,0 +1,76 @@
+"""Reading a profile of any format: the content decides which reader takes it, never the file's name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from workbench.errors import ReadError
+from workbench.profiles.model import Profile
+from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_source
+
+# In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
+FORMATS = ("flamegraph", "speedscope", "callgrind", "massif", "pstats", "pprof", "strace", "folded")
+
+
+class Reader(Protocol):
+    """What each module of ``readers`` offers."""
+
+    def recognise(self, source: Source) -> str | None:
+        """Why these bytes are of this format (for the message), or None. Looks at the beginning only; never raises.
+
+        A known relative that is refused (a legacy pprof profile, ms_print's report) is recognised too: ``read`` then
+        says by name what it is and what to do.
+        """
+
+    def read(self, source: Source) -> Profile:
+        """The profile. Raises ReadError."""
+
+
+def read_profile(
+    source: ProfileSource, *, format: str | None = None, limit_bytes: int = LIMIT_BYTES, **options: Any
+) -> Profile:
+    """Read a profile: callgrind, massif, pprof, strace, flame graph SVG, folded stacks, speedscope or pstats.
+
+    ``source`` is a path, bytes or a binary file object; gzip, bzip2 and xz are unpacked. ``format`` (one of FORMATS)
+    names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says under
+    ``reader`` which reader took it and why.
+
+    Raises ReadError with file, line or byte offset, what was expected and what to do.
+    """
+    opened = open_source(source, limit_bytes=limit_bytes)
+    if format is None:
+        name, why = recognise(opened)
+    elif format in FORMATS:
+        name, why = format, "asked for"
+    else:
+        raise ReadError(f"there is no format {format!r}", where="read_profile", hint=f"There are {', '.join(FORMATS)}")
+    try:
+        profile: Profile = _reader(name).read(opened, **options)
+    except RecursionError as error:
+        raise ReadError("nested too deeply to be read", where=opened.name) from error
+    except MemoryError as error:
+        raise ReadError("more than fits into memory", where=opened.name, hint="Profile a shorter window") from error
+    meta = {**profile.meta, "reader": f"{name}: {why}"}
+    if opened.packing:
+        meta["packing"] = opened.packing
+    return replace(profile, meta=meta)
+
+
+def recognise(source: Source) -> tuple[str, str]:
+    """The format of these bytes, and why. Raises ReadError where no reader takes them."""
+    for name in FORMATS:
+        why = _reader(name).recognise(source)
+        if why is not None:
+            return name, why
+    head = source.data[:40]
+    raise ReadError(
+        f"no known profile: it begins with {head!r}",
+        where=source.name,
+        hint=f"Known are {', '.join(FORMATS)}; name one with format= (--format) to see what that reader says",
+    )
+
+
+def _reader(name: str) -> Any:
+    return cast(Any, import_module(f"workbench.profiles.readers.{name}"))

@@ -1,0 +1,1 @@
+"""Profile to Profile: pure functions, nothing changed in place."""
