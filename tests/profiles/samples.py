@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-_BESIDE = Path(__file__).resolve().parents[3] / "shared" / "samples"
+_BESIDE = Path(os.environ.get("PROFILE_SAMPLES") or Path(__file__).resolve().parents[3] / "shared" / "samples")
 SAMPLES: Path | None = _BESIDE if _BESIDE.is_dir() else None
 """The folder with ``callgrind/``, ``massif/``, ``pprof/`` ... and ``SOURCES.tsv``; None where it is not."""
 

@@ -201,6 +201,25 @@ class Profile:
             columns=["what", "count", "where", "metric", "weight"],
         )
 
+    def top(
+        self,
+        metric: str | None = None,
+        n: int | None = None,
+        *,
+        by: Literal["function", "name", "file", "crate", "object", "line"] = "function",
+        sort: Literal["self", "total"] = "self",
+    ) -> pd.DataFrame:
+        """What costs most: see :func:`workbench.profiles.views.top.top`."""
+        from workbench.profiles.views.top import top
+
+        return top(self, metric, n, by=by, sort=sort)
+
+    def to_pstats(self, metric: str | None = None) -> bytes:
+        """The profile for SnakeViz: see :func:`workbench.profiles.exports.pstats.to_pstats`."""
+        from workbench.profiles.exports.pstats import to_pstats
+
+        return to_pstats(self, metric)
+
     def with_notes(self, *notes: Note) -> Profile:
         """The same profile with more notes."""
         return replace(self, notes=(*self.notes, *notes))

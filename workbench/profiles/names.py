@@ -118,12 +118,10 @@ def crate_of(name: str, file: str = "") -> str:
 def _crate_of_path(name: str) -> str:
     text = name.lstrip("<_&*( ").removeprefix("dyn ").removeprefix("impl ").removeprefix("mut ")
     text = text.replace("$LT$", "<").lstrip("<&*( ")
-    head, separator, _ = text.partition("::")
-    if not separator:
-        # a legacy name escaped by the compiler: ``_$LT$core..fmt..Arguments``
-        head, separator, _ = text.partition("..")
-    match = _CRATE.match(head)
-    return match[1] if separator and match else ""
+    # names escaped by the compiler have ".." for "::"
+    ends = [end for end in (text.find("::"), text.find("..")) if end >= 0]
+    match = _CRATE.match(text[: min(ends)]) if ends else None
+    return match[1] if match else ""
 
 
 def _python_module(file: str) -> str:

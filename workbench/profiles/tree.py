@@ -71,9 +71,8 @@ def preorder(parent: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     Returns ``order`` (old position of each new node) and the new ``parent`` array. Siblings keep their order.
     """
     sizes = subtree_sizes(parent)
-    levels = _levels(parent)
     start = np.zeros(len(parent), dtype=np.int64)
-    for level in levels:
+    for level in levels(parent):
         # siblings side by side, in their order; a sibling starts where those before it end
         level = level[np.argsort(parent[level], kind="stable")]
         before = np.cumsum(sizes[level]) - sizes[level]
@@ -87,10 +86,29 @@ def preorder(parent: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
     return order, np.where(ups >= 0, start[ups], NO_PARENT)
 
 
+def levels(parent: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The positions of the nodes of each depth, in ascending order. Parents come before their children."""
+    if not len(parent):
+        return []
+    children = np.argsort(parent, kind="stable")
+    sorted_parents = parent[children]
+    level = children[: np.searchsorted(sorted_parents, 0)]
+    found = []
+    while len(level):
+        found.append(level)
+        low = np.searchsorted(sorted_parents, level, side="left")
+        high = np.searchsorted(sorted_parents, level, side="right")
+        counts = high - low
+        total = int(counts.sum())
+        inside = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+        level = np.sort(children[np.repeat(low, counts) + inside])
+    return found
+
+
 def depths(parent: NDArray[np.int64]) -> NDArray[np.int64]:
     """Depth of each node, roots 0. Parents come before their children."""
     depth = np.zeros(len(parent), dtype=np.int64)
-    for number, level in enumerate(_levels(parent)):
+    for number, level in enumerate(levels(parent)):
         depth[level] = number
     return depth
 
@@ -98,7 +116,7 @@ def depths(parent: NDArray[np.int64]) -> NDArray[np.int64]:
 def subtree_sums(parent: NDArray[np.int64], costs: NDArray[Any]) -> NDArray[Any]:
     """Each node's costs with those of all nodes below it; ``costs`` has one row a node. Exact for integers."""
     sums = costs.copy()
-    for level in reversed(_levels(parent)[1:]):
+    for level in reversed(levels(parent)[1:]):
         level = level[np.argsort(parent[level], kind="stable")]
         ups = parent[level]
         first = np.flatnonzero(np.concatenate(([True], ups[1:] != ups[:-1])))
@@ -138,7 +156,7 @@ def regrow(parent: NDArray[np.int64], frame: NDArray[np.int64], keep: NDArray[np
     frames: list[NDArray[np.int64]] = []
     seen: dict[int, int] = {}
     made = 0
-    for level in _levels(parent):
+    for level in levels(parent):
         ups = parent[level]
         above = np.where(ups >= 0, node_of[ups], NO_PARENT)
         kept = keep[level]
@@ -254,25 +272,6 @@ def _totals(nodes: pd.DataFrame, names: Sequence[str]) -> NDArray[Any]:
     if not names:
         return np.zeros((len(nodes), 0), dtype=np.int64)
     return np.column_stack([nodes[total_(name)].to_numpy() for name in names])
-
-
-def _levels(parent: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The positions of the nodes of each depth, in ascending order. Parents come before their children."""
-    if not len(parent):
-        return []
-    children = np.argsort(parent, kind="stable")
-    sorted_parents = parent[children]
-    level = children[: np.searchsorted(sorted_parents, 0)]
-    levels = []
-    while len(level):
-        levels.append(level)
-        low = np.searchsorted(sorted_parents, level, side="left")
-        high = np.searchsorted(sorted_parents, level, side="right")
-        counts = high - low
-        total = int(counts.sum())
-        inside = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-        level = np.sort(children[np.repeat(low, counts) + inside])
-    return levels
 
 
 def _moved(order: NDArray[np.int64], node_of: NDArray[np.int64]) -> NDArray[np.int64]:

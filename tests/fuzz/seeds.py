@@ -1,0 +1,90 @@
+"""What the damage starts from: small whole profiles of each format, cut from the example profiles or exported."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from tests.profiles.samples import SAMPLES
+from workbench.errors import ReadError
+from workbench.profiles.model import Profile
+from workbench.profiles.read import FORMATS, read_profile, recognise
+from workbench.profiles.source import open_source
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "profiles"
+SMALL_BYTES = 6000
+
+
+def seeds(format: str) -> list[bytes]:
+    """Small valid inputs of one format; with those of the corpus of public profiles where that is at hand."""
+    return [*_own(format), *_public(format)]
+
+
+def _own(format: str) -> list[bytes]:
+    if format == "massif":
+        lines = (EXAMPLES / "demo-massif.out").read_bytes().splitlines(keepends=True)
+        ends = [number for number, line in enumerate(lines) if line.startswith(b"snapshot=")]
+        return [b"".join(lines[: ends[3] - 1]), b"".join(lines[:3] + lines[ends[9] - 1 : ends[9] + 60])]
+    if format == "callgrind":
+        from workbench.profiles.exports.callgrind import to_callgrind
+
+        lines = (EXAMPLES / "demo-callgrind.out").read_bytes().splitlines(keepends=True)
+        return [b"".join(lines[:150]), b"".join(lines[:21] + lines[4000:4140]), to_callgrind(_small())]
+    if format == "strace":
+        lines = (EXAMPLES / "demo-strace.log").read_bytes().splitlines(keepends=True)
+        return [b"".join(lines[:25]), b"".join(lines[-40:])]
+    if format == "flamegraph":
+        return [_small_svg()]
+    if format == "pprof":
+        from workbench.profiles.exports.pprof import to_pprof
+
+        return [to_pprof(_small()), to_pprof(_small(), compress=False)]
+    if format == "folded":
+        from workbench.profiles.exports.folded import to_folded
+
+        return [to_folded(_small()).encode(), b"a;b;c 1\na;b 2 3\n# x\n[u8; 4];d 5\n", "a;b 1\n".encode("utf-16")]
+    if format == "speedscope":
+        from workbench.profiles.exports.speedscope import to_speedscope
+
+        return [to_speedscope(_small()).encode()]
+    if format == "pstats":
+        from workbench.profiles.exports.pstats import to_pstats
+
+        return [to_pstats(_small())]
+    raise ValueError(f"no seeds for {format!r}; there are {', '.join(FORMATS)}")
+
+
+def _public(format: str) -> list[bytes]:
+    if SAMPLES is None:
+        return []
+    found = []
+    for path in sorted(SAMPLES.glob("*/*")):
+        if 0 < path.stat().st_size <= SMALL_BYTES:
+            try:
+                if recognise(open_source(path))[0] == format:
+                    found.append(path.read_bytes())
+            except ReadError:
+                continue  # refusing is tested elsewhere
+    return found
+
+
+def _small() -> Profile:
+    text = "main;serve;check 5\nmain;serve;check;hash 30\nmain;serve;store 7\nmain;idle 1\nmain;serve;serve;check 2\n"
+    return read_profile(text.encode(), format="folded")
+
+
+def _small_svg() -> bytes:
+    """The example flame graph with all but its first frames left out."""
+    text = (EXAMPLES / "demo-flamegraph-1.svg").read_text()
+    head, mark, rest = text.partition("<g><title>")
+    frames = (mark + rest).split("</g>")
+    short = head[head.rindex("<svg id=") :] if "<svg id=" in head else head
+    start = head[: head.index(">", head.index("<svg ")) + 1]
+    inner = "" if short == head else short
+    closing = "</svg></svg>" if inner else "</svg>"
+    return (start + inner + "".join(frame + "</g>" for frame in frames[:12]) + closing).encode()
+
+
+def packed(data: bytes) -> bytes:
+    """The same, gzipped."""
+    return gzip.compress(data, 1)

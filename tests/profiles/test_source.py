@@ -1,0 +1,88 @@
+"""Opening a profile: paths, bytes, file objects; packed, empty, damaged and hostile ones."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.errors import ReadError
+from workbench.profiles.source import MIB, open_source
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, bytes])
+def test_the_bytes_are_the_same_however_packed(pack, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    data = b"a;b 1\n" * 1000
+    path = tmp_path / "profile.whatever"
+    path.write_bytes(pack(data))
+    assert open_source(path).data == data
+    assert open_source(str(path)).name == str(path)
+    assert open_source(pack(data)).data == data
+    assert open_source(io.BytesIO(pack(data))).data == data
+    with path.open("rb") as file:
+        assert open_source(file).name == str(path)
+
+
+def test_members_and_padding_of_gzip_are_read() -> None:
+    assert open_source(gzip.compress(b"one") + gzip.compress(b"two") + b"\0" * 100).data == b"onetwo"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "the file is empty. The profiled process was killed before the profiler wrote"),
+        (gzip.compress(b""), "the gzip file holds nothing"),
+        (gzip.compress(b"x" * 5000)[:-10], "the gzip data ends early"),
+        (gzip.compress(b"x" * 5000)[:12], "the gzip data ends early"),
+        (bz2.compress(b"x" * 5000)[:-4], "the bzip2 data ends early"),
+        (lzma.compress(b"x" * 5000)[:-4], "the xz data ends early"),
+        (b"\x1f\x8bnonsense", "the gzip data is damaged"),
+        (b"PK\x03\x04rest", "this is a zip archive. Unpack it"),
+        (b"\x7fELFrest", "this is a program, not a profile"),
+    ],
+)
+def test_what_is_wrong_is_said(data: bytes, said: str) -> None:
+    with pytest.raises(ReadError, match=said):
+        open_source(data)
+
+
+def bomb(layers: int) -> bytes:
+    packer = zlib.compressobj(9, wbits=31)
+    piece = packer.compress(b"\0" * MIB)
+    return b"".join([piece, *(packer.compress(b"\0" * MIB) for _ in range(layers)), packer.flush()])
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    with pytest.raises(ReadError, match="unpacks to more than"):
+        open_source(bomb(300))
+    with pytest.raises(ReadError, match="unpacks to more than 8 MiB"):
+        open_source(bomb(20), limit_bytes=8 * MIB)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="No such file"):
+        open_source(tmp_path / "none")
+    with pytest.raises(ReadError, match="this is a folder"):
+        open_source(tmp_path)
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * 100)
+    with pytest.raises(ReadError, match="larger than"):
+        open_source(large, limit_bytes=10)
+    with pytest.raises(ReadError, match="not from int"):
+        open_source(3)  # type: ignore[arg-type]
+    with pytest.raises(ReadError, match="cannot be read"):
+        open_source("a\0b")
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"", b"\x1f\x8b", b"\x1f\x8b\x08\x00", b"BZh9", b"\xfd7zXZ\x00"]))
+def test_any_bytes_are_opened_or_refused(data: bytes, magic: bytes) -> None:
+    with contextlib.suppress(ReadError):
+        open_source(magic + data)

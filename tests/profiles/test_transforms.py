@@ -1,0 +1,208 @@
+"""Transforms against plain Python on stacks: pprof's meaning of the words, and sums that reconcile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.profiles.make import Stack, Stacks, profile_of, stacks, stacks_of, summed
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import Metric, Profile, from_graph
+from workbench.profiles.transforms.combine import difference, merge
+from workbench.profiles.transforms.group import group, tidy
+from workbench.profiles.transforms.select import focus, hide, ignore, prune_from, show, show_from
+from workbench.profiles.transforms.shape import collapse_recursion, invert, sorted_by_weight, trim
+
+letters = st.sampled_from("abcde")
+
+
+def by_hand(rows: Stacks, change: Callable[[Stack], Stack | None]) -> Counter[Stack]:
+    found: Counter[Stack] = Counter()
+    for stack, cost in summed(rows).items():
+        changed = change(stack)
+        if changed:
+            found[changed] += cost
+    return found
+
+
+def last(stack: Stack, name: str) -> int:
+    return len(stack) - 1 - stack[::-1].index(name)
+
+
+@pytest.mark.parametrize(
+    ("transform", "meaning"),
+    [
+        (focus, lambda stack, name: stack if name in stack else None),
+        (ignore, lambda stack, name: None if name in stack else stack),
+        (hide, lambda stack, name: tuple(frame for frame in stack if frame != name)),
+        (show, lambda stack, name: tuple(frame for frame in stack if frame == name)),
+        (show_from, lambda stack, name: stack[stack.index(name) :] if name in stack else None),
+        (prune_from, lambda stack, name: stack[: last(stack, name) + 1] if name in stack else stack),
+    ],
+    ids=["focus", "ignore", "hide", "show", "show_from", "prune_from"],
+)
+@given(rows=stacks, name=letters)
+def test_selection_means_what_pprof_means(transform, meaning, rows: Stacks, name: str) -> None:  # type: ignore[no-untyped-def]
+    profile = profile_of(rows)
+    changed = transform(profile, f"^{name}$")
+    wanted = by_hand(rows, lambda stack: meaning(stack, name))
+    assert stacks_of(changed) == wanted
+    lost = profile.total() - changed.total()
+    said = [note.weight for note in changed.notes if note.what.startswith("dropped by")]
+    assert sum(weight or 0 for weight in said) == lost
+    if not any(name in stack for stack, _ in rows):
+        assert any("matched nothing" in note.what for note in changed.notes)
+    # nothing that is gone is left in the tables
+    assert set(changed.functions["function"]) == {frame for stack in wanted for frame in stack}
+
+
+def test_a_pattern_that_is_no_expression_is_refused() -> None:
+    with pytest.raises(WorkbenchError, match=r"pattern '\('"):
+        focus(profile_of([(("a",), 1)]), "(")
+
+
+@given(stacks)
+def test_inversion_keeps_self_costs_and_turns_back(rows: Stacks) -> None:
+    profile = profile_of(rows)
+    upside_down = invert(profile)
+    assert stacks_of(upside_down) == by_hand(rows, lambda stack: stack[::-1])
+    roots = upside_down.nodes[upside_down.nodes["parent_id"] < 0]
+    names = upside_down.frames["function"].to_numpy()[roots["frame_id"]]
+    own = profile.functions.set_index("function")["self_cost"]
+    assert dict(zip(names, roots["total_cost"], strict=True)) == own[own > 0].to_dict()
+
+
+@given(stacks)
+def test_collapsed_recursion_has_no_frame_below_itself(rows: Stacks) -> None:
+    collapsed = collapse_recursion(profile_of(rows))
+
+    def once(stack: Stack) -> Stack:
+        return tuple(frame for before, frame in zip((None, *stack), stack, strict=False) if frame != before)
+
+    assert stacks_of(collapsed) == by_hand(rows, once)
+
+
+@given(stacks, st.floats(0, 1))
+def test_trimming_keeps_the_sum_and_says_what_went(rows: Stacks, share: float) -> None:
+    profile = profile_of(rows)
+    trimmed = trim(profile, share)
+    assert trimmed.total() == profile.total()
+    small = trimmed.nodes["total_cost"] < share * profile.total()
+    names = trimmed.frames["function"].to_numpy()[trimmed.nodes["frame_id"]]
+    assert set(names[small.to_numpy()]) <= {"(trimmed)"}
+
+
+@given(stacks)
+def test_sorting_changes_only_the_order(rows: Stacks) -> None:
+    profile = profile_of(rows)
+    heavy = sorted_by_weight(profile)
+    assert stacks_of(heavy) == stacks_of(profile)
+    for _, siblings in heavy.nodes.groupby("parent_id"):
+        assert siblings["total_cost"].is_monotonic_decreasing
+
+
+@given(stacks)
+def test_grouping_by_crate_sums_to_the_same(rows: Stacks) -> None:
+    profile = profile_of(rows, crates=True)
+    crates = group(profile, "crate")
+    assert crates.total() == profile.total()
+    own = profile.functions.groupby("crate")["self_cost"].sum()
+    assert crates.functions.set_index("function")["self_cost"].to_dict() == own[own.index != ""].to_dict()
+    objects = group(profile, "object")
+    assert objects.total() == profile.total()
+    assert set(objects.functions["function"]) <= {"libeven", "libodd"}
+
+
+@given(stacks, stacks)
+def test_merging_adds_stack_by_stack(one: Stacks, other: Stacks) -> None:
+    merged = merge([profile_of(one), profile_of(other)])
+    # the line of a frame is its position among the names, which differs between the two
+    assert merged.total() == sum(cost for _, cost in one) + sum(cost for _, cost in other)
+    again = merge([profile_of(one), profile_of(one)])
+    assert stacks_of(again) == Counter({stack: 2 * cost for stack, cost in summed(one).items()})
+
+
+@given(stacks)
+def test_a_profile_does_not_differ_from_itself(rows: Stacks) -> None:
+    changes = difference(profile_of(rows), profile_of(rows))
+    assert (changes.functions["change_self"] == 0).all()
+    assert (changes.functions["state"] == "both").all()
+    assert (changes.nodes["before_total"] == changes.nodes["after_total"]).all()
+
+
+def test_added_and_removed_functions_are_told_apart() -> None:
+    before = profile_of([(("a", "b"), 10), (("a", "c"), 5)])
+    after = profile_of([(("a", "b"), 30), (("a", "d"), 1)])
+    changes = difference(before, after).functions.set_index("name")
+    assert changes["state"].to_dict() == {"a": "both", "b": "both", "c": "removed", "d": "added"}
+    assert changes["change_self"].to_dict() == {"a": 0, "b": 20, "c": -5, "d": 1}
+    assert changes.at["b", "ratio_total"] == 3
+    assert pd.isna(changes.at["d", "ratio_total"])
+
+
+def test_a_difference_per_unit_of_work() -> None:
+    before, after = profile_of([(("a",), 100)]), profile_of([(("a",), 300)])
+    per_receipt = difference(before, after, per=(10, 20)).functions.iloc[0]
+    assert (per_receipt["before_self"], per_receipt["after_self"]) == (10, 15)
+    shares = difference(before, after, scale="total").functions.iloc[0]
+    assert shares["change_self"] == pytest.approx(0)
+    with pytest.raises(WorkbenchError, match="per unit of work"):
+        difference(before, after, per=(0, 1))
+
+
+def graph() -> Profile:
+    """main calls work twice and log; work calls log; log is in another crate."""
+    functions = pd.DataFrame(
+        {
+            "function": ["app::main", "app::work", "log::log"],
+            "raw_function": ["app::main::h0123456789abcdef", "app::work", "log::log"],
+            "file": ["/rustc/" + "0" * 40 + "/library/std/src/rt.rs", "work.rs", "log.rs"],
+            "object": ["app", "app", "app"],
+            "crate": ["app", "app", "log"],
+            "calls": pd.array([1, 2, 3], dtype="Int64"),
+            "self_Ir": [10, 60, 30],
+        }
+    )
+    edges = pd.DataFrame(
+        {
+            "caller_id": [0, 0, 1],
+            "callee_id": [1, 2, 2],
+            "calls": pd.array([2, 1, 2], dtype="Int64"),
+            "cost_Ir": [80, 10, 20],
+        }
+    )
+    return from_graph("callgrind", "made", metrics=[Metric("Ir")], functions=functions, edges=edges)
+
+
+def test_a_call_graph_is_grouped_exactly() -> None:
+    crates = group(graph(), "crate")
+    assert crates.basis == "graph"
+    table = crates.functions.set_index("function")
+    assert table["self_Ir"].to_dict() == {"app": 70, "log": 30}
+    assert table["total_Ir"].to_dict() == {"app": 100, "log": 30}
+    assert crates.edges[["caller_id", "callee_id", "calls", "cost_Ir"]].values.tolist() == [[0, 1, 3, 30]]
+
+
+def test_tidying_keeps_the_raw_name() -> None:
+    tidied = tidy(graph())
+    assert tidied.functions["function"].tolist() == ["app::main", "app::work", "log::log"]
+    assert tidied.functions["raw_function"][0].endswith("::h0123456789abcdef")
+    assert tidied.functions["file"][0] == "std:std/src/rt.rs"
+
+
+def test_graphs_merge_as_graphs() -> None:
+    merged = merge([graph(), graph()])
+    assert merged.basis == "graph"
+    assert merged.functions["self_Ir"].tolist() == [20, 120, 60]
+    assert merged.functions["calls"].tolist() == [2, 4, 6]
+    assert merged.edges["cost_Ir"].tolist() == [160, 20, 40]
+
+
+def test_profiles_of_other_metrics_do_not_merge() -> None:
+    with pytest.raises(WorkbenchError, match="metrics differ"):
+        merge([graph(), profile_of([(("a",), 1)])])

@@ -1,0 +1,308 @@
+"""Several profiles as one: their sum, and the difference of two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import (
+    EDGE_COLUMNS,
+    FUNCTION_COLUMNS,
+    Metric,
+    Note,
+    Profile,
+    cost_,
+    from_graph,
+    identify,
+    self_,
+    total_,
+)
+from workbench.profiles.transforms.stacks import as_stacks, with_tree
+from workbench.profiles.tree import add_at, costs_of, depths, regrow, subtree_sums
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Scale = Literal["none", "total"]
+
+
+def merge(profiles: Sequence[Profile]) -> Profile:
+    """The sum of profiles with the same metrics: those of call graphs as a graph, else as stacks.
+
+    Frames are the same where function, file, line, object and inlining are. Labels of samples are not kept.
+
+    Raises WorkbenchError for no profiles, or where metrics or units differ.
+    """
+    if not profiles:
+        raise WorkbenchError("there is nothing to merge", where="merge")
+    first = profiles[0]
+    for other in profiles[1:]:
+        _same_metrics(first, other)
+    if len(profiles) == 1:
+        return first
+    notes = [note for profile in profiles for note in profile.notes]
+    if all(profile.basis == "graph" for profile in profiles):
+        return _merged_graph(profiles, notes)
+    joint = _join([as_stacks(profile) for profile in profiles])
+    if any(len(profile.samples) for profile in profiles):
+        notes.append(Note("labels of samples were left out when profiles were merged"))
+    merged = with_tree(
+        as_stacks(first),
+        np.sum(joint.costs, axis=0),
+        parent=joint.parent,
+        frame=joint.frame,
+        frames=joint.frames,
+        exact=joint.exact,
+        samples=first.samples.iloc[:0],
+    )
+    return _named(merged, f"{len(profiles)} profiles", notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What changed from one profile to another, in one metric.
+
+    ``functions``: name, file, object, crate, before_self, after_self, change_self, before_total, after_total,
+    change_total, ratio_total (after / before; NaN where there was nothing before), state (``both``, ``added`` or
+    ``removed``), by falling size of the change in self. ``nodes``: the tree of both in preorder: parent_id, depth,
+    frame_id (of ``frames``), exact, before_self, after_self, before_total, after_total, state. Figures are scaled as
+    ``scaling`` says. ``before_sum`` and ``after_sum`` are the unscaled wholes.
+    """
+
+    metric: Metric
+    functions: pd.DataFrame
+    nodes: pd.DataFrame
+    frames: pd.DataFrame
+    scaling: str
+    before_sum: float
+    after_sum: float
+    notes: tuple[Note, ...]
+
+
+def difference(
+    before: Profile,
+    after: Profile,
+    metric: str | None = None,
+    *,
+    scale: Scale = "none",
+    per: tuple[float, float] | None = None,
+) -> Difference:
+    """How ``after`` differs from ``before``.
+
+    ``scale="total"`` compares shares: ``before`` is scaled to the sum of ``after``. ``per=(n, m)`` compares costs per
+    unit of work: ``before`` did n units (receipts, say), ``after`` m; all figures are then per unit.
+
+    Functions are the same where raw name, file and object are. Group both first where paths differ between builds.
+
+    Raises WorkbenchError where a metric is missing or has another unit in one of them, or for useless scales.
+    """
+    chosen = after.metric(metric)
+    if before.metric(chosen.name).unit != chosen.unit:
+        raise WorkbenchError(
+            f"{chosen.name} is in {before.metric(chosen.name).unit} there and in {chosen.unit} here",
+            where=f"{before.name} and {after.name}",
+        )
+    factors, scaling = _factors(before, after, chosen, scale, per)
+    functions = _functions(before, after, chosen.name, factors)
+    joint = _join([as_stacks(_only(profile, chosen)) for profile in (before, after)])
+    one, other = (joint.costs[which] * factors[which] for which in (0, 1))
+    nodes = pd.DataFrame(
+        {"parent_id": joint.parent, "depth": depths(joint.parent), "frame_id": joint.frame, "exact": joint.exact}
+    )
+    for label, costs in (("before", one), ("after", other)):
+        nodes[f"{label}_self"] = costs[:, 0]
+        nodes[f"{label}_total"] = subtree_sums(joint.parent, costs)[:, 0]
+    nodes["state"] = _state(joint.present[0], joint.present[1])
+    return Difference(
+        chosen,
+        functions,
+        nodes,
+        joint.frames,
+        scaling,
+        float(before.total(chosen.name)),
+        float(after.total(chosen.name)),
+        (*before.notes, *after.notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Joint:
+    """One tree for several profiles: its costs, and whether a node is there, a profile."""
+
+    frames: pd.DataFrame
+    parent: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+    costs: list[NDArray[Any]]
+    present: list[NDArray[np.bool_]]
+
+
+def _join(profiles: Sequence[Profile]) -> _Joint:
+    """Lay the trees of profiles of stacks over each other."""
+    tables = [profile.frames for profile in profiles]
+    stacked = pd.concat(tables, ignore_index=True)
+    codes = _codes(stacked, ["raw_function", "file", "line", "object", "inlined"])
+    _, first = np.unique(codes, return_index=True)
+    frames = stacked.iloc[first].reset_index(drop=True)
+    frames["function_id"] = identify(frames)
+    starts = np.cumsum([0, *(len(table) for table in tables)])
+    # the trees beside each other, parents before children; equal siblings then become one
+    sizes = np.cumsum([0, *(len(profile.nodes) for profile in profiles)])
+    parent = np.concatenate(
+        [
+            np.where(ups >= 0, ups + size, -1)
+            for ups, size in zip((profile.nodes["parent_id"].to_numpy() for profile in profiles), sizes, strict=False)
+        ]
+    )
+    frame = np.concatenate(
+        [codes[profile.nodes["frame_id"].to_numpy() + start] for profile, start in zip(profiles, starts, strict=False)]
+    )
+    tree = regrow(parent, frame, np.ones(len(parent), dtype=bool))
+    size = len(tree.parent)
+    exact = np.ones(size, dtype=bool)
+    costs, present = [], []
+    for profile, low, high in zip(profiles, sizes[:-1], sizes[1:], strict=True):
+        node = tree.node_of[low:high]
+        np.logical_and.at(exact, node, profile.nodes["exact"].to_numpy(dtype=bool))
+        costs.append(add_at(size, node, costs_of(profile.nodes, profile.metric_names)))
+        there = np.zeros(size, dtype=bool)
+        there[node] = True
+        present.append(there)
+    return _Joint(frames, tree.parent, tree.frame, exact, costs, present)
+
+
+def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
+    first = profiles[0]
+    names = first.metric_names
+    stacked = pd.concat([profile.functions for profile in profiles], ignore_index=True)
+    codes = _codes(stacked, ["raw_function", "file", "object"])
+    _, at = np.unique(codes, return_index=True)
+    functions = stacked.iloc[at][list(FUNCTION_COLUMNS)].reset_index(drop=True)
+    functions["calls"] = stacked["calls"].astype("Int64").groupby(codes).sum(min_count=1).reset_index(drop=True)
+    own = add_at(len(functions), codes, costs_of(stacked, names))
+    for position, name in enumerate(names):
+        functions[self_(name)] = own[:, position]
+    starts = np.cumsum([0, *(len(profile.functions) for profile in profiles)])
+    edges = pd.concat(
+        [
+            profile.edges.assign(
+                caller_id=codes[profile.edges["caller_id"].to_numpy() + start],
+                callee_id=codes[profile.edges["callee_id"].to_numpy() + start],
+            )
+            for profile, start in zip(profiles, starts, strict=False)
+        ],
+        ignore_index=True,
+    )
+    costs = ["calls", *(cost_(name) for name in names)]
+    edges = edges.groupby(["caller_id", "callee_id"], sort=False, as_index=False)[costs].sum(min_count=1)
+    lines = pd.concat(
+        [
+            profile.lines.assign(function_id=codes[profile.lines["function_id"].to_numpy(dtype=np.int64) + start])
+            for profile, start in zip(profiles, starts, strict=False)
+            if len(profile.lines)
+        ]
+        or [first.lines],
+        ignore_index=True,
+    )
+    if len(lines):
+        lines = lines.groupby(["function_id", "file", "line"], sort=False, as_index=False).sum()
+    merged = from_graph(
+        first.format,
+        first.name,
+        metrics=first.metrics,
+        functions=functions,
+        edges=edges[[*EDGE_COLUMNS, *costs[1:]]],
+        default_metric=first.default_metric,
+        lines=lines,
+        meta=first.meta,
+        notes=first.notes,
+    )
+    return _named(merged, f"{len(profiles)} profiles", notes)
+
+
+def _functions(before: Profile, after: Profile, metric: str, factors: tuple[float, float]) -> pd.DataFrame:
+    stacked = pd.concat([before.functions, after.functions], ignore_index=True)
+    codes = _codes(stacked, ["raw_function", "file", "object"])
+    _, first = np.unique(codes, return_index=True)
+    table = stacked.iloc[first][["function", "file", "object", "crate"]].reset_index(drop=True)
+    table = table.rename(columns={"function": "name"})
+    split = len(before.functions)
+    present = []
+    for label, at, factor in (("before", codes[:split], factors[0]), ("after", codes[split:], factors[1])):
+        side = before if label == "before" else after
+        costs = side.functions[[self_(metric), total_(metric)]].to_numpy() * factor
+        summed = add_at(len(table), at, costs)
+        table[f"{label}_self"], table[f"{label}_total"] = summed[:, 0], summed[:, 1]
+        there = np.zeros(len(table), dtype=bool)
+        there[at] = True
+        present.append(there)
+    table["change_self"] = table["after_self"] - table["before_self"]
+    table["change_total"] = table["after_total"] - table["before_total"]
+    table["ratio_total"] = table["after_total"] / table["before_total"].where(table["before_total"] != 0)
+    table["state"] = _state(present[0], present[1])
+    columns = [
+        "name", "file", "object", "crate", "before_self", "after_self", "change_self", "before_total", "after_total",
+        "change_total", "ratio_total", "state",
+    ]  # fmt: skip
+    order = np.argsort(-table["change_self"].abs().to_numpy(dtype=float), kind="stable")
+    return table.iloc[order][columns].reset_index(drop=True)
+
+
+def _factors(
+    before: Profile, after: Profile, metric: Metric, scale: Scale, per: tuple[float, float] | None
+) -> tuple[tuple[float, float], str]:
+    if per is not None:
+        if min(per) <= 0 or scale != "none":
+            raise WorkbenchError(
+                f"cannot compare per unit of work with {per} units and scale={scale!r}",
+                where="difference",
+                hint="Give two numbers above 0 and no scale",
+            )
+        return (1 / per[0], 1 / per[1]), f"per unit of work, {per[0]:,.10g} before and {per[1]:,.10g} after"
+    if scale == "none":
+        return (1, 1), "absolute"
+    if scale != "total":
+        raise WorkbenchError(f"there is no scale {scale!r}", where="difference", hint="There are none and total")
+    whole = float(before.total(metric.name))
+    if not whole:
+        raise WorkbenchError(
+            f"{metric.name} sums to 0", where=before.name, hint="Compare absolutely: there is nothing to scale by"
+        )
+    factor = float(after.total(metric.name)) / whole
+    return (factor, 1), f"before scaled by {factor:.6g} to the total of after"
+
+
+def _only(profile: Profile, metric: Metric) -> Profile:
+    """The profile with one metric."""
+    return replace(profile, metrics=(metric,), default_metric=metric.name)
+
+
+def _same_metrics(one: Profile, other: Profile) -> None:
+    mine = [(metric.name, metric.unit) for metric in one.metrics]
+    theirs = [(metric.name, metric.unit) for metric in other.metrics]
+    if mine != theirs:
+        raise WorkbenchError(
+            f"their metrics differ: {mine} and {theirs}",
+            where=f"{one.name} and {other.name}",
+            hint="Merge profiles of one tool and one set of options",
+        )
+
+
+def _named(profile: Profile, name: str, notes: Sequence[Note]) -> Profile:
+    return replace(profile, name=name, notes=tuple(notes))
+
+
+def _codes(table: pd.DataFrame, columns: list[str]) -> NDArray[np.int64]:
+    """A number for each row: equal where the columns are, in order of appearance."""
+    if table.empty:
+        return np.zeros(0, dtype=np.int64)
+    return np.asarray(table.groupby(columns, sort=False, dropna=False).ngroup().to_numpy(), dtype=np.int64)
+
+
+def _state(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> pd.Series[str]:
+    return pd.Series(np.where(before & after, "both", np.where(after, "added", "removed")), dtype="str")

@@ -1,0 +1,127 @@
+"""What all transforms of stacks stand on: dropping costs, leaving out frames, and growing the tree again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.profiles.graph import tree_notes
+from workbench.profiles.model import Note, Profile, from_stacks, identify
+from workbench.profiles.tree import add_at, costs_of, regrow, subtree_sums
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def as_stacks(profile: Profile) -> Profile:
+    """The profile with basis "stacks". That of a call graph gets the tree built from it: nodes whose share was assumed
+    keep ``exact=False``, and a note says how much of the total they are.
+    """
+    if profile.basis == "stacks":
+        return profile
+    return with_tree(profile, costs_of(profile.nodes, profile.metric_names)).with_notes(*tree_notes(profile))
+
+
+def with_tree(
+    profile: Profile,
+    self_costs: NDArray[Any],
+    *,
+    parent: NDArray[np.int64] | None = None,
+    frame: NDArray[np.int64] | None = None,
+    frames: pd.DataFrame | None = None,
+    exact: NDArray[np.bool_] | None = None,
+    samples: pd.DataFrame | None = None,
+) -> Profile:
+    """The profile with these costs a node, and where given with another tree, frames and samples."""
+    nodes = profile.nodes
+    return from_stacks(
+        profile.format,
+        profile.name,
+        metrics=profile.metrics,
+        frames=profile.frames if frames is None else frames,
+        parent=nodes["parent_id"].to_numpy() if parent is None else parent,
+        frame=nodes["frame_id"].to_numpy() if frame is None else frame,
+        self_costs=self_costs,
+        default_metric=profile.default_metric,
+        exact=nodes["exact"].to_numpy(dtype=bool) if exact is None else exact,
+        samples=profile.samples if samples is None else samples,
+        tags=profile.tags,
+        tables=profile.tables,
+        meta=profile.meta,
+        notes=profile.notes,
+    )
+
+
+def restack(
+    profile: Profile,
+    *,
+    keep_frame: NDArray[np.bool_] | None = None,
+    keep_cost: NDArray[np.bool_] | None = None,
+    frame: NDArray[np.int64] | None = None,
+    frames: pd.DataFrame | None = None,
+    what: str,
+) -> Profile:
+    """Grow the tree of a profile of stacks again.
+
+    ``keep_cost`` says, a node, whether what was spent there stays in the profile. ``keep_frame`` says whether the node
+    stays in its stacks; without it its costs go to the nearest node above that stays, and are dropped where there is
+    none. ``frame`` and ``frames`` give nodes new frames; siblings with the same one become one. Nodes that hold no cost
+    any more go. ``what`` names the transform in the note that says the dropped weight.
+    """
+    nodes = profile.nodes
+    names = profile.metric_names
+    parent = nodes["parent_id"].to_numpy()
+    own = costs_of(nodes, names)
+    before = own.sum(axis=0)
+    if keep_cost is not None:
+        own = np.where(keep_cost[:, None], own, 0)
+    keep = np.ones(len(parent), dtype=bool) if keep_frame is None else keep_frame
+    if names:
+        # costs can be negative in differences
+        keep = keep & (subtree_sums(parent, np.abs(own)) != 0).any(axis=1)
+    tree = regrow(parent, nodes["frame_id"].to_numpy() if frame is None else frame, keep)
+    costs = add_at(len(tree.parent), tree.node_of, own)
+    exact = np.ones(len(tree.parent), dtype=bool)
+    stays = tree.node_of >= 0
+    np.logical_and.at(exact, tree.node_of[stays], nodes["exact"].to_numpy(dtype=bool)[stays])
+    table, used = _used(profile.frames if frames is None else frames, tree.frame)
+    grown = with_tree(
+        profile,
+        costs,
+        parent=tree.parent,
+        frame=used,
+        frames=table,
+        exact=exact,
+        samples=_samples(profile, tree.node_of, keep_cost),
+    )
+    return grown.with_notes(*dropped(profile, before - costs.sum(axis=0), what))
+
+
+def dropped(profile: Profile, lost: NDArray[Any], what: str) -> list[Note]:
+    """A note with what ``lost`` (a figure a metric) is of the default metric; none if that is nothing."""
+    if not profile.metrics:
+        return []
+    weight = lost[profile.metric_names.index(profile.default_metric)].item()
+    return [Note(f"dropped by {what}", metric=profile.default_metric, weight=weight)] if weight else []
+
+
+def _used(frames: pd.DataFrame, frame: NDArray[np.int64]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Only the frames that are in use, renumbered."""
+    kept = np.unique(frame)
+    table = frames.iloc[kept].reset_index(drop=True)
+    table["function_id"] = identify(table)
+    return table, np.searchsorted(kept, frame).astype(np.int64)
+
+
+def _samples(profile: Profile, node_of: NDArray[np.int64], keep_cost: NDArray[np.bool_] | None) -> pd.DataFrame:
+    if profile.samples.empty:
+        return profile.samples
+    node = profile.samples["node_id"].to_numpy(dtype=np.int64)
+    keep = node_of[node] >= 0
+    if keep_cost is not None:
+        keep &= keep_cost[node]
+    samples = profile.samples[keep].reset_index(drop=True)
+    samples["node_id"] = node_of[node[keep]]
+    return samples

@@ -1,0 +1,70 @@
+"""Callgrind's derived events, with the formulas KCachegrind has (libcore/eventtype.cpp)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from workbench.profiles.model import Metric, cost_, self_, total_
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+
+# name -> (what it is, what is added with which weight). Where L2 was simulated (before 3.5), LL is called L2.
+FORMULAS: dict[str, tuple[str, dict[str, int]]] = {
+    "L1m": ("misses of the first cache level", {"I1mr": 1, "D1mr": 1, "D1mw": 1}),
+    "LLm": (
+        "misses of the last cache level",
+        {"ILmr": 1, "DLmr": 1, "DLmw": 1, "I2mr": 1, "D2mr": 1, "D2mw": 1},
+    ),
+    "Bm": ("mispredicted branches", {"Bcm": 1, "Bim": 1}),
+    "CEst": (
+        "estimated cycles: Ir + 10 Bm + 10 L1m + 20 Ge + 100 LLm",
+        {
+            "Ir": 1, "Bcm": 10, "Bim": 10, "I1mr": 10, "D1mr": 10, "D1mw": 10, "Ge": 20,
+            "ILmr": 100, "DLmr": 100, "DLmw": 100, "I2mr": 100, "D2mr": 100, "D2mw": 100,
+        },
+    ),
+}  # fmt: skip
+
+
+def derived(profile: Profile) -> Profile:
+    """The profile with L1m, LLm, Bm and CEst beside its own events, in all tables. Each needs at least one of its
+    events besides Ir (so CEst of a run without cache or branch simulation is not made up); absent ones count 0.
+    """
+    have = set(profile.metric_names)
+    wanted = {
+        name: {event: weight for event, weight in parts.items() if event in have}
+        for name, (_, parts) in FORMULAS.items()
+        if name not in have and have & (set(parts) - {"Ir"})
+    }
+    if not wanted:
+        return profile
+
+    def more(table: pd.DataFrame | None) -> pd.DataFrame | None:
+        if table is None:
+            return None
+        columns = {
+            column(name): sum(table[column(event)] * weight for event, weight in parts.items())
+            for column in (self_, total_, cost_, _called)
+            for name, parts in wanted.items()
+            if all(column(event) in table for event in parts)
+        }
+        return table.assign(**columns)
+
+    metrics = (*profile.metrics, *(Metric(name, "count", FORMULAS[name][0]) for name in wanted))
+    return replace(
+        profile,
+        metrics=metrics,
+        lines=more(profile.lines),
+        samples=more(profile.samples),
+        _functions=more(profile._functions),
+        _edges=more(profile._edges),
+        _nodes=more(profile._nodes),
+    )
+
+
+def _called(metric: str) -> str:
+    return f"called_{metric}"

@@ -1,0 +1,126 @@
+"""Costs of source lines, and the source beside them where it is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import self_, total_
+from workbench.profiles.tree import add_at, costs_of, outermost
+from workbench.profiles.views.neighbours import find_functions
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+
+SOURCE_LIMIT_BYTES = 16 * 1024 * 1024
+
+
+def called_(metric: str) -> str:
+    """Name of the column of ``lines`` with what calls made from a line cost."""
+    return f"called_{metric}"
+
+
+def line_costs(profile: Profile) -> pd.DataFrame:
+    """Costs a function and source line: function_id, file, line, and ``self_`` and ``total_`` of each metric.
+
+    The total of a line is its self cost and that of the calls made from it. Raises WorkbenchError where the format has
+    no lines, or none that can be trusted (pprof-rs).
+    """
+    names = profile.metric_names
+    if len(profile.lines):
+        lines = profile.lines
+        table = lines[["function_id", "file", "line"]].reset_index(drop=True)
+        for name in names:
+            table[self_(name)] = lines[self_(name)].to_numpy()
+            table[total_(name)] = lines[self_(name)].to_numpy() + lines[called_(name)].to_numpy()
+        return table
+    if profile.basis == "graph" or not (profile.frames["line"] > 0).any():
+        raise WorkbenchError(
+            f"this {profile.format} profile has no source lines",
+            where=profile.name,
+            hint="Callgrind has them with --dump-line=yes and debug information, pprof of Go and C++ programs too",
+        )
+    frames = profile.frames
+    keys = frames.groupby(["function_id", "file", "line"], sort=False).ngroup().to_numpy()
+    _, first = np.unique(keys, return_index=True)
+    table = frames.iloc[first][["function_id", "file", "line"]].reset_index(drop=True)
+    nodes = profile.nodes
+    at = keys[nodes["frame_id"].to_numpy()]
+    outer = outermost(nodes["parent_id"].to_numpy(), at)
+    own = add_at(len(table), at, costs_of(nodes, names))
+    totals = add_at(
+        len(table), np.where(outer, at, -1), np.column_stack([nodes[total_(name)].to_numpy() for name in names])
+    )
+    for position, name in enumerate(names):
+        table[self_(name)] = own[:, position]
+        table[total_(name)] = totals[:, position]
+    return table
+
+
+def source_lines(
+    profile: Profile,
+    function: str | None = None,
+    file: str | None = None,
+    metric: str | None = None,
+    *,
+    roots: Mapping[str, str | Path] | None = None,
+    context: int = 2,
+) -> pd.DataFrame:
+    """The lines of a function or file with their costs, and their text where the source exists.
+
+    ``roots`` maps the beginning of paths in the profile to folders on this machine. Columns: file, line, self,
+    self_pct, total, text (<NA> without the source). With the source, ``context`` lines around each line with a cost are
+    there too, with costs 0.
+
+    Raises WorkbenchError where there are no lines, or nothing matches.
+    """
+    name = profile.metric(metric).name
+    costs = line_costs(profile)
+    if function is not None:
+        costs = costs[costs["function_id"].isin(find_functions(profile, function))]
+    if file is not None:
+        costs = costs[costs["file"].str.endswith(file)]
+    costs = costs[costs["line"] > 0]
+    if costs.empty:
+        raise WorkbenchError("no line of the profile matches", where=f"{function or ''} {file or ''}".strip())
+    whole = float(profile.total(name))
+    table = costs.groupby(["file", "line"], as_index=False)[[self_(name), total_(name)]].sum()
+    table.columns = pd.Index(["file", "line", "self", "total"])
+    parts = [_with_source(part, str(path), roots or {}, context) for path, part in table.groupby("file", sort=False)]
+    joined = pd.concat(sorted(parts, key=lambda part: -float(part["self"].sum())), ignore_index=True)
+    joined.insert(3, "self_pct", joined["self"] / whole * 100.0 if whole else 0.0)
+    return joined
+
+
+def _with_source(part: pd.DataFrame, file: str, roots: Mapping[str, str | Path], context: int) -> pd.DataFrame:
+    text = _source(file, roots)
+    if text is None:
+        return part.assign(text=pd.array([None] * len(part), dtype="str"))
+    wanted = sorted({near for line in part["line"] for near in range(max(1, line - context), line + context + 1)})
+    shown = pd.DataFrame({"line": [line for line in wanted if line <= len(text)]})
+    joined = shown.merge(part, on="line", how="outer").sort_values("line", ignore_index=True)
+    joined[["self", "total"]] = joined[["self", "total"]].fillna(0)
+    joined["file"] = file
+    joined["text"] = pd.array([text[line - 1] if line <= len(text) else None for line in joined["line"]], dtype="str")
+    return joined[["file", "line", "self", "total", "text"]]
+
+
+def _source(file: str, roots: Mapping[str, str | Path]) -> list[str] | None:
+    """The lines of a source file, or None. Only regular files of a reasonable size are read."""
+    candidates = [
+        Path(folder) / file.removeprefix(prefix).lstrip("/")
+        for prefix, folder in roots.items()
+        if file.startswith(prefix)
+    ]
+    for path in (*candidates, Path(file)):
+        try:
+            if path.is_file() and path.stat().st_size <= SOURCE_LIMIT_BYTES:
+                return path.read_text("utf-8", errors="replace").splitlines()
+        except (OSError, ValueError):
+            continue
+    return None

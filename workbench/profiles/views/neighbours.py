@@ -1,0 +1,121 @@
+"""Around one function: who calls it, whom it calls, and the path on which most is spent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import cost_, self_, total_
+from workbench.profiles.transforms.select import compiled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.model import Profile
+
+
+def find_functions(profile: Profile, function: str) -> NDArray[np.int64]:
+    """Ids of the functions with this name, raw or tidied; without one, of those in whose names the regular expression
+    is found. Raises WorkbenchError where there are none.
+    """
+    names = profile.functions
+    same = (names["function"] == function) | (names["raw_function"] == function)
+    if not same.any():
+        search = compiled(function).search
+        same = names["raw_function"].map(lambda name: search(name) is not None).astype(bool)
+        same |= names["function"].map(lambda name: search(name) is not None).astype(bool)
+    if not same.any():
+        raise WorkbenchError(f"no function matches {function!r}", where=profile.name)
+    return np.flatnonzero(same.to_numpy())
+
+
+def callers(profile: Profile, function: str, metric: str | None = None) -> pd.DataFrame:
+    """Who calls a function, and what it cost for each of them: name, file, object, calls, cost, cost_pct (of all that
+    callers account for). Calls from itself, recursion, come with their own row, whose cost is inside the others'."""
+    return _neighbours(profile, function, metric, here="callee_id", there="caller_id")
+
+
+def callees(profile: Profile, function: str, metric: str | None = None) -> pd.DataFrame:
+    """Whom a function calls, and what that cost: name, file, object, calls, cost, cost_pct (of the function's total).
+
+    A first row ``(self)`` is what it spent itself.
+    """
+    table = _neighbours(profile, function, metric, here="caller_id", there="callee_id")
+    name = profile.metric(metric).name
+    found = profile.functions.iloc[find_functions(profile, function)]
+    own = pd.DataFrame(
+        {
+            "name": pd.Series(["(self)"], dtype="str"),
+            "file": pd.Series([""], dtype="str"),
+            "object": pd.Series([""], dtype="str"),
+            "calls": pd.array([pd.NA], dtype="Int64"),
+            "cost": [found[self_(name)].sum()],
+        }
+    )
+    both = pd.concat([own, table.drop(columns="cost_pct")], ignore_index=True)
+    whole = float(found[total_(name)].sum())
+    both["cost_pct"] = both["cost"] / whole * 100.0 if whole else 0.0
+    return both
+
+
+def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
+    """From the heaviest root down, always to the heaviest child: depth, name, file, crate, total, total_pct, self,
+    self_pct, exact. It ends where no child is heavier than the node itself is.
+
+    On a call graph the tree is built from the calls; ``exact`` is False where a share was assumed.
+    """
+    name = profile.metric(metric).name
+    nodes = profile.nodes
+    parent = nodes["parent_id"].to_numpy()
+    total, own = nodes[total_(name)].to_numpy(), nodes[self_(name)].to_numpy()
+    children = np.argsort(parent, kind="stable")
+    low, high = (np.searchsorted(parent[children], np.arange(-1, len(parent)), side=side) for side in ("left", "right"))
+    path: list[int] = []
+    here = -1
+    while high[here + 1] > low[here + 1]:
+        below = children[low[here + 1] : high[here + 1]]
+        heaviest = int(below[np.argmax(total[below])])
+        if total[heaviest] <= 0 or (here >= 0 and own[here] > total[heaviest]):
+            break
+        path.append(heaviest)
+        here = heaviest
+    frames = profile.frames.iloc[nodes["frame_id"].to_numpy()[path]]
+    whole = float(profile.total(name)) or 1.0
+    return pd.DataFrame(
+        {
+            "depth": nodes["depth"].to_numpy()[path],
+            "name": frames["function"].array,
+            "file": frames["file"].array,
+            "crate": frames["crate"].array,
+            "total": total[path],
+            "total_pct": total[path] / whole * 100.0,
+            "self": own[path],
+            "self_pct": own[path] / whole * 100.0,
+            "exact": nodes["exact"].to_numpy()[path],
+        }
+    )
+
+
+def _neighbours(profile: Profile, function: str, metric: str | None, *, here: str, there: str) -> pd.DataFrame:
+    name = profile.metric(metric).name
+    edges = profile.edges
+    found = find_functions(profile, function)
+    rows = edges[edges[here].isin(found)]
+    rows = rows.groupby(there, as_index=False)[["calls", cost_(name)]].sum(min_count=1)
+    rows = rows.sort_values(cost_(name), ascending=False, kind="stable")
+    functions = profile.functions.iloc[rows[there].to_numpy()]
+    recursive = np.isin(rows[there].to_numpy(), found)
+    outer = float(rows[cost_(name)].to_numpy()[~recursive].sum())
+    return pd.DataFrame(
+        {
+            "name": functions["function"].array,
+            "file": functions["file"].array,
+            "object": functions["object"].array,
+            "calls": rows["calls"].array,
+            "cost": rows[cost_(name)].to_numpy(),
+            "cost_pct": rows[cost_(name)].to_numpy() / outer * 100.0 if outer else np.zeros(len(rows)),
+        }
+    )

@@ -1,0 +1,71 @@
+"""The table everybody asks for first: what costs most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import self_, total_
+from workbench.profiles.transforms.group import group
+from workbench.profiles.views.lines import line_costs
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+
+By = Literal["function", "name", "file", "crate", "object", "line"]
+Sort = Literal["self", "total"]
+
+
+def top(
+    profile: Profile, metric: str | None = None, n: int | None = None, *, by: By = "function", sort: Sort = "self"
+) -> pd.DataFrame:
+    """The most expensive functions, names, files, crates, objects or source lines, by self or total cost.
+
+    Columns: name, file, line (only by line), object, crate, self, self_pct, cumulative_pct (of self, down to this row),
+    total, total_pct, calls (<NA> where unknown), cost_per_call (total / calls). Percentages are of the profile's sum of
+    self costs. Recursion counts once in a total. ``n`` limits the rows, not the percentages.
+
+    Raises WorkbenchError where the metric is not there, or the format has no lines that can be trusted.
+    """
+    name = profile.metric(metric).name
+    if sort not in ("self", "total"):
+        raise WorkbenchError(f"cannot sort by {sort!r}", hint="Sort by self or total")
+    if by == "line":
+        table = line_costs(profile).merge(
+            profile.functions[["function", "object", "crate"]], left_on="function_id", right_index=True
+        )
+        table["calls"] = pd.array([pd.NA] * len(table), dtype="Int64")
+    elif by == "function":
+        table = profile.functions
+    else:
+        table = group(profile, by).functions
+    own, total = table[self_(name)].to_numpy(), table[total_(name)].to_numpy()
+    whole = float(profile.total(name))
+    result = pd.DataFrame(
+        {
+            "name": table["function"].array,
+            "file": table["file"].array,
+            "object": table["object"].array,
+            "crate": table["crate"].array,
+            "self": own,
+            "self_pct": _percent(own, whole),
+            "total": total,
+            "total_pct": _percent(total, whole),
+            "calls": table["calls"].array,
+        }
+    )
+    if by == "line":
+        result.insert(2, "line", table["line"].to_numpy())
+    keys = (-own.astype(float), -total.astype(float))
+    result = result.iloc[np.lexsort(keys[::-1] if sort == "self" else keys)].reset_index(drop=True)
+    result.insert(result.columns.get_loc("self_pct") + 1, "cumulative_pct", result["self_pct"].cumsum())
+    calls = result["calls"].astype("Float64")
+    result["cost_per_call"] = result["total"] / calls.where(calls > 0)
+    return result if n is None else result.head(n)
+
+
+def _percent(values: np.ndarray, whole: float) -> np.ndarray:
+    return values / whole * 100.0 if whole else np.zeros(len(values))
