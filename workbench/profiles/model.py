@@ -329,28 +329,30 @@ def frame_table(
 
     size = len(function)
     raw = list(function if raw_function is None else raw_function)
-    table = pd.DataFrame(
-        {
-            "function": pd.Series(list(function), dtype="str"),
-            "raw_function": pd.Series(raw, dtype="str"),
-            "file": pd.Series([""] * size if file is None else list(file), dtype="str"),
-            "line": np.zeros(size, dtype=np.int64) if line is None else np.asarray(line, dtype=np.int64),
-            "object": pd.Series([""] * size if object is None else list(object), dtype="str"),
-            "inlined": np.zeros(size, dtype=bool) if inlined is None else np.asarray(inlined, dtype=bool),
-        }
-    )
-    table["crate"] = pd.Series(crates_of(raw, table["file"].tolist()), dtype="str")
-    table["function_id"] = identify(table)
-    return table[list(FRAME_COLUMNS)]
+    files = [""] * size if file is None else list(file)
+    objects = [""] * size if object is None else list(object)
+    columns = {
+        "function": pd.array(list(function), dtype="str"),
+        "raw_function": pd.array(raw, dtype="str"),
+        "file": pd.array(files, dtype="str"),
+        "line": np.zeros(size, dtype=np.int64) if line is None else np.asarray(line, dtype=np.int64),
+        "object": pd.array(objects, dtype="str"),
+        "crate": pd.array(crates_of(raw, files), dtype="str"),
+        "inlined": np.zeros(size, dtype=bool) if inlined is None else np.asarray(inlined, dtype=bool),
+        "function_id": _identify(raw, files, objects),
+    }
+    return pd.DataFrame(columns)
 
 
 def identify(frames: pd.DataFrame) -> NDArray[np.int64]:
     """The function_id of each frame: distinct (raw_function, file, object), numbered in order of appearance."""
-    if frames.empty:
-        return np.zeros(0, dtype=np.int64)
-    ids = np.zeros(len(frames), dtype=np.int64)
-    for column in ("raw_function", "file", "object"):
-        codes, values = pd.factorize(frames[column].to_numpy(dtype=object))
+    return _identify(*(frames[column].to_numpy(dtype=object) for column in ("raw_function", "file", "object")))
+
+
+def _identify(*columns: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
+    ids = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        codes, values = pd.factorize(np.asarray(column, dtype=object))
         ids, _ = pd.factorize(ids * (len(values) + 1) + codes)
     return np.asarray(ids, dtype=np.int64)
 

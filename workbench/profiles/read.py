@@ -58,6 +58,46 @@ def read_profile(
     return replace(profile, meta=meta)
 
 
+def read_callgrind(source: ProfileSource, **options: Any) -> Profile:
+    """Read a callgrind or cachegrind file, whoever wrote it. See :func:`read_profile`."""
+    return read_profile(source, format="callgrind", **options)
+
+
+def read_massif(source: ProfileSource, **options: Any) -> Profile:
+    """Read a massif file. See :func:`read_profile`; ``snapshot`` chooses whose tree becomes ``nodes``."""
+    return read_profile(source, format="massif", **options)
+
+
+def read_pprof(source: ProfileSource, **options: Any) -> Profile:
+    """Read a pprof protobuf, of pprof-rs, Go or others. See :func:`read_profile`."""
+    return read_profile(source, format="pprof", **options)
+
+
+def read_strace(source: ProfileSource, **options: Any) -> Profile:
+    """Read an strace log. See :func:`read_profile`; ``date`` is the day of a log whose stamps have none."""
+    return read_profile(source, format="strace", **options)
+
+
+def read_flamegraph(source: ProfileSource, **options: Any) -> Profile:
+    """Read a flame graph SVG of inferno, FlameGraph, pprof-rs or py-spy. See :func:`read_profile`."""
+    return read_profile(source, format="flamegraph", **options)
+
+
+def read_folded(source: ProfileSource, **options: Any) -> Profile:
+    """Read folded stacks, ``a;b;c 12`` a line. See :func:`read_profile`."""
+    return read_profile(source, format="folded", **options)
+
+
+def read_speedscope(source: ProfileSource, **options: Any) -> Profile:
+    """Read speedscope's JSON. See :func:`read_profile`."""
+    return read_profile(source, format="speedscope", **options)
+
+
+def read_pstats(source: ProfileSource, **options: Any) -> Profile:
+    """Read what cProfile, profile or a sampler wrote for pstats; nothing in it runs. See :func:`read_profile`."""
+    return read_profile(source, format="pstats", **options)
+
+
 def recognise(source: Source) -> tuple[str, str]:
     """The format of these bytes, and why. Raises ReadError where no reader takes them."""
     for name in FORMATS:

@@ -1,0 +1,140 @@
+"""pstats, Python's own profile format, which SnakeViz, gprof2dot and ``python -m pstats`` read.
+
+pstats knows only seconds, one metric, and functions with their callers. So another unit is written as seconds, one
+for one, and the name of the root says so.
+"""
+
+from __future__ import annotations
+
+import marshal
+
+import numpy as np
+
+from workbench.profiles.model import NO_PARENT, Metric, Profile, cost_, self_, total_
+
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_BUILTIN = "~"
+
+Key = tuple[str, int, str]
+Stats = dict[Key, tuple[int, int, float, float, dict[Key, tuple[int, int, float, float]]]]
+
+
+def to_pstats(profile: Profile, metric: str | None = None) -> bytes:
+    """One metric (None: the default) of the call graph as a pstats file. See :func:`to_stats`."""
+    return marshal.dumps(to_stats(profile, metric))
+
+
+def to_stats(profile: Profile, metric: str | None = None) -> Stats:
+    """What a pstats file holds: (file, line, name) to (primitive calls, calls, self, cumulative seconds, callers).
+
+    Times are in seconds; of other units 1 unit is written as 1 s. A root above everything is added where the profile
+    has several roots, so that all of it is reached, and where the numbers are no seconds, to say what they are.
+    Numbers of calls that the format does not know are 0.
+    """
+    chosen = profile.metric(metric)
+    scale = _SECONDS.get(chosen.unit, 1.0)
+    functions, edges = profile.functions, profile.edges
+    keys = _keys(profile)
+    calls = functions["calls"].fillna(0).astype("int64").tolist()
+    primitive = (
+        functions["primitive_calls"].fillna(0).astype("int64").tolist() if "primitive_calls" in functions else calls
+    )
+    own = (functions[self_(chosen.name)].to_numpy(dtype=float) * scale).tolist()
+    total = (functions[total_(chosen.name)].to_numpy(dtype=float) * scale).tolist()
+    callers: list[dict[Key, tuple[int, int, float, float]]] = [{} for _ in keys]
+    for caller, callee, count, cost in zip(
+        edges["caller_id"].tolist(),
+        edges["callee_id"].tolist(),
+        edges["calls"].fillna(0).astype("int64").tolist(),
+        (edges[cost_(chosen.name)].to_numpy(dtype=float) * scale).tolist(),
+        strict=True,
+    ):
+        # the own time of a callee on behalf of one caller is not known; no reader of pstats shows it
+        callers[callee][keys[caller]] = (count, count, 0.0, cost)
+    stats: Stats = {}
+    roots = _roots(profile, chosen)
+    if len(roots) > 1 or chosen.unit not in _SECONDS:
+        root = _root_key(chosen, set(keys))
+        stats[root] = (1, 1, 0.0, float(sum(roots.values())) * scale, {})
+        for function, cost in roots.items():
+            callers[function][root] = (1, 1, 0.0, cost * scale)
+    for number, key in enumerate(keys):
+        stats[key] = (primitive[number], calls[number], own[number], total[number], callers[number])
+    return stats
+
+
+def _keys(profile: Profile) -> list[Key]:
+    """A different key for each function."""
+    functions = profile.functions
+    lines = functions["line"].clip(lower=0).tolist() if "line" in functions else [0] * len(functions)
+    taken: set[Key] = set()
+    keys: list[Key] = []
+    for name, raw, file, holder, line in zip(
+        functions["function"].tolist(),
+        functions["raw_function"].tolist(),
+        functions["file"].tolist(),
+        functions["object"].tolist(),
+        lines,
+        strict=True,
+    ):
+        place = _one_line(file or holder or _BUILTIN)
+        key: Key = (place, line, _one_line(name))
+        if key in taken:
+            key = (place, line, _one_line(raw))
+        number = 2
+        while key in taken:
+            key = (place, line, f"{_one_line(raw)} #{number}")
+            number += 1
+        taken.add(key)
+        keys.append(key)
+    return keys
+
+
+def _one_line(text: str) -> str:
+    """SnakeViz takes ``file:line(name)`` apart only where it is one line."""
+    return " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
+
+
+def _root_key(metric: Metric, taken: set[Key]) -> Key:
+    name = metric.name if metric.unit in _SECONDS else f"{metric.name}, 1 s stands for 1 {metric.unit}"
+    key: Key = (_BUILTIN, 0, f"<all: {name}>")
+    while key in taken:
+        key = (_BUILTIN, 0, key[2] + "'")
+    return key
+
+
+def _roots(profile: Profile, metric: Metric) -> dict[int, float]:
+    """Functions the synthetic root calls, with their cost: the roots of the stacks, or functions without a caller,
+    and then the heaviest of what is not reached from these (cycles nobody calls)."""
+    functions, edges = profile.functions, profile.edges
+    total = functions[total_(metric.name)].to_numpy(dtype=float)
+    outside = edges["caller_id"] != edges["callee_id"]
+    caller = edges.loc[outside, "caller_id"].to_numpy()
+    callee = edges.loc[outside, "callee_id"].to_numpy()
+    if profile.basis == "stacks":
+        nodes = profile.nodes[profile.nodes["parent_id"] == NO_PARENT]
+        function = profile.frames["function_id"].to_numpy()[nodes["frame_id"].to_numpy()]
+        cost = np.bincount(function, weights=nodes[total_(metric.name)].to_numpy(dtype=float), minlength=len(total))
+        return {number: float(cost[number]) for number in dict.fromkeys(function.tolist())}
+    called = np.zeros(len(total), dtype=bool)
+    called[callee] = True
+    roots = np.flatnonzero(~called).tolist()
+    reached = np.zeros(len(total), dtype=bool)
+    order = np.argsort(caller, kind="stable")
+    bounds = np.searchsorted(caller[order], np.arange(len(total) + 1))
+    targets = callee[order]
+    heaviest = np.argsort(-total, kind="stable").tolist()
+    for number in [*roots, *heaviest]:
+        if reached[number]:
+            continue
+        if called[number]:
+            roots.append(number)
+        waiting = [number]
+        reached[number] = True
+        while waiting:
+            here = waiting.pop()
+            for target in targets[bounds[here] : bounds[here + 1]].tolist():
+                if not reached[target]:
+                    reached[target] = True
+                    waiting.append(target)
+    return {number: float(total[number]) for number in roots}

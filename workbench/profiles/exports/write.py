@@ -1,0 +1,34 @@
+"""A profile in the file format of another tool, by the format's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Literal, get_args
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import Profile
+
+FileFormat = Literal["pstats", "speedscope", "folded", "pprof", "callgrind"]
+TableFormat = Literal["parquet", "csv"]
+FILE_FORMATS: tuple[str, ...] = get_args(FileFormat)
+TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
+# These hold one metric only; the others hold all.
+ONE_METRIC = ("pstats", "folded")
+
+
+def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
+    """The bytes of the profile in another tool's format (FILE_FORMATS). pstats and folded hold one metric, ``metric``
+    or the default; the others hold all.
+
+    Raises WorkbenchError for an unknown format, or where the format cannot carry the profile.
+    """
+    if format not in FILE_FORMATS:
+        raise WorkbenchError(
+            f"cannot write {format!r}",
+            where="exported",
+            hint=f"There are {', '.join(FILE_FORMATS)}; {' and '.join(TABLE_FORMATS)} with write_tables",
+        )
+    write: Callable[..., bytes | str] = getattr(import_module(f"workbench.profiles.exports.{format}"), f"to_{format}")
+    made = write(profile, metric) if format in ONE_METRIC else write(profile)
+    return made.encode("utf-8", "backslashreplace") if isinstance(made, str) else made

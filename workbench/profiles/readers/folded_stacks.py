@@ -1,0 +1,84 @@
+"""What the readers of plain stacks share: labels to frames, stacks that are too deep, names split at a semicolon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.profiles.model import frame_table
+from workbench.profiles.names import tidy_rust
+from workbench.profiles.tree import MAX_DEPTH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.model import Metric
+    from workbench.profiles.noting import NoteBook
+
+# py-spy and austin2speedscope: ``fit (implicit/als.py:130)``
+_PYTHON = re.compile(r"(.+) \(((?:[^()]*\.(?:py|pyx|pxd|pyi|ipynb))|<[^()]*>):(\d{1,9})\)")
+# The rest of a Rust array type whose ``;`` was taken for a separator: ``[u8; 32]`` leaves the piece `` 32]``.
+ARRAY_REST = r" [^;\[\]\n]*\]"
+_ARRAY_REST = re.compile(ARRAY_REST)
+NO_NAME = "(no name)"
+
+
+def frames_of_labels(labels: Sequence[str]) -> pd.DataFrame:
+    """The frames of labels, one a label. Rust names are tidied; ``name (file.py:line)`` is taken apart, so that the
+    lines of a Python function are one function."""
+    raw: list[str] = []
+    file: list[str] = []
+    line: list[int] = []
+    for label in labels:
+        match = _PYTHON.fullmatch(label) if label.endswith(")") else None
+        name, path, number = match.groups() if match else (label, "", 0)
+        raw.append(name)
+        file.append(path)
+        line.append(int(number))
+    return frame_table([tidy_rust(name) or NO_NAME for name in raw], file, line, raw_function=raw)
+
+
+def label_of(raw_function: str, file: str, line: int) -> str:
+    """The label of a frame: what :func:`frames_of_labels` takes apart."""
+    label = f"{raw_function} ({file}:{line})" if line else raw_function
+    return label if _PYTHON.fullmatch(label) else raw_function
+
+
+def ends_array(label: str) -> bool:
+    """Whether this piece of a stack is the rest of a Rust array type that was split at its ``;``."""
+    return label.startswith(" ") and _ARRAY_REST.match(label) is not None
+
+
+def opens_array(label: str) -> bool:
+    """Whether a ``[`` of this piece of a stack is not closed in it."""
+    return label.count("[") > label.count("]")
+
+
+def cut_deep(
+    offsets: NDArray[np.int64],
+    frames: NDArray[np.int64],
+    costs: NDArray[np.int64] | NDArray[np.float64],
+    metric: Metric,
+    notes: NoteBook,
+    where: str,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Stacks (root first, as for :func:`workbench.profiles.tree.grow`) without the frames below MAX_DEPTH; what is cut
+    is noted with the weight of its stacks in ``metric``, the first column of ``costs``."""
+    lengths = np.diff(offsets)
+    deep = lengths > MAX_DEPTH
+    if not deep.any():
+        return offsets, frames
+    notes.add(
+        f"stack deeper than {MAX_DEPTH:,} frames, cut at the leaf",
+        where,
+        count=int(deep.sum()),
+        metric=metric.name,
+        weight=float(costs[deep, 0].sum()),
+    )
+    kept = np.minimum(lengths, MAX_DEPTH)
+    inside = np.arange(len(frames)) - np.repeat(offsets[:-1], lengths)
+    return np.concatenate(([0], np.cumsum(kept))).astype(np.int64), frames[inside < MAX_DEPTH]
