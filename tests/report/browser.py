@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Page, async_playwright
 
 PHONE_PX = 390
 DESKTOP_PX = 1200
@@ -27,27 +30,50 @@ class Opened:
     text: str
 
 
-async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Path | None = None) -> Opened:
-    """Open ``html`` at ``width_px`` with the network off. Skips the test where there is no Chromium."""
+@dataclass
+class Offline:
+    """A page whose network is off, and what it asked for and complained about so far."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def offline_page(html: Path, *, width_px: int = DESKTOP_PX, **context_options: Any) -> AsyncIterator[Offline]:
+    """``html`` at ``width_px`` with the network off. Skips the test where there is no Chromium."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed")
-    requests: list[str] = []
-    complaints: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        context = await browser.new_context(offline=True, viewport={"width": width_px, "height": 900})
+        context = await browser.new_context(
+            offline=True, viewport={"width": width_px, "height": 900}, **context_options
+        )
         page = await context.new_page()
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
-        page.on("pageerror", lambda error: complaints.append(f"page error: {error}"))
+        offline = Offline(page)
+        page.on(
+            "request", lambda request: offline.requests.append(request.url) if request.url != html.as_uri() else None
+        )
+        page.on("requestfailed", lambda request: offline.complaints.append(f"failed: {request.url}"))
+        page.on("pageerror", lambda error: offline.complaints.append(f"page error: {error}"))
         page.on(
             "console",
             lambda message: (
-                complaints.append(f"{message.type}: {message.text}") if message.type in ("error", "warning") else None
+                offline.complaints.append(f"{message.type}: {message.text}")
+                if message.type in ("error", "warning")
+                else None
             ),
         )
         await page.goto(html.as_uri())
+        yield offline
+        await browser.close()
+
+
+async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Path | None = None) -> Opened:
+    """Open ``html`` at ``width_px`` with the network off. Skips the test where there is no Chromium."""
+    async with offline_page(html, width_px=width_px) as offline:
+        page = offline.page
         wanted = await page.locator(".plot").count()
         if wanted:
             await page.wait_for_function(
@@ -61,8 +87,8 @@ async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Pa
                 .map((plot) => plot.id)"""
         )
         opened = Opened(
-            requests=[url for url in requests if url != html.as_uri()],
-            complaints=complaints,
+            requests=offline.requests,
+            complaints=offline.complaints,
             charts_wanted=wanted,
             charts_drawn=await page.locator(".js-plotly-plot .main-svg:first-child").count(),
             charts_without_traces=empty,
@@ -72,5 +98,4 @@ async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Pa
         )
         if screenshot is not None:
             await page.screenshot(path=screenshot, full_page=True)
-        await browser.close()
     return opened

@@ -1,0 +1,263 @@
+"""The tree that is drawn: one node a function and its callers, of one profile or of two side by side.
+
+Frames of one function differ by line; a reader of a flame graph expects one bar a function, so siblings of one
+function become one node, which keeps its line where all agree on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import Metric, Profile
+from workbench.profiles.tree import add_at, costs_of, depths, preorder, regrow, subtree_sums
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Normalise = Literal["none", "total"]
+
+# bits of ``flags``, as flame.js knows them
+ASSUMED, INLINED, TRIMMED = 1, 2, 4
+TRIMMED_NAME = "(trimmed)"
+_FUNCTION_COLUMNS = ["function", "raw_function", "file", "object", "crate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was cut to keep the graph small: how many nodes, and their cost by metric (``before``: of the profile
+    compared with). The cost stays in the graph, in bars called ``(trimmed)``.
+    """
+
+    nodes: int = 0
+    weights: Mapping[str, int | float] | None = None
+    before: Mapping[str, int | float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CallTree:
+    """A tree in preorder, one entry a node: ``parent`` (-1: a root), ``function`` (row of ``functions``), ``line`` (0:
+    unknown, or several), ``flags`` and ``costs``, the self cost in each of ``metrics``, one column a metric.
+
+    ``before`` is the same for the profile that this one is compared with, None where there is none.
+    """
+
+    metrics: tuple[Metric, ...]
+    functions: pd.DataFrame
+    parent: NDArray[np.int64]
+    function: NDArray[np.int64]
+    line: NDArray[np.int64]
+    flags: NDArray[np.uint8]
+    costs: NDArray[Any]
+    before: NDArray[Any] | None = None
+    dropped: Dropped = Dropped()
+    remarks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.parent)
+
+    @property
+    def depth(self) -> NDArray[np.int64]:
+        """Depth of each node, roots 0."""
+        return depths(self.parent)
+
+    def total(self, metric: int) -> int | float:
+        """Sum of all self costs in the metric of that position."""
+        value: int | float = self.costs[:, metric].sum().item()
+        return value
+
+
+def call_tree(profile: Profile) -> CallTree:
+    """The tree of a profile, in its additive metrics. Raises WorkbenchError where there is none: widths of bars are
+    sums.
+    """
+    metrics = tuple(metric for metric in profile.metrics if metric.additive)
+    if not metrics:
+        raise WorkbenchError(
+            "no metric of this profile can be summed, so no flame graph can be drawn", where=profile.name
+        )
+    nodes, frames = profile.nodes, profile.frames
+    frame = nodes["frame_id"].to_numpy()
+    function_of = frames["function_id"].to_numpy(dtype=np.int64)
+    functions = frames.drop_duplicates("function_id").sort_values("function_id")[_FUNCTION_COLUMNS]
+    tree = CallTree(
+        metrics,
+        functions.reset_index(drop=True),
+        nodes["parent_id"].to_numpy(),
+        function_of[frame],
+        frames["line"].to_numpy(dtype=np.int64)[frame],
+        (
+            np.where(nodes["exact"].to_numpy(dtype=bool), 0, ASSUMED)
+            | np.where(frames["inlined"].to_numpy(dtype=bool)[frame], INLINED, 0)
+        ).astype(np.uint8),
+        costs_of(nodes, [metric.name for metric in metrics]),
+    )
+    return _merged(replace(tree, remarks=_remarks(profile, metrics, tree.costs)))
+
+
+def difference(after: CallTree, before: CallTree, normalise: Normalise = "none") -> CallTree:
+    """Two trees as one: nodes are the same where the raw names on their way from the root are, for files and lines
+    move from build to build. ``normalise="total"`` scales ``before`` so that the totals of each metric agree.
+
+    Raises WorkbenchError where the two have no metric in common.
+    """
+    metrics = tuple(metric for metric in after.metrics if metric in before.metrics)
+    if not metrics:
+        names = [", ".join(f"{m.name} in {m.unit}" for m in tree.metrics) for tree in (after, before)]
+        raise WorkbenchError(
+            f"nothing to compare: one profile has {names[0]}, the other {names[1]}",
+            hint="Give two profiles of one tool",
+        )
+    here = after.costs[:, [after.metrics.index(metric) for metric in metrics]]
+    there = before.costs[:, [before.metrics.index(metric) for metric in metrics]]
+    remarks = [*after.remarks, *(f"Before: {remark}" for remark in before.remarks if remark not in after.remarks)]
+    for metric in [*after.metrics, *before.metrics]:
+        if metric not in metrics:
+            remarks.append(f"{metric.name} is in one of the two profiles only and is left out.")
+    if normalise == "total":
+        there, said = _scaled(here, there, metrics)
+        remarks += said
+    functions = pd.concat([after.functions, before.functions], ignore_index=True)
+    name, _ = pd.factorize(functions["raw_function"].to_numpy(dtype=object))
+    size = len(after)
+    both = CallTree(
+        metrics,
+        functions.iloc[np.unique(name, return_index=True)[1]].reset_index(drop=True),
+        np.concatenate([after.parent, np.where(before.parent >= 0, before.parent + size, -1)]),
+        name[np.concatenate([after.function, before.function + len(after.functions)])].astype(np.int64),
+        np.concatenate([after.line, before.line]),
+        np.concatenate([after.flags, before.flags]),
+        np.concatenate([here, np.zeros_like(there)]),
+        np.concatenate([np.zeros_like(here), there]),
+        remarks=tuple(remarks),
+    )
+    return _merged(both)
+
+
+def trimmed(tree: CallTree, max_nodes: int) -> CallTree:
+    """The tree with at most ``max_nodes`` nodes, those with the largest share of any metric. What is cut below a node
+    becomes one node ``(trimmed)`` of the same cost, so that every sum stays.
+    """
+    if max_nodes < 2:
+        raise WorkbenchError(f"max_nodes is {max_nodes}", hint="A flame graph needs 2 nodes at least")
+    if len(tree) <= max_nodes:
+        return tree
+    every = tree.costs if tree.before is None else np.concatenate([tree.costs, tree.before], axis=1)
+    weights = np.abs(every.astype(np.float64))
+    shares = (subtree_sums(tree.parent, weights) / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)).max(axis=1)
+    # a subtree weighs no more than the one it is in, and comes after it: no node ranks before its parent
+    order = np.argsort(-shares, kind="stable")
+    rank = np.empty(len(tree), dtype=np.int64)
+    rank[order] = np.arange(len(tree))
+    kept = rank < _how_many(tree.parent, rank, max_nodes)
+    place = np.cumsum(kept) - 1
+    above = _moved(tree.parent, place)
+    # the first node that is cut on each way down; what is below it is in its total
+    tops = np.flatnonzero(~kept & ((tree.parent < 0) | kept[tree.parent]))
+    holders, group = np.unique(above[tops], return_inverse=True)
+    order, parent = preorder(np.concatenate([above[kept], holders]))
+
+    def column(values: NDArray[Any], fill: int) -> NDArray[Any]:
+        return np.concatenate([values[kept], np.full(len(holders), fill, dtype=values.dtype)])[order]
+
+    def costs(values: NDArray[Any]) -> NDArray[Any]:
+        totals = subtree_sums(tree.parent, values)[tops]
+        return np.concatenate([values[kept], add_at(len(holders), group, totals)])[order]
+
+    def weights_of(values: NDArray[Any]) -> dict[str, int | float]:
+        return dict(zip(names, values[~kept].sum(axis=0).tolist(), strict=True))
+
+    names = [metric.name for metric in tree.metrics]
+    stand_in = pd.DataFrame([[TRIMMED_NAME, TRIMMED_NAME, "", "", ""]], columns=_FUNCTION_COLUMNS)
+    return replace(
+        tree,
+        functions=pd.concat([tree.functions, stand_in], ignore_index=True),
+        parent=parent,
+        function=column(tree.function, len(tree.functions)),
+        line=column(tree.line, 0),
+        flags=column(tree.flags, TRIMMED),
+        costs=costs(tree.costs),
+        before=None if tree.before is None else costs(tree.before),
+        dropped=Dropped(
+            int((~kept).sum()),
+            weights_of(tree.costs),
+            None if tree.before is None else weights_of(tree.before),
+        ),
+    )
+
+
+def _how_many(parent: NDArray[np.int64], rank: NDArray[np.int64], max_nodes: int) -> int:
+    """How many nodes of the highest rank can stay, when each that loses a child gets a stand-in for it."""
+    size = len(parent)
+    # position 0 is the root of all, which is always there
+    last_child = np.full(size + 1, -1, dtype=np.int64)
+    np.maximum.at(last_child, parent + 1, rank)
+    own = np.concatenate([[-1], rank])
+    holds = last_child >= 0
+    # a node of rank r whose last child has rank c has a stand-in for r < k <= c
+    change = np.bincount(own[holds] + 1, minlength=size + 2) - np.bincount(last_child[holds] + 1, minlength=size + 2)
+    needed = np.arange(size + 1) + np.cumsum(change)[: size + 1]
+    return int(np.flatnonzero(needed <= max_nodes)[-1])
+
+
+def _merged(tree: CallTree) -> CallTree:
+    """Siblings of one function as one node."""
+    grown = regrow(tree.parent, tree.function, np.ones(len(tree), dtype=bool))
+    size, node = len(grown.parent), grown.node_of
+    low = np.full(size, np.iinfo(np.int64).max)
+    high = np.zeros(size, dtype=np.int64)
+    np.minimum.at(low, node, tree.line)
+    np.maximum.at(high, node, tree.line)
+    assumed = np.zeros(size, dtype=np.uint8)
+    np.bitwise_or.at(assumed, node, tree.flags & np.uint8(ASSUMED))
+    inlined = np.full(size, INLINED, dtype=np.uint8)
+    np.bitwise_and.at(inlined, node, tree.flags)
+    return replace(
+        tree,
+        parent=grown.parent,
+        function=grown.frame,
+        line=np.where(low == high, low, 0),
+        flags=assumed | inlined,
+        costs=add_at(size, node, tree.costs),
+        before=None if tree.before is None else add_at(size, node, tree.before),
+    )
+
+
+def _moved(parent: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(parent >= 0, place[parent], -1)
+
+
+def _scaled(
+    after: NDArray[Any], before: NDArray[Any], metrics: Sequence[Metric]
+) -> tuple[NDArray[np.float64], list[str]]:
+    scaled = before.astype(np.float64)
+    said = []
+    for position, metric in enumerate(metrics):
+        here, there = float(after[:, position].sum()), float(before[:, position].sum())
+        if here > 0 and there > 0:
+            scaled[:, position] *= here / there
+            said.append(f"Before is scaled by {here / there:.4g} in {metric.name}, so that both totals are alike.")
+        else:
+            said.append(f"{metric.name} cannot be scaled: a total is not above zero.")
+    return scaled, said
+
+
+def _remarks(profile: Profile, metrics: Sequence[Metric], costs: NDArray[Any]) -> tuple[str, ...]:
+    said = [
+        f"{metric.name} is left out: it cannot be summed over functions."
+        for metric in profile.metrics
+        if metric not in metrics
+    ]
+    for position, metric in enumerate(metrics):
+        negative = costs[:, position][costs[:, position] < 0]
+        if len(negative):
+            said.append(
+                f"{len(negative):,} nodes have a negative self cost of {metric.name}, {negative.sum():,.10g} "
+                f"{metric.unit} together: a bar has no width for it, the numbers do count it."
+            )
+    return tuple(said)

@@ -1,0 +1,206 @@
+"""A flame graph as Python knows it: what is drawn, and the HTML that draws it anywhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.charts.flame.calltree import TRIMMED, CallTree, Dropped, Normalise, call_tree, difference, trimmed
+from workbench.charts.flame.packing import clean, pack
+from workbench.errors import WorkbenchError
+from workbench.profiles.tree import add_at, outermost, subtree_sums
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.model import Profile
+
+_HERE = Path(__file__).parent
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
+_ROWS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class FlameGraph:
+    """A flame graph of ``data``. The last expression of a cell shows it; ``page()`` is a file of its own.
+
+    ``metric`` is the position of the metric that is shown first; ``inverted`` begins with the leaves; ``icicle`` puts
+    the roots on top, not at the bottom. The reader can change all three.
+    """
+
+    data: CallTree
+    title: str
+    metric: int = 0
+    inverted: bool = False
+    icicle: bool = True
+
+    @property
+    def dropped(self) -> Dropped:
+        """What was cut to keep the graph small."""
+        return self.data.dropped
+
+    @cached_property
+    def payload(self) -> bytes:
+        """What flame.js draws from; see ``packing``."""
+        return pack(
+            self.data,
+            title=clean(self.title),
+            metric=self.metric,
+            inverted=self.inverted,
+            icicle=self.icicle,
+            dropped=_said(self),
+        )
+
+    def page(self) -> str:
+        """One HTML file that needs nothing from outside and cannot ask for it."""
+        title = html.escape(clean(self.title))
+        return (
+            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" '
+            f'content="light"><title>{title}</title><style>body {{ margin: 1rem }}</style></head>'
+            f"<body><main>{self._repr_html_()}</main></body></html>\n"
+        )
+
+    def _repr_html_(self) -> str:
+        # Each output brings its own script: one that relied on another cell's would be dead in a saved notebook. The
+        # script knows that it is there already. Where scripts are not run, the table stays.
+        return (
+            f'<div class="wb-flame" data-workbench-flame><style>{_asset("flame.css")}</style>'
+            f'<p class="wb-flame-title"><strong>{html.escape(clean(self.title))}</strong></p>'
+            f'<div class="wb-flame-static">{_table_html(self)}</div>'
+            f'<script type="application/gzip">{base64.b64encode(self.payload).decode()}</script>'
+            f"<script>{_asset('flame.js')}\nindexerWorkbenchFlame.start(document.currentScript);</script></div>"
+        )
+
+    def __repr__(self) -> str:
+        metric = self.data.metrics[self.metric]
+        lines = [
+            f"<FlameGraph {self.title}: {len(self.data):,} nodes, "
+            f"{self.data.total(self.metric):,.10g} {metric.unit} of {metric.name}>"
+        ]
+        said = _said(self)
+        return "\n".join([*lines, *([said] if said else []), *self.data.remarks])
+
+
+def flame_graph(
+    profile: Profile,
+    *,
+    metric: str | None = None,
+    title: str | None = None,
+    before: Profile | None = None,
+    normalise: Normalise = "none",
+    inverted: bool = False,
+    icicle: bool = True,
+    max_nodes: int = 100_000,
+) -> FlameGraph:
+    """The flame graph of ``profile``, or of how it differs from ``before``.
+
+    All its additive metrics can be chosen from; ``metric`` is the one shown first (None: the profile's default). With
+    ``before`` the two trees are joined by function names, and bars tell what grew, shrank, came and went;
+    ``normalise="total"`` scales ``before`` to the same total first. At most ``max_nodes`` nodes are kept, those of the
+    largest share; the rest is summed up in bars called ``(trimmed)``, and ``dropped`` says how much it is.
+
+    Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
+    """
+    tree = call_tree(profile)
+    if before is not None:
+        tree = difference(tree, call_tree(before), normalise)
+    names = [each.name for each in tree.metrics]
+    wanted = profile.metric(metric).name
+    if metric is not None and wanted not in names:
+        raise WorkbenchError(f"{wanted} cannot be drawn", where=profile.name, hint=f"Choose one of {', '.join(names)}")
+    if title is None:
+        title = profile.name if before is None else f"{profile.name}, compared with {before.name}"
+    return FlameGraph(
+        trimmed(tree, max_nodes), title, names.index(wanted) if wanted in names else 0, inverted=inverted, icicle=icicle
+    )
+
+
+def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:
+    """The functions of a tree by self cost: function, self, total (recursion once) and, where two profiles are
+    compared, before and change of the total; ordered by self, there by size of change.
+    """
+    size = len(tree.functions)
+    counts = np.where(outermost(tree.parent, tree.function), tree.function, -1)
+
+    def sums(costs: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        own = costs[:, [metric]]
+        return add_at(size, tree.function, own)[:, 0], add_at(size, counts, subtree_sums(tree.parent, own))[:, 0]
+
+    own, total = sums(tree.costs)
+    table = pd.DataFrame({"function": tree.functions["function"], "self": own, "total": total})
+    if tree.before is None:
+        return table.sort_values(["self", "total"], ascending=False, kind="stable")
+    table["before"] = sums(tree.before)[1]
+    table["change"] = table["total"] - table["before"]
+    return table.sort_values("change", key=np.abs, ascending=False, kind="stable")
+
+
+def _said(graph: FlameGraph) -> str:
+    """The line about what was cut; empty where nothing was."""
+    dropped, tree = graph.dropped, graph.data
+    if not dropped.nodes:
+        return ""
+    metric = tree.metrics[graph.metric]
+    weight, total = (dropped.weights or {})[metric.name], tree.total(graph.metric)
+    share = f", {weight / total:.2%}" if total > 0 else ""
+    return (
+        f"{dropped.nodes:,} of {dropped.nodes + len(tree) - _stand_ins(tree):,} nodes are too small to be kept: "
+        f"{weight:,.10g} {metric.unit} of {metric.name} together{share}. Their cost stands in bars called (trimmed)."
+    )
+
+
+def _stand_ins(tree: CallTree) -> int:
+    return int(((tree.flags & TRIMMED) > 0).sum())
+
+
+def _table_html(graph: FlameGraph) -> str:
+    """What is shown where no script runs, and to who reads tables: the largest functions."""
+    tree, metric = graph.data, graph.data.metrics[graph.metric]
+    table = top_functions(tree, graph.metric)
+    total = tree.total(graph.metric)
+    unit = html.escape(clean(f"{metric.name}, {metric.unit}"))
+
+    def share(value: float) -> str:
+        return f"{value / total:.2%}" if total > 0 else "–"
+
+    if tree.before is None:
+        headings = [f"Self ({unit})", "Self, %", f"Total ({unit})", "Total, %"]
+        rows = [
+            [name, _number(own), share(own), _number(both), share(both)]
+            for name, own, both in table[["function", "self", "total"]].head(_ROWS).itertuples(index=False)
+        ]
+    else:
+        headings = [f"Before ({unit})", "After", "Change", "Self after"]
+        rows = [
+            [name, _number(was), _number(now), _number(change, "+"), _number(own)]
+            for name, was, now, change, own in table[["function", "before", "total", "change", "self"]]
+            .head(_ROWS)
+            .itertuples(index=False)
+        ]
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in ["Function", *headings])
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(clean(name))}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        for name, *cells in rows
+    )
+    more = f"The {_ROWS} largest of {len(table):,} functions." if len(table) > _ROWS else ""
+    return (
+        f'<div class="wb-flame-scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f"<p>{more} {html.escape(_said(graph))}</p>"
+    )
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign},}" if isinstance(value, int) else f"{value:{sign},.6g}"
+
+
+def _asset(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")

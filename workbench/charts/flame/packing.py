@@ -1,0 +1,102 @@
+"""The bytes that flame.js draws from.
+
+gzip over: the length of a JSON header (4 bytes, little-endian), the header in ASCII padded with blanks to a multiple of
+8 bytes, then arrays of little-endian numbers, each of the narrowest type that holds its values and padded to 8 bytes.
+``header["arrays"]`` says of each where it lies: ``[type, offset, length]``, the offset counted from the end of the
+header. Columns beat rows: a profile of 100,000 nodes is some hundred kilobytes, and the browser makes typed arrays of
+them without parsing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.charts.flame.calltree import CallTree
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+NAME_LENGTH = 1000
+# control characters, line and paragraph separators, and those that turn the direction of writing: never in a
+# name by intent, and they could make one bar's text look like another's
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_TYPES = (("u8", np.uint8), ("u16", np.uint16), ("u32", np.uint32))
+
+
+def clean(name: str) -> str:
+    """A name fit to be shown: what cannot be seen as its escape, a very long one without its middle."""
+    text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    half = NAME_LENGTH // 2
+    return text if len(text) <= NAME_LENGTH else f"{text[:half]}…{text[-half:]}"
+
+
+def pack(tree: CallTree, **header: Any) -> bytes:
+    """The tree with more entries of the header, as flame.js reads it. The same input gives the same bytes."""
+    names = _Names()
+    functions = tree.functions
+    arrays: dict[str, NDArray[Any]] = {
+        "depth": tree.depth,
+        "fn": tree.function,
+        "line": tree.line,
+        "flags": tree.flags,
+        **{f"function.{column}": names.column(functions[column]) for column in ("function", "raw_function")},
+        **{f"function.{column}": names.column(functions[column]) for column in ("file", "object", "crate")},
+    }
+    for position in range(len(tree.metrics)):
+        arrays[f"cost.{position}"] = tree.costs[:, position]
+        if tree.before is not None:
+            arrays[f"before.{position}"] = tree.before[:, position]
+    body = bytearray()
+    places = {}
+    for key, values in arrays.items():
+        kind, narrow = _narrow(values)
+        places[key] = [kind, len(body), len(narrow)]
+        body += narrow.tobytes()
+        body += bytes(-len(body) % 8)
+    facts = {
+        **header,
+        "metrics": [
+            {"name": clean(m.name), "unit": clean(m.unit), "description": clean(m.description)} for m in tree.metrics
+        ],
+        "compared": tree.before is not None,
+        "remarks": [clean(remark) for remark in tree.remarks],
+        "names": names.all,
+        "arrays": places,
+    }
+    text = json.dumps(facts, separators=(",", ":")).encode("ascii")
+    text += b" " * (-(len(text) + 4) % 8)
+    return gzip.compress(len(text).to_bytes(4, "little") + text + body, compresslevel=6, mtime=0)
+
+
+class _Names:
+    """Each text once."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._known: dict[str, int] = {}
+
+    def column(self, texts: pd.Series) -> NDArray[np.int64]:
+        return np.array([self._number(clean(text)) for text in texts.tolist()], dtype=np.int64)
+
+    def _number(self, text: str) -> int:
+        number = self._known.setdefault(text, len(self.all))
+        if number == len(self.all):
+            self.all.append(text)
+        return number
+
+
+def _narrow(values: NDArray[Any]) -> tuple[str, NDArray[Any]]:
+    """Integers in the fewest bytes; what is negative, fractional or above 32 bits as the numbers of JavaScript."""
+    if values.dtype.kind in "iub" and (not len(values) or values.min() >= 0):
+        highest = int(values.max()) if len(values) else 0
+        for kind, dtype in _TYPES:
+            if highest <= np.iinfo(dtype).max:
+                return kind, values.astype(np.dtype(dtype).newbyteorder("<"))
+    return "f64", values.astype("<f8")

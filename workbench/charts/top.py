@@ -1,0 +1,86 @@
+"""Where the cost is: the first rows of a top table as bars."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.charts import theme
+
+MOST_BARS = 30
+NAME_LENGTH = 48
+_ROW_PX = 34
+_WRAP = 90
+
+
+def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
+    """Self and total cost of each row of a top table (``name``, ``self``, ``total``; more columns are ignored), in its
+    order, the first on top. ``metric_label`` says what was measured, ``unit`` in what.
+
+    Total holds what a function called, so bars of several rows overlap in meaning and do not add up; self does. Long
+    names lose their middle; the whole name is in the tip.
+    """
+    shown = table.head(MOST_BARS)
+    chart = theme.figure(
+        f"Where {metric_label} goes",
+        _caption(len(table), len(shown), metric_label),
+        f"{metric_label}, {unit}",
+        "Function",
+    )
+    if shown.empty:
+        return theme.say_no_data(chart, "Nothing was measured")
+    places = _distinct(shown["name"].tolist())
+    tips = ["<br>".join(textwrap.wrap(html.escape(name, quote=False), _WRAP)) for name in shown["name"]]
+    for column, fill in (("self", theme.Fill("self", theme.BLUE, "")), ("total", theme.Fill("total", theme.SKY, "/"))):
+        chart.add_trace(
+            go.Bar(
+                x=shown[column],
+                y=places,
+                orientation="h",
+                name=fill.name,
+                marker={"color": fill.colour, "pattern": {"shape": fill.pattern}},
+                customdata=tips,
+                hovertemplate=f"%{{customdata}}<br>{fill.name} %{{x:,}} {html.escape(unit)}<extra></extra>",
+            )
+        )
+    chart.update_layout(barmode="group", height=120 + _ROW_PX * len(shown))
+    chart.update_xaxes(rangemode="tozero")
+    chart.update_yaxes(
+        type="category",
+        autorange="reversed",
+        tickmode="array",
+        tickvals=places,
+        # plotly reads marks such as <b> in its labels; a name is only text
+        ticktext=[html.escape(shortened(name), quote=False) for name in shown["name"]],
+    )
+    return chart
+
+
+def shortened(name: str, length: int = NAME_LENGTH) -> str:
+    """A name of at most ``length`` characters: what is too long loses its middle."""
+    if len(name) <= length:
+        return name
+    tail = (length - 1) * 2 // 3
+    return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, each once: bars of one category would lie on each other."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+    return out
+
+
+def _caption(rows: int, shown: int, metric_label: str) -> str:
+    which = f"The first {shown} of {rows:,} rows: " if rows > shown else ""
+    return (
+        f"{which}{metric_label} spent in a function itself (self), and with all that it called (total). "
+        "Totals of callers hold those of their callees and do not add up."
+    )

@@ -1,0 +1,151 @@
+"""A profile as one offline HTML page: what it is, its flame graph, its top table, and what was odd about it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.report.export import POLICY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.profiles.model import Note, Profile
+
+ROWS = 500
+_HERE = Path(__file__).parent
+# column of the top table -> heading, decimals of its numbers (None: text)
+_COLUMNS: dict[str, tuple[str, int | None]] = {
+    "name": ("Function", None),
+    "self": ("Self", 0),
+    "self_pct": ("Self, %", 2),
+    "cumulative_pct": ("Sum, %", 2),
+    "total": ("Total", 0),
+    "total_pct": ("Total, %", 2),
+    "calls": ("Calls", 0),
+    "cost_per_call": ("Total per call", 2),
+    "crate": ("Crate or module", None),
+    "file": ("File", None),
+    "object": ("Binary", None),
+}
+
+
+def profile_page(profile: Profile, *, before: Profile | None = None, title: str | None = None) -> str:
+    """The page of a profile, or of how it differs from ``before``. It loads nothing and its policy forbids it to.
+
+    ``title`` heads it (None: the names). Raises WorkbenchError where the two have no metric in common.
+    """
+    from workbench.charts.flame import flame_graph
+
+    graph = flame_graph(profile, before=before, title=title)
+    metric = profile.metric()
+    measured = f"{metric.name}, {metric.unit}"
+    profiles = [profile] if before is None else [profile, before]
+    parts = [
+        f"<h1>{_text(graph.title)}</h1>",
+        _facts(profiles),
+        f"<h2>Flame graph</h2>{graph._repr_html_()}",
+        f"<h2>Functions</h2>{_top_table(profile, measured)}",
+        f"<h2>Notes</h2>{_notes(profiles)}",
+    ]
+    look = [_HERE / "template" / "report.css", _HERE / "profile_page.css"]
+    style = "".join(path.read_text(encoding="utf-8") for path in look)
+    script = (_HERE / "profile_page.js").read_text(encoding="utf-8")
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="color-scheme" content="light">\n<title>{_text(graph.title)}</title>\n'
+        f"<style>{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(parts)
+        + f"\n</main>\n<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def _facts(profiles: list[Profile]) -> str:
+    """Format, totals and header of each profile, side by side."""
+    rows: dict[str, list[str]] = {}
+    for position, profile in enumerate(profiles):
+        for key, value in _facts_of(profile).items():
+            rows.setdefault(key, [""] * len(profiles))[position] = value
+    head = ""
+    if len(profiles) > 1:
+        head = '<thead><tr><td></td><th scope="col">After</th><th scope="col">Before</th></tr></thead>'
+    body = "".join(
+        f'<tr><th scope="row">{_text(key)}</th>' + "".join(f"<td>{_text(value)}</td>" for value in values) + "</tr>"
+        for key, values in rows.items()
+    )
+    return f'<div class="scroll" tabindex="0"><table class="facts">{head}<tbody>{body}</tbody></table></div>'
+
+
+def _facts_of(profile: Profile) -> dict[str, str]:
+    kind = "whole stacks were recorded" if profile.basis == "stacks" else "functions and calls; stacks are derived"
+    facts = {"File": profile.name, "Format": f"{profile.format}: {kind}"}
+    for metric in profile.metrics:
+        if metric.additive:
+            described = f" ({metric.description})" if metric.description and metric.description != metric.name else ""
+            facts[f"Total {metric.name}"] = f"{_number(profile.total(metric.name), 2)} {metric.unit}{described}"
+    facts["Functions"] = f"{len(profile.functions):,}"
+    facts |= {str(key): str(value) for key, value in profile.meta.items() if isinstance(value, (str, int, float))}
+    return facts
+
+
+def _top_table(profile: Profile, measured: str) -> str:
+    from workbench.profiles.views.top import top
+
+    table = top(profile)
+    shown = {column: look for column, look in _COLUMNS.items() if _says_something(table[column])}
+    head = "".join(
+        f'<th scope="col" data-kind="{"text" if decimals is None else "number"}"'
+        f'{" aria-sort=descending" if column == "self" else ""}><button type="button">{heading}</button></th>'
+        for column, (heading, decimals) in shown.items()
+    )
+    body = "".join(_row(values, shown.values()) for values in table[list(shown)].head(ROWS).itertuples(index=False))
+    more = f" The {ROWS} with the largest self cost of {len(table):,} are shown." if len(table) > ROWS else ""
+    return (
+        f"<p>Costs are {_text(measured)}. Self is spent in a function itself, total with all that it called; recursion "
+        f"counts once.{more} A heading sorts by its column.</p>"
+        f'<div class="scroll top" tabindex="0"><table class="sortable"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _says_something(column: pd.Series) -> bool:
+    return bool((column.notna() & (column.astype(object) != "")).any())
+
+
+def _row(values: Iterable[Any], looks: Iterable[tuple[str, int | None]]) -> str:
+    cells = []
+    for value, (_, decimals) in zip(values, looks, strict=True):
+        if decimals is None:
+            cells.append(f'<td class="text">{_text(value)}</td>')
+        elif not isinstance(value, (int, float)) or value != value:  # <NA> and NaN
+            cells.append("<td>–</td>")
+        else:
+            cells.append(f'<td data-value="{value!r}">{_number(value, decimals)}</td>')
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _notes(profiles: list[Profile]) -> str:
+    said = "".join(
+        f"<h3>{name}</h3>{_list(profile.notes)}" if len(profiles) > 1 else _list(profile.notes)
+        for name, profile in zip(("After", "Before"), profiles, strict=False)
+    )
+    return f"<p>What was odd, assumed or dropped while the profile was read.</p>{said}"
+
+
+def _list(notes: Iterable[Note]) -> str:
+    items = "".join(f"<li>{_text(str(note))}</li>" for note in notes)
+    return f"<ul>{items}</ul>" if items else "<p>Nothing.</p>"
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{decimals}f}"
+
+
+def _text(value: object) -> str:
+    from workbench.charts.flame.packing import clean
+
+    return html.escape(clean(str(value)))
