@@ -1,0 +1,271 @@
+"""Reads pprof profiles: profile.proto of google/pprof, gzipped or raw, of Go, pprof-rs, gperftools and others.
+
+Source of the format: proto/profile.proto and profile/encode.go of google/pprof; what that decoder refuses is refused
+here, with the byte it happens at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import ReadError
+from workbench.profiles.model import Metric, Profile, from_stacks, self_
+from workbench.profiles.noting import NoteBook
+from workbench.profiles.readers import pprof_rs
+from workbench.profiles.readers import pprof_schema as schema
+from workbench.profiles.readers.pprof_frames import Frames, frames_of
+from workbench.profiles.readers.pprof_legacy import legacy_kind
+from workbench.profiles.readers.pprof_prune import prune
+from workbench.profiles.readers.pprof_samples import Samples, read_samples
+from workbench.profiles.readers.pprof_stacks import stacks_of
+from workbench.profiles.readers.pprof_tables import (
+    Strings,
+    read_functions,
+    read_locations,
+    read_mappings,
+    read_strings,
+)
+from workbench.profiles.readers.pprof_wire import (
+    WIRES,
+    Kind,
+    TopLevel,
+    as_int64,
+    decode,
+    field_at,
+    top_level,
+)
+from workbench.profiles.tree import add_at, grow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.source import Source
+
+FORMAT = "pprof"
+
+_UNITS = {
+    "nanoseconds": "ns",
+    "nanosecond": "ns",
+    "microseconds": "us",
+    "microsecond": "us",
+    "milliseconds": "ms",
+    "millisecond": "ms",
+    "seconds": "s",
+    "second": "s",
+    "byte": "bytes",
+}
+_HEAD_FIELDS = 64
+
+
+def recognise(source: Source) -> str | None:
+    """profile.proto by trial: the first fields have its numbers and types, and the first string is empty. Legacy
+    profiles are recognised too, to be refused by name."""
+    kind = legacy_kind(source.data)
+    if kind is not None:
+        return kind
+    return "the fields of profile.proto" if _looks_like_proto(source) else None
+
+
+def read(source: Source) -> Profile:
+    """The profile: metrics are its sample types, labels are in ``samples`` and ``tags``, mapped files in
+    ``tables["mappings"]``.
+
+    ``meta``: ``start_s``, ``time_ns``, ``duration_ns``, ``period``, ``period_type``, ``period_unit``, ``comments``,
+    ``doc_url``, ``drop_frames``, ``keep_frames`` where the file has them; ``samples``, how many it has before equal
+    ones are summed; ``dialect``, ``pprof-rs`` or "".
+
+    Raises ReadError for damage, legacy formats and several profiles in one file.
+    """
+    kind = legacy_kind(source.data)
+    if kind is not None:
+        raise ReadError(
+            f"this is a {kind}, not profile.proto",
+            where=source.name,
+            hint="Convert it where the profiled program is: `pprof -proto PROGRAM OLD > new.pb.gz`",
+        )
+    notes = NoteBook()
+    top = top_level(source, schema.PROFILE_FIELDS)
+    _check_single(source, top)
+    strings = read_strings(source, top, notes)
+    types = _value_types(source, top, schema.SAMPLE_TYPE, strings)
+    if not types:
+        raise ReadError("there are no sample types", where=source.name, hint="This is no complete pprof profile")
+    metrics = _metrics(types, notes)
+    default = _default_metric(_text(top, schema.DEFAULT_SAMPLE_TYPE, strings), types, metrics, notes)
+    mappings = read_mappings(source, top, strings)
+    functions = read_functions(source, top, strings)
+    locations = read_locations(source, top, mappings, functions, notes)
+    samples = read_samples(source, top, strings, locations.ids, len(metrics), notes)
+    meta = _meta(source, top, strings)
+    if not len(samples):
+        notes.add("there are no samples: the profile is empty")
+    dialect = ""
+    if pprof_rs.is_pprof_rs(types, len(mappings), locations, functions, samples):
+        dialect = pprof_rs.DIALECT
+        pprof_rs.note_limits(locations, functions, samples, metrics[-1].name, meta.get("period", 0), notes)
+    meta |= {"samples": len(samples), "dialect": dialect}
+    if "drop_frames" in meta:
+        drop, keep = meta["drop_frames"], meta.get("keep_frames", "")
+        locations, samples = prune(locations, samples, functions, drop, keep, metrics[-1].name, notes)
+    bare = bool((np.diff(samples.offset) == 0).any())
+    frames = frames_of(locations, functions, with_lines=not dialect, no_stack=bare, notes=notes)
+    return _profile(source, metrics, default, frames, samples, mappings, meta, notes)
+
+
+def _profile(
+    source: Source,
+    metrics: list[Metric],
+    default: str,
+    frames: Frames,
+    samples: Samples,
+    mappings: pd.DataFrame,
+    meta: dict[str, Any],
+    notes: NoteBook,
+) -> Profile:
+    names = [metric.name for metric in metrics]
+    offset, frame = stacks_of(source, frames, samples, names[-1], notes)
+    tree = grow(offset, frame)
+    del frame
+    table = None
+    node, values = tree.node_of, samples.values
+    if len(samples.tags):
+        table = _summed(node, samples.tags_id, values, names)
+        node, values = table["node_id"].to_numpy(), np.column_stack([table[self_(name)] for name in names])
+    costs = add_at(len(tree.parent), node, values)
+    return from_stacks(
+        FORMAT,
+        source.name,
+        metrics=metrics,
+        default_metric=default,
+        frames=frames.table,
+        parent=tree.parent,
+        frame=tree.frame,
+        self_costs=costs,
+        samples=table,
+        tags=samples.tags if table is not None else None,
+        tables={"mappings": mappings} if len(mappings) else {},
+        meta=meta,
+        notes=notes.notes(),
+    )
+
+
+def _summed(
+    node: NDArray[np.int64], tags_id: NDArray[np.int64], values: NDArray[np.int64], names: list[str]
+) -> pd.DataFrame:
+    """One row for each stack with its labels, in the order of the tree."""
+    width = int(tags_id.max()) + 1
+    codes, keys = pd.factorize(node * width + tags_id)
+    order = np.argsort(keys)
+    keys, sums = keys[order], add_at(len(keys), codes, values)[order]
+    table = pd.DataFrame({"node_id": keys // width, "tags_id": keys % width})
+    for position, name in enumerate(names):
+        table[self_(name)] = sums[:, position]
+    return table
+
+
+def _check_single(source: Source, top: TopLevel) -> None:
+    """Two profiles in one file show by their two times, as in pprof."""
+    times = top.numbers[schema.TIME_NANOS]
+    if len(times) > 1 and any(times[:-1]):
+        raise ReadError(
+            "several profiles follow one another",
+            where=source.at(offset=top.offsets[schema.TIME_NANOS][1]),
+            hint="Merge them with `pprof -proto A B > AB.pb.gz`",
+        )
+
+
+def _value_types(source: Source, top: TopLevel, number: int, strings: Strings) -> list[tuple[str, str]]:
+    spans = top.spans[number]
+    columns = decode(source, spans, schema.VALUE_TYPE_FIELDS)
+    return list(zip(strings.many(columns[1].last(), spans), strings.many(columns[2].last(), spans), strict=True))
+
+
+def _metrics(types: list[tuple[str, str]], notes: NoteBook) -> list[Metric]:
+    metrics: list[Metric] = []
+    names: set[str] = set()
+    for number, (kind, unit) in enumerate(types, start=1):
+        name = kind or "value"
+        if name in names:
+            notes.add(f"several sample types are called {name!r}: they are numbered")
+            name = f"{name}_{number}"
+        names.add(name)
+        metrics.append(Metric(name, _UNITS.get(unit, unit or "count")))
+    return metrics
+
+
+def _default_metric(wanted: str, types: list[tuple[str, str]], metrics: list[Metric], notes: NoteBook) -> str:
+    """The type the profile names as default, else the last, as in pprof."""
+    for (kind, _), metric in zip(types, metrics, strict=True):
+        if wanted and kind in (wanted, f"inuse_{wanted}"):
+            return metric.name
+    if wanted:
+        notes.add(f"the default sample type {wanted!r} is not among the sample types: the last one is taken")
+    return metrics[-1].name
+
+
+def _last(top: TopLevel, number: int) -> int:
+    return as_int64(top.numbers[number][-1]) if top.numbers[number] else 0
+
+
+def _text(top: TopLevel, number: int, strings: Strings) -> str:
+    return strings[_last(top, number)]
+
+
+def _meta(source: Source, top: TopLevel, strings: Strings) -> dict[str, Any]:
+    """What the header says; what it does not say has no key."""
+    time_ns = _last(top, schema.TIME_NANOS)
+    period_type = _value_types(source, top, schema.PERIOD_TYPE, strings)[-1:] or [("", "")]
+    meta: dict[str, Any] = {
+        "time_ns": time_ns,
+        "start_s": time_ns / 10**9,
+        "duration_ns": _last(top, schema.DURATION_NANOS),
+        "period": _last(top, schema.PERIOD),
+        "period_type": period_type[0][0],
+        "period_unit": _UNITS.get(period_type[0][1], period_type[0][1]),
+        "drop_frames": _text(top, schema.DROP_FRAMES, strings),
+        "keep_frames": _text(top, schema.KEEP_FRAMES, strings),
+        "doc_url": _text(top, schema.DOC_URL, strings),
+        "comments": [strings[number] for number in top.numbers[schema.COMMENT]],
+    }
+    return {key: value for key, value in meta.items() if value}
+
+
+def _looks_like_proto(source: Source) -> bool:
+    """Whether the first fields are those of profile.proto and the first string is empty."""
+    seen = strings = messages = position = 0
+    try:
+        while position < len(source.data) and seen < _HEAD_FIELDS:
+            number, wire, _, begin, position = field_at(source, position, len(source.data))
+            kind = schema.PROFILE_FIELDS.get(number)
+            if kind is None:
+                # from the future; beyond one byte of tag, so that no plain text looks like it
+                if number < 16:
+                    return False
+                continue
+            if wire not in WIRES[kind]:
+                return False
+            if kind == "message" and not _fits(source, begin, position, schema.MESSAGES[number]):
+                return False
+            if number == schema.STRING and not strings and begin != position:
+                return False
+            strings += number == schema.STRING
+            messages += kind == "message"
+            seen += 1
+    except ReadError:
+        # cut off or damaged after a good beginning: reading it says where
+        return seen > 1 and messages > 0
+    return messages > 0
+
+
+def _fits(source: Source, position: int, end: int, kinds: Mapping[int, Kind]) -> bool:
+    for _ in range(_HEAD_FIELDS):
+        if position >= end:
+            break
+        number, wire, _, _, position = field_at(source, position, end)
+        if number in kinds and wire not in WIRES[kinds[number]]:
+            return False
+    return True

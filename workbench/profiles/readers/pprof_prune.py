@@ -1,0 +1,106 @@
+"""Frames a profile asks to be dropped: what pprof does with ``drop_frames`` and ``keep_frames``.
+
+An allocator's own frames, for example: the cost of a matching function and all below it goes to its caller. pprof does
+this to every profile it loads, so figures only agree with its figures when it is done here too.
+
+Source: profile/prune.go of google/pprof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.readers.pprof_samples import Samples
+    from workbench.profiles.readers.pprof_tables import Functions, Locations
+
+# an argument list begins at the first bracket that is not part of these
+_RESERVED = ("(anonymous namespace)", "operator()")
+
+
+def prune(
+    locations: Locations, samples: Samples, functions: Functions, drop: str, keep: str, metric: str, notes: NoteBook
+) -> tuple[Locations, Samples]:
+    """Locations and samples without what ``drop`` matches and ``keep`` does not; both match whole names.
+
+    A stack is never cut above its first frame that is wanted. A pattern that is no regular expression is noted and
+    does nothing, as in pprof.
+    """
+    matching = _matching(functions.name, drop, keep, notes)
+    if matching is None or not matching.any() or not len(locations.function):
+        return locations, samples
+    hit = matching[locations.function]
+    owner = np.repeat(np.arange(len(locations.ids)), locations.line_counts)
+    # the outermost match of each location, which is the last in its lines
+    last_hit = np.full(len(locations.ids), -1, dtype=np.int64)
+    inside = np.arange(len(owner)) - locations.offset[owner]
+    last_hit[owner[hit]] = inside[hit]
+    matched = last_hit >= 0
+    whole = matched & (last_hit == locations.line_counts - 1)
+    trimmed = matched & ~whole
+    kept_lines = ~trimmed[owner] | (inside > last_hit[owner])
+    offset = np.zeros_like(locations.offset)
+    np.cumsum(np.bincount(owner[kept_lines], minlength=len(locations.ids)), out=offset[1:])
+    shorter = replace(
+        locations, offset=offset, function=locations.function[kept_lines], line=locations.line[kept_lines]
+    )
+    cut = _cut(samples, matched, whole)
+    lost = np.flatnonzero(np.diff(cut) != np.diff(samples.offset))
+    if len(lost):
+        notes.add(
+            f"stacks end above the functions that drop_frames names ({drop[:80]!r}); their cost is the caller's",
+            count=len(lost),
+            metric=metric,
+            weight=float(samples.values[lost, -1].sum()) if samples.values.shape[1] else None,
+        )
+    starts = np.repeat(samples.offset[:-1] - cut[:-1], np.diff(cut))
+    location = samples.location[starts + np.arange(int(cut[-1]))]
+    return shorter, replace(samples, offset=cut, location=location)
+
+
+def _cut(samples: Samples, matched: NDArray[np.bool_], whole: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The offsets of the stacks that are left: each up to its first match below a frame that is wanted."""
+    flagged = matched[samples.location]
+    lengths = np.diff(samples.offset)
+    stack = np.repeat(np.arange(len(lengths)), lengths)
+    wanted_before = np.concatenate(([0], np.cumsum(~flagged)))
+    since_root = wanted_before[:-1] - wanted_before[samples.offset[stack]]
+    candidates = np.flatnonzero(flagged & (since_root > 0))
+    left = lengths.copy()
+    stacks, first = np.unique(stack[candidates], return_index=True)
+    places = candidates[first]
+    left[stacks] = places - samples.offset[stacks] + np.where(whole[samples.location[places]], 0, 1)
+    return np.concatenate(([0], np.cumsum(left)))
+
+
+def _matching(names: list[str], drop: str, keep: str, notes: NoteBook) -> NDArray[np.bool_] | None:
+    """Which names are to go. RE2, as in pprof: a pattern from a file must not be able to run for ever."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    simple = pa.array([_without_arguments(name) for name in names], pa.string())
+    try:
+        out: NDArray[np.bool_] = pc.match_substring_regex(simple, f"^({drop})$").to_numpy(zero_copy_only=False)
+        if keep:
+            out = out & ~pc.match_substring_regex(simple, f"^({keep})$").to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        notes.add(f"drop_frames or keep_frames is no regular expression and does nothing: {drop[:80]!r}, {keep[:80]!r}")
+        return None
+    return np.array([bool(name) for name in names], dtype=bool) & out
+
+
+def _without_arguments(name: str) -> str:
+    name = name.removeprefix(".")
+    place = name.find("(")
+    while place >= 0:
+        reserved = next((word for word in _RESERVED if name.startswith(word, place - word.index("("))), None)
+        if reserved is None:
+            return name[:place]
+        place = name.find("(", place - reserved.index("(") + len(reserved))
+    return name

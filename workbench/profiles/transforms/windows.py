@@ -1,0 +1,247 @@
+"""Snapshots that count from the start of a process, made into what happened between them.
+
+pprof-rs writes every report cumulatively: window n is report n without report n - 1. So are the ``alloc_`` values of
+heap profiles, contention counts and delays. ``inuse_`` values are levels: how much there is at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import Metric, Note, Profile, from_stacks, identify, self_
+from workbench.profiles.transforms.stacks import restack
+from workbench.profiles.tree import add_at, costs_of, regrow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEVEL_PREFIX = "inuse_"
+NANOSECONDS = 1e9
+
+
+def windows(profiles: Sequence[Profile]) -> list[Profile]:
+    """The windows between cumulative snapshots of one process, in order of time; the first reaches back to its start.
+
+    Each has ``window_start_s`` and ``window_end_s`` in ``meta`` (seconds since 1970): the snapshots' common start plus
+    the duration of one and of the next.
+
+    Raises WorkbenchError where there are none, or they are not snapshots of one process: see :func:`subtract`.
+    """
+    if not profiles:
+        raise WorkbenchError("there are no snapshots", where="windows")
+    ordered = sorted(profiles, key=_duration_ns)
+    first = _bounded(ordered[0], 0)
+    return [first, *(subtract(after, before) for before, after in pairwise(ordered))]
+
+
+def subtract(after: Profile, before: Profile) -> Profile:
+    """What happened between two cumulative snapshots of one process: ``after`` without ``before``, stack by stack and
+    label by label.
+
+    A stack that shrank is damage or a mismatch of names: it counts 0 in the window, and a note has the weight, by which
+    the window's sum is larger than the difference of the two sums. Levels (``inuse_`` metrics) are those of ``after``,
+    and a note says so. Frames are the same where name, file, line, object and inlining are; of pprof-rs, which keeps
+    one arbitrary file a name, where the name is. Notes of ``after`` are kept without their weights, which are those of
+    the whole time.
+
+    Raises WorkbenchError where start times or metrics differ, or ``after`` is not the later one.
+    """
+    _check(after, before)
+    joint = _overlay(after, before)
+    levels = np.array([is_level(metric) for metric in after.metrics], dtype=bool)
+    sums = add_at(len(joint.keys), joint.after, joint.after_values)
+    sums -= add_at(len(joint.keys), joint.before, np.where(levels, 0, joint.before_values))
+    shrunk = np.where(sums < 0, sums, 0)
+    values = sums - shrunk
+    node, tags = joint.keys // joint.width, joint.keys % joint.width
+    there = (values != 0).any(axis=1)
+    costs = add_at(len(joint.parent), node[there], values[there])
+    samples = None
+    if len(joint.tags):
+        samples = pd.DataFrame({"node_id": node[there], "tags_id": tags[there]})
+        for position, name in enumerate(after.metric_names):
+            samples[self_(name)] = values[there][:, position]
+        samples = samples.sort_values(["node_id", "tags_id"], ignore_index=True)
+    window = from_stacks(
+        after.format,
+        after.name,
+        metrics=after.metrics,
+        default_metric=after.default_metric,
+        frames=joint.frames,
+        parent=joint.parent,
+        frame=joint.frame,
+        self_costs=costs,
+        samples=samples,
+        tags=joint.tags if samples is not None else None,
+        tables=after.tables,
+        meta=after.meta,
+        notes=[replace(note, metric=None, weight=None) for note in after.notes],
+    )
+    window = restack(window, what="subtraction")
+    return _bounded(window, _duration_ns(before)).with_notes(*_notes(after, shrunk, levels))
+
+
+def is_level(metric: Metric) -> bool:
+    """Whether a metric says how much there is, not how much was added: its difference is no window."""
+    return metric.name.startswith(LEVEL_PREFIX)
+
+
+def _notes(after: Profile, shrunk: NDArray[Any], levels: NDArray[np.bool_]) -> list[Note]:
+    notes = [
+        Note(
+            "stacks that shrank between two cumulative snapshots count 0",
+            count=int((shrunk[:, position] != 0).sum()),
+            metric=name,
+            weight=float(-shrunk[:, position].sum()),
+        )
+        for position, name in enumerate(after.metric_names)
+        if (shrunk[:, position] != 0).any()
+    ]
+    if levels.any():
+        kept = ", ".join(metric.name for metric, level in zip(after.metrics, levels.tolist(), strict=True) if level)
+        notes.append(Note(f"levels are not subtracted, they are those at the end of the window: {kept}"))
+    return notes
+
+
+def _bounded(profile: Profile, from_ns: int) -> Profile:
+    to_ns = _duration_ns(profile)
+    start_s = float(profile.meta["start_s"])
+    bounds = {
+        "window_start_s": start_s + from_ns / NANOSECONDS,
+        "window_end_s": start_s + to_ns / NANOSECONDS,
+        "duration_ns": to_ns - from_ns,
+    }
+    return replace(profile, meta={**profile.meta, **bounds})
+
+
+def _duration_ns(profile: Profile) -> int:
+    if not profile.meta.get("start_s") or not profile.meta.get("duration_ns"):
+        raise WorkbenchError(
+            "the profile does not say when it began and how long it took",
+            where=profile.name,
+            hint="Only snapshots that say both can be put in order of time",
+        )
+    if "window_end_s" in profile.meta:
+        raise WorkbenchError(
+            "this is a window already", where=profile.name, hint="Subtract the snapshots as they were read"
+        )
+    return int(profile.meta["duration_ns"])
+
+
+def _check(after: Profile, before: Profile) -> None:
+    where = f"{after.name} and {before.name}"
+    if after.metrics != before.metrics:
+        raise WorkbenchError(
+            f"their metrics differ: {', '.join(after.metric_names)} and {', '.join(before.metric_names)}",
+            where=where,
+            hint="Give snapshots of one process",
+        )
+    if "stacks" not in (after.basis, before.basis) or after.basis != before.basis:
+        raise WorkbenchError("only profiles of recorded stacks can be subtracted", where=where)
+    later, earlier = _duration_ns(after), _duration_ns(before)
+    # the time in nanoseconds where there is one: seconds as a float hide a difference of less than a microsecond
+    if any(after.meta.get(key) != before.meta.get(key) for key in ("start_s", "time_ns")):
+        raise WorkbenchError(
+            "they began at different times, so neither holds the other",
+            where=where,
+            hint="Each is a window of its own already, or they are of two processes",
+        )
+    if later <= earlier:
+        raise WorkbenchError(
+            f"the first is not the later one: {later / NANOSECONDS:.3f} s and {earlier / NANOSECONDS:.3f} s",
+            where=where,
+            hint="Give the later snapshot first" if later < earlier else "They are the same snapshot",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Overlay:
+    """Two profiles over one tree. A key is ``node * width + tags_id``; ``after`` and ``before`` are the keys' rows of
+    the samples of each."""
+
+    frames: pd.DataFrame
+    parent: NDArray[np.int64]
+    frame: NDArray[np.int64]
+    tags: pd.DataFrame
+    width: int
+    keys: NDArray[np.int64]
+    after: NDArray[np.int64]
+    before: NDArray[np.int64]
+    after_values: NDArray[Any]
+    before_values: NDArray[Any]
+
+
+def _overlay(after: Profile, before: Profile) -> _Overlay:
+    stacked = pd.concat([after.frames, before.frames], ignore_index=True)
+    by_name = after.meta.get("dialect") == "pprof-rs"
+    columns = ["raw_function"] if by_name else ["raw_function", "file", "line", "object", "inlined"]
+    codes = stacked.groupby(columns, sort=False).ngroup().to_numpy(dtype=np.int64)
+    _, first = np.unique(codes, return_index=True)
+    frames = stacked.iloc[first].reset_index(drop=True)
+    frames["function_id"] = identify(frames)
+    size = len(after.nodes)
+    below = before.nodes["parent_id"].to_numpy()
+    parent = np.concatenate([after.nodes["parent_id"].to_numpy(), np.where(below >= 0, below + size, -1)])
+    frame = np.concatenate(
+        [
+            codes[after.nodes["frame_id"].to_numpy()],
+            codes[before.nodes["frame_id"].to_numpy() + len(after.frames)],
+        ]
+    )
+    tree = regrow(parent, frame, np.ones(len(parent), dtype=bool))
+    tags, renamed = _joint_tags(after.tags, before.tags)
+    width = int(tags["tags_id"].max()) + 1 if len(tags) else 1
+    node, tag, values = _rows(after)
+    other_node, other_tag, other_values = _rows(before)
+    key = np.concatenate(
+        [tree.node_of[node] * width + tag, tree.node_of[other_node + size] * width + renamed[other_tag]]
+    )
+    rows, keys = pd.factorize(key)
+    return _Overlay(
+        frames, tree.parent, tree.frame, tags, width, keys, rows[: len(node)], rows[len(node) :], values, other_values
+    )
+
+
+def _rows(profile: Profile) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Node, labels and values of each stack with a cost."""
+    if len(profile.samples):
+        table = profile.samples
+        node, tags = table["node_id"].to_numpy(dtype=np.int64), table["tags_id"].to_numpy(dtype=np.int64)
+        return node, tags, costs_of(table, profile.metric_names)
+    values = costs_of(profile.nodes, profile.metric_names)
+    node = np.flatnonzero((values != 0).any(axis=1))
+    return node, np.zeros(len(node), dtype=np.int64), values[node]
+
+
+def _joint_tags(after: pd.DataFrame, before: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """The sets of labels of both, those of ``after`` under their own numbers, and the new numbers of ``before``'s."""
+    known = {labels: number for number, labels in _sets(after).items()}
+    renamed = np.zeros(int(before["tags_id"].max()) + 1 if len(before) else 1, dtype=np.int64)
+    following = int(after["tags_id"].max()) + 1 if len(after) else 1
+    fresh: list[int] = []
+    for number, labels in _sets(before).items():
+        if labels not in known:
+            known[labels] = following
+            following += 1
+            fresh.append(number)
+        renamed[number] = known[labels]
+    more = before[before["tags_id"].isin(fresh)]
+    if more.empty:
+        return after, renamed
+    more = more.assign(tags_id=renamed[more["tags_id"].to_numpy(dtype=np.int64)])
+    return pd.concat([after, more], ignore_index=True) if len(after) else more.reset_index(drop=True), renamed
+
+
+def _sets(tags: pd.DataFrame) -> dict[int, tuple[tuple[str, str, str], ...]]:
+    """The labels of each tags_id, in an order that does not depend on the file."""
+    sets: dict[int, list[tuple[str, str, str]]] = {}
+    for number, key, value, unit in tags[["tags_id", "key", "value", "unit"]].itertuples(index=False):
+        sets.setdefault(int(number), []).append((key, value, unit))
+    return {number: tuple(sorted(labels)) for number, labels in sets.items()}

@@ -1,0 +1,1 @@
+"""What a profile says, in words: one module a format, each with ``answer(profile)`` for its notebook."""

@@ -1,0 +1,151 @@
+"""Where does CPU time go? In words, from a pprof profile."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.profiles.model import self_
+from workbench.profiles.tree import add_at
+from workbench.profiles.views.neighbours import hot_path
+from workbench.profiles.views.top import top
+from workbench.report.display import View, table
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+
+THREAD = "thread"
+_TOP = 3
+_UNITS_OF_TIME_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+def answer(profile: Profile) -> View:
+    """The guide's question answered, and how far the answer can be trusted."""
+    name = profile.default_metric
+    asked = f"Where does {'CPU time' if name == 'cpu' else name} go?"
+    if not profile.total():
+        groups: dict[str, Sequence[str]] = {asked: ["Nobody can say: the profile holds no samples."]}
+    else:
+        groups = {
+            asked: [_whole(profile), *_functions(profile), *_path(profile)],
+            "Which code and which threads?": [*_crates(profile), *_threads(profile)],
+            "How sure is this?": _doubts(profile),
+        }
+    groups = {title: sentences for title, sentences in groups.items() if sentences}
+    page = "".join(
+        f"<h3>{html.escape(title)}</h3>" + "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
+        for title, sentences in groups.items()
+    )
+    return View(page, "\n\n".join("\n".join((title, *sentences)) for title, sentences in groups.items()))
+
+
+def tag_costs(profile: Profile, key: str = THREAD, metric: str | None = None) -> pd.DataFrame:
+    """What the samples of each value of a label cost: value, cost, cost_pct, by falling cost. Samples without the label
+    are one row, ``(none)``; a sample with several values counts for its first. Empty where there are no labels."""
+    name = profile.metric(metric).name
+    if profile.samples.empty:
+        return pd.DataFrame({"value": pd.Series(dtype="str"), "cost": [], "cost_pct": []})
+    tags = profile.tags[profile.tags["key"] == key].drop_duplicates("tags_id")
+    codes, values = pd.factorize(tags["value"])
+    group = np.full(
+        int(max(profile.samples["tags_id"].max(), tags["tags_id"].max() if len(tags) else 0)) + 1, len(values)
+    )
+    group[tags["tags_id"].to_numpy(dtype=np.int64)] = codes
+    cost = profile.samples[[self_(name)]].to_numpy()
+    sums = add_at(len(values) + 1, group[profile.samples["tags_id"].to_numpy(dtype=np.int64)], cost)[:, 0]
+    out = pd.DataFrame({"value": pd.Series([*values, "(none)"], dtype="str"), "cost": sums})
+    out["cost_pct"] = out["cost"] / float(profile.total(name)) * 100.0 if profile.total(name) else 0.0
+    out = out[(out["cost"] != 0) | (out["value"] != "(none)")]
+    return out.sort_values("cost", ascending=False, kind="stable", ignore_index=True)
+
+
+def threads(profile: Profile, rows: int | None = None) -> View:
+    """Costs of each thread as a table, or in words why there is none."""
+    if THREAD not in set(profile.tags["key"]):
+        text = "The profile does not say which thread its samples are of."
+        return View(f"<p>{text}</p>", text)
+    return table(tag_costs(profile).rename(columns={"value": THREAD}), rows)
+
+
+def hottest(profile: Profile) -> str:
+    """The function that spends most by itself, by its raw name; "" where there is none."""
+    costs = profile.functions[self_(profile.default_metric)]
+    return str(profile.functions["raw_function"].iloc[int(costs.argmax())]) if len(costs) else ""
+
+
+def _whole(profile: Profile) -> str:
+    metric = profile.metric()
+    total = profile.total()
+    seconds = _UNITS_OF_TIME_S.get(metric.unit)
+    if seconds is None:
+        return f"The profile holds {total:,} {metric.unit} of {metric.name}."
+    said = f"The profile holds {total * seconds:,.2f} s of {metric.name} time"
+    duration_s = profile.meta.get("duration_ns", 0) / 1e9
+    if duration_s and metric.name == "cpu":
+        return f"{said} in {duration_s:,.2f} s: {total * seconds / duration_s:.2f} CPUs were busy."
+    return f"{said}."
+
+
+def _functions(profile: Profile) -> list[str]:
+    own = top(profile, n=_TOP)
+    rows = [f"{name} {share:.1f} %" for name, share in zip(own["name"], own["self_pct"], strict=True)]
+    return [f"Most is spent in {'; '.join(rows)}, not counting what they call. Together {own['self_pct'].sum():.1f} %."]
+
+
+def _path(profile: Profile) -> list[str]:
+    path = hot_path(profile)
+    if path.empty:
+        return []
+    last = path.iloc[-1]
+    return [
+        f"Going down from the heaviest root, always to the heaviest call, ends after {len(path)} frames in "
+        f"{last['name']}, which has {last['total_pct']:.1f} % on this path."
+    ]
+
+
+def _crates(profile: Profile) -> list[str]:
+    crates = top(profile, n=_TOP, by="crate")
+    rows = [
+        f"{name or '(unknown)'} {share:.1f} %" for name, share in zip(crates["name"], crates["self_pct"], strict=True)
+    ]
+    return [f"By crate or package, own code alone: {'; '.join(rows)}."]
+
+
+def _threads(profile: Profile) -> list[str]:
+    if THREAD not in set(profile.tags["key"]):
+        return []
+    costs = tag_costs(profile)
+    rows = [f"{name} {share:.1f} %" for name, share in zip(costs["value"], costs["cost_pct"], strict=True)][:_TOP]
+    more = f" ({len(costs):,} names in all)" if len(costs) > _TOP else ""
+    return [f"By thread name{more}: {'; '.join(rows)}. Threads of one name are one here."]
+
+
+def _doubts(profile: Profile) -> list[str]:
+    said = []
+    period, metric = profile.meta.get("period", 0), profile.metric()
+    if period > 0 and profile.meta.get("period_type") == metric.name:
+        ticks = profile.total() / period
+        share = float(top(profile, n=1)["self_pct"].iloc[0]) / 100.0
+        error = 200.0 * math.sqrt(share * (1 - share) / ticks)
+        said.append(
+            f"These are {ticks:,.0f} ticks of a sampler: the share of the first function is sure to about "
+            f"± {error:.1f} percentage points."
+        )
+    if profile.meta.get("dialect") == "pprof-rs":
+        said.append(
+            "The sampler leaves out ticks within the libraries it was told to exclude (libc, pthread and such), so the "
+            "time is an undercount, and what malloc or memcpy cost is missing from their callers."
+        )
+    if "window_start_s" in profile.meta:
+        said.append("This is the window between two reports, the earlier one subtracted.")
+    elif profile.meta.get("dialect") == "pprof-rs":
+        said.append(
+            "Reports of this sampler count from the start of the process: subtract an earlier one for a window."
+        )
+    dropped = [str(note) for note in profile.notes if note.weight]
+    return said + ([f"Noted with a weight: {'; '.join(dropped)}."] if dropped else [])
