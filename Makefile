@@ -36,10 +36,15 @@ lint: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-bench: $(VENV)/.installed-dev $(VENV)/.installed-locust
+bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rivals
 	@$(VENV)/bin/python -m benchmarks.imports $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.signing $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.load --locust $(VENV)/locust/bin/locust $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.callgrind --gprof2dot $(VENV)/rivals/bin/gprof2dot $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.massif $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.pprof $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.strace --stracetools $(VENV)/rivals/bin/python $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.flame $(BENCH_ARGS)
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
@@ -68,4 +73,10 @@ $(VENV)/.installed-locust: | $(VENV)/bin/python
 	$(call say,Installing Locust for the benchmark)
 	@$(VENV)/bin/python -m venv $(VENV)/locust >&2
 	@$(VENV)/locust/bin/python -m pip --disable-pip-version-check install --quiet locust >&2
+	@touch $@
+
+$(VENV)/.installed-rivals: | $(VENV)/bin/python
+	$(call say,Installing gprof2dot and stracetools for the benchmarks)
+	@$(VENV)/bin/python -m venv $(VENV)/rivals >&2
+	@$(VENV)/rivals/bin/python -m pip --disable-pip-version-check install --quiet gprof2dot stracetools >&2
 	@touch $@

@@ -40,6 +40,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("widgets", "doctor"),
     ("options",),
+    ("cli_profiles",),
     ("cli",),
     ("__main__",),
 )

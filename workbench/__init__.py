@@ -13,19 +13,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+    from workbench.profiles.read import (
+        read_callgrind,
+        read_flamegraph,
+        read_folded,
+        read_massif,
+        read_pprof,
+        read_profile,
+        read_pstats,
+        read_speedscope,
+        read_strace,
+    )
     from workbench.runs.read import Run, open_run
     from workbench.settings import Settings
     from workbench.sweep.run import sweep
     from workbench.sweep.single import LoadResult, load
 
 __version__ = "0.1.0"
-__all__ = ["LoadResult", "Run", "Settings", "load", "open_run", "sweep"]
+__all__ = [
+    "LoadResult",
+    "Profile",
+    "Run",
+    "Settings",
+    "load",
+    "open_run",
+    "read_callgrind",
+    "read_flamegraph",
+    "read_folded",
+    "read_massif",
+    "read_pprof",
+    "read_profile",
+    "read_pstats",
+    "read_speedscope",
+    "read_strace",
+    "sweep",
+]
 
 _HOMES = {
     "LoadResult": "workbench.sweep.single",
+    "Profile": "workbench.profiles.model",
     "Run": "workbench.runs.read",
     "Settings": "workbench.settings",
     "open_run": "workbench.runs.read",
+    "read_callgrind": "workbench.profiles.read",
+    "read_flamegraph": "workbench.profiles.read",
+    "read_folded": "workbench.profiles.read",
+    "read_massif": "workbench.profiles.read",
+    "read_pprof": "workbench.profiles.read",
+    "read_profile": "workbench.profiles.read",
+    "read_pstats": "workbench.profiles.read",
+    "read_speedscope": "workbench.profiles.read",
+    "read_strace": "workbench.profiles.read",
 }
 _ROOMS = ("load", "sweep")  # packages that can be called, see workbench.callable_room
 

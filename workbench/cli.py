@@ -23,9 +23,14 @@ _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
     "report": "make the notebook and the HTML report of a run again",
+    "read": "read a profile: totals, what costs most, notes",
+    "convert": "write a profile in another tool's format",
+    "diff": "what changed from one profile to another",
+    "view": "show a profile: one offline HTML page, or SnakeViz",
     "standin": "run the embedded stand-in of indexer-service and tap-agent",
     "doctor": "what is installed and reachable, and how to mend what is not",
 }
+_PROFILES = ("read", "convert", "diff", "view")
 _OWN = ("command", "debug", "json", "resume", "run", "config")
 
 
@@ -64,6 +69,8 @@ def _run(arguments: list[str]) -> int:
         raise SettingsError(
             f"there is no command {command!r}", where="workbench", hint=f"There are {', '.join(_COMMANDS)}"
         )
+    if command in _PROFILES:
+        return _profiles(command, arguments[1:])
     options = _parser(command).parse_args(arguments[1:])
     commands = {"load": _load, "sweep": _sweep, "report": _report, "standin": _standin, "doctor": _doctor}
     return commands[command](options)
@@ -114,6 +121,19 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, TargetSettings, "target")
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir"))
     return parser
+
+
+def _profiles(command: str, arguments: list[str]) -> int:
+    """The commands that need no settings, only files."""
+    from workbench import cli_profiles
+    from workbench.options import OneLineParser
+
+    parser = OneLineParser(
+        prog=f"workbench {command}", description=_COMMANDS[command].capitalize() + ".", allow_abbrev=False
+    )
+    parser.add_argument("--debug", action="store_true", help="Show tracebacks.")
+    getattr(cli_profiles, f"add_{command}")(parser)
+    return int(getattr(cli_profiles, command)(parser.parse_args(arguments)))
 
 
 def _all_but(group: Any, *names: str) -> tuple[str, ...]:

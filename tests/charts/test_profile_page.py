@@ -51,6 +51,7 @@ def test_it_is_closed_to_the_outside() -> None:
         "Flame graph",
         "Functions",
         "Notes",
+        "Totals and header",
     ]
 
 
@@ -75,4 +76,4 @@ def test_a_long_table_says_what_is_shown() -> None:
     html = profile_page(folded({f"f{n}": n + 1 for n in range(ROWS + 20)}))
     page = BeautifulSoup(html, "html.parser")
     assert len(page.select("table.sortable tbody tr")) == ROWS
-    assert f"The {ROWS} with the largest self cost of {ROWS + 20:,} are shown." in page.text
+    assert f"The first {ROWS} of {ROWS + 20:,} are shown." in page.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 from tests.profiles.samples import SAMPLES
@@ -74,15 +75,19 @@ def _small() -> Profile:
 
 
 def _small_svg() -> bytes:
-    """The example flame graph with all but its first frames left out."""
+    """The outermost frames of the example flame graph."""
     text = (EXAMPLES / "demo-flamegraph-1.svg").read_text()
-    head, mark, rest = text.partition("<g><title>")
-    frames = (mark + rest).split("</g>")
-    short = head[head.rindex("<svg id=") :] if "<svg id=" in head else head
-    start = head[: head.index(">", head.index("<svg ")) + 1]
-    inner = "" if short == head else short
-    closing = "</svg></svg>" if inner else "</svg>"
-    return (start + inner + "".join(frame + "</g>" for frame in frames[:12]) + closing).encode()
+    frames = [frame for frame in text.split("<g>")[1:] if "<title>" in frame]
+    rows = sorted({_row(frame) for frame in frames}, reverse=True)[:8]
+    shown = "".join("<g>" + frame.partition("</g>")[0] + "</g>" for frame in frames if _row(frame) in rows)
+    start = text[: text.index(">", text.index("<svg ")) + 1]
+    inner = re.search(r'<svg id="frames"[^>]*>', text)
+    return (start + (inner[0] if inner else "") + shown + "</svg></svg>").encode()
+
+
+def _row(frame: str) -> int:
+    found = re.search(r'<rect [^>]*\by="(\d+)"', frame)
+    return int(found[1]) if found else 0
 
 
 def packed(data: bytes) -> bytes:

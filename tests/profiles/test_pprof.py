@@ -28,9 +28,10 @@ from workbench.profiles.read import read_profile
 from workbench.profiles.readers import pprof
 from workbench.profiles.source import Source
 from workbench.profiles.tree import MAX_DEPTH
+from workbench.profiles.views.tags import tag_costs
 from workbench.profiles.views.top import top
 from workbench.report import run_notebook
-from workbench.report.answers.pprof import answer, tag_costs
+from workbench.report.answers.pprof import answer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "profiles"
 CPU = [("samples", "count"), ("cpu", "nanoseconds")]

@@ -1,4 +1,6 @@
-"""Charts: one DataFrame in, one plotly figure out. No files, no servers, no statistics of their own.
+"""Charts: a DataFrame or a Profile in, one figure out. No files, no servers, no statistics of their own.
+
+Figures are plotly's, but for :func:`flame_graph`, which is a script of our own.
 
 Every figure says in one sentence what it shows (``figure.layout.meta["caption"]``), carries units in its axis
 titles and never tells by colour alone. Invalid steps are hollow or faint and no line runs through them.
@@ -6,23 +8,34 @@ titles and never tells by colour alone. Invalid steps are hollow or faint and no
 
 from __future__ import annotations
 
+from workbench.charts.flame import flame_graph
+from workbench.charts.heap import memory_growth, memory_timeline
 from workbench.charts.lag import lag_by_step, lag_over_time
 from workbench.charts.latency import latency_by_step, latency_distribution
 from workbench.charts.limit import limit
 from workbench.charts.outcomes import outcomes
 from workbench.charts.resources import resources
+from workbench.charts.syscalls import syscall_latency, syscall_top, thread_time
 from workbench.charts.throughput import throughput_by_step
 from workbench.charts.timeline import rates_over_time, response_over_time
+from workbench.charts.top import top_bars
 
 __all__ = [
+    "flame_graph",
     "lag_by_step",
     "lag_over_time",
     "latency_by_step",
     "latency_distribution",
     "limit",
+    "memory_growth",
+    "memory_timeline",
     "outcomes",
     "rates_over_time",
     "resources",
     "response_over_time",
+    "syscall_latency",
+    "syscall_top",
+    "thread_time",
     "throughput_by_step",
+    "top_bars",
 ]

@@ -13,35 +13,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.report.display import provenance, steps_table, verdict_box
+    from workbench.report.display import View, notes, provenance, steps_table, table, verdict_box
     from workbench.report.execute import run_notebook
     from workbench.report.export import export_html, external_addresses
     from workbench.report.parameters import Parameter, check_parameters, read_parameters
+    from workbench.report.profile_page import profile_page
     from workbench.report.record import NotebookRecord
+    from workbench.report.snakeviz import snakeviz_frame
 
 __all__ = [
     "NotebookRecord",
     "Parameter",
+    "View",
     "check_parameters",
     "export_html",
     "external_addresses",
+    "notes",
+    "profile_page",
     "provenance",
     "read_parameters",
     "run_notebook",
+    "snakeviz_frame",
     "steps_table",
+    "table",
     "verdict_box",
 ]
 
 _HOMES = {
     "NotebookRecord": "record",
     "Parameter": "parameters",
+    "View": "display",
     "check_parameters": "parameters",
     "export_html": "export",
     "external_addresses": "export",
+    "notes": "display",
+    "profile_page": "profile_page",
     "provenance": "display",
     "read_parameters": "parameters",
     "run_notebook": "execute",
+    "snakeviz_frame": "snakeviz",
     "steps_table": "display",
+    "table": "display",
     "verdict_box": "display",
 }
 

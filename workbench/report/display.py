@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.profiles.model import Profile
     from workbench.runs.read import Run
 
 VERDICT_MARKS = {"PASS": "✓ PASS", "FAIL": "✗ FAIL", "INVALID": "◇ INVALID"}
@@ -74,6 +75,38 @@ def steps_table(steps: pd.DataFrame) -> View:
     )
 
 
+def table(frame: pd.DataFrame, rows: int | None = None) -> View:
+    """A table of a profile as people read it: figures with separators, percentages with two decimals, a dash where
+    there is no value. ``rows`` limits it; that more were left out is said below.
+    """
+    import pandas as pd
+
+    shown = frame if rows is None else frame.head(rows)
+    text = pd.DataFrame({str(name): [_plain(value, str(name)) for value in shown[name]] for name in shown}, dtype="str")
+    heading = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in text.columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(value)}</td>" for value in row) + "</tr>"
+        for row in text.itertuples(index=False, name=None)
+    )
+    left_out = f"{len(frame) - len(shown):,} more rows" if len(shown) < len(frame) else ""
+    return View(
+        '<div class="scroll" tabindex="0" style="overflow-x:auto">'
+        f'<table class="dataframe"><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table></div>'
+        + (f"<p>{left_out}</p>" if left_out else ""),
+        text.to_string(index=False) + (f"\n{left_out}" if left_out else ""),
+    )
+
+
+def notes(profile: Profile) -> View:
+    """What is odd, assumed or dropped in a profile, and the parts of its header that say how it was made."""
+    facts = {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float)) and value != ""}
+    listed = "".join(f"<li>{html.escape(str(note))}</li>" for note in profile.notes) or "<li>Nothing.</li>"
+    return View(
+        f"<ul>{listed}</ul>{_group_html('Header', facts)}",
+        "\n".join([*(f"- {note}" for note in profile.notes), json.dumps(facts, default=str)]),
+    )
+
+
 def verdict_box(run: Run) -> View:
     """The verdict of a run in words: what it is, what was measured, what was predicted, what came of it, and why."""
     manifest = run.manifest
@@ -129,6 +162,18 @@ def _group_html(title: str, values: Mapping[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _plain(value: Any, column: str) -> str:
+    import pandas as pd
+
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, (bool, str)) or type(value).__name__ == "bool":
+        return {"True": "yes", "False": "no"}.get(str(value), str(value))
+    if column.endswith("_pct"):
+        return f"{value:,.2f}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
 
 
 def _cell(value: Any, form: str, column: str) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from workbench.report.export import POLICY
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from workbench.profiles.model import Note, Profile
 
 ROWS = 500
@@ -30,6 +30,18 @@ _COLUMNS: dict[str, tuple[str, int | None]] = {
     "file": ("File", None),
     "object": ("Binary", None),
 }
+_CHANGES: dict[str, tuple[str, int | None]] = {
+    "name": ("Function", None),
+    "state": ("In", None),
+    "before_self": ("Self before", 0),
+    "after_self": ("Self after", 0),
+    "change_self": ("Change of self", 0),
+    "before_total": ("Total before", 0),
+    "after_total": ("Total after", 0),
+    "ratio_total": ("Total, times", 3),
+    "crate": ("Crate or module", None),
+    "file": ("File", None),
+}
 
 
 def profile_page(profile: Profile, *, before: Profile | None = None, title: str | None = None) -> str:
@@ -40,15 +52,13 @@ def profile_page(profile: Profile, *, before: Profile | None = None, title: str 
     from workbench.charts.flame import flame_graph
 
     graph = flame_graph(profile, before=before, title=title)
-    metric = profile.metric()
-    measured = f"{metric.name}, {metric.unit}"
     profiles = [profile] if before is None else [profile, before]
     parts = [
         f"<h1>{_text(graph.title)}</h1>",
-        _facts(profiles),
         f"<h2>Flame graph</h2>{graph._repr_html_()}",
-        f"<h2>Functions</h2>{_top_table(profile, measured)}",
+        f"<h2>Functions</h2>{_top_table(profile) if before is None else _changes_table(before, profile)}",
         f"<h2>Notes</h2>{_notes(profiles)}",
+        f"<h2>Totals and header</h2>{_facts(profiles)}",
     ]
     look = [_HERE / "template" / "report.css", _HERE / "profile_page.css"]
     style = "".join(path.read_text(encoding="utf-8") for path in look)
@@ -92,21 +102,39 @@ def _facts_of(profile: Profile) -> dict[str, str]:
     return facts
 
 
-def _top_table(profile: Profile, measured: str) -> str:
+def _top_table(profile: Profile) -> str:
     from workbench.profiles.views.top import top
 
-    table = top(profile)
-    shown = {column: look for column, look in _COLUMNS.items() if _says_something(table[column])}
+    metric = profile.metric()
+    said = (
+        f"Costs are {metric.name}, {metric.unit}. Self is spent in a function itself, total with all that it called; "
+        "recursion counts once."
+    )
+    return _sortable(top(profile), _COLUMNS, said, "self")
+
+
+def _changes_table(before: Profile, after: Profile) -> str:
+    from workbench.profiles.transforms.combine import difference
+
+    changes = difference(before, after)
+    said = (
+        f"Costs are {changes.metric.name}, {changes.metric.unit}; functions with the largest change of self cost come "
+        "first."
+    )
+    return _sortable(changes.functions, _CHANGES, said, "change_self")
+
+
+def _sortable(table: pd.DataFrame, columns: Mapping[str, tuple[str, int | None]], said: str, sorted_by: str) -> str:
+    shown = {column: look for column, look in columns.items() if _says_something(table[column])}
     head = "".join(
         f'<th scope="col" data-kind="{"text" if decimals is None else "number"}"'
-        f'{" aria-sort=descending" if column == "self" else ""}><button type="button">{heading}</button></th>'
+        f'{" aria-sort=descending" if column == sorted_by else ""}><button type="button">{heading}</button></th>'
         for column, (heading, decimals) in shown.items()
     )
     body = "".join(_row(values, shown.values()) for values in table[list(shown)].head(ROWS).itertuples(index=False))
-    more = f" The {ROWS} with the largest self cost of {len(table):,} are shown." if len(table) > ROWS else ""
+    more = f" The first {ROWS} of {len(table):,} are shown." if len(table) > ROWS else ""
     return (
-        f"<p>Costs are {_text(measured)}. Self is spent in a function itself, total with all that it called; recursion "
-        f"counts once.{more} A heading sorts by its column.</p>"
+        f"<p>{_text(said)}{more} A heading sorts by its column.</p>"
         f'<div class="scroll top" tabindex="0"><table class="sortable"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
@@ -121,10 +149,11 @@ def _row(values: Iterable[Any], looks: Iterable[tuple[str, int | None]]) -> str:
     for value, (_, decimals) in zip(values, looks, strict=True):
         if decimals is None:
             cells.append(f'<td class="text">{_text(value)}</td>')
-        elif not isinstance(value, (int, float)) or value != value:  # <NA> and NaN
+        elif pd.isna(value):
             cells.append("<td>–</td>")
         else:
-            cells.append(f'<td data-value="{value!r}">{_number(value, decimals)}</td>')
+            plain = value.item() if hasattr(value, "item") else value
+            cells.append(f'<td data-value="{plain!r}">{_number(plain, decimals)}</td>')
     return f"<tr>{''.join(cells)}</tr>"
 
 

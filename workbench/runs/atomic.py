@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+RESUME = "What was measured before is still in the run folder; make room and go on with --resume"
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well.
 
     Raises RunFolderError (disk full, no permission) naming the file; nothing half-written is left under its name.
@@ -31,22 +35,22 @@ def replacing(path: Path) -> Iterator[Path]:
         raise RunFolderError(
             f"cannot write: {error.strerror or error}",
             where=str(path),
-            hint="What was measured before is still in the run folder; make room and go on with --resume",
+            hint=hint,
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """``value`` as indented JSON, atomically. NaN is written as null: JSON has no NaN."""
+    """``value`` as indented JSON, atomically. NaN and infinity are written as null: JSON has neither."""
     text = to_json(value)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def to_json(value: Any) -> str:
-    """``value`` as indented JSON text; NaN becomes null."""
-    return json.dumps(_without_nan(value), indent=2, allow_nan=False, default=_plain)
+    """``value`` as indented JSON text; NaN and infinity become null."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False, default=_plain)
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:
@@ -57,14 +61,14 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
 
 def _plain(value: Any) -> Any:
     """numpy's scalars as Python's."""
-    return _without_nan(value.item())
+    return _finite(value.item())
 
 
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and value != value:
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
+        return [_finite(item) for item in value]
     return value

@@ -18,12 +18,12 @@ from workbench.profiles.model import (
     Profile,
     cost_,
     from_graph,
-    identify,
     self_,
     total_,
 )
+from workbench.profiles.transforms.overlay import Overlay, numbered, overlay
 from workbench.profiles.transforms.stacks import as_stacks, with_tree
-from workbench.profiles.tree import add_at, costs_of, depths, regrow, subtree_sums
+from workbench.profiles.tree import add_at, costs_of, depths, subtree_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,16 +48,18 @@ def merge(profiles: Sequence[Profile]) -> Profile:
     notes = [note for profile in profiles for note in profile.notes]
     if all(profile.basis == "graph" for profile in profiles):
         return _merged_graph(profiles, notes)
-    joint = _join([as_stacks(profile) for profile in profiles])
+    stacks = [as_stacks(profile) for profile in profiles]
+    joint = overlay(stacks)
+    size = len(joint.parent)
     if any(len(profile.samples) for profile in profiles):
         notes.append(Note("labels of samples were left out when profiles were merged"))
     merged = with_tree(
-        as_stacks(first),
-        np.sum(joint.costs, axis=0),
+        stacks[0],
+        np.sum([_costs(one, node, size) for one, node in zip(stacks, joint.node_of, strict=True)], axis=0),
         parent=joint.parent,
         frame=joint.frame,
         frames=joint.frames,
-        exact=joint.exact,
+        exact=_exact(stacks, joint),
         samples=first.samples.iloc[:0],
     )
     return _named(merged, f"{len(profiles)} profiles", notes)
@@ -109,15 +111,22 @@ def difference(
         )
     factors, scaling = _factors(before, after, chosen, scale, per)
     functions = _functions(before, after, chosen.name, factors)
-    joint = _join([as_stacks(_only(profile, chosen)) for profile in (before, after)])
-    one, other = (joint.costs[which] * factors[which] for which in (0, 1))
+    stacks = [as_stacks(_only(profile, chosen)) for profile in (before, after)]
+    joint = overlay(stacks)
+    size = len(joint.parent)
     nodes = pd.DataFrame(
-        {"parent_id": joint.parent, "depth": depths(joint.parent), "frame_id": joint.frame, "exact": joint.exact}
+        {
+            "parent_id": joint.parent,
+            "depth": depths(joint.parent),
+            "frame_id": joint.frame,
+            "exact": _exact(stacks, joint),
+        }
     )
-    for label, costs in (("before", one), ("after", other)):
+    for label, profile, node, factor in zip(("before", "after"), stacks, joint.node_of, factors, strict=True):
+        costs = _costs(profile, node, size) * factor
         nodes[f"{label}_self"] = costs[:, 0]
         nodes[f"{label}_total"] = subtree_sums(joint.parent, costs)[:, 0]
-    nodes["state"] = _state(joint.present[0], joint.present[1])
+    nodes["state"] = _state(*(_present(node, size) for node in joint.node_of))
     return Difference(
         chosen,
         functions,
@@ -130,57 +139,28 @@ def difference(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Joint:
-    """One tree for several profiles: its costs, and whether a node is there, a profile."""
-
-    frames: pd.DataFrame
-    parent: NDArray[np.int64]
-    frame: NDArray[np.int64]
-    exact: NDArray[np.bool_]
-    costs: list[NDArray[Any]]
-    present: list[NDArray[np.bool_]]
+def _costs(profile: Profile, node_of: NDArray[np.int64], size: int) -> NDArray[Any]:
+    return add_at(size, node_of, costs_of(profile.nodes, profile.metric_names))
 
 
-def _join(profiles: Sequence[Profile]) -> _Joint:
-    """Lay the trees of profiles of stacks over each other."""
-    tables = [profile.frames for profile in profiles]
-    stacked = pd.concat(tables, ignore_index=True)
-    codes = _codes(stacked, ["raw_function", "file", "line", "object", "inlined"])
-    _, first = np.unique(codes, return_index=True)
-    frames = stacked.iloc[first].reset_index(drop=True)
-    frames["function_id"] = identify(frames)
-    starts = np.cumsum([0, *(len(table) for table in tables)])
-    # the trees beside each other, parents before children; equal siblings then become one
-    sizes = np.cumsum([0, *(len(profile.nodes) for profile in profiles)])
-    parent = np.concatenate(
-        [
-            np.where(ups >= 0, ups + size, -1)
-            for ups, size in zip((profile.nodes["parent_id"].to_numpy() for profile in profiles), sizes, strict=False)
-        ]
-    )
-    frame = np.concatenate(
-        [codes[profile.nodes["frame_id"].to_numpy() + start] for profile, start in zip(profiles, starts, strict=False)]
-    )
-    tree = regrow(parent, frame, np.ones(len(parent), dtype=bool))
-    size = len(tree.parent)
-    exact = np.ones(size, dtype=bool)
-    costs, present = [], []
-    for profile, low, high in zip(profiles, sizes[:-1], sizes[1:], strict=True):
-        node = tree.node_of[low:high]
+def _exact(profiles: Sequence[Profile], joint: Overlay) -> NDArray[np.bool_]:
+    exact = np.ones(len(joint.parent), dtype=bool)
+    for profile, node in zip(profiles, joint.node_of, strict=True):
         np.logical_and.at(exact, node, profile.nodes["exact"].to_numpy(dtype=bool))
-        costs.append(add_at(size, node, costs_of(profile.nodes, profile.metric_names)))
-        there = np.zeros(size, dtype=bool)
-        there[node] = True
-        present.append(there)
-    return _Joint(frames, tree.parent, tree.frame, exact, costs, present)
+    return exact
+
+
+def _present(node: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
+    there = np.zeros(size, dtype=bool)
+    there[node] = True
+    return there
 
 
 def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
     first = profiles[0]
     names = first.metric_names
     stacked = pd.concat([profile.functions for profile in profiles], ignore_index=True)
-    codes = _codes(stacked, ["raw_function", "file", "object"])
+    codes = numbered(stacked, ["raw_function", "file", "object"])
     _, at = np.unique(codes, return_index=True)
     functions = stacked.iloc[at][list(FUNCTION_COLUMNS)].reset_index(drop=True)
     functions["calls"] = stacked["calls"].astype("Int64").groupby(codes).sum(min_count=1).reset_index(drop=True)
@@ -227,7 +207,7 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
 
 def _functions(before: Profile, after: Profile, metric: str, factors: tuple[float, float]) -> pd.DataFrame:
     stacked = pd.concat([before.functions, after.functions], ignore_index=True)
-    codes = _codes(stacked, ["raw_function", "file", "object"])
+    codes = numbered(stacked, ["raw_function", "file", "object"])
     _, first = np.unique(codes, return_index=True)
     table = stacked.iloc[first][["function", "file", "object", "crate"]].reset_index(drop=True)
     table = table.rename(columns={"function": "name"})
@@ -238,9 +218,7 @@ def _functions(before: Profile, after: Profile, metric: str, factors: tuple[floa
         costs = side.functions[[self_(metric), total_(metric)]].to_numpy() * factor
         summed = add_at(len(table), at, costs)
         table[f"{label}_self"], table[f"{label}_total"] = summed[:, 0], summed[:, 1]
-        there = np.zeros(len(table), dtype=bool)
-        there[at] = True
-        present.append(there)
+        present.append(_present(at, len(table)))
     table["change_self"] = table["after_self"] - table["before_self"]
     table["change_total"] = table["after_total"] - table["before_total"]
     table["ratio_total"] = table["after_total"] / table["before_total"].where(table["before_total"] != 0)
@@ -295,13 +273,6 @@ def _same_metrics(one: Profile, other: Profile) -> None:
 
 def _named(profile: Profile, name: str, notes: Sequence[Note]) -> Profile:
     return replace(profile, name=name, notes=tuple(notes))
-
-
-def _codes(table: pd.DataFrame, columns: list[str]) -> NDArray[np.int64]:
-    """A number for each row: equal where the columns are, in order of appearance."""
-    if table.empty:
-        return np.zeros(0, dtype=np.int64)
-    return np.asarray(table.groupby(columns, sort=False, dropna=False).ngroup().to_numpy(), dtype=np.int64)
 
 
 def _state(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> pd.Series[str]:

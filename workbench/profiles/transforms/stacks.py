@@ -34,8 +34,11 @@ def with_tree(
     exact: NDArray[np.bool_] | None = None,
     samples: pd.DataFrame | None = None,
 ) -> Profile:
-    """The profile with these costs a node, and where given with another tree, frames and samples."""
+    """The profile with these costs a node, and where given with another tree, frames and samples. Tables that speak of
+    frames by number do not outlive other frames.
+    """
     nodes = profile.nodes
+    tables = {name: table for name, table in profile.tables.items() if frames is None or "frame_id" not in table}
     return from_stacks(
         profile.format,
         profile.name,
@@ -48,7 +51,7 @@ def with_tree(
         exact=nodes["exact"].to_numpy(dtype=bool) if exact is None else exact,
         samples=profile.samples if samples is None else samples,
         tags=profile.tags,
-        tables=profile.tables,
+        tables=tables,
         meta=profile.meta,
         notes=profile.notes,
     )

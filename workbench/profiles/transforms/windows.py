@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Note, Profile, from_stacks, identify, self_
+from workbench.profiles.model import Metric, Note, Profile, from_stacks, self_
+from workbench.profiles.transforms.overlay import SAME_FRAME, Overlay, overlay
 from workbench.profiles.transforms.stacks import restack
-from workbench.profiles.tree import add_at, costs_of, regrow
+from workbench.profiles.tree import add_at, costs_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +55,7 @@ def subtract(after: Profile, before: Profile) -> Profile:
     Raises WorkbenchError where start times or metrics differ, or ``after`` is not the later one.
     """
     _check(after, before)
-    joint = _overlay(after, before)
+    joint = _joint(after, before)
     levels = np.array([is_level(metric) for metric in after.metrics], dtype=bool)
     sums = add_at(len(joint.keys), joint.after, joint.after_values)
     sums -= add_at(len(joint.keys), joint.before, np.where(levels, 0, joint.before_values))
@@ -62,7 +63,7 @@ def subtract(after: Profile, before: Profile) -> Profile:
     values = sums - shrunk
     node, tags = joint.keys // joint.width, joint.keys % joint.width
     there = (values != 0).any(axis=1)
-    costs = add_at(len(joint.parent), node[there], values[there])
+    costs = add_at(len(joint.tree.parent), node[there], values[there])
     samples = None
     if len(joint.tags):
         samples = pd.DataFrame({"node_id": node[there], "tags_id": tags[there]})
@@ -74,9 +75,9 @@ def subtract(after: Profile, before: Profile) -> Profile:
         after.name,
         metrics=after.metrics,
         default_metric=after.default_metric,
-        frames=joint.frames,
-        parent=joint.parent,
-        frame=joint.frame,
+        frames=joint.tree.frames,
+        parent=joint.tree.parent,
+        frame=joint.tree.frame,
         self_costs=costs,
         samples=samples,
         tags=joint.tags if samples is not None else None,
@@ -162,13 +163,11 @@ def _check(after: Profile, before: Profile) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Overlay:
+class _Joint:
     """Two profiles over one tree. A key is ``node * width + tags_id``; ``after`` and ``before`` are the keys' rows of
     the samples of each."""
 
-    frames: pd.DataFrame
-    parent: NDArray[np.int64]
-    frame: NDArray[np.int64]
+    tree: Overlay
     tags: pd.DataFrame
     width: int
     keys: NDArray[np.int64]
@@ -178,35 +177,19 @@ class _Overlay:
     before_values: NDArray[Any]
 
 
-def _overlay(after: Profile, before: Profile) -> _Overlay:
-    stacked = pd.concat([after.frames, before.frames], ignore_index=True)
+def _joint(after: Profile, before: Profile) -> _Joint:
+    # pprof-rs keeps the file of whichever function of a name it saw first, and that changes between reports
     by_name = after.meta.get("dialect") == "pprof-rs"
-    columns = ["raw_function"] if by_name else ["raw_function", "file", "line", "object", "inlined"]
-    codes = stacked.groupby(columns, sort=False).ngroup().to_numpy(dtype=np.int64)
-    _, first = np.unique(codes, return_index=True)
-    frames = stacked.iloc[first].reset_index(drop=True)
-    frames["function_id"] = identify(frames)
-    size = len(after.nodes)
-    below = before.nodes["parent_id"].to_numpy()
-    parent = np.concatenate([after.nodes["parent_id"].to_numpy(), np.where(below >= 0, below + size, -1)])
-    frame = np.concatenate(
-        [
-            codes[after.nodes["frame_id"].to_numpy()],
-            codes[before.nodes["frame_id"].to_numpy() + len(after.frames)],
-        ]
-    )
-    tree = regrow(parent, frame, np.ones(len(parent), dtype=bool))
+    joint = overlay([after, before], ["raw_function"] if by_name else SAME_FRAME)
     tags, renamed = _joint_tags(after.tags, before.tags)
     width = int(tags["tags_id"].max()) + 1 if len(tags) else 1
     node, tag, values = _rows(after)
     other_node, other_tag, other_values = _rows(before)
     key = np.concatenate(
-        [tree.node_of[node] * width + tag, tree.node_of[other_node + size] * width + renamed[other_tag]]
+        [joint.node_of[0][node] * width + tag, joint.node_of[1][other_node] * width + renamed[other_tag]]
     )
     rows, keys = pd.factorize(key)
-    return _Overlay(
-        frames, tree.parent, tree.frame, tags, width, keys, rows[: len(node)], rows[len(node) :], values, other_values
-    )
+    return _Joint(joint, tags, width, keys, rows[: len(node)], rows[len(node) :], values, other_values)
 
 
 def _rows(profile: Profile) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:

@@ -32,6 +32,12 @@ def find_functions(profile: Profile, function: str) -> NDArray[np.int64]:
     return np.flatnonzero(same.to_numpy())
 
 
+def hottest(profile: Profile) -> str:
+    """The function that spends most by itself, by its raw name; "" where there is none."""
+    costs = profile.functions[self_(profile.default_metric)]
+    return str(profile.functions["raw_function"].iloc[int(costs.argmax())]) if len(costs) else ""
+
+
 def callers(profile: Profile, function: str, metric: str | None = None) -> pd.DataFrame:
     """Who calls a function, and what it cost for each of them: name, file, object, calls, cost, cost_pct (of all that
     callers account for). Calls from itself, recursion, come with their own row, whose cost is inside the others'."""

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from workbench.profiles.model import self_
-from workbench.profiles.tree import add_at
 from workbench.profiles.views.neighbours import hot_path
+from workbench.profiles.views.tags import THREAD, tag_costs
 from workbench.profiles.views.top import top
+from workbench.report.answers.words import in_words
 from workbench.report.display import View, table
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
-THREAD = "thread"
 _TOP = 3
 _UNITS_OF_TIME_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 
@@ -36,32 +31,7 @@ def answer(profile: Profile) -> View:
             "Which code and which threads?": [*_crates(profile), *_threads(profile)],
             "How sure is this?": _doubts(profile),
         }
-    groups = {title: sentences for title, sentences in groups.items() if sentences}
-    page = "".join(
-        f"<h3>{html.escape(title)}</h3>" + "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
-        for title, sentences in groups.items()
-    )
-    return View(page, "\n\n".join("\n".join((title, *sentences)) for title, sentences in groups.items()))
-
-
-def tag_costs(profile: Profile, key: str = THREAD, metric: str | None = None) -> pd.DataFrame:
-    """What the samples of each value of a label cost: value, cost, cost_pct, by falling cost. Samples without the label
-    are one row, ``(none)``; a sample with several values counts for its first. Empty where there are no labels."""
-    name = profile.metric(metric).name
-    if profile.samples.empty:
-        return pd.DataFrame({"value": pd.Series(dtype="str"), "cost": [], "cost_pct": []})
-    tags = profile.tags[profile.tags["key"] == key].drop_duplicates("tags_id")
-    codes, values = pd.factorize(tags["value"])
-    group = np.full(
-        int(max(profile.samples["tags_id"].max(), tags["tags_id"].max() if len(tags) else 0)) + 1, len(values)
-    )
-    group[tags["tags_id"].to_numpy(dtype=np.int64)] = codes
-    cost = profile.samples[[self_(name)]].to_numpy()
-    sums = add_at(len(values) + 1, group[profile.samples["tags_id"].to_numpy(dtype=np.int64)], cost)[:, 0]
-    out = pd.DataFrame({"value": pd.Series([*values, "(none)"], dtype="str"), "cost": sums})
-    out["cost_pct"] = out["cost"] / float(profile.total(name)) * 100.0 if profile.total(name) else 0.0
-    out = out[(out["cost"] != 0) | (out["value"] != "(none)")]
-    return out.sort_values("cost", ascending=False, kind="stable", ignore_index=True)
+    return in_words(groups)
 
 
 def threads(profile: Profile, rows: int | None = None) -> View:
@@ -70,12 +40,6 @@ def threads(profile: Profile, rows: int | None = None) -> View:
         text = "The profile does not say which thread its samples are of."
         return View(f"<p>{text}</p>", text)
     return table(tag_costs(profile).rename(columns={"value": THREAD}), rows)
-
-
-def hottest(profile: Profile) -> str:
-    """The function that spends most by itself, by its raw name; "" where there is none."""
-    costs = profile.functions[self_(profile.default_metric)]
-    return str(profile.functions["raw_function"].iloc[int(costs.argmax())]) if len(costs) else ""
 
 
 def _whole(profile: Profile) -> str:

@@ -1,0 +1,53 @@
+"""What each public profile of the corpus holds: ``python -m tests.profiles.corpus`` prints the table ``corpus.tsv``.
+
+A line is: file, format or ``refused``, totals of all metrics (or what the refusal says), and the top five functions by
+self cost of the default metric. The figures were checked against the oracles the other tests name (callgrind_annotate
+and ``totals:`` lines, ms_print and msparser, pprof's own dumps, strace -c) and by reading the files; the test makes
+sure that they stay so.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from tests.profiles.samples import SAMPLES
+from workbench.errors import ReadError
+from workbench.profiles.read import read_profile
+
+TABLE = Path(__file__).with_name("corpus.tsv")
+
+
+def summary(path: Path) -> str:
+    """The line of one file, without its name."""
+    try:
+        profile = read_profile(path)
+    except ReadError as error:
+        return f"refused\t{error.what}\t{(error.hint or '')}"
+    totals = " ".join(f"{name}={_figure(profile.total(name))}" for name in profile.metric_names)
+    table = profile.top(n=5)
+    rows = "; ".join(
+        f"{_one_line(name)} {_figure(cost)}" for name, cost in zip(table["name"], table["self"], strict=True) if cost
+    )
+    return f"{profile.format}\t{totals}\t{rows}"
+
+
+def files(folder: Path) -> list[Path]:
+    """All profiles of the corpus, by folder and name."""
+    return sorted(path for path in folder.glob("*/*") if path.is_file())
+
+
+def _figure(value: float) -> str:
+    return f"{value:.15g}"
+
+
+def _one_line(name: str) -> str:
+    return re.sub(r"\s+", " ", name).replace(";", ",")
+
+
+if __name__ == "__main__":
+    if SAMPLES is None:
+        sys.exit("the corpus of public profiles is not beside this project")
+    for file in files(SAMPLES):
+        print(f"{file.relative_to(SAMPLES)}\t{summary(file)}")

@@ -1,0 +1,58 @@
+"""The callgrind notebook and its words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.report.browser import open_offline
+from workbench.profiles.read import read_callgrind
+from workbench.profiles.views.neighbours import hottest
+from workbench.report import run_notebook
+from workbench.report.answers.callgrind import answer, misses, source
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "data" / "profiles" / "demo-callgrind.out"
+
+
+def test_the_answer_says_what_the_figures_say() -> None:
+    profile = read_callgrind(EXAMPLE)
+    said = repr(answer(profile))
+    first = profile.top(n=1).iloc[0]
+    assert first["name"] == "receipt_demo::keccak_like"
+    assert f"{first['name']} {first['self_pct']:.1f} %" in said
+    branches = profile.total("Bc") + profile.total("Bi")
+    wrong = 100 * (profile.total("Bcm") + profile.total("Bim")) / branches
+    assert f"Of {branches:,} conditional and indirect branches {wrong:.2f} % were mispredicted" in said
+    assert f"{profile.total('sysCount'):,} system calls took" in said
+    assert "split over callers pro rata" in said
+
+
+def test_without_simulation_it_says_which_flags_are_missing() -> None:
+    profile = read_callgrind(b"events: Ir\nfn=main\n1 5\n")
+    said = repr(answer(profile))
+    assert "--cache-sim=yes" in said
+    assert "--branch-sim=yes" in said
+    assert "--cache-sim=yes --branch-sim=yes" in repr(misses(profile))
+    assert "holds no costs" in repr(answer(read_callgrind(b"events: Ir\nfn=main\n1 0\n")))
+
+
+def test_the_source_of_the_hottest_function_is_found() -> None:
+    profile = read_callgrind(EXAMPLE)
+    shown = source(profile, hottest(profile), {"/receipt-demo": ROOT / "data" / "profiles" / "demo"})
+    assert "rotate_left(13)" in shown.as_text
+    assert "no line of the profile matches" in source(profile, "malloc", {}).as_text or source(
+        profile, "malloc", {}
+    ).as_text.count("–")
+
+
+async def test_the_notebook_opens_offline_with_its_flame_graph(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    record = await run_notebook(
+        ROOT / "notebooks" / "callgrind.ipynb", {}, tmp_path / "notebook.ipynb", page, title="Instructions"
+    )
+    assert record.ok, f"{record.exception}: {record.message}"
+    opened = await open_offline(page)
+    assert (opened.requests, opened.complaints) == ([], [])
+    assert opened.charts_drawn == opened.charts_wanted > 0
+    assert "rotate_left(13)" in opened.text
+    assert "Callers and callees" in opened.text  # the buttons are there only when the script has drawn

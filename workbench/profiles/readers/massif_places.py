@@ -1,0 +1,102 @@
+"""The texts of massif's tree lines made into frames: address, function, and file with line or object."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from workbench.profiles.model import frame_table
+from workbench.profiles.names import tidy_rust
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNKNOWN = "???"
+BELOW_THRESHOLD = "(below massif's threshold)"
+PAGES = "(page allocation syscalls)"
+
+_FRAME = re.compile(r"0x([0-9A-Fa-f]{1,16}): (.+)", re.DOTALL)
+_BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%\))?$")
+_TOP = re.compile(r"\([^)]*\)|\S+(?= : )")
+# a location is looked for at the last few " (" of a line: names contain them too, paths hardly ever
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one text of a tree line says.
+
+    ``address`` is 0 and ``known`` False where it has none. ``places`` is how many places a line below the threshold
+    stands for, 0 for all others; ``threshold_pct`` what it says the threshold is.
+    """
+
+    function: str
+    file: str = ""
+    line: int = 0
+    object: str = ""
+    address: int = 0
+    known: bool = False
+    places: int = 0
+    threshold_pct: float | None = None
+
+
+def place_of(text: str) -> Place:
+    """The place a tree line names: ``0xADDRESS: NAME (FILE:LINE)``, ``... (in OBJECT)``, ``0xADDRESS: ???``, or those
+    that were too small to be listed."""
+    if match := _FRAME.fullmatch(text):
+        name, file, line, object = _located(match[2])
+        return Place(name, file, line, object, int(match[1], 16), True)
+    if match := _BELOW.fullmatch(text):
+        threshold = None if match[2] is None else float(match[2])
+        return Place(BELOW_THRESHOLD, places=int(match[1]), threshold_pct=threshold)
+    return Place(text)
+
+
+def top_of(text: str) -> str:
+    """The short name of a tree's top line: ``(heap allocation functions)``, or the metric of an xtree file."""
+    match = _TOP.match(text)
+    return text if match is None else match[0]
+
+
+def frames_of(places: Sequence[Place], inlined: NDArray[Any] | Sequence[bool]) -> pd.DataFrame:
+    """A frame for each place, in their order."""
+    raw = [place.function for place in places]
+    tidy = {name: tidy_rust(name) for name in dict.fromkeys(raw)}
+    return frame_table(
+        [tidy[name] for name in raw],
+        [place.file for place in places],
+        [place.line for place in places],
+        [place.object for place in places],
+        list(inlined),
+        raw,
+    )
+
+
+def threshold_of(places: Iterable[Place]) -> float | None:
+    """The threshold in per cent that the places below it state, None where none does."""
+    return next((place.threshold_pct for place in places if place.threshold_pct is not None), None)
+
+
+def _located(text: str) -> tuple[str, str, int, str]:
+    """Name, file, line and object. Names contain blanks and brackets, so the location is sought from the end; a bracket
+    it closes must be its own."""
+    end = len(text)
+    for _ in range(_TRIES if text.endswith(")") else 0):
+        at = text.rfind(" (", 0, end)
+        if at < 1:
+            break
+        end = at
+        where = text[at + 2 : -1]
+        if where.count("(") != where.count(")"):
+            continue
+        if where.startswith("in "):
+            object = where[3:]
+            return text[:at], "", 0, "" if object == UNKNOWN else object
+        file, _, line = where.rpartition(":")
+        if file and len(line) < 10 and line.isascii() and line.isdigit():
+            return text[:at], file, int(line), ""
+    return text, "", 0, ""

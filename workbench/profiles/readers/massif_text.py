@@ -1,0 +1,296 @@
+"""The grammar of a massif.out file: header, snapshots and tree lines, as ms_main.c and ms_print define it.
+
+A snapshot is ``snapshot=``, ``time=``, ``mem_heap_B=``, ``mem_heap_extra_B=``, ``mem_stacks_B=`` and ``heap_tree=``,
+then tree lines unless it is ``empty``. A tree line is blanks (its depth), ``n`` and the number of children, the bytes,
+and a text. Lines that begin with ``#`` are comments; a ``#`` elsewhere is part of a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import ReadError
+from workbench.profiles.noting import NoteBook
+from workbench.profiles.readers.massif_trees import parents_by_count, parents_by_indent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.source import Source
+
+KINDS = ("empty", "detailed", "peak")
+INT64_MAX = 2**63 - 1
+
+_UNIT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
+_UNIT_THEN_SNAPSHOT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*\n(?:#.*\n|[ \t]*\n)*snapshot=", re.MULTILINE)
+_NODE = re.compile(rb"^( *)n(\d{1,9}): (\d{1,19}) (.+)$", re.MULTILINE)
+_LONG_NODE = re.compile(rb" *n\d+: \d{20}")
+_FIELDS = (b"snapshot", b"time", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B", b"heap_tree")
+_MARK = b"snapshot="
+_HINT = "Read the file as massif wrote it, not an edited or joined one"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What stands before the first snapshot; ``end`` is the byte after it."""
+
+    desc: str
+    cmd: str
+    time_unit: str
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The figures of one snapshot in bytes, ``time`` in the file's time unit."""
+
+    number: int
+    time: int
+    heap: int
+    extra: int
+    stacks: int
+    kind: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeapTree:
+    """The tree of one snapshot in the order of the file. ``text`` numbers the texts, ``line`` is that of the top."""
+
+    parent: NDArray[np.int64]
+    depth: NDArray[np.int64]
+    held: NDArray[np.int64]
+    text: NDArray[np.int64]
+    line: int
+
+
+class Texts(dict[bytes, int]):
+    """Numbers the distinct texts of tree lines in the order of their first appearance."""
+
+    def __missing__(self, text: bytes) -> int:
+        number = self[text] = len(self)
+        return number
+
+
+class _Damage(Exception):
+    """The file is not as it must be at this byte. At its end it was cut off, elsewhere it is an error."""
+
+    def __init__(self, offset: int, what: str) -> None:
+        super().__init__(what)
+        self.offset = offset
+        self.what = what
+
+
+def line_at(source: Source, data: bytes, offset: int) -> str:
+    """``file:line`` of a byte."""
+    return source.at(data.count(b"\n", 0, offset) + 1)
+
+
+def decode(data: bytes, notes: NoteBook, where: str | None = None) -> str:
+    """Text of the file. What is not UTF-8 is written as ``\\\\xNN``, and noted."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        notes.add("text that is not UTF-8 is shown with \\xNN for its bytes", where)
+        return data.decode("utf-8", "backslashreplace")
+
+
+def read_header(source: Source, data: bytes, notes: NoteBook) -> Header:
+    """The header. The command line stands there raw, so an argument with a line break continues on the next line."""
+    unit = _UNIT_THEN_SNAPSHOT.search(data) or _UNIT.search(data)
+    if unit is None:
+        raise ReadError(
+            "the header has no `time_unit:` line",
+            where=source.at(data.partition(b"\n#-")[0].count(b"\n") + 1),
+            hint="The file was cut off, or is not a massif.out file",
+        )
+    head = data[: unit.start()]
+    if not head.startswith((b"desc:", b"cmd:")):
+        raise ReadError(
+            f"a massif file begins with `desc:`, this one with {head[:40]!r}", where=source.at(1), hint=_HINT
+        )
+    at = 0 if head.startswith(b"cmd:") else head.find(b"\ncmd:") + 1
+    if not at and not head.startswith(b"cmd:"):
+        raise ReadError("the header has no `cmd:` line", where=source.at(1), hint=_HINT)
+    desc = "\n".join(
+        line.removeprefix("desc:").strip() for line in decode(head[:at], notes, source.at(1)).split("\n")
+    ).strip()
+    cmd = decode(head[at:], notes, line_at(source, data, at)).removeprefix("cmd:").strip()
+    if "\n" in cmd:
+        notes.add("the command line has line breaks in it", line_at(source, data, at))
+    time_unit = decode(unit[1], notes, line_at(source, data, unit.start()))
+    if time_unit not in ("i", "ms", "B"):
+        notes.add(f"unknown time unit {time_unit!r}", line_at(source, data, unit.start()))
+    return Header(desc, cmd, time_unit, unit.end(1))
+
+
+def read_snapshots(
+    source: Source, data: bytes, start: int, texts: Texts, notes: NoteBook
+) -> Iterator[tuple[Snapshot, HeapTree | None]]:
+    """The snapshots with their trees. ``texts`` collects the texts of tree lines.
+
+    A last snapshot that is cut off or damaged is left out with a note. Raises ReadError for damage elsewhere, and
+    where no snapshot is whole.
+    """
+    marks = _marks(data, start)
+    if not marks:
+        raise ReadError(
+            "there is no snapshot in it",
+            where=line_at(source, data, len(data)),
+            hint="The file was cut off after its header: run massif again and stop the program with SIGTERM",
+        )
+    if rest := _rest(data, start, marks[0]):
+        raise ReadError(f"expected `snapshot=`, found {rest!r}", where=line_at(source, data, start), hint=_HINT)
+    line, counted = 1, 0
+    for position, mark in enumerate(marks):
+        last = position + 1 == len(marks)
+        line, counted = line + data.count(b"\n", counted, mark), mark
+        try:
+            yield _read_snapshot(source, data, mark, len(data) if last else marks[position + 1], line, texts, notes)
+        except _Damage as damage:
+            where = line_at(source, data, damage.offset)
+            if not last:
+                raise ReadError(damage.what, where=where, hint=_HINT) from damage
+            if not position:
+                raise ReadError(
+                    f"the only snapshot is cut off or damaged: {damage.what}",
+                    where=where,
+                    hint="Run massif again and stop the program with SIGTERM, then wait for it",
+                ) from damage
+            notes.add(f"the last snapshot is cut off or damaged and was left out: {damage.what}", where)
+
+
+def _marks(data: bytes, start: int) -> list[int]:
+    """Where snapshots begin."""
+    marks = []
+    at = data.find(b"\n" + _MARK, start)
+    while at >= 0:
+        marks.append(at + 1)
+        at = data.find(b"\n" + _MARK, at + 1)
+    return marks
+
+
+def _rest(data: bytes, start: int, end: int) -> str:
+    """The beginning of the first line between two places that is neither a comment nor blank."""
+    for line in data[start:end].split(b"\n"):
+        if line.strip() and not line.startswith(b"#"):
+            return line[:60].decode("utf-8", "backslashreplace")
+    return ""
+
+
+def _read_snapshot(
+    source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook
+) -> tuple[Snapshot, HeapTree | None]:
+    values: list[bytes] = []
+    at = start
+    for name in _FIELDS:
+        at, found = _next_line(data, at, end)
+        key, _, value = found.partition(b"=")
+        if key != name or (name != b"heap_tree" and not value.isdigit()):
+            shown = found[:60].decode("utf-8", "backslashreplace")
+            raise _Damage(min(at, end), f"expected `{name.decode()}=`, found {shown!r}" if found else "the file ends")
+        values.append(value)
+        at += len(found) + 1
+    kind = values.pop().decode("utf-8", "backslashreplace").rstrip()
+    if kind not in KINDS:
+        raise _Damage(at - 1, f"heap_tree is {kind[:40]!r}, which massif does not write")
+    number, time, heap, extra, stacks = (_int64(source, data, start, value) for value in values)
+    if heap + extra + stacks > INT64_MAX:
+        raise _too_large(source, data, start, "the sum of heap, administration and stacks")
+    if not number <= 10**9:
+        raise _Damage(start, f"snapshot number {number}")
+    snapshot = Snapshot(number, time, heap, extra, stacks, kind, start)
+    end = _without_comments(data, at, end)
+    if kind == "empty":
+        if rest := _rest(data, at, end):
+            raise _Damage(at, f"expected the next snapshot, found {rest!r}")
+        return snapshot, None
+    return snapshot, _read_tree(source, data, at, end, line + data.count(b"\n", start, at), texts, notes)
+
+
+def _next_line(data: bytes, at: int, end: int) -> tuple[int, bytes]:
+    """The next line that is neither a comment nor blank, and where it begins."""
+    while at < end:
+        stop = data.find(b"\n", at, end)
+        stop = end if stop < 0 else stop
+        if data[at : at + 1] != b"#" and (found := data[at:stop]).strip():
+            return at, found.rstrip() if found[:9] != b"heap_tree" else found
+        at = stop + 1
+    return at, b""
+
+
+def _without_comments(data: bytes, start: int, end: int) -> int:
+    """The end without comments, blank lines and the beginning of a line that would have been ``snapshot=``."""
+    while end > start:
+        stop = end - 1 if data[end - 1 : end] == b"\n" else end
+        begin = max(data.rfind(b"\n", start, stop) + 1, start)
+        line = data[begin:stop]
+        if line.strip() and not line.startswith(b"#") and not (stop == len(data) and _MARK.startswith(line)):
+            break
+        end = begin
+    return end
+
+
+def _read_tree(source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook) -> HeapTree:
+    block = data[start:end]
+    found = _NODE.findall(block)
+    if len(found) != block.count(b"\n") + (not block.endswith(b"\n")):
+        _refuse_others(source, data, start, end)
+    if not found:
+        raise _Damage(end, "the heap tree is missing")
+    blanks, children, held, text = zip(*found, strict=True)
+    if end == len(data) and not block.endswith(b"\n"):
+        notes.add("the file ends without a line end, so its last line may be cut off", line_at(source, data, end))
+        if len(found) > 1 and not text[-1].endswith((b")", b"???")):
+            raise _Damage(end, "the last line of the heap tree is cut off")
+    size = len(found)
+    depth = np.fromiter(map(len, blanks), np.int64, size)
+    wanted = np.fromiter(map(int, children), np.int64, size)
+    try:
+        amounts = np.fromiter(map(int, held), np.int64, size)
+    except OverflowError:
+        first = next(number for number, amount in enumerate(held) if int(amount) > INT64_MAX)
+        raise _too_large_at(source.at(line + first), f"{held[first].decode()} bytes") from None
+    parent = parents_by_indent(depth, wanted)
+    if parent is None:
+        parent, depth, complete = parents_by_count(wanted)
+        if not complete:
+            raise _Damage(end, "the heap tree has fewer lines than it announces")
+        if len(parent) < size:
+            raise _Damage(end, f"the heap tree has {size - len(parent):,} lines more than it announces")
+        notes.add(
+            "the indentation of a heap tree disagrees with its numbers of children, which were trusted", source.at(line)
+        )
+    named = np.fromiter(map(texts.__getitem__, text), np.int64, size)
+    return HeapTree(parent, depth, amounts, named, line)
+
+
+def _refuse_others(source: Source, data: bytes, start: int, end: int) -> None:
+    """Raise for the first line that belongs to no tree; comments and blank lines may stand there."""
+    at = start
+    for line in data[start:end].split(b"\n"):
+        if line.strip() and not line.startswith(b"#") and not _NODE.fullmatch(line):
+            if _LONG_NODE.match(line):
+                raise _too_large(source, data, at, "the bytes of a node")
+            shown = line[:60].decode("utf-8", "backslashreplace")
+            raise _Damage(at, f"expected a line of the heap tree, found {shown!r}")
+        at += len(line) + 1
+
+
+def _int64(source: Source, data: bytes, offset: int, value: bytes) -> int:
+    if len(value) > 19 or int(value) > INT64_MAX:
+        raise _too_large(source, data, offset, f"{value[:24].decode()}")
+    return int(value)
+
+
+def _too_large(source: Source, data: bytes, offset: int, what: str) -> ReadError:
+    return _too_large_at(line_at(source, data, offset), what)
+
+
+def _too_large_at(where: str, what: str) -> ReadError:
+    return ReadError(f"{what} does not fit into 64 bits", where=where, hint="Massif writes no such number")

@@ -1,0 +1,185 @@
+"""Massif's heap trees as flat arrays: who is whose child, what is inlined, and the stacks they stand for.
+
+A heap tree is *allocation first*: the children of a node are those who called it. All bytes of a node are those of its
+children, so what was allocated belongs to the leaves, the outermost callers that are known. A call tree is the other
+way round, and :func:`stacks` turns it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.profiles.model import NO_PARENT
+from workbench.profiles.tree import MAX_DEPTH
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Turning a tree writes out its stacks. Real ones are some hundred thousand frames together; past this, stacks are cut.
+MAX_STACK_FRAMES = 8_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stacks:
+    """Stacks given root first, as :func:`workbench.profiles.tree.grow` takes them: stack ``i`` consists of the heap
+    tree nodes ``nodes[offsets[i]:offsets[i + 1]]`` and ends where the allocator was called. ``leaf[i]`` is the node
+    that holds its bytes, ``cut[i]`` whether outer callers were left off.
+    """
+
+    offsets: NDArray[np.int64]
+    nodes: NDArray[np.int64]
+    leaf: NDArray[np.int64]
+    cut: NDArray[np.bool_]
+
+
+def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The parent of each node of one tree in preorder, from the depths; None unless they agree with the number of
+    children that each node announces."""
+    size = len(depth)
+    steps = depth[1:] - depth[:-1]
+    if not size or depth[0] != 0 or (depth[1:] < 1).any() or (steps > 1).any():
+        return None
+    # the parent is the last node before that is one level up
+    key = depth * size + np.arange(size)
+    order = np.argsort(depth, kind="stable")
+    found = np.searchsorted(key[order], key[1:] - size) - 1
+    parent = np.concatenate(([NO_PARENT], order[found]))
+    if (np.bincount(parent[1:], minlength=size) != children).any():
+        return None
+    return parent
+
+
+def parents_by_count(children: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
+    """The parent and depth of each node of one tree in preorder, from the numbers of children alone.
+
+    Also says whether the tree is complete. Where nodes are left over, the arrays are shorter than ``children``.
+    """
+    parents: list[int] = []
+    depths: list[int] = []
+    waiting: list[int] = []
+    left: list[int] = []
+    for position, count in enumerate(children.tolist()):
+        if position and not waiting:
+            break
+        parents.append(waiting[-1] if waiting else NO_PARENT)
+        depths.append(depths[parents[-1]] + 1 if waiting else 0)
+        if waiting:
+            left[-1] -= 1
+            if not left[-1]:
+                waiting.pop()
+                left.pop()
+        if count:
+            waiting.append(position)
+            left.append(count)
+    return np.asarray(parents, dtype=np.int64), np.asarray(depths, dtype=np.int64), not waiting
+
+
+def inlined_nodes(
+    parent: NDArray[np.int64], address: NDArray[np.uint64], known: NDArray[np.bool_], text: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which nodes are inlined frames: massif lists them one below the other with one address, the real function last.
+
+    A recursive call has one address too, but then the same text comes again: each repetition begins a new frame.
+    """
+    size = len(parent)
+    if size < 2:
+        return np.zeros(size, dtype=bool)
+    only = np.bincount(parent[parent >= 0], minlength=size) == 1
+    linked = np.zeros(size, dtype=bool)
+    linked[:-1] = only[:-1] & (parent[1:] == np.arange(size - 1)) & known[:-1] & known[1:]
+    linked[:-1] &= address[:-1] == address[1:]
+    group = np.concatenate(([0], np.cumsum(~linked[:-1])))
+    codes, _ = pd.factorize(group * (int(text.max()) + 1) + text)
+    repeats = np.ones(size, dtype=bool)
+    repeats[np.unique(codes, return_index=True)[1]] = False
+    inlined: NDArray[np.bool_] = linked.copy()
+    for one in np.unique(group[repeats]).tolist():
+        low, high = np.searchsorted(group, [one, one + 1])
+        seen: set[int] = set()
+        for position in range(low, high):
+            if int(text[position]) in seen:
+                inlined[position - 1] = False
+                seen.clear()
+            seen.add(int(text[position]))
+    return inlined
+
+
+def children_bytes(parent: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The bytes of each node's children together. Check with :func:`largest_sum` first that they fit."""
+    sums = np.zeros(len(parent), dtype=np.int64)
+    inner = parent >= 0
+    np.add.at(sums, parent[inner], held[inner])
+    return sums
+
+
+def largest_sum(group: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[int, int]:
+    """The group with the largest sum of values, and that sum, which may be too large for 64 bits. Groups below 0 are
+    left out; ``(-1, 0)`` where there is none. Values are not negative."""
+    wanted = group >= 0
+    if not wanted.any():
+        return -1, 0
+    place, taken = group[wanted], values[wanted]
+    high, low = (np.zeros(int(place.max()) + 1, dtype=np.int64) for _ in range(2))
+    np.add.at(high, place, taken >> 32)
+    np.add.at(low, place, taken & 0xFFFFFFFF)
+    high += low >> 32
+    low &= 0xFFFFFFFF
+    highest = np.flatnonzero(high == high.max())
+    most = int(highest[low[highest].argmax()])
+    return most, (int(high[most]) << 32) + int(low[most])
+
+
+def own_bytes(parent: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What each node holds besides its children: its bytes at a leaf, nothing elsewhere in a sound tree. Where children
+    hold more than their parent, the children are believed."""
+    return np.asarray(np.maximum(held - children_bytes(parent, held), 0), dtype=np.int64)
+
+
+def stacks(
+    parent: NDArray[np.int64], depth: NDArray[np.int64], own: NDArray[np.int64], *, most: int = MAX_STACK_FRAMES
+) -> Stacks:
+    """The stacks of all nodes with bytes of their own: the caller that is farthest out first, without the tree's top
+    line, unless it is all there is. Stacks deeper than MAX_DEPTH, or so deep that all together have more than ``most``
+    frames, lose outer callers.
+    """
+    leaf = np.flatnonzero(own > 0)
+    wanted = np.maximum(depth[leaf], 1)
+    lengths = np.minimum(wanted, _allowed(wanted, most))
+    here = leaf.copy()
+    away = wanted - lengths
+    while (far := np.flatnonzero(away > 0)).size:
+        here[far] = parent[here[far]]
+        away[far] -= 1
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    nodes = np.empty(int(offsets[-1]), dtype=np.int64)
+    active = np.arange(len(leaf))
+    step = 0
+    while active.size:
+        nodes[offsets[active] + step] = here[active]
+        here[active] = parent[here[active]]
+        step += 1
+        active = active[lengths[active] > step]
+    return Stacks(offsets, nodes, leaf, lengths < wanted)
+
+
+def _allowed(lengths: NDArray[np.int64], most: int) -> int:
+    """The largest depth at which all stacks together have at most ``most`` frames."""
+    low, high = 1, MAX_DEPTH
+    while low < high:
+        middle = (low + high + 1) // 2
+        if int(np.minimum(lengths, middle).sum()) <= most:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def touched(found: Stacks, marked: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which stacks have a node that is marked."""
+    if not len(found.leaf):
+        return np.zeros(0, dtype=bool)
+    return np.asarray(np.logical_or.reduceat(marked[found.nodes], found.offsets[:-1]), dtype=bool)

@@ -1,0 +1,457 @@
+"""The lines of a log that are calls: whole, begun (``<unfinished ...>``) or ended (``<... read resumed>``).
+
+Everything is found from the ends of a line inwards: the name up to the first bracket, ``<seconds>`` at the right end,
+the result after the last ``) = ``, since a quoted string may hold any of these but never after the last one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.profiles.readers.strace_lines import (
+    BLANK,
+    find,
+    matches,
+    read_fractions,
+    read_numbers,
+    skip_blanks_back,
+    windows,
+    words,
+)
+from workbench.profiles.readers.strace_prefix import SECOND_NS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.readers.strace_lines import Block, Bytes, Mask, Places
+
+# What a line is. BROKEN: it begins like a call and does not end like one.
+OTHER, WHOLE, BEGUN, ENDED, EXIT, SIGNAL, FRAME, DUMP, MESSAGE, BROKEN = range(10)
+
+UNKNOWN = -1  # a duration or descriptor that is not there
+
+_UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
+_PID_CHANGED = re.compile(rb" <pid changed to (\d{1,8}) \.\.\.>$")
+_RESTARTED = re.compile(rb"<\.\.\. resuming interrupted ([a-z0-9_]{1,31}) \.\.\.>")
+_ERRNO = re.compile(rb"\(errno \d+\)")
+_NAME_BYTES = 32
+_ERROR_BYTES = 24
+_LARGEST_SECONDS = 2**63 // SECOND_NS - 1
+_ROUND, _ROUND_END, _ANGLE, _ANGLE_END, _EQUALS = 0x28, 0x29, 0x3C, 0x3E, 0x3D
+_MINUS, _QUESTION, _ZERO, _DOT, _COMMA = 0x2D, 0x3F, 0x30, 0x2E, 0x2C
+_EARLIER_RESULTS = 8
+
+_NAME_CHARS = np.zeros(256, dtype=bool)
+_NAME_CHARS[list(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_?")] = True
+_NAME_STARTS = _NAME_CHARS.copy()
+_NAME_STARTS[list(b"0123456789")] = False
+_HEX_DIGITS = b"0123456789abcdef"
+_ERROR_CHARS = np.zeros(256, dtype=bool)
+_ERROR_CHARS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] = True
+
+# Calls that wait for something else to happen, whatever their arguments.
+WAITING = frozenset(
+    b"epoll_wait epoll_pwait epoll_pwait2 poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 nanosleep "
+    b"clock_nanosleep clock_nanosleep_time64 wait4 waitid waitpid pause rt_sigsuspend rt_sigtimedwait "
+    b"rt_sigtimedwait_time64 futex_wait futex_waitv restart_syscall".split()
+)
+_FUTEX = frozenset((b"futex", b"futex_time64"))
+_FUTEX_WAITS = (b"FUTEX_WAIT", b"FUTEX_LOCK_PI")
+_RING = b"io_uring_enter"
+_RING_WAITS = re.compile(rb"\d+[^,]*, \d+, [1-9]")
+# With -y a descriptor says what it is; a read of these waits unless it is told to try again.
+_READS = frozenset((b"read", b"readv"))
+_WAITABLE = re.compile(rb"\d+<(?:pipe:|anon_inode:\[?(?:eventfd|timerfd|signalfd))")
+
+# Calls whose first argument is a file descriptor.
+_OF_DESCRIPTORS = frozenset(
+    b"read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 close fstat fstat64 lseek _llseek ioctl "
+    b"fcntl fcntl64 flock fsync fdatasync ftruncate ftruncate64 fallocate fadvise64 getdents getdents64 fchdir fchmod "
+    b"fchown dup dup2 dup3 sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg connect accept accept4 bind listen "
+    b"getsockname getpeername setsockopt getsockopt shutdown epoll_wait epoll_pwait epoll_pwait2 epoll_ctl sendfile "
+    b"sendfile64 splice tee vmsplice timerfd_settime timerfd_gettime io_uring_enter readahead sync_file_range "
+    b"copy_file_range inotify_add_watch inotify_rm_watch".split()
+)
+
+
+@dataclass
+class Vocabulary:
+    """Numbers for words, in order of appearance. One a log."""
+
+    words: list[bytes] = field(default_factory=list)
+    numbers: dict[bytes, int] = field(default_factory=dict)
+
+    def number(self, word: bytes) -> int:
+        """The number of a word, a new one for a new word."""
+        number = self.numbers.setdefault(word, len(self.words))
+        if number == len(self.words):
+            self.words.append(word)
+        return number
+
+    def renumber(self, codes: Places, local: list[bytes]) -> Places:
+        """Codes into ``local`` words as numbers of this vocabulary."""
+        return np.array([self.number(word) for word in local], dtype=np.int64)[codes] if local else codes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallLines:
+    """The call lines of a block, in its order. Places of texts are pairs (start, end) in the block.
+
+    ``row``: the line in the block; ``kind``: WHOLE, BEGUN or ENDED; ``pid_to``: the pid its end will come under
+    (differs from its own at an execve by a thread). ``value`` counts where ``has_value``; ``returned``: there was a
+    result or an error, not ``= ?``.
+    """
+
+    row: Places
+    kind: Places
+    pid_to: Places
+    name: Places
+    restarted: Mask
+    waiting: Mask
+    fd: Places
+    args: tuple[Places, Places]
+    result: tuple[Places, Places]
+    value: Places
+    has_value: Mask
+    returned: Mask
+    error: Places
+    duration_ns: Places
+
+
+def kinds(block: Block, body: Places) -> Places:
+    """What each line of a block is. Calls are told apart by their ends: WHOLE here means that it is not BEGUN."""
+    buf, end = block.buf, block.end
+    first = buf[body]
+    kind = np.full(len(body), OTHER, dtype=np.int64)
+    called = np.flatnonzero(_NAME_STARTS[first])
+    kind[called[_name_lengths(buf, body[called], _ROUND) > 0]] = WHOLE
+    kind[called[matches(buf, body[called], b"strace: ")]] = MESSAGE
+    for byte, text, meaning in (
+        (b"<", b"<... ", ENDED),
+        (b"+", b"+++ ", EXIT),
+        (b"-", b"--- ", SIGNAL),
+        (b" ", b" > ", FRAME),
+        (b" ", b" | ", DUMP),
+        (b"[", b"[ Process ", MESSAGE),
+    ):
+        rows = np.flatnonzero(first == byte[0])
+        kind[rows[matches(buf, body[rows], text)]] = meaning
+    rows = np.flatnonzero((kind == WHOLE) & (buf[end - 1] == _ANGLE_END) & (buf[end - 2] == _DOT))
+    begun = _ends_with(buf, end[rows], _UNFINISHED) | _ends_with(buf, end[rows], _DETACHED)
+    for position in np.flatnonzero(~begun):
+        row = rows[position]
+        begun[position] = _PID_CHANGED.search(block.cut(int(body[row]), int(end[row]))) is not None
+    kind[rows[begun]] = BEGUN
+    return kind
+
+
+def scan_calls(
+    block: Block, pid: Places, body: Places, kind: Places, names: Vocabulary, errors: Vocabulary
+) -> CallLines:
+    """Take the call lines of a block apart. Lines without a result become BROKEN in ``kind``."""
+    buf = block.buf
+    row = np.flatnonzero((kind == WHOLE) | (kind == BEGUN) | (kind == ENDED))
+    results = _find_results(buf, body[row], block.end[row], kind[row] == BEGUN)
+    whole = kind[row] != BEGUN
+    kind[row[whole & (results.equals < 0)]] = BROKEN
+    keep = kind[row] != BROKEN
+    row, results = row[keep], results.keep(keep)
+    resumed = kind[row] == ENDED
+    begin = np.where(resumed, body[row] + 5, body[row])
+    length = _lengths(windows(buf, begin, _NAME_BYTES))
+    codes, local = words(buf, begin, length, _NAME_BYTES)
+    args_start, args_end = _arguments(block, row, begin + length, resumed, kind[row] == BEGUN, results)
+    restarted, codes, local = _restarted(block, codes, local, args_start, args_end)
+    error = _errors(block, results, errors)
+    return CallLines(
+        row=row,
+        kind=kind[row],
+        pid_to=_pids_to(block, row, kind, pid),
+        name=names.renumber(codes, local),
+        restarted=restarted,
+        waiting=_waiting(block, codes, local, args_start, args_end, resumed),
+        fd=_descriptors(buf, codes, local, args_start, resumed),
+        args=(args_start, args_end),
+        result=(results.start, results.end),
+        value=results.value,
+        has_value=results.has_value,
+        returned=results.has_value | (error > 0) | results.large,
+        error=error,
+        duration_ns=results.duration_ns,
+    )
+
+
+def _name_lengths(buf: Bytes, at: Places, stop: int) -> Places:
+    """How long the name at each place is, 0 where ``stop`` does not follow it."""
+    length = _lengths(windows(buf, at, _NAME_BYTES))
+    return np.where(buf[at + length] == stop, length, 0)
+
+
+def _lengths(rows: Bytes) -> Places:
+    return np.asarray((~_NAME_CHARS[rows]).argmax(axis=1), dtype=np.int64)
+
+
+def _ends_with(buf: Bytes, end: Places, text: bytes) -> Mask:
+    return matches(buf, end - len(text), text)
+
+
+# results
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Results:
+    """``equals``: place of the sign before the result, -1: none; ``start``, ``end``: of its text; ``after``: behind
+    the number; ``large``: a number that does not fit."""
+
+    equals: Places
+    start: Places
+    end: Places
+    after: Places
+    value: Places
+    has_value: Mask
+    large: Mask
+    duration_ns: Places
+
+    def keep(self, rows: Mask) -> _Results:
+        return _Results(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+def _find_results(buf: Bytes, body: Places, end: Places, begun: Mask) -> _Results:
+    text_end, duration = _durations(buf, end)
+    signs = np.flatnonzero(buf == _EQUALS)
+    signs = signs[(buf[signs - 1] == BLANK) & (buf[signs + 1] == BLANK)]
+    order = np.searchsorted(signs, text_end) - 1
+    found = _Results(
+        equals=np.full(len(body), -1, dtype=np.int64),
+        start=text_end.copy(),
+        end=text_end,
+        after=text_end.copy(),
+        value=np.zeros(len(body), dtype=np.int64),
+        has_value=np.zeros(len(body), dtype=bool),
+        large=np.zeros(len(body), dtype=bool),
+        duration_ns=duration,
+    )
+    open_rows = np.flatnonzero(~begun)
+    for earlier in range(_EARLIER_RESULTS):
+        position = order[open_rows] - earlier
+        there = position >= 0
+        open_rows, position = open_rows[there], position[there]
+        sign = signs[position]
+        inside = sign > body[open_rows]
+        open_rows, sign = open_rows[inside], sign[inside]
+        if not open_rows.size:
+            break
+        good = _take_results(buf, open_rows, sign, found)
+        open_rows = open_rows[~good]
+    return found
+
+
+def _take_results(buf: Bytes, rows: Places, sign: Places, found: _Results) -> Mask:
+    """Read the results of ``rows`` behind ``sign``; which of them are results at all."""
+    start = sign + 2
+    end = found.end[rows]
+    first = buf[start]
+    unknown = first == _QUESTION
+    negative = first == _MINUS
+    digits = start + negative
+    value, length = read_numbers(buf, digits)
+    after = digits + length + unknown
+    large = np.zeros(len(rows), dtype=bool)
+    zero = np.flatnonzero((buf[digits] == _ZERO) & (end - digits > 1))
+    if zero.size:
+        large[zero], value[zero], after[zero] = _hex_or_octal(buf, digits[zero], value[zero], after[zero])
+    following = buf[after]
+    for place in np.flatnonzero((following >= _ZERO) & (following < _ZERO + 10) & (length > 0)):
+        large[place], value[place], after[place] = _long_number(buf, int(digits[place]))
+    following = buf[after]
+    ended = (after >= end) | (following == BLANK) | (following == _ANGLE)
+    closed = buf[skip_blanks_back(buf, sign - 1)] == _ROUND_END
+    good: Mask = ((length > 0) | unknown) & ended & closed
+    into = rows[good]
+    found.equals[into] = sign[good]
+    found.start[into] = start[good]
+    found.after[into] = np.minimum(after[good], end[good])
+    found.value[into] = np.where(negative, -value, value)[good]
+    found.has_value[into] = ~unknown[good] & ~large[good]
+    found.large[into] = large[good]
+    return good
+
+
+def _hex_or_octal(buf: Bytes, at: Places, value: Places, after: Places) -> tuple[Mask, Places, Places]:
+    """Numbers that begin with 0: 0x.. or, with more digits, octal (modes and masks)."""
+    large = np.zeros(len(at), dtype=bool)
+    value, after = value.copy(), after.copy()
+    hexadecimal = np.flatnonzero(buf[at + 1] == ord("x"))
+    number, length = read_numbers(buf, at[hexadecimal] + 2, 16)
+    value[hexadecimal], after[hexadecimal] = number, at[hexadecimal] + 2 + length
+    more = hexadecimal[_is_hex(buf[after[hexadecimal]])]
+    for row in more:
+        large[row], value[row], after[row] = _long_number(buf, int(at[row]) + 2, 16)
+    octal = np.flatnonzero((buf[at + 1] >= _ZERO) & (buf[at + 1] < _ZERO + 8))
+    number, length = read_numbers(buf, at[octal], 8)
+    good = at[octal] + length == after[octal]
+    value[octal[good]] = number[good]
+    return large, value, after
+
+
+def _long_number(buf: Bytes, at: int, base: int = 10) -> tuple[bool, int, int]:
+    """A number of more digits than read_numbers takes: whether it is too large, it, and the place after it."""
+    chars = _HEX_DIGITS if base == 16 else _HEX_DIGITS[:10]
+    end = at
+    while buf[end] in chars:
+        end += 1
+    text = bytes(buf[at:end]).lstrip(b"0") or b"0"
+    # 19 decimal or 16 hexadecimal digits hold 2^63 - 1
+    large = len(text) > 19 or int(text, base) >= 1 << 63
+    return large, 0 if large else int(text, base), end
+
+
+def _is_hex(chars: Bytes) -> Mask:
+    return np.asarray(np.isin(chars, np.frombuffer(_HEX_DIGITS, dtype=np.uint8)), dtype=bool)
+
+
+def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
+    """Where the text before ``<seconds>`` ends, and the seconds in nanoseconds (UNKNOWN: there are none)."""
+    text_end = end.copy()
+    duration = np.full(len(end), UNKNOWN, dtype=np.int64)
+    last = buf[end - 2]
+    left = np.flatnonzero((buf[end - 1] == _ANGLE_END) & (last >= _ZERO) & (last < _ZERO + 10))
+    # <0.000003> is ten bytes, and by far the most
+    for width in (10, 11, 12, *range(3, 10), *range(13, 24)):
+        if not left.size:
+            break
+        here = (buf[end[left] - width] == _ANGLE) & (buf[end[left] - width - 1] == BLANK)
+        rows, left = left[here], left[~here]
+        begin = end[rows] - width + 1
+        seconds, length = read_numbers(buf, begin)
+        dotted = buf[begin + length] == _DOT
+        fraction, digits = read_fractions(buf, begin + length + dotted)
+        after = begin + length + np.where(dotted, 1 + digits, 0)
+        good = (length > 0) & (after == end[rows] - 1) & (seconds <= _LARGEST_SECONDS)
+        rows = rows[good]
+        text_end[rows] = end[rows] - width - 1
+        duration[rows] = seconds[good] * SECOND_NS + np.where(dotted, fraction, 0)[good]
+    return text_end, duration
+
+
+def _errors(block: Block, results: _Results, errors: Vocabulary) -> Places:
+    """Number of the error each call ended with; 0 (the empty word) for none."""
+    buf = block.buf
+    none = errors.number(b"")
+    error = np.full(len(results.after), none, dtype=np.int64)
+    failed = (results.value < 0) | ~results.has_value
+    rows = np.flatnonzero(failed & (results.equals >= 0) & (results.end - results.after > 2))
+    at = results.after[rows] + 1
+    named = buf[at] == ord("E")
+    named_rows = rows[named]
+    if named_rows.size:
+        window = windows(buf, at[named], _ERROR_BYTES)
+        length = (~_ERROR_CHARS[window]).argmax(axis=1)
+        codes, local = words(buf, at[named], length, _ERROR_BYTES)
+        error[named_rows] = errors.renumber(codes, local)
+    for row, place in zip(rows[~named], at[~named], strict=True):
+        match = _ERRNO.match(block.cut(int(place), int(results.end[row])))
+        if match:
+            error[row] = errors.number(match[0][1:-1])
+    return error
+
+
+# arguments
+
+
+def _arguments(
+    block: Block, row: Places, name_end: Places, resumed: Mask, begun: Mask, results: _Results
+) -> tuple[Places, Places]:
+    """Where the arguments of each line begin and end."""
+    buf = block.buf
+    start = name_end + 1
+    rows = np.flatnonzero(resumed)
+    if rows.size:
+        # "<... read resumed>": older versions have a blank after it
+        start[rows] = name_end[rows] + len(" resumed>")
+        start[rows] += buf[start[rows]] == BLANK
+    end = np.where(begun, block.end[row], results.equals)
+    rows = np.flatnonzero(~begun)
+    end[rows] = skip_blanks_back(buf, end[rows] - 1)
+    rows = np.flatnonzero(begun)
+    if rows.size:
+        tail = np.where(_ends_with(buf, end[rows], _UNFINISHED), len(_UNFINISHED), len(_DETACHED))
+        end[rows] -= tail
+        end[rows] -= buf[end[rows] - 1] == BLANK
+    # killed inside the call: "<... read resumed> <unfinished ...>) = ?"
+    rows = np.flatnonzero(resumed)
+    rows = rows[_ends_with(buf, end[rows], _UNFINISHED)]
+    end[rows] = start[rows]
+    return start, np.maximum(end, start)
+
+
+def _restarted(
+    block: Block, codes: Places, local: list[bytes], start: Places, end: Places
+) -> tuple[Mask, Places, list[bytes]]:
+    """Continuations of an interrupted call get its name."""
+    restarted = np.zeros(len(codes), dtype=bool)
+    if b"restart_syscall" not in local:
+        return restarted, codes, local
+    vocabulary = Vocabulary()
+    codes = vocabulary.renumber(codes, local)
+    for row in np.flatnonzero(codes == vocabulary.number(b"restart_syscall")):
+        match = _RESTARTED.match(block.cut(int(start[row]), int(end[row])))
+        if match:
+            codes[row] = vocabulary.number(match[1])
+            restarted[row] = True
+    return restarted, codes, vocabulary.words
+
+
+def _pids_to(block: Block, row: Places, kind: Places, pid: Places) -> Places:
+    """The pid under which a begun call will end: its own, unless an execve by a thread changes it."""
+    pid_to = pid[row].copy()
+    begun = np.flatnonzero(kind[row] == BEGUN)
+    end = block.end[row[begun]]
+    ordinary = _ends_with(block.buf, end, _UNFINISHED) | _ends_with(block.buf, end, _DETACHED)
+    for position in begun[~ordinary]:
+        line = int(row[position])
+        match = _PID_CHANGED.search(block.cut(int(block.start[line]), int(block.end[line])))
+        if match:
+            pid_to[position] = int(match[1])
+    return pid_to
+
+
+def _is_one_of(codes: Places, local: list[bytes], wanted: frozenset[bytes]) -> Mask:
+    return np.array([word in wanted for word in local], dtype=bool)[codes] if local else np.zeros(0, dtype=bool)
+
+
+def _waiting(block: Block, codes: Places, local: list[bytes], start: Places, end: Places, resumed: Mask) -> Mask:
+    """Which calls wait for something else to happen. The end of a call says nothing: its beginning does."""
+    waiting = _is_one_of(codes, local, WAITING)
+    rows = np.flatnonzero(_is_one_of(codes, local, _FUTEX) & ~resumed)
+    if rows.size:
+        comma = find(block.buf, start[rows], _COMMA)
+        operation = comma + 2
+        waits: NDArray[Any] = matches(block.buf, operation, _FUTEX_WAITS[0])
+        for text in _FUTEX_WAITS[1:]:
+            waits |= matches(block.buf, operation, text)
+        # a restarted call has no arguments of its own, and only waits are restarted
+        waiting[rows] = waits | (block.buf[start[rows]] == _ANGLE)
+    rows = np.flatnonzero(_is_one_of(codes, local, frozenset((_RING,))) & ~resumed)
+    for row in rows:
+        waiting[row] = _RING_WAITS.match(block.cut(int(start[row]), int(end[row]))) is not None
+    rows = np.flatnonzero(_is_one_of(codes, local, _READS) & ~resumed)
+    digits = start[rows] + read_numbers(block.buf, start[rows])[1]
+    for row in rows[block.buf[digits] == _ANGLE]:
+        waiting[row] = _WAITABLE.match(block.cut(int(start[row]), int(end[row]))) is not None
+    return waiting
+
+
+def _descriptors(buf: Bytes, codes: Places, local: list[bytes], start: Places, resumed: Mask) -> Places:
+    """The file descriptor each call is about, UNKNOWN where it is about none."""
+    fd = np.full(len(codes), UNKNOWN, dtype=np.int64)
+    rows = np.flatnonzero(_is_one_of(codes, local, _OF_DESCRIPTORS) & ~resumed)
+    value, length = read_numbers(buf, start[rows])
+    following = buf[start[rows] + length]
+    good = (length > 0) & (length < 10) & np.isin(following, np.frombuffer(b",)< ", dtype=np.uint8))
+    fd[rows[good]] = value[good]
+    return fd

@@ -1,0 +1,269 @@
+"""A whole log, block by block: call lines as columns, and the rarer lines (exits, signals, stack frames) as lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import ReadError
+from workbench.profiles.readers import strace_calls as calls
+from workbench.profiles.readers.strace_lines import PAD, Block, blocks, make_block
+from workbench.profiles.readers.strace_prefix import NO_PID, SINCE_LINE_BEFORE, scan_prefixes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.readers.strace_lines import Mask, Places
+    from workbench.profiles.readers.strace_prefix import Prefixes
+    from workbench.profiles.source import Source
+
+_AHEAD = 16  # a call torn apart on a terminal goes on within this many lines
+_REST = re.compile(rb"<(?:unfinished|detached) \.\.\.>$|\) += (?:-?\d|\?)")
+_ATTACHED = re.compile(rb"strace: Process \d+ attached(?: with \d+ threads)?$")
+_COMPLETE = re.compile(rb"(?: <\d+(?:\.\d+)?>|\) += \?|<(?:unfinished|detached) \.\.\.>| \+\+\+| ---)\r?$")
+# a result without <seconds> after it: the log was written without -T
+_UNTIMED = re.compile(rb"\) += [-\d][^\n]*[^>\n]\n")
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_TAIL_BYTES = 16 * 1024
+_LARGEST = float(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An exit or a signal: the text between its marks."""
+
+    line: int
+    pid: int
+    clock: int
+    stamp_ns: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Log:
+    """What stands in a log, in its order. The arrays have one row a call line (see ``strace_calls.CallLines``).
+
+    ``frame_lines`` and ``frame_texts`` are the lines of ``-k``. ``comms`` are pairs of pid and name, the last known
+    last. ``pidless`` are the lines of calls that name no process.
+    """
+
+    line: Places
+    kind: Places
+    pid: Places
+    pid_to: Places
+    clock: Places
+    stamp_ns: Places
+    name: Places
+    restarted: Mask
+    waiting: Mask
+    fd: Places
+    value: Places
+    has_value: Mask
+    returned: Mask
+    error: Places
+    duration_ns: Places
+    args: pa.Array
+    result: pa.Array
+    names: Sequence[str]
+    errors: Sequence[str]
+    exits: Sequence[Event]
+    signals: Sequence[Event]
+    frame_lines: Places
+    frame_texts: Sequence[bytes]
+    comms: Sequence[tuple[int, str]]
+    lines: int
+
+
+@dataclass
+class _Collected:
+    columns: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    texts: dict[str, list[pa.Array]] = field(default_factory=lambda: {"args": [], "result": []})
+    exits: list[Event] = field(default_factory=list)
+    signals: list[Event] = field(default_factory=list)
+    frame_lines: list[Places] = field(default_factory=list)
+    frame_texts: list[bytes] = field(default_factory=list)
+    comms: dict[int, str] = field(default_factory=dict)
+    elapsed_ns: int = 0
+    lines: int = 0
+
+
+def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
+    """Take a log apart. ``data`` is UTF-8. Raises ReadError where no line of it is strace's."""
+    import pyarrow as pa
+
+    names, errors = calls.Vocabulary(), calls.Vocabulary()
+    errors.number(b"")
+    found = _Collected()
+    for raw in blocks(_without_cut_line(data, source, notes)):
+        block, prefixes, kind, rows = _take_apart(raw, names, errors, notes, source)
+        _note_rest(block, kind, source, notes)
+        stamps = _running(found, block, prefixes, source)
+        _collect_calls(found, block, prefixes, rows, stamps)
+        _collect_events(found, block, prefixes, kind, stamps)
+        found.lines += len(block.start)
+    if not any(len(rows) for rows in found.columns.get("line", [])) and not found.exits and not found.signals:
+        raise ReadError(
+            "there is no system call in it",
+            where=source.at(1),
+            hint="Write the log with strace -f -tt -T -o FILE",
+        )
+    columns = {name: np.concatenate(parts) for name, parts in found.columns.items()}
+    texts = {name: pa.concat_arrays(parts) for name, parts in found.texts.items()}
+    return Log(
+        **columns,
+        **texts,
+        names=[word.decode() for word in names.words],
+        errors=[word.decode() for word in errors.words],
+        exits=found.exits,
+        signals=found.signals,
+        frame_lines=np.concatenate([np.zeros(0, np.int64), *found.frame_lines]),
+        frame_texts=found.frame_texts,
+        comms=list(found.comms.items()),
+        lines=found.lines,
+    )
+
+
+def _without_cut_line(data: bytes, source: Source, notes: NoteBook) -> bytes:
+    """strace ends every line: one without an end was cut off while it was written or copied."""
+    if data.endswith(b"\n"):
+        return data
+    begin = data.rfind(b"\n") + 1
+    # inside a string anything can look like an end
+    in_string = _ESCAPED.sub(b"", data[begin:]).count(b'"') % 2 == 1
+    if not in_string and _COMPLETE.search(data, begin):
+        return data
+    where = source.at(data.count(b"\n") + 1)
+    if not in_string and (not begin or _UNTIMED.search(data, max(0, begin - _TAIL_BYTES), begin)):
+        notes.add("the last line has no end; its result may be cut", where)
+        return data
+    notes.add("the last line is cut off and was left out", where)
+    return data[:begin]
+
+
+def _take_apart(
+    block: Block, names: calls.Vocabulary, errors: calls.Vocabulary, notes: NoteBook, source: Source
+) -> tuple[Block, Prefixes, Places, calls.CallLines]:
+    prefixes = scan_prefixes(block)
+    kind = calls.kinds(block, prefixes.body)
+    rows = calls.scan_calls(block, prefixes.pid, prefixes.body, kind, names, errors)
+    if (kind == calls.BROKEN).any():
+        mended = _mend(block, kind, source, notes)
+        if mended is not None:
+            block = mended
+            prefixes = scan_prefixes(block)
+            kind = calls.kinds(block, prefixes.body)
+            rows = calls.scan_calls(block, prefixes.pid, prefixes.body, kind, names, errors)
+    return block, prefixes, kind, rows
+
+
+def _mend(block: Block, kind: Places, source: Source, notes: NoteBook) -> Block | None:
+    """Put together calls torn apart by other output on the same terminal; None where there are none."""
+    lines = block.text[PAD:-PAD].split(b"\n")
+    mended = False
+    for row in np.flatnonzero(kind == calls.BROKEN).tolist():
+        for ahead in range(row + 1, min(row + 1 + _AHEAD, len(kind))):
+            if kind[ahead] not in (calls.OTHER, calls.MESSAGE):
+                break
+            rest = lines[ahead].rstrip(b"\r")
+            if kind[ahead] == calls.OTHER and _REST.search(rest):
+                lines[row] = _ATTACHED.sub(b"", lines[row].rstrip(b"\r")) + rest
+                lines[ahead] = b""
+                mended = True
+                notes.add(
+                    "a call was torn apart by other output on the same terminal and put together (use strace -o)",
+                    source.at(block.first_line + row),
+                )
+                break
+    return make_block(b"\n".join(lines), block.first_line) if mended else None
+
+
+def _note_rest(block: Block, kind: Places, source: Source, notes: NoteBook) -> None:
+    """Say which lines were left out."""
+    broken = np.flatnonzero(kind == calls.BROKEN)
+    other = np.flatnonzero((kind == calls.OTHER) & (block.end > block.start))
+    for rows, what in (
+        (broken, "a line begins like a call and does not end like one; it was left out"),
+        (other, "a line is not strace's (output of the program?); it was left out"),
+    ):
+        if rows.size:
+            notes.add(what, source.at(block.first_line + int(rows[0])), count=rows.size)
+
+
+def _collect_calls(found: _Collected, block: Block, prefixes: Prefixes, rows: calls.CallLines, stamps: Places) -> None:
+    columns = {
+        "line": rows.row + block.first_line,
+        "kind": rows.kind,
+        "pid": prefixes.pid[rows.row],
+        "pid_to": rows.pid_to,
+        "clock": prefixes.clock[rows.row],
+        "stamp_ns": stamps[rows.row],
+        "name": rows.name,
+        "restarted": rows.restarted,
+        "waiting": rows.waiting,
+        "fd": rows.fd,
+        "value": rows.value,
+        "has_value": rows.has_value,
+        "returned": rows.returned,
+        "error": rows.error,
+        "duration_ns": rows.duration_ns,
+    }
+    for name, column in columns.items():
+        found.columns.setdefault(name, []).append(column)
+    found.texts["args"].append(_texts(block, *rows.args))
+    found.texts["result"].append(_texts(block, *rows.result))
+
+
+def _running(found: _Collected, block: Block, prefixes: Prefixes, source: Source) -> Places:
+    """Stamps that count from the line before as stamps that count from the first line."""
+    relative = prefixes.clock == SINCE_LINE_BEFORE
+    if not relative.any():
+        return prefixes.stamp_ns
+    steps = np.where(relative, prefixes.stamp_ns, 0)
+    if found.elapsed_ns + float(steps.sum(dtype=np.float64)) >= _LARGEST:
+        raise ReadError(
+            "the time stamps add up to more than fits 64 bits",
+            where=source.at(block.first_line + int(steps.argmax())),
+            hint="These are no times that strace wrote",
+        )
+    running = found.elapsed_ns + np.cumsum(steps)
+    found.elapsed_ns = int(running[-1])
+    return np.where(relative, running, prefixes.stamp_ns)
+
+
+def _texts(block: Block, start: Places, end: Places) -> pa.Array:
+    """The texts between places, which ascend and do not overlap, copied out in one go."""
+    import pyarrow as pa
+
+    # texts and the gaps between them in turn are one array over the block's bytes; every other one is wanted
+    offsets = np.empty(2 * len(start) + 1, dtype=np.int64)
+    offsets[0:-1:2], offsets[1::2] = start, end
+    offsets[-1] = end[-1] if len(end) else 0
+    both = pa.LargeStringArray.from_buffers(2 * len(start), pa.py_buffer(offsets), pa.py_buffer(block.text))
+    return both.take(pa.array(np.arange(0, 2 * len(start), 2)))
+
+
+def _collect_events(found: _Collected, block: Block, prefixes: Prefixes, kind: Places, stamps: Places) -> None:
+    for meaning, mark, into in ((calls.EXIT, b" +++", found.exits), (calls.SIGNAL, b" ---", found.signals)):
+        for row in np.flatnonzero(kind == meaning).tolist():
+            text = block.cut(int(prefixes.body[row]) + 4, int(block.end[row])).removesuffix(mark)
+            into.append(
+                Event(
+                    block.first_line + row,
+                    int(prefixes.pid[row]),
+                    int(prefixes.clock[row]),
+                    int(stamps[row]),
+                    text.decode(),
+                )
+            )
+    frames = np.flatnonzero(kind == calls.FRAME)
+    found.frame_lines.append(frames + block.first_line)
+    found.frame_texts += [block.cut(int(prefixes.body[row]) + 3, int(block.end[row])) for row in frames.tolist()]
+    for pid, name in prefixes.comms:
+        if pid != NO_PID:
+            found.comms[pid] = name.decode(errors="replace")

@@ -1,0 +1,143 @@
+"""Calls as a tree of stacks: (working) or (waiting), the thread's name, with ``-k`` the stack, the system call.
+
+The first level splits what a thread does from what it waits for: waiting is nearly all of the time of a service, and
+one click on (working) shows the rest at full width. Threads of one name are one frame, as in a sampled profile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.profiles import tree
+from workbench.profiles.model import frame_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.readers.strace_lines import Mask, Places
+    from workbench.profiles.readers.strace_log import Log
+    from workbench.profiles.source import Source
+
+WORKING, WAITING = "(working)", "(waiting)"
+THREAD, KERNEL = "thread", "kernel"  # the ``object`` of such frames
+_OWN_FRAMES = 3  # (working) or (waiting), thread, call
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CallTree:
+    """The tree, its frames, and the node of each call."""
+
+    frames: pd.DataFrame
+    parent: Places
+    frame: Places
+    node_of: Places
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stacks:
+    """The stacks of ``-k``: ``stack_of`` is each call's, 0 (no stack) for those without; a stack is a tuple of
+    positions in ``frames`` (function, object), root first."""
+
+    stack_of: Places
+    stacks: Sequence[tuple[int, ...]]
+    frames: Sequence[tuple[str, str]]
+
+
+def read_stacks(log: Log, last_line: Places, source: Source, notes: NoteBook) -> Stacks:
+    """The stack lines of a log, each belonging to the call line before it. ``last_line``: where each call ended."""
+    stack_of = np.zeros(len(last_line), dtype=np.int64)
+    if not len(log.frame_lines):
+        return Stacks(stack_of, [()], [])
+    event_lines = [event.line for event in (*log.exits, *log.signals)]
+    known = np.concatenate((log.line, np.array(event_lines, dtype=np.int64)))
+    owner = np.concatenate((log.line, np.zeros(len(event_lines), dtype=np.int64)))
+    order = np.argsort(known, kind="stable")
+    at = np.searchsorted(known[order], log.frame_lines) - 1
+    owner_line = np.where(at >= 0, owner[order][at], 0)
+    numbers: dict[tuple[str, str], int] = {}
+    parsed: dict[bytes, int] = {}
+    stacks: dict[tuple[int, ...], int] = {(): 0}
+    call_of = {line: call for call, line in enumerate(last_line.tolist()) if line}
+    bounds = np.flatnonzero(np.diff(owner_line, prepend=-1, append=-1))
+    for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        call = call_of.get(int(owner_line[begin]))
+        if call is None:
+            notes.add(
+                "stack frames that belong to no call were left out",
+                source.at(int(log.frame_lines[begin])),
+                count=end - begin,
+            )
+            continue
+        for text in log.frame_texts[begin:end]:
+            if text not in parsed:
+                frame = _parse_frame(text.decode())
+                parsed[text] = numbers.setdefault(frame, len(numbers))
+        stack = tuple(parsed[text] for text in reversed(log.frame_texts[begin:end]))
+        if len(stack) > tree.MAX_DEPTH - _OWN_FRAMES:
+            notes.add("a stack is too deep and was cut at its leaf", source.at(int(log.frame_lines[begin])))
+            stack = stack[: tree.MAX_DEPTH - _OWN_FRAMES]
+        stack_of[call] = stacks.setdefault(stack, len(stacks))
+    return Stacks(stack_of, list(stacks), list(numbers))
+
+
+def _parse_frame(text: str) -> tuple[str, str]:
+    """Function and object of ``/lib/libc.so.6(wait4+0x57) [0xd3c17]``, with a source line after it or not. A frame
+    without a symbol is named by its object's base name and address."""
+    place, _, address = text.partition(" [0x")
+    object, bracket, symbol = place.partition("(")
+    if bracket and symbol.endswith(")"):
+        function, plus, _ = symbol[:-1].rpartition("+0x")
+        function = function if plus else symbol[:-1]
+        if function:
+            return function, object
+    base = object.rpartition("/")[2]
+    return f"{base}+0x{address.partition(']')[0]}" if address else base, object
+
+
+def build(
+    waiting: Mask, thread: Places, labels: Sequence[str], syscall: Places, names: Sequence[str], stacks: Stacks
+) -> CallTree:
+    """The tree of calls. ``thread`` and ``syscall`` are positions in ``labels`` and ``names``."""
+    label_codes, label_names = (
+        pd.factorize(np.array(labels, dtype=object)) if len(labels) else (np.zeros(0, np.int64), [])
+    )
+    label = label_codes[thread] if len(thread) else thread
+    key = ((waiting.astype(np.int64) * max(1, len(label_names)) + label) * len(stacks.stacks) + stacks.stack_of) * max(
+        1, len(names)
+    ) + syscall
+    codes, keys = pd.factorize(key)
+    first = np.zeros(len(keys), dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(key))[::-1]
+    threads_at = 2
+    stacks_at = threads_at + len(label_names)
+    calls_at = stacks_at + len(stacks.frames)
+    rows = [
+        (
+            int(waiting[call]),
+            threads_at + int(label[call]),
+            *(stacks_at + frame for frame in stacks.stacks[stacks.stack_of[call]]),
+            calls_at + int(syscall[call]),
+        )
+        for call in first
+    ]
+    offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows]))).astype(np.int64)
+    grown = tree.grow(offsets, np.array([frame for row in rows for frame in row], dtype=np.int64))
+    frames = frame_table(
+        [WORKING, WAITING, *label_names, *(function for function, _ in stacks.frames), *names],
+        object=["", "", *[THREAD] * len(label_names), *(object for _, object in stacks.frames), *[KERNEL] * len(names)],
+    )
+    return CallTree(frames, grown.parent, grown.frame, grown.node_of[codes] if len(codes) else codes)
+
+
+def costs(size: int, node: Places, duration_ns: Places | None) -> NDArray[Any]:
+    """Self costs of the nodes: nanoseconds (if they are known) and calls."""
+    calls = np.ones(len(node), dtype=np.int64)
+    columns = [calls] if duration_ns is None else [duration_ns, calls]
+    return tree.add_at(size, node, np.column_stack(columns))

@@ -1,0 +1,36 @@
+"""Costs by the labels of samples: threads, requests, whatever the program labelled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.profiles.model import self_
+from workbench.profiles.tree import add_at
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+
+THREAD = "thread"
+
+
+def tag_costs(profile: Profile, key: str = THREAD, metric: str | None = None) -> pd.DataFrame:
+    """What the samples of each value of a label cost: value, cost, cost_pct, by falling cost. Samples without the label
+    are one row, ``(none)``; a sample with several values counts for its first. Empty where there are no labels."""
+    name = profile.metric(metric).name
+    if profile.samples.empty:
+        return pd.DataFrame({"value": pd.Series(dtype="str"), "cost": [], "cost_pct": []})
+    tags = profile.tags[profile.tags["key"] == key].drop_duplicates("tags_id")
+    codes, values = pd.factorize(tags["value"])
+    group = np.full(
+        int(max(profile.samples["tags_id"].max(), tags["tags_id"].max() if len(tags) else 0)) + 1, len(values)
+    )
+    group[tags["tags_id"].to_numpy(dtype=np.int64)] = codes
+    cost = profile.samples[[self_(name)]].to_numpy()
+    sums = add_at(len(values) + 1, group[profile.samples["tags_id"].to_numpy(dtype=np.int64)], cost)[:, 0]
+    out = pd.DataFrame({"value": pd.Series([*values, "(none)"], dtype="str"), "cost": sums})
+    out["cost_pct"] = out["cost"] / float(profile.total(name)) * 100.0 if profile.total(name) else 0.0
+    out = out[(out["cost"] != 0) | (out["value"] != "(none)")]
+    return out.sort_values("cost", ascending=False, kind="stable", ignore_index=True)

@@ -1,0 +1,156 @@
+"""Where do the instructions go, and are caches or branches the bottleneck? In words, from a callgrind profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.graph import tree_notes
+from workbench.profiles.model import self_
+from workbench.profiles.views.derived import FORMULAS, derived
+from workbench.profiles.views.lines import source_lines
+from workbench.profiles.views.neighbours import hot_path
+from workbench.profiles.views.top import top
+from workbench.report.answers.words import in_words
+from workbench.report.display import View, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from workbench.profiles.model import Profile
+
+_TOP = 3
+_INSTRUCTIONS = "Ir"
+_CYCLES = "CEst"
+# a part of the estimated cycles below which misses are not what to look at first
+_SMALL_PART = 0.1
+
+
+def answer(profile: Profile) -> View:
+    """The guide's questions answered, and how far the answers can be trusted."""
+    profile = derived(profile)
+    if not profile.total():
+        return in_words({"Where does CPU time go?": ["Nobody can say: the profile holds no costs."]})
+    return in_words(
+        {
+            "Where does CPU time go?": _functions(profile),
+            "Are caches the bottleneck?": _caches(profile),
+            "Are branches the bottleneck?": _branches(profile),
+            "What does the kernel cost?": _kernel(profile),
+            "How sure is this?": _doubts(profile),
+        }
+    )
+
+
+def misses(profile: Profile, rows: int | None = None) -> View:
+    """Functions by estimated cycles, with their misses and how much of their cycles these are; in words where caches
+    and branches were not simulated."""
+    profile = derived(profile)
+    if _CYCLES not in profile.metric_names:
+        text = "Neither caches nor branches were simulated: valgrind needs --cache-sim=yes --branch-sim=yes."
+        return View(f"<p>{text}</p>", text)
+    events = [name for name in (_INSTRUCTIONS, "L1m", "LLm", "Bm") if name in profile.metric_names]
+    functions = profile.functions
+    shown = functions[["function", "crate", self_(_CYCLES), *map(self_, events)]].copy()
+    shown.columns = ["name", "crate", "cycles", *events]
+    shown["stalled_pct"] = 100.0 * (1 - shown[_INSTRUCTIONS] / shown["cycles"].where(shown["cycles"] > 0))
+    return table(shown.sort_values("cycles", ascending=False, kind="stable"), rows)
+
+
+def source(profile: Profile, function: str, roots: Mapping[str, str | Path], rows: int | None = None) -> View:
+    """The lines of a function with their costs and, where it exists, the source; in words where there are none."""
+    try:
+        return table(source_lines(profile, function, roots=roots), rows)
+    except WorkbenchError as error:
+        text = f"{error.what}. {error.hint or ''}".strip()
+        return View(f"<p>{text}</p>", text)
+
+
+def _functions(profile: Profile) -> list[str]:
+    metric = profile.metric()
+    own = top(profile, n=_TOP)
+    rows = "; ".join(f"{name} {share:.1f} %" for name, share in zip(own["name"], own["self_pct"], strict=True))
+    crates = top(profile, n=_TOP, by="crate")
+    by_crate = "; ".join(
+        f"{name or '(unknown)'} {share:.1f} %" for name, share in zip(crates["name"], crates["self_pct"], strict=True)
+    )
+    path = hot_path(profile)
+    sentences = [
+        f"The program executed {profile.total():,} {metric.description or metric.name}. Most are in {rows}, not "
+        f"counting what these call: together {own['self_pct'].sum():.1f} %.",
+        f"By crate or module, own code alone: {by_crate}.",
+    ]
+    if len(path):
+        last = path.iloc[-1]
+        guess = "" if path["exact"].all() else ", as far as calls tell stacks"
+        sentences.append(
+            f"The heaviest path ends after {len(path)} frames in {last['name']}, with {last['total_pct']:.1f} %{guess}."
+        )
+    return sentences
+
+
+def _caches(profile: Profile) -> list[str]:
+    names = profile.metric_names
+    if "L1m" not in names:
+        return ["Caches were not simulated: valgrind needs --cache-sim=yes."]
+    reads = sum(profile.total(name) for name in ("Dr", "Dw") if name in names)
+    missed = sum(profile.total(name) for name in ("D1mr", "D1mw") if name in names)
+    said = []
+    if reads:
+        said.append(f"Of {reads:,} reads and writes of data {100 * missed / reads:.2f} % missed the first cache.")
+    return [*said, *_part(profile, ("L1m", "LLm"), "cache misses")]
+
+
+def _branches(profile: Profile) -> list[str]:
+    names = profile.metric_names
+    if "Bm" not in names:
+        return ["Branches were not simulated: valgrind needs --branch-sim=yes."]
+    taken = sum(profile.total(name) for name in ("Bc", "Bi") if name in names)
+    said = []
+    if taken:
+        share = 100 * profile.total("Bm") / taken
+        said.append(f"Of {taken:,} conditional and indirect branches {share:.2f} % were mispredicted.")
+    return [*said, *_part(profile, ("Bm",), "mispredicted branches")]
+
+
+def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
+    """How much of the estimated cycles some misses are, and who has most of them."""
+    if _CYCLES not in profile.metric_names:
+        return []
+    weights = FORMULAS[_CYCLES][1]
+    cycles = sum(
+        profile.total(event) * weights[event]
+        for miss in events
+        for event in FORMULAS[miss][1]
+        if event in profile.metric_names
+    )
+    part = cycles / profile.total(_CYCLES) if profile.total(_CYCLES) else 0.0
+    last = events[-1]
+    worst = top(profile, last, 1)
+    verdict = "not where to look first" if part < _SMALL_PART else "worth looking at"
+    said = f"By KCachegrind's weights {what} are {100 * part:.0f} % of the estimated cycles: {verdict}."
+    if len(worst) and worst["self"].iloc[0]:
+        said += f" {worst['name'].iloc[0]} has {worst['self_pct'].iloc[0]:.0f} % of {last}."
+    return [said]
+
+
+def _kernel(profile: Profile) -> list[str]:
+    if "sysCount" not in profile.metric_names:
+        return []
+    calls = profile.total("sysCount")
+    timed = profile.metric("sysTime") if "sysTime" in profile.metric_names else None
+    said = f"{calls:,} system calls"
+    if timed is not None:
+        said += f" took {profile.total('sysTime'):,} {timed.unit} (elapsed, waiting included)"
+    return [f"{said}. strace says which and why."]
+
+
+def _doubts(profile: Profile) -> list[str]:
+    said = [
+        "Counts are exact for the run that was recorded; caches and branch predictor are a model of a simple machine, "
+        "and cycles are a rule of thumb.",
+        "Inlined functions count to the function they are inlined into. Calls that cost nothing are not in the file.",
+    ]
+    return said + [f"{text[0].upper()}{text[1:]}." for text in map(str, tree_notes(profile))]

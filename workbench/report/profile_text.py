@@ -1,0 +1,143 @@
+"""A profile on the terminal and as JSON: totals, the top table, and what must be said about the figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from workbench.profiles.names import tidy_rust
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+    from workbench.profiles.transforms.combine import Difference
+
+NAME_WIDTH = 70
+_NAMED = ("name", "file", "line", "object", "crate")
+
+
+def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = None) -> str:
+    """The profile in words and the table of :func:`workbench.profiles.views.top.top` in columns."""
+    chosen = profile.metric(metric)
+    functions = len(profile.functions)
+    lines = [
+        f"{profile.name}: {profile.format}, {functions:,} functions"
+        f"{', calls without stacks' if profile.basis == 'graph' else ''}",
+        *(f"{key:11} {value}" for key, value in profile.meta.items() if key in ("cmd", "command", "reader")),
+    ]
+    lines += [
+        f"{'Total' if not position else '':11} {quantity(profile.total(one.name), one.unit)}  {one.name}"
+        + (f" ({one.description})" if one.description else "")
+        for position, one in enumerate(profile.metrics)
+    ]
+    lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(table), ""]
+    covered = float(table["self_pct"].sum()) if len(table) else 0.0
+    lines.append(f"{len(table):,} rows hold {covered:.1f} % of the total.")
+    lines += [f"Note: {note}." for note in profile.notes]
+    return "\n".join(lines)
+
+
+def profile_json(profile: Profile, table: pd.DataFrame, metric: str | None = None) -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "name": profile.name,
+        "format": profile.format,
+        "basis": profile.basis,
+        "metric": profile.metric(metric).name,
+        "metrics": [
+            {"name": one.name, "unit": one.unit, "description": one.description, "total": profile.total(one.name)}
+            for one in profile.metrics
+        ],
+        "meta": {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float, bool))},
+        "top": _records(table),
+        "notes": _records(profile.notes_table()),
+    }
+
+
+def difference_text(changes: Difference, table: pd.DataFrame) -> str:
+    """What changed, largest change in self cost first; added and removed functions apart."""
+    unit = changes.metric.unit
+    before, after = changes.before_sum, changes.after_sum
+    ratio = f", {after / before:.4g} times" if before else ""
+    lines = [
+        f"{changes.metric.name}: {quantity(before, unit)} before, {quantity(after, unit)} after{ratio}; "
+        f"figures {changes.scaling}"
+    ]
+    for state, heading in (("both", "In both"), ("added", "Only after"), ("removed", "Only before")):
+        part = table[table["state"] == state]
+        if len(part):
+            lines += ["", f"{heading}:", table_text(part.drop(columns="state"))]
+    lines += [f"Note: {note}." for note in changes.notes]
+    return "\n".join(lines)
+
+
+def difference_json(changes: Difference, table: pd.DataFrame) -> dict[str, Any]:
+    """The same as plain values."""
+    return {
+        "metric": changes.metric.name,
+        "unit": changes.metric.unit,
+        "scaling": changes.scaling,
+        "before": changes.before_sum,
+        "after": changes.after_sum,
+        "functions": _records(table),
+        "notes": [str(note) for note in changes.notes],
+    }
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """A table in columns: figures first, names last and shortened, columns that say nothing left out."""
+    if table.empty:
+        return "(nothing)"
+    shown = table.dropna(axis="columns", how="all")
+    keep = [column for column in shown if column not in _NAMED or (shown[column] != "").any()]
+    names = [column for column in ("name", "file", "line", "crate") if column in keep]
+    figures = [column for column in keep if column not in _NAMED]
+    text = pd.DataFrame(
+        {column: [_figure(value, column) for value in shown[column]] for column in figures}
+        | {column: [_short(value) for value in shown[column]] for column in names}
+    )
+    widths = {column: max(len(column), int(text[column].str.len().max())) for column in text}
+    rows = [list(text.columns), *text.itertuples(index=False, name=None)]
+    return "\n".join(
+        "  ".join(
+            str(value).ljust(widths[column]) if column in names else str(value).rjust(widths[column])
+            for column, value in zip(text.columns, row, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def quantity(value: float, unit: str) -> str:
+    """A figure with its unit, as people read it."""
+    if unit == "bytes":
+        for size, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+            if abs(value) >= size:
+                return f"{value / size:,.2f} {name}"
+        return f"{value:,.10g} bytes"
+    if unit == "ns":
+        for scale, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+            if abs(value) >= scale:
+                return f"{value / scale:,.3f} {name}"
+    return f"{value:,.10g}" if unit == "count" else f"{value:,.10g} {unit}"
+
+
+def _figure(value: Any, column: str) -> str:
+    if pd.isna(value):
+        return "-"
+    if column.endswith("_pct"):
+        return f"{value:.2f}"
+    if isinstance(value, (bool, str)):
+        return str(value)
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
+def _short(value: Any) -> str:
+    text = "".join(char if char.isprintable() else "?" for char in tidy_rust(str(value)))
+    return text if len(text) <= NAME_WIDTH else f"{text[: NAME_WIDTH // 2 - 1]}…{text[-NAME_WIDTH // 2 :]}"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {key: None if pd.isna(value) else value for key, value in record.items()}
+        for record in table.astype(object).to_dict("records")
+    ]
