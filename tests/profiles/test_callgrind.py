@@ -104,7 +104,7 @@ def test_recursion_cycles_and_threads(program: Path) -> None:
     functions = profile.functions
     assert functions["total_Ir"].max() <= whole
     # from the second level of recursion on, callgrind writes even'2 and odd'2, which call each other
-    cycle = functions[functions["function"].isin(["even'2", "odd'2"])]
+    cycle = functions[functions["raw_function"].isin(["even'2", "odd'2"])]
     assert len(cycle) == 2
     assert cycle["cycle"].nunique() == 1
     assert cycle["cycle"].min() >= 0
