@@ -182,6 +182,9 @@ def test_the_rules_of_the_format() -> None:
         ("events: Ir\nfn=a\n1 99999999999999999999\n", ":3"),
         ("events: Ir\nfn=a\n1 9223372036854775807\n2 9223372036854775807\n", "Ir|more than"),
         ("digraph {\n}\n", "DOT"),
+        # found by fuzzing
+        (f"events: Time_({'9' * 400}ns)\nfn=a\n1 2\n", "add up to more than"),
+        (f"positions: {'x' * 9000}\nevents: Ir\nfn=a\n1 2\n", "^.{0,200}$"),
     ],
 )
 def test_what_cannot_be_read_is_said(text: str, said: str) -> None:

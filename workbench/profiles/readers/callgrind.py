@@ -123,12 +123,17 @@ def _metrics(
     """The metrics, and a column of the factors that bring values to their units."""
     pairs = [metric_of(name, body.events.get(name)) for name in events]
     for metric, factor in pairs:
+        # first the factor alone: it comes from a name and can be larger than any float
+        if factor >= SUM_LIMIT or body.sums.get(metric.name, 0.0) * factor >= SUM_LIMIT:
+            raise ReadError(
+                f"the costs of {metric.name[:80]} add up to more than 2**63 {metric.unit}",
+                where=source.name,
+                hint="The file is damaged",
+            )
         if not metric.additive:
             notes.add(f"{metric.name} is a ratio: its sums mean nothing")
         if factor != 1:
             notes.add(f"{metric.name} was multiplied by {factor} to be {metric.unit}")
-        if body.sums.get(metric.name, 0.0) * factor >= SUM_LIMIT:
-            raise ReadError(f"the costs of {metric.name} add up to more than 2**63 {metric.unit}", where=source.name)
     return [metric for metric, _ in pairs], np.asarray([factor for _, factor in pairs], dtype=np.int64)[:, None]
 
 

@@ -173,7 +173,9 @@ class _Reading:
         elif key == "positions":
             words = tuple(value.split())
             if not words or not set(words) <= {"instr", "bb", "line"} or len(set(words)) != len(words):
-                raise ReadError(f"positions {value!r}", where=self._at(chunk, row), hint="Known are instr, bb and line")
+                raise ReadError(
+                    f"positions {value[:40]!r}", where=self._at(chunk, row), hint="Known are instr, bb and line"
+                )
             part.positions = words
         elif key == "events":
             part.events = self._events(value, chunk, row)
