@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -164,6 +165,9 @@ def test_runaway_recursion_is_cut_at_the_leaf(kind: str) -> None:
         (file(evented(("C", 0, 1))), "none is open"),
         (b'{"profiles": ' + b"[" * 200_000, "nested too deeply"),
         (b'{"profiles": NaN}', "NaN is no number"),
+        (b'{"profiles": "' + b"a" * 200_000, "not whole JSON"),
+        (b'{"profiles": "' + b'\\"' * 200_000, "not whole JSON"),
+        (b'{"' + b"[" * 500 + b'": 1', "not whole JSON"),
         (b'{"profiles": ' + b"9" * 5000 + b"}", "not JSON"),
         (b'{"profiles": "\xff"}', "not JSON"),
     ],
@@ -172,6 +176,16 @@ def test_broken_files_are_refused_by_name(data: bytes, says: str) -> None:
     with pytest.raises(ReadError) as caught:
         read(data)
     assert says in str(caught.value)
+
+
+def test_deep_json_is_refused_however_high_the_limit_of_recursion() -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(10**9)  # as some libraries do; Python's parser then runs out of stack in C
+    try:
+        with pytest.raises(ReadError, match="nested too deeply"):
+            read(b'{"profiles": ' + b"[" * 200_000)
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @given(st.lists(st.lists(st.integers(0, 3), max_size=5), max_size=20), st.data())

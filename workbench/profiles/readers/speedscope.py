@@ -7,6 +7,7 @@ https://www.speedscope.app/file-format-schema.json. Files of version 0.0.1 may k
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from workbench.profiles.source import Source
 
 FORMAT = "speedscope"
+_MOST_NESTING = 100
+# possessive, and content with an open end: linear whatever the bytes are
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _SEEN_BYTES = 4096
 _UNITS = {
     "none": "count", "nanoseconds": "ns", "microseconds": "us", "milliseconds": "ms", "seconds": "s", "bytes": "bytes",
@@ -102,18 +106,28 @@ def _parse(source: Source) -> dict[str, Any]:
     def no_constant(text: str) -> NoReturn:
         raise ValueError(f"{text} is no number")
 
+    if _nesting(source.data) > _MOST_NESTING:
+        raise ReadError("JSON nested too deeply", where=source.name, hint="speedscope writes four levels")
     try:
         file = json.loads(source.data, parse_constant=no_constant)
     except json.JSONDecodeError as error:
         raise ReadError(f"not whole JSON: {error.msg}", where=source.at(error.lineno), hint=_HINT) from error
-    except RecursionError as error:
-        raise ReadError("JSON nested too deeply", where=source.name, hint="speedscope writes four levels") from error
     except ValueError as error:
         # bytes in no encoding, a number of thousands of digits
         raise ReadError(f"not JSON: {str(error)[:200]}", where=source.name, hint=_HINT) from error
     if not isinstance(file, dict):
         raise ReadError("JSON, but no speedscope file", where=source.name, hint=_HINT)
     return file
+
+
+def _nesting(data: bytes) -> int:
+    """How deep lists and objects go. Python's parser recurses in C: where somebody raised the limit of recursion, deep
+    JSON ends the process, so the depth is known before it is parsed.
+    """
+    bare = np.frombuffer(_STRING.sub(b"", data), dtype=np.uint8)
+    opens = (bare == ord("[")) | (bare == ord("{"))
+    closes = (bare == ord("]")) | (bare == ord("}"))
+    return int(np.cumsum(opens.astype(np.int8) - closes, dtype=np.int64).max(initial=0))
 
 
 def _choose(every: list[Any], wanted: int | str | None, file: dict[str, Any], notes: NoteBook, fail: Fail) -> list[int]:
