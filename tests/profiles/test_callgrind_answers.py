@@ -45,6 +45,10 @@ def test_the_source_of_the_hottest_function_is_found() -> None:
     ).as_text.count("–")
 
 
+def test_a_name_in_a_refusal_is_only_text() -> None:
+    assert "<script>" not in source(read_callgrind(EXAMPLE), "<script>x</script>", {}).as_html
+
+
 async def test_the_notebook_opens_offline_with_its_flame_graph(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     record = await run_notebook(

@@ -108,6 +108,16 @@ def test_source_is_shown_where_it_exists(tmp_path: Path) -> None:
         source_lines(lined("/build/main.c"), file="other.c")
 
 
+def test_a_profile_cannot_make_other_files_be_shown(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    secret = tmp_path / "secret.txt"
+    secret.write_text("one\ntwo\nthree\nfour\n")
+    for path in (str(secret), f"{tmp_path}/source/../secret.txt"):
+        assert source_lines(lined(path), "main")["text"].isna().all()
+        shown = source_lines(lined(path), "main", roots={f"{tmp_path}/source": tmp_path / "source"})
+        assert shown["text"].isna().all()
+
+
 def test_derived_events_have_kcachegrinds_formulas() -> None:
     profile = derived(lined("main.c"))
     row = profile.functions.iloc[0]

@@ -73,9 +73,9 @@ def source_lines(
 ) -> pd.DataFrame:
     """The lines of a function or file with their costs, and their text where the source exists.
 
-    ``roots`` maps the beginning of paths in the profile to folders on this machine. Columns: file, line, self,
-    self_pct, total, text (<NA> without the source). With the source, ``context`` lines around each line with a cost are
-    there too, with costs 0.
+    ``roots`` maps the beginning of paths in the profile to folders on this machine; no file is read elsewhere.
+    Columns: file, line, self, self_pct, total, text (<NA> without the source). With the source, ``context`` lines
+    around each line with a cost are there too, with costs 0.
 
     Raises WorkbenchError where there are no lines, or nothing matches.
     """
@@ -111,16 +111,17 @@ def _with_source(part: pd.DataFrame, file: str, roots: Mapping[str, str | Path],
 
 
 def _source(file: str, roots: Mapping[str, str | Path]) -> list[str] | None:
-    """The lines of a source file, or None. Only regular files of a reasonable size are read."""
-    candidates = [
-        Path(folder) / file.removeprefix(prefix).lstrip("/")
-        for prefix, folder in roots.items()
-        if file.startswith(prefix)
-    ]
-    for path in (*candidates, Path(file)):
+    """The lines of a source file below one of ``roots``, or None. Paths in a profile are untrusted: no other file of
+    this machine is opened, and only regular files of a reasonable size.
+    """
+    for prefix, folder in roots.items():
+        if not file.startswith(prefix):
+            continue
         try:
-            if path.is_file() and path.stat().st_size <= SOURCE_LIMIT_BYTES:
+            root = Path(folder).resolve()
+            path = (root / file.removeprefix(prefix).lstrip("/")).resolve()
+            if path.is_relative_to(root) and path.is_file() and path.stat().st_size <= SOURCE_LIMIT_BYTES:
                 return path.read_text("utf-8", errors="replace").splitlines()
-        except (OSError, ValueError):
+        except (OSError, ValueError, RuntimeError):
             continue
     return None

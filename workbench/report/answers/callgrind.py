@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def source(profile: Profile, function: str, roots: Mapping[str, str | Path], row
         return table(source_lines(profile, function, roots=roots), rows)
     except WorkbenchError as error:
         text = f"{error.what}. {error.hint or ''}".strip()
-        return View(f"<p>{text}</p>", text)
+        return View(f"<p>{html.escape(text)}</p>", text)
 
 
 def _functions(profile: Profile) -> list[str]:
