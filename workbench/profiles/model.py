@@ -29,8 +29,6 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 Basis = Literal["stacks", "graph"]
@@ -94,6 +92,11 @@ def total_(metric: str) -> str:
 def cost_(metric: str) -> str:
     """Name of the column of ``edges`` with what the callee cost, with all it called, for this caller."""
     return f"cost_{metric}"
+
+
+def called_(metric: str) -> str:
+    """Name of the column of ``lines`` with what calls made from a line cost."""
+    return f"called_{metric}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,7 +283,6 @@ def from_graph(
     tables: Mapping[str, pd.DataFrame] | None = None,
     meta: Mapping[str, Any] | None = None,
     notes: Sequence[Note] = (),
-    totals: Callable[[pd.DataFrame, pd.DataFrame, Sequence[str]], pd.DataFrame] | None = None,
 ) -> Profile:
     """A profile of functions and the calls between them.
 
@@ -292,7 +294,7 @@ def from_graph(
 
     names = [metric.name for metric in metrics]
     if names and total_(names[0]) not in functions:
-        functions = (totals or with_totals)(functions, edges, names)
+        functions = with_totals(functions, edges, names)
     frames = functions[list(FUNCTION_COLUMNS)].copy()
     frames["line"] = np.int64(0)
     frames["inlined"] = False

@@ -224,9 +224,19 @@ def node_table(
 
 def costs_of(table: pd.DataFrame, names: Sequence[str]) -> NDArray[Any]:
     """The self costs of a table as an array: one row a row, one column a metric."""
-    if not names:
+    return columns_of(table, [self_(name) for name in names])
+
+
+def totals_of(table: pd.DataFrame, names: Sequence[str]) -> NDArray[Any]:
+    """The total costs of a table as an array: one row a row, one column a metric."""
+    return columns_of(table, [total_(name) for name in names])
+
+
+def columns_of(table: pd.DataFrame, columns: Sequence[str]) -> NDArray[Any]:
+    """Columns of a table as an array, also where there are none."""
+    if not columns:
         return np.zeros((len(table), 0), dtype=np.int64)
-    return np.column_stack([table[self_(name)].to_numpy() for name in names])
+    return np.column_stack([table[column].to_numpy() for column in columns])
 
 
 def functions_of(profile: Profile) -> pd.DataFrame:
@@ -241,7 +251,7 @@ def functions_of(profile: Profile) -> pd.DataFrame:
     outer = outermost(nodes["parent_id"].to_numpy(), function)
     names = profile.metric_names
     own = add_at(count, function, costs_of(nodes, names))
-    totals = add_at(count, np.where(outer, function, -1), _totals(nodes, names))
+    totals = add_at(count, np.where(outer, function, -1), totals_of(nodes, names))
     for position, name in enumerate(names):
         table[self_(name)] = own[:, position]
         table[total_(name)] = totals[:, position]
@@ -259,19 +269,13 @@ def edges_of(profile: Profile) -> pd.DataFrame:
     key = np.where(parent >= 0, function[parent] * width + function, width * width) if len(parent) else parent
     codes, keys = pd.factorize(key)
     outer = outermost(parent, codes) & (parent >= 0)
-    sums = add_at(len(keys), np.where(outer, codes, -1), _totals(nodes, names))
+    sums = add_at(len(keys), np.where(outer, codes, -1), totals_of(nodes, names))
     edge = keys < width * width
     table = pd.DataFrame({"caller_id": keys[edge] // width, "callee_id": keys[edge] % width}, dtype=np.int64)
     table["calls"] = pd.array([pd.NA] * len(table), dtype="Int64")
     for position, name in enumerate(names):
         table[cost_(name)] = sums[edge, position]
     return table
-
-
-def _totals(nodes: pd.DataFrame, names: Sequence[str]) -> NDArray[Any]:
-    if not names:
-        return np.zeros((len(nodes), 0), dtype=np.int64)
-    return np.column_stack([nodes[total_(name)].to_numpy() for name in names])
 
 
 def _moved(order: NDArray[np.int64], node_of: NDArray[np.int64]) -> NDArray[np.int64]:

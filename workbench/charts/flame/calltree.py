@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Profile
+from workbench.profiles.model import FUNCTION_COLUMNS, Metric, Profile
+from workbench.profiles.transforms.shape import TRIMMED as TRIMMED_NAME
 from workbench.profiles.tree import add_at, costs_of, depths, preorder, regrow, subtree_sums
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ Normalise = Literal["none", "total"]
 
 # bits of ``flags``, as flame.js knows them
 ASSUMED, INLINED, TRIMMED = 1, 2, 4
-TRIMMED_NAME = "(trimmed)"
-_FUNCTION_COLUMNS = ["function", "raw_function", "file", "object", "crate"]
+_FUNCTION_COLUMNS = list(FUNCTION_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Metric, Profile, cost_, self_
 from workbench.profiles.readers.callgrind_header import Event, metric_of
-from workbench.profiles.tree import add_at, costs_of
+from workbench.profiles.tree import add_at, columns_of, costs_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ def to_callgrind(profile: Profile) -> bytes:
     units = [_written(metric, profile) for metric in profile.metrics]
     factor = np.asarray([factor for _, factor in units], dtype=np.float64)
     own = _whole(costs_of(profile.functions, names), factor, profile)
-    calls = _whole(_columns(profile.edges, [cost_(name) for name in names]), factor, profile)
+    calls = _whole(columns_of(profile.edges, [cost_(name) for name in names]), factor, profile)
     lines = profile.lines
     by_line = _whole(costs_of(lines, names) if len(lines) else np.zeros((0, len(names)), np.int64), factor, profile)
     head = ["# callgrind format", "version: 1", "creator: indexer-workbench"]
@@ -106,10 +106,6 @@ def _rows_of(count: int, function: NDArray[np.int64]) -> Any:
 
 def _costs(line: int, costs: NDArray[np.int64]) -> str:
     return f"{line} " + " ".join(map(str, costs.tolist()))
-
-
-def _columns(table: Any, names: Sequence[str]) -> NDArray[Any]:
-    return np.column_stack([table[name].to_numpy() for name in names]) if names else np.zeros((len(table), 0), np.int64)
 
 
 def _written(metric: Metric, profile: Profile) -> tuple[Metric, float]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.model import Metric, Profile, cost_, from_graph, self_
+from workbench.profiles.model import Metric, Profile, called_, cost_, from_graph, self_
 from workbench.profiles.names import crates_of, tidy_rust
 from workbench.profiles.noting import NoteBook
 from workbench.profiles.readers.callgrind_body import LINE_BITS, SUM_LIMIT, Body, added_up, distinct, read_body
@@ -282,7 +282,7 @@ def _lines(
         [
             where,
             pd.DataFrame(own.T, columns=[self_(name) for name in events], copy=False),
-            pd.DataFrame(called.T, columns=[f"called_{name}" for name in events], copy=False),
+            pd.DataFrame(called.T, columns=[called_(name) for name in events], copy=False),
         ],
         axis=1,
     )
@@ -293,7 +293,8 @@ def _parts(
 ) -> pd.DataFrame:
     """One row a part: part, thread, pid, its self costs and the tool's own totals; they are compared here."""
     rows = []
-    for part, own in zip(body.parts, [part.own for part in body.parts], strict=True):
+    for part in body.parts:
+        own = part.own
         row: dict[str, Any] = {"part": part.part, "thread": part.thread, "pid": part.pid}
         totals = dict(zip(part.events, part.totals or (), strict=False))
         for name, times in zip(events, factor[:, 0].tolist(), strict=True):

@@ -38,7 +38,7 @@ from workbench.profiles.readers.pprof_wire import (
     field_at,
     top_level,
 )
-from workbench.profiles.tree import add_at, grow
+from workbench.profiles.tree import add_at, costs_of, grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +134,7 @@ def _profile(
     node, values = tree.node_of, samples.values
     if len(samples.tags):
         table = _summed(node, samples.tags_id, values, names)
-        node, values = table["node_id"].to_numpy(), np.column_stack([table[self_(name)] for name in names])
+        node, values = table["node_id"].to_numpy(), costs_of(table, names)
     costs = add_at(len(tree.parent), node, values)
     return from_stacks(
         FORMAT,

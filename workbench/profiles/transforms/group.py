@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Profile, cost_, frame_table, from_graph, self_
+from workbench.profiles.model import Profile, cost_, frame_table, from_graph, self_, total_
 from workbench.profiles.names import crates_of, tidy_file, tidy_rust
+from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.transforms.shape import collapse_recursion
 from workbench.profiles.transforms.stacks import restack
 from workbench.profiles.tree import add_at, costs_of
@@ -55,8 +56,7 @@ def tidy(profile: Profile) -> Profile:
 def grouped_frames(frames: pd.DataFrame, by: By) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """The group of each frame (or function), and the table of frames that stand for the groups."""
     columns = ["raw_function", "file", "object"] if by == "function" else ["function" if by == "name" else by]
-    keys = frames[columns]
-    codes = keys.groupby(columns, sort=False, dropna=False).ngroup().to_numpy() if len(keys) else np.zeros(0, np.int64)
+    codes = numbered(frames, columns)
     _, first = np.unique(codes, return_index=True)
     table = frames.iloc[first].reset_index(drop=True)
     if by == "function":
@@ -102,8 +102,8 @@ def _graph(profile: Profile, by: By) -> Profile:
         notes=profile.notes,
     )
     for name in names:
-        total = whole.functions[f"total_{name}"]
-        whole.functions[f"total_{name}"] = total.clip(upper=whole.functions[self_(name)].sum())
+        total = whole.functions[total_(name)]
+        whole.functions[total_(name)] = total.clip(upper=whole.functions[self_(name)].sum())
     return whole
 
 

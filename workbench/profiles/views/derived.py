@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from workbench.profiles.model import Metric, cost_, self_, total_
+from workbench.profiles.model import Metric, called_, cost_, self_, total_
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -48,7 +48,7 @@ def derived(profile: Profile) -> Profile:
             return None
         columns = {
             column(name): sum(table[column(event)] * weight for event, weight in parts.items())
-            for column in (self_, total_, cost_, _called)
+            for column in (self_, total_, cost_, called_)
             for name, parts in wanted.items()
             if all(column(event) in table for event in parts)
         }
@@ -64,7 +64,3 @@ def derived(profile: Profile) -> Profile:
         _edges=more(profile._edges),
         _nodes=more(profile._nodes),
     )
-
-
-def _called(metric: str) -> str:
-    return f"called_{metric}"

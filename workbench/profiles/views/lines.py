@@ -10,19 +10,15 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import self_, total_
-from workbench.profiles.tree import add_at, costs_of, outermost
+from workbench.profiles.model import called_, self_, total_
+from workbench.profiles.transforms.overlay import numbered
+from workbench.profiles.tree import add_at, costs_of, outermost, totals_of
 from workbench.profiles.views.neighbours import find_functions
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 SOURCE_LIMIT_BYTES = 16 * 1024 * 1024
-
-
-def called_(metric: str) -> str:
-    """Name of the column of ``lines`` with what calls made from a line cost."""
-    return f"called_{metric}"
 
 
 def line_costs(profile: Profile) -> pd.DataFrame:
@@ -46,16 +42,14 @@ def line_costs(profile: Profile) -> pd.DataFrame:
             hint="Callgrind has them with --dump-line=yes and debug information, pprof of Go and C++ programs too",
         )
     frames = profile.frames
-    keys = frames.groupby(["function_id", "file", "line"], sort=False).ngroup().to_numpy()
+    keys = numbered(frames, ["function_id", "file", "line"])
     _, first = np.unique(keys, return_index=True)
     table = frames.iloc[first][["function_id", "file", "line"]].reset_index(drop=True)
     nodes = profile.nodes
     at = keys[nodes["frame_id"].to_numpy()]
     outer = outermost(nodes["parent_id"].to_numpy(), at)
     own = add_at(len(table), at, costs_of(nodes, names))
-    totals = add_at(
-        len(table), np.where(outer, at, -1), np.column_stack([nodes[total_(name)].to_numpy() for name in names])
-    )
+    totals = add_at(len(table), np.where(outer, at, -1), totals_of(nodes, names))
     for position, name in enumerate(names):
         table[self_(name)] = own[:, position]
         table[total_(name)] = totals[:, position]
