@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import textwrap
-from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.charts import theme
+from workbench.profiles.names import apart
 
 MOST_BARS = 30
 NAME_LENGTH = 48
@@ -33,7 +33,8 @@ def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
     )
     if shown.empty:
         return theme.say_no_data(chart, "Nothing was measured")
-    places = _distinct(shown["name"].tolist())
+    # bars of one category would lie on each other
+    places = apart(shown["name"].tolist(), "#{}")
     tips = ["<br>".join(textwrap.wrap(html.escape(name, quote=False), _WRAP)) for name in shown["name"]]
     for column, fill in (("self", theme.Fill("self", theme.BLUE, "")), ("total", theme.Fill("total", theme.SKY, "/"))):
         chart.add_trace(
@@ -66,16 +67,6 @@ def shortened(name: str, length: int = NAME_LENGTH) -> str:
         return name
     tail = (length - 1) * 2 // 3
     return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, each once: bars of one category would lie on each other."""
-    seen: dict[str, int] = {}
-    out = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
-    return out
 
 
 def _caption(rows: int, shown: int, metric_label: str) -> str:

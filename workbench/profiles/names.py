@@ -85,6 +85,16 @@ def tidy_file(file: str) -> str:
     return _REGISTRY.sub("", file)
 
 
+def apart(names: Sequence[str], mark: str) -> list[str]:
+    """The names, each once: what comes again gets ``mark`` with its number behind it, ``mark="#{}"`` or ``"[{}]"``."""
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name} {mark.format(seen[name])}")
+    return out
+
+
 def recursion_level(name: str) -> tuple[str, int]:
     """A callgrind name without its recursion suffix, and the level: ``fib'2`` is ``("fib", 2)``, ``fib`` level 1."""
     match = _RECURSION.search(name)

@@ -6,13 +6,12 @@ place below its threshold: such bytes are in the row ``rest``, so every snapshot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile
+from workbench.profiles.names import apart
 from workbench.profiles.noting import NoteBook
 from workbench.profiles.readers.massif import choose, heap_profile
 from workbench.profiles.views.heap_leaks import Leaks, leak_candidates
@@ -103,7 +102,8 @@ def top_allocators(
     keep = wide.drop(columns=[key for key in wide if key < 0])
     order = keep.max().sort_values(ascending=False, kind="stable").index[: max(n, 0)]
     names = described(profile, pd.DataFrame({"key": order}), by)["allocator"]
-    chosen = wide[order].set_axis(_distinct(names.tolist()), axis=1)
+    # two functions of one name are two allocators
+    chosen = wide[order].set_axis(apart(names.tolist(), "[{}]"), axis=1)
     heap = wide.sum(axis=1)
     chosen[REST] = heap - chosen.sum(axis=1)
     long = chosen.rename_axis("snapshot").reset_index().melt("snapshot", var_name="allocator", value_name="bytes")
@@ -193,16 +193,6 @@ def _hidden(profile: Profile) -> dict[int, int]:
     heap = profile.tables["heap_trees"]
     sums = heap["bytes"].where(heap["below_threshold"], 0).groupby(heap["snapshot"]).sum()
     return {int(number): int(amount) for number, amount in sums.items()}
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """Names with a number behind those that come again: two functions of one name are two allocators."""
-    seen: dict[str, int] = {}
-    out = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name} [{seen[name]}]")
-    return out
 
 
 def _share(part: pd.Series, whole: pd.Series | int) -> pd.Series:
