@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -67,23 +68,68 @@ def merge(profiles: Sequence[Profile]) -> Profile:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """What changed from one profile to another, in one metric.
+    """What changed from ``before`` to ``after``, in one metric.
 
     ``functions``: name, file, object, crate, before_self, after_self, change_self, before_total, after_total,
     change_total, ratio_total (after / before; NaN where there was nothing before), state (``both``, ``added`` or
-    ``removed``), by falling size of the change in self. ``nodes``: the tree of both in preorder: parent_id, depth,
-    frame_id (of ``frames``), exact, before_self, after_self, before_total, after_total, state. Figures are scaled as
-    ``scaling`` says. ``before_sum`` and ``after_sum`` are the unscaled wholes.
+    ``removed``), by falling size of the change in self. Figures are multiplied by ``factors``, as ``scaling`` says.
+    ``before_sum`` and ``after_sum`` are the unscaled wholes.
     """
 
+    before: Profile
+    after: Profile
     metric: Metric
-    functions: pd.DataFrame
-    nodes: pd.DataFrame
-    frames: pd.DataFrame
+    factors: tuple[float, float]
     scaling: str
-    before_sum: float
-    after_sum: float
-    notes: tuple[Note, ...]
+    functions: pd.DataFrame
+
+    @property
+    def before_sum(self) -> float:
+        return float(self.before.total(self.metric.name))
+
+    @property
+    def after_sum(self) -> float:
+        return float(self.after.total(self.metric.name))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """Those of both profiles."""
+        return (*self.before.notes, *self.after.notes)
+
+    @property
+    def frames(self) -> pd.DataFrame:
+        """The frames of both profiles."""
+        return self._joint.frames
+
+    @cached_property
+    def nodes(self) -> pd.DataFrame:
+        """The tree of both in preorder, joined when first asked for: parent_id, depth, frame_id (of ``frames``), exact,
+        before_self, after_self, before_total, after_total, state."""
+        joint = self._joint
+        size = len(joint.parent)
+        nodes = pd.DataFrame(
+            {
+                "parent_id": joint.parent,
+                "depth": depths(joint.parent),
+                "frame_id": joint.frame,
+                "exact": _exact(self._stacks, joint),
+            }
+        )
+        sides = zip(("before", "after"), self._stacks, joint.node_of, self.factors, strict=True)
+        for label, profile, node, factor in sides:
+            costs = _costs(profile, node, size) * factor
+            nodes[f"{label}_self"] = costs[:, 0]
+            nodes[f"{label}_total"] = subtree_sums(joint.parent, costs)[:, 0]
+        nodes["state"] = _state(*(_present(node, size) for node in joint.node_of))
+        return nodes
+
+    @cached_property
+    def _stacks(self) -> list[Profile]:
+        return [as_stacks(_only(profile, self.metric)) for profile in (self.before, self.after)]
+
+    @cached_property
+    def _joint(self) -> Overlay:
+        return overlay(self._stacks)
 
 
 def difference(
@@ -110,32 +156,8 @@ def difference(
             where=f"{before.name} and {after.name}",
         )
     factors, scaling = _factors(before, after, chosen, scale, per)
-    functions = _functions(before, after, chosen.name, factors)
-    stacks = [as_stacks(_only(profile, chosen)) for profile in (before, after)]
-    joint = overlay(stacks)
-    size = len(joint.parent)
-    nodes = pd.DataFrame(
-        {
-            "parent_id": joint.parent,
-            "depth": depths(joint.parent),
-            "frame_id": joint.frame,
-            "exact": _exact(stacks, joint),
-        }
-    )
-    for label, profile, node, factor in zip(("before", "after"), stacks, joint.node_of, factors, strict=True):
-        costs = _costs(profile, node, size) * factor
-        nodes[f"{label}_self"] = costs[:, 0]
-        nodes[f"{label}_total"] = subtree_sums(joint.parent, costs)[:, 0]
-    nodes["state"] = _state(*(_present(node, size) for node in joint.node_of))
     return Difference(
-        chosen,
-        functions,
-        nodes,
-        joint.frames,
-        scaling,
-        float(before.total(chosen.name)),
-        float(after.total(chosen.name)),
-        (*before.notes, *after.notes),
+        before, after, chosen, factors, scaling, functions=_functions(before, after, chosen.name, factors)
     )
 
 
@@ -213,8 +235,8 @@ def _functions(before: Profile, after: Profile, metric: str, factors: tuple[floa
     table = table.rename(columns={"function": "name"})
     split = len(before.functions)
     present = []
-    for label, at, factor in (("before", codes[:split], factors[0]), ("after", codes[split:], factors[1])):
-        side = before if label == "before" else after
+    sides = (("before", before, codes[:split], factors[0]), ("after", after, codes[split:], factors[1]))
+    for label, side, at, factor in sides:
         costs = side.functions[[self_(metric), total_(metric)]].to_numpy() * factor
         summed = add_at(len(table), at, costs)
         table[f"{label}_self"], table[f"{label}_total"] = summed[:, 0], summed[:, 1]
