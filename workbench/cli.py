@@ -89,14 +89,22 @@ def _overview(arguments: list[str]) -> int:
     return 0 if arguments else EXIT_USAGE
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
-    from workbench.options import OneLineParser, add_settings
-    from workbench.settings import LoadSettings, StandinSettings, SweepSettings, TargetSettings
+def _bare_parser(command: str) -> argparse.ArgumentParser:
+    """What every command has."""
+    from workbench.options import OneLineParser
 
     parser = OneLineParser(
         prog=f"workbench {command}", description=_COMMANDS[command].capitalize() + ".", allow_abbrev=False
     )
     parser.add_argument("--debug", action="store_true", help="Show tracebacks.")
+    return parser
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    from workbench.options import add_settings
+    from workbench.settings import LoadSettings, StandinSettings, SweepSettings, TargetSettings
+
+    parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
     own = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
     if command == "load":
@@ -126,12 +134,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
 def _profiles(command: str, arguments: list[str]) -> int:
     """The commands that need no settings, only files."""
     from workbench import cli_profiles
-    from workbench.options import OneLineParser
 
-    parser = OneLineParser(
-        prog=f"workbench {command}", description=_COMMANDS[command].capitalize() + ".", allow_abbrev=False
-    )
-    parser.add_argument("--debug", action="store_true", help="Show tracebacks.")
+    parser = _bare_parser(command)
     getattr(cli_profiles, f"add_{command}")(parser)
     return int(getattr(cli_profiles, command)(parser.parse_args(arguments)))
 
