@@ -8,7 +8,6 @@ a busy machine falsifies least. Peak memory is that of the process.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 
-from benchmarks.harness import arguments, interleave, median_of, table, write
+from benchmarks.harness import arguments, interleave, median_of, run_process, table, write
 
 FLAGS = (
     "--tool=callgrind",
@@ -132,16 +131,10 @@ def _object(source: Path, text: str) -> Path:
 
 def run(command: Sequence[str | Path], size: int) -> dict[str, float]:
     """CPU seconds and peak memory of one process."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command[0]} failed")
-    figures = {SECONDS: usage.ru_utime + usage.ru_stime, PEAK: usage.ru_maxrss * 1024 / size}
+    process = run_process(command)
+    figures = {SECONDS: process.cpu_s, PEAK: process.peak_bytes / size}
     if command[0] == sys.executable:
-        figures[READING] = float(output.splitlines()[-1])
+        figures[READING] = float(process.output.splitlines()[-1])
     return figures
 
 

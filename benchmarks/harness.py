@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -41,6 +44,31 @@ class Figure:
     def maximum(self) -> float:
         """The largest of the rounds."""
         return max(self.values)
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a process printed, and what it took."""
+
+    output: str
+    elapsed_s: float
+    cpu_s: float
+    peak_bytes: int
+
+
+def run_process(command: Sequence[str | Path], stderr: int | None = subprocess.DEVNULL) -> Process:
+    """Run a command to its end. ``stderr`` None: it goes to ours. Leaves the benchmark where the command fails."""
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as process:
+        if process.stdout is None:
+            raise SystemExit("the child has no output")
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    elapsed_s = time.perf_counter() - began
+    if process.returncode:
+        raise SystemExit(f"{command[0]} ended with {process.returncode}")
+    return Process(output, elapsed_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
 def interleave(rivals: Mapping[str, Measure], rounds: int) -> list[Figure]:

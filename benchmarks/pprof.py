@@ -8,12 +8,10 @@ anything is timed. Time is given as elapsed time and as CPU time, since pprof us
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness import arguments, interleave, median_of, table, write
+from benchmarks.harness import arguments, interleave, median_of, run_process, table, write
 from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
 from workbench.profiles.tree import add_at, depths, preorder
 
@@ -131,16 +129,9 @@ def pprof_tool() -> Path:
 
 def run(command: Sequence[str | Path]) -> tuple[str, dict[str, float]]:
     """What a process printed, and what it took."""
-    began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    elapsed = time.perf_counter() - began
-    if process.returncode:
-        raise SystemExit(f"{command[0]} ended with {process.returncode}")
-    return output, {ELAPSED: elapsed, CPU: usage.ru_utime + usage.ru_stime, PEAK: usage.ru_maxrss / 1024}
+    process = run_process(command)
+    taken = {ELAPSED: process.elapsed_s, CPU: process.cpu_s, PEAK: process.peak_bytes / 2**20}
+    return process.output, taken
 
 
 def measure(command: Sequence[str | Path], *, reading: bool = False) -> dict[str, float]:

@@ -10,16 +10,14 @@ Before anything is timed both must find the same calls. stracetools has its own 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import Measure, arguments, interleave, median_of, table, write
+from benchmarks.harness import Measure, arguments, interleave, median_of, run_process, table, write
 
 SEED = Path(__file__).resolve().parents[1] / "data" / "profiles" / "demo-strace.log"
 TARGET_LINES_PER_S = 1_000_000 / 3
@@ -69,20 +67,13 @@ def generate(path: Path, least_lines: int) -> int:
 
 def run(python: Path, program: str, log: Path, lines: int) -> dict[str, float]:
     """Run one reader in a process of its own: what it said, and what the process took."""
-    child = subprocess.Popen([str(python), "-c", program, str(log)], stdout=subprocess.PIPE, text=True)
-    if child.stdout is None:
-        raise SystemExit("the child has no output")
-    said = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{python} ended with {child.returncode}")
-    found = json.loads(said)
+    process = run_process([str(python), "-c", program, str(log)], stderr=None)
+    found = json.loads(process.output)
     millions = lines / 1e6
     return {
         READ: found["read_s"] / millions,
-        WHOLE: (usage.ru_utime + usage.ru_stime) / millions,
-        PEAK: usage.ru_maxrss / 1024,
+        WHOLE: process.cpu_s / millions,
+        PEAK: process.peak_bytes / 2**20,
         "calls": found["calls"],
         "time_s": found["time_s"],
     }
