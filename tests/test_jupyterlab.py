@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,8 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from playwright.async_api import async_playwright
 
+from tests.report.browser import headless_chromium
 from tests.report.conftest import NOTEBOOKS
 from workbench.runs.read import open_run
 
@@ -101,16 +100,12 @@ async def jupyter_lab(folder: Path) -> AsyncIterator[str]:
 
 
 async def test_in_jupyterlab_all_cells_run_and_charts_are_drawn(tmp_path, monkeypatch):
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data-dir"))
     folder = tmp_path / "work"
     folder.mkdir()
     nbformat.write(small("load_sweep"), folder / "load_sweep.ipynb")
-    async with jupyter_lab(folder) as address, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    async with jupyter_lab(folder) as address, headless_chromium() as browser:
         page = await browser.new_page(viewport={"width": 1200, "height": 900})
         elsewhere: list[str] = []
         page.on(
@@ -127,7 +122,6 @@ async def test_in_jupyterlab_all_cells_run_and_charts_are_drawn(tmp_path, monkey
         await page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
         saved = await wait_for_saved(page, folder / "load_sweep.ipynb")
         charts = await page.locator(".js-plotly-plot").count()
-        await browser.close()
     assert elsewhere == []
     errors = [output for cell in saved for output in cell.get("outputs", []) if output["output_type"] == "error"]
     assert errors == []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from tests.charts.profiles import folded
+from tests.report.browser import headless_chromium
 from tests.test_jupyterlab import jupyter_lab
 from workbench.charts.flame import flame_graph
 
@@ -40,17 +40,13 @@ async def opened(page: Page, address: str, name: str) -> None:
 
 
 async def test_in_jupyterlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
     folder = tmp_path / "work"
     folder.mkdir()
     notebook(folder / "mine.ipynb")
     notebook(folder / "foreign.ipynb", output=flame_graph(folded(STACKS))._repr_html_())
-    async with jupyter_lab(folder) as address, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    async with jupyter_lab(folder) as address, headless_chromium() as browser:
         page = await browser.new_page(viewport={"width": 1200, "height": 900})
         await opened(page, address, "mine")
         await page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -73,4 +69,3 @@ async def test_in_jupyterlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         await table.wait_for()
         assert "work" in await table.inner_text()
         assert await page.locator(".wb-flame-panel").count() == 0
-        await browser.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import urllib.error
 import urllib.request
@@ -15,8 +14,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from playwright.async_api import Frame, Page, async_playwright
+from playwright.async_api import Frame, Page
 
+from tests.report.browser import headless_chromium
 from workbench.errors import ToolError, WorkbenchError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
@@ -43,11 +43,7 @@ class Opened:
 
 @asynccontextmanager
 async def opened(address: str, *, offline: bool = True) -> AsyncIterator[Opened]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    async with headless_chromium() as browser:
         context = await browser.new_context(offline=offline)
         seen = Opened(await context.new_page())
         seen.page.on("request", lambda request: seen.requests.append(request.url))
@@ -58,7 +54,6 @@ async def opened(address: str, *, offline: bool = True) -> AsyncIterator[Opened]
         seen.page.on("dialog", lambda dialog: seen.complaints.append("a dialog"))
         await seen.page.goto(address)
         yield seen
-        await browser.close()
 
 
 async def drawn(frame: Frame | Page) -> list[str]:

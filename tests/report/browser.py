@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 PHONE_PX = 390
 DESKTOP_PX = 1200
@@ -40,13 +40,23 @@ class Offline:
 
 
 @asynccontextmanager
-async def offline_page(html: Path, *, width_px: int = DESKTOP_PX, **context_options: Any) -> AsyncIterator[Offline]:
-    """``html`` at ``width_px`` with the network off. Skips the test where there is no Chromium."""
+async def headless_chromium() -> AsyncIterator[Browser]:
+    """Headless Chromium. Skips the test where there is none."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def offline_page(html: Path, *, width_px: int = DESKTOP_PX, **context_options: Any) -> AsyncIterator[Offline]:
+    """``html`` at ``width_px`` with the network off. Skips the test where there is no Chromium."""
+    async with headless_chromium() as browser:
         context = await browser.new_context(
             offline=True, viewport={"width": width_px, "height": 900}, **context_options
         )
@@ -67,7 +77,6 @@ async def offline_page(html: Path, *, width_px: int = DESKTOP_PX, **context_opti
         )
         await page.goto(html.as_uri())
         yield offline
-        await browser.close()
 
 
 async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Path | None = None) -> Opened:
