@@ -35,7 +35,7 @@ def _own(format: str) -> list[bytes]:
         lines = (EXAMPLES / "demo-strace.log").read_bytes().splitlines(keepends=True)
         return [b"".join(lines[:25]), b"".join(lines[-40:])]
     if format == "flamegraph":
-        return [_small_svg()]
+        return [_small_svg(rows=8), _small_svg(rows=3)]
     if format == "pprof":
         from workbench.profiles.exports.pprof import to_pprof
 
@@ -47,11 +47,11 @@ def _own(format: str) -> list[bytes]:
     if format == "speedscope":
         from workbench.profiles.exports.speedscope import to_speedscope
 
-        return [to_speedscope(_small()).encode()]
+        return [to_speedscope(_small()).encode(), to_speedscope(_two_metrics()).encode()]
     if format == "pstats":
         from workbench.profiles.exports.pstats import to_pstats
 
-        return [to_pstats(_small())]
+        return [to_pstats(_small()), to_pstats(_two_metrics(), "after")]
     raise ValueError(f"no seeds for {format!r}; there are {', '.join(FORMATS)}")
 
 
@@ -74,12 +74,16 @@ def _small() -> Profile:
     return read_profile(text.encode(), format="folded")
 
 
-def _small_svg() -> bytes:
-    """The outermost frames of the example flame graph."""
+def _two_metrics() -> Profile:
+    return read_profile(b"main;a 5 7\nmain;b;a 2 0\nother 0 3\n", format="folded")
+
+
+def _small_svg(rows: int) -> bytes:
+    """The outermost ``rows`` of frames of the example flame graph."""
     text = (EXAMPLES / "demo-flamegraph-1.svg").read_text()
     frames = [frame for frame in text.split("<g>")[1:] if "<title>" in frame]
-    rows = sorted({_row(frame) for frame in frames}, reverse=True)[:8]
-    shown = "".join("<g>" + frame.partition("</g>")[0] + "</g>" for frame in frames if _row(frame) in rows)
+    drawn = sorted({_row(frame) for frame in frames}, reverse=True)[:rows]
+    shown = "".join("<g>" + frame.partition("</g>")[0] + "</g>" for frame in frames if _row(frame) in drawn)
     start = text[: text.index(">", text.index("<svg ")) + 1]
     inner = re.search(r'<svg id="frames"[^>]*>', text)
     return (start + (inner[0] if inner else "") + shown + "</svg></svg>").encode()
