@@ -1,0 +1,99 @@
+"""The profiler modes: what each tool is called with, and what it writes. Pure.
+
+Flags and file names are those of the profiling guide's recipes (indexer-rs, contrib/start.sh), so that an engineer finds
+the same files; flags of one's own replace them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Literal, cast, get_args
+
+from workbench.errors import SettingsError
+
+Mode = Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+ALIASES: Mapping[str, Mode] = {"valgrind": "massif"}
+"""The guide calls massif by the name of the whole tool."""
+
+CALLGRIND_FLAGS = (
+    "--cache-sim=yes",
+    "--branch-sim=yes",
+    "--collect-jumps=yes",
+    "--collect-systime=yes",
+    "--collect-bus=yes",
+    "--dump-instr=yes",
+    "--dump-line=yes",
+    "--compress-strings=no",
+)
+MASSIF_FLAGS = ("--time-unit=B", "--detailed-freq=10", "--max-snapshots=100", "--threshold=0.5")
+STRACE_FLAGS = ("-f", "-tt", "-T", "-e", "trace=all", "-s", "256")
+# statistical, every millisecond: tracing each line slows a service fifty times
+PPROFILE_FLAGS = ("--statistic", "0.001")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What a mode runs: the ``program`` that must be installed ("" for none), ``flags`` of the guide, the ``output`` it
+    writes in its folder ("" where it chooses names itself), and how to ``install`` it."""
+
+    program: str
+    flags: tuple[str, ...]
+    output: str
+    install: str
+
+
+TOOLS: Mapping[Mode, Tool] = {
+    "none": Tool("", (), "", ""),
+    # the sampler is inside the service: nothing is put before its command
+    "flamegraph": Tool("", (), "", ""),
+    "massif": Tool("valgrind", MASSIF_FLAGS, "massif.out", "Install valgrind: apt-get install valgrind"),
+    "callgrind": Tool("valgrind", CALLGRIND_FLAGS, "callgrind.out", "Install valgrind: apt-get install valgrind"),
+    "strace": Tool("strace", STRACE_FLAGS, "strace.log", "Install strace: apt-get install strace"),
+    "pprofile": Tool("pprofile", PPROFILE_FLAGS, "pprofile.out", "Install pprofile: pip install pprofile"),
+}
+
+
+def parse_mode(text: str) -> Mode:
+    """The mode of that name; ``valgrind`` is massif. Raises SettingsError that lists the modes."""
+    name = ALIASES.get(text, text)
+    if name not in MODES:
+        raise SettingsError(
+            f"there is no profiler mode {text!r}", where="profiler", hint=f"There are {', '.join(MODES)} and valgrind"
+        )
+    return cast("Mode", name)
+
+
+def command(mode: Mode, program: Sequence[str], folder: PurePath, flags: Sequence[str] | None = None) -> list[str]:
+    """``program`` (its argv) under the tool of ``mode``, which writes into ``folder``.
+
+    ``flags`` replace those of the guide (None: the guide's); a flag given without its usual value cannot be told from
+    one that is wanted so, hence nothing is merged. Raises SettingsError where pprofile is to run what is no Python.
+    """
+    tool = TOOLS[mode]
+    given = list(tool.flags if flags is None else flags)
+    out = str(folder / tool.output)
+    if mode == "callgrind":
+        return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *given, *program]
+    if mode == "massif":
+        return ["valgrind", "--tool=massif", f"--massif-out-file={out}", *given, *program]
+    if mode == "strace":
+        return ["strace", *given, "-o", out, *program]
+    if mode == "pprofile":
+        return [program[0], "-m", "pprofile", "--format", "callgrind", "--out", out, *given, *_python_script(program)]
+    return list(program)
+
+
+def _python_script(program: Sequence[str]) -> list[str]:
+    """What comes after the interpreter, as pprofile takes it: ``-m MODULE ...`` or ``SCRIPT ...``."""
+    if len(program) < 2 or "python" not in PurePath(program[0]).name:
+        raise SettingsError(
+            f"pprofile runs Python programs, found {program[0] if program else 'nothing'!r}",
+            where="profiler pprofile",
+            hint="Give a command such as: python -m package, or take another mode",
+        )
+    if program[1] == "-m":
+        return ["-m", *program[2:]]
+    return list(program[1:])
