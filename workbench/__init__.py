@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.profilers.open import profiling
     from workbench.profiles.model import Profile
     from workbench.profiles.read import (
         read_callgrind,
@@ -38,6 +39,7 @@ __all__ = [
     "Settings",
     "load",
     "open_run",
+    "profiling",
     "read_callgrind",
     "read_flamegraph",
     "read_folded",
@@ -56,6 +58,7 @@ _HOMES = {
     "Run": "workbench.runs.read",
     "Settings": "workbench.settings",
     "open_run": "workbench.runs.read",
+    "profiling": "workbench.profilers.open",
     "read_callgrind": "workbench.profiles.read",
     "read_flamegraph": "workbench.profiles.read",
     "read_folded": "workbench.profiles.read",

@@ -23,6 +23,7 @@ _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
     "report": "make the notebook and the HTML report of a run again",
+    "profile": "start a service under a profiler, cut windows, stop, restore",
     "read": "read a profile: totals, what costs most, notes",
     "convert": "write a profile in another tool's format",
     "diff": "what changed from one profile to another",
@@ -71,6 +72,8 @@ def _run(arguments: list[str]) -> int:
         )
     if command in _PROFILES:
         return _profiles(command, arguments[1:])
+    if command == "profile":
+        return _profile(arguments[1:])
     options = _parser(command).parse_args(arguments[1:])
     commands = {"load": _load, "sweep": _sweep, "report": _report, "standin": _standin, "doctor": _doctor}
     return commands[command](options)
@@ -138,6 +141,17 @@ def _profiles(command: str, arguments: list[str]) -> int:
     parser = _bare_parser(command)
     getattr(cli_profiles, f"add_{command}")(parser)
     return int(getattr(cli_profiles, command)(parser.parse_args(arguments)))
+
+
+def _profile(arguments: list[str]) -> int:
+    from workbench import cli_profilers
+
+    parser = _bare_parser("profile")
+    cli_profilers.add_arguments(parser)
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_args(arguments[:cut])
+    options.command = arguments[cut + 1 :]
+    return cli_profilers.run(options)
 
 
 def _all_but(group: Any, *names: str) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ READY_TIMEOUT_S = 300.0
 """How long a service may take to answer under a profiler: start-up under Valgrind takes fifty times as long."""
 
 STOP_TIMEOUT_S = 120.0
-"""How long it may take to stop. Valgrind's tools write their file at the end; ten seconds, docker's default, lose it."""
+"""How long it may take to stop. Valgrind's tools write their file at the end; ten seconds, docker's default, lose
+it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,11 @@ class Backend(Protocol):
         """End the services so that their tools write all they have: SIGTERM to the program itself, SIGKILL only after
         ``timeout_s``. Services that have ended already are told with their exit code."""
 
-    async def restore(self) -> None:
-        """Bring back exactly what ran before :meth:`start` and wait until it answers; nothing, where nothing ran."""
+    async def restore(self) -> bool:
+        """Bring back exactly what ran before :meth:`start` and wait until it answers; False where nothing ran."""
 
     async def condition(self, service: str) -> str:
-        """"" for a service that runs and answers, else what is wrong with it."""
+        """ "" for a service that runs and answers, else what is wrong with it."""
 
     async def pid(self, service: str) -> int:
         """The process id of the profiled program itself (not of strace before it), as it is known on its side."""

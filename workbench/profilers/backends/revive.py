@@ -1,0 +1,22 @@
+"""A backend from what another process wrote about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.errors import ReadError
+from workbench.profilers.backends.protocol import Backend
+
+
+def backend_from_json(facts: Mapping[str, Any]) -> Backend:
+    """The backend whose ``to_json`` gave ``facts``. Raises ReadError for a kind that is not known."""
+    if facts["kind"] == "local":
+        from workbench.profilers.backends.local import LocalBackend
+
+        return LocalBackend.from_json(facts)
+    if facts["kind"] == "compose":
+        from workbench.profilers.backends.compose import ComposeBackend
+
+        return ComposeBackend.from_json(facts)
+    raise ReadError(f"there is no backend {facts['kind']!r}", where="session")

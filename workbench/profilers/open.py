@@ -1,0 +1,118 @@
+"""From what a user names (nothing, a command, a compose file) to a session that runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import SettingsError
+from workbench.profilers.backends.local import LocalBackend, LocalService
+from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend
+from workbench.profilers.modes import Mode, parse_mode
+from workbench.profilers.session import Session, profiling_session
+from workbench.profilers.standin import child_service, endpoints, pinned
+from workbench.settings import Settings, default_runs_dir
+from workbench.standin.endpoints import Endpoints
+
+Service = LocalService | Sequence[str] | Backend | None
+
+
+@asynccontextmanager
+async def profiling(
+    mode: str,
+    *,
+    service: Service = None,
+    compose: str | Path | None = None,
+    health_url: str | None = None,
+    out: str | Path | None = None,
+    flags: Sequence[str] | None = None,
+    attach: bool = False,
+    stop_timeout_s: float = STOP_TIMEOUT_S,
+    **settings: Any,
+) -> AsyncIterator[Session]:
+    """Profile a service while the block runs.
+
+    >>> async with workbench.profiling("callgrind", out="profiles") as session:   # doctest: +SKIP
+    ...     async with session.window("step-001") as cut:
+    ...         await workbench.load(num_receipts=100, target=session.url)
+    ...     profile = cut.profiles[0]
+
+    ``mode``: flamegraph, massif (or valgrind), callgrind, strace or pprofile. ``service``: None is the stand-in, on
+    free ports, with ``settings`` (fields of :class:`workbench.Settings`); else a command line (``health_url`` then says
+    where it answers) or a :class:`~workbench.profilers.backends.local.LocalService`. ``compose`` names a compose file
+    instead, whose indexer-service and tap-agent are recreated. ``out`` takes ``<service>/<mode>/<window>.*`` (a new
+    folder of ``data/profiling``). ``flags`` replace the guide's. ``attach`` (strace): trace the running service in
+    windows only.
+
+    The services answer when the block begins. However it ends, they are stopped so that all files are whole, and what
+    ran before is back. Raises SettingsError, TargetError or ToolError.
+    """
+    chosen = parse_mode(mode)
+    if compose is not None and (service is not None or settings):
+        raise SettingsError(
+            "a compose file and a service or its settings were given", where="compose", hint="Give one of them"
+        )
+    if service is not None and settings:
+        raise SettingsError(
+            f"{', '.join(settings)} are settings of the stand-in, and a service was given", where="profiling"
+        )
+    folder = new_folder(chosen) if out is None else Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    own = None
+    backend: Backend
+    if compose is not None:
+        from workbench.profilers.backends.compose import ComposeBackend
+
+        backend = ComposeBackend(Path(compose))
+    elif service is None:
+        own = standin_settings(Settings.resolve(**settings), folder)
+        backend = LocalBackend(child_service(own), folder)
+    elif isinstance(service, LocalService):
+        backend = LocalBackend(service, folder)
+    elif isinstance(service, Sequence):
+        backend = LocalBackend(LocalService(Path(service[0]).name, tuple(service), health_url), folder)
+    else:
+        backend = service
+    asks = own is not None
+    async with profiling_session(
+        chosen, backend, folder, flags=flags, asks=asks, attach=attach, stop_timeout_s=stop_timeout_s
+    ) as session:
+        if own is not None:
+            session.endpoints = pin(session, own)
+        yield session
+
+
+def standin_settings(settings: Settings, folder: Path) -> Settings:
+    """The settings of a stand-in that runs beside others: free ports, its database in ``folder``."""
+    ports = {"service_port": 0, "service_metrics_port": 0, "agent_metrics_port": 0, "graph_port": 0}
+    database = settings.database or folder / "standin.sqlite"
+    return settings.model_copy(update={"database": database, "role": "both", **ports})
+
+
+def pin(session: Session, settings: Settings) -> Endpoints:
+    """Where a started stand-in answers, and does so again after a restart within the session."""
+    backend = session.backend
+    if not isinstance(backend, LocalBackend):
+        raise SettingsError("only a local stand-in says where it answers", where="profiling")
+    known = endpoints(backend)
+    backend.pinned(child_service(pinned(settings, known)))
+    return known
+
+
+def new_folder(mode: Mode) -> Path:
+    """A new folder ``data/profiling/<UTC time>-<mode>``."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    base = default_profiling_dir() / f"{stamp}-{mode}"
+    path, number = base, 1
+    while path.exists():
+        number += 1
+        path = base.with_name(f"{base.name}-{number}")
+    return path
+
+
+def default_profiling_dir() -> Path:
+    """``data/profiling`` of the project, beside ``data/runs``."""
+    return default_runs_dir().parent / "profiling"

@@ -1,0 +1,233 @@
+"""A profiler session: services started under a mode, windows cut while they run, stopped so that nothing is lost, and
+what ran before brought back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import ToolError, WorkbenchError
+from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend, Ended
+from workbench.profilers.modes import TOOLS, Mode
+from workbench.profilers.windows import callgrind
+from workbench.profilers.windows.cut import begin_window, end_window
+from workbench.profilers.windows.record import Window
+from workbench.profilers.windows.scene import Scene
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+    from workbench.standin.endpoints import Endpoints
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+@dataclass
+class Cut:
+    """What a window gave: filled when its block has ended, one :class:`Window` a service."""
+
+    name: str
+    windows: tuple[Window, ...] = ()
+
+    @property
+    def profiles(self) -> list[Profile]:
+        """The Profile of each service's window, read when asked for."""
+        from workbench.profilers.windows.read import window_profiles
+
+        return window_profiles(self.windows)
+
+
+@dataclass
+class Session:
+    """Profiling under way. Made by :func:`profiling`, or from the state another process left.
+
+    ``out`` takes ``<service>/<mode>/<window>.*``. ``flags`` replace the guide's. ``asks``: the services' sampler
+    reports on request. ``attach`` (strace only): the services run plainly, and strace comes and goes with each window.
+    ``endpoints`` are those of the stand-in, where it is the service.
+    """
+
+    mode: Mode
+    backend: Backend
+    out: Path
+    flags: tuple[str, ...] | None = None
+    asks: bool = False
+    attach: bool = False
+    started_s: float = 0.0
+    open_name: str | None = None
+    opened: dict[str, dict[str, Any]] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    ended: tuple[Ended, ...] = ()
+    endpoints: Endpoints | None = None
+    restored: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where the service under profile takes queries. Raises ToolError where only its user knows."""
+        if self.endpoints is None:
+            raise ToolError("only the stand-in says where it answers", where="session.url")
+        return self.endpoints.service_url
+
+    async def start(self) -> None:
+        """Put the services under the tool and wait until they answer. What ran there before is remembered."""
+        if self.attach and self.mode != "strace":
+            raise ToolError(f"{self.mode} cannot be attached to a running service", hint="Only strace can")
+        self.started_s = time.time()
+        if self.attach or self.mode == "pprofile":
+            await self.backend.start("none")
+        else:
+            # flags of one's own are taken as they are: who gives them says whether counting begins at the start
+            extra = callgrind.EXTRA_FLAGS if self.mode == "callgrind" and self.flags is None else ()
+            await self.backend.start(self.mode, self.flags, extra)
+
+    @asynccontextmanager
+    async def window(self, name: str) -> AsyncIterator[Cut]:
+        """What the services do while the block runs; also when the block fails, so that what was measured is kept."""
+        await self.begin(name)
+        cut = Cut(name)
+        try:
+            yield cut
+        except BaseException:
+            # the block's own error is the one to hear of; the window is ended as well as it can be
+            try:
+                cut.windows = await asyncio.shield(self.end())
+            except WorkbenchError:
+                self.open_name, self.opened = None, {}
+            raise
+        cut.windows = await self.end()
+
+    async def begin(self, name: str) -> None:
+        """Begin a window of all services. Raises ToolError where one is open, or the name was used or cannot be one."""
+        if self.open_name is not None:
+            raise ToolError(f"window {self.open_name} is open", where=name, hint="End it first")
+        if not _NAME.match(name):
+            raise ToolError(
+                f"{name[:80]!r} cannot be the name of a window",
+                where="window",
+                hint="Give letters, digits, dots, hyphens and underscores, 64 at most",
+            )
+        if name in self.names:
+            raise ToolError(f"there is a window {name} already", where="window", hint="Give another name")
+        for service in self.backend.services:
+            if not (self.mode == "pprofile" or self.attach):
+                await self._require_running(service)
+        opened = {}
+        for service in self.backend.services:
+            opened[service] = await begin_window(
+                self._scene(service, name),
+                asks=self.asks,
+                attach=self.attach,
+                flags=self.flags,
+                started_s=self.started_s,
+            )
+        self.open_name, self.opened = name, opened
+
+    async def end(self) -> tuple[Window, ...]:
+        """End the open window. Raises ToolError where none is, or a tool does not give its part."""
+        name, opened = self.open_name, self.opened
+        if name is None:
+            raise ToolError("no window is open", where="window", hint="Begin one with a name")
+        self.open_name, self.opened = None, {}
+        windows = []
+        for service, facts in opened.items():
+            windows.append(await end_window(self._scene(service, name), facts))
+        self.names.append(name)
+        return tuple(windows)
+
+    async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> tuple[Ended, ...]:
+        """End the services in order; the tools' complete files are in ``out`` then.
+
+        An open window is ended first. Raises ToolError where a tool left no complete file, naming it; the services have
+        ended then as well.
+        """
+        failure: WorkbenchError | None = None
+        if self.open_name is not None:
+            try:
+                await self.end()
+            except WorkbenchError as error:
+                failure = error
+        # the places depend on what runs, so they are asked for before it ends
+        places = {service: self.backend.place(service) for service in self.backend.services}
+        self.ended = await self.backend.stop(timeout_s)
+        output = "" if self.attach or self.mode == "pprofile" else TOOLS[self.mode].output
+        for ended in self.ended:
+            if not output:
+                continue
+            written = places[ended.service].host / output
+            keep = self._keep(ended.service)
+            if not written.exists() or (not written.stat().st_size and not self.names):
+                failure = failure or ToolError(
+                    f"{TOOLS[self.mode].program} wrote nothing"
+                    + (f": it had to be killed after {ended.seconds:.0f} s" if ended.killed else ""),
+                    where=str(written),
+                    hint="Give it longer to stop (--stop-timeout-s), and close connections to it first",
+                )
+            elif written.parent.resolve() != keep.resolve():
+                await asyncio.to_thread(_copy, written, keep / output)
+        if failure is not None:
+            raise failure
+        return self.ended
+
+    async def restore(self) -> None:
+        """Bring back what ran before the start, and wait until it answers; ``restored`` says whether anything did."""
+        self.restored = await self.backend.restore()
+
+    async def condition(self) -> dict[str, str]:
+        """What is wrong with each service; "" for one that runs and answers."""
+        return {service: await self.backend.condition(service) for service in self.backend.services}
+
+    def _scene(self, service: str, name: str) -> Scene:
+        return Scene(self.backend, service, self.mode, name, self._keep(service))
+
+    def _keep(self, service: str) -> Path:
+        folder = self.out / service / self.mode
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    async def _require_running(self, service: str) -> None:
+        wrong = await self.backend.condition(service)
+        if wrong:
+            raise ToolError(wrong, where=service, hint="Stop the session and start it again")
+
+
+@asynccontextmanager
+async def profiling_session(
+    mode: Mode,
+    backend: Backend,
+    out: Path,
+    *,
+    flags: Sequence[str] | None = None,
+    asks: bool = False,
+    attach: bool = False,
+    stop_timeout_s: float = STOP_TIMEOUT_S,
+) -> AsyncIterator[Session]:
+    """A session while the block runs: started and answering before it, stopped and restored after it, however it
+    ends."""
+    session = Session(mode, backend, out, None if flags is None else tuple(flags), asks=asks, attach=attach)
+    await session.start()
+    try:
+        yield session
+    except BaseException:
+        try:
+            await asyncio.shield(session.stop(stop_timeout_s))
+        except WorkbenchError:
+            pass  # the block's own error is the one to hear of
+        finally:
+            await asyncio.shield(session.restore())
+        raise
+    else:
+        try:
+            await session.stop(stop_timeout_s)
+        finally:
+            await session.restore()
+
+
+def _copy(source: Path, target: Path) -> None:
+    import shutil
+
+    shutil.copyfile(source, target)

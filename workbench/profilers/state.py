@@ -1,0 +1,103 @@
+"""A session that outlives the process that started it: ``start`` in one terminal, ``window`` and ``stop`` in others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from workbench.errors import RunFolderError, ToolError
+from workbench.profilers.backends.revive import backend_from_json
+from workbench.profilers.modes import parse_mode
+from workbench.profilers.session import Session
+from workbench.runs.atomic import write_json
+from workbench.runs.folder import exclusive, utc_now
+
+FILE = "session.json"
+State = Literal["starting", "running", "stopped"]
+SCHEMA = 1
+
+
+@dataclass
+class SessionFile:
+    """The session of a folder (``data/profiling``). One at a time; its profiles are in folders of their own."""
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Where the state is written."""
+        return self.folder / FILE
+
+    @asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """Hold the session for one command. Raises RunFolderError when another command has it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot make the folder: {error.strerror}", where=str(self.folder), hint="Give another with --folder"
+            ) from None
+        async with exclusive(self.folder / ".lock", "another profile command is at work", wait_s=1.0):
+            yield
+
+    def exists(self) -> bool:
+        """Whether there is a session, running or stopped."""
+        return self.path.exists()
+
+    def write(self, session: Session, state: State) -> None:
+        """Write what the session is now."""
+        write_json(
+            self.path,
+            {
+                "schema": SCHEMA,
+                "state": state,
+                "written": utc_now(),
+                "mode": session.mode,
+                "out": str(session.out.resolve()),
+                "flags": None if session.flags is None else list(session.flags),
+                "asks": session.asks,
+                "attach": session.attach,
+                "started_s": session.started_s,
+                "open_name": session.open_name,
+                "opened": session.opened,
+                "names": session.names,
+                "backend": session.backend.to_json(),
+            },
+        )
+
+    def read(self) -> tuple[Session, State]:
+        """The session and its state. Raises ToolError where there is none, RunFolderError where it cannot be read."""
+        try:
+            facts: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
+            if facts["schema"] != SCHEMA:
+                raise ValueError(f"schema {facts['schema']}")
+            session = Session(
+                mode=parse_mode(facts["mode"]),
+                backend=backend_from_json(facts["backend"]),
+                out=Path(facts["out"]),
+                flags=None if facts["flags"] is None else tuple(facts["flags"]),
+                asks=facts["asks"],
+                attach=facts["attach"],
+                started_s=facts["started_s"],
+                open_name=facts["open_name"],
+                opened=facts["opened"],
+                names=facts["names"],
+            )
+            state: State = facts["state"]
+        except FileNotFoundError:
+            raise ToolError(
+                "no profiler session was started", where=str(self.path), hint="Start one: workbench profile start MODE"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(
+                f"is not a session: {error}", where=str(self.path), hint="Delete it, and stop the services by hand"
+            ) from None
+        return session, state
+
+    def forget(self) -> None:
+        """The session is over and what ran before is back."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""callgrind's windows: counters on and at zero at the start of a step, dumped with the step's name at its end.
+
+Through ``callgrind_control``, which talks to the running program by vgdb. Counting is off outside windows, which runs
+ten times as fast, so start-up and pauses cost little. Caches and branch predictors are cold at the start of each
+window.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import ToolError
+from workbench.profilers.windows.scene import Scene
+
+EXTRA_FLAGS = ("--instr-atstart=no",)
+_DUMP_TIMEOUT_S = 120.0
+_TAIL_BYTES = 4096
+
+
+async def begin(scene: Scene) -> dict[str, Any]:
+    """Switch counting on and set it to zero."""
+    pid = await scene.pid()
+    await _control(scene, pid, "--instr=on")
+    await _control(scene, pid, "--zero")
+    return {}
+
+
+async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
+    """Dump what was counted, switch counting off, keep the dump."""
+    pid = await scene.pid()
+    folder = scene.place.host
+    before = _dumps(folder)
+    await _control(scene, pid, f"--dump={scene.name}")
+    await scene.until(lambda: bool(_dumps(folder) - before), _DUMP_TIMEOUT_S, "callgrind's dump")
+    await _control(scene, pid, "--instr=off")
+    files: dict[str, str] = {}
+    # --separate-threads writes a file a thread
+    for number, dump in enumerate(sorted(_dumps(folder) - before)):
+        suffix = "" if number == 0 else f"-{number + 1}"
+        kept = await scene.take(folder / dump, f"{scene.name}{suffix}.callgrind.out")
+        _require_whole(scene.keep / kept)
+        files[f"dump{suffix}"] = kept
+    return files, {}, ()
+
+
+async def _control(scene: Scene, pid: int, option: str) -> None:
+    said = await scene.run("callgrind_control", option, str(pid), timeout_s=_DUMP_TIMEOUT_S)
+    if "OK." not in said:
+        words = " ".join(said.split()) or "nothing"
+        raise ToolError(
+            f"callgrind_control {option} of process {pid} says {words[-200:]}",
+            where=scene.service,
+            hint="It has to run as the same user as the service, and with ptrace allowed (SYS_PTRACE in a container)",
+        )
+
+
+def _dumps(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("callgrind.out.*")}
+
+
+def _require_whole(path: Path) -> None:
+    """A dump ends with its totals. Raises ToolError for one that was cut off."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read()
+    if b"\ntotals:" not in tail:
+        raise ToolError(
+            "callgrind's dump is cut off",
+            where=str(path),
+            hint="The disk may be full: make room and measure the step again",
+        )

@@ -1,0 +1,69 @@
+"""Begin and end a window in whatever mode: the one place that knows which module does it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from workbench.errors import ToolError
+from workbench.profilers.windows import callgrind, flamegraph, massif, pprofile, strace
+from workbench.profilers.windows.record import Window
+from workbench.profilers.windows.scene import Scene, require_room
+
+
+async def begin_window(
+    scene: Scene, *, asks: bool, attach: bool, flags: tuple[str, ...] | None, started_s: float
+) -> dict[str, Any]:
+    """Begin a window; what :func:`end_window` needs, as plain JSON.
+
+    ``asks``: the sampler of the service takes requests. ``attach``: strace comes and goes with each window. ``flags``
+    replace the guide's where the tool starts with the window. ``started_s``: when the session did, since 1970.
+    """
+    require_room(scene.keep)
+    match scene.mode:
+        case "callgrind":
+            begun = await callgrind.begin(scene)
+        case "massif":
+            begun = await massif.begin(scene)
+        case "strace":
+            begun = await strace.attach(scene, flags) if attach else await strace.begin(scene)
+        case "flamegraph":
+            begun = await flamegraph.begin(scene, asks=asks)
+        case "pprofile":
+            begun = await pprofile.begin(scene, flags)
+        case _:
+            begun = {}
+    return {"begun": begun, "started_ns": time.time_ns(), "attach": attach, "log_started_s": started_s}
+
+
+async def end_window(scene: Scene, opened: dict[str, Any]) -> Window:
+    """End a window: its raw files are whole and its record is written. Raises ToolError where they are not."""
+    ended_ns = time.time_ns()
+    begun = opened["begun"]
+    match scene.mode:
+        case "callgrind":
+            files, facts, notes = await callgrind.end(scene, begun)
+        case "massif":
+            files, facts, notes = await massif.end(scene, begun)
+        case "strace":
+            files, facts, notes = await (strace.detach if opened["attach"] else strace.end)(scene, begun)
+            facts["log_started_s"] = opened["started_ns"] / 1e9 if opened["attach"] else opened["log_started_s"]
+        case "flamegraph":
+            files, facts, notes = await flamegraph.end(scene, begun)
+        case "pprofile":
+            files, facts, notes = await pprofile.end(scene, begun)
+        case _:
+            raise ToolError(f"mode {scene.mode} has no windows", where=scene.service)
+    window = Window(
+        service=scene.service,
+        mode=scene.mode,
+        name=scene.name,
+        started_ns=opened["started_ns"],
+        ended_ns=ended_ns,
+        folder=scene.keep,
+        files=files,
+        facts=facts,
+        notes=notes,
+    )
+    window.write()
+    return window

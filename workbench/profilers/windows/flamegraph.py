@@ -1,0 +1,109 @@
+"""The sampler's windows: what the report after a step holds and the one before it does not.
+
+Each report counts from the start of the process: ``profile-<UTC time>-N.pb`` with ``flamegraph-<UTC time>-N.svg``,
+whose times can differ, so N pairs them. A sampler that takes requests (ours, by SIGUSR2) reports at the edges of a
+step. Any other only reports when its interval is over (the real services' every 120 s, the first after 130 s): the
+window then reaches from the last report before the step to the first after it, and says so.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from workbench.profilers.windows.scene import Scene
+
+START_DELAY_S = 10.0
+INTERVAL_S = 120.0
+_ASKED_TIMEOUT_S = 60.0
+_REPORT = re.compile(r"^(profile|flamegraph)-(\d{4}-\d\d-\d\d-\d\d_\d\d_\d\d)-(\d+)\.(pb|svg)$")
+
+
+async def begin(scene: Scene, *, asks: bool) -> dict[str, Any]:
+    """Note the last report, which is one made now where the sampler can be asked."""
+    if asks:
+        await _ask(scene)
+    reports = _reports(scene.place.host)
+    return {"asks": asks, "begin": reports[-1] if reports else None}
+
+
+async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
+    """Wait for a report that holds all of the window; keep both with their pictures."""
+    folder = scene.place.host
+    notes: list[str] = []
+    if begun["asks"]:
+        await _ask(scene)
+        last = _reports(folder)[-1]
+    else:
+        moment = time.time()
+        wait_s = START_DELAY_S + INTERVAL_S + _ASKED_TIMEOUT_S
+        known = set(_reports(folder))
+        await scene.until(lambda: bool(_after(folder, known)), wait_s, "the sampler's next report")
+        last = _after(folder, known)[0]
+        notes.append(
+            f"The sampler reports every {INTERVAL_S:.0f} s: this window began with the last report before the step and "
+            f"ends {time.time() - moment:.0f} s after it, so it holds more than the step"
+        )
+    files: dict[str, str] = {}
+    for edge, report in (("begin", begun["begin"]), ("end", last)):
+        if report is None:
+            continue
+        files[edge] = await _keep(scene, report, f"{scene.name}.{edge}.pb")
+        picture = _picture(folder, report)
+        # an idle sampler writes a picture of no bytes
+        if picture is not None and (folder / picture).stat().st_size:
+            files[f"{edge}_svg"] = await _keep(scene, picture, f"{scene.name}.{edge}.svg")
+    return files, {}, tuple(notes)
+
+
+def first_report_after_s(delay_s: float = START_DELAY_S, interval_s: float = INTERVAL_S) -> float:
+    """How long after its start a sampler that cannot be asked has written nothing: a shorter run yields no profile."""
+    return delay_s + interval_s
+
+
+async def _ask(scene: Scene) -> None:
+    folder = scene.place.host
+    known = set(_reports(folder))
+    await scene.run("kill", "-USR2", str(await scene.pid()))
+    await scene.until(lambda: bool(_after(folder, known)), _ASKED_TIMEOUT_S, "the report the sampler was asked for")
+
+
+def _after(folder: Path, known: set[str]) -> list[str]:
+    """Reports that were not there before and are whole: a report's picture is written before it, or is not wanted."""
+    return [name for name in _reports(folder) if name not in known and (folder / name).stat().st_size]
+
+
+def _reports(folder: Path) -> list[str]:
+    """The protobuf reports in order of time; numbers begin again when a process does."""
+    found = [match for path in folder.glob("profile-*.pb") if (match := _REPORT.match(path.name))]
+    return [match[0] for match in sorted(found, key=lambda match: (match[2], int(match[3])))]
+
+
+def _picture(folder: Path, report: str) -> str | None:
+    """The picture of the same report: the one of the same number that is nearest in time."""
+    match = _REPORT.match(report)
+    if match is None:
+        return None
+    stamp = _seconds(match[2])
+    candidates = [
+        other
+        for path in folder.glob(f"flamegraph-*-{match[3]}.svg")
+        if (other := _REPORT.match(path.name)) and abs(_seconds(other[2]) - stamp) < INTERVAL_S / 2
+    ]
+    nearest = min(candidates, key=lambda other: abs(_seconds(other[2]) - stamp), default=None)
+    return None if nearest is None else nearest[0]
+
+
+def _seconds(stamp: str) -> float:
+    return time.mktime(time.strptime(stamp, "%Y-%m-%d-%H_%M_%S"))
+
+
+async def _keep(scene: Scene, produced: str, kept: str) -> str:
+    """Copy: a report can be the end of one window and the beginning of the next."""
+    import asyncio
+    import shutil
+
+    await asyncio.to_thread(shutil.copyfile, scene.place.host / produced, scene.keep / kept)
+    return kept

@@ -1,0 +1,47 @@
+"""massif's windows: the whole heap at both edges of a step, taken by vgdb, besides massif's own series of snapshots.
+
+With the guide's ``--time-unit=B`` a snapshot's time is bytes allocated and freed so far, so two of them also say how
+much a step allocated. ``--time-unit=ms`` joins the series to steps by the clock instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.errors import ToolError
+from workbench.profilers.windows.scene import Scene
+
+_SNAPSHOT_TIMEOUT_S = 120.0
+
+
+async def begin(scene: Scene) -> dict[str, Any]:
+    """Keep a detailed snapshot of the heap as it is now."""
+    return {"begin": await _snapshot(scene, "detailed_snapshot", "begin")}
+
+
+async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
+    """Keep the heap as it is now, and massif's series so far, which a killed service would take with it."""
+    files = {"begin": begun["begin"], "end": await _snapshot(scene, "detailed_snapshot", "end")}
+    files["series"] = await _snapshot(scene, "all_snapshots", "series")
+    return files, {}, ()
+
+
+async def _snapshot(scene: Scene, command: str, what: str) -> str:
+    name = f"{scene.name}.{what}.massif.out"
+    place = scene.place
+    said = await scene.run(
+        "vgdb",
+        f"--pid={await scene.pid()}",
+        command,
+        str(place.inside / name),
+        timeout_s=_SNAPSHOT_TIMEOUT_S,
+    )
+    written = place.host / name
+    # vgdb returns when massif has answered, and massif answers when the file is closed
+    if not written.exists() or not written.stat().st_size:
+        raise ToolError(
+            f"massif wrote no {what} snapshot: {' '.join(said.split())[-200:] or 'it said nothing'}",
+            where=str(written),
+            hint="The disk may be full, or vgdb may not be allowed to trace the service (SYS_PTRACE in a container)",
+        )
+    return await scene.take(written, name)

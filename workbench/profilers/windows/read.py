@@ -1,0 +1,70 @@
+"""Windows as Profiles."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import ReadError
+from workbench.profilers.windows.record import Window
+from workbench.profiles.model import Profile
+from workbench.profiles.read import read_callgrind, read_massif, read_pprof, read_strace
+from workbench.profiles.transforms.combine import merge
+from workbench.profiles.transforms.windows import subtract
+from workbench.profiles.views.syscalls import between
+
+WHOLE_LOG = "strace.log"
+
+
+def window_profile(window: Window, logs: dict[Path, Profile] | None = None) -> Profile:
+    """What the service did in the window. ``logs`` keeps strace logs that several windows are parts of.
+
+    Of callgrind and pprofile the dump, of the sampler the later report without the earlier, of strace the calls that
+    began in the window, of massif the heap at its end (see :func:`edges` for both). Raises ReadError.
+    """
+    if window.mode in ("callgrind", "pprofile"):
+        dumps = [window.path(what) for what in sorted(window.files) if what.startswith("dump")]
+        return merge([read_callgrind(path) for path in dumps])
+    if window.mode == "massif":
+        return edges(window)[1]
+    if window.mode == "flamegraph":
+        after = read_pprof(window.path("end"))
+        return after if "begin" not in window.files else subtract(after, read_pprof(window.path("begin")))
+    if window.mode == "strace":
+        return _calls(window, {} if logs is None else logs)
+    raise ReadError(f"mode {window.mode} has no profiles", where=str(window.folder))
+
+
+def window_profiles(windows: Sequence[Window]) -> list[Profile]:
+    """The profile of each window; a log they share is read once."""
+    logs: dict[Path, Profile] = {}
+    return [window_profile(window, logs) for window in windows]
+
+
+def edges(window: Window) -> tuple[Profile, Profile]:
+    """Of a massif window the heap at its beginning and at its end."""
+    return read_massif(window.path("begin")), read_massif(window.path("end"))
+
+
+def _calls(window: Window, logs: dict[Path, Profile]) -> Profile:
+    if "log" in window.files:
+        path = window.path("log")
+    else:
+        # copied beside the windows when the session ends; until then where strace writes it
+        kept = window.folder / WHOLE_LOG
+        path = kept if kept.exists() else Path(window.facts["log"])
+    offset_s = window.facts["utc_offset_s"]
+    if path not in logs:
+        logs[path] = read_strace(path, date=_first_day(window, offset_s), utc_offset_s=offset_s)
+    profile = logs[path]
+    if "log" in window.files:
+        return profile
+    return between(profile, window.started_ns, window.ended_ns)
+
+
+def _first_day(window: Window, offset_s: int) -> datetime.date:
+    """The day of the log's first line in its own zone; strace -tt writes no date."""
+    start_s: Any = window.facts.get("log_started_s", window.started_ns / 1e9)
+    return datetime.datetime.fromtimestamp(start_s + offset_s, datetime.UTC).date()

@@ -1,0 +1,66 @@
+"""What is kept of a window: its bounds and the raw files, in a small JSON file beside them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import ReadError
+from workbench.profilers.modes import Mode, parse_mode
+from workbench.runs.atomic import write_json
+
+SUFFIX = ".window.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One service under one profiler from ``started_ns`` to ``ended_ns`` (since 1970).
+
+    ``files`` are the raw outputs, paths relative to ``folder``; what they are is the mode's: callgrind dumps; massif's
+    snapshots at the edges (``begin``, ``end``) and all until then (``series``); cumulative pprof reports (``begin``,
+    ``end``; no ``begin`` for a window that reaches back to the start); the strace log, of which the window is a part.
+    ``facts`` hold what reading needs beside them. ``notes`` say what is not as asked, in sentences.
+    """
+
+    service: str
+    mode: Mode
+    name: str
+    started_ns: int
+    ended_ns: int
+    folder: Path
+    files: dict[str, str]
+    facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def path(self, what: str) -> Path:
+        """A raw file. Raises ReadError where the window has none of that kind."""
+        if what not in self.files:
+            raise ReadError(f"the window has no file {what!r}", where=str(self.folder / f"{self.name}{SUFFIX}"))
+        return self.folder / self.files[what]
+
+    def write(self) -> Path:
+        """Write the record; the path it is under."""
+        path = self.folder / f"{self.name}{SUFFIX}"
+        values = asdict(self)
+        del values["folder"]
+        write_json(path, values)
+        return path
+
+
+def read_window(path: Path) -> Window:
+    """The window whose record is ``path``. Raises ReadError naming what is wrong with it."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        return Window(
+            **{**values, "mode": parse_mode(values["mode"]), "notes": tuple(values["notes"]), "folder": path.parent}
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ReadError(f"is not the record of a window: {error}", where=str(path)) from None
+
+
+def windows_in(folder: Path) -> list[Window]:
+    """All windows below a folder (of a run: ``profiles``), in order of time."""
+    found = [read_window(path) for path in sorted(folder.glob(f"**/*{SUFFIX}"))]
+    return sorted(found, key=lambda window: (window.started_ns, window.service))

@@ -1,0 +1,77 @@
+"""Where a window is cut: a service of a backend, the folder its tool writes to and the folder windows are kept in."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.errors import ToolError
+from workbench.profilers.backends.protocol import Backend, Place
+from workbench.profilers.modes import Mode
+
+POLL_S = 0.05
+LEAST_FREE_BYTES = 64 * 1024 * 1024
+"""A dump of callgrind has some MB for each window; a disk fuller than this is said before the step, not after it."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """``place`` is where the tool writes, ``keep`` where this window's files are kept (often the same folder)."""
+
+    backend: Backend
+    service: str
+    mode: Mode
+    name: str
+    keep: Path
+
+    @property
+    def place(self) -> Place:
+        """The tool's folder, from both sides."""
+        return self.backend.place(self.service)
+
+    async def run(self, *command: str, timeout_s: float = 60.0) -> str:
+        """A command beside the service; its output."""
+        return await self.backend.execute(self.service, *command, timeout_s=timeout_s)
+
+    async def pid(self) -> int:
+        """The profiled program's process id on its own side."""
+        return await self.backend.pid(self.service)
+
+    async def take(self, produced: Path, kept: str) -> str:
+        """Move a file of the tool's folder into ``keep`` under another name, readable for everybody here."""
+        place = self.place
+        if place.host != Path(place.inside):
+            # tools write as the container's root, for themselves alone
+            await self.run("chmod", "a+rw", str(place.inside / produced.name))
+        target = self.keep / kept
+        try:
+            await asyncio.to_thread(shutil.move, produced, target)
+        except OSError as error:
+            raise ToolError(f"cannot be kept: {error.strerror or error}", where=str(target)) from None
+        return kept
+
+    async def until(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Wait until ``ready`` says so. Raises ToolError with ``what`` was waited for, or why the service ended."""
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if time.monotonic() > deadline:
+                wrong = await self.backend.condition(self.service)
+                raise ToolError(
+                    f"{what} was not there after {timeout_s:g} s{f': {wrong}' if wrong else ''}", where=self.service
+                )
+            await asyncio.sleep(POLL_S)
+
+
+def require_room(folder: Path) -> None:
+    """Raise ToolError when the disk is so full that a tool's output would be cut off."""
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE_BYTES:
+        raise ToolError(
+            f"only {free // 1024:,} KiB are free, and a window needs up to {LEAST_FREE_BYTES // 1024:,}",
+            where=str(folder),
+            hint="Make room; windows cut before are whole",
+        )
