@@ -105,7 +105,7 @@ def _bare_parser(command: str) -> argparse.ArgumentParser:
 
 def _parser(command: str) -> argparse.ArgumentParser:
     from workbench.options import add_settings
-    from workbench.settings import LoadSettings, StandinSettings, SweepSettings, TargetSettings
+    from workbench.settings import LoadSettings, ProfilerSettings, StandinSettings, SweepSettings, TargetSettings
 
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
@@ -118,6 +118,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
     elif command == "sweep":
         add_settings(parser, SweepSettings, "sweep")
+        add_settings(parser, ProfilerSettings, "profiler")
         add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
         add_settings(parser, TargetSettings, "target")
         add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any, TextIO
 
+_DOING = {
+    "pinpoint": "walking to the limit, at most",
+    "paired": "without the profiler, sending",
+    "warm_up": "warming up with",
+}
+
 
 def line_of(kind: str, facts: dict[str, Any]) -> str | None:
     """One event as a line; None for those that say nothing new."""
     if kind == "predicted":
         return str(facts["sentence"])
     if kind == "step_started":
-        what = "walking to the limit, at most" if facts["kind_of_step"] == "pinpoint" else "sending"
+        what = _DOING.get(facts["kind_of_step"], "sending")
         return f"step {facts['step']}: {what} {facts['receipts']:,} receipts"
     if kind == "progress":
         return f"step {facts['step']}: {facts['done']:,} of {facts['receipts']:,} answered, {facts['ok']:,} ok"
@@ -19,6 +25,10 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
             f"step {facts['step']}: {facts['accepted']:,} accepted, {facts['denied']:,} denied, "
             f"{facts['failed']:,} failed, {facts['throughput_per_s']:g}/s, {facts['verdict']}: {facts['reason']}"
         )
+    if kind == "profiler_starting":
+        return f"starting the service under {facts['mode']}"
+    if kind == "profiler_stopping":
+        return f"stopping the service, so that {facts['mode']} writes all it has"
     if kind == "step_left_out":
         return f"step {facts['step']}: left out after denial"
     if kind == "pinpoint_left_out":

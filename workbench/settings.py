@@ -239,6 +239,34 @@ class SweepSettings(Group):
     )
 
 
+class ProfilerSettings(Group):
+    """The profiler of a sweep: each step is a window of its own."""
+
+    profiler: Annotated[
+        Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"],
+        BeforeValidator(lambda text: "massif" if text == "valgrind" else text),
+    ] = Field("none", description="Profile the service: flamegraph, massif (valgrind), callgrind, strace or pprofile.")
+    profiler_flags: str | None = Field(None, description="The tool's flags in place of the guide's, in one text.")
+    profiler_attach: bool = Field(
+        False, description="strace: attach to the running service for each step instead of tracing its whole life."
+    )
+    compose: Path | None = Field(
+        None, description="Profile the services of this docker compose file; --target says where its service answers."
+    )
+    paired: bool = Field(
+        True, description="Under a profiler: first a step without it, to tell what the profiler costs."
+    )
+    warm_up_receipts: int = Field(
+        50, ge=0, le=100_000, description="Under a profiler: receipts sent before the first window, so that it is warm."
+    )
+
+    @model_validator(mode="after")
+    def _fitting_profiler(self) -> ProfilerSettings:
+        if self.profiler_attach and self.profiler != "strace":
+            raise ValueError(f"only strace can be attached to a running service, the profiler is {self.profiler}")
+        return self
+
+
 class StandinSettings(Group):
     """The embedded stand-in. Defaults reproduce the guide's "about 1000 receipts": 1 GRT over 0.001 GRT."""
 
@@ -309,7 +337,7 @@ def _is_loopback(url: str) -> bool:
         return False
 
 
-class Settings(TargetSettings, LoadSettings, SweepSettings, StandinSettings):
+class Settings(TargetSettings, LoadSettings, SweepSettings, ProfilerSettings, StandinSettings):
     """Every setting. ``Settings.resolve(num_receipts=10)`` merges what is given with environment, file and defaults."""
 
     @classmethod

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunFolderError
 from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.profilers.windows.record import Window
 from workbench.runs.atomic import write_parquet
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.machine import machine, versions
 from workbench.runs.read import open_run, read_parquet
 from workbench.settings import Settings
 from workbench.sweep import table
+from workbench.sweep.costs import keep_costs
 from workbench.sweep.series import per_second
 from workbench.sweep.steps import Step
 from workbench.sweep.watch import Clock, Watch
@@ -96,6 +98,19 @@ class Record:
         self._write_watch()
         self.rows.append(row)
         write_parquet(path / "steps.parquet", table.to_frame(self.rows))
+
+    def drop(self, step: int) -> None:
+        """Forget a finished step that is to be run again; its samples go to those of steps that were cut off."""
+        self.rows = [row for row in self.rows if row.step != step]
+        samples = self.folder.samples(step)
+        if samples.exists():
+            samples.replace(self.folder.interrupted_samples(step))
+
+    def keep_profiles(self, step: Step, receipts: int, windows: tuple[Window, ...]) -> None:
+        """Read the windows of a step and keep what they cost; the raw files are in the folder already."""
+        # a service that was started again for a resumed run still has in its database what it was sent before
+        before = sum(row.sent for row in self.rows)
+        keep_costs(self.folder.path, step, receipts, before, windows)
 
     def finish(self, limit: dict[str, Any], verdict: dict[str, Any]) -> None:
         """The run's conclusion."""

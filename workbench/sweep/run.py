@@ -6,7 +6,8 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepReport, StepSpec
 from workbench.load.summary import summarise
+from workbench.profilers.backends.local import LocalBackend
+from workbench.profilers.session import Cut, Session
 from workbench.receipts.address import checksum
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.runs.folder import RunFolder, one_run_at_a_time
@@ -42,9 +45,11 @@ from workbench.sweep.conclude import (
 )
 from workbench.sweep.limit import Bracket, find_denial
 from workbench.sweep.pinpoint import approach, walk
+from workbench.sweep.profiled import check_profiler, profiled, tool_sentence, window_name, with_compose_target
+from workbench.sweep.quiet import until_quiet
 from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.settle import Settled, settle
-from workbench.sweep.steps import Step, parse_steps
+from workbench.sweep.steps import Step, extra_steps, parse_steps
 from workbench.sweep.watch import Watch, watching
 from workbench.target.budget import Fees, budget
 from workbench.target.connect import Target, connect, receipt_template
@@ -92,6 +97,7 @@ async def run_sweep(
     ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
     """
     parse_steps(settings.receipts)
+    check_profiler(settings)
     if run_dir is not None and RunFolder(run_dir).exists():
         run = open_run(run_dir)
         if run.manifest["state"] == "finished":
@@ -157,6 +163,7 @@ class _Experiment:
         self.bracket = Bracket(None, None)
         self.predicted: int | None = None
         self.approached = 0  # receipts the pinpoint sent before it went on one by one
+        self.session: Session | None = None  # the profiler's, while the service is under it
 
     async def run(self) -> None:
         """All steps, and the conclusion. The manifest's state says how it ended."""
@@ -165,11 +172,11 @@ class _Experiment:
             steps = parse_steps(self.settings.receipts)
             record.begin(steps, self._rate, toward_limit=self.toward_limit)
             self._remember()
-            async with connect(self.settings, record.folder.path) as target:
-                record.folder.update_manifest(target=_target_facts(target))
-                async with watching(Watch(target, record.clock)) as watch:
-                    record.watch = watch
-                    await self._steps(target, watch, steps)
+            if self.settings.profiler == "none":
+                async with connect(self.settings, record.folder.path) as target:
+                    await self._watched(target, lambda watch: self._steps(target, watch, steps))
+            else:
+                await self._profiled(steps)
             limit = conclude_limit(self.bracket, self.predicted, record.rows)
             record.finish(limit, conclude_run(record.rows, limit))
         except (asyncio.CancelledError, KeyboardInterrupt):
@@ -181,6 +188,43 @@ class _Experiment:
         except Exception as error:
             record.stop("failed", f"{type(error).__name__}: {error}", EXIT_TOOL)
             raise
+
+    async def _watched(self, target: Target, measure: Callable[[Watch], Awaitable[None]]) -> None:
+        """Measure at a target with its processes and metrics watched."""
+        self.record.folder.update_manifest(target=_target_facts(target))
+        async with watching(Watch(target, self.record.clock)) as watch:
+            self.record.watch = watch
+            await measure(watch)
+
+    async def _profiled(self, steps: tuple[Step, ...]) -> None:
+        """The paired step without a profiler, then under it the warm-up and all steps, a window each."""
+        settings, record = self.settings, self.record
+        done = {row.step for row in record.rows}
+        paired, warm_up = extra_steps(steps, settings)
+        record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
+        if paired is not None and paired.number not in done:
+            async with connect(with_compose_target(settings), record.folder.path) as target:
+                await self._watched(target, lambda watch: self._step(target, watch, paired))
+        record.event("profiler_starting", mode=settings.profiler)
+        async with profiled(settings, record.folder.path) as (target, session):
+            self.session = session
+            try:
+
+                async def measure(watch: Watch) -> None:
+                    if warm_up is not None:
+                        await self._warm_up(target, watch, warm_up, done)
+                    await self._steps(target, watch, steps)
+
+                await self._watched(target, measure)
+            finally:
+                self.session = None
+            record.event("profiler_stopping", mode=settings.profiler)
+
+    async def _warm_up(self, target: Target, watch: Watch, step: Step, done: set[int]) -> None:
+        """Bring a service that was just started to what it is in the long run; again, where the run was resumed."""
+        if step.number in done:
+            self.record.drop(step.number)
+        await self._step(target, watch, step)
 
     def _remember(self) -> None:
         """What the steps of an interrupted session taught."""
@@ -217,7 +261,8 @@ class _Experiment:
                 self.record.event("step_left_out", step=step.number, receipts=step.receipts)
                 continue
             await self._step(target, watch, step)
-        if self.settings.pinpoint and len(steps) not in done:
+        # a profiler slows the walk a hundredfold, and the limit is not what it is about
+        if self.settings.pinpoint and self.session is None and len(steps) not in done:
             await self._pinpoint(target, watch, len(steps))
 
     async def _step(self, target: Target, watch: Watch, step: Step) -> None:
@@ -226,8 +271,30 @@ class _Experiment:
         spec = self._spec(target, payer, plan, step.number)
         before = await self._before(target, watch, step, payer)
         SampleBuffer.create(spec.buffer, plan.count)
-        report = await child_process(spec, payer.key, self._progress(step, watch))
-        await self._after(target, step, payer, plan, before, report)
+        async with AsyncExitStack() as window:
+            cut = await self._open_window(window, step, watch)
+            report = await child_process(spec, payer.key, self._progress(step, watch))
+            if cut is not None:
+                await self._close_window(window, target)
+            await self._after(target, step, payer, plan, before, report, cut)
+
+    async def _open_window(self, stack: AsyncExitStack, step: Step, watch: Watch) -> Cut | None:
+        """Begin the profile of a step; None where none is made. It ends when ``stack`` is closed."""
+        if self.session is None or step.kind != "step":
+            return None
+        watch.scraping = False
+        stack.callback(setattr, watch, "scraping", True)
+        return await stack.enter_async_context(self.session.window(window_name(step.number)))
+
+    async def _close_window(self, stack: AsyncExitStack, target: Target) -> None:
+        """End the profile once the service has done what the step gave it to do, the agent's counting included.
+
+        Where the processes are not of this machine the agent's counting may be left out of the profile.
+        """
+        if self.session is not None and isinstance(self.session.backend, LocalBackend):
+            pids = [await self.session.backend.pid(service) for service in self.session.backend.services]
+            await until_quiet(pids, self.settings.settle_timeout_s)
+        await stack.aclose()
 
     async def _pinpoint(self, target: Target, watch: Watch, number: int) -> None:
         """Find the limit to the receipt, with a payer of its own."""
@@ -267,7 +334,7 @@ class _Experiment:
             interrupted=False,
             pid=os.getpid(),
         )
-        await self._after(target, step, payer, ClosedPlan(max(sent, 1), 1), before, report)
+        await self._after(target, step, payer, ClosedPlan(max(sent, 1), 1), before, report, None)
 
     def _require_payers(self, target: Target, steps: int) -> None:
         """Raise SettingsError, before anything is spent, when there cannot be a fresh payer for each step."""
@@ -287,8 +354,9 @@ class _Experiment:
         """
         given = self.record.given
         cumulative = self.settings.mode == "cumulative" and step.kind == "step"
+        first = self.record.payers.get(0)
         for payer in target.payers:
-            if cumulative and given and checksum(payer.address) == given[0]:
+            if cumulative and checksum(payer.address) == first:
                 return payer
         usable = None
         for payer in target.payers:
@@ -341,7 +409,8 @@ class _Experiment:
             paid = sum(row.paid for row in self.record.rows if row.payer == address)
             fees = replace(fees, unaggregated=paid * self.settings.value_wei)
         found = None if fees is None else budget(fees, self.settings.value_wei)
-        if self.predicted is None and step.kind == "step" and not self.record.rows:
+        begun = any(row.kind == "step" for row in self.record.rows)
+        if self.predicted is None and step.kind == "step" and not begun:
             prediction = predict(fees, found, self.settings.value_wei)
             self.predicted = prediction.receipts
             self.record.folder.update_manifest(prediction=prediction_json(prediction))
@@ -359,9 +428,16 @@ class _Experiment:
         return _Before(fees, None if found is None else found.receipts, stored)
 
     async def _after(
-        self, target: Target, step: Step, payer: Payer, plan: Plan, before: _Before, report: StepReport
+        self,
+        target: Target,
+        step: Step,
+        payer: Payer,
+        plan: Plan,
+        before: _Before,
+        report: StepReport,
+        cut: Cut | None,
     ) -> None:
-        """What a step did: denial, settling, audit, judgement; written and learnt from."""
+        """What a step did: denial, settling, audit, judgement, profile; written and learnt from."""
         settings = self.settings
         samples = self.record.samples(step.number)
         denial = find_denial(
@@ -386,7 +462,15 @@ class _Experiment:
         if step.kind == "pinpoint":
             judgement = judge_walk(summary, denial, None if settled.fees is None else settled.fees.denied, stored)
         else:
-            judgement = judge_step(summary, denial, charged, before.budget, stored, toward_limit=self.toward_limit)
+            judgement = judge_step(
+                summary,
+                denial,
+                charged,
+                before.budget,
+                stored,
+                toward_limit=self.toward_limit,
+                distorted=self.session is not None,
+            )
         row = table.step_row(
             step=step.number,
             kind=step.kind,
@@ -403,7 +487,10 @@ class _Experiment:
             counted=counted,
             stored=stored,
             judgement=judgement,
+            profiler="none" if self.session is None else self.session.mode,
         )
+        if cut is not None:
+            await asyncio.to_thread(self.record.keep_profiles, step, summary.sent, cut.windows)
         self.record.write(row, samples)
         self._learn(row)
         self.record.event(

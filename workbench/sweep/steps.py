@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from workbench.errors import SettingsError
+from workbench.settings import Settings
 
 MAX_STEPS = 1000
 MAX_RECEIPTS = 10_000_000
@@ -15,7 +16,8 @@ _RANGE = re.compile(r"(\d+):(\d+):(x?)(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True)
 class Step:
-    """``receipts`` to be offered as step ``number``. ``kind``: step, or pinpoint for the walk to the exact limit."""
+    """``receipts`` to be offered as step ``number``. ``kind``: step; pinpoint, the walk to the exact limit; under a
+    profiler also paired, a step without it, and warm_up."""
 
     number: int
     receipts: int
@@ -34,6 +36,17 @@ def parse_steps(text: str) -> tuple[Step, ...]:
                 f"a step of {count} receipts is not possible; 1 to {MAX_RECEIPTS:,} are", where="receipts"
             )
     return tuple(Step(number, count) for number, count in enumerate(counts))
+
+
+def extra_steps(steps: tuple[Step, ...], settings: Settings) -> tuple[Step | None, Step | None]:
+    """The paired step and the warm-up of a profiled sweep, each None where the settings want none.
+
+    They are numbered after the steps and the pinpoint. The paired step is as large as the first one.
+    """
+    after = len(steps) + 1
+    paired = Step(after, steps[0].receipts, "paired") if settings.paired else None
+    warm_up = Step(after + 1, settings.warm_up_receipts, "warm_up") if settings.warm_up_receipts else None
+    return paired, warm_up
 
 
 def _counts(text: str) -> list[int]:

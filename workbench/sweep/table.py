@@ -40,7 +40,8 @@ class StepRow:
     ``crossing_index`` and ``denial_lag_*`` as in :class:`workbench.sweep.limit.Denial`. ``denied_after_settle``:
     whether the agent held the payer denied once it had counted the step (yes, no, unknown). ``counted``: receipts that
     the payer's budget was charged for since the run began, by the agent's count (NaN: not known). ``stored``: receipts
-    of this step found in the database. ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
+    of this step found in the database. ``profiler``: the mode the service was under, whose latencies it distorts.
+    ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
     """
 
     step: int
@@ -89,6 +90,7 @@ class StepRow:
     verdict: str
     reason: str
     failure: str
+    profiler: str
 
 
 def step_row(
@@ -108,6 +110,7 @@ def step_row(
     counted: float,
     stored: int | None,
     judgement: Judgement,
+    profiler: str = "none",
 ) -> StepRow:
     """Lay the parts of a step out as one row."""
     nan = math.nan
@@ -158,6 +161,7 @@ def step_row(
         verdict=judgement.verdict,
         reason=judgement.reason,
         failure=judgement.failure,
+        profiler=profiler,
     )
 
 
@@ -169,5 +173,6 @@ def to_frame(rows: list[StepRow]) -> pd.DataFrame:
 
 
 def from_frame(frame: pd.DataFrame) -> list[StepRow]:
-    """The inverse of to_frame."""
-    return [StepRow(**record) for record in frame.to_dict(orient="records")]
+    """The inverse of to_frame. Runs from before profilers have no column ``profiler``."""
+    records = [{str(name): value for name, value in record.items()} for record in frame.to_dict(orient="records")]
+    return [StepRow(**{"profiler": "none", **record}) for record in records]

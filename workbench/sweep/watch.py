@@ -24,7 +24,8 @@ COLUMNS = ("t_s", "step", "source", "metric", "labels", "value")
 
 
 class Watch:
-    """Collects rows (COLUMNS) while it runs. Set ``step`` and ``payer``, and call ``generator``, as it goes on."""
+    """Collects rows (COLUMNS) while it runs. Set ``step``, ``payer`` and ``scraping``, and call ``generator``, as it
+    goes on."""
 
     def __init__(self, target: Target, seconds: Clock) -> None:
         self._target = target
@@ -32,6 +33,7 @@ class Watch:
         self._processes: dict[str, psutil.Process] = {}
         self.rows: list[tuple[float, int, str, str, str, float]] = []
         self.step = 0
+        self.scraping = True  # off while a profile is made: the answers would be in it
         self.payer: bytes | None = None
         by_pid: dict[int, str] = {}
         for source, pid in sorted(target.pids.items(), reverse=True):
@@ -50,7 +52,7 @@ class Watch:
         tick = 0
         while True:
             self._sample_processes()
-            if tick % SCRAPE_EVERY == 0:
+            if tick % SCRAPE_EVERY == 0 and self.scraping:
                 await self._scrape()
             tick += 1
             await asyncio.sleep(INTERVAL_S)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from workbench.settings import Settings, to_wei
 from workbench.standin.accounts import Payer
 from workbench.standin.accounts import payer as standin_payer
 from workbench.standin.child import child
+from workbench.standin.endpoints import Endpoints
 from workbench.target.agent import read_fees
 from workbench.target.audit import receipts_stored
 from workbench.target.budget import Fees
@@ -66,9 +67,14 @@ class Target:
         return receipts_stored(self.database, payer, version=settings.receipt_version, value_wei=settings.value_wei)
 
 
+RunStandin = Callable[[Settings, Path], AbstractAsyncContextManager[Endpoints]]
+"""Runs a stand-in with settings and a path for its log while the context is open, and says where it answers."""
+
+
 @asynccontextmanager
-async def connect(settings: Settings, folder: Path) -> AsyncIterator[Target]:
-    """A ready target. Without ``settings.target`` the stand-in runs as a child process while the context is open.
+async def connect(settings: Settings, folder: Path, run_standin: RunStandin = child) -> AsyncIterator[Target]:
+    """A ready target. Without ``settings.target`` the stand-in runs as a child process while the context is open,
+    started by ``run_standin`` (under a profiler, say).
 
     ``folder`` takes the stand-in's database and log; over a database that is already there it goes on where that
     ended. Raises TargetError when the service does not answer or lacks what receipts need.
@@ -77,7 +83,7 @@ async def connect(settings: Settings, folder: Path) -> AsyncIterator[Target]:
         database = settings.database or folder / "standin.sqlite"
         ports = {"service_port": 0, "service_metrics_port": 0, "agent_metrics_port": 0, "graph_port": 0}
         own = settings.model_copy(update={"database": database, "role": "both", **ports})
-        async with child(own, folder / "standin.log") as endpoints:
+        async with run_standin(own, folder / "standin.log") as endpoints:
             yield await _target(
                 settings,
                 endpoints.service_url,

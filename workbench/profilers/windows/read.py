@@ -9,13 +9,12 @@ from typing import Any
 
 from workbench.errors import ReadError
 from workbench.profilers.windows.record import Window
+from workbench.profilers.windows.strace import head_of
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_callgrind, read_massif, read_pprof, read_strace
 from workbench.profiles.transforms.combine import merge
 from workbench.profiles.transforms.windows import subtract
 from workbench.profiles.views.syscalls import between
-
-WHOLE_LOG = "strace.log"
 
 
 def window_profile(window: Window, logs: dict[Path, Profile] | None = None) -> Profile:
@@ -49,12 +48,7 @@ def edges(window: Window) -> tuple[Profile, Profile]:
 
 
 def _calls(window: Window, logs: dict[Path, Profile]) -> Profile:
-    if "log" in window.files:
-        path = window.path("log")
-    else:
-        # copied beside the windows when the session ends; until then where strace writes it
-        kept = window.folder / WHOLE_LOG
-        path = kept if kept.exists() else Path(window.facts["log"])
+    path = window.path("log") if "log" in window.files else _whole_log(window)
     offset_s = window.facts["utc_offset_s"]
     if path not in logs:
         logs[path] = read_strace(path, date=_first_day(window, offset_s), utc_offset_s=offset_s)
@@ -62,6 +56,16 @@ def _calls(window: Window, logs: dict[Path, Profile]) -> Profile:
     if "log" in window.files:
         return profile
     return between(profile, window.started_ns, window.ended_ns)
+
+
+def _whole_log(window: Window) -> Path:
+    """The log the window is a part of: where strace wrote it, or beside the window, maybe set aside by a later
+    start."""
+    written = Path(window.facts["log"])
+    for path in (*sorted(window.folder.glob("strace*.log")), written):
+        if path.is_file() and head_of(path) == window.facts["log_head"]:
+            return path
+    raise ReadError("the log of this window is gone", where=str(written), hint="It is beside the window's record")
 
 
 def _first_day(window: Window, offset_s: int) -> datetime.date:

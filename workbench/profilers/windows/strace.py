@@ -17,6 +17,7 @@ from workbench.profilers.modes import STRACE_FLAGS
 from workbench.profilers.windows.scene import Scene
 
 _TAIL_BYTES = 65536
+_HEAD_BYTES = 120
 _LATER_TIMEOUT_S = 30.0
 _STAMP = re.compile(rb"^(?:\[pid +)?\d+\]? +(\d\d):(\d\d):(\d\d)\.(\d{6}) ", re.MULTILINE)
 _DAY_S = 86400
@@ -33,11 +34,17 @@ async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict
     moment = time.time()
     # a signal that means nothing to a process that runs, and that strace writes down with its time
     await scene.run("kill", "-CONT", str(await scene.pid()))
-    facts = {**begun, "log": str(log)}
     await scene.until(
         lambda: _later(log, moment + begun["utc_offset_s"]), _LATER_TIMEOUT_S, "a line of strace after the window"
     )
-    return {}, facts, ()
+    return {}, {**begun, "log": str(log), "log_head": head_of(log)}, ()
+
+
+def head_of(log: Path) -> str:
+    """The beginning of a log, by which it is found again under another name: the next start writes under the old
+    one."""
+    with log.open("rb") as file:
+        return file.read(_HEAD_BYTES).decode("utf-8", errors="backslashreplace")
 
 
 async def attach(scene: Scene, flags: tuple[str, ...] | None = None) -> dict[str, Any]:

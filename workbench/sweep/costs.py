@@ -1,0 +1,62 @@
+"""What the windows of a sweep cost, kept in the run folder as they are cut: ``profiles/costs.parquet``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.profilers.windows.record import Window
+from workbench.runs.atomic import write_parquet
+from workbench.runs.read import read_parquet
+from workbench.sweep.steps import Step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COSTS = Path("profiles") / "costs.parquet"
+
+
+def keep_costs(run: Path, step: Step, receipts: int, before: int, windows: tuple[Window, ...]) -> None:
+    """Read the windows of a step and add what they cost to the run's table.
+
+    ``receipts`` were sent in the step, ``before`` to the service before it. The costs of an earlier attempt at the step
+    are replaced. Raises ReadError where a window cannot be read: its raw files stay.
+    """
+    import pandas as pd
+
+    from workbench.analysis.costs import compact_costs
+
+    if not receipts or not windows:
+        return
+    parts = [compact_costs(costs_of_window(window, step.number, receipts, before)) for window in windows]
+    path = run / COSTS
+    if path.exists():
+        known = read_parquet(path)
+        parts.insert(0, known[known["step"] != step.number])
+    write_parquet(path, pd.concat(parts, ignore_index=True))
+
+
+def costs_of_window(window: Window, step: int, receipts: int, before: int) -> pd.DataFrame:
+    """The table of costs of one window, see :mod:`workbench.analysis.costs`."""
+    from workbench.analysis.costs import heap_costs, window_costs
+    from workbench.profilers.windows.read import edges, window_profile
+
+    if window.mode == "massif":
+        begin, end = edges(window)
+        return heap_costs(
+            begin,
+            end,
+            service=window.service,
+            mode=window.mode,
+            step=step,
+            receipts=receipts,
+            receipts_before=before,
+        )
+    return window_costs(
+        window_profile(window),
+        service=window.service,
+        mode=window.mode,
+        step=step,
+        receipts=receipts,
+        receipts_before=before,
+    )

@@ -1,0 +1,91 @@
+"""The target of a profiled sweep: a stand-in under a tool, or the services of a compose file, with the session that
+cuts a window for each step."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from workbench.errors import SettingsError
+from workbench.profilers.backends.local import LocalBackend
+from workbench.profilers.modes import TOOLS, Mode
+from workbench.profilers.open import pin
+from workbench.profilers.session import Session, profiling_session
+from workbench.profilers.standin import child_service
+from workbench.settings import Settings
+from workbench.standin.endpoints import Endpoints
+from workbench.target.connect import Target, connect
+
+# what the compose files, ours and indexer-rs's, publish on this machine
+PUBLISHED = {
+    "target": "http://127.0.0.1:7601",
+    "service_metrics_url": "http://127.0.0.1:7302/metrics",
+    "agent_metrics_url": "http://127.0.0.1:7303/metrics",
+    "graph_url": "http://127.0.0.1:8000/subgraphs/name/graph-network",
+}
+FOLDER = "profiles"
+"""Of a run folder: ``profiles/<service>/<mode>/step-NNN.*``."""
+
+
+def window_name(step: int) -> str:
+    """The name of a step's window."""
+    return f"step-{step:03d}"
+
+
+def check_profiler(settings: Settings) -> None:
+    """Raise SettingsError, before anything is spent, where the profiler does not fit the target."""
+    if settings.profiler == "none" or settings.compose is not None or settings.target is None:
+        return
+    raise SettingsError(
+        f"a service at {settings.target} cannot be put under {settings.profiler} from here",
+        where="profiler",
+        hint="Give its compose file with --compose, or profile it by hand: workbench profile start",
+    )
+
+
+@asynccontextmanager
+async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Target, Session]]:
+    """The target under ``settings.profiler`` and its session; stopped and restored at the end, however it comes."""
+    mode: Mode = settings.profiler
+    out = folder / FOLDER
+    flags = None if settings.profiler_flags is None else tuple(shlex.split(settings.profiler_flags))
+    if settings.compose is None:
+        sessions: list[Session] = []
+
+        @asynccontextmanager
+        async def under_tool(own: Settings, log: Path) -> AsyncIterator[Endpoints]:
+            backend = LocalBackend(child_service(own), out)
+            async with profiling_session(
+                mode, backend, out, flags=flags, asks=True, attach=settings.profiler_attach
+            ) as session:
+                sessions.append(session)
+                yield pin(session, own)
+
+        async with connect(settings, folder, under_tool) as target:
+            yield target, sessions[0]
+    else:
+        from workbench.profilers.backends.compose import ComposeBackend
+
+        backend = ComposeBackend(settings.compose)
+        async with (
+            profiling_session(mode, backend, out, flags=flags, attach=settings.profiler_attach) as session,
+            connect(with_compose_target(settings), folder) as target,
+        ):
+            yield target, session
+
+
+def with_compose_target(settings: Settings) -> Settings:
+    """The settings with the addresses that a compose file's services are published at, where none were given."""
+    if settings.compose is None:
+        return settings
+    absent = {name: url for name, url in PUBLISHED.items() if getattr(settings, name) is None}
+    return settings.model_copy(update=absent)
+
+
+def tool_sentence(settings: Settings) -> str:
+    """The profiler in words, with its flags."""
+    tool = TOOLS[settings.profiler]
+    flags = shlex.join(tool.flags) if settings.profiler_flags is None else settings.profiler_flags
+    return f"{settings.profiler}{f' ({tool.program} {flags})'.replace(' )', ')') if tool.program else ''}"
