@@ -8,7 +8,7 @@ titles and never tells by colour alone. Invalid steps are hollow or faint and no
 
 from __future__ import annotations
 
-from workbench.charts.flame import flame_graph
+from workbench.charts.flame import flame_graph, flame_steps
 from workbench.charts.heap import memory_growth, memory_timeline
 from workbench.charts.lag import lag_by_step, lag_over_time
 from workbench.charts.latency import latency_by_step, latency_distribution
@@ -22,6 +22,7 @@ from workbench.charts.top import top_bars
 
 __all__ = [
     "flame_graph",
+    "flame_steps",
     "lag_by_step",
     "lag_over_time",
     "latency_by_step",

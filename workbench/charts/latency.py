@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.charts import theme
-from workbench.charts.steps import add_line, ladder
+from workbench.charts.steps import DISTORTED, add_line, undistorted
 
 CURVE_POINTS = 200
 
@@ -38,7 +38,9 @@ def latency_by_step(steps: pd.DataFrame) -> go.Figure:
     )
     if steps.empty:
         return theme.say_no_data(chart, "No step was measured")
-    rows = ladder(steps)
+    rows = undistorted(steps)
+    if rows.empty:
+        return theme.say_no_data(chart, DISTORTED)
     for column, line in LINES.items():
         add_line(chart, rows, column, line, "ms")
     if not chart.data:
@@ -49,7 +51,7 @@ def latency_by_step(steps: pd.DataFrame) -> go.Figure:
 def latency_distribution(samples: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
     """Share of accepted requests (%) done within a time (ms): a curve a step, or response and service of one.
 
-    ``samples`` is the samples frame; with ``steps`` those that are invalid or pinpoint the limit are
+    ``samples`` is the samples frame; with ``steps`` those that are invalid, under a profiler or pinpoint the limit are
     left out. A curve ends at the highest
     percentile its n samples can carry, 1 - 10/n.
     """
@@ -64,7 +66,7 @@ def latency_distribution(samples: pd.DataFrame, steps: pd.DataFrame | None = Non
         return theme.say_no_data(chart, "No receipt was sent")
     accepted = samples[samples["outcome"] == "ok"]
     if steps is not None:
-        rows = ladder(steps)
+        rows = undistorted(steps)
         accepted = accepted[accepted["step"].isin(rows.loc[rows["verdict"] != "INVALID", "step"])]
     response_ms = (accepted["done_ns"] - accepted["intended_ns"]) / 1e6
     if accepted["step"].nunique() == 1:
@@ -87,7 +89,9 @@ def latency_distribution(samples: pd.DataFrame, steps: pd.DataFrame | None = Non
                 )
             )
     if not chart.data:
-        return theme.say_no_data(chart, "No valid step has enough accepted requests")
+        distorted = steps is not None and len(steps) > 0 and undistorted(steps).empty
+        why = DISTORTED if distorted else "No valid step has enough accepted requests"
+        return theme.say_no_data(chart, why)
     chart.update_yaxes(range=[0, 101])
     return theme.log_axis(chart, "x")
 

@@ -15,6 +15,15 @@ def ladder(steps: pd.DataFrame) -> pd.DataFrame:
     return steps[steps["kind"] == "step"].sort_values(["receipts", "step"], kind="stable")
 
 
+DISTORTED = "Every step was under a profiler, which distorts times"
+
+
+def undistorted(steps: pd.DataFrame) -> pd.DataFrame:
+    """The steps of the sweep proper whose times mean something: not those under a profiler."""
+    rows = ladder(steps)
+    return rows[rows["profiler"] == "none"] if "profiler" in rows else rows
+
+
 def labels(steps: pd.DataFrame) -> list[str]:
     """A unique label a step: how many receipts, which step it was, and whether it is invalid."""
     return [

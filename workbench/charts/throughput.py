@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.charts import theme
-from workbench.charts.steps import add_line, ladder
+from workbench.charts.steps import DISTORTED, add_line, undistorted
 
 
 def throughput_by_step(steps: pd.DataFrame) -> go.Figure:
@@ -24,7 +24,9 @@ def throughput_by_step(steps: pd.DataFrame) -> go.Figure:
     )
     if steps.empty:
         return theme.say_no_data(chart, "No step was measured")
-    rows = ladder(steps)
+    rows = undistorted(steps)
+    if rows.empty:
+        return theme.say_no_data(chart, DISTORTED)
     add_line(chart, rows, "throughput_per_s", theme.Line("accepted", theme.GREEN, "solid"), "per s")
     add_line(chart, rows, "rate_per_s", theme.Line("planned", theme.GREY, "dot", "square"), "per s")
     if not chart.data:

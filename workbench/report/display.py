@@ -24,6 +24,7 @@ _VERDICT_COLOURS = {"PASS": "#007A5A", "FAIL": "#B34700", "INVALID": "#5F5F5F"}
 _STEP_COLUMNS = {
     "step": ("Step", "{:d}"),
     "kind": ("Kind", "{}"),
+    "profiler": ("Profiler", "{}"),
     "verdict": ("Verdict", "{}"),
     "receipts": ("Receipts", "{:,d}"),
     "rate_per_s": ("Planned, 1/s", "{:,.4g}"),
@@ -64,7 +65,7 @@ def steps_table(steps: pd.DataFrame) -> View:
     shown = {
         heading: [_cell(value, form, column) for value in steps[column]]
         for column, (heading, form) in _STEP_COLUMNS.items()
-        if column in steps and steps[column].notna().any()
+        if column in steps and steps[column].notna().any() and not (column == "profiler" and _plainly(steps))
     }
     import pandas as pd
 
@@ -73,6 +74,11 @@ def steps_table(steps: pd.DataFrame) -> View:
         f'<div class="scroll" tabindex="0" style="overflow-x:auto">{table.to_html(index=False, border=0)}</div>',
         table.to_string(index=False),
     )
+
+
+def _plainly(steps: pd.DataFrame) -> bool:
+    """Whether no step was under a profiler."""
+    return bool((steps["profiler"] == "none").all())
 
 
 def table(frame: pd.DataFrame, rows: int | None = None) -> View:

@@ -46,7 +46,7 @@ class Record:
         self.watch: Watch | None = None
         self._on_event = on_event
 
-    def begin(self, steps: tuple[Step, ...], rate: float, **facts: Any) -> None:
+    def begin(self, steps: tuple[Step, ...], rate: float, concurrency: int | None, **facts: Any) -> None:
         """Start a session: take up what an earlier one finished, and say in the manifest that the run is on."""
         wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         manifest = self.folder.manifest() if self.folder.exists() else {}
@@ -68,7 +68,7 @@ class Record:
             steps_planned=[asdict(step) for step in steps],
             **facts,
         )
-        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rate, self.settings.concurrency))
+        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rate, concurrency))
         self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=len(self.rows))
 
     def give(self, step: int, payer: str) -> None:

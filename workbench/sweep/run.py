@@ -57,6 +57,9 @@ from workbench.target.connect import Target, connect, receipt_template
 DEFAULT_RATE = 400.0
 """Receipts per second of a sweep that names neither rate nor concurrency."""
 
+PROFILED_IN_FLIGHT = 4
+"""Requests in flight of a sweep under a profiler that names neither: no rate that is worth planning can be kept there."""
+
 PROGRESS_EVENT_S = 1.0
 
 
@@ -170,7 +173,7 @@ class _Experiment:
         record = self.record
         try:
             steps = parse_steps(self.settings.receipts)
-            record.begin(steps, self._rate, toward_limit=self.toward_limit)
+            record.begin(steps, self._rate, self._concurrency, toward_limit=self.toward_limit)
             self._remember()
             if self.settings.profiler == "none":
                 async with connect(self.settings, record.folder.path) as target:
@@ -378,10 +381,17 @@ class _Experiment:
     def _rate(self) -> float:
         return self.settings.rate or DEFAULT_RATE
 
+    @property
+    def _concurrency(self) -> int | None:
+        settings = self.settings
+        if settings.concurrency is None and settings.rate is None and settings.profiler != "none":
+            return PROFILED_IN_FLIGHT
+        return settings.concurrency
+
     def _plan(self, receipts: int, step: int) -> Plan:
         settings = self.settings
-        if settings.concurrency is not None:
-            return ClosedPlan(receipts, settings.concurrency)
+        if self._concurrency is not None:
+            return ClosedPlan(receipts, self._concurrency)
         return OpenPlan(receipts, self._rate, settings.arrivals, settings.seed + step)
 
     def _spec(self, target: Target, payer: Payer, plan: Plan, step: int) -> StepSpec:

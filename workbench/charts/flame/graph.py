@@ -73,11 +73,11 @@ class FlameGraph:
         # Each output brings its own script: one that relied on another cell's would be dead in a saved notebook. The
         # script knows that it is there already. Where scripts are not run, the table stays.
         return (
-            f'<div class="wb-flame" data-workbench-flame><style>{_asset("flame.css")}</style>'
+            f'<div class="wb-flame" data-workbench-flame><style>{asset("flame.css")}</style>'
             f'<p class="wb-flame-title"><strong>{html.escape(clean(self.title))}</strong></p>'
             f'<div class="wb-flame-static">{_table_html(self)}</div>'
             f'<script type="application/gzip">{base64.b64encode(self.payload).decode()}</script>'
-            f"<script>{_asset('flame.js')}\nindexerWorkbenchFlame.start(document.currentScript);</script></div>"
+            f"<script>{asset('flame.js')}\nindexerWorkbenchFlame.start(document.currentScript);</script></div>"
         )
 
     def __repr__(self) -> str:
@@ -202,5 +202,5 @@ def _number(value: float, sign: str = "") -> str:
     return f"{value:{sign},}" if isinstance(value, int) else f"{value:{sign},.6g}"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")

@@ -1,0 +1,42 @@
+"""Flame graphs of several steps under one slider, as a reader meets them in a saved page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.charts.profiles import SAMPLES, folded
+from tests.report.browser import offline_page
+from workbench.charts import flame_steps
+from workbench.errors import WorkbenchError
+
+STEPS = [folded({"main;serve": 10 * step, "main;idle": 1}, metrics=(SAMPLES,)) for step in (1, 2, 3)]
+LABELS = ["step 0, 100 receipts", "step 1, 200 receipts", "<step> 2"]
+
+
+async def test_the_slider_shows_one_step_at_a_time_by_keyboard_too(tmp_path: Path) -> None:
+    page = tmp_path / "steps.html"
+    graphs = flame_steps(STEPS, LABELS)
+    page.write_text(f"<!DOCTYPE html><html lang=en><body>{graphs._repr_html_()}</body></html>", "utf-8")
+    async with offline_page(page) as offline:
+        panels = offline.page.locator("section[data-step]")
+        slider = offline.page.get_by_role("slider", name="Step")
+        assert [await panels.nth(n).is_visible() for n in range(3)] == [False, False, True]
+        await slider.focus()
+        await offline.page.keyboard.press("Home")
+        assert [await panels.nth(n).is_visible() for n in range(3)] == [True, False, False]
+        assert await slider.get_attribute("aria-valuetext") == LABELS[0]
+        graph = panels.nth(0).locator(".wb-flame")
+        # drawn though it was hidden when the page was opened
+        await offline.page.wait_for_function("(e) => e.flameGraph.rows(0).length > 1", arg=await graph.element_handle())
+        assert await graph.locator("canvas").first.evaluate("(e) => e.width > 0 && e.height > 0")
+        await offline.page.keyboard.press("End")
+        assert await offline.page.locator("output").inner_text() == LABELS[2]
+        assert offline.complaints == []
+        assert offline.requests == []
+
+
+def test_as_many_labels_as_profiles_are_wanted() -> None:
+    with pytest.raises(WorkbenchError, match="3 profiles and 2 labels"):
+        flame_steps(STEPS, LABELS[:2])

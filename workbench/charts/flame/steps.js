@@ -1,0 +1,29 @@
+// One panel of several at a time, chosen by a slider. Each panel draws itself when it gets a size.
+(() => {
+  const root = document.currentScript.parentElement;
+  const panels = [...root.querySelectorAll(":scope > section[data-step]")];
+  if (panels.length < 2 || root.dataset.started) return;
+  root.dataset.started = "yes";
+  const bar = document.createElement("p");
+  const label = document.createElement("label");
+  const slider = document.createElement("input");
+  const shown = document.createElement("output");
+  slider.type = "range";
+  slider.min = "0";
+  slider.max = String(panels.length - 1);
+  slider.step = "1";
+  slider.value = slider.max;
+  slider.setAttribute("aria-label", "Step");
+  slider.style.verticalAlign = "middle";
+  label.append("Step ", slider, " ", shown);
+  bar.append(label);
+  root.prepend(bar);
+  const show = () => {
+    panels.forEach((panel, number) => { panel.hidden = number !== Number(slider.value); });
+    const name = panels[Number(slider.value)].getAttribute("aria-label");
+    shown.textContent = name;
+    slider.setAttribute("aria-valuetext", name);
+  };
+  slider.addEventListener("input", show);
+  show();
+})();

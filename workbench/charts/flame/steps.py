@@ -1,0 +1,51 @@
+"""A flame graph a step, with a slider between them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.charts.flame.graph import FlameGraph, asset, flame_graph
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+
+NODES_EACH = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class StepGraphs:
+    """Flame graphs of which one is shown at a time. Where scripts are not run, all stand below each other."""
+
+    graphs: tuple[FlameGraph, ...]
+    labels: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        panels = "".join(
+            f'<section data-step="{number}" aria-label="{html.escape(label)}">'
+            f"<p>{html.escape(label)}</p>{graph._repr_html_()}</section>"
+            for number, (graph, label) in enumerate(zip(self.graphs, self.labels, strict=True))
+        )
+        script = asset("steps.js")
+        return f'<div class="wb-flame-steps">{panels}<script>{script}</script></div>'
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{label}\n{graph!r}" for graph, label in zip(self.graphs, self.labels, strict=True))
+
+
+def flame_steps(profiles: Sequence[Profile], labels: Sequence[str], *, metric: str | None = None) -> StepGraphs:
+    """The flame graphs of the steps of one sweep, in their order; ``labels`` say which step each is.
+
+    ``metric`` is shown first in each. Each graph keeps its NODES_EACH largest nodes. Raises WorkbenchError where there
+    is not one label a profile, or the metric is not there.
+    """
+    if len(profiles) != len(labels):
+        raise WorkbenchError(f"{len(profiles)} profiles and {len(labels)} labels were given", where="flame_steps")
+    graphs = tuple(
+        flame_graph(profile, metric=metric, title=label, max_nodes=NODES_EACH)
+        for profile, label in zip(profiles, labels, strict=True)
+    )
+    return StepGraphs(graphs, tuple(labels))
