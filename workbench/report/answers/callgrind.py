@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from workbench.profiles.views.derived import FORMULAS, derived
 from workbench.profiles.views.lines import source_lines
 from workbench.profiles.views.neighbours import hot_path
 from workbench.profiles.views.top import top
-from workbench.report.answers.words import in_words
+from workbench.report.answers.words import in_words, sentence
 from workbench.report.display import View, table
 
 if TYPE_CHECKING:
@@ -32,11 +31,15 @@ _SMALL_PART = 0.1
 def answer(profile: Profile) -> View:
     """The guide's questions answered, and how far the answers can be trusted."""
     profile = derived(profile)
+    metric = profile.metric()
+    asked = "Where does CPU time go?" if metric.name in (_INSTRUCTIONS, _CYCLES) else f"Where does {metric.name} go?"
+    if not metric.additive:
+        return in_words({asked: [f"Nobody can say: {metric.name} is a ratio, and ratios have no sum."]})
     if not profile.total():
-        return in_words({"Where does CPU time go?": ["Nobody can say: the profile holds no costs."]})
+        return in_words({asked: ["Nobody can say: the profile holds no costs."]})
     return in_words(
         {
-            "Where does CPU time go?": _functions(profile),
+            asked: _functions(profile),
             "Are caches the bottleneck?": _caches(profile),
             "Are branches the bottleneck?": _branches(profile),
             "What does the kernel cost?": _kernel(profile),
@@ -49,11 +52,17 @@ def misses(profile: Profile, rows: int | None = None) -> View:
     """Functions by estimated cycles, with their misses and how much of their cycles these are; in words where caches
     and branches were not simulated."""
     profile = derived(profile)
-    if _CYCLES not in profile.metric_names:
-        text = "Neither caches nor branches were simulated: valgrind needs --cache-sim=yes --branch-sim=yes."
-        return View(f"<p>{text}</p>", text)
-    events = [name for name in (_INSTRUCTIONS, "L1m", "LLm", "Bm") if name in profile.metric_names]
+    names = profile.metric_names
+    events = [name for name in (_INSTRUCTIONS, "L1m", "LLm", "Bm") if name in names]
     functions = profile.functions
+    if _INSTRUCTIONS not in names:
+        if not events:
+            return sentence(f"The profile has no events of caches or branches, only {', '.join(names)}.")
+        # without instructions there are no cycles either, only misses
+        shown = functions[["function", "crate", *map(self_, events)]].set_axis(["name", "crate", *events], axis=1)
+        return table(shown.sort_values(events[0], ascending=False, kind="stable"), rows)
+    if _CYCLES not in names:
+        return sentence("Neither caches nor branches were simulated: valgrind needs --cache-sim=yes --branch-sim=yes.")
     shown = functions[["function", "crate", self_(_CYCLES), *map(self_, events)]].copy()
     shown.columns = ["name", "crate", "cycles", *events]
     shown["stalled_pct"] = 100.0 * (1 - shown[_INSTRUCTIONS] / shown["cycles"].where(shown["cycles"] > 0))
@@ -65,22 +74,27 @@ def source(profile: Profile, function: str, roots: Mapping[str, str | Path], row
     try:
         return table(source_lines(profile, function, roots=roots), rows)
     except WorkbenchError as error:
-        text = f"{error.what}. {error.hint or ''}".strip()
-        return View(f"<p>{html.escape(text)}</p>", text)
+        return sentence(f"{error.what}. {error.hint or ''}".strip())
 
 
 def _functions(profile: Profile) -> list[str]:
     metric = profile.metric()
     own = top(profile, n=_TOP)
+    own = own[own["self"] != 0]
     rows = "; ".join(f"{name} {share:.1f} %" for name, share in zip(own["name"], own["self_pct"], strict=True))
     crates = top(profile, n=_TOP, by="crate")
+    crates = crates[crates["self"] != 0]
     by_crate = "; ".join(
         f"{name or '(unknown)'} {share:.1f} %" for name, share in zip(crates["name"], crates["self_pct"], strict=True)
     )
     path = hot_path(profile)
+    whole = f"The program executed {profile.total():,} {metric.description or metric.name}."
+    if metric.name != _INSTRUCTIONS:
+        unit = "" if metric.unit == "count" else f"{metric.unit} of "
+        described = f" ({metric.description})" if metric.description else ""
+        whole = f"The profile holds {profile.total():,} {unit}{metric.name}{described}."
     sentences = [
-        f"The program executed {profile.total():,} {metric.description or metric.name}. Most are in {rows}, not "
-        f"counting what these call: together {own['self_pct'].sum():.1f} %.",
+        f"{whole} Most are in {rows}, not counting what these call: together {own['self_pct'].sum():.1f} %.",
         f"By crate or module, own code alone: {by_crate}.",
     ]
     if len(path):
@@ -95,7 +109,7 @@ def _functions(profile: Profile) -> list[str]:
 def _caches(profile: Profile) -> list[str]:
     names = profile.metric_names
     if "L1m" not in names:
-        return ["Caches were not simulated: valgrind needs --cache-sim=yes."]
+        return ["Caches were not simulated: valgrind needs --cache-sim=yes."] if _INSTRUCTIONS in names else []
     reads = sum(profile.total(name) for name in ("Dr", "Dw") if name in names)
     missed = sum(profile.total(name) for name in ("D1mr", "D1mw") if name in names)
     said = []
@@ -107,7 +121,7 @@ def _caches(profile: Profile) -> list[str]:
 def _branches(profile: Profile) -> list[str]:
     names = profile.metric_names
     if "Bm" not in names:
-        return ["Branches were not simulated: valgrind needs --branch-sim=yes."]
+        return ["Branches were not simulated: valgrind needs --branch-sim=yes."] if _INSTRUCTIONS in names else []
     taken = sum(profile.total(name) for name in ("Bc", "Bi") if name in names)
     said = []
     if taken:
@@ -118,8 +132,9 @@ def _branches(profile: Profile) -> list[str]:
 
 def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
     """How much of the estimated cycles some misses are, and who has most of them."""
-    if _CYCLES not in profile.metric_names:
-        return []
+    events = [event for event in events if event in profile.metric_names]
+    if not {_CYCLES, _INSTRUCTIONS} <= set(profile.metric_names):
+        return [_worst(profile, events[-1])]
     weights = FORMULAS[_CYCLES][1]
     cycles = sum(
         profile.total(event) * weights[event]
@@ -128,13 +143,17 @@ def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
         if event in profile.metric_names
     )
     part = cycles / profile.total(_CYCLES) if profile.total(_CYCLES) else 0.0
-    last = events[-1]
-    worst = top(profile, last, 1)
     verdict = "not where to look first" if part < _SMALL_PART else "worth looking at"
     said = f"By KCachegrind's weights {what} are {100 * part:.0f} % of the estimated cycles: {verdict}."
-    if len(worst) and worst["self"].iloc[0]:
-        said += f" {worst['name'].iloc[0]} has {worst['self_pct'].iloc[0]:.0f} % of {last}."
-    return [said]
+    return [f"{said} {_worst(profile, events[-1])}".rstrip()]
+
+
+def _worst(profile: Profile, event: str) -> str:
+    """Who has most of an event; nothing where nobody has any."""
+    worst = top(profile, event, 1)
+    if worst.empty or not worst["self"].iloc[0]:
+        return ""
+    return f"{worst['name'].iloc[0]} has {worst['self_pct'].iloc[0]:.0f} % of {event}."
 
 
 def _kernel(profile: Profile) -> list[str]:
@@ -149,9 +168,18 @@ def _kernel(profile: Profile) -> list[str]:
 
 
 def _doubts(profile: Profile) -> list[str]:
-    said = [
-        "Counts are exact for the run that was recorded; caches and branch predictor are a model of a simple machine, "
-        "and cycles are a rule of thumb.",
-        "Inlined functions count to the function they are inlined into. Calls that cost nothing are not in the file.",
-    ]
+    names = profile.metric_names
+    if _INSTRUCTIONS in names:
+        said = [
+            "Counts are exact for the run that was recorded; caches and branch predictor are a model of a simple "
+            "machine, and cycles are a rule of thumb.",
+            "Inlined functions count to the function they are inlined into. Calls that cost nothing are not in the "
+            "file.",
+        ]
+    elif "L1m" in names or "Bm" in names:
+        said = ["Instructions were not counted: how much of the cycles the misses are cannot be said."]
+    else:
+        said = [
+            f"The file has neither instructions, caches nor branches, only what its writer counted: {', '.join(names)}."
+        ]
     return said + [f"{text[0].upper()}{text[1:]}." for text in map(str, tree_notes(profile))]

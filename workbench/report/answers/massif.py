@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workbench.profiles.views.heap import Leaks, allocation_sites, leak_candidates, timeline
-from workbench.report.answers.words import in_words
+from workbench.profiles.readers.massif import choose
+from workbench.profiles.views.heap import Leaks, allocation_sites, growth, leak_candidates, timeline
+from workbench.profiles.views.top import top
+from workbench.report.answers.words import in_words, joined, sentence
 from workbench.report.display import View, table
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
     from workbench.profiles.model import Profile
 
 _TOP = 3
 # what is left at the end, as a part of the peak, below which a program has freed about all it had
 _FREED_PART = 0.05
+_NO_TREE = "Nobody can say: no snapshot has a heap tree. Run massif longer, or with a smaller --detailed-freq."
+_XTREE = "This is an xtree file: each of its trees is a metric, and it has no snapshots in time."
 
 
 def answer(profile: Profile) -> View:
     """The guide's two questions answered, and how far the answer can be trusted."""
+    if profile.meta["xtree"]:
+        return in_words({"Who holds the memory?": _xtree(profile), "Is there a memory leak?": (_XTREE,)})
     found = leak_candidates(profile)
     return in_words(
         {
@@ -32,10 +39,84 @@ def answer(profile: Profile) -> View:
 
 def leaks(profile: Profile) -> View:
     """The places that may leak as a table, or in words why there is none."""
+    if profile.meta["xtree"]:
+        return sentence(_XTREE)
     found = leak_candidates(profile)
-    if found.candidates.empty:
-        return View(f"<p>{html.escape(found.sentence)}</p>", found.sentence)
-    return table(found.candidates)
+    return sentence(found.sentence) if found.candidates.empty else table(found.candidates)
+
+
+def over_time(profile: Profile, allocators: int) -> go.Figure | View:
+    """Memory over time by who allocated it; in words where the file has no snapshots in time."""
+    from workbench.charts.heap import memory_timeline
+
+    return sentence(_XTREE) if profile.meta["xtree"] else memory_timeline(profile, allocators)
+
+
+def sites(profile: Profile) -> View:
+    """The allocation sites of the snapshot that is shown; of an xtree file, the functions that allocate."""
+    if profile.meta["xtree"]:
+        return table(top(profile)[["name", "file", "self", "self_pct", "total", "total_pct"]])
+    if profile.meta["nodes_snapshot"] is None:
+        return sentence(_NO_TREE)
+    return table(allocation_sites(profile)[["allocator", "bytes", "share_pct", "stacks", "skipped"]])
+
+
+def growth_chart(profile: Profile, before: int | str, after: int | str) -> go.Figure | View:
+    """What grew from one snapshot to another as bars, or in words why that cannot be said."""
+    from workbench.charts.heap import memory_growth
+
+    sides = _sides(profile, before, after)
+    return sentence(sides) if isinstance(sides, str) else memory_growth(growth(profile, *sides))
+
+
+def growth_table(profile: Profile, before: int | str, after: int | str) -> View:
+    """The same as a table. ``before`` and ``after`` are those of :func:`~workbench.profiles.views.heap.growth`; where
+    there is no tree of a peak that is asked for, the last one stands for it, and that is said.
+
+    Raises ReadError for a snapshot that is not there or has no heap tree.
+    """
+    sides = _sides(profile, before, after)
+    if isinstance(sides, str):
+        return sentence(sides)
+    shown = table(growth(profile, *sides).drop(columns=["function", "file", "line"]))
+    if "peak" in (before, after) and not _has_peak(profile):
+        last = profile.meta["detailed"][-1]
+        what = f"The file has no tree of a peak: growth is shown to the last heap tree, that of snapshot {last}."
+        return joined(shown, what)
+    return shown
+
+
+def _sides(profile: Profile, before: int | str, after: int | str) -> tuple[int, int] | str:
+    """The two snapshots that are compared, or why none can be."""
+    detailed = profile.meta["detailed"]
+    if profile.meta["xtree"]:
+        return _XTREE
+    if len(detailed) < 2:
+        return f"Growth needs two snapshots with heap trees, the file has {len(detailed) or 'none'}."
+    numbers = []
+    for wanted, otherwise in ((before, "first"), (after, "last")):
+        named = "last" if wanted == "peak" and not _has_peak(profile) else wanted or otherwise
+        number, _ = choose(profile.tables["snapshots"], detailed, named, profile.name)
+        numbers.append(number)
+    one, two = numbers
+    if one is None or two is None or one == two:
+        return f"Snapshot {one} is both ends of what was asked for: nothing can have grown. Choose others."
+    return one, two
+
+
+def _has_peak(profile: Profile) -> bool:
+    snapshots = profile.tables["snapshots"]
+    return bool(snapshots.loc[snapshots["kind"] == "peak", "snapshot"].isin(profile.meta["detailed"]).any())
+
+
+def _xtree(profile: Profile) -> Sequence[str]:
+    metric = profile.metric()
+    listed = [f"{row.name} with {row.self:,}" for row in top(profile, n=_TOP).itertuples(index=False) if row.self]
+    return (
+        f"The file holds {profile.total():,} {metric.description or metric.name} ({metric.name}).",
+        *([f"Most of it was allocated by {'; '.join(listed)}."] if listed else []),
+        f"Its metrics are {', '.join(profile.metric_names)}.",
+    )
 
 
 def _end(profile: Profile) -> Sequence[str]:
@@ -59,7 +140,7 @@ def _end(profile: Profile) -> Sequence[str]:
 def _holders(profile: Profile) -> Sequence[str]:
     number = profile.meta["nodes_snapshot"]
     if number is None:
-        return ("Nobody can say: no snapshot has a heap tree. Run massif longer, or with a smaller --detailed-freq.",)
+        return (_NO_TREE,)
     sites = allocation_sites(profile)
     total = profile.total()
     what = "mapped pages" if profile.meta["pages_as_heap"] else "heap"
@@ -84,7 +165,8 @@ def _doubts(profile: Profile, found: Leaks) -> Sequence[str]:
             "one row together, and can grow unseen."
         )
     said.append(
-        f"{meta['snapshots']} snapshots are in the file, {len(meta['detailed'])} of them with a heap tree. While it "
+        f"{'1 snapshot is' if meta['snapshots'] == 1 else str(meta['snapshots']) + ' snapshots are'} in the file, "
+        f"{len(meta['detailed'])} of them with a heap tree. While it "
         "runs, massif throws away every second snapshot whenever it has too many, so those left are unevenly spaced."
     )
     if meta["peak_snapshot"] is not None:

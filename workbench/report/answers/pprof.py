@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workbench.profiles.model import self_
 from workbench.profiles.views.neighbours import hot_path
 from workbench.profiles.views.tags import THREAD, tag_costs
 from workbench.profiles.views.top import top
-from workbench.report.answers.words import in_words
+from workbench.report.answers.words import in_words, sentence
 from workbench.report.display import View, table
 
 if TYPE_CHECKING:
@@ -23,8 +24,18 @@ def answer(profile: Profile) -> View:
     """The guide's question answered, and how far the answer can be trusted."""
     name = profile.default_metric
     asked = f"Where does {'CPU time' if name == 'cpu' else name} go?"
-    if not profile.total():
-        groups: dict[str, Sequence[str]] = {asked: ["Nobody can say: the profile holds no samples."]}
+    own = profile.functions[self_(name)]
+    if (own < 0).any():
+        groups: dict[str, Sequence[str]] = {
+            asked: _changes(profile),
+            "How sure is this?": [
+                "The profile is a difference: it has values below zero. Shares of its sum mean little, since gains and "
+                "losses cancel out in it; compare the values.",
+                *_window(profile),
+            ],
+        }
+    elif not (own != 0).any():
+        groups = {asked: ["Nobody can say: the profile holds no samples."]}
     else:
         groups = {
             asked: [_whole(profile), *_functions(profile), *_path(profile)],
@@ -37,9 +48,25 @@ def answer(profile: Profile) -> View:
 def threads(profile: Profile, rows: int | None = None) -> View:
     """Costs of each thread as a table, or in words why there is none."""
     if THREAD not in set(profile.tags["key"]):
-        text = "The profile does not say which thread its samples are of."
-        return View(f"<p>{text}</p>", text)
+        return sentence("The profile does not say which thread its samples are of.")
     return table(tag_costs(profile).rename(columns={"value": THREAD}), rows)
+
+
+def _changes(profile: Profile) -> list[str]:
+    """What rose and what fell in a difference of two profiles."""
+    own = top(profile)
+    said = [f"The profile is a difference of {_amount(profile, profile.total())} of {profile.default_metric} in sum."]
+    for word, rows in (("rose", own[own["self"] > 0].head(_TOP)), ("fell", own[own["self"] < 0].tail(_TOP)[::-1])):
+        listed = [f"{row.name} by {_amount(profile, row.self)}" for row in rows.itertuples(index=False)]
+        if listed:
+            said.append(f"By own code alone {word} most: {'; '.join(listed)}.")
+    return said
+
+
+def _amount(profile: Profile, value: float) -> str:
+    unit = profile.metric().unit
+    seconds = _UNITS_OF_TIME_S.get(unit)
+    return f"{value:,} {unit}" if seconds is None else f"{value * seconds:,.2f} s"
 
 
 def _whole(profile: Profile) -> str:
@@ -57,6 +84,7 @@ def _whole(profile: Profile) -> str:
 
 def _functions(profile: Profile) -> list[str]:
     own = top(profile, n=_TOP)
+    own = own[own["self"] != 0]
     rows = [f"{name} {share:.1f} %" for name, share in zip(own["name"], own["self_pct"], strict=True)]
     return [f"Most is spent in {'; '.join(rows)}, not counting what they call. Together {own['self_pct'].sum():.1f} %."]
 
@@ -105,11 +133,16 @@ def _doubts(profile: Profile) -> list[str]:
             "The sampler leaves out ticks within the libraries it was told to exclude (libc, pthread and such), so the "
             "time is an undercount, and what malloc or memcpy cost is missing from their callers."
         )
-    if "window_start_s" in profile.meta:
-        said.append("This is the window between two reports, the earlier one subtracted.")
-    elif profile.meta.get("dialect") == "pprof-rs":
+    said += _window(profile)
+    if profile.meta.get("dialect") == "pprof-rs" and "window_start_s" not in profile.meta:
         said.append(
             "Reports of this sampler count from the start of the process: subtract an earlier one for a window."
         )
     dropped = [str(note) for note in profile.notes if note.weight]
     return said + ([f"Noted with a weight: {'; '.join(dropped)}."] if dropped else [])
+
+
+def _window(profile: Profile) -> list[str]:
+    if "window_start_s" not in profile.meta:
+        return []
+    return ["This is the window between two reports, the earlier one subtracted."]

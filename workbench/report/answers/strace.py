@@ -5,11 +5,15 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from workbench.profiles.views.syscalls import call_table, errors, thread_table
-from workbench.report.display import View
+from workbench.profiles.views.syscalls import call_table, errors, process_tree, slowest, thread_table
+from workbench.report.answers.words import sentence
+from workbench.report.display import View, table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
+    import plotly.graph_objects as go
 
     from workbench.profiles.model import Profile
 
@@ -19,6 +23,7 @@ IDLE_PCT = 20.0
 LONG_NS = 200_000
 # An error that a service meets in its ordinary course: nothing to read yet, interrupted, restarted.
 ORDINARY = frozenset(("EAGAIN", "EINPROGRESS", "EINTR", "ERESTARTSYS", "ERESTARTNOINTR", "ERESTART_RESTARTBLOCK"))
+_NO_LOG = "This is a table of sums (strace -c), without single calls. Write a log with strace -f -tt -T -o FILE."
 _LEAST_ERRORS = 10
 _MOST_FAILED_PCT = 5.0
 
@@ -30,16 +35,18 @@ def answer(profile: Profile) -> View:
     hold the service back, whatever they wait for. Above, they do if calls longer than LONG_NS make up that much by
     themselves; if not, strace's own stops may be most of it, and the log cannot tell.
     """
-    if "calls" not in profile.tables:
+    if not _is_log(profile):
         return _of_table(profile)
+    if profile.tables["calls"].empty or not call_table(profile)["calls"].sum():
+        return _view("That cannot be said: no call of the log returned.", _open(thread_table(profile)))
     if not profile.meta["timed"]:
         return _view(
             "That cannot be said: the log has no times of calls.",
             ["Write it with strace -f -tt -T -o FILE.", *_frequency(call_table(profile))],
         )
-    threads = thread_table(profile)
-    sentences = [_times(threads), *_calls(profile), *_open(threads), *_errors(errors(profile))]
-    busiest = _busiest(threads)
+    lives = thread_table(profile)
+    sentences = [_times(lives), *_calls(profile), *_open(lives), *_errors(errors(profile))]
+    busiest = _busiest(lives)
     if busiest is None:
         verdict = "That cannot be said: the log has no time stamps, so the threads' lives are not known."
     else:
@@ -48,6 +55,48 @@ def answer(profile: Profile) -> View:
         "Times include strace's own stops, which make short calls look long: compare shapes, not absolutes."
     )
     return _view(verdict, sentences)
+
+
+def threads_chart(profile: Profile) -> go.Figure | View:
+    """Time by thread; in words where the file is a table of sums, as with all that follows."""
+    from workbench.charts.syscalls import thread_time
+
+    return thread_time(profile) if _is_log(profile) else sentence(_NO_LOG)
+
+
+def latency_chart(profile: Profile, syscall: str | None = None) -> go.Figure | View:
+    """How long calls took."""
+    from workbench.charts.syscalls import syscall_latency
+
+    return syscall_latency(profile, syscall) if _is_log(profile) else sentence(_NO_LOG)
+
+
+def threads(profile: Profile, rows: int | None = None) -> View:
+    """The threads with their times."""
+    return _of_log(profile, thread_table, rows)
+
+
+def tree(profile: Profile, rows: int | None = None) -> View:
+    """Which process started which."""
+    return _of_log(profile, process_tree, rows)
+
+
+def slowest_working(profile: Profile, rows: int) -> View:
+    """The slowest calls that do not wait."""
+    return _of_log(profile, lambda log: slowest(log, rows, waiting=False))
+
+
+def failures(profile: Profile, rows: int | None = None) -> View:
+    """Which calls failed, and with what."""
+    return _of_log(profile, errors, rows)
+
+
+def _of_log(profile: Profile, view: Callable[[Profile], pd.DataFrame], rows: int | None = None) -> View:
+    return table(view(profile), rows) if _is_log(profile) else sentence(_NO_LOG)
+
+
+def _is_log(profile: Profile) -> bool:
+    return "calls" in profile.tables
 
 
 def _verdict(profile: Profile, thread: pd.Series) -> str:
@@ -69,10 +118,10 @@ def _verdict(profile: Profile, thread: pd.Series) -> str:
 
 
 def _of_table(profile: Profile) -> View:
-    table = call_table(profile)
+    sums = call_table(profile)
     return _view(
         "That cannot be said from a table of sums: it has no threads and no waiting.",
-        [_largest(table), "Write a log with strace -f -tt -T -o FILE.", *_frequency(table)],
+        [_largest(sums), "Write a log with strace -f -tt -T -o FILE.", *_frequency(sums)],
     )
 
 
@@ -116,6 +165,8 @@ def _calls(profile: Profile) -> list[str]:
 
 def _largest(table: pd.DataFrame) -> str:
     row = table.iloc[0]
+    if not row["time_ns"]:
+        return "The table holds no time: the calls took less than strace counts."
     return f"{row['syscall']} has the most time: {row['time_pct']:.0f} % in {_count(int(row['calls']), 'call')}."
 
 

@@ -8,6 +8,17 @@ from collections.abc import Mapping, Sequence
 from workbench.report.display import View
 
 
+def sentence(text: str) -> View:
+    """One sentence where a table or chart would stand."""
+    return View(f"<p>{html.escape(text)}</p>", text)
+
+
+def joined(view: View, text: str) -> View:
+    """A view with a sentence below it."""
+    below = sentence(text)
+    return View(view.as_html + below.as_html, f"{view.as_text}\n{text}")
+
+
 def in_words(answers: Mapping[str, Sequence[str]]) -> View:
     """Each question with its sentences; a question without any is left out."""
     said = {question: sentences for question, sentences in answers.items() if sentences}
