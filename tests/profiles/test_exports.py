@@ -269,3 +269,45 @@ def test_tables_overwrite_nothing_and_say_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "cut" / "nodes.parquet").write_bytes(b"PAR1")
     with pytest.raises(ReadError, match="damaged"):
         read_tables(tmp_path / "cut")
+
+
+COUNTS = st.integers(0, 2**50)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.lists(st.sampled_from("abcde"), min_size=1, max_size=6), COUNTS), min_size=1, max_size=6),
+    st.sampled_from(["count", "bytes", "Ticks"]),
+)
+def test_pstats_of_any_size_come_back(stacks: list[tuple[list[str], int]], unit: str) -> None:
+    """Where 1 s stands for a unit that is no time, that unit is read: thousands of millions of it are no centuries."""
+    profile = profile_of([(stack, (0, cost)) for stack, cost in stacks])
+    profile = Profile(**{**vars(profile), "metrics": (Metric("size", unit),), "default_metric": "size"})
+    back = read_profile(to_pstats(profile))
+    assert back.format == "pstats"
+    assert [(metric.name, metric.unit) for metric in back.metrics] == [("size", unit)]
+    for table, columns in (("functions", ["function", "self_size", "total_size"]), ("edges", ["cost_size"])):
+        ours, theirs = (getattr(one, table)[columns].sort_values(columns, ignore_index=True) for one in (profile, back))
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_pstats_of_more_time_than_nanoseconds_hold_are_seconds() -> None:
+    main, leaf = ("f", 1, "main"), ("f", 2, "leaf")
+    stats = {main: (1, 1, 0.5, 3e10, {}), leaf: (1, 1, 3e10, 3e10, {main: (1, 1, 3e10, 3e10)})}
+    profile = read_profile(marshal.dumps(stats))
+    assert (profile.metrics[0].unit, profile.total()) == ("s", 3e10 + 0.5)
+    assert "too long" in str(profile.notes[0])
+    assert profile.edges["cost_time"].tolist() == [3e10]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["speedscope", '"profiles" "frames"', "<svg xmlns", "\nevents: Ir\nfn=a\n", "\ndesc: a\ncmd: b\n", "a;b 1\n"],
+)
+def test_what_functions_are_called_does_not_decide_the_format(name: str) -> None:
+    stats = {("~", 0, name): (1, 1, 1.0, 1.0, {}), (f"{name}.py", 1, "f"): (1, 1, 1.0, 1.0, {})}
+    for version in range(marshal.version + 1):
+        assert read_profile(marshal.dumps(stats, version)).format == "pstats"
+    text = to_speedscope(profile_of([([name, "f"], (1, 1))]))
+    assert read_profile(text.encode()).format == "speedscope"
+    assert read_profile(json.dumps(json.loads(text), indent=4).encode()).format == "speedscope"

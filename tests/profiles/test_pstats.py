@@ -151,7 +151,7 @@ def test_a_caller_without_an_entry_is_noted() -> None:
         ({MAIN: (1, 2**70, 1.0, 1.0, {})}, "more than 64 bits"),
         ({MAIN: (1, 1, 1.0, 1.0, {MAIN: "x"})}, "as a caller is neither"),
         ({MAIN: (1, 1, 1.0, 1.0, {MAIN: (1, 2)})}, "as a caller is neither"),
-        ({MAIN: (1, 1, 9e9, 1.0, {}), LEAF: (1, 1, 9e9, 1.0, {})}, "add up to more than 64 bits"),
+        ({MAIN: (1, 2**62, 1.0, 1.0, {}), LEAF: (1, 2**62, 1.0, 1.0, {})}, "add up to more than 64 bits"),
         ({MAIN: compile("1", "x", "eval")}, "a code object, which no profile has"),
         ({MAIN: {1, 2}}, "a set"),
         ({MAIN: ((((((((((1,),),),),),),),),),)}, "nests deeper"),

@@ -23,7 +23,7 @@ from workbench.profiles.read import read_profile
 from workbench.report.export import export_html
 from workbench.report.snakeviz import serve_snakeviz, snakeviz_frame, snakeviz_page
 
-EVIL = "</script><script>document.title='broken out'</script>"
+EVIL = "</script><script>document.title=1</script>"
 STACKS = f"main;serve;check 50\nmain;serve;<img src=x onerror=document.title='broken'> 20\nother;{EVIL} 70\n"
 
 

@@ -4,12 +4,15 @@ A marshalled dict ``{(file, line, name): (primitive calls, calls, own seconds, c
 callers is ``{(file, line, name): (calls, primitive calls, own seconds, cumulative seconds)}`` or, from the old
 ``profile`` module, only numbers of calls (see CPython, Lib/pstats.py). Primitive calls are those not from recursion.
 
+The workbench's own export holds any metric: its root says what one second stands for, and is taken out again.
+
 Cumulative seconds were measured, so they are taken as totals. Built-in functions have the file ``~`` and line 0.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,9 @@ FORMAT = "pstats"
 METRIC = Metric("time", "ns", "time of the profiler's clock, from seconds rounded to whole nanoseconds")
 BUILTIN = "~"
 SAMPLED_MARK = "__sampled__"
+# the root that exports/pstats.py adds
+_ROOT = re.compile(r"<all: (?P<metric>.+?)(?:, 1 s stands for 1 (?P<unit>.+))?>'*", re.DOTALL)
+_MOST_ROOT = 1000
 _NS = 1_000_000_000
 _MOST = 2**63 - 1
 _MOST_TEXT = 64 * 1024 * 1024
@@ -54,32 +60,34 @@ def recognise(source: Source) -> str | None:
 
 
 def read(source: Source) -> Profile:
-    """The call graph of a pstats file: ``time`` in ns, numbers of calls, and ``primitive_calls`` in ``functions`` and
-    ``edges`` beside them.
+    """The call graph of a pstats file: ``time`` in ns (in s where ns do not fit 64 bits) or the metric that the
+    workbench exported, numbers of calls, and ``primitive_calls`` in ``functions`` and ``edges`` beside them.
 
     Raises ReadError with the byte offset for marshal data that is cut off or not plain, and with the function for
     entries of another shape or numbers that do not fit.
     """
-    stats = _parse(source)
     notes = NoteBook()
-    functions = _functions(stats)
-    edges, cumulative_known = _edges(stats, source, notes)
-    functions = with_totals(functions, edges, [METRIC.name])
-    if stats.cumulative.any() or not stats.own.any():
-        functions[total_(METRIC.name)] = stats.cumulative
-    if not cumulative_known:
+    stats = _parse(source)
+    calls = _calls(stats, source, notes)
+    metric, (own, cumulative, costs) = _in_unit(stats, calls, notes)
+    functions = _functions(stats, metric, own)
+    edges = _edges(metric, calls, cumulative, costs)
+    functions = with_totals(functions, edges, [metric.name])
+    if cumulative.any() or not own.any():
+        functions[total_(metric.name)] = cumulative
+    if not calls.timed:
         notes.add("callers with numbers of calls only (the old profile module): time split over them by calls")
-    negative = stats.own < 0
+    negative = own < 0
     if negative.any():
-        weight = float(stats.own[negative].sum())
+        weight = float(own[negative].sum())
         where = _label(stats.keys[int(np.argmax(negative))])
-        notes.add("own time below zero", where, count=int(negative.sum()), metric=METRIC.name, weight=weight)
+        notes.add("own time below zero", where, count=int(negative.sum()), metric=metric.name, weight=weight)
     if stats.sampled:
         notes.add("written by a sampler: calls are numbers of samples, not of calls")
     return from_graph(
         FORMAT,
         source.name,
-        metrics=[METRIC],
+        metrics=[metric],
         functions=functions,
         edges=edges,
         meta={"functions": len(functions), "calls": int(stats.calls.sum()), "sampled": stats.sampled},
@@ -89,15 +97,28 @@ def read(source: Source) -> Profile:
 
 @dataclass(frozen=True, slots=True)
 class _Stats:
-    """The file's entries as columns. Times in ns."""
+    """The file's entries as columns. Times as they stand in the file; ``root`` is the one the workbench added, which
+    is in no column, ``metric`` what it names."""
 
     keys: list[tuple[str, int, str]]
     primitive: NDArray[np.int64]
     calls: NDArray[np.int64]
-    own: NDArray[np.int64]
-    cumulative: NDArray[np.int64]
+    own: list[int | float]
+    cumulative: list[int | float]
     callers: list[Pairs]
     sampled: bool
+    root: tuple[str, int, str] | None
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The calls, one row a pair: caller, callee, calls, primitive calls; their times as they stand in the file, and
+    whether it says them."""
+
+    rows: NDArray[np.int64]
+    costs: list[int | float]
+    timed: bool
 
 
 def _parse(source: Source) -> _Stats:
@@ -105,9 +126,10 @@ def _parse(source: Source) -> _Stats:
     if not isinstance(value, Pairs):
         raise ReadError("marshal data, but no profile", where=source.name, hint=_HINT)
     keys: list[tuple[str, int, str]] = []
-    rows: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, int | float, int | float]] = []
     callers: list[Pairs] = []
     sampled = False
+    root, metric = None, METRIC
     for key, entry in value.items:
         if key == (SAMPLED_MARK,):
             sampled = True
@@ -115,8 +137,13 @@ def _parse(source: Source) -> _Stats:
         checked = _key(key, source)
         if not isinstance(entry, tuple) or len(entry) != 5 or not isinstance(entry[4], Pairs):
             raise _odd("is not (calls, calls, seconds, seconds, callers)", checked, source)
+        numbers = _numbers(entry[0], entry[1], entry[2], entry[3], checked, source)
+        named = _ROOT.fullmatch(checked[2][:_MOST_ROOT])
+        if not keys and root is None and named and checked[:2] == (BUILTIN, 0) and not (numbers[2] or entry[4].items):
+            root, metric = checked, _exported(named)
+            continue
         keys.append(checked)
-        rows.append(_numbers(entry[0], entry[1], entry[2], entry[3], checked, source))
+        rows.append(numbers)
         callers.append(entry[4])
     if not keys:
         raise ReadError("a profile without any call", where=source.name, hint="Was the profiler enabled?")
@@ -126,11 +153,36 @@ def _parse(source: Source) -> _Stats:
     many = sum(len(pairs.items) for pairs in callers) > len(source.data) // _BYTES_A_CALL
     if many or sum(len(file) + len(name) for file, _, name in keys) > _MOST_TEXT + 50 * len(source.data):
         raise ReadError("references blow its bytes up to more than any profile", where=source.name, hint=_HINT)
-    columns = np.asarray(rows, dtype=np.int64).T
-    if (np.abs(columns.astype(np.float64)).sum(axis=1) >= float(_MOST)).any():
+    columns = np.asarray([row[:2] for row in rows], dtype=np.int64).T
+    if not _fit(columns):
         raise ReadError("numbers add up to more than 64 bits hold", where=source.name, hint=_HINT)
-    primitive, calls, own, cumulative = columns
-    return _Stats(keys, primitive, calls, own, cumulative, callers, sampled)
+    own, cumulative = ([row[place] for row in rows] for place in (2, 3))
+    return _Stats(keys, columns[0], columns[1], own, cumulative, callers, sampled, root, metric)
+
+
+def _exported(named: re.Match[str]) -> Metric:
+    """The metric that the root of an export names: in its own unit, or as time in ns."""
+    unit = named["unit"]
+    return Metric(named["metric"], unit or METRIC.unit, additive=unit != "ratio")
+
+
+def _fit(columns: NDArray[Any]) -> bool:
+    return bool((np.abs(columns.astype(np.float64)).sum(axis=-1) < float(_MOST)).all())
+
+
+def _in_unit(stats: _Stats, calls: _Calls, notes: NoteBook) -> tuple[Metric, list[NDArray[Any]]]:
+    """The metric, and own, cumulative and called costs in its unit: whole numbers where these fit 64 bits and lose
+    nothing."""
+    metric = stats.metric
+    raw = [np.asarray(values, dtype=np.float64) for values in (stats.own, stats.cumulative, calls.costs)]
+    if metric.unit == METRIC.unit:
+        if all(_fit(values * _NS) for values in raw):
+            return metric, [np.rint(values * _NS).astype(np.int64) for values in raw]
+        notes.add("times too long for whole nanoseconds are kept as seconds")
+        return Metric(metric.name, "s", metric.description and "time of the profiler's clock"), raw
+    if all(_fit(values) and (values == np.rint(values)).all() for values in raw):
+        return metric, [values.astype(np.int64) for values in raw]
+    return metric, raw
 
 
 def _key(key: Any, source: Source) -> tuple[str, int, str]:
@@ -151,20 +203,18 @@ def _odd(what: str, key: tuple[str, int, str], source: Source) -> ReadError:
 
 def _numbers(
     first: Any, second: Any, own: Any, cumulative: Any, key: tuple[str, int, str], source: Source
-) -> tuple[int, int, int, int]:
-    """Two numbers of calls and two times in ns."""
+) -> tuple[int, int, int | float, int | float]:
+    """Two numbers of calls and two times in seconds."""
     for value in (first, second):
         if type(value) is not int or abs(value) > _MOST:
             raise _odd("has a number of calls that is none", key, source)
-    times = []
     for value in (own, cumulative):
-        if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > _MOST // _NS:
+        if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > _MOST:
             raise _odd("has a time that is none, or too large", key, source)
-        times.append(round(value * _NS))
-    return first, second, times[0], times[1]
+    return first, second, own, cumulative
 
 
-def _functions(stats: _Stats) -> pd.DataFrame:
+def _functions(stats: _Stats, metric: Metric, own: NDArray[Any]) -> pd.DataFrame:
     """What :func:`from_graph` needs of functions. ``raw_function`` has the line: lambdas of a file differ by it."""
     files = [file for file, _, _ in stats.keys]
     names = [name for _, _, name in stats.keys]
@@ -179,52 +229,60 @@ def _functions(stats: _Stats) -> pd.DataFrame:
             "line": np.asarray([line for _, line, _ in stats.keys], dtype=np.int64),
             "calls": pd.array(stats.calls, dtype="Int64"),
             "primitive_calls": pd.array(stats.primitive, dtype="Int64"),
-            self_(METRIC.name): stats.own,
+            self_(metric.name): own,
         }
     )
 
 
-def _edges(stats: _Stats, source: Source, notes: NoteBook) -> tuple[pd.DataFrame, bool]:
-    """The calls, one row a pair, and whether the file says how long they took.
+def _calls(stats: _Stats, source: Source, notes: NoteBook) -> _Calls:
+    """The calls of the file.
 
-    A caller that has no entry of its own is left out: nothing is known of it.
+    A caller that has no entry of its own is left out: nothing is known of it. So is the root of an export.
     """
     place = {key: number for number, key in enumerate(stats.keys)}
-    rows: list[tuple[int, int, int, int, int]] = []
+    rows: list[tuple[int, int, int, int]] = []
+    costs: list[int | float] = []
     timed = True
     for callee, callers in enumerate(stats.callers):
         for key, entry in callers.items:
             caller_key = _key(key, source)
             caller = place.get(caller_key)
+            cost: int | float = 0
             if isinstance(entry, tuple) and len(entry) == 4:
                 calls, primitive, _, cost = _numbers(*entry, caller_key, source)
             elif type(entry) is int and abs(entry) <= _MOST:
                 calls = primitive = entry
-                cost, timed = 0, False
+                timed = False
             else:
                 raise _odd("as a caller is neither a number of calls nor four numbers", caller_key, source)
-            if caller is None:
+            if caller is not None:
+                rows.append((caller, callee, calls, primitive))
+                costs.append(cost)
+            elif caller_key != stats.root:
                 what = "caller that has no entry of its own, left out"
-                notes.add(what, _label(caller_key), metric=METRIC.name, weight=float(cost))
-                continue
-            rows.append((caller, callee, calls, primitive, cost))
-    columns = np.asarray(rows, dtype=np.int64).reshape(-1, 5)
-    if (np.abs(columns[:, 2:].astype(np.float64)).sum(axis=0) >= float(_MOST)).any():
+                weight = float(cost) * (_NS if stats.metric.unit == METRIC.unit else 1)
+                notes.add(what, _label(caller_key), metric=stats.metric.name, weight=weight)
+    table = np.asarray(rows, dtype=np.int64).reshape(-1, 4)
+    if not _fit(table[:, 2:].T):
         raise ReadError("numbers add up to more than 64 bits hold", where=source.name, hint=_HINT)
-    edges = pd.DataFrame(columns, columns=["caller_id", "callee_id", "calls", "primitive_calls", cost_(METRIC.name)])
-    if not timed:
-        edges[cost_(METRIC.name)] = _by_calls(edges, stats)
+    return _Calls(table, costs, timed)
+
+
+def _edges(metric: Metric, calls: _Calls, cumulative: NDArray[Any], costs: NDArray[Any]) -> pd.DataFrame:
+    """What :func:`from_graph` needs of calls."""
+    edges = pd.DataFrame(calls.rows, columns=["caller_id", "callee_id", "calls", "primitive_calls"])
+    edges[cost_(metric.name)] = costs if calls.timed else _by_calls(edges, cumulative)
     edges = edges.groupby(["caller_id", "callee_id"], sort=False, as_index=False).sum()
     for column in ("calls", "primitive_calls"):
         edges[column] = edges[column].astype("Int64")
-    return edges, timed
+    return edges
 
 
-def _by_calls(edges: pd.DataFrame, stats: _Stats) -> NDArray[np.int64]:
+def _by_calls(edges: pd.DataFrame, cumulative: NDArray[Any]) -> NDArray[Any]:
     """The cumulative time of each callee split over its calls by their numbers."""
     callee = edges["callee_id"].to_numpy()
     calls = np.maximum(edges["calls"].to_numpy(), 0).astype(np.float64)
-    all_calls = np.bincount(callee, weights=calls, minlength=len(stats.keys))[callee]
+    all_calls = np.bincount(callee, weights=calls, minlength=len(cumulative))[callee]
     share = np.divide(calls, all_calls, out=np.zeros(len(calls)), where=all_calls > 0)
-    split: NDArray[np.int64] = np.floor(stats.cumulative[callee] * share).astype(np.int64)
+    split: NDArray[Any] = np.floor(cumulative[callee] * share).astype(cumulative.dtype)
     return split

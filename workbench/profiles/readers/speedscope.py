@@ -31,6 +31,7 @@ _MOST_NESTING = 100
 # possessive, and content with an open end: linear whatever the bytes are
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _SEEN_BYTES = 4096
+_OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*+\{[ \t\r\n]*+["}]')
 _UNITS = {
     "none": "count", "nanoseconds": "ns", "microseconds": "us", "milliseconds": "ms", "seconds": "s", "bytes": "bytes",
 }  # fmt: skip
@@ -46,7 +47,8 @@ Fail = Callable[..., NoReturn]
 def recognise(source: Source) -> str | None:
     """A JSON object that names speedscope's schema or program, or has its keys, near its beginning or end."""
     data = source.data
-    if not data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    # a marshalled dict begins with a brace too, but never goes on with a quote
+    if _OBJECT.match(data[:_SEEN_BYTES]) is None:
         return None
     seen = data[:_SEEN_BYTES] + data[-_SEEN_BYTES:]
     if b"speedscope" in seen:
