@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from workbench.cli import main
+from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "data" / "profiles"
@@ -148,3 +151,53 @@ def test_the_example_profiles_show_what_the_program_does(
     assert main(["read", str(EXAMPLES / name), "--json", "--top", "10000"]) == 0
     rows = json.loads(printed(capsys))["top"]
     assert any(function in row["name"] for row in rows)
+
+
+RECORDED = read_profile(EXAMPLES / "demo-callgrind.out").metric_names
+
+
+@pytest.mark.parametrize("format", ["pprof", "speedscope", "callgrind", "parquet"])
+def test_convert_writes_what_was_recorded_and_the_metric_that_was_asked_for_first(format: str, tmp_path: Path) -> None:
+    from workbench.profiles.exports.tables import read_tables
+
+    def converted(*options: str) -> Profile:
+        output = tmp_path / f"converted{len(list(tmp_path.iterdir()))}"
+        command = ["convert", str(EXAMPLES / "demo-callgrind.out"), "--to", format, "-o", str(output), *options]
+        assert main(command) == 0
+        return read_tables(output) if format == "parquet" else read_profile(output)
+
+    whole = converted()
+    assert (whole.metric_names, whole.default_metric) == (RECORDED, "Ir")
+    led = converted("--metric", "Bc")
+    assert led.metric_names[0] == "Bc"
+    assert {name: led.total(name) for name in led.metric_names} == {name: whole.total(name) for name in RECORDED}
+    derived = converted("--metric", "CEst")
+    assert derived.metric_names[0] == "CEst"
+    # our own reader shows instructions of a callgrind file first, whatever the order of its events
+    assert derived.default_metric == ("Ir" if format == "callgrind" else "CEst")
+    assert set(derived.metric_names) == {*RECORDED, "CEst"}
+    assert "self_L1m" not in derived.functions
+
+
+def test_convert_to_one_metric_takes_a_derived_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["convert", str(EXAMPLES / "demo-callgrind.out"), "-o", str(tmp_path / "x")]
+    assert main([*command, "--to", "folded", "--metric", "Bm"]) == 0
+    assert read_profile(tmp_path / "x").total() > 0
+    assert main([*command, "--to", "speedscope", "--metric", "L3m"]) == 2
+    assert "there is no metric 'L3m'" in capsys.readouterr().err
+
+
+def test_view_shows_the_metric_that_was_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.html"
+    example = str(EXAMPLES / "demo-callgrind.out")
+    assert main(["view", example, "-o", str(page), "--metric", "Bm"]) == 0
+    text = page.read_text()
+    assert "Costs are Bm, count" in text
+    packed = text.partition('<script type="application/gzip">')[2].partition("<")[0]
+    data = gzip.decompress(base64.b64decode(packed))
+    header = json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")])
+    assert header["metrics"][header["metric"]]["name"] == "Bm"
+    assert main(["view", example, "-o", str(page), "--metric", "Bm", "--before", example]) == 0
+    assert "Costs are Bm, count" in page.read_text()
+    assert main(["view", example, "-o", str(page), "--metric", "nothing"]) == 2
+    assert "there is no metric 'nothing'" in capsys.readouterr().err

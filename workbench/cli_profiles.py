@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,12 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
         help="The format to write; parquet and csv are a folder of tables.",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="The file or folder to write.")
-    parser.add_argument("--metric", metavar="M", help="The metric, where the format holds only one.")
+    parser.add_argument(
+        "--metric",
+        metavar="M",
+        help="The metric that is written where the format holds one (pstats, folded), and written first, as the one to "
+        "show, where it holds all. What was recorded is written; of derived events only one named here.",
+    )
     _add_selections(parser)
 
 
@@ -67,7 +73,7 @@ def add_view(parser: argparse.ArgumentParser) -> None:
     _add_file(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="OUT.html", help="The page to write (beside the profile).")
     parser.add_argument("--before", type=Path, metavar="A", help="Show the difference to this earlier profile.")
-    parser.add_argument("--metric", metavar="M", help="The metric, for SnakeViz.")
+    parser.add_argument("--metric", metavar="M", help="The metric shown first (the profile's default).")
     parser.add_argument("--snakeviz", action="store_true", help="Show it in SnakeViz, on this machine only.")
     parser.add_argument("--port", type=int, default=0, help="Port for SnakeViz (any free one).")
     _add_selections(parser)
@@ -90,12 +96,12 @@ def read(options: argparse.Namespace) -> int:
 def convert(options: argparse.Namespace) -> int:
     """``workbench convert``: the profile in another tool's format; the last line is what was written."""
     from workbench.profiles.exports.tables import write_tables
-    from workbench.profiles.exports.write import TABLE_FORMATS, exported
+    from workbench.profiles.exports.write import TABLE_FORMATS, exported, led_by
     from workbench.runs.atomic import replacing
 
-    profile = _read(options.file, options)
+    profile = _read(options.file, options, derive=() if options.metric is None else (options.metric,))
     if options.to in TABLE_FORMATS:
-        write_tables(profile, options.output, options.to)
+        write_tables(led_by(profile, options.metric), options.output, options.to)
     else:
         data = exported(profile, options.to, options.metric)
         with replacing(options.output, NAME_ANOTHER) as unfinished:
@@ -142,7 +148,7 @@ def view(options: argparse.Namespace) -> int:
         return 0
     before = None if options.before is None else _read(options.before, options)
     output: Path = options.output or options.file.with_name(f"{options.file.name}.html")
-    page = profile_page(profile, before=before)
+    page = profile_page(profile, before=before, metric=options.metric)
     with replacing(output, NAME_ANOTHER) as unfinished:
         unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
     print(output)
@@ -167,14 +173,14 @@ def _add_selections(parser: argparse.ArgumentParser) -> None:
     section.add_argument("--format", metavar="F", help="The format, where the content does not tell.")
 
 
-def _read(path: Path, options: argparse.Namespace) -> Profile:
-    """The profile at ``path``, with the selections that were asked for."""
+def _read(path: Path, options: argparse.Namespace, *, derive: Collection[str] | None = None) -> Profile:
+    """The profile at ``path`` with derived events (those of ``derive``, None: all) and the selections asked for."""
     from workbench.profiles.read import read_profile
     from workbench.profiles.transforms import select
     from workbench.profiles.transforms.group import tidy
     from workbench.profiles.views.derived import derived
 
-    profile = derived(read_profile(path, format=options.format))
+    profile = derived(read_profile(path, format=options.format), derive)
     if options.tidy:
         profile = tidy(profile)
     for name in SELECTIONS:

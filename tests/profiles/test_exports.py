@@ -293,7 +293,7 @@ def test_pstats_of_any_size_come_back(stacks: list[tuple[list[str], int]], unit:
 
 def test_pstats_of_more_time_than_nanoseconds_hold_are_seconds() -> None:
     main, leaf = ("f", 1, "main"), ("f", 2, "leaf")
-    stats = {main: (1, 1, 0.5, 3e10, {}), leaf: (1, 1, 3e10, 3e10, {main: (1, 1, 3e10, 3e10)})}
+    stats: dict[object, object] = {main: (1, 1, 0.5, 3e10, {}), leaf: (1, 1, 3e10, 3e10, {main: (1, 1, 3e10, 3e10)})}
     profile = read_profile(marshal.dumps(stats))
     assert (profile.metrics[0].unit, profile.total()) == ("s", 3e10 + 0.5)
     assert "too long" in str(profile.notes[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections import Counter
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.profiles.make import Stack, Stacks, profile_of, stacks, stacks_of, summed
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Metric, Profile, from_graph
+from workbench.profiles.read import read_profile
 from workbench.profiles.transforms.combine import difference, merge
 from workbench.profiles.transforms.group import group, tidy
 from workbench.profiles.transforms.select import focus, hide, ignore, prune_from, show, show_from
@@ -206,3 +208,16 @@ def test_graphs_merge_as_graphs() -> None:
 def test_profiles_of_other_metrics_do_not_merge() -> None:
     with pytest.raises(WorkbenchError, match="metrics differ"):
         merge([graph(), profile_of([(("a",), 1)])])
+
+
+def test_merged_pstats_keep_primitive_calls() -> None:
+    main, fib = ("f.py", 1, "main"), ("f.py", 2, "fib")
+    stats = {main: (1, 1, 0.5, 1.5, {}), fib: (1, 9, 1.0, 1.0, {main: (1, 1, 0.5, 1.0), fib: (8, 0, 0.5, 0.5)})}
+    one = read_profile(marshal.dumps(stats))
+    both = merge([one, one])
+    for table in (both.functions.set_index("function"), both.edges):
+        assert table["primitive_calls"].dtype == "Int64"
+    assert both.functions.set_index("function")["primitive_calls"].to_dict() == {"main": 2, "fib": 2}
+    assert both.functions.set_index("function")["calls"].to_dict() == {"main": 2, "fib": 18}
+    assert sorted(both.edges["primitive_calls"]) == [0, 2]
+    assert read_profile(both.to_pstats()).functions["primitive_calls"].tolist() == [2, 2]

@@ -8,7 +8,6 @@ import ast
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from tests.profiles.pprof_encoding import message, tagged
@@ -18,6 +17,7 @@ from tests.report.conftest import NOTEBOOKS
 from workbench.errors import ReadError, WorkbenchError
 from workbench.profiles.read import read_profile
 from workbench.report import run_notebook
+from workbench.report.notebooks import read_notebook
 
 FORMATS = ("massif", "callgrind", "pprof", "strace")
 _MASSIF = "desc: --time-unit=i\ncmd: ./x\ntime_unit: i\n"
@@ -141,11 +141,7 @@ ODD: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
 
 def outputs(notebook: str, path: Path) -> str:
     """What the cells of a notebook show for a file, as text. Raises what a cell raises."""
-    code = [
-        cell.source
-        for cell in nbformat.read(NOTEBOOKS / f"{notebook}.ipynb", as_version=4).cells
-        if cell.cell_type == "code"
-    ]
+    code = [cell.source for cell in read_notebook(NOTEBOOKS / f"{notebook}.ipynb").cells if cell.cell_type == "code"]
     names: dict[str, Any] = {}
     shown: list[str] = []
     for position, source in enumerate(code):
@@ -176,8 +172,10 @@ def test_the_cells_say_what_an_odd_file_cannot_tell(name: str, tmp_path: Path) -
 
 
 def _of_a_notebook() -> list[str]:
-    found = []
-    for path in [] if SAMPLES is None else sorted(SAMPLES.glob("*/*")):
+    found: list[str] = []
+    if SAMPLES is None:
+        return found
+    for path in sorted(SAMPLES.glob("*/*")):
         try:
             if read_profile(path).format in FORMATS:
                 found.append(path.relative_to(SAMPLES).as_posix())

@@ -44,19 +44,23 @@ _CHANGES: dict[str, tuple[str, int | None]] = {
 }
 
 
-def profile_page(profile: Profile, *, before: Profile | None = None, title: str | None = None) -> str:
+def profile_page(
+    profile: Profile, *, before: Profile | None = None, title: str | None = None, metric: str | None = None
+) -> str:
     """The page of a profile, or of how it differs from ``before``. It loads nothing and its policy forbids it to.
 
-    ``title`` heads it (None: the names). Raises WorkbenchError where the two have no metric in common.
+    ``title`` heads it (None: the names); ``metric`` is the one of the table and the one the graph begins with (None:
+    the default). Raises WorkbenchError where the two have no metric in common, or not that one.
     """
     from workbench.charts.flame import flame_graph
 
-    graph = flame_graph(profile, before=before, title=title)
+    graph = flame_graph(profile, before=before, title=title, metric=metric)
     profiles = [profile] if before is None else [profile, before]
+    functions = _top_table(profile, metric) if before is None else _changes_table(before, profile, metric)
     parts = [
         f"<h1>{_text(graph.title)}</h1>",
         f"<h2>Flame graph</h2>{graph._repr_html_()}",
-        f"<h2>Functions</h2>{_top_table(profile) if before is None else _changes_table(before, profile)}",
+        f"<h2>Functions</h2>{functions}",
         f"<h2>Notes</h2>{_notes(profiles)}",
         f"<h2>Totals and header</h2>{_facts(profiles)}",
     ]
@@ -102,21 +106,21 @@ def _facts_of(profile: Profile) -> dict[str, str]:
     return facts
 
 
-def _top_table(profile: Profile) -> str:
+def _top_table(profile: Profile, metric: str | None) -> str:
     from workbench.profiles.views.top import top
 
-    metric = profile.metric()
+    chosen = profile.metric(metric)
     said = (
-        f"Costs are {metric.name}, {metric.unit}. Self is spent in a function itself, total with all that it called; "
+        f"Costs are {chosen.name}, {chosen.unit}. Self is spent in a function itself, total with all that it called; "
         "recursion counts once."
     )
-    return _sortable(top(profile), _COLUMNS, said, "self")
+    return _sortable(top(profile, chosen.name), _COLUMNS, said, "self")
 
 
-def _changes_table(before: Profile, after: Profile) -> str:
+def _changes_table(before: Profile, after: Profile, metric: str | None) -> str:
     from workbench.profiles.transforms.combine import difference
 
-    changes = difference(before, after)
+    changes = difference(before, after, metric)
     said = (
         f"Costs are {changes.metric.name}, {changes.metric.unit}; functions with the largest change of self cost come "
         "first."

@@ -42,15 +42,17 @@ def to_stats(profile: Profile, metric: str | None = None) -> Stats:
     own = (functions[self_(chosen.name)].to_numpy(dtype=float) * scale).tolist()
     total = (functions[total_(chosen.name)].to_numpy(dtype=float) * scale).tolist()
     callers: list[dict[Key, tuple[int, int, float, float]]] = [{} for _ in keys]
-    for caller, callee, count, cost in zip(
+    counted = edges["calls"].fillna(0).astype("int64").tolist()
+    for caller, callee, count, outer, cost in zip(
         edges["caller_id"].tolist(),
         edges["callee_id"].tolist(),
-        edges["calls"].fillna(0).astype("int64").tolist(),
+        counted,
+        edges["primitive_calls"].fillna(0).astype("int64").tolist() if "primitive_calls" in edges else counted,
         (edges[cost_(chosen.name)].to_numpy(dtype=float) * scale).tolist(),
         strict=True,
     ):
         # the own time of a callee on behalf of one caller is not known; no reader of pstats shows it
-        callers[callee][keys[caller]] = (count, count, 0.0, cost)
+        callers[callee][keys[caller]] = (count, outer, 0.0, cost)
     stats: Stats = {}
     roots = _roots(profile, chosen)
     if len(roots) > 1 or chosen.unit not in _SECONDS:

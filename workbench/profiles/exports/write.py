@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Literal, get_args
 
@@ -19,7 +20,7 @@ ONE_METRIC = ("pstats", "folded")
 
 def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
     """The bytes of the profile in another tool's format (FILE_FORMATS). pstats and folded hold one metric, ``metric``
-    or the default; the others hold all.
+    or the default; the others hold all, with ``metric`` first.
 
     Raises WorkbenchError for an unknown format, or where the format cannot carry the profile.
     """
@@ -30,5 +31,15 @@ def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
             hint=f"There are {', '.join(FILE_FORMATS)}; {' and '.join(TABLE_FORMATS)} with write_tables",
         )
     write: Callable[..., bytes | str] = getattr(import_module(f"workbench.profiles.exports.{format}"), f"to_{format}")
-    made = write(profile, metric) if format in ONE_METRIC else write(profile)
+    made = write(profile, metric) if format in ONE_METRIC else write(led_by(profile, metric))
     return made.encode("utf-8", "backslashreplace") if isinstance(made, str) else made
+
+
+def led_by(profile: Profile, metric: str | None) -> Profile:
+    """The profile with a metric as its default, before the others: what tools that show one at a time begin with (None:
+    the profile as it is). Raises WorkbenchError that lists the metrics there are."""
+    if metric is None:
+        return profile
+    chosen = profile.metric(metric)
+    others = (one for one in profile.metrics if one.name != chosen.name)
+    return replace(profile, metrics=(chosen, *others), default_metric=chosen.name)

@@ -12,7 +12,6 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import (
-    EDGE_COLUMNS,
     FUNCTION_COLUMNS,
     Metric,
     Note,
@@ -185,7 +184,10 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
     codes = numbered(stacked, ["raw_function", "file", "object"])
     _, at = np.unique(codes, return_index=True)
     functions = stacked.iloc[at][list(FUNCTION_COLUMNS)].reset_index(drop=True)
-    functions["calls"] = stacked["calls"].astype("Int64").groupby(codes).sum(min_count=1).reset_index(drop=True)
+    # pstats has primitive calls beside the calls
+    counts = [name for name in ("calls", "primitive_calls") if name in stacked]
+    for name in counts:
+        functions[name] = stacked[name].astype("Int64").groupby(codes).sum(min_count=1).reset_index(drop=True)
     own = add_at(len(functions), codes, costs_of(stacked, names))
     for position, name in enumerate(names):
         functions[self_(name)] = own[:, position]
@@ -200,7 +202,7 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
         ],
         ignore_index=True,
     )
-    costs = ["calls", *(cost_(name) for name in names)]
+    costs = [*(name for name in counts if name in edges), *(cost_(name) for name in names)]
     edges = edges.groupby(["caller_id", "callee_id"], sort=False, as_index=False)[costs].sum(min_count=1)
     lines = pd.concat(
         [
@@ -218,7 +220,7 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
         first.name,
         metrics=first.metrics,
         functions=functions,
-        edges=edges[[*EDGE_COLUMNS, *costs[1:]]],
+        edges=edges[["caller_id", "callee_id", *costs]],
         default_metric=first.default_metric,
         lines=lines,
         meta=first.meta,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,15 +31,16 @@ FORMULAS: dict[str, tuple[str, dict[str, int]]] = {
 }  # fmt: skip
 
 
-def derived(profile: Profile) -> Profile:
+def derived(profile: Profile, names: Collection[str] | None = None) -> Profile:
     """The profile with L1m, LLm, Bm and CEst beside its own events, in all tables. Each needs at least one of its
     events besides Ir (so CEst of a run without cache or branch simulation is not made up); absent ones count 0.
+    ``names`` are the ones that are wanted (None: all).
     """
     have = set(profile.metric_names)
     wanted = {
         name: {event: weight for event, weight in parts.items() if event in have}
         for name, (_, parts) in FORMULAS.items()
-        if name not in have and have & (set(parts) - {"Ir"})
+        if (names is None or name in names) and name not in have and have & (set(parts) - {"Ir"})
     }
     if not wanted:
         return profile
