@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.report.browser import open_offline
+import nbformat
+
+from tests.report.browser import offline_page, open_offline
 from workbench.profiles.read import read_callgrind
 from workbench.profiles.views.neighbours import hottest
 from workbench.report import run_notebook
@@ -50,13 +52,21 @@ def test_a_name_in_a_refusal_is_only_text() -> None:
 
 
 async def test_the_notebook_opens_offline_with_its_flame_graph(tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
-    record = await run_notebook(
-        ROOT / "notebooks" / "callgrind.ipynb", {}, tmp_path / "notebook.ipynb", page, title="Instructions"
-    )
+    saved, page = tmp_path / "notebook.ipynb", tmp_path / "report.html"
+    record = await run_notebook(ROOT / "notebooks" / "callgrind.ipynb", {}, saved, page, title="Instructions")
     assert record.ok, f"{record.exception}: {record.message}"
     opened = await open_offline(page)
     assert (opened.requests, opened.complaints) == ([], [])
     assert opened.charts_drawn == opened.charts_wanted > 0
     assert "rotate_left(13)" in opened.text
     assert "Callers and callees" in opened.text  # the buttons are there only when the script has drawn
+    assert (
+        nbformat.read(saved, as_version=4).cells[-3].outputs[0].data["text/html"].startswith('<iframe class="snakeviz"')
+    )
+    async with offline_page(page) as offline:
+        frame = offline.page.frames[1]
+        await frame.locator("#chart rect").first.wait_for(state="attached", timeout=60_000)
+        labels = " ".join(await frame.locator("#chart text").all_text_contents())
+        assert "all: Ir, 1 s stands for 1" in labels
+        assert await frame.locator("#pstats-table tbody tr").count() > 10
+        assert (offline.requests, offline.complaints) == ([], [])

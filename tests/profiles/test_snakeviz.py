@@ -141,3 +141,13 @@ def test_a_metric_can_be_chosen_and_must_be_there() -> None:
     assert "before, 1 s stands" in snakeviz_page(two, "before")
     with pytest.raises(WorkbenchError, match="there is no metric"):
         snakeviz_page(two, "other")
+
+
+def test_of_many_functions_the_heaviest_are_shown_and_the_rest_is_counted() -> None:
+    """SnakeViz writes every function into its page, whether it is drawn or not."""
+    many = read_profile("".join(f"main;f{number} {number + 1}\n" for number in range(40)).encode(), format="folded")
+    page = snakeviz_page(many, most=10)
+    assert "f39" in page
+    assert "f1(" not in page.replace("f1)", "f1(")
+    assert "31 of 41 functions" in snakeviz_frame(many, most=10).as_text
+    assert "functions" not in snakeviz_frame(many).as_text

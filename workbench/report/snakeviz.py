@@ -24,11 +24,13 @@ from pathlib import PurePath
 from typing import Any
 
 from workbench.errors import ToolError, WorkbenchError
-from workbench.profiles.exports.pstats import to_stats
+from workbench.profiles.exports.pstats import Stats, to_stats
 from workbench.profiles.model import Profile
 from workbench.report.display import View
 
 LOOPBACK = "127.0.0.1"
+# Every function is written into the page, drawn or not: more would make a notebook that is slow to open.
+MOST_FUNCTIONS = 2000
 _SCRIPT = re.compile(r"""<script src=["']/static/([^"']+)["']></script>""")
 _STYLE = re.compile(r"""<link href=["']/static/([^"']+)["'] rel=["']stylesheet["']>""")
 _WORKER = re.compile(r"""<script id="hierarchy-worker" type="javascript/worker">(.*?)</script>""", re.DOTALL)
@@ -85,8 +87,9 @@ sv_make_worker = function () {
 _ADDED = {"vendor/lodash.min.js": _NO_EVAL, "snakeviz.js": _NO_WORKER}
 
 
-def snakeviz_page(profile: Profile, metric: str | None = None) -> str:
-    """One metric (None: the default) of a profile in SnakeViz, as a self-contained HTML page.
+def snakeviz_page(profile: Profile, metric: str | None = None, *, most: int | None = None) -> str:
+    """One metric (None: the default) of a profile in SnakeViz, as a self-contained HTML page. ``most`` limits it to the
+    functions with the largest totals.
 
     SnakeViz labels every number as seconds; for other units the root's name says what 1 s stands for. It draws from
     functions and their callers, not from stacks, and scales children to their parent. Raises WorkbenchError for a
@@ -100,7 +103,7 @@ def snakeviz_page(profile: Profile, metric: str | None = None) -> str:
         raise WorkbenchError("there is no function to show", where=profile.name)
     package = files("snakeviz")
     stats: Any = pstats.Stats()
-    stats.stats = to_stats(profile, metric)
+    stats.stats = _heaviest(to_stats(profile, metric), most)
     title = f"{PurePath(profile.name).name} ({profile.metric(metric).name})"
     try:
         template = Loader(str(package / "templates")).load("viz.html")
@@ -115,14 +118,22 @@ def snakeviz_page(profile: Profile, metric: str | None = None) -> str:
         raise ToolError(f"SnakeViz is not installed as a whole: {error}", where="snakeviz") from error
 
 
-def snakeviz_frame(profile: Profile, metric: str | None = None, *, height_px: int = 900) -> View:
-    """The same page in a notebook cell: a sandboxed frame that holds the page itself and can reach nothing."""
-    page = html.escape(snakeviz_page(profile, metric), quote=True)
+def snakeviz_frame(
+    profile: Profile, metric: str | None = None, *, height_px: int = 900, most: int = MOST_FUNCTIONS
+) -> View:
+    """The same page in a notebook cell: a sandboxed frame that holds the page itself and can reach nothing.
+
+    Functions beyond the ``most`` heaviest are left out, which is said below the frame.
+    """
+    page = html.escape(snakeviz_page(profile, metric, most=most), quote=True)
     title = html.escape(f"SnakeViz of {profile.name}", quote=True)
+    left_out = len(profile.functions) - most
+    said = f"The {left_out:,} of {len(profile.functions):,} functions with the smallest totals are left out."
     return View(
         f'<iframe class="snakeviz" title="{title}" sandbox="allow-scripts" srcdoc="{page}" '
-        f'style="width:100%;height:{int(height_px)}px;border:1px solid #ccc"></iframe>',
-        f"SnakeViz of {profile.name}: shown in a browser",
+        f'style="width:100%;height:{int(height_px)}px;border:1px solid #ccc"></iframe>'
+        + (f"<p>{said}</p>" if left_out > 0 else ""),
+        f"SnakeViz of {profile.name}: shown in a browser." + (f" {said}" if left_out > 0 else ""),
     )
 
 
@@ -163,6 +174,18 @@ def serve_snakeviz(profile: Profile, metric: str | None = None, *, port: int = 0
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _heaviest(stats: Stats, most: int | None) -> Stats:
+    """The entries with the largest cumulative times, roots that were added for all of them included."""
+    if most is None or len(stats) <= most:
+        return stats
+    kept = set(sorted(stats, key=lambda key: -stats[key][3])[: most + 1])
+    return {
+        key: (*entry[:4], {caller: numbers for caller, numbers in entry[4].items() if caller in kept})
+        for key, entry in stats.items()
+        if key in kept
+    }
 
 
 def _script_json(value: Any) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.profiles.model import total_
 from workbench.profiles.views.neighbours import callees, callers
 from workbench.report.answers.words import sentence
 from workbench.report.display import View, table
+from workbench.report.snakeviz import snakeviz_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +36,14 @@ def flame(profile: Profile) -> FlameGraph | View:
     if not any(metric.additive for metric in profile.metrics):
         return sentence("No metric of this profile can be summed, so no flame graph can be drawn.")
     return flame_graph(profile)
+
+
+def snakeviz(profile: Profile) -> View:
+    """SnakeViz of the default metric; in words where there is nothing for it to draw."""
+    metric = profile.metric()
+    if not metric.additive or not (profile.functions[total_(metric.name)] > 0).any():
+        return sentence(f"SnakeViz draws times: {metric.name} of this profile has no sum above zero to draw.")
+    return snakeviz_frame(profile)
 
 
 def _around(found: pd.DataFrame, rows: int | None) -> View:
