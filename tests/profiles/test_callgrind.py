@@ -190,3 +190,11 @@ def test_the_rules_of_the_format() -> None:
 def test_what_cannot_be_read_is_said(text: str, said: str) -> None:
     with pytest.raises(ReadError, match=said):
         read_callgrind(text.encode())
+
+
+@pytest.mark.parametrize("cost", ["*", "+7", "-3"])
+def test_a_relative_cost_is_refused_for_what_it_is(cost: str) -> None:
+    """Only positions can be relative (valgrind's manual, callgrind-format: Subposition Compression). Speedscope has a
+    sample with relative costs; what they are relative to, the line before or the call before, nobody defines."""
+    with pytest.raises(ReadError, match=r":4: the cost .* is relative to an earlier one.*Only positions"):
+        read_callgrind(f"events: Ir\nfn=a\n1 5\n2 {cost}\n".encode())

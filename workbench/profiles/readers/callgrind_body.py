@@ -357,6 +357,12 @@ class _Reading:
     def _strange_cost(self, chunk: Chunk, word: int) -> int:
         text = chunk.word(word)
         number = _number(text)
+        if number is None and (text == b"*" or (text[:1] in b"+-" and _number(text[1:]) is not None)):
+            raise ReadError(
+                f"the cost {text[:40].decode()} is relative to an earlier one, which the format does not have",
+                where=self._where(chunk, word),
+                hint="Only positions can be relative: write costs as whole numbers",
+            )
         if number is None:
             raise ReadError(f"{text[:40]!r} is no cost", where=self._where(chunk, word), hint="The file is damaged")
         if number >= _INT64:
