@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,21 @@ def test_the_table_has_every_file() -> None:
 def test_a_file_holds_what_the_table_says(name: str) -> None:
     assert SAMPLES is not None
     assert summary(SAMPLES / Path(name)) == EXPECTED[name]
+
+
+# What a line of SOURCES.tsv says of a file that is no profile, is a relative that is refused by name, or is invalid;
+# and one file whose line does not: its costs are relative, which the format does not have.
+REFUSED = re.compile(
+    r"negative test|legacy|\bNOT callgrind|\binvalid\b|must be refused|zero-byte|oracle|ms_print output|no frames"
+)
+NOT_SAID = {"callgrind/speedscope__callgrind.subposition-compression.log"}
+
+
+@needs_samples
+def test_every_file_is_read_or_refused_as_its_source_says() -> None:
+    assert SAMPLES is not None
+    with (SAMPLES / "SOURCES.tsv").open(newline="") as lines:
+        said = {row["local"]: row["quirk"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)}
+    assert set(said) == set(EXPECTED)
+    refused = {name for name, line in EXPECTED.items() if line.startswith("refused\t")}
+    assert refused == {name for name, quirk in said.items() if REFUSED.search(quirk)} | NOT_SAID
