@@ -311,3 +311,14 @@ def test_what_functions_are_called_does_not_decide_the_format(name: str) -> None
     text = to_speedscope(profile_of([([name, "f"], (1, 1))]))
     assert read_profile(text.encode()).format == "speedscope"
     assert read_profile(json.dumps(json.loads(text), indent=4).encode()).format == "speedscope"
+
+
+def test_threads_that_were_started_are_called_by_the_root_too() -> None:
+    """callgrind counts what a started thread costs for the thread, not for the call that started it."""
+    profile = read_profile(EXAMPLES / "demo-callgrind.out")
+    stats = to_stats(profile)
+    root = next(iter(stats))
+    assert root[2].startswith("<all: Ir")
+    assert stats[root][3] == pytest.approx(profile.total(), rel=0.01)
+    called = {key[2]: entry[4][root][3] for key, entry in stats.items() if root in entry[4]}
+    assert called["clone"] > 0.5 * profile.total()

@@ -106,21 +106,17 @@ def _root_key(metric: Metric, taken: set[Key]) -> Key:
 
 
 def _roots(profile: Profile, metric: Metric) -> dict[int, float]:
-    """Functions the synthetic root calls, with their cost: the roots of the stacks, or functions without a caller,
-    and then the heaviest of what is not reached from these (cycles nobody calls)."""
+    """Functions the synthetic root calls, with their cost: the roots of the call tree (threads that were started are
+    roots too, whatever call started them), and then the heaviest of what is not reached from these."""
     functions, edges = profile.functions, profile.edges
     total = functions[total_(metric.name)].to_numpy(dtype=float)
-    outside = edges["caller_id"] != edges["callee_id"]
-    caller = edges.loc[outside, "caller_id"].to_numpy()
-    callee = edges.loc[outside, "callee_id"].to_numpy()
+    nodes = profile.nodes[profile.nodes["parent_id"] == NO_PARENT]
+    function = profile.frames["function_id"].to_numpy()[nodes["frame_id"].to_numpy()]
+    cost = np.bincount(function, weights=nodes[total_(metric.name)].to_numpy(dtype=float), minlength=len(total))
+    roots = {number: float(cost[number]) for number in dict.fromkeys(function.tolist())}
     if profile.basis == "stacks":
-        nodes = profile.nodes[profile.nodes["parent_id"] == NO_PARENT]
-        function = profile.frames["function_id"].to_numpy()[nodes["frame_id"].to_numpy()]
-        cost = np.bincount(function, weights=nodes[total_(metric.name)].to_numpy(dtype=float), minlength=len(total))
-        return {number: float(cost[number]) for number in dict.fromkeys(function.tolist())}
-    called = np.zeros(len(total), dtype=bool)
-    called[callee] = True
-    roots = np.flatnonzero(~called).tolist()
+        return roots
+    caller, callee = edges["caller_id"].to_numpy(), edges["callee_id"].to_numpy()
     reached = np.zeros(len(total), dtype=bool)
     order = np.argsort(caller, kind="stable")
     bounds = np.searchsorted(caller[order], np.arange(len(total) + 1))
@@ -129,8 +125,7 @@ def _roots(profile: Profile, metric: Metric) -> dict[int, float]:
     for number in [*roots, *heaviest]:
         if reached[number]:
             continue
-        if called[number]:
-            roots.append(number)
+        roots.setdefault(number, float(total[number]))
         waiting = [number]
         reached[number] = True
         while waiting:
@@ -139,4 +134,4 @@ def _roots(profile: Profile, metric: Metric) -> dict[int, float]:
                 if not reached[target]:
                     reached[target] = True
                     waiting.append(target)
-    return {number: float(total[number]) for number in roots}
+    return roots
