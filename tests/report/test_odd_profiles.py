@@ -197,8 +197,11 @@ def test_what_was_asked_wrongly_is_still_an_error(tmp_path: Path) -> None:
     path.write_text(_MASSIF + snapshot(0, 10, "detailed") + snapshot(1, 20, "peak"))
     from workbench.report.answers.massif import growth_table
 
+    profile = read_profile(path, format="massif")
     with pytest.raises(WorkbenchError, match="snapshot 7"):
-        growth_table(read_profile(path, format="massif"), 7, "peak")
+        growth_table(profile, 7, "peak")
+    assert "Snapshot 0 is both ends" in growth_table(profile, 0, "first").as_text
+    assert growth_table(profile, "0", "").as_text == growth_table(profile, "first", "peak").as_text
 
 
 @pytest.mark.parametrize("name", ["xtree", "no function", "won as much as lost", "table of sums"])

@@ -134,7 +134,7 @@ def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
     """How much of the estimated cycles some misses are, and who has most of them."""
     events = [event for event in events if event in profile.metric_names]
     if not {_CYCLES, _INSTRUCTIONS} <= set(profile.metric_names):
-        return [_worst(profile, events[-1])]
+        return [said for said in (_worst(profile, events[-1]),) if said]
     weights = FORMULAS[_CYCLES][1]
     cycles = sum(
         profile.total(event) * weights[event]

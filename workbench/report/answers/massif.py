@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 _TOP = 3
+_ROWS = 20
 # what is left at the end, as a part of the peak, below which a program has freed about all it had
 _FREED_PART = 0.05
 _NO_TREE = "Nobody can say: no snapshot has a heap tree. Run massif longer, or with a smaller --detailed-freq."
@@ -55,7 +56,7 @@ def over_time(profile: Profile, allocators: int) -> go.Figure | View:
 def sites(profile: Profile) -> View:
     """The allocation sites of the snapshot that is shown; of an xtree file, the functions that allocate."""
     if profile.meta["xtree"]:
-        return table(top(profile)[["name", "file", "self", "self_pct", "total", "total_pct"]])
+        return table(top(profile)[["name", "file", "self", "self_pct", "total", "total_pct"]], _ROWS)
     if profile.meta["nodes_snapshot"] is None:
         return sentence(_NO_TREE)
     return table(allocation_sites(profile)[["allocator", "bytes", "share_pct", "stacks", "skipped"]])
@@ -95,7 +96,7 @@ def _sides(profile: Profile, before: int | str, after: int | str) -> tuple[int, 
         return f"Growth needs two snapshots with heap trees, the file has {len(detailed) or 'none'}."
     numbers = []
     for wanted, otherwise in ((before, "first"), (after, "last")):
-        named = "last" if wanted == "peak" and not _has_peak(profile) else wanted or otherwise
+        named = "last" if wanted == "peak" and not _has_peak(profile) else otherwise if wanted == "" else wanted
         number, _ = choose(profile.tables["snapshots"], detailed, named, profile.name)
         numbers.append(number)
     one, two = numbers
