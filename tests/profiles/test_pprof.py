@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.profiles.pprof_encoding import Call, Label, Sample, encode, message, tagged, varint
+from tests.profiles.pprof_encoding import Call, Fields, Label, Sample, encode, message, tagged, varint
 from tests.profiles.samples import needs_samples, sample
 from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
@@ -475,17 +475,21 @@ def rust_sample(depth: int, value: int, leaf: str = "leaf") -> Sample:
     return Sample(stack, (value, value * 6_666_666), (("thread", "worker", ""),))
 
 
+AT_150_HZ: Fields = [(12, 6_666_666)]
+
+
 def test_deep_and_unresolved_stacks_of_pprof_rs_are_noted_with_their_weight() -> None:
     rows = [rust_sample(3, 1), rust_sample(140, 2), rust_sample(3, 4, leaf="Unknown")]
-    notes = {note.what.split(" ")[0]: note for note in read(encode(CPU, rows)).notes}
+    notes = {note.what.split(" ")[0]: note for note in read(encode(CPU, rows, header=AT_150_HZ)).notes}
     assert (notes["stacks"].count, notes["stacks"].weight) == (1, 2 * 6_666_666)
     assert (notes["a"].count, notes["a"].weight) == (1, 4 * 6_666_666)
 
 
 def test_a_file_with_addresses_or_mappings_is_not_of_pprof_rs() -> None:
-    assert read(encode(CPU, [rust_sample(3, 1)])).meta["dialect"] == "pprof-rs"
-    assert read(encode(CPU, [Sample((A,), (1, 1))])).meta["dialect"] == ""
-    assert read(encode(CPU, [rust_sample(3, 1)], wild_ids=True)).meta["dialect"] == ""
+    assert read(encode(CPU, [rust_sample(3, 1)], header=AT_150_HZ)).meta["dialect"] == "pprof-rs"
+    assert read(encode(CPU, [rust_sample(3, 1)])).meta["dialect"] == ""
+    assert read(encode(CPU, [Sample((A,), (1, 1))], header=AT_150_HZ)).meta["dialect"] == ""
+    assert read(encode(CPU, [rust_sample(3, 1)], header=AT_150_HZ, wild_ids=True)).meta["dialect"] == ""
 
 
 @needs_examples

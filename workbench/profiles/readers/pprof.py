@@ -104,7 +104,7 @@ def read(source: Source) -> Profile:
     if not len(samples):
         notes.add("there are no samples: the profile is empty")
     dialect = ""
-    if pprof_rs.is_pprof_rs(types, len(mappings), locations, functions, samples):
+    if pprof_rs.is_pprof_rs(types, meta.get("period", 0), len(mappings), locations, functions, samples):
         dialect = pprof_rs.DIALECT
         pprof_rs.note_limits(locations, functions, samples, metrics[-1].name, meta.get("period", 0), notes)
     meta |= {"samples": len(samples), "dialect": dialect}

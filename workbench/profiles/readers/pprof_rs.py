@@ -26,10 +26,16 @@ _TYPES = ([("samples", "count"), ("cpu", "nanoseconds")], [("cpu", "count")])
 
 
 def is_pprof_rs(
-    types: list[tuple[str, str]], mappings: int, locations: Locations, functions: Functions, samples: Samples
+    types: list[tuple[str, str]],
+    period: int,
+    mappings: int,
+    locations: Locations,
+    functions: Functions,
+    samples: Samples,
 ) -> bool:
-    """Whether pprof-rs wrote this: no mappings, one line a location, which has the id of its function, and a thread on
-    every sample. Files of its first year have addresses and several lines, but no mappings and one type, cpu/count."""
+    """Whether pprof-rs wrote this: a period, no mappings, one line a location, which has the id of its function, and a
+    thread on every sample. Files of its first year have addresses and several lines, but no period, no mappings and one
+    type, cpu/count."""
     if types not in _TYPES or mappings or not len(samples) or (samples.tags_id == 0).any():
         return False
     if set(samples.tags["key"]) != {THREAD}:
@@ -37,7 +43,8 @@ def is_pprof_rs(
     if len(types) == 1:
         return True
     return bool(
-        not locations.address.any()
+        period > 0
+        and not locations.address.any()
         and (locations.line_counts == 1).all()
         and np.array_equal(locations.ids, functions.ids[locations.function])
     )
