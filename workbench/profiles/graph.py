@@ -31,20 +31,25 @@ _DOWN = 1.0 - 2.0**-50
 
 
 def with_totals(functions: pd.DataFrame, edges: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """``functions`` with ``cycle`` and the ``total_`` of each metric of ``names``.
+    """``functions`` with ``cycle``, and where they have none ``total_exact`` and the ``total_`` of each of ``names``.
 
     The total of a function is its self cost and that of its calls, without calls to itself. Functions of a cycle share
     the cycle's total: their self costs and what they call outside. ``cycle`` numbers the cycles from 0 in the order of
     their first function, -1: in none.
     """
-    caller, callee, costs = _arcs(edges, names)
+    caller, callee, costs = arcs(edges, names)
     component = components(len(functions), caller, callee)
+    table = functions.copy()
+    table["cycle"] = _cycle_numbers(component)
+    known = all(total_(name) in table for name in names)
+    if not known or "total_exact" not in table:
+        table["total_exact"] = table["cycle"] < 0
+    if known:
+        return table
     outside = component[caller] != component[callee]
     count = int(component.max()) + 1 if len(component) else 0
     totals = add_at(count, component, costs_of(functions, names))
     totals = totals + add_at(count, component[caller[outside]], costs[outside])
-    table = functions.copy()
-    table["cycle"] = _cycle_numbers(component)
     for position, name in enumerate(names):
         table[total_(name)] = totals[component, position]
     return table
@@ -154,7 +159,7 @@ class _CallTree:
 def _call_tree(profile: Profile) -> _CallTree:
     names = profile.metric_names
     own = costs_of(profile.functions, names)
-    caller, callee, costs = _arcs(profile.edges, names)
+    caller, callee, costs = arcs(profile.edges, names)
     graph = _condense(caller, callee, costs, own)
     whole = own.sum(axis=0)
     weigh = np.asarray([metric.additive for metric in profile.metrics], dtype=bool) & (whole > 0)
@@ -449,7 +454,8 @@ def _leaves(graph: _Graph) -> NDArray[np.bool_]:
     return np.asarray((calls == 0) & ~graph.cyclic & ~graph.scaled[graph.component])
 
 
-def _arcs(edges: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+def arcs(edges: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """The edges as arrays: caller, callee and costs, a column a metric."""
     caller = edges["caller_id"].to_numpy(dtype=np.int64)
     callee = edges["callee_id"].to_numpy(dtype=np.int64)
     if not names:

@@ -147,8 +147,9 @@ class Profile:
     def functions(self) -> pd.DataFrame:
         """One row a function, position = function_id: function, raw_function, file, object, crate, calls (Int64, <NA>
         where the format does not count calls), cycle (number of the cycle of mutually recursive functions it is in,
-        -1: none), and ``self_`` and ``total_`` of each metric. The total of a function holds recursion once; functions
-        of one cycle share the cycle's total."""
+        -1: none), ``total_exact``, and ``self_`` and ``total_`` of each metric. The total of a function holds recursion
+        once; functions of one cycle share the cycle's total, of which only some may be below each: there
+        ``total_exact`` is False."""
         if self._functions is not None:
             return self._functions
         from workbench.profiles.tree import functions_of
@@ -228,6 +229,12 @@ class Profile:
         return replace(self, notes=(*self.notes, *notes))
 
 
+def only(profile: Profile, metric: str | None = None) -> Profile:
+    """The profile with one metric (None: the default), for what would otherwise be worked out in all of them."""
+    chosen = profile.metric(metric)
+    return replace(profile, metrics=(chosen,), default_metric=chosen.name)
+
+
 def from_stacks(
     format: str,
     name: str,
@@ -287,14 +294,13 @@ def from_graph(
     """A profile of functions and the calls between them.
 
     ``functions`` has FUNCTION_COLUMNS, ``calls`` and ``self_`` of each metric; ``edges`` has EDGE_COLUMNS and ``cost_``
-    of each metric, one row a pair. ``total_`` and ``cycle`` are added here (see
-    :func:`workbench.profiles.graph.with_totals`), unless ``functions`` has them already.
+    of each metric, one row a pair. ``cycle`` is added here, and ``total_`` and ``total_exact`` unless ``functions`` has
+    them already (see :func:`workbench.profiles.graph.with_totals`).
     """
     from workbench.profiles.graph import with_totals
 
     names = [metric.name for metric in metrics]
-    if names and total_(names[0]) not in functions:
-        functions = with_totals(functions, edges, names)
+    functions = with_totals(functions, edges, names)
     frames = functions[list(FUNCTION_COLUMNS)].copy()
     frames["line"] = np.int64(0)
     frames["inlined"] = False

@@ -248,6 +248,7 @@ def functions_of(profile: Profile) -> pd.DataFrame:
     table = frames.iloc[first][["function", "raw_function", "file", "object", "crate"]].reset_index(drop=True)
     table["calls"] = pd.array([pd.NA] * count, dtype="Int64")
     table["cycle"] = np.full(count, -1, dtype=np.int64)
+    table["total_exact"] = np.ones(count, dtype=bool)
     outer = outermost(nodes["parent_id"].to_numpy(), function)
     names = profile.metric_names
     own = add_at(count, function, costs_of(nodes, names))

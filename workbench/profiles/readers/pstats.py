@@ -75,6 +75,7 @@ def read(source: Source) -> Profile:
     functions = with_totals(functions, edges, [metric.name])
     if cumulative.any() or not own.any():
         functions[total_(metric.name)] = cumulative
+        functions["total_exact"] = True
     if not calls.timed:
         notes.add("callers with numbers of calls only (the old profile module): time split over them by calls")
     negative = own < 0

@@ -18,12 +18,13 @@ from workbench.profiles.model import (
     Profile,
     cost_,
     from_graph,
+    only,
     self_,
     total_,
 )
 from workbench.profiles.transforms.overlay import Overlay, numbered, overlay
 from workbench.profiles.transforms.stacks import as_stacks, with_tree
-from workbench.profiles.tree import add_at, costs_of, depths, subtree_sums
+from workbench.profiles.tree import add_at, costs_of, depths, subtree_sums, totals_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -124,7 +125,7 @@ class Difference:
 
     @cached_property
     def _stacks(self) -> list[Profile]:
-        return [as_stacks(_only(profile, self.metric)) for profile in (self.before, self.after)]
+        return [as_stacks(only(profile, self.metric.name)) for profile in (self.before, self.after)]
 
     @cached_property
     def _joint(self) -> Overlay:
@@ -189,8 +190,11 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
     for name in counts:
         functions[name] = stacked[name].astype("Int64").groupby(codes).sum(min_count=1).reset_index(drop=True)
     own = add_at(len(functions), codes, costs_of(stacked, names))
+    # profiles do not call each other: a total of all is the sum of the totals, also where together they have a cycle
+    totals = add_at(len(functions), codes, totals_of(stacked, names))
     for position, name in enumerate(names):
-        functions[self_(name)] = own[:, position]
+        functions[self_(name)], functions[total_(name)] = own[:, position], totals[:, position]
+    functions["total_exact"] = stacked["total_exact"].groupby(codes).all().reset_index(drop=True)
     starts = np.cumsum([0, *(len(profile.functions) for profile in profiles)])
     edges = pd.concat(
         [
@@ -277,11 +281,6 @@ def _factors(
         )
     factor = float(after.total(metric.name)) / whole
     return (factor, 1), f"before scaled by {factor:.6g} to the total of after"
-
-
-def _only(profile: Profile, metric: Metric) -> Profile:
-    """The profile with one metric."""
-    return replace(profile, metrics=(metric,), default_metric=metric.name)
 
 
 def _same_metrics(one: Profile, other: Profile) -> None:

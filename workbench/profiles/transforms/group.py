@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Profile, cost_, frame_table, from_graph, self_, total_
+from workbench.profiles.graph import arcs
+from workbench.profiles.model import Note, Profile, cost_, frame_table, from_graph, self_, total_
 from workbench.profiles.names import crates_of, tidy_file, tidy_rust
+from workbench.profiles.transforms.group_totals import group_totals
 from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.transforms.shape import collapse_recursion
 from workbench.profiles.transforms.stacks import restack
-from workbench.profiles.tree import add_at, costs_of
+from workbench.profiles.tree import add_at, costs_of, totals_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,9 +28,10 @@ UNKNOWN = "(unknown)"
 def group(profile: Profile, by: By) -> Profile:
     """The profile with one frame for each function, name (over files and objects), file, crate or object.
 
-    A frame that calls another of its own group is one frame with it. Of a call graph the calls within a group go and
-    its totals are those of the graph between the groups: a group that is left and entered again cannot be told from
-    one that is entered twice, so a total there is an upper bound, never above the whole.
+    A frame that calls another of its own group is one frame with it. Of a call graph the calls within a group go, and
+    each total counts a cost once however often the group is left and entered again: see
+    :mod:`workbench.profiles.transforms.group_totals`. Where the graph does not determine it, ``total_exact`` is False
+    and a note says so.
     """
     if by not in get_args(By):
         raise WorkbenchError(f"cannot group by {by!r}", hint=f"Group by {', '.join(get_args(By))}")
@@ -91,7 +94,24 @@ def _graph(profile: Profile, by: By) -> Profile:
     merged = between.groupby(["caller_id", "callee_id"], sort=False, as_index=False)[
         ["calls", *(cost_(name) for name in names)]
     ].sum(min_count=1)
-    whole = from_graph(
+    caller, callee, costs = arcs(profile.edges, names)
+    totals, exact = group_totals(
+        codes,
+        costs_of(profile.functions, names),
+        caller,
+        callee,
+        costs,
+        known=totals_of(profile.functions, names),
+        known_exact=profile.functions["total_exact"].to_numpy(dtype=bool),
+    )
+    for position, name in enumerate(names):
+        functions[total_(name)] = totals[:, position]
+    functions["total_exact"] = exact
+    notes = profile.notes
+    if not exact.all():
+        what = "total of a group that is left and entered again: how much of it is counted already had to be assumed"
+        notes = (*notes, Note(what, int((~exact).sum())))
+    return from_graph(
         profile.format,
         profile.name,
         metrics=profile.metrics,
@@ -99,12 +119,8 @@ def _graph(profile: Profile, by: By) -> Profile:
         edges=merged,
         default_metric=profile.default_metric,
         meta=profile.meta,
-        notes=profile.notes,
+        notes=notes,
     )
-    for name in names:
-        total = whole.functions[total_(name)]
-        whole.functions[total_(name)] = total.clip(upper=whole.functions[self_(name)].sum())
-    return whole
 
 
 def _tidied(table: pd.DataFrame) -> pd.DataFrame:

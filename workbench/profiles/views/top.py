@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import self_, total_
+from workbench.profiles.model import only, self_, total_
 from workbench.profiles.transforms.group import group
 from workbench.profiles.views.lines import line_costs
 
@@ -25,8 +25,10 @@ def top(
     """The most expensive functions, names, files, crates, objects or source lines, by self or total cost.
 
     Columns: name, file, line (only by line), object, crate, self, self_pct, cumulative_pct (of self, down to this row),
-    total, total_pct, calls (<NA> where unknown), cost_per_call (total / calls). Percentages are of the profile's sum of
-    self costs. Recursion counts once in a total. ``n`` limits the rows, not the percentages.
+    total, total_pct, total_exact, calls (<NA> where unknown), cost_per_call (total / calls). Percentages are of the
+    profile's sum of self costs. Recursion counts once in a total; ``total_exact`` is False where a call graph does not
+    say how much of a total a function of a cycle, or a group that is entered again, has of its own. ``n`` limits the
+    rows, not the percentages.
 
     Raises WorkbenchError where the metric is not there, or the format has no lines that can be trusted.
     """
@@ -35,13 +37,15 @@ def top(
         raise WorkbenchError(f"cannot sort by {sort!r}", hint="Sort by self or total")
     if by == "line":
         table = line_costs(profile).merge(
-            profile.functions[["function", "object", "crate"]], left_on="function_id", right_index=True
+            profile.functions[["function", "object", "crate"]].assign(total_exact=True),
+            left_on="function_id",
+            right_index=True,
         )
         table["calls"] = pd.array([pd.NA] * len(table), dtype="Int64")
     elif by == "function":
         table = profile.functions
     else:
-        table = group(profile, by).functions
+        table = group(only(profile, name), by).functions
     own, total = table[self_(name)].to_numpy(), table[total_(name)].to_numpy()
     whole = float(profile.total(name))
     result = pd.DataFrame(
@@ -54,6 +58,7 @@ def top(
             "self_pct": _percent(own, whole),
             "total": total,
             "total_pct": _percent(total, whole),
+            "total_exact": table["total_exact"].to_numpy(dtype=bool),
             "calls": table["calls"].array,
         }
     )
