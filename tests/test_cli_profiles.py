@@ -62,6 +62,9 @@ def test_read_as_json_with_a_selection(folded: Path, capsys: pytest.CaptureFixtu
         (["convert", "{folded}", "--to", "pprof", "-o", "none/x.pb"], "none/x.pb: cannot write: No such file"),
         (["diff", "{folded}"], "required: B"),
         (["diff", "{folded}", "{folded}", "--per", "0", "1"], "per unit of work"),
+        (["diff", "{folded}", "{folded}", "--per", "nan", "1"], "per unit of work"),
+        (["diff", "{folded}", "{folded}", "--per", "1", "inf"], "per unit of work"),
+        (["diff", "{folded}", "{folded}", "--per", "1", "-2"], "per unit of work"),
     ],
 )
 def test_what_is_wrong_is_one_line(

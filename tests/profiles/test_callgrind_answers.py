@@ -38,6 +38,14 @@ def test_without_simulation_it_says_which_flags_are_missing() -> None:
     assert "holds no costs" in repr(answer(read_callgrind(b"events: Ir\nfn=main\n1 0\n")))
 
 
+def test_misses_are_shown_of_a_file_without_instructions() -> None:
+    profile = read_callgrind(b"events: I1mr D1mr\nfn=main\n1 5 2\nfn=other\n1 1 1\n")
+    shown = misses(profile).as_text
+    assert "main" in shown
+    assert "stalled_pct" not in shown
+    assert "Instructions were not counted" in repr(answer(profile))
+
+
 def test_the_source_of_the_hottest_function_is_found() -> None:
     profile = read_callgrind(EXAMPLE)
     shown = source(profile, hottest(profile), {"/receipt-demo": ROOT / "data" / "profiles" / "demo"})

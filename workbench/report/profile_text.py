@@ -31,8 +31,11 @@ def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = Non
         for position, one in enumerate(profile.metrics)
     ]
     lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(table), ""]
-    covered = float(table["self_pct"].sum()) if len(table) else 0.0
-    lines.append(f"{len(table):,} rows hold {covered:.1f} % of the total.")
+    if table["self_pct"].notna().all():
+        covered = float(table["self_pct"].sum()) if len(table) else 0.0
+        lines.append(f"{len(table):,} rows hold {covered:.1f} % of the total.")
+    else:
+        lines.append("No percentages: the costs do not add up to a whole of which each is a part.")
     lines += [f"Note: {note}." for note in profile.notes]
     return "\n".join(lines)
 
@@ -58,7 +61,7 @@ def difference_text(changes: Difference, table: pd.DataFrame) -> str:
     """What changed, largest change in self cost first; added and removed functions apart."""
     unit = changes.metric.unit
     before, after = changes.before_sum, changes.after_sum
-    ratio = f", {after / before:.4g} times" if before else ""
+    ratio = f", {after / before:.4g} times" if before > 0 and after >= 0 else ""
     lines = [
         f"{changes.metric.name}: {quantity(before, unit)} before, {quantity(after, unit)} after{ratio}; "
         f"figures {changes.scaling}"

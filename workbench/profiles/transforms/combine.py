@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +23,7 @@ from workbench.profiles.model import (
     self_,
     total_,
 )
+from workbench.profiles.share import whole_of
 from workbench.profiles.transforms.overlay import Overlay, numbered, overlay
 from workbench.profiles.transforms.stacks import as_stacks, with_tree
 from workbench.profiles.tree import add_at, costs_of, depths, subtree_sums, totals_of
@@ -71,7 +73,7 @@ class Difference:
     """What changed from ``before`` to ``after``, in one metric.
 
     ``functions``: name, file, object, crate, before_self, after_self, change_self, before_total, after_total,
-    change_total, ratio_total (after / before; NaN where there was nothing before), state (``both``, ``added`` or
+    change_total, ratio_total (after / before; NaN where that was not above 0), state (``both``, ``added`` or
     ``removed``), by falling size of the change in self. Figures are multiplied by ``factors``, as ``scaling`` says.
     ``before_sum`` and ``after_sum`` are the unscaled wholes.
     """
@@ -249,7 +251,7 @@ def _functions(before: Profile, after: Profile, metric: str, factors: tuple[floa
         present.append(_present(at, len(table)))
     table["change_self"] = table["after_self"] - table["before_self"]
     table["change_total"] = table["after_total"] - table["before_total"]
-    table["ratio_total"] = table["after_total"] / table["before_total"].where(table["before_total"] != 0)
+    table["ratio_total"] = table["after_total"] / table["before_total"].where(table["before_total"] > 0)
     table["state"] = _state(present[0], present[1])
     columns = [
         "name", "file", "object", "crate", "before_self", "after_self", "change_self", "before_total", "after_total",
@@ -263,7 +265,7 @@ def _factors(
     before: Profile, after: Profile, metric: Metric, scale: Scale, per: tuple[float, float] | None
 ) -> tuple[tuple[float, float], str]:
     if per is not None:
-        if min(per) <= 0 or scale != "none":
+        if not all(math.isfinite(units) and units > 0 for units in per) or scale != "none":
             raise WorkbenchError(
                 f"cannot compare per unit of work with {per} units and scale={scale!r}",
                 where="difference",
@@ -274,12 +276,14 @@ def _factors(
         return (1, 1), "absolute"
     if scale != "total":
         raise WorkbenchError(f"there is no scale {scale!r}", where="difference", hint="There are none and total")
-    whole = float(before.total(metric.name))
-    if not whole:
-        raise WorkbenchError(
-            f"{metric.name} sums to 0", where=before.name, hint="Compare absolutely: there is nothing to scale by"
-        )
-    factor = float(after.total(metric.name)) / whole
+    for profile in (before, after):
+        if not whole_of(profile, metric.name) > 0:
+            raise WorkbenchError(
+                f"{metric.name} sums to {profile.total(metric.name):,.10g}, with negative costs or without any",
+                where=profile.name,
+                hint="Compare absolutely: there is nothing to scale by",
+            )
+    factor = float(after.total(metric.name)) / float(before.total(metric.name))
     return (factor, 1), f"before scaled by {factor:.6g} to the total of after"
 
 

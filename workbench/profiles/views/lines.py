@@ -11,6 +11,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import called_, self_, total_
+from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.tree import add_at, costs_of, outermost, totals_of
 from workbench.profiles.views.neighbours import find_functions
@@ -82,12 +83,11 @@ def source_lines(
     costs = costs[costs["line"] > 0]
     if costs.empty:
         raise WorkbenchError("no line of the profile matches", where=f"{function or ''} {file or ''}".strip())
-    whole = float(profile.total(name))
     table = costs.groupby(["file", "line"], as_index=False)[[self_(name), total_(name)]].sum()
     table.columns = pd.Index(["file", "line", "self", "total"])
     parts = [_with_source(part, str(path), roots or {}, context) for path, part in table.groupby("file", sort=False)]
     joined = pd.concat(sorted(parts, key=lambda part: -float(part["self"].sum())), ignore_index=True)
-    joined.insert(3, "self_pct", joined["self"] / whole * 100.0 if whole else 0.0)
+    joined.insert(3, "self_pct", percent(joined["self"], whole_of(profile, name)))
     return joined
 
 

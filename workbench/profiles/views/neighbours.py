@@ -9,6 +9,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import cost_, self_, total_
+from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.select import compiled
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def callees(profile: Profile, function: str, metric: str | None = None) -> pd.Da
     )
     both = pd.concat([own, table.drop(columns="cost_pct")], ignore_index=True)
     whole = float(found[total_(name)].sum())
-    both["cost_pct"] = both["cost"] / whole * 100.0 if whole else 0.0
+    both["cost_pct"] = percent(both["cost"], whole if (both["cost"] >= 0).all() else np.nan)
     return both
 
 
@@ -89,7 +90,7 @@ def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
         path.append(heaviest)
         here = heaviest
     frames = profile.frames.iloc[nodes["frame_id"].to_numpy()[path]]
-    whole = float(profile.total(name)) or 1.0
+    whole = whole_of(profile, name)
     return pd.DataFrame(
         {
             "depth": nodes["depth"].to_numpy()[path],
@@ -97,9 +98,9 @@ def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
             "file": frames["file"].array,
             "crate": frames["crate"].array,
             "total": total[path],
-            "total_pct": total[path] / whole * 100.0,
+            "total_pct": percent(total[path], whole),
             "self": own[path],
-            "self_pct": own[path] / whole * 100.0,
+            "self_pct": percent(own[path], whole),
             "exact": nodes["exact"].to_numpy()[path],
         }
     )
@@ -114,14 +115,15 @@ def _neighbours(profile: Profile, function: str, metric: str | None, *, here: st
     rows = rows.sort_values(cost_(name), ascending=False, kind="stable")
     functions = profile.functions.iloc[rows[there].to_numpy()]
     recursive = np.isin(rows[there].to_numpy(), found)
-    outer = float(rows[cost_(name)].to_numpy()[~recursive].sum())
+    costs = rows[cost_(name)].to_numpy()
+    outer = float(costs[~recursive].sum()) if (costs >= 0).all() else np.nan
     return pd.DataFrame(
         {
             "name": functions["function"].array,
             "file": functions["file"].array,
             "object": functions["object"].array,
             "calls": rows["calls"].array,
-            "cost": rows[cost_(name)].to_numpy(),
-            "cost_pct": rows[cost_(name)].to_numpy() / outer * 100.0 if outer else np.zeros(len(rows)),
+            "cost": costs,
+            "cost_pct": percent(costs, outer),
         }
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.profiles.model import self_
+from workbench.profiles.share import percent, whole_of
 from workbench.profiles.tree import add_at
 
 if TYPE_CHECKING:
@@ -31,6 +32,6 @@ def tag_costs(profile: Profile, key: str = THREAD, metric: str | None = None) ->
     cost = profile.samples[[self_(name)]].to_numpy()
     sums = add_at(len(values) + 1, group[profile.samples["tags_id"].to_numpy(dtype=np.int64)], cost)[:, 0]
     out = pd.DataFrame({"value": pd.Series([*values, "(none)"], dtype="str"), "cost": sums})
-    out["cost_pct"] = out["cost"] / float(profile.total(name)) * 100.0 if profile.total(name) else 0.0
+    out["cost_pct"] = percent(out["cost"], whole_of(profile, name))
     out = out[(out["cost"] != 0) | (out["value"] != "(none)")]
     return out.sort_values("cost", ascending=False, kind="stable", ignore_index=True)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import only, self_, total_
+from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.group import group
 from workbench.profiles.views.lines import line_costs
 
@@ -26,9 +27,9 @@ def top(
 
     Columns: name, file, line (only by line), object, crate, self, self_pct, cumulative_pct (of self, down to this row),
     total, total_pct, total_exact, calls (<NA> where unknown), cost_per_call (total / calls). Percentages are of the
-    profile's sum of self costs. Recursion counts once in a total; ``total_exact`` is False where a call graph does not
-    say how much of a total a function of a cycle, or a group that is entered again, has of its own. ``n`` limits the
-    rows, not the percentages.
+    profile's sum of self costs; NaN where there is no whole (:mod:`workbench.profiles.share`). Recursion counts once in
+    a total; ``total_exact`` is False where a call graph does not say how much of a total a function of a cycle, or a
+    group that is entered again, has of its own. ``n`` limits the rows, not the percentages.
 
     Raises WorkbenchError where the metric is not there, or the format has no lines that can be trusted.
     """
@@ -47,7 +48,7 @@ def top(
     else:
         table = group(only(profile, name), by).functions
     own, total = table[self_(name)].to_numpy(), table[total_(name)].to_numpy()
-    whole = float(profile.total(name))
+    whole = whole_of(profile, name)
     result = pd.DataFrame(
         {
             "name": table["function"].array,
@@ -55,9 +56,9 @@ def top(
             "object": table["object"].array,
             "crate": table["crate"].array,
             "self": own,
-            "self_pct": _percent(own, whole),
+            "self_pct": percent(own, whole),
             "total": total,
-            "total_pct": _percent(total, whole),
+            "total_pct": percent(total, whole),
             "total_exact": table["total_exact"].to_numpy(dtype=bool),
             "calls": table["calls"].array,
         }
@@ -70,7 +71,3 @@ def top(
     calls = result["calls"].astype("Float64")
     result["cost_per_call"] = result["total"] / calls.where(calls > 0)
     return result if n is None else result.head(n)
-
-
-def _percent(values: np.ndarray, whole: float) -> np.ndarray:
-    return values / whole * 100.0 if whole else np.zeros(len(values))

@@ -1,0 +1,47 @@
+"""Percentages, where there is something to be a part of.
+
+A part is a percentage of a whole only where the whole is above zero and no part of it is below: the net of a
+difference is no whole, and "the share" of a function in it can be anything. There percentages are NaN, which every
+table shows as a dash.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.profiles.model import self_
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.model import Profile
+
+# clocks that are read twice make single costs a little negative; a difference has more than that
+_TOLERATED = 0.01
+
+
+def whole_of(profile: Profile, metric: str | None = None) -> float:
+    """What is 100 % in a profile: the sum of its self costs; NaN where that is not above 0, or where negative costs are
+    more than 1 % of it, as in a difference."""
+    name = profile.metric(metric).name
+    table = profile.functions if profile.basis == "graph" else profile.nodes
+    return _whole(table[self_(name)].to_numpy())
+
+
+def percent(values: Any, whole: float) -> NDArray[np.float64]:
+    """``values`` in percent of ``whole``; NaN where that is not above 0."""
+    return np.asarray(values, dtype=np.float64) / (whole if whole > 0 else np.nan) * 100.0
+
+
+def percent_of_sum(values: Any) -> NDArray[np.float64]:
+    """``values`` in percent of their sum, by the same rule as :func:`whole_of`."""
+    parts = np.asarray(values)
+    return percent(parts, _whole(parts))
+
+
+def _whole(parts: NDArray[Any]) -> float:
+    whole = float(parts.sum())
+    below = -float(parts[parts < 0].sum())
+    return whole if whole > 0 and below <= _TOLERATED * whole else float("nan")
