@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from workbench.charts.syscalls import syscall_latency, syscall_top, thread_time
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
-from workbench.profiles.transforms.select import focus
+from workbench.profiles.transforms import select, shape
+from workbench.profiles.transforms.group import group
 from workbench.profiles.views import syscalls
 from workbench.report.answers.strace import answer
 
@@ -162,9 +164,60 @@ def test_working_leaves_out_waiting(profile: Profile) -> None:
     assert "(waiting)" not in part.frames["function"].tolist()
 
 
-def test_a_transformed_tree_is_refused(demo: Profile) -> None:
-    with pytest.raises(WorkbenchError, match="transformed"):
-        syscalls.working(focus(demo, "^write$"))
+TRANSFORMS: dict[str, Callable[[Profile], Profile]] = {
+    "focus": lambda profile: select.focus(profile, "^write$"),
+    "ignore": lambda profile: select.ignore(profile, "futex"),
+    "hide": lambda profile: select.hide(profile, "waiting"),
+    "show": lambda profile: select.show(profile, "^(write|fsync|read)$"),
+    "show_from": lambda profile: select.show_from(profile, "working"),
+    "prune_from": lambda profile: select.prune_from(profile, "working"),
+    "invert": shape.invert,
+    "trim": lambda profile: shape.trim(profile, 0.1),
+    "sorted_by_weight": shape.sorted_by_weight,
+    "group": lambda profile: group(profile, "object"),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_calls_are_those_of_the_tree_after_any_transform(demo: Profile, name: str) -> None:
+    changed = TRANSFORMS[name](demo)
+    table = syscalls.call_table(changed)
+    assert table["time_ns"].sum() == changed.total("time")
+    assert table["calls"].sum() + table["unreturned"].sum() == changed.total("calls")
+    calls = changed.tables["calls"]
+    by_node = calls["duration_ns"].fillna(0).astype("int64").groupby(calls["node_id"]).sum()
+    by_node = by_node.reindex(changed.nodes.index, fill_value=0)
+    assert by_node.tolist() == changed.nodes["self_time"].tolist()
+    if name in ("focus", "ignore"):
+        wanted = (lambda call: call == "write") if name == "focus" else (lambda call: call != "futex")
+        whole = syscalls.call_table(demo)
+        kept = whole[whole["syscall"].map(wanted)].drop(columns="time_pct").reset_index(drop=True)
+        pd.testing.assert_frame_equal(table.drop(columns="time_pct"), kept)
+    threads = syscalls.thread_table(changed)
+    assert threads["calls"].sum() == table["calls"].sum()
+    # time outside calls is not known where not all calls are there
+    assert threads["outside_ns"].isna().all() == (len(calls) < len(demo.tables["calls"]))
+    assert syscalls.working(changed).total("time") == table["time_ns"].sum() - table["waiting_ns"].sum()
+
+
+def test_the_answer_about_some_calls_says_so(demo: Profile) -> None:
+    assert "calls chosen from" in repr(answer(select.ignore(demo, "futex")))
+    assert "calls chosen from" not in repr(answer(demo))
+
+
+def test_a_table_of_c_is_chosen_from() -> None:
+    text = (
+        "% time     seconds  usecs/call     calls    errors syscall\n"
+        "------ ----------- ----------- --------- --------- ----------------\n"
+        " 75.00    0.300000         100        30         2 read\n"
+        " 25.00    0.100000         100        10           write\n"
+        "------ ----------- ----------- --------- --------- ----------------\n"
+        "100.00    0.400000                    40         2 total\n"
+    )
+    chosen = select.focus(read_profile(text.encode(), format="strace"), "^write$")
+    table = syscalls.call_table(chosen)
+    assert table["syscall"].tolist() == ["write"]
+    assert table["time_pct"].tolist() == [100]
 
 
 def test_a_table_of_c_has_only_sums() -> None:

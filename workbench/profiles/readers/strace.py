@@ -302,6 +302,7 @@ def _meta(log: Log, calls: pd.DataFrame, clock: int, midnight_ns: int | None, ti
         "timed": timed,
         "lines": log.lines,
         "pids": int(calls["pid"].nunique()),
+        "calls": len(calls),
     }
 
 

@@ -137,7 +137,7 @@ def profile(summary: pd.DataFrame, source: Source, notes: NoteBook) -> Profile:
         parent=np.full(size, -1, dtype=np.int64),
         frame=np.arange(size, dtype=np.int64),
         self_costs=costs,
-        tables={"summary": summary},
+        tables={"summary": summary.assign(node_id=np.arange(size, dtype=np.int64))},
         meta={"clock": "none", "timed": True},
         notes=notes.notes(),
     )

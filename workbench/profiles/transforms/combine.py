@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +24,7 @@ from workbench.profiles.model import (
     total_,
 )
 from workbench.profiles.share import whole_of
-from workbench.profiles.transforms.overlay import Overlay, numbered, overlay
+from workbench.profiles.transforms.overlay import Overlay, overlay, same_functions
 from workbench.profiles.transforms.stacks import as_stacks, with_tree
 from workbench.profiles.tree import add_at, costs_of, depths, subtree_sums, totals_of
 
@@ -33,11 +33,23 @@ if TYPE_CHECKING:
 
 Scale = Literal["none", "total"]
 
+# how what a header says of time becomes that of all profiles
+_OF_ALL: dict[str, Callable[[list[Any]], Any]] = {
+    "duration_ns": sum,
+    "time_ns": min,
+    "start_s": min,
+    "period": max,
+    "window_start_s": min,
+    "window_end_s": max,
+}
+
 
 def merge(profiles: Sequence[Profile]) -> Profile:
     """The sum of profiles with the same metrics: those of call graphs as a graph, else as stacks.
 
-    Frames are the same where function, file, line, object and inlining are. Labels of samples are not kept.
+    Frames are the same where function, file, line, object and inlining are, of pprof-rs where the name is. Labels of
+    samples and the formats' own tables are not kept: they are of one profile. ``meta`` keeps what all agree on; as in
+    pprof (profile/merge.go) durations add up, the start is the earliest and the period the largest.
 
     Raises WorkbenchError for no profiles, or where metrics or units differ.
     """
@@ -63,9 +75,8 @@ def merge(profiles: Sequence[Profile]) -> Profile:
         frame=joint.frame,
         frames=joint.frames,
         exact=_exact(stacks, joint),
-        samples=first.samples.iloc[:0],
     )
-    return _named(merged, f"{len(profiles)} profiles", notes)
+    return _of_all(merged, profiles, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +158,8 @@ def difference(
     ``scale="total"`` compares shares: ``before`` is scaled to the sum of ``after``. ``per=(n, m)`` compares costs per
     unit of work: ``before`` did n units (receipts, say), ``after`` m; all figures are then per unit.
 
-    Functions are the same where raw name, file and object are. Group both first where paths differ between builds.
+    Functions are the same where raw name, file and object are, of pprof-rs where the name is. Group both first where
+    paths differ between builds.
 
     Raises WorkbenchError where a metric is missing or has another unit in one of them, or for useless scales.
     """
@@ -184,7 +196,7 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
     first = profiles[0]
     names = first.metric_names
     stacked = pd.concat([profile.functions for profile in profiles], ignore_index=True)
-    codes = numbered(stacked, ["raw_function", "file", "object"])
+    codes = same_functions(profiles)
     _, at = np.unique(codes, return_index=True)
     functions = stacked.iloc[at][list(FUNCTION_COLUMNS)].reset_index(drop=True)
     # pstats has primitive calls beside the calls
@@ -229,15 +241,13 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
         edges=edges[["caller_id", "callee_id", *costs]],
         default_metric=first.default_metric,
         lines=lines,
-        meta=first.meta,
-        notes=first.notes,
     )
-    return _named(merged, f"{len(profiles)} profiles", notes)
+    return _of_all(merged, profiles, notes)
 
 
 def _functions(before: Profile, after: Profile, metric: str, factors: tuple[float, float]) -> pd.DataFrame:
     stacked = pd.concat([before.functions, after.functions], ignore_index=True)
-    codes = numbered(stacked, ["raw_function", "file", "object"])
+    codes = same_functions([before, after])
     _, first = np.unique(codes, return_index=True)
     table = stacked.iloc[first][["function", "file", "object", "crate"]].reset_index(drop=True)
     table = table.rename(columns={"function": "name"})
@@ -298,8 +308,28 @@ def _same_metrics(one: Profile, other: Profile) -> None:
         )
 
 
-def _named(profile: Profile, name: str, notes: Sequence[Note]) -> Profile:
-    return replace(profile, name=name, notes=tuple(notes))
+def _of_all(merged: Profile, profiles: Sequence[Profile], notes: Sequence[Note]) -> Profile:
+    """The merged profile with a name and a header that speak of all."""
+    metas = [profile.meta for profile in profiles]
+    meta = {key: value for key, value in metas[0].items() if all(_agree(value, other.get(key)) for other in metas[1:])}
+    for key, combine in _OF_ALL.items():
+        meta.pop(key, None)
+        # a duration of some of them would be too short for the costs of all
+        if all(other.get(key) for other in metas):
+            meta[key] = combine([other[key] for other in metas])
+    return replace(
+        merged,
+        name=f"{len(profiles)} profiles",
+        notes=tuple(notes),
+        meta=meta,
+        samples=merged.samples.iloc[:0],
+        tags=merged.tags.iloc[:0],
+        tables={},
+    )
+
+
+def _agree(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
 
 
 def _state(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> pd.Series[str]:

@@ -16,7 +16,8 @@ from workbench.profiles.tree import regrow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAME_FRAME = ("raw_function", "file", "line", "object", "inlined")
+_SAME_FUNCTION = ("raw_function", "file", "object")
+_SAME_FRAME = ("raw_function", "file", "line", "object", "inlined")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,13 @@ class Overlay:
     node_of: tuple[NDArray[np.int64], ...]
 
 
-def overlay(profiles: Sequence[Profile], same_frame: Sequence[str] = SAME_FRAME) -> Overlay:
+def overlay(profiles: Sequence[Profile]) -> Overlay:
     """Lay the trees of profiles of stacks over each other: nodes are one where their whole paths have the same frames.
-    Frames are the same where the columns ``same_frame`` are.
+
+    Frames are the same where raw name, file, line, object and inlining are; of pprof-rs where the name is.
     """
     stacked = pd.concat([profile.frames for profile in profiles], ignore_index=True)
-    codes = numbered(stacked, same_frame)
+    codes = numbered(stacked, ["raw_function"] if joins_by_name(profiles) else _SAME_FRAME)
     _, first = np.unique(codes, return_index=True)
     frames = stacked.iloc[first].reset_index(drop=True)
     frames["function_id"] = identify(frames)
@@ -52,6 +54,19 @@ def overlay(profiles: Sequence[Profile], same_frame: Sequence[str] = SAME_FRAME)
     tree = regrow(np.concatenate(parents), np.concatenate(numbers), np.ones(nodes_before, dtype=bool))
     node_of = tuple(tree.node_of[low:high] for low, high in pairwise(bounds))
     return Overlay(frames, tree.parent, tree.frame, node_of)
+
+
+def same_functions(profiles: Sequence[Profile]) -> NDArray[np.int64]:
+    """A number for each row of the profiles' ``functions``, one after another, equal where they are one function: where
+    raw name, file and object are; of pprof-rs where the name is."""
+    stacked = pd.concat([profile.functions for profile in profiles], ignore_index=True)
+    return numbered(stacked, ["raw_function"] if joins_by_name(profiles) else _SAME_FUNCTION)
+
+
+def joins_by_name(profiles: Sequence[Profile]) -> bool:
+    """Whether files cannot tell functions apart: pprof-rs keeps the file and line of whichever function of a name it
+    saw first, and that changes from report to report."""
+    return any(profile.meta.get("dialect") == "pprof-rs" for profile in profiles)
 
 
 def numbered(table: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:

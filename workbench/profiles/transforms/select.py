@@ -8,6 +8,7 @@ filtered (see :func:`workbench.profiles.transforms.stacks.as_stacks`).
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,11 +69,8 @@ def prune_from(profile: Profile, pattern: str) -> Profile:
     for level in levels(parent)[1:]:
         above = ends_at[parent[level]]
         ends_at[level] = np.where(~hit[level] & hit[above], above, level)
-    samples = profile.samples
-    if len(samples):
-        samples = samples.assign(node_id=ends_at[samples["node_id"].to_numpy(dtype=np.int64)])
     costs = add_at(len(parent), ends_at, costs_of(nodes, profile.metric_names))
-    cut = with_tree(_said(profile, hit, "prune_from", pattern), costs, samples=samples)
+    cut = with_tree(_said(profile, hit, "prune_from", pattern), costs, node_of=ends_at)
     return restack(cut, what=f"prune_from={pattern}")
 
 
@@ -138,7 +136,7 @@ def _by_tag(profile: Profile, key: str, pattern: str, *, keep: bool) -> Profile:
     left = profile.samples[hit if keep else ~hit].reset_index(drop=True)
     costs = add_at(len(profile.nodes), left["node_id"].to_numpy(dtype=np.int64), costs_of(left, names))
     lost = costs_of(profile.nodes, names).sum(axis=0) - costs.sum(axis=0)
-    chosen = restack(with_tree(profile, costs, samples=left), what=what)
+    chosen = restack(with_tree(replace(profile, samples=left), costs), what=what)
     return chosen.with_notes(*dropped(profile, lost, what))
 
 

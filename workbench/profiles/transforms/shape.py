@@ -45,13 +45,9 @@ def invert(profile: Profile) -> Profile:
     costs = add_at(len(tree.parent), tree.node_of, own[leaves])
     exact = np.ones(len(tree.parent), dtype=bool)
     np.logical_and.at(exact, tree.node_of, nodes["exact"].to_numpy(dtype=bool)[leaves])
-    samples = profile.samples
-    if len(samples):
-        node = np.full(len(parent), -1, dtype=np.int64)
-        node[leaves] = tree.node_of
-        samples = samples.assign(node_id=node[samples["node_id"].to_numpy(dtype=np.int64)])
-        samples = samples[samples["node_id"] >= 0].reset_index(drop=True)
-    return with_tree(profile, costs, parent=tree.parent, frame=tree.frame, exact=exact, samples=samples)
+    node = np.full(len(parent), -1, dtype=np.int64)
+    node[leaves] = tree.node_of
+    return with_tree(profile, costs, parent=tree.parent, frame=tree.frame, exact=exact, node_of=node)
 
 
 def trim(profile: Profile, share: float, metric: str | None = None) -> Profile:
@@ -94,16 +90,13 @@ def sorted_by_weight(profile: Profile, metric: str | None = None) -> Profile:
     moved = np.where(parent[by_weight] >= 0, place[parent[by_weight]], -1)
     order, ordered = preorder(moved)
     old = by_weight[order]
-    samples = profile.samples
-    if len(samples):
-        new = np.empty(len(parent), dtype=np.int64)
-        new[old] = np.arange(len(parent))
-        samples = samples.assign(node_id=new[samples["node_id"].to_numpy(dtype=np.int64)])
+    new = np.empty(len(parent), dtype=np.int64)
+    new[old] = np.arange(len(parent))
     return with_tree(
         profile,
         costs_of(nodes, profile.metric_names)[old],
         parent=ordered,
         frame=nodes["frame_id"].to_numpy()[old],
         exact=nodes["exact"].to_numpy(dtype=bool)[old],
-        samples=samples,
+        node_of=new,
     )

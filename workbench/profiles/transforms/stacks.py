@@ -32,13 +32,21 @@ def with_tree(
     frame: NDArray[np.int64] | None = None,
     frames: pd.DataFrame | None = None,
     exact: NDArray[np.bool_] | None = None,
-    samples: pd.DataFrame | None = None,
+    node_of: NDArray[np.int64] | None = None,
 ) -> Profile:
-    """The profile with these costs a node, and where given with another tree, frames and samples. Tables that speak of
-    frames by number do not outlive other frames.
+    """The profile with these costs a node, and where given with another tree and frames.
+
+    ``node_of`` says where what was recorded at each old node is now, -1: no longer in the profile. Samples and the rows
+    of tables that speak of nodes by number (system calls) follow it, so that they stay what the tree is made of. Tables
+    that speak of frames or functions by number do not outlive other frames.
     """
     nodes = profile.nodes
-    tables = {name: table for name, table in profile.tables.items() if frames is None or "frame_id" not in table}
+    tables = {
+        # a table with frames of its own has nodes of its own: massif's trees
+        name: table if "frame_id" in table else _followed(table, node_of)
+        for name, table in profile.tables.items()
+        if frames is None or not {"frame_id", "function_id"} & set(table)
+    }
     return from_stacks(
         profile.format,
         profile.name,
@@ -49,7 +57,7 @@ def with_tree(
         self_costs=self_costs,
         default_metric=profile.default_metric,
         exact=nodes["exact"].to_numpy(dtype=bool) if exact is None else exact,
-        samples=profile.samples if samples is None else samples,
+        samples=_followed(profile.samples, node_of),
         tags=profile.tags,
         tables=tables,
         meta=profile.meta,
@@ -97,7 +105,7 @@ def restack(
         frame=used,
         frames=table,
         exact=exact,
-        samples=_samples(profile, tree.node_of, keep_cost),
+        node_of=tree.node_of if keep_cost is None else np.where(keep_cost, tree.node_of, -1),
     )
     return grown.with_notes(*dropped(profile, before - costs.sum(axis=0), what))
 
@@ -118,13 +126,11 @@ def _used(frames: pd.DataFrame, frame: NDArray[np.int64]) -> tuple[pd.DataFrame,
     return table, np.searchsorted(kept, frame).astype(np.int64)
 
 
-def _samples(profile: Profile, node_of: NDArray[np.int64], keep_cost: NDArray[np.bool_] | None) -> pd.DataFrame:
-    if profile.samples.empty:
-        return profile.samples
-    node = profile.samples["node_id"].to_numpy(dtype=np.int64)
-    keep = node_of[node] >= 0
-    if keep_cost is not None:
-        keep &= keep_cost[node]
-    samples = profile.samples[keep].reset_index(drop=True)
-    samples["node_id"] = node_of[node[keep]]
-    return samples
+def _followed(table: pd.DataFrame, node_of: NDArray[np.int64] | None) -> pd.DataFrame:
+    """The rows whose node is still there, with its new number."""
+    if node_of is None or "node_id" not in table or table.empty:
+        return table
+    node = node_of[table["node_id"].to_numpy(dtype=np.int64)]
+    kept = table[node >= 0].reset_index(drop=True)
+    kept["node_id"] = node[node >= 0]
+    return kept

@@ -16,7 +16,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Metric, Note, Profile, from_stacks, self_
-from workbench.profiles.transforms.overlay import SAME_FRAME, Overlay, overlay
+from workbench.profiles.transforms.overlay import Overlay, overlay
 from workbench.profiles.transforms.stacks import restack
 from workbench.profiles.tree import add_at, costs_of
 
@@ -178,9 +178,7 @@ class _Joint:
 
 
 def _joint(after: Profile, before: Profile) -> _Joint:
-    # pprof-rs keeps the file of whichever function of a name it saw first, and that changes between reports
-    by_name = after.meta.get("dialect") == "pprof-rs"
-    joint = overlay([after, before], ["raw_function"] if by_name else SAME_FRAME)
+    joint = overlay([after, before])
     tags, renamed = _joint_tags(after.tags, before.tags)
     width = int(tags["tags_id"].max()) + 1 if len(tags) else 1
     node, tag, values = _rows(after)

@@ -48,8 +48,14 @@ PLUMBING = Plumbing()
 
 
 def require_massif(profile: Profile) -> None:
-    if profile.format != "massif" or "heap_trees" not in profile.tables or "snapshots" not in profile.tables:
+    if profile.format != "massif":
         raise WorkbenchError("this is no massif profile", where=profile.name, hint="Read a massif.out file")
+    if "heap_trees" not in profile.tables or "snapshots" not in profile.tables:
+        raise WorkbenchError(
+            "this profile has no snapshots: it was merged, or its frames were chosen or grouped",
+            where=profile.name,
+            hint="Look at the profile as it was read",
+        )
     if profile.meta.get("xtree"):
         raise WorkbenchError(
             "an xtree file has no snapshots in time, each is a metric of its own",

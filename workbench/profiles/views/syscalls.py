@@ -72,7 +72,8 @@ def thread_table(profile: Profile) -> pd.DataFrame:
 
     Columns: pid, thread, kind, process, parent_pid, calls, errors, working_ns, waiting_ns, open_ns (of a call that was
     still running at the end of the log, at least), lifetime_ns (from its first line to its exit, or to the log's end),
-    outside_ns (of that, not in a call: running, or ready to run), exit. Times are <NA> where the log has none.
+    outside_ns (of that, not in a call: running, or ready to run; <NA> where only some calls of the log were chosen),
+    exit. Times are <NA> where the log has none.
     """
     calls = calls_of(profile)
     tasks = profile.tables["threads"]
@@ -103,6 +104,8 @@ def thread_table(profile: Profile) -> pd.DataFrame:
     )
     if not profile.meta["timed"]:
         table[["working_ns", "waiting_ns", "outside_ns"]] = pd.NA
+    if not has_all_calls(profile):
+        table["outside_ns"] = pd.array([pd.NA] * len(table), dtype="Int64")
     table["exit"] = tasks["exit"]
     return table
 
@@ -214,7 +217,7 @@ def between(profile: Profile, start_ns: int, end_ns: int) -> Profile:
     in time, and percentiles are of times that were measured. What lies beyond the window's end, and what earlier calls
     spent inside it, is said in a note.
 
-    Raises WorkbenchError where the log has no time stamps, or the tree of the profile was transformed before.
+    Raises WorkbenchError where the log has no time stamps.
     """
     calls = calls_of(profile)
     if profile.meta["clock"] == "none":
@@ -246,7 +249,7 @@ def working(profile: Profile) -> Profile:
 def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
     """The profile of the calls that are ``chosen``, with their tree. ``threads`` and ``signals`` stay whole.
 
-    Raises WorkbenchError where the tree was transformed before, so that calls have no place in it.
+    Raises WorkbenchError where the calls have no place in its tree.
     """
     from dataclasses import replace
 
@@ -278,11 +281,18 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
     return replace(grown, tables={**profile.tables, "calls": kept})
 
 
+def has_all_calls(profile: Profile) -> bool:
+    """Whether the table of calls holds the whole log, and not what a transform chose of it."""
+    return len(calls_of(profile)) == int(profile.meta["calls"])
+
+
 def calls_of(profile: Profile) -> pd.DataFrame:
     """The table of calls. Raises WorkbenchError where the profile has none."""
     if "calls" not in profile.tables:
         raise WorkbenchError(
-            "this profile has no single system calls", where=profile.name, hint="Write a log with strace -f -tt -T"
+            "this profile has no single system calls",
+            where=profile.name,
+            hint="Write a log with strace -f -tt -T, and look at one log at a time",
         )
     return profile.tables["calls"]
 
