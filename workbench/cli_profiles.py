@@ -19,7 +19,9 @@ SELECTIONS = {
     "hide": "Leave matching frames out; their cost goes to their callers.",
     "show": "Leave all other frames out.",
     "show_from": "Leave out what is above the outermost match.",
-    "prune_from": "Leave out what is below the innermost match.",
+    "tag_focus": "Only samples with such labels: [key=]regular expressions, or a range as 16kb:32kb.",
+    "tag_ignore": "Only samples without such labels.",
+    "prune_from": "Leave out what is below the innermost match (of names alone).",
 }
 
 
@@ -168,7 +170,9 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
 def _add_selections(parser: argparse.ArgumentParser) -> None:
     section = parser.add_argument_group("selection (regular expressions on function, file and object; pprof's words)")
     for name, what in SELECTIONS.items():
-        section.add_argument(f"--{name.replace('_', '-')}", metavar="RE", help=what)
+        section.add_argument(
+            f"--{name.replace('_', '-')}", metavar="TAGS" if name.startswith("tag") else "RE", help=what
+        )
     section.add_argument("--tidy", action="store_true", help="Readable Rust names and file paths.")
     section.add_argument("--format", metavar="F", help="The format, where the content does not tell.")
 

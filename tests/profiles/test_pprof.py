@@ -27,6 +27,7 @@ from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
 from workbench.profiles.read import read_profile
 from workbench.profiles.readers import pprof
 from workbench.profiles.source import Source
+from workbench.profiles.transforms import select
 from workbench.profiles.tree import MAX_DEPTH
 from workbench.profiles.views.tags import tag_costs
 from workbench.profiles.views.top import top
@@ -744,3 +745,58 @@ async def test_the_notebook_of_a_window_opens_offline(tmp_path: Path) -> None:
     assert opened.charts_drawn == opened.charts_wanted > 0
     assert "the window between two reports" in opened.text
     assert "4.37 s of cpu time" in opened.text
+
+
+LABELLED = [
+    Sample(
+        ((Call(f"crate::{name}(int)", f"prune{place}.rs", 1),), (Call("main", "main.rs", 2),)),
+        (place + 1, 10 ** (place + 1)),
+        labels,
+    )
+    for place, (name, labels) in enumerate(
+        [
+            ("a", (("kind", "deep water", ""), ("bytes", 16 * 1024, "bytes"))),
+            ("b", (("kind", "flat", ""), ("bytes", 48 * 1024, "bytes"), ("zone", "deep", ""))),
+            ("c", (("kind", "flatter", ""), ("took", 150, "milliseconds"))),
+            ("d", (("zone", "north", ""), ("request", 64, ""))),
+            ("e", ()),
+            ("f", (("kind", "key=flat", ""), ("count", -7, ""), ("bytes", 1, "kilobytes"))),
+        ]
+    )
+]
+
+
+@pytest.mark.parametrize("option", ["tagfocus", "tagignore"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "flat", "^flat$", "kind:flat", "kind=flat", "kind=^flat$", "flat,deep", "kind=flat,deep", "zone=", "other=x",
+        "bytes=16kb", "16kb", "16kb:32kb", ":64kb", "32kb:", "bytes=:32kb", "100ms:", "took=1s:", "took=150ms", "150",
+        "took=100ms:1s", "64", "64b", "request=64b", "count=-7", ":-1", "1:2kb", "16kB:1MB", "bytes=1024:20000",
+        "a.c=x", "kind=key=flat", "north|water", "0.1s",
+    ],
+)  # fmt: skip
+def test_filters_of_labels_are_those_of_pprof(wanted: str, option: str, tmp_path: Path) -> None:
+    path = tmp_path / "labelled.pb"
+    path.write_bytes(encode(CPU, LABELLED))
+    ours = (select.tag_focus if option == "tagfocus" else select.tag_ignore)(read(path), wanted)
+    assert ours_of(ours, "samples") == _selected(path, f"-{option}={wanted}")
+
+
+@pytest.mark.parametrize("pattern", ["prune", "crate::a", r"int", r"c$", "main", "::[bd]$"])
+def test_stacks_are_cut_where_pprof_cuts_them(pattern: str, tmp_path: Path) -> None:
+    path = tmp_path / "labelled.pb"
+    deep = [Sample(((Call("inner(x)", "i.rs", 1),), *sample.stack), sample.values) for sample in LABELLED]
+    path.write_bytes(encode(CPU, deep))
+    assert ours_of(select.prune_from(read(path), pattern), "samples") == _selected(path, f"-prune_from={pattern}")
+
+
+def _selected(path: Path, option: str) -> dict[str, tuple[int, int]]:
+    """The table of pprof with one more option; empty where that leaves nothing."""
+    out = subprocess.run(
+        [go_pprof(), "-top", "-nodecount=0", "-nodefraction=0", "-edgefraction=0", "-symbolize=none",
+         "-sample_index=samples", option, str(path)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    rows = re.findall(r"^ *(-?\d+) +\S+ +\S+ +(-?\d+) +\S+ +(.*)$", out.stdout, re.MULTILINE)
+    return {name: (int(flat), int(cum)) for flat, cum, name in rows}

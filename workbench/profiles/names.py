@@ -42,6 +42,8 @@ _TOOLCHAIN = re.compile(r"^.*/lib/rustlib/src/rust/library/")
 _CRATE = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)(?:\[[0-9a-f]+\])?$")
 _PYTHON_SITE = re.compile(r"/(?:site|dist)-packages/([^/]+)")
 _GO_PACKAGE = re.compile(r"^((?:[\w.~-]+/)*[\w~-]+)\.(?:\(|[A-Za-z_])")
+# an argument list begins at the first bracket that is not part of these
+_RESERVED = ("(anonymous namespace)", "operator()")
 
 UNKNOWN_CRATE = ""
 
@@ -74,6 +76,19 @@ def tidy_rust(name: str) -> str:
     while "::{closure}::{closure}" in text:
         text = text.replace("::{closure}::{closure}", "::{closure}")
     return text
+
+
+def without_argument_list(name: str) -> str:
+    """A name without its argument list and the dot of PowerPC's entry points: what pprof matches when it cuts stacks
+    (simplifyFunc of profile/prune.go)."""
+    name = name.removeprefix(".")
+    place = name.find("(")
+    while place >= 0:
+        reserved = next((word for word in _RESERVED if name.startswith(word, place - word.index("("))), None)
+        if reserved is None:
+            return name[:place]
+        place = name.find("(", place - reserved.index("(") + len(reserved))
+    return name
 
 
 def tidy_file(file: str) -> str:

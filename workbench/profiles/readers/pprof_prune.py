@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.profiles.names import without_argument_list
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.noting import NoteBook
     from workbench.profiles.readers.pprof_samples import Samples
     from workbench.profiles.readers.pprof_tables import Functions, Locations
-
-# an argument list begins at the first bracket that is not part of these
-_RESERVED = ("(anonymous namespace)", "operator()")
 
 
 def prune(
@@ -84,7 +83,7 @@ def _matching(names: list[str], drop: str, keep: str, notes: NoteBook) -> NDArra
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    simple = pa.array([_without_arguments(name) for name in names], pa.string())
+    simple = pa.array([without_argument_list(name) for name in names], pa.string())
     try:
         out: NDArray[np.bool_] = pc.match_substring_regex(simple, f"^({drop})$").to_numpy(zero_copy_only=False)
         if keep:
@@ -93,14 +92,3 @@ def _matching(names: list[str], drop: str, keep: str, notes: NoteBook) -> NDArra
         notes.add(f"drop_frames or keep_frames is no regular expression and does nothing: {drop[:80]!r}, {keep[:80]!r}")
         return None
     return np.array([bool(name) for name in names], dtype=bool) & out
-
-
-def _without_arguments(name: str) -> str:
-    name = name.removeprefix(".")
-    place = name.find("(")
-    while place >= 0:
-        reserved = next((word for word in _RESERVED if name.startswith(word, place - word.index("("))), None)
-        if reserved is None:
-            return name[:place]
-        place = name.find("(", place - reserved.index("(") + len(reserved))
-    return name

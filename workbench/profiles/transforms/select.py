@@ -1,13 +1,13 @@
 """Choosing stacks and frames, with pprof's meaning of the words (google/pprof, doc/README.md and profile/filter.go).
 
-A pattern is a regular expression searched in the function's name (raw or tidied), the file and the object. Where a
-pattern matches nothing, the profile gets a note that says so. On a profile of a call graph the tree built from it is
-filtered (see :func:`workbench.profiles.transforms.stacks.as_stacks`).
+A pattern is a regular expression searched in the function's name (raw or tidied), the file and the object; that of
+``prune_from`` only in the name as it is shown, without its arguments. Objects have their base names here, full paths in
+pprof. Where a pattern matches nothing, the profile gets a note that says so. On a profile of a call graph the tree
+built from it is filtered (see :func:`workbench.profiles.transforms.stacks.as_stacks`).
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,10 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Note, Profile
+from workbench.profiles.names import without_argument_list
+from workbench.profiles.transforms.patterns import compiled
 from workbench.profiles.transforms.stacks import as_stacks, dropped, restack, with_tree
+from workbench.profiles.transforms.tag_filter import matching_tags
 from workbench.profiles.tree import add_at, costs_of, levels
 
 if TYPE_CHECKING:
@@ -60,9 +63,16 @@ def show_from(profile: Profile, pattern: str) -> Profile:
 
 
 def prune_from(profile: Profile, pattern: str) -> Profile:
-    """All stacks, cut below the innermost frame that matches; what was below becomes that frame's own cost."""
+    """All stacks, cut below the innermost frame whose name matches; what was below becomes that frame's own cost.
+
+    The name is that of the function as it is shown, without its arguments. Files and objects do not count.
+    """
     profile = as_stacks(profile)
-    hit = _matching(profile, pattern)
+    search = compiled(pattern).search
+    values, names = profile.frames["function"].factorize()
+    simple = [without_argument_list(name) for name in names]
+    found = np.array([bool(name) and search(name) is not None for name in simple], dtype=bool)
+    hit = found[values][profile.nodes["frame_id"].to_numpy()] if len(found) else np.zeros(0, dtype=bool)
     nodes = profile.nodes
     parent = nodes["parent_id"].to_numpy()
     ends_at = np.arange(len(parent))
@@ -74,24 +84,15 @@ def prune_from(profile: Profile, pattern: str) -> Profile:
     return restack(cut, what=f"prune_from={pattern}")
 
 
-def tag_focus(profile: Profile, key: str, pattern: str) -> Profile:
-    """Only samples with a label ``key`` whose value matches as a whole. Needs a format with labels (pprof)."""
-    return _by_tag(profile, key, pattern, keep=True)
+def tag_focus(profile: Profile, wanted: str) -> Profile:
+    """Only samples with labels that match ``[key=]value``: a number or range of numbers with units, or regular
+    expressions (see :mod:`workbench.profiles.transforms.tag_filter`). Needs a format with labels (pprof)."""
+    return _by_tag(profile, wanted, keep=True)
 
 
-def tag_ignore(profile: Profile, key: str, pattern: str) -> Profile:
-    """Only samples without a label ``key`` whose value matches as a whole."""
-    return _by_tag(profile, key, pattern, keep=False)
-
-
-def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern, compiled. Raises WorkbenchError that shows what is wrong with it."""
-    try:
-        return re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise WorkbenchError(
-            f"{error}", where=f"pattern {pattern!r}", hint="Give a Python regular expression"
-        ) from None
+def tag_ignore(profile: Profile, wanted: str) -> Profile:
+    """Only samples without labels that match, as for :func:`tag_focus`."""
+    return _by_tag(profile, wanted, keep=False)
 
 
 def matching_frames(profile: Profile, pattern: str) -> NDArray[np.bool_]:
@@ -118,20 +119,16 @@ def _below(profile: Profile, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return out
 
 
-def _by_tag(profile: Profile, key: str, pattern: str, *, keep: bool) -> Profile:
-    keys = sorted(set(profile.tags["key"].dropna())) if len(profile.tags) else []
-    if key not in keys:
+def _by_tag(profile: Profile, wanted: str, *, keep: bool) -> Profile:
+    if profile.tags.empty:
         raise WorkbenchError(
-            f"there is no label {key!r}", where=profile.name, hint=f"It has {', '.join(keys) or 'no labels at all'}"
+            "there are no labels to choose by", where=profile.name, hint="Only pprof profiles have any"
         )
-    match = compiled(pattern).fullmatch
-    rows = profile.tags[profile.tags["key"] == key]
-    text = rows["value"].where(rows["value"].notna() & (rows["value"] != ""), rows["number"].astype("str"))
-    wanted = rows["tags_id"][[match(str(value)) is not None for value in text]].unique()
-    hit = profile.samples["tags_id"].isin(wanted).to_numpy()
-    what = f"tag_{'focus' if keep else 'ignore'}={key}:{pattern}"
+    hit = profile.samples["tags_id"].isin(matching_tags(profile.tags, wanted)).to_numpy()
+    what = f"tag_{'focus' if keep else 'ignore'}={wanted}"
     if not hit.any():
-        profile = profile.with_notes(Note(f"{what} matched nothing"))
+        keys = ", ".join(sorted(set(profile.tags["key"])))
+        profile = profile.with_notes(Note(f"{what} matched nothing; there are labels {keys}"))
     names = profile.metric_names
     left = profile.samples[hit if keep else ~hit].reset_index(drop=True)
     costs = add_at(len(profile.nodes), left["node_id"].to_numpy(dtype=np.int64), costs_of(left, names))

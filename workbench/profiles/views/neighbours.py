@@ -10,7 +10,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import cost_, self_, total_
 from workbench.profiles.share import percent, whole_of
-from workbench.profiles.transforms.select import compiled
+from workbench.profiles.transforms.patterns import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
