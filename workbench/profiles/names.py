@@ -10,7 +10,17 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-_HASH = re.compile(r"::h[0-9a-f]{16}$")
+# what LLVM appends to a symbol it copied or split comes behind the hash
+_HASH = re.compile(r"::h[0-9a-f]{16}(?=$|\.(?:llvm|cold|part|isra|constprop|lto_priv)\b)")
+_COPIED = re.compile(r"\.llvm\.\d+$")
+# nothing of this is in a demangled Rust name: C++ has argument lists, operators, destructors, other types, and its
+# pointers and references come behind the type
+_CPP = re.compile(
+    r"\(anonymous namespace\)|\boperator(?=[^\w:])|::~|\{lambda\(|\bstd::__|> >"
+    r"|[\w>] ?[*&]+(?=[,>)\[ ]|$)"
+    r"|[<,] ?(?:const )?(?:int|char|unsigned|long|short|double|float|void|wchar_t)(?=[ ,>*&])"
+    r"|[<,] ?\d+[uU]?[lL]{1,2}\b"
+)
 _RECURSION = re.compile(r"'(\d+)$")
 _CLOSURE = re.compile(r"\{\{?closure(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
 _ASYNC = re.compile(r"\{\{?(?:async_fn|async_block|coroutine)(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
@@ -63,8 +73,8 @@ def tidy_rust(name: str) -> str:
     """
     if not _looks_rust(name):
         return name
-    text = _HASH.sub("", name)
-    text = _RECURSION.sub("", text)
+    text = _COPIED.sub("", _RECURSION.sub("", name))
+    text = _HASH.sub("", text)
     if "$" in text:
         for escape, plain in _ESCAPES:
             text = text.replace(escape, plain)
@@ -158,18 +168,39 @@ def _python_module(file: str) -> str:
 
 
 def _looks_rust(name: str) -> bool:
-    return "::" in name or "$" in name or bool(_HASH.search(name))
+    if _HASH.search(_RECURSION.sub("", name)):
+        return True
+    if "$" in name:
+        return True
+    return "::" in name and not _CPP.search(name) and not _has_argument_list(name)
+
+
+def _has_argument_list(name: str) -> bool:
+    """Whether a bracket opens right behind a name outside of all others, as in ``f(int)``."""
+    depth = 0
+    before = ""
+    for char in name:
+        if char in "<{[":
+            depth += 1
+        elif char in "}]" or (char == ">" and before not in "-="):
+            depth -= 1
+        elif char == "(" and depth <= 0 and (before.isalnum() or before in "_>"):
+            return True
+        before = char
+    return False
 
 
 def _without_arguments(text: str) -> str:
-    """Drop ``::<...>`` and ``<...>`` after a name, and keep ``<T as Trait>``, whose bracket opens a path."""
+    """Drop ``::<...>`` and ``<...>`` after a name, and keep ``<T as Trait>``, whose bracket opens a path, and
+    ``::<impl Trait for T>``, which is a part of one."""
     out: list[str] = []
     kept: list[bool] = []
     dropped = 0
     for position, char in enumerate(text):
         if char == "<":
             before = text[position - 1] if position else ""
-            keep = not dropped and (not before or before in "<(&*[, ;{=" or before == " ")
+            opens = not before or before in "<(&*[, ;{="
+            keep = not dropped and (opens or (before == ":" and text.startswith("impl ", position + 1)))
             kept.append(keep)
             if keep:
                 out.append(char)
