@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.profiles.pprof_encoding import Call, Sample
 from tests.profiles.test_pprof_windows import START_NS, snapshot
+from workbench.charts.flame.calltree import call_tree
+from workbench.charts.flame.calltree import difference as joined
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
@@ -81,3 +84,45 @@ def test_tables_of_one_profile_do_not_speak_of_all() -> None:
     for view in (timeline, massif_answer):
         with pytest.raises(WorkbenchError, match="snapshots"):
             view(both)
+
+
+def moved(rows: dict[str, int]) -> Profile:
+    """A profile of stacks as speedscope has them: ``name@file`` for each frame."""
+    names = sorted({frame for stack in rows for frame in stack.split(";")})
+    shared = [dict(zip(("name", "file"), name.split("@"), strict=True)) for name in names]
+    samples = [[names.index(frame) for frame in stack.split(";")] for stack in rows]
+    weights = list(rows.values())
+    text = json.dumps(
+        {
+            "$schema": "https://www.speedscope.app/file-format-schema.json",
+            "shared": {"frames": shared},
+            "profiles": [
+                {"type": "sampled", "name": "x", "unit": "none", "startValue": 0, "endValue": sum(weights),
+                 "samples": samples, "weights": weights}
+            ],
+        }
+    )  # fmt: skip
+    return read_profile(text.encode(), format="speedscope")
+
+
+def test_a_function_whose_file_moved_is_one_in_table_tree_and_flame_graph() -> None:
+    before, after = moved({"main@1/m.c;work@1/w.c": 5, "main@1/m.c": 1}), moved({"main@2/m.c;work@2/w.c": 9})
+    changes = difference(before, after)
+    assert changes.functions["state"].tolist() == ["both", "both"]
+    assert changes.functions["change_self"].tolist() == [4, -1]
+    assert (changes.nodes["state"] == "both").all()
+    drawn = joined(call_tree(after), call_tree(before))
+    assert len(drawn) == len(changes.nodes) == 2
+    assert drawn.functions["file"].tolist() == ["2/m.c", "2/w.c"]
+
+
+def test_two_functions_of_one_name_are_not_taken_for_each_other() -> None:
+    before = moved({"main@m.c;init@a.c": 5, "main@m.c;init@b.c": 7})
+    after = moved({"main@m.c;init@a.c": 6, "main@m.c;init@c.c": 1, "main@m.c;init@d.c": 2})
+    for changes in (difference(before, after), difference(after, before)):
+        states = changes.functions[changes.functions["name"] == "init"].set_index("file")["state"]
+        assert states["a.c"] == "both"
+        assert set(states.drop("a.c")) == {"added", "removed"}
+        assert changes.functions["before_self"].sum() == changes.before_sum
+        assert changes.functions["after_self"].sum() == changes.after_sum
+    assert len(joined(call_tree(after), call_tree(before))) == len(difference(before, after).nodes) == 5

@@ -15,6 +15,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import FUNCTION_COLUMNS, Metric, Profile
+from workbench.profiles.transforms.overlay import same_in_both
 from workbench.profiles.transforms.shape import TRIMMED as TRIMMED_NAME
 from workbench.profiles.tree import add_at, costs_of, depths, preorder, regrow, subtree_sums
 
@@ -101,8 +102,9 @@ def call_tree(profile: Profile) -> CallTree:
 
 
 def difference(after: CallTree, before: CallTree, normalise: Normalise = "none") -> CallTree:
-    """Two trees as one: nodes are the same where the raw names on their way from the root are, for files and lines
-    move from build to build. ``normalise="total"`` scales ``before`` so that the totals of each metric agree.
+    """Two trees as one. Functions and nodes are the same where they are for
+    :func:`workbench.profiles.transforms.combine.difference`. ``normalise="total"`` scales ``before`` so that the totals
+    of each metric agree.
 
     Raises WorkbenchError where the two have no metric in common.
     """
@@ -122,14 +124,16 @@ def difference(after: CallTree, before: CallTree, normalise: Normalise = "none")
     if normalise == "total":
         there, said = _scaled(here, there, metrics)
         remarks += said
+    size = len(before.functions)
+    code = same_in_both(before.functions, after.functions)
+    # names and files are those of the later build
     functions = pd.concat([after.functions, before.functions], ignore_index=True)
-    name, _ = pd.factorize(functions["raw_function"].to_numpy(dtype=object))
-    size = len(after)
+    code = np.concatenate([code[size:], code[:size]])
     both = CallTree(
         metrics,
-        functions.iloc[np.unique(name, return_index=True)[1]].reset_index(drop=True),
-        np.concatenate([after.parent, np.where(before.parent >= 0, before.parent + size, -1)]),
-        name[np.concatenate([after.function, before.function + len(after.functions)])].astype(np.int64),
+        functions.iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True),
+        np.concatenate([after.parent, np.where(before.parent >= 0, before.parent + len(after), -1)]),
+        code[np.concatenate([after.function, before.function + len(after.functions)])],
         np.concatenate([after.line, before.line]),
         np.concatenate([after.flags, before.flags]),
         np.concatenate([here, np.zeros_like(there)]),

@@ -24,7 +24,7 @@ from workbench.profiles.model import (
     total_,
 )
 from workbench.profiles.share import whole_of
-from workbench.profiles.transforms.overlay import Overlay, overlay, same_functions
+from workbench.profiles.transforms.overlay import Overlay, overlay, overlay_of_builds, same_functions, same_in_both
 from workbench.profiles.transforms.stacks import as_stacks, with_tree
 from workbench.profiles.tree import add_at, costs_of, depths, subtree_sums, totals_of
 
@@ -137,12 +137,12 @@ class Difference:
         return nodes
 
     @cached_property
-    def _stacks(self) -> list[Profile]:
-        return [as_stacks(only(profile, self.metric.name)) for profile in (self.before, self.after)]
+    def _stacks(self) -> tuple[Profile, Profile]:
+        return as_stacks(only(self.before, self.metric.name)), as_stacks(only(self.after, self.metric.name))
 
     @cached_property
     def _joint(self) -> Overlay:
-        return overlay(self._stacks)
+        return overlay_of_builds(*self._stacks)
 
 
 def difference(
@@ -158,8 +158,8 @@ def difference(
     ``scale="total"`` compares shares: ``before`` is scaled to the sum of ``after``. ``per=(n, m)`` compares costs per
     unit of work: ``before`` did n units (receipts, say), ``after`` m; all figures are then per unit.
 
-    Functions are the same where raw name, file and object are, of pprof-rs where the name is. Group both first where
-    paths differ between builds.
+    Functions are the same where raw name, file and object are, and else where each side has one more of that raw name:
+    files move from build to build. Nodes are the same where all functions on their way from the root are.
 
     Raises WorkbenchError where a metric is missing or has another unit in one of them, or for useless scales.
     """
@@ -247,7 +247,7 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
 
 def _functions(before: Profile, after: Profile, metric: str, factors: tuple[float, float]) -> pd.DataFrame:
     stacked = pd.concat([before.functions, after.functions], ignore_index=True)
-    codes = same_functions([before, after])
+    codes = same_in_both(before.functions, after.functions)
     _, first = np.unique(codes, return_index=True)
     table = stacked.iloc[first][["function", "file", "object", "crate"]].reset_index(drop=True)
     table = table.rename(columns={"function": "name"})

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.profiles.model import Profile, identify
-from workbench.profiles.tree import regrow
+from workbench.profiles.tree import Tree, regrow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,23 +37,43 @@ def overlay(profiles: Sequence[Profile]) -> Overlay:
     """
     stacked = pd.concat([profile.frames for profile in profiles], ignore_index=True)
     codes = numbered(stacked, ["raw_function"] if joins_by_name(profiles) else _SAME_FRAME)
-    _, first = np.unique(codes, return_index=True)
+    return _laid_over(profiles, stacked, codes)
+
+
+def overlay_of_builds(before: Profile, after: Profile) -> Overlay:
+    """The same for two profiles that may be of two builds: nodes are one where their paths have the same functions, as
+    :func:`same_in_both` tells, whatever their lines."""
+    stacked = pd.concat([before.frames, after.frames], ignore_index=True)
+    codes = same_in_both(before.functions, after.functions)
+    shift = np.repeat([0, len(before.functions)], [len(before.frames), len(after.frames)])
+    return _laid_over([before, after], stacked, codes[stacked["function_id"].to_numpy(dtype=np.int64) + shift])
+
+
+def _laid_over(profiles: Sequence[Profile], stacked: pd.DataFrame, codes: NDArray[np.int64]) -> Overlay:
+    """The overlay, where ``codes`` number the frames of all profiles, one after another (``stacked``)."""
+    _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
     frames = stacked.iloc[first].reset_index(drop=True)
     frames["function_id"] = identify(frames)
-    # the trees beside each other, parents before children; siblings with one frame then become one
-    parents, numbers = [], []
-    frames_before = nodes_before = 0
-    bounds = [0]
-    for profile in profiles:
-        parent = profile.nodes["parent_id"].to_numpy()
-        parents.append(np.where(parent >= 0, parent + nodes_before, -1))
-        numbers.append(codes[profile.nodes["frame_id"].to_numpy() + frames_before])
-        frames_before += len(profile.frames)
-        nodes_before += len(profile.nodes)
-        bounds.append(nodes_before)
-    tree = regrow(np.concatenate(parents), np.concatenate(numbers), np.ones(nodes_before, dtype=bool))
-    node_of = tuple(tree.node_of[low:high] for low, high in pairwise(bounds))
+    bounds = np.cumsum([0, *(len(profile.frames) for profile in profiles)])
+    tree, node_of = joined_trees(
+        [profile.nodes["parent_id"].to_numpy() for profile in profiles],
+        [
+            codes.reshape(-1)[profile.nodes["frame_id"].to_numpy() + start]
+            for profile, start in zip(profiles, bounds, strict=False)
+        ],
+    )
     return Overlay(frames, tree.parent, tree.frame, node_of)
+
+
+def joined_trees(
+    parents: Sequence[NDArray[np.int64]], frames: Sequence[NDArray[np.int64]]
+) -> tuple[Tree, tuple[NDArray[np.int64], ...]]:
+    """Several trees as one, and the nodes of each in it. Nodes are one where their whole paths have the same frames."""
+    bounds = np.cumsum([0, *(len(parent) for parent in parents)]).tolist()
+    # the trees beside each other, parents before children; siblings with one frame then become one
+    beside = [np.where(parent >= 0, parent + start, -1) for parent, start in zip(parents, bounds, strict=False)]
+    tree = regrow(np.concatenate(beside), np.concatenate(frames), np.ones(bounds[-1], dtype=bool))
+    return tree, tuple(tree.node_of[low:high] for low, high in pairwise(bounds))
 
 
 def same_functions(profiles: Sequence[Profile]) -> NDArray[np.int64]:
@@ -61,6 +81,27 @@ def same_functions(profiles: Sequence[Profile]) -> NDArray[np.int64]:
     raw name, file and object are; of pprof-rs where the name is."""
     stacked = pd.concat([profile.functions for profile in profiles], ignore_index=True)
     return numbered(stacked, ["raw_function"] if joins_by_name(profiles) else _SAME_FUNCTION)
+
+
+def same_in_both(before: pd.DataFrame, after: pd.DataFrame) -> NDArray[np.int64]:
+    """A number for each row of two tables of functions, one after the other, equal where they are one function.
+
+    Those are the same whose raw name, file and object are. Of the others, that only one of the two has, those are the
+    same that are alone with their raw name on each side: files and objects move from build to build, and pprof-rs keeps
+    any file of a name.
+    """
+    stacked = pd.concat([before, after], ignore_index=True)
+    codes = numbered(stacked, _SAME_FUNCTION).copy()
+    is_after = np.arange(len(stacked)) >= len(before)
+    alone = stacked.assign(code=codes, after=is_after).groupby("code")["after"].transform("nunique") == 1
+    rest = stacked[alone.to_numpy()][["raw_function"]].assign(after=is_after[alone.to_numpy()])
+    sides = rest.groupby("raw_function")["after"]
+    pairs = rest[(sides.transform("size") == 2) & (sides.transform("nunique") == 2)]
+    _, partner = np.unique(pairs["raw_function"].to_numpy(dtype=object), return_inverse=True)
+    rows = pairs.index.to_numpy()
+    codes[rows] = codes.max(initial=0) + 1 + partner
+    numbers, _ = pd.factorize(codes)
+    return np.asarray(numbers, dtype=np.int64)
 
 
 def joins_by_name(profiles: Sequence[Profile]) -> bool:
