@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.profiles.make import Stacks, profile_of, stacks, summed
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Metric, Profile, from_graph
+from workbench.profiles.read import read_profile
 from workbench.profiles.views.derived import derived
 from workbench.profiles.views.lines import source_lines
 from workbench.profiles.views.neighbours import callees, callers, hot_path
@@ -61,6 +64,37 @@ def test_a_function_is_found_by_name_or_expression() -> None:
     assert callers(profile, "^wor")["name"].tolist() == ["main"]
     with pytest.raises(WorkbenchError, match="no function matches 'play'"):
         callers(profile, "play")
+
+
+@settings(deadline=None)
+@given(rows=stacks)
+def test_functions_that_match_together_count_a_stack_once(rows: Stacks) -> None:
+    profile = profile_of([*rows, (("a", "b"), 1), (("b",), 1)])
+    every = [*rows, (("a", "b"), 1), (("b",), 1)]
+    found = {"a", "b"}
+    whole = sum(cost for stack, cost in every if found & set(stack))
+    wanted: Counter[str] = Counter()
+    for stack, cost in every:
+        wanted.update(dict.fromkeys({down for up, down in pairwise(stack) if up in found} - found, cost))
+    below = callees(profile, "^[ab]$")
+    shown = below[~below["name"].isin([*found, "(self)"])].set_index("name")
+    assert shown["cost"].to_dict() == wanted
+    assert shown["cost_pct"].to_numpy() == pytest.approx(100 * shown["cost"].to_numpy() / whole)
+    assert below["cost_pct"].max() <= 100.0000001
+    above: Counter[str] = Counter()
+    for stack, cost in every:
+        above.update(dict.fromkeys({up for up, down in pairwise(stack) if down in found} - found, cost))
+    calling = callers(profile, "^[ab]$")
+    assert calling[~calling["name"].isin(found)].set_index("name")["cost"].to_dict() == above
+
+
+def test_functions_of_a_graph_that_match_together_have_one_total() -> None:
+    profile = read_profile(b"events: Ir\nfn=main\n1 10\ncfn=a1\ncalls=1 1\n1 90\nfn=a1\n1 20\ncfn=a2\ncalls=1 1\n1 70\n"
+                           b"fn=a2\n1 30\ncfn=leaf\ncalls=1 1\n1 40\nfn=leaf\n1 40\n", format="callgrind")  # fmt: skip
+    table = callees(profile, "^a").set_index("name")
+    assert table["cost"].to_dict() == {"(self)": 50, "a2": 70, "leaf": 40}
+    assert table.at["leaf", "cost_pct"] == pytest.approx(100 * 40 / 90)
+    assert table.at["(self)", "cost_pct"] == pytest.approx(100 * 50 / 90)
 
 
 def test_the_hot_path_ends_where_the_time_is_spent() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.graph import arcs
 from workbench.profiles.model import cost_, self_, total_
 from workbench.profiles.share import percent, whole_of
+from workbench.profiles.transforms.group_totals import group_totals
 from workbench.profiles.transforms.patterns import compiled
+from workbench.profiles.tree import costs_of, edges_of, outermost, totals_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +50,8 @@ def callers(profile: Profile, function: str, metric: str | None = None) -> pd.Da
 
 
 def callees(profile: Profile, function: str, metric: str | None = None) -> pd.DataFrame:
-    """Whom a function calls, and what that cost: name, file, object, calls, cost, cost_pct (of the function's total).
+    """Whom a function calls, and what that cost: name, file, object, calls, cost, cost_pct (of the function's total;
+    functions that match together are one, in which a stack counts once).
 
     A first row ``(self)`` is what it spent itself.
     """
@@ -63,7 +68,7 @@ def callees(profile: Profile, function: str, metric: str | None = None) -> pd.Da
         }
     )
     both = pd.concat([own, table.drop(columns="cost_pct")], ignore_index=True)
-    whole = float(found[total_(name)].sum())
+    whole = _total(profile, find_functions(profile, function), name)
     both["cost_pct"] = percent(both["cost"], whole if (both["cost"] >= 0).all() else np.nan)
     return both
 
@@ -108,8 +113,8 @@ def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
 
 def _neighbours(profile: Profile, function: str, metric: str | None, *, here: str, there: str) -> pd.DataFrame:
     name = profile.metric(metric).name
-    edges = profile.edges
     found = find_functions(profile, function)
+    edges = _edges(profile, found)
     rows = edges[edges[here].isin(found)]
     rows = rows.groupby(there, as_index=False)[["calls", cost_(name)]].sum(min_count=1)
     rows = rows.sort_values(cost_(name), ascending=False, kind="stable")
@@ -127,3 +132,39 @@ def _neighbours(profile: Profile, function: str, metric: str | None, *, here: st
             "cost_pct": percent(costs, outer),
         }
     )
+
+
+def _edges(profile: Profile, found: NDArray[np.int64]) -> pd.DataFrame:
+    """The edges, those of the functions found as if they were the first of them; a call graph has each alone."""
+    if profile.basis == "graph" or len(found) < 2:
+        return profile.edges
+    function = profile.frames["function_id"]
+    one = profile.frames.assign(function_id=function.where(~function.isin(found), found[0]))
+    return edges_of(replace(profile, frames=one))
+
+
+def _total(profile: Profile, found: NDArray[np.int64], name: str) -> float:
+    """What the functions found cost together, with all they call."""
+    functions = profile.functions
+    if len(found) < 2:
+        return float(functions[total_(name)].to_numpy()[found].sum())
+    if profile.basis == "stacks":
+        nodes = profile.nodes
+        function = profile.frames["function_id"].to_numpy()[nodes["frame_id"].to_numpy()]
+        here = np.isin(function, found)
+        outer = outermost(nodes["parent_id"].to_numpy(), np.where(here, found[0], function))
+        return float(nodes[total_(name)].to_numpy()[here & outer].sum())
+    together = np.arange(len(functions))
+    together[found] = found[0]
+    _, together = np.unique(together, return_inverse=True)
+    caller, callee, costs = arcs(profile.edges, [name])
+    totals, _ = group_totals(
+        together.reshape(-1),
+        costs_of(functions, [name]),
+        caller,
+        callee,
+        costs,
+        known=totals_of(functions, [name]),
+        known_exact=functions["total_exact"].to_numpy(dtype=bool),
+    )
+    return float(totals[together[found[0]], 0])
