@@ -59,7 +59,7 @@ def by_hand(own: list[int], calls: list[tuple[int, int, int]], files: list[str])
     return from_graph("callgrind", "test", metrics=[Metric("Ir")], functions=functions, edges=edges)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(several, places)
 def test_a_total_that_says_it_is_exact_is_that_of_the_stacks(rows: Stacks, place: list[int]) -> None:
     stacks = grouped(profile_of(rows), place)
@@ -73,7 +73,7 @@ def test_a_total_that_says_it_is_exact_is_that_of_the_stacks(rows: Stacks, place
     assert files.total() == whole
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(acyclic, places)
 def test_without_recursion_a_group_has_at_least_what_any_of_its_functions_has(rows: Stacks, place: list[int]) -> None:
     graph = graph_of(grouped(profile_of(rows), place))

@@ -191,7 +191,8 @@ def _entered_once(
     """Totals of some groups, and whether they are exact.
 
     ``below`` is the amount of each component's cost, by group, that comes from callers below the group; ``unsure``
-    whether any of it comes over an arc of which only a share, or an assumed part, is below it.
+    whether any of it comes over an arc of which only a share, or an assumed part, is below it. ``part`` is which part
+    of what a component calls is below a group its caller is not of, and ``split`` whether that is only some of it.
     """
     width = len(chosen)
     column = np.full(graph.groups, -1, dtype=np.int64)
@@ -200,34 +201,31 @@ def _entered_once(
     listed = column[graph.pair_group] >= 0
     at, of = graph.pair_component[listed], column[graph.pair_group[listed]]
     share, whole = mixed_share[listed], graph.pair_whole[listed]
-    # the share of a component that is below a group for what its other members call
-    joined = np.zeros((graph.size, width))
-    joined[at[~whole], of[~whole]] = share[~whole]
     below = np.zeros((graph.size, width))
     unsure = np.zeros((graph.size, width), dtype=bool)
+    part = np.zeros((graph.size, width))
+    part[at[~whole], of[~whole]] = share[~whole]
+    split = part > 0
     scale = np.maximum(total, claimed).astype(np.float64)
-
-    def passed_on(rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """What part of the calls out of a component is below each group, where the caller is not of it."""
-        part = np.clip(below[rows] / np.where(scale[rows] > 0, scale[rows], 1.0)[:, None], 0.0, 1.0)
-        split = (part > _SLACK) & (part < 1 - _SLACK) | unsure[rows] | (joined[rows] > 0)
-        part = np.where(part >= 1 - _SLACK, 1.0, part)
-        return part + (1 - part) * joined[rows], split
-
     for arcs in graph.levels:
         carrying = arcs[costs[arcs] != 0]
         if not len(carrying):
             continue
         callers, callees = graph.caller[carrying], graph.component[graph.callee[carrying]]
-        rows, row = np.unique(graph.component[callers], return_inverse=True)
-        part, split = passed_on(rows)
-        part, split = part[row], split[row]
-        mine = own_column[callers]
-        inside = np.flatnonzero(mine >= 0)
-        part[inside, mine[inside]], split[inside, mine[inside]] = 1.0, False
+        above = graph.component[callers]
+        arc_part, arc_split = part[above], split[above]
+        inside = np.flatnonzero(own_column[callers] >= 0)
+        mine = own_column[callers[inside]]
+        arc_part[inside, mine], arc_split[inside, mine] = 1.0, False
+        arc_part *= costs[carrying][:, None]
         first = np.flatnonzero(np.diff(callees, prepend=-1))
-        below[callees[first]] = np.add.reduceat(part * costs[carrying][:, None], first, axis=0)
-        unsure[callees[first]] = np.logical_or.reduceat(split, first, axis=0)
+        here = callees[first]
+        below[here] = np.add.reduceat(arc_part, first, axis=0)
+        unsure[here] = np.logical_or.reduceat(arc_split, first, axis=0)
+        entered = np.clip(below[here] / np.where(scale[here] > 0, scale[here], 1.0)[:, None], 0.0, 1.0)
+        entered[entered >= 1 - _SLACK] = 1.0
+        split[here] |= (entered > _SLACK) & (entered < 1) | unsure[here]
+        part[here] = entered + (1 - entered) * part[here]
     fresh = total[at].astype(np.float64) * (
         1 - np.minimum(1.0, below[at, of] / np.where(scale[at] > 0, scale[at], 1.0))
     )
