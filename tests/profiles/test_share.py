@@ -12,7 +12,7 @@ from tests.profiles.pprof_encoding import Call, Fields, Sample, encode, message
 from tests.profiles.test_pprof import CPU, read
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile
-from workbench.profiles.share import percent, percent_of_sum, whole_of
+from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.combine import difference
 from workbench.profiles.views.neighbours import callees, callers, hot_path
 from workbench.profiles.views.tags import tag_costs
@@ -40,8 +40,6 @@ def test_a_whole_is_above_zero_and_has_no_negative_parts() -> None:
     assert whole_of(profile_of([(("a",), 1000), (("b",), -1)])) == 999
     assert percent([1, 3], 4).tolist() == [25, 75]
     assert np.isnan(percent([1, -3], -2)).all()
-    assert percent_of_sum([1, 3]).tolist() == [25, 75]
-    assert np.isnan(percent_of_sum([3, -1])).all()
 
 
 @pytest.mark.parametrize("costs", [[("more", 900), ("less", -400)], [("more", 400), ("less", -900)]])

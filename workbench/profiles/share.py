@@ -27,21 +27,12 @@ def whole_of(profile: Profile, metric: str | None = None) -> float:
     more than 1 % of it, as in a difference."""
     name = profile.metric(metric).name
     table = profile.functions if profile.basis == "graph" else profile.nodes
-    return _whole(table[self_(name)].to_numpy())
+    costs = table[self_(name)].to_numpy()
+    whole = float(costs.sum())
+    below = -float(costs[costs < 0].sum())
+    return whole if whole > 0 and below <= _TOLERATED * whole else float("nan")
 
 
 def percent(values: Any, whole: float) -> NDArray[np.float64]:
     """``values`` in percent of ``whole``; NaN where that is not above 0."""
     return np.asarray(values, dtype=np.float64) / (whole if whole > 0 else np.nan) * 100.0
-
-
-def percent_of_sum(values: Any) -> NDArray[np.float64]:
-    """``values`` in percent of their sum, by the same rule as :func:`whole_of`."""
-    parts = np.asarray(values)
-    return percent(parts, _whole(parts))
-
-
-def _whole(parts: NDArray[Any]) -> float:
-    whole = float(parts.sum())
-    below = -float(parts[parts < 0].sum())
-    return whole if whole > 0 and below <= _TOLERATED * whole else float("nan")

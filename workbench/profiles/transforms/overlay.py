@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.profiles.model import Profile, identify
-from workbench.profiles.tree import Tree, regrow
+from workbench.profiles.tree import regrow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,26 +54,20 @@ def _laid_over(profiles: Sequence[Profile], stacked: pd.DataFrame, codes: NDArra
     _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
     frames = stacked.iloc[first].reset_index(drop=True)
     frames["function_id"] = identify(frames)
-    bounds = np.cumsum([0, *(len(profile.frames) for profile in profiles)])
-    tree, node_of = joined_trees(
-        [profile.nodes["parent_id"].to_numpy() for profile in profiles],
-        [
-            codes.reshape(-1)[profile.nodes["frame_id"].to_numpy() + start]
-            for profile, start in zip(profiles, bounds, strict=False)
-        ],
-    )
-    return Overlay(frames, tree.parent, tree.frame, node_of)
-
-
-def joined_trees(
-    parents: Sequence[NDArray[np.int64]], frames: Sequence[NDArray[np.int64]]
-) -> tuple[Tree, tuple[NDArray[np.int64], ...]]:
-    """Several trees as one, and the nodes of each in it. Nodes are one where their whole paths have the same frames."""
-    bounds = np.cumsum([0, *(len(parent) for parent in parents)]).tolist()
     # the trees beside each other, parents before children; siblings with one frame then become one
-    beside = [np.where(parent >= 0, parent + start, -1) for parent, start in zip(parents, bounds, strict=False)]
-    tree = regrow(np.concatenate(beside), np.concatenate(frames), np.ones(bounds[-1], dtype=bool))
-    return tree, tuple(tree.node_of[low:high] for low, high in pairwise(bounds))
+    parents, numbers = [], []
+    frames_before = nodes_before = 0
+    bounds = [0]
+    for profile in profiles:
+        parent = profile.nodes["parent_id"].to_numpy()
+        parents.append(np.where(parent >= 0, parent + nodes_before, -1))
+        numbers.append(codes.reshape(-1)[profile.nodes["frame_id"].to_numpy() + frames_before])
+        frames_before += len(profile.frames)
+        nodes_before += len(profile.nodes)
+        bounds.append(nodes_before)
+    tree = regrow(np.concatenate(parents), np.concatenate(numbers), np.ones(nodes_before, dtype=bool))
+    node_of = tuple(tree.node_of[low:high] for low, high in pairwise(bounds))
+    return Overlay(frames, tree.parent, tree.frame, node_of)
 
 
 def same_functions(profiles: Sequence[Profile]) -> NDArray[np.int64]:
