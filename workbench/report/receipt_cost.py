@@ -1,0 +1,192 @@
+"""What notebooks show of a profiled run: the four questions, what a receipt costs, how that grows, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from workbench.report.answers.words import in_words, sentence
+from workbench.report.display import View, table
+
+if TYPE_CHECKING:
+    from workbench.runs.read import Run
+    from workbench.sweep.profiles import RunProfiles
+
+NOT_PROFILED = "The service ran without a profiler. `workbench sweep --profiler callgrind` says what a receipt costs."
+ROWS = 25
+_LABELS = {
+    "Ir": "instructions",
+    "calls": "system calls",
+    "cpu": "CPU time",
+    "hits": "executed lines",
+    "bytes_kept": "bytes kept",
+    "CEst": "estimated cycles",
+}
+_GROWTH_COLUMNS = {
+    "name": "function",
+    "flag": "flag",
+    "average_per_receipt": "per receipt, average",
+    "marginal_per_receipt": "one more receipt",
+    "marginal_low": "from",
+    "marginal_high": "to",
+    "marginal_share_pct": "share of it_pct",
+    "fixed": "fixed, a step",
+    "growth_term": "growth",
+    "rise_pct": "rise_pct",
+    "crate": "crate or module",
+    "file": "file",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Several things for one cell, one below the other."""
+
+    parts: tuple[Any, ...]
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        for part in self.parts:
+            display(part)
+
+    def __repr__(self) -> str:
+        return "\n".join(repr(part) for part in self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class ReceiptCost:
+    """The cells about a run's profile. Each says in words when there is nothing to show."""
+
+    found: RunProfiles
+
+    def answers(self) -> Shown:
+        """The guide's four questions in words, and what the profiler itself cost."""
+        from workbench.analysis.answers import answers
+        from workbench.analysis.overhead import distorted
+
+        def one(service: str) -> View:
+            said = answers(self.found.of_service(service), self.found.leaks(service))
+            overhead = self.found.overhead()
+            doubts = [*([overhead.sentence] if overhead else []), distorted(self.found.mode), *self.found.notes()]
+            return in_words({**said, "How far can this be trusted?": [doubt for doubt in doubts if doubt]})
+
+        return self._each(one)
+
+    def cost_chart(self, by: str = "function") -> Shown:
+        """What a receipt costs in each step, by where."""
+        from workbench import charts
+        from workbench.analysis.costs import cost_by_step
+
+        def one(service: str) -> Any:
+            steps = cost_by_step(self.found.of_service(service), self.found.metric, by)  # type: ignore[arg-type]
+            return charts.receipt_costs(steps, self._label)
+
+        return self._each(one)
+
+    def cost_table(self, by: str = "function") -> Shown:
+        """What a receipt costs, place by place: pooled, in each step, and how far equal steps agree."""
+        from workbench.analysis.costs import cost_per_receipt
+
+        def one(service: str) -> View:
+            costs = cost_per_receipt(self.found.of_service(service), self.found.metric, by)  # type: ignore[arg-type]
+            steps = [name for name in costs if str(name).startswith("step_")]
+            return table(costs[["name", "per_receipt", "share_pct", "spread_pct", *steps, "crate", "file"]], ROWS)
+
+        return self._each(one)
+
+    def growth_chart(self) -> Shown:
+        """Cost per receipt against receipts, with the fitted models."""
+        from workbench import charts
+
+        def one(service: str) -> Any:
+            growth = self.found.growth(service)
+            return charts.growth_lines(growth.points, growth.table, self._label)
+
+        return self._each(one)
+
+    def growth_table(self) -> Shown:
+        """What grows faster than the load first, then what costs most; fixed cost apart from the marginal."""
+
+        def one(service: str) -> View:
+            growth = self.found.growth(service)
+            flagged = growth.flagged()
+            others = growth.table[~growth.table["name"].isin(flagged["name"])]
+            import pandas as pd
+
+            rows = pd.concat([flagged, others], ignore_index=True) if len(flagged) else others
+            return table(rows[list(_GROWTH_COLUMNS)].rename(columns=_GROWTH_COLUMNS), ROWS)
+
+        return self._each(one)
+
+    def leak_chart(self) -> Shown:
+        """What allocation sites hold at the edges of the steps."""
+        from workbench import charts
+
+        def one(service: str) -> Any:
+            leaks = self.found.leaks(service)
+            if leaks is None:
+                return sentence(f"{self.found.mode} does not see the heap; massif does.")
+            return charts.leak_lines(leaks.edges, leaks.table)
+
+        return self._each(one)
+
+    def leak_table(self) -> Shown:
+        """Bytes kept per receipt by allocation site."""
+
+        def one(service: str) -> View:
+            leaks = self.found.leaks(service)
+            if leaks is None:
+                return sentence(f"{self.found.mode} does not see the heap; massif does.")
+            columns = ["allocator", "flag", "rate", "rate_low", "rate_high", "share_pct", "kept_bytes", "held_bytes"]
+            return table(leaks.table[columns].rename(columns={"rate": "bytes per receipt"}), ROWS)
+
+        return self._each(one)
+
+    def flames(self) -> Shown:
+        """The flame graph of each step, under a slider."""
+        from workbench import charts
+
+        def one(service: str) -> Any:
+            return charts.flame_steps(self.found.profiles(service), self.found.labels(service))
+
+        return self._each(one)
+
+    def first_and_last(self) -> Shown:
+        """How the last step differs from the first, as shares of each: what became dearer for a receipt."""
+        from workbench import charts
+
+        def one(service: str) -> Any:
+            profiles, labels = self.found.profiles(service), self.found.labels(service)
+            if len(profiles) < 2:
+                return sentence("There is one step, and nothing to compare it with.")
+            title = f"{labels[-1]}, compared with {labels[0]}"
+            return charts.flame_graph(
+                profiles[-1], before=profiles[0], normalise="total", title=title, max_nodes=20_000
+            )
+
+        return self._each(one)
+
+    @property
+    def _label(self) -> str:
+        return _LABELS.get(self.found.metric, self.found.metric)
+
+    def _each(self, show: Callable[[str], Any]) -> Shown:
+        """What ``show`` gives for each service, under its name where there are several."""
+        services = self.found.services
+        if not services:
+            return Shown((sentence(NOT_PROFILED),))
+        parts: list[Any] = []
+        for service in services:
+            if len(services) > 1:
+                parts.append(sentence(f"{service}:"))
+            parts.append(show(service))
+        return Shown(tuple(parts))
+
+
+def receipt_cost(run: Run) -> ReceiptCost:
+    """The cells about the profile of ``run``."""
+    from workbench.sweep.profiles import RunProfiles
+
+    return ReceiptCost(RunProfiles(run))

@@ -1,0 +1,149 @@
+"""The profiles of a run, read again: windows, what they cost, what grows, what leaks, what the profiler cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from workbench.profilers.windows.record import Window, windows_in
+from workbench.runs.read import Run, read_parquet
+from workbench.sweep.costs import COSTS
+from workbench.sweep.profiled import FOLDER, window_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.analysis.growth import Growth
+    from workbench.analysis.leaks import Leaks
+    from workbench.analysis.overhead import Overhead
+    from workbench.profiles.model import Profile
+
+# what a receipt is first asked for in each mode: the exact count where there is one
+MAIN_METRICS = {
+    "callgrind": "Ir",
+    "massif": "bytes_kept",
+    "strace": "calls",
+    "flamegraph": "cpu",
+    "pprofile": "hits",
+}
+
+
+@dataclass(frozen=True)
+class RunProfiles:
+    """What a profiled run found. Of a run without a profiler all tables are empty and ``mode`` is none."""
+
+    run: Run
+
+    @property
+    def mode(self) -> str:
+        """The profiler's mode."""
+        mode: str = (self.run.manifest.get("profiler") or {}).get("mode", "none")
+        return mode
+
+    @property
+    def metric(self) -> str:
+        """The metric that a receipt is first asked for."""
+        return MAIN_METRICS.get(self.mode, "")
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What each window cost; columns in :mod:`workbench.analysis.costs`."""
+        import pandas as pd
+
+        path = self.run.path / COSTS
+        return read_parquet(path) if path.exists() else pd.DataFrame()
+
+    @property
+    def services(self) -> list[str]:
+        """The services that were profiled, in order of their names."""
+        return sorted(set(self.costs["service"])) if len(self.costs) else []
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """The windows of the finished steps, in order of steps."""
+        steps = self.run.steps
+        if not len(steps):
+            return []
+        done = {window_name(step) for step in steps.loc[steps["kind"] == "step", "step"]}
+        found = [window for window in windows_in(self.run.path / FOLDER) if window.name in done]
+        return sorted(found, key=lambda window: (window.service, window.name))
+
+    def windows_of(self, service: str) -> list[Window]:
+        """The windows of one service."""
+        return [window for window in self.windows if window.service == service]
+
+    def labels(self, service: str) -> list[str]:
+        """What each window of a service is: its step and how many receipts were sent in it."""
+        sent = {window_name(row.step): row.sent for row in self.run.steps.itertuples()}
+        return [f"step {int(window.name[-3:])}, {sent[window.name]:,} receipts" for window in self.windows_of(service)]
+
+    def profiles(self, service: str) -> list[Profile]:
+        """The Profile of each window of a service, read now; of massif the heap at the window's end."""
+        from workbench.profilers.windows.read import window_profiles
+
+        return window_profiles(self.windows_of(service))
+
+    def of_service(self, service: str) -> pd.DataFrame:
+        """The costs of one service."""
+        return self.costs[self.costs["service"] == service]
+
+    def growth(self, service: str, metric: str | None = None, **options: Any) -> Growth:
+        """What of a metric (None: the main one) grows with the load, see :func:`workbench.analysis.growth.growth`."""
+        from workbench.analysis.growth import growth
+
+        return growth(self.of_service(service), metric or self.metric, **options)
+
+    def leaks(self, service: str) -> Leaks | None:
+        """Bytes kept per receipt by allocation site; None where it was not massif that was on."""
+        from workbench.analysis.leaks import HeapWindow, leak_rates
+        from workbench.profilers.windows.read import edges
+
+        windows = self.windows_of(service)
+        if self.mode != "massif" or not windows:
+            return None
+        counts = self.of_service(service).drop_duplicates("step").set_index("step")
+        heaps = []
+        for window in windows:
+            step = int(window.name[-3:])
+            begin, end = edges(window)
+            row = counts.loc[step]
+            heaps.append(HeapWindow(step, int(row["receipts"]), begin, end, int(row["receipts_before"])))
+        return leak_rates(heaps)
+
+    def overhead(self) -> Overhead | None:
+        """What the profiler cost: the first step beside the paired one without it; None where there is no pair."""
+        from workbench.analysis.overhead import overhead
+
+        steps = self.run.steps
+        if not len(steps):
+            return None
+        plain = steps[steps["kind"] == "paired"]
+        profiled = steps[(steps["kind"] == "step") & (steps["profiler"] != "none")]
+        if plain.empty or profiled.empty:
+            return None
+        first, pair = profiled.sort_values("step").iloc[0], plain.iloc[0]
+        return overhead(
+            first.to_dict(),
+            pair.to_dict(),
+            mode=self.mode,
+            cpu_profiled_s=self._cpu_s(int(first["step"])),
+            cpu_plain_s=self._cpu_s(int(pair["step"])),
+        )
+
+    def notes(self) -> list[str]:
+        """What is not as asked in the windows, each said once."""
+        return list(dict.fromkeys(note for window in self.windows for note in window.notes))
+
+    def _cpu_s(self, step: int) -> float:
+        """CPU seconds of the service in a step, from the samples of its processes; NaN where there are too few."""
+        watch = self.run.watch
+        if not len(watch):
+            return math.nan
+        rows = watch[(watch["step"] == step) & (watch["source"] == "service") & (watch["metric"] == "cpu_percent")]
+        rows = rows.sort_values("t_s")
+        if len(rows) < 3:
+            return math.nan
+        seconds = rows["t_s"].diff().to_numpy()[1:]
+        return float((rows["value"].to_numpy()[1:] / 100 * seconds).sum())
