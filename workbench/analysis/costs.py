@@ -1,0 +1,350 @@
+"""What each step of a profiled sweep cost, and what one receipt of it cost: by function, file, crate and as a whole.
+
+The table of costs is long and plain, so that the windows of a run are one Parquet file:
+
+- ``service``, ``mode``, ``step``: whose window it is; ``receipts``: how many were sent in it; ``receipts_before``: how
+  many the service had been sent before it.
+- ``by``: ``function``, ``file``, ``crate`` or ``whole``; ``name``, ``file``, ``object``, ``crate``: of what the row is
+  (a whole has the name WHOLE).
+- ``metric``, ``unit``: what was counted. ``self``: the cost of the place itself; ``total``: with all that it called,
+  recursion once; ``calls``: how often it was called (Int64, <NA> where the format does not count calls).
+
+Rows that cost nothing are left out: what is not there, cost 0. For each service, mode, step, metric and ``by`` the self
+costs add up to the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.model import Profile, self_, total_
+from workbench.profiles.transforms.group import group
+from workbench.profiles.transforms.windows import is_level
+from workbench.profiles.views.derived import derived
+from workbench.profiles.views.heap_sites import PLUMBING, bytes_by_allocator, described, require_massif
+from workbench.profiles.views.syscalls import call_table
+
+By = Literal["function", "file", "crate", "whole"]
+Which = Literal["self", "total"]
+
+WHOLE = "(whole)"
+REST = "(rest)"
+UNNAMED = "(unknown)"
+
+WINDOW = ("service", "mode", "step", "receipts", "receipts_before")
+PLACE = ("name", "file", "object", "crate")
+COLUMNS = (*WINDOW, "by", *PLACE, "metric", "unit", "self", "total", "calls")
+# what is asked about a receipt; callgrind's other events are parts of these
+CALLGRIND_METRICS = ("Ir", "L1m", "LLm", "Bm", "CEst", "sysCount", "sysTime", "sysCpuTime")
+BYTES_KEPT, BYTES_ALLOCATED = "bytes_kept", "bytes_allocated"
+# Functions below this share of every window are one row. A run of Python under callgrind has some 10,000 functions, a
+# few hundred of them above it.
+LEAST_SHARE = 0.0005
+
+
+def window_costs(
+    profile: Profile,
+    *,
+    service: str,
+    mode: str,
+    step: int,
+    receipts: int,
+    receipts_before: int | None = None,
+    metrics: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The table of costs of one window, with every place that cost anything; :func:`compact_costs` makes it small.
+
+    ``metrics``: None takes CALLGRIND_METRICS of a callgrind profile (misses and cycles derived), of a log of system
+    calls ``calls``, ``errors``, ``working`` and ``waiting`` time by call, of others all that can be added up.
+    Functions of one name, file and object are one row, with the sum of their totals, the whole at most. A profile of
+    pprof-rs keeps one arbitrary file a name: its functions are told apart by name alone, and it has no rows by file.
+
+    Raises WorkbenchError for massif (see :func:`heap_costs`), for a metric that is not there, or no receipts.
+    """
+    _check(receipts, f"step {step}")
+    if profile.format == "massif":
+        raise WorkbenchError(
+            "a heap is no cost of a window", where=profile.name, hint="Give its edges to heap_costs(begin, end)"
+        )
+    parts = _syscalls(profile, metrics) if profile.format == "strace" else _places(profile, metrics)
+    return _in_window(parts, service, mode, step, receipts, receipts_before)
+
+
+def heap_costs(
+    begin: Profile,
+    end: Profile,
+    *,
+    service: str,
+    step: int,
+    receipts: int,
+    receipts_before: int | None = None,
+    mode: str = "massif",
+) -> pd.DataFrame:
+    """The table of costs of one window of massif, from the heap at its two edges (the last detailed snapshot of each).
+
+    ``bytes_kept`` is what each allocator holds more at the end (less: below 0). ``bytes_allocated`` is there for the
+    whole, where massif's clock counts bytes (``--time-unit=B``): it counts what is allocated and what is freed, and the
+    heap is their difference, so half the sum of both is what was allocated, massif's administration bytes included. A
+    block that is made larger counts with what it grew.
+
+    Raises WorkbenchError for other profiles, edges without a heap tree, or no receipts.
+    """
+    _check(receipts, f"step {step}")
+    held = [held_bytes(profile, "function") for profile in (begin, end)]
+    joined = pd.concat([held[0].assign(bytes=-held[0]["bytes"]), held[1]], ignore_index=True)
+    kept = joined.groupby(["function", "file", "object", "crate"], sort=False, as_index=False)["bytes"].sum()
+    places = kept.rename(columns={"function": "name", "bytes": "self"}).assign(total=kept["bytes"], calls=pd.NA)
+    parts = []
+    for by, table in (("function", places), ("file", _summed(places, "file")), ("crate", _summed(places, "crate"))):
+        parts.append(table.assign(by=by, metric=BYTES_KEPT, unit="bytes"))
+    parts.append(_whole(int(kept["bytes"].sum()), BYTES_KEPT, "bytes"))
+    allocated = allocated_bytes(begin, end)
+    if allocated is not None:
+        parts.append(_whole(allocated, BYTES_ALLOCATED, "bytes"))
+    return _in_window(pd.concat(parts, ignore_index=True), service, mode, step, receipts, receipts_before)
+
+
+def held_bytes(profile: Profile, by: Literal["function", "site"]) -> pd.DataFrame:
+    """What each allocator holds in the last detailed snapshot: allocator, function, file, line, object, crate, bytes.
+    What is below massif's threshold is one row of its own. Raises WorkbenchError where there is no heap tree."""
+    require_massif(profile)
+    if not profile.meta["detailed"]:
+        raise WorkbenchError(
+            "no snapshot has a heap tree", where=profile.name, hint="Take edges with the monitor's detailed_snapshot"
+        )
+    row = bytes_by_allocator(profile, by, PLUMBING).iloc[-1]
+    table = pd.DataFrame({"key": row.index.to_numpy(dtype=np.int64), "bytes": row.to_numpy(dtype=np.int64)})
+    return described(profile, table[table["bytes"] > 0].reset_index(drop=True), by)
+
+
+def allocated_bytes(begin: Profile, end: Profile) -> int | None:
+    """Bytes allocated between two edges, massif's administration included; None where its clock counts no bytes."""
+    if begin.meta.get("time_unit") != "B" or end.meta.get("time_unit") != "B":
+        return None
+    edges = [_snapshot(profile) for profile in (begin, end)]
+    moved = int(edges[1]["time"]) - int(edges[0]["time"])
+    grown = sum(int(edges[1][column]) - int(edges[0][column]) for column in ("heap_bytes", "heap_extra_bytes"))
+    return (moved + grown) // 2
+
+
+def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.DataFrame:
+    """The table without functions whose self and total cost are below ``least_share`` of the whole in every step; they
+    are one row REST a step and metric, so that self costs still add up. Files and crates stay.
+
+    Give all windows of a run together: a function is kept in all of them or in none, so a missing row still means 0.
+    """
+    if costs.empty:
+        return costs
+    keys = ["service", "mode", "metric"]
+    whole = costs[costs["by"] == "whole"].set_index([*keys, "step"])["self"]
+    functions = costs[costs["by"] == "function"]
+    at = pd.MultiIndex.from_frame(functions[[*keys, "step"]])
+    least = least_share * whole.reindex(at).abs().to_numpy(dtype=np.float64)
+    reaches = functions[["self", "total"]].abs().max(axis=1).to_numpy(dtype=np.float64) >= least
+    kept = (
+        pd.Series(reaches, index=functions.index).groupby([functions[key] for key in (*keys, *PLACE)]).transform("max")
+    )
+    small = functions[~kept.astype(bool)]
+    rest = small.groupby([*WINDOW, "metric", "unit"], as_index=False, dropna=False, sort=False, observed=True)[
+        "self"
+    ].sum()
+    rest = rest.assign(by="function", name=REST, file="", object="", crate="", total=rest["self"], calls=pd.NA)
+    return _typed(pd.concat([costs.drop(index=small.index), rest], ignore_index=True))
+
+
+def cost_by_step(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
+    """The costs of one metric with what a receipt cost, in long form, every place in every step: service, mode, step,
+    receipts, name, file, object, crate, unit, cost, cost_per_receipt, share_pct of the step's whole.
+
+    Raises WorkbenchError that lists what there is where the table has no such metric.
+    """
+    rows = chosen(costs, metric, by)
+    windows = windows_of(costs, metric)
+    places = rows[["service", "mode", *PLACE, "unit"]].drop_duplicates(ignore_index=True)
+    full = windows.merge(places, on=["service", "mode"], how="left")
+    keys = ["service", "mode", "step", *PLACE]
+    full = full.merge(rows[[*keys, which]].rename(columns={which: "cost"}), on=keys, how="left")
+    full["cost"] = full["cost"].fillna(0)
+    full["cost_per_receipt"] = full["cost"] / full["receipts"]
+    whole = full["whole"].astype("float64")
+    full["share_pct"] = (100 * full["cost"] / whole.where(whole != 0)).astype("float64")
+    columns = ["service", "mode", "step", "receipts", *PLACE, "unit", "cost", "cost_per_receipt", "share_pct"]
+    return full[columns]
+
+
+def cost_per_receipt(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
+    """What one receipt costs, place by place, the dearest first.
+
+    Columns: service, mode, name, file, object, crate, unit, cost (of all steps), receipts (of all steps),
+    per_receipt (pooled: cost / receipts), lowest and highest of the steps, spread_pct, share_pct (of all that all steps
+    cost), and ``step_<n>`` with the cost per receipt of each step. ``spread_pct`` is the largest difference between
+    steps of equal size, in percent of their mean: what repeating a measurement changes; NaN where no two are.
+
+    A pooled cost holds each step's fixed cost too: see :mod:`workbench.analysis.growth` for the marginal one.
+    """
+    long = cost_by_step(costs, metric, by, which=which)
+    keys = ["service", "mode", *PLACE, "unit"]
+    groups = long.groupby(keys, sort=False, dropna=False)
+    table = groups.agg(
+        cost=("cost", "sum"),
+        receipts=("receipts", "sum"),
+        lowest=("cost_per_receipt", "min"),
+        highest=("cost_per_receipt", "max"),
+    )
+    table.insert(2, "per_receipt", table["cost"] / table["receipts"])
+    equal = long.groupby([*keys, "receipts"], sort=False, dropna=False)["cost_per_receipt"].agg(
+        ["min", "max", "mean", "size"]
+    )
+    spread = 100 * (equal["max"] - equal["min"]) / equal["mean"].abs().where(equal["mean"] != 0)
+    table["spread_pct"] = spread.where(equal["size"] > 1).groupby(level=keys, sort=False, dropna=False).max()
+    wholes = windows_of(costs, metric).groupby(["service", "mode"])["whole"].sum()
+    at = pd.MultiIndex.from_arrays([table.index.get_level_values(name) for name in ("service", "mode")])
+    whole = wholes.reindex(at).to_numpy(dtype=np.float64)
+    table["share_pct"] = 100 * table["cost"].to_numpy(dtype=np.float64) / np.where(whole != 0, whole, np.nan)
+    wide = long.pivot_table(index=keys, columns="step", values="cost_per_receipt", sort=False, dropna=True)
+    wide.columns = [f"step_{step}" for step in wide.columns]
+    table = table.join(wide[sorted(wide.columns, key=lambda name: int(name.removeprefix("step_")))])
+    return table.sort_values("per_receipt", ascending=False, kind="stable").reset_index()
+
+
+def chosen(costs: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
+    """The rows of one metric and grouping. Raises WorkbenchError that lists what there is."""
+    if by not in get_args(By):
+        raise WorkbenchError(f"costs are by {', '.join(get_args(By))}, not by {by!r}", where="by")
+    rows = costs[costs["metric"] == metric]
+    if rows.empty:
+        there = ", ".join(sorted(set(costs["metric"]))) or "none"
+        raise WorkbenchError(f"no step has the metric {metric!r}", where="costs", hint=f"There are: {there}")
+    return rows[rows["by"] == by].reset_index(drop=True)
+
+
+def windows_of(costs: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The windows in which a metric was measured, by step: service, mode, step, receipts, receipts_before (filled with
+    the receipts of the windows before where it is not known), whole."""
+    rows = costs[(costs["metric"] == metric) & (costs["by"] == "whole")]
+    rows = rows[[*WINDOW, "self"]].rename(columns={"self": "whole"})
+    rows = rows.sort_values(["service", "mode", "step"], kind="stable", ignore_index=True)
+    counted = rows.groupby(["service", "mode"])["receipts"].cumsum() - rows["receipts"]
+    rows["receipts_before"] = rows["receipts_before"].fillna(counted).astype("int64")
+    return rows
+
+
+def _check(receipts: int, where: str) -> None:
+    if receipts < 1:
+        raise WorkbenchError(
+            f"a window of {receipts} receipts has no cost per receipt", where=where, hint="Leave the step out"
+        )
+
+
+def _places(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
+    """The rows of a profile of functions."""
+    profile = derived(profile) if profile.format == "callgrind" else profile
+    names = _metrics(profile, metrics)
+    arbitrary_files = profile.meta.get("dialect") == "pprof-rs"
+    parts = []
+    for by in ("function", "file", "crate"):
+        if by == "file" and arbitrary_files:
+            continue
+        grouped = profile if by == "function" else group(profile, by)
+        functions = grouped.functions
+        places = pd.DataFrame({"name": functions["function"].replace("", UNNAMED), "calls": functions["calls"]})
+        for column in ("file", "object", "crate"):
+            kept = by == "function" and not (column == "file" and arbitrary_files)
+            places[column] = functions[column] if kept or (by == "file" and column == "file") else ""
+        for name in names:
+            own, total = functions[self_(name)].to_numpy(), functions[total_(name)].to_numpy()
+            there = (own != 0) | (total != 0)
+            rows = places[there].assign(
+                self=own[there], total=total[there], by=by, metric=name, unit=profile.metric(name).unit
+            )
+            parts.append(_merged(rows, profile.total(name)))
+    parts += [_whole(profile.total(name), name, profile.metric(name).unit) for name in names]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _merged(rows: pd.DataFrame, whole: float) -> pd.DataFrame:
+    """One row a name, file and object: generic functions share a readable name."""
+    if not rows.duplicated(list(PLACE)).any():
+        return rows
+    merged = rows.groupby([*PLACE, "by", "metric", "unit"], sort=False, as_index=False).agg(
+        {"self": "sum", "total": "sum", "calls": lambda calls: calls.sum(min_count=1)}
+    )
+    merged["total"] = merged["total"].clip(upper=max(whole, 0))
+    return merged
+
+
+def _metrics(profile: Profile, metrics: Sequence[str] | None) -> list[str]:
+    if metrics is not None:
+        return [profile.metric(name).name for name in metrics]
+    usual = [name for name in CALLGRIND_METRICS if name in profile.metric_names]
+    if profile.format == "callgrind" and "Ir" in usual:
+        return usual
+    return [metric.name for metric in profile.metrics if metric.additive and not is_level(metric)]
+
+
+def _syscalls(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
+    """The rows of a log of system calls: one a call, no files and crates."""
+    table = call_table(profile)
+    values = {
+        "calls": (table["calls"], "count"),
+        "errors": (table["errors"], "count"),
+        "working": (table["time_ns"] - table["waiting_ns"], "ns"),
+        "waiting": (table["waiting_ns"], "ns"),
+    }
+    if table["waiting_ns"].isna().any():
+        values = {"calls": values["calls"], "errors": values["errors"], "time": (table["time_ns"], "ns")}
+    unknown = [name for name in metrics or () if name not in values]
+    if unknown:
+        raise WorkbenchError(
+            f"there is no metric {unknown[0]!r}", where=profile.name, hint=f"It has {', '.join(values)}"
+        )
+    parts = []
+    for name in values if metrics is None else metrics:
+        column, unit = values[name]
+        cost = column.fillna(0).to_numpy(dtype=np.int64)
+        rows = pd.DataFrame({"name": table["syscall"], "self": cost, "total": cost, "calls": table["calls"]})
+        parts.append(rows[cost != 0].assign(by="function", file="", object="", crate="", metric=name, unit=unit))
+        parts.append(_whole(int(cost.sum()), name, unit))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _summed(places: pd.DataFrame, by: str) -> pd.DataFrame:
+    names = places[by].replace("", UNNAMED)
+    table = places.groupby(names, sort=False)[["self", "total"]].sum().rename_axis("name").reset_index()
+    return table.assign(file=table["name"] if by == "file" else "", object="", crate="", calls=pd.NA)
+
+
+def _whole(cost: float, metric: str, unit: str) -> pd.DataFrame:
+    row = {"name": WHOLE, "file": "", "object": "", "crate": "", "self": cost, "total": cost, "calls": pd.NA}
+    return pd.DataFrame([{**row, "by": "whole", "metric": metric, "unit": unit}])
+
+
+def _snapshot(profile: Profile) -> Mapping[str, int]:
+    table = profile.tables["snapshots"].set_index("snapshot")
+    row: Mapping[str, int] = table.loc[profile.meta["detailed"][-1]]
+    return row
+
+
+def _in_window(
+    parts: pd.DataFrame, service: str, mode: str, step: int, receipts: int, receipts_before: int | None
+) -> pd.DataFrame:
+    before = pd.NA if receipts_before is None else receipts_before
+    window = {"service": service, "mode": mode, "step": step, "receipts": receipts, "receipts_before": before}
+    return _typed(parts.assign(**window))
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns in their order, with types that are the same in every window."""
+    whole_numbers = all(pd.api.types.is_integer_dtype(table[column]) for column in ("self", "total"))
+    cost = "int64" if whole_numbers else "float64"
+    return (
+        table.reset_index(drop=True)[list(COLUMNS)]
+        .astype(dict.fromkeys(("service", "mode", "by", *PLACE, "metric", "unit"), "str"))
+        .astype({"step": "int64", "receipts": "int64", "receipts_before": "Int64", "calls": "Int64"})
+        .astype({"self": cost, "total": cost})
+    )

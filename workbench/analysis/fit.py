@@ -1,0 +1,241 @@
+"""Models of what a window cost over its receipts, fitted to all functions at once.
+
+A window of ``n`` receipts costs ``fixed + marginal * n + growth * n * g(x)``; no part can be negative. ``x`` is what a
+receipt's cost may grow with: the receipts of the step, or those sent before (see :mod:`workbench.analysis.growth`).
+
+- ``constant``: fixed cost alone. ``linear``: fixed and marginal.
+- ``n log n``: g(x) = ln x. ``quadratic``: g(x) = x.
+
+Errors are relative to the cost (``relative``: what a deterministic counter shows), or as those of counted samples
+(``counting``: their variance is proportional to the cost); each function's are weighted so. Because parts cannot be
+negative, a cost per receipt that rises cannot be explained by a fixed cost, which only makes it fall: that is what
+makes growth visible in three steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Whole = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
+
+Form = Literal["constant", "linear", "n log n", "quadratic"]
+Noise = Literal["relative", "counting"]
+FORMS: tuple[Form, ...] = ("constant", "linear", "n log n", "quadratic")
+GROWING: tuple[Form, ...] = ("n log n", "quadratic")
+FIXED_PART, MARGINAL_PART, GROWTH_PART = 0, 1, 2
+_ALL = (FIXED_PART, MARGINAL_PART, GROWTH_PART)
+TERMS: dict[Form, tuple[int, ...]] = {
+    "constant": (FIXED_PART,),
+    "linear": (FIXED_PART, MARGINAL_PART),
+    "n log n": (0, 1, 2),
+    "quadratic": (0, 1, 2),
+}
+
+# Scatter below this is taken for this: two runs of the same code never agree better for a reason worth knowing.
+LEAST_SCATTER = 0.02
+# Functions of about one size whose scatter is taken together, on each side of a function.
+NEIGHBOURS = 25
+# What the scatter of the neighbours is worth, in degrees of freedom.
+PRIOR_DF = 10
+# A cost far below the others of its function has no smaller error than this part of their mean would have.
+_LEAST_PART = 0.05
+# Misfits below a thousandth are no reason to prefer a model.
+_EXACT = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """The steps: ``receipts`` n and ``position`` x of each. ``separable``: whether the sizes differ, so that fixed and
+    marginal cost can be told apart."""
+
+    receipts: Floats
+    position: Floats
+
+    @property
+    def separable(self) -> bool:
+        return len(np.unique(self.receipts)) > 1
+
+    def columns(self, form: Form) -> Floats:
+        """One row a step, one column each for fixed, marginal and growth."""
+        n, x = self.receipts, self.position
+        grown = np.log(np.maximum(x, 1.0)) if form == "n log n" else x
+        return np.column_stack([np.ones_like(n), n, n * grown])
+
+    def terms(self, form: Form) -> tuple[int, ...]:
+        """Which parts of a model these steps can tell apart; the fixed part goes where all steps have one size."""
+        terms = TERMS[form]
+        return terms if self.separable or form == "constant" else tuple(term for term in terms if term != FIXED_PART)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """One form fitted to each of m functions: ``coefficients`` (m x 3: fixed, marginal, growth, 0 where left out),
+    ``covariance`` (m x 3 x 3, of unit scatter), ``misfit`` (weighted sum of squares), ``used`` (how many parts are not
+    0)."""
+
+    form: Form
+    coefficients: Floats
+    covariance: Floats
+    misfit: Floats
+    used: Whole
+
+    def take(self, rows: Flags, other: Fit) -> Fit:
+        """This fit, and the other one's in ``rows``; it keeps this one's form."""
+        return Fit(
+            self.form,
+            np.where(rows[:, None], other.coefficients, self.coefficients),
+            np.where(rows[:, None, None], other.covariance, self.covariance),
+            np.where(rows, other.misfit, self.misfit),
+            np.where(rows, other.used, self.used),
+        )
+
+
+def fit(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Fit:
+    """Weighted least squares without negative parts, for each row of ``costs`` (m functions x k steps). ``weights`` are
+    1 / standard error, of the same shape.
+
+    The best fit without negative parts is an ordinary one of the parts that are not 0. There are at most three parts,
+    so all choices are tried; the first that is clearly better wins, fewer parts first.
+    """
+    columns = windows.columns(form)
+    scale = np.abs(columns).max(axis=0)
+    scale[scale == 0] = 1.0
+    columns = columns / scale
+    terms = windows.terms(form)
+    rows, steps = costs.shape
+    squared = weights**2
+    best = Fit(
+        form,
+        np.zeros((rows, 3)),
+        np.zeros((rows, 3, 3)),
+        (squared * costs**2).sum(axis=1),
+        np.zeros(rows, dtype=np.int64),
+    )
+    for size in range(1, min(len(terms), steps) + 1):
+        for subset in combinations(terms, size):
+            chosen, parts = columns[:, subset], np.array(subset)
+            if np.linalg.matrix_rank(chosen) < size:
+                continue
+            normal = np.einsum("ki,mk,kj->mij", chosen, squared, chosen)
+            right = np.einsum("ki,mk->mi", chosen, squared * costs)
+            inverse = np.linalg.inv(normal)
+            values = np.einsum("mij,mj->mi", inverse, right)
+            misfit = (squared * (costs - values @ chosen.T) ** 2).sum(axis=1)
+            better = (values >= 0).all(axis=1) & (misfit < best.misfit * (1 - 1e-9) - 1e-12)
+            coefficients, covariance = np.zeros((rows, 3)), np.zeros((rows, 3, 3))
+            coefficients[:, subset] = values / scale[parts]
+            covariance[:, parts[:, None], parts] = inverse / np.outer(scale[parts], scale[parts])
+            best = best.take(better, Fit(form, coefficients, covariance, misfit, np.full(rows, size)))
+    return best
+
+
+def weights_of(windows: Windows, costs: Floats, noise: Noise) -> Floats:
+    """1 / standard error of each cost, up to one factor a function: from a smooth curve through its costs, so that a
+    cost which happens to be low does not count for more."""
+    mean = np.maximum(costs.mean(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    first = 1 / np.maximum(np.abs(costs), 0.25 * mean)
+    curve = fit("quadratic", windows, costs, first).coefficients @ windows.columns("quadratic").T
+    level = np.maximum(curve, _LEAST_PART * mean)
+    return np.asarray(1 / (level if noise == "relative" else np.sqrt(level)), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scatter:
+    """How functions scatter around a fit, by their size: the sizes, largest first, the function of each, and its misfit
+    as a variance."""
+
+    size: Floats
+    row: Whole
+    variance: Floats
+
+    @classmethod
+    def of(cls, fits: Fit, steps: int, size: Floats) -> Scatter:
+        """From the misfits of functions that a fit does not go through by necessity."""
+        free = steps - fits.used
+        known = np.flatnonzero((free > 0) & (size > 0))
+        variance = fits.misfit[known] / _quartile_of_squares(free[known])
+        order = np.argsort(-size[known], kind="stable")
+        return cls(size[known][order], known[order], variance[order])
+
+    def near(self, size: Floats, least: float, *, own: bool) -> Floats:
+        """The scatter (standard deviation, in units of 1 / weight) of the functions nearest in size to each of
+        ``size``; ``least`` at least, and where there are none. ``own``: ``size`` are the same functions, and each is left out of
+        what it is compared with.
+
+        It is the upper quartile, not the median, because functions of one size are not equally steady; not more,
+        because some do grow.
+        """
+        found = np.full(len(size), least)
+        place = np.full(len(size), -1, dtype=np.int64)
+        if own:
+            place[self.row] = np.arange(len(self.row))
+        width = 2 * NEIGHBOURS + 1
+        for row, middle in enumerate(np.searchsorted(-self.size, -size).tolist()):
+            at = int(place[row])
+            # at either end of the list the neighbourhood keeps its width
+            low = max(0, min((middle if at < 0 else at) - NEIGHBOURS, len(self.row) - width))
+            variances = self.variance[low : low + width]
+            if at >= 0:
+                variances = np.delete(variances, at - low)
+            if len(variances):
+                found[row] = max(least, float(np.sqrt(np.quantile(variances, 0.75))))
+        return found
+
+
+def choose_form(
+    fits: dict[Form, Fit], windows: Windows, costs: Floats, weights: Floats, scatter: Floats
+) -> tuple[Whole, str]:
+    """The form (position in FORMS) of each function, and by what it was chosen.
+
+    From six steps on by AICc (Hurvich and Tsai 1989), which needs more steps than a model has parts, and its scatter.
+    With four or five by leaving one step out and predicting it, the simpler form unless the other is clearly better.
+    With three, which a model of three parts always fits, by AIC with the scatter of other functions.
+    """
+    steps = costs.shape[1]
+    forms = [form for form in FORMS if form in fits]
+    parts = np.array([len(windows.terms(form)) for form in forms])
+    level = (weights * costs).mean(axis=1)
+    exact = (_EXACT * np.maximum(level, 1.0)) ** 2
+    if steps >= 6:
+        misfit = np.stack([fits[form].misfit for form in forms], axis=1) / steps
+        count = parts + 1
+        score = steps * np.log(misfit + exact[:, None]) + 2 * count + 2 * count * (count + 1) / (steps - count - 1)
+        how = "AICc"
+    elif steps >= 4:
+        errors = np.stack([_left_out(form, windows, costs, weights) for form in forms], axis=1)
+        # a form of more parts must predict better by a quarter to be worth it
+        score = np.log(errors + exact[:, None]) + np.log(4 / 3) * (parts - 1)
+        how = "leave-one-out"
+    else:
+        misfit = np.stack([fits[form].misfit for form in forms], axis=1)
+        score = misfit / scatter[:, None] ** 2 + 2 * parts
+        how = "scatter of other functions"
+    return np.array([FORMS.index(form) for form in forms])[np.argmin(score, axis=1)], how
+
+
+def _left_out(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Floats:
+    """Mean weighted squared error of each step predicted from the others."""
+    steps = costs.shape[1]
+    total = np.zeros(len(costs))
+    for step in range(steps):
+        others = np.arange(steps) != step
+        part = Windows(windows.receipts[others], windows.position[others])
+        fitted = fit(form, part, costs[:, others], weights[:, others])
+        predicted = fitted.coefficients @ windows.columns(form)[step]
+        total += (weights[:, step] * (costs[:, step] - predicted)) ** 2
+    return np.asarray(total / steps, dtype=np.float64)
+
+
+def _quartile_of_squares(df: Whole) -> Floats:
+    """The upper quartile of chi squared (Wilson and Hilferty 1931; exact to 3 % at one degree of freedom)."""
+    part = 2 / (9 * df)
+    return np.asarray(df * (1 - part + 0.6744898 * np.sqrt(part)) ** 3, dtype=np.float64)

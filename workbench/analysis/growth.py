@@ -1,0 +1,414 @@
+"""How the cost of each function grows with the load: what is fixed, what a receipt costs, what grows faster.
+
+Every function gets a model of what a window cost over its receipts (see :mod:`workbench.analysis.fit`). Its flag says:
+
+- FIXED: the cost does not depend on the number of receipts (start-up, timers).
+- LINEAR: each receipt costs the same.
+- STEADY: all steps have one size, so the two cannot be told apart; it does not grow with the receipts before.
+- GROWS: a receipt costs the more, the more there are.
+- TOO_FEW: the steps are too few, or too much alike, to say.
+
+GROWS has to be earned three times, because thousands of functions are tested at once: a growing form describes the
+steps best; its growth term is above 0 by a t test at a false discovery rate of FALSE_SHARE (Benjamini and Hochberg
+1995); and the rise matters, for the function and for the whole. The scatter in the test is the function's own or that
+of functions of its size, whichever is larger. With three steps a model of three parts fits always, so there is no scatter
+of its own: only that of the others speaks, and the rise must be larger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.analysis.costs import PLACE, By, Which, chosen, windows_of
+from workbench.analysis.fit import (
+    FIXED_PART,
+    FORMS,
+    GROWING,
+    GROWTH_PART,
+    LEAST_SCATTER,
+    MARGINAL_PART,
+    PRIOR_DF,
+    Fit,
+    Form,
+    Noise,
+    Scatter,
+    Windows,
+    choose_form,
+    fit,
+    weights_of,
+)
+from workbench.analysis.student import quantile, upper_tail
+from workbench.errors import WorkbenchError
+
+if TYPE_CHECKING:
+    from workbench.analysis.fit import Flags, Floats, Whole
+
+Against = Literal["receipts", "accumulated"]
+
+GROWS, LINEAR, FIXED, STEADY, TOO_FEW = "grows faster than the load", "linear", "fixed", "steady", "not enough steps"
+FLAGS = (GROWS, LINEAR, FIXED, STEADY, TOO_FEW)
+
+FEWEST_STEPS = 3
+# the largest step (or receipts before) must be this many times the smallest
+LEAST_SPAN = 1.5
+FALSE_SHARE = 0.05
+CONFIDENCE = 0.95
+# A receipt must cost this much more at the end of the sweep than at its start, fixed cost aside; with three steps more.
+LEAST_RISE = 0.10
+LEAST_RISE_OF_THREE = 0.25
+# and the rise must be this part of what a receipt costs as a whole
+LEAST_PART_OF_WHOLE = 0.001
+# Cost that is to this part fixed, and whose marginal part may be 0, is fixed.
+_MOSTLY = 0.5
+SAMPLED_MODES = frozenset({"flamegraph", "pprof", "pprofile"})
+
+COLUMNS = (
+    *PLACE, "unit", "cost", "average_per_receipt", "average_share_pct", "fixed", "marginal_per_receipt",
+    "marginal_low", "marginal_high", "marginal_share_pct", "growth_term", "growth", "growth_low", "growth_high",
+    "rise_pct", "model", "q", "flag",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Growth:
+    """The growth of one metric, function by function.
+
+    ``sentence`` says what the steps allow to be told, ``enough`` is False where they are too few. ``chosen_by``: by
+    what models were chosen. ``scatter_pct``: the scatter of a typical cost of a window around the models, in percent.
+
+    ``table``, the dearest first: name, file, object, crate, unit; ``cost`` of all steps; ``average_per_receipt`` (cost
+    / receipts, fixed cost included) and its share of the whole; ``fixed``: cost of a window without receipts (NaN where
+    all steps have one size); ``marginal_per_receipt``: what one more receipt costs at the end of the largest step, with
+    its interval of CONFIDENCE and its share of the sum; ``growth_term`` ("", ``n log n``, ``quadratic``) and
+    ``growth``, its coefficient, with interval; ``rise_pct``: how much dearer a receipt is at the end of the sweep than
+    at its start, fixed cost aside; ``model``; ``q``: the false discovery rate at which this function would be the last
+    to be flagged; ``flag``. Costs are in ``unit``.
+    """
+
+    metric: str
+    by: By
+    which: Which
+    against: Against
+    sentence: str
+    enough: bool
+    chosen_by: str
+    scatter_pct: float
+    table: pd.DataFrame
+
+    def flagged(self) -> pd.DataFrame:
+        """What grows faster than the load, the largest part of a receipt's marginal cost first."""
+        rows = self.table[self.table["flag"] == GROWS]
+        return rows.sort_values("marginal_per_receipt", ascending=False, kind="stable", ignore_index=True)
+
+
+def growth(
+    costs: pd.DataFrame,
+    metric: str,
+    by: By = "function",
+    *,
+    which: Which = "self",
+    against: Against = "receipts",
+    noise: Noise | None = None,
+    service: str | None = None,
+    mode: str | None = None,
+) -> Growth:
+    """Fit and flag every function (file, crate, the whole) of one service and mode.
+
+    ``against``: what cost may grow with. ``receipts``: those of the step, which finds work that is quadratic in a
+    batch. ``accumulated``: those sent before, half the step included, which finds work over all that is stored (each
+    receipt scans them); steps of one size will do for that. ``noise``: None takes ``counting`` for sampling profilers and
+    ``relative`` for others.
+
+    Raises WorkbenchError where the table has several services or modes and none is chosen, or not the metric.
+    """
+    costs = _of_one(costs, service, mode)
+    rows = chosen(costs, metric, by)
+    table = windows_of(costs, metric)
+    windows = _windows(table, against)
+    enough, why = _enough(windows, against)
+    kind = noise or ("counting" if str(table["mode"].iloc[0]) in SAMPLED_MODES else "relative")
+    whole = table["whole"].to_numpy(dtype=np.float64)
+    # functions come first: their scatter and their sum of marginal costs are what all else is judged by
+    places, measured = _measured(chosen(costs, metric, "function"), table, "self")
+    result = base = _models(measured, windows, kind, whole, enough, None)
+    if (by, which) != ("function", "self"):
+        places, measured = _measured(rows, table, which)
+        result = _models(measured, windows, kind, whole, enough, base)
+    out = _table(places, measured, result, windows, whole, float(base.marginal[:, 0].sum()))
+    typical = 100 * float(np.median(result.relative_scatter)) if len(out) else float("nan")
+    sentence = _sentence(out, windows, metric, by, against, why)
+    return Growth(metric, by, which, against, sentence, enough, result.how if enough else "", typical, out)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Models:
+    """The model of each place: its form and fit, flag and q; marginal cost and growth term, each with its interval (m x
+    3); how much dearer a receipt gets; the scatter as a part of the cost. ``reference`` and ``least`` are what coarser
+    places are judged by."""
+
+    form: Whole
+    fit: Fit
+    flag: list[str]
+    q: Floats
+    marginal: Floats
+    growth: Floats
+    rise: Floats
+    relative_scatter: Floats
+    reference: Scatter
+    least: float
+    how: str
+
+
+def _of_one(costs: pd.DataFrame, service: str | None, mode: str | None) -> pd.DataFrame:
+    for column, wanted in (("service", service), ("mode", mode)):
+        there = sorted(set(costs[column]))
+        if wanted is not None:
+            costs = costs[costs[column] == wanted]
+        elif len(there) > 1:
+            raise WorkbenchError(
+                f"the costs are of more than one {column}: {', '.join(there)}", where="growth", hint=f"Choose {column}="
+            )
+    return costs
+
+
+def _windows(table: pd.DataFrame, against: Against) -> Windows:
+    receipts = table["receipts"].to_numpy(dtype=np.float64)
+    if against == "receipts":
+        return Windows(receipts, receipts)
+    if against == "accumulated":
+        return Windows(receipts, table["receipts_before"].to_numpy(dtype=np.float64) + receipts / 2)
+    raise WorkbenchError(f"cost grows against receipts or accumulated, not {against!r}", where="against")
+
+
+def _measured(rows: pd.DataFrame, table: pd.DataFrame, which: Which) -> tuple[pd.DataFrame, Floats]:
+    """The places, and their costs: a row a place, a column a step."""
+    keys = [*PLACE, "unit"]
+    wide = rows.pivot_table(index=keys, columns="step", values=which, aggfunc="sum", fill_value=0, sort=False)
+    wide = wide.reindex(columns=table["step"], fill_value=0)
+    # a cost below 0 (a difference) cannot be modelled as one: it counts as none
+    costs = np.maximum(wide.to_numpy(dtype=np.float64), 0.0)
+    some = costs.sum(axis=1) > 0
+    return wide.index.to_frame(index=False)[some].reset_index(drop=True), costs[some]
+
+
+def _enough(windows: Windows, against: Against) -> tuple[bool, str]:
+    distinct = np.unique(windows.position)
+    what = "sizes" if against == "receipts" else "numbers of receipts before"
+    if len(distinct) < FEWEST_STEPS:
+        return False, f"the steps have {len(distinct)} different {what}, and at least {FEWEST_STEPS} are needed"
+    if distinct[-1] < LEAST_SPAN * distinct[0]:
+        return False, f"the largest of the {what} is less than {LEAST_SPAN:g} times the smallest"
+    return True, ""
+
+
+def _models(
+    costs: Floats, windows: Windows, noise: Noise, whole: Floats, enough: bool, base: _Models | None
+) -> _Models:
+    """Fit, test and flag all places. ``base``: the models of the functions, for places that are no functions."""
+    steps = costs.shape[1]
+    weights = weights_of(windows, costs, noise)
+    fits = {form: fit(form, windows, costs, weights) for form in FORMS}
+    size = costs.mean(axis=1)
+    if base is None:
+        reference, least = Scatter.of(fits["linear"], steps, size), _least_scatter(costs, noise)
+    else:
+        reference, least = base.reference, base.least
+    common = reference.near(size, least, own=base is None)
+    form, how = choose_form(fits, windows, costs, weights, common)
+
+    # of the growing forms the one that fits better
+    steeper = fits["quadratic"].misfit <= fits["n log n"].misfit
+    growing = fits["n log n"].take(steeper, fits["quadratic"])
+    growing_form = np.where(steeper, FORMS.index("quadratic"), FORMS.index("n log n"))
+    scatter, df = _scatter(growing, steps, common)
+    q = _false_discovery_rates(_p_of_growth(growing, scatter, df))
+    rise = _rise(growing, growing_form, windows)
+    grown = np.isin(form, [FORMS.index(name) for name in GROWING]) & (q <= FALSE_SHARE)
+    grown &= _matters(growing, growing_form, rise, windows, whole) & enough
+
+    linear = fits["constant"].take(form != FORMS.index("constant"), fits["linear"])
+    form = np.where(grown, growing_form, np.where(form == FORMS.index("constant"), form, FORMS.index("linear")))
+    final = linear.take(grown, growing)
+    scatter, df = _scatter(final, steps, common)
+    margin = scatter * np.array([quantile((1 + CONFIDENCE) / 2, int(one)) for one in df])
+    gradient = _gradient(form, windows)
+    marginal = np.einsum("mi,mi->m", gradient, final.coefficients)
+    variance = np.einsum("mi,mij,mj->m", gradient, final.covariance, gradient)
+    # a part that was left out because it would be below 0 is still not known better than this
+    variance = np.where(grown, variance, np.maximum(variance, _linear_variance(windows, weights)))
+    growth_variance = final.covariance[:, GROWTH_PART, GROWTH_PART]
+    marginal = _interval(marginal, margin * np.sqrt(variance))
+    flags = [
+        _flag(bool(grew), FORMS[kind], fitted, low, windows, enough)
+        for grew, kind, fitted, low in zip(
+            grown.tolist(), form.tolist(), final.coefficients, marginal[:, 1].tolist(), strict=True
+        )
+    ]
+    return _Models(
+        form=form,
+        fit=final,
+        flag=flags,
+        q=q,
+        marginal=marginal,
+        growth=_interval(final.coefficients[:, GROWTH_PART], margin * np.sqrt(growth_variance)),
+        rise=np.where(grown, rise, 0.0),
+        relative_scatter=scatter * (1 / weights).mean(axis=1) / np.where(size > 0, size, 1.0),
+        reference=reference,
+        least=least,
+        how=how,
+    )
+
+
+def _least_scatter(costs: Floats, noise: Noise) -> float:
+    """Of a counter a part of the cost; of a sampler the smallest cost is about one sample, and scatters by itself."""
+    positive = costs[costs > 0]
+    return float(np.sqrt(positive.min())) if noise == "counting" and len(positive) else LEAST_SCATTER
+
+
+def _scatter(fits: Fit, steps: int, common: Floats) -> tuple[Floats, Whole]:
+    """The larger of a place's own scatter and that of others of its size, and its degrees of freedom."""
+    free = np.maximum(steps - fits.used, 0)
+    own = np.sqrt(fits.misfit / np.maximum(free, 1))
+    return np.maximum(common, np.where(free > 0, own, 0.0)), PRIOR_DF + free
+
+
+def _p_of_growth(fits: Fit, scatter: Floats, df: Whole) -> Floats:
+    """The chance of a growth term as large as this where there is none."""
+    error = scatter * np.sqrt(fits.covariance[:, GROWTH_PART, GROWTH_PART])
+    term = fits.coefficients[:, GROWTH_PART]
+    t = np.divide(term, error, out=np.zeros_like(term), where=error > 0)
+    p = np.ones(len(t))
+    for one in np.unique(df).tolist():
+        p[df == one] = upper_tail(t[df == one], one)
+    return np.where(term > 0, p, 1.0)
+
+
+def _false_discovery_rates(p: Floats) -> Floats:
+    """Benjamini and Hochberg's step-up adjustment."""
+    order = np.argsort(-p, kind="stable")
+    ranks = np.arange(len(p), 0, -1)
+    q = np.empty(len(p))
+    q[order] = np.minimum.accumulate(p[order] * len(p) / ranks)
+    return np.minimum(q, 1.0)
+
+
+def _shape(form: Whole, at: float) -> Floats:
+    """g(x) of each place's form."""
+    return np.where(form == FORMS.index("n log n"), np.log(max(at, 1.0)), at)
+
+
+def _rise(fits: Fit, form: Whole, windows: Windows) -> Floats:
+    """How much dearer a receipt is at the largest position than at the smallest, as a part of the latter, without the
+    fixed cost."""
+    first, last = (_shape(form, float(at)) for at in (windows.position.min(), windows.position.max()))
+    marginal, growing = fits.coefficients[:, MARGINAL_PART], fits.coefficients[:, GROWTH_PART]
+    start = marginal + growing * first
+    return np.divide(growing * (last - first), start, out=np.zeros(len(start)), where=start > 0)
+
+
+def _matters(fits: Fit, form: Whole, rise: Floats, windows: Windows, whole: Floats) -> Flags:
+    """Whether a rise is worth a flag, for the place and for the whole."""
+    least = LEAST_RISE if len(np.unique(windows.position)) > FEWEST_STEPS else LEAST_RISE_OF_THREE
+    first, last = (_shape(form, float(at)) for at in (windows.position.min(), windows.position.max()))
+    end = int(np.argmax(windows.position))
+    part = fits.coefficients[:, GROWTH_PART] * (last - first) * windows.receipts[end]
+    return np.asarray((rise >= least) & (part >= LEAST_PART_OF_WHOLE * whole[end]), dtype=bool)
+
+
+def _gradient(form: Whole, windows: Windows) -> Floats:
+    """What the marginal cost at the end of the sweep is made of: d cost / d receipts, by part. Against receipts sent
+    before, one more receipt costs marginal + growth * g(x)."""
+    end = float(windows.position.max())
+    same = bool(np.array_equal(windows.position, windows.receipts))
+    shape = _shape(form, end)
+    # of n ln n the derivative is ln n + 1, of n squared 2 n
+    slope = shape + np.where(form == FORMS.index("n log n"), 1.0, end) if same else shape
+    gradient = np.zeros((len(form), 3))
+    gradient[:, MARGINAL_PART] = form != FORMS.index("constant")
+    gradient[:, GROWTH_PART] = np.where(np.isin(form, [FORMS.index(name) for name in GROWING]), slope, 0.0)
+    return gradient
+
+
+def _linear_variance(windows: Windows, weights: Floats) -> Floats:
+    """Variance of the marginal cost of a linear model with both its parts, at unit scatter."""
+    columns = windows.columns("linear")[:, list(windows.terms("linear"))]
+    if np.linalg.matrix_rank(columns) < columns.shape[1]:
+        return np.zeros(len(weights))
+    normal = np.einsum("ki,mk,kj->mij", columns, weights**2, columns)
+    return np.asarray(np.linalg.inv(normal)[:, -1, -1], dtype=np.float64)
+
+
+def _interval(value: Floats, margin: Floats) -> Floats:
+    """Value, low and high; nothing costs less than nothing."""
+    return np.column_stack([value, np.maximum(value - margin, 0.0), value + margin])
+
+
+def _flag(grew: bool, form: Form, coefficients: Floats, low: float, windows: Windows, enough: bool) -> str:
+    if not enough:
+        return TOO_FEW
+    if grew:
+        return GROWS
+    if not windows.separable:
+        return STEADY
+    last = coefficients[MARGINAL_PART] * windows.receipts.max()
+    fixed = coefficients[FIXED_PART]
+    return FIXED if form == "constant" or (low <= 0 and fixed > _MOSTLY * (fixed + last)) else LINEAR
+
+
+def _table(
+    places: pd.DataFrame, costs: Floats, models: _Models, windows: Windows, whole: Floats, marginal_sum: float
+) -> pd.DataFrame:
+    cost, receipts = costs.sum(axis=1), windows.receipts.sum()
+    names = np.array(FORMS, dtype=object)
+    grows = np.array([flag == GROWS for flag in models.flag], dtype=bool)
+    fixed = models.fit.coefficients[:, FIXED_PART] if windows.separable else np.full(len(cost), np.nan)
+    term = {
+        column: np.where(grows, models.growth[:, position], 0.0)
+        for position, column in enumerate(("growth", "growth_low", "growth_high"))
+    }
+    table = places.assign(
+        cost=cost,
+        average_per_receipt=cost / receipts,
+        average_share_pct=100 * cost / whole.sum() if whole.sum() else np.nan,
+        fixed=fixed,
+        marginal_per_receipt=models.marginal[:, 0],
+        marginal_low=models.marginal[:, 1],
+        marginal_high=models.marginal[:, 2],
+        marginal_share_pct=100 * models.marginal[:, 0] / marginal_sum if marginal_sum else np.nan,
+        growth_term=pd.array(np.where(grows, names[models.form], ""), dtype="str"),
+        **term,
+        rise_pct=100 * models.rise,
+        model=pd.array(names[models.form], dtype="str"),
+        q=models.q,
+        flag=pd.array(models.flag, dtype="str"),
+    )
+    return table.sort_values("cost", ascending=False, kind="stable", ignore_index=True)[list(COLUMNS)]
+
+
+def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, against: Against, why: str) -> str:
+    """What these steps allow to be told."""
+    sizes = "receipts" if against == "receipts" else "receipts sent before"
+    if why:
+        more = "" if against == "accumulated" else "; steps of one size can be looked at against accumulated receipts"
+        return f"How {metric} grows cannot be told: {why}{more}."
+    distinct = np.unique(windows.position)
+    found = int((table["flag"] == GROWS).sum())
+    noun = {"function": ("function", "functions"), "file": ("file", "files"), "crate": ("crate", "crates")}
+    one, many = noun.get(by, ("cost", "costs"))
+    said = (
+        "nothing grows" if not found else f"{found} {one if found == 1 else many} {'grows' if found == 1 else 'grow'}"
+    )
+    sentence = (
+        f"Of {len(table):,} {one if len(table) == 1 else many} {said} faster than the load in {metric}, over "
+        f"{len(windows.receipts)} steps of {distinct[0]:,.0f} to {distinct[-1]:,.0f} {sizes}."
+    )
+    if len(distinct) > FEWEST_STEPS:
+        return sentence
+    return (
+        f"{sentence} Three sizes can tell a rise of the cost per receipt of more than {100 * LEAST_RISE_OF_THREE:.0f} % "
+        "from a fixed cost, which can only make it fall; whether it goes on so, and by which law, takes more steps."
+    )
