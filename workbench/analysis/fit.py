@@ -138,14 +138,77 @@ def fit(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Fit:
     return best
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """The growth term of each function beside a marginal cost of any sign: ``value``, ``variance`` at unit scatter,
+    ``misfit`` and ``free`` degrees of freedom of the model it is taken from."""
+
+    value: Floats
+    variance: Floats
+    misfit: Floats
+    free: Whole
+
+    def take(self, rows: Flags, other: Term) -> Term:
+        return Term(
+            np.where(rows, other.value, self.value),
+            np.where(rows, other.variance, self.variance),
+            np.where(rows, other.misfit, self.misfit),
+            np.where(rows, other.free, self.free),
+        )
+
+
+def growth_term(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Term:
+    """The growth term to be tested.
+
+    Marginal cost stays in the model whatever its sign, or all cost would pass for growth. Fixed cost does where it is
+    not below 0; elsewhere it is 0, which can only make the term smaller.
+    """
+    columns = windows.columns(form)
+    scale = np.abs(columns).max(axis=0)
+    columns = columns / np.where(scale == 0, 1.0, scale)
+    rows, steps = costs.shape
+    squared = weights**2
+    term = Term(np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows, dtype=np.int64))
+    for parts in ((MARGINAL_PART, GROWTH_PART), _ALL):
+        chosen = columns[:, parts]
+        if len(parts) > steps or np.linalg.matrix_rank(chosen) < len(parts):
+            continue
+        inverse = np.linalg.inv(np.einsum("ki,mk,kj->mij", chosen, squared, chosen))
+        values = np.einsum("mij,mj->mi", inverse, np.einsum("ki,mk->mi", chosen, squared * costs))
+        misfit = (squared * (costs - values @ chosen.T) ** 2).sum(axis=1)
+        factor = scale[GROWTH_PART]
+        found = Term(values[:, -1] / factor, inverse[:, -1, -1] / factor**2, misfit, np.full(rows, steps - len(parts)))
+        fits = values[:, 0] >= 0 if parts == _ALL else np.ones(rows, dtype=bool)
+        term = term.take(fits, found)
+    return term
+
+
 def weights_of(windows: Windows, costs: Floats, noise: Noise) -> Floats:
     """1 / standard error of each cost, up to one factor a function: from a smooth curve through its costs, so that a
-    cost which happens to be low does not count for more."""
+    cost which happens to be low does not count for more.
+
+    Of counted samples the curve is linear, with one sample (about the smallest cost there is) added: where only a few
+    were counted, none in a small step must not pass for certainty.
+    """
     mean = np.maximum(costs.mean(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    first = 1 / np.maximum(np.abs(costs), 0.25 * mean)
+    if noise == "counting":
+        first = 1 / np.sqrt(windows.receipts / windows.receipts.mean() * mean)
+        curve = fit("linear", windows, costs, first).coefficients @ windows.columns("linear").T
+        return np.asarray(1 / np.sqrt(curve + smallest(costs)), dtype=np.float64)
+    first = 1 / np.maximum(costs, 0.25 * mean)
     curve = fit("quadratic", windows, costs, first).coefficients @ windows.columns("quadratic").T
-    level = np.maximum(curve, _LEAST_PART * mean)
-    return np.asarray(1 / (level if noise == "relative" else np.sqrt(level)), dtype=np.float64)
+    return np.asarray(1 / np.maximum(curve, _LEAST_PART * mean), dtype=np.float64)
+
+
+def smallest(costs: Floats) -> float:
+    """The smallest cost above 0: of a sampler about one sample. 1 where there is none."""
+    positive = costs[costs > 0]
+    return float(positive.min()) if len(positive) else 1.0
+
+
+def least_scatter(costs: Floats, noise: Noise) -> float:
+    """What no function scatters less than: a part of a counter's cost; of a sampler what chance alone does."""
+    return float(np.sqrt(smallest(costs))) if noise == "counting" else LEAST_SCATTER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,8 +231,8 @@ class Scatter:
 
     def near(self, size: Floats, least: float, *, own: bool) -> Floats:
         """The scatter (standard deviation, in units of 1 / weight) of the functions nearest in size to each of
-        ``size``; ``least`` at least, and where there are none. ``own``: ``size`` are the same functions, and each is left out of
-        what it is compared with.
+        ``size``; ``least`` at least, and where there are none. ``own``: ``size`` are the same functions, and each is
+        left out of what it is compared with.
 
         It is the upper quartile, not the median, because functions of one size are not equally steady; not more,
         because some do grow.

@@ -11,8 +11,8 @@ Every function gets a model of what a window cost over its receipts (see :mod:`w
 GROWS has to be earned three times, because thousands of functions are tested at once: a growing form describes the
 steps best; its growth term is above 0 by a t test at a false discovery rate of FALSE_SHARE (Benjamini and Hochberg
 1995); and the rise matters, for the function and for the whole. The scatter in the test is the function's own or that
-of functions of its size, whichever is larger. With three steps a model of three parts fits always, so there is no scatter
-of its own: only that of the others speaks, and the rise must be larger.
+of functions of its size, whichever is larger. With three steps a model of three parts fits always, so there is no
+scatter of its own: only that of the others speaks, and the rise must be larger.
 """
 
 from __future__ import annotations
@@ -29,16 +29,18 @@ from workbench.analysis.fit import (
     FORMS,
     GROWING,
     GROWTH_PART,
-    LEAST_SCATTER,
     MARGINAL_PART,
     PRIOR_DF,
     Fit,
     Form,
     Noise,
     Scatter,
+    Term,
     Windows,
     choose_form,
     fit,
+    growth_term,
+    least_scatter,
     weights_of,
 )
 from workbench.analysis.student import quantile, upper_tail
@@ -55,7 +57,7 @@ FLAGS = (GROWS, LINEAR, FIXED, STEADY, TOO_FEW)
 FEWEST_STEPS = 3
 # the largest step (or receipts before) must be this many times the smallest
 LEAST_SPAN = 1.5
-FALSE_SHARE = 0.05
+FALSE_SHARE = 0.01
 CONFIDENCE = 0.95
 # A receipt must cost this much more at the end of the sweep than at its start, fixed cost aside; with three steps more.
 LEAST_RISE = 0.10
@@ -120,8 +122,8 @@ def growth(
 
     ``against``: what cost may grow with. ``receipts``: those of the step, which finds work that is quadratic in a
     batch. ``accumulated``: those sent before, half the step included, which finds work over all that is stored (each
-    receipt scans them); steps of one size will do for that. ``noise``: None takes ``counting`` for sampling profilers and
-    ``relative`` for others.
+    receipt scans them); steps of one size will do for that. ``noise``: None takes ``counting`` for sampling profilers
+    and ``relative`` for others.
 
     Raises WorkbenchError where the table has several services or modes and none is chosen, or not the metric.
     """
@@ -214,7 +216,7 @@ def _models(
     fits = {form: fit(form, windows, costs, weights) for form in FORMS}
     size = costs.mean(axis=1)
     if base is None:
-        reference, least = Scatter.of(fits["linear"], steps, size), _least_scatter(costs, noise)
+        reference, least = Scatter.of(fits["linear"], steps, size), least_scatter(costs, noise)
     else:
         reference, least = base.reference, base.least
     common = reference.near(size, least, own=base is None)
@@ -224,8 +226,8 @@ def _models(
     steeper = fits["quadratic"].misfit <= fits["n log n"].misfit
     growing = fits["n log n"].take(steeper, fits["quadratic"])
     growing_form = np.where(steeper, FORMS.index("quadratic"), FORMS.index("n log n"))
-    scatter, df = _scatter(growing, steps, common)
-    q = _false_discovery_rates(_p_of_growth(growing, scatter, df))
+    nlogn, quadratic = (growth_term(name, windows, costs, weights) for name in GROWING)
+    q = _false_discovery_rates(_p_of_growth(nlogn.take(steeper, quadratic), common))
     rise = _rise(growing, growing_form, windows)
     grown = np.isin(form, [FORMS.index(name) for name in GROWING]) & (q <= FALSE_SHARE)
     grown &= _matters(growing, growing_form, rise, windows, whole) & enough
@@ -233,8 +235,9 @@ def _models(
     linear = fits["constant"].take(form != FORMS.index("constant"), fits["linear"])
     form = np.where(grown, growing_form, np.where(form == FORMS.index("constant"), form, FORMS.index("linear")))
     final = linear.take(grown, growing)
-    scatter, df = _scatter(final, steps, common)
-    margin = scatter * np.array([quantile((1 + CONFIDENCE) / 2, int(one)) for one in df])
+    scatter, df = _scatter(final.misfit, np.maximum(steps - final.used, 0), common)
+    times = {one: quantile((1 + CONFIDENCE) / 2, one) for one in np.unique(df).tolist()}
+    margin = scatter * np.array([times[one] for one in df.tolist()])
     gradient = _gradient(form, windows)
     marginal = np.einsum("mi,mi->m", gradient, final.coefficients)
     variance = np.einsum("mi,mij,mj->m", gradient, final.covariance, gradient)
@@ -263,28 +266,21 @@ def _models(
     )
 
 
-def _least_scatter(costs: Floats, noise: Noise) -> float:
-    """Of a counter a part of the cost; of a sampler the smallest cost is about one sample, and scatters by itself."""
-    positive = costs[costs > 0]
-    return float(np.sqrt(positive.min())) if noise == "counting" and len(positive) else LEAST_SCATTER
-
-
-def _scatter(fits: Fit, steps: int, common: Floats) -> tuple[Floats, Whole]:
+def _scatter(misfit: Floats, free: Whole, common: Floats) -> tuple[Floats, Whole]:
     """The larger of a place's own scatter and that of others of its size, and its degrees of freedom."""
-    free = np.maximum(steps - fits.used, 0)
-    own = np.sqrt(fits.misfit / np.maximum(free, 1))
+    own = np.sqrt(misfit / np.maximum(free, 1))
     return np.maximum(common, np.where(free > 0, own, 0.0)), PRIOR_DF + free
 
 
-def _p_of_growth(fits: Fit, scatter: Floats, df: Whole) -> Floats:
+def _p_of_growth(term: Term, common: Floats) -> Floats:
     """The chance of a growth term as large as this where there is none."""
-    error = scatter * np.sqrt(fits.covariance[:, GROWTH_PART, GROWTH_PART])
-    term = fits.coefficients[:, GROWTH_PART]
-    t = np.divide(term, error, out=np.zeros_like(term), where=error > 0)
+    scatter, df = _scatter(term.misfit, term.free, common)
+    error = scatter * np.sqrt(term.variance)
+    t = np.divide(term.value, error, out=np.zeros(len(error)), where=error > 0)
     p = np.ones(len(t))
     for one in np.unique(df).tolist():
         p[df == one] = upper_tail(t[df == one], one)
-    return np.where(term > 0, p, 1.0)
+    return np.where(term.value > 0, p, 1.0)
 
 
 def _false_discovery_rates(p: Floats) -> Floats:
@@ -409,6 +405,6 @@ def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, agains
     if len(distinct) > FEWEST_STEPS:
         return sentence
     return (
-        f"{sentence} Three sizes can tell a rise of the cost per receipt of more than {100 * LEAST_RISE_OF_THREE:.0f} % "
+        f"{sentence} Three sizes tell a rise of the cost per receipt of more than {100 * LEAST_RISE_OF_THREE:.0f} % "
         "from a fixed cost, which can only make it fall; whether it goes on so, and by which law, takes more steps."
     )
