@@ -1,0 +1,177 @@
+"""The guide's four questions, answered per receipt: short sentences with figures, from the tables of this room.
+
+Each question has its sentences; one that was not measured has none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.analysis.costs import REST, cost_per_receipt
+from workbench.analysis.growth import FIXED, GROWS, Growth, growth
+from workbench.analysis.leaks import LEAK, UNEVEN, WARM_UP, Leaks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CPU = "Where does CPU time go, per receipt?"
+LEAKS = "Is there a memory leak?"
+CACHES = "Are caches or branches the bottleneck?"
+SYSCALLS = "Is there a system-call bottleneck?"
+_TOP = 3
+# CPU is answered by the first of these that a mode has
+_CPU_METRICS = ("Ir", "cpu", "time", "samples")
+_CYCLES = {"L1m": 10, "LLm": 100, "Bm": 10}  # weights of the cycle estimate, see profiles.views.derived
+# a part of the estimated cycles below which misses are not what to look at first
+_SMALL_PCT = 10.0
+_UNITS = {"ns": (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))}
+_WORDS = {"Ir": "instructions", "cpu": "of CPU time", "samples": "samples", "sysCount": "system calls"}
+
+
+def answers(costs: pd.DataFrame, leaks: Leaks | None = None) -> dict[str, list[str]]:
+    """The four questions for one service, from the windows of one mode or several and the leak rates of massif."""
+    said: dict[str, list[str]] = {CPU: [], LEAKS: [], CACHES: [], SYSCALLS: []}
+    for mode in dict.fromkeys(costs["mode"]):
+        rows = costs[costs["mode"] == mode]
+        metrics = set(rows["metric"])
+        if mode == "strace":
+            said[SYSCALLS] += syscall_answer(rows)
+        elif metric := next((name for name in _CPU_METRICS if name in metrics), None):
+            said[CPU] += cpu_answer(rows, metric)
+            said[CACHES] += cache_answer(rows)
+            if "sysCount" in metrics:
+                calls = cost_per_receipt(rows, "sysCount", "whole").iloc[0]
+                said[SYSCALLS].append(f"By {mode}, a receipt makes {_figure(calls['per_receipt'])} system calls.")
+    if leaks is not None:
+        said[LEAKS] += leak_answer(leaks)
+    if "massif" in set(costs["mode"]):
+        said[LEAKS] += _allocated(costs[costs["mode"] == "massif"])
+    return said
+
+
+def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
+    """What a receipt costs, where, what is fixed, and what grows; of one service and mode."""
+    found = growth(costs, metric)
+    whole = growth(costs, metric, "whole").table
+    if whole.empty:
+        return [f"Nothing was counted of {metric}."]
+    all_ = whole.iloc[0]
+    unit, word = str(all_["unit"]), _WORDS.get(metric, metric)
+    said = [f"By {costs['mode'].iloc[0]}, a receipt costs {_amount(all_['average_per_receipt'], unit, word)}."]
+    if found.enough and found.table["fixed"].notna().all():
+        said[0] = said[0][:-1] + (
+            f" on average; one more costs {_amount(all_['marginal_per_receipt'], unit, word)} "
+            f"({_amount(all_['marginal_low'], unit)} to {_amount(all_['marginal_high'], unit)}), and each step has "
+            f"{_amount(all_['fixed'], unit, word)} of fixed cost."
+        )
+    top = found.table[found.table["name"] != REST].head(_TOP)
+    rows = "; ".join(
+        f"{row.name_} with {_amount(row.average_per_receipt, unit)} ({row.average_share_pct:.1f} %)"
+        for row in top.rename(columns={"name": "name_"}).itertuples()
+    )
+    said.append(f"Most of it is in {rows}.")
+    return said + growth_answer(found)
+
+
+def growth_answer(found: Growth) -> list[str]:
+    """What grows faster than the load, named, and what is only start-up."""
+    said = [found.sentence]
+    for row in found.flagged().head(_TOP).rename(columns={"name": "name_"}).itertuples():
+        said.append(
+            f"{row.name_} grows faster than the load ({row.growth_term}): at the end of the sweep a receipt costs "
+            f"{row.rise_pct:,.0f} % more than at its start, and {row.marginal_share_pct:.0f} % of what one more receipt "
+            f"costs is this, beside {row.average_share_pct:.0f} % of the average cost."
+        )
+    start = found.table[(found.table["flag"] == FIXED) & (found.table["name"] != REST)]
+    if len(start):
+        said.append(
+            f"{start['average_share_pct'].sum():.1f} % of the cost does not depend on the receipts; the most of that is "
+            f"{start['name'].iloc[0]}."
+        )
+    return said
+
+
+def leak_answer(leaks: Leaks) -> list[str]:
+    """Which places leak, at what rate, and which only look like it."""
+    said = [leaks.sentence]
+    for row in leaks.table[leaks.table["flag"] == LEAK].iloc[1:_TOP].itertuples():
+        said.append(f"{row.allocator} keeps {row.rate:,.1f} bytes per receipt.")
+    for flag, words in (
+        (UNEVEN, "holds more at the end, but not in step with the receipts"),
+        (WARM_UP, "rose in the first step only: that is warm-up"),
+    ):
+        rows = leaks.table[leaks.table["flag"] == flag]
+        if len(rows):
+            largest = rows.sort_values("held_bytes", ascending=False, kind="stable").iloc[0]
+            said.append(f"{largest['allocator']} ({largest['held_bytes']:,} bytes) {words}.")
+    return said
+
+
+def cache_answer(costs: pd.DataFrame) -> list[str]:
+    """Misses per receipt, who has them, and how much of the estimated cycles they are; of one service and mode."""
+    metrics = set(costs["metric"])
+    if "CEst" not in metrics or "L1m" not in metrics:
+        return []
+    cycles = float(cost_per_receipt(costs, "CEst", "whole")["per_receipt"].iloc[0])
+    said, heaviest = [], 0.0
+    for metric, what in (("L1m", "misses of the first cache"), ("LLm", "of the last"), ("Bm", "mispredicted branches")):
+        if metric not in metrics:
+            continue
+        misses = float(cost_per_receipt(costs, metric, "whole")["per_receipt"].iloc[0])
+        part = 100 * _CYCLES[metric] * misses / cycles if cycles else 0.0
+        heaviest = max(heaviest, part)
+        worst = _largest(cost_per_receipt(costs, metric))
+        said.append(f"A receipt has {_figure(misses)} {what}, {part:.0f} % of its estimated cycles{worst}.")
+    verdict = "Not where to look first" if heaviest < _SMALL_PCT else "Worth looking at"
+    return [f"{verdict}: a receipt takes some {_figure(cycles)} estimated cycles.", *said]
+
+
+def syscall_answer(costs: pd.DataFrame) -> list[str]:
+    """System calls per receipt, the most frequent and the slowest, and which grow; of one service under strace."""
+    whole = {
+        metric: float(cost_per_receipt(costs, metric, "whole")["per_receipt"].iloc[0])
+        for metric in ("calls", "working", "waiting")
+        if (costs["metric"] == metric).any()
+    }
+    said = []
+    if "calls" in whole:
+        table = cost_per_receipt(costs, "calls")
+        rows = "; ".join(
+            f"{name} {_figure(each)}"
+            for name, each in zip(table["name"][:_TOP], table["per_receipt"][:_TOP], strict=True)
+        )
+        said.append(f"A receipt makes {_figure(whole['calls'])} system calls: {rows}.")
+    if "working" in whole and "waiting" in whole:
+        said.append(
+            f"It spends {_amount(whole['working'], 'ns')} working in them and {_amount(whole['waiting'], 'ns')} waiting "
+            f"for something else{_largest(cost_per_receipt(costs, 'working'))}. strace's own stops are in these times."
+        )
+    if "calls" in whole:
+        said += [sentence for sentence in growth_answer(growth(costs, "calls")) if GROWS in sentence]
+    return said
+
+
+def _allocated(costs: pd.DataFrame) -> list[str]:
+    if not (costs["metric"] == "bytes_allocated").any():
+        return []
+    row = cost_per_receipt(costs, "bytes_allocated", "whole").iloc[0]
+    return [f"A receipt allocates {_figure(row['per_receipt'])} bytes, massif's administration included."]
+
+
+def _largest(table: pd.DataFrame) -> str:
+    rows = table[table["name"] != REST]
+    if rows.empty or not rows["per_receipt"].iloc[0]:
+        return ""
+    return f", most in {rows['name'].iloc[0]} ({rows['share_pct'].iloc[0]:.0f} %)"
+
+
+def _amount(value: float, unit: str, word: str = "") -> str:
+    for name, size in _UNITS.get(unit, ()):
+        if abs(value) >= size or size == 1.0:
+            return f"{value / size:,.3g} {name} {word}".rstrip()
+    return f"{_figure(value)} {word or ('' if unit == 'count' else unit)}".rstrip()
+
+
+def _figure(value: float) -> str:
+    """Three figures of small numbers, no fractions of large ones."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.3g}"

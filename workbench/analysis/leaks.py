@@ -1,0 +1,211 @@
+"""Leaks from the edges of massif's windows: bytes kept per receipt, by allocation site.
+
+Each step has a heap at its begin and at its end. The rate of a site is the slope of what it holds over all receipts sent
+so far, from the end of the first step on: what is built up in the first step only (caches, pools, tables of a start) is
+no leak. Massif lists no site below its threshold: such an edge is not known, rather than 0, and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from workbench.analysis.costs import held_bytes
+from workbench.analysis.student import quantile
+from workbench.errors import WorkbenchError
+from workbench.profiles.readers.massif_places import BELOW_THRESHOLD
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.model import Profile
+
+By = Literal["function", "site"]
+
+LEAK, UNEVEN, WARM_UP, STEADY, TOO_FEW = "leak", "rises unevenly", "warm-up", "steady", "not enough steps"
+FLAGS = (LEAK, UNEVEN, WARM_UP, STEADY, TOO_FEW)
+
+CONFIDENCE = 0.95
+FEWEST_STEPS = 3
+# a byte a receipt is a gigabyte after a thousand million receipts
+LEAST_RATE = 1.0
+# of all that rises after the first step
+LEAST_SHARE = 0.01
+# the last step rises at least at this part of the mean rate: a cache that has filled does not
+_STILL_RISING = 0.5
+
+PLACE = ("allocator", "function", "file", "line", "object", "crate")
+COLUMNS = (
+    *PLACE, "rate", "rate_low", "rate_high", "share_pct", "kept_bytes", "first_step_bytes", "held_bytes", "edges",
+    "unlisted", "flag",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeapWindow:
+    """One step under massif: its heap before and after (the last detailed snapshot of each profile), and how many
+    receipts were sent in it, and before it (None: those of the windows before)."""
+
+    step: int
+    receipts: int
+    begin: Profile
+    end: Profile
+    receipts_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaks:
+    """Leak rates. ``sentence`` says what was found; ``enough`` is False where the steps are too few to say.
+
+    ``rate``: bytes per receipt that the whole heap keeps, with its interval of CONFIDENCE. ``edges``: what each site
+    held at each edge, see :func:`held_by_edge`.
+
+    ``table``, the highest rate first: allocator, function, file, line, object, crate; ``rate`` in bytes per receipt
+    with ``rate_low`` and ``rate_high`` (NaN where two edges are all there is); ``share_pct`` of the rise of all
+    rising sites; ``kept_bytes`` from the first to the last edge counted, ``first_step_bytes`` in the first step,
+    ``held_bytes`` at the end; ``edges`` counted, and how many more did not list the site; ``flag``: LEAK (rises
+    with the receipts, to the end), UNEVEN (more at the end, not in step with them), WARM_UP (rose in the first step
+    only), STEADY, TOO_FEW.
+    """
+
+    sentence: str
+    enough: bool
+    rate: tuple[float, float, float]
+    edges: pd.DataFrame
+    table: pd.DataFrame
+
+    def flagged(self) -> pd.DataFrame:
+        """The leaks, the highest rate first."""
+        return self.table[self.table["flag"] == LEAK].reset_index(drop=True)
+
+
+def held_by_edge(windows: Sequence[HeapWindow], by: By = "site") -> pd.DataFrame:
+    """What each allocator held at each edge, in long form: step, edge (``begin`` or ``end``), receipts (sent so far),
+    allocator, function, file, line, object, crate, bytes. An edge that does not list an allocator has no row for it.
+
+    Raises WorkbenchError for profiles that are not of massif or have no heap tree.
+    """
+    parts, sent = [], 0
+    for window in sorted(windows, key=lambda one: one.step):
+        if window.receipts < 1:
+            raise WorkbenchError(f"a window of {window.receipts} receipts has no rate", where=f"step {window.step}")
+        sent = sent if window.receipts_before is None else window.receipts_before
+        for edge, profile in (("begin", window.begin), ("end", window.end)):
+            sent += window.receipts if edge == "end" else 0
+            held = held_bytes(profile, by)
+            parts.append(held.assign(step=window.step, edge=edge, receipts=sent))
+    columns = ["step", "edge", "receipts", *PLACE, "bytes"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
+    """Bytes kept per receipt by allocation site (a line) or function, and which of them are leaks.
+
+    A leak's rate is above 0 with CONFIDENCE, it still rises in the last step, and it matters: LEAST_RATE bytes per
+    receipt and LEAST_SHARE of what rises. Raises as :func:`held_by_edge` does.
+    """
+    edges = held_by_edge(windows, by)
+    steps = sorted({window.step for window in windows})
+    enough = len(steps) >= FEWEST_STEPS
+    rows = [_site(group, steps, enough) for _, group in edges.groupby(list(PLACE), sort=False, dropna=False)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS)) if rows else pd.DataFrame(columns=list(COLUMNS))
+    rises = table["kept_bytes"].clip(lower=0).sum() if rows else 0
+    if rises > 0:
+        table["share_pct"] = 100 * table["kept_bytes"].clip(lower=0) / rises
+        small = (table["rate"] < LEAST_RATE) | (table["share_pct"] < 100 * LEAST_SHARE)
+        small &= table["flag"].isin([LEAK, UNEVEN])
+        table.loc[small, "flag"] = STEADY
+    # the row of all small sites is no place
+    table.loc[(table["function"] == BELOW_THRESHOLD) & (table["flag"] == LEAK), "flag"] = UNEVEN
+    table = table.sort_values("rate", ascending=False, kind="stable", ignore_index=True)
+    whole = edges.groupby(["step", "edge", "receipts"], as_index=False, sort=False)["bytes"].sum()
+    later = _later(whole, steps)
+    rate = _slope(later["receipts"].to_numpy(dtype=np.float64), later["bytes"].to_numpy(dtype=np.float64))
+    return Leaks(_sentence(table, rate, enough, len(steps)), enough, rate, edges, table)
+
+
+def _later(edges: pd.DataFrame, steps: Sequence[int]) -> pd.DataFrame:
+    """The edges from the end of the first step on; all of a single step."""
+    if len(steps) < 2:
+        return edges
+    return edges[(edges["step"] > steps[0]) | (edges["edge"] == "end")]
+
+
+def _site(edges: pd.DataFrame, steps: Sequence[int], enough: bool) -> dict[str, object]:
+    """The row of one site."""
+    later = _later(edges, steps)
+    held = later["bytes"].to_numpy(dtype=np.float64)
+    rate, low, high = _slope(later["receipts"].to_numpy(dtype=np.float64), held)
+    rises = _rises(edges, steps)
+    last = edges["bytes"].iloc[-1] if (edges["step"].iloc[-1], edges["edge"].iloc[-1]) == (steps[-1], "end") else 0
+    kept = float(held[-1] - held[0]) if len(held) else 0.0
+    expected = 2 * len(steps) - (1 if len(steps) > 1 else 0)
+    flag = _flag(low, kept, list(rises.values()), len(held)) if enough else TOO_FEW
+    first = edges[edges["step"] == steps[0]].set_index("edge")["bytes"]
+    return {
+        **{column: edges[column].iloc[0] for column in PLACE},
+        "rate": rate, "rate_low": low, "rate_high": high, "share_pct": 0.0, "kept_bytes": kept,
+        "first_step_bytes": float(first.get("end", 0) - first.get("begin", 0)), "held_bytes": int(last),
+        "edges": len(held), "unlisted": expected - len(held), "flag": flag,
+    }  # fmt: skip
+
+
+def _rises(edges: pd.DataFrame, steps: Sequence[int]) -> dict[int, float]:
+    """Bytes per receipt that each step added, where both its edges list the site. A site that is not listed at the
+    first step's begin is taken to begin there: if it was there, below the threshold, it rose by less."""
+    found: dict[int, float] = {}
+    for step, group in edges.groupby("step"):
+        held = group.set_index("edge")[["bytes", "receipts"]]
+        if "end" in held.index and ("begin" in held.index or step == steps[0]):
+            before = held.loc["begin"] if "begin" in held.index else pd.Series({"bytes": 0, "receipts": 0})
+            sent = float(held.at["end", "receipts"] - before["receipts"])
+            found[int(step)] = float(held.at["end", "bytes"] - before["bytes"]) / sent
+    return found
+
+
+def _flag(low: float, kept: float, rises: Sequence[float], edges: int) -> str:
+    later = rises[1:]
+    if kept > 0 and later:
+        steady = low > 0 and later[-1] > 0 and later[-1] >= _STILL_RISING * float(np.mean(later))
+        return LEAK if steady and edges >= FEWEST_STEPS else UNEVEN
+    return WARM_UP if rises and rises[0] > 0 else STEADY
+
+
+def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Least squares slope with its interval; NaN where the points do not give one."""
+    nan = float("nan")
+    if len(np.unique(x)) < 2:
+        return nan, nan, nan
+    dx = x - x.mean()
+    spread = float((dx**2).sum())
+    slope = float((dx * (y - y.mean())).sum()) / spread
+    free = len(x) - 2
+    if free < 1:
+        return slope, nan, nan
+    left = y - y.mean() - slope * dx
+    margin = quantile((1 + CONFIDENCE) / 2, free) * float(np.sqrt((left**2).sum() / free / spread))
+    return slope, slope - margin, slope + margin
+
+
+def _sentence(table: pd.DataFrame, rate: tuple[float, float, float], enough: bool, steps: int) -> str:
+    if not enough:
+        return (
+            f"Whether memory leaks cannot be told from {steps} {'step' if steps == 1 else 'steps'}: the first is warm-up, "
+            f"and at least {FEWEST_STEPS} are needed."
+        )
+    whole = f"after the first of {steps} steps the heap keeps {rate[0]:,.1f} bytes per receipt"
+    leaks = table[table["flag"] == LEAK]
+    if leaks.empty:
+        return f"Nothing looks like a leak: {whole}, and no place rises in step with the receipts."
+    first = leaks.iloc[0]
+    more = f", and {len(leaks) - 1} more" if len(leaks) > 1 else ""
+    return (
+        f"Memory leaks: {first['allocator']} keeps {first['rate']:,.1f} bytes per receipt ({first['rate_low']:,.1f} to "
+        f"{first['rate_high']:,.1f}){more}; {whole}."
+    )
