@@ -70,7 +70,14 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
         for row in top.rename(columns={"name": "name_"}).itertuples()
     )
     said.append(f"Most of it is in {rows}.")
-    return said + growth_answer(found)
+    said += growth_answer(found)
+    already = set(found.flagged()["name"])
+    before = growth(costs, metric, against="accumulated").flagged()
+    return said + [
+        f"{row.name_} costs the more, the more receipts were sent before: {row.rise_pct:,.0f} % more at the end of the "
+        "sweep."
+        for row in before[~before["name"].isin(already)].head(_TOP).rename(columns={"name": "name_"}).itertuples()
+    ]
 
 
 def growth_answer(found: Growth) -> list[str]:
@@ -79,14 +86,14 @@ def growth_answer(found: Growth) -> list[str]:
     for row in found.flagged().head(_TOP).rename(columns={"name": "name_"}).itertuples():
         said.append(
             f"{row.name_} grows faster than the load ({row.growth_term}): at the end of the sweep a receipt costs "
-            f"{row.rise_pct:,.0f} % more than at its start, and {row.marginal_share_pct:.0f} % of what one more receipt "
-            f"costs is this, beside {row.average_share_pct:.0f} % of the average cost."
+            f"{row.rise_pct:,.0f} % more than at its start, and {row.marginal_share_pct:.0f} % of what one more "
+            f"receipt costs is this, beside {row.average_share_pct:.0f} % of the average cost."
         )
     start = found.table[(found.table["flag"] == FIXED) & (found.table["name"] != REST)]
     if len(start):
         said.append(
-            f"{start['average_share_pct'].sum():.1f} % of the cost does not depend on the receipts; the most of that is "
-            f"{start['name'].iloc[0]}."
+            f"{start['average_share_pct'].sum():.1f} % of the cost does not depend on the receipts; the most of that "
+            f"is {start['name'].iloc[0]}."
         )
     return said
 
@@ -143,8 +150,8 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
         said.append(f"A receipt makes {_figure(whole['calls'])} system calls: {rows}.")
     if "working" in whole and "waiting" in whole:
         said.append(
-            f"It spends {_amount(whole['working'], 'ns')} working in them and {_amount(whole['waiting'], 'ns')} waiting "
-            f"for something else{_largest(cost_per_receipt(costs, 'working'))}. strace's own stops are in these times."
+            f"It spends {_amount(whole['working'], 'ns')} working in them{_largest(cost_per_receipt(costs, 'working'))} "
+            f"and {_amount(whole['waiting'], 'ns')} waiting for something else; strace's stops are in these times."
         )
     if "calls" in whole:
         said += [sentence for sentence in growth_answer(growth(costs, "calls")) if GROWS in sentence]
@@ -162,7 +169,7 @@ def _largest(table: pd.DataFrame) -> str:
     rows = table[table["name"] != REST]
     if rows.empty or not rows["per_receipt"].iloc[0]:
         return ""
-    return f", most in {rows['name'].iloc[0]} ({rows['share_pct'].iloc[0]:.0f} %)"
+    return f", most in {rows['name'].iloc[0]} ({100 * rows['cost'].iloc[0] / table['cost'].sum():.0f} %)"
 
 
 def _amount(value: float, unit: str, word: str = "") -> str:

@@ -259,9 +259,8 @@ def _places(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
         for name in names:
             own, total = functions[self_(name)].to_numpy(), functions[total_(name)].to_numpy()
             there = (own != 0) | (total != 0)
-            rows = places[there].assign(
-                self=own[there], total=total[there], by=by, metric=name, unit=profile.metric(name).unit
-            )
+            rows = places[there].assign(by=by, metric=name, unit=profile.metric(name).unit)
+            rows["self"], rows["total"] = own[there], total[there]
             parts.append(_merged(rows, profile.total(name)))
     parts += [_whole(profile.total(name), name, profile.metric(name).unit) for name in names]
     return pd.concat(parts, ignore_index=True)

@@ -47,7 +47,7 @@ NEIGHBOURS = 25
 # What the scatter of the neighbours is worth, in degrees of freedom.
 PRIOR_DF = 10
 # A cost far below the others of its function has no smaller error than this part of their mean would have.
-_LEAST_PART = 0.05
+_LEAST_PART = 0.25
 # Misfits below a thousandth are no reason to prefer a model.
 _EXACT = 1e-3
 
@@ -99,9 +99,9 @@ class Fit:
         )
 
 
-def fit(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Fit:
+def fit(form: Form, windows: Windows, costs: Floats, weights: Floats, among: tuple[int, ...] = _ALL) -> Fit:
     """Weighted least squares without negative parts, for each row of ``costs`` (m functions x k steps). ``weights`` are
-    1 / standard error, of the same shape.
+    1 / standard error, of the same shape; ``among`` limits the form to some parts.
 
     The best fit without negative parts is an ordinary one of the parts that are not 0. There are at most three parts,
     so all choices are tried; the first that is clearly better wins, fewer parts first.
@@ -110,7 +110,7 @@ def fit(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Fit:
     scale = np.abs(columns).max(axis=0)
     scale[scale == 0] = 1.0
     columns = columns / scale
-    terms = windows.terms(form)
+    terms = [term for term in windows.terms(form) if term in among]
     rows, steps = costs.shape
     squared = weights**2
     best = Fit(
@@ -195,7 +195,7 @@ def weights_of(windows: Windows, costs: Floats, noise: Noise) -> Floats:
         first = 1 / np.sqrt(windows.receipts / windows.receipts.mean() * mean)
         curve = fit("linear", windows, costs, first).coefficients @ windows.columns("linear").T
         return np.asarray(1 / np.sqrt(curve + smallest(costs)), dtype=np.float64)
-    first = 1 / np.maximum(costs, 0.25 * mean)
+    first = 1 / np.maximum(costs, _LEAST_PART * mean)
     curve = fit("quadratic", windows, costs, first).coefficients @ windows.columns("quadratic").T
     return np.asarray(1 / np.maximum(curve, _LEAST_PART * mean), dtype=np.float64)
 
@@ -221,8 +221,14 @@ class Scatter:
     variance: Floats
 
     @classmethod
-    def of(cls, fits: Fit, steps: int, size: Floats) -> Scatter:
-        """From the misfits of functions that a fit does not go through by necessity."""
+    def of(cls, windows: Windows, costs: Floats, weights: Floats) -> Scatter:
+        """From the misfit of the best model of two parts, which three steps leave a degree of freedom: so neither a
+        fixed cost nor growth passes for scatter."""
+        steps, size = costs.shape[1], costs.mean(axis=1)
+        fits = fit("linear", windows, costs, weights)
+        for form in GROWING:
+            other = fit(form, windows, costs, weights, (MARGINAL_PART, GROWTH_PART))
+            fits = fits.take(other.misfit < fits.misfit, other)
         free = steps - fits.used
         known = np.flatnonzero((free > 0) & (size > 0))
         variance = fits.misfit[known] / _quartile_of_squares(free[known])

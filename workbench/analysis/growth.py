@@ -216,7 +216,7 @@ def _models(
     fits = {form: fit(form, windows, costs, weights) for form in FORMS}
     size = costs.mean(axis=1)
     if base is None:
-        reference, least = Scatter.of(fits["linear"], steps, size), least_scatter(costs, noise)
+        reference, least = Scatter.of(windows, costs, weights), least_scatter(costs, noise)
     else:
         reference, least = base.reference, base.least
     common = reference.near(size, least, own=base is None)

@@ -1,8 +1,8 @@
 """Leaks from the edges of massif's windows: bytes kept per receipt, by allocation site.
 
-Each step has a heap at its begin and at its end. The rate of a site is the slope of what it holds over all receipts sent
-so far, from the end of the first step on: what is built up in the first step only (caches, pools, tables of a start) is
-no leak. Massif lists no site below its threshold: such an edge is not known, rather than 0, and left out.
+Each step has a heap at its begin and at its end. The rate of a site is the slope of what it holds over all receipts
+sent so far, from the end of the first step on: what is built up in the first step only (caches, pools, tables of a
+start) is no leak. Massif lists no site below its threshold: such an edge is not known, rather than 0, and left out.
 """
 
 from __future__ import annotations
@@ -89,19 +89,39 @@ def held_by_edge(windows: Sequence[HeapWindow], by: By = "site") -> pd.DataFrame
 
     Raises WorkbenchError for profiles that are not of massif or have no heap tree.
     """
-    parts, sent = [], 0
+    parts = [
+        held_bytes(profile, by).assign(step=step, edge=edge, receipts=sent)
+        for step, edge, sent, profile in _edges(windows)
+    ]
+    columns = ["step", "edge", "receipts", *PLACE, "bytes"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _edges(windows: Sequence[HeapWindow]) -> list[tuple[int, str, int, Profile]]:
+    """Step, edge, receipts sent so far, and profile of each edge, in order."""
+    found: list[tuple[int, str, int, Profile]] = []
+    sent = 0
     for window in sorted(windows, key=lambda one: one.step):
         if window.receipts < 1:
-            raise WorkbenchError(f"a window of {window.receipts} receipts has no rate", where=f"step {window.step}")
+            raise WorkbenchError(
+                f"a window of {window.receipts} receipts has no rate",
+                where=f"step {window.step}",
+                hint="Leave the step out",
+            )
         sent = sent if window.receipts_before is None else window.receipts_before
-        for edge, profile in (("begin", window.begin), ("end", window.end)):
-            sent += window.receipts if edge == "end" else 0
-            held = held_bytes(profile, by)
-            parts.append(held.assign(step=window.step, edge=edge, receipts=sent))
-    columns = ["step", "edge", "receipts", *PLACE, "bytes"]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(parts, ignore_index=True)[columns]
+        found.append((window.step, "begin", sent, window.begin))
+        sent += window.receipts
+        found.append((window.step, "end", sent, window.end))
+    return found
+
+
+def _whole(windows: Sequence[HeapWindow]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Receipts and bytes of the heap at the edges, from the end of the first step on."""
+    edges = _edges(windows)[1 if len(windows) > 1 else 0 :]
+    held = [
+        float(profile.tables["snapshots"]["heap_bytes"].iloc[profile.meta["detailed"][-1]]) for *_, profile in edges
+    ]
+    return np.array([sent for _, _, sent, _ in edges], dtype=np.float64), np.array(held, dtype=np.float64)
 
 
 def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
@@ -124,9 +144,7 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
     # the row of all small sites is no place
     table.loc[(table["function"] == BELOW_THRESHOLD) & (table["flag"] == LEAK), "flag"] = UNEVEN
     table = table.sort_values("rate", ascending=False, kind="stable", ignore_index=True)
-    whole = edges.groupby(["step", "edge", "receipts"], as_index=False, sort=False)["bytes"].sum()
-    later = _later(whole, steps)
-    rate = _slope(later["receipts"].to_numpy(dtype=np.float64), later["bytes"].to_numpy(dtype=np.float64))
+    rate = _slope(*_whole(windows))
     return Leaks(_sentence(table, rate, enough, len(steps)), enough, rate, edges, table)
 
 
@@ -196,8 +214,8 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float
 def _sentence(table: pd.DataFrame, rate: tuple[float, float, float], enough: bool, steps: int) -> str:
     if not enough:
         return (
-            f"Whether memory leaks cannot be told from {steps} {'step' if steps == 1 else 'steps'}: the first is warm-up, "
-            f"and at least {FEWEST_STEPS} are needed."
+            f"Whether memory leaks cannot be told from {steps} {'step' if steps == 1 else 'steps'}: the first is "
+            f"warm-up, and at least {FEWEST_STEPS} are needed."
         )
     whole = f"after the first of {steps} steps the heap keeps {rate[0]:,.1f} bytes per receipt"
     leaks = table[table["flag"] == LEAK]

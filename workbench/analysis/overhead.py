@@ -48,8 +48,8 @@ def overhead(
 ) -> Overhead:
     """Compare two steps of one size, given as rows of the steps table; ``cpu_*_s`` is the CPU time the service used.
 
-    In an open loop the rate is planned, so throughput stays what it is until the service cannot keep up: CPU per receipt
-    is the better measure there.
+    In an open loop the rate is planned, so throughput stays what it is until the service cannot keep up: CPU per
+    receipt is the better measure there.
 
     Raises WorkbenchError where the steps are no pair.
     """
