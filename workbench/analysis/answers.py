@@ -150,8 +150,9 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
         said.append(f"A receipt makes {_figure(whole['calls'])} system calls: {rows}.")
     if "working" in whole and "waiting" in whole:
         said.append(
-            f"It spends {_amount(whole['working'], 'ns')} working in them{_largest(cost_per_receipt(costs, 'working'))} "
-            f"and {_amount(whole['waiting'], 'ns')} waiting for something else; strace's stops are in these times."
+            f"It spends {_amount(whole['working'], 'ns')} working in them"
+            f"{_largest(cost_per_receipt(costs, 'working'))} and {_amount(whole['waiting'], 'ns')} waiting, strace's own "
+            "stops included."
         )
     if "calls" in whole:
         said += [sentence for sentence in growth_answer(growth(costs, "calls")) if GROWS in sentence]

@@ -44,6 +44,8 @@ TERMS: dict[Form, tuple[int, ...]] = {
 LEAST_SCATTER = 0.02
 # Functions of about one size whose scatter is taken together, on each side of a function.
 NEIGHBOURS = 25
+# and those that cost less than this part of what the function does are not among them
+MUCH_SMALLER = 10
 # What the scatter of the neighbours is worth, in degrees of freedom.
 PRIOR_DF = 10
 # A cost far below the others of its function has no smaller error than this part of their mean would have.
@@ -99,18 +101,15 @@ class Fit:
         )
 
 
-def fit(form: Form, windows: Windows, costs: Floats, weights: Floats, among: tuple[int, ...] = _ALL) -> Fit:
+def fit(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Fit:
     """Weighted least squares without negative parts, for each row of ``costs`` (m functions x k steps). ``weights`` are
-    1 / standard error, of the same shape; ``among`` limits the form to some parts.
+    1 / standard error, of the same shape.
 
     The best fit without negative parts is an ordinary one of the parts that are not 0. There are at most three parts,
     so all choices are tried; the first that is clearly better wins, fewer parts first.
     """
     columns = windows.columns(form)
-    scale = np.abs(columns).max(axis=0)
-    scale[scale == 0] = 1.0
-    columns = columns / scale
-    terms = [term for term in windows.terms(form) if term in among]
+    terms = windows.terms(form)
     rows, steps = costs.shape
     squared = weights**2
     best = Fit(
@@ -122,20 +121,35 @@ def fit(form: Form, windows: Windows, costs: Floats, weights: Floats, among: tup
     )
     for size in range(1, min(len(terms), steps) + 1):
         for subset in combinations(terms, size):
-            chosen, parts = columns[:, subset], np.array(subset)
-            if np.linalg.matrix_rank(chosen) < size:
+            parts = np.array(subset)
+            if np.linalg.matrix_rank(columns[:, parts]) < size:
                 continue
-            normal = np.einsum("ki,mk,kj->mij", chosen, squared, chosen)
-            right = np.einsum("ki,mk->mi", chosen, squared * costs)
-            inverse = np.linalg.inv(normal)
-            values = np.einsum("mij,mj->mi", inverse, right)
-            misfit = (squared * (costs - values @ chosen.T) ** 2).sum(axis=1)
-            better = (values >= 0).all(axis=1) & (misfit < best.misfit * (1 - 1e-9) - 1e-12)
+            found = _least_squares(columns[:, parts], costs, squared)
+            better = (found.values >= 0).all(axis=1) & (found.misfit < best.misfit * (1 - 1e-9) - 1e-12)
             coefficients, covariance = np.zeros((rows, 3)), np.zeros((rows, 3, 3))
-            coefficients[:, subset] = values / scale[parts]
-            covariance[:, parts[:, None], parts] = inverse / np.outer(scale[parts], scale[parts])
-            best = best.take(better, Fit(form, coefficients, covariance, misfit, np.full(rows, size)))
+            coefficients[:, parts] = found.values
+            covariance[:, parts[:, None], parts] = found.covariance
+            best = best.take(better, Fit(form, coefficients, covariance, found.misfit, np.full(rows, size)))
     return best
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Solution:
+    """Weighted least squares of m rows: values (m x parts), their covariance at unit scatter, and the misfit."""
+
+    values: Floats
+    covariance: Floats
+    misfit: Floats
+
+
+def _least_squares(columns: Floats, costs: Floats, squared: Floats) -> _Solution:
+    """Of parts of any sign. ``columns`` (steps x parts) must be independent; ``squared`` are the weights' squares."""
+    scale = np.abs(columns).max(axis=0)
+    scaled = columns / scale
+    inverse = np.linalg.inv(np.einsum("ki,mk,kj->mij", scaled, squared, scaled))
+    values = np.einsum("mij,mj->mi", inverse, np.einsum("ki,mk->mi", scaled, squared * costs))
+    misfit = (squared * (costs - values @ scaled.T) ** 2).sum(axis=1)
+    return _Solution(values / scale, inverse / np.outer(scale, scale), misfit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,22 +178,16 @@ def growth_term(form: Form, windows: Windows, costs: Floats, weights: Floats) ->
     not below 0; elsewhere it is 0, which can only make the term smaller.
     """
     columns = windows.columns(form)
-    scale = np.abs(columns).max(axis=0)
-    columns = columns / np.where(scale == 0, 1.0, scale)
     rows, steps = costs.shape
-    squared = weights**2
     term = Term(np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows, dtype=np.int64))
     for parts in ((MARGINAL_PART, GROWTH_PART), _ALL):
         chosen = columns[:, parts]
         if len(parts) > steps or np.linalg.matrix_rank(chosen) < len(parts):
             continue
-        inverse = np.linalg.inv(np.einsum("ki,mk,kj->mij", chosen, squared, chosen))
-        values = np.einsum("mij,mj->mi", inverse, np.einsum("ki,mk->mi", chosen, squared * costs))
-        misfit = (squared * (costs - values @ chosen.T) ** 2).sum(axis=1)
-        factor = scale[GROWTH_PART]
-        found = Term(values[:, -1] / factor, inverse[:, -1, -1] / factor**2, misfit, np.full(rows, steps - len(parts)))
-        fits = values[:, 0] >= 0 if parts == _ALL else np.ones(rows, dtype=bool)
-        term = term.take(fits, found)
+        found = _least_squares(chosen, costs, weights**2)
+        free = np.full(rows, steps - len(parts))
+        fits = found.values[:, 0] >= 0 if parts == _ALL else np.ones(rows, dtype=bool)
+        term = term.take(fits, Term(found.values[:, -1], found.covariance[:, -1, -1], found.misfit, free))
     return term
 
 
@@ -222,42 +230,51 @@ class Scatter:
 
     @classmethod
     def of(cls, windows: Windows, costs: Floats, weights: Floats) -> Scatter:
-        """From the misfit of the best model of two parts, which three steps leave a degree of freedom: so neither a
-        fixed cost nor growth passes for scatter."""
+        """From the misfit of the best model of two parts of any sign, which three steps leave a degree of freedom: so
+        neither a fixed cost nor growth of whatever form passes for scatter."""
         steps, size = costs.shape[1], costs.mean(axis=1)
-        fits = fit("linear", windows, costs, weights)
-        for form in GROWING:
-            other = fit(form, windows, costs, weights, (MARGINAL_PART, GROWTH_PART))
-            fits = fits.take(other.misfit < fits.misfit, other)
-        free = steps - fits.used
-        known = np.flatnonzero((free > 0) & (size > 0))
-        variance = fits.misfit[known] / _quartile_of_squares(free[known])
+        misfit = np.full(len(size), np.inf)
+        two_parts: tuple[tuple[Form, tuple[int, int]], ...] = (
+            ("linear", (FIXED_PART, MARGINAL_PART)),
+            ("n log n", (MARGINAL_PART, GROWTH_PART)),
+            ("quadratic", (MARGINAL_PART, GROWTH_PART)),
+        )
+        for form, parts in two_parts:
+            columns = windows.columns(form)[:, parts]
+            if np.linalg.matrix_rank(columns) == len(parts):
+                misfit = np.minimum(misfit, _least_squares(columns, costs, weights**2).misfit)
+        known = np.flatnonzero(np.isfinite(misfit) & (size > 0)) if steps > 2 else np.zeros(0, dtype=np.int64)
+        variance = misfit[known] / _quartile_of_squares(np.full(len(known), steps - 2))
         order = np.argsort(-size[known], kind="stable")
         return cls(size[known][order], known[order], variance[order])
 
-    def near(self, size: Floats, least: float, *, own: bool) -> Floats:
+    def near(self, size: Floats, least: float, *, own: bool) -> tuple[Floats, Whole]:
         """The scatter (standard deviation, in units of 1 / weight) of the functions nearest in size to each of
-        ``size``; ``least`` at least, and where there are none. ``own``: ``size`` are the same functions, and each is
-        left out of what it is compared with.
+        ``size``, ``least`` at least, and how many degrees of freedom that is worth: one for each, PRIOR_DF at most.
 
-        It is the upper quartile, not the median, because functions of one size are not equally steady; not more,
-        because some do grow.
+        Functions much smaller are left out: they are less steady, and those called once scatter by all they cost.
+        ``own``: ``size`` are the same functions, and each is left out of what it is compared with. It is the upper
+        quartile, not the median, because functions of one size are not equally steady; not more, because some do grow.
         """
         found = np.full(len(size), least)
+        worth = np.zeros(len(size), dtype=np.int64)
         place = np.full(len(size), -1, dtype=np.int64)
         if own:
             place[self.row] = np.arange(len(self.row))
         width = 2 * NEIGHBOURS + 1
+        smallest_size = np.minimum(size, self.size.max(initial=0.0)) / MUCH_SMALLER
+        ends = np.searchsorted(-self.size, -smallest_size, side="right")
         for row, middle in enumerate(np.searchsorted(-self.size, -size).tolist()):
             at = int(place[row])
             # at either end of the list the neighbourhood keeps its width
             low = max(0, min((middle if at < 0 else at) - NEIGHBOURS, len(self.row) - width))
-            variances = self.variance[low : low + width]
+            variances = self.variance[low : min(low + width, int(ends[row]))]
             if at >= 0:
                 variances = np.delete(variances, at - low)
             if len(variances):
                 found[row] = max(least, float(np.sqrt(np.quantile(variances, 0.75))))
-        return found
+                worth[row] = min(len(variances), PRIOR_DF)
+        return found, worth
 
 
 def choose_form(

@@ -30,7 +30,6 @@ from workbench.analysis.fit import (
     GROWING,
     GROWTH_PART,
     MARGINAL_PART,
-    PRIOR_DF,
     Fit,
     Form,
     Noise,
@@ -63,7 +62,7 @@ CONFIDENCE = 0.95
 LEAST_RISE = 0.10
 LEAST_RISE_OF_THREE = 0.25
 # and the rise must be this part of what a receipt costs as a whole
-LEAST_PART_OF_WHOLE = 0.001
+LEAST_PART_OF_WHOLE = 0.005
 # Cost that is to this part fixed, and whose marginal part may be 0, is fixed.
 _MOSTLY = 0.5
 SAMPLED_MODES = frozenset({"flamegraph", "pprof", "pprofile"})
@@ -89,6 +88,9 @@ class Growth:
     ``growth``, its coefficient, with interval; ``rise_pct``: how much dearer a receipt is at the end of the sweep than
     at its start, fixed cost aside; ``model``; ``q``: the false discovery rate at which this function would be the last
     to be flagged; ``flag``. Costs are in ``unit``.
+
+    ``points``: every place in every step, for a chart: step, receipts, position (what cost may grow with), name, file,
+    object, crate, cost_per_receipt, fitted_per_receipt.
     """
 
     metric: str
@@ -100,6 +102,7 @@ class Growth:
     chosen_by: str
     scatter_pct: float
     table: pd.DataFrame
+    points: pd.DataFrame
 
     def flagged(self) -> pd.DataFrame:
         """What grows faster than the load, the largest part of a receipt's marginal cost first."""
@@ -141,9 +144,10 @@ def growth(
         places, measured = _measured(rows, table, which)
         result = _models(measured, windows, kind, whole, enough, base)
     out = _table(places, measured, result, windows, whole, float(base.marginal[:, 0].sum()))
+    points = _points(places, measured, result, windows, table)
     typical = 100 * float(np.median(result.relative_scatter)) if len(out) else float("nan")
     sentence = _sentence(out, windows, metric, by, against, why)
-    return Growth(metric, by, which, against, sentence, enough, result.how if enough else "", typical, out)
+    return Growth(metric, by, which, against, sentence, enough, result.how if enough else "", typical, out, points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -219,7 +223,7 @@ def _models(
         reference, least = Scatter.of(windows, costs, weights), least_scatter(costs, noise)
     else:
         reference, least = base.reference, base.least
-    common = reference.near(size, least, own=base is None)
+    common, worth = reference.near(size, least, own=base is None)
     form, how = choose_form(fits, windows, costs, weights, common)
 
     # of the growing forms the one that fits better
@@ -227,7 +231,7 @@ def _models(
     growing = fits["n log n"].take(steeper, fits["quadratic"])
     growing_form = np.where(steeper, FORMS.index("quadratic"), FORMS.index("n log n"))
     nlogn, quadratic = (growth_term(name, windows, costs, weights) for name in GROWING)
-    q = _false_discovery_rates(_p_of_growth(nlogn.take(steeper, quadratic), common))
+    q = _false_discovery_rates(_p_of_growth(nlogn.take(steeper, quadratic), common, worth))
     rise = _rise(growing, growing_form, windows)
     grown = np.isin(form, [FORMS.index(name) for name in GROWING]) & (q <= FALSE_SHARE)
     grown &= _matters(growing, growing_form, rise, windows, whole) & enough
@@ -235,8 +239,8 @@ def _models(
     linear = fits["constant"].take(form != FORMS.index("constant"), fits["linear"])
     form = np.where(grown, growing_form, np.where(form == FORMS.index("constant"), form, FORMS.index("linear")))
     final = linear.take(grown, growing)
-    scatter, df = _scatter(final.misfit, np.maximum(steps - final.used, 0), common)
-    times = {one: quantile((1 + CONFIDENCE) / 2, one) for one in np.unique(df).tolist()}
+    scatter, df = _scatter(final.misfit, np.maximum(steps - final.used, 0), common, worth)
+    times = {one: quantile((1 + CONFIDENCE) / 2, one) if one else np.inf for one in np.unique(df).tolist()}
     margin = scatter * np.array([times[one] for one in df.tolist()])
     gradient = _gradient(form, windows)
     marginal = np.einsum("mi,mi->m", gradient, final.coefficients)
@@ -266,19 +270,19 @@ def _models(
     )
 
 
-def _scatter(misfit: Floats, free: Whole, common: Floats) -> tuple[Floats, Whole]:
+def _scatter(misfit: Floats, free: Whole, common: Floats, worth: Whole) -> tuple[Floats, Whole]:
     """The larger of a place's own scatter and that of others of its size, and its degrees of freedom."""
     own = np.sqrt(misfit / np.maximum(free, 1))
-    return np.maximum(common, np.where(free > 0, own, 0.0)), PRIOR_DF + free
+    return np.maximum(common, np.where(free > 0, own, 0.0)), worth + free
 
 
-def _p_of_growth(term: Term, common: Floats) -> Floats:
-    """The chance of a growth term as large as this where there is none."""
-    scatter, df = _scatter(term.misfit, term.free, common)
+def _p_of_growth(term: Term, common: Floats, worth: Whole) -> Floats:
+    """The chance of a growth term as large as this where there is none; 1 where there is nothing to judge it by."""
+    scatter, df = _scatter(term.misfit, term.free, common, worth)
     error = scatter * np.sqrt(term.variance)
     t = np.divide(term.value, error, out=np.zeros(len(error)), where=error > 0)
     p = np.ones(len(t))
-    for one in np.unique(df).tolist():
+    for one in np.unique(df[df > 0]).tolist():
         p[df == one] = upper_tail(t[df == one], one)
     return np.where(term.value > 0, p, 1.0)
 
@@ -383,6 +387,28 @@ def _table(
         flag=pd.array(models.flag, dtype="str"),
     )
     return table.sort_values("cost", ascending=False, kind="stable", ignore_index=True)[list(COLUMNS)]
+
+
+def _points(
+    places: pd.DataFrame, costs: Floats, models: _Models, windows: Windows, table: pd.DataFrame
+) -> pd.DataFrame:
+    parts = []
+    for position, step in enumerate(table["step"].tolist()):
+        fitted = np.zeros(len(costs))
+        for number, form in enumerate(FORMS):
+            values = models.fit.coefficients @ windows.columns(form)[position]
+            fitted = np.where(models.form == number, values, fitted)
+        receipts = windows.receipts[position]
+        rows = places[list(PLACE)].assign(
+            step=step,
+            receipts=int(receipts),
+            position=windows.position[position],
+            cost_per_receipt=costs[:, position] / receipts,
+            fitted_per_receipt=fitted / receipts,
+        )
+        parts.append(rows)
+    columns = ["step", "receipts", "position", *PLACE, "cost_per_receipt", "fitted_per_receipt"]
+    return pd.concat(parts, ignore_index=True)[columns]
 
 
 def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, against: Against, why: str) -> str:

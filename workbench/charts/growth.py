@@ -1,0 +1,65 @@
+"""How the cost of a receipt grows with the load: what was measured, and the model of it."""
+
+from __future__ import annotations
+
+import html
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.analysis.growth import GROWS
+from workbench.charts import theme
+from workbench.charts.top import shortened
+
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
+_X_TITLES = {"receipts": "Receipts in the step", "accumulated": "Receipts sent before, half the step included"}
+
+
+def growth_lines(
+    points: pd.DataFrame, table: pd.DataFrame, metric_label: str, n: int = 6, *, against: str = "receipts"
+) -> go.Figure:
+    """Cost per receipt of each step (marks) with the fitted model (lines), of what grows faster than the load first, then
+    of what costs most.
+
+    ``points`` and ``table`` are those of :class:`workbench.analysis.growth.Growth`, ``against`` its ``against``. A line
+    that falls is fixed cost spread over more receipts; one that rises is a receipt that gets dearer.
+    """
+    chart = theme.figure(
+        f"How {metric_label} per receipt grows",
+        "Cost per receipt of each step, and the model fitted to it. A line that falls is fixed cost spread over more "
+        "receipts, a level one is cost in step with the load, one that rises grows faster.",
+        _X_TITLES.get(against, against),
+        f"{metric_label} per receipt, {table['unit'].iloc[0] if len(table) else ''}",
+    )
+    if table.empty or points.empty:
+        return theme.say_no_data(chart, "No step was profiled")
+    grows = table["flag"] == GROWS
+    shown = pd.concat([table[grows], table[~grows]]).head(n)
+    keys = ["name", "file", "object", "crate"]
+    by_place = {place: rows.sort_values("position") for place, rows in points.groupby(keys, sort=False)}
+    for position, row in enumerate(shown[[*keys, "flag"]].itertuples(index=False, name=None)):
+        rows, flag = by_place[row[:4]], str(row[4])
+        line = theme.series_line(position, html.escape(shortened(str(row[0])), quote=False))
+        whole = html.escape(str(row[0]), quote=False)
+        for column, mode, what in (
+            ("fitted_per_receipt", "lines", "model"),
+            ("cost_per_receipt", "markers", "measured"),
+        ):
+            chart.add_trace(
+                go.Scatter(
+                    x=rows["position"],
+                    y=rows[column],
+                    mode=mode,
+                    name=f"{line.name}: {flag}" if mode == "lines" else f"{line.name}, measured",
+                    legendgroup=str(position),
+                    showlegend=mode == "lines",
+                    line={"color": line.colour, "dash": line.dash, "width": 2},
+                    marker={"color": line.colour, "symbol": _SYMBOLS[position % len(_SYMBOLS)], "size": 9},
+                    customdata=rows[["step", "receipts"]].to_numpy(),
+                    hovertemplate=f"{whole}, {what}<br>%{{y:,.4~g}} per receipt<br>step %{{customdata[0]}}, "
+                    "%{customdata[1]:,} receipts<extra></extra>",
+                )
+            )
+    chart.update_xaxes(rangemode="tozero")
+    chart.update_yaxes(rangemode="tozero")
+    return chart.update_layout(height=theme.HEIGHT_PX + 80)

@@ -1,0 +1,62 @@
+"""What a receipt costs in each step, stacked by function, file or crate."""
+
+from __future__ import annotations
+
+import html
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from workbench.charts import theme
+from workbench.charts.top import shortened
+
+REST = "rest"
+_PATTERNS = ("", "/", "\\", "x", "-", "|", "+")
+
+
+def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figure:
+    """Cost per receipt of each step, by the ``n`` places that cost most over all steps, and the rest.
+
+    ``steps`` is the frame of :func:`workbench.analysis.costs.cost_by_step`, self cost, of one service and mode. Bars of
+    one height mean that cost grows with the receipts alone; a first bar that is higher holds fixed cost.
+    """
+    unit = str(steps["unit"].iloc[0]) if len(steps) else ""
+    chart = theme.figure(
+        f"What a receipt costs: {metric_label}",
+        f"Cost of each step divided by its receipts, by where it was spent: the {n} dearest places, and the rest. Equal "
+        "bars mean that cost grows with the receipts alone; a small step carries its fixed cost on few receipts.",
+        "Receipts in the step",
+        f"{metric_label} per receipt, {unit}",
+    )
+    if steps.empty:
+        return theme.say_no_data(chart, "No step was profiled")
+    keys = ["name", "file", "object", "crate"]
+    order = steps.groupby(keys, sort=False)["cost"].sum().sort_values(ascending=False, kind="stable").index[: max(n, 0)]
+    windows = steps[["step", "receipts"]].drop_duplicates().sort_values("step")
+    labels = [f"{row.receipts:,}<br>step {row.step}" for row in windows.itertuples()]
+    places = pd.MultiIndex.from_frame(steps[keys])
+    for position, place in enumerate(order):
+        rows = steps[places == place].set_index("step")["cost_per_receipt"].reindex(windows["step"], fill_value=0)
+        colour = theme.COLOURWAY[position % (len(theme.COLOURWAY) - 1)]
+        fill = theme.Fill(str(place[0]), colour, _PATTERNS[position % len(_PATTERNS)])
+        _add(chart, fill, labels, rows.tolist(), unit)
+    rest = steps[~places.isin(order)].groupby("step")["cost_per_receipt"].sum().reindex(windows["step"], fill_value=0)
+    if rest.any():
+        _add(chart, theme.Fill(REST, theme.GREY, "."), labels, rest.tolist(), unit)
+    chart.update_xaxes(type="category")
+    return chart.update_layout(barmode="relative", height=theme.HEIGHT_PX + 80)
+
+
+def _add(chart: go.Figure, fill: theme.Fill, labels: list[str], values: list[float], unit: str) -> None:
+    # plotly reads marks such as <b> in names; a name is only text
+    name = html.escape(shortened(fill.name), quote=False)
+    chart.add_trace(
+        go.Bar(
+            x=labels,
+            y=values,
+            name=name,
+            marker={"color": fill.colour, "pattern": {"shape": fill.pattern}},
+            hovertemplate=f"{html.escape(fill.name, quote=False)}<br>%{{y:,.4~g}} {html.escape(unit)} per receipt"
+            "<extra></extra>",
+        )
+    )
