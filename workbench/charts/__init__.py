@@ -9,11 +9,14 @@ titles and never tells by colour alone. Invalid steps are hollow or faint and no
 from __future__ import annotations
 
 from workbench.charts.flame import flame_graph, flame_steps
+from workbench.charts.growth import growth_lines
 from workbench.charts.heap import memory_growth, memory_timeline
 from workbench.charts.lag import lag_by_step, lag_over_time
 from workbench.charts.latency import latency_by_step, latency_distribution
+from workbench.charts.leaks import leak_lines
 from workbench.charts.limit import limit
 from workbench.charts.outcomes import outcomes
+from workbench.charts.receipt_costs import receipt_costs
 from workbench.charts.resources import resources
 from workbench.charts.syscalls import syscall_latency, syscall_top, thread_time
 from workbench.charts.throughput import throughput_by_step
@@ -23,15 +26,18 @@ from workbench.charts.top import top_bars
 __all__ = [
     "flame_graph",
     "flame_steps",
+    "growth_lines",
     "lag_by_step",
     "lag_over_time",
     "latency_by_step",
     "latency_distribution",
+    "leak_lines",
     "limit",
     "memory_growth",
     "memory_timeline",
     "outcomes",
     "rates_over_time",
+    "receipt_costs",
     "resources",
     "response_over_time",
     "syscall_latency",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workbench.report.export import export_html, external_addresses
     from workbench.report.parameters import Parameter, check_parameters, read_parameters
     from workbench.report.profile_page import profile_page
+    from workbench.report.receipt_cost import receipt_cost
     from workbench.report.record import NotebookRecord
     from workbench.report.snakeviz import snakeviz_frame
 
@@ -32,6 +33,7 @@ __all__ = [
     "profile_page",
     "provenance",
     "read_parameters",
+    "receipt_cost",
     "run_notebook",
     "snakeviz_frame",
     "steps_table",
@@ -50,6 +52,7 @@ _HOMES = {
     "profile_page": "profile_page",
     "provenance": "display",
     "read_parameters": "parameters",
+    "receipt_cost": "receipt_cost",
     "run_notebook": "execute",
     "snakeviz_frame": "snakeviz",
     "steps_table": "display",

@@ -49,7 +49,7 @@ class Shown:
         from IPython.display import display
 
         for part in self.parts:
-            display(part)
+            display(part)  # type: ignore[no-untyped-call]
 
     def __repr__(self) -> str:
         return "\n".join(repr(part) for part in self.parts)
