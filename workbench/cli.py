@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
+    "batch": "the same sweep once a profiler mode; ends in one summary report",
     "report": "make the notebook and the HTML report of a run again",
     "profile": "start a service under a profiler, cut windows, stop, restore",
     "read": "read a profile: totals, what costs most, notes",
@@ -32,7 +33,7 @@ _COMMANDS = {
     "doctor": "what is installed and reachable, and how to mend what is not",
 }
 _PROFILES = ("read", "convert", "diff", "view")
-_OWN = ("command", "debug", "json", "resume", "run", "config")
+_OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +76,14 @@ def _run(arguments: list[str]) -> int:
     if command == "profile":
         return _profile(arguments[1:])
     options = _parser(command).parse_args(arguments[1:])
-    commands = {"load": _load, "sweep": _sweep, "report": _report, "standin": _standin, "doctor": _doctor}
+    commands = {
+        "load": _load,
+        "sweep": _sweep,
+        "batch": _batch,
+        "report": _report,
+        "standin": _standin,
+        "doctor": _doctor,
+    }
     return commands[command](options)
 
 
@@ -123,6 +131,19 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, TargetSettings, "target")
         add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
         parser.add_argument("--resume", type=Path, metavar="RUN", help="Go on with an interrupted run.")
+    elif command == "batch":
+        parser.add_argument(
+            "--modes", help="Modes, with commas (none,flamegraph,massif,callgrind,strace as installed)."
+        )
+        parser.add_argument(
+            "--profiled-receipts", metavar="STEPS", help="Steps of the runs under a profiler (the same as --receipts)."
+        )
+        parser.add_argument("--resume", type=Path, metavar="BATCH", help="Go on with an interrupted batch.")
+        add_settings(parser, SweepSettings, "sweep")
+        add_settings(parser, ProfilerSettings, "profiler", leave_out=("profiler", "profiler_flags", "profiler_attach"))
+        add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
+        add_settings(parser, TargetSettings, "target")
+        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
     elif command == "report":
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
     elif command == "standin":
@@ -202,6 +223,34 @@ def _sweep(options: argparse.Namespace) -> int:
             hint="Leave them out, or start a new run",
         )
     return _finish(asyncio.run(report_sweep(settings, resume=options.resume, config=options.config, say=_say)))
+
+
+def _batch(options: argparse.Namespace) -> int:
+    from workbench.report import batch as batches
+    from workbench.sweep.batch import DEFAULT_MODES, parse_modes
+
+    if options.resume:
+        if _given(options) or options.modes or options.profiled_receipts:
+            raise SettingsError("--resume takes the batch's own settings and nothing else", where="workbench batch")
+        batch = asyncio.run(batches.resume_batch(options.resume, config=options.config, say=_say))
+    else:
+        batch = asyncio.run(
+            batches.report_batch(
+                _settings(options, name="batch"),
+                DEFAULT_MODES if options.modes is None else parse_modes(options.modes),
+                profiled_receipts=options.profiled_receipts,
+                keep_going=options.modes is None,
+                config=options.config,
+                say=_say,
+            )
+        )
+    for mode, run in batch.runs().items():
+        sentence = (run.manifest.get("verdict") or {}).get("sentence") or run.manifest.get("error") or ""
+        print(f"{mode}: {run.verdict}: {sentence}")
+    for name, why in batch.skipped.items():
+        print(f"{name}: left out, {why}")
+    print(batch.path / "report.html")
+    return batches.exit_code(batch)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -18,8 +18,8 @@ _X_TITLES = {"receipts": "Receipts in the step", "accumulated": "Receipts sent b
 def growth_lines(
     points: pd.DataFrame, table: pd.DataFrame, metric_label: str, n: int = 6, *, against: str = "receipts"
 ) -> go.Figure:
-    """Cost per receipt of each step (marks) with the fitted model (lines), of what grows faster than the load first, then
-    of what costs most.
+    """Cost per receipt of each step (marks) with the fitted model (lines), of what grows faster than the load first,
+    then of what costs most.
 
     ``points`` and ``table`` are those of :class:`workbench.analysis.growth.Growth`, ``against`` its ``against``. A line
     that falls is fixed cost spread over more receipts; one that rises is a receipt that gets dearer.

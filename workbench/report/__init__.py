@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.report.batch_summary import batch_summary
     from workbench.report.display import View, notes, provenance, steps_table, table, verdict_box
     from workbench.report.execute import run_notebook
     from workbench.report.export import export_html, external_addresses
@@ -26,6 +27,7 @@ __all__ = [
     "NotebookRecord",
     "Parameter",
     "View",
+    "batch_summary",
     "check_parameters",
     "export_html",
     "external_addresses",
@@ -45,6 +47,7 @@ _HOMES = {
     "NotebookRecord": "record",
     "Parameter": "parameters",
     "View": "display",
+    "batch_summary": "batch_summary",
     "check_parameters": "parameters",
     "export_html": "export",
     "external_addresses": "export",

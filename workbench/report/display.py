@@ -179,7 +179,7 @@ def _plain(value: Any, column: str) -> str:
         return {"True": "yes", "False": "no"}.get(str(value), str(value))
     if column.endswith("_pct"):
         return f"{value:,.2f}"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.4g}"
 
 
 def _cell(value: Any, form: str, column: str) -> str:

@@ -1,0 +1,119 @@
+"""Run a batch, papermill one after another, and make its summary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import EXIT_PASS, EXIT_TOOL, SettingsError, ToolError, WorkbenchError
+from workbench.profilers.modes import Mode
+from workbench.report.execute import run_notebook
+from workbench.report.sweep_report import Say, notebook_path, report_sweep
+from workbench.settings import Settings
+from workbench.sweep.batch import Batch, missing_tools
+from workbench.sweep.steps import parse_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WARM_MODES_TIMEOUT_S = 60.0
+"""A request under Valgrind takes fifty times as long; ten seconds, enough for a service alone, are not for it."""
+
+
+async def report_batch(
+    settings: Settings,
+    modes: Sequence[Mode],
+    *,
+    profiled_receipts: str | None,
+    keep_going: bool,
+    config: Path | None,
+    say: Say,
+) -> Batch:
+    """The sweep of ``settings`` once for each of ``modes``, and a summary of them all.
+
+    ``profiled_receipts`` are the steps of the runs under a profiler (None: the same). Modes whose tool is not installed
+    are left out and said, if ``keep_going``; else they are an error before anything runs. A run that fails is said and
+    the others go on. Raises SettingsError, ToolError or RunFolderError.
+    """
+    parse_steps(settings.receipts)
+    if profiled_receipts is not None:
+        parse_steps(profiled_receipts)
+    missing = missing_tools(modes)
+    if missing and not keep_going:
+        mode, why = next(iter(missing.items()))
+        raise ToolError(why, where=f"mode {mode}", hint="Or leave the mode out")
+    for mode, why in missing.items():
+        say(f"{mode}: left out, {why}")
+    wanted = [mode for mode in modes if mode not in missing]
+    if not wanted:
+        raise SettingsError("no mode is left to run", where="modes")
+    command = " ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench"
+    batch = Batch.create(settings.runs_dir, settings.name, wanted, missing, command)
+    return await _run(batch, settings, profiled_receipts, config, say)
+
+
+async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
+    """Go on with a batch that was interrupted: runs that have finished stay, one that was cut off goes on."""
+    batch = Batch.open(path)
+    first = next(iter(batch.runs().values()), None)
+    if first is None:
+        raise SettingsError("no run of the batch was begun", where=str(path), hint="Start a new one")
+    stored = batch.facts().get("settings")
+    if stored is None:
+        raise SettingsError("the batch does not say its settings", where=str(path), hint="Start a new one")
+    settings = Settings.resolve(toml=config, **stored)
+    return await _run(batch, settings, batch.facts().get("profiled_receipts"), config, say)
+
+
+def exit_code(batch: Batch) -> int:
+    """Of the run without a profiler where there is one; a run that failed for a tool is one of those all the same."""
+    runs = batch.runs()
+    codes = [run.exit_code for mode, run in runs.items() if mode == "none"] or [run.exit_code for run in runs.values()]
+    worst = next((code for code in codes if code != EXIT_PASS), EXIT_PASS)
+    return EXIT_TOOL if worst == EXIT_PASS and batch.errors else worst
+
+
+async def _run(batch: Batch, settings: Settings, profiled_receipts: str | None, config: Path | None, say: Say) -> Batch:
+    batch.remember(settings, profiled_receipts)
+    for mode in batch.modes:
+        folder = batch.folder(mode)
+        run = batch.runs().get(mode)
+        if run is not None and run.manifest["state"] == "finished":
+            continue
+        say(f"{mode}: {'without a profiler' if mode == 'none' else 'under the profiler'}")
+        try:
+            if run is not None and run.manifest["state"] != "new" and folder is not None:
+                await report_sweep(None, resume=folder, config=config, say=say)
+            else:
+                await report_sweep(
+                    _of_mode(settings, mode, profiled_receipts, batch), resume=None, config=config, say=say
+                )
+            batch.failed(mode, None)
+        except WorkbenchError as error:
+            batch.failed(mode, str(error))
+            say(f"{mode}: {error}")
+    record = await run_notebook(
+        notebook_path("batch"),
+        {"batch_dir": str(batch.path)},
+        batch.path / "notebook.ipynb",
+        batch.path / "report.html",
+        title=f"Batch {batch.path.name}",
+    )
+    if not record.ok:
+        raise ToolError(
+            f"the summary's notebook ended as {record.status}: {record.exception}: {record.message}",
+            where=str(batch.path / "notebook.ipynb"),
+            hint="The runs and their reports are in the batch's folder",
+        )
+    return batch
+
+
+def _of_mode(settings: Settings, mode: Mode, profiled_receipts: str | None, batch: Batch) -> Settings:
+    """The sweep's settings in one mode, its run folder inside the batch's."""
+    changes: dict[str, object] = {"profiler": mode, "name": mode, "runs_dir": Path(os.path.relpath(batch.path))}
+    if mode != "none":
+        changes["timeout_s"] = max(settings.timeout_s, WARM_MODES_TIMEOUT_S)
+        changes["receipts"] = profiled_receipts or settings.receipts
+    return settings.model_copy(update=changes)
