@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.profiles.model import self_
+from workbench.profiles.share import whole_of
 from workbench.profiles.views.neighbours import hot_path
 from workbench.profiles.views.tags import THREAD, tag_costs
 from workbench.profiles.views.top import top
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 _TOP = 3
+_SHOWN_S = 0.01  # two decimals of seconds show nothing of less
 _UNITS_OF_TIME_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -24,18 +26,17 @@ def answer(profile: Profile) -> View:
     """The guide's question answered, and how far the answer can be trusted."""
     name = profile.default_metric
     asked = f"Where does {'CPU time' if name == 'cpu' else name} go?"
-    own = profile.functions[self_(name)]
-    if (own < 0).any():
-        groups: dict[str, Sequence[str]] = {
+    if not profile.functions[self_(name)].any():
+        groups: dict[str, Sequence[str]] = {asked: ["Nobody can say: the profile holds no samples."]}
+    elif math.isnan(whole_of(profile)):
+        groups = {
             asked: _changes(profile),
             "How sure is this?": [
-                "The profile is a difference: it has values below zero. Shares of its sum mean little, since gains and "
-                "losses cancel out in it; compare the values.",
+                "The profile is a difference: it has values below zero, and gains and losses cancel out in its sum. So "
+                "it has no shares; compare the values.",
                 *_window(profile),
             ],
         }
-    elif not (own != 0).any():
-        groups = {asked: ["Nobody can say: the profile holds no samples."]}
     else:
         groups = {
             asked: [_whole(profile), *_functions(profile), *_path(profile)],
@@ -55,7 +56,8 @@ def threads(profile: Profile, rows: int | None = None) -> View:
 def _changes(profile: Profile) -> list[str]:
     """What rose and what fell in a difference of two profiles."""
     own = top(profile)
-    said = [f"The profile is a difference of {_amount(profile, profile.total())} of {profile.default_metric} in sum."]
+    total = _amount(profile, profile.total())
+    said = [f"The profile is the difference of two profiles: {total} of {profile.default_metric} in sum."]
     for word, rows in (("rose", own[own["self"] > 0].head(_TOP)), ("fell", own[own["self"] < 0].tail(_TOP)[::-1])):
         listed = [f"{row.name} by {_amount(profile, row.self)}" for row in rows.itertuples(index=False)]
         if listed:
@@ -66,7 +68,9 @@ def _changes(profile: Profile) -> list[str]:
 def _amount(profile: Profile, value: float) -> str:
     unit = profile.metric().unit
     seconds = _UNITS_OF_TIME_S.get(unit)
-    return f"{value:,} {unit}" if seconds is None else f"{value * seconds:,.2f} s"
+    if seconds is None or 0 < abs(value * seconds) < _SHOWN_S:
+        return f"{value:,} {unit}"
+    return f"{value * seconds:,.2f} s"
 
 
 def _whole(profile: Profile) -> str:
@@ -123,7 +127,7 @@ def _doubts(profile: Profile) -> list[str]:
     if period > 0 and profile.meta.get("period_type") == metric.name:
         ticks = profile.total() / period
         share = float(top(profile, n=1)["self_pct"].iloc[0]) / 100.0
-        error = 200.0 * math.sqrt(share * (1 - share) / ticks)
+        error = 200.0 * math.sqrt(max(0.0, share * (1 - share)) / ticks)
         said.append(
             f"These are {ticks:,.0f} ticks of a sampler: the share of the first function is sure to about "
             f"± {error:.1f} percentage points."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from workbench.profiles.views.syscalls import call_table, errors, process_tree, slowest, thread_table
+from workbench.profiles.views.syscalls import call_table, errors, has_all_calls, process_tree, slowest, thread_table
 from workbench.report.answers.words import sentence
 from workbench.report.display import View, table
 
@@ -51,6 +51,9 @@ def answer(profile: Profile) -> View:
         verdict = "That cannot be said: the log has no time stamps, so the threads' lives are not known."
     else:
         verdict = _verdict(profile, busiest)
+    if not has_all_calls(profile):
+        chosen = len(profile.tables["calls"])
+        sentences.insert(0, f"This speaks of {chosen:,} calls chosen from {profile.meta['calls']:,} in the log.")
     sentences.append(
         "Times include strace's own stops, which make short calls look long: compare shapes, not absolutes."
     )
