@@ -1,0 +1,101 @@
+"""The control side: ask a service in another process for a report, and wait until both files are there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from workbench.errors import ToolError
+from workbench.profilers.sampler.files import Snapshot, key_of, snapshot_of
+from workbench.profilers.sampler.protobuf import taken_ns
+
+_PAUSE_S = 0.01
+
+
+def request_snapshot(pid: int, folder: str | os.PathLike[str], timeout: float = 30.0) -> Snapshot:
+    """Ask the sampler of process ``pid`` (SIGUSR2) for a report into its ``folder``, and return the files.
+
+    The report holds everything up to a moment after the call. Raises ToolError where the process is gone or does not
+    take requests (it is not sent the signal then, whose default would kill it), and after ``timeout`` seconds.
+    """
+    _check_takes_requests(pid)
+    asked_ns = time.time_ns()
+    try:
+        os.kill(pid, signal.SIGUSR2)
+    except (ProcessLookupError, PermissionError) as error:
+        raise ToolError(f"cannot be asked for a profile: {error.strerror}", where=f"process {pid}") from None
+    return wait_for_snapshot(folder, asked_ns, timeout, pid=pid)
+
+
+def wait_for_snapshot(
+    folder: str | os.PathLike[str], asked_ns: int, timeout: float = 30.0, *, pid: int | None = None
+) -> Snapshot:
+    """The first report in ``folder`` that was taken at ``asked_ns`` (ns since 1970) or later, once it is complete.
+
+    For services that are asked in another way, such as a signal sent inside a container. Raises ToolError after
+    ``timeout`` seconds, or when process ``pid`` has ended without it.
+    """
+    place = Path(folder)
+    deadline = time.monotonic() + timeout
+    old: set[str] = set()
+    while True:
+        # before looking: a process that ends writes a last report
+        ended = pid is not None and not _runs(pid)
+        found = _taken_since(place, asked_ns, old)
+        if found is not None:
+            return found
+        if ended:
+            raise ToolError("ended without the profile it was asked for", where=f"process {pid}")
+        if time.monotonic() > deadline:
+            raise ToolError(
+                f"no profile came within {timeout:g} s",
+                where=str(place),
+                hint="See whether the service has a sampler that writes here, and its log",
+            )
+        time.sleep(_PAUSE_S)
+
+
+def _taken_since(folder: Path, asked_ns: int, old: set[str]) -> Snapshot | None:
+    """The earliest report since then; what is older is put into ``old`` and not read again."""
+    found: list[tuple[int, Snapshot]] = []
+    for path in folder.glob("profile-*.pb"):
+        key = key_of(path.name)
+        if key is None or key in old:
+            continue
+        # renamed into place when whole, and after the picture
+        taken = taken_ns(path.read_bytes())
+        if taken is None or taken < asked_ns:
+            old.add(key)
+        else:
+            found.append((taken, snapshot_of(folder, key)))
+    return min(found, key=lambda each: each[0])[1] if found else None
+
+
+def _check_takes_requests(pid: int) -> None:
+    status = _status(pid)
+    if not status:
+        what = "there is no such process" if sys.platform == "linux" else "asking needs Linux, which tells who listens"
+        raise ToolError(what, where=f"process {pid}")
+    caught = int(status["SigCgt"], 16)
+    if not caught >> (signal.SIGUSR2 - 1) & 1:
+        raise ToolError(
+            "has no sampler that takes requests (SIGUSR2 is not caught)",
+            where=f"process {pid}",
+            hint="Call setup_profiling in the main thread of the service",
+        )
+
+
+def _runs(pid: int) -> bool:
+    return _status(pid).get("State", "Z")[0] not in "ZX"
+
+
+def _status(pid: int) -> dict[str, str]:
+    """The fields of /proc/PID/status; none where there is no such process."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
