@@ -28,6 +28,7 @@ PACKAGE = ROOT / "workbench"
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors", "callable_room", "progress"),
+    ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),
     ("load", "standin", "profiles"),
@@ -109,6 +110,12 @@ def test_environment_yml_keeps_to_conda_forge() -> None:
 # imports
 
 
+def room_of(module: str) -> str:
+    """The room of a module, ``workbench.load`` or below: ``load``."""
+    parts = module.split(".")[1:]
+    return inner if (inner := ".".join(parts[:2])) in LEVEL else parts[0]
+
+
 def imported_rooms(source: str) -> Iterator[tuple[int, str]]:
     """Line and room of each import of the package's own modules, those inside functions included."""
     for node in ast.walk(ast.parse(source)):
@@ -117,11 +124,11 @@ def imported_rooms(source: str) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom) and node.module == "workbench":
             yield from ((node.lineno, alias.name) for alias in node.names if alias.name != "__version__")
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workbench."):
-            yield node.lineno, str(node.module).split(".")[1]
+            yield node.lineno, room_of(str(node.module))
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.partition(".")[0] == "workbench":
-                    yield node.lineno, (alias.name + ".").split(".")[1]
+                    yield node.lineno, room_of(alias.name + ".")
 
 
 def upward(room: str, source: str) -> list[str]:
@@ -140,6 +147,8 @@ def upward(room: str, source: str) -> list[str]:
         ("from workbench.load.plan import OpenPlan", []),  # its own room
         ("def f():\n    from workbench.sweep import run", ["line 2 imports sweep"]),
         ("import workbench.standin.server", ["line 1 imports standin"]),  # beside it
+        ("from workbench.profilers.sampler import setup_profiling", []),
+        ("from workbench.profilers.modes import MODES", ["line 1 imports profilers"]),
         ("from workbench import charts, receipts", ["line 1 imports charts"]),
         ("from . import plan", ["line 1 imports (relative)"]),
         ("import workbench", ["line 1 imports workbench"]),
@@ -153,7 +162,7 @@ def test_the_import_check_sees(source: str, found: list[str]) -> None:
 def test_imports_go_down_only() -> None:
     problems = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        name = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
         if name == "__init__":  # the public names, all imported at first use
             continue
         room = SAME_ROOM.get(name, name)
@@ -162,7 +171,10 @@ def test_imports_go_down_only() -> None:
     assert problems == []
 
 
-@pytest.mark.parametrize("module", ["workbench", "workbench.errors", "workbench.receipts.v2", "workbench.cli"])
+@pytest.mark.parametrize(
+    "module",
+    ["workbench", "workbench.errors", "workbench.receipts.v2", "workbench.cli", "workbench.profilers.sampler"],
+)
 def test_import_is_cheap(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -325,6 +325,14 @@ class StandinSettings(Group):
         "both", description="both in one process, or one of the two over the same database file."
     )
     standin_seed: int = Field(1, ge=0, description="Seed of backend latency and resets.")
+    profile_dir: Path | None = Field(
+        None, description="Folder for CPU profiles of the stand-in itself, as the real services write them."
+    )
+    profile_frequency: int = Field(150, ge=1, le=1000, description="Samples for each second of CPU time.")
+    profile_interval_s: float = Field(
+        120.0, gt=0, description="Time between two profiles, each of all since the start."
+    )
+    profile_delay_s: float = Field(10.0, ge=0, description="Time before sampling begins.")
 
 
 def _is_loopback(url: str) -> bool:

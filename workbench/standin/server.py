@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from workbench.errors import SettingsError
+from workbench.profilers.sampler import setup_profiling
 from workbench.receipts import v1, v2
 from workbench.receipts.address import collection_of, parse_address, parse_deployment
 from workbench.settings import Settings, to_wei
@@ -247,14 +248,30 @@ async def _serve(settings: Settings, exit_with_parent: bool, announce: Callable[
     if exit_with_parent:
         lifeline, _ = await loop.connect_read_pipe(lambda: _Lifeline(stop), sys.stdin)
     try:
-        async with Standin(settings) as standin:
-            announce(standin.endpoints.to_json())
-            # A parent that reads the line through a pipe waits for it.
-            sys.stdout.flush()
-            await stop.wait()
+        with _profiled(settings):
+            async with Standin(settings) as standin:
+                announce(standin.endpoints.to_json())
+                # A parent that reads the line through a pipe waits for it.
+                sys.stdout.flush()
+                await stop.wait()
     finally:
         if lifeline is not None:
             lifeline.close()
+
+
+@contextlib.contextmanager
+def _profiled(settings: Settings) -> Iterator[None]:
+    """The process under the sampler, with upstream's names of the services, where a folder for profiles is given."""
+    if settings.profile_dir is None:
+        yield
+        return
+    name = "Tap-agent service" if settings.role == "agent" else "Indexer Service"
+    frequency, interval, delay = settings.profile_frequency, settings.profile_interval_s, settings.profile_delay_s
+    sampler = setup_profiling(settings.profile_dir, frequency, interval, name, delay=delay)
+    try:
+        yield
+    finally:
+        sampler.stop()
 
 
 class _Lifeline(asyncio.Protocol):

@@ -42,8 +42,7 @@ class Collector:
             self._clock.spent(frames, frames)
 
     def look(self, interrupted: FrameType | None = None, *, spared: int | None = None) -> None:
-        """Charge every thread, but for the one ``spared``. ``interrupted`` is the frame that a signal handler was called
-        in."""
+        """Charge every thread but ``spared``. ``interrupted`` is the frame that a signal handler was called in."""
         if not self._lock.acquire(blocking=False):
             return
         try:

@@ -104,9 +104,11 @@ def read(source: Source) -> Profile:
     if not len(samples):
         notes.add("there are no samples: the profile is empty")
     dialect = ""
-    if pprof_rs.is_pprof_rs(types, meta.get("period", 0), len(mappings), locations, functions, samples):
+    # the workbench's own sampler writes the same dialect with lines that can be trusted, and says so in a comment
+    period = meta.get("period", 0)
+    if "comments" not in meta and pprof_rs.is_pprof_rs(types, period, len(mappings), locations, functions, samples):
         dialect = pprof_rs.DIALECT
-        pprof_rs.note_limits(locations, functions, samples, metrics[-1].name, meta.get("period", 0), notes)
+        pprof_rs.note_limits(locations, functions, samples, metrics[-1].name, period, notes)
     meta |= {"samples": len(samples), "dialect": dialect}
     if "drop_frames" in meta:
         drop, keep = meta["drop_frames"], meta.get("keep_frames", "")
