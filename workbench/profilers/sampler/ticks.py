@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Failed = Callable[[Exception], None]
 
 _ASK_EVERY = 64
-_MOST_SLOWER = 10
+_SLOWER = 1.1
+_MOST_SLOWER = 100
 _GUARD_PERIODS = 4
 
 
@@ -67,7 +68,7 @@ class SignalTicks:
         self._stopped = False
         self._breath = _Breath(self._set_timer)
         self._main = threading.get_ident()
-        self._looked = False
+        self._handling = self._looked = False
         self._used_s = 0.0
         self._guard = ThreadTicks(frequency, self._look_at_others, failed)
         signal.signal(signal.SIGPROF, self._on_signal)
@@ -91,13 +92,15 @@ class SignalTicks:
         """The guard's."""
         return self._guard.idents()
 
-    def _set_timer(self, slower: int) -> None:
+    def _set_timer(self, slower: float) -> None:
         if not self._stopped:
             signal.setitimer(signal.ITIMER_PROF, self._period_s * slower, self._period_s * slower)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stopped or os.getpid() != self._pid:
+        # the next signal may come while this one is handled
+        if self._handling or self._stopped or os.getpid() != self._pid:
             return
+        self._handling = True
         try:
             self._looked = True
             self._look(frame)
@@ -105,6 +108,8 @@ class SignalTicks:
         except Exception as error:
             self.stop()
             self._failed(error)
+        finally:
+            self._handling = False
 
     def _look_at_others(self, interrupted: FrameType | None = None, *, spared: int | None = None) -> None:
         used_s = time.process_time()
@@ -119,10 +124,11 @@ class _Breath:
     """Ticks become rarer while the event loop does not turn.
 
     Each signal leaves a byte in the loop's self-pipe, which only the loop empties, and which holds a few hundred. In a
-    full one the byte of a SIGTERM is lost, and asyncio complains on stderr. Samples lose nothing: CPU time stays owed.
+    full one the byte of a SIGTERM is lost, and asyncio complains on stderr. CPU time stays owed, so that none is lost; at
+    the end of the block, a tenth of it at most is charged to what comes then.
     """
 
-    def __init__(self, set_timer: Callable[[int], None]) -> None:
+    def __init__(self, set_timer: Callable[[float], None]) -> None:
         self._set_timer = set_timer
         self._asked: asyncio.AbstractEventLoop | None = None
         self._ticks = 0
@@ -133,7 +139,7 @@ class _Breath:
         if self._asked is not None and self._asked is not loop:
             self._answered()
         elif self._asked is not None and self._ticks > _ASK_EVERY:
-            self._set_timer(2 ** min(self._ticks - _ASK_EVERY, _MOST_SLOWER))
+            self._set_timer(_SLOWER ** min(self._ticks - _ASK_EVERY, _MOST_SLOWER))
         elif self._asked is None and loop is not None and self._ticks >= _ASK_EVERY:
             self._asked, self._ticks = loop, 0
             loop.call_soon_threadsafe(self._answered)
