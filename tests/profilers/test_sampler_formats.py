@@ -36,7 +36,7 @@ def reports(draw: st.DrawFn, name: st.SearchStrategy[str] = names) -> Report:
     functions = draw(st.lists(st.builds(Function, name, name, st.integers(0, 2**31)), min_size=1, max_size=8))
     stack = st.builds(
         Stack,
-        name,
+        name.filter(bool),  # no thread is without a name, and the format has no label without a value
         st.one_of(st.just(""), name),
         st.lists(st.integers(0, len(functions) - 1), min_size=1, max_size=10).map(tuple),
         st.integers(1, 2**20),

@@ -124,8 +124,8 @@ class _Breath:
     """Ticks become rarer while the event loop does not turn.
 
     Each signal leaves a byte in the loop's self-pipe, which only the loop empties, and which holds a few hundred. In a
-    full one the byte of a SIGTERM is lost, and asyncio complains on stderr. CPU time stays owed, so that none is lost; at
-    the end of the block, a tenth of it at most is charged to what comes then.
+    full one the byte of a SIGTERM is lost, and asyncio complains on stderr. CPU time stays owed, so that none is lost;
+    when the loop turns again, a tenth of the block at most is charged to what comes then.
     """
 
     def __init__(self, set_timer: Callable[[float], None]) -> None:
