@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from tests.profilers.sampled import by_thread, drawn, labelled, run, service, share, snapshots
 from workbench.errors import SettingsError
 from workbench.profilers.sampler import setup_profiling
+from workbench.profilers.sampler.breathing import breathing
 from workbench.profilers.sampler.clocks import ProcessClock
 from workbench.profilers.sampler.collector import Collector
 from workbench.profilers.sampler.stacks import CUT, MOST_FRAMES, MOST_TASKS, OTHER_TASKS, UNSEEN
@@ -21,7 +22,7 @@ from workbench.profiles.read import read_folded, read_pprof
 from workbench.profiles.transforms.windows import subtract
 
 needs_thread_clocks = pytest.mark.skipif(
-    not hasattr(time, "pthread_getcpuclockid"), reason="needs Linux's CPU clocks of threads, not those of needs macOS"
+    not hasattr(time, "pthread_getcpuclockid"), reason="the system has no CPU clock for each thread"
 )
 
 
@@ -425,6 +426,30 @@ def test_time_stays_owed_until_the_thread_is_found_at_work() -> None:
     named = {functions[stack.functions[0]].name: stack.count for stack in stacks}
     assert sum(named.values()) >= 2
     assert UNSEEN.name in named  # asked for while it waited
+
+
+def test_the_service_runs_while_a_report_is_written() -> None:
+    """A thread that works holds the interpreter lock for 5 ms at a time. With pauses, others run in between."""
+
+    def turns(items: Iterable[int]) -> float:
+        done = threading.Event()
+
+        def report() -> None:
+            for _ in items:
+                sum(range(2000))
+            done.set()
+
+        thread = threading.Thread(target=report)
+        count, began = 0, time.perf_counter()
+        thread.start()
+        while not done.is_set():
+            time.sleep(0.0001)
+            count += 1
+        thread.join()
+        return count / (time.perf_counter() - began)
+
+    plain, pieces = turns(range(10_000)), turns(breathing(range(10_000)))
+    assert pieces > 3 * plain
 
 
 def test_without_clocks_of_threads_those_at_work_share() -> None:

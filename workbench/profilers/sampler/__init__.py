@@ -3,9 +3,9 @@
 >>> from workbench.profilers.sampler import setup_profiling
 >>> sampler = setup_profiling("/opt/profiling/indexer-service")   # doctest: +SKIP
 
-``stacks`` names functions and tasks, ``clocks`` tells who used CPU time, ``collector`` joins both at every tick,
-``counts`` adds up; ``ticks`` says when to look, ``protobuf`` and ``flamegraph`` write a ``report``, ``files`` gives it
-its two names, ``sampler`` is the thread and its life, ``ask`` requests a snapshot from another process.
+``stacks`` names functions and tasks, ``clocks`` tells who used CPU time, ``collector`` joins both at every look and
+adds up; ``ticks`` says when to look. ``protobuf`` and ``flamegraph`` write a ``report`` (in pieces: ``breathing``),
+``files`` gives it its two names. ``sampler`` is the thread and its life, ``ask`` the other side: it requests a snapshot.
 
 It runs inside services, so nothing but the standard library is imported, and nothing of the workbench but its errors.
 """

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
+from workbench.profilers.sampler.breathing import breathing
 from workbench.profilers.sampler.protobuf import THREAD_BYTES
 from workbench.profilers.sampler.report import Report
 
@@ -19,6 +20,7 @@ MIN_SHARE = 0.0001
 
 _WIDTH, _PAD, _FRAME, _TOP, _BOTTOM = 1200, 10, 16, 54, 37
 _LETTER = 12 * 0.59
+_NOT_XML = re.compile("[\\x00-\\x1f\\ud800-\\udfff\\ufffe\\uffff]")
 _HEAD = """<?xml version="1.0" standalone="no"?>\
 <!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">\
 <svg version="1.1" width="{width}" height="{height}" viewBox="0 0 {width} {height}" \
@@ -49,14 +51,14 @@ def to_flamegraph(report: Report, title: str) -> str:
     head = _HEAD.format(
         width=_WIDTH, height=height, pad=_PAD, inner=_WIDTH - 2 * _PAD, total=root.total, title=_xml(title)
     )
-    return "".join([head, *_boxes(root, height - _BOTTOM - _FRAME), "</svg></svg>"])
+    return "".join([head, *breathing(_boxes(root, height - _BOTTOM - _FRAME)), "</svg></svg>"])
 
 
 def _grow(report: Report) -> tuple[_Node, int]:
     """The tree of all stacks, and its depth with the root and the threads."""
     names = [function.name for function in report.functions]
     root, depth = _Node(), 0
-    for stack in report.stacks:
+    for stack in breathing(report.stacks):
         root.total += stack.count
         depth = max(depth, len(stack.functions) + 2)
         thread = stack.thread.encode("utf-8", "replace")[:THREAD_BYTES].decode(errors="ignore")
@@ -107,5 +109,4 @@ def _colour(name: str) -> str:
 
 def _xml(text: str) -> str:
     """Escaped, without what XML cannot hold."""
-    clean = "".join(letter if letter >= " " and not "\ud800" <= letter <= "\udfff" else "?" for letter in text)
-    return escape(re.sub("[\ufffe\uffff]", "?", clean), {'"': "&quot;"})
+    return escape(_NOT_XML.sub("?", text), {'"': "&quot;"})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from workbench.profilers.sampler.breathing import breathing
 from workbench.profilers.sampler.report import Report
 
 THREAD_BYTES = 15
@@ -31,7 +32,7 @@ def to_protobuf(report: Report) -> bytes:
     for kind, unit in (("samples", "count"), ("cpu", "nanoseconds")):
         _message(out, 1, _integer(1, text(kind)) + _integer(2, text(unit)))
     thread_key, task_key = text("thread"), text("task")
-    for stack in report.stacks:
+    for stack in breathing(report.stacks):
         body = _packed(1, [ids[number] for number in stack.functions])
         body += _packed(2, [stack.count, stack.count * _SECOND_NS // report.frequency])
         _message(body, 3, _integer(1, thread_key) + _integer(2, text(_cut(stack.thread))))
