@@ -45,6 +45,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rival
 	@$(VENV)/bin/python -m benchmarks.pprof $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.strace --stracetools $(VENV)/rivals/bin/python $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.flame $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.sampler --rivals $(VENV)/rivals/bin $(BENCH_ARGS)
 
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
@@ -76,7 +77,7 @@ $(VENV)/.installed-locust: | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-rivals: | $(VENV)/bin/python
-	$(call say,Installing gprof2dot and stracetools for the benchmarks)
+	$(call say,Installing gprof2dot, stracetools, py-spy and pyinstrument for the benchmarks)
 	@$(VENV)/bin/python -m venv $(VENV)/rivals >&2
-	@$(VENV)/rivals/bin/python -m pip --disable-pip-version-check install --quiet gprof2dot stracetools >&2
+	@$(VENV)/rivals/bin/python -m pip --disable-pip-version-check install --quiet gprof2dot stracetools py-spy pyinstrument >&2
 	@touch $@

@@ -5,7 +5,7 @@
 
 ``stacks`` names functions and tasks, ``clocks`` tells who used CPU time, ``collector`` joins both at every look and
 adds up; ``ticks`` says when to look. ``protobuf`` and ``flamegraph`` write a ``report`` (in pieces: ``breathing``),
-``files`` gives it its two names. ``sampler`` is the thread and its life, ``ask`` the other side: it requests a snapshot.
+``files`` gives it its two names. ``sampler`` is the thread and its life, ``ask`` the other side.
 
 It runs inside services, so nothing but the standard library is imported, and nothing of the workbench but its errors.
 """
