@@ -58,7 +58,6 @@ class Collector:
         functions, period = self._functions, self._period_ns
         working = [ident for ident, frame in frames.items() if not functions.waits(functions.number(frame))]
         spent = self._clock.spent(frames, working)
-        task = None
         for ident, nanoseconds in spent.items():
             owed = self._owed.get(ident, 0) + nanoseconds
             self._owed[ident] = owed
@@ -69,11 +68,8 @@ class Collector:
             # Only the interrupted thread can be trusted to work where it seems to wait: the selector costs time, too.
             if ident not in working and not (ident == here and 2 * nanoseconds >= period):
                 continue
-            if ident == here and interrupted is not None:
-                task = self._tasks.running(running_loop())
-                self._charge(ident, task, functions.stack(frame))
-            else:
-                self._charge(ident, "", functions.stack(frame))
+            task = self._tasks.running(running_loop()) if ident == here and interrupted is not None else ""
+            self._charge(ident, task, functions.stack(frame))
         if len(self._owed) > len(spent):
             for ident in self._owed.keys() - frames.keys():
                 self._settle(ident)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
 from workbench.profilers.sampler.breathing import breathing
-from workbench.profilers.sampler.protobuf import THREAD_BYTES
+from workbench.profilers.sampler.protobuf import thread_label
 from workbench.profilers.sampler.report import Report
 
 MIN_SHARE = 0.0001
@@ -61,9 +61,8 @@ def _grow(report: Report) -> tuple[_Node, int]:
     for stack in breathing(report.stacks):
         root.total += stack.count
         depth = max(depth, len(stack.functions) + 2)
-        thread = stack.thread.encode("utf-8", "replace")[:THREAD_BYTES].decode(errors="ignore")
         node = root
-        for name in (thread, *(names[number] for number in reversed(stack.functions))):
+        for name in (thread_label(stack.thread), *(names[number] for number in reversed(stack.functions))):
             node = node.callees.setdefault(name, _Node())
             node.total += stack.count
     return root, depth

@@ -35,7 +35,7 @@ def to_protobuf(report: Report) -> bytes:
     for stack in breathing(report.stacks):
         body = _packed(1, [ids[number] for number in stack.functions])
         body += _packed(2, [stack.count, stack.count * _SECOND_NS // report.frequency])
-        _message(body, 3, _integer(1, thread_key) + _integer(2, text(_cut(stack.thread))))
+        _message(body, 3, _integer(1, thread_key) + _integer(2, text(thread_label(stack.thread))))
         if stack.task:
             _message(body, 3, _integer(1, task_key) + _integer(2, text(_clean(stack.task))))
         _message(out, 2, body)
@@ -76,7 +76,8 @@ def _taken(moment_ns: int) -> str:
     return f"{_TAKEN}{moment_ns} ns since 1970"
 
 
-def _cut(name: str) -> str:
+def thread_label(name: str) -> str:
+    """The name of a thread as the files have it."""
     return _clean(name).encode()[:THREAD_BYTES].decode(errors="ignore")
 
 
