@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,10 @@ import pytest
 from tests.profilers.sampled import by_thread, drawn, labelled, run, service, share, snapshots
 from workbench.errors import SettingsError
 from workbench.profilers.sampler import setup_profiling
-from workbench.profilers.sampler.breathing import breathing
 from workbench.profilers.sampler.clocks import ProcessClock
 from workbench.profilers.sampler.collector import Collector
+from workbench.profilers.sampler.files import ReportFiles
+from workbench.profilers.sampler.report import Function, Report, Stack
 from workbench.profilers.sampler.stacks import CUT, MOST_FRAMES, MOST_TASKS, OTHER_TASKS, UNSEEN
 from workbench.profiles.read import read_folded, read_pprof
 from workbench.profiles.transforms.windows import subtract
@@ -428,28 +429,15 @@ def test_time_stays_owed_until_the_thread_is_found_at_work() -> None:
     assert UNSEEN.name in named  # asked for while it waited
 
 
-def test_the_service_runs_while_a_report_is_written() -> None:
-    """A thread that works holds the interpreter lock for 5 ms at a time. With pauses, others run in between."""
-
-    def turns(items: Iterable[int]) -> float:
-        done = threading.Event()
-
-        def report() -> None:
-            for _ in items:
-                sum(range(2000))
-            done.set()
-
-        thread = threading.Thread(target=report)
-        count, began = 0, time.perf_counter()
-        thread.start()
-        while not done.is_set():
-            time.sleep(0.0001)
-            count += 1
-        thread.join()
-        return count / (time.perf_counter() - began)
-
-    plain, pieces = turns(range(10_000)), turns(breathing(range(10_000)))
-    assert pieces > 3 * plain
+def test_a_report_lets_go_of_the_interpreter_lock_in_between(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A thread that works holds it for 5 ms at a time, which the service would wait for after each system call."""
+    pauses: list[float] = []
+    monkeypatch.setattr("workbench.profilers.sampler.breathing.time.sleep", pauses.append)
+    stacks = tuple(Stack("t", "", (number,), 1) for number in range(1000))
+    functions = tuple(Function(f"f{number}", "", 0) for number in range(1000))
+    ReportFiles(tmp_path, "any").write(Report(functions, stacks, 150, 1, 1, 1))
+    assert len(pauses) > 3 * 1000 / 50  # stacks of the .pb and of the tree, boxes of the picture
+    assert set(pauses) == {0}
 
 
 def test_without_clocks_of_threads_those_at_work_share() -> None:
