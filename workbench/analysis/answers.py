@@ -151,8 +151,8 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
     if "working" in whole and "waiting" in whole:
         said.append(
             f"It spends {_amount(whole['working'], 'ns')} working in them"
-            f"{_largest(cost_per_receipt(costs, 'working'))} and {_amount(whole['waiting'], 'ns')} waiting, strace's own "
-            "stops included."
+            f"{_largest(cost_per_receipt(costs, 'working'))} and {_amount(whole['waiting'], 'ns')} waiting, strace's "
+            "own stops included."
         )
     if "calls" in whole:
         said += [sentence for sentence in growth_answer(growth(costs, "calls")) if GROWS in sentence]

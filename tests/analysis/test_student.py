@@ -1,0 +1,37 @@
+"""Student's t against printed tables and against what must hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.analysis.student import quantile, upper_tail
+
+# Abramowitz and Stegun, table 26.10
+TABLE = [
+    (1, 0.975, 12.706), (2, 0.975, 4.303), (3, 0.975, 3.182), (4, 0.995, 4.604), (5, 0.95, 2.015), (10, 0.975, 2.228),
+    (10, 0.9995, 4.587), (30, 0.975, 2.042), (120, 0.975, 1.980),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("df", "p", "expected"), TABLE)
+def test_quantiles_are_those_of_the_printed_table(df: int, p: float, expected: float) -> None:
+    assert quantile(p, df) == pytest.approx(expected, abs=6e-4)
+
+
+@given(st.integers(1, 60), st.floats(0.51, 0.9999))
+def test_the_tail_above_a_quantile_is_what_it_was_asked_for(df: int, p: float) -> None:
+    assert upper_tail(np.array([quantile(p, df)]), df)[0] == pytest.approx(1 - p, abs=1e-9)
+
+
+@given(st.integers(1, 60), st.floats(-50, 50))
+def test_the_two_tails_add_up_to_one(df: int, t: float) -> None:
+    assert upper_tail(np.array([t, -t]), df).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("p", "df"), [(0.4, 3), (1.0, 3), (0.9, 0)])
+def test_what_has_no_answer_is_refused(p: float, df: int) -> None:
+    with pytest.raises(ValueError, match="found"):
+        quantile(p, df)
