@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench.analysis.costs import REST, cost_per_receipt
-from workbench.analysis.growth import FIXED, GROWS, Growth, growth
+from workbench.analysis.growth import FIXED, Growth, growth
 from workbench.analysis.leaks import LEAK, UNEVEN, WARM_UP, Leaks
 
 if TYPE_CHECKING:
@@ -121,7 +121,11 @@ def cache_answer(costs: pd.DataFrame) -> list[str]:
         return []
     cycles = float(cost_per_receipt(costs, "CEst", "whole")["per_receipt"].iloc[0])
     said, heaviest = [], 0.0
-    for metric, what in (("L1m", "misses of the first cache"), ("LLm", "of the last"), ("Bm", "mispredicted branches")):
+    for metric, what in (
+        ("L1m", "misses of the first cache"),
+        ("LLm", "misses of the last cache"),
+        ("Bm", "mispredicted branches"),
+    ):
         if metric not in metrics:
             continue
         misses = float(cost_per_receipt(costs, metric, "whole")["per_receipt"].iloc[0])
@@ -155,7 +159,8 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
             "own stops included."
         )
     if "calls" in whole:
-        said += [sentence for sentence in growth_answer(growth(costs, "calls")) if GROWS in sentence]
+        found = growth(costs, "calls")
+        said += growth_answer(found) if len(found.flagged()) else []
     return said
 
 

@@ -89,8 +89,8 @@ def heap_costs(
 
     ``bytes_kept`` is what each allocator holds more at the end (less: below 0). ``bytes_allocated`` is there for the
     whole, where massif's clock counts bytes (``--time-unit=B``): it counts what is allocated and what is freed, and the
-    heap is their difference, so half the sum of both is what was allocated, massif's administration bytes included. A
-    block that is made larger counts with what it grew.
+    heap is their difference, so half the sum of both is what was allocated. Massif's administration and rounding of
+    blocks are in it, and a block that is made larger counts with what it grew.
 
     Raises WorkbenchError for other profiles, edges without a heap tree, or no receipts.
     """
@@ -123,7 +123,8 @@ def held_bytes(profile: Profile, by: Literal["function", "site"]) -> pd.DataFram
 
 
 def allocated_bytes(begin: Profile, end: Profile) -> int | None:
-    """Bytes allocated between two edges, massif's administration included; None where its clock counts no bytes."""
+    """Bytes allocated between two edges, with massif's administration and rounding; None where its clock counts no
+    bytes."""
     if begin.meta.get("time_unit") != "B" or end.meta.get("time_unit") != "B":
         return None
     edges = [_snapshot(profile) for profile in (begin, end)]
@@ -140,6 +141,7 @@ def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.D
     """
     if costs.empty:
         return costs
+    costs = costs.reset_index(drop=True)
     keys = ["service", "mode", "metric"]
     whole = costs[costs["by"] == "whole"].set_index([*keys, "step"])["self"]
     functions = costs[costs["by"] == "function"]

@@ -41,7 +41,7 @@ TERMS: dict[Form, tuple[int, ...]] = {
 }
 
 # Scatter below this is taken for this: two runs of the same code never agree better for a reason worth knowing.
-LEAST_SCATTER = 0.02
+LEAST_SCATTER = 0.005
 # Functions of about one size whose scatter is taken together, on each side of a function.
 NEIGHBOURS = 25
 # and those that cost less than this part of what the function does are not among them

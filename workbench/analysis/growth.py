@@ -30,6 +30,7 @@ from workbench.analysis.fit import (
     GROWING,
     GROWTH_PART,
     MARGINAL_PART,
+    PRIOR_DF,
     Fit,
     Form,
     Noise,
@@ -87,7 +88,7 @@ class Growth:
     its interval of CONFIDENCE and its share of the sum; ``growth_term`` ("", ``n log n``, ``quadratic``) and
     ``growth``, its coefficient, with interval; ``rise_pct``: how much dearer a receipt is at the end of the sweep than
     at its start, fixed cost aside; ``model``; ``q``: the false discovery rate at which this function would be the last
-    to be flagged; ``flag``. Costs are in ``unit``.
+    to be flagged (1: too small to be tested); ``flag``. Costs are in ``unit``.
 
     ``points``: every place in every step, for a chart: step, receipts, position (what cost may grow with), name, file,
     object, crate, cost_per_receipt, fitted_per_receipt.
@@ -224,6 +225,9 @@ def _models(
     else:
         reference, least = base.reference, base.least
     common, worth = reference.near(size, least, own=base is None)
+    if noise == "counting":
+        # a sampler's least scatter is known beforehand, not from others
+        worth = np.full(len(worth), PRIOR_DF)
     form, how = choose_form(fits, windows, costs, weights, common)
 
     # of the growing forms the one that fits better
@@ -231,7 +235,12 @@ def _models(
     growing = fits["n log n"].take(steeper, fits["quadratic"])
     growing_form = np.where(steeper, FORMS.index("quadratic"), FORMS.index("n log n"))
     nlogn, quadratic = (growth_term(name, windows, costs, weights) for name in GROWING)
-    q = _false_discovery_rates(_p_of_growth(nlogn.take(steeper, quadratic), common, worth))
+    p = _p_of_growth(nlogn.take(steeper, quadratic), common, worth)
+    # what is too small to matter is not tested: each test makes the others harder to pass
+    end = int(np.argmax(windows.position))
+    tested = costs[:, end] >= LEAST_PART_OF_WHOLE * whole[end]
+    q = np.ones(len(p))
+    q[tested] = _false_discovery_rates(p[tested])
     rise = _rise(growing, growing_form, windows)
     grown = np.isin(form, [FORMS.index(name) for name in GROWING]) & (q <= FALSE_SHARE)
     grown &= _matters(growing, growing_form, rise, windows, whole) & enough
@@ -261,7 +270,7 @@ def _models(
         flag=flags,
         q=q,
         marginal=marginal,
-        growth=_interval(final.coefficients[:, GROWTH_PART], margin * np.sqrt(growth_variance)),
+        growth=_interval(final.coefficients[:, GROWTH_PART], np.where(grown, margin, 0.0) * np.sqrt(growth_variance)),
         rise=np.where(grown, rise, 0.0),
         relative_scatter=scatter * (1 / weights).mean(axis=1) / np.where(size > 0, size, 1.0),
         reference=reference,

@@ -17,8 +17,8 @@ _PATTERNS = ("", "/", "\\", "x", "-", "|", "+")
 def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figure:
     """Cost per receipt of each step, by the ``n`` places that cost most over all steps, and the rest.
 
-    ``steps`` is the frame of :func:`workbench.analysis.costs.cost_by_step`, self cost, of one service and mode. Bars
-    of one height mean that cost grows with the receipts alone; a first bar that is higher holds fixed cost.
+    ``steps`` is the frame of :func:`workbench.analysis.costs.cost_by_step` with self costs, of one service and mode.
+    Bars of one height mean that cost grows with the receipts alone; a first bar that is higher holds fixed cost.
     """
     unit = str(steps["unit"].iloc[0]) if len(steps) else ""
     chart = theme.figure(
