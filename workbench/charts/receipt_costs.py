@@ -23,8 +23,8 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figu
     unit = str(steps["unit"].iloc[0]) if len(steps) else ""
     chart = theme.figure(
         f"What a receipt costs: {metric_label}",
-        f"Cost of each step divided by its receipts, by where it was spent: the {n} dearest places, and the rest. Equal "
-        "bars mean that cost grows with the receipts alone; a small step carries its fixed cost on few receipts.",
+        f"Cost of each step divided by its receipts, by where it was spent: the {n} dearest places, and the rest. "
+        "Equal bars mean that cost grows with the receipts alone; a small step carries its fixed cost on few receipts.",
         "Receipts in the step",
         f"{metric_label} per receipt, {unit}",
     )
