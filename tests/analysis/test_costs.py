@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.made import costs_of
@@ -34,6 +34,7 @@ def sums(costs: pd.DataFrame) -> dict[tuple[int, str], float]:
     return costs.groupby(["step", "by"])["self"].sum().to_dict()
 
 
+@settings(deadline=None, max_examples=20)
 @given(stacks, stacks, st.floats(0, 1))
 def test_self_costs_add_up_to_the_whole_compact_or_not(first: Stacks, second: Stacks, share: float) -> None:
     costs = pd.concat([window(first, 1), window(second, 2)], ignore_index=True)

@@ -141,6 +141,20 @@ def test_two_steps_are_not_enough_and_three_say_what_they_cannot_tell() -> None:
     assert three.chosen_by == "scatter of other functions"
 
 
+def test_the_whole_and_totals_are_judged_by_the_scatter_of_functions() -> None:
+    receipts = [100, 200, 400, 800]
+    n = np.array(receipts, dtype=float)
+    costs = planted(receipts, n, 0.01, 5)
+    caller = costs[costs["name"] == f"f{FUNCTIONS}"].assign(name="caller")
+    caller["self"] = 0.0
+    costs = pd.concat([costs, caller], ignore_index=True)
+    whole = growth(costs, "Ir", "whole").table
+    assert (whole["name"].tolist(), whole["flag"].tolist()) == (["(whole)"], [GROWS])
+    totals = growth(costs, "Ir", which="total").flagged()
+    assert set(totals["name"]) == {f"f{FUNCTIONS}", "caller"}
+    assert growth(costs, "Ir").flagged()["name"].tolist() == [f"f{FUNCTIONS}"]
+
+
 def test_several_modes_have_to_be_chosen_from() -> None:
     n = [10, 20, 40]
     costs = pd.concat([costs_of(n, {"a": n}), costs_of(n, {"a": n}, mode="pprof")], ignore_index=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.analysis.service import LEAK_BYTES, run
@@ -40,6 +42,20 @@ def test_a_cache_that_fills_in_the_first_step_is_no_leak(windows: list[HeapWindo
     assert flags["warm"] == WARM_UP
     assert flags["keep"] == LEAK
     assert any("warm" in sentence and "warm-up" in sentence for sentence in leak_answer(found))
+
+
+def test_a_leak_that_massif_lists_late_is_found_by_the_edges_that_list_it(tmp_path: Path) -> None:
+    receipts = [60, 120, 240, 480]
+    folder = run(tmp_path, "massif", ["--time-unit=B", "--threshold=10"], receipts)
+    found = leak_rates(
+        [
+            HeapWindow(step, count, *(read_profile(folder / f"massif-{step}-{edge}") for edge in ("begin", "end")))
+            for step, count in enumerate(receipts, 1)
+        ]
+    )
+    (leak,) = found.flagged().to_dict("records")
+    assert (leak["function"], leak["edges"], leak["unlisted"]) == ("keep", 3, 4)
+    assert leak["rate"] == pytest.approx(LEAK_BYTES, rel=0.05)
 
 
 def test_receipts_that_were_sent_between_windows_count(windows: list[HeapWindow]) -> None:

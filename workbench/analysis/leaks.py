@@ -7,7 +7,7 @@ start) is no leak. Massif lists no site below its threshold: such an edge is not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -131,9 +131,9 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
     receipt and LEAST_SHARE of what rises. Raises as :func:`held_by_edge` does.
     """
     edges = held_by_edge(windows, by)
-    steps = sorted({window.step for window in windows})
-    enough = len(steps) >= FEWEST_STEPS
-    rows = [_site(group, steps, enough) for _, group in edges.groupby(list(PLACE), sort=False, dropna=False)]
+    sent = {window.step: window.receipts for window in windows}
+    enough = len(sent) >= FEWEST_STEPS
+    rows = [_site(group, sent, enough) for _, group in edges.groupby(list(PLACE), sort=False, dropna=False)]
     table = pd.DataFrame(rows, columns=list(COLUMNS)) if rows else pd.DataFrame(columns=list(COLUMNS))
     rises = table["kept_bytes"].clip(lower=0).sum() if rows else 0
     if rises > 0:
@@ -145,7 +145,7 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
     table.loc[(table["function"] == BELOW_THRESHOLD) & (table["flag"] == LEAK), "flag"] = UNEVEN
     table = table.sort_values("rate", ascending=False, kind="stable", ignore_index=True)
     rate = _slope(*_whole(windows))
-    return Leaks(_sentence(table, rate, enough, len(steps)), enough, rate, edges, table)
+    return Leaks(_sentence(table, rate, enough, len(sent)), enough, rate, edges, table)
 
 
 def _later(edges: pd.DataFrame, steps: Sequence[int]) -> pd.DataFrame:
@@ -155,44 +155,46 @@ def _later(edges: pd.DataFrame, steps: Sequence[int]) -> pd.DataFrame:
     return edges[(edges["step"] > steps[0]) | (edges["edge"] == "end")]
 
 
-def _site(edges: pd.DataFrame, steps: Sequence[int], enough: bool) -> dict[str, object]:
-    """The row of one site."""
+def _site(edges: pd.DataFrame, sent: Mapping[int, int], enough: bool) -> dict[str, object]:
+    """The row of one site. ``sent``: receipts of each step."""
+    steps = sorted(sent)
     later = _later(edges, steps)
     held = later["bytes"].to_numpy(dtype=np.float64)
     rate, low, high = _slope(later["receipts"].to_numpy(dtype=np.float64), held)
-    rises = _rises(edges, steps)
+    rises = _rises(edges, sent)
+    added, later_rises = rises.get(steps[0], 0.0), [rise for step, rise in rises.items() if step != steps[0]]
     last = edges["bytes"].iloc[-1] if (edges["step"].iloc[-1], edges["edge"].iloc[-1]) == (steps[-1], "end") else 0
     kept = float(held[-1] - held[0]) if len(held) else 0.0
     expected = 2 * len(steps) - (1 if len(steps) > 1 else 0)
-    flag = _flag(low, kept, list(rises.values()), len(held)) if enough else TOO_FEW
-    first = edges[edges["step"] == steps[0]].set_index("edge")["bytes"]
+    flag = _flag(low, kept, added, later_rises, last > 0 and len(held) >= FEWEST_STEPS) if enough else TOO_FEW
     return {
         **{column: edges[column].iloc[0] for column in PLACE},
         "rate": rate, "rate_low": low, "rate_high": high, "share_pct": 0.0, "kept_bytes": kept,
-        "first_step_bytes": float(first.get("end", 0) - first.get("begin", 0)), "held_bytes": int(last),
+        "first_step_bytes": round(added * sent[steps[0]]), "held_bytes": int(last),
         "edges": len(held), "unlisted": expected - len(held), "flag": flag,
     }  # fmt: skip
 
 
-def _rises(edges: pd.DataFrame, steps: Sequence[int]) -> dict[int, float]:
+def _rises(edges: pd.DataFrame, sent: Mapping[int, int]) -> dict[int, float]:
     """Bytes per receipt that each step added, where both its edges list the site. A site that is not listed at the
     first step's begin is taken to begin there: if it was there, below the threshold, it rose by less."""
     found: dict[int, float] = {}
     for step, group in edges.groupby("step"):
-        held = group.set_index("edge")[["bytes", "receipts"]]
-        if "end" in held.index and ("begin" in held.index or step == steps[0]):
-            before = held.loc["begin"] if "begin" in held.index else pd.Series({"bytes": 0, "receipts": 0})
-            sent = float(held.at["end", "receipts"] - before["receipts"])
-            found[int(step)] = float(held.at["end", "bytes"] - before["bytes"]) / sent
+        held = dict(zip(group["edge"], group["bytes"].astype(float), strict=True))
+        if step == min(sent):
+            held.setdefault("begin", 0.0)
+        if len(held) == 2:
+            found[int(step)] = (held["end"] - held["begin"]) / sent[int(step)]
     return found
 
 
-def _flag(low: float, kept: float, rises: Sequence[float], edges: int) -> str:
-    later = rises[1:]
+def _flag(low: float, kept: float, first: float, later: Sequence[float], known: bool) -> str:
+    """``first`` and ``later``: what the first step and the others added; ``known``: whether enough edges list the
+    site, the last one among them."""
     if kept > 0 and later:
         steady = low > 0 and later[-1] > 0 and later[-1] >= _STILL_RISING * float(np.mean(later))
-        return LEAK if steady and edges >= FEWEST_STEPS else UNEVEN
-    return WARM_UP if rises and rises[0] > 0 else STEADY
+        return LEAK if steady and known else UNEVEN
+    return WARM_UP if first > 0 else STEADY
 
 
 def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:
