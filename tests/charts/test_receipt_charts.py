@@ -31,6 +31,9 @@ def test_bars_add_up_to_what_a_receipt_costs() -> None:
     whole = cost_by_step(COSTS, "Ir", "whole")["cost_per_receipt"]
     assert pd.DataFrame([trace.y for trace in chart.data]).sum().tolist() == pytest.approx(whole.tolist())
     assert chart.layout.barmode == "relative"
+    assert chart.layout.yaxis.title.text == "instructions per receipt"
+    in_time = receipt_costs(cost_by_step(COSTS.assign(unit="ns"), "Ir"), "CPU time", 2)
+    assert in_time.layout.yaxis.title.text == "CPU time per receipt, ns"
     assert len({(trace.marker.color, trace.marker.pattern.shape) for trace in chart.data}) == 3
     assert chart.layout.meta["caption"].endswith(".")
 

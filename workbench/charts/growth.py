@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from workbench.analysis.growth import GROWS
 from workbench.charts import theme
+from workbench.charts.receipt_costs import per_receipt
 from workbench.charts.top import shortened
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
@@ -25,11 +26,11 @@ def growth_lines(
     that falls is fixed cost spread over more receipts; one that rises is a receipt that gets dearer.
     """
     chart = theme.figure(
-        f"How {metric_label} per receipt grows",
+        f"Growth of {metric_label} per receipt",
         "Cost per receipt of each step, and the model fitted to it. A line that falls is fixed cost spread over more "
         "receipts, a level one is cost in step with the load, one that rises grows faster.",
         _X_TITLES.get(against, against),
-        f"{metric_label} per receipt, {table['unit'].iloc[0] if len(table) else ''}",
+        per_receipt(metric_label, table),
     )
     if table.empty or points.empty:
         return theme.say_no_data(chart, "No step was profiled")

@@ -26,7 +26,7 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figu
         f"Cost of each step divided by its receipts, by where it was spent: the {n} dearest places, and the rest. "
         "Equal bars mean that cost grows with the receipts alone; a small step carries its fixed cost on few receipts.",
         "Receipts in the step",
-        f"{metric_label} per receipt, {unit}",
+        per_receipt(metric_label, steps),
     )
     if steps.empty:
         return theme.say_no_data(chart, "No step was profiled")
@@ -45,6 +45,12 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figu
         _add(chart, theme.Fill(REST, theme.GREY, "."), labels, rest.tolist(), unit)
     chart.update_xaxes(type="category")
     return chart.update_layout(barmode="relative", height=theme.HEIGHT_PX + 80)
+
+
+def per_receipt(metric_label: str, table: pd.DataFrame) -> str:
+    """The title of an axis: what is counted, with the table's unit where it is more than a count."""
+    unit = str(table["unit"].iloc[0]) if len(table) else ""
+    return f"{metric_label} per receipt{'' if unit in ('', 'count') else f', {unit}'}"
 
 
 def _add(chart: go.Figure, fill: theme.Fill, labels: list[str], values: list[float], unit: str) -> None:
