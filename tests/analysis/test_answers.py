@@ -54,3 +54,14 @@ def test_calls_that_grow_are_named() -> None:
         metric="calls",
     )
     assert any("read grows faster than the load" in sentence for sentence in answers(calls)[SYSCALLS])
+
+
+def test_three_steps_name_no_law() -> None:
+    functions = {
+        "scan": [10 * n * n for n in N[:3]],
+        "verify": [900 * n for n in N[:3]],
+        "route": [800 * n for n in N[:3]],
+    }
+    text = " ".join(answers(costs_of(N[:3], functions))[CPU])
+    assert "scan grows faster than the load: at the end" in text
+    assert "takes more steps" in text

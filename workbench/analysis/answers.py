@@ -83,11 +83,13 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
 def growth_answer(found: Growth) -> list[str]:
     """What grows faster than the load, named, and what is only start-up."""
     said = [found.sentence]
+    # three steps do not tell the law
+    lawful = found.chosen_by in ("AICc", "leave-one-out")
     for row in found.flagged().head(_TOP).rename(columns={"name": "name_"}).itertuples():
         said.append(
-            f"{row.name_} grows faster than the load ({row.growth_term}): at the end of the sweep a receipt costs "
-            f"{row.rise_pct:,.0f} % more than at its start, and {row.marginal_share_pct:.0f} % of what one more "
-            f"receipt costs is this, beside {row.average_share_pct:.0f} % of the average cost."
+            f"{row.name_} grows faster than the load{f' ({row.growth_term})' if lawful else ''}: at the end of the "
+            f"sweep a receipt costs it {row.rise_pct:,.0f} % more than at its start, and {row.marginal_share_pct:.0f} "
+            f"% of what one more receipt costs is this, beside {row.average_share_pct:.0f} % of the average cost."
         )
     start = found.table[(found.table["flag"] == FIXED) & (found.table["name"] != REST)]
     if len(start):
