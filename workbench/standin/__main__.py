@@ -1,8 +1,12 @@
-"""The child process of ``workbench.standin.child``: settings on standard input, endpoints on standard output."""
+"""The child process of ``workbench.standin.child``: settings on standard input, endpoints on standard output.
+
+``--profile-dir DIR`` comes on top of the settings: who puts the child under a profiler says where, not what it is.
+"""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from workbench.errors import WorkbenchError
 from workbench.settings import Settings
@@ -11,14 +15,17 @@ from workbench.standin.server import serve
 
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; the exit code."""
-    if arguments != ["--child"]:
+    if arguments[:1] != ["--child"] or arguments[1:2] not in ([], ["--profile-dir"]) or len(arguments) == 2:
         print("this is the child process of the workbench; use: workbench standin", file=sys.stderr)
         return 2
     # Unbuffered: whatever follows the line stays in the pipe, whose end is the parent's.
     with open(0, "rb", buffering=0, closefd=False) as stdin:
         line = stdin.readline()
     try:
-        serve(Settings.model_validate_json(line), exit_with_parent=True)
+        settings = Settings.model_validate_json(line)
+        if len(arguments) > 1:
+            settings = settings.model_copy(update={"profile_dir": Path(arguments[2])})
+        serve(settings, exit_with_parent=True)
     except WorkbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code

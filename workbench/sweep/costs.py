@@ -24,11 +24,10 @@ def keep_costs(run: Path, step: Step, receipts: int, before: int, windows: tuple
     """
     import pandas as pd
 
-    from workbench.analysis.costs import compact_costs
-
     if not receipts or not windows:
         return
-    parts = [compact_costs(costs_of_window(window, step.number, receipts, before)) for window in windows]
+    # whole: which places are small is only known when all steps are there
+    parts = [costs_of_window(window, step.number, receipts, before) for window in windows]
     path = run / COSTS
     if path.exists():
         known = read_parquet(path)

@@ -49,11 +49,13 @@ class RunProfiles:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """What each window cost; columns in :mod:`workbench.analysis.costs`."""
+        """What each window cost, small places put together; columns in :mod:`workbench.analysis.costs`."""
         import pandas as pd
 
+        from workbench.analysis.costs import compact_costs
+
         path = self.run.path / COSTS
-        return read_parquet(path) if path.exists() else pd.DataFrame()
+        return compact_costs(read_parquet(path)) if path.exists() else pd.DataFrame()
 
     @property
     def services(self) -> list[str]:
