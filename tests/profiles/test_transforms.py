@@ -16,7 +16,7 @@ from workbench.errors import WorkbenchError
 from workbench.profiles.model import Metric, Profile, from_graph
 from workbench.profiles.read import read_profile
 from workbench.profiles.transforms.combine import difference, merge
-from workbench.profiles.transforms.group import group, tidy
+from workbench.profiles.transforms.group import group, legible, tidy
 from workbench.profiles.transforms.select import focus, hide, ignore, prune_from, show, show_from
 from workbench.profiles.transforms.shape import collapse_recursion, invert, sorted_by_weight, trim
 
@@ -221,3 +221,17 @@ def test_merged_pstats_keep_primitive_calls() -> None:
     assert both.functions.set_index("function")["calls"].to_dict() == {"main": 2, "fib": 18}
     assert sorted(both.edges["primitive_calls"]) == [0, 2]
     assert read_profile(both.to_pstats()).functions["primitive_calls"].tolist() == [2, 2]
+
+
+def test_code_without_a_symbol_is_named_by_its_object() -> None:
+    profile = read_profile(
+        b"# callgrind format\nversion: 1\npositions: line\nevents: Ir\n\n"
+        b"ob=/usr/lib/libsecp.so\nfl=???\nfn=0x0000000000014400\n0 5\n"
+        b"ob=/usr/bin/service\nfl=a.c\nfn=main\n1 2\nfn=app::serve\n1 3\n\ntotals: 10\n"
+    )
+    named = legible(profile)
+    assert named.functions["function"].tolist() == ["libsecp.so+0x14400", "main", "app::serve"]
+    assert named.functions["raw_function"].tolist()[0] == "0x0000000000014400"
+    assert named.functions["crate"].tolist() == ["libsecp.so", "service", "app"]
+    assert named.top(by="crate").set_index("name")["self"].to_dict() == {"libsecp.so": 5, "app": 3, "service": 2}
+    assert named.total() == profile.total() == 10

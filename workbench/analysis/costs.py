@@ -23,7 +23,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile, self_, total_
-from workbench.profiles.transforms.group import group
+from workbench.profiles.transforms.group import group, legible
 from workbench.profiles.transforms.windows import is_level
 from workbench.profiles.views.derived import derived
 from workbench.profiles.views.heap_sites import PLUMBING, bytes_by_allocator, described, require_massif
@@ -245,7 +245,7 @@ def _check(receipts: int, where: str) -> None:
 
 def _places(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
     """The rows of a profile of functions."""
-    profile = derived(profile) if profile.format == "callgrind" else profile
+    profile = legible(derived(profile) if profile.format == "callgrind" else profile)
     names = _metrics(profile, metrics)
     arbitrary_files = profile.meta.get("dialect") == "pprof-rs"
     parts = []

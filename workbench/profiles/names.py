@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 # what LLVM appends to a symbol it copied or split comes behind the hash
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _HASH = re.compile(r"::h[0-9a-f]{16}(?=$|\.(?:llvm|cold|part|isra|constprop|lto_priv)\b)")
 _COPIED = re.compile(r"\.llvm\.\d+$")
 # nothing of this is in a demangled Rust name: C++ has argument lists, operators, destructors, other types, and its
@@ -124,6 +125,22 @@ def recursion_level(name: str) -> tuple[str, int]:
     """A callgrind name without its recursion suffix, and the level: ``fib'2`` is ``("fib", 2)``, ``fib`` level 1."""
     match = _RECURSION.search(name)
     return (name[: match.start()], int(match[1])) if match else (name, 1)
+
+
+def symbol_label(name: str, object: str) -> str:
+    """What to call code without a symbol: its address in its object, ``libsecp256k1.so+0x14400``; other names as they are.
+
+    >>> symbol_label("0x0000000000014400", "/usr/lib/libsecp256k1.so")
+    'libsecp256k1.so+0x14400'
+    """
+    if not object or not _ADDRESS.fullmatch(name):
+        return name
+    return f"{base_name(object)}+0x{int(name, 16):x}"
+
+
+def base_name(path: str) -> str:
+    """The last part of a path, of whatever system."""
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def crates_of(names: Sequence[str], files: Sequence[str]) -> list[str]:

@@ -82,10 +82,12 @@ class RunProfiles:
         return [f"step {int(window.name[-3:])}, {sent[window.name]:,} receipts" for window in self.windows_of(service)]
 
     def profiles(self, service: str) -> list[Profile]:
-        """The Profile of each window of a service, read now; of massif the heap at the window's end."""
+        """The Profile of each window of a service, read now, with names for code without symbols; of massif the heap at
+        the window's end."""
         from workbench.profilers.windows.read import window_profiles
+        from workbench.profiles.transforms.group import legible
 
-        return window_profiles(self.windows_of(service))
+        return [legible(profile) for profile in window_profiles(self.windows_of(service))]
 
     def of_service(self, service: str) -> pd.DataFrame:
         """The costs of one service."""

@@ -65,7 +65,7 @@ class Backend(Protocol):
         """Bring back exactly what ran before :meth:`start` and wait until it answers; False where nothing ran."""
 
     async def condition(self, service: str) -> str:
-        """"" for a service that runs and answers, else what is wrong with it."""
+        """ "" for a service that runs and answers, else what is wrong with it."""
 
     async def pid(self, service: str) -> int:
         """The process id of the profiled program itself (not of strace before it), as it is known on its side."""

@@ -11,7 +11,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.profiles.graph import arcs
 from workbench.profiles.model import Note, Profile, cost_, frame_table, from_graph, self_, total_
-from workbench.profiles.names import crates_of, tidy_file, tidy_rust
+from workbench.profiles.names import base_name, crates_of, symbol_label, tidy_file, tidy_rust
 from workbench.profiles.transforms.group_totals import group_totals
 from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.transforms.shape import collapse_recursion
@@ -54,6 +54,25 @@ def tidy(profile: Profile) -> Profile:
     if "file" in profile.lines and len(profile.lines):
         changes["lines"] = profile.lines.assign(file=_map(profile.lines["file"], tidy_file))
     return replace(profile, **changes)
+
+
+def legible(profile: Profile) -> Profile:
+    """The profile with names for what has none: code without a symbol is called by its place in its object, and code of
+    no known crate or module is of its object. ``raw_function`` stays.
+    """
+    changes: dict[str, Any] = {"frames": _named(profile.frames)}
+    if profile._functions is not None:
+        changes["_functions"] = _named(profile._functions)
+    return replace(profile, **changes)
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    labels = [symbol_label(name, object) for name, object in zip(table["function"], table["object"], strict=True)]
+    objects = table["object"].map(base_name)
+    return table.assign(
+        function=pd.Series(labels, index=table.index, dtype="str"),
+        crate=table["crate"].where(table["crate"] != "", objects).astype("str"),
+    )
 
 
 def grouped_frames(frames: pd.DataFrame, by: By) -> tuple[NDArray[np.int64], pd.DataFrame]:
