@@ -20,12 +20,14 @@ CACHES = "Are caches or branches the bottleneck?"
 SYSCALLS = "Is there a system-call bottleneck?"
 _TOP = 3
 # CPU is answered by the first of these that a mode has
-_CPU_METRICS = ("Ir", "cpu", "time", "samples")
+_CPU_METRICS = ("Ir", "cpu", "time", "hits", "samples")
+# below so many samples a function with a tenth of them is known to no better than a third
+_FEW_SAMPLES = 400
 _CYCLES = {"L1m": 10, "LLm": 100, "Bm": 10}  # weights of the cycle estimate, see profiles.views.derived
 # a part of the estimated cycles below which misses are not what to look at first
 _SMALL_PCT = 10.0
 _UNITS = {"ns": (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))}
-_WORDS = {"Ir": "instructions", "cpu": "of CPU time", "samples": "samples", "sysCount": "system calls"}
+_WORDS = {"Ir": "instructions", "cpu": "of CPU time", "samples": "samples", "hits": "lines of Python"}
 
 
 def answers(costs: pd.DataFrame, leaks: Leaks | None = None) -> dict[str, list[str]]:
@@ -70,6 +72,12 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
         for row in top.rename(columns={"name": "name_"}).itertuples()
     )
     said.append(f"Most of it is in {rows}.")
+    ticks = costs.loc[(costs["metric"] == "samples") & (costs["by"] == "whole"), "self"].sum()
+    if metric == "cpu" and 0 < ticks < _FEW_SAMPLES:
+        return [
+            *said,
+            f"These are {ticks:,.0f} samples of all steps together, too few to tell what grows: send more receipts.",
+        ]
     said += growth_answer(found)
     already = set(found.flagged()["name"])
     before = growth(costs, metric, against="accumulated").flagged()

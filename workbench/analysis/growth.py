@@ -66,7 +66,7 @@ LEAST_RISE_OF_THREE = 0.25
 LEAST_PART_OF_WHOLE = 0.005
 # Cost that is to this part fixed, and whose marginal part may be 0, is fixed.
 _MOSTLY = 0.5
-SAMPLED_MODES = frozenset({"flamegraph", "pprof", "pprofile"})
+SAMPLED_MODES = frozenset({"flamegraph", "pprof"})
 
 COLUMNS = (
     *PLACE, "unit", "cost", "average_per_receipt", "average_share_pct", "fixed", "marginal_per_receipt",

@@ -227,5 +227,6 @@ def _sentence(table: pd.DataFrame, rate: tuple[float, float, float], enough: boo
     more = f", and {len(leaks) - 1} more" if len(leaks) > 1 else ""
     return (
         f"This looks like a leak: {first['allocator']} keeps {first['rate']:,.1f} bytes per receipt "
-        f"({first['rate_low']:,.1f} to {first['rate_high']:,.1f}){more}; {whole}. A cache that still fills looks the same."
+        f"({first['rate_low']:,.1f} to {first['rate_high']:,.1f}){more}; {whole}. A cache that still fills looks the "
+        "same."
     )

@@ -17,7 +17,7 @@ _WHY = {
     "massif": "massif replaces the allocator and simulates every instruction, and lets one thread run at a time",
     "strace": "strace stops the service twice at every system call",
     "flamegraph": "the sampler interrupts the service some 150 times a second of CPU time",
-    "pprofile": "pprofile samples from inside, and takes the interpreter's lock to do so",
+    "pprofile": "pprofile traces every line of Python as it runs",
 }
 
 

@@ -128,7 +128,8 @@ def recursion_level(name: str) -> tuple[str, int]:
 
 
 def symbol_label(name: str, object: str) -> str:
-    """What to call code without a symbol: its address in its object, ``libsecp256k1.so+0x14400``; other names as they are.
+    """What to call code without a symbol: its address in its object, ``libsecp256k1.so+0x14400``; other names as they
+    are.
 
     >>> symbol_label("0x0000000000014400", "/usr/lib/libsecp256k1.so")
     'libsecp256k1.so+0x14400'
