@@ -266,7 +266,7 @@ def test_runs(): pass
 def test_no_tool(): pytest.skip("valgrind is not installed")
 @pytest.mark.skipif(True, reason="needs strace")
 def test_no_other_tool(): pass
-@pytest.mark.skipif(True, reason="no docker engine")
+@pytest.mark.skipif(True, reason="needs macOS")
 def test_may_skip(): pass
 @pytest.mark.xfail
 def test_expected(): assert False
