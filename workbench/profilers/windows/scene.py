@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -45,8 +46,9 @@ class Scene:
         """Move a file of the tool's folder into ``keep`` under another name, readable for everybody here."""
         place = self.place
         if place.host != Path(place.inside):
-            # tools write as the container's root, for themselves alone
-            await self.run("chmod", "a+rw", str(place.inside / produced.name))
+            # tools write as the container's root, for themselves alone; one that has ended was seen to when it stopped
+            with contextlib.suppress(ToolError):
+                await self.run("chmod", "a+rw", str(place.inside / produced.name))
         target = self.keep / kept
         try:
             await asyncio.to_thread(shutil.move, produced, target)

@@ -33,7 +33,8 @@ async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict
     log = scene.place.host / "strace.log"
     moment = time.time()
     # a signal that means nothing to a process that runs, and that strace writes down with its time
-    await scene.run("kill", "-CONT", str(await scene.pid()))
+    # by a shell, since slim images have no other kill
+    await scene.run("sh", "-c", f"kill -CONT {await scene.pid()}")
     await scene.until(
         lambda: _later(log, moment + begun["utc_offset_s"]), _LATER_TIMEOUT_S, "a line of strace after the window"
     )
@@ -75,7 +76,9 @@ async def attach(scene: Scene, flags: tuple[str, ...] | None = None) -> dict[str
 async def detach(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
     """End the tracing; the service goes on."""
     place, tracer = scene.place, begun["tracer"]
-    await scene.run("sh", "-c", f"kill -TERM {tracer}; while kill -0 {tracer} 2>/dev/null; do sleep 0.05; done")
+    # in a container its parent is process 1, which may never reap it: a zombie has ended too
+    living = f"grep -qs '^State:.[^ZX]' /proc/{tracer}/status"
+    await scene.run("sh", "-c", f"kill -TERM {tracer}; while {living}; do sleep 0.05; done")
     kept = await scene.take(place.host / begun["produced"], begun["produced"])
     (place.host / f"{scene.name}.strace.err").unlink(missing_ok=True)
     return {"log": kept}, {"utc_offset_s": begun["utc_offset_s"]}, ()

@@ -1,0 +1,260 @@
+"""The docker engine through its own client: commands with time limits, containers as plain values."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from workbench.errors import ToolError
+
+QUICK_S = 30.0
+"""How long a question to the engine may take."""
+
+LABEL = "com.docker.compose"
+# Programs that stand before the one that is meant, as process 1 of a container.
+WRAPPERS = ("strace", "docker-init", "tini", "dumb-init", "catatonit")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a command ended, and what it wrote. ``last_line`` is what an error message has room for."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def last_line(self) -> str:
+        """The last line of standard error, or where that is empty of standard output."""
+        for text in (self.stderr, self.stdout):
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            if lines:
+                return lines[-1][:300]
+        return "it wrote nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What ``docker inspect`` says of a container, as far as it is needed here.
+
+    ``profiler`` has its variables PROFILER*, and no others: an environment holds passwords. ``files`` and ``folder``
+    are the compose files and the project folder that it was made from; ``mounts`` are bound folders, inside and on the
+    host.
+    """
+
+    id: str
+    service: str
+    image: str
+    status: str
+    exit_code: int
+    profiler: Mapping[str, str]
+    health_test: tuple[str, ...]
+    mounts: tuple[tuple[PurePosixPath, Path], ...]
+    files: tuple[str, ...]
+    folder: str
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs now."""
+        return self.status == "running"
+
+    def host(self, inside: PurePosixPath) -> Path | None:
+        """The folder of this machine that is mounted as ``inside`` or over it; None where there is none."""
+        over = [(mount, host) for mount, host in self.mounts if inside == mount or mount in inside.parents]
+        if not over:
+            return None
+        mount, host = max(over, key=lambda pair: len(pair[0].parts))
+        return host / inside.relative_to(mount)
+
+
+async def run(
+    *command: str, timeout_s: float, environment: Mapping[str, str] | None = None, merged: bool = False
+) -> Answer:
+    """Run a command to its end. ``merged`` has standard error in ``stdout``, in the order of writing.
+
+    Cancelled or after ``timeout_s`` it is killed with all it started. Raises ToolError for that time limit and for a
+    program that cannot be started.
+    """
+    try:
+        # in a session of its own, Ctrl-C in the terminal ends it through us, in order
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=STDOUT if merged else PIPE,
+            env=None if environment is None else dict(environment),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(f"cannot be run: {error.strerror}", where=command[0]) from error
+    try:
+        async with asyncio.timeout(timeout_s):
+            stdout, stderr = await process.communicate()
+    except TimeoutError:
+        raise ToolError(
+            f"no end after {timeout_s:.0f} s", where=" ".join(command[:4]), hint="Look at: docker ps; docker info"
+        ) from None
+    finally:
+        await _kill(process)
+    return Answer(process.returncode or 0, stdout.decode(errors="replace"), (stderr or b"").decode(errors="replace"))
+
+
+async def _kill(process: Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.shield(process.wait())
+
+
+async def docker(*arguments: str, timeout_s: float = QUICK_S, where: str = "docker") -> str:
+    """Standard output of a docker command. Raises ToolError with its last line when it fails."""
+    answer = await run("docker", *arguments, timeout_s=timeout_s)
+    if answer.exit_code:
+        raise ToolError(f"docker {arguments[0]} failed: {answer.last_line}", where=where)
+    return answer.stdout
+
+
+async def check_engine() -> None:
+    """Raise ToolError that says what to install or to start where no docker engine answers."""
+    if shutil.which("docker") is None:
+        raise ToolError(
+            "docker is not installed", where="docker", hint="Install it: apt-get install docker.io docker-compose"
+        )
+    answer = await run("docker", "version", "--format", "{{.Server.Version}}", timeout_s=QUICK_S)
+    if answer.exit_code == 0:
+        return
+    hint = "Start it: sudo systemctl start docker, or contrib/profiling/engine.sh start"
+    if "permission denied" in answer.stderr.lower():
+        hint = "Join its group, then log in again: sudo usermod -aG docker $USER"
+    raise ToolError(f"no docker engine answers: {answer.last_line}", where="docker", hint=hint)
+
+
+async def compose_command() -> tuple[str, ...]:
+    """``docker compose`` or ``docker-compose``, whichever is there. Raises ToolError where neither is."""
+    if shutil.which("docker"):
+        answer = await run("docker", "compose", "version", timeout_s=QUICK_S)
+        if answer.exit_code == 0:
+            return ("docker", "compose")
+    if shutil.which("docker-compose"):
+        return ("docker-compose",)
+    raise ToolError(
+        "neither docker compose nor docker-compose is installed",
+        where="docker",
+        hint="Install one: apt-get install docker-compose, or docker's compose plugin",
+    )
+
+
+async def inspect(*ids: str) -> tuple[Container, ...]:
+    """The containers with these ids, in that order. Raises ToolError where one is gone."""
+    if not ids:
+        return ()
+    return tuple(parse_container(each) for each in json.loads(await docker("container", "inspect", *ids)))
+
+
+def parse_container(facts: Mapping[str, Any]) -> Container:
+    """One element of ``docker container inspect``. Pure."""
+    state, config = facts["State"], facts["Config"]
+    variables = dict(line.partition("=")[::2] for line in config.get("Env") or ())
+    labels = config.get("Labels") or {}
+    folder = labels.get(f"{LABEL}.project.working_dir", "")
+    files = [name for name in labels.get(f"{LABEL}.project.config_files", "").split(",") if name]
+    return Container(
+        id=facts["Id"],
+        service=labels.get(f"{LABEL}.service", facts.get("Name", "").lstrip("/")),
+        image=facts["Image"],
+        status=state["Status"],
+        exit_code=int(state["ExitCode"]),
+        profiler={name: value for name, value in sorted(variables.items()) if name.startswith("PROFILER")},
+        health_test=_health_test((config.get("Healthcheck") or {}).get("Test") or ()),
+        mounts=tuple(
+            (PurePosixPath(mount["Destination"]), Path(mount["Source"]))
+            for mount in facts.get("Mounts") or ()
+            if mount.get("Type") == "bind"
+        ),
+        files=tuple(os.path.join(folder, name) for name in files),
+        folder=folder,
+    )
+
+
+def _health_test(test: Sequence[str]) -> tuple[str, ...]:
+    """The command of a health check as it is run in the container; empty for none."""
+    match test:
+        case ["CMD", *command]:
+            return tuple(command)
+        case ["CMD-SHELL", command]:
+            return ("/bin/sh", "-c", command)
+        case _:
+            return ()
+
+
+async def last_words(container: str) -> str:
+    """The last line that a container wrote: what a service says when it dies."""
+    answer = await run("docker", "logs", "--tail", "20", container, timeout_s=QUICK_S, merged=True)
+    return answer.last_line
+
+
+async def save_log(container: str, file: Path) -> None:
+    """Keep all that a container wrote, standard output and error, in a file. One that cannot be written is left out."""
+    answer = await run("docker", "logs", container, timeout_s=QUICK_S, merged=True)
+    with contextlib.suppress(OSError):
+        await asyncio.to_thread(file.write_text, answer.stdout, encoding="utf-8")
+
+
+async def open_up(container: Container, inside: PurePosixPath) -> None:
+    """Let everybody here read and move what a container's user wrote into a mounted folder; it may have ended.
+
+    Valgrind's files are for their owner alone, who is root in most containers. Raises ToolError when that fails.
+    """
+    await docker(
+        *("run", "--rm", "--network", "none", "--user", "0:0", "--volumes-from", container.id),
+        *("--entrypoint", "chmod", container.image, "-R", "a+rwX", str(inside)),
+        where=container.service,
+    )
+
+
+async def profiled_pid(container: Container) -> int:
+    """The process id, inside the container, of the program itself: process 1, or what a wrapper there has started.
+
+    Only ``cat`` and /proc are needed. Raises ToolError where the container does not run.
+    """
+    answer = await run(
+        "docker", "exec", container.id, "sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null; true", timeout_s=QUICK_S
+    )
+    pid = program_of(answer.stdout)
+    if pid is None:
+        raise ToolError(f"it has no process: {answer.last_line}", where=container.service)
+    return pid
+
+
+async def takes_sigterm(container: Container) -> bool:
+    """Whether process 1 has a handler for SIGTERM. Without one the kernel drops the signal, since it is process 1."""
+    answer = await run("docker", "exec", container.id, "cat", "/proc/1/status", timeout_s=QUICK_S)
+    caught = [line.split()[1] for line in answer.stdout.splitlines() if line.startswith("SigCgt:")]
+    return bool(caught) and bool(int(caught[0], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def program_of(stats: str) -> int | None:
+    """The program's process among the lines of /proc/PID/stat. Pure; None where there is no process 1."""
+    names: dict[int, str] = {}
+    children: dict[int, list[int]] = {}
+    for line in stats.splitlines():
+        # the name is in parentheses and may itself hold some
+        before, _, rest = line.partition(" (")
+        name, _, fields = rest.rpartition(") ")
+        if before.isdigit() and len(fields.split()) > 1:
+            names[int(before)] = name
+            children.setdefault(int(fields.split()[1]), []).append(int(before))
+    pid = 1
+    while names.get(pid) in WRAPPERS and children.get(pid):
+        # orphans are given to process 1 and have higher numbers than its own child
+        pid = min(children[pid])
+    return pid if pid in names else None

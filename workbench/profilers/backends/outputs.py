@@ -1,0 +1,52 @@
+"""What an earlier run left in a tool's folder, moved away so that nothing is overwritten."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from workbench.errors import ToolError
+from workbench.profilers.modes import TOOLS, Mode
+
+EARLIER = "earlier"
+"""The folder inside a tool's folder that takes what was there."""
+
+
+def set_aside(folder: Path, mode: Mode) -> tuple[Path, ...]:
+    """Move what ``mode`` wrote into ``folder`` before to ``earlier/<UTC time it was written>-<name>``.
+
+    The tools' names are fixed (``callgrind.out``), and they truncate at their start. Returns the new paths, by name.
+    Raises ToolError where a file cannot be moved.
+    """
+    patterns = _patterns(mode)
+    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    return tuple(_move(path) for path in files)
+
+
+def _patterns(mode: Mode) -> tuple[str, ...]:
+    if mode == "flamegraph":
+        return ("flamegraph-*.svg", "profile-*.pb")
+    # the dumps of callgrind_control and the snapshots of vgdb have the output's name and a suffix
+    output = TOOLS[mode].output
+    return (f"{output}*",) if output else ()
+
+
+def _move(path: Path) -> Path:
+    try:
+        folder = path.parent / EARLIER
+        folder.mkdir(exist_ok=True)
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y%m%dT%H%M%SZ")
+        goal = folder / f"{written}-{path.name}"
+        number = 1
+        while goal.exists():
+            number += 1
+            goal = folder / f"{written}-{number}-{path.name}"
+        os.rename(path, goal)
+    except OSError as error:
+        raise ToolError(
+            f"the output of an earlier run cannot be moved away: {error.strerror}",
+            where=str(path),
+            hint="Move it yourself (a container writes as its own user, often root), or make the folder yours",
+        ) from error
+    return goal
