@@ -25,6 +25,8 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
             f"step {facts['step']}: {facts['accepted']:,} accepted, {facts['denied']:,} denied, "
             f"{facts['failed']:,} failed, {facts['throughput_per_s']:g}/s, {facts['verdict']}: {facts['reason']}"
         )
+    if kind == "paired_left_out":
+        return f"no step without the profiler, to compare with: {facts['why']}"
     if kind == "profiler_starting":
         return f"starting the service under {facts['mode']}"
     if kind == "profiler_stopping":

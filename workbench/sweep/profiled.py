@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from workbench.errors import SettingsError
+from workbench.errors import SettingsError, TargetError
 from workbench.profilers.backends.local import LocalBackend
 from workbench.profilers.modes import TOOLS, Mode
 from workbench.profilers.open import pin
@@ -17,6 +17,7 @@ from workbench.profilers.standin import child_service
 from workbench.settings import Settings
 from workbench.standin.endpoints import Endpoints
 from workbench.target.connect import Target, connect
+from workbench.target.health import require_service
 
 # what the compose files, ours and indexer-rs's, publish on this machine
 PUBLISHED = {
@@ -82,6 +83,19 @@ def with_compose_target(settings: Settings) -> Settings:
         return settings
     absent = {name: url for name, url in PUBLISHED.items() if getattr(settings, name) is None}
     return settings.model_copy(update=absent)
+
+
+async def absent(settings: Settings) -> str:
+    """Why the services of a compose file cannot be measured before they are put under the profiler; "" where they
+    can."""
+    target = with_compose_target(settings).target
+    if settings.compose is None or target is None:
+        return ""
+    try:
+        await require_service(target)
+    except TargetError as error:
+        return str(error)
+    return ""
 
 
 def tool_sentence(settings: Settings) -> str:

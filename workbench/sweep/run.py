@@ -45,7 +45,14 @@ from workbench.sweep.conclude import (
 )
 from workbench.sweep.limit import Bracket, find_denial
 from workbench.sweep.pinpoint import approach, walk
-from workbench.sweep.profiled import check_profiler, profiled, tool_sentence, window_name, with_compose_target
+from workbench.sweep.profiled import (
+    absent,
+    check_profiler,
+    profiled,
+    tool_sentence,
+    window_name,
+    with_compose_target,
+)
 from workbench.sweep.quiet import until_quiet
 from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.settle import Settled, settle
@@ -205,8 +212,13 @@ class _Experiment:
         done = {row.step for row in record.rows}
         paired, warm_up = extra_steps(steps, settings)
         record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
+        if paired is not None and (why := await absent(settings)):
+            record.event("paired_left_out", why=why)
+            paired = None
         if paired is not None and paired.number not in done:
             async with connect(with_compose_target(settings), record.folder.path) as target:
+                to_come = sum(step.number not in done for step in (*steps, paired))
+                self._require_payers(target, to_come + (warm_up is not None))
                 await self._watched(target, lambda watch: self._step(target, watch, paired))
         record.event("profiler_starting", mode=settings.profiler)
         async with profiled(settings, record.folder.path) as (target, session):
@@ -352,14 +364,14 @@ class _Experiment:
     async def _payer(self, target: Target, step: Step) -> Payer:
         """Who pays for a step.
 
-        In cumulative mode the payer that the first step took. A fresh step needs one with its whole budget; a load, or
-        the first cumulative step, prefers such a one and takes any that is not denied.
+        In cumulative mode the payer that the first step took, the paired one and the warm-up included. A fresh step
+        needs one with its whole budget; a load, or the first cumulative step, prefers such a one and takes any that is
+        not denied.
         """
         given = self.record.given
-        cumulative = self.settings.mode == "cumulative" and step.kind == "step"
-        first = self.record.payers.get(0)
+        cumulative = self.settings.mode == "cumulative" and step.kind != "pinpoint"
         for payer in target.payers:
-            if cumulative and checksum(payer.address) == first:
+            if cumulative and given and checksum(payer.address) == given[0]:
                 return payer
         usable = None
         for payer in target.payers:
@@ -419,8 +431,7 @@ class _Experiment:
             paid = sum(row.paid for row in self.record.rows if row.payer == address)
             fees = replace(fees, unaggregated=paid * self.settings.value_wei)
         found = None if fees is None else budget(fees, self.settings.value_wei)
-        begun = any(row.kind == "step" for row in self.record.rows)
-        if self.predicted is None and step.kind == "step" and not begun:
+        if self.predicted is None and step.kind != "pinpoint" and not self.record.rows:
             prediction = predict(fees, found, self.settings.value_wei)
             self.predicted = prediction.receipts
             self.record.folder.update_manifest(prediction=prediction_json(prediction))
