@@ -33,6 +33,7 @@ def attempt(data: bytes, format: str | None, *, tables: bool = True) -> bool:
             if "fits into memory" in text or len(text) > 2000 or "\n" in text:
                 raise AssertionError(f"a refusal nobody can use: {text[:200]}") from error
             return False
+        assert "file" in profile.lines  # made when it is asked for
         if tables:
             check(profile)
         return True

@@ -15,6 +15,9 @@ from workbench.errors import ReadError
 from workbench.profiles.exports.callgrind import to_callgrind
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_callgrind
+from workbench.profiles.readers.callgrind_scan import CHUNK_BYTES
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = r"""
 #include <pthread.h>
@@ -169,10 +172,47 @@ def test_the_rules_of_the_format() -> None:
     assert dict(relative.lines[["line", "self_Ir"]].itertuples(index=False))[12] == 5
     assert own(relative, "Ir") == {"a": 8}
     assert relative.edges[["calls", "cost_Ir"]].values.tolist() == [[2, 9]]
+    # blank lines and comments are nowhere in the way
+    apart = read_callgrind(
+        b"events: Ir\nfn=a\n\n1 2\n\n2 3\n# no\n\n\ncfn=b\n\ncalls=2 1\n \n# no\n3 9\n\njump=1 2\n\n4 7\n"
+    )
+    assert own(apart, "Ir") == {"a": 5}
+    assert apart.edges[["calls", "cost_Ir"]].values.tolist() == [[2, 9]]
+    assert apart.functions["function"].tolist() == ["a", "b"]
     # jumps cost nothing, CRLF and comments do not matter, a hash inside a name is part of it
     assert costs("events: Ir\r\nfn=a{closure#0}\r\n1 2\r\njump=3 +4\r\n* \r\n# no\r\n2 5\r\n") == {"a{closure#0}": 7}
     # a literal name that begins with a bracket
     assert costs("events: Ir\nfn=(below main)\n1 2\n") == {"(below main)": 2}
+
+
+def test_a_file_of_many_chunks_sums_to_the_same_as_its_parts() -> None:
+    once = (ROOT / "data" / "profiles" / "demo-callgrind.out").read_bytes()
+    times = 2 * CHUNK_BYTES // len(once) + 2
+    one, many = read_callgrind(once), read_callgrind(once * times)
+    assert len(many.tables["parts"]) == times
+    for table, of_one, of_many in (
+        ("functions", one.functions, many.functions),
+        ("edges", one.edges, many.edges),
+        ("lines", one.lines, many.lines),
+    ):
+        costs = [name for name in of_one if name.startswith(("self_", "cost_", "called_")) or name == "calls"]
+        assert (of_many[costs] == of_one[costs] * times).all(axis=None), table
+        assert (
+            of_many.drop(columns=costs)
+            .filter(regex="^(?!total)")
+            .equals(of_one.drop(columns=costs).filter(regex="^(?!total)"))
+        ), table
+
+
+def test_source_lines_are_left_out_where_there_are_too_many_and_then_it_is_said() -> None:
+    header = f"events: {' '.join(f'E{number}' for number in range(64))}\nfn=a\n"
+    again = read_callgrind((header + "1 1\n2 1\n" * 200_000).encode())
+    assert again.lines[["line", "self_E0"]].values.tolist() == [[1, 200_000], [2, 200_000]]
+    assert again.notes == ()
+    many = read_callgrind((header + "+1 1\n" * 300_000).encode())
+    assert len(many.lines) == 0
+    assert [note.count for note in many.notes if "too much memory" in note.what] == [300_000]
+    assert many.total("E0") == 300_000
 
 
 @pytest.mark.parametrize(
@@ -182,6 +222,8 @@ def test_the_rules_of_the_format() -> None:
         ("events: Ir\nfn=a\n1 99999999999999999999\n", ":3"),
         ("events: Ir\nfn=a\n1 9223372036854775807\n2 9223372036854775807\n", "Ir|more than"),
         ("digraph {\n}\n", "DOT"),
+        ("positions: instr line\nevents: Ir\nfn=a\n0x1 1 2\n6d7x\n", ":5: .*6d7x.* is no position"),
+        ("positions: instr line\nevents: Ir\nfn=a\n0x1 1 2\n+1 * 1x\n", ":5: .*1x.* is no cost"),
         # found by fuzzing
         (f"events: Time_({'9' * 400}ns)\nfn=a\n1 2\n", "add up to more than"),
         (f"positions: {'x' * 9000}\nevents: Ir\nfn=a\n1 2\n", "^.{0,200}$"),

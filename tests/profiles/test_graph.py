@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.profiles import graph
-from workbench.profiles.model import Metric, Profile, frame_table, from_graph, from_stacks
+from workbench.profiles.model import Deferred, Metric, Note, Profile, frame_table, from_graph, from_stacks
 from workbench.profiles.tree import preorder
 
 METRICS = (Metric("Ir"), Metric("Dr"))
@@ -210,3 +212,26 @@ def test_floats_reconcile() -> None:
     edges = profile.edges.astype({"cost_Ir": float})
     seconds = from_graph("pstats", "test", metrics=METRICS[:1], functions=functions, edges=edges)
     assert seconds.nodes["total_Ir"].tolist() == [6.0, 4.0, 2.0, 1.0]
+
+
+def test_a_deferred_table_of_lines_is_made_once_and_only_when_asked_for() -> None:
+    made: list[int] = []
+
+    def make() -> pd.DataFrame:
+        made.append(1)
+        return pd.DataFrame({"function_id": [0], "file": ["a.c"], "line": [3], "self_Ir": [7], "called_Ir": [0]})
+
+    plain = by_hand([7], [])
+    profile = from_graph(
+        "callgrind",
+        "made",
+        metrics=plain.metrics,
+        functions=plain.functions,
+        edges=plain.edges,
+        lines=Deferred(make),
+    )
+    noted = profile.with_notes(Note("odd")).with_meta(by="hand")
+    assert (noted.meta, len(noted.notes), len(profile.notes), made) == ({"by": "hand"}, 1, 0, [])
+    assert noted.lines is profile.lines
+    assert replace(noted, name="other").lines["line"].tolist() == [3]
+    assert made == [1]

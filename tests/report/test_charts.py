@@ -36,8 +36,8 @@ ALL: dict[str, Draw] = {
 
 # tested with the profiles they show, in tests/charts and tests/profiles
 OF_PROFILES = {
-    "flame_graph", "flame_steps", "memory_growth", "memory_timeline", "syscall_latency", "syscall_top", "thread_time",
-    "top_bars",
+    "flame_graph", "flame_steps", "growth_lines", "leak_lines", "memory_growth", "memory_timeline", "receipt_costs",
+    "syscall_latency", "syscall_top", "thread_time", "top_bars",
 }  # fmt: skip
 
 

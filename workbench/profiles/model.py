@@ -18,7 +18,8 @@ float64 where a format has fractions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,7 +100,34 @@ def called_(metric: str) -> str:
     return f"called_{metric}"
 
 
-@dataclass(frozen=True, eq=False)
+class Deferred:
+    """A table that is made when it is first asked for."""
+
+    def __init__(self, make: Callable[[], pd.DataFrame]) -> None:
+        self._make: Callable[[], pd.DataFrame] | None = make
+        self._table = pd.DataFrame()
+
+    def table(self) -> pd.DataFrame:
+        """The table, the same each time."""
+        if self._make is not None:
+            self._table, self._make = self._make(), None
+        return self._table
+
+
+class _Lines:
+    """The attribute ``lines``: a table, or one that is Deferred."""
+
+    def __get__(self, profile: Profile | None, owner: type[Profile]) -> pd.DataFrame:
+        if profile is None:
+            raise AttributeError("lines has no default")
+        lines = profile.__dict__["lines"]
+        return lines.table() if isinstance(lines, Deferred) else lines
+
+    def __set__(self, profile: Profile, lines: pd.DataFrame | Deferred) -> None:
+        profile.__dict__["lines"] = lines
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Profile:
     """One profile. Made by :func:`from_stacks` or :func:`from_graph`; never changed afterwards.
 
@@ -111,7 +139,7 @@ class Profile:
     - ``frames``: function, raw_function (as the file has it), file, line (0: unknown), object, crate, inlined,
       function_id.
     - ``lines``: function_id, file, line, and ``self_`` and ``called_`` of each metric: cost per source line, empty
-      where a format has no lines that can be trusted.
+      where a format has no lines that can be trusted. Of a large callgrind file it is made when first asked for.
     - ``samples``: of a format whose stacks carry labels: node_id, tags_id and ``self_`` of each metric; ``tags``:
       tags_id, key, value (text), number (Int64), unit. Both empty elsewhere.
     - ``tables``: the format's own tables (``snapshots``, ``heap_trees`` of massif, ``calls`` of strace, ``jumps`` ...).
@@ -124,7 +152,7 @@ class Profile:
     metrics: tuple[Metric, ...]
     default_metric: str
     frames: pd.DataFrame
-    lines: pd.DataFrame
+    lines: pd.DataFrame = _Lines()
     samples: pd.DataFrame
     tags: pd.DataFrame
     tables: Mapping[str, pd.DataFrame]
@@ -226,7 +254,18 @@ class Profile:
 
     def with_notes(self, *notes: Note) -> Profile:
         """The same profile with more notes."""
-        return replace(self, notes=(*self.notes, *notes))
+        return self._but(notes=(*self.notes, *notes))
+
+    def with_meta(self, **meta: Any) -> Profile:
+        """The same profile with more in ``meta``."""
+        return self._but(meta={**self.meta, **meta})
+
+    def _but(self, **changes: Any) -> Profile:
+        """A copy with other values of fields on which no other depends; what is deferred stays so, as it would not
+        with :func:`dataclasses.replace`."""
+        other = copy(self)
+        other.__dict__.update(changes)
+        return other
 
 
 def only(profile: Profile, metric: str | None = None) -> Profile:
@@ -286,7 +325,7 @@ def from_graph(
     functions: pd.DataFrame,
     edges: pd.DataFrame,
     default_metric: str | None = None,
-    lines: pd.DataFrame | None = None,
+    lines: pd.DataFrame | Deferred | None = None,
     tables: Mapping[str, pd.DataFrame] | None = None,
     meta: Mapping[str, Any] | None = None,
     notes: Sequence[Note] = (),
@@ -365,5 +404,5 @@ def _identify(*columns: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
     return np.asarray(ids, dtype=np.int64)
 
 
-def _or_empty(table: pd.DataFrame | None, columns: Sequence[str]) -> pd.DataFrame:
+def _or_empty(table: Any, columns: Sequence[str]) -> Any:
     return pd.DataFrame(columns=list(columns)) if table is None else table

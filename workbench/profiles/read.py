@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -52,10 +51,8 @@ def read_profile(
         raise ReadError("nested too deeply to be read", where=opened.name) from error
     except MemoryError as error:
         raise ReadError("more than fits into memory", where=opened.name, hint="Profile a shorter window") from error
-    meta = {**profile.meta, "reader": f"{name}: {why}"}
-    if opened.packing:
-        meta["packing"] = opened.packing
-    return replace(profile, meta=meta)
+    packing = {"packing": opened.packing} if opened.packing else {}
+    return profile.with_meta(reader=f"{name}: {why}", **packing)
 
 
 def read_callgrind(source: ProfileSource, **options: Any) -> Profile:

@@ -7,7 +7,6 @@ lsprof of bzr, Xdebug. 100 % is the sum of the self costs; it is compared with t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.model import Metric, Profile, called_, cost_, from_graph, self_
+from workbench.profiles.model import Deferred, Metric, Profile, cost_, from_graph, self_
 from workbench.profiles.names import crates_of, tidy_rust
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers.callgrind_body import LINE_BITS, SUM_LIMIT, Body, added_up, distinct, read_body
+from workbench.profiles.readers.callgrind_body import LINE_BITS, SUM_LIMIT, Body, added_up, read_body
+from workbench.profiles.readers.callgrind_by_line import LineTable
 from workbench.profiles.readers.callgrind_header import default_metric, metric_of
 from workbench.profiles.source import Source
 from workbench.profiles.tree import add_at
@@ -90,14 +90,14 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
     if body.jumps:
         tables["jumps"] = _jumps(body, place_function, place_file, files)
     edges = _edges(body, events, place_function, count, factor)
-    by_line = _by_line(body, events, factor)
-    self_costs = by_line.self_costs(place_function, count)
+    places = [place_function[piece.keys >> LINE_BITS] for piece in body.own]
+    self_costs = added_up(body.own, events, places, count) * factor
     columns = {self_(name): costs for name, costs in zip(events, self_costs, strict=True)}
     functions = pd.DataFrame({**functions, "calls": _calls_in(count, edges), **columns})
     _check_end(body, source, notes)
     lines = None
     if any("line" in part.positions for part in body.parts):
-        lines = _lines(by_line, place_function, place_file, files, events, source, notes)
+        lines = _lines(LineTable(body, events, factor, files), source, notes)
     return from_graph(
         FORMAT,
         source.name,
@@ -135,47 +135,6 @@ def _metrics(
         if factor != 1:
             notes.add(f"{metric.name} was multiplied by {factor} to be {metric.unit}")
     return [metric for metric, _ in pairs], np.asarray([factor for _, factor in pairs], dtype=np.int64)[:, None]
-
-
-@dataclass(frozen=True)
-class _ByLine:
-    """Costs of places and lines, metrics x keys: ``own`` self costs of all ``keys``, ``called`` of the ``calling``."""
-
-    keys: NDArray[np.int64]
-    own: NDArray[np.int64]
-    calling: NDArray[np.int64]
-    called: NDArray[np.int64]
-
-    def self_costs(self, place_function: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """Self costs of the functions, metrics x ``count``."""
-        function = place_function[self.keys >> LINE_BITS]
-        out = np.zeros((len(self.own), count), dtype=np.int64)
-        for sums, column in zip(out, self.own, strict=True):
-            some = np.flatnonzero(column)
-            np.add.at(sums, function[some], column[some])
-        return out
-
-    def with_cost(self) -> _ByLine:
-        """Without lines that have no cost at all."""
-        some, calls = np.any(self.own, axis=0, keepdims=True)[0], np.any(self.called, axis=0)
-        some[np.searchsorted(self.keys, self.calling[calls])] = True
-        if some.all() and calls.all():
-            return self
-        return _ByLine(self.keys[some], self.own[:, some], self.calling[calls], self.called[:, calls])
-
-
-def _by_line(body: Body, events: Sequence[str], factor: NDArray[np.int64]) -> _ByLine:
-    """All places and lines, and let go of the pieces they were read in."""
-    keys, calling = distinct(body.own), distinct(body.call_costs)
-    own = added_up(body.own, events, [np.searchsorted(keys, piece.keys) for piece in body.own], len(keys))
-    body.own.clear()
-    rows = [np.searchsorted(calling, piece.keys) for piece in body.call_costs]
-    called = added_up(body.call_costs, events, rows, len(calling))
-    body.call_costs.clear()
-    if (factor != 1).any():
-        own *= factor
-        called *= factor
-    return _ByLine(keys, own, calling, called)
 
 
 def _functions(body: Body, files: Sequence[str], notes: NoteBook, source: Source) -> pd.DataFrame:
@@ -250,42 +209,12 @@ def _calls_in(count: int, edges: pd.DataFrame) -> Any:
     return pd.array(add_at(count, edges["callee_id"].to_numpy(), times[:, None])[:, 0], dtype="Int64")
 
 
-def _lines(
-    by_line: _ByLine,
-    place_function: NDArray[np.int64],
-    place_file: NDArray[np.int64],
-    files: Sequence[str],
-    events: Sequence[str],
-    source: Source,
-    notes: NoteBook,
-) -> pd.DataFrame | None:
-    """Cost per source line, in the order of the file's functions."""
-    by_line = by_line.with_cost()
-    keys, own = by_line.keys, by_line.own
-    if 2 * own.nbytes > _FREE_BYTES + _LINES_PER_BYTE * len(source.data):
-        notes.add("costs per source line would take too much memory: left out", source.name, count=len(keys))
+def _lines(lines: LineTable, source: Source, notes: NoteBook) -> Deferred | None:
+    """Cost per source line, made when it is asked for, unless there are too many of them."""
+    if count := lines.too_many(_FREE_BYTES + _LINES_PER_BYTE * len(source.data)):
+        notes.add("costs per source line would take too much memory: left out", source.name, count=count)
         return None
-    called = np.zeros(own.shape, dtype=np.int64)
-    at = np.searchsorted(keys, by_line.calling)
-    for row, costs in zip(called, by_line.called, strict=True):
-        some = np.flatnonzero(costs)
-        row[at[some]] = costs[some]
-    place = keys >> LINE_BITS
-    where = pd.DataFrame(
-        {
-            "function_id": place_function[place],
-            "file": pd.Series([*files, ""], dtype="str").take(place_file[place]).reset_index(drop=True),
-            "line": keys & _LINE_MASK,
-        }
-    )
-    return pd.concat(
-        [
-            where,
-            pd.DataFrame(own.T, columns=[self_(name) for name in events], copy=False),
-            pd.DataFrame(called.T, columns=[called_(name) for name in events], copy=False),
-        ],
-        axis=1,
-    )
+    return Deferred(lines.table)
 
 
 def _parts(

@@ -18,8 +18,17 @@ from workbench.errors import ReadError
 from workbench.profiles.noting import NoteBook
 from workbench.profiles.readers import callgrind_header as header
 from workbench.profiles.readers.callgrind_context import MOST_FILES, MOST_NAMES, Context
+from workbench.profiles.readers.callgrind_lines import (
+    Fault,
+    LineCosts,
+    Steps,
+    line_costs,
+    steps,
+    subpositions,
+    whole_number,
+)
 from workbench.profiles.readers.callgrind_names import CALL, HEADER, SKIPPED, Names, kinds_and_names
-from workbench.profiles.readers.callgrind_scan import CALLS, COST, JUMP, TEXT, Chunk, chunks, line_number
+from workbench.profiles.readers.callgrind_scan import CALLS, CHUNK_BYTES, COST, JUMP, TEXT, Chunk, chunks, line_number
 from workbench.profiles.source import Source
 
 if TYPE_CHECKING:
@@ -45,11 +54,13 @@ class Costs:
     cell: NDArray[np.int32]
     cost: NDArray[Any]
 
-    def by_event(self) -> list[int]:
-        """The sum of each event."""
-        sums = np.zeros(len(self.events), dtype=np.int64)
-        np.add.at(sums, self.cell % len(self.events), self.cost.astype(np.int64))
-        return [int(total) for total in sums]
+    @classmethod
+    def of(cls, part: int, events: tuple[str, ...], keys: NDArray[np.int64], sums: NDArray[Any]) -> Costs:
+        """Costs out of a table of sums, keys x events; kept in the smallest unsigned type that holds them."""
+        some = np.flatnonzero(sums != 0)
+        cost = sums.take(some)
+        kept = np.min_scalar_type(int(cost.max(initial=0)))
+        return cls(part, events, keys, some.astype(np.int32), cost.astype(kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +107,24 @@ class _Reading:
         self._body = Body()
         self._nameless = self._body.names.functions.of(b"???")
         self._base = dict.fromkeys(("instr", "bb", "line"), 0)
+        # what the chunk's lines say where they have so many positions and events
+        self._steps: dict[int, Steps] = {}
+        self._costs: dict[tuple[int, int], LineCosts] = {}
 
     def read(self) -> Body:
         names = self._body.names
+        # glibc gives memory back to the system, which clears it anew, above twice the largest block freed so far (of up
+        # to 32 MiB): with this one it keeps the arrays of a chunk for the next
+        np.empty(15 * CHUNK_BYTES, dtype=np.uint8)
         for chunk in chunks(self._source.data):
             self._read(chunk)
             if len(names.files.names) > MOST_FILES or len(names.functions.names) > MOST_NAMES:
-                raise ReadError("more names than any program has", where=self._source.at(offset=chunk.offset))
+                raise ReadError("more names than any program has", where=self._at(chunk, 0))
         return self._body
 
     def _read(self, chunk: Chunk) -> None:
+        self._steps.clear()
+        self._costs.clear()
         place, callees, headers = self._follow(chunk)
         low = 0
         for row, text in headers:
@@ -116,9 +135,11 @@ class _Reading:
 
     def _follow(self, chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.int64], list[tuple[int, bytes]]]:
         """The place of each line, the callee of each ``calls=`` line (-1 elsewhere), the header lines."""
-        body, text = self._body, chunk.text
+        body = self._body
         rows = np.flatnonzero(chunk.kind == TEXT)
-        lines = [text[start:end] for start, end in zip(*chunk.bounds(rows), strict=True)]
+        named = np.flatnonzero(chunk.lines.kind == TEXT)
+        texts = chunk.lines.texts(named)
+        lines = [texts[index] for index in np.searchsorted(named, chunk.code.take(rows)).tolist()]
         codes = body.names.read(lines, lambda at, what: self._notes.add(what, self._at(chunk, int(rows[at]))))
         kinds, names = kinds_and_names(codes)
         headers: list[tuple[int, bytes]] = []
@@ -126,17 +147,18 @@ class _Reading:
             for at in np.flatnonzero(kinds >= HEADER).tolist():
                 self._read_other(chunk, int(rows[at]), int(kinds[at]), lines[at], headers)
         every = np.flatnonzero((chunk.kind == TEXT) | (chunk.kind == CALLS))
-        merged_kinds = np.full(len(chunk.kind), CALL, dtype=np.int64)
-        merged_names = np.full(len(chunk.kind), -1, dtype=np.int64)
-        merged_kinds[rows], merged_names[rows] = kinds, names
-        place, callee, named = body.context.follow(
-            every, merged_kinds[every], merged_names[every], len(chunk.kind), self._nameless
+        named_at = np.searchsorted(every, rows)
+        merged_kinds = np.full(len(every), CALL, dtype=np.int64)
+        merged_names = np.full(len(every), -1, dtype=np.int64)
+        merged_kinds[named_at], merged_names[named_at] = kinds, names
+        place, callee, is_named = body.context.follow(
+            every, merged_kinds, merged_names, len(chunk.kind), self._nameless
         )
         calls = np.flatnonzero(chunk.kind == CALLS)
-        if not named.all():
-            first = int(calls[int(np.argmin(named))])
+        if not is_named.all():
+            first = int(calls[int(np.argmin(is_named))])
             what = "calls= without cfn= right above: the callee is unknown"
-            self._notes.add(what, self._at(chunk, first), count=int((~named).sum()))
+            self._notes.add(what, self._at(chunk, first), count=int((~is_named).sum()))
         callees = np.full(len(chunk.kind), -1, dtype=np.int64)
         callees[calls] = callee
         return place, callees, headers
@@ -215,7 +237,8 @@ class _Reading:
     def _read_costs(
         self, chunk: Chunk, low: int, high: int, place: NDArray[np.int64], callees: NDArray[np.int64]
     ) -> None:
-        rows = low + np.flatnonzero(chunk.kind[low:high] == COST)
+        rows = np.flatnonzero(chunk.kind[low:high] == COST)
+        rows += low
         if not len(rows):
             return
         body = self._body
@@ -227,61 +250,92 @@ class _Reading:
                 where=self._at(chunk, int(rows[0])),
                 hint="The beginning of the file is missing",
             )
-        before = chunk.kind[np.maximum(rows - 1, 0)]
-        is_call = (before == CALLS) & (rows > low)
-        is_jump = (before == JUMP) & (rows > low)
-        self._check_followed(chunk, low, high, rows, is_call)
-        places = place[rows]
+        above = chunk.kind.take(rows - 1, mode="clip")
+        if rows[0] == low:
+            above[0] = TEXT
+        calls, jumps = np.flatnonzero(above == CALLS), np.flatnonzero(above == JUMP)
+        self._check_followed(chunk, low, high, rows[calls])
+        self._check_width(chunk, rows, jumps)
+        places = place.take(rows)
         if places.min() < 0:
             self._notes.add("costs before the first fn=", self._at(chunk, int(rows[0])), count=int((places < 0).sum()))
             places = np.where(places < 0, body.context.begin(self._nameless), places)
         bases = dict(self._base)
         lines = self._positions(chunk, rows, "line") if "line" in part.positions else np.zeros(len(rows), np.int64)
-        codes, keys = _runs((places << LINE_BITS) | self._sound(chunk, rows, lines))
-        row, column, value = self._values(chunk, rows, is_jump)
-        own = ~is_call[row]
-        width = len(part.events)
-        for event, weight in zip(part.events, np.bincount(column, value, width), strict=True):
-            body.sums[event] = body.sums.get(event, 0.0) + weight
-            if body.sums[event] >= SUM_LIMIT:
+        where = places << LINE_BITS
+        where |= self._sound(chunk, rows, lines)
+        group, keys = _runs(where)
+        # what a call cost is no self cost: each call is a group of its own, after those of the lines
+        group[calls] = np.arange(len(keys), len(keys) + len(calls))
+        cell, value = self._cells(chunk, rows, jumps, group)
+        number, width = len(body.parts) - 1, len(part.events)
+        if value.dtype == np.int64:
+            # before they are summed: whole numbers pass 2**63 unseen
+            self._limit(np.bincount(cell % width, value, width), chunk, rows)
+        sums = summed(cell, value, len(keys) + len(calls), width)
+        own, inclusive = sums[: len(keys)], sums[len(keys) :]
+        self_costs = own.sum(axis=0)
+        if value.dtype == np.float64:
+            self._limit(self_costs + inclusive.sum(axis=0), chunk, rows)
+        body.own.append(Costs.of(number, part.events, keys, own))
+        for event, cost in zip(part.events, self_costs.tolist(), strict=True):
+            part.own[event] = part.own.get(event, 0) + int(cost)
+        if len(calls):
+            above_calls = rows[calls] - 1
+            body.calls.append(Calls(places[calls], callees[above_calls], self._counts(chunk, above_calls)))
+            body.call_costs.append(Costs.of(number, part.events, where[calls], inclusive))
+        if self._instr and "instr" in part.positions:
+            body.instructions.append(self._each(chunk, rows, np.union1d(calls, jumps), where))
+        if self._jumps and len(jumps):
+            body.jumps.append(self._jump_table(chunk, rows, jumps, places, lines, bases["line"]))
+
+    def _each(
+        self, chunk: Chunk, rows: NDArray[np.int64], no_self_cost: NDArray[np.int64], where: NDArray[np.int64]
+    ) -> tuple[Costs, NDArray[np.int64]]:
+        """The self costs of each line of the file, and the address it is about."""
+        events = self._body.parts[-1].events
+        sums = summed(*self._cells(chunk, rows, no_self_cost, np.arange(len(rows))), len(rows), len(events))
+        return Costs.of(len(self._body.parts) - 1, events, where, sums), self._positions(chunk, rows, "instr")
+
+    def _limit(self, sums: NDArray[Any], chunk: Chunk, rows: NDArray[np.int64]) -> None:
+        """Add to the sums of all costs of the file, which must fit 64 bits."""
+        for event, cost in zip(self._body.parts[-1].events, sums.tolist(), strict=True):
+            self._body.sums[event] = self._body.sums.get(event, 0.0) + cost
+            if self._body.sums[event] >= SUM_LIMIT:
                 raise ReadError(
                     f"the costs of {event} add up to more than 2**63",
                     where=self._at(chunk, int(rows[0])),
                     hint="The file is damaged",
                 )
-        number = len(body.parts) - 1
 
-        def costs(keys: NDArray[np.int64], codes: NDArray[np.int64], chosen: NDArray[Any]) -> Costs:
-            return Costs(number, part.events, keys, *summed(codes * width + column[chosen], value[chosen]))
-
-        body.own.append(costs(keys, codes[row[own]], own))
-        for event, cost in zip(part.events, body.own[-1].by_event(), strict=True):
-            part.own[event] = part.own.get(event, 0) + cost
-        calls = np.flatnonzero(is_call)
-        if len(calls):
-            index = np.zeros(len(rows), dtype=np.int64)
-            index[calls] = np.arange(len(calls))
-            inside = ~own
-            body.calls.append(Calls(places[calls], callees[rows[calls] - 1], self._counts(chunk, rows[calls] - 1)))
-            body.call_costs.append(costs(keys[codes[calls]], index[row[inside]], inside))
-        if self._instr and "instr" in part.positions:
-            addresses = self._positions(chunk, rows, "instr")
-            body.instructions.append((costs((places << LINE_BITS) | lines, row[own], own), addresses))
-        if self._jumps and is_jump.any():
-            body.jumps.append(self._jump_table(chunk, rows, is_jump, places, lines, bases["line"]))
-
-    def _check_followed(
-        self, chunk: Chunk, low: int, high: int, rows: NDArray[np.int64], is_call: NDArray[np.bool_]
-    ) -> None:
+    def _check_followed(self, chunk: Chunk, low: int, high: int, costs: NDArray[np.int64]) -> None:
         calls = low + np.flatnonzero(chunk.kind[low:high] == CALLS)
-        if len(calls) != int(is_call.sum()):
-            lost = np.setdiff1d(calls + 1, rows[is_call])
+        if len(calls) != len(costs):
+            lost = np.setdiff1d(calls + 1, costs)
             self._notes.add("calls= without a cost line after it", self._at(chunk, int(lost[0]) - 1), count=len(lost))
+
+    def _check_width(self, chunk: Chunk, rows: NDArray[np.int64], jumps: NDArray[np.int64]) -> None:
+        costs = self._line_costs(chunk)
+        if costs.extra.any():
+            extra = costs.extra.take(chunk.code.take(rows))
+            extra[jumps] = False
+            self._note("more costs than events: left out", chunk, rows[extra])
+
+    def _note(self, what: str, chunk: Chunk, rows: NDArray[np.int64]) -> None:
+        if len(rows):
+            self._notes.add(what, self._at(chunk, int(rows[0])), count=len(rows))
+
+    def _refuse(self, faults: dict[int, Fault], chunk: Chunk, rows: NDArray[np.int64]) -> None:
+        """Raise where one of the rows is a line that cannot be read."""
+        if faults:
+            for row, line in zip(rows.tolist(), chunk.code.take(rows).tolist(), strict=True):
+                if line in faults:
+                    raise ReadError(faults[line].what, where=self._at(chunk, row), hint=faults[line].hint)
 
     def _sound(self, chunk: Chunk, rows: NDArray[np.int64], lines: NDArray[np.int64]) -> NDArray[np.int64]:
         """Line numbers that can be: others become 0, unknown."""
-        wrong = (lines < 0) | (lines > _MAX_LINE)
-        if wrong.any():
+        if int(lines.min()) < 0 or int(lines.max()) > _MAX_LINE:
+            wrong = (lines < 0) | (lines > _MAX_LINE)
             first = int(rows[int(wrong.argmax())])
             self._notes.add(
                 "line numbers below 0 or above 2**31 are unknown", self._at(chunk, first), count=int(wrong.sum())
@@ -292,144 +346,107 @@ class _Reading:
     def _positions(self, chunk: Chunk, rows: NDArray[np.int64], name: str) -> NDArray[np.int64]:
         """The values of one position column, relative ones added up."""
         column = self._body.parts[-1].positions.index(name)
-        missing = chunk.words[rows] <= column
-        value, relative = self._subpositions(chunk, chunk.first[rows] + np.where(missing, 0, column))
-        if missing.any():
-            first = int(rows[int(missing.argmax())])
-            self._notes.add(
-                "a position is missing: taken as unchanged", self._at(chunk, first), count=int(missing.sum())
-            )
-            value[missing], relative[missing] = 0, True
-        climb = np.cumsum(np.where(relative, value, 0))
-        last = np.maximum.accumulate(np.where(relative, -1, np.arange(len(rows))))
-        position: NDArray[np.int64] = climb + np.where(last >= 0, value[last] - climb[last], self._base[name])
-        self._base[name] = int(position[-1])
-        return position
+        if column not in self._steps:
+            self._steps[column] = steps(chunk.lines, column)
+        found, code = self._steps[column], chunk.code.take(rows)
+        self._refuse(found.faults, chunk, rows)
+        if found.missing.any():
+            self._note("a position is missing: taken as unchanged", chunk, rows[found.missing.take(code)])
+        moved = np.flatnonzero(found.moves.take(code))
+        code = code.take(moved)
+        step, relative = found.step.take(code), found.relative.take(code)
+        climb = np.cumsum(np.where(relative, step, 0))
+        last = np.maximum.accumulate(np.where(relative, -1, np.arange(len(moved))))
+        position = climb + np.where(last >= 0, step[last] - climb[last], self._base[name])
+        stays = np.diff(moved, prepend=0, append=len(rows))
+        positions = np.repeat(np.concatenate(([self._base[name]], position)), stays)
+        self._base[name] = int(positions[-1])
+        return positions
 
-    def _subpositions(self, chunk: Chunk, words: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The numbers in these words, and which are relative: ``+N``, ``-N``, ``*``. Of a range the start is taken."""
-        start, end = chunk.start[words], chunk.end[words]
-        lead = chunk.buffer[start]
-        minus = lead == ord("-")
-        relative = (lead == ord("+")) | (lead == ord("*")) | minus
-        value, bad = chunk.numbers(start + relative, end)
-        if bad is not None:
-            for index in np.flatnonzero(bad).tolist():
-                value[index] = self._strange_position(chunk, int(words[index]))
-        return np.where(minus, -value, value), relative
-
-    def _strange_position(self, chunk: Chunk, word: int) -> int:
-        text = chunk.word(word)
-        bare = text.lstrip(b"+-*")
-        for separator in (b":", b"+", b"-"):
-            bare = bare.split(separator, 1)[0]
-        number = _number(bare) if bare else 0
-        if number is None or number >= _INT64:
-            raise ReadError(f"{text[:40]!r} is no position", where=self._where(chunk, word), hint="The file is damaged")
-        return number
-
-    def _values(
-        self, chunk: Chunk, rows: NDArray[np.int64], is_jump: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """The costs that are not 0: position in ``rows``, column and value."""
+    def _line_costs(self, chunk: Chunk) -> LineCosts:
         part = self._body.parts[-1]
-        low = chunk.first[rows] + len(part.positions)
-        counts = chunk.words[rows] - len(part.positions)
-        counts[is_jump] = 0
-        np.maximum(counts, 0, out=counts)
-        if (extra := counts > len(part.events)).any():
-            first = int(rows[int(extra.argmax())])
-            self._notes.add("more costs than events: left out", self._at(chunk, first), count=int(extra.sum()))
-            counts = np.minimum(counts, len(part.events))
-        row = np.repeat(np.arange(len(rows)), counts)
-        column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-        word = low[row] + column
-        start = chunk.start[word]
-        # most costs are a lone 0 that fills a column
-        kept = np.flatnonzero((chunk.buffer[start] != ord("0")) | (chunk.buffer[start + 1] > 32))
-        word, row, column = word[kept], row[kept], column[kept]
-        value, bad = chunk.numbers(start[kept], chunk.end[word])
-        if bad is not None:
-            for index in np.flatnonzero(bad).tolist():
-                value[index] = self._strange_cost(chunk, int(word[index]))
-        return row, column, value
+        layout = len(part.positions), len(part.events)
+        if layout not in self._costs:
+            self._costs[layout] = line_costs(chunk.lines, *layout)
+        return self._costs[layout]
 
-    def _strange_cost(self, chunk: Chunk, word: int) -> int:
-        text = chunk.word(word)
-        number = _number(text)
-        if number is None and (text == b"*" or (text[:1] in b"+-" and _number(text[1:]) is not None)):
-            raise ReadError(
-                f"the cost {text[:40].decode()} is relative to an earlier one, which the format does not have",
-                where=self._where(chunk, word),
-                hint="Only positions can be relative: write costs as whole numbers",
-            )
-        if number is None:
-            raise ReadError(f"{text[:40]!r} is no cost", where=self._where(chunk, word), hint="The file is damaged")
-        if number >= _INT64:
-            raise ReadError(
-                f"the cost {text[:40].decode()} is above 2**63",
-                where=self._where(chunk, word),
-                hint="The file is damaged",
-            )
-        return number
+    def _cells(
+        self, chunk: Chunk, rows: NDArray[np.int64], no_costs: NDArray[np.int64], group: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """The costs in ``rows`` that are not 0, without those of ``no_costs``: the cell, which is
+        ``group * len(events) + column``, and the value: floats where all their sums are exact, else whole numbers."""
+        costs, code = self._line_costs(chunk), chunk.code.take(rows)
+        count = costs.count.take(code)
+        count[no_costs] = 0
+        if costs.faults:
+            has = np.ones(len(rows), dtype=bool)
+            has[no_costs] = False
+            self._refuse(costs.faults, chunk, rows[has])
+        before = np.cumsum(count) - count
+        # the row's first cell and its first cost in one number of 64 bits: spreading them over the costs takes longest
+        both = (group * len(self._body.parts[-1].events)) << 32
+        both += costs.begin.take(code)
+        both -= before
+        both = np.repeat(both, count)
+        both += np.arange(len(both))
+        index = both & 0xFFFFFFFF
+        cell = both >> 32
+        cell += costs.column.take(index)
+        exact = costs.largest * len(index) < _EXACT_IN_FLOAT
+        return cell, (costs.as_float if exact else costs.value).take(index)
 
     def _counts(self, chunk: Chunk, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """How often each ``calls=`` line was called; what is no number counts as 0."""
-        word = chunk.first[rows]
-        start = chunk.start[word]
-        count, bad = chunk.numbers(start + np.where(chunk.buffer[start] == ord("r"), 7, 6), chunk.end[word])
-        if bad is not None:
-            self._notes.add("calls= without a number", self._at(chunk, int(rows[bad.argmax()])), count=int(bad.sum()))
-            count[bad] = 0
+        lines = chunk.lines
+        word = lines.first[chunk.code[rows]]
+        start = lines.start[word]
+        count, bad = lines.numbers(start + np.where(lines.buffer[start] == ord("r"), 7, 6), lines.end[word])
+        self._note("calls= without a number", chunk, rows[bad])
+        count[bad] = 0
         return count
 
     def _jump_table(
         self,
         chunk: Chunk,
         rows: NDArray[np.int64],
-        is_jump: NDArray[np.bool_],
+        jumps: NDArray[np.int64],
         places: NDArray[np.int64],
         lines: NDArray[np.int64],
         base: int,
     ) -> pd.DataFrame:
         """Jumps: place, line, to_line, conditional, executed, followed."""
-        jumps = np.flatnonzero(is_jump)
         above = rows[jumps] - 1
         positions = self._body.parts[-1].positions
         column = positions.index("line") + 1 if "line" in positions else 0
-        has = chunk.words[above] > column
-        value, relative = self._subpositions(chunk, chunk.first[above] + np.where(has, column, 0))
+        written, line = chunk.lines, chunk.code[above]
+        has = written.words[line] > column
+        value, relative, faults = subpositions(written, written.first[line] + np.where(has, column, 0))
+        self._refuse({int(line[at]): what for at, what in faults.items()}, chunk, above[has])
         previous = np.where(jumps > 0, lines[np.maximum(jumps - 1, 0)], base)
-        counts = [_jump_counts(chunk.word(int(first))) for first in chunk.first[above]]
+        head = written.first[line]
+        counts = [_jump_counts(written.word(first)) for first in head.tolist()]
         return pd.DataFrame(
             {
                 "place": places[jumps],
                 "line": lines[jumps],
                 "to_line": np.where(has, np.where(relative, previous + value, value), 0),
-                "conditional": chunk.buffer[chunk.start[chunk.first[above]] + 1] == ord("c"),
+                "conditional": written.buffer[written.start[head] + 1] == ord("c"),
                 "executed": np.asarray([executed for executed, _ in counts], dtype=np.int64),
                 "followed": np.asarray([followed for _, followed in counts], dtype=np.int64),
             }
         )
 
     def _at(self, chunk: Chunk, row: int) -> str:
-        return self._where(chunk, int(chunk.first[row]))
-
-    def _where(self, chunk: Chunk, word: int) -> str:
-        return self._source.at(line_number(self._source.data, chunk.place(word)))
+        return self._source.at(line_number(self._source.data, chunk.place(row)))
 
 
-def summed(cell: NDArray[np.int64], value: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[Any]]:
-    """Values summed by cell: the cells that are not 0, and their sums in the smallest unsigned type that holds them."""
-    largest = int(value.max(initial=0))
-    if largest * len(value) < _EXACT_IN_FLOAT:
-        table = np.bincount(cell, value)
-    else:
-        table = np.zeros(int(cell.max()) + 1, dtype=np.int64)
-        np.add.at(table, cell, value)
-    some = np.flatnonzero(table != 0)
-    sums = table[some]
-    return some.astype(np.int32), sums.astype(np.min_scalar_type(int(sums.max(initial=0))))
+def summed(cell: NDArray[np.int64], value: NDArray[Any], groups: int, width: int) -> NDArray[Any]:
+    """Values summed by cell, in their own type: a table of ``groups`` rows."""
+    if value.dtype == np.float64:
+        return np.bincount(cell, value, groups * width).reshape(groups, width)
+    table = np.zeros(groups * width, dtype=np.int64)
+    np.add.at(table, cell, value)
+    return table.reshape(groups, width)
 
 
 def added_up(
@@ -445,14 +462,10 @@ def added_up(
     for piece, row in zip(pieces, rows, strict=True):
         width = len(piece.events)
         column = np.asarray([names.index(event) for event in piece.events], dtype=np.int64) * count
-        np.add.at(flat, row[piece.cell // width] + column[piece.cell % width], piece.cost.astype(np.int64))
+        group = piece.cell // width
+        event = piece.cell - group * width
+        np.add.at(flat, row.take(group) + column.take(event), piece.cost.astype(np.int64))
     return table
-
-
-def distinct(pieces: Sequence[Costs]) -> NDArray[np.int64]:
-    """All keys of the pieces, sorted."""
-    keys = np.sort(np.concatenate([piece.keys for piece in pieces])) if pieces else np.zeros(0, dtype=np.int64)
-    return keys[np.diff(keys, prepend=-1) > 0]
 
 
 def _runs(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -463,19 +476,9 @@ def _runs(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return np.cumsum(changes) - 1, keys[changes]
 
 
-def _number(text: bytes) -> int | None:
-    digits = text[2:] if text[:2] in (b"0x", b"0X") else text
-    if not digits or len(digits) > 40 or not digits.isalnum() or not digits.isascii():
-        return None
-    try:
-        return int(digits, 16 if digits is not text else 10)
-    except ValueError:
-        return None
-
-
 def _jump_counts(word: bytes) -> tuple[int, int]:
     """Executed and followed of ``jump=COUNT`` or ``jcnd=FOLLOWED/EXECUTED``."""
     followed, slash, executed = word[5:].partition(b"/")
-    first = _number(followed) or 0
-    second = (_number(executed) or 0) if slash else first
+    first = whole_number(followed) or 0
+    second = (whole_number(executed) or 0) if slash else first
     return min(second, _INT64 - 1), min(first, _INT64 - 1)

@@ -106,7 +106,7 @@ class Context:
     def _place(self) -> int:
         if self._function == _UNSET:
             return -1
-        return int(_numbered(self.places, np.asarray([(self._function << 32) | (self._file + 1)]))[0])
+        return self.places.setdefault((self._function << 32) | (self._file + 1), len(self.places))
 
     def function_table(self) -> NDArray[np.int64]:
         """Object, home file and name of each function."""

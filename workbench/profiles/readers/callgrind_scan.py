@@ -1,7 +1,8 @@
-"""The bytes of a callgrind file as arrays: lines, their words and numbers, a chunk at a time.
+"""The bytes of a callgrind file as arrays: its lines a chunk at a time, of which the distinct ones have words.
 
-Numpy works on whole chunks that fit the processor's cache. A word is a run of bytes above 32; so blanks at line ends,
-double blanks and CRLF need no care, and lines without a word do not exist. What the words mean is not known here.
+Most lines of a file are written over and over (``+4 * 1``), so a chunk is a list of numbers of distinct lines, and
+only these are looked into. A word is a run of bytes above 32; so blanks at line ends, double blanks and CRLF need no
+care, and lines without a word do not exist. What the words mean is not known here.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 2 * 1024 * 1024
 
 # kinds of lines
-COST, TEXT, CALLS, JUMP, COMMENT = range(5)
+COST, TEXT, CALLS, JUMP, COMMENT, BLANK = range(6)
 
 _KIND = np.full(256, TEXT, dtype=np.uint8)
 _KIND[list(b"0123456789+-*")] = COST
@@ -37,12 +39,11 @@ _OPEN_LINES = (b"calls=", b"rcalls=", b"jump=", b"jcnd=", b"cob=", b"cfi=", b"cf
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Some whole lines. ``start`` and ``end`` are the words' bounds, ``first`` each line's first word, ``words`` how
-    many it has, ``kind`` what sort of line it is. ``offset`` is where the chunk begins in the file.
+class Lines:
+    """Distinct lines. ``start`` and ``end`` are the bounds of their words in ``buffer``, ``first`` each line's first
+    word, ``words`` how many it has, ``kind`` what sort of line it is.
     """
 
-    offset: int
     text: bytes
     buffer: NDArray[np.uint8]
     start: NDArray[np.int64]
@@ -51,34 +52,28 @@ class Chunk:
     words: NDArray[np.int64]
     kind: NDArray[np.uint8]
 
-    def line(self, row: int) -> bytes:
-        """A line, without blanks around it."""
-        first = self.first[row]
-        return self.text[self.start[first] - _PAD : self.end[first + self.words[row] - 1] - _PAD]
+    def texts(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """Lines, without blanks around them."""
+        first = self.first[rows]
+        start, end = self.start[first] - _PAD, self.end[first + self.words[rows] - 1] - _PAD
+        return [self.text[low:high] for low, high in zip(start.tolist(), end.tolist(), strict=True)]
 
     def word(self, index: int) -> bytes:
         """A word."""
         return self.text[self.start[index] - _PAD : self.end[index] - _PAD]
 
-    def place(self, index: int) -> int:
-        """Where a word begins in the file, in bytes."""
-        return self.offset + int(self.start[index]) - _PAD
-
-    def bounds(self, rows: NDArray[np.int64]) -> tuple[list[int], list[int]]:
-        """Where lines begin and end in ``text``."""
-        first = self.first[rows]
-        return (self.start[first] - _PAD).tolist(), (self.end[first + self.words[rows] - 1] - _PAD).tolist()
+    @cached_property
+    def lone(self) -> NDArray[np.uint8]:
+        """The byte of each word of one byte, 0 for longer words."""
+        return np.where(self.end - self.start == 1, self.buffer.take(self.start), 0)
 
     @cached_property
     def _eights(self) -> NDArray[np.uint64]:
         """The eight bytes from each position on, as one number."""
         return np.ascontiguousarray(np.ndarray((len(self.buffer) - 7,), "<u8", buffer=self.buffer, strides=(1,)))
 
-    def numbers(
-        self, start: NDArray[np.int64], end: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-        """The decimal numbers between these bounds (empty: 0), and where there is none or one above 18 digits (None:
-        nowhere).
+    def numbers(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The decimal numbers between these bounds (empty: 0), and which of them are none or above 18 digits.
 
         Eight digits are converted at once by three multiplications (D. Lemire, *Quickly parsing eight digits*).
         """
@@ -89,7 +84,7 @@ class Chunk:
         strange = digits + _ABOVE_NINE
         strange |= digits
         strange &= _HIGH_BITS
-        bad = strange != 0 if strange.any() else None
+        bad = np.flatnonzero(strange)
         digits *= np.uint64(10 * 2**8 + 1)
         digits >>= np.uint64(8)
         digits &= np.uint64(0x00FF00FF00FF00FF)
@@ -99,17 +94,32 @@ class Chunk:
         digits *= np.uint64(10_000 * 2**32 + 1)
         digits >>= np.uint64(32)
         value = digits.view(np.int64)
-        if size.max(initial=0) > 8:
-            long = np.flatnonzero(size > 8)
-            upper, upper_bad = self.numbers(start[long], end[long] - 8)
+        long = np.flatnonzero(size > 8)
+        if len(long):
+            # of a number that is far too long the first digits are not looked at: it is bad anyway
+            until = end[long] - 8
+            upper, bad_upper = self.numbers(np.maximum(start[long], until - 16), until)
             value[long] += upper * 100_000_000
-            too_long = size[long] > 18
-            if upper_bad is not None:
-                too_long |= upper_bad
-            if too_long.any():
-                bad = np.zeros(len(size), dtype=bool) if bad is None else bad
-                bad[long] |= too_long
+            bad = np.unique(np.concatenate((bad, long[bad_upper], long[size[long] > 18])))
         return value, bad
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some whole lines of a file: ``code`` says which of the distinct ``lines`` a row is, ``kind`` what sort of line.
+    Blank lines and comments are left out, or stand where they do no harm: after a cost line.
+    """
+
+    lines: Lines
+    code: NDArray[np.int32]
+    kind: NDArray[np.uint8]
+    offset: int
+    _begin: NDArray[Any]
+    _rows: NDArray[np.int64] | None
+
+    def place(self, row: int) -> int:
+        """Where a line begins in the file, in bytes."""
+        return self.offset + int(self._begin[row if self._rows is None else self._rows[row]])
 
 
 def chunks(data: bytes, size: int = CHUNK_BYTES) -> Iterator[Chunk]:
@@ -117,7 +127,8 @@ def chunks(data: bytes, size: int = CHUNK_BYTES) -> Iterator[Chunk]:
     offset = 0
     while offset < len(data):
         stop = _line_end(data, offset, min(offset + size, len(data)))
-        yield _split(offset, data[offset:stop])
+        text = data[offset:stop]
+        yield _chunk(offset, text if text.endswith(b"\n") else text + b"\n")
         offset = stop
 
 
@@ -144,41 +155,53 @@ def _line_end(data: bytes, offset: int, stop: int) -> int:
             return len(data)
 
 
-def _split(offset: int, text: bytes) -> Chunk:
-    buffer = np.empty(len(text) + _PAD + 1, dtype=np.uint8)
+def _chunk(offset: int, text: bytes) -> Chunk:
+    begins = np.empty(len(text) + 1, dtype=bool)
+    begins[0] = True
+    np.equal(np.frombuffer(text, dtype=np.uint8), 10, out=begins[1:])
+    # offsets of 32 bits are half the work, but do not do for a line of 2 GiB
+    small = len(text) < 2**31
+    bounds = np.flatnonzero(begins).astype(np.int32 if small else np.int64)
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(text)]
+    array = pa.Array.from_buffers(pa.binary() if small else pa.large_binary(), len(bounds) - 1, buffers)
+    encoded = array.dictionary_encode()
+    code = encoded.indices.to_numpy()
+    distinct = len(encoded.dictionary)
+    _, ends, joined = encoded.dictionary.buffers()
+    size = int(np.frombuffer(ends, dtype=bounds.dtype)[distinct])
+    lines = _lines(joined.slice(0, size).to_pybytes(), distinct)
+    kind = lines.kind.take(code)
+    no_lines = np.flatnonzero(kind >= COMMENT)
+    if (kind.take(no_lines - 1, mode="clip") == COST).all():
+        return Chunk(lines, code, kind, offset, bounds, None)
+    rows = np.flatnonzero(kind < COMMENT)
+    return Chunk(lines, code.take(rows), kind.take(rows), offset, bounds, rows)
+
+
+def _lines(text: bytes, count: int) -> Lines:
+    """The words of the ``count`` lines of a text."""
+    buffer = np.empty(len(text) + _PAD, dtype=np.uint8)
     buffer[:_PAD] = 10
-    buffer[-1] = 10
-    buffer[_PAD:-1] = np.frombuffer(text, dtype=np.uint8)
-    ink = buffer > 32
-    edges = np.flatnonzero(ink[1:] != ink[:-1])
-    before = edges[0::2]
-    start, end = before + 1, edges[1::2] + 1
-    begins = buffer.take(before) == 10
-    first = np.flatnonzero(begins)
-    if np.any((before[1:] > end[:-1]) & ~begins[1:]) or not begins[:1].all():
-        # words more than a byte apart: there may be a line end before the blank
-        line = np.searchsorted(np.flatnonzero(buffer == 10), start)
-        first = np.flatnonzero(np.diff(line, prepend=-1))
-    words = np.diff(first, append=len(start))
-    heads = start[first]
-    kind = _KIND[buffer[heads]]
-    if (kind == COMMENT).any():
-        lines = kind != COMMENT
-        first, words, heads, kind = first[lines], words[lines], heads[lines], kind[lines]
+    buffer[_PAD:] = np.frombuffer(text, dtype=np.uint8)
+    ink, ends = buffer > 32, buffer == 10
+    before, end = np.flatnonzero(ink[1:] > ink[:-1]), np.flatnonzero(ink[1:] < ink[:-1])
+    start = before + 1
+    end += 1
+    words = np.bincount(np.cumsum(ends).take(before) - _PAD, minlength=count)
+    first = np.cumsum(words) - words
+    kind = np.full(count, BLANK, dtype=np.uint8)
+    some = np.flatnonzero(words)
+    kind[some] = _KIND.take(buffer.take(start.take(first.take(some))))
     special = np.flatnonzero(kind == TEXT)
-    at = heads[special]
-    one, two = buffer[at], buffer[at + 1]
-    calls = special[(one == ord("c")) & (two == ord("a"))]
-    kind[calls[_marked(buffer, heads[calls], b"calls=")]] = CALLS
-    jumps = special[(one == ord("j")) & ((two == ord("u")) | (two == ord("c")))]
-    kind[jumps[_marked(buffer, heads[jumps] + 4, b"=")]] = JUMP
-    return Chunk(offset, text, buffer, start, end, first, words, kind)
+    at = start.take(first.take(special))
+    kind[special[_marked(buffer, at, b"calls=")]] = CALLS
+    kind[special[(_marked(buffer, at, b"ju") | _marked(buffer, at, b"jc")) & _marked(buffer, at + 4, b"=")]] = JUMP
+    return Lines(text, buffer, start, end, first, words, kind)
 
 
 def _marked(buffer: NDArray[np.uint8], at: NDArray[np.int64], mark: bytes) -> NDArray[Any]:
     """Which of these positions the bytes of ``mark`` are at."""
-    last = len(buffer) - 1
     same = np.ones(len(at), dtype=bool)
     for step, byte in enumerate(mark):
-        same &= buffer[np.minimum(at + step, last)] == byte
+        same &= buffer.take(at + step, mode="clip") == byte
     return same
