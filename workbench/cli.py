@@ -171,7 +171,7 @@ def _profile(arguments: list[str]) -> int:
     parser = _bare_parser("profile")
     cli_profilers.add_arguments(parser)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
-    options = parser.parse_args(arguments[:cut])
+    options = parser.parse_intermixed_args(arguments[:cut])
     options.command = arguments[cut + 1 :]
     return cli_profilers.run(options)
 

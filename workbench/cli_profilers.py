@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import math
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.errors import SettingsError, ToolError
+from workbench.errors import SettingsError, ToolError, WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.profilers.backends.protocol import Backend
     from workbench.profilers.session import Session
-    from workbench.profilers.state import SessionFile
+    from workbench.profilers.state import SessionFile, State
     from workbench.profilers.windows.record import Window
 
+COMMAND_STOP_S = 10.0
 ACTIONS = {
     "start": "start the service under a profiler and wait until it answers",
     "window": "cut a window: begin NAME, end it with --end; or for --seconds; or around a command after --",
@@ -79,45 +84,36 @@ def run(options: argparse.Namespace) -> int:
 async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     import shlex
 
+    from workbench.profilers.backends.local import LocalBackend
     from workbench.profilers.modes import parse_mode
-    from workbench.profilers.open import new_folder
-    from workbench.profilers.session import Session
+    from workbench.profilers.open import make_folder, new_folder
+    from workbench.profilers.session import Session, check_attach
 
     if options.name is None:
         raise SettingsError("which mode?", where="workbench profile start", hint=f"Give one: {_modes()}")
     mode = parse_mode(options.name)
-    before = None
-    if file.exists():
-        session, state = file.read()
-        if state != "stopped" and any(not wrong for wrong in (await session.condition()).values()):
-            raise ToolError(
-                f"a session under {session.mode} is running already",
-                where=str(file.path),
-                hint="End it first: workbench profile stop",
-            )
-        if state != "stopped":
-            raise ToolError(
-                f"the session under {session.mode} was not stopped in order",
-                where=str(file.path),
-                hint="workbench profile status says what is left, workbench profile stop ends it",
-            )
-        before = session.backend
-    out = options.out or file.folder / new_folder(mode).name
-    out.mkdir(parents=True, exist_ok=True)
-    backend = _backend(options, out, before)
+    check_attach(mode, options.attach)
+    before = await _over(file)
+    out = options.out or new_folder(file.folder, mode)
+    make_folder(out)
+    backend = _backend(options, out)
+    if isinstance(backend, LocalBackend) and isinstance(before, LocalBackend):
+        backend.inherit(before)
     flags = None if options.flags is None else tuple(shlex.split(options.flags))
-    standin = not options.command and options.compose is None
     session = Session(mode, backend, out, flags, asks=_takes_requests(options), attach=options.attach)
     file.write(session, "starting")
-    _follow_changes(backend, file, session)
+    _follow_changes(session, file, "starting")
     try:
         await session.start()
     except BaseException:
-        # a failed start has put everything back
-        file.forget()
+        # a failed start has put back what it has stopped, not what a session before has
+        if isinstance(backend, LocalBackend) and backend.owes:
+            file.write(session, "stopped")
+        else:
+            file.forget()
         raise
     file.write(session, "running")
-    what = "the stand-in" if standin else ", ".join(backend.services)
+    what = ", ".join(backend.services) if options.command or options.compose else "the stand-in"
     print(f"{what} answers under {mode}; profiles go to {out}")
     if mode == "flamegraph" and not session.asks:
         from workbench.profilers.windows.flamegraph import first_report_after_s
@@ -126,10 +122,31 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     return 0
 
 
+async def _over(file: SessionFile) -> Backend | None:
+    """The backend of the session before, which was stopped. Raises ToolError where it was not."""
+    if not file.exists():
+        return None
+    session, state = file.read()
+    if state == "stopped":
+        return session.backend
+    if any(not wrong for wrong in (await session.condition()).values()):
+        raise ToolError(
+            f"a session under {session.mode} is running already",
+            where=str(file.path),
+            hint="End it first: workbench profile stop",
+        )
+    raise ToolError(
+        f"the session under {session.mode} was not stopped in order",
+        where=str(file.path),
+        hint="workbench profile status says what is left, workbench profile stop ends it",
+    )
+
+
 async def _window(options: argparse.Namespace, file: SessionFile) -> int:
     session, state = file.read()
     if state != "running":
         raise ToolError(f"the session is {state}", where=str(file.path), hint="workbench profile start MODE")
+    _follow_changes(session, file, "running")
     if options.end:
         try:
             _say_windows(await session.end())
@@ -143,19 +160,56 @@ async def _window(options: argparse.Namespace, file: SessionFile) -> int:
     if options.seconds is None and not options.command:
         print(f"window {options.name} is open; end it with: workbench profile window --end")
         return 0
-    code = 0
     try:
-        if options.command:
-            process = await asyncio.create_subprocess_exec(*options.command)
-            code = await process.wait()
-        else:
-            await asyncio.sleep(options.seconds)
+        async with _ending(session):
+            return await _inside(options)
     finally:
-        try:
-            _say_windows(await asyncio.shield(session.end()))
-        finally:
-            file.write(session, "running")
-    return code
+        file.write(session, "running")
+
+
+@asynccontextmanager
+async def _ending(session: Session) -> AsyncIterator[None]:
+    """End the open window after the block, also after Ctrl-C, and say what there is."""
+    from workbench.profilers.to_the_end import to_the_end
+
+    try:
+        yield
+    finally:
+        _say_windows(await to_the_end(session.end()))
+
+
+async def _inside(options: argparse.Namespace) -> int:
+    """What a window is around: a command, whose exit code this is, or some time."""
+    from workbench.profilers.to_the_end import to_the_end
+
+    if not options.command:
+        await asyncio.sleep(options.seconds)
+        return 0
+    try:
+        process = await asyncio.create_subprocess_exec(*options.command)
+    except OSError as error:
+        raise ToolError(
+            f"cannot be started: {error.strerror}: {options.command[0]}", where="workbench profile window"
+        ) from None
+    try:
+        code = await process.wait()
+    except BaseException:
+        await to_the_end(_end(process))
+        raise
+    return code if code >= 0 else 128 - code
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a command; from the terminal Ctrl-C has reached it as well."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(COMMAND_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def _status(options: argparse.Namespace, file: SessionFile) -> int:
@@ -173,19 +227,33 @@ async def _status(options: argparse.Namespace, file: SessionFile) -> int:
 
 
 async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
+    from workbench.profilers.backends.local import LocalBackend
     from workbench.profilers.backends.protocol import STOP_TIMEOUT_S
 
     session, state = file.read()
+    backend = session.backend
     if state == "stopped":
         raise ToolError(
             "the session is stopped already", where=str(file.path), hint="workbench profile restore ends it"
         )
-    _follow_changes(session.backend, file, session)
+    if isinstance(backend, LocalBackend) and not backend.running:
+        # whoever started or stopped it was killed in between
+        file.write(session, "stopped")
+        print("nothing runs; workbench profile restore brings back what ran before")
+        return 0
+    _follow_changes(session, file, "stopping")
+    file.write(session, "stopping")
+    for service, wrong in (await session.condition()).items():
+        if wrong:
+            print(f"Note: {service} {wrong}.", file=sys.stderr)
     timeout_s = STOP_TIMEOUT_S if options.stop_timeout_s is None else options.stop_timeout_s
     try:
         ended = await session.stop(timeout_s)
-    finally:
-        file.write(session, "stopped")
+    except WorkbenchError:
+        left = isinstance(backend, LocalBackend) and backend.running
+        file.write(session, "stopping" if left else "stopped")
+        raise
+    file.write(session, "stopped")
     for one in ended:
         code = "" if one.exit_code is None else f", exit code {one.exit_code}"
         how = "was killed: its output may not be whole" if one.killed else "stopped"
@@ -196,19 +264,24 @@ async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
 
 
 async def _restore(options: argparse.Namespace, file: SessionFile) -> int:
+    from workbench.profilers.backends.local import LocalBackend
+
     session, state = file.read()
     if state != "stopped":
-        raise ToolError("the session runs", where=str(file.path), hint="Stop it first: workbench profile stop")
+        raise ToolError(f"the session is {state}", where=str(file.path), hint="Stop it first: workbench profile stop")
     await session.restore()
     file.forget()
+    if isinstance(session.backend, LocalBackend):
+        for note in session.backend.notes:
+            print(f"Note: {note}.", file=sys.stderr)
     print("what ran before answers again" if session.restored else "nothing ran before, and nothing runs now")
     return 0
 
 
-def _backend(options: argparse.Namespace, out: Path, before: Backend | None) -> Backend:
+def _backend(options: argparse.Namespace, out: Path) -> Backend:
     from workbench.profilers.backends.local import LocalBackend, LocalService
     from workbench.profilers.standin import own_service
-    from workbench.settings import StandinSettings
+    from workbench.settings import Settings
 
     if options.compose is not None:
         from workbench.profilers.backends.compose import ComposeBackend
@@ -217,11 +290,15 @@ def _backend(options: argparse.Namespace, out: Path, before: Backend | None) -> 
     if options.command:
         service = LocalService(Path(options.command[0]).name, tuple(options.command), options.health_url)
     else:
-        service = own_service((), StandinSettings().service_port)
-    backend = LocalBackend(service, out, lifeline=False)
-    if isinstance(before, LocalBackend):
-        backend.inherit(before)
-    return backend
+        settings = Settings.resolve()
+        if not settings.service_port:
+            raise SettingsError(
+                "a stand-in that outlives the command needs a port of its own, found 0",
+                where="service_port",
+                hint="Set WORKBENCH_SERVICE_PORT, or leave it out",
+            )
+        service = own_service((), settings)
+    return LocalBackend(service, out, lifeline=False)
 
 
 def _takes_requests(options: argparse.Namespace) -> bool:
@@ -232,12 +309,12 @@ def _takes_requests(options: argparse.Namespace) -> bool:
     return not options.command
 
 
-def _follow_changes(backend: Backend, file: SessionFile, session: Session) -> None:
+def _follow_changes(session: Session, file: SessionFile, state: State) -> None:
     """Keep the file true while services start and stop, so that a kill in between leaves what is needed to go on."""
     from workbench.profilers.backends.local import LocalBackend
 
-    if isinstance(backend, LocalBackend):
-        backend.changed = lambda: file.write(session, "starting")
+    if isinstance(session.backend, LocalBackend):
+        session.backend.changed = lambda: file.write(session, state)
 
 
 def _say_windows(windows: tuple[Window, ...]) -> None:
@@ -267,7 +344,9 @@ def _require_fitting(options: argparse.Namespace) -> None:
         "command",
         "name",
     ):
-        if getattr(options, name) and name not in own.get(options.action, ()):
+        value = getattr(options, name)
+        given = value is not None and value is not False and value != []
+        if given and name not in own.get(options.action, ()):
             raise SettingsError(
                 f"{options.action} takes no {name.replace('_', '-')}",
                 where="workbench profile",
@@ -275,6 +354,16 @@ def _require_fitting(options: argparse.Namespace) -> None:
             )
     if options.end and (options.name or options.command or options.seconds is not None):
         raise SettingsError("--end ends the open window and takes nothing else", where="workbench profile window")
+    if options.compose is not None and options.command:
+        raise SettingsError("--compose and a command exclude each other", where="workbench profile start")
+    if options.health_url is not None and not options.command:
+        raise SettingsError(
+            "--health-url belongs to a command of your own, given after --", where="workbench profile start"
+        )
+    for name in ("seconds", "stop_timeout_s"):
+        value = getattr(options, name)
+        if value is not None and not 0 <= value < math.inf:
+            raise SettingsError(f"has to be a time in seconds, found {value:g}", where=f"--{name.replace('_', '-')}")
     if options.seconds is not None and options.command:
         raise SettingsError("--seconds and a command exclude each other", where="workbench profile window")
 

@@ -6,6 +6,7 @@ finds the same files; flags of one's own replace them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -30,6 +31,7 @@ CALLGRIND_FLAGS = (
 )
 MASSIF_FLAGS = ("--time-unit=B", "--detailed-freq=10", "--max-snapshots=100", "--threshold=0.5")
 STRACE_FLAGS = ("-f", "-tt", "-T", "-e", "trace=all", "-s", "256")
+_CLUSTER = re.compile(r"-([bBdEiIOqsSuvx]+)([cm])")
 # Line by line: its counts are exact, so a cost per receipt is too. "--statistic 0.001" is lighter, and counts waiting.
 PPROFILE_FLAGS: tuple[str, ...] = ()
 
@@ -82,20 +84,36 @@ def command(mode: Mode, program: Sequence[str], folder: PurePath, flags: Sequenc
     if mode == "strace":
         return ["strace", *given, "-o", out, *program]
     if mode == "pprofile":
-        return [program[0], "-m", "pprofile", "--format", "callgrind", "--out", out, *given, *_python_script(program)]
+        options, script = _python_parts(program)
+        return [program[0], *options, "-m", "pprofile", "--format", "callgrind", "--out", out, *given, *script]
     return list(program)
 
 
-def _python_script(program: Sequence[str]) -> list[str]:
-    """What comes after the interpreter, as pprofile takes it: ``-m MODULE ...`` or ``SCRIPT ...``."""
-    if len(program) < (3 if "-m" in program[1:2] else 2) or "python" not in PurePath(program[0]).name:
-        raise SettingsError(
-            f"pprofile runs Python programs, found {program[0] if program else 'nothing'!r}",
-            where="profiler pprofile",
-            hint="Give a command such as: python -m package, or take another mode",
-        )
-    if program[1] != "-m":
-        return list(program[1:])
-    module, *arguments = program[2:]
+def _python_parts(program: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The interpreter's own options, and what comes after them as pprofile takes it: ``-m MODULE ...`` or ``SCRIPT
+    ...``."""
+    name = PurePath(program[0]).name if program else "nothing"
+    if "python" not in name:
+        raise _no_python(repr(name))
+    options, rest = [], list(program[1:])
+    if rest and (cluster := _CLUSTER.fullmatch(rest[0])):
+        rest[:1] = [f"-{cluster[1]}", f"-{cluster[2]}"]
+    while rest and rest[0].startswith("-") and rest[0] not in ("-m", "-c", "-"):
+        options.append(rest.pop(0))
+        if options[-1] in ("-X", "-W") and rest:
+            options.append(rest.pop(0))
+    if not rest or rest[0] in ("-c", "-") or rest == ["-m"]:
+        raise _no_python(f"{name} without a script or module")
+    if rest[0] != "-m":
+        return options, rest
+    module, *arguments = rest[1:]
     # an option of the module's must not be taken for one of pprofile's
-    return ["-m", module, *(["--"] if arguments and arguments[0].startswith("-") else []), *arguments]
+    return options, ["-m", module, *(["--"] if arguments and arguments[0].startswith("-") else []), *arguments]
+
+
+def _no_python(found: str) -> SettingsError:
+    return SettingsError(
+        f"pprofile runs Python programs, found {found}",
+        where="profiler pprofile",
+        hint="Give a command such as: python -m package, or take another mode",
+    )

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import SettingsError
+from workbench.errors import RunFolderError, SettingsError
 from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend
 from workbench.profilers.modes import Mode, parse_mode
-from workbench.profilers.session import Session, profiling_session
+from workbench.profilers.session import Session, check_attach, profiling_session
 from workbench.profilers.standin import child_service, endpoints, pinned
 from workbench.settings import Settings, default_runs_dir
 from workbench.standin.endpoints import Endpoints
@@ -37,7 +37,7 @@ async def profiling(
 
     >>> async with workbench.profiling("callgrind", out="profiles") as session:   # doctest: +SKIP
     ...     async with session.window("step-001") as cut:
-    ...         await workbench.load(num_receipts=100, target=session.url)
+    ...         await workbench.load(num_receipts=100, **session.addresses)
     ...     profile = cut.profiles[0]
 
     ``mode``: flamegraph, massif (or valgrind), callgrind, strace or pprofile. ``service``: None is the stand-in, on
@@ -59,8 +59,12 @@ async def profiling(
         raise SettingsError(
             f"{', '.join(settings)} are settings of the stand-in, and a service was given", where="profiling"
         )
-    folder = new_folder(chosen) if out is None else Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_attach(chosen, attach)
+    if out is None:
+        folder = new_folder(default_profiling_dir(), chosen)
+    else:
+        folder = Path(out)
+        make_folder(folder)
     own = None
     backend: Backend
     if compose is not None:
@@ -102,15 +106,29 @@ def pin(session: Session, settings: Settings) -> Endpoints:
     return known
 
 
-def new_folder(mode: Mode) -> Path:
-    """A new folder ``data/profiling/<UTC time>-<mode>``."""
+def new_folder(parent: Path, mode: Mode) -> Path:
+    """Make a new folder ``<UTC time>-<mode>`` in ``parent``; nobody else gets the same one."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    base = default_profiling_dir() / f"{stamp}-{mode}"
+    base = parent / f"{stamp}-{mode}"
     path, number = base, 1
-    while path.exists():
-        number += 1
-        path = base.with_name(f"{base.name}-{number}")
-    return path
+    make_folder(parent)
+    while True:
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1
+            path = base.with_name(f"{base.name}-{number}")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where it is not there. Raises RunFolderError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot make the folder: {error.strerror}", where=str(path), hint="Give another one"
+        ) from None
 
 
 def default_profiling_dir() -> Path:

@@ -5,6 +5,7 @@ what ran before brought back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -16,15 +17,17 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import ToolError, WorkbenchError
 from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend, Ended
 from workbench.profilers.modes import TOOLS, Mode
+from workbench.profilers.to_the_end import to_the_end
 from workbench.profilers.windows import callgrind
 from workbench.profilers.windows.cut import begin_window, end_window
-from workbench.profilers.windows.record import Window
+from workbench.profilers.windows.record import Window, record_path
 from workbench.profilers.windows.scene import Scene
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
     from workbench.standin.endpoints import Endpoints
 
+_URLS = ("graph_url", "service_metrics_url", "agent_metrics_url")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
@@ -49,7 +52,8 @@ class Session:
 
     ``out`` takes ``<service>/<mode>/<window>.*``. ``flags`` replace the guide's. ``asks``: the services' sampler
     reports on request. ``attach`` (strace only): the services run plainly, and strace comes and goes with each window.
-    ``endpoints`` are those of the stand-in, where it is the service.
+    ``endpoints`` are those of the stand-in, where it is the service. ``replaces``: a window takes the place of one that
+    an earlier session left in ``out`` under its name, which is an error otherwise.
     """
 
     mode: Mode
@@ -58,6 +62,7 @@ class Session:
     flags: tuple[str, ...] | None = None
     asks: bool = False
     attach: bool = False
+    replaces: bool = False
     started_s: float = 0.0
     open_name: str | None = None
     opened: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -73,10 +78,17 @@ class Session:
             raise ToolError("only the stand-in says where it answers", where="session.url")
         return self.endpoints.service_url
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where a load finds the stand-in under profile: parameters of :func:`workbench.load`. Raises ToolError where
+        only the user knows."""
+        url, known = self.url, self.endpoints
+        found = {} if known is None else {name: getattr(known, name) for name in _URLS}
+        return {"target": url, **{name: address for name, address in found.items() if address}}
+
     async def start(self) -> None:
         """Put the services under the tool and wait until they answer. What ran there before is remembered."""
-        if self.attach and self.mode != "strace":
-            raise ToolError(f"{self.mode} cannot be attached to a running service", hint="Only strace can")
+        check_attach(self.mode, self.attach)
         self.started_s = time.time()
         if self.attach or self.mode == "pprofile":
             await self.backend.start("none")
@@ -94,49 +106,59 @@ class Session:
             yield cut
         except BaseException:
             # the block's own error is the one to hear of; the window is ended as well as it can be
-            try:
-                cut.windows = await asyncio.shield(self.end())
-            except WorkbenchError:
-                self.open_name, self.opened = None, {}
+            with contextlib.suppress(WorkbenchError):
+                cut.windows = await to_the_end(self.end())
             raise
-        cut.windows = await self.end()
+        cut.windows = await to_the_end(self.end())
 
     async def begin(self, name: str) -> None:
-        """Begin a window of all services. Raises ToolError where one is open, or the name was used or cannot be one."""
+        """Begin a window of all services. Raises ToolError where one is open, or the name was used or cannot be one;
+        where it cannot be begun for one service it is open for none."""
         if self.open_name is not None:
-            raise ToolError(f"window {self.open_name} is open", where=name, hint="End it first")
-        if not _NAME.match(name):
+            raise ToolError(f"window {self.open_name} is open", where=name[:80], hint="End it first")
+        if not _NAME.fullmatch(name):
             raise ToolError(
                 f"{name[:80]!r} cannot be the name of a window",
                 where="window",
-                hint="Give letters, digits, dots, hyphens and underscores, 64 at most",
+                hint="Give letters, digits, dots, hyphens and underscores, 64 at most, a letter or digit first",
             )
-        if name in self.names:
-            raise ToolError(f"there is a window {name} already", where="window", hint="Give another name")
+        if name in self.names or (not self.replaces and self._recorded(name)):
+            raise ToolError(f"there is a window {name} already", where=str(self.out), hint="Give another name")
         for service in self.backend.services:
-            if not (self.mode == "pprofile" or self.attach):
+            if self.mode != "pprofile":
                 await self._require_running(service)
-        opened = {}
-        for service in self.backend.services:
-            opened[service] = await begin_window(
-                self._scene(service, name),
-                asks=self.asks,
-                attach=self.attach,
-                flags=self.flags,
-                started_s=self.started_s,
-            )
+        opened: dict[str, dict[str, Any]] = {}
+        try:
+            for service in self.backend.services:
+                opened[service] = await begin_window(
+                    self._scene(service, name),
+                    asks=self.asks,
+                    attach=self.attach,
+                    flags=self.flags,
+                    started_s=self.started_s,
+                )
+        except BaseException:
+            await to_the_end(self._abandon(name, opened))
+            raise
         self.open_name, self.opened = name, opened
 
     async def end(self) -> tuple[Window, ...]:
-        """End the open window. Raises ToolError where none is, or a tool does not give its part."""
+        """End the open window. Raises ToolError where none is, or a tool does not give its part; the other services'
+        parts are kept then."""
         name, opened = self.open_name, self.opened
         if name is None:
             raise ToolError("no window is open", where="window", hint="Begin one with a name")
         self.open_name, self.opened = None, {}
-        windows = []
+        windows, failure = [], None
         for service, facts in opened.items():
-            windows.append(await end_window(self._scene(service, name), facts))
-        self.names.append(name)
+            try:
+                windows.append(await end_window(self._scene(service, name), facts))
+            except WorkbenchError as error:
+                failure = failure or error
+        if windows:
+            self.names.append(name)
+        if failure is not None:
+            raise failure
         return tuple(windows)
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> tuple[Ended, ...]:
@@ -160,7 +182,7 @@ class Session:
                 continue
             written = places[ended.service].host / output
             keep = self._keep(ended.service)
-            if not written.exists() or (not written.stat().st_size and not self.names):
+            if not written.exists() or not written.stat().st_size:
                 failure = failure or ToolError(
                     f"{TOOLS[self.mode].program} wrote nothing"
                     + (f": it had to be killed after {ended.seconds:.0f} s" if ended.killed else ""),
@@ -181,6 +203,18 @@ class Session:
         """What is wrong with each service; "" for one that runs and answers."""
         return {service: await self.backend.condition(service) for service in self.backend.services}
 
+    async def _abandon(self, name: str, opened: dict[str, dict[str, Any]]) -> None:
+        """End the parts of a window that was not begun for all, and keep nothing of them."""
+        for service, facts in opened.items():
+            with contextlib.suppress(WorkbenchError):
+                window = await end_window(self._scene(service, name), facts)
+                for what in window.files:
+                    window.path(what).unlink(missing_ok=True)
+                record_path(window.folder, name).unlink(missing_ok=True)
+
+    def _recorded(self, name: str) -> bool:
+        return any(record_path(self._keep(service), name).exists() for service in self.backend.services)
+
     def _scene(self, service: str, name: str) -> Scene:
         return Scene(self.backend, service, self.mode, name, self._keep(service))
 
@@ -195,6 +229,12 @@ class Session:
             raise ToolError(wrong, where=service, hint="Stop the session and start it again")
 
 
+def check_attach(mode: Mode, attach: bool) -> None:
+    """Raise ToolError for a mode that cannot come and go while its service runs."""
+    if attach and mode != "strace":
+        raise ToolError(f"{mode} cannot be attached to a running service", where="attach", hint="Only strace can")
+
+
 @asynccontextmanager
 async def profiling_session(
     mode: Mode,
@@ -204,27 +244,30 @@ async def profiling_session(
     flags: Sequence[str] | None = None,
     asks: bool = False,
     attach: bool = False,
+    replaces: bool = False,
     stop_timeout_s: float = STOP_TIMEOUT_S,
 ) -> AsyncIterator[Session]:
     """A session while the block runs: started and answering before it, stopped and restored after it, however it
     ends."""
-    session = Session(mode, backend, out, None if flags is None else tuple(flags), asks=asks, attach=attach)
+    session = Session(
+        mode, backend, out, None if flags is None else tuple(flags), asks=asks, attach=attach, replaces=replaces
+    )
     await session.start()
     try:
         yield session
     except BaseException:
-        try:
-            await asyncio.shield(session.stop(stop_timeout_s))
-        except WorkbenchError:
-            pass  # the block's own error is the one to hear of
-        finally:
-            await asyncio.shield(session.restore())
+        # the block's own error is the one to hear of
+        with contextlib.suppress(WorkbenchError):
+            await to_the_end(_finish(session, stop_timeout_s))
         raise
-    else:
-        try:
-            await session.stop(stop_timeout_s)
-        finally:
-            await session.restore()
+    await to_the_end(_finish(session, stop_timeout_s))
+
+
+async def _finish(session: Session, stop_timeout_s: float) -> None:
+    try:
+        await session.stop(stop_timeout_s)
+    finally:
+        await session.restore()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -36,12 +36,17 @@ def child_service(settings: Settings) -> LocalService:
     )
 
 
-def own_service(arguments: tuple[str, ...], service_port: int) -> LocalService:
-    """The stand-in as ``workbench standin`` with ``arguments`` runs it: it goes on when this process ends."""
+def own_service(arguments: tuple[str, ...], settings: Settings) -> LocalService:
+    """The stand-in as ``workbench standin`` with ``arguments`` runs it: it goes on when this process ends.
+
+    ``settings`` are those it will find as well; they say where it answers.
+    """
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  read, not bound
+    address = f"[{host}]" if ":" in host else host
     return LocalService(
         name=NAME,
         argv=python_argv("-m", "workbench.cli", "standin", *arguments),
-        health_url=f"http://127.0.0.1:{service_port}/",
+        health_url=f"http://{address}:{settings.service_port}/",
         variables=_VARIABLES,
         arguments=_ARGUMENTS,
     )

@@ -17,7 +17,7 @@ from workbench.runs.atomic import write_json
 from workbench.runs.folder import exclusive, utc_now
 
 FILE = "session.json"
-State = Literal["starting", "running", "stopped"]
+State = Literal["starting", "running", "stopping", "stopped"]
 SCHEMA = 1
 
 
@@ -49,7 +49,7 @@ class SessionFile:
         return self.path.exists()
 
     def write(self, session: Session, state: State) -> None:
-        """Write what the session is now."""
+        """Write what the session is now. The file is the user's alone: it has the command lines of services."""
         write_json(
             self.path,
             {
@@ -67,6 +67,8 @@ class SessionFile:
                 "names": session.names,
                 "backend": session.backend.to_json(),
             },
+            hint="Make room; until then the services go on, and the file says what they were before",
+            mode=0o600,
         )
 
     def read(self) -> tuple[Session, State]:

@@ -41,10 +41,14 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """``value`` as indented JSON, atomically. NaN and infinity are written as null: JSON has neither."""
+def write_json(path: Path, value: Any, *, hint: str = RESUME, mode: int = 0o666) -> None:
+    """``value`` as indented JSON, atomically. NaN and infinity are written as null: JSON has neither.
+
+    ``mode`` is the file's, without what the umask takes.
+    """
     text = to_json(value)
-    with replacing(path) as temporary:
+    with replacing(path, hint) as temporary:
+        temporary.touch(mode)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

@@ -59,7 +59,14 @@ async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Targ
         async def under_tool(own: Settings, log: Path) -> AsyncIterator[Endpoints]:
             backend = LocalBackend(child_service(own), out)
             async with profiling_session(
-                mode, backend, out, flags=flags, asks=True, attach=settings.profiler_attach
+                # of a run that was killed in mid-step: the step is measured again
+                mode,
+                backend,
+                out,
+                flags=flags,
+                asks=True,
+                attach=settings.profiler_attach,
+                replaces=True,
             ) as session:
                 sessions.append(session)
                 yield pin(session, own)
@@ -71,7 +78,9 @@ async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Targ
 
         backend = ComposeBackend(settings.compose)
         async with (
-            profiling_session(mode, backend, out, flags=flags, attach=settings.profiler_attach) as session,
+            profiling_session(
+                mode, backend, out, flags=flags, attach=settings.profiler_attach, replaces=True
+            ) as session,
             connect(with_compose_target(settings), folder) as target,
         ):
             yield target, session

@@ -2,46 +2,84 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import time
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 
-from workbench.errors import ToolError
+from workbench.errors import SettingsError, ToolError
+from workbench.profilers.backends.processes import runs, until
+
+# they listen for what runs in a container
+_FORWARDERS = ("docker-proxy", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "conmon")
+# of a shell, not of the service
+_PASSING = {"_", "SHLVL", "PWD", "OLDPWD", "TERM", "COLUMNS", "LINES"}
 
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """A process that ran where a profiled one is to run. Its environment is not kept: it may hold secrets."""
+    """A process that ran where a profiled one is to run.
+
+    Its ``environment`` may hold secrets: it stays in memory, and a file gets the names of its ``variables`` only.
+    """
 
     pid: int
     argv: tuple[str, ...]
     folder: str
+    variables: tuple[str, ...] = ()
+    environment: Mapping[str, str] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """It in words. Its arguments are left out: a key may be among them."""
+        return f"process {self.pid}, {os.path.basename(self.argv[0])}" if self.argv else f"process {self.pid}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, read back by :meth:`from_json`."""
-        return {"pid": self.pid, "argv": list(self.argv), "folder": self.folder}
+        """Plain values without the environment, read back by :meth:`from_json`."""
+        return {
+            "pid": self.pid,
+            "argv": list(self.argv),
+            "folder": self.folder,
+            "variables": list(self.variables),
+        }
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> Previous:
+    def from_json(cls, facts: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Previous:
         """What :meth:`to_json` wrote."""
-        return cls(facts["pid"], tuple(facts["argv"]), facts["folder"])
+        return cls(facts["pid"], tuple(facts["argv"]), facts["folder"], tuple(facts["variables"]), environment)
+
+    def missing(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        """The names of its variables that are not in ``environment``."""
+        return tuple(name for name in self.variables if name not in environment and name not in _PASSING)
 
 
-def port_of(url: str | None) -> int | None:
-    """The port a URL names; None without a URL or where it names none."""
-    return None if url is None else urlsplit(url).port
+def port_of(url: str | None, service: str) -> int | None:
+    """The port a URL names, or its scheme's; None without a URL. Raises SettingsError for what is no URL."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        if port is None or not parts.hostname:
+            raise ValueError
+    except ValueError:
+        raise SettingsError(
+            f"{url!r} is no URL of a service",
+            where=f"{service} health_url",
+            hint="Give one such as http://127.0.0.1:80/",
+        ) from None
+    return port
 
 
 def listener_on(port: int, service: str) -> Previous | None:
     """The process that listens on a port of this machine; None where nobody does.
 
-    Raises ToolError where somebody listens whose command cannot be seen: it could not be brought back.
+    Raises ToolError where it cannot be stopped and brought back from here: another user's, a container's, or one that
+    this runs in.
     """
     try:
         sockets = psutil.net_connections(kind="tcp")
@@ -53,7 +91,19 @@ def listener_on(port: int, service: str) -> Previous | None:
     for owner in sorted(pid for pid in owners if pid is not None):
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(owner)
-            return Previous(owner, tuple(process.cmdline()), process.cwd())
+            if process.name() in _FORWARDERS:
+                raise ToolError(
+                    f"port {port} belongs to a container (process {owner}, {process.name()})",
+                    where=service,
+                    hint="Profile the services of its compose file with --compose, or give the service another port",
+                )
+            if owner == os.getpid() or owner in {parent.pid for parent in psutil.Process().parents()}:
+                raise ToolError(
+                    f"port {port} is taken by process {owner}, in which this runs",
+                    where=service,
+                    hint="Give the service another port",
+                )
+            return _seen(process)
     raise ToolError(
         f"port {port} is taken by a process of another user",
         where=service,
@@ -63,18 +113,28 @@ def listener_on(port: int, service: str) -> Previous | None:
 
 async def stop_previous(previous: Previous, service: str, timeout_s: float) -> None:
     """End it in order. Raises ToolError where it does not end: it is left running then."""
-    with contextlib.suppress(psutil.NoSuchProcess):
+    try:
         process = psutil.Process(previous.pid)
         process.terminate()
-        deadline = time.monotonic() + timeout_s
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            if time.monotonic() > deadline:
-                raise ToolError(
-                    f"process {previous.pid}, which has the port, did not stop within {timeout_s:g} s",
-                    where=service,
-                    hint="Stop it by hand",
-                )
-            await asyncio.sleep(0.05)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.AccessDenied:
+        raise ToolError(
+            f"{previous.name}, which has the port, belongs to another user", where=service, hint="Stop it by hand"
+        ) from None
+    if not await until(lambda: not runs(process), timeout_s):
+        raise ToolError(
+            f"{previous.name}, which has the port, did not stop within {timeout_s:g} s",
+            where=service,
+            hint="Stop it by hand, or give the service another port",
+        )
+
+
+def _seen(process: psutil.Process) -> Previous:
+    environment: dict[str, str] | None = None
+    with contextlib.suppress(psutil.Error):
+        environment = process.environ()
+    return Previous(process.pid, tuple(process.cmdline()), process.cwd(), tuple(sorted(environment or ())), environment)
 
 
 def _of_own_processes() -> list[Any]:

@@ -1,8 +1,7 @@
 """Services as local processes: the stand-in, or any command, under a tool.
 
-A service's standard output and error go to ``service.log`` beside the tool's files. With a ``lifeline`` it is a child
-that ends when this process does; without, it is on its own and another process can stop it by what :meth:`to_json`
-says.
+A service's standard output and error go to ``service.log`` beside the tool's files. With a ``lifeline`` it ends when
+this process does; without, it is on its own and another process can stop it by what :meth:`LocalBackend.to_json` says.
 """
 
 from __future__ import annotations
@@ -12,7 +11,9 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +22,26 @@ from typing import IO, Any
 
 import psutil
 
-from workbench.errors import TargetError, ToolError
+from workbench.errors import TargetError, ToolError, WorkbenchError
+from workbench.profilers.backends.guardian import Guardian
 from workbench.profilers.backends.listening import Previous, listener_on, port_of, stop_previous
+from workbench.profilers.backends.processes import (
+    POLL_S,
+    birth,
+    ending_signal,
+    members,
+    profiled,
+    runs,
+    send,
+    until,
+)
 from workbench.profilers.backends.protocol import READY_TIMEOUT_S, STOP_TIMEOUT_S, Ended, Place
 from workbench.profilers.backends.tail import last_line
 from workbench.profilers.modes import TOOLS, Mode, command
+from workbench.profilers.to_the_end import to_the_end
 from workbench.target.fetch import get_text
 
 LOG = "service.log"
-POLL_S = 0.05
 PLAIN_STOP_S = 30.0
 
 
@@ -55,11 +67,18 @@ class LocalService:
     def __post_init__(self) -> None:
         if not self.argv:
             raise ToolError("no command was given", where=self.name, hint="Give the service's command line")
+        if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
+            raise ToolError(
+                f"{self.name[:80]!r} cannot be the name of a service",
+                where="service",
+                hint="Its profiles go into a folder of that name: give one without slashes",
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """A started service: the tool's process and its birth, so that another with the same number is not taken for it."""
+    """A started service: the tool's process, whose number is also that of the session all of it is in, and its birth,
+    so that another with the same number is not taken for it."""
 
     pid: int
     born: float
@@ -74,19 +93,33 @@ class LocalBackend:
         self, service: LocalService, out: Path, *, lifeline: bool = True, changed: Callable[[], None] = lambda: None
     ) -> None:
         """``changed`` is called when what :meth:`to_json` says has changed, so that a kill at any time is
-        recoverable."""
+        recoverable. ``notes`` say what is not as it was, in sentences."""
         self.service = service
         self.out = out
         self.changed = changed
+        self.notes: list[str] = []
         self._lifeline = lifeline
+        # what reads its first line from standard input sees that end by itself
+        self._guardian = Guardian() if lifeline and not service.first_line else None
         self._running: _Running | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._previous: Previous | None = None
+        self._logs: set[Path] = set()
 
     @property
     def services(self) -> tuple[str, ...]:
         """The one service."""
         return (self.service.name,)
+
+    @property
+    def running(self) -> bool:
+        """Whether a service was started and not stopped; it may have ended by itself."""
+        return self._running is not None
+
+    @property
+    def owes(self) -> bool:
+        """Whether something ran before that is not back."""
+        return self._previous is not None
 
     def place(self, service: str) -> Place:
         """The folder of the mode that runs; before a start that of none."""
@@ -104,85 +137,104 @@ class LocalBackend:
         Raises ToolError where the tool is not installed, or the service dies before it answers; TargetError where it
         does not answer in time. Nothing is left running then, and what ran before is back.
         """
-        if self._running is not None and self._alive():
+        if self._family():
             raise ToolError(
-                f"runs under {self._running.mode} already (process {self._running.pid})",
+                f"runs under {'' if self._running is None else self._running.mode} already",
                 where=self.service.name,
                 hint="Stop it first",
             )
         tool = TOOLS[mode]
         if tool.program and mode != "pprofile" and shutil.which(tool.program) is None:
             raise ToolError(f"{tool.program} is not installed", where=f"profiler {mode}", hint=tool.install)
+        port_of(self.service.health_url, self.service.name)
         folder = self._place(mode).host
         argv = self._command(mode, folder, flags, extra)
         _set_aside(folder / tool.output if tool.output else None)
-        await self._make_room()
         try:
-            await self._launch(mode, argv, folder)
-            await self._ready(folder)
-        except BaseException:
-            await asyncio.shield(self._end_at_once())
-            await asyncio.shield(self.restore())
+            await self._make_room()
+            self._launch(mode, argv, folder)
+            await self._ready(mode, folder)
+        except BaseException as error:
+            await to_the_end(self._undo(error))
             raise
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> tuple[Ended, ...]:
         """End the service so that the tool writes all it has."""
-        if self._running is None:
+        running = self._running
+        if running is None:
             raise ToolError("is not running under a profiler", where=self.service.name, hint="Start it first")
-        started = time.monotonic()
-        running, killed = self._running, False
+        started, killed = time.monotonic(), False
         process = self._live()
         if process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                _program(process, running.mode).send_signal(signal.SIGTERM)
-            if not await _gone(process, timeout_s):
+            program = profiled(process, running.mode)
+            send([program], ending_signal(program, running.mode))
+            if not await until(lambda: not runs(process), timeout_s):
                 killed = True
-                _kill_all(process)
-                await _gone(process, PLAIN_STOP_S)
-        code = await self._reap()
+                send(self._family(), signal.SIGKILL)
+        # what a killed tool or the service itself left behind
+        send(self._family(), signal.SIGTERM)
+        if not await until(lambda: not self._family(), PLAIN_STOP_S):
+            send(self._family(), signal.SIGKILL)
+            await until(lambda: not self._family(), PLAIN_STOP_S)
+        code = self._reap()
+        _clear_pipes(running.pid)
         self._running = None
-        self.changed()
+        self._say_changed()
+        self._release()
         return (Ended(self.service.name, code, time.monotonic() - started, killed),)
 
     async def restore(self) -> bool:
-        """Start again what listened on the service's port before, on its own, and wait until it answers."""
-        previous, self._previous = self._previous, None
+        """Start again what listened on the service's port before, on its own, and wait until it answers.
+
+        Its environment is the one it had, where this process has stopped it itself; else this process's, and ``notes``
+        name the variables that are missing. Raises TargetError where it does not answer: it can be tried again.
+        """
+        previous = self._previous
         if previous is None:
+            self._release()
             return False
-        process = await asyncio.create_subprocess_exec(
-            *previous.argv,
-            cwd=previous.folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        port = port_of(self.service.health_url, self.service.name)
+        back = None if port is None else await asyncio.to_thread(listener_on, port, self.service.name)
+        if back is not None and back.argv != previous.argv:
+            raise TargetError(
+                f"what ran before cannot be brought back: {back.name}, has its port",
+                where=self.service.name,
+                hint="Stop that, then: workbench profile restore",
+            )
+        process = None if back is not None else self._start_previous(previous)
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while await self._answers() != "":
-            if process.returncode is not None or time.monotonic() > deadline:
+        while wrong := await self._answers():
+            ended = process is not None and process.poll() is not None
+            if ended or time.monotonic() > deadline:
                 raise TargetError(
-                    f"what ran before ({' '.join(previous.argv)[:200]}) does not answer again",
+                    f"what ran before ({previous.name}) {'ended at once' if ended else 'does not answer'}: {wrong}",
                     where=self.service.name,
                     hint=f"Start it by hand in {previous.folder}",
                 )
             await asyncio.sleep(POLL_S)
-        self.changed()
+        self._previous = None
+        self._say_changed()
+        self._release()
         return True
 
     async def condition(self, service: str) -> str:
         """Whether the process is there and answers."""
         if self._running is None:
             return "is not running"
-        if not self._alive():
-            return f"has ended: {last_line(self._running.folder / LOG)}"
-        return await self._answers()
+        process = self._live()
+        if process is not None:
+            return await self._answers()
+        left = self._family()
+        if left and (tool := TOOLS[self._running.mode].program):
+            return f"{tool} has ended, and process {left[0].pid} goes on without it"
+        return f"has ended: {last_line(self._running.folder / LOG)}"
 
     async def pid(self, service: str) -> int:
         """The program itself: under strace its child, else the process that was started."""
         process = self._live()
         if process is None or self._running is None:
-            raise ToolError("has ended", where=service, hint="Its last words are in service.log")
-        return int(_program(process, self._running.mode).pid)
+            raise ToolError(await self.condition(service), where=service, hint=self._hint())
+        return int(profiled(process, self._running.mode).pid)
 
     async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
         """Run a command on this machine."""
@@ -192,6 +244,7 @@ class LocalBackend:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the workbench, and all of it can be killed at once
             )
         except FileNotFoundError:
             raise ToolError(f"{command[0]} is not installed", where=service, hint="It comes with valgrind") from None
@@ -199,12 +252,10 @@ class LocalBackend:
             async with asyncio.timeout(timeout_s):
                 output, errors = await process.communicate()
         except TimeoutError:
-            process.kill()
-            await process.wait()
+            await to_the_end(_kill(process))
             raise ToolError(f"{command[0]} did not answer within {timeout_s:g} s", where=service) from None
         except BaseException:
-            if process.returncode is None:
-                process.kill()
+            await to_the_end(_kill(process))
             raise
         if process.returncode:
             words = (errors or output).decode(errors="replace").strip().splitlines()
@@ -237,8 +288,8 @@ class LocalBackend:
         }
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> LocalBackend:
-        """The backend that :meth:`to_json` described, in whatever process."""
+    def from_json(cls, facts: Mapping[str, Any], previous_environment: Mapping[str, str] | None = None) -> LocalBackend:
+        """The backend that :meth:`to_json` described, in whatever process. It has no lifeline."""
         service = LocalService(
             facts["service"],
             tuple(facts["argv"]),
@@ -251,7 +302,7 @@ class LocalBackend:
         if (running := facts["running"]) is not None:
             backend._running = _Running(running["pid"], running["born"], running["mode"], Path(running["folder"]))
         if (previous := facts["previous"]) is not None:
-            backend._previous = Previous.from_json(previous)
+            backend._previous = Previous.from_json(previous, previous_environment)
         return backend
 
     def inherit(self, other: LocalBackend) -> None:
@@ -271,65 +322,82 @@ class LocalBackend:
 
     async def _make_room(self) -> None:
         """Stop what listens where the service is to answer, and remember it."""
-        port = port_of(self.service.health_url)
-        if port is None or self._previous is not None:
+        port = port_of(self.service.health_url, self.service.name)
+        if port is None:
             return
         found = await asyncio.to_thread(listener_on, port, self.service.name)
         if found is None:
             return
+        # whatever a session before has stopped, this is what runs now
         self._previous = found
-        self.changed()
-        await stop_previous(found, self.service.name, PLAIN_STOP_S)
+        self._say_changed()
+        try:
+            await to_the_end(stop_previous(found, self.service.name, PLAIN_STOP_S))
+        except ToolError:
+            self._previous = None  # it runs on
+            raise
 
-    async def _launch(self, mode: Mode, argv: Sequence[str], folder: Path) -> None:
+    def _launch(self, mode: Mode, argv: Sequence[str], folder: Path) -> None:
         variables = {**os.environ, **self.service.environment, **self.service.variables.get(mode, {})}
         line = self.service.first_line
-        with _log(folder / LOG) as log:
+        log = folder / LOG
+        if log not in self._logs:
+            _set_aside(log)
+            self._logs.add(log)
+        with _opened(log) as output:
             try:
-                process = await asyncio.create_subprocess_exec(
-                    *argv,
+                # not asyncio's: when its loop ends it kills what has to go on
+                process = subprocess.Popen(  # noqa: S603  the user's own command is what this is for
+                    argv,
                     cwd=self.service.folder,
                     env=variables,
-                    stdin=asyncio.subprocess.PIPE if self._lifeline or line else asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdin=subprocess.PIPE if line else subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
                     start_new_session=True,  # Ctrl-C does not reach it: whoever started it stops it
                 )
             except OSError as error:
                 raise ToolError(f"cannot be started: {error.strerror}: {argv[0]}", where=self.service.name) from None
         self._process = process
-        born = 0.0
-        with contextlib.suppress(psutil.Error):
-            born = psutil.Process(process.pid).create_time()
-        self._running = _Running(process.pid, born, mode, folder)
-        self.changed()
-        if line and process.stdin is not None:
-            process.stdin.write(line.encode() + b"\n")
-            with contextlib.suppress(ConnectionError):
-                await process.stdin.drain()
+        self._running = _Running(process.pid, birth(process.pid), mode, folder)
+        self._say_changed()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.write(line.encode() + b"\n")
+                process.stdin.flush()
 
-    async def _ready(self, folder: Path) -> None:
+    async def _ready(self, mode: Mode, folder: Path) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
         while True:
-            if not self._alive():
-                code = await self._reap()
-                self._running = None
+            if self._live() is None:
+                code = self._reap()
                 raise ToolError(
                     f"ended before it answered{'' if code is None else f', with code {code}'}: "
                     f"{last_line(folder / LOG)}",
                     where=self.service.name,
-                    hint=f"All it said is in {folder / LOG}",
+                    hint=self._hint(),
                 )
-            wrong = await self._answers()
+            wrong = self._tool_wrong(mode, folder) or await self._answers()
             if not wrong:
                 return
             if time.monotonic() > deadline:
                 raise TargetError(
                     f"did not answer within {READY_TIMEOUT_S:.0f} s: {wrong}",
                     where=self.service.name,
-                    hint=f"All it said is in {folder / LOG}",
+                    hint=self._hint(),
                 )
             await asyncio.sleep(POLL_S)
+
+    def _tool_wrong(self, mode: Mode, folder: Path) -> str:
+        """ "" when the tool has the program and takes orders, which a service without a health check does not show."""
+        if self._running is None or (self.service.health_url is not None or self.service.ready is not None):
+            return ""
+        if mode in ("callgrind", "massif"):
+            return "" if len(_pipes(self._running.pid)) >= 3 else "vgdb cannot reach it (--vgdb=yes is needed)"
+        if mode == "strace":
+            log = folder / TOOLS[mode].output
+            return "" if log.exists() and log.stat().st_size else "strace has written nothing"
+        return ""
 
     async def _answers(self) -> str:
         """ "" when the service answers, else what it says instead."""
@@ -351,32 +419,88 @@ class LocalBackend:
             return None
         try:
             process = psutil.Process(running.pid)
-            same = not running.born or abs(process.create_time() - running.born) < 1.0
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            return process if birth(running.pid) == running.born and runs(process) else None
         except psutil.NoSuchProcess:
             return None
 
-    def _alive(self) -> bool:
-        return self._live() is not None
+    def _family(self) -> list[psutil.Process]:
+        """All that runs of what was started."""
+        running = self._running
+        if running is None:
+            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if birth(running.pid) != running.born:
+                return []  # all of it has ended, and the number went to another
+        return members(running.pid)
 
-    async def _end_at_once(self) -> None:
-        """Leave nothing of a start that failed."""
-        process = self._live()
-        if process is not None:
-            _kill_all(process)
-            await _gone(process, PLAIN_STOP_S)
-        await self._reap()
+    async def _undo(self, error: BaseException) -> None:
+        """Leave nothing of a start that failed, and bring back what ran before."""
+        send(self._family(), signal.SIGKILL)
+        await until(lambda: not self._family(), PLAIN_STOP_S)
+        self._reap()
+        if self._running is not None:
+            _clear_pipes(self._running.pid)
         self._running = None
-        self.changed()
+        self._say_changed()
+        self._release()
+        try:
+            await self.restore()
+        except WorkbenchError as second:
+            if isinstance(error, WorkbenchError):
+                raise type(error)(f"{error}; {second}") from None
+            raise
 
-    async def _reap(self) -> int | None:
+    def _reap(self) -> int | None:
         """The exit code, where the process was started here."""
         process, self._process = self._process, None
         if process is None:
             return None
         if process.stdin is not None:
-            process.stdin.close()
-        return await process.wait()
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        return process.wait()
+
+    def _start_previous(self, previous: Previous) -> subprocess.Popen[bytes]:
+        environment = dict(os.environ if previous.environment is None else previous.environment)
+        if missing := previous.missing(environment):
+            self.notes.append(
+                f"What ran before was started without {', '.join(missing)}, which it had in its environment then"
+            )
+        try:
+            return subprocess.Popen(  # noqa: S603  it ran here before
+                previous.argv,
+                cwd=previous.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TargetError(
+                f"what ran before ({previous.name}) cannot be started: {error.strerror}",
+                where=self.service.name,
+                hint=f"Start it by hand in {previous.folder}",
+            ) from None
+
+    def _say_changed(self) -> None:
+        if self._guardian is not None and (self.running or self.owes):
+            environment = None if self._previous is None else self._previous.environment
+            self._guardian.tell(
+                {
+                    "backend": self.to_json(),
+                    "previous_environment": None if environment is None else dict(environment),
+                }
+            )
+        self.changed()
+
+    def _release(self) -> None:
+        if self._guardian is not None and not (self.running or self.owes):
+            self._guardian.release()
+
+    def _hint(self) -> str:
+        folder = self._place("none").host if self._running is None else self._running.folder
+        return f"All it said is in {folder / LOG}"
 
 
 def python_argv(*arguments: str) -> tuple[str, ...]:
@@ -384,41 +508,26 @@ def python_argv(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, *arguments)
 
 
-def _program(process: psutil.Process, mode: Mode) -> psutil.Process:
-    """The profiled program: strace is its parent, Valgrind's tools and pprofile are the program."""
-    if mode != "strace":
-        return process
-    with contextlib.suppress(psutil.NoSuchProcess):
-        children: list[psutil.Process] = process.children()
-        if children:
-            return children[0]
-    return process
+def _pipes(pid: int) -> list[Path]:
+    """The files by which vgdb talks to a process under Valgrind."""
+    return list(Path(tempfile.gettempdir()).glob(f"vgdb-pipe-*-{pid}-by-*"))
 
 
-async def _gone(process: psutil.Process, timeout_s: float) -> bool:
-    """Wait until a process has ended, whoever's child it is."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(POLL_S)
+def _clear_pipes(pid: int) -> None:
+    """Remove what a killed Valgrind has left; one that ends by itself removes them."""
+    for path in _pipes(pid):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
-def _kill_all(process: psutil.Process) -> None:
-    """SIGKILL to a process and all below it."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = [process, *process.children(recursive=True)]
-        for member in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                member.kill()
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    """SIGKILL to a command and all it started, and wait for its end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
-def _log(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> IO[bytes]:
     try:
         return path.open("wb")
     except OSError as error:

@@ -7,10 +7,12 @@ window.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import ToolError
+from workbench.profilers.to_the_end import to_the_end
 from workbench.profilers.windows.scene import Scene
 
 EXTRA_FLAGS = ("--instr-atstart=no",)
@@ -21,8 +23,13 @@ _TAIL_BYTES = 4096
 async def begin(scene: Scene) -> dict[str, Any]:
     """Switch counting on and set it to zero."""
     pid = await scene.pid()
-    await _control(scene, pid, "--instr=on")
-    await _control(scene, pid, "--zero")
+    try:
+        await _control(scene, pid, "--instr=on")
+        await _control(scene, pid, "--zero")
+    except BaseException:
+        with contextlib.suppress(ToolError):
+            await to_the_end(_control(scene, pid, "--instr=off"))
+        raise
     return {}
 
 
@@ -30,13 +37,18 @@ async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict
     """Dump what was counted, switch counting off, keep the dump."""
     pid = await scene.pid()
     folder = scene.place.host
-    before = _dumps(folder)
-    await _control(scene, pid, f"--dump={scene.name}")
-    await scene.until(lambda: bool(_dumps(folder) - before), _DUMP_TIMEOUT_S, "callgrind's dump")
-    await _control(scene, pid, "--instr=off")
+    # a process that was killed between dump and keeping leaves one, and the next process numbers from 1 again
+    for left in _dumps(folder):
+        await scene.take(folder / left, f"left-over-{left}")
+    try:
+        await _control(scene, pid, f"--dump={scene.name}")
+        await scene.until(lambda: bool(_dumps(folder)), _DUMP_TIMEOUT_S, "callgrind's dump")
+    finally:
+        with contextlib.suppress(ToolError):
+            await to_the_end(_control(scene, pid, "--instr=off"))
     files: dict[str, str] = {}
     # --separate-threads writes a file a thread
-    for number, dump in enumerate(sorted(_dumps(folder) - before)):
+    for number, dump in enumerate(sorted(_dumps(folder))):
         suffix = "" if number == 0 else f"-{number + 1}"
         kept = await scene.take(folder / dump, f"{scene.name}{suffix}.callgrind.out")
         _require_whole(scene.keep / kept)
@@ -45,7 +57,7 @@ async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict
 
 
 async def _control(scene: Scene, pid: int, option: str) -> None:
-    said = await scene.run("callgrind_control", option, str(pid), timeout_s=_DUMP_TIMEOUT_S)
+    said = await scene.tell("callgrind_control", option, str(pid), timeout_s=_DUMP_TIMEOUT_S)
     if "OK." not in said:
         words = " ".join(said.split()) or "nothing"
         raise ToolError(

@@ -66,7 +66,7 @@ def first_report_after_s(delay_s: float = START_DELAY_S, interval_s: float = INT
 async def _ask(scene: Scene) -> None:
     folder = scene.place.host
     known = set(_reports(folder))
-    await scene.run("kill", "-USR2", str(await scene.pid()))
+    await scene.signal("USR2")
     await scene.until(lambda: bool(_after(folder, known)), _ASKED_TIMEOUT_S, "the report the sampler was asked for")
 
 

@@ -6,9 +6,11 @@ much a step allocated. ``--time-unit=ms`` joins the series to steps by the clock
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
-from workbench.errors import ToolError
+from workbench.errors import ReadError, ToolError
 from workbench.profilers.windows.scene import Scene
 
 _SNAPSHOT_TIMEOUT_S = 120.0
@@ -29,7 +31,7 @@ async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict
 async def _snapshot(scene: Scene, command: str, what: str) -> str:
     name = f"{scene.name}.{what}.massif.out"
     place = scene.place
-    said = await scene.run(
+    said = await scene.tell(
         "vgdb",
         f"--pid={await scene.pid()}",
         command,
@@ -44,4 +46,20 @@ async def _snapshot(scene: Scene, command: str, what: str) -> str:
             where=str(written),
             hint="The disk may be full, or vgdb may not be allowed to trace the service (SYS_PTRACE in a container)",
         )
-    return await scene.take(written, name)
+    kept = await scene.take(written, name)
+    await asyncio.to_thread(_require_whole, scene.keep / kept)
+    return kept
+
+
+def _require_whole(path: Path) -> None:
+    """Raise ToolError for a snapshot that was cut off."""
+    from workbench.profiles.read import read_massif
+
+    try:
+        read_massif(path)
+    except ReadError as error:
+        raise ToolError(
+            f"massif's snapshot is cut off: {error.what}",
+            where=str(path),
+            hint="The disk may be full: make room and measure the step again",
+        ) from None

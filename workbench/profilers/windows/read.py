@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from workbench.errors import ReadError
 from workbench.profilers.windows.record import Window
-from workbench.profilers.windows.strace import head_of
+from workbench.profilers.windows.strace import mark_of
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_callgrind, read_massif, read_pprof, read_strace
 from workbench.profiles.transforms.combine import merge
 from workbench.profiles.transforms.windows import subtract
 from workbench.profiles.views.syscalls import between
+
+_DAY_S = 86400
 
 
 def window_profile(window: Window, logs: dict[Path, Profile] | None = None) -> Profile:
@@ -61,14 +62,21 @@ def _calls(window: Window, logs: dict[Path, Profile]) -> Profile:
 def _whole_log(window: Window) -> Path:
     """The log the window is a part of: where strace wrote it, or beside the window, maybe set aside by a later
     start."""
-    written = Path(window.facts["log"])
+    written, mark = Path(window.facts["log"]), window.facts["log_mark"]
     for path in (*sorted(window.folder.glob("strace*.log")), written):
-        if path.is_file() and head_of(path) == window.facts["log_head"]:
+        # a short log has grown since
+        if path.is_file() and mark_of(path, mark["bytes"]) == mark:
             return path
     raise ReadError("the log of this window is gone", where=str(written), hint="It is beside the window's record")
 
 
 def _first_day(window: Window, offset_s: int) -> datetime.date:
-    """The day of the log's first line in its own zone; strace -tt writes no date."""
-    start_s: Any = window.facts.get("log_started_s", window.started_ns / 1e9)
-    return datetime.datetime.fromtimestamp(start_s + offset_s, datetime.UTC).date()
+    """The day of the log's first line in its own zone; strace -tt writes no date.
+
+    The tool was started at ``log_started_s``, maybe just before midnight, and wrote the line just after.
+    """
+    start_s = window.facts.get("log_started_s", window.started_ns / 1e9) + offset_s
+    first = window.facts.get("log_mark", {}).get("time_of_day_s")
+    if first is not None:
+        start_s += (first - start_s + _DAY_S / 2) % _DAY_S - _DAY_S / 2
+    return datetime.datetime.fromtimestamp(start_s, datetime.UTC).date()

@@ -37,16 +37,21 @@ class Window:
     def path(self, what: str) -> Path:
         """A raw file. Raises ReadError where the window has none of that kind."""
         if what not in self.files:
-            raise ReadError(f"the window has no file {what!r}", where=str(self.folder / f"{self.name}{SUFFIX}"))
+            raise ReadError(f"the window has no file {what!r}", where=str(record_path(self.folder, self.name)))
         return self.folder / self.files[what]
 
     def write(self) -> Path:
         """Write the record; the path it is under."""
-        path = self.folder / f"{self.name}{SUFFIX}"
+        path = record_path(self.folder, self.name)
         values = asdict(self)
         del values["folder"]
-        write_json(path, values)
+        write_json(path, values, hint="Make room and measure again; the windows before are whole")
         return path
+
+
+def record_path(folder: Path, name: str) -> Path:
+    """Where a window of that name has its record."""
+    return folder / f"{name}{SUFFIX}"
 
 
 def read_window(path: Path) -> Window:

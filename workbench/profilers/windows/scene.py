@@ -13,6 +13,7 @@ from pathlib import Path
 from workbench.errors import ToolError
 from workbench.profilers.backends.protocol import Backend, Place
 from workbench.profilers.modes import Mode
+from workbench.profilers.to_the_end import to_the_end
 
 POLL_S = 0.05
 LEAST_FREE_BYTES = 64 * 1024 * 1024
@@ -38,9 +39,18 @@ class Scene:
         """A command beside the service; its output."""
         return await self.backend.execute(self.service, *command, timeout_s=timeout_s)
 
+    async def tell(self, *command: str, timeout_s: float) -> str:
+        """A command that talks to Valgrind, which waits for ever for the rest of a talk that was broken off: so it is
+        not, also when this is cancelled."""
+        return await to_the_end(self.run(*command, timeout_s=timeout_s))
+
     async def pid(self) -> int:
         """The profiled program's process id on its own side."""
         return await self.backend.pid(self.service)
+
+    async def signal(self, name: str) -> None:
+        """A signal to the profiled program. By a shell: not every container has a program for it."""
+        await self.run("sh", "-c", f"kill -{name} {await self.pid()}")
 
     async def take(self, produced: Path, kept: str) -> str:
         """Move a file of the tool's folder into ``keep`` under another name, readable for everybody here."""

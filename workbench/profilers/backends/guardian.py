@@ -1,0 +1,82 @@
+"""A process beside a profiled service that outlives the workbench: when that is killed, it ends the service in order,
+so that its tool writes, and brings back what ran before.
+
+Its standard input is a pipe from the workbench. Each line is the backend's state, the last one ``null`` when all was
+done in order; the pipe's end without it is the workbench's end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from typing import Any
+
+
+class Guardian:
+    """The workbench's side: started with the first state, told each later one."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def tell(self, state: dict[str, Any]) -> None:
+        """What there would be to do now."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "workbench.profilers.backends.guardian"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._say(state)
+
+    def release(self) -> None:
+        """There is nothing left to do; wait until it has ended."""
+        if self._process is None:
+            return
+        self._say(None)
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        self._process.wait()
+        self._process = None
+
+    def _say(self, state: dict[str, Any] | None) -> None:
+        # it was killed: then nothing guards, as before it was started
+        with contextlib.suppress(OSError):
+            if self._process is not None and self._process.stdin is not None:
+                self._process.stdin.write(json.dumps(state).encode() + b"\n")
+                self._process.stdin.flush()
+
+
+def main() -> int:
+    """Wait for the workbench's end; do what it cannot do any more."""
+    state = None
+    for line in sys.stdin.buffer:
+        if line.endswith(b"\n"):
+            state = json.loads(line)
+    if state is None:
+        return 0
+    # imported now: while the workbench lives this process only waits, and is small
+    import asyncio
+
+    asyncio.run(_finish(state))
+    return 0
+
+
+async def _finish(state: dict[str, Any]) -> None:
+    from workbench.errors import WorkbenchError
+    from workbench.profilers.backends.local import LocalBackend
+
+    backend = LocalBackend.from_json(state["backend"], previous_environment=state["previous_environment"])
+    with contextlib.suppress(WorkbenchError):  # nobody is left to be told
+        if backend.running:
+            await backend.stop()
+    with contextlib.suppress(WorkbenchError):
+        await backend.restore()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
