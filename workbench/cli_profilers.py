@@ -100,7 +100,7 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     if isinstance(backend, LocalBackend) and isinstance(before, LocalBackend):
         backend.inherit(before)
     flags = None if options.flags is None else tuple(shlex.split(options.flags))
-    session = Session(mode, backend, out, flags, asks=_takes_requests(options), attach=options.attach)
+    session = Session(mode, backend, out, flags, attach=options.attach)
     file.write(session, "starting")
     _follow_changes(session, file, "starting")
     try:
@@ -115,10 +115,8 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     file.write(session, "running")
     what = ", ".join(backend.services) if options.command or options.compose else "the stand-in"
     print(f"{what} answers under {mode}; profiles go to {out}")
-    if mode == "flamegraph" and not session.asks:
-        from workbench.profilers.windows.flamegraph import first_report_after_s
-
-        print(f"The first report comes {first_report_after_s():.0f} s after the start: a shorter run has no profile.")
+    if mode == "flamegraph" and (wait_s := await session.first_report_after_s()):
+        print(f"The first report comes {wait_s:.0f} s after the start: a shorter run has no profile.")
     return 0
 
 
@@ -301,20 +299,9 @@ def _backend(options: argparse.Namespace, out: Path) -> Backend:
     return LocalBackend(service, out, lifeline=False)
 
 
-def _takes_requests(options: argparse.Namespace) -> bool:
-    """Whether the services' sampler is ours, which reports when it is asked. A signal it does not know ends a
-    program."""
-    if options.compose is not None:
-        return False
-    return not options.command
-
-
 def _follow_changes(session: Session, file: SessionFile, state: State) -> None:
     """Keep the file true while services start and stop, so that a kill in between leaves what is needed to go on."""
-    from workbench.profilers.backends.local import LocalBackend
-
-    if isinstance(session.backend, LocalBackend):
-        session.backend.changed = lambda: file.write(session, state)
+    session.backend.changed = lambda: file.write(session, state)
 
 
 def _say_windows(windows: tuple[Window, ...]) -> None:

@@ -80,9 +80,8 @@ async def profiling(
         backend = LocalBackend(LocalService(Path(service[0]).name, tuple(service), health_url), folder)
     else:
         backend = service
-    asks = own is not None
     async with profiling_session(
-        chosen, backend, folder, flags=flags, asks=asks, attach=attach, stop_timeout_s=stop_timeout_s
+        chosen, backend, folder, flags=flags, attach=attach, stop_timeout_s=stop_timeout_s
     ) as session:
         if own is not None:
             session.endpoints = pin(session, own)

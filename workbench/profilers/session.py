@@ -18,7 +18,7 @@ from workbench.errors import ToolError, WorkbenchError
 from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend, Ended
 from workbench.profilers.modes import TOOLS, Mode
 from workbench.profilers.to_the_end import to_the_end
-from workbench.profilers.windows import callgrind
+from workbench.profilers.windows import callgrind, flamegraph, pprofile
 from workbench.profilers.windows.cut import begin_window, end_window
 from workbench.profilers.windows.record import Window, record_path
 from workbench.profilers.windows.scene import Scene
@@ -50,17 +50,16 @@ class Cut:
 class Session:
     """Profiling under way. Made by :func:`profiling`, or from the state another process left.
 
-    ``out`` takes ``<service>/<mode>/<window>.*``. ``flags`` replace the guide's. ``asks``: the services' sampler
-    reports on request. ``attach`` (strace only): the services run plainly, and strace comes and goes with each window.
-    ``endpoints`` are those of the stand-in, where it is the service. ``replaces``: a window takes the place of one that
-    an earlier session left in ``out`` under its name, which is an error otherwise.
+    ``out`` takes ``<service>/<mode>/<window>.*``. ``flags`` replace the guide's. ``attach`` (strace only): the services
+    run plainly, and strace comes and goes with each window. ``endpoints`` are those of the stand-in, where it is the
+    service. ``replaces``: a window takes the place of one that an earlier session left in ``out`` under its name, which
+    is an error otherwise.
     """
 
     mode: Mode
     backend: Backend
     out: Path
     flags: tuple[str, ...] | None = None
-    asks: bool = False
     attach: bool = False
     replaces: bool = False
     started_s: float = 0.0
@@ -129,10 +128,11 @@ class Session:
                 await self._require_running(service)
         opened: dict[str, dict[str, Any]] = {}
         try:
+            if self.mode == "pprofile":
+                await pprofile.begin_run(self.backend, self.flags)
             for service in self.backend.services:
                 opened[service] = await begin_window(
                     self._scene(service, name),
-                    asks=self.asks,
                     attach=self.attach,
                     flags=self.flags,
                     started_s=self.started_s,
@@ -150,11 +150,16 @@ class Session:
             raise ToolError("no window is open", where="window", hint="Begin one with a name")
         self.open_name, self.opened = None, {}
         windows, failure = [], None
-        for service, facts in opened.items():
-            try:
-                windows.append(await end_window(self._scene(service, name), facts))
-            except WorkbenchError as error:
-                failure = failure or error
+        run = await pprofile.end_run(self.backend) if self.mode == "pprofile" else None
+        try:
+            for service, facts in opened.items():
+                try:
+                    windows.append(await end_window(self._scene(service, name), facts, run))
+                except WorkbenchError as error:
+                    failure = failure or error
+        finally:
+            if run is not None:
+                await pprofile.go_on(self.backend)
         if windows:
             self.names.append(name)
         if failure is not None:
@@ -199,12 +204,21 @@ class Session:
         """Bring back what ran before the start, and wait until it answers; ``restored`` says whether anything did."""
         self.restored = await self.backend.restore()
 
+    async def first_report_after_s(self) -> float:
+        """How long after its start the services' sampler has written nothing; 0 where it reports when it is asked."""
+        for service in self.backend.services:
+            if not await flamegraph.takes_requests(self._scene(service, "")):
+                return flamegraph.first_report_after_s()
+        return 0.0
+
     async def condition(self) -> dict[str, str]:
         """What is wrong with each service; "" for one that runs and answers."""
         return {service: await self.backend.condition(service) for service in self.backend.services}
 
     async def _abandon(self, name: str, opened: dict[str, dict[str, Any]]) -> None:
         """End the parts of a window that was not begun for all, and keep nothing of them."""
+        if self.mode == "pprofile":
+            return  # its services were started again without it
         for service, facts in opened.items():
             with contextlib.suppress(WorkbenchError):
                 window = await end_window(self._scene(service, name), facts)
@@ -242,16 +256,13 @@ async def profiling_session(
     out: Path,
     *,
     flags: Sequence[str] | None = None,
-    asks: bool = False,
     attach: bool = False,
     replaces: bool = False,
     stop_timeout_s: float = STOP_TIMEOUT_S,
 ) -> AsyncIterator[Session]:
     """A session while the block runs: started and answering before it, stopped and restored after it, however it
     ends."""
-    session = Session(
-        mode, backend, out, None if flags is None else tuple(flags), asks=asks, attach=attach, replaces=replaces
-    )
+    session = Session(mode, backend, out, None if flags is None else tuple(flags), attach=attach, replaces=replaces)
     await session.start()
     try:
         yield session

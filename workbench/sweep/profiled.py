@@ -64,7 +64,6 @@ async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Targ
                 backend,
                 out,
                 flags=flags,
-                asks=True,
                 attach=settings.profiler_attach,
                 replaces=True,
             ) as session:

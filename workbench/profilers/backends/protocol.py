@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -41,6 +41,9 @@ class Backend(Protocol):
     Every method raises ToolError (a tool failed, a service died: with its last line of output) or TargetError (a
     service does not answer) naming the service and what to do.
     """
+
+    changed: Callable[[], None]
+    """Called when what :meth:`to_json` says has changed, so that a kill at any time is recoverable."""
 
     @property
     def services(self) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from workbench.profilers.windows.scene import Scene, require_room
 
 
 async def begin_window(
-    scene: Scene, *, asks: bool, attach: bool, flags: tuple[str, ...] | None, started_s: float
+    scene: Scene, *, attach: bool, flags: tuple[str, ...] | None, started_s: float
 ) -> dict[str, Any]:
     """Begin a window; what :func:`end_window` needs, as plain JSON.
 
-    ``asks``: the sampler of the service takes requests. ``attach``: strace comes and goes with each window. ``flags``
+    ``attach``: strace comes and goes with each window. ``flags``
     replace the guide's where the tool starts with the window. ``started_s``: when the session did, since 1970.
     """
     require_room(scene.keep)
@@ -28,16 +28,15 @@ async def begin_window(
         case "strace":
             begun = await strace.attach(scene, flags) if attach else await strace.begin(scene)
         case "flamegraph":
-            begun = await flamegraph.begin(scene, asks=asks)
-        case "pprofile":
-            begun = await pprofile.begin(scene, flags)
+            begun = await flamegraph.begin(scene)
         case _:
             begun = {}
     return {"begun": begun, "started_ns": time.time_ns(), "attach": attach, "log_started_s": started_s}
 
 
-async def end_window(scene: Scene, opened: dict[str, Any]) -> Window:
-    """End a window: its raw files are whole and its record is written. Raises ToolError where they are not."""
+async def end_window(scene: Scene, opened: dict[str, Any], run: pprofile.Run | None = None) -> Window:
+    """End a window: its raw files are whole and its record is written. ``run`` is that of pprofile, which is of all
+    services at once. Raises ToolError where a file is not whole."""
     ended_ns = time.time_ns()
     begun = opened["begun"]
     match scene.mode:
@@ -50,8 +49,8 @@ async def end_window(scene: Scene, opened: dict[str, Any]) -> Window:
             facts["log_started_s"] = opened["started_ns"] / 1e9 if opened["attach"] else opened["log_started_s"]
         case "flamegraph":
             files, facts, notes = await flamegraph.end(scene, begun)
-        case "pprofile":
-            files, facts, notes = await pprofile.end(scene, begun)
+        case "pprofile" if run is not None:
+            files, facts, notes = await pprofile.end(scene, run)
         case _:
             raise ToolError(f"mode {scene.mode} has no windows", where=scene.service)
     window = Window(

@@ -8,11 +8,15 @@ window then reaches from the last report before the step to the first after it, 
 
 from __future__ import annotations
 
+import asyncio
 import re
+import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import ToolError
 from workbench.profilers.windows.scene import Scene
 
 START_DELAY_S = 10.0
@@ -21,8 +25,9 @@ _ASKED_TIMEOUT_S = 60.0
 _REPORT = re.compile(r"^(profile|flamegraph)-(\d{4}-\d\d-\d\d-\d\d_\d\d_\d\d)-(\d+)\.(pb|svg)$")
 
 
-async def begin(scene: Scene, *, asks: bool) -> dict[str, Any]:
+async def begin(scene: Scene) -> dict[str, Any]:
     """Note the last report, which is one made now where the sampler can be asked."""
+    asks = await takes_requests(scene)
     if asks:
         await _ask(scene)
     reports = _reports(scene.place.host)
@@ -61,6 +66,19 @@ async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict
 def first_report_after_s(delay_s: float = START_DELAY_S, interval_s: float = INTERVAL_S) -> float:
     """How long after its start a sampler that cannot be asked has written nothing: a shorter run yields no profile."""
     return delay_s + interval_s
+
+
+async def takes_requests(scene: Scene) -> bool:
+    """Whether the service's sampler reports when it is asked: it catches SIGUSR2, which would end one that does not.
+
+    Where a system does not say what a process catches (only Linux does), it is not asked.
+    """
+    try:
+        status = await scene.run("cat", f"/proc/{await scene.pid()}/status")
+    except ToolError:
+        return False
+    caught = re.search(r"^SigCgt:\s*([0-9a-fA-F]+)", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGUSR2 - 1) & 1)
 
 
 async def _ask(scene: Scene) -> None:
@@ -102,8 +120,5 @@ def _seconds(stamp: str) -> float:
 
 async def _keep(scene: Scene, produced: str, kept: str) -> str:
     """Copy: a report can be the end of one window and the beginning of the next."""
-    import asyncio
-    import shutil
-
     await asyncio.to_thread(shutil.copyfile, scene.place.host / produced, scene.keep / kept)
     return kept
