@@ -26,7 +26,7 @@ READ, WHOLE, PEAK = "reading, CPU s per million lines", "whole process, CPU s pe
 
 OURS = """
 import json, sys, time
-import workbench.profiles.readers.strace
+import workbench.profiles.readers.strace.reader
 from workbench.profiles.read import read_profile
 began = time.process_time()
 profile = read_profile(sys.argv[1], format="strace")

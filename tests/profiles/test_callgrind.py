@@ -15,7 +15,7 @@ from workbench.errors import ReadError
 from workbench.profiles.exports.callgrind import to_callgrind
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_callgrind
-from workbench.profiles.readers.callgrind_scan import CHUNK_BYTES
+from workbench.profiles.readers.callgrind.scan import CHUNK_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,8 +16,8 @@ from tests.profiles.stacks import stacks_of
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
-from workbench.profiles.readers import flamegraph
-from workbench.profiles.readers.flamegraph_svg import Title, parse_title
+from workbench.profiles.readers.flamegraph import reader as flamegraph
+from workbench.profiles.readers.flamegraph.svg import Title, parse_title
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "profiles"
 

@@ -13,7 +13,7 @@ from tests.profiles.stacks import stacks_of
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
-from workbench.profiles.readers import folded
+from workbench.profiles.readers.folded import reader as folded
 from workbench.profiles.source import Source
 from workbench.profiles.tree import MAX_DEPTH
 
@@ -59,7 +59,7 @@ def test_encodings_do_not_change_the_stacks(twin: str) -> None:
 
 @needs_samples
 def test_the_twin_in_pprof_is_equal() -> None:
-    pytest.importorskip("workbench.profiles.readers.pprof")
+    pytest.importorskip("workbench.profiles.readers.pprof.reader")
     twin = read_profile(sample("pprof/pprofutils__folded.in.pprof"))
     ours = read_profile(sample("folded/pprofutils__folded.in.txt"))
     assert stacks_of(twin) == stacks_of(ours)

@@ -18,7 +18,7 @@ from workbench.charts.heap import memory_growth, memory_timeline
 from workbench.errors import ReadError, WorkbenchError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
-from workbench.profiles.readers.massif_places import BELOW_THRESHOLD
+from workbench.profiles.readers.massif.places import BELOW_THRESHOLD
 from workbench.profiles.views.heap import (
     REST,
     Plumbing,

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from tests.profiles.samples import needs_samples, sample
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
-from workbench.profiles.readers import massif
-from workbench.profiles.readers.massif_places import BELOW_THRESHOLD, place_of
-from workbench.profiles.readers.massif_trees import inlined_nodes, parents_by_count, parents_by_indent, stacks
+from workbench.profiles.readers.massif import reader as massif
+from workbench.profiles.readers.massif.places import BELOW_THRESHOLD, place_of
+from workbench.profiles.readers.massif.trees import inlined_nodes, parents_by_count, parents_by_indent, stacks
 from workbench.profiles.source import Source, open_source
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "data" / "profiles" / "demo-massif.out"

@@ -25,7 +25,7 @@ from workbench.errors import ReadError
 from workbench.profiles.exports.pprof import to_pprof
 from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
 from workbench.profiles.read import read_profile
-from workbench.profiles.readers import pprof
+from workbench.profiles.readers.pprof import reader as pprof
 from workbench.profiles.source import Source
 from workbench.profiles.transforms import select
 from workbench.profiles.tree import MAX_DEPTH

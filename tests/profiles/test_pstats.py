@@ -18,7 +18,7 @@ from tests.profiles.samples import needs_samples, sample
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
-from workbench.profiles.readers.pstats_marshal import Pairs, load
+from workbench.profiles.readers.pstats.marshal import Pairs, load
 from workbench.profiles.source import Source
 
 MAIN, LEAF = ("app.py", 1, "main"), ("app.py", 5, "leaf")

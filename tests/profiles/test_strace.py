@@ -19,7 +19,9 @@ from tests.profiles.samples import needs_samples, sample
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
-from workbench.profiles.readers import strace
+from workbench.profiles.readers.strace import lines as strace_lines
+from workbench.profiles.readers.strace import log as strace_log
+from workbench.profiles.readers.strace import reader as strace
 from workbench.profiles.source import Source
 
 DEMO = Path(__file__).resolve().parents[2] / "data" / "profiles" / "demo-strace.log"
@@ -541,8 +543,6 @@ def test_a_generated_log_reads_as_what_it_was_made_from(calls: list[Call]) -> No
 
 
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    from workbench.profiles.readers import strace_lines, strace_log
-
     whole = read_profile(DEMO, format="strace")
     monkeypatch.setattr(strace_log, "blocks", lambda data: strace_lines.blocks(data, 700))
     small = read_profile(DEMO, format="strace")

@@ -17,7 +17,7 @@ import pandas as pd
 from workbench.analysis.costs import held_bytes
 from workbench.analysis.student import quantile
 from workbench.errors import WorkbenchError
-from workbench.profiles.readers.massif_places import BELOW_THRESHOLD
+from workbench.profiles.readers.massif.places import BELOW_THRESHOLD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

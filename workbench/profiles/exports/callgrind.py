@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Metric, Profile, cost_, self_
-from workbench.profiles.readers.callgrind_header import Event, metric_of
+from workbench.profiles.readers.callgrind.header import Event, metric_of
 from workbench.profiles.tree import add_at, columns_of, costs_of
 
 if TYPE_CHECKING:

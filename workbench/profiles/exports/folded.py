@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 from workbench.profiles.model import Profile, self_
-from workbench.profiles.readers.folded_stacks import label_of
+from workbench.profiles.readers.folded.stacks import label_of
 
 _ARRAY = re.compile(r";( [^;\[\]\n]*\])")
 _HELD = "\x1f"

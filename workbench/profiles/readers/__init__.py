@@ -1,1 +1,3 @@
-"""One module a format: ``recognise(source)`` and ``read(source)``, see :class:`workbench.profiles.read.Reader`."""
+"""One module or package a format: ``recognise(source)`` and ``read(source)``, see
+:class:`workbench.profiles.read.Reader`. In a package ``reader`` has both, the other modules are its parts.
+"""

@@ -18,7 +18,7 @@ from workbench.errors import ReadError
 from workbench.profiles.model import NO_PARENT, Metric, Profile, frame_table, from_stacks
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers.folded_stacks import NO_NAME, cut_deep
+from workbench.profiles.readers.folded.stacks import NO_NAME, cut_deep
 from workbench.profiles.tree import MAX_DEPTH, Tree, add_at, grow, preorder
 
 if TYPE_CHECKING:

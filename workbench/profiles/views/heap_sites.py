@@ -16,8 +16,8 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile
-from workbench.profiles.readers.massif_places import BELOW_THRESHOLD
-from workbench.profiles.readers.massif_trees import own_bytes
+from workbench.profiles.readers.massif.places import BELOW_THRESHOLD
+from workbench.profiles.readers.massif.trees import own_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

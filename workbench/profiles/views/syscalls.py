@@ -15,8 +15,8 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Note, Profile, identify, self_
-from workbench.profiles.readers.strace_tasks import labels, rows_of
-from workbench.profiles.readers.strace_tree import costs
+from workbench.profiles.readers.strace.tasks import labels, rows_of
+from workbench.profiles.readers.strace.tree import costs
 from workbench.profiles.transforms.stacks import with_tree
 from workbench.profiles.tree import regrow, subtree_sums
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workbench.profiles.readers.massif import choose
+from workbench.profiles.readers.massif.reader import choose
 from workbench.profiles.views.heap import Leaks, allocation_sites, growth, leak_candidates, timeline
 from workbench.profiles.views.top import top
 from workbench.report.answers.words import in_words, joined, sentence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.profiles.readers.callgrind_names import (
+from workbench.profiles.readers.callgrind.names import (
     CALL,
     CALLEE,
     CALLEE_FILE,

@@ -14,8 +14,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from workbench.profiles.noting import NoteBook
-    from workbench.profiles.readers.pprof_samples import Samples
-    from workbench.profiles.readers.pprof_tables import Functions, Locations
+    from workbench.profiles.readers.pprof.samples import Samples
+    from workbench.profiles.readers.pprof.tables import Functions, Locations
 
 DIALECT = "pprof-rs"
 THREAD = "thread"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.readers.callgrind_scan import COST, Lines
+from workbench.profiles.readers.callgrind.scan import COST, Lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

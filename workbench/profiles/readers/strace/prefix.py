@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.profiles.readers.strace_lines import (
+from workbench.profiles.readers.strace.lines import (
     BLANK,
     find,
     matches,
@@ -24,7 +24,7 @@ from workbench.profiles.readers.strace_lines import (
 )
 
 if TYPE_CHECKING:
-    from workbench.profiles.readers.strace_lines import Block, Bytes, Places
+    from workbench.profiles.readers.strace.lines import Block, Bytes, Places
 
 NO_PID = -1
 NO_STAMP, OF_DAY, SINCE_1970, SINCE_LINE_BEFORE = 0, 1, 2, 3

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.readers.strace_lines import (
+from workbench.profiles.readers.strace.lines import (
     BLANK,
     find,
     matches,
@@ -22,12 +22,12 @@ from workbench.profiles.readers.strace_lines import (
     windows,
     words,
 )
-from workbench.profiles.readers.strace_prefix import SECOND_NS
+from workbench.profiles.readers.strace.prefix import SECOND_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.readers.strace_lines import Block, Bytes, Mask, Places
+    from workbench.profiles.readers.strace.lines import Block, Bytes, Mask, Places
 
 # What a line is. BROKEN: it begins like a call and does not end like one.
 OTHER, WHOLE, BEGUN, ENDED, EXIT, SIGNAL, FRAME, DUMP, MESSAGE, BROKEN = range(10)

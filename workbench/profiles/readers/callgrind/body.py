@@ -16,9 +16,9 @@ import pandas as pd
 
 from workbench.errors import ReadError
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers import callgrind_header as header
-from workbench.profiles.readers.callgrind_context import MOST_FILES, MOST_NAMES, Context
-from workbench.profiles.readers.callgrind_lines import (
+from workbench.profiles.readers.callgrind import header
+from workbench.profiles.readers.callgrind.context import MOST_FILES, MOST_NAMES, Context
+from workbench.profiles.readers.callgrind.lines import (
     Fault,
     LineCosts,
     Steps,
@@ -27,8 +27,8 @@ from workbench.profiles.readers.callgrind_lines import (
     subpositions,
     whole_number,
 )
-from workbench.profiles.readers.callgrind_names import CALL, HEADER, SKIPPED, Names, kinds_and_names
-from workbench.profiles.readers.callgrind_scan import CALLS, CHUNK_BYTES, COST, JUMP, TEXT, Chunk, chunks, line_number
+from workbench.profiles.readers.callgrind.names import CALL, HEADER, SKIPPED, Names, kinds_and_names
+from workbench.profiles.readers.callgrind.scan import CALLS, CHUNK_BYTES, COST, JUMP, TEXT, Chunk, chunks, line_number
 from workbench.profiles.source import Source
 
 if TYPE_CHECKING:

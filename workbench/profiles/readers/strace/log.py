@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.readers import strace_calls as calls
-from workbench.profiles.readers.strace_lines import PAD, Block, blocks, make_block
-from workbench.profiles.readers.strace_prefix import NO_PID, SINCE_LINE_BEFORE, scan_prefixes
+from workbench.profiles.readers.strace import calls
+from workbench.profiles.readers.strace.lines import PAD, Block, blocks, make_block
+from workbench.profiles.readers.strace.prefix import NO_PID, SINCE_LINE_BEFORE, scan_prefixes
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.profiles.noting import NoteBook
-    from workbench.profiles.readers.strace_lines import Mask, Places
-    from workbench.profiles.readers.strace_prefix import Prefixes
+    from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.prefix import Prefixes
     from workbench.profiles.source import Source
 
 _AHEAD = 16  # a call torn apart on a terminal goes on within this many lines

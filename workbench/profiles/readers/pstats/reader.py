@@ -24,7 +24,7 @@ from workbench.profiles.graph import with_totals
 from workbench.profiles.model import Metric, Profile, cost_, from_graph, self_, total_
 from workbench.profiles.names import crates_of
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers.pstats_marshal import Pairs, load
+from workbench.profiles.readers.pstats.marshal import Pairs, load
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ import pandas as pd
 from workbench.errors import ReadError
 from workbench.profiles.model import Metric, Profile, from_stacks
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers.massif_places import (
+from workbench.profiles.readers.massif.places import (
     BELOW_THRESHOLD,
     PAGES,
     UNKNOWN,
@@ -27,7 +27,7 @@ from workbench.profiles.readers.massif_places import (
     threshold_of,
     top_of,
 )
-from workbench.profiles.readers.massif_text import (
+from workbench.profiles.readers.massif.text import (
     INT64_MAX,
     HeapTree,
     Snapshot,
@@ -36,7 +36,7 @@ from workbench.profiles.readers.massif_text import (
     read_header,
     read_snapshots,
 )
-from workbench.profiles.readers.massif_trees import (
+from workbench.profiles.readers.massif.trees import (
     children_bytes,
     inlined_nodes,
     largest_sum,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.profiles.model import called_, self_
-from workbench.profiles.readers.callgrind_body import LINE_BITS, Body, Costs, added_up
+from workbench.profiles.readers.callgrind.body import LINE_BITS, Body, Costs, added_up
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

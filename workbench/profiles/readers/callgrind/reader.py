@@ -17,9 +17,9 @@ from workbench.errors import ReadError
 from workbench.profiles.model import Deferred, Metric, Profile, cost_, from_graph, self_
 from workbench.profiles.names import crates_of, tidy_rust
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers.callgrind_body import LINE_BITS, SUM_LIMIT, Body, added_up, read_body
-from workbench.profiles.readers.callgrind_by_line import LineTable
-from workbench.profiles.readers.callgrind_header import default_metric, metric_of
+from workbench.profiles.readers.callgrind.body import LINE_BITS, SUM_LIMIT, Body, added_up, read_body
+from workbench.profiles.readers.callgrind.by_line import LineTable
+from workbench.profiles.readers.callgrind.header import default_metric, metric_of
 from workbench.profiles.source import Source
 from workbench.profiles.tree import add_at
 

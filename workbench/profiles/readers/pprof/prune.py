@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.noting import NoteBook
-    from workbench.profiles.readers.pprof_samples import Samples
-    from workbench.profiles.readers.pprof_tables import Functions, Locations
+    from workbench.profiles.readers.pprof.samples import Samples
+    from workbench.profiles.readers.pprof.tables import Functions, Locations
 
 
 def prune(

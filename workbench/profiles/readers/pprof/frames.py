@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.noting import NoteBook
-    from workbench.profiles.readers.pprof_tables import Functions, Locations
+    from workbench.profiles.readers.pprof.tables import Functions, Locations
 
 NO_STACK = "[no stack]"
 

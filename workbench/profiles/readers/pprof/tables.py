@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.readers.pprof_schema import (
+from workbench.profiles.readers.pprof.schema import (
     FUNCTION,
     FUNCTION_FIELDS,
     LINE_FIELDS,
@@ -19,7 +19,7 @@ from workbench.profiles.readers.pprof_schema import (
     MAPPING_FIELDS,
     STRING,
 )
-from workbench.profiles.readers.pprof_wire import DAMAGED, Spans, TopLevel, as_int64, decode, signed
+from workbench.profiles.readers.pprof.wire import DAMAGED, Spans, TopLevel, as_int64, decode, signed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

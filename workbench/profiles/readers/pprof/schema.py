@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from workbench.profiles.readers.pprof_wire import Kind
+from workbench.profiles.readers.pprof.wire import Kind
 
 SAMPLE_TYPE: Final = 1
 SAMPLE: Final = 2

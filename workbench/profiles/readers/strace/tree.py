@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.noting import NoteBook
-    from workbench.profiles.readers.strace_lines import Mask, Places
-    from workbench.profiles.readers.strace_log import Log
+    from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.log import Log
     from workbench.profiles.source import Source
 
 WORKING, WAITING = "(working)", "(waiting)"

@@ -15,21 +15,21 @@ import pandas as pd
 from workbench.errors import ReadError
 from workbench.profiles.model import Metric, Profile, from_stacks, self_
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers import pprof_rs
-from workbench.profiles.readers import pprof_schema as schema
-from workbench.profiles.readers.pprof_frames import Frames, frames_of
-from workbench.profiles.readers.pprof_legacy import legacy_kind
-from workbench.profiles.readers.pprof_prune import prune
-from workbench.profiles.readers.pprof_samples import Samples, read_samples
-from workbench.profiles.readers.pprof_stacks import stacks_of
-from workbench.profiles.readers.pprof_tables import (
+from workbench.profiles.readers.pprof import rs as pprof_rs
+from workbench.profiles.readers.pprof import schema
+from workbench.profiles.readers.pprof.frames import Frames, frames_of
+from workbench.profiles.readers.pprof.legacy import legacy_kind
+from workbench.profiles.readers.pprof.prune import prune
+from workbench.profiles.readers.pprof.samples import Samples, read_samples
+from workbench.profiles.readers.pprof.stacks import stacks_of
+from workbench.profiles.readers.pprof.tables import (
     Strings,
     read_functions,
     read_locations,
     read_mappings,
     read_strings,
 )
-from workbench.profiles.readers.pprof_wire import (
+from workbench.profiles.readers.pprof.wire import (
     WIRES,
     Kind,
     TopLevel,

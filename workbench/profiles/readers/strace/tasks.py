@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.profiles.readers.strace_join import MAKERS
+from workbench.profiles.readers.strace.join import MAKERS
 
 if TYPE_CHECKING:
     from workbench.profiles.noting import NoteBook
-    from workbench.profiles.readers.strace_join import Pairs
-    from workbench.profiles.readers.strace_lines import Places
-    from workbench.profiles.readers.strace_log import Log
+    from workbench.profiles.readers.strace.join import Pairs
+    from workbench.profiles.readers.strace.lines import Places
+    from workbench.profiles.readers.strace.log import Log
     from workbench.profiles.source import Source
 
 _NAME_BYTES = 15  # the kernel's limit

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.readers.pprof_schema import LABEL_FIELDS, SAMPLE, SAMPLE_FIELDS
-from workbench.profiles.readers.pprof_tables import Finder, Strings
-from workbench.profiles.readers.pprof_wire import DAMAGED, Column, Spans, TopLevel, batches, decode, joined, signed
+from workbench.profiles.readers.pprof.schema import LABEL_FIELDS, SAMPLE, SAMPLE_FIELDS
+from workbench.profiles.readers.pprof.tables import Finder, Strings
+from workbench.profiles.readers.pprof.wire import DAMAGED, Column, Spans, TopLevel, batches, decode, joined, signed
 from workbench.profiles.tree import grow
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import numpy as np
 from workbench.errors import ReadError
 from workbench.profiles.model import NO_PARENT, Metric, Profile, from_stacks
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers.flamegraph_svg import Box, Drawing, draw
-from workbench.profiles.readers.folded_stacks import ends_array, frames_of_labels, opens_array
+from workbench.profiles.readers.flamegraph.svg import Box, Drawing, draw
+from workbench.profiles.readers.folded.stacks import ends_array, frames_of_labels, opens_array
 from workbench.profiles.tree import MAX_DEPTH, add_at, preorder, regrow
 
 if TYPE_CHECKING:

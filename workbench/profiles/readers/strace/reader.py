@@ -2,9 +2,9 @@
 
 Format: the sources of strace 4.x to 7.x (``strace.c``, ``syscall.c``) and logs they wrote. Read are all styles of time
 stamps and process ids, best ``strace -f -tt -T -o FILE``. The parts, in the order a log goes through them:
-``strace_lines`` (blocks of lines as arrays), ``strace_prefix`` (pid and stamp), ``strace_calls`` (name, arguments,
-result), ``strace_log`` (all of it), ``strace_join`` (interrupted calls), ``strace_tasks`` (threads), ``strace_tree``
-(the profile); ``strace_summary`` reads the table of ``strace -c``.
+``lines`` (blocks of lines as arrays), ``prefix`` (pid and stamp), ``calls`` (name, arguments, result), ``log`` (all of
+it), ``join`` (interrupted calls), ``tasks`` (threads), ``tree`` (the profile); ``summary`` reads the table of
+``strace -c``.
 
 A time is wall clock in the call *including strace's own stops*: compare shapes, not absolutes.
 """
@@ -21,21 +21,21 @@ import pandas as pd
 from workbench.errors import ReadError
 from workbench.profiles.model import Metric, Profile, from_stacks
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers import strace_summary
-from workbench.profiles.readers.strace_calls import ENDED, UNKNOWN
-from workbench.profiles.readers.strace_join import check_sum, clock_of, day_starts, name_the_pidless, pair
-from workbench.profiles.readers.strace_log import Log, scan
-from workbench.profiles.readers.strace_prefix import NO_STAMP, OF_DAY, SECOND_NS, SINCE_1970, SINCE_LINE_BEFORE
-from workbench.profiles.readers.strace_tasks import labels, rows_of, task_table
-from workbench.profiles.readers.strace_tree import build, costs, read_stacks
+from workbench.profiles.readers.strace import summary as strace_summary
+from workbench.profiles.readers.strace.calls import ENDED, UNKNOWN
+from workbench.profiles.readers.strace.join import check_sum, clock_of, day_starts, name_the_pidless, pair
+from workbench.profiles.readers.strace.log import Log, scan
+from workbench.profiles.readers.strace.prefix import NO_STAMP, OF_DAY, SECOND_NS, SINCE_1970, SINCE_LINE_BEFORE
+from workbench.profiles.readers.strace.tasks import labels, rows_of, task_table
+from workbench.profiles.readers.strace.tree import build, costs, read_stacks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from workbench.profiles.readers.strace_join import Pairs
-    from workbench.profiles.readers.strace_lines import Places
+    from workbench.profiles.readers.strace.join import Pairs
+    from workbench.profiles.readers.strace.lines import Places
     from workbench.profiles.source import Source
 
 FORMAT = "strace"

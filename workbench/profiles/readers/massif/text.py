@@ -16,7 +16,7 @@ import numpy as np
 
 from workbench.errors import ReadError
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers.massif_trees import parents_by_count, parents_by_indent
+from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.noting import NoteBook
-    from workbench.profiles.readers.pprof_frames import Frames
-    from workbench.profiles.readers.pprof_samples import Samples
+    from workbench.profiles.readers.pprof.frames import Frames
+    from workbench.profiles.readers.pprof.samples import Samples
     from workbench.profiles.source import Source
 
 _BATCH = 1 << 18

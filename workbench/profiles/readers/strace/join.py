@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.readers.strace_calls import BEGUN, ENDED, UNKNOWN, WHOLE
-from workbench.profiles.readers.strace_prefix import NO_PID, NO_STAMP, SECOND_NS
+from workbench.profiles.readers.strace.calls import BEGUN, ENDED, UNKNOWN, WHOLE
+from workbench.profiles.readers.strace.prefix import NO_PID, NO_STAMP, SECOND_NS
 
 if TYPE_CHECKING:
     from workbench.profiles.noting import NoteBook
-    from workbench.profiles.readers.strace_lines import Mask, Places
-    from workbench.profiles.readers.strace_log import Event, Log
+    from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.log import Event, Log
     from workbench.profiles.source import Source
 
 DAY_NS = 86_400 * SECOND_NS

@@ -22,7 +22,7 @@ import numpy as np
 from workbench.errors import ReadError
 from workbench.profiles.model import Metric, Profile, from_stacks
 from workbench.profiles.noting import NoteBook
-from workbench.profiles.readers.folded_stacks import ARRAY_REST, cut_deep, frames_of_labels
+from workbench.profiles.readers.folded.stacks import ARRAY_REST, cut_deep, frames_of_labels
 from workbench.profiles.tree import add_at, grow
 
 if TYPE_CHECKING:

@@ -1,0 +1,5 @@
+"""Folded stacks: a line a stack, ``frame;frame;frame COUNT``, root first."""
+
+from workbench.profiles.readers.folded.reader import read, recognise
+
+__all__ = ["read", "recognise"]
