@@ -152,7 +152,7 @@ def test_what_is_not_installed_is_left_out_and_said(tmp_path: Path) -> None:
     for mode in ("massif", "callgrind", "strace"):
         assert f"{mode}: left out" in done.stdout
     assert "apt-get install valgrind" in done.stdout
-    assert {mode for mode in Batch.open(report_of(done).parent).runs()} == {"none", "flamegraph"}
+    assert set(Batch.open(report_of(done).parent).runs()) == {"none", "flamegraph"}
     refused = run(*options, "--modes", "none,strace", PATH=str(programs))
     assert refused.returncode == 5
     assert "strace is not installed" in refused.stderr
