@@ -21,6 +21,7 @@ from packaging.utils import canonicalize_name
 from rattler import MatchSpec
 
 import workbench
+from workbench import report
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "workbench"
@@ -294,3 +295,12 @@ def test_ci_fails_where_a_tool_is_missing(tmp_path: Path, ci: str, outcome: dict
     }
     assert {word: n for word, n in counted.items() if word != "xfailed"} == outcome, done.stdout
     assert (done.returncode != 0) is bool(ci)
+
+
+def test_no_lazy_name_is_also_a_module() -> None:
+    """Importing a module puts it into its package under its own name: a function of that name would be gone."""
+    for package in (workbench, report):
+        folder = Path(package.__file__ or "").parent
+        modules = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
+        rooms = {"load", "sweep"} if package is workbench else set()  # packages that can be called
+        assert not (set(package.__all__) - rooms) & modules

@@ -137,7 +137,7 @@ def diff(options: argparse.Namespace) -> int:
 
 def view(options: argparse.Namespace) -> int:
     """``workbench view``: one offline HTML page, or SnakeViz on loopback until interrupted."""
-    from workbench.report.profile_page import profile_page
+    from workbench.report.page import profile_page
     from workbench.runs.atomic import replacing
 
     profile = _read(options.file, options)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.charts.profiles import CPU, HOSTILE, SAMPLES, folded, large
 from workbench.charts.flame import CallTree, flame_graph
 from workbench.charts.flame.calltree import ASSUMED, TRIMMED, call_tree, difference, trimmed
+from workbench.charts.flame.graph import top_functions
 from workbench.charts.flame.packing import NAME_LENGTH, clean, pack
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Metric, Profile
@@ -175,3 +176,16 @@ def test_html_cannot_be_broken_by_names(profile: Profile) -> None:
     assert html.count("<script") == html.count("</script>") == 2
     assert "alert('x')" not in html.replace("&#x27;", "'").partition("<p ")[0]
     assert "&lt;/script&gt;" in html
+
+
+def test_a_difference_can_be_for_as_much_work() -> None:
+    before = folded({"main;serve": 100, "main;other": 10})
+    after = folded({"main;serve": 200, "main;other": 60})
+    graph = flame_graph(after, before=before, per=(50, 100))
+    table = top_functions(graph.data, 0).set_index("function")
+    assert table.loc["serve", "change"] == 0  # twice the cost for twice the work
+    assert table.loc["other", "change"] == 40
+    assert sum("Before is scaled by 2" in remark for remark in graph.data.remarks) == 1
+    for units in ((0, 1), (1, float("nan")), (-1, 2)):
+        with pytest.raises(WorkbenchError, match="per unit of work"):
+            flame_graph(after, before=before, per=units)

@@ -11,7 +11,7 @@ from tests.report.browser import PHONE_PX, offline_page
 from workbench.profiles.model import Note
 from workbench.report import external_addresses
 from workbench.report.export import POLICY
-from workbench.report.profile_page import ROWS, profile_page
+from workbench.report.page import ROWS, profile_page
 
 PROFILE = folded({"main;work@w.rs:3": 1_000, "main;rest": 30, "main": 4}, metrics=(CPU, SAMPLES), name="run.folded")
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -586,3 +587,21 @@ async def test_a_record_is_read_back_and_damage_is_named(tmp_path: Path) -> None
     (tmp_path / "step.window.json").write_text('{"mode": "perf"')
     with pytest.raises(ReadError, match=r"step\.window\.json: is not the record of a window"):
         windows_in(tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+async def test_strace_does_not_write_down_the_stand_ins_token(tmp_path: Path) -> None:
+    """It writes what is read, byte by byte where a line is read so; the token is not among that, and works."""
+    token = "a-token-of-the-test"
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        workbench.profiling("strace", out=tmp_path, free_query_token=token) as session,
+        aiohttp.ClientSession(headers=headers) as client,
+    ):
+        url = f"{session.url}/subgraphs/id/QmV4R5g7Go94bVFmKTVFG7vaMTb1ztUUWb45mNrsc7Yyqs"
+        async with client.post(url, json={"query": "{ a }"}) as answer:
+            assert answer.status == 200
+    log = (tmp_path / "standin" / "strace" / "strace.log").read_text(errors="replace")
+    read = "".join(re.findall(r'read\(0, "((?:[^"\\]|\\.)*)"', log)).replace('\\"', '"')
+    assert "service_port" in read  # settings are read so
+    assert "free_query_token" not in read

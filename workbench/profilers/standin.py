@@ -8,7 +8,8 @@ from pathlib import Path
 from workbench.errors import ToolError
 from workbench.profilers.backends.local import LocalBackend, LocalService, python_argv
 from workbench.profilers.modes import Mode
-from workbench.settings import Settings
+from workbench.settings import SECRETS, Settings
+from workbench.standin.child import TOKEN_VARIABLE
 from workbench.standin.endpoints import Endpoints
 
 NAME = "standin"
@@ -17,7 +18,6 @@ NAME = "standin"
 # Python's own allocator takes memory in arenas, which would be all that massif sees.
 _VARIABLES: Mapping[Mode, Mapping[str, str]] = {"massif": {"PYTHONMALLOC": "malloc"}}
 _ARGUMENTS: Mapping[Mode, tuple[str, ...]] = {"flamegraph": ("--profile-dir", "{folder}")}
-_OWN_AFFAIRS = {"signer_keys", "payers"}
 _PORTS = ("service_port", "service_metrics_port", "agent_metrics_port", "graph_port")
 
 
@@ -30,7 +30,9 @@ def child_service(settings: Settings) -> LocalService:
         name=NAME,
         argv=python_argv("-m", "workbench.standin", "--child"),
         ready=lambda output: _endpoints_line(output) is not None,
-        first_line=settings.model_dump_json(exclude=_OWN_AFFAIRS),
+        # strace writes down what is read, not the environment: a token goes by that
+        first_line=settings.model_dump_json(exclude={*SECRETS, "payers"}),
+        environment={TOKEN_VARIABLE: settings.free_query_token},
         variables=_VARIABLES,
         arguments=_ARGUMENTS,
     )

@@ -13,15 +13,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.report.batch_summary import batch_summary
+    from workbench.report.costs import receipt_cost
     from workbench.report.display import View, notes, provenance, steps_table, table, verdict_box
     from workbench.report.execute import run_notebook
     from workbench.report.export import export_html, external_addresses
+    from workbench.report.page import profile_page
     from workbench.report.parameters import Parameter, check_parameters, read_parameters
-    from workbench.report.profile_page import profile_page
-    from workbench.report.receipt_cost import receipt_cost
     from workbench.report.record import NotebookRecord
     from workbench.report.snakeviz import snakeviz_frame
+    from workbench.report.summary import batch_summary
 
 __all__ = [
     "NotebookRecord",
@@ -47,15 +47,15 @@ _HOMES = {
     "NotebookRecord": "record",
     "Parameter": "parameters",
     "View": "display",
-    "batch_summary": "batch_summary",
+    "batch_summary": "summary",
     "check_parameters": "parameters",
     "export_html": "export",
     "external_addresses": "export",
     "notes": "display",
-    "profile_page": "profile_page",
+    "profile_page": "page",
     "provenance": "display",
     "read_parameters": "parameters",
-    "receipt_cost": "receipt_cost",
+    "receipt_cost": "costs",
     "run_notebook": "execute",
     "snakeviz_frame": "snakeviz",
     "steps_table": "display",

@@ -1,15 +1,18 @@
 """The child process of ``workbench.standin.child``: settings on standard input, endpoints on standard output.
 
-``--profile-dir DIR`` comes on top of the settings: who puts the child under a profiler says where, not what it is.
+``--profile-dir DIR`` comes on top of the settings: who puts the child under a profiler says where, not what it is. A
+token that the settings do not hold is taken from the environment.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
 from workbench.settings import Settings
+from workbench.standin.child import TOKEN_VARIABLE
 from workbench.standin.server import serve
 
 
@@ -23,9 +26,12 @@ def main(arguments: list[str]) -> int:
         line = stdin.readline()
     try:
         settings = Settings.model_validate_json(line)
+        more: dict[str, object] = {}
+        if "free_query_token" not in settings.model_fields_set and TOKEN_VARIABLE in os.environ:
+            more["free_query_token"] = os.environ[TOKEN_VARIABLE]
         if len(arguments) > 1:
-            settings = settings.model_copy(update={"profile_dir": Path(arguments[2])})
-        serve(settings, exit_with_parent=True)
+            more["profile_dir"] = Path(arguments[2])
+        serve(settings.model_copy(update=more), exit_with_parent=True)
     except WorkbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code

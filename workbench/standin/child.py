@@ -17,6 +17,9 @@ from workbench.standin.endpoints import Endpoints
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 
+TOKEN_VARIABLE = "WORKBENCH_FREE_QUERY_TOKEN"  # noqa: S105  the name of a variable
+"""The variable that a child takes its token from, where what it reads is written down by a profiler."""
+
 # What a child is not told: it needs none of it, and keys are secrets.
 _OWN_AFFAIRS = {"signer_keys", "payers"}
 

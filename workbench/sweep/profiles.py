@@ -81,6 +81,11 @@ class RunProfiles:
         sent = {window_name(row.step): row.sent for row in self.run.steps.itertuples()}
         return [f"step {int(window.name[-3:])}, {sent[window.name]:,} receipts" for window in self.windows_of(service)]
 
+    def receipts(self, service: str) -> list[int]:
+        """How many receipts were sent in each window of a service."""
+        sent = {window_name(row.step): int(row.sent) for row in self.run.steps.itertuples()}
+        return [sent[window.name] for window in self.windows_of(service)]
+
     def profiles(self, service: str) -> list[Profile]:
         """The Profile of each window of a service, read now, with names for code without symbols; of massif the heap at
         the window's end."""

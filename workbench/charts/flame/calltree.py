@@ -101,12 +101,18 @@ def call_tree(profile: Profile) -> CallTree:
     return _merged(replace(tree, remarks=_remarks(profile, metrics, tree.costs)))
 
 
-def difference(after: CallTree, before: CallTree, normalise: Normalise = "none") -> CallTree:
+def difference(
+    after: CallTree,
+    before: CallTree,
+    normalise: Normalise = "none",
+    per: tuple[float, float] | None = None,
+) -> CallTree:
     """Two trees as one. Functions and nodes are the same where they are for
     :func:`workbench.profiles.transforms.combine.difference`. ``normalise="total"`` scales ``before`` so that the totals
-    of each metric agree.
+    of each metric agree; ``per=(n, m)``, where ``before`` did n units of work and ``after`` m, to the work of
+    ``after``.
 
-    Raises WorkbenchError where the two have no metric in common.
+    Raises WorkbenchError where the two have no metric in common, or for useless scales.
     """
     metrics = tuple(metric for metric in after.metrics if metric in before.metrics)
     if not metrics:
@@ -121,7 +127,16 @@ def difference(after: CallTree, before: CallTree, normalise: Normalise = "none")
     for metric in [*after.metrics, *before.metrics]:
         if metric not in metrics:
             remarks.append(f"{metric.name} is in one of the two profiles only and is left out.")
-    if normalise == "total":
+    if per is not None:
+        if normalise != "none" or not all(0 < units < float("inf") for units in per):
+            raise WorkbenchError(
+                f"cannot compare per unit of work with {per} units and normalise={normalise!r}",
+                where="difference",
+                hint="Give two numbers above 0 and nothing else",
+            )
+        there = there * (per[1] / per[0])
+        remarks.append(f"Before is scaled by {per[1] / per[0]:.4g}, to the work of after.")
+    elif normalise == "total":
         there, said = _scaled(here, there, metrics)
         remarks += said
     size = len(before.functions)
@@ -240,14 +255,17 @@ def _scaled(
     after: NDArray[Any], before: NDArray[Any], metrics: Sequence[Metric]
 ) -> tuple[NDArray[np.float64], list[str]]:
     scaled = before.astype(np.float64)
-    said = []
+    factors, not_scaled = [], []
     for position, metric in enumerate(metrics):
         here, there = float(after[:, position].sum()), float(before[:, position].sum())
         if here > 0 and there > 0:
             scaled[:, position] *= here / there
-            said.append(f"Before is scaled by {here / there:.4g} in {metric.name}, so that both totals are alike.")
+            factors.append(f"{here / there:.4g} in {metric.name}")
         else:
-            said.append(f"{metric.name} cannot be scaled: a total is not above zero.")
+            not_scaled.append(metric.name)
+    said = [f"Before is scaled so that both totals are alike: by {', '.join(factors)}."] if factors else []
+    if not_scaled:
+        said.append(f"Not scaled, since a total is not above zero: {', '.join(not_scaled)}.")
     return scaled, said
 
 

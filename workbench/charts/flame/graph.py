@@ -97,6 +97,7 @@ def flame_graph(
     title: str | None = None,
     before: Profile | None = None,
     normalise: Normalise = "none",
+    per: tuple[float, float] | None = None,
     inverted: bool = False,
     icicle: bool = True,
     max_nodes: int = 100_000,
@@ -105,14 +106,15 @@ def flame_graph(
 
     All its additive metrics can be chosen from; ``metric`` is the one shown first (None: the profile's default). With
     ``before`` the two trees are joined by function names, and bars tell what grew, shrank, came and went;
-    ``normalise="total"`` scales ``before`` to the same total first. At most ``max_nodes`` nodes are kept, those of the
+    ``normalise="total"`` scales ``before`` to the same total first, ``per=(n, m)`` from its n units of work to the m of
+    ``profile``. At most ``max_nodes`` nodes are kept, those of the
     largest share; the rest is summed up in bars called ``(trimmed)``, and ``dropped`` says how much it is.
 
     Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
     """
     tree = call_tree(profile)
     if before is not None:
-        tree = difference(tree, call_tree(before), normalise)
+        tree = difference(tree, call_tree(before), normalise, per)
     names = [each.name for each in tree.metrics]
     wanted = profile.metric(metric).name
     if metric is not None and wanted not in names:

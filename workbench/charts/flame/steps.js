@@ -12,7 +12,7 @@
   slider.min = "0";
   slider.max = String(panels.length - 1);
   slider.step = "1";
-  slider.value = slider.max;
+  slider.value = "0";
   slider.setAttribute("aria-label", "Step");
   slider.style.verticalAlign = "middle";
   label.append("Step ", slider, " ", shown);

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from workbench.sweep.profiles import RunProfiles
 
 NOT_PROFILED = "The service ran without a profiler. `workbench sweep --profiler callgrind` says what a receipt costs."
+NO_WINDOW = "The run was to be under {mode}, and no window of a step was kept: see how it ended."
 ROWS = 25
 _LABELS = {
     "Ir": "instructions",
@@ -35,7 +36,6 @@ _GROWTH_COLUMNS = {
     "growth_term": "growth",
     "rise_pct": "rise_pct",
     "crate": "crate or module",
-    "file": "file",
 }
 
 
@@ -97,8 +97,11 @@ class ReceiptCost:
         return self._each(one)
 
     def growth_chart(self) -> Shown:
-        """Cost per receipt against receipts, with the fitted models."""
+        """Cost per receipt against receipts, with the fitted models; of massif what sites hold against receipts."""
         from workbench import charts
+
+        if self.found.mode == "massif":
+            return self.leak_chart()
 
         def one(service: str) -> Any:
             growth = self.found.growth(service)
@@ -107,7 +110,10 @@ class ReceiptCost:
         return self._each(one)
 
     def growth_table(self) -> Shown:
-        """What grows faster than the load first, then what costs most; fixed cost apart from the marginal."""
+        """What grows faster than the load first, then what costs most; fixed cost apart from the marginal. Of massif
+        what is kept per receipt: memory grows by being kept."""
+        if self.found.mode == "massif":
+            return self.leak_table()
 
         def one(service: str) -> View:
             growth = self.found.growth(service)
@@ -126,9 +132,7 @@ class ReceiptCost:
 
         def one(service: str) -> Any:
             leaks = self.found.leaks(service)
-            if leaks is None:
-                return sentence(f"{self.found.mode} does not see the heap; massif does.")
-            return charts.leak_lines(leaks.edges, leaks.table)
+            return self._no_heap if leaks is None else charts.leak_lines(leaks.edges, leaks.table)
 
         return self._each(one)
 
@@ -138,7 +142,7 @@ class ReceiptCost:
         def one(service: str) -> View:
             leaks = self.found.leaks(service)
             if leaks is None:
-                return sentence(f"{self.found.mode} does not see the heap; massif does.")
+                return self._no_heap
             columns = ["allocator", "flag", "rate", "rate_low", "rate_high", "share_pct", "kept_bytes", "held_bytes"]
             return table(leaks.table[columns].rename(columns={"rate": "bytes per receipt"}), ROWS)
 
@@ -154,19 +158,24 @@ class ReceiptCost:
         return self._each(one)
 
     def first_and_last(self) -> Shown:
-        """How the last step differs from the first, as shares of each: what became dearer for a receipt."""
+        """How the last step differs from the first, for as many receipts: what became dearer for a receipt."""
         from workbench import charts
 
         def one(service: str) -> Any:
             profiles, labels = self.found.profiles(service), self.found.labels(service)
+            receipts = self.found.receipts(service)
             if len(profiles) < 2:
                 return sentence("There is one step, and nothing to compare it with.")
+            # a heap is no cost of a step: it is compared as it is
+            per = None if self.found.mode == "massif" else (float(receipts[0]), float(receipts[-1]))
             title = f"{labels[-1]}, compared with {labels[0]}"
-            return charts.flame_graph(
-                profiles[-1], before=profiles[0], normalise="total", title=title, max_nodes=20_000
-            )
+            return charts.flame_graph(profiles[-1], before=profiles[0], per=per, title=title, max_nodes=20_000)
 
         return self._each(one)
+
+    @property
+    def _no_heap(self) -> View:
+        return sentence(f"{self.found.mode} does not see the heap; massif does.")
 
     @property
     def _label(self) -> str:
@@ -176,7 +185,8 @@ class ReceiptCost:
         """What ``show`` gives for each service, under its name where there are several."""
         services = self.found.services
         if not services:
-            return Shown((sentence(NOT_PROFILED),))
+            mode = self.found.mode
+            return Shown((sentence(NOT_PROFILED if mode == "none" else NO_WINDOW.format(mode=mode)),))
         parts: list[Any] = []
         for service in services:
             if len(services) > 1:

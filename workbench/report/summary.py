@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.report.answers.words import in_words, sentence
+from workbench.report.costs import ReceiptCost, Shown
 from workbench.report.display import View, table, verdict_box
-from workbench.report.receipt_cost import ReceiptCost, Shown
 from workbench.sweep.batch import Batch
 
 
