@@ -149,7 +149,7 @@ def main() -> int:
     """Measure, print, write; 1 when a target is missed."""
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=Path(gettempdir()) / "workbench-benchmarks", help="profiles made")
-    parser.add_argument("--megabytes", type=int, default=80, help="at least this size")
+    parser.add_argument("--megabytes", type=int, default=160, help="at least this size")
     parser.add_argument("--profile", type=Path, help="read this profile instead")
     parser.add_argument("--gprof2dot", default="gprof2dot", help="program of the rival")
     parser.set_defaults(rounds=3)

@@ -106,7 +106,7 @@ def same_figures(path: Path) -> bool:
 def main() -> int:
     """Measure, print, write; 1 when the target is missed."""
     parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--snapshots", type=int, default=400, help="detailed snapshots in the file")
+    parser.add_argument("--snapshots", type=int, default=1000, help="detailed snapshots in the file")
     options = parser.parse_args()
     if shutil.which("ms_print") is None:
         raise SystemExit("ms_print is not installed: there is nothing to compare with")
