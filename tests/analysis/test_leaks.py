@@ -9,8 +9,9 @@ import pytest
 from tests.analysis.service import LEAK_BYTES, run
 from workbench import read_profile
 from workbench.analysis.answers import leak_answer
-from workbench.analysis.leaks import LEAK, TOO_FEW, WARM_UP, HeapWindow, leak_rates
+from workbench.analysis.leaks import LEAK, PLACE, STEADY, TOO_FEW, WARM_UP, HeapWindow, leak_rates
 from workbench.errors import WorkbenchError
+from workbench.profiles.model import Profile
 
 RECEIPTS = [60, 120, 240]
 
@@ -83,3 +84,111 @@ def test_a_heap_that_stays_as_it_was_is_said_to_be_steady(windows: list[HeapWind
     assert found.flagged().empty
     assert found.sentence.startswith("Nothing looks like a leak")
     assert found.rate[0] == 0
+
+
+def heap(folder: Path, *sites: tuple[str, str, int], below: int = 0) -> Profile:
+    """A heap of massif with one snapshot: address, place and bytes of each site, and what is below the threshold. A
+    place ``a < b`` is a inlined into b."""
+    whole = sum(held for *_, held in sites) + below
+    rows = []
+    for address, place, held in sites:
+        inner, *outer = place.split(" < ")
+        rows.append(f" n{len(outer)}: {held} {address}: {inner}")
+        rows += [f"  n0: {held} {address}: {caller}" for caller in outer]
+    if below:
+        rows.append(f" n0: {below} in 3 places, all below massif's threshold (0.50%)")
+    text = (
+        "desc: --time-unit=B\ncmd: x\ntime_unit: B\n#-----------\nsnapshot=0\n#-----------\ntime=100\n"
+        f"mem_heap_B={whole}\nmem_heap_extra_B=0\nmem_stacks_B=0\nheap_tree=detailed\n"
+        f"n{len(sites) + (below > 0)}: {whole} (heap allocation functions) malloc/new/new[], --alloc-fns, etc.\n"
+    )
+    path = folder / "massif.out"
+    path.write_text(text + "\n".join(rows) + "\n")
+    return read_profile(path)
+
+
+def leaky(folder: Path, held: int) -> Profile:
+    return heap(folder, ("0x49DF100", "A (x.c:1)", 400_000), ("0x49DF1C6", "leaky (x.c:9)", 100_000 + held))
+
+
+def test_a_line_that_is_two_frames_is_one_site(tmp_path: Path) -> None:
+    """A function that is inlined in one place and called in another allocates at one line from two frames."""
+
+    def edge(held: int) -> Profile:
+        return heap(
+            tmp_path,
+            ("0x49DF100", "A (x.c:1)", 400_000),
+            ("0x49DF1C6", "leaky (x.c:9) < caller (x.c:20)", 100_000 + held),
+            ("0x49E7108", "leaky (x.c:9)", 20_000),
+        )
+
+    sent, windows = 0, []
+    for step, receipts in enumerate((100, 200, 300)):
+        windows.append(HeapWindow(step, receipts, edge(100 * sent), edge(100 * (sent + receipts))))
+        sent += receipts
+    found = leak_rates(windows)
+    (leak,) = found.flagged().to_dict("records")
+    assert leak["rate"] == pytest.approx(100)
+    assert (leak["kept_bytes"], leak["held_bytes"]) == (50_000, 180_000)
+    assert (leak["edges"], leak["unlisted"]) == (5, 0)
+    assert not found.edges.duplicated(["step", "edge", *PLACE]).any()
+
+
+def resumed(folder: Path, sizes: tuple[int, ...], at: int) -> list[HeapWindow]:
+    """Windows of 100 bytes a receipt; from step ``at`` on another process, whose heap begins anew."""
+    windows, sent, held = [], 0, 0
+    for step, receipts in enumerate(sizes):
+        held = 0 if step == at else held
+        begin, end = leaky(folder, 100 * held), leaky(folder, 100 * (held + receipts))
+        windows.append(HeapWindow(step, receipts, begin, end, sent, session=int(step >= at)))
+        sent, held = sent + receipts, held + receipts
+    return windows
+
+
+def test_levels_of_two_sessions_are_not_compared(tmp_path: Path) -> None:
+    found = leak_rates(resumed(tmp_path, (100, 200, 300, 400), 2))
+    (leak,) = found.flagged().to_dict("records")
+    assert leak["rate"] == pytest.approx(100)
+    assert found.rate == pytest.approx((100, 100, 100))
+    # each session's first step is warm-up
+    assert (leak["edges"], leak["kept_bytes"]) == (6, 60_000)
+    assert "2 sessions" in found.sentence
+    assert "session" not in leak_rates(resumed(tmp_path, (100, 200, 300), 9)).sentence
+    few = leak_rates(resumed(tmp_path, (100, 200, 300), 2))
+    assert not few.enough
+    assert "first of each session is warm-up" in few.sentence
+
+
+def test_steps_with_denied_receipts_are_left_out(tmp_path: Path) -> None:
+    windows = resumed(tmp_path, (100, 200, 300), 9)
+    held = 100 * 600
+    refused = HeapWindow(3, 400, leaky(tmp_path, held), leaky(tmp_path, held), 600, denied=400)
+    found = leak_rates([*windows, refused])
+    assert found.flagged()["rate"].tolist() == pytest.approx([100])
+    assert "1 step with denied receipts is left out" in found.sentence
+    assert set(found.edges["step"]) == {0, 1, 2}
+    early = HeapWindow(0, 100, windows[0].begin, windows[0].end, 0, denied=1)
+    assert leak_rates([early, *windows[1:]]).flagged()["rate"].tolist() == pytest.approx([100])
+    alone = leak_rates([refused])
+    assert not alone.enough
+    assert "every receipt was denied" in alone.sentence
+
+
+def test_warm_up_is_what_rose_and_the_most_of_it_is_named(tmp_path: Path) -> None:
+    def edge(cache: int, large: int) -> Profile:
+        return heap(tmp_path, ("0x1", "cache (x.c:1)", cache), ("0x2", "large (x.c:2)", large), ("0x3", "t (x.c:3)", 9))
+
+    ends = [edge(90_000, 2_000_065)] * 3
+    begins = [edge(10_000, 2_000_000), *ends[:2]]
+    found = leak_rates([HeapWindow(step, 10, begins[step], ends[step]) for step in range(3)])
+    flags = found.table.set_index("function")["flag"].to_dict()
+    assert flags == {"cache": WARM_UP, "large": STEADY, "t": STEADY}
+    said = " ".join(leak_answer(found))
+    assert "cache (x.c:1) rose by 80,000 bytes in the first step and no more: that is warm-up" in said
+
+
+def test_a_site_that_crosses_the_threshold_in_the_first_step_is_no_warm_up(tmp_path: Path) -> None:
+    unlisted = heap(tmp_path, ("0x1", "A (x.c:1)", 400_000), below=600_000)
+    listed = heap(tmp_path, ("0x1", "A (x.c:1)", 400_000), ("0x2", "B (x.c:2)", 5_010), below=594_990)
+    found = leak_rates([HeapWindow(step, 100, unlisted if step == 0 else listed, listed) for step in range(3)])
+    assert found.table.set_index("function").loc["B", "flag"] == STEADY

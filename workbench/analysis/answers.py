@@ -113,14 +113,20 @@ def leak_answer(leaks: Leaks) -> list[str]:
     said = [leaks.sentence]
     for row in leaks.table[leaks.table["flag"] == LEAK].iloc[1:_TOP].itertuples():
         said.append(f"{row.allocator} keeps {row.rate:,.1f} bytes per receipt.")
-    for flag, words in (
-        (UNEVEN, "holds more at the end, but not in step with the receipts"),
-        (WARM_UP, "rose in the first step only: that is warm-up"),
-    ):
-        rows = leaks.table[leaks.table["flag"] == flag]
-        if len(rows):
-            largest = rows.sort_values("held_bytes", ascending=False, kind="stable").iloc[0]
-            said.append(f"{largest['allocator']} ({largest['held_bytes']:,} bytes) {words}.")
+    uneven = leaks.table[leaks.table["flag"] == UNEVEN]
+    if len(uneven):
+        most = uneven.sort_values("kept_bytes", ascending=False, kind="stable").iloc[0]
+        said.append(
+            f"{most['allocator']} holds {most['kept_bytes']:,.0f} bytes more at the end than after the first step, but "
+            "not in step with the receipts."
+        )
+    warm_up = leaks.table[leaks.table["flag"] == WARM_UP]
+    if len(warm_up):
+        most = warm_up.sort_values("first_step_bytes", ascending=False, kind="stable").iloc[0]
+        said.append(
+            f"{most['allocator']} rose by {most['first_step_bytes']:,.0f} bytes in the first step and no more: that is "
+            "warm-up."
+        )
     return said
 
 

@@ -15,6 +15,7 @@ costs add up to the whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
@@ -120,6 +121,19 @@ def held_bytes(profile: Profile, by: Literal["function", "site"]) -> pd.DataFram
     row = bytes_by_allocator(profile, by, PLUMBING).iloc[-1]
     table = pd.DataFrame({"key": row.index.to_numpy(dtype=np.int64), "bytes": row.to_numpy(dtype=np.int64)})
     return described(profile, table[table["bytes"] > 0].reset_index(drop=True), by)
+
+
+def unlisted_at_most(profile: Profile) -> int:
+    """What an allocator can have held at most that the last detailed snapshot does not list: all that is below massif's
+    threshold, and no more than the threshold itself where it is known."""
+    row = bytes_by_allocator(profile, "function", PLUMBING).iloc[-1]
+    below = int(row.get(-1, 0))
+    threshold = profile.meta.get("threshold_pct")
+    if threshold is None:
+        return below
+    snapshot = _snapshot(profile)
+    whole = int(snapshot["heap_bytes"]) + int(snapshot["heap_extra_bytes"])
+    return min(below, math.ceil(whole * float(threshold) / 100))
 
 
 def allocated_bytes(begin: Profile, end: Profile) -> int | None:

@@ -3,6 +3,9 @@
 Each step has a heap at its begin and at its end. The rate of a site is the slope of what it holds over all receipts
 sent so far, from the end of the first step on: what is built up in the first step only (caches, pools, tables of a
 start) is no leak. Massif lists no site below its threshold: such an edge is not known, rather than 0, and left out.
+
+A service that was started anew (a resumed sweep) has another heap: levels are compared within a **session** only, each
+of which has its own first step. Steps with denied receipts are left out, because a refusal keeps something else.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from workbench.analysis.costs import held_bytes
+from workbench.analysis.costs import held_bytes, unlisted_at_most
+from workbench.analysis.denied import ALL_DENIED, left_out
 from workbench.analysis.student import quantile
 from workbench.errors import WorkbenchError
 from workbench.profiles.readers.massif.places import BELOW_THRESHOLD
@@ -48,13 +52,16 @@ COLUMNS = (
 @dataclass(frozen=True, slots=True, eq=False)
 class HeapWindow:
     """One step under massif: its heap before and after (the last detailed snapshot of each profile), and how many
-    receipts were sent in it, and before it (None: those of the windows before)."""
+    receipts were sent in it, and before it (None: those of the windows before). ``session`` numbers the service's
+    starts: windows of one session are of one heap. ``denied``: how many of the receipts were."""
 
     step: int
     receipts: int
     begin: Profile
     end: Profile
     receipts_before: int | None = None
+    session: int = 0
+    denied: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +73,10 @@ class Leaks:
 
     ``table``, the highest rate first: allocator, function, file, line, object, crate; ``rate`` in bytes per receipt
     with ``rate_low`` and ``rate_high`` (NaN where two edges are all there is); ``share_pct`` of the rise of all
-    rising sites; ``kept_bytes`` from the first to the last edge counted, ``first_step_bytes`` in the first step,
-    ``held_bytes`` at the end; ``edges`` counted, and how many more did not list the site; ``flag``: LEAK (rises
-    with the receipts, to the end), UNEVEN (more at the end, not in step with them), WARM_UP (rose in the first step
-    only), STEADY, TOO_FEW.
+    rising sites; ``kept_bytes`` from the first to the last edge counted (of each session), ``first_step_bytes`` added
+    by the first step (of a session, the most), ``held_bytes`` at the end; ``edges`` counted, and how many more did not
+    list the site; ``flag``: LEAK (rises with the receipts, to the end), UNEVEN (more at the end, not in step with
+    them), WARM_UP (rose in the first step only), STEADY, TOO_FEW.
     """
 
     sentence: str
@@ -84,23 +91,49 @@ class Leaks:
 
 
 def held_by_edge(windows: Sequence[HeapWindow], by: By = "site") -> pd.DataFrame:
-    """What each allocator held at each edge, in long form: step, edge (``begin`` or ``end``), receipts (sent so far),
-    allocator, function, file, line, object, crate, bytes. An edge that does not list an allocator has no row for it.
+    """What each allocator held at each edge, in long form: step, session, edge (``begin`` or ``end``), receipts (sent
+    so far), allocator, function, file, line, object, crate, bytes. An edge that does not list an allocator has no row
+    for it. One place may be several frames of the profile (inlined here, called there): they are one row.
 
     Raises WorkbenchError for profiles that are not of massif or have no heap tree.
     """
+    return _held(_edges(windows), by)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Edge:
+    """``stretch`` numbers the runs of windows between which nothing happened that is not counted: rises are taken
+    within one. ``opens``: whether the step is the first of its session."""
+
+    step: int
+    session: int
+    stretch: int
+    opens: bool
+    edge: str
+    receipts: int
+    step_receipts: int
+    profile: Profile
+
+
+def _held(edges: Sequence[_Edge], by: By) -> pd.DataFrame:
+    window = ["step", "session", "edge", "receipts"]
+    columns = [*window, *PLACE, "bytes"]
     parts = [
-        held_bytes(profile, by).assign(step=step, edge=edge, receipts=sent)
-        for step, edge, sent, profile in _edges(windows)
+        held_bytes(one.profile, by).assign(step=one.step, session=one.session, edge=one.edge, receipts=one.receipts)
+        for one in edges
     ]
-    columns = ["step", "edge", "receipts", *PLACE, "bytes"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.groupby([*window, *PLACE], sort=False, as_index=False, dropna=False)["bytes"].sum()[columns]
 
 
-def _edges(windows: Sequence[HeapWindow]) -> list[tuple[int, str, int, Profile]]:
-    """Step, edge, receipts sent so far, and profile of each edge, in order."""
-    found: list[tuple[int, str, int, Profile]] = []
-    sent = 0
+def _edges(windows: Sequence[HeapWindow]) -> list[_Edge]:
+    """The two edges of each window that is counted, in order."""
+    found: list[_Edge] = []
+    counted = {window.step for window in _counted(windows)}
+    sent, stretch, sessions = 0, 0, set[int]()
+    previous: HeapWindow | None = None
     for window in sorted(windows, key=lambda one: one.step):
         if window.receipts < 1:
             raise WorkbenchError(
@@ -108,84 +141,127 @@ def _edges(windows: Sequence[HeapWindow]) -> list[tuple[int, str, int, Profile]]
                 where=f"step {window.step}",
                 hint="Leave the step out",
             )
-        sent = sent if window.receipts_before is None else window.receipts_before
-        found.append((window.step, "begin", sent, window.begin))
-        sent += window.receipts
-        found.append((window.step, "end", sent, window.end))
+        before = sent if window.receipts_before is None else window.receipts_before
+        sent = before + window.receipts
+        if previous is not None and (previous.session != window.session or previous.step not in counted):
+            stretch += 1
+        previous = window
+        opens = window.session not in sessions
+        sessions.add(window.session)
+        if window.step in counted:
+            for edge, receipts, profile in (("begin", before, window.begin), ("end", sent, window.end)):
+                found.append(
+                    _Edge(window.step, window.session, stretch, opens, edge, receipts, window.receipts, profile)
+                )
     return found
 
 
-def _whole(windows: Sequence[HeapWindow]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Receipts and bytes of the heap at the edges, from the end of the first step on."""
-    edges = _edges(windows)[1 if len(windows) > 1 else 0 :]
-    held = [
-        float(profile.tables["snapshots"]["heap_bytes"].iloc[profile.meta["detailed"][-1]]) for *_, profile in edges
-    ]
-    return np.array([sent for _, _, sent, _ in edges], dtype=np.float64), np.array(held, dtype=np.float64)
+def _counted(windows: Sequence[HeapWindow]) -> list[HeapWindow]:
+    """The windows without denied receipts; if there is none, those of which some were accepted."""
+    clean = [window for window in windows if not window.denied]
+    return clean or [window for window in windows if window.denied < window.receipts]
+
+
+def _later(edges: Sequence[_Edge]) -> list[_Edge]:
+    """The edges from the end of each session's first step on; all of a single step."""
+    if len({one.step for one in edges}) < 2:
+        return list(edges)
+    return [one for one in edges if not one.opens or one.edge == "end"]
 
 
 def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
     """Bytes kept per receipt by allocation site (a line) or function, and which of them are leaks.
 
     A leak's rate is above 0 with CONFIDENCE, it still rises in the last step, and it matters: LEAST_RATE bytes per
-    receipt and LEAST_SHARE of what rises. Raises as :func:`held_by_edge` does.
+    receipt and LEAST_SHARE of what rises. Warm-up matters by the same measures, in the first step. Raises as
+    :func:`held_by_edge` does.
     """
-    edges = held_by_edge(windows, by)
-    sent = {window.step: window.receipts for window in windows}
-    enough = len(sent) >= FEWEST_STEPS
-    rows = [_site(group, sent, enough) for _, group in edges.groupby(list(PLACE), sort=False, dropna=False)]
+    edges = _edges(windows)
+    held = _held(edges, by)
+    steps = {one.step for one in edges}
+    enough = len({one.step for one in edges if not one.opens}) >= FEWEST_STEPS - 1
+    rows = [_site(group, edges, enough) for _, group in held.groupby(list(PLACE), sort=False, dropna=False)]
     table = pd.DataFrame(rows, columns=list(COLUMNS)) if rows else pd.DataFrame(columns=list(COLUMNS))
-    rises = table["kept_bytes"].clip(lower=0).sum() if rows else 0
-    if rises > 0:
-        table["share_pct"] = 100 * table["kept_bytes"].clip(lower=0) / rises
+    if rows:
+        _leave_out_small(table, min((one.step_receipts for one in edges if one.opens), default=1))
+    table = table.sort_values("rate", ascending=False, kind="stable", ignore_index=True)
+    later = _later(edges)
+    rate = _slope(later, np.array([_heap_bytes(one.profile) for one in later], dtype=np.float64))
+    sentence = _sentence(table, rate, enough, len(steps), len({one.session for one in edges}))
+    if windows and not edges:
+        sentence = f"Whether memory leaks cannot be told: {ALL_DENIED}."
+    elif note := left_out([window.denied for window in windows]):
+        sentence = f"{sentence} {note}"
+    return Leaks(sentence, enough, rate, held, table)
+
+
+def _leave_out_small(table: pd.DataFrame, first_receipts: int) -> None:
+    """Take the flags from rises that do not matter. ``first_receipts``: of the (smallest) first step."""
+    rises = table["kept_bytes"].clip(lower=0)
+    if rises.sum() > 0:
+        table["share_pct"] = 100 * rises / rises.sum()
         small = (table["rate"] < LEAST_RATE) | (table["share_pct"] < 100 * LEAST_SHARE)
-        small &= table["flag"].isin([LEAK, UNEVEN])
-        table.loc[small, "flag"] = STEADY
+        table.loc[small & table["flag"].isin([LEAK, UNEVEN]), "flag"] = STEADY
+    first = table["first_step_bytes"]
+    little = first < max(LEAST_RATE * first_receipts, LEAST_SHARE * first.clip(lower=0).sum())
+    table.loc[little & (table["flag"] == WARM_UP), "flag"] = STEADY
     # the row of all small sites is no place
     table.loc[(table["function"] == BELOW_THRESHOLD) & (table["flag"] == LEAK), "flag"] = UNEVEN
-    table = table.sort_values("rate", ascending=False, kind="stable", ignore_index=True)
-    rate = _slope(*_whole(windows))
-    return Leaks(_sentence(table, rate, enough, len(sent)), enough, rate, edges, table)
 
 
-def _later(edges: pd.DataFrame, steps: Sequence[int]) -> pd.DataFrame:
-    """The edges from the end of the first step on; all of a single step."""
-    if len(steps) < 2:
-        return edges
-    return edges[(edges["step"] > steps[0]) | (edges["edge"] == "end")]
+def _heap_bytes(profile: Profile) -> float:
+    return float(profile.tables["snapshots"]["heap_bytes"].iloc[profile.meta["detailed"][-1]])
 
 
-def _site(edges: pd.DataFrame, sent: Mapping[int, int], enough: bool) -> dict[str, object]:
-    """The row of one site. ``sent``: receipts of each step."""
-    steps = sorted(sent)
-    later = _later(edges, steps)
-    held = later["bytes"].to_numpy(dtype=np.float64)
-    rate, low, high = _slope(later["receipts"].to_numpy(dtype=np.float64), held)
-    rises = _rises(edges, sent)
-    added, later_rises = rises.get(steps[0], 0.0), [rise for step, rise in rises.items() if step != steps[0]]
-    last = edges["bytes"].iloc[-1] if (edges["step"].iloc[-1], edges["edge"].iloc[-1]) == (steps[-1], "end") else 0
-    kept = float(held[-1] - held[0]) if len(held) else 0.0
-    expected = 2 * len(steps) - (1 if len(steps) > 1 else 0)
-    flag = _flag(low, kept, added, later_rises, last > 0 and len(held) >= FEWEST_STEPS) if enough else TOO_FEW
+def _site(rows: pd.DataFrame, edges: Sequence[_Edge], enough: bool) -> dict[str, object]:
+    """The row of one site. ``rows``: what it held at the edges that list it; ``edges``: all."""
+    held = {
+        (step, edge): float(size) for step, edge, size in zip(rows["step"], rows["edge"], rows["bytes"], strict=True)
+    }
+    all_later = _later(edges)
+    later = [one for one in all_later if (one.step, one.edge) in held]
+    levels = np.array([held[one.step, one.edge] for one in later], dtype=np.float64)
+    rate, low, high = _slope(later, levels)
+    added = max(_first_rises(held, edges), default=0.0)
+    last = held.get((edges[-1].step, "end"), 0.0)
+    kept = _kept(later, levels)
+    known = last > 0 and len(later) >= FEWEST_STEPS
+    flag = _flag(low, kept, added, _later_rises(held, edges), known) if enough else TOO_FEW
     return {
-        **{column: edges[column].iloc[0] for column in PLACE},
+        **{column: rows[column].iloc[0] for column in PLACE},
         "rate": rate, "rate_low": low, "rate_high": high, "share_pct": 0.0, "kept_bytes": kept,
-        "first_step_bytes": round(added * sent[steps[0]]), "held_bytes": int(last),
-        "edges": len(held), "unlisted": expected - len(held), "flag": flag,
+        "first_step_bytes": round(added), "held_bytes": int(last),
+        "edges": len(later), "unlisted": len(all_later) - len(later), "flag": flag,
     }  # fmt: skip
 
 
-def _rises(edges: pd.DataFrame, sent: Mapping[int, int]) -> dict[int, float]:
-    """Bytes per receipt that each step added, where both its edges list the site. A site that is not listed at the
-    first step's begin is taken to begin there: if it was there, below the threshold, it rose by less."""
-    found: dict[int, float] = {}
-    for step, group in edges.groupby("step"):
-        held = dict(zip(group["edge"], group["bytes"].astype(float), strict=True))
-        if step == min(sent):
-            held.setdefault("begin", 0.0)
-        if len(held) == 2:
-            found[int(step)] = (held["end"] - held["begin"]) / sent[int(step)]
+def _kept(edges: Sequence[_Edge], levels: NDArray[np.float64]) -> float:
+    """How much more is held at the last edge of each stretch than at its first."""
+    ends: dict[int, tuple[float, float]] = {}
+    for one, level in zip(edges, levels.tolist(), strict=True):
+        ends[one.stretch] = (ends.get(one.stretch, (level, level))[0], level)
+    return sum(last - first for first, last in ends.values())
+
+
+def _first_rises(held: Mapping[tuple[int, str], float], edges: Sequence[_Edge]) -> list[float]:
+    """Bytes that the first step of each session added. A site that is not listed at its begin is taken to have held as
+    much as it can have, so that what only crosses the threshold does not pass for warm-up."""
+    found = []
+    for one in edges:
+        end = held.get((one.step, "end"))
+        if one.opens and one.edge == "begin" and end is not None:
+            begin = held.get((one.step, "begin"))
+            found.append(end - begin if begin is not None else max(0.0, end - unlisted_at_most(one.profile)))
     return found
+
+
+def _later_rises(held: Mapping[tuple[int, str], float], edges: Sequence[_Edge]) -> list[float]:
+    """Bytes per receipt that each other step added, where both its edges list the site."""
+    return [
+        (held[one.step, "end"] - held[one.step, "begin"]) / one.step_receipts
+        for one in edges
+        if not one.opens and one.edge == "begin" and (one.step, "begin") in held and (one.step, "end") in held
+    ]
 
 
 def _flag(low: float, kept: float, first: float, later: Sequence[float], known: bool) -> str:
@@ -197,29 +273,39 @@ def _flag(low: float, kept: float, first: float, later: Sequence[float], known: 
     return WARM_UP if first > 0 else STEADY
 
 
-def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Least squares slope with its interval; NaN where the points do not give one."""
+def _slope(edges: Sequence[_Edge], held: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Least squares slope over the receipts with its interval, each stretch with a level of its own; NaN where the
+    points do not give one."""
     nan = float("nan")
-    if len(np.unique(x)) < 2:
-        return nan, nan, nan
-    dx = x - x.mean()
+    receipts = np.array([one.receipts for one in edges], dtype=np.float64)
+    _, stretch = np.unique([one.stretch for one in edges], return_inverse=True)
+    counts = np.bincount(stretch)
+    dx, dy = (values - (np.bincount(stretch, values) / np.maximum(counts, 1))[stretch] for values in (receipts, held))
     spread = float((dx**2).sum())
-    slope = float((dx * (y - y.mean())).sum()) / spread
-    free = len(x) - 2
+    if spread <= 0:
+        return nan, nan, nan
+    slope = float((dx * dy).sum()) / spread
+    free = len(dx) - len(counts) - 1
     if free < 1:
         return slope, nan, nan
-    left = y - y.mean() - slope * dx
+    left = dy - slope * dx
     margin = quantile((1 + CONFIDENCE) / 2, free) * float(np.sqrt((left**2).sum() / free / spread))
     return slope, slope - margin, slope + margin
 
 
-def _sentence(table: pd.DataFrame, rate: tuple[float, float, float], enough: bool, steps: int) -> str:
+def _sentence(table: pd.DataFrame, rate: tuple[float, float, float], enough: bool, steps: int, sessions: int) -> str:
     if not enough:
+        first = "the first" if sessions < 2 else "the first of each session"
         return (
-            f"Whether memory leaks cannot be told from {steps} {'step' if steps == 1 else 'steps'}: the first is "
-            f"warm-up, and at least {FEWEST_STEPS} are needed."
+            f"Whether memory leaks cannot be told from {steps} {'step' if steps == 1 else 'steps'}: {first} is "
+            f"warm-up, and at least {FEWEST_STEPS - 1 + max(sessions, 1)} are needed."
         )
     whole = f"after the first of {steps} steps the heap keeps {rate[0]:,.1f} bytes per receipt"
+    if sessions > 1:
+        whole = (
+            f"over {steps} steps in {sessions} sessions, each with a heap of its own and its first step left out, the "
+            f"heap keeps {rate[0]:,.1f} bytes per receipt"
+        )
     leaks = table[table["flag"] == LEAK]
     if leaks.empty:
         return f"Nothing looks like a leak: {whole}, and no place rises in step with the receipts."
