@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.analysis.made import costs_of
+from tests.analysis.made import costs_of, heap
 from tests.analysis.service import run
 from tests.profiles.make import Stacks, profile_of, stacks
 from workbench import read_profile
@@ -24,6 +24,7 @@ from workbench.analysis.costs import (
     window_costs,
 )
 from workbench.errors import WorkbenchError
+from workbench.profiles.model import Profile
 
 
 def window(rows: Stacks, step: int = 1, receipts: int = 10) -> pd.DataFrame:
@@ -149,3 +150,59 @@ def test_massifs_clock_tells_what_was_allocated(tmp_path: Path) -> None:
     ms = run(tmp_path, "massif", ["--time-unit=ms"], [30])
     edges = [read_profile(ms / f"massif-1-{edge}") for edge in ("begin", "end")]
     assert allocated_bytes(*edges) is None
+
+
+def kept(begin: Profile, end: Profile, receipts: int = 10) -> dict[str, int]:
+    costs = heap_costs(begin, end, service="s", step=0, receipts=receipts)
+    costs = costs[costs["metric"] == "bytes_kept"]
+    assert costs.groupby("by")["self"].sum().nunique() == 1
+    return costs[costs["by"] == "function"].set_index("name")["self"].to_dict()
+
+
+def test_a_site_that_massif_lists_at_one_edge_only_kept_what_it_surely_kept(tmp_path: Path) -> None:
+    below = "(below massif's threshold)"
+    begin = heap(tmp_path, ("0x1", "A (x.c:1)", 400_000), below=600_000)
+    # 4,990 bytes before are below 0.5 % of a million
+    end = heap(tmp_path, ("0x1", "A (x.c:1)", 400_000), ("0x2", "B (x.c:2)", 5_010), below=595_010)
+    assert kept(begin, end) == {"A": 0, "B": 10, below: 10}
+    assert kept(end, begin) == {"A": 0, "B": -10, below: -10}
+    # nothing is below the threshold: what is not listed is not there
+    empty = heap(tmp_path, ("0x1", "A (x.c:1)", 400_000))
+    full = heap(tmp_path, ("0x1", "A (x.c:1)", 400_000), ("0x2", "B (x.c:2)", 50_000))
+    assert kept(empty, full) == {"A": 0, "B": 50_000}
+
+
+def test_denied_receipts_are_counted_apart_and_refusals_are_no_cost_of_a_receipt() -> None:
+    costs = costs_of([10, 20, 40, 40], {"a": [100, 200, 210, 40]}, denied=[0, 0, 20, 40])
+    table = cost_per_receipt(costs, "Ir").iloc[0]
+    assert (table["cost"], table["receipts"], table["per_receipt"], table["highest"]) == (300, 30, 10, 10)
+    steps = cost_by_step(costs, "Ir")
+    assert steps["cost_per_receipt"].tolist()[:3] == [10, 10, 5.25]
+    assert steps["cost_per_receipt"].isna().tolist() == [False, False, False, True]
+    assert steps[["accepted", "denied"]].to_numpy().tolist() == [[10, 0], [20, 0], [20, 20], [0, 40]]
+    # a mixed step is better than nothing, refusals alone are not
+    mixed = costs[costs["step"] > 2]
+    assert cost_per_receipt(mixed, "Ir")["per_receipt"].tolist() == [5.25]
+    assert cost_per_receipt(costs[costs["step"] == 4], "Ir").empty
+
+
+def test_windows_keep_what_was_accepted_and_denied_and_old_tables_are_read() -> None:
+    made = window_costs(profile_of([(("a",), 5)]), service="s", mode="pprof", step=1, receipts=10, accepted=7, denied=3)
+    assert set(zip(made["accepted"], made["denied"], strict=True)) == {(7, 3)}
+    assert (made["accepted"].dtype, made["denied"].dtype) == ("Int64", "int64")
+    new = window([(("a",), 5)], step=2)
+    assert new["accepted"].isna().all()
+    assert not new["denied"].any()
+    old = window([(("a",), 8)], step=1).drop(columns=["accepted", "denied"])
+    for table in (old, pd.concat([old, new], ignore_index=True)):
+        assert cost_by_step(table, "cost")["denied"].eq(0).all()
+        assert cost_per_receipt(table, "cost")["step_1"].tolist() == [0.8]
+        compact = compact_costs(table)
+        assert list(compact.columns) == list(COLUMNS)
+        assert not compact["denied"].any()
+
+
+def test_a_grouping_that_the_profiler_does_not_know_has_no_rows() -> None:
+    costs = costs_of([10, 20], {"read": [10, 20]}, mode="strace", metric="calls")
+    assert cost_by_step(costs, "calls", "crate").empty
+    assert cost_per_receipt(costs, "calls", "crate").empty

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis.made import heap
 from tests.analysis.service import LEAK_BYTES, run
 from workbench import read_profile
 from workbench.analysis.answers import leak_answer
@@ -84,27 +85,6 @@ def test_a_heap_that_stays_as_it_was_is_said_to_be_steady(windows: list[HeapWind
     assert found.flagged().empty
     assert found.sentence.startswith("Nothing looks like a leak")
     assert found.rate[0] == 0
-
-
-def heap(folder: Path, *sites: tuple[str, str, int], below: int = 0) -> Profile:
-    """A heap of massif with one snapshot: address, place and bytes of each site, and what is below the threshold. A
-    place ``a < b`` is a inlined into b."""
-    whole = sum(held for *_, held in sites) + below
-    rows = []
-    for address, place, held in sites:
-        inner, *outer = place.split(" < ")
-        rows.append(f" n{len(outer)}: {held} {address}: {inner}")
-        rows += [f"  n0: {held} {address}: {caller}" for caller in outer]
-    if below:
-        rows.append(f" n0: {below} in 3 places, all below massif's threshold (0.50%)")
-    text = (
-        "desc: --time-unit=B\ncmd: x\ntime_unit: B\n#-----------\nsnapshot=0\n#-----------\ntime=100\n"
-        f"mem_heap_B={whole}\nmem_heap_extra_B=0\nmem_stacks_B=0\nheap_tree=detailed\n"
-        f"n{len(sites) + (below > 0)}: {whole} (heap allocation functions) malloc/new/new[], --alloc-fns, etc.\n"
-    )
-    path = folder / "massif.out"
-    path.write_text(text + "\n".join(rows) + "\n")
-    return read_profile(path)
 
 
 def leaky(folder: Path, held: int) -> Profile:

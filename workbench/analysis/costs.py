@@ -2,8 +2,9 @@
 
 The table of costs is long and plain, so that the windows of a run are one Parquet file:
 
-- ``service``, ``mode``, ``step``: whose window it is; ``receipts``: how many were sent in it; ``receipts_before``: how
-  many the service had been sent before it.
+- ``service``, ``mode``, ``step``: whose window it is; ``receipts``: how many were sent in it, ``accepted`` and
+  ``denied`` of them (Int64, <NA> where it is not known; 0 where it is not); ``receipts_before``: how many the service
+  had been sent before it.
 - ``by``: ``function``, ``file``, ``crate`` or ``whole``; ``name``, ``file``, ``object``, ``crate``: of what the row is
   (a whole has the name WHOLE).
 - ``metric``, ``unit``: what was counted. ``self``: the cost of the place itself; ``total``: with all that it called,
@@ -17,13 +18,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from workbench.analysis.denied import counted, refusals, with_denials
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile, self_, total_
+from workbench.profiles.readers.massif.places import BELOW_THRESHOLD
 from workbench.profiles.transforms.group import group, legible
 from workbench.profiles.transforms.windows import is_level
 from workbench.profiles.views.derived import derived
@@ -37,7 +41,7 @@ WHOLE = "(whole)"
 REST = "(rest)"
 UNNAMED = "(unknown)"
 
-WINDOW = ("service", "mode", "step", "receipts", "receipts_before")
+WINDOW = ("service", "mode", "step", "receipts", "accepted", "denied", "receipts_before")
 PLACE = ("name", "file", "object", "crate")
 COLUMNS = (*WINDOW, "by", *PLACE, "metric", "unit", "self", "total", "calls")
 # what is asked about a receipt; callgrind's other events are parts of these
@@ -56,6 +60,8 @@ def window_costs(
     step: int,
     receipts: int,
     receipts_before: int | None = None,
+    accepted: int | None = None,
+    denied: int = 0,
     metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """The table of costs of one window, with every place that cost anything; :func:`compact_costs` makes it small.
@@ -73,7 +79,7 @@ def window_costs(
             "a heap is no cost of a window", where=profile.name, hint="Give its edges to heap_costs(begin, end)"
         )
     parts = _syscalls(profile, metrics) if profile.format == "strace" else _places(profile, metrics)
-    return _in_window(parts, service, mode, step, receipts, receipts_before)
+    return _in_window(parts, service, mode, step, _Receipts(receipts, accepted, denied, receipts_before))
 
 
 def heap_costs(
@@ -84,6 +90,8 @@ def heap_costs(
     step: int,
     receipts: int,
     receipts_before: int | None = None,
+    accepted: int | None = None,
+    denied: int = 0,
     mode: str = "massif",
 ) -> pd.DataFrame:
     """The table of costs of one window of massif, from the heap at its two edges (the last detailed snapshot of each).
@@ -93,12 +101,14 @@ def heap_costs(
     heap is their difference, so half the sum of both is what was allocated. Massif's administration and rounding of
     blocks are in it, and a block that is made larger counts with what it grew.
 
+    Massif lists no allocator below its threshold. One that it lists at one edge only kept what it surely kept: it is
+    taken to have held, at the other, as much as it can have (see :func:`unlisted_at_most`). The rest of the difference
+    is in the row of what is below the threshold.
+
     Raises WorkbenchError for other profiles, edges without a heap tree, or no receipts.
     """
     _check(receipts, f"step {step}")
-    held = [held_bytes(profile, "function") for profile in (begin, end)]
-    joined = pd.concat([held[0].assign(bytes=-held[0]["bytes"]), held[1]], ignore_index=True)
-    kept = joined.groupby(["function", "file", "object", "crate"], sort=False, as_index=False)["bytes"].sum()
+    kept = _kept_bytes(begin, end)
     places = kept.rename(columns={"function": "name", "bytes": "self"}).assign(total=kept["bytes"], calls=pd.NA)
     parts = []
     for by, table in (("function", places), ("file", _summed(places, "file")), ("crate", _summed(places, "crate"))):
@@ -107,7 +117,23 @@ def heap_costs(
     allocated = allocated_bytes(begin, end)
     if allocated is not None:
         parts.append(_whole(allocated, BYTES_ALLOCATED, "bytes"))
-    return _in_window(pd.concat(parts, ignore_index=True), service, mode, step, receipts, receipts_before)
+    counts = _Receipts(receipts, accepted, denied, receipts_before)
+    return _in_window(pd.concat(parts, ignore_index=True), service, mode, step, counts)
+
+
+def _kept_bytes(begin: Profile, end: Profile) -> pd.DataFrame:
+    """What each function holds more at the end: function, file, object, crate, bytes."""
+    keys = ["function", "file", "object", "crate"]
+    edges = [held_bytes(profile, "function").groupby(keys, sort=False)["bytes"].sum() for profile in (begin, end)]
+    both = pd.concat(edges, axis=1, keys=["begin", "end"]).reset_index()
+    hidden = both["function"] == BELOW_THRESHOLD
+    for edge, other, profile in (("begin", "end", begin), ("end", "begin", end)):
+        missing = both[edge].isna() & ~hidden
+        both.loc[missing, edge] = both.loc[missing, other].clip(upper=unlisted_at_most(profile))
+        # what is taken for this one is no longer in the row of all that are not listed
+        moved = both.loc[missing, edge].sum()
+        both.loc[hidden, edge] = both.loc[hidden, edge].fillna(0) - moved
+    return both[keys].assign(bytes=(both["end"] - both["begin"]).astype("int64"))
 
 
 def held_bytes(profile: Profile, by: Literal["function", "site"]) -> pd.DataFrame:
@@ -155,7 +181,7 @@ def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.D
     """
     if costs.empty:
         return costs
-    costs = costs.reset_index(drop=True)
+    costs = with_denials(costs).reset_index(drop=True)
     keys = ["service", "mode", "metric"]
     whole = costs[costs["by"] == "whole"].set_index([*keys, "step"])["self"]
     functions = costs[costs["by"] == "function"]
@@ -175,21 +201,34 @@ def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.D
 
 def cost_by_step(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
     """The costs of one metric with what a receipt cost, in long form, every place in every step: service, mode, step,
-    receipts, name, file, object, crate, unit, cost, cost_per_receipt, share_pct of the step's whole.
+    receipts, accepted, denied, name, file, object, crate, unit, cost, cost_per_receipt (of all receipts sent; NaN in a
+    step in which every receipt was denied: a refusal is no receipt), share_pct of the step's whole.
 
     Raises WorkbenchError that lists what there is where the table has no such metric.
     """
     rows = chosen(costs, metric, by)
     windows = windows_of(costs, metric)
     places = rows[["service", "mode", *PLACE, "unit"]].drop_duplicates(ignore_index=True)
-    full = windows.merge(places, on=["service", "mode"], how="left")
+    full = windows.merge(places, on=["service", "mode"], how="inner")
     keys = ["service", "mode", "step", *PLACE]
     full = full.merge(rows[[*keys, which]].rename(columns={which: "cost"}), on=keys, how="left")
     full["cost"] = full["cost"].fillna(0)
-    full["cost_per_receipt"] = full["cost"] / full["receipts"]
+    full["cost_per_receipt"] = (full["cost"] / full["receipts"]).mask(refusals(full))
     whole = full["whole"].astype("float64")
     full["share_pct"] = (100 * full["cost"] / whole.where(whole != 0)).astype("float64")
-    columns = ["service", "mode", "step", "receipts", *PLACE, "unit", "cost", "cost_per_receipt", "share_pct"]
+    columns = [
+        "service",
+        "mode",
+        "step",
+        "receipts",
+        "accepted",
+        "denied",
+        *PLACE,
+        "unit",
+        "cost",
+        "cost_per_receipt",
+        "share_pct",
+    ]
     return full[columns]
 
 
@@ -201,9 +240,12 @@ def cost_per_receipt(costs: pd.DataFrame, metric: str, by: By = "function", *, w
     cost), and ``step_<n>`` with the cost per receipt of each step. ``spread_pct`` is the largest difference between
     steps of equal size, in percent of their mean: what repeating a measurement changes; NaN where no two are.
 
-    A pooled cost holds each step's fixed cost too: see :mod:`workbench.analysis.growth` for the marginal one.
+    Steps with denied receipts are in ``step_<n>`` alone, unless all have some; where every receipt was denied, the
+    table is empty. A pooled cost holds each step's fixed cost too: see :mod:`workbench.analysis.growth` for the
+    marginal one.
     """
-    long = cost_by_step(costs, metric, by, which=which)
+    every = cost_by_step(costs, metric, by, which=which)
+    long = every[counted(every)]
     keys = ["service", "mode", *PLACE, "unit"]
     groups = long.groupby(keys, sort=False, dropna=False)
     table = groups.agg(
@@ -218,11 +260,12 @@ def cost_per_receipt(costs: pd.DataFrame, metric: str, by: By = "function", *, w
     )
     spread = 100 * (equal["max"] - equal["min"]) / equal["mean"].abs().where(equal["mean"] != 0)
     table["spread_pct"] = spread.where(equal["size"] > 1).groupby(level=keys, sort=False, dropna=False).max()
-    wholes = windows_of(costs, metric).groupby(["service", "mode"])["whole"].sum()
+    windows = windows_of(costs, metric)
+    wholes = windows[counted(windows)].groupby(["service", "mode"])["whole"].sum()
     at = pd.MultiIndex.from_arrays([table.index.get_level_values(name) for name in ("service", "mode")])
     whole = wholes.reindex(at).to_numpy(dtype=np.float64)
     table["share_pct"] = 100 * table["cost"].to_numpy(dtype=np.float64) / np.where(whole != 0, whole, np.nan)
-    wide = long.pivot_table(index=keys, columns="step", values="cost_per_receipt", sort=False, dropna=True)
+    wide = every.pivot_table(index=keys, columns="step", values="cost_per_receipt", sort=False, dropna=True)
     wide.columns = [f"step_{step}" for step in wide.columns]
     table = table.join(wide[sorted(wide.columns, key=lambda name: int(name.removeprefix("step_")))])
     return table.sort_values("per_receipt", ascending=False, kind="stable").reset_index()
@@ -240,13 +283,14 @@ def chosen(costs: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
 
 
 def windows_of(costs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The windows in which a metric was measured, by step: service, mode, step, receipts, receipts_before (filled with
-    the receipts of the windows before where it is not known), whole."""
+    """The windows in which a metric was measured, by step: service, mode, step, receipts, accepted, denied,
+    receipts_before (filled with the receipts of the windows before where it is not known), whole."""
+    costs = with_denials(costs)
     rows = costs[(costs["metric"] == metric) & (costs["by"] == "whole")]
     rows = rows[[*WINDOW, "self"]].rename(columns={"self": "whole"})
     rows = rows.sort_values(["service", "mode", "step"], kind="stable", ignore_index=True)
-    counted = rows.groupby(["service", "mode"])["receipts"].cumsum() - rows["receipts"]
-    rows["receipts_before"] = rows["receipts_before"].fillna(counted).astype("int64")
+    summed = rows.groupby(["service", "mode"])["receipts"].cumsum() - rows["receipts"]
+    rows["receipts_before"] = rows["receipts_before"].fillna(summed).astype("int64")
     return rows
 
 
@@ -345,12 +389,28 @@ def _snapshot(profile: Profile) -> Mapping[str, int]:
     return row
 
 
-def _in_window(
-    parts: pd.DataFrame, service: str, mode: str, step: int, receipts: int, receipts_before: int | None
-) -> pd.DataFrame:
-    before = pd.NA if receipts_before is None else receipts_before
-    window = {"service": service, "mode": mode, "step": step, "receipts": receipts, "receipts_before": before}
-    return _typed(parts.assign(**window))
+@dataclass(frozen=True, slots=True)
+class _Receipts:
+    """The receipts of a window, and before it; None is not known."""
+
+    sent: int
+    accepted: int | None
+    denied: int
+    before: int | None
+
+
+def _in_window(parts: pd.DataFrame, service: str, mode: str, step: int, receipts: _Receipts) -> pd.DataFrame:
+    return _typed(
+        parts.assign(
+            service=service,
+            mode=mode,
+            step=step,
+            receipts=receipts.sent,
+            accepted=pd.NA if receipts.accepted is None else receipts.accepted,
+            denied=receipts.denied,
+            receipts_before=pd.NA if receipts.before is None else receipts.before,
+        )
+    )
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
@@ -360,6 +420,7 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return (
         table.reset_index(drop=True)[list(COLUMNS)]
         .astype(dict.fromkeys(("service", "mode", "by", *PLACE, "metric", "unit"), "str"))
-        .astype({"step": "int64", "receipts": "int64", "receipts_before": "Int64", "calls": "Int64"})
+        .astype({"step": "int64", "receipts": "int64", "accepted": "Int64", "denied": "int64"})
+        .astype({"receipts_before": "Int64", "calls": "Int64"})
         .astype({"self": cost, "total": cost})
     )
