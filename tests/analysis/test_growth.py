@@ -178,9 +178,13 @@ def test_any_costs_get_a_flag_and_finite_figures(receipts: list[int], functions:
     found = growth(costs_of(receipts, costs), "Ir", against=against)  # type: ignore[arg-type]
     assert len(found.table) == int((costs.sum(axis=1) > 0).sum())
     figures = found.table[["marginal_per_receipt", "marginal_low", "growth", "rise_pct", "q"]]
-    assert np.isfinite(figures.to_numpy()).all()
-    assert (figures.to_numpy() >= 0).all()
-    assert (found.table["marginal_low"] <= found.table["marginal_high"]).all()
+    if found.enough:
+        assert np.isfinite(figures.to_numpy()).all()
+        assert (figures.to_numpy() >= 0).all()
+        assert (found.table["marginal_low"] <= found.table["marginal_high"]).all()
+    else:
+        assert set(found.table["flag"]) <= {TOO_FEW}
+        assert figures["marginal_per_receipt"].isna().all()
     assert found.sentence.endswith(".")
 
 
@@ -206,3 +210,83 @@ def test_planted_growth_of_a_real_program_is_named(tmp_path: Path) -> None:
     exact = np.array(before.loc["scan_stored", ["growth_low", "growth_high"]], dtype=float)
     per_turn = found.table.set_index("name").loc["verify", "marginal_per_receipt"] / 1000
     assert exact[0] <= 10 * per_turn <= exact[1]
+
+
+def test_what_is_not_known_of_one_more_receipt_has_no_figure() -> None:
+    unknown = ["fixed", "marginal_per_receipt", "marginal_low", "marginal_high", "marginal_share_pct", "growth_low"]
+    for receipts in ([20], [20, 20, 20], [20, 40]):
+        found = growth(costs_of(receipts, {"a": [10 * n for n in receipts], "b": [7] * len(receipts)}), "Ir")
+        assert found.table[unknown].isna().all(axis=None)
+        assert set(found.table["model"]) == {""}
+        assert set(found.table["flag"]) == {TOO_FEW}
+        assert found.points["fitted_per_receipt"].isna().all()
+        assert found.table["average_per_receipt"].notna().all()
+
+
+def test_a_few_samples_tell_nothing() -> None:
+    n = [20, 40, 60]
+    few = {"a": [1, 2, 2], "b": [2, 1, 2]}
+    cpu = costs_of(n, {name: [6e6 * one for one in row] for name, row in few.items()}, mode="flamegraph", metric="cpu")
+    samples = costs_of(n, few, mode="flamegraph", metric="samples")
+    for table in (cpu, pd.concat([cpu, samples], ignore_index=True)):
+        found = growth(table, "cpu")
+        assert not found.enough
+        assert set(found.table["flag"]) == {TOO_FEW}
+        assert "10 samples" in found.sentence
+    many = {"a": [500, 1000, 1500], "b": [1, 2, 2]}
+    flags = growth(costs_of(n, many, mode="flamegraph", metric="samples"), "samples").table.set_index("name")
+    assert flags["flag"].to_dict() == {"a": LINEAR, "b": TOO_FEW}
+    assert flags["marginal_per_receipt"].isna().to_dict() == {"a": False, "b": True}
+
+
+def test_bytes_kept_have_no_growth() -> None:
+    kept = costs_of([100, 200, 300], {"a": [10_000, -9_000, 9_500]}, mode="massif", metric="bytes_kept", unit="bytes")
+    with pytest.raises(WorkbenchError, match="bytes that are kept are no cost") as failure:
+        growth(kept, "bytes_kept")
+    assert "leak" in str(failure.value.hint)
+
+
+def test_three_steps_need_a_raw_cost_that_rises() -> None:
+    n = [20, 40, 60]
+    exact = {f"call{each}": [each * one for one in n] for each in range(1, 9)}
+    polls = {"epoll_pwait": [26, 39, 68]}
+    for mode, metric in (("strace", "calls"), ("callgrind", "Ir")):
+        assert growth(costs_of(n, {**exact, **polls}, mode=mode, metric=metric), metric).flagged().empty
+    scan = {"read": [one * one for one in n]}
+    found = growth(costs_of(n, {**exact, **polls, **scan}, mode="strace", metric="calls"), "calls")
+    assert found.flagged()["name"].tolist() == ["read"]
+
+
+@pytest.mark.parametrize("receipts", [[20, 40, 60], [100, 200, 300], [50, 100, 150, 200], [50, 100, 150, 200, 250]])
+def test_calls_that_depend_on_timing_are_not_flagged_among_exact_ones(receipts: list[int]) -> None:
+    n = np.array(receipts, dtype=float)
+    flagged, tried = 0, 60
+    for seed in range(tried):
+        rng = np.random.default_rng(seed)
+        table = {f"exact{each}": (each * n).tolist() for each in (1, 1, 2, 2, 3, 4, 6, 8)}
+        for name, each in (("epoll_wait", 1.2), ("futex", 3.0)):
+            table[name] = np.round(each * n * (1 + 0.15 * rng.normal(size=len(n)))).clip(0).tolist()
+        flagged += len(growth(costs_of(receipts, table, mode="strace", metric="calls"), "calls").flagged())
+    assert flagged <= 0.05 * tried, f"{flagged} of {tried}"
+
+
+def test_steps_with_denied_receipts_are_left_out() -> None:
+    n = [100, 200, 400, 800]
+    scan = [one * one for one in n[:3]] + [400 * 400]
+    others = {name: [each * one for one in n] for name, each in (("verify", 90), ("route", 80))}
+    costs = costs_of(n, {"scan": scan, **others}, denied=[0, 0, 0, 400])
+    found = growth(costs, "Ir")
+    assert found.flagged()["name"].tolist() == ["scan"]
+    assert set(found.points["step"]) == {1, 2, 3}
+    assert "1 step with denied receipts is left out." in found.sentence
+    assert found.table["cost"].sum() == sum(scan[:3]) + 170 * 700
+    # receipts of a step that is left out were still sent before the next
+    middle = costs_of(n, {"each": [9 * one for one in n]}, denied=[0, 50, 0, 0])
+    assert growth(middle, "Ir", against="accumulated").points["position"].tolist() == [50, 500, 1100]
+    mixed = growth(costs_of(n, {"each": [9 * one for one in n]}, denied=[1, 1, 1, 800]), "Ir")
+    assert set(mixed.points["step"]) == {1, 2, 3}
+    assert "Every step has denied receipts" in mixed.sentence
+    refused = growth(costs_of(n, {"each": [9 * one for one in n]}, denied=n), "Ir")
+    assert not refused.enough
+    assert refused.table.empty
+    assert "every receipt was denied" in refused.sentence

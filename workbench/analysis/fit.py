@@ -6,8 +6,10 @@ receipt's cost may grow with: the receipts of the step, or those sent before (se
 - ``constant``: fixed cost alone. ``linear``: fixed and marginal.
 - ``n log n``: g(x) = ln x. ``quadratic``: g(x) = x.
 
-Errors are relative to the cost (``relative``: what a deterministic counter shows), or as those of counted samples
-(``counting``: their variance is proportional to the cost); each function's are weighted so. Because parts cannot be
+Errors are relative to the cost (``relative``: what a deterministic counter shows), as those of counted samples
+(``counting``: their variance is proportional to the cost), or as those of system calls (``calls``: as samples, and
+TIMING of the cost besides, because how often a service waits depends on how events happen to coincide, while its other
+calls are exact and say nothing of that); each function's are weighted so. Because parts cannot be
 negative, a cost per receipt that rises cannot be explained by a fixed cost, which only makes it fall: that is what
 makes growth visible in three steps.
 """
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 Form = Literal["constant", "linear", "n log n", "quadratic"]
-Noise = Literal["relative", "counting"]
+Noise = Literal["relative", "counting", "calls"]
 FORMS: tuple[Form, ...] = ("constant", "linear", "n log n", "quadratic")
 GROWING: tuple[Form, ...] = ("n log n", "quadratic")
 FIXED_PART, MARGINAL_PART, GROWTH_PART = 0, 1, 2
@@ -42,6 +44,8 @@ TERMS: dict[Form, tuple[int, ...]] = {
 
 # Scatter below this is taken for this: two runs of the same code never agree better for a reason worth knowing.
 LEAST_SCATTER = 0.005
+# What repeating a step changes in the number of calls that wait (epoll_wait, futex), as a part of it.
+TIMING = 0.1
 # Functions of about one size whose scatter is taken together, on each side of a function.
 NEIGHBOURS = 25
 # and those that cost less than this part of what the function does are not among them
@@ -171,16 +175,16 @@ class Term:
         )
 
 
-def growth_term(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Term:
+def growth_term(form: Form, windows: Windows, costs: Floats, weights: Floats, *, fixed: bool = True) -> Term:
     """The growth term to be tested.
 
     Marginal cost stays in the model whatever its sign, or all cost would pass for growth. Fixed cost does where it is
-    not below 0; elsewhere it is 0, which can only make the term smaller.
+    not below 0; elsewhere, and without ``fixed``, it is 0, which can only make the term smaller.
     """
     columns = windows.columns(form)
     rows, steps = costs.shape
     term = Term(np.zeros(rows), np.zeros(rows), np.zeros(rows), np.zeros(rows, dtype=np.int64))
-    for parts in ((MARGINAL_PART, GROWTH_PART), _ALL):
+    for parts in ((MARGINAL_PART, GROWTH_PART), _ALL)[: 2 if fixed else 1]:
         chosen = columns[:, parts]
         if len(parts) > steps or np.linalg.matrix_rank(chosen) < len(parts):
             continue
@@ -205,7 +209,9 @@ def weights_of(windows: Windows, costs: Floats, noise: Noise) -> Floats:
         return np.asarray(1 / np.sqrt(curve + smallest(costs)), dtype=np.float64)
     first = 1 / np.maximum(costs, _LEAST_PART * mean)
     curve = fit("quadratic", windows, costs, first).coefficients @ windows.columns("quadratic").T
-    return np.asarray(1 / np.maximum(curve, _LEAST_PART * mean), dtype=np.float64)
+    curve = np.maximum(curve, _LEAST_PART * mean)
+    error = np.sqrt(curve + 1 + (TIMING * curve) ** 2) if noise == "calls" else curve
+    return np.asarray(1 / error, dtype=np.float64)
 
 
 def smallest(costs: Floats) -> float:
@@ -215,7 +221,10 @@ def smallest(costs: Floats) -> float:
 
 
 def least_scatter(costs: Floats, noise: Noise) -> float:
-    """What no function scatters less than: a part of a counter's cost; of a sampler what chance alone does."""
+    """What no function scatters less than, in units of 1 / weight: a part of a counter's cost; of a sampler what chance
+    alone does; of calls what their weights hold already."""
+    if noise == "calls":
+        return 1.0
     return float(np.sqrt(smallest(costs))) if noise == "counting" else LEAST_SCATTER
 
 

@@ -6,13 +6,16 @@ Every function gets a model of what a window cost over its receipts (see :mod:`w
 - LINEAR: each receipt costs the same.
 - STEADY: all steps have one size, so the two cannot be told apart; it does not grow with the receipts before.
 - GROWS: a receipt costs the more, the more there are.
-- TOO_FEW: the steps are too few, or too much alike, to say.
+- TOO_FEW: the steps (of a sampler: the samples) are too few, or too much alike, to say: there is no model.
 
 GROWS has to be earned three times, because thousands of functions are tested at once: a growing form describes the
 steps best; its growth term is above 0 by a t test at a false discovery rate of FALSE_SHARE (Benjamini and Hochberg
 1995); and the rise matters, for the function and for the whole. The scatter in the test is the function's own or that
 of functions of its size, whichever is larger. With three steps a model of three parts fits always, so there is no
-scatter of its own: only that of the others speaks, and the rise must be larger.
+scatter of its own: only that of the others speaks, and the rise must be larger, and be seen in the cost per receipt
+as it was measured: the last above each of the others.
+
+Steps with denied receipts are left out, see :mod:`workbench.analysis.denied`.
 """
 
 from __future__ import annotations
@@ -23,14 +26,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from workbench.analysis.costs import PLACE, By, Which, chosen, windows_of
+from workbench.analysis.costs import BYTES_KEPT, PLACE, By, Which, chosen, windows_of
+from workbench.analysis.denied import ALL_DENIED, counted, left_out
 from workbench.analysis.fit import (
     FIXED_PART,
     FORMS,
     GROWING,
     GROWTH_PART,
+    LEAST_SCATTER,
     MARGINAL_PART,
     PRIOR_DF,
+    TIMING,
     Fit,
     Form,
     Noise,
@@ -41,6 +47,7 @@ from workbench.analysis.fit import (
     fit,
     growth_term,
     least_scatter,
+    smallest,
     weights_of,
 )
 from workbench.analysis.student import quantile, upper_tail
@@ -51,7 +58,7 @@ if TYPE_CHECKING:
 
 Against = Literal["receipts", "accumulated"]
 
-GROWS, LINEAR, FIXED, STEADY, TOO_FEW = "grows faster than the load", "linear", "fixed", "steady", "not enough steps"
+GROWS, LINEAR, FIXED, STEADY, TOO_FEW = "grows faster than the load", "linear", "fixed", "steady", "too little to tell"
 FLAGS = (GROWS, LINEAR, FIXED, STEADY, TOO_FEW)
 
 FEWEST_STEPS = 3
@@ -67,12 +74,18 @@ LEAST_PART_OF_WHOLE = 0.005
 # Cost that is to this part fixed, and whose marginal part may be 0, is fixed.
 _MOSTLY = 0.5
 SAMPLED_MODES = frozenset({"flamegraph", "pprof"})
+SYSTEM_CALLS = frozenset({"sysCount", "sysTime", "sysCpuTime"})
+# below so many samples a function with a tenth of them is known to no better than a third
+FEWEST_SAMPLES = 400
+# and one with fewer of its own than this to no better than a fifth
+FEWEST_OF_A_FUNCTION = 25
 
 COLUMNS = (
     *PLACE, "unit", "cost", "average_per_receipt", "average_share_pct", "fixed", "marginal_per_receipt",
     "marginal_low", "marginal_high", "marginal_share_pct", "growth_term", "growth", "growth_low", "growth_high",
     "rise_pct", "model", "q", "flag",
 )  # fmt: skip
+POINT_COLUMNS = ("step", "receipts", "position", *PLACE, "cost_per_receipt", "fitted_per_receipt")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,12 +96,13 @@ class Growth:
     what models were chosen. ``scatter_pct``: the scatter of a typical cost of a window around the models, in percent.
 
     ``table``, the dearest first: name, file, object, crate, unit; ``cost`` of all steps; ``average_per_receipt`` (cost
-    / receipts, fixed cost included) and its share of the whole; ``fixed``: cost of a window without receipts (NaN where
-    all steps have one size); ``marginal_per_receipt``: what one more receipt costs at the end of the largest step, with
-    its interval of CONFIDENCE and its share of the sum; ``growth_term`` ("", ``n log n``, ``quadratic``) and
-    ``growth``, its coefficient, with interval; ``rise_pct``: how much dearer a receipt is at the end of the sweep than
-    at its start, fixed cost aside; ``model``; ``q``: the false discovery rate at which this function would be the last
-    to be flagged (1: too small to be tested); ``flag``. Costs are in ``unit``.
+    / receipts, fixed cost included) and its share of the whole. What follows is NaN or "" where the flag is TOO_FEW:
+    ``fixed``: cost of a window without receipts (NaN where all steps have one size); ``marginal_per_receipt``: what one
+    more receipt costs at the end of the largest step, with its interval of CONFIDENCE and its share of the sum;
+    ``growth_term`` ("", ``n log n``, ``quadratic``) and ``growth``, its coefficient, with interval; ``rise_pct``: how
+    much dearer a receipt is at the end of the sweep than at its start, fixed cost aside; ``model``; ``q``: the false
+    discovery rate at which this function would be the last to be flagged (1: too small to be tested); ``flag``. Costs
+    are in ``unit``.
 
     ``points``: every place in every step, for a chart: step, receipts, position (what cost may grow with), name, file,
     object, crate, cost_per_receipt, fitted_per_receipt.
@@ -126,37 +140,73 @@ def growth(
 
     ``against``: what cost may grow with. ``receipts``: those of the step, which finds work that is quadratic in a
     batch. ``accumulated``: those sent before, half the step included, which finds work over all that is stored (each
-    receipt scans them); steps of one size will do for that. ``noise``: None takes ``counting`` for sampling profilers
-    and ``relative`` for others.
+    receipt scans them); steps of one size will do for that. ``noise``: None takes ``counting`` for sampling profilers,
+    ``calls`` for system calls and ``relative`` for others.
 
-    Raises WorkbenchError where the table has several services or modes and none is chosen, or not the metric.
+    Raises WorkbenchError where the table has several services or modes and none is chosen, or not the metric, and for
+    bytes that are kept, which may be fewer than none.
     """
+    if metric == BYTES_KEPT:
+        raise WorkbenchError(
+            "bytes that are kept are no cost of a step: what one frees another one kept",
+            where="growth",
+            hint="workbench.analysis.leaks.leak_rates says which sites keep how much for each receipt",
+        )
     costs = _of_one(costs, service, mode)
     rows = chosen(costs, metric, by)
-    table = windows_of(costs, metric)
+    every = windows_of(costs, metric)
+    table = every[counted(every)].reset_index(drop=True)
+    if table.empty:
+        sentence = f"How {metric} grows cannot be told: {ALL_DENIED}."
+        nothing = pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=list(POINT_COLUMNS))
+        return Growth(metric, by, which, against, sentence, False, "", float("nan"), *nothing)
     windows = _windows(table, against)
     enough, why = _enough(windows, against)
-    kind = noise or ("counting" if str(table["mode"].iloc[0]) in SAMPLED_MODES else "relative")
+    kind = noise or _noise_of(str(table["mode"].iloc[0]), metric)
     whole = table["whole"].to_numpy(dtype=np.float64)
     # functions come first: their scatter and their sum of marginal costs are what all else is judged by
     places, measured = _measured(chosen(costs, metric, "function"), table, "self")
-    result = base = _models(measured, windows, kind, whole, enough, None)
+    least = 0.0
+    if kind == "counting":
+        sample = _sample(costs, table, whole, measured)
+        least, samples = sample * FEWEST_OF_A_FUNCTION, whole.sum() / sample
+        if enough and samples < FEWEST_SAMPLES:
+            enough = False
+            why = f"there are {samples:,.0f} samples of all steps together, and at least {FEWEST_SAMPLES} are needed"
+    known = (measured.sum(axis=1) >= least) & enough
+    result = base = _models(measured, windows, kind, whole, known, None)
     if (by, which) != ("function", "self"):
         places, measured = _measured(rows, table, which)
-        result = _models(measured, windows, kind, whole, enough, base)
-    out = _table(places, measured, result, windows, whole, float(base.marginal[:, 0].sum()))
+        known = (measured.sum(axis=1) >= least) & enough
+        result = _models(measured, windows, kind, whole, known, base)
+    out = _table(places, measured, result, windows, whole, float(np.nansum(base.marginal[:, 0])))
     points = _points(places, measured, result, windows, table)
-    typical = 100 * float(np.median(result.relative_scatter)) if len(out) else float("nan")
-    sentence = _sentence(out, windows, metric, by, against, why)
+    typical = 100 * float(np.median(result.relative_scatter[known])) if known.any() else float("nan")
+    said = [_sentence(out, windows, metric, by, against, why), left_out(every["denied"].tolist())]
+    sentence = " ".join(part for part in said if part)
     return Growth(metric, by, which, against, sentence, enough, result.how if enough else "", typical, out, points)
+
+
+def _noise_of(mode: str, metric: str) -> Noise:
+    if mode in SAMPLED_MODES:
+        return "counting"
+    return "calls" if mode == "strace" or metric in SYSTEM_CALLS else "relative"
+
+
+def _sample(costs: pd.DataFrame, table: pd.DataFrame, whole: Floats, measured: Floats) -> float:
+    """What one sample costs: from the number of samples where it was counted, or the smallest cost there is."""
+    samples = costs[(costs["metric"] == "samples") & (costs["by"] == "whole") & costs["step"].isin(table["step"])]
+    number = float(samples["self"].sum())
+    return float(whole.sum()) / number if number > 0 and whole.sum() > 0 else smallest(measured)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Models:
-    """The model of each place: its form and fit, flag and q; marginal cost and growth term, each with its interval (m x
-    3); how much dearer a receipt gets; the scatter as a part of the cost. ``reference`` and ``least`` are what coarser
-    places are judged by."""
+    """The model of each place: whether it is ``known``; its form and fit, flag and q; marginal cost and growth term,
+    each with its interval (m x 3); how much dearer a receipt gets; the scatter as a part of the cost. ``reference`` and
+    ``least`` are what coarser places are judged by."""
 
+    known: Flags
     form: Whole
     fit: Fit
     flag: list[str]
@@ -196,7 +246,7 @@ def _measured(rows: pd.DataFrame, table: pd.DataFrame, which: Which) -> tuple[pd
     keys = [*PLACE, "unit"]
     wide = rows.pivot_table(index=keys, columns="step", values=which, aggfunc="sum", fill_value=0, sort=False)
     wide = wide.reindex(columns=table["step"], fill_value=0)
-    # a cost below 0 (a difference) cannot be modelled as one: it counts as none
+    # a cost below 0 (a difference of two noisy readings) cannot be modelled as one: it counts as none
     costs = np.maximum(wide.to_numpy(dtype=np.float64), 0.0)
     some = costs.sum(axis=1) > 0
     return wide.index.to_frame(index=False)[some].reset_index(drop=True), costs[some]
@@ -206,16 +256,20 @@ def _enough(windows: Windows, against: Against) -> tuple[bool, str]:
     distinct = np.unique(windows.position)
     what = "sizes" if against == "receipts" else "numbers of receipts before"
     if len(distinct) < FEWEST_STEPS:
-        return False, f"the steps have {len(distinct)} different {what}, and at least {FEWEST_STEPS} are needed"
-    if distinct[-1] < LEAST_SPAN * distinct[0]:
-        return False, f"the largest of the {what} is less than {LEAST_SPAN:g} times the smallest"
-    return True, ""
+        why = f"the steps have {len(distinct)} different {what}, and at least {FEWEST_STEPS} are needed"
+    elif distinct[-1] < LEAST_SPAN * distinct[0]:
+        why = f"the largest of the {what} is less than {LEAST_SPAN:g} times the smallest"
+    else:
+        return True, ""
+    more = "" if against == "accumulated" else "; steps of one size can be looked at against accumulated receipts"
+    return False, why + more
 
 
 def _models(
-    costs: Floats, windows: Windows, noise: Noise, whole: Floats, enough: bool, base: _Models | None
+    costs: Floats, windows: Windows, noise: Noise, whole: Floats, known: Flags, base: _Models | None
 ) -> _Models:
-    """Fit, test and flag all places. ``base``: the models of the functions, for places that are no functions."""
+    """Fit, test and flag all places that can be ``known``. ``base``: the models of the functions, for places that are
+    none."""
     steps = costs.shape[1]
     weights = weights_of(windows, costs, noise)
     fits = {form: fit(form, windows, costs, weights) for form in FORMS}
@@ -225,8 +279,8 @@ def _models(
     else:
         reference, least = base.reference, base.least
     common, worth = reference.near(size, least, own=base is None)
-    if noise == "counting":
-        # a sampler's least scatter is known beforehand, not from others
+    if noise != "relative":
+        # the least scatter of samples and calls is known beforehand, not from others
         worth = np.full(len(worth), PRIOR_DF)
     form, how = choose_form(fits, windows, costs, weights, common)
 
@@ -234,7 +288,8 @@ def _models(
     steeper = fits["quadratic"].misfit <= fits["n log n"].misfit
     growing = fits["n log n"].take(steeper, fits["quadratic"])
     growing_form = np.where(steeper, FORMS.index("quadratic"), FORMS.index("n log n"))
-    nlogn, quadratic = (growth_term(name, windows, costs, weights) for name in GROWING)
+    # few steps of large errors tell more if no fixed cost is fitted: it would only hide growth
+    nlogn, quadratic = (growth_term(name, windows, costs, weights, fixed=noise != "calls") for name in GROWING)
     p = _p_of_growth(nlogn.take(steeper, quadratic), common, worth)
     # what is too small to matter is not tested: each test makes the others harder to pass
     end = int(np.argmax(windows.position))
@@ -243,12 +298,17 @@ def _models(
     q[tested] = _false_discovery_rates(p[tested])
     rise = _rise(growing, growing_form, windows)
     grown = np.isin(form, [FORMS.index(name) for name in GROWING]) & (q <= FALSE_SHARE)
-    grown &= _matters(growing, growing_form, rise, windows, whole) & enough
+    grown &= _matters(growing, growing_form, rise, windows, whole) & _seen_to_rise(costs, windows) & known
 
     linear = fits["constant"].take(form != FORMS.index("constant"), fits["linear"])
     form = np.where(grown, growing_form, np.where(form == FORMS.index("constant"), form, FORMS.index("linear")))
     final = linear.take(grown, growing)
-    scatter, df = _scatter(final.misfit, np.maximum(steps - final.used, 0), common, worth)
+    free = np.maximum(steps - final.used, 0)
+    scatter, df = _scatter(final.misfit, free, common, worth)
+    if noise == "calls":
+        # most calls are exact: where a step is left to show it, an interval is of the call's own scatter
+        own = np.maximum(np.sqrt(final.misfit / np.maximum(free, 1)), LEAST_SCATTER / TIMING)
+        scatter, df = np.where(free > 0, own, scatter), np.where(free > 0, free, df)
     times = {one: quantile((1 + CONFIDENCE) / 2, one) if one else np.inf for one in np.unique(df).tolist()}
     margin = scatter * np.array([times[one] for one in df.tolist()])
     gradient = _gradient(form, windows)
@@ -259,12 +319,14 @@ def _models(
     growth_variance = final.covariance[:, GROWTH_PART, GROWTH_PART]
     marginal = _interval(marginal, margin * np.sqrt(variance))
     flags = [
-        _flag(bool(grew), FORMS[kind], fitted, low, windows, enough)
-        for grew, kind, fitted, low in zip(
-            grown.tolist(), form.tolist(), final.coefficients, marginal[:, 1].tolist(), strict=True
+        _flag(grew, FORMS[kind], fitted, low, windows) if one else TOO_FEW
+        for one, grew, kind, fitted, low in zip(
+            known.tolist(), grown.tolist(), form.tolist(), final.coefficients, marginal[:, 1].tolist(), strict=True
         )
     ]
+    marginal[~known] = np.nan
     return _Models(
+        known=known,
         form=form,
         fit=final,
         flag=flags,
@@ -319,6 +381,16 @@ def _rise(fits: Fit, form: Whole, windows: Windows) -> Floats:
     return np.divide(growing * (last - first), start, out=np.zeros(len(start)), where=start > 0)
 
 
+def _seen_to_rise(costs: Floats, windows: Windows) -> Flags:
+    """With three positions a model cannot be held against what was measured; so the cost per receipt at the largest, as
+    it was measured, must be above that of each other step, by as much as a rise must be."""
+    if len(np.unique(windows.position)) > FEWEST_STEPS:
+        return np.ones(len(costs), dtype=bool)
+    each, last = costs / windows.receipts, windows.position == windows.position.max()
+    before = each[:, ~last].max(axis=1, initial=0.0)
+    return np.asarray(each[:, last].mean(axis=1) >= (1 + LEAST_RISE_OF_THREE) * before, dtype=bool)
+
+
 def _matters(fits: Fit, form: Whole, rise: Floats, windows: Windows, whole: Floats) -> Flags:
     """Whether a rise is worth a flag, for the place and for the whole."""
     least = LEAST_RISE if len(np.unique(windows.position)) > FEWEST_STEPS else LEAST_RISE_OF_THREE
@@ -356,9 +428,7 @@ def _interval(value: Floats, margin: Floats) -> Floats:
     return np.column_stack([value, np.maximum(value - margin, 0.0), value + margin])
 
 
-def _flag(grew: bool, form: Form, coefficients: Floats, low: float, windows: Windows, enough: bool) -> str:
-    if not enough:
-        return TOO_FEW
+def _flag(grew: bool, form: Form, coefficients: Floats, low: float, windows: Windows) -> str:
     if grew:
         return GROWS
     if not windows.separable:
@@ -374,9 +444,11 @@ def _table(
     cost, receipts = costs.sum(axis=1), windows.receipts.sum()
     names = np.array(FORMS, dtype=object)
     grows = np.array([flag == GROWS for flag in models.flag], dtype=bool)
-    fixed = models.fit.coefficients[:, FIXED_PART] if windows.separable else np.full(len(cost), np.nan)
+    known = models.known
+    fixed = np.where(known & windows.separable, models.fit.coefficients[:, FIXED_PART], np.nan)
+    unknown = np.where(known, 0.0, np.nan)
     term = {
-        column: np.where(grows, models.growth[:, position], 0.0)
+        column: np.where(grows, models.growth[:, position], unknown)
         for position, column in enumerate(("growth", "growth_low", "growth_high"))
     }
     table = places.assign(
@@ -390,8 +462,8 @@ def _table(
         marginal_share_pct=100 * models.marginal[:, 0] / marginal_sum if marginal_sum else np.nan,
         growth_term=pd.array(np.where(grows, names[models.form], ""), dtype="str"),
         **term,
-        rise_pct=100 * models.rise,
-        model=pd.array(names[models.form], dtype="str"),
+        rise_pct=100 * models.rise + unknown,
+        model=pd.array(np.where(known, names[models.form], ""), dtype="str"),
         q=models.q,
         flag=pd.array(models.flag, dtype="str"),
     )
@@ -403,10 +475,10 @@ def _points(
 ) -> pd.DataFrame:
     parts = []
     for position, step in enumerate(table["step"].tolist()):
-        fitted = np.zeros(len(costs))
+        fitted = np.full(len(costs), np.nan)
         for number, form in enumerate(FORMS):
             values = models.fit.coefficients @ windows.columns(form)[position]
-            fitted = np.where(models.form == number, values, fitted)
+            fitted = np.where(models.known & (models.form == number), values, fitted)
         receipts = windows.receipts[position]
         rows = places[list(PLACE)].assign(
             step=step,
@@ -416,16 +488,14 @@ def _points(
             fitted_per_receipt=fitted / receipts,
         )
         parts.append(rows)
-    columns = ["step", "receipts", "position", *PLACE, "cost_per_receipt", "fitted_per_receipt"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    return pd.concat(parts, ignore_index=True)[list(POINT_COLUMNS)]
 
 
 def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, against: Against, why: str) -> str:
     """What these steps allow to be told."""
     sizes = "receipts" if against == "receipts" else "receipts sent before"
     if why:
-        more = "" if against == "accumulated" else "; steps of one size can be looked at against accumulated receipts"
-        return f"How {metric} grows cannot be told: {why}{more}."
+        return f"How {metric} grows cannot be told: {why}."
     distinct = np.unique(windows.position)
     found = int((table["flag"] == GROWS).sum())
     noun = {"function": ("function", "functions"), "file": ("file", "files"), "crate": ("crate", "crates")}
