@@ -20,7 +20,7 @@ def test_growth_and_start_up_are_named_with_their_figures() -> None:
     said = answers(costs_of(N, functions))
     text = " ".join(said[CPU])
     assert "app::scan grows faster than the load (quadratic)" in text
-    assert "does not depend on the receipts; the most of that is app::start" in text
+    assert "does not depend on the receipts; the most of that is in app::start" in text
     assert "By callgrind, a receipt costs 13,567 instructions on average" in text
     assert not said[LEAKS]
     assert not said[SYSCALLS]
@@ -65,3 +65,52 @@ def test_three_steps_name_no_law() -> None:
     text = " ".join(answers(costs_of(N[:3], functions))[CPU])
     assert "scan grows faster than the load: at the end" in text
     assert "takes more steps" in text
+
+
+def test_the_fixed_part_is_that_of_all_functions() -> None:
+    n = [100, 200, 300]
+    functions = {"main": [1_000_000 + 10_000 * one for one in n], "each": [5000 * one for one in n], "timer": [5, 5, 5]}
+    text = " ".join(answers(costs_of(n, functions))[CPU])
+    # 3 million of 12
+    assert "25.0 % of the cost does not depend on the receipts; the most of that is in main" in text
+
+
+def test_start_up_that_cannot_be_told_apart_is_said() -> None:
+    functions = {"_parse": [1_200_000.0] * 3, "verify": [100_000.0] * 3}
+    said = answers(costs_of([20, 20, 20], functions, mode="pprofile", metric="hits"))[CPU]
+    assert "its start-up is in this figure" in " ".join(said)
+    assert "costs 65,000 lines of Python, start-up included" in said[0]
+    one = answers(costs_of([20], {"a": [100.0]}))[CPU]
+    assert "What a step costs whatever its receipts is in this figure" in " ".join(one)
+    n = [20, 40, 60]
+    told = {"_parse": [1_200_000.0] * 3, "verify": [5000 * each for each in n]}
+    said = answers(costs_of(n, told, mode="pprofile", metric="hits"))[CPU]
+    assert "start-up" not in said[0]
+    assert "One more receipt spends most in verify" in " ".join(said)
+
+
+def test_refusals_are_no_receipts() -> None:
+    n = [20, 40, 60]
+    calls = costs_of(n, {"read": [5 * one for one in n]}, mode="strace", metric="calls", denied=n)
+    said = answers(calls)[SYSCALLS]
+    assert len(said) == 1
+    assert "every receipt was denied" in said[0]
+    parts = [costs_of(n, {"a": [9 * one for one in n]}, metric=name, denied=n) for name in ("Ir", "CEst", "L1m")]
+    found = answers(pd.concat([*parts, costs_of(n, {"a": n}, metric="sysCount", denied=n)], ignore_index=True))
+    assert "every receipt was denied" in " ".join(found[CPU])
+    assert not found[CACHES]
+    assert not found[SYSCALLS]
+    some = costs_of(n, {"read": [5 * one for one in n]}, mode="strace", metric="calls", denied=[0, 5, 60])
+    assert "2 steps with denied receipts are left out." in answers(some)[SYSCALLS]
+    some = costs_of(n, {"read": [5 * one for one in n]}, denied=[0, 5, 60])
+    assert "2 steps with denied receipts are left out." in " ".join(answers(some)[CPU])
+    allocated = costs_of(n, {}, mode="massif", metric="bytes_allocated", unit="bytes", denied=n)
+    assert not answers(allocated)[LEAKS]
+
+
+def test_few_samples_are_said_to_be_few() -> None:
+    n = [20, 40, 60]
+    few = costs_of(n, {"a": [6e6, 12e6, 12e6], "b": [12e6, 6e6, 12e6]}, mode="flamegraph", metric="cpu", unit="ns")
+    said = answers(few)[CPU]
+    assert "there are 10 samples of all steps together, and at least 400 are needed" in " ".join(said)
+    assert "does not depend" not in " ".join(said)

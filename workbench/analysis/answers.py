@@ -5,10 +5,13 @@ Each question has its sentences; one that was not measured has none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from workbench.analysis.costs import REST, cost_per_receipt
-from workbench.analysis.growth import FIXED, Growth, growth
+import numpy as np
+
+from workbench.analysis.costs import REST, cost_per_receipt, windows_of
+from workbench.analysis.denied import ALL_DENIED, counted, left_out
+from workbench.analysis.growth import Growth, growth
 from workbench.analysis.leaks import LEAK, UNEVEN, WARM_UP, Leaks
 
 if TYPE_CHECKING:
@@ -21,8 +24,11 @@ SYSCALLS = "Is there a system-call bottleneck?"
 _TOP = 3
 # CPU is answered by the first of these that a mode has
 _CPU_METRICS = ("Ir", "cpu", "time", "hits", "samples")
-# below so many samples a function with a tenth of them is known to no better than a third
-_FEW_SAMPLES = 400
+# fixed cost above this part of all hides what receipts cost
+_MOSTLY_FIXED_PCT = 50.0
+_LEAST_FIXED_PCT = 0.1
+# the service is started anew in every window of these
+_STARTED_IN_WINDOW = ("pprofile",)
 _CYCLES = {"L1m": 10, "LLm": 100, "Bm": 10}  # weights of the cycle estimate, see profiles.views.derived
 # a part of the estimated cycles below which misses are not what to look at first
 _SMALL_PCT = 10.0
@@ -41,7 +47,7 @@ def answers(costs: pd.DataFrame, leaks: Leaks | None = None) -> dict[str, list[s
         elif metric := next((name for name in _CPU_METRICS if name in metrics), None):
             said[CPU] += cpu_answer(rows, metric)
             said[CACHES] += cache_answer(rows)
-            if "sysCount" in metrics:
+            if "sysCount" in metrics and _measured(rows, "sysCount"):
                 calls = cost_per_receipt(rows, "sysCount", "whole").iloc[0]
                 said[SYSCALLS].append(f"By {mode}, a receipt makes {_figure(calls['per_receipt'])} system calls.")
     if leaks is not None:
@@ -53,32 +59,48 @@ def answers(costs: pd.DataFrame, leaks: Leaks | None = None) -> dict[str, list[s
 
 def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
     """What a receipt costs, where, what is fixed, and what grows; of one service and mode."""
+    if not _measured(costs, metric):
+        return [f"What a receipt costs is not known: {ALL_DENIED}."]
     found = growth(costs, metric)
     whole = growth(costs, metric, "whole").table
     if whole.empty:
         return [f"Nothing was counted of {metric}."]
-    all_ = whole.iloc[0]
+    mode, all_ = str(costs["mode"].iloc[0]), whole.iloc[0]
     unit, word = str(all_["unit"]), _WORDS.get(metric, metric)
-    said = [f"By {costs['mode'].iloc[0]}, a receipt costs {_amount(all_['average_per_receipt'], unit, word)}."]
-    if found.enough and found.table["fixed"].notna().all():
-        said[0] = said[0][:-1] + (
-            f" on average; one more costs {_amount(all_['marginal_per_receipt'], unit, word)} "
-            f"({_amount(all_['marginal_low'], unit)} to {_amount(all_['marginal_high'], unit)}), and each step has "
-            f"{_amount(all_['fixed'], unit, word)} of fixed cost."
+    average = _amount(all_["average_per_receipt"], unit, word)
+    told = bool(np.isfinite(all_["fixed"]))
+    fixed_pct = 100 * all_["fixed"] * found.points["step"].nunique() / all_["cost"] if told else 0.0
+    said = []
+    if told:
+        said.append(
+            f"By {mode}, a receipt costs {average} on average; one more costs "
+            f"{_amount(all_['marginal_per_receipt'], unit, word)} ({_amount(all_['marginal_low'], unit)} to "
+            f"{_amount(all_['marginal_high'], unit)}), and each step has {_amount(all_['fixed'], unit, word)} of fixed "
+            "cost."
         )
-    top = found.table[found.table["name"] != REST].head(_TOP)
-    rows = "; ".join(
-        f"{row.name_} with {_amount(row.average_per_receipt, unit)} ({row.average_share_pct:.1f} %)"
-        for row in top.rename(columns={"name": "name_"}).itertuples()
-    )
-    said.append(f"Most of it is in {rows}.")
-    ticks = costs.loc[(costs["metric"] == "samples") & (costs["by"] == "whole"), "self"].sum()
-    if metric == "cpu" and 0 < ticks < _FEW_SAMPLES:
-        return [
-            *said,
-            f"These are {ticks:,.0f} samples of all steps together, too few to tell what grows: send more receipts.",
+    elif mode in _STARTED_IN_WINDOW:
+        said += [
+            f"By {mode}, a receipt costs {average}, start-up included.",
+            f"{mode} starts the service anew for each window: its start-up is in this figure and cannot be told from "
+            "what receipts cost. Steps of three sizes tell them apart.",
         ]
+    else:
+        said += [
+            f"By {mode}, a receipt costs {average}.",
+            "What a step costs whatever its receipts is in this figure and cannot be told apart.",
+        ]
+    places = found.table[found.table["name"] != REST]
+    if fixed_pct > _MOSTLY_FIXED_PCT:
+        said.append(f"One more receipt spends most in {_dearest(places, 'marginal', unit)}.")
+    else:
+        said.append(f"Most of it is in {_dearest(places, 'average', unit)}.")
     said += growth_answer(found)
+    fixed = places[places["fixed"] > 0].sort_values("fixed", ascending=False, kind="stable")
+    if fixed_pct >= _LEAST_FIXED_PCT and len(fixed):
+        said.append(
+            f"{fixed_pct:.1f} % of the cost does not depend on the receipts; the most of that is in "
+            f"{fixed['name'].iloc[0]}."
+        )
     already = set(found.flagged()["name"])
     before = growth(costs, metric, against="accumulated").flagged()
     return said + [
@@ -89,7 +111,7 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
 
 
 def growth_answer(found: Growth) -> list[str]:
-    """What grows faster than the load, named, and what is only start-up."""
+    """What grows faster than the load, named."""
     said = [found.sentence]
     # three steps do not tell the law
     lawful = found.chosen_by in ("AICc", "leave-one-out")
@@ -98,12 +120,6 @@ def growth_answer(found: Growth) -> list[str]:
             f"{row.name_} grows faster than the load{f' ({row.growth_term})' if lawful else ''}: at the end of the "
             f"sweep a receipt costs it {row.rise_pct:,.0f} % more than at its start, and {row.marginal_share_pct:.0f} "
             f"% of what one more receipt costs is this, beside {row.average_share_pct:.0f} % of the average cost."
-        )
-    start = found.table[(found.table["flag"] == FIXED) & (found.table["name"] != REST)]
-    if len(start):
-        said.append(
-            f"{start['average_share_pct'].sum():.1f} % of the cost does not depend on the receipts; the most of that "
-            f"is {start['name'].iloc[0]}."
         )
     return said
 
@@ -133,7 +149,7 @@ def leak_answer(leaks: Leaks) -> list[str]:
 def cache_answer(costs: pd.DataFrame) -> list[str]:
     """Misses per receipt, who has them, and how much of the estimated cycles they are; of one service and mode."""
     metrics = set(costs["metric"])
-    if "CEst" not in metrics or "L1m" not in metrics:
+    if "CEst" not in metrics or "L1m" not in metrics or not _measured(costs, "CEst"):
         return []
     cycles = float(cost_per_receipt(costs, "CEst", "whole")["per_receipt"].iloc[0])
     said, heaviest = [], 0.0
@@ -155,6 +171,8 @@ def cache_answer(costs: pd.DataFrame) -> list[str]:
 
 def syscall_answer(costs: pd.DataFrame) -> list[str]:
     """System calls per receipt, the most frequent and the slowest, and which grow; of one service under strace."""
+    if costs.empty or not _measured(costs, str(costs["metric"].iloc[0])):
+        return [f"What system calls a receipt makes is not known: {ALL_DENIED}."] if len(costs) else []
     whole = {
         metric: float(cost_per_receipt(costs, metric, "whole")["per_receipt"].iloc[0])
         for metric in ("calls", "working", "waiting")
@@ -176,15 +194,37 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
         )
     if "calls" in whole:
         found = growth(costs, "calls")
-        said += growth_answer(found) if len(found.flagged()) else []
-    return said
+        if len(found.flagged()):
+            return said + growth_answer(found)
+    return said + _left_out(costs, str(costs["metric"].iloc[0]))
 
 
 def _allocated(costs: pd.DataFrame) -> list[str]:
-    if not (costs["metric"] == "bytes_allocated").any():
+    if not (costs["metric"] == "bytes_allocated").any() or not _measured(costs, "bytes_allocated"):
         return []
     row = cost_per_receipt(costs, "bytes_allocated", "whole").iloc[0]
     return [f"A receipt allocates {_figure(row['per_receipt'])} bytes, massif's administration included."]
+
+
+def _measured(costs: pd.DataFrame, metric: str) -> bool:
+    """Whether any step says what receipts cost, rather than refusals."""
+    windows = windows_of(costs, metric)
+    return windows.empty or bool(counted(windows).any())
+
+
+def _left_out(costs: pd.DataFrame, metric: str) -> list[str]:
+    note = left_out(windows_of(costs, metric)["denied"].tolist())
+    return [note] if note else []
+
+
+def _dearest(places: pd.DataFrame, which: Literal["average", "marginal"], unit: str) -> str:
+    """The first places by what a receipt costs there."""
+    each, share = f"{which}_per_receipt", f"{which}_share_pct"
+    first = places.sort_values(each, ascending=False, kind="stable").head(_TOP)
+    return "; ".join(
+        f"{name} with {_amount(cost, unit)} ({pct:.1f} %)"
+        for name, cost, pct in zip(first["name"], first[each], first[share], strict=True)
+    )
 
 
 def _largest(table: pd.DataFrame) -> str:
