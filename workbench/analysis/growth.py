@@ -173,8 +173,8 @@ def growth(
         if enough and samples < FEWEST_SAMPLES:
             enough = False
             why = (
-                f"there are {samples:,.0f} samples of all steps together, and at least {FEWEST_SAMPLES} are needed: send "
-                "more receipts"
+                f"there are {samples:,.0f} samples of all steps together, and at least {FEWEST_SAMPLES} are needed: "
+                "send more receipts"
             )
     known = (measured.sum(axis=1) >= least) & enough
     result = base = _models(measured, windows, kind, whole, known, None)

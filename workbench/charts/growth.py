@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from workbench.analysis.growth import GROWS
 from workbench.charts import theme
 from workbench.charts.receipt_costs import per_receipt
-from workbench.charts.top import shortened
+from workbench.charts.top import legend_names
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 _X_TITLES = {"receipts": "Receipts in the step", "accumulated": "Receipts sent before, half the step included"}
@@ -38,9 +38,10 @@ def growth_lines(
     shown = pd.concat([table[grows], table[~grows]]).head(n)
     keys = ["name", "file", "object", "crate"]
     by_place = {place: rows.sort_values("position") for place, rows in points.groupby(keys, sort=False)}
-    for position, row in enumerate(shown[[*keys, "flag"]].itertuples(index=False, name=None)):
-        rows, flag = by_place[row[:4]], str(row[4])
-        line = theme.series_line(position, html.escape(shortened(str(row[0])), quote=False))
+    names = legend_names(shown["name"].tolist(), shown["flag"].tolist())
+    for position, (row, name) in enumerate(zip(shown[keys].itertuples(index=False, name=None), names, strict=True)):
+        rows = by_place[row]
+        line = theme.series_line(position, name)
         whole = html.escape(str(row[0]), quote=False)
         for column, mode, what in (
             ("fitted_per_receipt", "lines", "model"),
@@ -51,7 +52,7 @@ def growth_lines(
                     x=rows["position"],
                     y=rows[column],
                     mode=mode,
-                    name=f"{line.name}: {flag}" if mode == "lines" else f"{line.name}, measured",
+                    name=line.name if mode == "lines" else f"{line.name}, measured",
                     legendgroup=str(position),
                     showlegend=mode == "lines",
                     line={"color": line.colour, "dash": line.dash, "width": 2},

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from workbench.analysis.leaks import FLAGS
 from workbench.charts import theme
-from workbench.charts.top import shortened
+from workbench.charts.top import legend_names
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
 KIB = 1024
@@ -19,7 +19,7 @@ def leak_lines(edges: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> go.Figur
     """Memory (KiB) of the ``n`` first sites at each edge of a step, leaks before what only looks like one.
 
     ``edges`` and ``table`` are those of :class:`workbench.analysis.leaks.Leaks`. An edge at which massif did not list a
-    site, because it held little, has no mark.
+    site, because it held little, has no mark. A line is broken where the service was started anew.
     """
     chart = theme.figure(
         "What is kept, over the receipts sent",
@@ -36,15 +36,16 @@ def leak_lines(edges: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> go.Figur
     )
     keys = ["allocator", "function", "file", "line", "object", "crate"]
     sites = dict(iter(edges.groupby(keys, sort=False)))
-    for position, row in enumerate(shown[[*keys, "flag"]].itertuples(index=False, name=None)):
-        rows, name = sites[row[:6]], html.escape(str(row[0]), quote=False)
-        line = theme.series_line(position, html.escape(shortened(str(row[0])), quote=False))
+    names = legend_names(shown["allocator"].tolist(), shown["flag"].tolist())
+    for position, (row, label) in enumerate(zip(shown[keys].itertuples(index=False, name=None), names, strict=True)):
+        rows, name = _broken(sites[row]), html.escape(str(row[0]), quote=False)
+        line = theme.series_line(position, label)
         chart.add_trace(
             go.Scatter(
                 x=rows["receipts"],
                 y=rows["bytes"] / KIB,
                 mode="lines+markers",
-                name=f"{line.name}: {row[6]}",
+                name=line.name,
                 line={"color": line.colour, "dash": line.dash, "width": 2},
                 marker={"color": line.colour, "symbol": _SYMBOLS[position % len(_SYMBOLS)], "size": 8},
                 customdata=rows[["step", "edge", "bytes"]].to_numpy(),
@@ -55,3 +56,12 @@ def leak_lines(edges: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> go.Figur
     chart.update_xaxes(rangemode="tozero")
     chart.update_yaxes(rangemode="tozero")
     return chart.update_layout(height=theme.HEIGHT_PX + 80)
+
+
+def _broken(rows: pd.DataFrame) -> pd.DataFrame:
+    """The edges of one site with an empty one between two sessions: they are of different heaps."""
+    if "session" not in rows or rows["session"].nunique() < 2:
+        return rows
+    parts = [part for _, part in rows.groupby("session", sort=False)]
+    gap = pd.DataFrame({"receipts": [float("nan")], "bytes": [float("nan")]})
+    return pd.concat([piece for part in parts for piece in (part, gap)][:-1], ignore_index=True)

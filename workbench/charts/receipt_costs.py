@@ -7,8 +7,10 @@ import html
 import pandas as pd
 import plotly.graph_objects as go
 
+from workbench.analysis.costs import REST as SMALL_PLACES
+from workbench.analysis.denied import refusals
 from workbench.charts import theme
-from workbench.charts.top import shortened
+from workbench.charts.top import legend_names
 
 REST = "rest"
 _PATTERNS = ("", "/", "\\", "x", "-", "|", "+")
@@ -18,7 +20,8 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figu
     """Cost per receipt of each step, by the ``n`` places that cost most over all steps, and the rest.
 
     ``steps`` is the frame of :func:`workbench.analysis.costs.cost_by_step` with self costs, of one service and mode.
-    Bars of one height mean that cost grows with the receipts alone; a first bar that is higher holds fixed cost.
+    Bars of one height mean that cost grows with the receipts alone; a first bar that is higher holds fixed cost. Steps
+    with denied receipts are marked; one of refusals alone has no bar.
     """
     unit = str(steps["unit"].iloc[0]) if len(steps) else ""
     chart = theme.figure(
@@ -29,20 +32,26 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figu
         per_receipt(metric_label, steps),
     )
     if steps.empty:
-        return theme.say_no_data(chart, "No step was profiled")
+        return theme.say_no_data(chart, "Nothing was counted, or not by this")
     keys = ["name", "file", "object", "crate"]
-    order = steps.groupby(keys, sort=False)["cost"].sum().sort_values(ascending=False, kind="stable").index[: max(n, 0)]
-    windows = steps[["step", "receipts"]].drop_duplicates().sort_values("step")
-    labels = [f"{row.receipts:,}<br>step {row.step}" for row in windows.itertuples()]
+    named = steps[steps["name"] != SMALL_PLACES]
+    order = named.groupby(keys, sort=False)["cost"].sum().sort_values(ascending=False, kind="stable").index[: max(n, 0)]
+    windows = steps[["step", "receipts", "accepted", "denied"]].drop_duplicates().sort_values("step")
+    labels = [
+        f"{receipts:,}<br>step {step}{_denied(int(denied), refused)}"
+        for step, receipts, denied, refused in zip(
+            windows["step"], windows["receipts"], windows["denied"], refusals(windows), strict=True
+        )
+    ]
     places = pd.MultiIndex.from_frame(steps[keys])
-    for position, place in enumerate(order):
+    for position, (place, name) in enumerate(zip(order, legend_names([place[0] for place in order]), strict=True)):
         rows = steps[places == place].set_index("step")["cost_per_receipt"].reindex(windows["step"], fill_value=0)
         colour = theme.COLOURWAY[position % (len(theme.COLOURWAY) - 1)]
-        fill = theme.Fill(str(place[0]), colour, _PATTERNS[position % len(_PATTERNS)])
-        _add(chart, fill, labels, rows.tolist(), unit)
+        fill = theme.Fill(name, colour, _PATTERNS[position % len(_PATTERNS)])
+        _add(chart, fill, str(place[0]), labels, rows.tolist(), unit)
     rest = steps[~places.isin(order)].groupby("step")["cost_per_receipt"].sum().reindex(windows["step"], fill_value=0)
     if rest.any():
-        _add(chart, theme.Fill(REST, theme.GREY, "."), labels, rest.tolist(), unit)
+        _add(chart, theme.Fill(REST, theme.GREY, "."), REST, labels, rest.tolist(), unit)
     chart.update_xaxes(type="category")
     return chart.update_layout(barmode="relative", height=theme.HEIGHT_PX + 80)
 
@@ -53,16 +62,21 @@ def per_receipt(metric_label: str, table: pd.DataFrame) -> str:
     return f"{metric_label} per receipt{'' if unit in ('', 'count') else f', {unit}'}"
 
 
-def _add(chart: go.Figure, fill: theme.Fill, labels: list[str], values: list[float], unit: str) -> None:
-    # plotly reads marks such as <b> in names; a name is only text
-    name = html.escape(shortened(fill.name), quote=False)
+def _denied(denied: int, refused: bool) -> str:
+    return "<br>all denied" if refused else f"<br>{denied:,} denied" if denied else ""
+
+
+def _add(
+    chart: go.Figure, fill: theme.Fill, whole_name: str, labels: list[str], values: list[float], unit: str
+) -> None:
     chart.add_trace(
         go.Bar(
             x=labels,
             y=values,
-            name=name,
+            name=fill.name,
             marker={"color": fill.colour, "pattern": {"shape": fill.pattern}},
-            hovertemplate=f"{html.escape(fill.name, quote=False)}<br>%{{y:,.4~g}} {html.escape(unit)} per receipt"
+            # plotly reads marks such as <b> in names; a name is only text
+            hovertemplate=f"{html.escape(whole_name, quote=False)}<br>%{{y:,.4~g}} {html.escape(unit)} per receipt"
             "<extra></extra>",
         )
     )

@@ -8,6 +8,7 @@ untouched.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,11 @@ YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A
 COLOURWAY = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 HEIGHT_PX = 400
+# what fits beside each other on a screen of 390 px: a title of 16 px, and a name of 13 px behind its mark in a legend
+TITLE_LENGTH = 42
+LEGEND_LENGTH = 46
+_TITLE_LINE_PX = 20
+_TOP_PX = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,14 @@ VERDICT_LEGEND = f"A {FAILED} marks a step that failed; hollow marks are invalid
 
 
 def figure(title: str, caption: str, x_title: str, y_title: str) -> go.Figure:
-    """An empty figure in the house style. ``caption`` is one sentence saying what the chart shows."""
+    """An empty figure in the house style. ``caption`` is one sentence saying what the chart shows. A long title is
+    broken into lines."""
+    lines = textwrap.wrap(title, TITLE_LENGTH) or [""]
     return go.Figure(
         layout=go.Layout(
             template=_template(),
-            title_text=title,
+            title_text="<br>".join(lines),
+            margin_t=_TOP_PX + _TITLE_LINE_PX * (len(lines) - 1),
             meta={"caption": caption},
             xaxis_title_text=x_title,
             yaxis_title_text=y_title,
@@ -158,7 +167,7 @@ def _template() -> go.layout.Template:
             "paper_bgcolor": "#FFFFFF",
             "plot_bgcolor": "#FFFFFF",
             "hovermode": "closest",
-            "margin": {"l": 8, "r": 12, "t": 48, "b": 8},
+            "margin": {"l": 8, "r": 12, "t": _TOP_PX, "b": 8},
             "legend": {
                 "orientation": "h",
                 "xref": "container",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -15,6 +16,7 @@ MOST_BARS = 30
 NAME_LENGTH = 48
 _ROW_PX = 34
 _WRAP = 90
+_LEAST_NAME = 16
 
 
 def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
@@ -67,6 +69,18 @@ def shortened(name: str, length: int = NAME_LENGTH) -> str:
         return name
     tail = (length - 1) * 2 // 3
     return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def legend_names(names: Sequence[str], flags: Sequence[str] | None = None) -> list[str]:
+    """Names as a legend can show them on a narrow screen, each once, with what is said of each behind it: long ones
+    lose their middle, so that an offset at the end stays. Marks of HTML are text."""
+    said = [f": {flag}" for flag in flags] if flags is not None else [""] * len(names)
+    # room for the number of a name that is another one's too
+    short = [
+        shortened(name, max(theme.LEGEND_LENGTH - len(" #2") - len(more), _LEAST_NAME))
+        for name, more in zip(names, said, strict=True)
+    ]
+    return [html.escape(f"{name}{more}", quote=False) for name, more in zip(apart(short, "#{}"), said, strict=True)]
 
 
 def _caption(rows: int, shown: int, metric_label: str) -> str:
