@@ -131,7 +131,7 @@ def test_titles_and_legends_fit_a_narrow_screen() -> None:
         top_bars(pd.DataFrame({"name": [long], "self": [1], "total": [1]}), "a metric with a long name", "count"),
     ):
         lines = chart.layout.title.text.split("<br>")
-        assert max(map(len, lines)) <= 44
+        assert max(map(len, lines)) <= 40
         names = [trace.name for trace in chart.data if trace.showlegend is not False]
         assert len(set(names)) == len(names)
         assert max(map(len, names)) <= 48

@@ -22,7 +22,7 @@ COLOURWAY = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 HEIGHT_PX = 400
 # what fits beside each other on a screen of 390 px: a title of 16 px, and a name of 13 px behind its mark in a legend
-TITLE_LENGTH = 42
+TITLE_LENGTH = 40
 LEGEND_LENGTH = 46
 _TITLE_LINE_PX = 20
 _TOP_PX = 48
@@ -162,7 +162,8 @@ def _template() -> go.layout.Template:
                 "size": 13,
                 "color": "#1A1A1A",
             },
-            "title": {"x": 0, "xref": "paper", "xanchor": "left", "font": {"size": 16}},
+            # from the figure's edge: long names of an axis leave little beside a narrow plot
+            "title": {"x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 8}, "font": {"size": 16}},
             "colorway": list(COLOURWAY),
             "paper_bgcolor": "#FFFFFF",
             "plot_bgcolor": "#FFFFFF",

@@ -17,6 +17,8 @@ NAME_LENGTH = 48
 _ROW_PX = 34
 _WRAP = 90
 _LEAST_NAME = 16
+# of names beside bars, which need room too
+_TICK_LENGTH = 32
 
 
 def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
@@ -58,7 +60,7 @@ def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
         tickmode="array",
         tickvals=places,
         # plotly reads marks such as <b> in its labels; a name is only text
-        ticktext=[html.escape(shortened(name), quote=False) for name in shown["name"]],
+        ticktext=[html.escape(shortened(name, _TICK_LENGTH), quote=False) for name in shown["name"]],
     )
     return chart
 
