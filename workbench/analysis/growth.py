@@ -257,9 +257,10 @@ def _measured(rows: pd.DataFrame, table: pd.DataFrame, which: Which) -> tuple[pd
 
 def _enough(windows: Windows, against: Against) -> tuple[bool, str]:
     distinct = np.unique(windows.position)
-    what = "sizes" if against == "receipts" else "numbers of receipts before"
+    one, what = ("size", "sizes") if against == "receipts" else ("number", "numbers of receipts before")
     if len(distinct) < FEWEST_STEPS:
-        why = f"the steps have {len(distinct)} different {what}, and at least {FEWEST_STEPS} are needed"
+        there = f"one {one}" if len(distinct) == 1 else f"{len(distinct)} different {what}"
+        why = f"the steps have {there}, and at least {FEWEST_STEPS} are needed"
     elif distinct[-1] < LEAST_SPAN * distinct[0]:
         why = f"the largest of the {what} is less than {LEAST_SPAN:g} times the smallest"
     else:
