@@ -7,6 +7,9 @@ import contextlib
 import gzip
 import io
 import lzma
+import os
+import subprocess
+import time
 import zlib
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.profiles.limited import limited, needs_limits
 from workbench.errors import ReadError
 from workbench.profiles.source import MIB, open_source
 
@@ -35,6 +39,10 @@ def test_members_and_padding_of_gzip_are_read() -> None:
     assert open_source(gzip.compress(b"one") + gzip.compress(b"two") + b"\0" * 100).data == b"onetwo"
 
 
+def damaged_at_the_end(data: bytes) -> bytes:
+    return data[:-2] + bytes([data[-2] ^ 0x55]) + data[-1:]
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -44,6 +52,8 @@ def test_members_and_padding_of_gzip_are_read() -> None:
         (gzip.compress(b"x" * 5000)[:12], "the gzip data ends early"),
         (bz2.compress(b"x" * 5000)[:-4], "the bzip2 data ends early"),
         (lzma.compress(b"x" * 5000)[:-4], "the xz data ends early"),
+        (damaged_at_the_end(bz2.compress(b"x" * 6_000_000)), "the bzip2 data is damaged"),
+        (lzma.compress(b"x" * 6_000_000)[:-4], "the xz data ends early"),
         (b"\x1f\x8bnonsense", "the gzip data is damaged"),
         (b"PK\x03\x04rest", "this is a zip archive. Unpack it"),
         (b"\x7fELFrest", "this is a program, not a profile"),
@@ -63,8 +73,78 @@ def bomb(layers: int) -> bytes:
 def test_a_bomb_is_not_unpacked() -> None:
     with pytest.raises(ReadError, match="unpacks to more than"):
         open_source(bomb(300))
-    with pytest.raises(ReadError, match="unpacks to more than 8 MiB"):
+    with pytest.raises(ReadError, match="unpack to more than 8 MiB"):
         open_source(bomb(20), limit_bytes=8 * MIB)
+
+
+PACKERS = (gzip.compress, bz2.compress, lzma.compress)
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_members_that_hold_nothing_are_counted(pack, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    one = pack(b"a;b 1\n")
+    assert open_source(one + pack(b"") * 900 + one).data == b"a;b 1\n" * 2
+    with pytest.raises(ReadError, match="members of the (gzip|bzip2|xz) data hold nothing"):
+        open_source(one + pack(b"") * 100_000)
+
+
+@pytest.mark.parametrize("pack", PACKERS[:2])
+def test_many_members_take_time_in_proportion(pack) -> None:  # type: ignore[no-untyped-def]
+    """What is copied for a member does not grow with what comes after it."""
+    member = pack(b"a;b 1\n")
+
+    def seconds(count: int) -> float:
+        data = member * count
+        began = time.process_time()
+        assert len(open_source(data).data) == 6 * count
+        return time.process_time() - began
+
+    seconds(100)
+    # quadratic would be 256 times
+    assert seconds(32_000) < 64 * max(seconds(2_000), 0.005)
+
+
+@needs_limits
+def test_no_more_is_read_than_the_memory_holds(tmp_path: Path) -> None:
+    path = tmp_path / "much.gz"
+    path.write_bytes(gzip.compress(b"a;b 1\n" * 40_000_000, 1))
+    said = limited(f"open_source({str(path)!r})", memory_bytes=1024 * MIB)
+    assert "an eighth of the memory that is free. Profile a shorter window" in said
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(300 * MIB)
+    assert "larger than" in limited(f"open_source({str(large)!r})", memory_bytes=1024 * MIB)
+
+
+@needs_limits
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null"])
+def test_devices_are_not_read(path: str) -> None:
+    assert limited(f"open_source({path!r})", memory_bytes=1024 * MIB) == (
+        f"{path}: this is a device, not a file. Give the file the profiler wrote"
+    )
+
+
+@needs_limits
+def test_a_pipe_is_read_to_its_end_or_to_the_limit(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for size, said in ((100_000, ""), (MIB + 1, "larger than 1 MiB")):
+        # a child, since a writer that nobody reads from any more would block
+        writer = subprocess.Popen(["sh", "-c", f"head -c {size} /dev/zero > {pipe}"])
+        try:
+            if said:
+                with pytest.raises(ReadError, match=said):
+                    open_source(pipe, limit_bytes=MIB)
+            else:
+                assert open_source(pipe, limit_bytes=MIB).data == b"\0" * size
+        finally:
+            writer.wait(30)
+
+
+def test_files_that_say_they_are_empty_are_read() -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("no /proc")
+    assert open_source("/proc/self/status").data.startswith(b"Name:")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import bz2
+import io
 import lzma
 import os
+import stat
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from workbench.errors import ReadError
 
 MIB = 1024 * 1024
 LIMIT_BYTES = 4096 * MIB
+# Readers need up to this many bytes of memory for a byte of a profile: no more is read than fits.
+MEMORY_PER_BYTE = 8
 # Real text profiles pack 10 to 40 times, deep folded stacks up to about 300 times; a bomb packs a thousand times.
 BOMB_RATIO = 400
 BOMB_FREE_BYTES = 256 * MIB
 _CHUNK = 4 * MIB
+# A member is fed little at first: what is left over of a window is copied, for each of perhaps 100,000 members.
+_FIRST_WINDOW = 256
+_WINDOW = 64 * 1024
+# bgzip ends a file with an empty member, so files put together have some; thousands are an attack.
+MOST_EMPTY_MEMBERS = 1000
+_GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _REFUSED = {
@@ -51,12 +62,29 @@ class Source:
 def open_source(source: ProfileSource | Source, *, limit_bytes: int = LIMIT_BYTES) -> Source:
     """Read a profile whole; gzip, bzip2 and xz are unpacked, whatever the file is called.
 
-    Raises ReadError for a file that is missing, empty, cut off while packed, larger than ``limit_bytes`` or packed so
-    tightly that it must be a bomb.
+    What is read, and what it unpacks to, may each be as large as ``limit_bytes`` and as the memory that is free allows
+    (:func:`allowed_bytes`). Raises ReadError for more than that, for a file that is missing, a device, empty, cut off
+    while packed, or packed so tightly that it must be a bomb.
     """
     if isinstance(source, Source):
         return source
-    data, name, modified_s = _read(source, limit_bytes)
+    try:
+        return _opened(source, limit_bytes)
+    except MemoryError as error:
+        raise ReadError(
+            "more than fits into memory", where=_name_of(source), hint="Profile a shorter window"
+        ) from error
+
+
+def allowed_bytes(limit_bytes: int = LIMIT_BYTES) -> int:
+    """How large a profile may be that is read now: ``limit_bytes``, or an eighth of the memory this process can still
+    get, whichever is less."""
+    return min(limit_bytes, _free_bytes() // MEMORY_PER_BYTE)
+
+
+def _opened(source: ProfileSource, limit_bytes: int) -> Source:
+    limit = _Limit(allowed_bytes(limit_bytes), limit_bytes)
+    data, name, modified_s = _read(source, limit)
     if not data:
         raise ReadError(
             "the file is empty",
@@ -68,42 +96,111 @@ def open_source(source: ProfileSource | Source, *, limit_bytes: int = LIMIT_BYTE
             raise ReadError(f"this is {what}", where=name, hint=hint)
     for magic, packing in _PACKED.items():
         if data.startswith(magic):
-            unpacked = _unpack(data, packing, name, limit_bytes)
+            unpacked = _unpack(data, packing, name, limit)
             if not unpacked:
                 raise ReadError(f"the {packing} file holds nothing", where=name, hint="Write the profile again")
             return Source(unpacked, name, packing, modified_s)
     return Source(data, name, "", modified_s)
 
 
-def _read(source: ProfileSource, limit_bytes: int) -> tuple[bytes, str, float | None]:
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return bytes(source), "<bytes>", None
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """The most bytes that are read or unpacked, and the most that was asked for: less where memory is short."""
+
+    size: int
+    asked: int
+
+    def exceeded(self, name: str, what: str = "larger") -> ReadError:
+        if self.size < self.asked:
+            return ReadError(
+                f"{what} than {self.size // MIB} MiB, an eighth of the memory that is free",
+                where=name,
+                hint="Profile a shorter window, or read it where there is more memory",
+            )
+        return ReadError(
+            f"{what} than {self.size // MIB} MiB",
+            where=name,
+            hint="Profile a shorter window, or raise limit_bytes",
+        )
+
+
+def _free_bytes() -> int:
+    """What the machine, the container and ``ulimit -v`` still let this process have."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    for path in _GROUP_LIMITS:
         try:
-            status = path.stat()
-            if path.is_dir():
-                raise ReadError("this is a folder", where=str(path), hint="Give the file the profiler wrote")
-            if status.st_size > limit_bytes:
-                raise _too_large(str(path), limit_bytes)
-            return path.read_bytes(), str(path), status.st_mtime
+            free = min(free, int(Path(path).read_text()))
+        except (OSError, ValueError):
+            continue  # no such group, or "max": no limit
+    try:
+        import resource
+    except ImportError:
+        return free
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most != resource.RLIM_INFINITY:
+        free = min(free, max(0, most - int(psutil.Process().memory_info().vms)))
+    return free
+
+
+def _name_of(source: ProfileSource) -> str:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "<bytes>"
+    if isinstance(source, (str, os.PathLike)):
+        return str(Path(source))
+    return str(getattr(source, "name", "<stream>"))
+
+
+def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | None]:
+    name = _name_of(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source), name, None
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            return _read_file(Path(source), limit)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise ReadError(f"the file cannot be read: {reason}", where=str(path)) from error
+            raise ReadError(f"the file cannot be read: {reason}", where=name) from error
     if hasattr(source, "read"):
-        name = str(getattr(source, "name", "<stream>"))
-        data = source.read(limit_bytes + 1)
-        if isinstance(data, str):
-            data = data.encode("utf-8", "surrogateescape")
-        if not isinstance(data, bytes):
-            raise ReadError("the file object gave no bytes", where=name, hint='Open it in binary mode, "rb"')
-        if len(data) > limit_bytes:
-            raise _too_large(name, limit_bytes)
-        return data, name, None
+        return _read_stream(source.read, name, limit), name, None
     raise ReadError(
         f"a profile is read from a path, bytes or a binary file object, not from {type(source).__name__}",
         where="read_profile",
     )
+
+
+def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
+    name = str(path)
+    # asked before it is opened: opening a device can do something
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise ReadError("this is a folder", where=name, hint="Give the file the profiler wrote")
+    if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        raise ReadError("this is a device, not a file", where=name, hint="Give the file the profiler wrote")
+    if status.st_size > limit.size:
+        raise limit.exceeded(name)
+    with path.open("rb") as file:
+        # a pipe and a file of /proc have the size 0, and a file can grow meanwhile
+        return _read_stream(file.read, name, limit, status.st_size), name, status.st_mtime
+
+
+def _read_stream(read: Callable[[int], Any], name: str, limit: _Limit, expected: int = 0) -> bytes:
+    """All there is to read, at most ``limit``. One piece where the size is as expected, which needs no copy."""
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        piece = read(min(max(expected, _CHUNK), limit.size - size) + 1)
+        if isinstance(piece, str):
+            piece = piece.encode("utf-8", "surrogateescape")
+        if not isinstance(piece, bytes):
+            raise ReadError("the file object gave no bytes", where=name, hint='Open it in binary mode, "rb"')
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit.size:
+            raise limit.exceeded(name)
 
 
 class _Decompressor(Protocol):
@@ -116,48 +213,67 @@ class _Decompressor(Protocol):
     def unused_data(self) -> bytes: ...
 
 
-def _unpack(data: bytes, packing: str, name: str, limit_bytes: int) -> bytes:
-    allowed = min(limit_bytes, max(BOMB_FREE_BYTES, BOMB_RATIO * len(data)))
-    out: list[bytes] = []
-    size = 0
-    rest = data
-    while rest:
-        decompressor = _decompressor(packing)
+def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> bytes:
+    """All members of packed data, one after another, in time and memory in proportion to what goes in and comes out."""
+    bomb = max(BOMB_FREE_BYTES, BOMB_RATIO * len(data))
+    out = io.BytesIO()
+    # padding after the last member of a gzip file is legal
+    end = len(data.rstrip(b"\0"))
+    view = memoryview(data)
+    position = empty = 0
+    while position < end:
+        before = out.tell()
+        for piece, position in _member(view, position, packing, name):  # noqa: B007 - where the next one begins
+            out.write(piece)
+            if out.tell() > min(bomb, limit.size):
+                raise _unpacks_to_too_much(name, len(data), bomb, limit)
+        empty += out.tell() == before
+        if empty > MOST_EMPTY_MEMBERS:
+            raise ReadError(
+                f"more than {MOST_EMPTY_MEMBERS:,} members of the {packing} data hold nothing",
+                where=f"{name}, byte {position}",
+                hint="No profiler writes that: the file was not read",
+            )
+    return out.getvalue()
+
+
+def _member(view: memoryview, position: int, packing: str, name: str) -> Iterator[tuple[bytes, int]]:
+    """What the member at ``position`` holds, in pieces, each with the position after what was fed for it; the last one
+    with that of the next member."""
+    decompressor = _decompressor(packing)
+    window, piece, fed = _FIRST_WINDOW, b"", b""
+    while not decompressor.eof:
+        # a piece as large as allowed: there may be more of it without more being fed
+        if not fed and len(piece) < _CHUNK:
+            if position == len(view):
+                raise ReadError(
+                    f"the {packing} data ends early",
+                    where=f"{name}, byte {position}",
+                    hint="The file was cut off while it was written or copied: fetch it again",
+                )
+            fed = bytes(view[position : position + window])
+            position += len(fed)
+            window = min(2 * window, _WINDOW)
         try:
-            while not decompressor.eof:
-                piece = decompressor.decompress(rest, _CHUNK)
-                rest = getattr(decompressor, "unconsumed_tail", b"")
-                size += len(piece)
-                out.append(piece)
-                if size > allowed:
-                    raise ReadError(
-                        f"unpacks to more than {allowed // MIB} MiB from {len(data):,} bytes",
-                        where=name,
-                        hint="No profiler writes that: the file was not read. Unpack it by hand if you trust it",
-                    )
-                if not piece and not rest and not decompressor.eof:
-                    raise ReadError(
-                        f"the {packing} data ends early",
-                        where=f"{name}, byte {len(data)}",
-                        hint="The file was cut off while it was written or copied: fetch it again",
-                    )
+            piece = decompressor.decompress(fed, _CHUNK)
         except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
-            if size and out and _only_zeros(rest):
-                break
             raise ReadError(
                 f"the {packing} data is damaged: {error}",
-                where=f"{name}, near byte {len(data) - len(rest)}",
+                where=f"{name}, near byte {position - len(fed)}",
                 hint="Fetch the file again",
             ) from error
-        rest = decompressor.unused_data
-        if _only_zeros(rest):
-            break
-    return b"".join(out)
+        fed = getattr(decompressor, "unconsumed_tail", b"")
+        yield piece, position - len(decompressor.unused_data)
 
 
-def _only_zeros(rest: bytes) -> bool:
-    """Padding after the last member of a gzip file is legal."""
-    return not rest.strip(b"\0")
+def _unpacks_to_too_much(name: str, packed: int, bomb: int, limit: _Limit) -> ReadError:
+    if limit.size < bomb:
+        return limit.exceeded(name, f"{packed:,} bytes unpack to more")
+    return ReadError(
+        f"unpacks to more than {bomb // MIB} MiB from {packed:,} bytes",
+        where=name,
+        hint="No profiler writes that: the file was not read. Unpack it by hand if you trust it",
+    )
 
 
 def _decompressor(packing: str) -> _Decompressor:
@@ -165,8 +281,3 @@ def _decompressor(packing: str) -> _Decompressor:
         return zlib.decompressobj(wbits=31)
     return bz2.BZ2Decompressor() if packing == "bzip2" else lzma.LZMADecompressor(memlimit=512 * MIB)
 
-
-def _too_large(name: str, limit_bytes: int) -> ReadError:
-    return ReadError(
-        f"larger than {limit_bytes // MIB} MiB", where=name, hint="Profile a shorter window, or raise limit_bytes"
-    )
