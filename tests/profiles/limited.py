@@ -12,7 +12,8 @@ needs_limits = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="
 
 _RUN = """
 import resource, sys
-from workbench.errors import ReadError
+from dataclasses import replace
+from workbench.errors import WorkbenchError
 from workbench.profiles.read import read_profile
 from workbench.profiles.source import open_source
 from workbench.profiles.exports.write import exported
@@ -20,15 +21,15 @@ import pandas, pyarrow.compute
 resource.setrlimit(resource.RLIMIT_AS, ({memory_bytes}, {memory_bytes}))
 try:
     found = {expression}
-except ReadError as error:
+except WorkbenchError as error:
     found = error
 print(found)
 """
 
 
 def limited(expression: str, *, memory_bytes: int) -> str:
-    """What ``expression`` gives in a process of at most ``memory_bytes``, or the ReadError it raises, as text. Fails
-    where it raises anything else, or is killed.
+    """What ``expression`` gives in a process of at most ``memory_bytes``, or the WorkbenchError it raises, as text.
+    Fails where it raises anything else, or is killed.
     """
     script = _RUN.format(expression=expression, memory_bytes=memory_bytes)
     done = subprocess.run(

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.profiles.limited import limited, needs_limits
 from tests.profiles.samples import needs_samples, sample
 from tests.profiles.stacks import stacks_of
 from workbench.errors import ReadError, WorkbenchError
@@ -22,6 +23,7 @@ from workbench.profiles.exports.speedscope import to_speedscope
 from workbench.profiles.exports.tables import read_tables, write_tables
 from workbench.profiles.model import Metric, Profile, frame_table, from_graph, from_stacks, total_
 from workbench.profiles.read import read_profile
+from workbench.profiles.source import MIB
 from workbench.profiles.tree import add_at, grow
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "profiles"
@@ -100,6 +102,26 @@ def test_names_in_folded_stacks(name: str, written: str) -> None:
     text = to_folded(profile_of([([name, "leaf"], (5, 0))]))
     assert text == f"{written};leaf 5\n"
     assert stacks_of(read_profile(text.encode(), format="folded")) == {(written, "leaf"): 5}
+
+
+# one stack of 10,000 frames with long names; and one that ends at each of them
+DEEP = "read_profile(b';'.join(b'%092d' % at for at in range(10_000)) + b' 7\\n')"
+CHAIN = f"replace({DEEP}, _nodes={DEEP}.nodes.assign(self_samples=1))"
+
+
+@needs_limits
+@pytest.mark.parametrize("format", ["folded", "speedscope"])
+def test_deep_recursion_is_written_in_little_memory(format: str) -> None:
+    """The joined names of every level would be 4.6 GB."""
+    written = limited(f"len(exported({DEEP}, {format!r}))", memory_bytes=1536 * MIB)
+    assert 900_000 < int(written) < 2_000_000
+
+
+@needs_limits
+@pytest.mark.parametrize(("format", "said"), [("folded", "as folded stacks"), ("speedscope", "for speedscope")])
+def test_what_would_not_fit_is_refused(format: str, said: str) -> None:
+    """Each of the 10,000 levels has a cost, so a stack."""
+    assert f"{said} more than" in limited(f"exported({CHAIN}, {format!r})", memory_bytes=1536 * MIB)
 
 
 def test_fractions_have_no_exponent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.profiles.samples import needs_samples, sample
-from tests.report.browser import open_offline
+from tests.report.browser import offline_page, open_offline
 from tests.report.conftest import NOTEBOOKS
 from workbench.charts.heap import memory_growth, memory_timeline
 from workbench.errors import ReadError, WorkbenchError
@@ -38,7 +39,12 @@ TOP = "(heap allocation functions) malloc/new/new[], --alloc-fns, etc."
 
 
 def profile_of(
-    trees: Sequence[Mapping[str, int] | None], *, times: Sequence[int] | None = None, peak: int = -1, extra: int = 0
+    trees: Sequence[Mapping[str, int] | None],
+    *,
+    times: Sequence[int] | None = None,
+    peak: int = -1,
+    extra: int = 0,
+    module: str = "app::",
 ) -> Profile:
     """A massif file of flat trees: bytes of each place at each snapshot, ``small`` for what is below the threshold.
     None is a snapshot without a tree, as large as the one before."""
@@ -60,7 +66,9 @@ def profile_of(
                 line = sum(place.encode())
                 out += f" n1: {held} 0x1{line}: alloc (library/alloc/src/alloc.rs:95)\n"
                 out += f"  n1: {held} 0x1{line}: alloc::vec::Vec<T>::push (library/alloc/src/vec/mod.rs:20)\n"
-                out += f"   n1: {held} 0x2{line}: app::{place} (app.rs:{line})\n    n0: {held} 0x3: main (app.rs:1)\n"
+                out += (
+                    f"   n1: {held} 0x2{line}: {module}{place} (app.rs:{line})\n    n0: {held} 0x3: main (app.rs:1)\n"
+                )
     return read_profile(out.encode(), format="massif")
 
 
@@ -258,6 +266,43 @@ def test_a_file_without_trees_is_drawn_all_the_same() -> None:
     assert [trace.name for trace in chart.data] == [REST, "total", "largest"]
 
 
+MARKUP = ('<a href="https://evil.example/x">legit</a>', "Foo<b>evil</b>", "a &amp; b", "operator<(T & U)")
+
+
+async def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
+    """In Chromium: the legend, the axis and what is shown under the mouse."""
+    first, last = dict.fromkeys(MARKUP, 1000), {name: 5000 + 1000 * at for at, name in enumerate(MARKUP)}
+    profile = profile_of([first, last], module="")
+    hovered: set[tuple[int, str]] = set()
+    for number, chart in enumerate((memory_timeline(profile), memory_growth(growth(profile)))):
+        page = tmp_path / f"{number}.html"
+        chart.write_html(page)
+        async with offline_page(page) as offline:
+            await offline.page.wait_for_selector(".js-plotly-plot .main-svg .xtick", state="attached")
+            assert await offline.page.locator(".main-svg a").count() == 0
+            shown = " ".join(await offline.page.locator(".legendtext, .ytick text").all_text_contents())
+            assert [name for name in MARKUP if name not in shown] == [], shown
+            for curve, trace in enumerate(chart.data):
+                said = [str(row) for row in trace.customdata]
+                for name, point in [
+                    (name, at) for name in MARKUP for at, row in enumerate(said) if escape(name) in row
+                ]:
+                    await offline.page.evaluate(
+                        "point => Plotly.Fx.hover(document.querySelector('.js-plotly-plot'), [point])",
+                        {"curveNumber": curve, "pointNumber": point},
+                    )
+                    await offline.page.wait_for_function(
+                        "name => document.querySelector('.hoverlayer').textContent.includes(name)", arg=name
+                    )
+                    assert await offline.page.locator(".hoverlayer a").count() == 0
+                    hovered.add((number, name))
+    assert hovered == {(number, name) for number in (0, 1) for name in MARKUP}
+
+
+def escape(name: str) -> str:
+    return html.escape(name, quote=False)
+
+
 # the answer, and the notebook
 
 
@@ -288,12 +333,12 @@ async def test_the_notebook_opens_offline(tmp_path: Path) -> None:
     shutil.copy(EXAMPLE, path)
     notebook = NOTEBOOKS / "massif.ipynb"
     assert all(parameter.help for parameter in read_parameters(notebook))
-    html = tmp_path / "report.html"
+    report = tmp_path / "report.html"
     record = await run_notebook(
-        notebook, {"path": str(path)}, tmp_path / "notebook.ipynb", html, title="Memory", timeout_s=200
+        notebook, {"path": str(path)}, tmp_path / "notebook.ipynb", report, title="Memory", timeout_s=200
     )
     assert record.status == "ok", record
-    opened = await open_offline(html)
+    opened = await open_offline(report)
     assert opened.complaints == []
     assert opened.requests == []
     assert opened.charts_drawn == opened.charts_wanted == 2

@@ -5,6 +5,8 @@ Memory is drawn in steps: a snapshot says what was held at one moment, and nothi
 
 from __future__ import annotations
 
+import html
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -96,11 +98,13 @@ def memory_growth(growth: pd.DataFrame, n: int = _MOST_BARS) -> go.Figure:
         chart.add_trace(
             go.Bar(
                 x=side["change_bytes"] / size,
-                y=_distinct([_short(name) for name in side["allocator"]]),
+                y=_distinct([_shown(_short(name)) for name in side["allocator"]]),
                 orientation="h",
                 name=fill.name,
                 marker={"color": fill.colour, "pattern": _pattern(fill.pattern)},
-                customdata=side[["allocator", "before_bytes", "after_bytes", "change_bytes"]],
+                customdata=side.assign(allocator=side["allocator"].map(_shown))[
+                    ["allocator", "before_bytes", "after_bytes", "change_bytes"]
+                ],
                 hovertemplate="%{customdata[0]}<br>%{customdata[3]:+,} bytes: from %{customdata[1]:,} to "
                 "%{customdata[2]:,}<extra></extra>",
             )
@@ -120,13 +124,13 @@ def _stack(chart: go.Figure, name: str, rows: pd.DataFrame, position: int, size:
             y=rows["bytes"] / size,
             mode="lines",
             stackgroup="heap",
-            name=_short(name),
+            name=_shown(_short(name)),
             line={"color": colour, "width": 0.5, "shape": "hv"},
             fillcolor=colour,
             fillpattern={**_pattern(shape), "bgcolor": colour, "fgcolor": "#FFFFFF"},
-            customdata=rows.assign(how=rows["measured"].map({True: "", False: "about "}))[
-                ["snapshot", "bytes", "allocator", "how"]
-            ],
+            customdata=rows.assign(
+                allocator=rows["allocator"].map(_shown), how=rows["measured"].map({True: "", False: "about "})
+            )[["snapshot", "bytes", "allocator", "how"]],
             hovertemplate="%{customdata[2]}: %{customdata[3]}%{customdata[1]:,.0f} bytes, snapshot %{customdata[0]}"
             "<extra></extra>",
         )
@@ -144,6 +148,11 @@ def _pattern(shape: str) -> dict[str, object]:
 def _short(name: str) -> str:
     """The end of a long name, which tells more than its beginning."""
     return name if len(name) <= _MOST_LABEL else f"…{name[-_MOST_LABEL + 1 :]}"
+
+
+def _shown(name: str) -> str:
+    """A name as text: Plotly takes ``<a href=...>`` and ``<b>`` for markup, and C++ and Rust are full of it."""
+    return html.escape(name, quote=False)
 
 
 def _distinct(names: list[str]) -> list[str]:

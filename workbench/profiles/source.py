@@ -223,8 +223,9 @@ def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> bytes:
     position = empty = 0
     while position < end:
         before = out.tell()
-        for piece, position in _member(view, position, packing, name):  # noqa: B007 - where the next one begins
+        for piece, after in _member(view, position, packing, name):
             out.write(piece)
+            position = after
             if out.tell() > min(bomb, limit.size):
                 raise _unpacks_to_too_much(name, len(data), bomb, limit)
         empty += out.tell() == before
@@ -280,4 +281,3 @@ def _decompressor(packing: str) -> _Decompressor:
     if packing == "gzip":
         return zlib.decompressobj(wbits=31)
     return bz2.BZ2Decompressor() if packing == "bzip2" else lzma.LZMADecompressor(memlimit=512 * MIB)
-

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile, self_
 from workbench.profiles.readers.folded.stacks import label_of
+from workbench.profiles.source import MIB, allowed_bytes
 
 _ARRAY = re.compile(r";( [^;\[\]\n]*\])")
 _HELD = "\x1f"
@@ -19,18 +21,29 @@ def to_folded(profile: Profile, metric: str | None = None) -> str:
 
     The names are those of the profiled program (``raw_function``; with Python's line as py-spy writes it). What the
     format cannot carry is replaced: ``;`` by ``:`` except in a Rust array type, control characters by a blank, a blank
-    that would be misread (before a number at the end, at an end, in a ``# `` at the start) by a no-break space.
+    that would be misread (before a number at the end, at an end, in a ``# `` at the start) by a no-break space. Raises
+    WorkbenchError where the text would not fit into memory.
     """
     column = self_(profile.metric(metric).name)
     nodes = profile.nodes
     labels = [plain_label(label) for label in labels_of(profile)]
     depth = nodes["depth"].tolist()
-    path: list[str] = [""] * (max(depth, default=0) + 2)
+    # the labels down to this node, joined where a line is written: a joined text for each level is quadratic
+    path = [""] * (max(depth, default=0) + 1)
     lines: list[str] = []
+    size, most = 0, allowed_bytes()
     for level, frame, value in zip(depth, nodes["frame_id"].tolist(), nodes[column].tolist(), strict=True):
-        path[level + 1] = f"{path[level]};{labels[frame]}" if level else labels[frame]
+        path[level] = labels[frame]
         if value:
-            lines.append(f"{path[level + 1]} {_number(value)}\n")
+            line = f"{';'.join(path[: level + 1])} {_number(value)}\n"
+            size += len(line)
+            if size > most:
+                raise WorkbenchError(
+                    f"as folded stacks more than {most // MIB} MiB, an eighth of the memory that is free",
+                    where=profile.name,
+                    hint="Every stack is written out: take a part of the profile (--focus), or another format",
+                )
+            lines.append(line)
     return "".join(lines)
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile
+from workbench.profiles.source import MIB, allowed_bytes
 from workbench.profiles.tree import costs_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 EXPORTER = "indexer-workbench"
+# the longest string of V8, so of Chromium and Node
+MOST_BYTES = 512 * MIB
 _UNITS = {
     "ns": "nanoseconds", "us": "microseconds", "ms": "milliseconds", "s": "seconds", "bytes": "bytes",
 }  # fmt: skip
@@ -22,7 +28,8 @@ def to_speedscope(profile: Profile) -> str:
     """The profile for https://www.speedscope.app (which can be used offline): open the file there.
 
     Each additive metric is a profile of its name, the default one is shown first. Frames carry the names of the
-    profiled program, file and line. Raises WorkbenchError where no metric is additive.
+    profiled program, file and line. Raises WorkbenchError where no metric is additive, or the text would be longer than
+    a browser's can be (every stack is written out for every metric).
     """
     metrics = [metric for metric in profile.metrics if metric.additive]
     if not metrics:
@@ -30,7 +37,8 @@ def to_speedscope(profile: Profile) -> str:
     nodes = profile.nodes
     costs = costs_of(nodes, [metric.name for metric in metrics])
     used = (costs != 0).any(axis=1)
-    stacks = _stacks(nodes["depth"].tolist(), nodes["frame_id"].tolist(), used.tolist())
+    _check_size(profile, nodes["depth"].to_numpy()[used] + 1, len(metrics))
+    samples = _samples(nodes["depth"].tolist(), nodes["frame_id"].tolist(), used.tolist())
     names = [metric.name for metric in metrics]
     file: dict[str, Any] = {
         "$schema": SCHEMA,
@@ -38,30 +46,51 @@ def to_speedscope(profile: Profile) -> str:
         "name": profile.name,
         "activeProfileIndex": names.index(profile.default_metric) if profile.default_metric in names else 0,
         "shared": {"frames": _frames(profile)},
-        "profiles": [
+        "profiles": [],
+    }
+    profiles = [
+        _json(
             {
                 "type": "sampled",
                 "name": metric.name,
                 "unit": _UNITS.get(metric.unit, "none"),
                 "startValue": 0,
                 "endValue": np.abs(costs[used, place]).sum().item(),
-                "samples": stacks,
                 "weights": costs[used, place].tolist(),
             }
-            for place, metric in enumerate(metrics)
-        ],
-    }
-    return json.dumps(file, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        )[:-1]
+        + f',"samples":{samples}}}'
+        for place, metric in enumerate(metrics)
+    ]
+    # "profiles" is last
+    return f"{_json(file)[: -len(']}')]}{','.join(profiles)}]}}"
 
 
-def _stacks(depth: list[int], frame: list[int], used: list[bool]) -> list[list[int]]:
-    path = [0] * (max(depth, default=0) + 1)
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _samples(depth: list[int], frame: list[int], used: list[bool]) -> str:
+    """The stacks as JSON. Of lists of numbers json.dumps makes a text a number, ten times the memory."""
+    path = [""] * (max(depth, default=0) + 1)
     stacks = []
-    for level, index, wanted in zip(depth, frame, used, strict=True):
+    for level, index, wanted in zip(depth, map(str, frame), used, strict=True):
         path[level] = index
         if wanted:
-            stacks.append(path[: level + 1])
-    return stacks
+            stacks.append(f"[{','.join(path[: level + 1])}]")
+    return f"[{','.join(stacks)}]"
+
+
+def _check_size(profile: Profile, lengths: NDArray[np.int64], metrics: int) -> None:
+    digits = len(str(len(profile.frames)))
+    size = int(lengths.sum()) * (digits + 1) * metrics
+    most = min(MOST_BYTES, allowed_bytes())
+    if size > most:
+        raise WorkbenchError(
+            f"for speedscope more than {most // MIB} MiB, which neither the memory here nor a browser holds",
+            where=profile.name,
+            hint="Every stack is written out: take a part of the profile (--focus), or another format",
+        )
 
 
 def _frames(profile: Profile) -> list[dict[str, Any]]:
