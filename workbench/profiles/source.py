@@ -82,6 +82,17 @@ def allowed_bytes(limit_bytes: int = LIMIT_BYTES) -> int:
     return min(limit_bytes, _free_bytes() // MEMORY_PER_BYTE)
 
 
+def check_fits(needed_bytes: int, source: Source) -> None:
+    """Raise ReadError where a profile would need more memory than this process can still get."""
+    free = _free_bytes()
+    if needed_bytes > free:
+        raise ReadError(
+            f"the profile would take about {needed_bytes // MIB:,} MiB of memory, {free // MIB:,} are free",
+            where=source.name,
+            hint="Profile a shorter window, or read it where there is more memory",
+        )
+
+
 def _opened(source: ProfileSource, limit_bytes: int) -> Source:
     limit = _Limit(allowed_bytes(limit_bytes), limit_bytes)
     data, name, modified_s = _read(source, limit)
