@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import random
 import re
 from collections.abc import Callable, Sequence
@@ -106,3 +109,25 @@ def damaged(seeds: Sequence[bytes], chance: random.Random) -> bytes:
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         data = chance.choice(ALL)(data, chance)
     return data
+
+
+PACKERS: Sequence[Callable[[bytes], bytes]] = (
+    lambda data: gzip.compress(data, 1),
+    lambda data: bz2.compress(data, 1),
+    lambda data: lzma.compress(data, preset=0),
+)
+
+
+def packed(data: bytes, chance: random.Random) -> bytes:
+    """The same in gzip, bzip2 or xz, as one member or several, some of them empty or thousands of times there, now and
+    then of different packers or with padding; half of it damaged."""
+    pack = chance.choice(PACKERS)
+    cuts = sorted(chance.randrange(len(data) + 1) for _ in range(chance.choice((0, 0, 1, 3))))
+    out = b""
+    for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        out += pack(data[start:end])
+        if chance.random() < 0.1:
+            out += chance.choice(PACKERS)(b"") * chance.choice((1, 1, 10, 5000))
+    if chance.random() < 0.1:
+        out += b"\0" * chance.choice((1, 1000))
+    return chance.choice(ALL)(out, chance) if chance.random() < 0.5 else out

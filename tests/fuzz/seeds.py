@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from pathlib import Path
 
@@ -92,8 +91,3 @@ def _small_svg(rows: int) -> bytes:
 def _row(frame: str) -> int:
     found = re.search(r'<rect [^>]*\by="(\d+)"', frame)
     return int(found[1]) if found else 0
-
-
-def packed(data: bytes) -> bytes:
-    """The same, gzipped."""
-    return gzip.compress(data, 1)

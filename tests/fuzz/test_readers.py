@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.fuzz.attempt import attempt
-from tests.fuzz.damage import damaged
+from tests.fuzz.damage import damaged, packed
 from tests.fuzz.seeds import seeds
 from workbench.profiles.read import FORMATS, read_profile, recognise
 from workbench.profiles.source import open_source
@@ -29,6 +29,15 @@ def test_damage_is_read_or_refused(format: str) -> None:
     chance = random.Random(20261122)
     starts = seeds(format)
     outcomes = [attempt(damaged(starts, chance), format if chance.random() < 0.8 else None) for _ in range(INPUTS)]
+    assert any(outcomes)
+    assert not all(outcomes)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_packed_data_is_read_or_refused(format: str) -> None:
+    chance = random.Random(20261123)
+    starts = seeds(format)
+    outcomes = [attempt(packed(chance.choice(starts), chance), format, tables=False) for _ in range(INPUTS)]
     assert any(outcomes)
     assert not all(outcomes)
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
+from pathlib import Path
+from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.profiles.limited import limited, needs_limits
 from tests.profiles.samples import needs_samples, sample
 from tests.profiles.stacks import stacks_of
 from workbench.errors import ReadError
+from workbench.profiles import source as opening
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
+from workbench.profiles.readers.folded import lines
 from workbench.profiles.readers.folded import reader as folded
-from workbench.profiles.source import Source
+from workbench.profiles.source import MIB, Source
 from workbench.profiles.tree import MAX_DEPTH
 
 PUBLIC = {
@@ -171,6 +177,44 @@ def test_one_line_longer_than_the_head_is_recognised() -> None:
     line = b"a;" * 60_000 + b"leaf 3"
     assert folded.recognise(Source(line, "x")) is not None
     assert folded.recognise(Source(b"a;" * 60_000 + b"leaf\n" + line, "x")) is None
+
+
+@needs_limits
+def test_a_small_file_that_unpacks_to_many_equal_lines_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "same.gz"
+    path.write_bytes(gzip.compress(b"a;b 1\n" * 10_000_000, 1))
+    assert limited(f"read_profile({str(path)!r}).total()", memory_bytes=1536 * MIB) == "10000000"
+
+
+def test_what_would_not_fit_is_refused_before_it_is_made() -> None:
+    """Distinct names take more than the eighth of the memory that the file's size is held against."""
+    data = b"".join(b"%x 1\n" % name for name in range(20_000))
+    assert len(read(data).nodes) == 20_000
+    with mock.patch.object(opening, "_free_bytes", return_value=2 * MIB), pytest.raises(ReadError) as caught:
+        read(data)
+    assert "the profile would take about 9 MiB of memory, 2 are free" in str(caught.value)
+
+
+LINE = st.sampled_from(
+    ["a;b 1", "a;b 2", "a;c 1.5", "a 1 2", "b;a 3 4", "", "# x", "no count", "a;;b 1", "größe;b 7", "x;[u8; 4] 1", " "]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(LINE, max_size=30), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_how_the_file_is_cut_into_chunks_does_not_matter(texts: list[str], end: str, encoding: str) -> None:
+    data = end.join(texts).encode(encoding)
+    assert read_in_chunks(data, 7) == read_in_chunks(data, 2**20)
+
+
+def read_in_chunks(data: bytes, chunk_bytes: int) -> object:
+    with mock.patch.object(lines, "CHUNK_BYTES", chunk_bytes):
+        try:
+            profile = read(data)
+        except ReadError as error:
+            return str(error)
+    found = [stacks_of(profile, name) for name in profile.metric_names]
+    return list(found[0]), found, sorted(map(str, profile.notes)), profile.meta["stacks"]
 
 
 NAME = st.text(
