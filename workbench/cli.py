@@ -244,11 +244,8 @@ def _batch(options: argparse.Namespace) -> int:
                 say=_say,
             )
         )
-    for mode, run in batch.runs().items():
-        sentence = (run.manifest.get("verdict") or {}).get("sentence") or run.manifest.get("error") or ""
-        print(f"{mode}: {run.verdict}: {sentence}")
-    for name, why in batch.skipped.items():
-        print(f"{name}: left out, {why}")
+    for line in batch.lines():
+        print(line)
     print(batch.path / "report.html")
     return batches.exit_code(batch)
 

@@ -81,9 +81,19 @@ def run(options: argparse.Namespace) -> int:
     return asyncio.run(act())
 
 
-async def _start(options: argparse.Namespace, file: SessionFile) -> int:
+def _flags(text: str) -> tuple[str, ...]:
+    """Flags as a shell takes them apart."""
     import shlex
 
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise SettingsError(
+            f"flags are written as in a shell: {str(error).lower()}, found {text[:80]!r}", where="--flags"
+        ) from None
+
+
+async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     from workbench.profilers.backends.local import LocalBackend
     from workbench.profilers.modes import parse_mode
     from workbench.profilers.open import make_folder, new_folder
@@ -99,7 +109,7 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     backend = _backend(options, out)
     if isinstance(backend, LocalBackend) and isinstance(before, LocalBackend):
         backend.inherit(before)
-    flags = None if options.flags is None else tuple(shlex.split(options.flags))
+    flags = None if options.flags is None else _flags(options.flags)
     session = Session(mode, backend, out, flags, attach=options.attach)
     file.write(session, "starting")
     _follow_changes(session, file, "starting")

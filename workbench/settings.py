@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from decimal import Context, Decimal
 from pathlib import Path
@@ -86,12 +87,21 @@ def _check_latency(text: str) -> str:
     return text
 
 
+def _check_flags(text: str) -> str:
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"flags are written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
+    return text
+
+
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]
 Grt = Annotated[Decimal, AfterValidator(_check_grt)]
 Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}.get(text, text))]
 Latency = Annotated[str, AfterValidator(_check_latency)]
+Flags = Annotated[str, AfterValidator(_check_flags)]
 
 
 def default_runs_dir() -> Path:
@@ -196,7 +206,9 @@ class LoadSettings(Group):
         "constant", description="Spacing of an open loop: constant or poisson."
     )
     seed: int = Field(1, ge=0, lt=1 << 63, description="Seed of nonces and Poisson arrivals.")
-    timeout_s: float = Field(10.0, gt=0, le=600, description="Time limit of one request in seconds.")
+    timeout_s: float = Field(
+        10.0, gt=0, le=600, description="Time limit of one request in seconds (under a profiler at least 60)."
+    )
     max_in_flight: int = Field(
         1000, ge=1, le=20_000, description="Open loop: most requests in flight before sending waits."
     )
@@ -246,7 +258,7 @@ class ProfilerSettings(Group):
         Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"],
         BeforeValidator(lambda text: "massif" if text == "valgrind" else text),
     ] = Field("none", description="Profile the service: flamegraph, massif (valgrind), callgrind, strace or pprofile.")
-    profiler_flags: str | None = Field(None, description="The tool's flags in place of the guide's, in one text.")
+    profiler_flags: Flags | None = Field(None, description="The tool's flags in place of the guide's, in one text.")
     profiler_attach: bool = Field(
         False, description="strace: attach to the running service for each step instead of tracing its whole life."
     )

@@ -88,6 +88,8 @@ HELD = {"held": True, "sentence": "The limit."}
         ([row(0), row(1)], HELD, "PASS", 0),
         ([row(0), row(1, "INVALID")], HELD, "PASS", 0),
         ([row(0, "INVALID"), row(1, "INVALID")], HELD, "INVALID", 4),
+        ([], HELD, "INVALID", 4),
+        ([row(5, kind="warm_up")], HELD, "INVALID", 4),
         ([row(0), row(1, "FAIL", failure="x")], HELD, "FAIL", 1),
         ([row(0, "INVALID", failure="x")], HELD, "FAIL", 1),
         ([row(0)], HELD | {"held": False}, "FAIL", 1),

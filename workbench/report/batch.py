@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 from workbench.errors import EXIT_PASS, EXIT_TOOL, SettingsError, ToolError, WorkbenchError
 from workbench.profilers.modes import Mode
 from workbench.report.execute import run_notebook
-from workbench.report.sweep_report import Say, notebook_path, report_sweep
+from workbench.report.sweep_report import Say, notebook_path, report_run, report_sweep
+from workbench.runs.read import Run
 from workbench.settings import Settings
-from workbench.sweep.batch import Batch, missing_tools
+from workbench.sweep.batch import Batch, unfit_modes
 from workbench.sweep.steps import parse_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-WARM_MODES_TIMEOUT_S = 60.0
-"""A request under Valgrind takes fifty times as long; ten seconds, enough for a service alone, are not for it."""
 
 
 async def report_batch(
@@ -33,33 +31,31 @@ async def report_batch(
 ) -> Batch:
     """The sweep of ``settings`` once for each of ``modes``, and a summary of them all.
 
-    ``profiled_receipts`` are the steps of the runs under a profiler (None: the same). Modes whose tool is not installed
-    are left out and said, if ``keep_going``; else they are an error before anything runs. A run that fails is said and
-    the others go on. Raises SettingsError, ToolError or RunFolderError.
+    ``profiled_receipts`` are the steps of the runs under a profiler (None: the same). Modes whose tool is not
+    installed, or that the target cannot be put under, are left out and said, if ``keep_going``; else they are an error
+    before anything runs. A run that fails is said and the others go on. Raises SettingsError, ToolError or
+    RunFolderError.
     """
     parse_steps(settings.receipts)
     if profiled_receipts is not None:
         parse_steps(profiled_receipts)
-    missing = missing_tools(modes)
-    if missing and not keep_going:
-        mode, why = next(iter(missing.items()))
-        raise ToolError(why, where=f"mode {mode}", hint="Or leave the mode out")
-    for mode, why in missing.items():
+    unfit = unfit_modes(settings, modes)
+    if unfit and not keep_going:
+        raise next(iter(unfit.values()))
+    skipped = {mode: f"{error.what}{f'. {error.hint}' if error.hint else ''}" for mode, error in unfit.items()}
+    for mode, why in skipped.items():
         say(f"{mode}: left out, {why}")
-    wanted = [mode for mode in modes if mode not in missing]
+    wanted = [mode for mode in modes if mode not in skipped]
     if not wanted:
         raise SettingsError("no mode is left to run", where="modes")
     command = " ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench"
-    batch = Batch.create(settings.runs_dir, settings.name, wanted, missing, command)
+    batch = Batch.create(settings.runs_dir, settings.name, wanted, skipped, command)
     return await _run(batch, settings, profiled_receipts, config, say)
 
 
 async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
     """Go on with a batch that was interrupted: runs that have finished stay, one that was cut off goes on."""
     batch = Batch.open(path)
-    first = next(iter(batch.runs().values()), None)
-    if first is None:
-        raise SettingsError("no run of the batch was begun", where=str(path), hint="Start a new one")
     stored = batch.facts().get("settings")
     if stored is None:
         raise SettingsError("the batch does not say its settings", where=str(path), hint="Start a new one")
@@ -75,21 +71,29 @@ def exit_code(batch: Batch) -> int:
     return EXIT_TOOL if worst == EXIT_PASS and batch.errors else worst
 
 
+def reported(run: Run) -> bool:
+    """Whether a run has finished, and its notebook and report after it."""
+    notebook = run.manifest.get("notebook") or {}
+    return run.manifest["state"] == "finished" and notebook.get("status") == "ok"
+
+
 async def _run(batch: Batch, settings: Settings, profiled_receipts: str | None, config: Path | None, say: Say) -> Batch:
     batch.remember(settings, profiled_receipts)
+    go_on = f"workbench batch --resume {batch.path}"
     for mode in batch.modes:
-        folder = batch.folder(mode)
         run = batch.runs().get(mode)
-        if run is not None and run.manifest["state"] == "finished":
+        if run is not None and reported(run):
             continue
         say(f"{mode}: {'without a profiler' if mode == 'none' else 'under the profiler'}")
         try:
-            if run is not None and run.manifest["state"] != "new" and folder is not None:
-                await report_sweep(None, resume=folder, config=config, say=say)
+            if run is not None and run.manifest["state"] == "finished":
+                # killed after the run's end and before its report's
+                await report_run(run.path, say=say)
+            elif run is not None and run.manifest["state"] != "new":
+                await report_sweep(None, resume=run.path, config=config, say=say, go_on=go_on)
             else:
-                await report_sweep(
-                    _of_mode(settings, mode, profiled_receipts, batch), resume=None, config=config, say=say
-                )
+                own = _of_mode(settings, mode, profiled_receipts, batch)
+                await report_sweep(own, resume=None, config=config, say=say, go_on=go_on)
             batch.failed(mode, None)
         except WorkbenchError as error:
             batch.failed(mode, str(error))
@@ -114,6 +118,5 @@ def _of_mode(settings: Settings, mode: Mode, profiled_receipts: str | None, batc
     """The sweep's settings in one mode, its run folder inside the batch's."""
     changes: dict[str, object] = {"profiler": mode, "name": mode, "runs_dir": Path(os.path.relpath(batch.path))}
     if mode != "none":
-        changes["timeout_s"] = max(settings.timeout_s, WARM_MODES_TIMEOUT_S)
         changes["receipts"] = profiled_receipts or settings.receipts
     return settings.model_copy(update=changes)

@@ -20,6 +20,7 @@ from workbench.report.parameters import read_parameters
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run, open_run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings
+from workbench.sweep.profiled import check_profiler
 from workbench.sweep.steps import parse_steps
 
 Say = Callable[[str], None]
@@ -27,10 +28,13 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 _POLL_S = 0.2
 
 
-async def report_sweep(settings: Settings | None, *, resume: Path | None, config: Path | None, say: Say) -> Run:
+async def report_sweep(
+    settings: Settings | None, *, resume: Path | None, config: Path | None, say: Say, go_on: str | None = None
+) -> Run:
     """Run (or with ``resume`` go on with) a sweep by papermill; ``say`` gets its progress line by line.
 
-    ``config`` is the settings file the command was given: the kernel reads it too, as keys come from there.
+    ``config`` is the settings file the command was given: the kernel reads it too, as keys come from there. ``go_on``:
+    the command that goes on with the sweep when it ends early (None: a resumed sweep).
 
     Raises the error the sweep met, after notebook and report of what was measured were written.
     """
@@ -38,14 +42,15 @@ async def report_sweep(settings: Settings | None, *, resume: Path | None, config
     if resume is not None:
         folder = RunFolder(resume)
         folder.manifest()
-        return await _execute(folder, {"resume": str(resume)}, file, say)
+        return await _execute(folder, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
     parse_steps(settings.receipts)
+    check_profiler(settings)
     folder = RunFolder.create(settings.runs_dir, settings.name)
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=_command())
     parameters, environment = _split(settings, notebook_path("load_sweep"))
-    return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, {**environment, **file}, say)
+    return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, {**environment, **file}, say, go_on)
 
 
 async def report_run(path: Path, *, say: Say) -> Run:
@@ -68,10 +73,13 @@ def notebook_path(name: str) -> Path:
     return path
 
 
-async def _execute(folder: RunFolder, parameters: dict[str, Any], environment: dict[str, str], say: Say) -> Run:
+async def _execute(
+    folder: RunFolder, parameters: dict[str, Any], environment: dict[str, str], say: Say, go_on: str | None = None
+) -> Run:
     notebook = notebook_path("load_sweep")
+    command = go_on or f"workbench sweep --resume {folder.path}"
     async with _following(folder.path / EVENTS, say):
-        with _environment(environment), _saying_how_to_go_on(folder.path, say):
+        with _environment(environment), _saying_how_to_go_on(command, say):
             record = await run_notebook(
                 notebook,
                 parameters,
@@ -82,7 +90,7 @@ async def _execute(folder: RunFolder, parameters: dict[str, Any], environment: d
     folder.update_manifest(notebook=record.as_dict())
     run = open_run(folder.path)
     if run.manifest["state"] in ("failed", "interrupted"):
-        raise _ended(run.manifest, folder.path)
+        raise _ended(run.manifest, folder.path, command)
     kind = getattr(errors, record.exception or "", None)
     if isinstance(kind, type) and issubclass(kind, WorkbenchError):
         # one of ours from before the run began: another run was on, or the settings cannot be used
@@ -99,19 +107,17 @@ async def _execute(folder: RunFolder, parameters: dict[str, Any], environment: d
 
 
 @contextlib.contextmanager
-def _saying_how_to_go_on(run: Path, say: Say) -> Iterator[None]:
+def _saying_how_to_go_on(command: str, say: Say) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        say(f"stopped; go on with `workbench sweep --resume {run}`")
+        say(f"stopped; go on with `{command}`")
         raise
 
 
-def _ended(manifest: dict[str, Any], run: Path) -> WorkbenchError:
+def _ended(manifest: dict[str, Any], run: Path, command: str) -> WorkbenchError:
     """The error a sweep in a notebook ended with, with that error's exit code."""
-    error = WorkbenchError(
-        manifest["error"], hint=f"What was measured is in {run}; go on with `workbench sweep --resume {run}`"
-    )
+    error = WorkbenchError(manifest["error"], hint=f"What was measured is in {run}; go on with `{command}`")
     error.exit_code = manifest["exit_code"]
     return error
 

@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import RunFolderError, SettingsError
-from workbench.profilers.modes import MODES, TOOLS, Mode, parse_mode
+from workbench.errors import RunFolderError, SettingsError, WorkbenchError
+from workbench.profilers.modes import MODES, Mode, parse_mode
 from workbench.runs.atomic import write_json
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.read import Run, open_run
 from workbench.settings import SECRETS, Settings
+from workbench.sweep.profiled import check_profiler
 from workbench.sweep.profiles import RunProfiles
 
 FILE = "batch.json"
@@ -33,13 +33,16 @@ def parse_modes(text: str) -> tuple[Mode, ...]:
     return modes
 
 
-def missing_tools(modes: Sequence[Mode]) -> dict[Mode, str]:
-    """The modes whose tool is not installed, and how to install it."""
-    return {
-        mode: f"{TOOLS[mode].program} is not installed. {TOOLS[mode].install}"
-        for mode in modes
-        if TOOLS[mode].program and mode != "pprofile" and shutil.which(TOOLS[mode].program) is None
-    }
+def unfit_modes(settings: Settings, modes: Sequence[Mode]) -> dict[Mode, WorkbenchError]:
+    """The modes that a sweep with ``settings`` cannot be run in, and why: its tool is not installed, or the target
+    cannot be put under it."""
+    unfit: dict[Mode, WorkbenchError] = {}
+    for mode in modes:
+        try:
+            check_profiler(settings.model_copy(update={"profiler": mode}))
+        except WorkbenchError as error:
+            unfit[mode] = error
+    return unfit
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,18 @@ class Batch:
             for mode, folder in folders.items()
             if folder is not None and RunFolder(folder).exists()
         }
+
+    def lines(self) -> list[str]:
+        """How each mode came out, a line each: the run's verdict, or the error it ended with, or why it was left
+        out."""
+        runs, errors, lines = self.runs(), self.errors, []
+        for mode in self.modes:
+            run = runs.get(mode)
+            verdict = {} if run is None else run.manifest.get("verdict") or {}
+            sentence = verdict.get("sentence") or errors.get(mode) or (run and run.manifest.get("error"))
+            state = "no run" if run is None else run.verdict
+            lines.append(f"{mode}: {state}: {sentence}" if sentence else f"{mode}: {state}")
+        return [*lines, *(f"{mode}: left out, {why}" for mode, why in self.skipped.items())]
 
     def profiles(self) -> dict[Mode, RunProfiles]:
         """The profiles of the runs that have any."""

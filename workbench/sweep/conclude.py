@@ -183,7 +183,7 @@ def conclude_run(rows: list[StepRow], limit: dict[str, Any]) -> dict[str, Any]:
         reasons.insert(0, "the limit was not where it was predicted")
     if failed or limit["held"] is False:
         verdict, code = "FAIL", EXIT_SLO_FAILED
-    elif steps and len(invalid) == len(steps):
+    elif len(invalid) == len(steps):
         verdict, code = "INVALID", EXIT_INVALID
     else:
         verdict, code = "PASS", EXIT_PASS

@@ -3,12 +3,14 @@ cuts a window for each step."""
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from workbench.errors import SettingsError, TargetError
+from workbench.errors import SettingsError, TargetError, ToolError
 from workbench.profilers.backends.local import LocalBackend
 from workbench.profilers.modes import TOOLS, Mode
 from workbench.profilers.open import pin
@@ -30,20 +32,42 @@ FOLDER = "profiles"
 """Of a run folder: ``profiles/<service>/<mode>/step-NNN.*``."""
 
 
+_WINDOW = "step-"
+
+
 def window_name(step: int) -> str:
     """The name of a step's window."""
-    return f"step-{step:03d}"
+    return f"{_WINDOW}{step:03d}"
+
+
+def step_of(window: str) -> int:
+    """The step whose window has this name."""
+    return int(window.removeprefix(_WINDOW))
 
 
 def check_profiler(settings: Settings) -> None:
-    """Raise SettingsError, before anything is spent, where the profiler does not fit the target."""
-    if settings.profiler == "none" or settings.compose is not None or settings.target is None:
+    """Raise, before anything is spent, SettingsError where the profiler does not fit the target, ToolError where it is
+    not installed. Containers bring their own tools."""
+    if settings.profiler == "none" or settings.compose is not None:
         return
-    raise SettingsError(
-        f"a service at {settings.target} cannot be put under {settings.profiler} from here",
-        where="profiler",
-        hint="Give its compose file with --compose, or profile it by hand: workbench profile start",
-    )
+    if settings.target is not None:
+        raise SettingsError(
+            f"a service at {settings.target} cannot be put under {settings.profiler} from here",
+            where="profiler",
+            hint="Give its compose file with --compose, or profile it by hand: workbench profile start",
+        )
+    if missing := missing_tool(settings.profiler):
+        raise ToolError(missing, where=f"mode {settings.profiler}")
+
+
+def missing_tool(mode: Mode) -> str:
+    """That the tool of a mode is not installed on this machine, and how to install it; "" where it is."""
+    tool = TOOLS[mode]
+    if mode == "pprofile":
+        found = importlib.util.find_spec(tool.program) is not None
+    else:
+        found = not tool.program or shutil.which(tool.program) is not None
+    return "" if found else f"{tool.program} is not installed. {tool.install}"
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.profilers.windows.record import Window, windows_in
 from workbench.runs.read import Run, read_parquet
 from workbench.sweep.costs import COSTS
-from workbench.sweep.profiled import FOLDER, window_name
+from workbench.sweep.profiled import FOLDER, step_of, window_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,7 @@ class RunProfiles:
     def labels(self, service: str) -> list[str]:
         """What each window of a service is: its step and how many receipts were sent in it."""
         sent = {window_name(row.step): row.sent for row in self.run.steps.itertuples()}
-        return [f"step {int(window.name[-3:])}, {sent[window.name]:,} receipts" for window in self.windows_of(service)]
+        return [f"step {step_of(window.name)}, {sent[window.name]:,} receipts" for window in self.windows_of(service)]
 
     def receipts(self, service: str) -> list[int]:
         """How many receipts were sent in each window of a service."""
@@ -115,7 +115,7 @@ class RunProfiles:
         counts = self.of_service(service).drop_duplicates("step").set_index("step")
         heaps = []
         for window in windows:
-            step = int(window.name[-3:])
+            step = step_of(window.name)
             begin, end = edges(window)
             row = counts.loc[step]
             heaps.append(HeapWindow(step, int(row["receipts"]), begin, end, int(row["receipts_before"])))

@@ -69,7 +69,8 @@ class Record:
             **facts,
         )
         write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rate, concurrency))
-        self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=len(self.rows))
+        done = sum(row.kind == "step" for row in self.rows)
+        self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=done)
 
     def give(self, step: int, payer: str) -> None:
         """Note that ``step`` spends ``payer``."""

@@ -67,6 +67,10 @@ DEFAULT_RATE = 400.0
 PROFILED_IN_FLIGHT = 4
 """Requests in flight of a sweep under a profiler that names neither: no rate worth planning can be kept there."""
 
+PROFILED_TIMEOUT_S = 60.0
+"""Least time limit of a request in a sweep under a profiler: under Valgrind it takes fifty times as long, and what is
+enough for a service alone would end requests that are being worked on."""
+
 PROGRESS_EVENT_S = 1.0
 
 
@@ -212,10 +216,14 @@ class _Experiment:
         done = {row.step for row in record.rows}
         paired, warm_up = extra_steps(steps, settings)
         record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
+        if not self._to_come(steps):
+            return  # resumed for its conclusion only
+        if paired is not None and paired.number in done:
+            paired = None
         if paired is not None and (why := await absent(settings)):
             record.event("paired_left_out", why=why)
             paired = None
-        if paired is not None and paired.number not in done:
+        if paired is not None:
             async with connect(with_compose_target(settings), record.folder.path) as target:
                 to_come = sum(step.number not in done for step in (*steps, paired))
                 self._require_payers(target, to_come + (warm_up is not None))
@@ -234,6 +242,18 @@ class _Experiment:
             finally:
                 self.session = None
             record.event("profiler_stopping", mode=settings.profiler)
+
+    @property
+    def _stopped(self) -> bool:
+        """Whether a denied step has ended the sweep. The paired step or the warm-up does not: nothing would have been
+        measured."""
+        denied = any(row.denied_after_settle == "yes" for row in self.record.rows if row.kind == "step")
+        return self.settings.stop_after_denial and denied
+
+    def _to_come(self, steps: tuple[Step, ...]) -> bool:
+        """Whether any of the steps is still to be measured."""
+        done = {row.step for row in self.record.rows}
+        return not self._stopped and any(step.number not in done for step in steps)
 
     async def _warm_up(self, target: Target, watch: Watch, step: Step, done: set[int]) -> None:
         """Bring a service that was just started to what it is in the long run; again, where the run was resumed."""
@@ -272,7 +292,7 @@ class _Experiment:
         for step in steps:
             if step.number in done:
                 continue
-            if self.settings.stop_after_denial and any(row.denied_after_settle == "yes" for row in rows):
+            if self._stopped:
                 self.record.event("step_left_out", step=step.number, receipts=step.receipts)
                 continue
             await self._step(target, watch, step)
@@ -416,7 +436,7 @@ class _Experiment:
             receipt=receipt_template(target, payer),
             step=step,
             seed=settings.seed,
-            timeout_s=settings.timeout_s,
+            timeout_s=max(settings.timeout_s, 0.0 if settings.profiler == "none" else PROFILED_TIMEOUT_S),
             max_in_flight=settings.max_in_flight,
             timestamp_window_s=settings.timestamp_window_s,
         )

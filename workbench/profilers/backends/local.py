@@ -36,7 +36,7 @@ from workbench.profilers.backends.processes import (
     until,
 )
 from workbench.profilers.backends.protocol import READY_TIMEOUT_S, STOP_TIMEOUT_S, Ended, Place
-from workbench.profilers.backends.tail import last_line
+from workbench.profilers.backends.tail import complaint, last_line
 from workbench.profilers.modes import TOOLS, Mode, command
 from workbench.profilers.to_the_end import to_the_end
 from workbench.target.fetch import get_text
@@ -373,7 +373,7 @@ class LocalBackend:
                 code = self._reap()
                 raise ToolError(
                     f"ended before it answered{'' if code is None else f', with code {code}'}: "
-                    f"{last_line(folder / LOG)}",
+                    f"{self._last_words(mode, folder / LOG)}",
                     where=self.service.name,
                     hint=self._hint(),
                 )
@@ -387,6 +387,10 @@ class LocalBackend:
                     hint=self._hint(),
                 )
             await asyncio.sleep(POLL_S)
+
+    def _last_words(self, mode: Mode, log: Path) -> str:
+        """Why a start failed: what Valgrind says of it, before its usage, or the service's last line."""
+        return complaint(log, "valgrind") if TOOLS[mode].program == "valgrind" else last_line(log)
 
     def _tool_wrong(self, mode: Mode, folder: Path) -> str:
         """ "" when the tool has the program and takes orders, which a service without a health check does not show."""
