@@ -8,6 +8,8 @@ import datetime
 import os
 import re
 import shutil
+import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +35,7 @@ from workbench.errors import ReadError, ToolError
 from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.backends.protocol import Ended, Place
 from workbench.profilers.modes import Mode
+from workbench.profilers.sampler.protobuf import taken_ns
 from workbench.profilers.session import Cut, Session, profiling_session
 from workbench.profilers.windows.read import edges, window_profile, window_profiles
 from workbench.profilers.windows.record import Window, read_window, windows_in
@@ -383,6 +386,49 @@ async def test_flamegraph_windows_of_the_standin_are_differences_of_its_reports(
     for window, profile in zip(windows, profiles, strict=True):
         before, after = (read_pprof(window.path(edge)).total("samples") for edge in ("begin", "end"))
         assert profile.total("samples") == after - before
+
+
+BEHIND = """
+import signal, sys, time
+from pathlib import Path
+from workbench.profilers.sampler.files import ReportFiles
+from workbench.profilers.sampler.report import Function, Report, Stack
+files, asked = ReportFiles(Path(sys.argv[1]), "behind"), []
+def write(taken_ns):
+    function = Function("work", "service.py", 1)
+    files.write(Report((function,), (Stack("main", "", (0,), len(asked)),), 150, 1, 1, taken_ns))
+signal.signal(signal.SIGUSR2, lambda *_: asked.append(time.time_ns()))
+print("ready", flush=True)
+done = 0
+while True:
+    if len(asked) > done:
+        done = len(asked)
+        write(asked[-1] - 60 * 10**9)  # the periodic one, which was under way when it was asked
+        time.sleep(0.5)
+        write(time.time_ns())
+    time.sleep(0.02)
+"""
+
+
+async def test_a_periodic_report_under_way_is_not_taken_for_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    service = LocalService(
+        "behind",
+        (sys.executable, "-c", BEHIND),
+        ready=lambda output: "ready" in output,
+        arguments={"flamegraph": ("{folder}",)},
+    )
+    async with workbench.profiling("flamegraph", service=service, out=tmp_path) as session:
+        moments_ns = [time.time_ns()]
+        async with session.window("only") as found:
+            moments_ns.append(time.time_ns())
+            found.notes.append("said by whoever cut it")
+            found.facts["session"] = 3
+    (window,) = windows_in(tmp_path)
+    assert (window.notes, window.facts["session"]) == (("said by whoever cut it",), 3)
+    begin, end = (taken_ns(window.path(edge).read_bytes()) for edge in ("begin", "end"))
+    assert begin is not None
+    assert end is not None
+    assert moments_ns[0] <= begin <= moments_ns[1] <= end
 
 
 async def test_pprofile_runs_the_standin_on_the_ports_it_had() -> None:

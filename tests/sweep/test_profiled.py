@@ -114,9 +114,12 @@ def test_the_planted_quadratic_function_is_found_and_named(counted: RunProfiles)
 def test_the_profiler_s_cost_is_told_from_the_pair(counted: RunProfiles) -> None:
     overhead = counted.overhead()
     assert overhead is not None
-    assert overhead.receipts == 40
-    assert overhead.throughput < 0.5
-    assert "Under callgrind, with 40 receipts" in overhead.sentence
+    # of 40 receipts each: too short a step to say more than that
+    assert "What callgrind costs is not known: a pair of steps of 40 accepted receipts" in overhead.sentence
+    cpu_s = counted.run.steps.set_index("step")["service_cpu_s"]
+    paired = counted.run.steps.query("kind == 'paired'")["step"].item()
+    assert cpu_s[0] > 2 * cpu_s[paired] > 0
+    assert cpu_s[3] > cpu_s[0]
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +214,9 @@ def test_pprofile_counts_lines_and_keeps_start_up_apart(folder: Path) -> None:
     each = store.sort_values("step")["cost_per_receipt"].tolist()
     # the same lines run for every receipt
     assert each[0] == each[1] == each[2] > 0
+    # the agent is started again at the end of each window, and all it has counted is known for all that
+    assert found.run.steps["counted"].tolist() == [20, 40, 60]
+    assert found.run.steps["denied_after_settle"].tolist() == ["no", "no", "no"]
 
 
 def test_a_service_that_is_not_ours_to_restart_is_refused_before_anything_is_sent(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,10 +33,15 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 @dataclass
 class Cut:
-    """What a window gave: filled when its block has ended, one :class:`Window` a service."""
+    """What a window gave: filled when its block has ended, one :class:`Window` a service.
+
+    While the block runs, ``notes`` and ``facts`` can be added to: they go into the windows' records.
+    """
 
     name: str
     windows: tuple[Window, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def profiles(self) -> list[Profile]:
@@ -106,9 +111,9 @@ class Session:
         except BaseException:
             # the block's own error is the one to hear of; the window is ended as well as it can be
             with contextlib.suppress(WorkbenchError):
-                cut.windows = await to_the_end(self.end())
+                cut.windows = await to_the_end(self.end(cut.notes, cut.facts))
             raise
-        cut.windows = await to_the_end(self.end())
+        cut.windows = await to_the_end(self.end(cut.notes, cut.facts))
 
     async def begin(self, name: str) -> None:
         """Begin a window of all services. Raises ToolError where one is open, or the name was used or cannot be one;
@@ -142,19 +147,21 @@ class Session:
             raise
         self.open_name, self.opened = name, opened
 
-    async def end(self) -> tuple[Window, ...]:
-        """End the open window. Raises ToolError where none is, or a tool does not give its part; the other services'
-        parts are kept then."""
+    async def end(self, notes: Sequence[str] = (), facts: Mapping[str, Any] | None = None) -> tuple[Window, ...]:
+        """End the open window; ``notes`` and ``facts`` go into the records of its parts. Raises ToolError where none is
+        open, or a tool does not give its part; the other services' parts are kept then."""
         name, opened = self.open_name, self.opened
         if name is None:
             raise ToolError("no window is open", where="window", hint="Begin one with a name")
         self.open_name, self.opened = None, {}
         windows, failure = [], None
+        said = tuple(notes)
         run = await pprofile.end_run(self.backend) if self.mode == "pprofile" else None
         try:
-            for service, facts in opened.items():
+            for service, begun in opened.items():
                 try:
-                    windows.append(await end_window(self._scene(service, name), facts, run))
+                    window = await end_window(self._scene(service, name), begun, run, notes=said, facts=facts)
+                    windows.append(window)
                 except WorkbenchError as error:
                     failure = failure or error
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,10 @@ MAIN_METRICS = {
     "flamegraph": "cpu",
     "pprofile": "hits",
 }
+
+# a pair of steps tells what a profiler costs from this on, in accepted receipts or in CPU time of each
+LEAST_RECEIPTS = 100
+LEAST_CPU_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,11 @@ class RunProfiles:
         return leak_rates(heaps)
 
     def overhead(self) -> Overhead | None:
-        """What the profiler cost: the first step beside the paired one without it; None where there is no pair."""
-        from workbench.analysis.overhead import overhead
+        """What the profiler cost: the first step beside the paired one without it; None where there is no pair.
+
+        What cannot be told is NaN, and the sentence says why.
+        """
+        from workbench.analysis.overhead import Overhead, overhead
 
         steps = self.run.steps
         if not len(steps):
@@ -132,27 +140,24 @@ class RunProfiles:
         profiled = steps[(steps["kind"] == "step") & (steps["profiler"] != "none")]
         if plain.empty or profiled.empty:
             return None
-        first, pair = profiled.sort_values("step").iloc[0], plain.iloc[0]
-        return overhead(
-            first.to_dict(),
-            pair.to_dict(),
-            mode=self.mode,
-            cpu_profiled_s=self._cpu_s(int(first["step"])),
-            cpu_plain_s=self._cpu_s(int(pair["step"])),
-        )
+        first, pair = (steps.to_dict("records")[0] for steps in (profiled.sort_values("step"), plain))
+        cpu_s = [float(row.get("service_cpu_s", math.nan)) for row in (first, pair)]
+        if why := _no_pair(first, pair, cpu_s):
+            receipts = int(pair["receipts"])
+            sentence = f"What {self.mode} costs is not known: {why}."
+            return Overhead(self.mode, receipts, math.nan, math.nan, math.nan, math.nan, sentence)
+        return overhead(first, pair, mode=self.mode, cpu_profiled_s=cpu_s[0], cpu_plain_s=cpu_s[1])
 
     def notes(self) -> list[str]:
         """What is not as asked in the windows, each said once."""
         return list(dict.fromkeys(note for window in self.windows for note in window.notes))
 
-    def _cpu_s(self, step: int) -> float:
-        """CPU seconds of the service in a step, from the samples of its processes; NaN where there are too few."""
-        watch = self.run.watch
-        if not len(watch):
-            return math.nan
-        rows = watch[(watch["step"] == step) & (watch["source"] == "service") & (watch["metric"] == "cpu_percent")]
-        rows = rows.sort_values("t_s")
-        if len(rows) < 3:
-            return math.nan
-        seconds = rows["t_s"].diff().to_numpy()[1:]
-        return float((rows["value"].to_numpy()[1:] / 100 * seconds).sum())
+
+def _no_pair(profiled: Mapping[str, Any], plain: Mapping[str, Any], cpu_s: Sequence[float]) -> str:
+    """Why two steps do not tell what a profiler costs; "" where they do."""
+    if profiled["denied"] or plain["denied"]:
+        return "receipts were denied, and a refusal is cheaper than an answer"
+    fewest = int(min(profiled["accepted"], plain["accepted"]))
+    if fewest < LEAST_RECEIPTS and not all(seconds >= LEAST_CPU_S for seconds in cpu_s):
+        return f"a pair of steps of {fewest:,} accepted receipts is too short to tell, {LEAST_RECEIPTS} are wanted"
+    return ""

@@ -1,9 +1,10 @@
-"""Wait until a profiled service has done its work, without asking it: an answer would be in the profile too."""
+"""What a service does by what its processes say, without asking it: an answer would be in the profile too."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Iterable
 
@@ -20,10 +21,7 @@ async def until_quiet(pids: Iterable[int], timeout_s: float) -> bool:
 
     False where they did not become quiet within ``timeout_s``. Processes that are gone are quiet.
     """
-    processes = []
-    for pid in set(pids):
-        with contextlib.suppress(psutil.Error):
-            processes.append(psutil.Process(pid))
+    processes = _processes(pids)
     deadline = time.monotonic() + timeout_s
     before, calm = _cpu_s(processes), 0
     while calm < QUIET_INTERVALS:
@@ -34,6 +32,21 @@ async def until_quiet(pids: Iterable[int], timeout_s: float) -> bool:
         calm = calm + 1 if now - before < IDLE_SHARE * INTERVAL_S else 0
         before = now
     return True
+
+
+def used_cpu_s(pids: Iterable[int]) -> float:
+    """CPU seconds that processes have used since they began; NaN where there are none, or one is gone."""
+    wanted = set(pids)
+    processes = _processes(wanted)
+    return _cpu_s(processes) if wanted and len(processes) == len(wanted) else math.nan
+
+
+def _processes(pids: Iterable[int]) -> list[psutil.Process]:
+    processes = []
+    for pid in set(pids):
+        with contextlib.suppress(psutil.Error):
+            processes.append(psutil.Process(pid))
+    return processes
 
 
 def _cpu_s(processes: list[psutil.Process]) -> float:

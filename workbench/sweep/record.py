@@ -33,7 +33,7 @@ class Record:
 
     ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
     of steps that were cut off among them. ``manifest`` is the one of the session that was interrupted, empty for a new
-    run.
+    run. ``session`` counts how often the run was gone on with: the service was started again each time.
     """
 
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
@@ -44,6 +44,7 @@ class Record:
         self.given: list[str] = []
         self.manifest: dict[str, Any] = {}
         self.watch: Watch | None = None
+        self.session = 0
         self._on_event = on_event
 
     def begin(self, steps: tuple[Step, ...], rate: float, concurrency: int | None, **facts: Any) -> None:
@@ -54,6 +55,7 @@ class Record:
             self.manifest = manifest
             self._take_up()
         earlier = self.manifest.get("clock", {}).get("sessions", [])
+        self.session = len(earlier)
         sessions = [*earlier, {"step": len(self.rows), "wall_ns": wall_ns, "monotonic_ns": monotonic_ns}]
         self.clock = Clock(sessions[0]["wall_ns"], wall_ns, monotonic_ns)
         self.folder.update_manifest(
@@ -109,9 +111,15 @@ class Record:
 
     def keep_profiles(self, step: Step, receipts: int, windows: tuple[Window, ...]) -> None:
         """Read the windows of a step and keep what they cost; the raw files are in the folder already."""
-        # a service that was started again for a resumed run still has in its database what it was sent before
-        before = sum(row.sent for row in self.rows)
-        keep_costs(self.folder.path, step, receipts, before, windows)
+        keep_costs(self.folder.path, step, receipts, self.sent_before(), windows)
+
+    def sent_before(self) -> int:
+        """Receipts that were answered before the step that runs. Those of steps that were cut off or dropped are among
+        them: a service that was started again for a resumed run has them in its database still."""
+        import pyarrow.parquet as pq
+
+        cut_off = (self.folder.path / "interrupted").glob("step-*.parquet")
+        return sum(row.sent for row in self.rows) + sum(int(pq.read_metadata(path).num_rows) for path in cut_off)
 
     def finish(self, limit: dict[str, Any], verdict: dict[str, Any]) -> None:
         """The run's conclusion."""

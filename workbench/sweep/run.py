@@ -53,7 +53,7 @@ from workbench.sweep.profiled import (
     window_name,
     with_compose_target,
 )
-from workbench.sweep.quiet import until_quiet
+from workbench.sweep.quiet import until_quiet, used_cpu_s
 from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.settle import Settled, settle
 from workbench.sweep.steps import Step, extra_steps, parse_steps
@@ -308,28 +308,40 @@ class _Experiment:
         SampleBuffer.create(spec.buffer, plan.count)
         async with AsyncExitStack() as window:
             cut = await self._open_window(window, step, watch)
+            pids = await self._pids(target, step)
+            used_s = used_cpu_s(pids)
             report = await child_process(spec, payer.key, self._progress(step, watch))
+            quiet = await until_quiet(pids, self.settings.settle_timeout_s) if pids else None
+            used_s = used_cpu_s(pids) - used_s
             if cut is not None:
-                await self._close_window(window, target)
-            await self._after(target, step, payer, plan, before, report, cut)
+                cut.notes += _reach(step, quiet)
+                cut.facts["session"] = self.record.session
+                await window.aclose()
+            await self._after(target, step, payer, plan, before, report, cut, used_s)
 
     async def _open_window(self, stack: AsyncExitStack, step: Step, watch: Watch) -> Cut | None:
-        """Begin the profile of a step; None where none is made. It ends when ``stack`` is closed."""
+        """Begin the profile of a step; None where none is made. It ends when ``stack`` is closed.
+
+        Nothing is asked of the service meanwhile, in the paired step neither: it would cost in the one only.
+        """
+        if step.kind == "paired" or (step.kind == "step" and self.session is not None):
+            watch.scraping = False
+            stack.callback(setattr, watch, "scraping", True)
         if self.session is None or step.kind != "step":
             return None
-        watch.scraping = False
-        stack.callback(setattr, watch, "scraping", True)
         return await stack.enter_async_context(self.session.window(window_name(step.number)))
 
-    async def _close_window(self, stack: AsyncExitStack, target: Target) -> None:
-        """End the profile once the service has done what the step gave it to do, the agent's counting included.
+    async def _pids(self, target: Target, step: Step) -> set[int]:
+        """The service's processes in a step whose cost is looked at; none where they are not of this machine.
 
-        Where the processes are not of this machine the agent's counting may be left out of the profile.
+        A window ends once they have done what the step gave them to do, the agent's counting included.
         """
-        if self.session is not None and isinstance(self.session.backend, LocalBackend):
-            pids = [await self.session.backend.pid(service) for service in self.session.backend.services]
-            await until_quiet(pids, self.settings.settle_timeout_s)
-        await stack.aclose()
+        if step.kind == "paired":
+            return set(target.pids.values())
+        if step.kind != "step" or self.session is None or not isinstance(self.session.backend, LocalBackend):
+            return set()
+        # asked for anew: pprofile's windows are processes of their own
+        return {await self.session.backend.pid(service) for service in self.session.backend.services}
 
     async def _pinpoint(self, target: Target, watch: Watch, number: int) -> None:
         """Find the limit to the receipt, with a payer of its own."""
@@ -477,6 +489,7 @@ class _Experiment:
         before: _Before,
         report: StepReport,
         cut: Cut | None,
+        service_cpu_s: float = math.nan,
     ) -> None:
         """What a step did: denial, settling, audit, judgement, profile; written and learnt from."""
         settings = self.settings
@@ -493,7 +506,7 @@ class _Experiment:
         settled = await settle(
             target,
             payer.address,
-            None if before.fees is None else before.fees.received + taken,
+            await self._expected(target, payer, before, taken, cut),
             settings.settle_timeout_s,
             unsure=max(0, unsure - max(0, taken - denial.paid)),
         )
@@ -529,6 +542,7 @@ class _Experiment:
             stored=stored,
             judgement=judgement,
             profiler="none" if self.session is None else self.session.mode,
+            service_cpu_s=service_cpu_s,
         )
         if cut is not None:
             await asyncio.to_thread(self.record.keep_profiles, step, summary.sent, cut.windows)
@@ -544,6 +558,22 @@ class _Experiment:
             verdict=row.verdict,
             reason=row.reason,
         )
+
+    async def _expected(self, target: Target, payer: Payer, before: _Before, taken: int, cut: Cut | None) -> int | None:
+        """How many receipts of the payer the agent will have received once it has counted the step.
+
+        An agent counts from its start, and takes what is in the database then into its sums without counting it: one
+        that was started again at the end of the step's window (pprofile's) has none of the step's to come.
+        """
+        if before.fees is None:
+            return None
+        if cut is None or self.session is None or self.session.mode != "pprofile":
+            return before.fees.received + taken
+        try:
+            fees = await target.fees(payer.address)
+        except TargetError:
+            return None
+        return None if fees is None else fees.received
 
     async def _stored(self, target: Target, payer: Payer, before: _Before) -> int | None:
         """Receipts of the step in the database, where it can be read."""
@@ -575,6 +605,19 @@ class _Experiment:
                 self.record.event("progress", step=step.number, receipts=step.receipts, **message)
 
         return on_progress
+
+
+def _reach(step: Step, quiet: bool | None) -> list[str]:
+    """What has to be said of the end of a step's window: ``quiet`` whether its processes were, None where they could
+    not be watched."""
+    if quiet is None:
+        return [
+            "The service's processes are not of this machine: what they did after the last answer, such as the agent's "
+            "counting, can be missing from a window"
+        ]
+    if not quiet:
+        return [f"The window of step {step.number} ended while the service was still at work: a part can be missing"]
+    return []
 
 
 def _target_facts(target: Target) -> dict[str, Any]:

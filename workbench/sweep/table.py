@@ -41,6 +41,8 @@ class StepRow:
     whether the agent held the payer denied once it had counted the step (yes, no, unknown). ``counted``: receipts that
     the payer's budget was charged for since the run began, by the agent's count (NaN: not known). ``stored``: receipts
     of this step found in the database. ``profiler``: the mode the service was under, whose latencies it distorts.
+    ``service_cpu_s``: CPU time of the service's processes from the step's first request until they were quiet, in a
+    step under a profiler and the one paired with it (NaN in others, and where they are not of this machine).
     ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
     """
 
@@ -91,6 +93,7 @@ class StepRow:
     reason: str
     failure: str
     profiler: str
+    service_cpu_s: float
 
 
 def step_row(
@@ -111,6 +114,7 @@ def step_row(
     stored: int | None,
     judgement: Judgement,
     profiler: str = "none",
+    service_cpu_s: float = math.nan,
 ) -> StepRow:
     """Lay the parts of a step out as one row."""
     nan = math.nan
@@ -162,6 +166,7 @@ def step_row(
         reason=judgement.reason,
         failure=judgement.failure,
         profiler=profiler,
+        service_cpu_s=service_cpu_s,
     )
 
 
@@ -173,6 +178,6 @@ def to_frame(rows: list[StepRow]) -> pd.DataFrame:
 
 
 def from_frame(frame: pd.DataFrame) -> list[StepRow]:
-    """The inverse of to_frame. Runs from before profilers have no column ``profiler``."""
+    """The inverse of to_frame. Older runs lack columns that came later."""
     records = [{str(name): value for name, value in record.items()} for record in frame.to_dict(orient="records")]
-    return [StepRow(**{"profiler": "none", **record}) for record in records]
+    return [StepRow(**{"profiler": "none", "service_cpu_s": math.nan, **record}) for record in records]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 0.5
 SCRAPE_EVERY = 2
+BEFORE = -1
+"""The step of what is seen before the first one."""
 COLUMNS = ("t_s", "step", "source", "metric", "labels", "value")
 
 
@@ -32,7 +34,7 @@ class Watch:
         self._seconds = seconds
         self._processes: dict[str, psutil.Process] = {}
         self.rows: list[tuple[float, int, str, str, str, float]] = []
-        self.step = 0
+        self.step = BEFORE
         self.scraping = True  # off while a profile is made: the answers would be in it
         self.payer: bytes | None = None
         by_pid: dict[int, str] = {}

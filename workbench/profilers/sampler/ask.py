@@ -44,7 +44,7 @@ def wait_for_snapshot(
     while True:
         # before looking: a process that ends writes a last report
         ended = pid is not None and not _runs(pid)
-        found = _taken_since(place, asked_ns, old)
+        found = taken_since(place, asked_ns, old)
         if found is not None:
             return found
         if ended:
@@ -58,8 +58,9 @@ def wait_for_snapshot(
         time.sleep(_PAUSE_S)
 
 
-def _taken_since(folder: Path, asked_ns: int, old: set[str]) -> Snapshot | None:
-    """The earliest report since then; what is older is put into ``old`` and not read again."""
+def taken_since(folder: Path, asked_ns: int, old: set[str]) -> Snapshot | None:
+    """The earliest report that was taken at ``asked_ns`` or later; what is older, or of another sampler and says no
+    time, is put into ``old`` (by time and number) and not read again."""
     found: list[tuple[int, Snapshot]] = []
     for path in folder.glob("profile-*.pb"):
         key = key_of(path.name)

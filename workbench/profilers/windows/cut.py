@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from workbench.errors import ToolError
@@ -34,23 +35,32 @@ async def begin_window(
     return {"begun": begun, "started_ns": time.time_ns(), "attach": attach, "log_started_s": started_s}
 
 
-async def end_window(scene: Scene, opened: dict[str, Any], run: pprofile.Run | None = None) -> Window:
-    """End a window: its raw files are whole and its record is written. ``run`` is that of pprofile, which is of all
-    services at once. Raises ToolError where a file is not whole."""
+async def end_window(
+    scene: Scene,
+    opened: dict[str, Any],
+    run: pprofile.Run | None = None,
+    *,
+    notes: tuple[str, ...] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> Window:
+    """End a window: its raw files are whole and its record is written, with ``notes`` and ``facts`` beside its own.
+
+    ``run`` is that of pprofile, which is of all services at once. Raises ToolError where a file is not whole.
+    """
     ended_ns = time.time_ns()
     begun = opened["begun"]
     match scene.mode:
         case "callgrind":
-            files, facts, notes = await callgrind.end(scene, begun)
+            files, own, remarks = await callgrind.end(scene, begun)
         case "massif":
-            files, facts, notes = await massif.end(scene, begun)
+            files, own, remarks = await massif.end(scene, begun)
         case "strace":
-            files, facts, notes = await (strace.detach if opened["attach"] else strace.end)(scene, begun)
-            facts["log_started_s"] = opened["started_ns"] / 1e9 if opened["attach"] else opened["log_started_s"]
+            files, own, remarks = await (strace.detach if opened["attach"] else strace.end)(scene, begun)
+            own["log_started_s"] = opened["started_ns"] / 1e9 if opened["attach"] else opened["log_started_s"]
         case "flamegraph":
-            files, facts, notes = await flamegraph.end(scene, begun)
+            files, own, remarks = await flamegraph.end(scene, begun)
         case "pprofile" if run is not None:
-            files, facts, notes = await pprofile.end(scene, run)
+            files, own, remarks = await pprofile.end(scene, run)
         case _:
             raise ToolError(f"mode {scene.mode} has no windows", where=scene.service)
     window = Window(
@@ -61,8 +71,8 @@ async def end_window(scene: Scene, opened: dict[str, Any], run: pprofile.Run | N
         ended_ns=ended_ns,
         folder=scene.keep,
         files=files,
-        facts=facts,
-        notes=notes,
+        facts={**(facts or {}), **own},
+        notes=(*remarks, *notes),
     )
     window.write()
     return window

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import ToolError
+from workbench.profilers.sampler.ask import taken_since
+from workbench.profilers.sampler.files import key_of
+from workbench.profilers.sampler.protobuf import taken_ns
 from workbench.profilers.windows.scene import Scene
 
 START_DELAY_S = 10.0
@@ -27,11 +30,10 @@ _REPORT = re.compile(r"^(profile|flamegraph)-(\d{4}-\d\d-\d\d-\d\d_\d\d_\d\d)-(\
 
 async def begin(scene: Scene) -> dict[str, Any]:
     """Note the last report, which is one made now where the sampler can be asked."""
-    asks = await takes_requests(scene)
-    if asks:
-        await _ask(scene)
+    if await takes_requests(scene):
+        return {"asks": True, "begin": await _ask(scene)}
     reports = _reports(scene.place.host)
-    return {"asks": asks, "begin": reports[-1] if reports else None}
+    return {"asks": False, "begin": reports[-1] if reports else None}
 
 
 async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
@@ -39,8 +41,7 @@ async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict
     folder = scene.place.host
     notes: list[str] = []
     if begun["asks"]:
-        await _ask(scene)
-        last = _reports(folder)[-1]
+        last = await _ask(scene)
     else:
         moment = time.time()
         wait_s = START_DELAY_S + INTERVAL_S + _ASKED_TIMEOUT_S
@@ -81,11 +82,24 @@ async def takes_requests(scene: Scene) -> bool:
     return caught is not None and bool(int(caught[1], 16) >> (signal.SIGUSR2 - 1) & 1)
 
 
-async def _ask(scene: Scene) -> None:
+async def _ask(scene: Scene) -> str:
+    """Ask for a report; the first that was taken since. A periodic one can be under way just now, which was not."""
     folder = scene.place.host
     known = set(_reports(folder))
+    asked_ns, old = time.time_ns(), {key for name in known if (key := key_of(name)) is not None}
+    answers: list[str] = []
+
+    def answered() -> bool:
+        if (found := taken_since(folder, asked_ns, old)) is not None:
+            answers.append(found.pb.name)
+        else:
+            # of another sampler that takes requests: its reports do not say when they were taken
+            answers.extend(name for name in _after(folder, known) if taken_ns((folder / name).read_bytes()) is None)
+        return bool(answers)
+
     await scene.signal("USR2")
-    await scene.until(lambda: bool(_after(folder, known)), _ASKED_TIMEOUT_S, "the report the sampler was asked for")
+    await scene.until(answered, _ASKED_TIMEOUT_S, "the report the sampler was asked for")
+    return answers[0]
 
 
 def _after(folder: Path, known: set[str]) -> list[str]:

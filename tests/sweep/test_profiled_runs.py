@@ -1,0 +1,136 @@
+"""The course of a profiled sweep: what ends it, what is done again, what is said of its windows and its pair."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import workbench
+from workbench.profilers.windows.record import windows_in
+from workbench.runs.folder import RunFolder
+from workbench.runs.read import open_run
+from workbench.settings import Settings
+from workbench.sweep import table
+from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.record import Record
+from workbench.sweep.steps import parse_steps
+
+
+def row(step: int, kind: str = "step", **values: object) -> table.StepRow:
+    base = dict.fromkeys(table.StepRow.__dataclass_fields__, math.nan)
+    texts = {"loop": "closed", "payer": "", "denied_after_settle": "no", "verdict": "PASS", "reason": "", "failure": ""}
+    counts = {"receipts": 200, "sent": 200, "accepted": 200, "denied": 0, "failed": 0, "paid": 200}
+    return table.StepRow(**{**base, **texts, **counts, "step": step, "kind": kind, "profiler": "none", **values})  # type: ignore[arg-type]
+
+
+def pair(folder: Path, profiled: dict[str, object], plain: dict[str, object]) -> RunProfiles:
+    """A run of one profiled step and the one paired with it."""
+    rows = [
+        row(2, "paired", throughput_per_s=400.0, **plain),
+        row(0, profiler="strace", throughput_per_s=40.0, **profiled),
+    ]
+    run = RunFolder.at(folder)
+    run.update_manifest(profiler={"mode": "strace"}, state="finished")
+    table.to_frame(rows).to_parquet(folder / "steps.parquet", index=False)
+    return RunProfiles(open_run(folder))
+
+
+def test_what_the_profiler_costs_is_told_by_cpu_time_and_throughput(tmp_path: Path) -> None:
+    found = pair(tmp_path, {"service_cpu_s": 5.0}, {"service_cpu_s": 0.2}).overhead()
+    assert found is not None
+    assert (found.cpu, found.throughput) == (25.0, 0.1)
+    assert "25 times the CPU per receipt" in found.sentence
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_pair_with_denials_is_refused(tmp_path: Path, side: int) -> None:
+    sides: list[dict[str, object]] = [{"service_cpu_s": 5.0}, {"service_cpu_s": 0.2}]
+    sides[side] |= {"accepted": 150, "denied": 50}
+    found = pair(tmp_path, *sides).overhead()
+    assert found is not None
+    assert math.isnan(found.cpu)
+    assert math.isnan(found.throughput)
+    assert found.sentence.startswith("What strace costs is not known: receipts were denied")
+
+
+def test_a_pair_that_is_too_short_says_so_and_nothing_else(tmp_path: Path) -> None:
+    few = {"receipts": 20, "accepted": 20}
+    for number, cpu_s in enumerate(([2.0, 0.05], [0.05, 2.0], [math.nan, 2.0], [2.0, math.nan])):
+        profiled, plain = ({**few, "service_cpu_s": seconds} for seconds in cpu_s)
+        found = pair(tmp_path / str(number), profiled, plain).overhead()
+        assert found is not None
+        assert math.isnan(found.throughput)
+        assert "20 accepted receipts is too short to tell" in found.sentence
+    # what takes long is told for all that
+    long = pair(tmp_path / "long", {**few, "service_cpu_s": 6.0}, {**few, "service_cpu_s": 0.6}).overhead()
+    assert long is not None
+    assert long.cpu == pytest.approx(10)
+
+
+def test_all_that_the_service_was_sent_before_a_step_counts(tmp_path: Path) -> None:
+    """Also what a killed session cut off, and a warm-up that was done again: the database keeps them."""
+    folder = RunFolder.at(tmp_path / "run")
+    settings = Settings.resolve(receipts="20,30")
+
+    def begun() -> Record:
+        record = Record(settings, folder, None)
+        record.begin(parse_steps(settings.receipts), 1.0, None)
+        return record
+
+    def rows(count: int) -> pd.DataFrame:
+        return pd.DataFrame({"index": range(count)})
+
+    first = begun()
+    assert (first.session, first.sent_before()) == (0, 0)
+    for number, kind, sent in ((4, "warm_up", 10), (0, "step", 20)):
+        first.rows.append(row(number, kind, sent=sent))
+        rows(sent).to_parquet(folder.samples(number))
+    rows(7).to_parquet(folder.interrupted_samples(1))
+    assert first.sent_before() == 10 + 20 + 7
+    table.to_frame(first.rows).to_parquet(folder.path / "steps.parquet", index=False)
+    again = begun()
+    assert (again.session, again.sent_before()) == (1, 37)
+    again.drop(4)
+    again.rows.append(row(4, "warm_up", sent=10))
+    assert again.sent_before() == 47
+
+
+def events(run: workbench.Run) -> list[str]:
+    return [json.loads(line)["kind"] for line in (run.path / "events.jsonl").read_text().splitlines()]
+
+
+async def test_only_steps_end_a_sweep_and_a_run_that_has_them_all_is_only_concluded() -> None:
+    run = await workbench.sweep(
+        profiler="flamegraph",
+        receipts="30,5",
+        limit_grt="0.02",
+        stop_after_denial=True,
+        warm_up_receipts=0,
+        runs_dir="runs",
+    )
+    # the paired step was denied first, and ended nothing; the second one is left out
+    assert run.steps["kind"].tolist() == ["paired", "step"]
+    assert run.steps["denied_after_settle"].tolist() == ["yes", "yes"]
+    (window,) = windows_in(run.path / "profiles")
+    assert (window.notes, window.facts["session"]) == ((), 0)
+    manifest = json.loads((run.path / "manifest.json").read_text())
+    (run.path / "manifest.json").write_text(json.dumps(manifest | {"state": "running"}))
+    before = len(events(run))
+    done = await workbench.sweep(resume=run.path)
+    assert done.manifest["state"] == "finished"
+    assert events(done)[before:] == ["run_resumed", "run_finished"]
+    assert len(done.steps) == 2
+
+
+async def test_a_window_that_was_cut_while_the_service_worked_says_so() -> None:
+    """Quiet takes half a second to be seen, which it is not given here."""
+    run = await workbench.sweep(
+        profiler="flamegraph", receipts="5", paired=False, warm_up_receipts=0, settle_timeout_s=0.01, runs_dir="runs"
+    )
+    assert RunProfiles(run).notes() == [
+        "The window of step 0 ended while the service was still at work: a part can be missing"
+    ]
