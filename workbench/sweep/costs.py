@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +17,28 @@ if TYPE_CHECKING:
 COSTS = Path("profiles") / "costs.parquet"
 
 
-def keep_costs(run: Path, step: Step, receipts: int, before: int, windows: tuple[Window, ...]) -> None:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Receipts ``sent`` in a step, of them ``accepted`` and ``denied``, and those sent to the service ``before``."""
+
+    sent: int
+    accepted: int
+    denied: int
+    before: int
+
+
+def keep_costs(run: Path, step: Step, receipts: Sent, windows: tuple[Window, ...]) -> None:
     """Read the windows of a step and add what they cost to the run's table.
 
-    ``receipts`` were sent in the step, ``before`` to the service before it. The costs of an earlier attempt at the step
-    are replaced. Raises ReadError where a window cannot be read: its raw files stay.
+    The costs of an earlier attempt at the step are replaced. Raises ReadError where a window cannot be read: its raw
+    files stay.
     """
     import pandas as pd
 
-    if not receipts or not windows:
+    if not receipts.sent or not windows:
         return
     # whole: which places are small is only known when all steps are there
-    parts = [costs_of_window(window, step.number, receipts, before) for window in windows]
+    parts = [costs_of_window(window, step.number, receipts) for window in windows]
     path = run / COSTS
     if path.exists():
         known = read_parquet(path)
@@ -35,7 +46,7 @@ def keep_costs(run: Path, step: Step, receipts: int, before: int, windows: tuple
     write_parquet(path, pd.concat(parts, ignore_index=True))
 
 
-def costs_of_window(window: Window, step: int, receipts: int, before: int) -> pd.DataFrame:
+def costs_of_window(window: Window, step: int, receipts: Sent) -> pd.DataFrame:
     """The table of costs of one window, see :mod:`workbench.analysis.costs`."""
     from workbench.analysis.costs import heap_costs, window_costs
     from workbench.profilers.windows.read import edges, window_profile
@@ -48,14 +59,18 @@ def costs_of_window(window: Window, step: int, receipts: int, before: int) -> pd
             service=window.service,
             mode=window.mode,
             step=step,
-            receipts=receipts,
-            receipts_before=before,
+            receipts=receipts.sent,
+            receipts_before=receipts.before,
+            accepted=receipts.accepted,
+            denied=receipts.denied,
         )
     return window_costs(
         window_profile(window),
         service=window.service,
         mode=window.mode,
         step=step,
-        receipts=receipts,
-        receipts_before=before,
+        receipts=receipts.sent,
+        receipts_before=receipts.before,
+        accepted=receipts.accepted,
+        denied=receipts.denied,
     )

@@ -123,7 +123,17 @@ class RunProfiles:
             step = step_of(window.name)
             begin, end = edges(window)
             row = counts.loc[step]
-            heaps.append(HeapWindow(step, int(row["receipts"]), begin, end, int(row["receipts_before"])))
+            heaps.append(
+                HeapWindow(
+                    step=step,
+                    receipts=int(row["receipts"]),
+                    begin=begin,
+                    end=end,
+                    receipts_before=int(row["receipts_before"]),
+                    session=int(window.facts.get("session", 0)),
+                    denied=int(row.get("denied", 0)),  # runs from before it was kept have no such column
+                )
+            )
         return leak_rates(heaps)
 
     def overhead(self) -> Overhead | None:

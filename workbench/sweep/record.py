@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunFolderError
 from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.summary import StepSummary
 from workbench.profilers.windows.record import Window
 from workbench.runs.atomic import write_parquet
 from workbench.runs.folder import RunFolder, utc_now
@@ -17,7 +18,7 @@ from workbench.runs.machine import machine, versions
 from workbench.runs.read import open_run, read_parquet
 from workbench.settings import Settings
 from workbench.sweep import table
-from workbench.sweep.costs import keep_costs
+from workbench.sweep.costs import Sent, keep_costs
 from workbench.sweep.series import per_second
 from workbench.sweep.steps import Step
 from workbench.sweep.watch import Clock, Watch
@@ -109,9 +110,10 @@ class Record:
         if samples.exists():
             samples.replace(self.folder.interrupted_samples(step))
 
-    def keep_profiles(self, step: Step, receipts: int, windows: tuple[Window, ...]) -> None:
+    def keep_profiles(self, step: Step, summary: StepSummary, windows: tuple[Window, ...]) -> None:
         """Read the windows of a step and keep what they cost; the raw files are in the folder already."""
-        keep_costs(self.folder.path, step, receipts, self.sent_before(), windows)
+        receipts = Sent(summary.sent, summary.accepted, summary.denied, self.sent_before())
+        keep_costs(self.folder.path, step, receipts, windows)
 
     def sent_before(self) -> int:
         """Receipts that were answered before the step that runs. Those of steps that were cut off or dropped are among

@@ -545,7 +545,7 @@ class _Experiment:
             service_cpu_s=service_cpu_s,
         )
         if cut is not None:
-            await asyncio.to_thread(self.record.keep_profiles, step, summary.sent, cut.windows)
+            await asyncio.to_thread(self.record.keep_profiles, step, summary, cut.windows)
         self.record.write(row, samples)
         self._learn(row)
         self.record.event(
