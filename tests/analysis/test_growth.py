@@ -290,3 +290,21 @@ def test_steps_with_denied_receipts_are_left_out() -> None:
     assert not refused.enough
     assert refused.table.empty
     assert "every receipt was denied" in refused.sentence
+
+
+def test_commits_that_fall_into_a_small_window_by_chance_are_no_growth() -> None:
+    # counted in sweeps of 20, 40 and 60 receipts, of a service that does the same for each
+    n = [20, 40, 60]
+    for writes, polls, locks in (
+        ([46, 162, 438], [64, 164, 378], [28, 112, 274]),
+        ([52, 178, 340], [82, 158, 244], [34, 130, 196]),
+    ):
+        calls = {
+            "pwrite64": writes,
+            "epoll_pwait": polls,
+            "fcntl": locks,
+            "read": [33, 67, 114],
+            "write": [29, 63, 110],
+        }
+        calls["getpid"] = [108, 294, 588]
+        assert growth(costs_of(n, calls, mode="strace", metric="calls"), "calls").flagged().empty

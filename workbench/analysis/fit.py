@@ -7,11 +7,12 @@ receipt's cost may grow with: the receipts of the step, or those sent before (se
 - ``n log n``: g(x) = ln x. ``quadratic``: g(x) = x.
 
 Errors are relative to the cost (``relative``: what a deterministic counter shows), as those of counted samples
-(``counting``: their variance is proportional to the cost), or as those of system calls (``calls``: as samples, and
-TIMING of the cost besides, because how often a service waits depends on how events happen to coincide, while its other
-calls are exact and say nothing of that); each function's are weighted so. Because parts cannot be
-negative, a cost per receipt that rises cannot be explained by a fixed cost, which only makes it fall: that is what
-makes growth visible in three steps.
+(``counting``: their variance is proportional to the cost), or as those of system calls (``calls``: as samples that come
+in clusters of CLUSTER, and TIMING of the cost besides, because how often a service waits or commits depends on how
+events happen to coincide, while its other calls are exact and say nothing of that); each function's are weighted so.
+
+Because parts cannot be negative, a cost per receipt that rises cannot be explained by a fixed cost, which only makes it
+fall: that is what makes growth visible in three steps.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ TERMS: dict[Form, tuple[int, ...]] = {
 LEAST_SCATTER = 0.005
 # What repeating a step changes in the number of calls that wait (epoll_wait, futex), as a part of it.
 TIMING = 0.1
+# Calls come in clusters of about this size: one commit of a database is some ten writes and locks, and how many commits
+# fall into a small window is chance.
+CLUSTER = 10
 # Functions of about one size whose scatter is taken together, on each side of a function.
 NEIGHBOURS = 25
 # and those that cost less than this part of what the function does are not among them
@@ -210,7 +214,7 @@ def weights_of(windows: Windows, costs: Floats, noise: Noise) -> Floats:
     first = 1 / np.maximum(costs, _LEAST_PART * mean)
     curve = fit("quadratic", windows, costs, first).coefficients @ windows.columns("quadratic").T
     curve = np.maximum(curve, _LEAST_PART * mean)
-    error = np.sqrt(curve + 1 + (TIMING * curve) ** 2) if noise == "calls" else curve
+    error = np.sqrt(CLUSTER * (curve + 1) + (TIMING * curve) ** 2) if noise == "calls" else curve
     return np.asarray(1 / error, dtype=np.float64)
 
 
