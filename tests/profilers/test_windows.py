@@ -194,6 +194,26 @@ async def test_strace_comes_and_goes_with_each_window(program: Path, tmp_path: P
 
 
 @needs("strace", "gcc")
+async def test_a_strace_window_is_read_without_the_rest_of_the_log(program: Path, tmp_path: Path) -> None:
+    service = c_service(program, free_port())
+    async with under("strace", service, tmp_path) as session:
+        windows = await cut(session, service)
+    expected = [times * SYSCALLS for times in REQUESTS]
+    assert [calls(window_profile(window), "getppid") for window in windows] == expected
+    for whole, window in zip(window_profiles(windows), windows, strict=True):
+        part = window_profile(window)
+        assert part.total("calls") == whole.total("calls")
+        assert calls_of(part)["start_ns"].tolist() == calls_of(whole)["start_ns"].tolist()
+    log = Path(windows[-1].facts["log"])
+    begin, end = windows[-1].facts["log_part"]
+    data = log.read_bytes()
+    kept = data[: windows[-1].facts["log_mark"]["bytes"]]
+    # what is before and after it is nothing that strace wrote
+    log.write_bytes(kept + b"\n" * (begin - len(kept)) + data[begin:end] + b"1 00:00:00 <<<\xff" * 1000)
+    assert calls(window_profile(windows[-1]), "getppid") == expected[-1]
+
+
+@needs("strace", "gcc")
 async def test_strace_windows_can_be_read_after_later_sessions_wrote_their_logs(program: Path, tmp_path: Path) -> None:
     found = []
     for name, times in (("first", 2), ("second", 4)):

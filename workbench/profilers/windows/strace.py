@@ -29,8 +29,8 @@ _ZONE_STEP_S = 900  # every zone is some quarters of an hour from UTC
 
 
 async def begin(scene: Scene) -> dict[str, Any]:
-    """A whole-life log only needs the zone of its clock."""
-    return {"utc_offset_s": await _offset(scene)}
+    """Of a whole-life log the zone of its clock is needed, and where in it the window begins."""
+    return {"utc_offset_s": await _offset(scene), "log_from": _size(scene.place.host / "strace.log")}
 
 
 async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
@@ -43,7 +43,9 @@ async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict
     await scene.until(lambda: _later(log, size, moment) is not None, _LATER_TIMEOUT_S, _WAITED_FOR)
     stamp = _later(log, size, moment)
     offset = begun["utc_offset_s"] if stamp is None else offset_of(stamp, moment, begun["utc_offset_s"])
-    return {}, {"utc_offset_s": offset, "log": str(log), "log_mark": mark_of(log)}, ()
+    # so that the window can be read without the rest; a session of an earlier version did not say where it began
+    part = {"log_part": [begun["log_from"], _size(log)]} if "log_from" in begun else {}
+    return {}, {"utc_offset_s": offset, "log": str(log), "log_mark": mark_of(log), **part}, ()
 
 
 _WAITED_FOR = "a line of strace with a time after the window (with flags of your own: -tt or -ttt are needed)"
