@@ -118,10 +118,12 @@ def test_deep_recursion_is_written_in_little_memory(format: str) -> None:
 
 
 @needs_limits
-@pytest.mark.parametrize(("format", "said"), [("folded", "as folded stacks"), ("speedscope", "for speedscope")])
+@pytest.mark.parametrize(
+    ("format", "said"), [("folded", "as folded stacks more than"), ("speedscope", "for speedscope about 286 MiB")]
+)
 def test_what_would_not_fit_is_refused(format: str, said: str) -> None:
     """Each of the 10,000 levels has a cost, so a stack."""
-    assert f"{said} more than" in limited(f"exported({CHAIN}, {format!r})", memory_bytes=1536 * MIB)
+    assert said in limited(f"exported({CHAIN}, {format!r})", memory_bytes=1536 * MIB)
 
 
 def test_fractions_have_no_exponent() -> None:

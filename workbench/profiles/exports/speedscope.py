@@ -87,7 +87,7 @@ def _check_size(profile: Profile, lengths: NDArray[np.int64], metrics: int) -> N
     most = min(MOST_BYTES, allowed_bytes())
     if size > most:
         raise WorkbenchError(
-            f"for speedscope more than {most // MIB} MiB, which neither the memory here nor a browser holds",
+            f"for speedscope about {size // MIB:,} MiB, of which the memory here or a browser holds {most // MIB}",
             where=profile.name,
             hint="Every stack is written out: take a part of the profile (--focus), or another format",
         )
