@@ -100,6 +100,41 @@ def test_convert_writes_tables(folded: Path, tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "text" / "nodes.csv")["self_samples"].sum() == 100
 
 
+@pytest.fixture
+def light_calls(tmp_path: Path) -> Path:
+    """A callgrind file with a function too light for the derived tree."""
+    path = tmp_path / "callgrind.out.1"
+    path.write_text("events: Ir\nfn=main\n1 100000000\ncfn=wcslen\ncalls=1 2\n1 18\n\nfn=wcslen\n2 18\n")
+    return path
+
+
+@pytest.mark.parametrize("format", ["folded", "speedscope", "pprof", "parquet", "csv"])
+def test_convert_says_what_the_tree_of_a_call_graph_lacks(
+    format: str, light_calls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "converted"
+    assert main(["convert", str(light_calls), "--to", format, "-o", str(output)]) == 0
+    said = "too light for the call tree: added to the caller's self cost, weight 18 Ir"
+    assert said in capsys.readouterr().err
+    if format == "pprof":
+        assert said in read_profile(output).meta["comments"]
+
+
+@pytest.mark.parametrize("format", ["pstats", "callgrind"])
+def test_formats_of_calls_lack_nothing(
+    format: str, light_calls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", str(light_calls), "--to", format, "-o", str(tmp_path / "converted")]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_page_says_what_the_tree_of_a_call_graph_lacks(light_calls: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main(["view", str(light_calls), "-o", str(page)]) == 0
+    said = "<li>too light for the call tree: added to the caller&#x27;s self cost, weight 18 Ir</li>"
+    assert said in page.read_text("utf-8")
+
+
 def test_diff_shows_added_and_removed_apart(folded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "after.txt"
     other.write_text(FOLDED.replace("idle 10", "report 25").replace("check 60", "check 80"))

@@ -98,7 +98,7 @@ def read(options: argparse.Namespace) -> int:
 def convert(options: argparse.Namespace) -> int:
     """``workbench convert``: the profile in another tool's format; the last line is what was written."""
     from workbench.profiles.exports.tables import write_tables
-    from workbench.profiles.exports.write import TABLE_FORMATS, exported, led_by
+    from workbench.profiles.exports.write import TABLE_FORMATS, export_notes, exported, led_by
     from workbench.runs.atomic import replacing
 
     profile = _read(options.file, options, derive=() if options.metric is None else (options.metric,))
@@ -108,7 +108,7 @@ def convert(options: argparse.Namespace) -> int:
         data = exported(profile, options.to, options.metric)
         with replacing(options.output, NAME_ANOTHER) as unfinished:
             unfinished.write_bytes(data)
-    for note in profile.notes:
+    for note in export_notes(profile, options.to, options.metric):
         print(f"Note: {note}.", file=sys.stderr)
     print(options.output)
     return 0

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from workbench.charts.flame.calltree import ASSUMED, TRIMMED, call_tree, differe
 from workbench.charts.flame.graph import top_functions
 from workbench.charts.flame.packing import NAME_LENGTH, clean, pack
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Profile
+from workbench.profiles.model import Metric, Profile, frame_table, from_graph
 
 NAMES = st.sampled_from("abcde")
 STACKS = st.dictionaries(
@@ -71,7 +72,7 @@ def test_before_can_be_scaled_to_the_same_total_and_says_so() -> None:
     both = difference(after, before, "total")
     assert both.before is not None
     assert both.before[:, 0].tolist() == [20.0, 20.0]
-    assert "scaled by 20" in " ".join(both.remarks)
+    assert "alike: by 20 in cpu" in " ".join(both.remarks)
     assert difference(after, before).before.tolist() == [[1], [1]]  # type: ignore[union-attr]
 
 
@@ -95,6 +96,51 @@ def test_what_is_left_out_is_said() -> None:
     assert [metric.name for metric in graph.data.metrics] == ["cpu"]
     assert "hit is left out" in repr(graph)
     assert "1 nodes have a negative self cost of cpu, -3 ns" in repr(graph)
+
+
+def light(wcslen: int = 18, name: str = "made-up") -> Profile:
+    """A call graph of which wcslen is too light for the tree."""
+    functions = frame_table(["main", "work", "wcslen"])[["function", "raw_function", "file", "object", "crate"]]
+    functions["calls"] = pd.array([1, 1, 1], dtype="Int64")
+    functions["self_Ir"] = [10, 100_000_000, wcslen]
+    edges = pd.DataFrame({"caller_id": [0, 1], "callee_id": [1, 2], "calls": [1, 1]})
+    edges["cost_Ir"] = [100_000_000 + wcslen, wcslen]
+    return from_graph("callgrind", name, metrics=(Metric("Ir"),), functions=functions, edges=edges)
+
+
+def test_the_table_of_a_call_graph_has_what_was_measured_and_the_graph_says_what_its_tree_lacks() -> None:
+    graph = flame_graph(light())
+    assert "wcslen" not in {graph.data.functions["function"][each] for each in graph.data.function}
+    table = top_functions(graph.data, 0).set_index("function")
+    assert table.loc["wcslen"].tolist() == [18, 18]
+    assert table.loc["work"].tolist() == [100_000_000, 100_000_018]
+    assert "Too light for the call tree: added to the caller's self cost, weight 18 Ir." in graph.data.remarks
+    trimmed_table = top_functions(flame_graph(light(), max_nodes=2).data, 0)
+    assert trimmed_table["self"].sum() == 100_000_028
+
+
+@pytest.mark.parametrize(
+    ("scale", "before"), [({}, [8, 100_000_018]), ({"per": (2, 1)}, [4, 50_000_009])], ids=["plain", "per"]
+)
+def test_a_difference_of_call_graphs_has_what_was_measured_too(scale: dict[str, Any], before: list[int]) -> None:
+    tree = flame_graph(light(), before=light(8), **scale).data
+    table = top_functions(tree, 0).set_index("function")
+    assert table.loc["wcslen", ["before", "total"]].tolist() == [before[0], 18]
+    assert table.loc["main", ["before", "total"]].tolist() == [before[1], 100_000_028]
+    mixed = flame_graph(light(), before=folded({"main;work": 5}, metrics=(Metric("Ir"),))).data
+    table = top_functions(mixed, 0).set_index("function")
+    assert table.loc["wcslen", ["before", "total"]].tolist() == [0, 18]
+    assert table.loc["main", ["before", "total"]].tolist() == [5, 100_000_028]
+
+
+def test_metrics_are_the_same_where_name_and_unit_are_whatever_is_said_of_them() -> None:
+    after = folded({"main;f": 9}, metrics=(Metric("heap", "bytes", "in use at snapshot 23"),))
+    before = folded({"main;f": 4}, metrics=(Metric("heap", "bytes", "in use at snapshot 16"),))
+    tree = flame_graph(after, before=before).data
+    assert (paths(tree), paths(tree, "before")) == ({"main;f": 9}, {"main;f": 4})
+    assert tree.metrics == after.metrics
+    with pytest.raises(WorkbenchError, match="nothing to compare"):
+        flame_graph(after, before=folded({"main;f": 4}, metrics=(Metric("heap", "count"),)))
 
 
 @settings(deadline=None)

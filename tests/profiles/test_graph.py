@@ -174,6 +174,27 @@ def test_light_calls_stay_with_their_caller() -> None:
     assert (note.count, note.weight) == (2, 2)
 
 
+def test_the_tree_keeps_what_functions_cost_by_themselves_but_for_very_light_calls() -> None:
+    # a flat program: each of 200 functions has half a thousandth, and calls a helper that has a hundred-thousandth
+    size, heavy, light = 200, 4_975, 25
+    calls = [(0, 1 + i, heavy + light) for i in range(size)] + [(1 + i, 1 + size + i, light) for i in range(size)]
+    profile = by_hand([0] + [heavy] * size + [light] * size, calls)
+    own = profile.nodes.groupby("frame_id")["self_Ir"].sum()
+    assert own.tolist() == profile.functions["self_Ir"].tolist()
+    assert graph.tree_notes(profile) == ()
+
+
+def test_costs_that_rounding_moves_are_said() -> None:
+    # shared calls two others, and thirds of them are no whole numbers
+    profile = by_hand([0, 0, 0, 0, 0, 10], [(0, 1, 5), (0, 2, 5), (1, 3, 5), (2, 3, 5), (3, 4, 10), (4, 5, 10)])
+    assert profile.nodes.groupby("frame_id")["self_Ir"].sum().tolist() == [0, 0, 0, 0, 0, 10]
+    calls = [(0, up, 1) for up in (1, 2, 3)] + [(up, 4, 1) for up in (1, 2, 3)] + [(4, 5, 1), (4, 6, 1), (4, 7, 1)]
+    profile = by_hand([0, 0, 0, 0, 0, 1, 1, 1], calls)
+    assert profile.nodes.groupby("frame_id")["self_Ir"].sum()[4] == 3
+    rounded = [note for note in graph.tree_notes(profile) if "rounded" in note.what]
+    assert [(note.count, note.weight) for note in rounded] == [(1, 3)]
+
+
 def test_a_long_chain_needs_no_stack() -> None:
     size = 30_000
     profile = by_hand([1] * size, [(i, i + 1, size - 1 - i) for i in range(size - 1)])

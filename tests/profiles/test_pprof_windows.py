@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,12 @@ def test_profiles_that_do_not_belong_together_are_refused(
     made = [snapshot([Sample((PLACES[0],), (1, 10))], seconds, start_ns=start) for seconds, start in (after, before)]
     with pytest.raises(WorkbenchError, match=what):
         subtract(made[0], made[1])
+
+
+def test_what_is_said_of_a_metric_does_not_make_it_another() -> None:
+    before, after = (snapshot([Sample((PLACES[0],), (n, n * 10))], n) for n in (1, 3))
+    said = replace(after, metrics=tuple(replace(one, description="of the third report") for one in after.metrics))
+    assert subtract(said, before).total() == subtract(after, before).total()
 
 
 def test_other_refusals() -> None:

@@ -162,11 +162,13 @@ def _row(values: Iterable[Any], looks: Iterable[tuple[str, int | None]]) -> str:
 
 
 def _notes(profiles: list[Profile]) -> str:
-    said = "".join(
-        f"<h3>{name}</h3>{_list(profile.notes)}" if len(profiles) > 1 else _list(profile.notes)
-        for name, profile in zip(("After", "Before"), profiles, strict=False)
-    )
-    return f"<p>What was odd, assumed or dropped while the profile was read.</p>{said}"
+    from workbench.profiles.graph import tree_notes
+
+    lists = [_list([*profile.notes, *tree_notes(profile)]) for profile in profiles]
+    if len(profiles) > 1:
+        lists = [f"<h3>{name}</h3>{each}" for name, each in zip(("After", "Before"), lists, strict=True)]
+    said = "".join(lists)
+    return f"<p>What was odd, assumed or dropped while the profile was read and its tree made.</p>{said}"
 
 
 def _list(notes: Iterable[Note]) -> str:

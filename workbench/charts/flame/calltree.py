@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.graph import tree_notes
 from workbench.profiles.model import FUNCTION_COLUMNS, Metric, Profile
 from workbench.profiles.transforms.overlay import same_in_both
 from workbench.profiles.transforms.shape import TRIMMED as TRIMMED_NAME
-from workbench.profiles.tree import add_at, costs_of, depths, preorder, regrow, subtree_sums
+from workbench.profiles.tree import add_at, costs_of, depths, outermost, preorder, regrow, subtree_sums, totals_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,11 +42,23 @@ class Dropped:
 
 
 @dataclass(frozen=True, eq=False)
+class Measured:
+    """What each function cost, a row a function and a column a metric: ``own`` by itself, ``total`` with what it called
+    (recursion once).
+    """
+
+    own: NDArray[Any]
+    total: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
 class CallTree:
     """A tree in preorder, one entry a node: ``parent`` (-1: a root), ``function`` (row of ``functions``), ``line`` (0:
     unknown, or several), ``flags`` and ``costs``, the self cost in each of ``metrics``, one column a metric.
 
-    ``before`` is the same for the profile that this one is compared with, None where there is none.
+    ``before`` is the same for the profile that this one is compared with, None where there is none. ``measured`` and
+    ``measured_before`` are the costs of functions where a call graph was recorded, whose tree is only derived from
+    them; None where the tree itself was.
     """
 
     metrics: tuple[Metric, ...]
@@ -58,6 +71,8 @@ class CallTree:
     before: NDArray[Any] | None = None
     dropped: Dropped = Dropped()
     remarks: tuple[str, ...] = ()
+    measured: Measured | None = None
+    measured_before: Measured | None = None
 
     def __len__(self) -> int:
         return len(self.parent)
@@ -82,6 +97,7 @@ def call_tree(profile: Profile) -> CallTree:
         raise WorkbenchError(
             "no metric of this profile can be summed, so no flame graph can be drawn", where=profile.name
         )
+    names = [metric.name for metric in metrics]
     nodes, frames = profile.nodes, profile.frames
     frame = nodes["frame_id"].to_numpy()
     function_of = frames["function_id"].to_numpy(dtype=np.int64)
@@ -96,9 +112,31 @@ def call_tree(profile: Profile) -> CallTree:
             np.where(nodes["exact"].to_numpy(dtype=bool), 0, ASSUMED)
             | np.where(frames["inlined"].to_numpy(dtype=bool)[frame], INLINED, 0)
         ).astype(np.uint8),
-        costs_of(nodes, [metric.name for metric in metrics]),
+        costs_of(nodes, names),
     )
-    return _merged(replace(tree, remarks=_remarks(profile, metrics, tree.costs)))
+    measured = None
+    if profile.basis == "graph":
+        # its frames are its functions, one by one
+        measured = Measured(costs_of(profile.functions, names), totals_of(profile.functions, names))
+    return _merged(replace(tree, remarks=_remarks(profile, metrics, tree.costs), measured=measured))
+
+
+def function_costs(tree: CallTree) -> Measured:
+    """The costs of the functions: as measured, or summed over the tree with recursion once."""
+    return tree.measured or _summed(tree, tree.costs)
+
+
+def function_costs_before(tree: CallTree) -> Measured | None:
+    """The same for the profile that this one is compared with; None where there is none."""
+    if tree.before is None:
+        return None
+    return tree.measured_before or _summed(tree, tree.before)
+
+
+def _summed(tree: CallTree, costs: NDArray[Any]) -> Measured:
+    size = len(tree.functions)
+    counts = np.where(outermost(tree.parent, tree.function), tree.function, -1)
+    return Measured(add_at(size, tree.function, costs), add_at(size, counts, subtree_sums(tree.parent, costs)))
 
 
 def difference(
@@ -114,19 +152,24 @@ def difference(
 
     Raises WorkbenchError where the two have no metric in common, or for useless scales.
     """
-    metrics = tuple(metric for metric in after.metrics if metric in before.metrics)
+    # descriptions can speak of one profile alone, as massif's of a snapshot
+    here_at = {(metric.name, metric.unit): position for position, metric in enumerate(after.metrics)}
+    there_at = {(metric.name, metric.unit): position for position, metric in enumerate(before.metrics)}
+    common = [key for key in here_at if key in there_at]
+    metrics = tuple(after.metrics[here_at[key]] for key in common)
     if not metrics:
         names = [", ".join(f"{m.name} in {m.unit}" for m in tree.metrics) for tree in (after, before)]
         raise WorkbenchError(
             f"nothing to compare: one profile has {names[0]}, the other {names[1]}",
             hint="Give two profiles of one tool",
         )
-    here = after.costs[:, [after.metrics.index(metric) for metric in metrics]]
-    there = before.costs[:, [before.metrics.index(metric) for metric in metrics]]
+    here_columns, there_columns = [here_at[key] for key in common], [there_at[key] for key in common]
+    here, there = after.costs[:, here_columns], before.costs[:, there_columns]
     remarks = [*after.remarks, *(f"Before: {remark}" for remark in before.remarks if remark not in after.remarks)]
-    for metric in [*after.metrics, *before.metrics]:
-        if metric not in metrics:
-            remarks.append(f"{metric.name} is in one of the two profiles only and is left out.")
+    for name, unit in {**here_at, **there_at}:
+        if (name, unit) not in common:
+            remarks.append(f"{name} is in one of the two profiles only and is left out.")
+    factors: float | NDArray[np.float64] = 1
     if per is not None:
         if normalise != "none" or not all(0 < units < float("inf") for units in per):
             raise WorkbenchError(
@@ -134,16 +177,22 @@ def difference(
                 where="difference",
                 hint="Give two numbers above 0 and nothing else",
             )
-        there = there * (per[1] / per[0])
-        remarks.append(f"Before is scaled by {per[1] / per[0]:.4g}, to the work of after.")
+        factors = per[1] / per[0]
+        remarks.append(f"Before is scaled by {factors:.4g}, to the work of after.")
     elif normalise == "total":
-        there, said = _scaled(here, there, metrics)
+        factors, said = _to_same_totals(here, there, metrics)
         remarks += said
+    there = there * factors
     size = len(before.functions)
     code = same_in_both(before.functions, after.functions)
     # names and files are those of the later build
     functions = pd.concat([after.functions, before.functions], ignore_index=True)
     code = np.concatenate([code[size:], code[:size]])
+    measured = measured_before = None
+    if after.measured or before.measured:
+        every = int(code.max()) + 1
+        measured = _recoded(function_costs(after), here_columns, every, code[: len(after.functions)])
+        measured_before = _recoded(function_costs(before), there_columns, every, code[len(after.functions) :], factors)
     both = CallTree(
         metrics,
         functions.iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True),
@@ -154,8 +203,17 @@ def difference(
         np.concatenate([here, np.zeros_like(there)]),
         np.concatenate([np.zeros_like(here), there]),
         remarks=tuple(remarks),
+        measured=measured,
+        measured_before=measured_before,
     )
     return _merged(both)
+
+
+def _recoded(
+    costs: Measured, columns: list[int], size: int, code: NDArray[np.int64], factors: float | NDArray[np.float64] = 1
+) -> Measured:
+    """The costs of ``size`` functions, numbered anew by ``code``, in the metrics of ``columns``."""
+    return Measured(*(add_at(size, code, each[:, columns] * factors) for each in (costs.own, costs.total)))
 
 
 def trimmed(tree: CallTree, max_nodes: int) -> CallTree:
@@ -251,22 +309,23 @@ def _moved(parent: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.in
     return np.where(parent >= 0, place[parent], -1)
 
 
-def _scaled(
+def _to_same_totals(
     after: NDArray[Any], before: NDArray[Any], metrics: Sequence[Metric]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    scaled = before.astype(np.float64)
-    factors, not_scaled = [], []
+    """What the costs before are multiplied by in each metric, and what to say of it."""
+    factors = np.ones(len(metrics))
+    scaled, not_scaled = [], []
     for position, metric in enumerate(metrics):
         here, there = float(after[:, position].sum()), float(before[:, position].sum())
         if here > 0 and there > 0:
-            scaled[:, position] *= here / there
-            factors.append(f"{here / there:.4g} in {metric.name}")
+            factors[position] = here / there
+            scaled.append(f"{here / there:.4g} in {metric.name}")
         else:
             not_scaled.append(metric.name)
-    said = [f"Before is scaled so that both totals are alike: by {', '.join(factors)}."] if factors else []
+    said = [f"Before is scaled so that both totals are alike: by {', '.join(scaled)}."] if scaled else []
     if not_scaled:
         said.append(f"Not scaled, since a total is not above zero: {', '.join(not_scaled)}.")
-    return scaled, said
+    return factors, said
 
 
 def _remarks(profile: Profile, metrics: Sequence[Metric], costs: NDArray[Any]) -> tuple[str, ...]:
@@ -282,4 +341,5 @@ def _remarks(profile: Profile, metrics: Sequence[Metric], costs: NDArray[Any]) -
                 f"{len(negative):,} nodes have a negative self cost of {metric.name}, {negative.sum():,.10g} "
                 f"{metric.unit} together: a bar has no width for it, the numbers do count it."
             )
+    said += [f"{text[0].upper()}{text[1:]}." for text in map(str, tree_notes(profile))]
     return tuple(said)

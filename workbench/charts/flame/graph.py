@@ -7,19 +7,26 @@ import html
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from workbench.charts.flame.calltree import TRIMMED, CallTree, Dropped, Normalise, call_tree, difference, trimmed
+from workbench.charts.flame.calltree import (
+    TRIMMED,
+    CallTree,
+    Dropped,
+    Normalise,
+    call_tree,
+    difference,
+    function_costs,
+    function_costs_before,
+    trimmed,
+)
 from workbench.charts.flame.packing import clean, pack
 from workbench.errors import WorkbenchError
-from workbench.profiles.tree import add_at, outermost, subtree_sums
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from workbench.profiles.model import Profile
 
 _HERE = Path(__file__).parent
@@ -128,20 +135,16 @@ def flame_graph(
 
 def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:
     """The functions of a tree by self cost: function, self, total (recursion once) and, where two profiles are
-    compared, before and change of the total; ordered by self, there by size of change.
+    compared, before and change of the total; ordered by self, there by size of change. Of a call graph they are as
+    measured, not as its derived tree has them.
     """
-    size = len(tree.functions)
-    counts = np.where(outermost(tree.parent, tree.function), tree.function, -1)
-
-    def sums(costs: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        own = costs[:, [metric]]
-        return add_at(size, tree.function, own)[:, 0], add_at(size, counts, subtree_sums(tree.parent, own))[:, 0]
-
-    own, total = sums(tree.costs)
-    table = pd.DataFrame({"function": tree.functions["function"], "self": own, "total": total})
-    if tree.before is None:
+    costs, before = function_costs(tree), function_costs_before(tree)
+    # the stand-in for what was cut is no function that was measured
+    names = tree.functions["function"].iloc[: len(costs.own)]
+    table = pd.DataFrame({"function": names, "self": costs.own[:, metric], "total": costs.total[:, metric]})
+    if before is None:
         return table.sort_values(["self", "total"], ascending=False, kind="stable")
-    table["before"] = sums(tree.before)[1]
+    table["before"] = before.total[:, metric]
     table["change"] = table["total"] - table["before"]
     return table.sort_values("change", key=np.abs, ascending=False, kind="stable")
 

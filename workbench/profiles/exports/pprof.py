@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.graph import tree_notes
 from workbench.profiles.model import Metric, Profile, self_
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def to_pprof(profile: Profile, *, compress: bool = True) -> bytes:
         comments.append(f"rounded to whole numbers: {', '.join(rounded)}")
     if profile.basis == "graph":
         comments.append(f"stacks built from a call graph ({profile.format}): shares of shared callees are assumed")
+        comments += [str(note) for note in tree_notes(profile)]
     objects = [name for name in dict.fromkeys(frames["object"].tolist()) if name]
     functions = frames[["raw_function", "file", "object", "function_id"]].drop_duplicates("function_id")
 

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import Literal, get_args
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Profile
+from workbench.profiles.graph import tree_notes
+from workbench.profiles.model import Note, Profile
 
 FileFormat = Literal["pstats", "speedscope", "folded", "pprof", "callgrind"]
 TableFormat = Literal["parquet", "csv"]
@@ -16,6 +17,8 @@ FILE_FORMATS: tuple[str, ...] = get_args(FileFormat)
 TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
 # These hold one metric only; the others hold all.
 ONE_METRIC = ("pstats", "folded")
+# These hold functions and calls; the others hold the tree, which of a call graph is only derived.
+OF_CALLS = ("pstats", "callgrind")
 
 
 def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
@@ -33,6 +36,12 @@ def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
     write: Callable[..., bytes | str] = getattr(import_module(f"workbench.profiles.exports.{format}"), f"to_{format}")
     made = write(profile, metric) if format in ONE_METRIC else write(led_by(profile, metric))
     return made.encode("utf-8", "backslashreplace") if isinstance(made, str) else made
+
+
+def export_notes(profile: Profile, format: str, metric: str | None = None) -> tuple[Note, ...]:
+    """What must be said of the profile in that format (of FILE_FORMATS or TABLE_FORMATS): its notes, and what its tree
+    assumes and leaves out where the format holds the tree of a call graph."""
+    return profile.notes if format in OF_CALLS else (*profile.notes, *tree_notes(led_by(profile, metric)))
 
 
 def led_by(profile: Profile, metric: str | None) -> Profile:

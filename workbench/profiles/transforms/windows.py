@@ -138,7 +138,8 @@ def _duration_ns(profile: Profile) -> int:
 
 def _check(after: Profile, before: Profile) -> None:
     where = f"{after.name} and {before.name}"
-    if after.metrics != before.metrics:
+    # descriptions can speak of one snapshot alone
+    if [(m.name, m.unit) for m in after.metrics] != [(m.name, m.unit) for m in before.metrics]:
         raise WorkbenchError(
             f"their metrics differ: {', '.join(after.metric_names)} and {', '.join(before.metric_names)}",
             where=where,
