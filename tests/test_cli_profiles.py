@@ -60,6 +60,7 @@ def test_read_as_json_with_a_selection(folded: Path, capsys: pytest.CaptureFixtu
         (["read", "nowhere.pb"], "nowhere.pb: the file cannot be read: No such file"),
         (["convert", "{folded}", "--to", "pprof"], "-o/--output"),
         (["convert", "{folded}", "--to", "pprof", "-o", "none/x.pb"], "none/x.pb: cannot write: No such file"),
+        (["view", "{folded}", "--snakeviz", "--before", "{folded}"], "SnakeViz shows one profile, not a difference"),
         (["diff", "{folded}"], "required: B"),
         (["diff", "{folded}", "{folded}", "--per", "0", "1"], "per unit of work"),
         (["diff", "{folded}", "{folded}", "--per", "nan", "1"], "per unit of work"),
@@ -147,6 +148,20 @@ def test_diff_shows_added_and_removed_apart(folded: Path, tmp_path: Path, capsys
     found = json.loads(printed(capsys))
     check = next(row for row in found["functions"] if row["name"] == "check")
     assert (check["before_self"], check["after_self"]) == (6, 4)
+
+
+def test_diff_shows_functions_of_which_only_the_total_changed(
+    folded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "after.txt"
+    other.write_text(FOLDED.replace("check 60", "check 80"))
+    assert main(["diff", str(folded), str(other), "--json"]) == 0
+    rows = json.loads(printed(capsys))["functions"]
+    assert {row["name"]: (row["change_self"], row["change_total"]) for row in rows} == {
+        "check": (20, 20),
+        "main": (0, 20),
+        "serve": (0, 20),
+    }
 
 
 def test_view_writes_one_page(folded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

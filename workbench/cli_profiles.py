@@ -9,6 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import WorkbenchError
+
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
@@ -127,7 +129,8 @@ def diff(options: argparse.Namespace) -> int:
         scale="total" if options.normalise else "none",
         per=None if options.per is None else (options.per[0], options.per[1]),
     )
-    table = changes.functions[changes.functions["change_self"] != 0].head(options.top)
+    functions = changes.functions
+    table = functions[(functions["change_self"] != 0) | (functions["change_total"] != 0)].head(options.top)
     if options.json:
         _print_json(difference_json(changes, table))
     else:
@@ -140,6 +143,10 @@ def view(options: argparse.Namespace) -> int:
     from workbench.report.page import profile_page
     from workbench.runs.atomic import replacing
 
+    if options.snakeviz and options.before is not None:
+        raise WorkbenchError(
+            "SnakeViz shows one profile, not a difference", where="--before", hint="Leave out --snakeviz or --before"
+        )
     profile = _read(options.file, options)
     if options.snakeviz:
         from workbench.report.snakeviz import serve_snakeviz

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.profiles.make import profile_of
 from tests.profiles.pprof_encoding import Call, Fields, Label, Sample, encode, message, tagged, varint
 from tests.profiles.samples import needs_samples, sample
 from tests.report.browser import open_offline
@@ -677,6 +679,18 @@ def test_pprof_drops_the_same_frames(tmp_path: Path) -> None:
 
 
 # other formats as pprof
+
+
+def test_the_object_with_most_of_the_cost_is_the_program_unless_the_file_named_one() -> None:
+    made = profile_of([(("b", "a"), 60), (("b",), 40)])
+    assert set(made.frames["object"]) == {"libeven", "libodd"}
+    heavy = made.frames.set_index("function")["object"]["a"]
+    exported = read(to_pprof(made))
+    assert exported.tables["mappings"]["file"].iloc[0] == heavy
+    light = profile_of([(("b", "a"), 40), (("b",), 60)])
+    assert read(to_pprof(light)).tables["mappings"]["file"].iloc[0] != heavy
+    named = replace(light, tables={"mappings": exported.tables["mappings"]})
+    assert read(to_pprof(named)).tables["mappings"]["file"].iloc[0] == heavy
 
 
 def test_fractions_and_graphs_are_exported_with_a_word_about_it() -> None:

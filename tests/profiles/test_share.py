@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from tests.profiles.make import profile_of
 from tests.profiles.pprof_encoding import Call, Fields, Sample, encode, message
 from tests.profiles.test_pprof import CPU, read
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Profile
+from workbench.profiles.model import Metric, Profile
 from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.combine import difference
 from workbench.profiles.views.neighbours import callees, callers, hot_path
 from workbench.profiles.views.tags import tag_costs
 from workbench.report.answers.pprof import answer
-from workbench.report.profile_text import difference_text, profile_text
+from workbench.report.profile_text import difference_json, difference_text, profile_json, profile_text
 
 
 def pprof_of(costs: Sequence[tuple[str, int]], *, period: int = 0) -> Profile:
@@ -40,6 +41,25 @@ def test_a_whole_is_above_zero_and_has_no_negative_parts() -> None:
     assert whole_of(profile_of([(("a",), 1000), (("b",), -1)])) == 999
     assert percent([1, 3], 4).tolist() == [25, 75]
     assert np.isnan(percent([1, -3], -2)).all()
+
+
+def test_a_ratio_has_no_sum() -> None:
+    made = profile_of([(("a",), 60), (("b",), 40)])
+    ratio = replace(made, metrics=(Metric("cost", "usphit", additive=False),))
+    assert np.isnan(whole_of(ratio))
+    table = ratio.top()
+    assert table["self"].tolist() == [60, 40]
+    assert table["self_pct"].isna().all()
+    said = profile_text(ratio, table)
+    assert "no sum: a ratio  cost" in said
+    assert "No percentages" in said
+    assert "100" not in said
+    assert profile_json(ratio, table)["metrics"][0]["total"] is None
+    changes = difference(ratio, ratio)
+    assert difference_text(changes, changes.functions).startswith("cost: a ratio, so without sums; figures absolute")
+    assert difference_json(changes, changes.functions)["before"] is None
+    with pytest.raises(WorkbenchError, match="cost is a ratio and has no total to scale by"):
+        difference(ratio, ratio, scale="total")
 
 
 @pytest.mark.parametrize("costs", [[("more", 900), ("less", -400)], [("more", 400), ("less", -900)]])

@@ -287,6 +287,12 @@ def test_a_line(line: str, syscall: str, args: str, result: int | None, error: s
     assert (None if call["result"] is pd.NA else call["result"]) == result
 
 
+def test_the_metric_of_calls_says_that_it_has_those_that_did_not_return() -> None:
+    profile = parse('1 read(3, "", 5) = 0\n1 exit_group(0) = ?\n')
+    assert profile.total("calls") == 2
+    assert "did not return" in profile.metric("calls").description
+
+
 def test_an_interrupted_call_is_put_together() -> None:
     profile = parse(
         "7 10:00:00.000001 read(3,  <unfinished ...>\n"

@@ -147,6 +147,45 @@ def test_added_and_removed_functions_are_told_apart() -> None:
     assert pd.isna(changes.at["d", "ratio_total"])
 
 
+A_BUILD, ANOTHER = "h0123456789abcdef", "hfedcba9876543210"
+
+
+@pytest.mark.parametrize(
+    "name", ["app::f::{}", "app::f::{}.llvm.17", "app::f::{}'2", "_ZN3app1f17{}E", "<T as app::F>::f::{}"]
+)
+@pytest.mark.parametrize("change", [lambda profile: profile, tidy], ids=["raw", "tidy"])
+def test_a_function_of_another_build_is_the_same_whatever_its_hash(
+    name: str, change: Callable[[Profile], Profile]
+) -> None:
+    before, after = (
+        change(profile_of([(("main", name.format(build)), cost)])) for build, cost in ((A_BUILD, 10), (ANOTHER, 12))
+    )
+    changes = difference(before, after)
+    assert changes.functions["state"].tolist() == ["both", "both"]
+    assert changes.functions["change_self"].tolist() == [2, 0]
+    assert changes.nodes["state"].tolist() == ["both", "both"]
+
+
+def test_functions_that_only_a_hash_tells_apart_stay_apart() -> None:
+    third, fourth = "h1111111111111111", "h2222222222222222"
+    before = profile_of([((f"f::{A_BUILD}",), 10), ((f"f::{third}",), 5)])
+    # one of the two has kept its hash, so that the others are alone
+    after = profile_of([((f"f::{A_BUILD}",), 11), ((f"f::{ANOTHER}",), 7)])
+    changes = difference(before, after).functions
+    assert (changes["state"].tolist(), changes["change_self"].tolist()) == (["both", "both"], [2, 1])
+    after = profile_of([((f"f::{fourth}",), 11), ((f"f::{ANOTHER}",), 7)])
+    assert sorted(difference(before, after).functions["state"]) == ["added", "added", "removed", "removed"]
+    # in the sum of profiles of one build another hash is another function
+    merged = merge([profile_of([((f"f::{A_BUILD}",), 10)]), profile_of([((f"f::{third}",), 5)])])
+    assert len(merged.functions) == 2
+
+
+def test_functions_with_another_total_follow_those_with_another_self_cost() -> None:
+    before = profile_of([(("a", "b", "c"), 10), (("d",), 3)])
+    after = profile_of([(("a", "b", "c"), 30), (("d",), 3)])
+    assert difference(before, after).functions["name"].tolist() == ["c", "a", "b", "d"]
+
+
 def test_a_difference_per_unit_of_work() -> None:
     before, after = profile_of([(("a",), 100)]), profile_of([(("a",), 300)])
     per_receipt = difference(before, after, per=(10, 20)).functions.iloc[0]

@@ -14,6 +14,7 @@ from tests.profiles.make import Stacks, profile_of, stacks, summed
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Metric, Profile, from_graph
 from workbench.profiles.read import read_profile
+from workbench.profiles.transforms.select import focus
 from workbench.profiles.views.derived import derived
 from workbench.profiles.views.lines import source_lines
 from workbench.profiles.views.neighbours import callees, callers, hot_path
@@ -125,6 +126,15 @@ def lined(file: str) -> Profile:
     )  # fmt: skip
     metrics = [Metric("Ir"), Metric("Bcm"), Metric("I1mr")]
     return from_graph("callgrind", "made", metrics=metrics, functions=functions, edges=edges, lines=lines)
+
+
+def test_a_selection_of_callgrind_says_why_it_has_no_lines() -> None:
+    assert top(lined("a.rs"), by="line")["line"].tolist() == [4, 2]
+    for ask in (lambda profile: top(profile, by="line"), lambda profile: source_lines(profile, "main")):
+        with pytest.raises(WorkbenchError, match="a selection of a callgrind profile has no source lines") as caught:
+            ask(focus(lined("a.rs"), "main"))
+        assert "without focus" in str(caught.value)
+        assert "dump-line" not in str(caught.value)
 
 
 def test_source_is_shown_where_it_exists(tmp_path: Path) -> None:

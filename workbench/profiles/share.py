@@ -23,9 +23,12 @@ _TOLERATED = 0.01
 
 
 def whole_of(profile: Profile, metric: str | None = None) -> float:
-    """What is 100 % in a profile: the sum of its self costs; NaN where that is not above 0, or where negative costs are
-    more than 1 % of it, as in a difference."""
-    name = profile.metric(metric).name
+    """What is 100 % in a profile: the sum of its self costs; NaN where that is not above 0, where negative costs are
+    more than 1 % of it, as in a difference, or where the metric is a ratio, which has no sum."""
+    chosen = profile.metric(metric)
+    if not chosen.additive:
+        return float("nan")
+    name = chosen.name
     table = profile.functions if profile.basis == "graph" else profile.nodes
     costs = table[self_(name)].to_numpy()
     whole = float(costs.sum())

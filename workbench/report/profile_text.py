@@ -26,7 +26,8 @@ def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = Non
         *(f"{key:11} {value}" for key, value in profile.meta.items() if key in ("cmd", "command", "reader")),
     ]
     lines += [
-        f"{'Total' if not position else '':11} {quantity(profile.total(one.name), one.unit)}  {one.name}"
+        f"{'Total' if not position else '':11} "
+        f"{quantity(profile.total(one.name), one.unit) if one.additive else 'no sum: a ratio'}  {one.name}"
         + (f" ({one.description})" if one.description else "")
         for position, one in enumerate(profile.metrics)
     ]
@@ -41,14 +42,19 @@ def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = Non
 
 
 def profile_json(profile: Profile, table: pd.DataFrame, metric: str | None = None) -> dict[str, Any]:
-    """The same as plain values."""
+    """The same as plain values; the total of a ratio is None."""
     return {
         "name": profile.name,
         "format": profile.format,
         "basis": profile.basis,
         "metric": profile.metric(metric).name,
         "metrics": [
-            {"name": one.name, "unit": one.unit, "description": one.description, "total": profile.total(one.name)}
+            {
+                "name": one.name,
+                "unit": one.unit,
+                "description": one.description,
+                "total": profile.total(one.name) if one.additive else None,
+            }
             for one in profile.metrics
         ],
         "meta": {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float, bool))},
@@ -62,10 +68,10 @@ def difference_text(changes: Difference, table: pd.DataFrame) -> str:
     unit = changes.metric.unit
     before, after = changes.before_sum, changes.after_sum
     ratio = f", {after / before:.4g} times" if before > 0 and after >= 0 else ""
-    lines = [
-        f"{changes.metric.name}: {quantity(before, unit)} before, {quantity(after, unit)} after{ratio}; "
-        f"figures {changes.scaling}"
-    ]
+    sums = f"{quantity(before, unit)} before, {quantity(after, unit)} after{ratio}"
+    if not changes.metric.additive:
+        sums = "a ratio, so without sums"
+    lines = [f"{changes.metric.name}: {sums}; figures {changes.scaling}"]
     for state, heading in (("both", "In both"), ("added", "Only after"), ("removed", "Only before")):
         part = table[table["state"] == state]
         if len(part):
@@ -80,8 +86,8 @@ def difference_json(changes: Difference, table: pd.DataFrame) -> dict[str, Any]:
         "metric": changes.metric.name,
         "unit": changes.metric.unit,
         "scaling": changes.scaling,
-        "before": changes.before_sum,
-        "after": changes.after_sum,
+        "before": changes.before_sum if changes.metric.additive else None,
+        "after": changes.after_sum if changes.metric.additive else None,
         "functions": _records(table),
         "notes": [str(note) for note in changes.notes],
     }

@@ -19,6 +19,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.profiles.graph import tree_notes
 from workbench.profiles.model import Metric, Profile, self_
+from workbench.profiles.names import base_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def to_pprof(profile: Profile, *, compress: bool = True) -> bytes:
     if profile.basis == "graph":
         comments.append(f"stacks built from a call graph ({profile.format}): shares of shared callees are assumed")
         comments += [str(note) for note in tree_notes(profile)]
-    objects = [name for name in dict.fromkeys(frames["object"].tolist()) if name]
+    objects = _objects(profile)
     functions = frames[["raw_function", "file", "object", "function_id"]].drop_duplicates("function_id")
 
     out: list[bytes] = []
@@ -99,6 +100,24 @@ def _whole_numbers(profile: Profile) -> tuple[list[Metric], NDArray[np.int64], l
         metrics.append(metric)
         columns.append(values.astype(np.int64))
     return metrics, np.column_stack(columns) if columns else np.zeros((len(source), 0), np.int64), rounded
+
+
+def _objects(profile: Profile) -> list[str]:
+    """The objects, of which pprof takes the first to be the program. First comes that of the file's own first mapping,
+    where it has mappings, else that with the largest self cost; the others follow in order of appearance."""
+    frames = profile.frames
+    names = [name for name in dict.fromkeys(frames["object"].tolist()) if name]
+    if len(names) < 2 or not profile.metrics:
+        return names
+    mappings = profile.tables.get("mappings")
+    named = "" if mappings is None or mappings.empty else base_name(mappings["file"].iloc[0])
+    if named in names:
+        main = named
+    else:
+        object_of = frames["object"].to_numpy()[profile.nodes["frame_id"].to_numpy()]
+        costs = profile.nodes[self_(profile.default_metric)].groupby(object_of).sum().reindex(names, fill_value=0)
+        main = names[int(np.argmax(costs.to_numpy()))]
+    return [main, *(name for name in names if name != main)]
 
 
 def _sampled(profile: Profile, values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

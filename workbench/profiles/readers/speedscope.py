@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FORMAT = "speedscope"
 _MOST_NESTING = 100
+# far beyond what fits a value, and below where Python refuses on its own
+_MOST_DIGITS = 1_000
 # possessive, and content with an open end: linear whatever the bytes are
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _SEEN_BYTES = 4096
@@ -108,14 +110,19 @@ def _parse(source: Source) -> dict[str, Any]:
     def no_constant(text: str) -> NoReturn:
         raise ValueError(f"{text} is no number")
 
+    def whole(text: str) -> int:
+        if len(text) > _MOST_DIGITS:
+            raise ValueError(f"a number of {len(text):,} digits")
+        return int(text)
+
     if _nesting(source.data) > _MOST_NESTING:
         raise ReadError("JSON nested too deeply", where=source.name, hint="speedscope writes four levels")
     try:
-        file = json.loads(source.data, parse_constant=no_constant)
+        file = json.loads(source.data, parse_constant=no_constant, parse_int=whole)
     except json.JSONDecodeError as error:
         raise ReadError(f"not whole JSON: {error.msg}", where=source.at(error.lineno), hint=_HINT) from error
     except ValueError as error:
-        # bytes in no encoding, a number of thousands of digits
+        # bytes in no encoding, numbers that are none
         raise ReadError(f"not JSON: {str(error)[:200]}", where=source.name, hint=_HINT) from error
     if not isinstance(file, dict):
         raise ReadError("JSON, but no speedscope file", where=source.name, hint=_HINT)

@@ -85,7 +85,8 @@ class Difference:
 
     ``functions``: name, file, object, crate, before_self, after_self, change_self, before_total, after_total,
     change_total, ratio_total (after / before; NaN where that was not above 0), state (``both``, ``added`` or
-    ``removed``), by falling size of the change in self. Figures are multiplied by ``factors``, as ``scaling`` says.
+    ``removed``), by falling size of the change in self, then in total. Figures are multiplied by ``factors``, as
+    ``scaling`` says.
     ``before_sum`` and ``after_sum`` are the unscaled wholes.
     """
 
@@ -159,7 +160,8 @@ def difference(
     unit of work: ``before`` did n units (receipts, say), ``after`` m; all figures are then per unit.
 
     Functions are the same where raw name, file and object are, and else where each side has one more of that raw name:
-    files move from build to build. Nodes are the same where all functions on their way from the root are.
+    files move from build to build; what is left likewise by names without the hash that rustc's legacy mangling gives
+    each build. Nodes are the same where all functions on their way from the root are.
 
     Raises WorkbenchError where a metric is missing or has another unit in one of them, or for useless scales.
     """
@@ -267,7 +269,8 @@ def _functions(before: Profile, after: Profile, metric: str, factors: tuple[floa
         "name", "file", "object", "crate", "before_self", "after_self", "change_self", "before_total", "after_total",
         "change_total", "ratio_total", "state",
     ]  # fmt: skip
-    order = np.argsort(-table["change_self"].abs().to_numpy(dtype=float), kind="stable")
+    own, total = (table[f"change_{which}"].abs().to_numpy(dtype=float) for which in ("self", "total"))
+    order = np.lexsort((-total, -own))
     return table.iloc[order][columns].reset_index(drop=True)
 
 
@@ -286,6 +289,12 @@ def _factors(
         return (1, 1), "absolute"
     if scale != "total":
         raise WorkbenchError(f"there is no scale {scale!r}", where="difference", hint="There are none and total")
+    if not metric.additive:
+        raise WorkbenchError(
+            f"{metric.name} is a ratio and has no total to scale by",
+            where="difference",
+            hint="Compare absolutely, or by a metric that can be summed",
+        )
     for profile in (before, after):
         if not whole_of(profile, metric.name) > 0:
             raise WorkbenchError(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.profiles.model import Profile, identify
+from workbench.profiles.names import without_build
 from workbench.profiles.tree import regrow
 
 if TYPE_CHECKING:
@@ -82,20 +83,29 @@ def same_in_both(before: pd.DataFrame, after: pd.DataFrame) -> NDArray[np.int64]
 
     Those are the same whose raw name, file and object are. Of the others, that only one of the two has, those are the
     same that are alone with their raw name on each side: files and objects move from build to build, and pprof-rs keeps
-    any file of a name.
+    any file of a name. Of what is left, those that are alone with their name without the hash of a build.
     """
     stacked = pd.concat([before, after], ignore_index=True)
-    codes = numbered(stacked, _SAME_FUNCTION).copy()
     is_after = np.arange(len(stacked)) >= len(before)
-    alone = stacked.assign(code=codes, after=is_after).groupby("code")["after"].transform("nunique") == 1
-    rest = stacked[alone.to_numpy()][["raw_function"]].assign(after=is_after[alone.to_numpy()])
-    sides = rest.groupby("raw_function")["after"]
-    pairs = rest[(sides.transform("size") == 2) & (sides.transform("nunique") == 2)]
-    _, partner = np.unique(pairs["raw_function"].to_numpy(dtype=object), return_inverse=True)
-    rows = pairs.index.to_numpy()
-    codes[rows] = codes.max(initial=0) + 1 + partner
-    numbers, _ = pd.factorize(codes)
+    raw = stacked["raw_function"]
+    codes = _paired(numbered(stacked, _SAME_FUNCTION), raw, is_after)
+    values, names = raw.factorize()
+    bare = pd.Series(np.asarray([without_build(name) for name in names], dtype=object)[values], dtype="str")
+    numbers, _ = pd.factorize(_paired(codes, bare, is_after))
     return np.asarray(numbers, dtype=np.int64)
+
+
+def _paired(codes: NDArray[np.int64], names: pd.Series[str], is_after: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The numbers of rows of two tables, where of those that only one side has, two that are alone with their name on
+    each side have got one number."""
+    rows = pd.DataFrame({"code": codes, "name": names, "after": is_after})
+    rest = rows[(rows.groupby("code")["after"].transform("nunique") == 1).to_numpy()]
+    sides = rest.groupby("name")["after"]
+    pairs = rest[(sides.transform("size") == 2) & (sides.transform("nunique") == 2)]
+    _, partner = np.unique(pairs["name"].to_numpy(dtype=object), return_inverse=True)
+    joined = codes.copy()
+    joined[pairs.index.to_numpy()] = codes.max(initial=0) + 1 + partner
+    return joined
 
 
 def joins_by_name(profiles: Sequence[Profile]) -> bool:

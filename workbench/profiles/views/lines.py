@@ -26,7 +26,7 @@ def line_costs(profile: Profile) -> pd.DataFrame:
     """Costs a function and source line: function_id, file, line, and ``self_`` and ``total_`` of each metric.
 
     The total of a line is its self cost and that of the calls made from it. Raises WorkbenchError where the format has
-    no lines, or none that can be trusted (pprof-rs).
+    no lines, or none that can be trusted (pprof-rs), or a selection of a call graph's stacks left none.
     """
     names = profile.metric_names
     if len(profile.lines):
@@ -36,6 +36,12 @@ def line_costs(profile: Profile) -> pd.DataFrame:
             table[self_(name)] = lines[self_(name)].to_numpy()
             table[total_(name)] = lines[self_(name)].to_numpy() + lines[called_(name)].to_numpy()
         return table
+    if profile.format == "callgrind" and profile.basis == "stacks":
+        raise WorkbenchError(
+            "a selection of a callgrind profile has no source lines: the file has costs of lines for whole functions",
+            where=profile.name,
+            hint="Ask for lines of the whole profile, without focus, hide and the like",
+        )
     if profile.basis == "graph" or not (profile.frames["line"] > 0).any():
         raise WorkbenchError(
             f"this {profile.format} profile has no source lines",

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 FORMAT = "strace"
 
 TIME = Metric("time", "ns", "wall clock time in the call, strace's own stops included")
-CALLS = Metric("calls", "count", "system calls")
+CALLS = Metric("calls", "count", "system calls, also those that did not return")
 
 # What ``start_ns`` counts from, as ``meta["clock"]`` says it.
 CLOCKS = {
