@@ -126,12 +126,15 @@ def tree_notes(profile: Profile) -> tuple[Note, ...]:
     notes = []
     if count := int((~tree.exact).sum()):
         notes.append(_note("a call graph has no stacks: split over callers pro rata", count, metric, kept[~tree.exact]))
+    moved = tree.cut[column].item()
+    # whole numbers are compared with true shares, which are fractions
+    moved = round(moved) if kept.dtype.kind == "i" else moved
     if tree.cut_calls:
         what = "too light for the call tree: added to the caller's self cost"
-        notes.append(Note(what, tree.cut_calls, None, metric, tree.cut[column].item()))
-    elif kept.dtype.kind == "i" and tree.cut[column] >= 1:
+        notes.append(Note(what, tree.cut_calls, None, metric, moved))
+    elif kept.dtype.kind == "i" and moved >= 1:
         what = "shares are rounded down to whole numbers: what is left over is added to the caller's self cost"
-        notes.append(Note(what, metric=metric, weight=round(tree.cut[column].item())))
+        notes.append(Note(what, metric=metric, weight=moved))
     cycle = profile.functions["cycle"].to_numpy()
     if (cycle >= 0).any():
         what = "cycle of functions that call each other: entered once in the tree"
