@@ -689,8 +689,11 @@ def test_the_object_with_most_of_the_cost_is_the_program_unless_the_file_named_o
     assert exported.tables["mappings"]["file"].iloc[0] == heavy
     light = profile_of([(("b", "a"), 40), (("b",), 60)])
     assert read(to_pprof(light)).tables["mappings"]["file"].iloc[0] != heavy
-    named = replace(light, tables={"mappings": exported.tables["mappings"]})
-    assert read(to_pprof(named)).tables["mappings"]["file"].iloc[0] == heavy
+    for named in (
+        replace(light, tables={"mappings": exported.tables["mappings"]}),
+        light.with_meta(cmd=f"./{heavy} 3"),
+    ):
+        assert read(to_pprof(named)).tables["mappings"]["file"].iloc[0] == heavy
 
 
 def test_fractions_and_graphs_are_exported_with_a_word_about_it() -> None:

@@ -103,17 +103,18 @@ def _whole_numbers(profile: Profile) -> tuple[list[Metric], NDArray[np.int64], l
 
 
 def _objects(profile: Profile) -> list[str]:
-    """The objects, of which pprof takes the first to be the program. First comes that of the file's own first mapping,
-    where it has mappings, else that with the largest self cost; the others follow in order of appearance."""
+    """The objects, of which pprof takes the first to be the program. First comes that of the first mapping of the file
+    or of its command, else that with the largest self cost; the others follow in order of appearance."""
     frames = profile.frames
     names = [name for name in dict.fromkeys(frames["object"].tolist()) if name]
     if len(names) < 2 or not profile.metrics:
         return names
     mappings = profile.tables.get("mappings")
-    named = "" if mappings is None or mappings.empty else base_name(mappings["file"].iloc[0])
-    if named in names:
-        main = named
-    else:
+    mapped = "" if mappings is None or mappings.empty else str(mappings["file"].iloc[0])
+    command = str(profile.meta.get("cmd") or "").split(maxsplit=1)
+    program = {base_name(path) for path in (mapped, *command[:1]) if path}
+    main = next((name for name in names if base_name(name) in program), "")
+    if not main:
         object_of = frames["object"].to_numpy()[profile.nodes["frame_id"].to_numpy()]
         costs = profile.nodes[self_(profile.default_metric)].groupby(object_of).sum().reindex(names, fill_value=0)
         main = names[int(np.argmax(costs.to_numpy()))]
