@@ -22,7 +22,7 @@ def figure_html(spec: Mapping[str, Any], name: str) -> str:
     a reader without sight or without scripts gets.
     """
     layout = spec.get("layout", {})
-    title = layout.get("title", {}).get("text") or "Chart"
+    title = (layout.get("title", {}).get("text") or "Chart").replace("<br>", " ")
     caption = (layout.get("meta") or {}).get("caption") or title
     height = layout.get("height") or 450
     data = _script_json({"data": spec.get("data", []), "layout": dict(layout)})
