@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -102,6 +103,22 @@ async def test_the_frame_is_drawn_in_a_report_under_its_policy(profile: Profile,
         assert seen.requests == [page.as_uri()]
         assert seen.complaints == []
     assert any("check" in label for label in labels)
+
+
+async def test_a_frame_that_has_no_size_yet_is_drawn_when_it_gets_one(profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "hidden.html"
+    inside = escape(snakeviz_page(profile))
+    path.write_text(
+        f'<body><iframe sandbox="allow-scripts" style="width:0;height:0;border:0" srcdoc="{inside}"></iframe></body>',
+        encoding="utf-8",
+    )
+    async with opened(path.as_uri()) as seen:
+        frame = seen.page.frames[1]
+        await frame.wait_for_function("document.readyState === 'complete' && window.innerWidth === 0")
+        await frame.evaluate("new Promise((done) => _.defer(() => _.defer(done)))")  # after the time it draws in
+        await seen.page.locator("iframe").evaluate("(e) => { e.style.width = '900px'; e.style.height = '600px'; }")
+        assert await drawn(frame)
+        assert seen.complaints == []
 
 
 async def test_it_is_served_on_loopback_only_and_nothing_else_is(profile: Profile) -> None:

@@ -59,7 +59,12 @@ _.template = function (text) {
   };
 };
 """
+# A frame that is not laid out yet has no width, and SnakeViz then finds nothing wide enough to draw, and stops.
 _NO_WORKER = """
+var sv_when_laid_out = function (draw) {
+  if (window.innerWidth > 150 && window.innerHeight > 100) { draw(); return; }
+  window.addEventListener("resize", function () { sv_when_laid_out(draw); }, {once: true});
+};
 sv_make_worker = function () {
   var ended = false;
   sv_end_worker = function () { ended = true; sv_hide_working(); };
@@ -69,8 +74,7 @@ sv_make_worker = function () {
       sv_in_page.postMessage = function (text) {
         var tree = JSON.parse(text);
         if (cache_key != null) { sv_json_cache[cache_key] = tree; }
-        redraw_vis(tree);
-        _.defer(sv_hide_working);
+        sv_when_laid_out(function () { redraw_vis(tree); _.defer(sv_hide_working); });
       };
       try {
         sv_in_page.onmessage({data: message});
