@@ -19,18 +19,9 @@ from pathlib import Path
 from tempfile import gettempdir
 
 from benchmarks.harness import arguments, interleave, median_of, run_process, table, write
+from workbench.profilers.modes import CALLGRIND_FLAGS
 
-FLAGS = (
-    "--tool=callgrind",
-    "--cache-sim=yes",
-    "--branch-sim=yes",
-    "--collect-jumps=yes",
-    "--collect-systime=yes",
-    "--collect-bus=yes",
-    "--dump-instr=yes",
-    "--dump-line=yes",
-    "--compress-strings=no",
-)
+FLAGS = ("--tool=callgrind", *CALLGRIND_FLAGS)
 FASTER, MEMORY = 20.0, 6.0  # at least this many times faster than either, at most this many times the file
 RIVALS = ("callgrind_annotate", "gprof2dot")
 WITH_LINES = "workbench, with costs per source line"

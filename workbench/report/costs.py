@@ -162,7 +162,7 @@ class ReceiptCost:
         from workbench import charts
 
         def one(service: str) -> Any:
-            profiles, labels = self.found.profiles(service), self.found.labels(service)
+            profiles, labels = self.found.first_and_last(service), self.found.labels(service)
             receipts = self.found.receipts(service)
             if len(profiles) < 2:
                 return sentence("There is one step, and nothing to compare it with.")

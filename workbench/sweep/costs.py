@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,20 +53,10 @@ def costs_of_window(window: Window, step: int, receipts: Sent) -> pd.DataFrame:
     from workbench.profilers.windows.read import edges, window_profile
 
     if window.mode == "massif":
-        begin, end = edges(window)
-        return heap_costs(
-            begin,
-            end,
-            service=window.service,
-            mode=window.mode,
-            step=step,
-            receipts=receipts.sent,
-            receipts_before=receipts.before,
-            accepted=receipts.accepted,
-            denied=receipts.denied,
-        )
-    return window_costs(
-        window_profile(window),
+        costs = partial(heap_costs, *edges(window))
+    else:
+        costs = partial(window_costs, window_profile(window))
+    return costs(
         service=window.service,
         mode=window.mode,
         step=step,

@@ -8,6 +8,7 @@ import shlex
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from workbench.errors import SettingsError, TargetError, ToolError
@@ -75,22 +76,21 @@ async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Targ
     """The target under ``settings.profiler`` and its session; stopped and restored at the end, however it comes."""
     mode: Mode = settings.profiler
     out = folder / FOLDER
-    flags = None if settings.profiler_flags is None else tuple(shlex.split(settings.profiler_flags))
+    session_of = partial(
+        profiling_session,
+        mode,
+        out=out,
+        flags=None if settings.profiler_flags is None else tuple(shlex.split(settings.profiler_flags)),
+        attach=settings.profiler_attach,
+        replaces=True,  # of a run that was killed in mid-step: the step is measured again
+    )
     if settings.compose is None:
         sessions: list[Session] = []
 
         @asynccontextmanager
         async def under_tool(own: Settings, log: Path) -> AsyncIterator[Endpoints]:
             backend = LocalBackend(child_service(own), out)
-            async with profiling_session(
-                # of a run that was killed in mid-step: the step is measured again
-                mode,
-                backend,
-                out,
-                flags=flags,
-                attach=settings.profiler_attach,
-                replaces=True,
-            ) as session:
+            async with session_of(backend) as session:
                 sessions.append(session)
                 yield pin(session, own)
 
@@ -101,9 +101,7 @@ async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Targ
 
         backend = ComposeBackend(settings.compose)
         async with (
-            profiling_session(
-                mode, backend, out, flags=flags, attach=settings.profiler_attach, replaces=True
-            ) as session,
+            session_of(backend) as session,
             connect(with_compose_target(settings), folder) as target,
         ):
             yield target, session

@@ -83,8 +83,8 @@ class RunProfiles:
 
     def labels(self, service: str) -> list[str]:
         """What each window of a service is: its step and how many receipts were sent in it."""
-        sent = {window_name(row.step): row.sent for row in self.run.steps.itertuples()}
-        return [f"step {step_of(window.name)}, {sent[window.name]:,} receipts" for window in self.windows_of(service)]
+        sent = zip(self.windows_of(service), self.receipts(service), strict=True)
+        return [f"step {step_of(window.name)}, {receipts:,} receipts" for window, receipts in sent]
 
     def receipts(self, service: str) -> list[int]:
         """How many receipts were sent in each window of a service."""
@@ -94,10 +94,12 @@ class RunProfiles:
     def profiles(self, service: str) -> list[Profile]:
         """The Profile of each window of a service, read now, with names for code without symbols; of massif the heap at
         the window's end."""
-        from workbench.profilers.windows.read import window_profiles
-        from workbench.profiles.transforms.group import legible
+        return _read(self.windows_of(service))
 
-        return [legible(profile) for profile in window_profiles(self.windows_of(service))]
+    def first_and_last(self, service: str) -> list[Profile]:
+        """The Profiles of a service's first and last window, the others not read; one where there is one window."""
+        windows = self.windows_of(service)
+        return _read([*windows[:1], *windows[1:][-1:]])
 
     def of_service(self, service: str) -> pd.DataFrame:
         """The costs of one service."""
@@ -111,15 +113,22 @@ class RunProfiles:
 
     def leaks(self, service: str) -> Leaks | None:
         """Bytes kept per receipt by allocation site; None where it was not massif that was on."""
+        return self._leaks.get(service)
+
+    @cached_property
+    def _leaks(self) -> dict[str, Leaks]:
+        """By service: answers, chart and table all ask, and the heaps are read once."""
+        if self.mode != "massif":
+            return {}
+        return {service: self._leaks_of(service) for service in self.services if self.windows_of(service)}
+
+    def _leaks_of(self, service: str) -> Leaks:
         from workbench.analysis.leaks import HeapWindow, leak_rates
         from workbench.profilers.windows.read import edges
 
-        windows = self.windows_of(service)
-        if self.mode != "massif" or not windows:
-            return None
         counts = self.of_service(service).drop_duplicates("step").set_index("step")
         heaps = []
-        for window in windows:
+        for window in self.windows_of(service):
             step = step_of(window.name)
             begin, end = edges(window)
             row = counts.loc[step]
@@ -161,6 +170,14 @@ class RunProfiles:
     def notes(self) -> list[str]:
         """What is not as asked in the windows, each said once."""
         return list(dict.fromkeys(note for window in self.windows for note in window.notes))
+
+
+def _read(windows: Sequence[Window]) -> list[Profile]:
+    """The windows as Profiles, with names for code without symbols."""
+    from workbench.profilers.windows.read import window_profiles
+    from workbench.profiles.transforms.group import legible
+
+    return [legible(profile) for profile in window_profiles(windows)]
 
 
 def _no_pair(profiled: Mapping[str, Any], plain: Mapping[str, Any], cpu_s: Sequence[float]) -> str:

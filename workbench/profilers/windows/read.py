@@ -29,7 +29,7 @@ def window_profile(window: Window, logs: dict[Path, Profile] | None = None) -> P
         dumps = [window.path(what) for what in sorted(window.files) if what.startswith("dump")]
         return merge([read_callgrind(path) for path in dumps])
     if window.mode == "massif":
-        return edges(window)[1]
+        return read_massif(window.path("end"))
     if window.mode == "flamegraph":
         after = read_pprof(window.path("end"))
         return after if "begin" not in window.files else subtract(after, read_pprof(window.path("begin")))
