@@ -34,7 +34,7 @@ def main() -> int:
     read = refused = defects = 0
     began = time.monotonic()
     for number in range(1, options.inputs + 1):
-        data = damaged(starts, chance)
+        data = damaged(starts, chance, options.format)
         if chance.random() < 0.1:
             data = packed(data, chance)
         # mostly its own reader; sometimes the content decides, so that a mix-up of formats is found as well

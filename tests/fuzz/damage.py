@@ -9,6 +9,8 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
+from tests.fuzz.wire import reshaped
+
 Damage = Callable[[bytes, random.Random], bytes]
 
 NUMBERS = (
@@ -100,9 +102,12 @@ ALL: Sequence[Damage] = (
 )  # fmt: skip
 
 
-def damaged(seeds: Sequence[bytes], chance: random.Random) -> bytes:
-    """One seed, damaged one to four times, sometimes with the end of another one grafted on."""
+def damaged(seeds: Sequence[bytes], chance: random.Random, format: str) -> bytes:
+    """One seed, damaged one to four times, sometimes with the end of another one grafted on; of pprof half are damaged
+    in their fields and stay well formed."""
     data = chance.choice(seeds)
+    if format == "pprof" and chance.random() < 0.5:
+        return reshaped(gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data, chance)
     if chance.random() < 0.1:
         other = chance.choice(seeds)
         data = data[: chance.randrange(len(data) + 1)] + other[chance.randrange(len(other) + 1) :]

@@ -60,11 +60,13 @@ def _public(format: str) -> list[bytes]:
     found = []
     for path in sorted(SAMPLES.glob("*/*")):
         if 0 < path.stat().st_size <= SMALL_BYTES:
+            data = path.read_bytes()
             try:
-                if recognise(open_source(path))[0] == format:
-                    found.append(path.read_bytes())
+                if recognise(open_source(data))[0] == format:
+                    read_profile(data, format=format)
+                    found.append(data)
             except ReadError:
-                continue  # refusing is tested elsewhere
+                continue  # that it is refused is tested elsewhere; damage to it would be refused for the same reason
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.fuzz.attempt import attempt
 from tests.fuzz.damage import damaged, packed
 from tests.fuzz.seeds import seeds
+from tests.fuzz.wire import reshaped
 from workbench.profiles.read import FORMATS, read_profile, recognise
 from workbench.profiles.source import open_source
 
@@ -28,9 +29,18 @@ def test_the_seeds_are_profiles(format: str) -> None:
 def test_damage_is_read_or_refused(format: str) -> None:
     chance = random.Random(20261122)
     starts = seeds(format)
-    outcomes = [attempt(damaged(starts, chance), format if chance.random() < 0.8 else None) for _ in range(INPUTS)]
+    outcomes = [
+        attempt(damaged(starts, chance, format), format if chance.random() < 0.8 else None) for _ in range(INPUTS)
+    ]
     assert any(outcomes)
     assert not all(outcomes)
+
+
+def test_a_pprof_profile_stays_well_formed_when_its_fields_are_damaged() -> None:
+    """So that what the fields say is looked at: the reader takes many of them."""
+    chance = random.Random(20261126)
+    plain = seeds("pprof")[1]
+    assert sum(attempt(reshaped(plain, chance), "pprof") for _ in range(INPUTS)) > INPUTS / 10
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -319,6 +319,20 @@ def test_thousands_of_labels_on_a_sample_are_cut_and_noted() -> None:
     assert [note.count for note in profile.notes if "left out" in note.what] == [4000]
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_a_label_that_says_nothing_leaves_the_others_what_they_are(place: int) -> None:
+    each = [tagged(3, message([(1, 3), (2, text)])) for text in (3, 4)]
+    each.insert(place, tagged(3, message([(1, 4)])))
+    sample = tagged(2, message([(1, 1), (2, 1)]) + b"".join(each))
+    profile = read(TYPE + NAMES + sample + LOCATION + FUNCTION)
+    assert sorted(zip(profile.tags["key"], profile.tags["value"], strict=True)) == [
+        ("main", "main"),
+        ("main", "main.go"),
+    ]
+    (note,) = (note for note in profile.notes if "left out" in note.what)
+    assert note.count == 1
+
+
 def test_other_formats_are_not_taken() -> None:
     others = [b"# callgrind format\nevents: Ir\n", b"desc: --time-unit=B\n", b"a;b;c 1\n", b'{"version":1}', b"hello"]
     others += [b"2345 12:00:00.000000 read(3) = 0 <0.1>\n", b"\0" * 64, b"\xff" * 64, b"2", b"@@@@@@@@@@"]

@@ -3,16 +3,15 @@ cuts a window for each step."""
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from workbench.errors import SettingsError, TargetError, ToolError
+from workbench.errors import SettingsError, TargetError
 from workbench.profilers.backends.local import LocalBackend
+from workbench.profilers.installed import require_tool
 from workbench.profilers.modes import TOOLS, Mode
 from workbench.profilers.open import pin
 from workbench.profilers.session import Session, profiling_session
@@ -57,18 +56,7 @@ def check_profiler(settings: Settings) -> None:
             where="profiler",
             hint="Give its compose file with --compose, or profile it by hand: workbench profile start",
         )
-    if missing := missing_tool(settings.profiler):
-        raise ToolError(missing, where=f"mode {settings.profiler}")
-
-
-def missing_tool(mode: Mode) -> str:
-    """That the tool of a mode is not installed on this machine, and how to install it; "" where it is."""
-    tool = TOOLS[mode]
-    if mode == "pprofile":
-        found = importlib.util.find_spec(tool.program) is not None
-    else:
-        found = not tool.program or shutil.which(tool.program) is not None
-    return "" if found else f"{tool.program} is not installed. {tool.install}"
+    require_tool(settings.profiler)
 
 
 @asynccontextmanager

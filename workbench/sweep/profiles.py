@@ -109,7 +109,14 @@ class RunProfiles:
         """What of a metric (None: the main one) grows with the load, see :func:`workbench.analysis.growth.growth`."""
         from workbench.analysis.growth import growth
 
+        if metric is None and not options:
+            return self._growth[service]
         return growth(self.of_service(service), metric or self.metric, **options)
+
+    @cached_property
+    def _growth(self) -> dict[str, Growth]:
+        """Of the main metric, by service: answers, chart and table all ask, and the models are fitted once."""
+        return {service: self.growth(service, self.metric) for service in self.services}
 
     def leaks(self, service: str) -> Leaks | None:
         """Bytes kept per receipt by allocation site; None where it was not massif that was on."""

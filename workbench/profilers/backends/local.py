@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from workbench.profilers.backends.processes import (
 )
 from workbench.profilers.backends.protocol import READY_TIMEOUT_S, STOP_TIMEOUT_S, Ended, Place
 from workbench.profilers.backends.tail import complaint, last_line
+from workbench.profilers.installed import require_tool
 from workbench.profilers.modes import TOOLS, Mode, command
 from workbench.profilers.to_the_end import to_the_end
 from workbench.target.fetch import get_text
@@ -143,13 +143,13 @@ class LocalBackend:
                 where=self.service.name,
                 hint="Stop it first",
             )
-        tool = TOOLS[mode]
-        if tool.program and mode != "pprofile" and shutil.which(tool.program) is None:
-            raise ToolError(f"{tool.program} is not installed", where=f"profiler {mode}", hint=tool.install)
+        if mode != "pprofile":  # which is a module of the service's Python, maybe not of this one
+            require_tool(mode)
         port_of(self.service.health_url, self.service.name)
         folder = self._place(mode).host
         argv = self._command(mode, folder, flags, extra)
-        _set_aside(folder / tool.output if tool.output else None)
+        output = TOOLS[mode].output
+        _set_aside(folder / output if output else None)
         try:
             await self._make_room()
             self._launch(mode, argv, folder)

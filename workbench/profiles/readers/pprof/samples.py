@@ -134,8 +134,8 @@ def _labels(
     for each in (key, text, number, unit):
         codes, known = pd.factorize(each)
         code, _ = pd.factorize(code * (len(known) + 1) + codes)
-    code, sample = code[given], column.message[given]
-    _, first_of = np.unique(code, return_index=True)
+    sample = column.message[given]
+    _, first_of, code = np.unique(code[given], return_index=True, return_inverse=True)
     chosen = np.flatnonzero(given)[first_of]
     order = np.lexsort((code, sample))
     code, sample = code[order], sample[order]
