@@ -115,7 +115,7 @@ class RunProfiles:
 
     @cached_property
     def _growth(self) -> dict[str, Growth]:
-        """Of the main metric, by service: answers, chart and table all ask, and the models are fitted once."""
+        """Of the main metric, by service: chart and table ask, and the models are fitted once."""
         return {service: self.growth(service, self.metric) for service in self.services}
 
     def leaks(self, service: str) -> Leaks | None:
