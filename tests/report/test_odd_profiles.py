@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.profiles.pprof_encoding import message, tagged
-from tests.profiles.samples import SAMPLES
+from tests.profiles.samples import SAMPLES, needs_samples
 from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
 from workbench.errors import ReadError, WorkbenchError
@@ -184,6 +184,7 @@ def _of_a_notebook() -> list[str]:
     return found
 
 
+@needs_samples
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", _of_a_notebook())
 def test_the_cells_run_on_every_public_profile(name: str) -> None:
