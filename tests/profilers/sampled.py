@@ -16,13 +16,16 @@ from workbench.profiles.read import read_flamegraph, read_pprof
 
 # a child's source begins with this
 WORK = """
-import asyncio, os, signal, sys, threading, time
+import asyncio, os, random, signal, sys, threading, time
 from workbench.profilers.sampler import setup_profiling
 
+chance = random.Random(1)
+
 def spin(seconds):
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
+    begin = time.thread_time()
+    while (used := time.thread_time() - begin) < seconds:
         pass
+    return used
 """
 
 

@@ -49,15 +49,9 @@ def loop_factory(name):
 SERVER = (
     ON_LOOP
     + """
-import random
-chance = random.Random(1)
 used = {"three": 0.0, "one": 0.0}
-def three(): timed("three", chance.uniform(1.5e-4, 4.5e-4))
-def one(): timed("one", chance.uniform(5e-5, 1.5e-4))
-def timed(name, seconds):
-    before = time.thread_time()
-    spin(seconds)
-    used[name] += time.thread_time() - before
+def three(): used["three"] += spin(chance.uniform(1.5e-4, 4.5e-4))
+def one(): used["one"] += spin(chance.uniform(5e-5, 1.5e-4))
 
 async def serve(reader, writer):
     while await reader.read(1):
@@ -139,15 +133,11 @@ def test_all_threads_are_seen_while_the_main_thread_waits(tmp_path: Path) -> Non
 
 # turns of chance lengths: two tasks of 2 ms each would be in step with a system that looks at its timer every 4 ms
 TASKS = """
-import random
-chance = random.Random(1)
 used = {"payer 7": 0.0, "unnamed": 0.0}
 async def unnamed(): await work("unnamed")
 async def work(name):
     for _ in range(400):
-        before = time.thread_time()
-        spin(chance.uniform(0.0005, 0.0035))
-        used[name] += time.thread_time() - before
+        used[name] += spin(chance.uniform(0.0005, 0.0035))
         await asyncio.sleep(0)
 async def patient(): await deep()
 async def deep(): await asyncio.Event().wait()

@@ -120,6 +120,7 @@ def _labels(
     spans = column.spans()
     fields = decode(source, spans, LABEL_FIELDS)
     key, text, number, unit = (fields[field].last() for field in (1, 2, 3, 4))
+    sample = column.message
     given = (text != 0) | (number != 0) | (unit != 0)
     if not given.all():
         first = int(np.flatnonzero(~given)[0])
@@ -128,15 +129,14 @@ def _labels(
             source.at(offset=int(spans.start[first])),
             count=int((~given).sum()),
         )
+        key, text, number, unit, sample = (each[given] for each in (key, text, number, unit, sample))
     # what counts is the text, or the number with its unit, never both
     number, unit = np.where(text != 0, 0, number), np.where(text != 0, 0, unit)
     code = np.zeros(len(key), dtype=np.int64)
     for each in (key, text, number, unit):
         codes, known = pd.factorize(each)
         code, _ = pd.factorize(code * (len(known) + 1) + codes)
-    sample = column.message[given]
-    _, first_of, code = np.unique(code[given], return_index=True, return_inverse=True)
-    chosen = np.flatnonzero(given)[first_of]
+    _, chosen = np.unique(code, return_index=True)
     order = np.lexsort((code, sample))
     code, sample = code[order], sample[order]
     counts = np.bincount(sample, minlength=len(none))
