@@ -33,7 +33,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("receipts",),
     ("settings",),
     ("load", "standin", "profiles"),
-    ("target", "runs"),
+    ("service", "network", "runs"),
     ("analysis", "profilers"),
     ("sweep",),
     ("charts",),
@@ -45,7 +45,6 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
-SAME_ROOM = {"settings_sources": "settings"}
 
 HEAVY = (
     "pandas",
@@ -136,8 +135,8 @@ def upward(room: str, source: str) -> list[str]:
     """What in a module of ``room`` is imported from its own level or above it."""
     return [
         f"line {line} imports {other or 'workbench'}"
-        for line, found in imported_rooms(source)
-        if (other := SAME_ROOM.get(found, found)) != room and not LEVEL.get(other, len(ORDER)) < LEVEL[room]
+        for line, other in imported_rooms(source)
+        if other != room and not LEVEL.get(other, len(ORDER)) < LEVEL[room]
     ]
 
 
@@ -163,10 +162,9 @@ def test_the_import_check_sees(source: str, found: list[str]) -> None:
 def test_imports_go_down_only() -> None:
     problems = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        name = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        if name == "__init__":  # the public names, all imported at first use
+        room = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        if room == "__init__":  # the public names, all imported at first use
             continue
-        room = SAME_ROOM.get(name, name)
         assert room in LEVEL, f"{path.relative_to(ROOT)}: the room {room!r} has no place in ORDER"
         problems += [f"{path.relative_to(ROOT)}: {what}" for what in upward(room, path.read_text())]
     assert problems == []

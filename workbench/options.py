@@ -52,8 +52,8 @@ def add_settings(
 
 
 def option_of(name: str) -> str:
-    """The option of a setting: ``num_receipts`` is ``--num-receipts``."""
-    return "--" + name.replace("_", "-")
+    """The option of a setting: ``num_receipts`` is ``--num-receipts``, ``service_command`` ``--service``."""
+    return "--" + name.removesuffix("_command").replace("_", "-")
 
 
 def _metavar(field: FieldInfo) -> str:

@@ -10,21 +10,21 @@ import pandas as pd
 import pytest
 
 import workbench
+from workbench.analysis import step_row as steps_table
 from workbench.profilers.windows.record import windows_in
 from workbench.runs.folder import RunFolder
 from workbench.runs.read import open_run
 from workbench.settings import Settings
-from workbench.sweep import table
 from workbench.sweep.profiles import RunProfiles
 from workbench.sweep.record import Record
 from workbench.sweep.steps import parse_steps
 
 
-def row(step: int, kind: str = "step", **values: object) -> table.StepRow:
-    base = dict.fromkeys(table.StepRow.__dataclass_fields__, math.nan)
+def row(step: int, kind: str = "step", **values: object) -> steps_table.StepRow:
+    base = dict.fromkeys(steps_table.StepRow.__dataclass_fields__, math.nan)
     texts = {"loop": "closed", "payer": "", "denied_after_settle": "no", "verdict": "PASS", "reason": "", "failure": ""}
     counts = {"receipts": 200, "sent": 200, "accepted": 200, "denied": 0, "failed": 0, "paid": 200}
-    return table.StepRow(**{**base, **texts, **counts, "step": step, "kind": kind, "profiler": "none", **values})  # type: ignore[arg-type]
+    return steps_table.StepRow(**{**base, **texts, **counts, "step": step, "kind": kind, "profiler": "none", **values})  # type: ignore[arg-type]
 
 
 def pair(folder: Path, profiled: dict[str, object], plain: dict[str, object]) -> RunProfiles:
@@ -35,7 +35,7 @@ def pair(folder: Path, profiled: dict[str, object], plain: dict[str, object]) ->
     ]
     run = RunFolder.at(folder)
     run.update_manifest(profiler={"mode": "strace"}, state="finished")
-    table.to_frame(rows).to_parquet(folder / "steps.parquet", index=False)
+    steps_table.to_frame(rows).to_parquet(folder / "steps.parquet", index=False)
     return RunProfiles(open_run(folder))
 
 
@@ -91,7 +91,7 @@ def test_all_that_the_service_was_sent_before_a_step_counts(tmp_path: Path) -> N
         rows(sent).to_parquet(folder.samples(number))
     rows(7).to_parquet(folder.interrupted_samples(1))
     assert first.sent_before() == 10 + 20 + 7
-    table.to_frame(first.rows).to_parquet(folder.path / "steps.parquet", index=False)
+    steps_table.to_frame(first.rows).to_parquet(folder.path / "steps.parquet", index=False)
     again = begun()
     assert (again.session, again.sent_before()) == (1, 37)
     again.drop(4)

@@ -18,7 +18,7 @@ async def checks(settings: Settings) -> list[Check]:
     if settings.target is None:
         return [Check("target", "ok", "none given: the embedded stand-in is used")]
     try:
-        from workbench.target.health import require_service
+        from workbench.service.health import require_service
     except ImportError as error:
         return [Check("target", "missing", f"cannot be asked without {error.name}")]
     try:
@@ -36,7 +36,7 @@ async def checks(settings: Settings) -> list[Check]:
 async def _health_and_clock(url: str, tolerance_s: float) -> list[Check]:
     import aiohttp
 
-    from workbench.target.fetch import TIMEOUT_S
+    from workbench.service.fetch import TIMEOUT_S
 
     sent = time.time()
     try:
@@ -96,7 +96,7 @@ def clock_offset(date: str | None, sent: float, received: float, tolerance_s: fl
 
 
 async def _metrics(name: str, url: str | None, prefix: str, option: str) -> Check:
-    from workbench.target.metrics import scrape
+    from workbench.service.metrics import scrape
 
     if url is None:
         return Check(name, "missing", "no address given; budgets and denial are seen through it", f"{option}=URL")

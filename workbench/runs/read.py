@@ -35,7 +35,7 @@ class Run:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """One row a step; columns in :mod:`workbench.sweep.table`."""
+        """One row a step; columns in :mod:`workbench.analysis.step_row`."""
         return self._table("steps.parquet")
 
     @cached_property

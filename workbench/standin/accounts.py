@@ -5,11 +5,10 @@ Index 0 is the pair of the local test network. All keys here are public: they op
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from workbench.receipts.address import parse_address
 from workbench.receipts.eip712 import keccak
 from workbench.receipts.keys import SigningKey
+from workbench.receipts.payer import Payer
 
 ALLOCATION = parse_address("0xfa44c72b753a66591f241c7dc04e8178c30e13af")
 
@@ -17,14 +16,6 @@ _ACCOUNT0 = parse_address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 # Account 1 of every Ethereum development chain ("test test ... junk"), printed by the tools themselves.
 _ACCOUNT1_PUBLIC_KEY_OF_DEV_CHAINS = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 _PHRASE = b"indexer workbench stand-in"
-
-
-@dataclass(frozen=True)
-class Payer:
-    """Who pays: the 20-byte address that owns the escrow, and the key of its authorised receipt signer."""
-
-    address: bytes
-    key: SigningKey
 
 
 def payer(index: int) -> Payer:

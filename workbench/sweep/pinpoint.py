@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 
+from workbench.analysis.limit import Bracket
 from workbench.load.client import ReceiptClient
 from workbench.load.outcome import CODE_OF, Outcome, is_paid, is_unsure
 from workbench.load.samples import SampleBuffer, nonces
 from workbench.load.spec import StepSpec
-from workbench.standin.accounts import Payer
-from workbench.sweep.limit import Bracket
+from workbench.receipts.payer import Payer
+from workbench.service.connect import Target
 from workbench.sweep.settle import settle
-from workbench.target.connect import Target
 
 APPROACH = 10
 MAX_WALK = 250

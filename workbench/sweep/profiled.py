@@ -16,10 +16,10 @@ from workbench.profilers.modes import TOOLS, Mode
 from workbench.profilers.open import pin
 from workbench.profilers.session import Session, profiling_session
 from workbench.profilers.standin import child_service
+from workbench.service.connect import Target, connect
+from workbench.service.health import require_service
 from workbench.settings import Settings
 from workbench.standin.endpoints import Endpoints
-from workbench.target.connect import Target, connect
-from workbench.target.health import require_service
 
 # what the compose files, ours and indexer-rs's, publish on this machine
 PUBLISHED = {

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from workbench.analysis import step_row as steps_table
 from workbench.errors import RunFolderError
 from workbench.load.samples import SampleBuffer, nonces, to_frame
 from workbench.load.summary import StepSummary
@@ -17,7 +18,6 @@ from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.machine import machine, versions
 from workbench.runs.read import open_run, read_parquet
 from workbench.settings import Settings
-from workbench.sweep import table
 from workbench.sweep.costs import Sent, keep_costs
 from workbench.sweep.series import per_second
 from workbench.sweep.steps import Step
@@ -40,7 +40,7 @@ class Record:
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
         self.settings = settings
         self.folder = folder
-        self.rows: list[table.StepRow] = []
+        self.rows: list[steps_table.StepRow] = []
         self.payers: dict[int, str] = {}
         self.given: list[str] = []
         self.manifest: dict[str, Any] = {}
@@ -93,7 +93,7 @@ class Record:
             value_grt=float(self.settings.value_grt),
         )
 
-    def write(self, row: table.StepRow, samples: pd.DataFrame) -> None:
+    def write(self, row: steps_table.StepRow, samples: pd.DataFrame) -> None:
         """Keep a finished step. Its row goes last: a step without one is run again."""
         path = self.folder.path
         write_parquet(self.folder.samples(row.step), samples)
@@ -101,7 +101,7 @@ class Record:
         self._append("series.parquet", per_second(samples, row.step, self.clock))
         self._write_watch()
         self.rows.append(row)
-        write_parquet(path / "steps.parquet", table.to_frame(self.rows))
+        write_parquet(path / "steps.parquet", steps_table.to_frame(self.rows))
 
     def drop(self, step: int) -> None:
         """Forget a finished step that is to be run again; its samples go to those of steps that were cut off."""
@@ -152,7 +152,7 @@ class Record:
         self.payers = {int(step): payer for step, payer in self.manifest.get("payers", {}).items()}
         self._put_aside()
         run = open_run(self.folder.path)
-        rows = table.from_frame(run.steps) if len(run.steps) else []
+        rows = steps_table.from_frame(run.steps) if len(run.steps) else []
         self.rows = [row for row in rows if self.folder.samples(row.step).exists()]
         done = {row.step for row in self.rows}
         for path in (self.folder.path / "samples").glob("step-*.parquet"):

@@ -12,6 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from workbench.analysis import step_row as steps_table
+from workbench.analysis.conclude import (
+    conclude_limit,
+    conclude_run,
+    judge_step,
+    judge_walk,
+    predict,
+    prediction_json,
+)
+from workbench.analysis.limit import Bracket, find_denial
 from workbench.errors import (
     EXIT_INTERRUPTED,
     EXIT_TOOL,
@@ -30,20 +40,12 @@ from workbench.profilers.backends.local import LocalBackend
 from workbench.profilers.session import Cut, Session
 from workbench.receipts.address import checksum
 from workbench.receipts.fields import WEI_PER_GRT
+from workbench.receipts.payer import Payer
 from workbench.runs.folder import RunFolder, one_run_at_a_time
 from workbench.runs.read import Run, open_run
+from workbench.service.budget import Fees, budget
+from workbench.service.connect import Target, connect, receipt_template
 from workbench.settings import Settings
-from workbench.standin.accounts import Payer
-from workbench.sweep import table
-from workbench.sweep.conclude import (
-    conclude_limit,
-    conclude_run,
-    judge_step,
-    judge_walk,
-    predict,
-    prediction_json,
-)
-from workbench.sweep.limit import Bracket, find_denial
 from workbench.sweep.pinpoint import approach, walk
 from workbench.sweep.profiled import (
     absent,
@@ -58,8 +60,6 @@ from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.settle import Settled, settle
 from workbench.sweep.steps import Step, extra_steps, parse_steps
 from workbench.sweep.watch import Watch, watching
-from workbench.target.budget import Fees, budget
-from workbench.target.connect import Target, connect, receipt_template
 
 DEFAULT_RATE = 400.0
 """Receipts per second of a sweep that names neither rate nor concurrency."""
@@ -271,7 +271,7 @@ class _Experiment:
             self.record.rows.append(row)
             self._learn(row)
 
-    def _learn(self, row: table.StepRow) -> None:
+    def _learn(self, row: steps_table.StepRow) -> None:
         """What the step says about the limit, in receipts of one budget."""
         if not math.isnan(row.counted):
             charged = round(row.counted)
@@ -525,7 +525,7 @@ class _Experiment:
                 toward_limit=self.toward_limit,
                 distorted=self.session is not None,
             )
-        row = table.step_row(
+        row = steps_table.step_row(
             step=step.number,
             kind=step.kind,
             plan=plan,

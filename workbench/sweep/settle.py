@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 
 from workbench.errors import TargetError
-from workbench.target.budget import Fees
-from workbench.target.connect import Target
+from workbench.service.budget import Fees
+from workbench.service.connect import Target
 
 POLL_S = 0.02
 STALL_S = 5.0

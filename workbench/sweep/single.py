@@ -38,7 +38,7 @@ class LoadResult:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The step's row as a dict (columns in :class:`workbench.sweep.table.StepRow`), and ``outcomes`` by name."""
+        """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name."""
         row: dict[str, Any] = self.run.steps.iloc[0].to_dict()
         counts = self.samples["outcome"].value_counts()
         return {**row, "outcomes": {str(name): int(count) for name, count in counts.items() if count}}

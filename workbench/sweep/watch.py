@@ -12,8 +12,8 @@ import psutil
 
 from workbench.errors import TargetError
 from workbench.receipts.address import checksum
-from workbench.target.connect import Target
-from workbench.target.metrics import Reading, scrape
+from workbench.service.connect import Target
+from workbench.service.metrics import Reading, scrape
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -39,7 +39,7 @@ from workbench.profilers.backends.tail import complaint, last_line
 from workbench.profilers.installed import require_tool
 from workbench.profilers.modes import TOOLS, Mode, command
 from workbench.profilers.to_the_end import to_the_end
-from workbench.target.fetch import get_text
+from workbench.service.fetch import get_text
 
 LOG = "service.log"
 PLAIN_STOP_S = 30.0

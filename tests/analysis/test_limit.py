@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.sweep.limit import Bracket, find_denial
+from workbench.analysis.limit import Bracket, find_denial
 from workbench.sweep.pinpoint import APPROACH, MAX_WALK, approach
 
 MS = 1_000_000

@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from workbench.errors import SettingsError
-from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE, Settings, nearest_hint, settings_error
+from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE
+from workbench.settings.model import Settings, nearest_hint, settings_error
 
 S = TypeVar("S", bound=Settings)
 

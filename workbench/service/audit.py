@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from workbench.errors import TargetError
-from workbench.standin.accounts import Payer
+from workbench.receipts.payer import Payer
 
 _ROWS = {
     2: """

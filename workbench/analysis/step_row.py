@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workbench.analysis.limit import Denial
 from workbench.load.plan import OpenPlan, Plan
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
-from workbench.sweep.limit import Denial
-from workbench.target.budget import Fees
+from workbench.service.budget import Fees
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,7 @@ class StepRow:
     ``paid`` counts receipts the payer was charged for: the accepted ones, and those whose query failed after the
     receipt had been stored. ``throughput_per_s`` counts accepted receipts. Latencies are of accepted receipts,
     ``lag`` of all; a percentile is NaN where the step has too few samples to carry it. ``first_refusal_*``,
-    ``crossing_index`` and ``denial_lag_*`` as in :class:`workbench.sweep.limit.Denial`. ``denied_after_settle``:
+    ``crossing_index`` and ``denial_lag_*`` as in :class:`workbench.analysis.limit.Denial`. ``denied_after_settle``:
     whether the agent held the payer denied once it had counted the step (yes, no, unknown). ``counted``: receipts that
     the payer's budget was charged for since the run began, by the agent's count (NaN: not known). ``stored``: receipts
     of this step found in the database. ``profiler``: the mode the service was under, whose latencies it distorts.

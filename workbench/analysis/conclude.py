@@ -6,12 +6,12 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from workbench.analysis.limit import Bracket, Denial
+from workbench.analysis.step_row import Judgement, StepRow
 from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
-from workbench.sweep.limit import Bracket, Denial
-from workbench.sweep.table import Judgement, StepRow
-from workbench.target.budget import Budget, Fees
+from workbench.service.budget import Budget, Fees
 
 
 @dataclass(frozen=True)

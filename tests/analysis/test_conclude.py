@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workbench.load.summary import Latency, StepSummary
-from workbench.sweep.conclude import (
+from workbench.analysis.conclude import (
     conclude_limit,
     conclude_run,
     judge_step,
     judge_walk,
     predict,
 )
-from workbench.sweep.limit import Bracket, Denial
-from workbench.sweep.table import StepRow
-from workbench.target.budget import Budget, Fees
+from workbench.analysis.limit import Bracket, Denial
+from workbench.analysis.step_row import StepRow
+from workbench.load.summary import Latency, StepSummary
+from workbench.service.budget import Budget, Fees
 
 NONE = Latency.of(np.array([], dtype=np.int64))
 NAN = math.nan

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from prometheus_client.parser import text_string_to_metric_families
 
 from workbench.errors import TargetError
-from workbench.target.fetch import get_text
+from workbench.service.fetch import get_text
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.errors import TargetError
-from workbench.target.fetch import get_text
+from workbench.service.fetch import get_text
 
 UP = "Service is up and running"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from workbench.receipts.address import checksum
-from workbench.target.budget import Fees
-from workbench.target.metrics import Reading, scrape, total
+from workbench.service.budget import Fees
+from workbench.service.metrics import Reading, scrape, total
 
 LIMIT = "tap_max_fee_per_sender_grt_total"
 BALANCE = "tap_sender_escrow_balance_grt_total"

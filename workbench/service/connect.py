@@ -10,17 +10,17 @@ from pathlib import Path
 from workbench.errors import SettingsError, TargetError
 from workbench.receipts.address import checksum, deployment_to_qm, parse_address, parse_deployment
 from workbench.receipts.keys import SigningKey
+from workbench.receipts.payer import Payer
 from workbench.receipts.template import ReceiptTemplate
+from workbench.service.agent import read_fees
+from workbench.service.audit import receipts_stored
+from workbench.service.budget import Fees
+from workbench.service.health import require_service
+from workbench.service.network import escrow_balance, find_allocation
 from workbench.settings import Settings, to_wei
-from workbench.standin.accounts import Payer
 from workbench.standin.accounts import payer as standin_payer
 from workbench.standin.child import child
 from workbench.standin.endpoints import Endpoints
-from workbench.target.agent import read_fees
-from workbench.target.audit import receipts_stored
-from workbench.target.budget import Fees
-from workbench.target.health import require_service
-from workbench.target.network import escrow_balance, find_allocation
 
 
 @dataclass(frozen=True)

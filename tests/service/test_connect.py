@@ -10,11 +10,11 @@ from aiohttp import web
 from tests.load.servers import good, http_server, raw_server
 from workbench.errors import TargetError
 from workbench.receipts.address import checksum
+from workbench.service import fetch
+from workbench.service.agent import fees_of
+from workbench.service.connect import connect
+from workbench.service.metrics import parse, total
 from workbench.settings import Settings
-from workbench.target import fetch
-from workbench.target.agent import fees_of
-from workbench.target.connect import connect
-from workbench.target.metrics import parse, total
 
 ALLOCATION = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.target.budget import RULE_A, RULE_B, Fees, budget
+from workbench.service.budget import RULE_A, RULE_B, Fees, budget
 
 GRT = 10**18
 wei = st.integers(0, 10**24)

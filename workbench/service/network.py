@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.errors import TargetError
 from workbench.receipts.address import parse_address
-from workbench.target.fetch import post_graphql
+from workbench.service.fetch import post_graphql
 
 
 async def find_allocation(url: str, indexer: bytes) -> bytes:

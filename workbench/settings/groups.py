@@ -1,107 +1,32 @@
-"""One settings model, filled alike from the command line, the environment, ``workbench.toml`` and notebooks.
-
-Field names are the vocabulary: ``num_receipts`` is ``--num-receipts``, ``WORKBENCH_NUM_RECEIPTS``, a key of
-``workbench.toml`` and a notebook parameter. What is given explicitly wins over the environment, that over the file,
-that over the defaults. Keys and tokens are secrets: environment and file only, never an option, never a parameter.
-"""
+"""The settings in groups, each field with its meaning and default."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
-import shlex
-from collections.abc import Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from workbench.errors import ReceiptError, SettingsError
-from workbench.receipts import address as addresses
 from workbench.receipts.fields import U128_MAX
+from workbench.settings.kinds import (
+    Address,
+    Command,
+    Deployment,
+    Flags,
+    Grt,
+    Latency,
+    PostgresUrl,
+    Url,
+    Version,
+    is_loopback,
+    to_wei,
+)
 
 TOML_FILE = "workbench.toml"
 ENV_PREFIX = "WORKBENCH_"
 CONFIG_VARIABLE = "WORKBENCH_CONFIG"  # path of a settings file in place of workbench.toml
-
-_EXACT = Context(prec=200)  # the default of 28 digits would round amounts
-_NUMBER = r"\d+(\.\d+)?"
-_LATENCY = re.compile(rf"(constant|exponential):{_NUMBER}|(uniform|lognormal):{_NUMBER}:{_NUMBER}")
-
-
-def _check_address(text: str) -> str:
-    try:
-        addresses.parse_address(text)
-    except ReceiptError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _check_deployment(text: str) -> str:
-    try:
-        addresses.parse_deployment(text)
-    except ReceiptError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _check_url(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username:
-        raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {text!r}")
-    return text.rstrip("/")
-
-
-def _check_grt(value: Decimal) -> Decimal:
-    if not value.is_finite():
-        raise ValueError("an amount in GRT is wanted")
-    wei = value.scaleb(18, _EXACT)
-    if wei != wei.to_integral_value(context=_EXACT):
-        raise ValueError("GRT has 18 decimals, and no more can be given")
-    if not 0 <= wei <= U128_MAX:
-        raise ValueError("the amount must be from 0 to 2^128 - 1 wei")
-    return value
-
-
-def _check_latency(text: str) -> str:
-    if not _LATENCY.fullmatch(text):
-        raise ValueError(
-            f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {text[:80]!r}"
-        )
-    return text
-
-
-def _check_flags(text: str) -> str:
-    try:
-        shlex.split(text)
-    except ValueError as error:
-        raise ValueError(f"flags are written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
-    return text
-
-
-Address = Annotated[str, AfterValidator(_check_address)]
-Deployment = Annotated[str, AfterValidator(_check_deployment)]
-Url = Annotated[str, AfterValidator(_check_url)]
-Grt = Annotated[Decimal, AfterValidator(_check_grt)]
-Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}.get(text, text))]
-Latency = Annotated[str, AfterValidator(_check_latency)]
-Flags = Annotated[str, AfterValidator(_check_flags)]
 
 
 def default_runs_dir() -> Path:
@@ -114,11 +39,6 @@ def default_runs_dir() -> Path:
         if (folder / TOML_FILE).is_file() or (folder / "pyproject.toml").is_file():
             return Path(os.path.relpath(folder / "data" / "runs"))
     return Path("data/runs")
-
-
-def to_wei(grt: Decimal) -> int:
-    """An amount of GRT in wei (1e-18 GRT)."""
-    return int(grt.scaleb(18, _EXACT))
 
 
 class Group(BaseModel):
@@ -182,7 +102,7 @@ class TargetSettings(Group):
             raise ValueError(
                 f"payers and signer_keys go in pairs, found {len(self.payers)} and {len(self.signer_keys)}"
             )
-        if self.target and not self.allow_remote and not _is_loopback(self.target):
+        if self.target and not self.allow_remote and not is_loopback(self.target):
             raise ValueError(
                 f"the target {self.target} is not on this machine; pass --allow-remote to load it all the same"
             )
@@ -279,6 +199,43 @@ class ProfilerSettings(Group):
         return self
 
 
+class CommandSettings(Group):
+    """The service under test by the commands that start it."""
+
+    service_command: Command | None = Field(
+        None, description="Command that starts the indexer-service, as in a shell; stopped at the end."
+    )
+    agent_command: Command | None = Field(None, description="Command that starts the tap-agent, likewise.")
+    profile: Literal["service", "agent", "both"] = Field(
+        "service", description="Under a profiler: which of the two programs is put under it."
+    )
+    idle_s: float | None = Field(
+        None,
+        ge=0,
+        le=3600,
+        description="Under a profiler: seconds of a window without a receipt, which tells what time alone costs "
+        "(default: as long as the shortest step, 30 at most; 0 leaves it out).",
+    )
+    database_url: PostgresUrl | None = Field(
+        None, description="PostgreSQL of the services: stored receipts are counted and denial is seen there."
+    )
+
+
+class NetworkSettings(Group):
+    """All that the two programs need on one machine without chain, graph-node or containers."""
+
+    network: bool = Field(False, description="Start the network around the commands, and stop it at the end.")
+    network_folder: Path = Field(Path("data/network"), description="Where the network keeps its data.")
+    postgres: PostgresUrl | None = Field(
+        None, description="A PostgreSQL database to use; without it an embedded server is started."
+    )
+    migrations: Path | None = Field(
+        None, description="Folder of SQL migrations that make the schema; without it statements of our own."
+    )
+    aggregator: Url | None = Field(None, description="tap-aggregator to use; without it one of our own is started.")
+    aggregator_port: int = Field(7610, ge=0, le=65535, description="Port of our own aggregator; 0 takes a free one.")
+
+
 class StandinSettings(Group):
     """The embedded stand-in. Defaults reproduce the guide's "about 1000 receipts": 1 GRT over 0.001 GRT."""
 
@@ -345,64 +302,3 @@ class StandinSettings(Group):
         120.0, gt=0, description="Time between two profiles, each of all since the start."
     )
     profile_delay_s: float = Field(10.0, ge=0, description="Time before sampling begins.")
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-class Settings(TargetSettings, LoadSettings, SweepSettings, ProfilerSettings, StandinSettings):
-    """Every setting. ``Settings.resolve(num_receipts=10)`` merges what is given with environment, file and defaults."""
-
-    @classmethod
-    def resolve(cls, *, toml: Path | None = None, labels: Mapping[str, str] | None = None, **given: Any) -> Settings:
-        """Settings from explicit values, ``WORKBENCH_*`` variables, a TOML file and defaults, in that order.
-
-        ``toml`` defaults to the file that ``WORKBENCH_CONFIG`` names, or ``workbench.toml`` in the working directory
-        where that exists; ``labels`` are the names of explicit values in error messages (options). Raises
-        SettingsError naming the option, variable or key, what was found and what is wanted.
-        """
-        from workbench.settings_sources import resolve
-
-        return resolve(cls, toml, given, labels or {})
-
-    def public(self) -> dict[str, Any]:
-        """JSON-ready values without secrets: keys become their count, tokens are left out."""
-        values = self.model_dump(mode="json", exclude={"signer_keys", "free_query_token"})
-        values["signer_keys"] = f"{len(self.signer_keys)} keys, not shown"
-        return values
-
-
-SECRETS = frozenset(("signer_keys", "free_query_token"))
-
-
-def settings_error(
-    error: ValidationError, values: Mapping[str, Any] | None = None, sources: Mapping[str, str] | None = None
-) -> SettingsError:
-    """One line from pydantic's error list: where the first bad value came from, what was found, what is wanted.
-
-    ``values`` are the values that were tried, ``sources`` where each came from. Secrets are not shown.
-    """
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    where = (sources or {}).get(name, name or None)
-    if first["type"] == "extra_forbidden":
-        return SettingsError(f"there is no setting {name!r}", where=where, hint=nearest_hint(name))
-    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if "found" not in message and name not in SECRETS and name in (values or {}):
-        message += f", found {str((values or {})[name])[:80]!r}"
-    return SettingsError(message, where=where)
-
-
-def nearest_hint(name: str) -> str:
-    """A hint naming the closest known setting, or where to find the list."""
-    import difflib
-
-    close = difflib.get_close_matches(name, list(Settings.model_fields), n=1)
-    return f"Did you mean {close[0]!r}?" if close else "See `workbench sweep --help` for all of them"

@@ -1,0 +1,41 @@
+"""One settings model, filled alike from the command line, the environment, ``workbench.toml`` and notebooks.
+
+Field names are the vocabulary: ``num_receipts`` is ``--num-receipts``, ``WORKBENCH_NUM_RECEIPTS``, a key of
+``workbench.toml`` and a notebook parameter. What is given explicitly wins over the environment, that over the file,
+that over the defaults. Keys and tokens are secrets: environment and file only, never an option, never a parameter.
+"""
+
+from workbench.settings.groups import (
+    CONFIG_VARIABLE,
+    ENV_PREFIX,
+    TOML_FILE,
+    CommandSettings,
+    LoadSettings,
+    NetworkSettings,
+    ProfilerSettings,
+    StandinSettings,
+    SweepSettings,
+    TargetSettings,
+    default_runs_dir,
+)
+from workbench.settings.kinds import to_wei
+from workbench.settings.model import SECRETS, Settings, nearest_hint, settings_error
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "ENV_PREFIX",
+    "SECRETS",
+    "TOML_FILE",
+    "CommandSettings",
+    "LoadSettings",
+    "NetworkSettings",
+    "ProfilerSettings",
+    "Settings",
+    "StandinSettings",
+    "SweepSettings",
+    "TargetSettings",
+    "default_runs_dir",
+    "nearest_hint",
+    "settings_error",
+    "to_wei",
+]

@@ -1,0 +1,130 @@
+"""Kinds of values that settings have: addresses, deployments, URLs, amounts of GRT, latencies, commands."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+from decimal import Context, Decimal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+
+from workbench.errors import ReceiptError
+from workbench.receipts import address as addresses
+from workbench.receipts.fields import U128_MAX
+
+_EXACT = Context(prec=200)  # the default of 28 digits would round amounts
+_NUMBER = r"\d+(\.\d+)?"
+_LATENCY = re.compile(rf"(constant|exponential):{_NUMBER}|(uniform|lognormal):{_NUMBER}:{_NUMBER}")
+
+
+def _check_address(text: str) -> str:
+    try:
+        addresses.parse_address(text)
+    except ReceiptError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _check_deployment(text: str) -> str:
+    try:
+        addresses.parse_deployment(text)
+    except ReceiptError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _check_url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username:
+        raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {text!r}")
+    return text.rstrip("/")
+
+
+def _check_grt(value: Decimal) -> Decimal:
+    if not value.is_finite():
+        raise ValueError("an amount in GRT is wanted")
+    wei = value.scaleb(18, _EXACT)
+    if wei != wei.to_integral_value(context=_EXACT):
+        raise ValueError("GRT has 18 decimals, and no more can be given")
+    if not 0 <= wei <= U128_MAX:
+        raise ValueError("the amount must be from 0 to 2^128 - 1 wei")
+    return value
+
+
+def _check_latency(text: str) -> str:
+    if not _LATENCY.fullmatch(text):
+        raise ValueError(
+            f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {text[:80]!r}"
+        )
+    return text
+
+
+def _check_flags(text: str) -> str:
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"flags are written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
+    return text
+
+
+def _check_command(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"a command is written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
+    if not words:
+        raise ValueError("a command is wanted, found nothing")
+    return text
+
+
+def _check_postgres(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("postgres", "postgresql") or port == -1 or not parts.path.strip("/"):
+        raise ValueError("a URL such as postgresql://postgres@127.0.0.1:5432/indexer_components_1 is wanted")
+    return text
+
+
+def without_password(url: str) -> str:
+    """A URL that can be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return parts._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+Deployment = Annotated[str, AfterValidator(_check_deployment)]
+Url = Annotated[str, AfterValidator(_check_url)]
+Grt = Annotated[Decimal, AfterValidator(_check_grt)]
+Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}.get(text, text))]
+Latency = Annotated[str, AfterValidator(_check_latency)]
+Flags = Annotated[str, AfterValidator(_check_flags)]
+Command = Annotated[str, AfterValidator(_check_command)]
+PostgresUrl = Annotated[str, AfterValidator(_check_postgres)]
+
+
+def to_wei(grt: Decimal) -> int:
+    """An amount of GRT in wei (1e-18 GRT)."""
+    return int(grt.scaleb(18, _EXACT))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,77 @@
+"""All settings as one model, and errors that name where a bad value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from workbench.errors import SettingsError
+from workbench.settings.groups import (
+    CommandSettings,
+    LoadSettings,
+    NetworkSettings,
+    ProfilerSettings,
+    StandinSettings,
+    SweepSettings,
+    TargetSettings,
+)
+from workbench.settings.kinds import without_password
+
+
+class Settings(
+    TargetSettings, CommandSettings, LoadSettings, SweepSettings, ProfilerSettings, NetworkSettings, StandinSettings
+):
+    """Every setting. ``Settings.resolve(num_receipts=10)`` merges what is given with environment, file and defaults."""
+
+    @classmethod
+    def resolve(cls, *, toml: Path | None = None, labels: Mapping[str, str] | None = None, **given: Any) -> Settings:
+        """Settings from explicit values, ``WORKBENCH_*`` variables, a TOML file and defaults, in that order.
+
+        ``toml`` defaults to the file that ``WORKBENCH_CONFIG`` names, or ``workbench.toml`` in the working directory
+        where that exists; ``labels`` are the names of explicit values in error messages (options). Raises
+        SettingsError naming the option, variable or key, what was found and what is wanted.
+        """
+        from workbench.settings.sources import resolve
+
+        return resolve(cls, toml, given, labels or {})
+
+    def public(self) -> dict[str, Any]:
+        """JSON-ready values without secrets: keys become their count, tokens are left out."""
+        values = self.model_dump(mode="json", exclude={"signer_keys", "free_query_token"})
+        values["signer_keys"] = f"{len(self.signer_keys)} keys, not shown"
+        for name in ("database_url", "postgres"):
+            if values[name] is not None:
+                values[name] = without_password(values[name])
+        return values
+
+
+SECRETS = frozenset(("signer_keys", "free_query_token"))
+
+
+def settings_error(
+    error: ValidationError, values: Mapping[str, Any] | None = None, sources: Mapping[str, str] | None = None
+) -> SettingsError:
+    """One line from pydantic's error list: where the first bad value came from, what was found, what is wanted.
+
+    ``values`` are the values that were tried, ``sources`` where each came from. Secrets are not shown.
+    """
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    where = (sources or {}).get(name, name or None)
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"there is no setting {name!r}", where=where, hint=nearest_hint(name))
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if "found" not in message and name not in SECRETS and name in (values or {}):
+        message += f", found {str((values or {})[name])[:80]!r}"
+    return SettingsError(message, where=where)
+
+
+def nearest_hint(name: str) -> str:
+    """A hint naming the closest known setting, or where to find the list."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(Settings.model_fields), n=1)
+    return f"Did you mean {close[0]!r}?" if close else "See `workbench sweep --help` for all of them"
