@@ -59,7 +59,7 @@ class GraphNode:
 
     def _status(self, body: bytes) -> bytes:
         try:
-            query, variables = request(body)
+            query, variables, _ = request(body)
             names = root_fields(query)
         except QueryError as problem:
             return errors([str(problem)])
@@ -97,7 +97,7 @@ def _query(body: bytes) -> bytes:
     """The whole answer to a query on a subgraph that has nothing but ``_meta``; attestable, as graph-node says it of
     every answer that a block determines, errors of the query among them."""
     try:
-        query, _ = request(body)
+        query, _, _ = request(body)
         unknown = [name for name in root_fields(query) if name not in ("_meta", "__typename")]
     except QueryError as problem:
         return encode(errors([str(problem)]), headers=_ATTESTABLE)

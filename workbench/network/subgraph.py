@@ -22,7 +22,8 @@ from workbench.standin.graphql import QueryError, root_fields
 
 PATH = "/subgraphs/name/graph-network"
 
-_OPERATION = re.compile(r"\bquery\s+([A-Za-z_]\w*)")
+_COMMENT = re.compile(r"#[^\n\r]*")
+_OPERATION = re.compile(r"\s*query\s+([A-Za-z_]\w*)")
 _PAYER = re.compile(r'\bpayer\s*:\s*"(0[xX][0-9a-fA-F]{40})"')
 _FIRST = re.compile(r"\bfirst\s*:\s*(\d+)")
 _SKIP = re.compile(r"\bskip\s*:\s*(\d+)")
@@ -53,9 +54,8 @@ class Subgraph:
     def answer(self, body: bytes) -> bytes:
         """The answer to a request's body, as JSON: data, or errors in graph-node's form."""
         try:
-            query, variables = request(body)
-            named = _OPERATION.search(query)
-            operation = self._operations.get(named[1]) if named else None
+            query, variables, name = request(body)
+            operation = self._operations.get(name)
             if operation is not None:
                 return compact({"data": operation(variables)})
             return compact(self._by_fields(query))
@@ -161,16 +161,21 @@ class Subgraph:
         ]
 
 
-def request(body: bytes) -> tuple[str, dict[str, Any]]:
-    """``query`` and ``variables`` of a request's body. Raises QueryError where it is none."""
+def request(body: bytes) -> tuple[str, dict[str, Any], str]:
+    """Query, variables and name of the operation ("" for none) of a request's body. Raises QueryError for no request.
+
+    The name is that of ``operationName``, else the one at the head of the query, behind its comments.
+    """
     try:
         asked = json.loads(body)
-        query, variables = asked["query"], asked.get("variables") or {}
+        query, variables, name = asked["query"], asked.get("variables") or {}, asked.get("operationName") or ""
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise QueryError("a GraphQL request is wanted: a JSON object with a query") from None
-    if not isinstance(query, str) or not isinstance(variables, dict):
-        raise QueryError("a GraphQL request has a query in text, and its variables are an object")
-    return query, variables
+    if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(name, str):
+        raise QueryError("query and operationName of a GraphQL request are text, and its variables an object")
+    if not name and (head := _OPERATION.match(_COMMENT.sub("", query))):
+        name = head[1]
+    return query, variables, name
 
 
 def compact(value: Any) -> bytes:
