@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from workbench.errors import TargetError
 from workbench.receipts.payer import Payer
@@ -37,6 +37,11 @@ SELECT value, error_log, COUNT(*) FROM (
     GROUP BY i.signature
 ) AS gone GROUP BY 1, 2"""
 _RAVS = "SELECT $collection, value_aggregate, last, final, $redeemed FROM $ravs WHERE $rav_payer = :sender ORDER BY 1"
+_UNAGGREGATED = """
+SELECT r.payer, r.value, COUNT(*) FROM tap_horizon_receipts r LEFT JOIN tap_horizon_ravs v
+    ON v.payer = r.payer AND v.collection_id = r.collection_id
+    AND v.data_service = r.data_service AND v.service_provider = r.service_provider
+WHERE r.timestamp_ns > COALESCE(v.timestamp_ns, 0) GROUP BY 1, 2"""
 _DENIED = "SELECT DISTINCT sender_address FROM $denylist"
 
 _TABLES = {
@@ -94,9 +99,36 @@ def read_denied(select: Select, *, version: int) -> frozenset[str]:
     return frozenset(str(row[0]).strip().lower() for row in rows)
 
 
+def read_unaggregated(select: Select) -> dict[str, int]:
+    """The value of V2 receipts newer than their collection's RAV, in wei, by payer (40 hex digits)."""
+    found: dict[str, int] = {}
+    for payer, value, count in select(_UNAGGREGATED, {}):
+        found[payer] = found.get(payer, 0) + int(value) * count
+    return found
+
+
+class Database(Protocol):
+    """A database of the services. It blocks while it reads: call it from a thread.
+
+    The methods raise TargetError when it cannot be read.
+    """
+
+    def stored(self, payer: Payer, *, version: int) -> Stored:
+        """What it holds of ``payer``."""
+        ...
+
+    def denied(self, *, version: int) -> frozenset[str]:
+        """The payers in its denylist, as 40 hex digits."""
+        ...
+
+    def unaggregated(self) -> dict[str, int]:
+        """See :func:`read_unaggregated`."""
+        ...
+
+
 @dataclass(frozen=True)
 class SqliteDatabase:
-    """The stand-in's database, read from outside. Both methods raise TargetError when it cannot be read."""
+    """The stand-in's database, read from outside. Its methods raise TargetError when it cannot be read."""
 
     path: Path
 
@@ -107,6 +139,10 @@ class SqliteDatabase:
     def denied(self, *, version: int) -> frozenset[str]:
         """The payers in its denylist, as 40 hex digits."""
         return self._read(lambda select: read_denied(select, version=version))
+
+    def unaggregated(self) -> dict[str, int]:
+        """What its payers owe that is in no RAV yet, in wei."""
+        return self._read(read_unaggregated)
 
     def _read(self, read: Callable[[Select], T]) -> T:
         try:

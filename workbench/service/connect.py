@@ -13,7 +13,7 @@ from workbench.receipts.keys import SigningKey
 from workbench.receipts.payer import Payer
 from workbench.receipts.template import ReceiptTemplate
 from workbench.service.agent import read_fees
-from workbench.service.audit import SqliteDatabase
+from workbench.service.audit import Database, SqliteDatabase
 from workbench.service.budget import Fees
 from workbench.service.health import require_service
 from workbench.service.network import escrow_balance, find_allocation
@@ -72,16 +72,12 @@ class Target:
 
         It blocks: call it from a thread. Raises TargetError when the database does not answer.
         """
-        rows = self._rows
+        rows = self.books
         return None if rows is None else rows.stored(payer, version=self.settings.receipt_version)
 
-    def denylist(self) -> frozenset[str] | None:
-        """The payers that the database holds denied, as 40 hex digits; otherwise as :meth:`rows`."""
-        rows = self._rows
-        return None if rows is None else rows.denied(version=self.settings.receipt_version)
-
     @property
-    def _rows(self) -> PostgresDatabase | SqliteDatabase | None:
+    def books(self) -> Database | None:
+        """The services' database; None where it is not known."""
         if self.database_url is not None:
             return PostgresDatabase(self.database_url)
         return None if self.database is None else SqliteDatabase(self.database)

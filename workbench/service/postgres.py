@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from workbench.errors import TargetError, ToolError
 from workbench.receipts.payer import Payer
-from workbench.service.audit import Select, read_denied, read_stored
+from workbench.service.audit import Select, read_denied, read_stored, read_unaggregated
 from workbench.service.stored import Stored
 from workbench.settings.kinds import without_password
 
@@ -40,6 +40,10 @@ class PostgresDatabase:
     def denied(self, *, version: int) -> frozenset[str]:
         """The payers in its denylist, as 40 hex digits."""
         return self._read(lambda select: read_denied(select, version=version))
+
+    def unaggregated(self) -> dict[str, int]:
+        """What its payers owe that is in no RAV yet, in wei."""
+        return self._read(read_unaggregated)
 
     def _read(self, read: Callable[[Select], T]) -> T:
         with connected(self.url) as connection:

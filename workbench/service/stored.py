@@ -76,6 +76,11 @@ class StoredSince:
     invalid_reasons: tuple[tuple[str, int], ...]
     aggregated_wei: int
 
+    @property
+    def reasons(self) -> str:
+        """Why receipts were invalid, with how many of each, in one text."""
+        return "; ".join(f"{count} {reason}" for reason, count in self.invalid_reasons)
+
 
 def since(before: Stored, after: Stored, value_wei: int) -> StoredSince:
     """The difference of two readings of one payer whose receipts are of ``value_wei``."""
