@@ -159,9 +159,7 @@ def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, 
                 text += f" and {first.denial_lag_s * 1000:.0f} ms"
             text += " after the limit was crossed."
         if not math.isnan(first.denylist_lag_s):
-            text += (
-                f" The payer was in the database's denylist {first.denylist_lag_s * 1000:.0f} ms after that receipt."
-            )
+            text += f" The database's denylist had the payer {first.denylist_lag_s * 1000:.0f} ms after that receipt."
     return text
 
 

@@ -43,7 +43,8 @@ class StepRow:
     the payer's budget was charged for since the run began, by the agent's count (NaN: not known). ``stored``: receipts
     of this step found in the database; ``invalid``: those that the agent refused to aggregate meanwhile, and
     ``invalid_reasons`` why; ``aggregated_grt``: what RAVs of the payer took up meanwhile. ``denylisted_s``,
-    ``denylist_lag_s`` and ``paid_after_denylisted`` as in :class:`workbench.analysis.limit.Heard`. ``profiler``: the mode the service was under, whose latencies it distorts.
+    ``denylist_lag_s`` and ``paid_after_denylisted`` as in :class:`workbench.analysis.limit.Heard`.
+    ``profiler``: the mode the service was under, whose latencies it distorts.
     ``service_cpu_s``: CPU time of the service's processes from the step's first request until they were quiet, in a
     step under a profiler and the one paired with it (NaN in others, and where they are not of this machine).
     ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
