@@ -113,11 +113,23 @@ def _bare_parser(command: str) -> argparse.ArgumentParser:
 
 def _parser(command: str) -> argparse.ArgumentParser:
     from workbench.options import add_settings
-    from workbench.settings import LoadSettings, ProfilerSettings, StandinSettings, SweepSettings, TargetSettings
+    from workbench.settings import (
+        CommandSettings,
+        LoadSettings,
+        NetworkSettings,
+        ProfilerSettings,
+        StandinSettings,
+        SweepSettings,
+        TargetSettings,
+    )
 
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
     own = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
+    if command in ("load", "sweep", "batch"):
+        unused = ("profile", "idle_s") if command == "load" else ()
+        add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
+        add_settings(parser, NetworkSettings, "the network around them")
     if command == "load":
         add_settings(parser, LoadSettings, "load")
         add_settings(parser, TargetSettings, "target")

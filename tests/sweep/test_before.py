@@ -16,7 +16,8 @@ from workbench.runs.folder import RunFolder
 from workbench.runs.read import open_run
 from workbench.settings import Settings
 from workbench.sweep.batch import DEFAULT_MODES, Batch, unfit_modes
-from workbench.sweep.profiled import check_profiler, step_of, window_name
+from workbench.sweep.subject import check_profiler
+from workbench.sweep.windows import step_of, window_name
 
 
 @pytest.fixture

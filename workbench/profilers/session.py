@@ -76,6 +76,11 @@ class Session:
     restored: bool = False
 
     @property
+    def restarts(self) -> bool:
+        """Whether each window is a run of the services of its own."""
+        return self.mode == "pprofile"
+
+    @property
     def url(self) -> str:
         """Where the service under profile takes queries. Raises ToolError where only its user knows."""
         if self.endpoints is None:

@@ -20,8 +20,8 @@ from workbench.report.parameters import read_parameters
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run, open_run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings
-from workbench.sweep.profiled import check_profiler
 from workbench.sweep.steps import parse_steps
+from workbench.sweep.subject import check_profiler
 
 Say = Callable[[str], None]
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"

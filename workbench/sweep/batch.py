@@ -17,8 +17,8 @@ from workbench.runs.atomic import write_json
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.read import Run, open_run
 from workbench.settings import SECRETS, Settings
-from workbench.sweep.profiled import check_profiler
 from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.subject import check_profiler
 
 FILE = "batch.json"
 SCHEMA = 1

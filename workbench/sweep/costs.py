@@ -65,3 +65,7 @@ def costs_of_window(window: Window, step: int, receipts: Sent) -> pd.DataFrame:
         accepted=receipts.accepted,
         denied=receipts.denied,
     )
+
+
+def keep_idle_costs(run: Path, windows: tuple[Window, ...]) -> None:
+    """Add what the window without a receipt cost to the run's table."""

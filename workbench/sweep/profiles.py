@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.profilers.windows.record import Window, windows_in
 from workbench.runs.read import Run, read_parquet
 from workbench.sweep.costs import COSTS
-from workbench.sweep.profiled import FOLDER, step_of, window_name
+from workbench.sweep.windows import FOLDER, step_of, window_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -236,6 +236,10 @@ class LocalBackend:
             raise ToolError(await self.condition(service), where=service, hint=self._hint())
         return int(profiled(process, self._running.mode).pid)
 
+    async def host_pids(self) -> dict[str, int]:
+        """The one program's."""
+        return {self.service.name: await self.pid(self.service.name)}
+
     async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
         """Run a command on this machine."""
         try:

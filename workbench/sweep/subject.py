@@ -20,6 +20,7 @@ from workbench.service.connect import Target, connect
 from workbench.service.health import require_service
 from workbench.settings import Settings
 from workbench.standin.endpoints import Endpoints
+from workbench.sweep.windows import FOLDER
 
 # what the compose files, ours and indexer-rs's, publish on this machine
 PUBLISHED = {
@@ -28,21 +29,6 @@ PUBLISHED = {
     "agent_metrics_url": "http://127.0.0.1:7303/metrics",
     "graph_url": "http://127.0.0.1:8000/subgraphs/name/graph-network",
 }
-FOLDER = "profiles"
-"""Of a run folder: ``profiles/<service>/<mode>/step-NNN.*``."""
-
-
-_WINDOW = "step-"
-
-
-def window_name(step: int) -> str:
-    """The name of a step's window."""
-    return f"{_WINDOW}{step:03d}"
-
-
-def step_of(window: str) -> int:
-    """The step whose window has this name."""
-    return int(window.removeprefix(_WINDOW))
 
 
 def check_profiler(settings: Settings) -> None:
@@ -60,7 +46,14 @@ def check_profiler(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Target, Session]]:
+async def plain(settings: Settings, folder: Path) -> AsyncIterator[tuple[Target, Session | None]]:
+    """The target without a profiler."""
+    async with connect(with_compose_target(settings), folder) as target:
+        yield target, None
+
+
+@asynccontextmanager
+async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Target, Session | None]]:
     """The target under ``settings.profiler`` and its session; stopped and restored at the end, however it comes."""
     mode: Mode = settings.profiler
     out = folder / FOLDER
