@@ -12,6 +12,7 @@ from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.service.budget import Budget, Fees
+from workbench.service.stored import StoredSince
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def judge_step(
     *,
     toward_limit: bool,
     distorted: bool = False,
+    found: StoredSince | None = None,
 ) -> Judgement:
     """The judgement of a step in which the payer was ``charged`` for so many receipts.
 
@@ -77,7 +79,7 @@ def judge_step(
         denied = f"{summary.denied} receipts were denied"
     elif denial.refused and budget is not None and charged < budget:
         denied = f"denied after {charged} receipts, before the predicted limit of {budget}"
-    failure = "; ".join(filter(None, (_lost(denial, stored), summary.failures, denied)))
+    failure = "; ".join(filter(None, (_lost(denial, stored), _invalid(found), summary.failures, denied)))
     if summary.invalid and not distorted:
         return Judgement("INVALID", "; ".join(filter(None, (summary.invalid, failure))), failure)
     if failure:
@@ -88,9 +90,11 @@ def judge_step(
     return Judgement("PASS", f"denied after {denial.paid_before_refusal:.0f} receipts{lag}", "")
 
 
-def judge_walk(summary: StepSummary, denial: Denial, denied: bool | None, stored: int | None) -> Judgement:
+def judge_walk(
+    summary: StepSummary, denial: Denial, denied: bool | None, stored: int | None, found: StoredSince | None = None
+) -> Judgement:
     """The judgement of the walk to the limit. ``denied``: whether the agent held the payer denied at its end."""
-    failure = "; ".join(filter(None, (_lost(denial, stored), summary.failures)))
+    failure = "; ".join(filter(None, (_lost(denial, stored), _invalid(found), summary.failures)))
     if failure:
         return Judgement("FAIL", failure, failure)
     if denied:
@@ -103,6 +107,13 @@ def _lost(denial: Denial, stored: int | None) -> str:
     if stored is None or stored >= denial.paid:
         return ""
     return f"{denial.paid} receipts were answered as paid for, {stored} are in the database"
+
+
+def _invalid(found: StoredSince | None) -> str:
+    """Receipts that were stored and that the agent would not aggregate: they are lost to the indexer."""
+    if found is None or found.invalid <= 0:
+        return ""
+    return f"the tap-agent found {found.invalid} receipts invalid ({found.reasons})"
 
 
 def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow]) -> dict[str, Any]:
@@ -125,6 +136,7 @@ def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow])
         },
         "denial_lag_receipts": math.nan if first is None else first.denial_lag_receipts,
         "denial_lag_s": math.nan if first is None else first.denial_lag_s,
+        "denylist_lag_s": math.nan if first is None else first.denylist_lag_s,
         "sentence": _limit_sentence(bracket, predicted, held, rows),
     }
 
@@ -146,6 +158,8 @@ def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, 
             if not math.isnan(first.denial_lag_s):
                 text += f" and {first.denial_lag_s * 1000:.0f} ms"
             text += " after the limit was crossed."
+        if not math.isnan(first.denylist_lag_s):
+            text += f" The database's denylist had the payer {first.denylist_lag_s * 1000:.0f} ms after that receipt."
     return text
 
 

@@ -13,10 +13,12 @@ from workbench.receipts.keys import SigningKey
 from workbench.receipts.payer import Payer
 from workbench.receipts.template import ReceiptTemplate
 from workbench.service.agent import read_fees
-from workbench.service.audit import receipts_stored
+from workbench.service.audit import Database, SqliteDatabase
 from workbench.service.budget import Fees
 from workbench.service.health import require_service
 from workbench.service.network import escrow_balance, find_allocation
+from workbench.service.postgres import PostgresDatabase
+from workbench.service.stored import Stored
 from workbench.settings import Settings, to_wei
 from workbench.standin.accounts import payer as standin_payer
 from workbench.standin.child import child
@@ -37,6 +39,7 @@ class Target:
     service_metrics_url: str | None = None
     agent_metrics_url: str | None = None
     database: Path | None = None
+    database_url: str | None = field(default=None, repr=False)  # it may hold a password
     pids: dict[str, int] = field(default_factory=dict)
 
     async def fees(self, payer: bytes) -> Fees | None:
@@ -60,11 +63,24 @@ class Target:
         return fees
 
     def stored(self, payer: Payer) -> int | None:
-        """How many receipts of ``payer`` are in the database; None where it cannot be read from here."""
-        if self.database is None:
-            return None
-        settings = self.settings
-        return receipts_stored(self.database, payer, version=settings.receipt_version, value_wei=settings.value_wei)
+        """How many receipts of ``payer`` ever came into the database; None where it cannot be read from here."""
+        rows = self.rows(payer)
+        return None if rows is None else rows.ever(self.settings.value_wei)
+
+    def rows(self, payer: Payer) -> Stored | None:
+        """What the database holds of ``payer``; None where there is none that can be read from here.
+
+        It blocks: call it from a thread. Raises TargetError when the database does not answer.
+        """
+        rows = self.books
+        return None if rows is None else rows.stored(payer, version=self.settings.receipt_version)
+
+    @property
+    def books(self) -> Database | None:
+        """The services' database; None where it is not known."""
+        if self.database_url is not None:
+            return PostgresDatabase(self.database_url)
+        return None if self.database is None else SqliteDatabase(self.database)
 
 
 RunStandin = Callable[[Settings, Path], AbstractAsyncContextManager[Endpoints]]
@@ -102,6 +118,7 @@ async def connect(settings: Settings, folder: Path, run_standin: RunStandin = ch
             graph_url=settings.graph_url,
             service_metrics_url=settings.service_metrics_url,
             agent_metrics_url=settings.agent_metrics_url,
+            database_url=settings.database_url,
         )
 
 
@@ -130,6 +147,7 @@ async def _target(
     service_metrics_url: str | None,
     agent_metrics_url: str | None,
     database: Path | None = None,
+    database_url: str | None = None,
     pids: dict[str, int] | None = None,
 ) -> Target:
     await require_service(url)
@@ -156,6 +174,7 @@ async def _target(
         service_metrics_url=service_metrics_url,
         agent_metrics_url=agent_metrics_url,
         database=database,
+        database_url=database_url,
         pids=pids or {},
     )
 

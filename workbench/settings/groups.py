@@ -219,6 +219,9 @@ class CommandSettings(Group):
     database_url: PostgresUrl | None = Field(
         None, description="PostgreSQL of the services: stored receipts are counted and denial is seen there."
     )
+    preflight: bool = Field(
+        True, description="Refuse to begin where receipts would be denied or the measurement spoilt; else only say so."
+    )
 
 
 class NetworkSettings(Group):

@@ -109,9 +109,25 @@ def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
     if not math.isnan(summary["budget_receipts"]):
         lines.append(f"Budget      receipt {summary['budget_receipts']:.0f} was predicted to trigger denial")
     if not math.isnan(summary["stored"]):
-        lines.append(f"Stored      {summary['stored']:.0f} receipts found in the database")
+        lines.append(f"Stored      {_stored(summary)}")
+    if not math.isnan(summary["denylisted_s"]):
+        lines.append(f"Denied      {_denied(summary)}")
     lines.append(f"Verdict     {summary['verdict']}: {summary['reason']}")
     return "\n".join(lines)
+
+
+def _stored(summary: Mapping[str, Any]) -> str:
+    text = f"{summary['stored']:.0f} receipts found in the database, {summary['paid']} were answered as paid for"
+    if summary["invalid"] > 0:
+        text += f"; invalid: {summary['invalid_reasons']}"
+    return text
+
+
+def _denied(summary: Mapping[str, Any]) -> str:
+    text = f"in the database {summary['denylisted_s']:.3f} s after the start"
+    if not math.isnan(summary["first_refusal_s"]):
+        text += f", first refusal answered after {summary['first_refusal_s']:.3f} s"
+    return f"{text}; {summary['paid_after_denylisted']:.0f} receipts sent later were taken all the same"
 
 
 def _latency(summary: Mapping[str, Any], clock: str) -> str:
