@@ -103,6 +103,7 @@ def without_password(url: str) -> str:
     return parts._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
+ProfilerMode = Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]

@@ -36,7 +36,6 @@ from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepReport, StepSpec
 from workbench.load.summary import summarise
-from workbench.profilers.backends.local import LocalBackend
 from workbench.profilers.session import Cut, Session
 from workbench.receipts.address import checksum
 from workbench.receipts.fields import WEI_PER_GRT
@@ -338,10 +337,10 @@ class _Experiment:
         """
         if step.kind == "paired":
             return set(target.pids.values())
-        if step.kind != "step" or self.session is None or not isinstance(self.session.backend, LocalBackend):
+        if step.kind != "step" or self.session is None:
             return set()
-        # asked for anew: pprofile's windows are processes of their own
-        return {await self.session.backend.pid(service) for service in self.session.backend.services}
+        # asked for anew: the windows of some tools are processes of their own
+        return set((await self.session.backend.host_pids()).values())
 
     async def _pinpoint(self, target: Target, watch: Watch, number: int) -> None:
         """Find the limit to the receipt, with a payer of its own."""
@@ -563,11 +562,11 @@ class _Experiment:
         """How many receipts of the payer the agent will have received once it has counted the step.
 
         An agent counts from its start, and takes what is in the database then into its sums without counting it: one
-        that was started again at the end of the step's window (pprofile's) has none of the step's to come.
+        that was started again at the end of the step's window has none of the step's to come.
         """
         if before.fees is None:
             return None
-        if cut is None or self.session is None or self.session.mode != "pprofile":
+        if cut is None or self.session is None or not self.session.tool.run_a_window:
             return before.fees.received + taken
         try:
             fees = await target.fees(payer.address)
