@@ -11,11 +11,10 @@ from pathlib import Path
 
 from workbench.errors import SettingsError, TargetError
 from workbench.profilers.backends.local import LocalBackend
-from workbench.profilers.installed import require_tool
-from workbench.profilers.modes import TOOLS, Mode
-from workbench.profilers.open import pin
+from workbench.profilers.modes import Mode
 from workbench.profilers.session import Session, profiling_session
 from workbench.profilers.standin import child_service
+from workbench.profilers.tools.chosen import tool_of
 from workbench.service.connect import Target, connect
 from workbench.service.health import require_service
 from workbench.settings import Settings
@@ -42,7 +41,7 @@ def check_profiler(settings: Settings) -> None:
             where="profiler",
             hint="Give its compose file with --compose, or profile it by hand: workbench profile start",
         )
-    require_tool(settings.profiler)
+    tool_of(settings.profiler).require()
 
 
 @asynccontextmanager
@@ -73,7 +72,15 @@ async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Targ
             backend = LocalBackend(child_service(own), out)
             async with session_of(backend) as session:
                 sessions.append(session)
-                yield pin(session, own)
+                known, pids = backend.addresses(), await backend.host_pids()
+                yield Endpoints(
+                    known.service_url,
+                    known.service_metrics_url or "",
+                    known.agent_metrics_url or "",
+                    known.graph_url or "",
+                    known.database or "",
+                    pids,
+                )
 
         async with connect(settings, folder, under_tool) as target:
             yield target, sessions[0]
@@ -111,6 +118,6 @@ async def absent(settings: Settings) -> str:
 
 def tool_sentence(settings: Settings) -> str:
     """The profiler in words, with its flags."""
-    tool = TOOLS[settings.profiler]
+    tool = tool_of(settings.profiler)
     flags = shlex.join(tool.flags) if settings.profiler_flags is None else settings.profiler_flags
     return f"{settings.profiler}{f' ({tool.program} {flags})'.replace(' )', ')') if tool.program else ''}"
