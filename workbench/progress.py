@@ -35,6 +35,8 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
         return f"step {facts['step']}: left out after denial"
     if kind == "pinpoint_left_out":
         return f"the exact limit was not looked for: {facts['why']}"
+    if kind == "idle_window":
+        return f"no receipts for {facts['seconds']:g} s, to see what time alone costs"
     if kind == "run_resumed":
         return f"going on with {facts['done']} of {facts['steps']} steps done"
     return None

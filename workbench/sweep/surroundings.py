@@ -56,8 +56,8 @@ def check_surroundings(settings: Settings) -> None:
 async def surroundings(settings: Settings, name: str) -> AsyncIterator[Settings]:
     """The settings of the services of a run, with what they need running while the block does.
 
-    The network's data are in a folder of ``network_folder`` of its own (``name``, the run's): a run that is gone on with finds
-    its database again. They are deleted when the run has ended well; what it found is in the run's folder by then.
+    The network's data are in a folder of ``network_folder`` of its own (``name``, the run's): a run that is gone on
+    with finds its database again. They are deleted when the run has ended well: what it found is in the run's folder.
     """
     check_surroundings(settings)
     if not settings.network:

@@ -225,10 +225,6 @@ class ComposeBackend:
         """The profiled program's process id inside its container."""
         return await profiled_pid(await self._container(service))
 
-    async def host_pids(self) -> dict[str, int]:
-        """None: a container's processes have other numbers here, and may be on another machine."""
-        return {}
-
     async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
         """Standard output of a command in the service's container. Raises ToolError when it fails."""
         container = await self._container(service)

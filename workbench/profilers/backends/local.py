@@ -203,10 +203,6 @@ class LocalBackend:
             raise ToolError(await program.condition(), where=service, hint=program.hint())
         return found
 
-    async def host_pids(self) -> dict[str, int]:
-        """The one program's."""
-        return {self.service.name: await self.pid(self.service.name)}
-
     async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
         """Run a command on this machine."""
         try:

@@ -105,9 +105,6 @@ class Backend(Protocol):
     async def pid(self, service: str) -> int:
         """The process id of the profiled program itself (not of strace before it), as it is known on its side."""
 
-    async def host_pids(self) -> dict[str, int]:
-        """The process ids of the profiled programs by service; empty where they are not processes of this machine."""
-
     async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
         """Run a command beside the service (in its container) and return its standard output."""
 
