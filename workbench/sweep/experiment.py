@@ -16,6 +16,7 @@ from workbench.settings import Settings
 from workbench.sweep.measure import measure
 from workbench.sweep.payers import require_payers
 from workbench.sweep.pinpoint import pinpoint
+from workbench.sweep.ready import denials, ready
 from workbench.sweep.record import Record
 from workbench.sweep.setup import Setup, in_flight, rate_of
 from workbench.sweep.steps import Step, extra_steps, parse_steps
@@ -30,7 +31,8 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool) 
         steps = parse_steps(settings.receipts)
         record.begin(steps, rate_of(settings), in_flight(settings), toward_limit=toward_limit)
         if settings.profiler == "none":
-            async with _set_up(settings, record, None, toward_limit=toward_limit) as setup:
+            to_come = _count(settings, record, steps)
+            async with _set_up(settings, record, None, to_come, toward_limit=toward_limit) as setup:
                 await _measure_all(setup, steps)
         else:
             await _under_profiler(settings, record, steps, toward_limit=toward_limit)
@@ -57,11 +59,12 @@ async def _under_profiler(settings: Settings, record: Record, steps: tuple[Step,
         if why := await absent(settings):
             record.event("paired_left_out", why=why)
         else:
-            async with _set_up(settings, record, None, toward_limit=toward_limit) as setup:
-                _require_payers(setup, (*steps, paired), extra=warm_up is not None)
+            to_come = _count(settings, record, (*steps, paired)) + (warm_up is not None)
+            async with _set_up(settings, record, None, to_come, toward_limit=toward_limit) as setup:
                 await measure(setup, paired)
     record.event("profiler_starting", mode=settings.profiler)
-    async with _set_up(settings, record, settings.profiler, toward_limit=toward_limit) as setup:
+    to_come = _count(settings, record, steps) + (warm_up is not None)
+    async with _set_up(settings, record, settings.profiler, to_come, toward_limit=toward_limit) as setup:
         if warm_up is not None:
             if record.has(warm_up):  # the service was started again
                 record.drop(warm_up.number)
@@ -72,20 +75,24 @@ async def _under_profiler(settings: Settings, record: Record, steps: tuple[Step,
 
 
 @asynccontextmanager
-async def _set_up(settings: Settings, record: Record, mode: str | None, *, toward_limit: bool) -> AsyncIterator[Setup]:
-    """The services, running plainly (``mode`` None) or under a profiler, watched while the block runs."""
+async def _set_up(
+    settings: Settings, record: Record, mode: str | None, to_come: int, *, toward_limit: bool
+) -> AsyncIterator[Setup]:
+    """The services, running plainly (``mode`` None) or under a profiler, watched while the block runs, with payers for
+    the steps ``to_come``."""
     folder = record.folder.path
     async with plain(settings, folder) if mode is None else profiled(settings, folder) as (target, session):
         record.folder.update_manifest(target=_target_facts(target))
-        async with watching(Watch(target, record.clock)) as watch:
+        require_payers(target, settings, record.given, to_come, toward_limit=toward_limit)
+        target = await ready(target, settings, record, to_come, toward_limit=toward_limit)
+        async with watching(Watch(target, record.clock)) as watch, denials(target, record, watch) as denylist:
             record.watch = watch
-            yield Setup(settings, record, target, watch, session, toward_limit)
+            yield Setup(settings, record, target, watch, session, toward_limit, denylist)
 
 
 async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
     """The steps that are not measured yet, and the walk to the exact limit."""
     record = setup.record
-    _require_payers(setup, steps)
     for step in steps:
         if record.has(step):
             continue
@@ -111,11 +118,9 @@ async def _idle(setup: Setup) -> None:
         await asyncio.to_thread(setup.record.keep_idle, await idle_window(setup, seconds))
 
 
-def _require_payers(setup: Setup, steps: tuple[Step, ...], *, extra: bool = False) -> None:
-    """Raise SettingsError where there is no fresh payer for each step that is to come, and for one more (``extra``)."""
-    to_come = sum(not setup.record.has(step) for step in steps) + extra
-    given = setup.record.given
-    require_payers(setup.target, setup.settings, given, to_come, toward_limit=setup.toward_limit)
+def _count(settings: Settings, record: Record, steps: tuple[Step, ...]) -> int:
+    """How many of the steps are to be measured."""
+    return 0 if _stopped(settings, record) else sum(not record.has(step) for step in steps)
 
 
 def _stopped(settings: Settings, record: Record) -> bool:
@@ -127,7 +132,7 @@ def _stopped(settings: Settings, record: Record) -> bool:
 
 def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> bool:
     """Whether any of the steps is still to be measured."""
-    return not _stopped(settings, record) and any(not record.has(step) for step in steps)
+    return bool(_count(settings, record, steps))
 
 
 def _target_facts(target: Target) -> dict[str, Any]:
