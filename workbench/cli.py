@@ -29,11 +29,32 @@ _COMMANDS = {
     "convert": "write a profile in another tool's format",
     "diff": "what changed from one profile to another",
     "view": "show a profile: one offline HTML page, or SnakeViz",
+    "network": "run all that the real programs need around them: up, status, set, down",
     "standin": "run the embedded stand-in of indexer-service and tap-agent",
     "doctor": "what is installed and reachable, and how to mend what is not",
 }
 _PROFILES = ("read", "convert", "diff", "view")
 _OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts")
+_OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
+# what the network takes of the stand-in's settings
+_OF_NETWORK = (
+    "limit_grt",
+    "escrow_grt",
+    "standin_payers",
+    "max_receipt_value_grt",
+    "timestamp_tolerance_s",
+    "trigger_value_divisor",
+    "backend_latency",
+    "backend_down",
+    "reset_share",
+    "url_prefix",
+    "host",
+    "service_port",
+    "service_metrics_port",
+    "agent_metrics_port",
+    "graph_port",
+    "standin_seed",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,6 +102,7 @@ def _run(arguments: list[str]) -> int:
         "sweep": _sweep,
         "batch": _batch,
         "report": _report,
+        "network": _network,
         "standin": _standin,
         "doctor": _doctor,
     }
@@ -158,6 +180,14 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
     elif command == "report":
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
+    elif command == "network":
+        from workbench import cli_network
+
+        cli_network.add_arguments(parser)
+        add_settings(parser, NetworkSettings, "network", leave_out=("network",))
+        add_settings(parser, StandinSettings, "as of the stand-in", leave_out=_all_but(StandinSettings, *_OF_NETWORK))
+        target = ("deployment", "indexer", "data_service", "collector", "chain_id", "allow_remote")
+        add_settings(parser, TargetSettings, "whose", leave_out=_all_but(TargetSettings, *target))
     elif command == "standin":
         add_settings(parser, StandinSettings, "stand-in")
         target = ("indexer", "data_service", "collector", "tap_verifier", "chain_id", "allow_remote")
@@ -194,7 +224,7 @@ def _all_but(group: Any, *names: str) -> tuple[str, ...]:
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that were given as options."""
-    return {name: value for name, value in vars(options).items() if name not in _OWN}
+    return {name: value for name, value in vars(options).items() if name not in (*_OWN, *_OWN_OF_NETWORK)}
 
 
 def _settings(options: argparse.Namespace, **defaults: Any) -> Settings:
@@ -279,6 +309,12 @@ def _finish(run: Any) -> int:
         print(f"  {reason}")
     print(run.path / "report.html")
     return int(run.exit_code)
+
+
+def _network(options: argparse.Namespace) -> int:
+    from workbench import cli_network
+
+    return cli_network.run(options, _settings(options), _given(options))
 
 
 def _standin(options: argparse.Namespace) -> int:
