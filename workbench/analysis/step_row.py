@@ -121,7 +121,6 @@ def step_row(
     settled: bool,
     settle_s: float,
     counted: float,
-    stored: int | None,
     judgement: Judgement,
     profiler: str = "none",
     service_cpu_s: float = math.nan,
@@ -132,8 +131,9 @@ def step_row(
     nan = math.nan
     heard = heard or Heard()
     is_open = isinstance(plan, OpenPlan)
+    listed = found is not None and found.denied
     if after is None or not settled:
-        denied_after = "yes" if denial.refused or (after is not None and after.denied) else "unknown"
+        denied_after = "yes" if denial.refused or listed or (after is not None and after.denied) else "unknown"
     else:
         denied_after = "yes" if after.denied or denial.refused else "no"
     return StepRow(
@@ -174,7 +174,7 @@ def step_row(
         fees_after_grt=nan if after is None else after.spent / WEI_PER_GRT,
         settle_s=settle_s,
         counted=counted,
-        stored=nan if stored is None else float(stored),
+        stored=nan if found is None else float(found.receipts),
         invalid=nan if found is None else float(found.invalid),
         invalid_reasons="" if found is None else found.reasons,
         aggregated_grt=nan if found is None else found.aggregated_wei / WEI_PER_GRT,

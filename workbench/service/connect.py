@@ -39,6 +39,7 @@ class Target:
     database: Path | None = None
     database_url: str | None = field(default=None, repr=False)  # it may hold a password
     pids: dict[str, int] = field(default_factory=dict)
+    probed: frozenset[bytes] = frozenset()  # payers of whom the service said in the preflight that it takes receipts
 
     async def fees(self, payer: bytes) -> Fees | None:
         """What the tap-agent holds of ``payer``; None when nothing about it can be known.

@@ -47,12 +47,12 @@ _POLL_S = 0.25
 class Preflight:
     """What was found: ``usable`` are the payers that can pay, in their order; ``notes`` all there is to say.
 
-    ``charged`` are payers of whom the service took the probe for a receipt, so that they are one receipt poorer.
+    ``probed`` are the addresses of those of whom the service itself said so.
     """
 
     usable: tuple[Payer, ...]
     notes: tuple[Note, ...]
-    charged: tuple[Payer, ...] = ()
+    probed: frozenset[bytes] = frozenset()
 
     def require(self, where: str) -> None:
         """Raise TargetError with the first note that refuses."""
@@ -78,9 +78,8 @@ async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 
     facts = await _payer_facts(target, payers, readings)
     notes += await _counting(target, facts)
     refused = any(note.refuses for note in notes) or sum(judge_payer(fact) is None for fact in facts) < needed
-    charged: tuple[Payer, ...] = ()
     if not target.is_standin and not refused:
-        facts, charged = await _probed(target, payers, facts, needed)
+        facts = await _probed(target, payers, facts, needed)
         first = next((fact.probe for fact in facts if fact.probe is not None), None)
         notes += judge_probe(first, target.settings.value_wei)
         notes += await _attestation(target, service)
@@ -90,15 +89,19 @@ async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 
     usable = tuple(
         payer for payer, fact in zip(payers, facts, strict=True) if judge_payer(fact) is None or not settings.preflight
     )
-    return Preflight(usable, tuple(notes), charged)
+    probed = frozenset(fact.payer for fact in facts if fact.probe is not None and judge_payer(fact) is None)
+    return Preflight(usable, tuple(notes), probed)
 
 
 async def check_payer(target: Target, payer: Payer) -> Note | None:
     """What is wrong with one payer, now: for a payer that begins to pay in the middle of a run."""
+    if not target.settings.preflight:
+        return None
     (fact,) = await _payer_facts(target, (payer,), await _readings(target))
-    if judge_payer(fact) is None and not fact.settled and not target.is_standin:
+    known = fact.settled or target.is_standin or payer.address in target.probed
+    if judge_payer(fact) is None and not known:
         fact = replace(fact, probe=await _probe(target, payer))
-    return judge_payer(fact) if target.settings.preflight else None
+    return judge_payer(fact)
 
 
 async def _readings(target: Target) -> list[Reading] | None:
@@ -145,20 +148,17 @@ async def _counting(target: Target, facts: tuple[PayerFacts, ...]) -> list[Note]
 
 async def _probed(
     target: Target, payers: tuple[Payer, ...], facts: tuple[PayerFacts, ...], needed: int
-) -> tuple[tuple[PayerFacts, ...], tuple[Payer, ...]]:
+) -> tuple[PayerFacts, ...]:
     """The facts with the service's own answers: of the first payer that can pay, and of each of which neither the
     database nor the agent said whether it is denied, until there are enough."""
-    found, charged, enough = list(facts), [], 0
+    found, enough = list(facts), 0
     for index, (payer, fact) in enumerate(zip(payers, facts, strict=True)):
         if enough >= needed:
             break
         if judge_payer(fact) is None and (enough == 0 or not fact.settled):
-            answer = await _probe(target, payer)
-            found[index] = replace(fact, probe=answer)
-            if answer.charged:
-                charged.append(payer)
+            found[index] = replace(fact, probe=await _probe(target, payer))
         enough += judge_payer(found[index]) is None
-    return tuple(found), tuple(charged)
+    return tuple(found)
 
 
 async def _probe(target: Target, payer: Payer) -> ProbeAnswer:

@@ -142,11 +142,12 @@ def service_config(program: Program) -> ServiceConfig | None:
     if not isinstance(table.get("indexer"), dict):
         return None  # a file of another program
     value = _at(table, "service", "tap", "max_receipt_value_grt")
+    query_url = _text(_at(table, "graph_node", "query_url"))
     given = next((environment[name] for name in _MAX_VALUE_VARIABLES if environment.get(name)), value)
     return ServiceConfig(
         path=path,
         max_value_wei=DEFAULT_MAX_VALUE_WEI if given is None else _wei(given),
-        query_url=_text(_at(table, "graph_node", "query_url")),
+        query_url=None if query_url is None else query_url.rstrip("/"),
         free_query_token=_text(_at(table, "service", "free_query_auth_token")),
     )
 
@@ -173,7 +174,7 @@ def _at(table: dict[str, Any], *names: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    return value.rstrip("/") if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value else None
 
 
 def _wei(grt: Any) -> int:

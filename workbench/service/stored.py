@@ -53,6 +53,11 @@ class Stored:
         return sum(rav.value_wei for rav in self.ravs)
 
     @property
+    def pending_wei(self) -> int:
+        """The value that RAVs hold and that is not redeemed yet."""
+        return sum(rav.value_wei for rav in self.ravs if not rav.redeemed)
+
+    @property
     def ever_wei(self) -> int:
         """The value of all receipts that ever reached the database. It does not fall by aggregation."""
         return self.receipts_wei + self.invalid_wei + self.aggregated_wei
@@ -69,12 +74,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class StoredSince:
-    """What came into the database between two readings; ``aggregated_wei`` is what RAVs took up meanwhile."""
+    """What came into the database between two readings; ``aggregated_wei`` is what RAVs took up meanwhile. ``denied``:
+    whether the payer was in the denylist at the second."""
 
     receipts: int
     invalid: int
     invalid_reasons: tuple[tuple[str, int], ...]
     aggregated_wei: int
+    denied: bool
 
     @property
     def reasons(self) -> str:
@@ -93,6 +100,7 @@ def since(before: Stored, after: Stored, value_wei: int) -> StoredSince:
         invalid=after.invalid - before.invalid,
         invalid_reasons=tuple(reasons.most_common()),
         aggregated_wei=after.aggregated_wei - before.aggregated_wei,
+        denied=after.denied,
     )
 
 

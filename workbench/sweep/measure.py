@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from workbench.analysis.conclude import judge_step, judge_walk, predict, prediction_json
-from workbench.analysis.limit import Denial, find_denial
+from workbench.analysis.limit import Denial, find_denial, heard_denial
 from workbench.analysis.step_row import Judgement, StepRow, step_row
 from workbench.errors import TargetError
 from workbench.load.engines import child_process
@@ -23,7 +23,9 @@ from workbench.profilers.session import Cut
 from workbench.receipts.address import checksum
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.receipts.payer import Payer
-from workbench.service.budget import budget
+from workbench.service.budget import Fees, budget
+from workbench.service.stored import Stored, StoredSince, since
+from workbench.settings import Settings
 from workbench.sweep.payers import payer_of
 from workbench.sweep.quiet import until_quiet, used_cpu_s
 from workbench.sweep.settle import Settled, settle
@@ -65,11 +67,9 @@ async def plan_step(setup: Setup, step: Step, payer: Payer | None = None, plan: 
         plan = plan_of(settings, step.receipts, step.number)
     address = checksum(payer.address)
     setup.watch.step, setup.watch.payer = step.number, payer.address
-    fees = await target.fees(payer.address)
+    fees, stored = await target.fees(payer.address), await _rows(setup, payer)
     if fees is not None and target.agent_metrics_url is None:
-        # nobody says what was spent: at least what this run has spent itself
-        paid = sum(row.paid for row in record.rows if row.payer == address)
-        fees = replace(fees, unaggregated=paid * settings.value_wei)
+        fees = _without_agent(fees, stored, sum(row.paid for row in record.rows if row.payer == address), settings)
     found = None if fees is None else budget(fees, settings.value_wei)
     if record.learnt.predicted is None and step.kind != "pinpoint" and not record.rows:
         prediction = predict(fees, found, settings.value_wei)
@@ -86,7 +86,6 @@ async def plan_step(setup: Setup, step: Step, payer: Payer | None = None, plan: 
         payer=address,
         budget=left,
     )
-    stored = await asyncio.to_thread(target.stored, payer)
     spec = spec_of(setup, payer, plan, step.number)
     return PlannedStep(step, payer, plan, spec, Before(fees, left, stored))
 
@@ -107,8 +106,8 @@ async def finish(
         value_wei=settings.value_wei,
         budget=before.budget,
     )
-    stored = await _stored(setup, planned)
-    taken = denial.paid if stored is None else stored
+    found = await _since(setup, planned)
+    taken = denial.paid if found is None else found.receipts
     unsure = sum(is_unsure(CODE_OF[Outcome(name)]) for name in samples["outcome"].astype(str))
     settled = await settle(
         setup.target,
@@ -117,7 +116,10 @@ async def finish(
         settings.settle_timeout_s,
         unsure=max(0, unsure - max(0, taken - denial.paid)),
     )
-    stored = await _stored(setup, planned)
+    found = await _since(setup, planned)
+    denied_ns = None
+    if setup.denylist is not None:
+        denied_ns = setup.denylist.denied_ns(planned.payer.address, report.started_ns)
     charged, counted = _charged(setup, planned, settled, denial.paid)
     summary = summarise(samples, planned.plan, report)
     row = step_row(
@@ -134,10 +136,11 @@ async def finish(
         settled=settled.complete,
         settle_s=settled.seconds,
         counted=counted,
-        stored=stored,
-        judgement=_judgement(setup, planned, summary, denial, settled, charged, stored),
+        judgement=_judgement(setup, planned, summary, denial, settled, charged, found),
         profiler="none" if setup.session is None else setup.session.mode,
         service_cpu_s=service_cpu_s,
+        found=found,
+        heard=heard_denial(samples, denial, denied_ns),
     )
     if cut is not None:
         await asyncio.to_thread(setup.record.keep_profiles, step, summary, cut.windows)
@@ -176,16 +179,16 @@ def _judgement(
     denial: Denial,
     settled: Settled,
     charged: int,
-    stored: int | None,
+    found: StoredSince | None,
 ) -> Judgement:
     if planned.step.kind == "pinpoint":
-        return judge_walk(summary, denial, None if settled.fees is None else settled.fees.denied, stored)
+        return judge_walk(summary, denial, None if settled.fees is None else settled.fees.denied, found)
     return judge_step(
         summary,
         denial,
         charged,
         planned.before.budget,
-        stored,
+        found,
         toward_limit=setup.toward_limit,
         distorted=setup.session is not None,
     )
@@ -222,10 +225,38 @@ async def _expected(setup: Setup, planned: PlannedStep, taken: int, cut: Cut | N
     return None if fees is None else fees.received
 
 
-async def _stored(setup: Setup, planned: PlannedStep) -> int | None:
-    """Receipts of the step in the database, where it can be read."""
-    found = await asyncio.to_thread(setup.target.stored, planned.payer)
-    return None if found is None or planned.before.stored is None else found - planned.before.stored
+async def _rows(setup: Setup, payer: Payer) -> Stored | None:
+    """What the database holds of a payer; None where it cannot be read, or does not answer any more.
+
+    What was measured must not be lost to a database that is gone: that is an event.
+    """
+    try:
+        return await asyncio.to_thread(setup.target.rows, payer)
+    except TargetError as error:
+        setup.record.event("database_note", why=str(error))
+        return None
+
+
+async def _since(setup: Setup, planned: PlannedStep) -> StoredSince | None:
+    """What came into the database since the step began, where it can be read."""
+    before = planned.before.stored
+    now = None if before is None else await _rows(setup, planned.payer)
+    return None if before is None or now is None else since(before, now, setup.settings.value_wei)
+
+
+def _without_agent(fees: Fees, stored: Stored | None, paid: int, settings: Settings) -> Fees:
+    """The fees of a payer of whom no agent says what it spent: from the database, else the ``paid`` receipts of this
+    run, which is the least it can be."""
+    if stored is None:
+        return replace(fees, unaggregated=paid * settings.value_wei)
+    return replace(
+        fees,
+        unaggregated=stored.unaggregated_wei,
+        invalid=stored.invalid_wei,
+        pending=stored.pending_wei,
+        denied=stored.denied,
+        source="settings, network subgraph and database",
+    )
 
 
 def _charged(setup: Setup, planned: PlannedStep, settled: Settled, paid: int) -> tuple[int, float]:

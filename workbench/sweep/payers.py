@@ -8,6 +8,7 @@ from workbench.errors import SettingsError, TargetError
 from workbench.receipts.address import checksum
 from workbench.receipts.payer import Payer
 from workbench.service.connect import Target
+from workbench.service.preflight import check_payer
 from workbench.settings import Settings
 from workbench.sweep.steps import Step
 
@@ -33,24 +34,29 @@ async def payer_of(
 
     In cumulative mode the payer that the first step took, the paired one and the warm-up included. A fresh step needs
     one with its whole budget; a load, or the first cumulative step, prefers such a one and takes any that is not
-    denied. Raises TargetError where there is none.
+    denied. One that was not given yet is looked at once more (``service.preflight``). Raises TargetError where there
+    is none.
     """
     cumulative = settings.mode == "cumulative" and step.kind != "pinpoint"
     for payer in target.payers:
         if cumulative and given and checksum(payer.address) == given[0]:
             return payer
-    usable = None
+    usable, reason = None, ""
     for payer in target.payers:
         fees = await target.fees(payer.address)
         unspent = fees is None or (fees.spent == 0 and not fees.denied)
         if unspent and checksum(payer.address) not in given:
-            return payer
+            wrong = await check_payer(target, payer)
+            if wrong is None:
+                return payer
+            reason = f": {wrong.what}"
+            continue
         if usable is None and (fees is None or not fees.denied):
             usable = payer
     if usable is not None and (cumulative or not toward_limit):
         return usable
     raise TargetError(
-        f"step {step.number} needs a payer with budget left, and none of {len(target.payers)} has it",
+        f"step {step.number} needs a payer with budget left, and none of {len(target.payers)} has it{reason}",
         where=target.url,
         hint="Redeem or top up, give other payers, or raise --standin-payers",
     )

@@ -79,10 +79,14 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> Ru
 
 
 def stored_settings(folder: RunFolder) -> Settings:
-    """The settings a run was made with. Keys are not stored: they come from the environment or the settings file."""
+    """The settings a run was made with. Keys and passwords are not stored: they come from the environment or the
+    settings file."""
     stored = {name: value for name, value in folder.manifest()["settings"].items() if name != "signer_keys"}
     if not stored.get("payers"):
         stored["signer_keys"] = []  # a run of the stand-in's own payers needs none, whatever is set by now
+    for name in ("database_url", "postgres"):
+        if ":***@" in (stored.get(name) or ""):
+            del stored[name]  # its password is not stored either
     return Settings.resolve(**{**stored, "runs_dir": str(folder.path.parent)})
 
 

@@ -11,6 +11,8 @@ from workbench.receipts.address import checksum
 from workbench.receipts.payer import Payer
 from workbench.service.budget import Fees
 from workbench.service.connect import Target, receipt_template
+from workbench.service.denylist import DenylistWatch
+from workbench.service.stored import Stored
 from workbench.settings import Settings
 from workbench.sweep.record import Record
 from workbench.sweep.steps import Step
@@ -32,7 +34,7 @@ class Setup:
     """The services as they run now and what watches them.
 
     ``session`` is the profiler's while the services are under it. ``toward_limit`` False: a denied receipt is a
-    failure.
+    failure. ``denylist``: what the services' database says of denial, where it can be listened to.
     """
 
     settings: Settings
@@ -41,6 +43,7 @@ class Setup:
     watch: Watch
     session: Session | None
     toward_limit: bool
+    denylist: DenylistWatch | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Before:
 
     fees: Fees | None
     budget: int | None
-    stored: int | None
+    stored: Stored | None
 
 
 @dataclass(frozen=True)
