@@ -110,10 +110,10 @@ def background_table(costs: pd.DataFrame, less: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def idle_rows(costs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of idle windows."""
+def idle_rows(costs: pd.DataFrame, service: str) -> pd.DataFrame:
+    """The rows of a service's idle windows."""
     costs = as_of_now(costs)
-    return costs[costs["window"] == IDLE].reset_index(drop=True)
+    return costs[(costs["window"] == IDLE) & (costs["service"] == service)].reset_index(drop=True)
 
 
 def _idle(costs: pd.DataFrame, service: str, mode: str) -> _Idle:

@@ -53,10 +53,13 @@ def keep_idle_costs(run: Path, windows: tuple[Window, ...]) -> None:
 def idle_costs_of(window: Window) -> pd.DataFrame:
     """The table of costs of one window without a receipt."""
     from workbench.analysis.costs import idle_costs, idle_heap_costs
+    from workbench.analysis.profiler_share import without_profiler
     from workbench.profilers.windows.read import edges, window_profile
 
     if window.mode == "massif":
-        return idle_heap_costs(*edges(window), service=window.service, mode=window.mode, seconds=seconds_of(window))
+        return idle_heap_costs(
+            *map(without_profiler, edges(window)), service=window.service, mode=window.mode, seconds=seconds_of(window)
+        )
     profile = window_profile(window)
     return idle_costs(profile, service=window.service, mode=window.mode, seconds=seconds_of(window))
 
@@ -86,10 +89,11 @@ def _keep(run: Path, parts: list[pd.DataFrame]) -> None:
 def costs_of_window(window: Window, step: int, receipts: Sent) -> pd.DataFrame:
     """The table of costs of one window, see :mod:`workbench.analysis.costs`."""
     from workbench.analysis.costs import heap_costs, window_costs
+    from workbench.analysis.profiler_share import without_profiler
     from workbench.profilers.windows.read import edges, window_profile
 
     if window.mode == "massif":
-        costs = partial(heap_costs, *edges(window))
+        costs = partial(heap_costs, *map(without_profiler, edges(window)))
     else:
         costs = partial(window_costs, window_profile(window))
     return costs(

@@ -42,10 +42,10 @@ from workbench.receipts.address import checksum
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.receipts.payer import Payer
 from workbench.runs.folder import RunFolder, one_run_at_a_time
-from workbench.runs.read import Run, open_run
 from workbench.service.budget import Fees, budget
 from workbench.service.connect import Target, connect, receipt_template
 from workbench.settings import Settings
+from workbench.sweep.opened import SweepRun, open_run
 from workbench.sweep.pinpoint import approach, walk
 from workbench.sweep.profiled import (
     absent,
@@ -80,7 +80,7 @@ async def sweep(
     resume: str | Path | None = None,
     on_event: OnEvent | None = None,
     **parameters: Any,
-) -> Run:
+) -> SweepRun:
     """Step the receipt count up toward the sender limit and past it; the result is a run folder.
 
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write (made when it is
@@ -105,7 +105,7 @@ async def run_sweep(
     on_event: OnEvent | None = None,
     *,
     toward_limit: bool = True,
-) -> Run:
+) -> SweepRun:
     """:func:`sweep` with resolved settings.
 
     ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
@@ -126,7 +126,7 @@ async def run_sweep(
     return open_run(folder.path)
 
 
-async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> Run:
+async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> SweepRun:
     """Go on with an interrupted run at its first step without samples; a finished run is opened."""
     if folder.manifest()["state"] == "finished":
         return open_run(folder.path)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from workbench.analysis.findings.code import short
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -14,6 +16,7 @@ Kind = Literal[
     "repeated work", "growth", "leak", "background", "waiting", "system calls", "cache and branches", "profiler's share"
 ]
 KINDS = get_args(Kind)
+_SYMPTOMS = 4
 COLUMNS = (
     "rank", "kind", "service", "mode", "subject", "sentence", "per_receipt", "low", "high", "unit", "share_pct",
     "saving_pct", "certainty", "confidence", "todo", "shown", "weight", "folded_into", "id",
@@ -130,10 +133,17 @@ class Findings:
             lines.append(f"   See: {one.shown}.")
             more = self.symptoms_of(one)
             if more:
-                lines.append(f"   The same: {'; '.join(f'{also.kind} of {also.subject}' for also in more)}.")
+                lines.append(f"   {symptoms(more)}")
         return "\n".join([*lines, *self.notes])
 
     __repr__ = text
+
+
+def symptoms(more: Sequence[Finding]) -> str:
+    """What was folded into a finding, in a sentence."""
+    said = ", ".join(dict.fromkeys(f"{short(one.subject)} ({one.mode})" for one in more[:_SYMPTOMS]))
+    rest = f" and {len(more) - _SYMPTOMS} more" if len(more) > _SYMPTOMS else ""
+    return f"The same: {said}{rest}."
 
 
 def ranked(found: Sequence[Finding], notes: Sequence[str] = ()) -> Findings:

@@ -215,8 +215,8 @@ def _asker(calls: Calls, profile: Profile, edge: int, metric: str) -> str:
         name = short(str(calls.functions["function"].iloc[caller]))
         if calls.role[caller] == OWN:
             # its own caller may be known by a line alone: a middleware that was inlined into the framework
-            from_ = {_line(calls, profile, int(one), metric) for one in calls.into(caller)[:1]}
-            return ", from ".join([name, *filter(None, from_)])
+            lines = [_line(calls, profile, int(one), metric) for one in calls.into(caller)[:1]]
+            return f"{name} ({lines[0]})" if lines and lines[0] else name
         if line := _line(calls, profile, edge, metric):
             return line
         above = calls.into(caller)
