@@ -40,7 +40,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("widgets", "doctor"),
     ("options",),
-    ("cli_profiles", "cli_profilers"),
+    ("cli_findings", "cli_profiles", "cli_profilers"),
     ("cli",),
     ("__main__",),
 )
