@@ -78,8 +78,8 @@ def background_answer(background: pd.DataFrame, mode: str) -> list[str]:
     )
     second = _amount(row["per_second"], str(row["unit"]), word)
     return [
-        f"By {mode}: {row['sentence']} A second without receipts costs {second}; of the steps, a receipt costs {each} and "
-        f"the time that went by meanwhile {alone}."
+        f"By {mode}: {row['sentence']} A second without receipts costs {second}; of the steps, a receipt costs {each} "
+        f"and the time that went by meanwhile {alone}."
     ]
 
 
