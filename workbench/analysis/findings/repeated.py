@@ -12,6 +12,7 @@ Whole counts are everywhere in a program that does the same for each receipt. Na
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ _LEAST_CALLS = 0.02
 # code that does all there is to do for a receipt is no call within which something is repeated
 _ALL = 0.9
 _CALLERS_SAID = 5
+# code without a symbol is called by its place; what it calls and costs nearly as much speaks better for it
+_NAMELESS = re.compile(r"\+0x[0-9a-f]+$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +101,10 @@ def repeated_work(costs: pd.DataFrame, profile: Profile, metric: str, *, service
         if calls.total[function] < LEAST_SHARE_APART * max(float(calls.own.sum()), 1.0):
             break
         k = known.whole_times(_key(calls, function))
-        if not k or calls.cyclic[function] or calls.role[function] == PLUMBING or calls.same[function] < LEAST_SAME:
+        named = _NAMELESS.search(str(calls.functions["function"].iloc[function])) is None
+        if not k or not named or calls.cyclic[function] or calls.role[function] == PLUMBING:
+            continue
+        if calls.same[function] < LEAST_SAME:
             continue
         cause = next((one for one in calls.dominators(function) if one in found), None)
         if cause is not None:
