@@ -83,6 +83,7 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         signed_late=0 if presigned is None else presigned.signed_late,
         interrupted=progress.stop,
         pid=os.getpid(),
+        signed_anew=0 if presigned is None else presigned.signed_anew,
     )
 
 
