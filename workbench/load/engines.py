@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 from workbench.errors import EXIT_INVALID, MeasurementError, ToolError
 from workbench.load.client import Exchange, ReceiptClient
@@ -22,6 +23,7 @@ from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
 from workbench.load.samples import SampleBuffer, nonces
+from workbench.load.signing import SigningProcess
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
@@ -44,6 +46,7 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
+            elsewhere=partial(SigningProcess, spec.receipt, key),
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:

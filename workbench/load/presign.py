@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
+from workbench.errors import ToolError
 from workbench.load.pace import MOST, Freshness, Mark, pace, paced_ahead, planned_ahead, remember
+from workbench.load.signing import SigningProcess
 from workbench.receipts.template import ReceiptSigner
 
 PREPARE_S = 1.0
@@ -25,11 +28,12 @@ _CHUNK = 100
 class Presigned:
     """The ``tap-receipt`` headers of one step.
 
-    ``prepare`` signs the first of them, ``header(i)`` hands them out in order, a background thread signs the rest.
+    ``prepare`` signs the first of them, ``header(i)`` hands them out in order, a background thread has the rest signed:
+    by the process that ``elsewhere`` starts, where any are left after ``prepare``, else by itself.
 
     ``signed_late`` counts those that had to be signed at their turn: time that the plan did not foresee.
     ``signed_anew`` counts signatures that were not used, since their receipt would have been too old at its turn: the
-    service was slower than before. The thread has replaced it ahead of time.
+    service was slower than before. It was replaced ahead of time.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Presigned:
         *,
         offsets_ns: npt.NDArray[np.int64] | None,
         window_s: float,
+        elsewhere: Callable[[], SigningProcess] | None = None,
     ) -> None:
         self._signer = signer
         self._nonces = nonces
@@ -52,6 +57,8 @@ class Presigned:
         self._cursor = 0  # those before it were signed in order, so the first of them is the oldest
         self._start_wall_ns = 0
         self._marks: list[Mark] = []
+        self._elsewhere = elsewhere
+        self._process: SigningProcess | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.signed_late = 0
@@ -68,8 +75,10 @@ class Presigned:
         until_ns = self._start_wall_ns + min(int(PREPARE_S * 1e9), self._fresh.ahead_ns)
         first = min(len(self._nonces), MOST)
         while self._cursor < first and time.time_ns() < until_ns:
-            self._sign(self._cursor)
+            self._sign(self._cursor, self._cursor + 1)
             self._cursor += 1
+        if self._cursor < len(self._nonces) and self._elsewhere is not None:
+            self._process = self._elsewhere()
         self._thread = threading.Thread(target=self._sign_ahead, daemon=True)
         self._thread.start()
 
@@ -89,12 +98,31 @@ class Presigned:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        if self._process is not None:
+            self._process.close()
 
-    def _sign(self, index: int) -> None:
+    def _sign(self, begin: int, end: int) -> None:
         now_ns = time.time_ns()
-        stamp = now_ns if self._offsets is None else max(now_ns, self._start_wall_ns + int(self._offsets[index]))
-        self.signed_anew += index in self._ready
-        self._ready[index] = (stamp, self._signer.header(stamp, int(self._nonces[index]), self._value))
+        stamps = [now_ns] * (end - begin)
+        if self._offsets is not None:
+            stamps = [max(now_ns, self._start_wall_ns + offset) for offset in self._offsets[begin:end].tolist()]
+        numbers = list(zip(stamps, self._nonces[begin:end].tolist(), strict=True))
+        for index, stamp, header in zip(range(begin, end), stamps, self._headers(numbers), strict=True):
+            if index in self._ready:
+                self.signed_anew += 1
+            if index >= self._sent:
+                self._ready[index] = (stamp, header)
+            if index < self._sent:  # else it was just sent, signed at its turn
+                self._ready.pop(index, None)
+
+    def _headers(self, numbers: list[tuple[int, int]]) -> list[str]:
+        if self._process is not None:
+            try:
+                return self._process.headers(numbers)
+            except ToolError:  # killed by someone: the step goes on, slower
+                self._process.close()
+                self._process = None
+        return [self._signer.header(stamp, nonce, self._value) for stamp, nonce in numbers]
 
     def _sign_ahead(self) -> None:
         while not self._stop.is_set():
@@ -103,12 +131,9 @@ class Presigned:
             end = min(sent + self._wanted(sent), self._cursor + _CHUNK)
             if end <= self._cursor:
                 self._stop.wait(_TICK_S)
-            for index in range(self._cursor, end):
-                if index >= self._sent:  # else the sending was faster
-                    self._sign(index)
-                if index < self._sent:
-                    self._ready.pop(index, None)
-                self._cursor = index + 1
+            else:
+                self._sign(self._cursor, end)
+                self._cursor = end
 
     def _is_old(self, index: int) -> bool:
         """Whether the oldest receipt that is ready has to be signed anew, and then all after it in turn."""
