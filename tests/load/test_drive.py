@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -154,6 +155,31 @@ async def test_nothing_listening_is_connect_error(tmp_path):
         spec = step(url, ClosedPlan(4, 2), tmp_path)
         await in_process(spec, None)
     assert outcomes(SampleBuffer.open(spec.buffer).rows) == {"connect_error": 4}
+
+
+@pytest.mark.parametrize("listening", [True, False])
+async def test_garbage_is_collected_only_where_a_step_makes_much_of_it(tmp_path, listening):
+    seen, progress = [], Progress()
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and 0 < progress.done < 2000:
+            seen.append(info)
+
+    async with http_server(good) as url:
+        if not listening:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        spec = step(url, ClosedPlan(2000, 8), tmp_path)
+        gc.callbacks.append(note)
+        thresholds = gc.get_threshold()
+        try:
+            await in_process(spec, None, progress)
+        finally:
+            gc.callbacks.remove(note)
+    assert bool(seen) != listening
+    assert gc.get_threshold() == thresholds
+    assert gc.get_freeze_count() == 0
 
 
 async def test_resets_in_mid_run_are_counted_and_the_rest_goes_on(tmp_path):
