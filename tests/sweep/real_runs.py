@@ -14,8 +14,9 @@ from workbench.analysis import step_row as steps_table
 from workbench.profilers.modes import Mode
 from workbench.profilers.windows.record import Window
 from workbench.runs.folder import RunFolder
-from workbench.sweep.costs import IDLE_WINDOW, Sent, keep_costs, keep_idle_costs
+from workbench.sweep.costs import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.steps import Step, parse_steps
+from workbench.sweep.windows import IDLE
 
 SERVICE = "indexer-service-rs"
 # under callgrind a receipt took about half a second, four in flight
@@ -65,7 +66,7 @@ def window(run: Path, mode: Mode, name: str, seconds: float, begun_s: float, **f
 def callgrind_run(path: Path, steps: Mapping[int, str], *, idle: bool = True) -> Path:
     """Steps of so many receipts, by the file each was counted in, and the idle window of 60 s before them."""
     rate, begun, made = RECEIPTS_PER_S["callgrind"], 100.0, {}
-    alone = window(path, "callgrind", IDLE_WINDOW, IDLE_S, 0.0, dump="service-idle.callgrind.out.gz") if idle else None
+    alone = window(path, "callgrind", IDLE, IDLE_S, 0.0, dump="service-idle.callgrind.out.gz") if idle else None
     for number, (sent, file) in enumerate(steps.items()):
         made[sent] = window(path, "callgrind", window_name(number), sent / rate, begun, dump=file)
         begun += sent / rate
@@ -97,4 +98,4 @@ def strace_run(path: Path) -> Path:
         named[sent] = replace(old, name=f"step-{number:03d}")
     for one in named.values():
         one.write()
-    return real_run(path, "strace", named, found[IDLE_WINDOW])
+    return real_run(path, "strace", named, found[IDLE])

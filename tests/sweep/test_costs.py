@@ -10,8 +10,9 @@ from tests.analysis.real import strace_windows
 from workbench.analysis.costs import IDLE, IDLE_STEP, cost_per_receipt, of_steps
 from workbench.profilers.windows.record import Window
 from workbench.runs.read import read_parquet
-from workbench.sweep.costs import COSTS, IDLE_WINDOW, Sent, keep_costs, keep_idle_costs
+from workbench.sweep.costs import COSTS, Sent, keep_costs, keep_idle_costs
 from workbench.sweep.steps import parse_steps
+from workbench.sweep.windows import IDLE
 
 
 @pytest.fixture
@@ -22,12 +23,12 @@ def windows(tmp_path: Path) -> dict[str, Window]:
 def test_an_idle_window_is_kept_beside_steps_and_counts_for_none(tmp_path: Path, windows: dict[str, Window]) -> None:
     run = tmp_path / "run"
     (run / "profiles").mkdir(parents=True)
-    keep_idle_costs(run, (windows[IDLE_WINDOW],))
+    keep_idle_costs(run, (windows[IDLE],))
     steps = parse_steps("50,100")
     for step, sent in zip(steps, (50, 100), strict=True):
         keep_costs(run, step, Sent(sent, sent, 0, 0), (windows[f"step-{sent}"],))
     # measured again: replaced, not doubled
-    keep_idle_costs(run, (windows[IDLE_WINDOW],))
+    keep_idle_costs(run, (windows[IDLE],))
     keep_costs(run, steps[1], Sent(100, 100, 0, 50), (windows["step-100"],))
     costs = read_parquet(run / COSTS)
     each = costs.drop_duplicates(["window", "step"]).set_index("step")

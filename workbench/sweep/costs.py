@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COSTS = Path("profiles") / "costs.parquet"
-"""The name of the window without a receipt, beside ``step-NNN``."""
 
 
 @dataclass(frozen=True, slots=True)
