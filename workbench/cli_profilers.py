@@ -94,7 +94,6 @@ def _flags(text: str) -> tuple[str, ...]:
 
 
 async def _start(options: argparse.Namespace, file: SessionFile) -> int:
-    from workbench.profilers.backends.local import LocalBackend
     from workbench.profilers.modes import parse_mode
     from workbench.profilers.open import make_folder, new_folder
     from workbench.profilers.session import Session, check_attach
@@ -107,7 +106,7 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     out = options.out or new_folder(file.folder, mode)
     make_folder(out)
     backend = _backend(options, out)
-    if isinstance(backend, LocalBackend) and isinstance(before, LocalBackend):
+    if before is not None:
         backend.inherit(before)
     flags = None if options.flags is None else _flags(options.flags)
     session = Session(mode, backend, out, flags, attach=options.attach)
@@ -117,7 +116,7 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
         await session.start()
     except BaseException:
         # a failed start has put back what it has stopped, not what a session before has
-        if isinstance(backend, LocalBackend) and backend.owes:
+        if backend.owes:
             file.write(session, "stopped")
         else:
             file.forget()
@@ -235,7 +234,6 @@ async def _status(options: argparse.Namespace, file: SessionFile) -> int:
 
 
 async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
-    from workbench.profilers.backends.local import LocalBackend
     from workbench.profilers.backends.protocol import STOP_TIMEOUT_S
 
     session, state = file.read()
@@ -244,7 +242,7 @@ async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
         raise ToolError(
             "the session is stopped already", where=str(file.path), hint="workbench profile restore ends it"
         )
-    if isinstance(backend, LocalBackend) and not backend.running:
+    if not backend.running:
         # whoever started or stopped it was killed in between
         file.write(session, "stopped")
         print("nothing runs; workbench profile restore brings back what ran before")
@@ -258,8 +256,7 @@ async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
     try:
         ended = await session.stop(timeout_s)
     except WorkbenchError:
-        left = isinstance(backend, LocalBackend) and backend.running
-        file.write(session, "stopping" if left else "stopped")
+        file.write(session, "stopping" if backend.running else "stopped")
         raise
     file.write(session, "stopped")
     for one in ended:
@@ -272,16 +269,13 @@ async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
 
 
 async def _restore(options: argparse.Namespace, file: SessionFile) -> int:
-    from workbench.profilers.backends.local import LocalBackend
-
     session, state = file.read()
     if state != "stopped":
         raise ToolError(f"the session is {state}", where=str(file.path), hint="Stop it first: workbench profile stop")
     await session.restore()
     file.forget()
-    if isinstance(session.backend, LocalBackend):
-        for note in session.backend.notes:
-            print(f"Note: {note}.", file=sys.stderr)
+    for note in session.backend.notes:
+        print(f"Note: {note}.", file=sys.stderr)
     print("what ran before answers again" if session.restored else "nothing ran before, and nothing runs now")
     return 0
 

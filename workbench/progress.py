@@ -42,6 +42,8 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
         return f"step {facts['step']}: the database's denylist has the payer {facts['payer']}"
     if kind == "database_note":
         return str(facts["why"])
+    if kind == "idle_window":
+        return f"no receipts for {facts['seconds']:g} s, to see what time alone costs"
     if kind == "run_resumed":
         return f"going on with {facts['done']} of {facts['steps']} steps done"
     return None

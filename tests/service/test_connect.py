@@ -21,8 +21,7 @@ ALLOCATION = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
 
 async def failure(tmp_path, **settings) -> str:
     with pytest.raises(TargetError) as caught:
-        async with connect(Settings.resolve(**settings), tmp_path):
-            pass
+        await connect(Settings.resolve(**settings))
     text = str(caught.value)
     assert "\n" not in text
     assert caught.value.exit_code == 3

@@ -105,6 +105,7 @@ def without_password(url: str) -> str:
     return url if shown == parts else shown.geturl()
 
 
+ProfilerMode = Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]

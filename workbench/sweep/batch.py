@@ -18,7 +18,7 @@ from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.read import Run, open_run
 from workbench.settings import SECRETS, Settings
 from workbench.sweep.profiles import RunProfiles
-from workbench.sweep.subject import check_profiler
+from workbench.sweep.subject import check_subject
 
 FILE = "batch.json"
 SCHEMA = 1
@@ -39,7 +39,7 @@ def unfit_modes(settings: Settings, modes: Sequence[Mode]) -> dict[Mode, Workben
     unfit: dict[Mode, WorkbenchError] = {}
     for mode in modes:
         try:
-            check_profiler(settings.model_copy(update={"profiler": mode}))
+            check_subject(settings.model_copy(update={"profiler": mode}))
         except WorkbenchError as error:
             unfit[mode] = error
     return unfit

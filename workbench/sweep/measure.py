@@ -216,7 +216,7 @@ async def _expected(setup: Setup, planned: PlannedStep, taken: int, cut: Cut | N
     fees = planned.before.fees
     if fees is None:
         return None
-    if cut is None or setup.session is None or not setup.session.restarts:
+    if cut is None or setup.session is None or not setup.session.tool.run_a_window:
         return fees.received + taken
     try:
         fees = await setup.target.fees(planned.payer.address)

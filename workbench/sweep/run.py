@@ -12,7 +12,7 @@ from workbench.settings import Settings
 from workbench.sweep.experiment import experiment
 from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.steps import parse_steps
-from workbench.sweep.subject import check_profiler
+from workbench.sweep.subject import check_subject
 
 
 async def sweep(
@@ -52,7 +52,7 @@ async def run_sweep(
     ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
     """
     parse_steps(settings.receipts)
-    check_profiler(settings)
+    check_subject(settings)
     if run_dir is not None and RunFolder(run_dir).exists():
         run = open_run(run_dir)
         if run.manifest["state"] == "finished":

@@ -1,25 +1,23 @@
-"""The target of a profiled sweep: a stand-in under a tool, or the services of a compose file, with the session that
-cuts a window for each step."""
+"""What is measured, running: the stand-in or services by their commands, containers of a compose file, or services that
+somebody else runs; plainly, or under a profiler with the session that cuts a window for each step.
+"""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 from workbench.errors import SettingsError, TargetError
-from workbench.profilers.backends.local import LocalBackend
-from workbench.profilers.installed import require_tool
-from workbench.profilers.modes import TOOLS, Mode
-from workbench.profilers.open import pin
+from workbench.profilers.commands import backend_of, has_commands
+from workbench.profilers.modes import Mode
 from workbench.profilers.session import Session, profiling_session
-from workbench.profilers.standin import child_service
+from workbench.profilers.tools.chosen import tool_of
 from workbench.service.connect import Target, connect
 from workbench.service.health import require_service
 from workbench.settings import Settings
-from workbench.standin.endpoints import Endpoints
+from workbench.sweep.surroundings import check_surroundings
 from workbench.sweep.windows import FOLDER
 
 # what the compose files, ours and indexer-rs's, publish on this machine
@@ -29,63 +27,53 @@ PUBLISHED = {
     "agent_metrics_url": "http://127.0.0.1:7303/metrics",
     "graph_url": "http://127.0.0.1:8000/subgraphs/name/graph-network",
 }
+LOGS = "logs"
+"""Of a run folder: what the services said that were started for it without a profiler."""
 
 
-def check_profiler(settings: Settings) -> None:
-    """Raise, before anything is spent, SettingsError where the profiler does not fit the target, ToolError where it is
-    not installed. Containers bring their own tools."""
+def check_subject(settings: Settings) -> None:
+    """Raise, before anything is spent, SettingsError where the profiler does not fit what is to be measured, ToolError
+    where it is not installed. Containers bring their own tools."""
+    check_surroundings(settings)
     if settings.profiler == "none" or settings.compose is not None:
         return
-    if settings.target is not None:
+    if settings.target is not None and not has_commands(settings):
         raise SettingsError(
             f"a service at {settings.target} cannot be put under {settings.profiler} from here",
             where="profiler",
-            hint="Give its compose file with --compose, or profile it by hand: workbench profile start",
+            hint="Give the command that starts it with --service, or its compose file with --compose",
         )
-    require_tool(settings.profiler)
+    tool_of(settings.profiler).require()
 
 
 @asynccontextmanager
-async def plain(settings: Settings, folder: Path) -> AsyncIterator[tuple[Target, Session | None]]:
-    """The target without a profiler."""
-    async with connect(with_compose_target(settings), folder) as target:
-        yield target, None
+async def running(settings: Settings, folder: Path, mode: Mode) -> AsyncIterator[tuple[Target, Session | None]]:
+    """The target, and under a profiler its session; stopped and restored at the end, however it comes.
 
-
-@asynccontextmanager
-async def profiled(settings: Settings, folder: Path) -> AsyncIterator[tuple[Target, Session | None]]:
-    """The target under ``settings.profiler`` and its session; stopped and restored at the end, however it comes."""
-    mode: Mode = settings.profiler
-    out = folder / FOLDER
-    session_of = partial(
-        profiling_session,
+    ``mode`` none of a compose file, or of services that are given by their address: they run already.
+    """
+    elsewhere = settings.target is not None and not has_commands(settings)
+    if (settings.compose is not None or elsewhere) and mode == "none":
+        yield await connect(with_compose_target(settings)), None
+        return
+    out = folder / (LOGS if mode == "none" else FOLDER)
+    flags = None if mode == "none" or settings.profiler_flags is None else tuple(shlex.split(settings.profiler_flags))
+    session_of = profiling_session(
         mode,
-        out=out,
-        flags=None if settings.profiler_flags is None else tuple(shlex.split(settings.profiler_flags)),
-        attach=settings.profiler_attach,
+        backend_of(settings.model_copy(update={"database": settings.database or folder / "standin.sqlite"}), out),
+        out,
+        flags=flags,
+        attach=mode != "none" and settings.profiler_attach,
         replaces=True,  # of a run that was killed in mid-step: the step is measured again
     )
-    if settings.compose is None:
-        sessions: list[Session] = []
-
-        @asynccontextmanager
-        async def under_tool(own: Settings, log: Path) -> AsyncIterator[Endpoints]:
-            backend = LocalBackend(child_service(own), out)
-            async with session_of(backend) as session:
-                sessions.append(session)
-                yield pin(session, own)
-
-        async with connect(settings, folder, under_tool) as target:
-            yield target, sessions[0]
-    else:
-        from workbench.profilers.backends.compose import ComposeBackend
-
-        backend = ComposeBackend(settings.compose)
-        async with (
-            session_of(backend) as session,
-            connect(with_compose_target(settings), folder) as target,
-        ):
-            yield target, session
+    async with session_of as session:
+        if settings.compose is not None:
+            target = await connect(with_compose_target(settings))
+        else:
+            backend = session.backend
+            is_standin = not has_commands(settings)
+            target = await connect(settings, backend.addresses(), is_standin=is_standin, pids=await backend.host_pids())
+        yield target, None if mode == "none" else session
 
 
 def with_compose_target(settings: Settings) -> Settings:
@@ -111,6 +99,6 @@ async def absent(settings: Settings) -> str:
 
 def tool_sentence(settings: Settings) -> str:
     """The profiler in words, with its flags."""
-    tool = TOOLS[settings.profiler]
+    tool = tool_of(settings.profiler)
     flags = shlex.join(tool.flags) if settings.profiler_flags is None else settings.profiler_flags
     return f"{settings.profiler}{f' ({tool.program} {flags})'.replace(' )', ')') if tool.program else ''}"

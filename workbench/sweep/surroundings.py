@@ -10,7 +10,7 @@ import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -53,11 +53,11 @@ def check_surroundings(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def surroundings(settings: Settings, run: Path) -> AsyncIterator[Settings]:
+async def surroundings(settings: Settings, name: str) -> AsyncIterator[Settings]:
     """The settings of the services of a run, with what they need running while the block does.
 
-    The network's data are in a folder of ``network_folder`` that has the run's name: a run that is gone on with finds
-    its database again. They are deleted when the run has ended well; what it found is in the run's folder by then.
+    The network's data are in a folder of ``network_folder`` of its own (``name``, the run's): a run that is gone on
+    with finds its database again. They are deleted when the run has ended well: what it found is in the run's folder.
     """
     check_surroundings(settings)
     if not settings.network:
@@ -65,7 +65,7 @@ async def surroundings(settings: Settings, run: Path) -> AsyncIterator[Settings]
         return
     from workbench.network.run import network
 
-    folder = settings.network_folder.resolve() / run.resolve().name
+    folder = settings.network_folder / name
     async with network(settings.model_copy(update=_FREE_PORTS), folder) as around:
         yield with_network(settings, around)
     shutil.rmtree(folder, ignore_errors=True)
@@ -78,7 +78,7 @@ def with_network(settings: Settings, around: Network) -> Settings:
     """
     known = around.addresses
     payers = around.payers
-    changes = {
+    changes: dict[str, Any] = {
         "service_command": _with_config(settings.service_command, around.service_config),
         "agent_command": _with_config(settings.agent_command, around.agent_config),
         "target": known.service_url,
