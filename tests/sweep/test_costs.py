@@ -12,7 +12,6 @@ from workbench.profilers.windows.record import Window
 from workbench.runs.read import read_parquet
 from workbench.sweep.costs import COSTS, Sent, keep_costs, keep_idle_costs
 from workbench.sweep.steps import parse_steps
-from workbench.sweep.windows import IDLE
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def _config_path(words: tuple[str, ...]) -> Path | None:
     for index, word in enumerate(words):
         if word.startswith("--config="):
             return Path(word.removeprefix("--config="))
-        if word in ("--config", "-c") and index + 1 < len(words):
+        if word == "--config" and index + 1 < len(words):
             return Path(words[index + 1])
     return None
 

@@ -44,14 +44,15 @@ async def payer_of(
     usable, reason = None, ""
     for payer in target.payers:
         fees = await target.fees(payer.address)
-        unspent = fees is None or (fees.spent == 0 and not fees.denied)
+        denied = fees is not None and fees.denied and settings.preflight  # without a preflight it is as it is
+        unspent = fees is None or (fees.spent == 0 and not denied)
         if unspent and checksum(payer.address) not in given:
             wrong = await check_payer(target, payer)
             if wrong is None:
                 return payer
             reason = f": {wrong.what}"
             continue
-        if usable is None and (fees is None or not fees.denied):
+        if usable is None and not denied:
             usable = payer
     if usable is not None and (cumulative or not toward_limit):
         return usable
