@@ -144,7 +144,13 @@ async def test_killed_at_a_random_moment_nothing_runs_on_and_the_sweep_is_comple
 @pytest.mark.parametrize("mode", ["flamegraph", "strace"])
 async def test_a_sweep_of_two_commands_has_windows_and_costs_of_both(mode: str, tmp_path: Path) -> None:
     run = await workbench.sweep(
-        **commands(tmp_path), profiler=mode, profile="both", receipts="20,40", paired=False, runs_dir=tmp_path
+        **commands(tmp_path),
+        profiler=mode,
+        profile="both",
+        receipts="20,40",
+        mode="cumulative",
+        paired=False,
+        runs_dir=tmp_path,
     )
     profiles = RunProfiles(run)
     assert profiles.services == ["workbench.cli-agent", "workbench.cli-service"]
