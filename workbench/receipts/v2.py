@@ -16,7 +16,7 @@ from workbench.errors import ReceiptError
 from workbench.receipts import tap_aggregator_v2_pb2 as wire
 from workbench.receipts.eip712 import Domain, address_word, keccak, type_hash, word
 from workbench.receipts.fields import U64_MAX, U128_MAX, refuse_uint, require_bytes, require_uint
-from workbench.receipts.keys import SigningKey, recover_address
+from workbench.receipts.keys import SigningKey, parity_of, recover_address
 
 RECEIPT_TYPE = (
     "Receipt(bytes32 collection_id,address payer,address data_service,address service_provider,"
@@ -200,7 +200,7 @@ def decode_header(text: str) -> SignedReceipt:
     """The signed receipt of a ``tap-receipt`` header.
 
     Strict as the service is: canonical padded base64, every address 20 bytes, collection_id 32, signature 65,
-    ``message`` and ``value`` present. Raises ReceiptError otherwise.
+    ``message`` and ``value`` present, the signature's last byte one that says a parity. Raises ReceiptError otherwise.
     """
     try:
         raw = base64.b64decode(text, validate=True)
@@ -223,7 +223,9 @@ def decode_header(text: str) -> SignedReceipt:
         message.nonce,
         (message.value.high << 64) | message.value.low,
     )
-    return SignedReceipt(receipt, signed.signature)
+    found = SignedReceipt(receipt, signed.signature)
+    parity_of(found.signature[64])
+    return found
 
 
 def _constant_words(collection_id: bytes, payer: bytes, data_service: bytes, service_provider: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from workbench.errors import ToolError
 
@@ -28,6 +29,7 @@ class Endpoints:
         """The endpoints of a ready line. Raises ToolError when the line is something else."""
         try:
             values = json.loads(line)
-            return cls(**{field.name: values[field.name] or "" for field in fields(cls)})
+            found: dict[str, Any] = {field.name: values[field.name] or "" for field in fields(cls)}
+            return cls(**found)
         except (ValueError, TypeError, KeyError) as error:
             raise ToolError(f"the stand-in's first line is not its endpoints, found {line[:120]!r}") from error
