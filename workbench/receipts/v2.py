@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from workbench.errors import ReceiptError
+from workbench.receipts import prost
 from workbench.receipts import tap_aggregator_v2_pb2 as wire
 from workbench.receipts.eip712 import Domain, address_word, keccak, type_hash, word
 from workbench.receipts.fields import U64_MAX, U128_MAX, refuse_uint, require_bytes, require_uint
@@ -206,6 +207,7 @@ def decode_header(text: str) -> SignedReceipt:
         raw = base64.b64decode(text, validate=True)
         if base64.b64encode(raw).decode() != text:
             raise ReceiptError("tap-receipt header: base64 has stray bits after the last byte")
+        prost.check(raw)
         signed = wire.SignedReceipt.FromString(raw)
     except (binascii.Error, ValueError, DecodeError) as error:
         raise ReceiptError(f"tap-receipt header is not base64 of a protobuf SignedReceipt ({error})") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from workbench.standin.graphql.rules import broken_rules, problem
 from workbench.standin.http.body import BrokenBody
 from workbench.standin.http.messages import Answer, BodyTooLarge, Request
 from workbench.standin.metrics import ServiceMetrics
+from workbench.standin.rust import debug
 from workbench.standin.serde.structs import read_value
 from workbench.standin.serde.tokens import BodyError
 from workbench.standin.serde.values import Pairs
@@ -60,7 +60,7 @@ class CostRoute:
         except (BodyTooLarge, BrokenBody):
             return Answer(400, b'Io(Custom { kind: Other, error: "error reading a body from connection" })')
         except BodyError as error:
-            said = f"Error({json.dumps(error.what, ensure_ascii=False)}, line: {error.line}, column: {error.column})"
+            said = f"Error({debug(error.what)}, line: {error.line}, column: {error.column})"
             return Answer(400, f"InvalidRequest({said})".encode())
         except _Mismatch:
             said = "data did not match any variant of untagged enum BatchRequest"
@@ -206,7 +206,8 @@ def _no_deployment(text: str) -> str | None:
             return f"invalid IPFS / CIDv0 hash length {len(text.encode())}: {text} (length must be 46)"
         for index, character in enumerate(text):
             if character not in _BASE58:
-                what = f"provided string contained invalid character '{character}' at byte {index}"
+                shown = debug(character, "'")
+                what = f"provided string contained invalid character {shown} at byte {index}"
                 return f'invalid IPFS hash "{text}": {what}'
         return None
     digits = text.removeprefix("0x")
@@ -218,5 +219,7 @@ def _no_deployment(text: str) -> str | None:
     else:
         wrong = [index for index, character in enumerate(digits) if character not in "0123456789abcdefABCDEF"]
         if wrong:
-            reason = f"invalid character {digits[wrong[0]]!r} at position {wrong[0]}"
-    return None if reason is None else f'invalid hex string "{text}": {reason}'
+            shown = debug(digits[wrong[0]], "'")
+            reason = f"invalid character {shown} at position {wrong[0]}"
+    # The service's library leaves out what it could not read.
+    return None if reason is None else f'invalid hex string "": {reason}'

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from workbench.receipts.address import deployment_to_qm
 from workbench.standin.answers import error, json_answer, text_answer
 from workbench.standin.backend import Backend, BackendError
 from workbench.standin.graphql.roots import QueryError, root_fields
+from workbench.standin.graphql.syntax import check
 from workbench.standin.http.body import BrokenBody
 from workbench.standin.http.messages import Answer, BodyTooLarge, Request
+from workbench.standin.rust import debug
 from workbench.standin.serde.structs import status_query
 from workbench.standin.serde.tokens import BodyError
 
@@ -54,12 +55,15 @@ class StatusRoute:
         try:
             if len(body) > MAX_STATUS_BYTES:
                 raise QueryError(f"Query exceeds maximum size of {MAX_STATUS_BYTES} bytes")
-            fields = root_fields(status_query(body))
+            query = status_query(body)
+            check(query)
+            fields = root_fields(query)
         except (BodyError, QueryError) as problem:
             return error(400, f"Invalid status query: {problem}")
         unsupported = [name for name in fields if name not in ALLOWED_FIELDS]
         if unsupported:
-            return error(400, f"Unsupported status query fields: {json.dumps(unsupported)}")
+            listed = ", ".join(debug(name) for name in unsupported)
+            return error(400, f"Unsupported status query fields: [{listed}]")
         try:
             self._backend.reach("graphql")
         except BackendError as problem:

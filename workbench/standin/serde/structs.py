@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from workbench.standin.rust import debug
 from workbench.standin.serde.tokens import NAMES, BodyError
 from workbench.standin.serde.values import Values
 
@@ -140,7 +140,7 @@ class _Structs(Values):
             found = f"integer `{number}`" if isinstance(number, int) else f"floating point `{_float(number)}`"
         elif first == 0x22:
             self._at += 1
-            found = f"string {_debug(self._string())}"
+            found = f"string {debug(self._string())}"
         elif first in (0x5B, 0x7B):
             found = "sequence" if first == 0x5B else "map"
         else:
@@ -159,17 +159,3 @@ def _float(number: float) -> str:
         digits = mantissa.replace(".", "")
         return f"{sign}0.0000{digits}"
     return f"{sign}{mantissa.removesuffix('.0')}e{power:+}"
-
-
-def _debug(text: str) -> str:
-    """As Rust's ``{:?}`` writes a string."""
-    named = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
-    pieces = []
-    for character in text:
-        if character in named:
-            pieces.append(named[character])
-        elif character.isprintable() and unicodedata.category(character) not in ("Mn", "Me"):
-            pieces.append(character)
-        else:
-            pieces.append(f"\\u{{{ord(character):x}}}")
-    return f'"{"".join(pieces)}"'
