@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,25 @@ async def test_no_receipt_is_402(caller: Caller, kind: str) -> None:
     answer = await caller.query(receipt=UNDECODABLE[kind](caller))
     assert (answer.status, answer.message) == (402, NO_RECEIPT)
     assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("last", [0, 1, 2, 26, 27, 28, 29, 34, 35, 36, 254, 255])
+async def test_last_byte_of_the_signature(caller: Caller, last: int) -> None:
+    signed = caller.signed()
+    parity = signed.signature[64] - 27
+    answer = await caller.query(receipt=replace(signed, signature=signed.signature[:64] + bytes([last])).header())
+    if last in (2, 26, 29, 34):
+        assert (answer.status, answer.message) == (402, NO_RECEIPT)
+    elif (last if last < 2 else last - 27 if last < 29 else (last - 35) % 2) == parity:
+        assert answer.status == 200
+    else:
+        assert (answer.status, answer.message.startswith(NOBODY)) == (402, True)
+
+
+async def test_a_known_field_of_another_wire_type_is_402(caller: Caller) -> None:
+    raw = base64.b64decode(caller.signed().header())
+    for more, status in ((b"\x48\x05", 200), (b"\x10\x05", 402), (b"\x00", 402)):
+        assert (await caller.query(receipt=base64.b64encode(raw + more).decode())).status == status
 
 
 async def test_wrong_bearer_is_402(caller: Caller) -> None:

@@ -106,4 +106,4 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
 
 
 def _wrong(what: str) -> ReceiptError:
-    return ReceiptError(f"tap-receipt header is no protobuf SignedReceipt: {what}")
+    return ReceiptError(f"tap-receipt header is not base64 of a protobuf SignedReceipt: {what}")

@@ -84,15 +84,16 @@ class _Check:
                 if selection.name and selection.name not in _TYPES:
                     self._report(f'Unknown type "{selection.name}"', selection.place)
                 self._selections(selection.selections, selection.name or of)
-            elif selection.name != "__typename" and of in FIELDS:
+            elif selection.name != "__typename" and of in _TYPES:
                 self._field(selection, of)
 
     def _field(self, selection: Selection, of: str) -> None:
         name, place = selection.name, selection.place
-        if name not in FIELDS[of]:
-            self._report(f'Unknown field "{name}" on type "{of}".{_suggestion(name, list(FIELDS[of]))}', place)
+        known = FIELDS.get(of, {})
+        if name not in known:
+            self._report(f'Unknown field "{name}" on type "{of}".{_suggestion(name, list(known))}', place)
             return
-        kind, arguments = FIELDS[of][name]
+        kind, arguments = known[name]
         given = {argument for argument, _, _ in selection.arguments}
         for argument in arguments:
             if argument not in given:
@@ -138,14 +139,13 @@ class _Check:
                 continue
             used = list(self._used(operation.selections, set()))
             defined = {name for name, _, _, _ in operation.variables}
-            of = "" if operation.name is None else f' by operation "{operation.name}"'
+            by = "" if operation.name is None else f' by operation "{operation.name}"'
             for name, place in used:
                 if name not in defined:
-                    self._report(f'Variable "${name}" is not defined{of}', place)
+                    self._report(f'Variable "${name}" is not defined{by}', place)
             for name, place, _, _ in operation.variables:
                 if name not in {name for name, _ in used}:
-                    of_operation = "" if operation.name is None else f' in operation "{operation.name}"'
-                    self._report(f'Variable "${name}" is not used{of_operation}', place)
+                    self._report(f'Variable "${name}" is not used{by}', place)
 
     def _used(self, selections: list[Selection], seen: set[str]) -> Iterator[tuple[str, Place]]:
         """Variables with the place of the argument they are used in, through fragments."""
