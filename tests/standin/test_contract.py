@@ -159,6 +159,11 @@ async def test_unrecoverable_signature_is_400(caller: Caller) -> None:
 BAD_DEPLOYMENTS = ["BFr2mx7FgkJ36Y6pE5BiXs1KmNUmVDCnL82KUSdcLW1g", "Qmshort", "0x12"]
 
 
+async def test_any_46_base58_characters_from_qm_on_are_a_deployment(caller: Caller) -> None:
+    answer = await caller.query(path=f"/subgraphs/id/Qm{'a' * 44}", receipt=caller.signed().header())
+    assert answer.status == 200
+
+
 @pytest.mark.parametrize("deployment", BAD_DEPLOYMENTS)
 async def test_no_deployment_id_is_500(caller: Caller, deployment: str) -> None:
     answer = await caller.query(path=f"/subgraphs/id/{deployment}", receipt=caller.signed().header())
@@ -412,6 +417,14 @@ async def test_backend_down_is_200_with_an_error_body_and_costs_the_receipt(call
     assert answer.json["attestation"] is None
     assert json.loads(answer.json["graphQLResponse"])["message"].startswith("Failed to process query: ")
     assert answer.headers["content-type"] == "application/json"
+    assert caller.stored() == 1
+
+
+async def test_bytes_that_are_no_text_in_an_unread_member_cost_the_receipt(caller: Caller) -> None:
+    answer = await caller.query(receipt=caller.signed().header(), body=b'{"query":"{a}","x":"\xe4\xb8"}')
+    text = "Request body didn't contain valid UTF-8: invalid utf-8 sequence of 2 bytes from index 20"
+    assert (answer.status, answer.json) == (200, {"graphQLResponse": text, "attestation": None})
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert caller.stored() == 1
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.standin.answers import compact
+from workbench.standin.deployment import NoDeployment, read_deployment
 from workbench.standin.graphql.document import Document, Operation, Selection, Variable, read_document
 from workbench.standin.graphql.pest import SyntaxProblem
 from workbench.standin.graphql.rules import broken_rules, problem
@@ -23,7 +24,6 @@ MAX_COST_MODELS = 200
 MAX_BYTES = 64 * 1024 * 1024
 
 _TYPE = "application/graphql-response+json"
-_BASE58 = set("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz")
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,11 @@ class CostRoute:
             what = f"Batch size {len(deployments)} exceeds maximum allowed ({MAX_COST_MODELS})"
             raise _Failed(problem(what, selection.place, path))
         for deployment in deployments:
-            reason = _no_deployment(deployment)
-            if reason is not None:
+            try:
+                read_deployment(deployment)
+            except NoDeployment as reason:
                 (self._metrics.cost_model_batch_invalid if batch else self._metrics.cost_model_invalid).inc()
-                raise _Failed(problem(reason, selection.place, path))
+                raise _Failed(problem(str(reason), selection.place, path)) from None
         seconds = time.perf_counter() - started
         if batch:
             self._metrics.cost_model_batch_size.observe(len(deployments))
@@ -197,29 +198,3 @@ def _filled(value: Any, variables: dict[str, Any], path: list[str]) -> Any:
             raise _Failed(problem(f"Variable {value.name} is not defined.", value.place, path))
         return variables[value.name]
     return [_filled(item, variables, path) for item in value] if isinstance(value, list) else value
-
-
-def _no_deployment(text: str) -> str | None:
-    """Why a text is no deployment id, in thegraph-core's words; None where it is one."""
-    if text.startswith("Qm"):
-        if len(text.encode()) != 46:
-            return f"invalid IPFS / CIDv0 hash length {len(text.encode())}: {text} (length must be 46)"
-        for index, character in enumerate(text):
-            if character not in _BASE58:
-                shown = debug(character, "'")
-                what = f"provided string contained invalid character {shown} at byte {index}"
-                return f'invalid IPFS hash "{text}": {what}'
-        return None
-    digits = text.removeprefix("0x")
-    reason = None
-    if len(digits.encode()) % 2:
-        reason = "odd number of digits"
-    elif len(digits.encode()) != 64:
-        reason = "invalid string length"
-    else:
-        wrong = [index for index, character in enumerate(digits) if character not in "0123456789abcdefABCDEF"]
-        if wrong:
-            shown = debug(digits[wrong[0]], "'")
-            reason = f"invalid character {shown} at position {wrong[0]}"
-    # The service's library leaves out what it could not read.
-    return None if reason is None else f'invalid hex string "": {reason}'

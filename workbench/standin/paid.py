@@ -13,11 +13,12 @@ from random import Random
 
 from workbench.errors import ReceiptError
 from workbench.receipts import v1, v2
-from workbench.receipts.address import checksum, collection_of, deployment_to_qm, parse_deployment
+from workbench.receipts.address import checksum, collection_of, deployment_to_qm
 from workbench.receipts.eip712 import Domain
 from workbench.standin.answers import compact, error, json_answer
 from workbench.standin.backend import Backend, BackendError
 from workbench.standin.checks import Candidate, Knowledge, first_failure
+from workbench.standin.deployment import NoDeployment, read_deployment
 from workbench.standin.http.body import BrokenBody
 from workbench.standin.http.messages import Answer, BodyTooLarge, Request
 from workbench.standin.metrics import ServiceMetrics, address_label
@@ -104,7 +105,8 @@ class PaidRoute:
         if deployment is None:
             return error(500, "Could not find deployment id")
         try:
-            query = query_body(await request.read(MAX_BODY_BYTES))
+            body = await request.read(MAX_BODY_BYTES)
+            query = query_body(body)
         except BodyTooLarge:
             return error(502, "length limit exceeded")
         except BrokenBody:
@@ -119,7 +121,10 @@ class PaidRoute:
                 self._metrics.receipt_failed(labels)
                 return refusal
         try:
+            body.decode()
             text = await self._backend.query(f"subgraphs/id/{deployment}", query)
+        except UnicodeDecodeError as problem:
+            return Answer(200, compact(_envelope(_not_utf8(problem))), "text/plain; charset=utf-8")
         except BackendError as problem:
             text = compact({"message": f"Failed to process query: {problem}"}).decode()
             return json_answer(_envelope(text))
@@ -147,7 +152,7 @@ class PaidRoute:
     def _labels(self, deployment: str | None, candidate: Candidate | None, sender: bytes | None) -> Labels:
         allocation = candidate.allocation if candidate is not None else None
         if allocation is None and deployment is not None:
-            allocation = self._config.allocations.get(parse_deployment(deployment))
+            allocation = self._config.allocations.get(read_deployment(deployment))
         return (
             deployment or "no-deployment",
             address_label(allocation) if allocation is not None else "no-allocation",
@@ -194,13 +199,19 @@ def _candidate(signed: Signed, sender: bytes) -> Candidate:
 def _deployment(segment: bytes) -> str | None:
     """The ``Qm...`` form of the path's id; None when it is no deployment id, which is answered two stages later."""
     try:
-        return deployment_to_qm(parse_deployment(segment.decode()))
-    except (ReceiptError, UnicodeDecodeError):
+        return deployment_to_qm(read_deployment(segment.decode()))
+    except (NoDeployment, UnicodeDecodeError):
         return None
 
 
 def _envelope(text: str) -> dict[str, object]:
     return {"graphQLResponse": text, "attestation": None}
+
+
+def _not_utf8(problem: UnicodeDecodeError) -> str:
+    """What axum says to a body that is no text; serde does not mind where it need not read. The receipt is spent."""
+    where = f"invalid utf-8 sequence of {problem.end - problem.start} bytes from index {problem.start}"
+    return f"Request body didn't contain valid UTF-8: {where}"
 
 
 @lru_cache(maxsize=256)
