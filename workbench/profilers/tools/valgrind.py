@@ -24,8 +24,8 @@ _REASONS = tuple(
     for pattern in (
         r"Assertion .* failed",
         r"the 'impossible' happened",
-        r"[Vv]algrind(?: has|'s)? .*(?:run out of memory|out of memory)|Out of memory|cannot (?:allocate|continue)",
-        r"INTERNAL ERROR",
+        r"Valgrind's memory management: out of memory",
+        r"INTERNAL ERROR: Valgrind",
         r"^Process terminating with default action of signal",
         r"^valgrind: ",
     )
