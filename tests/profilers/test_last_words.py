@@ -50,9 +50,12 @@ usage: valgrind [options] prog-and-args
 PANIC = """\
 INFO one
 INFO two
+
 thread 'main' panicked at src/main.rs:5:
 no configuration
-note: run with `RUST_BACKTRACE=1`
+stack backtrace:
+   0: __rustc::rust_begin_unwind
+note: run with `RUST_BACKTRACE=full`
 """
 
 
@@ -91,7 +94,15 @@ def test_a_tools_own_reason_is_given_else_the_last_lines(mode: Mode, log: str, s
 def test_a_service_that_ends_by_itself_is_told_in_several_lines(mode: Mode, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(PANIC)
     said = last_words(tmp_path / "log", tool_of(mode))
-    assert said.startswith("INFO one / INFO two / thread 'main' panicked at src/main.rs:5: / no configuration")
+    assert said == "thread 'main' panicked at src/main.rs:5: / no configuration"
+
+
+def test_the_totals_of_valgrind_are_no_reason(tmp_path: Path) -> None:
+    text = "INFO starting\nno database\n==7==\n==7== Events    : Ir\n==7== Collected : 5\n"
+    (tmp_path / "log").write_text(text)
+    assert last_words(tmp_path / "log", tool_of("callgrind")) == "INFO starting / no database"
+    (tmp_path / "log").write_text("==7==\n==7== Collected : 5\n")
+    assert last_words(tmp_path / "log", tool_of("callgrind")) == "==7== / ==7== Collected : 5"
 
 
 def test_the_reason_is_found_in_a_log_of_any_length(tmp_path: Path) -> None:
