@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +24,43 @@ _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
     "batch": "the same sweep once a profiler mode; ends in one summary report",
+    "findings": "what the profiles of a run or a batch say, ranked",
     "report": "make the notebook and the HTML report of a run again",
     "profile": "start a service under a profiler, cut windows, stop, restore",
     "read": "read a profile: totals, what costs most, notes",
     "convert": "write a profile in another tool's format",
     "diff": "what changed from one profile to another",
     "view": "show a profile: one offline HTML page, or SnakeViz",
+    "network": "run all that the real programs need around them: up, status, set, down",
     "standin": "run the embedded stand-in of indexer-service and tap-agent",
     "doctor": "what is installed and reachable, and how to mend what is not",
 }
-_PROFILES = ("read", "convert", "diff", "view")
+# the commands that need no settings, only files, by the module that has them
+_OF_FILES = {
+    **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
+    "findings": "workbench.cli_findings",
+}
 _OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts")
+_OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
+# what the network takes of the stand-in's settings
+_OF_NETWORK = (
+    "limit_grt",
+    "escrow_grt",
+    "standin_payers",
+    "max_receipt_value_grt",
+    "timestamp_tolerance_s",
+    "trigger_value_divisor",
+    "backend_latency",
+    "backend_down",
+    "reset_share",
+    "url_prefix",
+    "host",
+    "service_port",
+    "service_metrics_port",
+    "agent_metrics_port",
+    "graph_port",
+    "standin_seed",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,8 +98,8 @@ def _run(arguments: list[str]) -> int:
         raise SettingsError(
             f"there is no command {command!r}", where="workbench", hint=f"There are {', '.join(_COMMANDS)}"
         )
-    if command in _PROFILES:
-        return _profiles(command, arguments[1:])
+    if command in _OF_FILES:
+        return _of_files(command, arguments[1:])
     if command == "profile":
         return _profile(arguments[1:])
     options = _parser(command).parse_args(arguments[1:])
@@ -81,6 +108,7 @@ def _run(arguments: list[str]) -> int:
         "sweep": _sweep,
         "batch": _batch,
         "report": _report,
+        "network": _network,
         "standin": _standin,
         "doctor": _doctor,
     }
@@ -113,11 +141,23 @@ def _bare_parser(command: str) -> argparse.ArgumentParser:
 
 def _parser(command: str) -> argparse.ArgumentParser:
     from workbench.options import add_settings
-    from workbench.settings import LoadSettings, ProfilerSettings, StandinSettings, SweepSettings, TargetSettings
+    from workbench.settings import (
+        CommandSettings,
+        LoadSettings,
+        NetworkSettings,
+        ProfilerSettings,
+        StandinSettings,
+        SweepSettings,
+        TargetSettings,
+    )
 
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
     own = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
+    if command in ("load", "sweep", "batch"):
+        unused = ("profile", "idle_s") if command == "load" else ()
+        add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
+        add_settings(parser, NetworkSettings, "the network around them")
     if command == "load":
         add_settings(parser, LoadSettings, "load")
         add_settings(parser, TargetSettings, "target")
@@ -146,6 +186,14 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
     elif command == "report":
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
+    elif command == "network":
+        from workbench import cli_network
+
+        cli_network.add_arguments(parser)
+        add_settings(parser, NetworkSettings, "network", leave_out=("network",))
+        add_settings(parser, StandinSettings, "as of the stand-in", leave_out=_all_but(StandinSettings, *_OF_NETWORK))
+        target = ("deployment", "indexer", "data_service", "collector", "chain_id", "allow_remote")
+        add_settings(parser, TargetSettings, "whose", leave_out=_all_but(TargetSettings, *target))
     elif command == "standin":
         add_settings(parser, StandinSettings, "stand-in")
         target = ("indexer", "data_service", "collector", "tap_verifier", "chain_id", "allow_remote")
@@ -156,13 +204,12 @@ def _parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _profiles(command: str, arguments: list[str]) -> int:
+def _of_files(command: str, arguments: list[str]) -> int:
     """The commands that need no settings, only files."""
-    from workbench import cli_profiles
-
+    module = import_module(_OF_FILES[command])
     parser = _bare_parser(command)
-    getattr(cli_profiles, f"add_{command}")(parser)
-    return int(getattr(cli_profiles, command)(parser.parse_args(arguments)))
+    getattr(module, f"add_{command}")(parser)
+    return int(getattr(module, command)(parser.parse_args(arguments)))
 
 
 def _profile(arguments: list[str]) -> int:
@@ -182,7 +229,7 @@ def _all_but(group: Any, *names: str) -> tuple[str, ...]:
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that were given as options."""
-    return {name: value for name, value in vars(options).items() if name not in _OWN}
+    return {name: value for name, value in vars(options).items() if name not in (*_OWN, *_OWN_OF_NETWORK)}
 
 
 def _settings(options: argparse.Namespace, **defaults: Any) -> Settings:
@@ -267,6 +314,12 @@ def _finish(run: Any) -> int:
         print(f"  {reason}")
     print(run.path / "report.html")
     return int(run.exit_code)
+
+
+def _network(options: argparse.Namespace) -> int:
+    from workbench import cli_network
+
+    return cli_network.run(options, _settings(options), _given(options))
 
 
 def _standin(options: argparse.Namespace) -> int:

@@ -73,11 +73,10 @@ def parity_of(v: int) -> int:
     raise ReceiptError(f"signature: v must be 0, 1, 27, 28 or at least 35, found {v}")
 
 
-def recover_address(digest: bytes, signature: bytes) -> bytes:
-    """The 20-byte address that signed ``digest``.
+def normalised(signature: bytes) -> bytes:
+    """A 65-byte signature with s in its lower half and v 27 or 28: the form in which two copies are equal.
 
-    A signature with a high s is normalised first, as the service does. Raises ReceiptError when no public key fits
-    (r or s out of range, no such point); a wrong domain or a changed message is no error but gives another address.
+    Raises ReceiptError for another length or a v that no tool writes.
     """
     if len(signature) != 65:
         raise ReceiptError(f"signature must be 65 bytes, found {len(signature)}")
@@ -86,8 +85,18 @@ def recover_address(digest: bytes, signature: bytes) -> bytes:
     if s > _HALF_ORDER and s < _ORDER:
         signature = signature[:32] + (_ORDER - s).to_bytes(32, "big") + signature[64:]
         parity ^= 1
+    return signature[:64] + bytes((27 + parity,))
+
+
+def recover_address(digest: bytes, signature: bytes) -> bytes:
+    """The 20-byte address that signed ``digest``.
+
+    A signature with a high s is normalised first, as the service does. Raises ReceiptError when no public key fits
+    (r or s out of range, no such point); a wrong domain or a changed message is no error but gives another address.
+    """
+    signature = normalised(signature)
     try:
-        key = PublicKey.from_signature_and_message(signature[:64] + bytes((parity,)), digest, hasher=None)
+        key = PublicKey.from_signature_and_message(signature[:64] + bytes((signature[64] - 27,)), digest, hasher=None)
     except Exception as error:  # coincurve raises a bare Exception here
         raise ReceiptError("signature error") from error
     return _address(key)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tap_aggregator_v2.proto\x12\x11tap_aggregator.v2\"$\n\x07Uint128\x12\x0c\n\x04high\x18\x01 \x01(\x04\x12\x0b\n\x03low\x18\x02 \x01(\x04\"\xaf\x01\n\x07Receipt\x12\x15\n\rcollection_id\x18\x01 \x01(\x0c\x12\r\n\x05payer\x18\x02 \x01(\x0c\x12\x14\n\x0c\x64\x61ta_service\x18\x03 \x01(\x0c\x12\x18\n\x10service_provider\x18\x04 \x01(\x0c\x12\x14\n\x0ctimestamp_ns\x18\x05 \x01(\x04\x12\r\n\x05nonce\x18\x06 \x01(\x04\x12)\n\x05value\x18\x07 \x01(\x0b\x32\x1a.tap_aggregator.v2.Uint128\"O\n\rSignedReceipt\x12+\n\x07message\x18\x01 \x01(\x0b\x32\x1a.tap_aggregator.v2.Receipt\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17tap_aggregator_v2.proto\x12\x11tap_aggregator.v2\"$\n\x07Uint128\x12\x0c\n\x04high\x18\x01 \x01(\x04\x12\x0b\n\x03low\x18\x02 \x01(\x04\"\xaf\x01\n\x07Receipt\x12\x15\n\rcollection_id\x18\x01 \x01(\x0c\x12\r\n\x05payer\x18\x02 \x01(\x0c\x12\x14\n\x0c\x64\x61ta_service\x18\x03 \x01(\x0c\x12\x18\n\x10service_provider\x18\x04 \x01(\x0c\x12\x14\n\x0ctimestamp_ns\x18\x05 \x01(\x04\x12\r\n\x05nonce\x18\x06 \x01(\x04\x12)\n\x05value\x18\x07 \x01(\x0b\x32\x1a.tap_aggregator.v2.Uint128\"O\n\rSignedReceipt\x12+\n\x07message\x18\x01 \x01(\x0b\x32\x1a.tap_aggregator.v2.Receipt\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\xcc\x01\n\x17ReceiptAggregateVoucher\x12\x15\n\rcollection_id\x18\x01 \x01(\x0c\x12\r\n\x05payer\x18\x02 \x01(\x0c\x12\x14\n\x0c\x64\x61ta_service\x18\x03 \x01(\x0c\x12\x18\n\x10service_provider\x18\x04 \x01(\x0c\x12\x14\n\x0ctimestamp_ns\x18\x05 \x01(\x04\x12\x33\n\x0fvalue_aggregate\x18\x06 \x01(\x0b\x32\x1a.tap_aggregator.v2.Uint128\x12\x10\n\x08metadata\x18\x07 \x01(\x0c\"[\n\tSignedRav\x12;\n\x07message\x18\x01 \x01(\x0b\x32*.tap_aggregator.v2.ReceiptAggregateVoucher\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x8a\x01\n\nRavRequest\x12\x32\n\x08receipts\x18\x01 \x03(\x0b\x32 .tap_aggregator.v2.SignedReceipt\x12\x37\n\x0cprevious_rav\x18\x02 \x01(\x0b\x32\x1c.tap_aggregator.v2.SignedRavH\x00\x88\x01\x01\x42\x0f\n\r_previous_rav\"8\n\x0bRavResponse\x12)\n\x03rav\x18\x01 \x01(\x0b\x32\x1c.tap_aggregator.v2.SignedRavb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,4 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIPT']._serialized_end=260
   _globals['_SIGNEDRECEIPT']._serialized_start=262
   _globals['_SIGNEDRECEIPT']._serialized_end=341
+  _globals['_RECEIPTAGGREGATEVOUCHER']._serialized_start=344
+  _globals['_RECEIPTAGGREGATEVOUCHER']._serialized_end=548
+  _globals['_SIGNEDRAV']._serialized_start=550
+  _globals['_SIGNEDRAV']._serialized_end=641
+  _globals['_RAVREQUEST']._serialized_start=644
+  _globals['_RAVREQUEST']._serialized_end=782
+  _globals['_RAVRESPONSE']._serialized_start=784
+  _globals['_RAVRESPONSE']._serialized_end=840
 # @@protoc_insertion_point(module_scope)

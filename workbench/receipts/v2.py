@@ -131,6 +131,37 @@ class Rav:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SignedRav:
+    """A RAV and its 65-byte signature."""
+
+    rav: Rav
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        require_bytes("signature", self.signature, 65)
+
+    def signer(self, domain: Domain) -> bytes:
+        """The address that signed this RAV under ``domain``; ReceiptError when none can be recovered."""
+        return recover_address(domain.digest(self.rav.struct_hash()), self.signature)
+
+    def to_wire(self) -> wire.SignedRav:
+        """The protobuf message."""
+        rav = self.rav
+        return wire.SignedRav(
+            message=wire.ReceiptAggregateVoucher(
+                collection_id=rav.collection_id,
+                payer=rav.payer,
+                data_service=rav.data_service,
+                service_provider=rav.service_provider,
+                timestamp_ns=rav.timestamp_ns,
+                value_aggregate=wire.Uint128(high=rav.value_aggregate >> 64, low=rav.value_aggregate & _LOW_64),
+                metadata=rav.metadata,
+            ),
+            signature=self.signature,
+        )
+
+
 class Signer:
     """Signs receipts of one payer for one collection and service.
 
@@ -209,11 +240,16 @@ def decode_header(text: str) -> SignedReceipt:
         signed = wire.SignedReceipt.FromString(raw)
     except (binascii.Error, ValueError, DecodeError) as error:
         raise ReceiptError(f"tap-receipt header is not base64 of a protobuf SignedReceipt ({error})") from error
+    return receipt_from_wire(signed, "tap-receipt header: ")
+
+
+def receipt_from_wire(signed: wire.SignedReceipt, where: str = "") -> SignedReceipt:
+    """The receipt of a protobuf message. Raises ReceiptError where a field is missing or has another length."""
     if not signed.HasField("message"):
-        raise ReceiptError("tap-receipt header: message is missing")
+        raise ReceiptError(f"{where}message is missing")
     message = signed.message
     if not message.HasField("value"):
-        raise ReceiptError("tap-receipt header: value is missing")
+        raise ReceiptError(f"{where}value is missing")
     receipt = Receipt(
         message.collection_id,
         message.payer,
@@ -224,6 +260,25 @@ def decode_header(text: str) -> SignedReceipt:
         (message.value.high << 64) | message.value.low,
     )
     return SignedReceipt(receipt, signed.signature)
+
+
+def rav_from_wire(signed: wire.SignedRav) -> SignedRav:
+    """The RAV of a protobuf message. Raises ReceiptError where a field is missing or has another length."""
+    if not signed.HasField("message"):
+        raise ReceiptError("message is missing")
+    message = signed.message
+    if not message.HasField("value_aggregate"):
+        raise ReceiptError("value_aggregate is missing")
+    rav = Rav(
+        message.collection_id,
+        message.payer,
+        message.service_provider,
+        message.data_service,
+        message.timestamp_ns,
+        (message.value_aggregate.high << 64) | message.value_aggregate.low,
+        message.metadata,
+    )
+    return SignedRav(rav, signed.signature)
 
 
 def _constant_words(collection_id: bytes, payer: bytes, data_service: bytes, service_provider: bytes) -> bytes:

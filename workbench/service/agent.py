@@ -45,3 +45,24 @@ def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None) -> Fees
 async def read_fees(url: str, payer: bytes, *, limit: int | None) -> Fees:
     """The fees of ``payer`` from the agent's metrics at ``url``. Raises TargetError."""
     return fees_of(await scrape(url, "the tap-agent's metrics"), payer, limit=limit)
+
+
+def has_actor(readings: list[Reading], payer: bytes) -> bool:
+    """Whether the agent has an actor for ``payer``: it makes these series when it starts one.
+
+    A payer whose aggregator cannot be reached then gets none, and is denied.
+    """
+    sender = checksum(payer)
+    return any(total(readings, name, sender=sender) is not None for name in (DENIED, LIMIT, BALANCE, TRACKER))
+
+
+def held_denied(readings: list[Reading], payer: bytes) -> bool | None:
+    """Whether the agent holds ``payer`` denied; None where it has no such series."""
+    value = total(readings, DENIED, sender=checksum(payer))
+    return None if value is None else bool(value)
+
+
+def unaggregated_of(readings: list[Reading], payer: bytes) -> int | None:
+    """The fees of ``payer`` that are in no RAV, in wei; None where the agent has no such series."""
+    value = total(readings, TRACKER, sender=checksum(payer))
+    return None if value is None else round(value)

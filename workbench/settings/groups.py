@@ -219,6 +219,9 @@ class CommandSettings(Group):
     database_url: PostgresUrl | None = Field(
         None, description="PostgreSQL of the services: stored receipts are counted and denial is seen there."
     )
+    preflight: bool = Field(
+        True, description="Refuse to begin where receipts would be denied or the measurement spoilt; else only say so."
+    )
 
 
 class NetworkSettings(Group):
@@ -229,11 +232,15 @@ class NetworkSettings(Group):
     postgres: PostgresUrl | None = Field(
         None, description="A PostgreSQL database to use; without it an embedded server is started."
     )
+    postgres_port: int = Field(0, ge=0, le=65535, description="Port of the embedded PostgreSQL; 0 takes a free one.")
     migrations: Path | None = Field(
         None, description="Folder of SQL migrations that make the schema; without it statements of our own."
     )
     aggregator: Url | None = Field(None, description="tap-aggregator to use; without it one of our own is started.")
     aggregator_port: int = Field(7610, ge=0, le=65535, description="Port of our own aggregator; 0 takes a free one.")
+    syncing_interval_s: float = Field(
+        10.0, gt=0, le=3600, description="How often the two programs ask the network subgraph (theirs is 60)."
+    )
 
 
 class StandinSettings(Group):

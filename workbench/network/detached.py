@@ -1,0 +1,233 @@
+"""The network on its own: ``up`` starts it and returns, ``down`` ends it, from whatever shell.
+
+A keeper process holds the network open. It holds the folder's lock as well, and the kernel drops that when it dies, so
+the lock tells whether the state file is of a network that runs: numbers of processes alone could be others' by now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from workbench.errors import RunFolderError, TargetError, ToolError, WorkbenchError
+from workbench.network import postgres
+from workbench.network.child import last_line
+from workbench.network.run import LOCK, Network, network
+from workbench.runs.atomic import write_json
+from workbench.runs.folder import utc_now
+from workbench.settings import Settings
+
+FILE = "network.json"
+LOG = "network.log"
+SCHEMA = 1
+READY_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 90.0
+
+_KEEP = b"keep\n"
+_NOTHING_UP = "Start one: workbench network up"
+_ERRORS: dict[int, type[WorkbenchError]] = {kind.exit_code: kind for kind in (RunFolderError, TargetError, ToolError)}
+
+
+@dataclass(frozen=True)
+class State:
+    """What ``up`` left: the network, its keeper's process id, and whether that still runs."""
+
+    network: Network
+    keeper: int
+    started: str
+    runs: bool
+
+
+async def up(settings: Settings, *, fresh: bool = False) -> Network:
+    """Start a network that outlives this process; when it is interrupted or killed meanwhile, nothing stays.
+
+    Raises as :func:`workbench.network.run.network`, with the same words.
+    """
+    folder = settings.network_folder
+    if (state := read(folder)) is not None and state.runs:
+        raise RunFolderError(
+            f"a network is up here already (process {state.keeper})",
+            where=str(folder),
+            hint="Use it, or end it: workbench network down",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        log = (folder / LOG).open("wb")
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot be written: {error.strerror}", where=str(folder), hint="Give another with --network-folder"
+        ) from None
+    with log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "workbench.network", "keeper"),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        return await _started(process, settings, fresh)
+    except BaseException:
+        # the pipe's end without a word to keep is the keeper's end
+        if process.stdin is not None:
+            process.stdin.close()
+        await process.wait()
+        raise
+
+
+async def _started(process: Process, settings: Settings, fresh: bool) -> Network:
+    log = settings.network_folder / LOG
+    if process.stdin is None or process.stdout is None:
+        raise ToolError("the network's keeper has no pipes")
+    # secrets go down this pipe and nowhere else
+    order = {"settings": settings.model_dump(mode="json", exclude={"signer_keys", "payers"}), "fresh": fresh}
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+            with contextlib.suppress(ConnectionError):
+                await process.stdin.drain()
+            line = await process.stdout.readline()
+            if not line:
+                await process.wait()
+    except TimeoutError:
+        raise ToolError(f"the network was not ready after {READY_TIMEOUT_S:.0f} s", where=str(log)) from None
+    if not line:
+        raise _ERRORS.get(process.returncode or 0, ToolError)(last_line(log))
+    process.stdin.write(_KEEP)
+    await process.stdin.drain()
+    return Network.from_json(json.loads(line))
+
+
+def keep(line: bytes) -> int:
+    """The keeper process: hold a network open until SIGTERM. ``line`` is the order that :func:`up` gives."""
+    order = json.loads(line)
+    return asyncio.run(_keep(Settings(**order["settings"]), order["fresh"]))
+
+
+async def _keep(settings: Settings, fresh: bool) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    reader = asyncio.StreamReader()
+    pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+
+    async def watch() -> None:
+        if await reader.readline() != _KEEP:
+            stop.set()
+
+    watching = asyncio.create_task(watch())
+    file = settings.network_folder / FILE
+    try:
+        starting = asyncio.create_task(_hold(settings, fresh, file, stop))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not file.exists() and not starting.done():
+            starting.cancel()  # it was still being started
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+    finally:
+        watching.cancel()
+        pipe.close()
+        file.unlink(missing_ok=True)
+    return 0
+
+
+async def _hold(settings: Settings, fresh: bool, file: Path, stop: asyncio.Event) -> None:
+    async with network(settings, fresh=fresh) as running:
+        facts = running.to_json()
+        write_json(
+            file,
+            {"schema": SCHEMA, "started": utc_now(), "keeper": os.getpid(), "network": facts},
+            hint="Make room, then start it again",
+            mode=0o600,
+        )
+        print(json.dumps(facts), flush=True)
+        await stop.wait()
+
+
+def read(folder: Path) -> State | None:
+    """What ``up`` left in the folder; None where nothing was started or it was ended in order.
+
+    Raises RunFolderError where the state file is not one.
+    """
+    path = folder / FILE
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if facts["schema"] != SCHEMA:
+            raise ValueError(f"schema {facts['schema']}")
+        keeper = int(facts["keeper"])
+        return State(Network.from_json(facts["network"]), keeper, facts["started"], _holder(folder / LOCK) == keeper)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"is not the state of a network: {error}", where=str(path), hint="Delete it, and end its processes by hand"
+        ) from None
+
+
+def require(folder: Path) -> State:
+    """The network that runs in the folder. Raises ToolError where none does."""
+    state = read(folder)
+    if state is None:
+        raise ToolError("no network was started", where=str(folder), hint=_NOTHING_UP)
+    if not state.runs:
+        raise ToolError("the network has ended: its keeper was killed", where=str(folder), hint=_NOTHING_UP)
+    return state
+
+
+async def down(folder: Path) -> Network:
+    """End the network of the folder, and what a killed one has left; the network it was.
+
+    Raises ToolError where none was started or it does not end.
+    """
+    state = read(folder)
+    if state is None:
+        raise ToolError("no network was started", where=str(folder), hint=_NOTHING_UP)
+    if state.runs:
+        await _end(state.keeper, folder)
+    await postgres.end_left_over(state.network.folder / "postgres")
+    (folder / FILE).unlink(missing_ok=True)
+    return state.network
+
+
+async def _end(pid: int, folder: Path) -> None:
+    """SIGTERM to the keeper, and wait until it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        keeper = psutil.Process(pid)
+        keeper.terminate()
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while keeper.is_running() and keeper.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                raise ToolError(
+                    f"the network (process {pid}) did not end within {STOP_TIMEOUT_S:.0f} s",
+                    where=str(folder),
+                    hint=f"What it does is in {folder / LOG}",
+                )
+            await asyncio.sleep(0.05)
+
+
+def _holder(lock: Path) -> int | None:
+    """The process that holds the lock; None where nobody does."""
+    try:
+        with lock.open("r", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read().strip() or 0)
+            return None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,42 @@
+"""Runs a command that knows nothing of the workbench, and ends it when standard input ends: PostgreSQL, which would go
+on after its parent was killed.
+
+``python -m workbench.network.guard LOG COMMAND...``: prints the command's process id, and ends with its exit code.
+SIGINT is what PostgreSQL calls a fast shutdown: transactions are rolled back, what was committed is written.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+
+STOP_S = 30.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command to its end; its exit code."""
+    log, *command = arguments
+    with open(log, "ab", buffering=0) as output:
+        process = subprocess.Popen(  # noqa: S603 - the workbench's own command
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    print(process.pid, flush=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
+    threading.Thread(target=_end_with_parent, args=(process,), daemon=True).start()
+    return process.wait()
+
+
+def _end_with_parent(process: subprocess.Popen[bytes]) -> None:
+    sys.stdin.buffer.read()
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGQUIT)  # PostgreSQL's immediate shutdown, its children included
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""HTTP/1.1 for questions and answers that fit into memory, without a framework.
+
+Each paid request of the service passes here, and what this costs is taken from the service on a small machine. Bytes
+go through httptools into one call of a handler; its answer is written as the bytes it is, at once or after a delay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import NamedTuple, cast
+
+from httptools import HttpParserError, HttpRequestParser
+
+MAX_BODY_BYTES = 4 << 20
+
+_TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_MALFORMED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class Reply(NamedTuple):
+    """The bytes of an answer and how long it takes; without bytes the connection is reset."""
+
+    data: bytes | None
+    delay_s: float = 0.0
+
+
+Handler = Callable[[bytes, bytes, bytes], Reply]
+"""Method, path and body in, answer out."""
+
+
+def encode(body: bytes, *, status: int = 200, content_type: str = "application/json", headers: str = "") -> bytes:
+    """A whole answer. ``headers`` are further lines, each with its line end."""
+    phrase = HTTPStatus(status).phrase
+    head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
+    return head.encode("latin-1") + body
+
+
+class Connection(asyncio.Protocol):
+    """One connection: its requests are answered one after another, in their order."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._loop = asyncio.get_running_loop()
+        self._parser = HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._path = b""
+        self._body: list[bytes] = []
+        self._size = 0
+        self._busy = False
+        self._closing = False
+        self._waiting: deque[tuple[bytes, bytes, bytes, bool]] = deque()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop: answers that are due later go nowhere."""
+        self._transport = None
+        self._waiting.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError:
+            self._end(_MALFORMED)
+
+    # --- called by the parser ---------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._path = b""
+        self._body = []
+        self._size = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the address."""
+        self._path += url
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._size += len(body)
+        if self._size > MAX_BODY_BYTES:
+            self._end(_TOO_LARGE)
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._closing:
+            return
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        request = (self._parser.get_method(), self._path, body, self._parser.should_keep_alive())
+        if self._busy:
+            self._waiting.append(request)
+        else:
+            self._answer(*request)
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def _answer(self, method: bytes, path: bytes, body: bytes, keep_alive: bool) -> None:
+        reply = self._handler(method, path, body)
+        if reply.data is None:
+            self._closing = True
+            if self._transport is not None:
+                self._transport.abort()
+        elif reply.delay_s > 0:
+            self._busy = True
+            self._loop.call_later(reply.delay_s, self._write_late, reply.data, keep_alive)
+        else:
+            self._write(reply.data, keep_alive)
+
+    def _write(self, data: bytes, keep_alive: bool) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+            if not keep_alive:
+                self._closing = True
+                self._transport.close()
+
+    def _write_late(self, data: bytes, keep_alive: bool) -> None:
+        self._busy = False
+        self._write(data, keep_alive)
+        while self._waiting and not self._busy and not self._closing:
+            self._answer(*self._waiting.popleft())
+
+    def _end(self, data: bytes) -> None:
+        self._closing = True
+        if self._transport is not None:
+            self._transport.write(data)
+            self._transport.close()

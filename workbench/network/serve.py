@@ -1,0 +1,121 @@
+"""The two processes that serve: graph-node with the network subgraph, and the aggregator."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from workbench.errors import TargetError
+from workbench.network.world import World, known_payers
+from workbench.receipts import v2
+from workbench.receipts.address import parse_address
+from workbench.settings import Settings
+
+BACKLOG = 1024
+
+
+def serve(role: str, line: bytes) -> None:
+    """Serve until SIGTERM or the end of standard input. ``line`` is the settings as JSON.
+
+    Raises TargetError when the port is taken.
+    """
+    settings = Settings.model_validate_json(line)
+    start = {"graph": _graph, "aggregator": _aggregator}[role]
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(start, settings))
+
+
+async def _serve(start: Callable[[Settings], Awaitable[tuple[str, Any]]], settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    lifeline, _ = await loop.connect_read_pipe(lambda: _Lifeline(stop), sys.stdin)
+    try:
+        url, server = await start(settings)
+        # what is there now stays: the collector need not look at it again
+        gc.collect()
+        gc.freeze()
+        print(json.dumps({"url": url}), flush=True)
+        await stop.wait()
+        server.close()
+    finally:
+        lifeline.close()
+
+
+async def _graph(settings: Settings) -> tuple[str, Any]:
+    from workbench.network.http import Connection
+    from workbench.network.node import GraphNode
+
+    node = GraphNode(World.of(settings), settings.standin_seed)
+    listener = _bind(settings.host, settings.graph_port, "graph-port")
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(node.handle), sock=listener, backlog=BACKLOG)
+    return _url(listener), server
+
+
+async def _aggregator(settings: Settings) -> tuple[str, Any]:
+    from grpclib.config import Configuration
+    from grpclib.server import Server
+
+    from workbench.network.aggregator import MAX_REQUEST_BYTES, Aggregator
+
+    keys = {payer.key.address: payer.key for payer in known_payers(settings)}
+    domain = v2.domain(settings.chain_id, parse_address(settings.collector))
+    # a request fits into the window, so that it comes in one go
+    window = Configuration(
+        http2_connection_window_size=2 * MAX_REQUEST_BYTES, http2_stream_window_size=2 * MAX_REQUEST_BYTES
+    )
+    server = Server([Aggregator(domain, keys)], config=window)
+    listener = _bind(settings.host, settings.aggregator_port, "aggregator-port")
+    await server.start(sock=listener, backlog=BACKLOG)
+    return _url(listener), server
+
+
+def _bind(host: str, port: int, option: str) -> socket.socket:
+    """A socket on the address, port 0 being a free one. Raises TargetError naming the option where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        # a second one on the address is told here, not at its first connection
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise TargetError(
+            f"cannot listen: {(error.strerror or str(error)).lower()}",
+            where=f"{host}:{port}",
+            hint=f"Give another port with --{option} (0 takes a free one)",
+        ) from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Lifeline(asyncio.Protocol):
+    """Sees the end of standard input, which is the end of the parent."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop.set()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
