@@ -71,7 +71,9 @@ def judge_step(
     """The judgement of a step in which the payer was ``charged`` for so many receipts.
 
     In a sweep toward the limit, denial past the limit is expected and no failure. A step that is ``distorted`` by a
-    profiler is measured for what it costs, not for how fast it is: a late generator does not spoil it.
+    profiler (the warm-up too) is measured for what it costs, not for how fast it is: a generator that was late, in
+    sending or in signing, does not spoil it. What was not sent does. The paired step is not distorted: its times are
+    what those under the profiler are compared with, so they have to be the service's.
     """
     denied = ""
     if denial.refused and not toward_limit:
@@ -81,8 +83,8 @@ def judge_step(
     elif denial.refused and budget is not None and charged < budget:
         denied = f"denied after {charged} receipts, before the predicted limit of {budget}"
     failure = "; ".join(filter(None, (_lost(denial, found), _invalid(found), summary.failures, denied)))
-    if summary.invalid and not distorted:
-        return Judgement("INVALID", "; ".join(filter(None, (summary.invalid, failure))), failure)
+    if invalid := summary.cut_short if distorted else summary.invalid:
+        return Judgement("INVALID", "; ".join(filter(None, (invalid, failure))), failure)
     if failure:
         return Judgement("FAIL", failure, failure)
     if not denial.refused:

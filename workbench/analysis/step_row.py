@@ -47,6 +47,8 @@ class StepRow:
     ``profiler``: the mode the service was under, whose latencies it distorts.
     ``service_cpu_s``: CPU time of the service's processes from the step's first request until they were quiet, in a
     step under a profiler and the one paired with it (NaN in others, and where they are not of this machine).
+    ``signed_late`` receipts were signed inside the timed path, ``signed_anew`` ahead of it, since they would have been
+    too old at their turn.
     ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
     """
 
@@ -104,6 +106,8 @@ class StepRow:
     failure: str
     profiler: str
     service_cpu_s: float
+    signed_late: int = 0
+    signed_anew: int = 0
 
 
 def step_row(
@@ -186,6 +190,8 @@ def step_row(
         failure=judgement.failure,
         profiler=profiler,
         service_cpu_s=service_cpu_s,
+        signed_late=summary.signed_late,
+        signed_anew=summary.signed_anew,
     )
 
 

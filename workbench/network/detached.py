@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from workbench.errors import RunFolderError, TargetError, ToolError, WorkbenchError
 from workbench.network import postgres
 from workbench.network.child import last_line
@@ -196,20 +198,26 @@ async def down(folder: Path) -> Network:
     if state is None:
         raise ToolError("no network was started", where=str(folder), hint=_NOTHING_UP)
     if state.runs:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(state.keeper, signal.SIGTERM)
+        await _end(state.keeper, folder)
+    await postgres.end_left_over(state.network.folder / "postgres")
+    (folder / FILE).unlink(missing_ok=True)
+    return state.network
+
+
+async def _end(pid: int, folder: Path) -> None:
+    """SIGTERM to the keeper, and wait until it is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        keeper = psutil.Process(pid)
+        keeper.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while _holder(folder / LOCK) == state.keeper:
+        while keeper.is_running() and keeper.status() != psutil.STATUS_ZOMBIE:
             if time.monotonic() > deadline:
                 raise ToolError(
-                    f"the network (process {state.keeper}) did not end within {STOP_TIMEOUT_S:.0f} s",
+                    f"the network (process {pid}) did not end within {STOP_TIMEOUT_S:.0f} s",
                     where=str(folder),
                     hint=f"What it does is in {folder / LOG}",
                 )
             await asyncio.sleep(0.05)
-    await postgres.end_left_over(state.network.folder / "postgres")
-    (folder / FILE).unlink(missing_ok=True)
-    return state.network
 
 
 def _holder(lock: Path) -> int | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from workbench.errors import RunFolderError, SettingsError
 from workbench.runs.folder import RunFolder, one_run_at_a_time
-from workbench.runs.read import Run, open_run
 from workbench.settings import Settings
 from workbench.sweep.experiment import experiment
+from workbench.sweep.opened import SweepRun, open_run
 from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.steps import parse_steps
 from workbench.sweep.subject import check_subject
@@ -21,7 +21,7 @@ async def sweep(
     resume: str | Path | None = None,
     on_event: OnEvent | None = None,
     **parameters: Any,
-) -> Run:
+) -> SweepRun:
     """Step the receipt count up toward the sender limit and past it; the result is a run folder.
 
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write (made when it is
@@ -46,7 +46,7 @@ async def run_sweep(
     on_event: OnEvent | None = None,
     *,
     toward_limit: bool = True,
-) -> Run:
+) -> SweepRun:
     """:func:`sweep` with resolved settings.
 
     ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
@@ -67,7 +67,7 @@ async def run_sweep(
     return open_run(folder.path)
 
 
-async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> Run:
+async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> SweepRun:
     """Go on with an interrupted run at its first step without samples; a finished run is opened."""
     if folder.manifest()["state"] == "finished":
         return open_run(folder.path)

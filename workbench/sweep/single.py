@@ -103,7 +103,7 @@ def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
         f"Service     {_latency(summary, 'service')}  (from the sending)",
         f"Lag         p50 {_ms(summary['lag_p50_ms'])}, p99 {_ms(summary['lag_p99_ms'])}, "
         f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
-        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core",
+        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_signing(summary)}",
         "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()),
     ]
     if not math.isnan(summary["budget_receipts"]):
@@ -128,6 +128,14 @@ def _denied(summary: Mapping[str, Any]) -> str:
     if not math.isnan(summary["first_refusal_s"]):
         text += f", first refusal answered after {summary['first_refusal_s']:.3f} s"
     return f"{text}; {summary['paid_after_denylisted']:.0f} receipts sent later were taken all the same"
+
+
+def _signing(summary: Mapping[str, Any]) -> str:
+    """What was odd in the signing; "" where all was signed once and ahead. Older runs do not say."""
+    late, anew = (int(summary.get(name, 0)) for name in ("signed_late", "signed_anew"))
+    said = [f"{late:,} receipts signed at their turn"] if late else []
+    said += [f"{anew:,} signed anew, too old to wait for it"] if anew else []
+    return "".join(f"; {part}" for part in said)
 
 
 def _latency(summary: Mapping[str, Any], clock: str) -> str:
