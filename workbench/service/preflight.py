@@ -40,6 +40,10 @@ from workbench.settings import to_wei
 
 COUNTING_S = 5.0
 """How long an agent that is behind the database is given to go on counting."""
+STARTING_S = 30.0
+"""How long an agent may take to make an actor for each payer."""
+QUIET_S = 3.0
+"""How long it may make none before those that have none are taken to get none."""
 _POLL_S = 0.25
 
 
@@ -74,8 +78,7 @@ async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 
     settings = target.settings
     service = await asyncio.to_thread(_service_facts, target)
     notes = judge_service(service)
-    readings = await _readings(target)
-    facts = await _payer_facts(target, payers, readings)
+    facts = await _payer_facts(target, payers, await _started(target, payers))
     notes += await _counting(target, facts)
     refused = any(note.refuses for note in notes) or sum(judge_payer(fact) is None for fact in facts) < needed
     if not target.is_standin and not refused:
@@ -109,6 +112,28 @@ async def _readings(target: Target) -> list[Reading] | None:
     if target.agent_metrics_url is None:
         return None
     return await scrape(target.agent_metrics_url, "the tap-agent's metrics")
+
+
+async def _started(target: Target, payers: tuple[Payer, ...]) -> list[Reading] | None:
+    """A scrape of the agent once it has an actor for each of ``payers``, or makes none any more.
+
+    Its metrics answer while it is still starting them, one after the other.
+    """
+    readings = await _readings(target)
+    if readings is None:
+        return None
+    started = grown = time.monotonic()
+    count = sum(has_actor(readings, payer.address) for payer in payers)
+    while count < len(payers):
+        now = time.monotonic()
+        if now - started > STARTING_S or now - grown > QUIET_S:
+            break
+        await asyncio.sleep(_POLL_S)
+        readings = await scrape(str(target.agent_metrics_url), "the tap-agent's metrics")
+        before, count = count, sum(has_actor(readings, payer.address) for payer in payers)
+        if count > before:
+            grown = time.monotonic()
+    return readings
 
 
 async def _payer_facts(

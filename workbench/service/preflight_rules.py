@@ -33,7 +33,7 @@ class PayerFacts:
     """What is known of a payer; None where it cannot be asked.
 
     ``in_denylist``: the database's word. ``held_denied``: the agent's gauge (None too where it has no such series).
-    ``has_actor``: whether any gauge of the agent names the payer. ``owed_wei``: its receipts in the database that are
+    ``has_actor``: whether the agent tells of the payer's escrow. ``owed_wei``: its receipts in the database that are
     in no RAV; ``counted_wei``: what the agent's fee tracker holds. ``probe``: what the service said.
     """
 
@@ -93,10 +93,10 @@ def judge_payer(facts: PayerFacts) -> Note | None:
     """Why a payer's receipts would be refused; None where nothing says so."""
     who = checksum(facts.payer)
     if facts.has_actor is False:
-        listed = " and stands in the denylist" if facts.in_denylist else ""
+        listed = "stands in the denylist and " if facts.in_denylist else ""
         return Note(
             "actor",
-            f"payer {who} has no actor in the tap-agent, none of whose gauges names it{listed}: its aggregator was "
+            f"payer {who} {listed}has no actor in the tap-agent, which tells nothing of its escrow: its aggregator was "
             "out of reach when the agent started, or it has no endpoint",
             _NO_ACTOR,
             refuses=True,
@@ -117,7 +117,7 @@ def judge_payers(facts: Sequence[PayerFacts], needed: int) -> list[Note]:
     wrong = [note for fact in facts if (note := judge_payer(fact)) is not None]
     if not wrong:
         return []
-    others = f"; so {'is one other' if len(wrong) == 2 else f'are {len(wrong) - 1} others'}" if len(wrong) > 1 else ""
+    others = f" ({len(wrong) - 1} other payers likewise)" if len(wrong) > 1 else ""
     first = wrong[0]
     if len(facts) - len(wrong) >= needed:
         return [Note(first.check, f"{len(wrong)} of {len(facts)} payers are left out: {first.what}")]

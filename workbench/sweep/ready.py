@@ -28,8 +28,10 @@ async def ready(target: Target, settings: Settings, record: Record, steps: int, 
     earlier = tuple(payer for payer in target.payers if checksum(payer.address) in given)
     candidates = tuple(payer for payer in target.payers if payer not in earlier)
     found = await preflight(target, candidates, needed=steps if fresh else 1)
+    raised = next((note for note in found.notes if note.refuses), None)
     for note in found.notes:
-        record.event("preflight", check=note.check, what=note.what, remedy=note.remedy, refuses=note.refuses)
+        facts = {"check": note.check, "what": note.what, "remedy": note.remedy, "refuses": note.refuses}
+        record.event("preflight", **facts, raised=note is raised)
     found.require(target.url)
     return replace(target, payers=(*earlier, *found.usable), probed=found.probed)
 
