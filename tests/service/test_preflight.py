@@ -165,8 +165,7 @@ def test_a_probe_that_passed_cost_nothing_and_one_that_was_taken_is_counted() ->
 @pytest.mark.parametrize("profiler", ["none", "callgrind", "massif"])
 def test_answers_that_could_be_attested_and_are_not_spoil_callgrind(profiler: str) -> None:
     def notes(attestable: bool, attested: bool) -> list[Note]:
-        seen = Attestation(attestable, attested)
-        return rules.judge_service(ServiceFacts(1, profiler=profiler, attestation=seen, only_attestation=True))
+        return rules.judge_attestation(Attestation(attestable, attested), profiler)
 
     assert notes(True, True) == notes(False, False) == []
     (note,) = notes(True, False)

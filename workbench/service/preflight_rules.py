@@ -54,7 +54,7 @@ class PayerFacts:
 @dataclass(frozen=True)
 class ServiceFacts:
     """What is known of the two programs. ``rust_log``: program and value, where there is one. ``with_sampler``: the
-    profiled programs that have pprof-rs in them. ``only_attestation``: judge nothing else."""
+    profiled programs that have pprof-rs in them."""
 
     value_wei: int
     max_value_wei: int | None = None
@@ -63,8 +63,6 @@ class ServiceFacts:
     profiler: str = "none"
     with_sampler: tuple[str, ...] = ()
     config: ServiceConfig | None = None
-    attestation: Attestation | None = None
-    only_attestation: bool = False
 
 
 _DENIED = (
@@ -147,8 +145,6 @@ def judge_counting(facts: PayerFacts, counted_wei: int) -> Note | None:
 
 def judge_service(facts: ServiceFacts) -> list[Note]:
     """What would spoil the run whoever pays."""
-    if facts.only_attestation:
-        return _attestation(facts)
     notes = []
     for program, value in facts.rust_log:
         directive = loud(value)
@@ -191,8 +187,8 @@ def judge_probe(answer: ProbeAnswer | None, value_wei: int) -> list[Note]:
     return [Note(check, found, remedy, refuses=True)]
 
 
-def _attestation(facts: ServiceFacts) -> list[Note]:
-    seen = facts.attestation
+def judge_attestation(seen: Attestation | None, profiler: str) -> list[Note]:
+    """An allocation whose key the service cannot derive: under callgrind its attempts are most of what is measured."""
     if seen is None or not seen.attestable or seen.attested:
         return []
     return [
@@ -202,7 +198,7 @@ def _attestation(facts: ServiceFacts) -> list[Note]:
             "from the service's operator_mnemonic. At each poll it tries 200 keys, and that was 89 % of all "
             "instructions in windows of 50 to 200 receipts under callgrind",
             "Open the allocation with that mnemonic's key, or raise syncing_interval_secs",
-            refuses=facts.profiler == "callgrind",
+            refuses=profiler == "callgrind",
         )
     ]
 
