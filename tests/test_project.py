@@ -41,7 +41,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("widgets", "doctor"),
     ("options",),
-    ("cli_profiles", "cli_profilers", "cli_network"),
+    ("cli_findings", "cli_profiles", "cli_profilers", "cli_network"),
     ("cli",),
     ("__main__",),
 )

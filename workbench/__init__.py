@@ -26,8 +26,9 @@ if TYPE_CHECKING:
         read_speedscope,
         read_strace,
     )
-    from workbench.runs.read import Run, open_run
+    from workbench.runs.read import Run
     from workbench.settings import Settings
+    from workbench.sweep.opened import open_run
     from workbench.sweep.run import sweep
     from workbench.sweep.single import LoadResult, load
 
@@ -57,7 +58,7 @@ _HOMES = {
     "Profile": "workbench.profiles.model",
     "Run": "workbench.runs.read",
     "Settings": "workbench.settings",
-    "open_run": "workbench.runs.read",
+    "open_run": "workbench.sweep.opened",
     "profiling": "workbench.profilers.open",
     "read_callgrind": "workbench.profiles.read",
     "read_flamegraph": "workbench.profiles.read",

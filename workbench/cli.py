@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
     "batch": "the same sweep once a profiler mode; ends in one summary report",
+    "findings": "what the profiles of a run or a batch say, ranked",
     "report": "make the notebook and the HTML report of a run again",
     "profile": "start a service under a profiler, cut windows, stop, restore",
     "read": "read a profile: totals, what costs most, notes",
@@ -33,7 +35,11 @@ _COMMANDS = {
     "standin": "run the embedded stand-in of indexer-service and tap-agent",
     "doctor": "what is installed and reachable, and how to mend what is not",
 }
-_PROFILES = ("read", "convert", "diff", "view")
+# the commands that need no settings, only files, by the module that has them
+_OF_FILES = {
+    **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
+    "findings": "workbench.cli_findings",
+}
 _OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts")
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
 # what the network takes of the stand-in's settings
@@ -92,8 +98,8 @@ def _run(arguments: list[str]) -> int:
         raise SettingsError(
             f"there is no command {command!r}", where="workbench", hint=f"There are {', '.join(_COMMANDS)}"
         )
-    if command in _PROFILES:
-        return _profiles(command, arguments[1:])
+    if command in _OF_FILES:
+        return _of_files(command, arguments[1:])
     if command == "profile":
         return _profile(arguments[1:])
     options = _parser(command).parse_args(arguments[1:])
@@ -136,6 +142,7 @@ def _bare_parser(command: str) -> argparse.ArgumentParser:
 def _parser(command: str) -> argparse.ArgumentParser:
     from workbench.options import add_settings
     from workbench.settings import (
+        CommandSettings,
         LoadSettings,
         NetworkSettings,
         ProfilerSettings,
@@ -147,6 +154,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
     own = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
+    if command in ("load", "sweep", "batch"):
+        unused = ("profile", "idle_s") if command == "load" else ()
+        add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
+        add_settings(parser, NetworkSettings, "the network around them")
     if command == "load":
         add_settings(parser, LoadSettings, "load")
         add_settings(parser, TargetSettings, "target")
@@ -189,17 +200,17 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, TargetSettings, "network", leave_out=_all_but(TargetSettings, *target))
     else:
         add_settings(parser, TargetSettings, "target")
+        add_settings(parser, CommandSettings, "database", leave_out=_all_but(CommandSettings, "database_url"))
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir"))
     return parser
 
 
-def _profiles(command: str, arguments: list[str]) -> int:
+def _of_files(command: str, arguments: list[str]) -> int:
     """The commands that need no settings, only files."""
-    from workbench import cli_profiles
-
+    module = import_module(_OF_FILES[command])
     parser = _bare_parser(command)
-    getattr(cli_profiles, f"add_{command}")(parser)
-    return int(getattr(cli_profiles, command)(parser.parse_args(arguments)))
+    getattr(module, f"add_{command}")(parser)
+    return int(getattr(module, command)(parser.parse_args(arguments)))
 
 
 def _profile(arguments: list[str]) -> int:

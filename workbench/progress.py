@@ -35,6 +35,17 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
         return f"step {facts['step']}: left out after denial"
     if kind == "pinpoint_left_out":
         return f"the exact limit was not looked for: {facts['why']}"
+    if kind == "preflight" and facts["raised"]:
+        return None  # it is what the run ends with
+    if kind == "preflight":
+        word = "refused" if facts["refuses"] else "note"
+        return ". ".join(filter(None, (f"{word}: {facts['what']}", facts["remedy"])))
+    if kind == "denied_in_database":
+        return f"step {facts['step']}: the database's denylist has the payer {facts['payer']}"
+    if kind == "database_note":
+        return str(facts["why"])
+    if kind == "idle_window":
+        return f"no receipts for {facts['seconds']:g} s, to see what time alone costs"
     if kind == "run_resumed":
         return f"going on with {facts['done']} of {facts['steps']} steps done"
     return None

@@ -22,8 +22,12 @@ def costs_of(
     metric: str = "Ir",
     unit: str = "count",
     denied: Sequence[int] | None = None,
+    seconds: Sequence[float] | None = None,
+    idle: Mapping[str, float] | None = None,
+    idle_s: float = 10.0,
 ) -> pd.DataFrame:
-    """The table of costs of steps 1, 2 ..: what each function cost in each, and how many receipts were denied."""
+    """The table of costs of steps 1, 2 ..: what each function cost in each, and how many receipts were denied; with
+    ``idle`` also of a window of ``idle_s`` without receipts."""
     if not isinstance(functions, Mapping):
         functions = {f"f{row}": values for row, values in enumerate(functions.tolist())}
     base = {
@@ -31,17 +35,25 @@ def costs_of(
         "metric": metric, "unit": unit, "calls": pd.NA,
     }  # fmt: skip
     rows = []
+
+    def add(window: dict[str, object], costs: Mapping[str, float]) -> None:
+        for name, cost in {**costs, WHOLE: sum(costs.values())}.items():
+            if cost or name == WHOLE:
+                by = "whole" if name == WHOLE else "function"
+                rows.append({**base, **window, "by": by, "name": name, "self": cost, "total": cost})
+
     for position, count in enumerate(receipts):
         refused = denied[position] if denied else 0
         window = {
-            **base, "step": position + 1, "receipts": count, "accepted": count - refused, "denied": refused
+            "window": "step", "step": position + 1, "seconds": seconds[position] if seconds else np.nan,
+            "receipts": count, "accepted": count - refused, "denied": refused,
         }  # fmt: skip
-        for name, values in functions.items():
-            if values[position]:
-                cost = values[position]
-                rows.append({**window, "by": "function", "name": name, "self": cost, "total": cost})
-        whole = sum(values[position] for values in functions.values())
-        rows.append({**window, "by": "whole", "name": WHOLE, "self": whole, "total": whole})
+        add(window, {name: values[position] for name, values in functions.items()})
+    if idle is not None:
+        window = {
+            "window": "idle", "step": -1, "seconds": idle_s, "receipts": 0, "accepted": 0, "denied": 0
+        }  # fmt: skip
+        add(window, idle)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
         {"receipts_before": "Int64", "calls": "Int64", "accepted": "Int64"}
     )

@@ -19,6 +19,7 @@ from workbench.analysis.limit import Bracket, Denial
 from workbench.analysis.step_row import StepRow
 from workbench.load.summary import Latency, StepSummary
 from workbench.service.budget import Budget, Fees
+from workbench.service.stored import StoredSince
 
 NONE = Latency.of(np.array([], dtype=np.int64))
 NAN = math.nan
@@ -31,45 +32,72 @@ def summary(**changes) -> StepSummary:
     return replace(good, **changes)
 
 
+def found(receipts: int, **changes) -> StoredSince:
+    return replace(StoredSince(receipts, 0, (), 0, denied=False), **changes)
+
+
 def test_all_accepted_passes():
-    assert judge_step(summary(), CALM, 100, 500, 100, toward_limit=True).verdict == "PASS"
+    assert judge_step(summary(), CALM, 100, 500, found(100), toward_limit=True).verdict == "PASS"
     assert judge_step(summary(), CALM, 100, None, None, toward_limit=False).verdict == "PASS"
 
 
 def test_denial_past_the_limit_passes_in_a_sweep_and_fails_in_a_load():
     seen = summary(accepted=60, denied=40)
-    assert judge_step(seen, REFUSED, 60, 50, 60, toward_limit=True).verdict == "PASS"
-    load = judge_step(seen, REFUSED, 60, 50, 60, toward_limit=False)
+    assert judge_step(seen, REFUSED, 60, 50, found(60), toward_limit=True).verdict == "PASS"
+    load = judge_step(seen, REFUSED, 60, 50, found(60), toward_limit=False)
     assert (load.verdict, load.failure) == ("FAIL", "40 receipts were denied")
 
 
 def test_denial_before_the_predicted_limit_fails():
-    judgement = judge_step(summary(accepted=60, denied=40), REFUSED, 60, 61, 60, toward_limit=True)
+    judgement = judge_step(summary(accepted=60, denied=40), REFUSED, 60, 61, found(60), toward_limit=True)
     assert judgement.verdict == "FAIL"
     assert "denied after 60 receipts, before the predicted limit of 61" in judgement.failure
 
 
 def test_lost_receipts_and_other_failures_are_both_said():
     judgement = judge_step(
-        summary(failed=5, failures="receipts were not accepted: 5 reset"), CALM, 100, None, 90, toward_limit=True
+        summary(failed=5, failures="receipts were not accepted: 5 reset"), CALM, 100, None, found(90), toward_limit=True
     )
     assert "90 are in the database" in judgement.failure
     assert "5 reset" in judgement.failure
 
 
+def test_receipts_that_the_agent_finds_invalid_are_a_failure_with_the_reason():
+    judgement = judge_step(
+        summary(), CALM, 100, 500, found(100, invalid=2, invalid_reasons=(("no allocation", 2),)), toward_limit=True
+    )
+    assert judgement.verdict == "FAIL"
+    assert "the tap-agent found 2 receipts invalid (2 no allocation)" in judgement.failure
+
+
+def test_a_payer_that_was_denied_before_the_step_is_no_early_limit():
+    nothing = replace(REFUSED, refusal_index=0, paid=0, paid_before_refusal=0)
+    judgement = judge_step(summary(accepted=0, denied=100), nothing, 0, 1000, found(0), toward_limit=True)
+    assert judgement.verdict == "FAIL"
+    assert "denied before the first of them" in judgement.failure
+    assert "predicted limit" not in judgement.failure
+
+
 def test_a_late_generator_is_invalid_and_a_failure_beside_it_is_kept():
     late = judge_step(summary(invalid="late"), CALM, 100, None, None, toward_limit=True)
     assert (late.verdict, late.failure) == ("INVALID", "")
-    both = judge_step(summary(invalid="late"), CALM, 100, None, 90, toward_limit=True)
+    both = judge_step(summary(invalid="late"), CALM, 100, None, found(90), toward_limit=True)
     assert both.verdict == "INVALID"
     assert "90 are in the database" in both.failure
     assert both.reason.startswith("late; ")
 
 
+def test_lateness_does_not_spoil_what_a_profiled_step_costs():
+    late, cut = summary(invalid="late"), summary(invalid="only 9 of 100", cut_short="only 9 of 100")
+    assert judge_step(late, CALM, 100, None, found(100), toward_limit=True, distorted=True).verdict == "PASS"
+    assert judge_step(late, CALM, 100, None, found(90), toward_limit=True, distorted=True).verdict == "FAIL"
+    assert judge_step(cut, CALM, 9, None, None, toward_limit=True, distorted=True).verdict == "INVALID"
+
+
 def test_the_walk_says_what_failed_in_it():
-    assert judge_walk(summary(), CALM, True, 100).reason == "the agent denied the payer after receipt 100"
-    assert "not found" in judge_walk(summary(), CALM, False, 100).reason
-    assert judge_walk(summary(failures="17 timeout"), CALM, False, 100).verdict == "FAIL"
+    assert judge_walk(summary(), CALM, True, found(100)).reason == "the agent denied the payer after receipt 100"
+    assert "not found" in judge_walk(summary(), CALM, False, found(100)).reason
+    assert judge_walk(summary(failures="17 timeout"), CALM, False, found(100)).verdict == "FAIL"
 
 
 def row(number: int, verdict: str = "PASS", **changes) -> StepRow:

@@ -41,6 +41,13 @@ def test_nothing_to_compare_with_is_said() -> None:
     assert "not known" in overhead(SLOW, bare, mode="callgrind").sentence
 
 
+def test_a_plain_step_that_measured_the_generator_is_compared_by_cpu_alone() -> None:
+    found = overhead(SLOW, {**PLAIN, "verdict": "INVALID"}, mode="callgrind", cpu_profiled_s=25.0, cpu_plain_s=0.5)
+    assert found.cpu == 50.0
+    assert math.isnan(found.response_p50)
+    assert found.sentence == "Under callgrind, with 500 receipts: the service used 50 times the CPU per receipt."
+
+
 def test_every_profiler_distorts_and_says_why() -> None:
     assert distorted("none") == ""
     for mode in MODES:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -13,9 +15,10 @@ from aiohttp import web
 
 from tests.load.servers import GOOD, good, http_server, raw_server, step
 from workbench.errors import ToolError
-from workbench.load.drive import Progress
+from workbench.load.client import Exchange
+from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.engines import child_process, in_process
-from workbench.load.outcome import OUTCOME_NAMES
+from workbench.load.outcome import CODE_OF, OUTCOME_NAMES, Outcome
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.samples import COLUMNS, SampleBuffer
 
@@ -154,6 +157,31 @@ async def test_nothing_listening_is_connect_error(tmp_path):
     assert outcomes(SampleBuffer.open(spec.buffer).rows) == {"connect_error": 4}
 
 
+@pytest.mark.parametrize("listening", [True, False])
+async def test_garbage_is_collected_only_where_a_step_makes_much_of_it(tmp_path, listening):
+    seen, progress = [], Progress()
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and 0 < progress.done < 2000:
+            seen.append(info)
+
+    async with http_server(good) as url:
+        if not listening:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        spec = step(url, ClosedPlan(2000, 8), tmp_path)
+        gc.callbacks.append(note)
+        thresholds = gc.get_threshold()
+        try:
+            await in_process(spec, None, progress)
+        finally:
+            gc.callbacks.remove(note)
+    assert bool(seen) != listening
+    assert gc.get_threshold() == thresholds
+    assert gc.get_freeze_count() == 0
+
+
 async def test_resets_in_mid_run_are_counted_and_the_rest_goes_on(tmp_path):
     async def handler(request: web.Request) -> web.Response:
         body = await request.read()
@@ -189,6 +217,50 @@ async def test_a_stop_keeps_what_was_measured_and_ends_soon(tmp_path):
     assert report.interrupted
     assert seen["cancelled"] == 1
     assert sum(seen.values()) == report.sent < 1000
+
+
+@pytest.mark.parametrize("loop", ["open", "open, with all slots taken", "closed"])
+async def test_an_error_of_our_own_ends_the_step_and_leaves_nothing_behind(tmp_path, loop):
+    """Every send fails from the tenth on. What was measured until then is kept."""
+    buffer, progress, calls = SampleBuffer.create(tmp_path / "step.live", 5000), Progress(), 0
+
+    async def send(index: int) -> Exchange:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if index >= 10:
+            raise RuntimeError(f"receipt {index} cannot be signed")
+        return Exchange(1, 2, 3, 200, CODE_OF[Outcome.OK], 4)
+
+    if loop == "closed":
+        driving = drive_closed(5000, 4, send, buffer, progress)
+    else:
+        cap = 1000 if loop == "open" else 4
+        offsets = OpenPlan(5000, 1000).offsets_ns().tolist()
+        driving = drive_open(offsets, time.monotonic_ns(), send, buffer, progress, cap)
+    with pytest.raises(RuntimeError, match="cannot be signed"):
+        await asyncio.wait_for(driving, 30)
+    assert buffer.measured() == progress.ok == 10
+    assert progress.sent == calls < 1000
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_error_of_our_own_does_not_wait_for_a_service_that_hangs(tmp_path):
+    buffer, progress = SampleBuffer.create(tmp_path / "step.live", 10), Progress()
+
+    async def send(index: int) -> Exchange:
+        if index:
+            raise RuntimeError("broken")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return Exchange(1, 0, 2, 0, CODE_OF[Outcome.CANCELLED], 0)
+        raise AssertionError
+
+    with pytest.raises(RuntimeError, match="broken"):
+        await asyncio.wait_for(drive_closed(10, 2, send, buffer, progress), 30)
+    assert outcomes(buffer.rows) == {"cancelled": 1}
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_the_child_process_gives_the_same_rows_as_the_callers_loop(tmp_path):

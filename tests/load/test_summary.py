@@ -78,7 +78,7 @@ def test_percentiles_need_ten_values_beyond_them():
         (samples(["ok"] * 98), OpenPlan(100, 100), {}, "only 98 of 100"),
         (samples(["ok"] * 100), OpenPlan(100, 100), {"cap_hits": 3}, "in flight"),
         (samples(["ok"] * 100), OpenPlan(100, 100), {"cpu_s": 0.95}, "95 % of a core"),
-        (samples(["ok"] * 100), ClosedPlan(100, 2), {"signed_late": 2}, "signed inside"),
+        (samples(["ok"] * 100), ClosedPlan(100, 2), {"signed_late": 2}, "2 receipts had to be signed inside"),
         (samples(["ok"] * 100), ClosedPlan(100, 2), {"interrupted": True}, "interrupted"),
     ],
 )
@@ -95,4 +95,20 @@ def test_lag_of_a_tenth_of_the_service_time_is_allowed():
 def test_one_hiccup_in_a_short_step_decides_nothing():
     frame = samples(["ok"] * 50)
     frame.loc[7, ["sent_ns", "done_ns"]] += 50 * MS
-    assert summarise(frame, OpenPlan(50, 100), report()).invalid == ""
+    assert summarise(frame, OpenPlan(50, 100), report(signed_late=1)).invalid == ""
+
+
+@pytest.mark.parametrize(
+    ("sent", "changes", "cut_short"),
+    [
+        (98, {}, "only 98 of 100 receipts were sent"),
+        (100, {"interrupted": True}, "interrupted after 100 of 100 receipts"),
+        (100, {"signed_late": 50, "cap_hits": 3, "cpu_s": 0.95}, ""),
+    ],
+)
+def test_what_is_late_is_whole_and_what_is_cut_short_is_not(sent, changes, cut_short):
+    summary = summarise(samples(["ok"] * sent), OpenPlan(100, 100), report(**changes, signed_anew=7))
+    assert summary.cut_short == cut_short
+    assert summary.invalid
+    assert summary.invalid == cut_short or not cut_short
+    assert (summary.signed_late, summary.signed_anew) == (changes.get("signed_late", 0), 7)

@@ -18,8 +18,9 @@ from tests.profilers.engine import SERVICES, compose, containers, need_image, ou
 from workbench.errors import SettingsError, TargetError, ToolError
 from workbench.profilers.backends.compose import ComposeBackend
 from workbench.profilers.backends.docker import inspect, open_up
-from workbench.profilers.modes import TOOLS, Mode
+from workbench.profilers.modes import Mode
 from workbench.profilers.session import profiling_session
+from workbench.profilers.tools.chosen import tool_of
 
 RECEIPTS = 20
 FILE = "docker-compose.yml"
@@ -99,7 +100,7 @@ PROFILING = [mode for mode in get_args(Mode) if mode != "none"]
 @pytest.mark.parametrize("mode", PROFILING)
 async def test_a_mode_from_start_to_restore(stack: Path, tmp_path: Path, mode: Mode) -> None:
     backend = ComposeBackend(stack / FILE)
-    output = TOOLS[mode].output
+    output = tool_of(mode).output
     for service in SERVICES:
         (stack / service / (output or "profile-0.pb")).write_text("of an earlier run")
     await backend.start(mode, extra=EXTRA.get(mode, ()))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workbench.profilers.modes import MODES, TOOLS, Mode, command
+from workbench.profilers.modes import MODES, Mode
+from workbench.profilers.tools.chosen import tool_of
 
 FOLDER = Path(__file__).parent.parent.parent / "contrib" / "profiling"
 PROGRAM = ("python", "-m", "package", "--two words", "")
@@ -42,22 +43,22 @@ def called(done: subprocess.CompletedProcess[str]) -> list[str]:
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "flamegraph"])
 def test_the_entry_script_calls_the_tool_as_the_workbench_does(tmp_path: Path, mode: Mode) -> None:
     folder = tmp_path / "tap-agent"
-    assert called(entry(tmp_path, "tap-agent", *PROGRAM, PROFILER=mode)) == command(mode, PROGRAM, folder)
+    assert called(entry(tmp_path, "tap-agent", *PROGRAM, PROFILER=mode)) == tool_of(mode).command(PROGRAM, folder)
     more = ("--one=1", "--two")
-    flags = (*TOOLS[mode].flags, *more)
-    assert called(entry(tmp_path, "tap-agent", *PROGRAM, PROFILER=mode, PROFILER_FLAGS=" ".join(more))) == command(
-        mode, PROGRAM, folder, flags
-    )
+    flags = (*tool_of(mode).flags, *more)
+    assert called(entry(tmp_path, "tap-agent", *PROGRAM, PROFILER=mode, PROFILER_FLAGS=" ".join(more))) == tool_of(
+        mode
+    ).command(PROGRAM, folder, flags)
     own = called(entry(tmp_path, "tap-agent", *PROGRAM, PROFILER=mode, PROFILER_BASE_FLAGS="--all=*"))
-    assert own == command(mode, PROGRAM, folder, ("--all=*",))
-    assert called(entry(tmp_path, "tap-agent", *PROGRAM, PROFILER=mode, PROFILER_BASE_FLAGS="")) == command(
-        mode, PROGRAM, folder, ()
-    )
+    assert own == tool_of(mode).command(PROGRAM, folder, ("--all=*",))
+    assert called(entry(tmp_path, "tap-agent", *PROGRAM, PROFILER=mode, PROFILER_BASE_FLAGS="")) == tool_of(
+        mode
+    ).command(PROGRAM, folder, ())
 
 
 def test_the_entry_script_knows_the_guides_names(tmp_path: Path) -> None:
     assert called(entry(tmp_path, "s", *PROGRAM)) == list(PROGRAM)
-    massif = command("massif", PROGRAM, tmp_path / "s")
+    massif = tool_of("massif").command(PROGRAM, tmp_path / "s")
     assert called(entry(tmp_path, "s", *PROGRAM, PROFILER="valgrind")) == massif
     flamegraph = called(entry(tmp_path, "s", *PROGRAM, PROFILER="flamegraph"))
     assert flamegraph == [*PROGRAM, "--profile-dir", str(tmp_path / "s")]

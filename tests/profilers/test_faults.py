@@ -23,6 +23,7 @@ from tests.standin.conftest import eventually
 from tests.sweep.test_sweep import wait_for_progress
 from workbench.errors import EXIT_TOOL, ToolError, WorkbenchError
 from workbench.profilers.backends.local import LocalBackend
+from workbench.profilers.backends.processes import runs
 from workbench.profilers.session import Session, profiling_session
 from workbench.profilers.windows import scene
 from workbench.profilers.windows.read import window_profile
@@ -47,11 +48,12 @@ def work_calls(path: Path) -> int:
 async def test_valgrind_killed_in_a_window(program: Path, tmp_path: Path, mode: str) -> None:
     port = free_port()
     async with running(program, port):
-        backend = LocalBackend(c_service(program, port), tmp_path)
+        service = c_service(program, port)
+        backend = LocalBackend(service, tmp_path)
         session = Session(mode, backend, tmp_path)  # type: ignore[arg-type]
         await session.start()
         async with session.window("before"):
-            await work(str(backend.service.health_url), 2)
+            await work(service, 2)
         await session.begin("cut")
         psutil.Process(await backend.pid("service")).kill()
         await eventually(lambda: listener(port) is None)
@@ -68,7 +70,7 @@ async def test_valgrind_killed_in_a_window(program: Path, tmp_path: Path, mode: 
     # going on: the same folder, the same name
     backend = LocalBackend(c_service(program, port), tmp_path)
     async with profiling_session(mode, backend, tmp_path) as session, session.window("cut"):  # type: ignore[arg-type]
-        await work(str(backend.service.health_url), 1)
+        await work(service, 1)
     assert [window.name for window in windows_in(tmp_path)] == ["before", "cut"]
 
 
@@ -79,7 +81,7 @@ async def test_strace_killed_in_a_window(folder: Path, program: Path) -> None:
     profile("window", "before", "--seconds", 0, "--folder", folder)
     profile("window", "cut", "--folder", folder)
     await work(url, 2)
-    running = json.loads((folder / "session.json").read_text())["backend"]["running"]
+    running = json.loads((folder / "session.json").read_text())["backend"]["programs"][0]["running"]
     (log,) = folder.rglob("strace.log")
     await eventually(lambda: log.read_text().count("getppid") == 2 * SYSCALLS)
     psutil.Process(running["pid"]).kill()
@@ -130,8 +132,10 @@ async def test_the_service_killed_in_a_window(program: Path, tmp_path: Path) -> 
     async def killed() -> None:
         async with profiling_session("strace", backend, tmp_path) as session, session.window("cut"):
             await work(service, 2)
-            psutil.Process(await backend.pid("service")).kill()
-            await eventually(lambda: not backend._family())
+            process = psutil.Process(await backend.pid("service"))
+            tool = process.parent()
+            process.kill()
+            await eventually(lambda: tool is not None and not runs(tool))
 
     with pytest.raises(ToolError, match="service: has ended"):
         await killed()
@@ -145,7 +149,7 @@ async def test_a_service_that_ended_by_itself_left_its_whole_output(folder: Path
     port = free_port()
     url = start_c(folder, program, port, "callgrind", "--flags=--cache-sim=no")
     await work(url, 3)
-    running = json.loads((folder / "session.json").read_text())["backend"]["running"]
+    running = json.loads((folder / "session.json").read_text())["backend"]["programs"][0]["running"]
     psutil.Process(running["pid"]).terminate()
     await eventually(lambda: not psutil.pid_exists(running["pid"]))
     assert "has ended" in profile("status", "--folder", folder, code=EXIT_TOOL).stdout
@@ -307,7 +311,7 @@ async def test_a_disk_that_fills_in_a_window(
 ) -> None:
     """The window is refused and nothing of it is taken for whole; with room again the session goes on."""
     monkeypatch.setattr(scene, "LEAST_FREE_BYTES", 1024 * 1024)
-    monkeypatch.setattr("workbench.profilers.windows.strace._LATER_TIMEOUT_S", 3.0)
+    monkeypatch.setattr("workbench.profilers.tools.strace._LATER_TIMEOUT_S", 3.0)
     service = c_service(program, free_port())
     backend = LocalBackend(service, small_disk)
     attach = mode == "attach"

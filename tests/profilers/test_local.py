@@ -20,7 +20,7 @@ import pytest
 import workbench
 from tests.profilers.services import answers, c_service, environment, free_port, needs, work
 from tests.standin.conftest import eventually
-from workbench.errors import RunFolderError, SettingsError, TargetError, ToolError
+from workbench.errors import RunFolderError, SettingsError, TargetError, ToolError, WorkbenchError
 from workbench.profilers.backends import local
 from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.backends.processes import birth
@@ -101,9 +101,9 @@ async def test_a_key_on_the_command_line_is_in_no_record_and_no_message(program:
         assert SECRET not in str(told.value)
     (record,) = tmp_path.rglob("*.window.json")
     assert SECRET not in record.read_text()
-    with pytest.raises(ToolError) as told:
+    with pytest.raises(SettingsError) as missing:
         await LocalBackend(LocalService("x", ("/does/not/exist", "--key", SECRET)), tmp_path).start("none")
-    assert SECRET not in str(told.value)
+    assert SECRET not in str(missing.value)
 
 
 @needs("gcc")
@@ -140,11 +140,11 @@ async def test_a_failed_start_brings_back_what_ran_before(program: Path, tmp_pat
     url = f"http://127.0.0.1:{port}/"
     async with running(program, port):
         for argv, said in (
-            (("/does/not/exist",), "cannot be started: No such file or directory: /does/not/exist"),
+            (("/does/not/exist",), "there is no program /does/not/exist"),
             ((sys.executable, "-c", "raise SystemExit('bad configuration')"), "with code 1: bad configuration"),
         ):
             backend = LocalBackend(LocalService("x", argv, url), tmp_path)
-            with pytest.raises(ToolError, match=said):
+            with pytest.raises(WorkbenchError, match=said):
                 await backend.start("none")
             assert await answers(url)
             assert not backend.owes
@@ -222,7 +222,7 @@ async def test_a_number_that_went_to_another_process_is_not_the_service(program:
     backend = LocalBackend(c_service(program, free_port()), tmp_path, lifeline=False)
     await backend.start("none")
     facts = backend.to_json()
-    facts["running"]["born"] -= 100
+    facts["programs"][0]["running"]["born"] -= 100
     stale = LocalBackend.from_json(facts)
     assert await stale.condition("service") == "has ended: it wrote nothing"
     await stale.stop()
@@ -267,7 +267,7 @@ async def test_logs_and_outputs_of_an_earlier_session_are_kept(tmp_path: Path) -
             LocalService("x", (sys.executable, "-uc", f"print({number}); import time; time.sleep(600)")), tmp_path
         )
         await backend.start("none")
-        await eventually(lambda: backend.output() == f"{number}\n")  # noqa: B023  awaited here
+        await eventually(lambda: backend.output("x") == f"{number}\n")  # noqa: B023  awaited here
         await backend.stop()
     logs = [path.read_text() for path in (tmp_path / "x" / "none").glob("service*.log")]
     assert sorted(text[0] for text in logs) == ["0", "1", "2"]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import SettingsError
-from workbench.profilers.modes import MODES, TOOLS, Mode, command, parse_mode
+from workbench.profilers.modes import MODES, Mode, parse_mode
+from workbench.profilers.tools.chosen import tool_of
 
 FOLDER = PurePosixPath("/opt/profiling/indexer-service")
 PROGRAM = ["/usr/local/bin/indexer-service-rs", "--config", "/opt/config.toml"]
@@ -30,11 +31,12 @@ GUIDE = {
 @pytest.mark.parametrize("mode", GUIDE)
 def test_the_command_lines_are_the_guides(mode: Mode) -> None:
     text = GUIDE[mode].replace("DIR", str(FOLDER)).replace("PROG", shlex.join(PROGRAM))
-    assert shlex.join(command(mode, PROGRAM, FOLDER)) == text
+    assert shlex.join(tool_of(mode).command(PROGRAM, FOLDER)) == text
 
 
 def test_every_mode_is_known() -> None:
-    assert set(MODES) == set(TOOLS) == {*GUIDE, "pprofile"}
+    assert set(MODES) == {*GUIDE, "pprofile"}
+    assert [tool_of(mode).mode for mode in MODES] == list(MODES)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_every_mode_is_known() -> None:
     ],
 )
 def test_pprofile_runs_scripts_and_modules(given_argv: str, argv: str) -> None:
-    assert shlex.join(command("pprofile", given_argv.split(), FOLDER)) == argv.replace(
+    assert shlex.join(tool_of("pprofile").command(given_argv.split(), FOLDER)) == argv.replace(
         "PPROFILE", f"-m pprofile --format callgrind --out {FOLDER}/pprofile.out"
     )
 
@@ -59,22 +61,23 @@ def test_pprofile_runs_scripts_and_modules(given_argv: str, argv: str) -> None:
 )
 def test_pprofile_refuses_what_it_cannot_run(program: str) -> None:
     with pytest.raises(SettingsError, match="pprofile runs Python programs"):
-        command("pprofile", program.split(), FOLDER)
+        tool_of("pprofile").command(program.split(), FOLDER)
 
 
 @given(
-    mode=st.sampled_from([mode for mode in MODES if TOOLS[mode].program and mode != "pprofile"]),
+    mode=st.sampled_from([mode for mode in MODES if tool_of(mode).beside_the_service]),
     program=st.lists(st.text(min_size=1), min_size=1),
     flags=st.none() | st.lists(st.text(min_size=1)),
 )
 def test_program_and_flags_are_passed_as_they_are(mode: Mode, program: list[str], flags: list[str] | None) -> None:
-    argv = command(mode, program, FOLDER, flags)
+    tool = tool_of(mode)
+    argv = tool.command(program, FOLDER, flags)
     assert argv[-len(program) :] == program
-    assert argv[0] == TOOLS[mode].program
+    assert argv[0] == tool.program
     before = argv[: -len(program)]
-    used = list(TOOLS[mode].flags) if flags is None else flags
+    used = list(tool.flags) if flags is None else flags
     assert any(before[start : start + len(used)] == used for start in range(len(before)))
-    assert sum(TOOLS[mode].output in word for word in before) >= 1
+    assert sum(tool.output in word for word in before) >= 1
 
 
 def test_valgrind_is_massif() -> None:

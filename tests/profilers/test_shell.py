@@ -176,7 +176,7 @@ def test_without_a_session_every_command_says_how_to_start_one(folder: Path) -> 
 async def test_commands_out_of_order(folder: Path, program: Path) -> None:
     port = free_port()
     url = start_c(folder, program, port)
-    process = json.loads((folder / "session.json").read_text())["backend"]["running"]["pid"]
+    process = json.loads((folder / "session.json").read_text())["backend"]["programs"][0]["running"]["pid"]
     other = free_port()
     said = profile(
         "start", "callgrind", "--folder", folder, "--health-url", f"http://127.0.0.1:{other}/", "--", program, other,
@@ -185,7 +185,7 @@ async def test_commands_out_of_order(folder: Path, program: Path) -> None:
     assert "a session under strace is running already" in said
     assert "Stop it first" in profile("restore", "--folder", folder, code=EXIT_TOOL).stderr
     # the first one is as it was
-    assert json.loads((folder / "session.json").read_text())["backend"]["running"]["pid"] == process
+    assert json.loads((folder / "session.json").read_text())["backend"]["programs"][0]["running"]["pid"] == process
     assert await answers(url)
     profile("stop", "--folder", folder)
     assert "stopped already" in profile("stop", "--folder", folder, code=EXIT_TOOL).stderr

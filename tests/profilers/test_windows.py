@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,15 +31,14 @@ from tests.profilers.services import (
     python_service,
     work,
 )
-from workbench.errors import ReadError, ToolError
+from workbench.errors import ReadError, SettingsError, ToolError
 from workbench.profilers.backends.local import LocalBackend, LocalService
-from workbench.profilers.backends.protocol import Ended, Place
 from workbench.profilers.modes import Mode
 from workbench.profilers.sampler.protobuf import taken_ns
 from workbench.profilers.session import Cut, Session, profiling_session
+from workbench.profilers.tools.strace_log import mark_of, offset_of
 from workbench.profilers.windows.read import edges, window_profile, window_profiles
 from workbench.profilers.windows.record import Window, read_window, windows_in
-from workbench.profilers.windows.strace import mark_of, offset_of
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_callgrind, read_massif, read_pprof, read_strace
 from workbench.profiles.views.heap import allocation_sites
@@ -284,7 +283,7 @@ def test_offsets_of_clocks(stamp: str, utc: str, expected: int, offset: int) -> 
 async def test_strace_without_times_says_what_is_needed(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workbench.profilers.windows.strace._LATER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("workbench.profilers.tools.strace._LATER_TIMEOUT_S", 0.5)
     service = c_service(program, free_port())
     with pytest.raises(ToolError, match=r"-tt or -ttt are needed"):
         async with under("strace", service, tmp_path, flags=["-f"]) as session:
@@ -370,13 +369,17 @@ async def test_each_query_of_the_standin_has_its_system_calls(attach: bool) -> N
 
 @needs("strace")
 async def test_a_load_goes_to_the_service_of_the_session() -> None:
-    async with workbench.profiling("strace", out="profiles") as session:
-        async with session.window("load") as found:
-            result = await workbench.load(num_receipts=20, runs_dir="runs", **session.addresses)
-        with pytest.raises(ToolError, match="only the stand-in says where it answers"):
-            _ = replace(session, endpoints=None).addresses
+    async with workbench.profiling("strace", out="profiles") as session, session.window("load") as found:
+        result = await workbench.load(num_receipts=20, runs_dir="runs", **session.addresses)
     assert result.summary["accepted"] == 20
     assert calls(found.profiles[0], "write") >= 20
+
+
+async def test_where_a_command_answers_that_says_nothing_only_its_user_knows(tmp_path: Path) -> None:
+    service = [sys.executable, "-c", "import time; time.sleep(600)"]
+    async with workbench.profiling("none", service=service, out=tmp_path) as session:
+        with pytest.raises(SettingsError, match="it is not known where the service answers"):
+            _ = session.addresses
 
 
 @needs("valgrind")
@@ -524,47 +527,11 @@ async def test_a_window_whose_body_fails_is_kept(program: Path, tmp_path: Path) 
         assert cost(after.profiles[0], "work", "calls") == 1
 
 
-class Pair:
-    """Two local services that are started and stopped together, as two containers of a compose file are."""
-
-    def __init__(self, *parts: LocalBackend) -> None:
-        self.parts = {part.service.name: part for part in parts}
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        return tuple(self.parts)
-
-    def place(self, service: str) -> Place:
-        return self.parts[service].place(service)
-
-    async def start(self, mode: Mode, flags: Sequence[str] | None = None, extra: Sequence[str] = ()) -> None:
-        for part in self.parts.values():
-            await part.start(mode, flags, extra)
-
-    async def stop(self, timeout_s: float = 60) -> tuple[Ended, ...]:
-        return tuple([ended for part in self.parts.values() for ended in await part.stop(timeout_s)])
-
-    async def restore(self) -> bool:
-        return any([await part.restore() for part in self.parts.values()])
-
-    async def condition(self, service: str) -> str:
-        return await self.parts[service].condition(service)
-
-    async def pid(self, service: str) -> int:
-        return await self.parts[service].pid(service)
-
-    async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
-        return await self.parts[service].execute(service, *command, timeout_s=timeout_s)
-
-    def to_json(self) -> dict[str, object]:
-        raise NotImplementedError
-
-
 @needs("strace", "gcc")
 async def test_a_window_of_two_services_is_a_window_each(program: Path, tmp_path: Path) -> None:
     one = replace(c_service(program, free_port()), name="one")
     other = replace(c_service(program, free_port()), name="other")
-    pair = Pair(LocalBackend(one, tmp_path), LocalBackend(other, tmp_path))
+    pair = LocalBackend([one, other], tmp_path)
     session = Session("strace", pair, tmp_path, attach=True)
     await session.start()
     async with session.window("both") as found:
@@ -578,16 +545,16 @@ async def test_a_window_of_two_services_is_a_window_each(program: Path, tmp_path
     await session.begin("half")
     await work(other, 4)
     psutil.Process(await pair.pid("one")).kill()
-    await pair.parts["one"].stop()
     await session.end()
     await work(other, 1)
     # and a window that cannot be begun for one is open for none
-    with pytest.raises(ToolError, match="one: is not running"):
+    with pytest.raises(ToolError, match="one: has ended"):
         await session.begin("none")
     assert session.open_name is None
     pid = await pair.pid("other")
     assert "TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text()
-    await pair.parts["one"].start("none")
+    await pair.stop()
+    await pair.start("none")
     # strace cannot write for the second: the first one's is taken back
     blocker = tmp_path / "other" / "none" / "late.strace.log"
     blocker.mkdir()

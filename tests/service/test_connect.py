@@ -15,14 +15,14 @@ from workbench.service.agent import fees_of
 from workbench.service.connect import connect
 from workbench.service.metrics import parse, total
 from workbench.settings import Settings
+from workbench.sweep.subject import running
 
 ALLOCATION = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
 
 
 async def failure(tmp_path, **settings) -> str:
     with pytest.raises(TargetError) as caught:
-        async with connect(Settings.resolve(**settings), tmp_path):
-            pass
+        await connect(Settings.resolve(**settings))
     text = str(caught.value)
     assert "\n" not in text
     assert caught.value.exit_code == 3
@@ -75,18 +75,18 @@ async def test_the_allocation_is_not_known(tmp_path):
 async def test_a_given_target_is_used_with_the_local_networks_payer(tmp_path):
     async with http_server(good) as url:
         settings = Settings.resolve(target=url, allocation=ALLOCATION, url_prefix="/indexer")
-        async with connect(settings, tmp_path) as target:
-            assert not target.is_standin
-            assert target.paid_url == f"{url}/indexer/subgraphs/id/{settings.deployment}"
-            assert [checksum(payer.address) for payer in target.payers] == [
-                "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
-            ]
-            assert await target.fees(target.payers[0].address) is None
-            assert target.stored(target.payers[0]) is None
+        target = await connect(settings)
+        assert not target.is_standin
+        assert target.paid_url == f"{url}/indexer/subgraphs/id/{settings.deployment}"
+        assert [checksum(payer.address) for payer in target.payers] == ["0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"]
+        assert await target.fees(target.payers[0].address) is None
+        assert target.rows(target.payers[0]) is None
 
 
 async def test_the_standin_is_found_and_its_payers_are_whole(tmp_path):
-    async with connect(Settings.resolve(limit_grt="0.5", escrow_grt=3, standin_payers=3), tmp_path) as target:
+    settings = Settings.resolve(limit_grt="0.5", escrow_grt=3, standin_payers=3)
+    async with running(settings, tmp_path, "none") as (target, session):
+        assert session is None
         assert target.is_standin
         assert "0x" + target.allocation.hex() == ALLOCATION
         assert len(target.payers) == 3
@@ -94,7 +94,9 @@ async def test_the_standin_is_found_and_its_payers_are_whole(tmp_path):
             fees = await target.fees(payer.address)
             assert fees is not None
             assert (fees.limit, fees.balance, fees.spent, fees.denied) == (5 * 10**17, 3 * 10**18, 0, False)
-            assert target.stored(payer) == 0
+            rows = target.rows(payer)
+            assert rows is not None
+            assert (rows.receipts, rows.invalid, rows.denied) == (0, 0, False)
 
 
 def test_gauges_are_in_wei_and_senders_are_told_apart():

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from asyncio.subprocess import PIPE
@@ -138,6 +139,32 @@ def test_serve_announces_one_line_and_stops_on_signals(signal_number: int) -> No
     assert process.stdout is not None
     assert set(json.loads(process.stdout.readline())["pids"]) == {"service", "agent"}
     process.send_signal(signal_number)
+    rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("role", "missing"),
+    [("service", {"agent_metrics_url"}), ("agent", {"service_url", "service_metrics_url", "graph_url"})],
+)
+def test_a_role_as_a_plain_command_says_first_where_it_answers(role: str, missing: set[str], tmp_path: Path) -> None:
+    options = [f"--{name}-port=0" for name in ("service", "service-metrics", "agent-metrics", "graph")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench.cli", "standin", "--role", role, "--database", tmp_path / "db", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = json.loads(process.stdout.readline())
+    addresses = {"service_url", "service_metrics_url", "agent_metrics_url", "graph_url"}
+    assert set(said) == {*addresses, "database", "pids"}
+    assert {name for name, value in said.items() if value is None} == missing
+    for name in addresses - missing:
+        host, port = said[name].split("/")[2].split(":")
+        socket.create_connection((host, int(port)), timeout=10).close()
+    assert (said["pids"], said["database"]) == ({role: process.pid}, str(tmp_path / "db"))
+    process.terminate()
     rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest, errors) == (0, "", "")
 

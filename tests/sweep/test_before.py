@@ -16,7 +16,8 @@ from workbench.runs.folder import RunFolder
 from workbench.runs.read import open_run
 from workbench.settings import Settings
 from workbench.sweep.batch import DEFAULT_MODES, Batch, unfit_modes
-from workbench.sweep.profiled import check_profiler, step_of, window_name
+from workbench.sweep.subject import check_subject
+from workbench.sweep.windows import step_of, window_name
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def test_a_tool_that_is_not_installed_is_said_before_anything_is_sent(
     """Unless the services run in containers, which bring their own."""
     settings = Settings.resolve(profiler="massif")
     with pytest.raises(ToolError, match="mode massif: valgrind is not installed"):
-        check_profiler(settings)
-    check_profiler(settings.model_copy(update={"compose": Path("compose.yaml")}))
+        check_subject(settings)
+    check_subject(settings.model_copy(update={"compose": Path("compose.yaml")}))
     assert main(["sweep", "--profiler", "massif", "--receipts", "5", "--runs-dir", "runs"]) == 5
     assert "valgrind is not installed" in capsys.readouterr().err
     assert not Path("runs").exists()

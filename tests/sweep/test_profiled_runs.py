@@ -115,8 +115,12 @@ async def test_only_steps_end_a_sweep_and_a_run_that_has_them_all_is_only_conclu
     # the paired step was denied first, and ended nothing; the second one is left out
     assert run.steps["kind"].tolist() == ["paired", "step"]
     assert run.steps["denied_after_settle"].tolist() == ["yes", "yes"]
-    (window,) = windows_in(run.path / "profiles")
+    window, idle = windows_in(run.path / "profiles")
     assert (window.notes, window.facts["session"]) == ((), 0)
+    assert (window.name, idle.name) == ("step-000", "idle")
+    # as long as the shortest step, in which a receipt was sent
+    step_s, idle_s = ((cut.ended_ns - cut.started_ns) / 1e9 for cut in (window, idle))
+    assert 0.9 * step_s < idle_s < 1.1 * step_s + 1
     manifest = json.loads((run.path / "manifest.json").read_text())
     (run.path / "manifest.json").write_text(json.dumps(manifest | {"state": "running"}))
     before = len(events(run))

@@ -12,7 +12,7 @@ import numpy as np
 from workbench.analysis.costs import REST, cost_per_receipt, windows_of
 from workbench.analysis.denied import ALL_DENIED, counted, left_out
 from workbench.analysis.growth import Growth, growth
-from workbench.analysis.leaks import LEAK, UNEVEN, WARM_UP, Leaks
+from workbench.analysis.leaks import LEAK, TIMED, UNEVEN, WARM_UP, Leaks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,7 @@ CPU = "Where does CPU time go, per receipt?"
 LEAKS = "Is there a memory leak?"
 CACHES = "Are caches or branches the bottleneck?"
 SYSCALLS = "Is there a system-call bottleneck?"
+BACKGROUND = "What does time alone cost?"
 _TOP = 3
 # CPU is answered by the first of these that a mode has
 _CPU_METRICS = ("Ir", "cpu", "time", "hits", "samples")
@@ -36,9 +37,12 @@ _UNITS = {"ns": (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))}
 _WORDS = {"Ir": "instructions", "cpu": "of CPU time", "samples": "samples", "hits": "lines of Python"}
 
 
-def answers(costs: pd.DataFrame, leaks: Leaks | None = None) -> dict[str, list[str]]:
-    """The four questions for one service, from the windows of one mode or several and the leak rates of massif."""
-    said: dict[str, list[str]] = {CPU: [], LEAKS: [], CACHES: [], SYSCALLS: []}
+def answers(
+    costs: pd.DataFrame, leaks: Leaks | None = None, background: pd.DataFrame | None = None
+) -> dict[str, list[str]]:
+    """The four questions for one service, from the windows of one mode or several and the leak rates of massif, and
+    what was taken from all figures as background (see :mod:`workbench.analysis.background`)."""
+    said: dict[str, list[str]] = {CPU: [], LEAKS: [], CACHES: [], SYSCALLS: [], BACKGROUND: []}
     for mode in dict.fromkeys(costs["mode"]):
         rows = costs[costs["mode"] == mode]
         metrics = set(rows["metric"])
@@ -50,11 +54,33 @@ def answers(costs: pd.DataFrame, leaks: Leaks | None = None) -> dict[str, list[s
             if "sysCount" in metrics and _measured(rows, "sysCount"):
                 calls = cost_per_receipt(rows, "sysCount", "whole").iloc[0]
                 said[SYSCALLS].append(f"By {mode}, a receipt makes {_figure(calls['per_receipt'])} system calls.")
+        if background is not None:
+            said[BACKGROUND] += background_answer(background, mode)
     if leaks is not None:
         said[LEAKS] += leak_answer(leaks)
     if "massif" in set(costs["mode"]):
         said[LEAKS] += _allocated(costs[costs["mode"] == "massif"])
     return said
+
+
+def background_answer(background: pd.DataFrame, mode: str) -> list[str]:
+    """What a service costs without receipts in one mode: of what is counted first there."""
+    rows = background[background["mode"] == mode]
+    first = next((name for name in (*_CPU_METRICS, "calls", "bytes_kept") if name in set(rows["metric"])), None)
+    if first is None:
+        return []
+    row = rows[rows["metric"] == first].iloc[0]
+    if not row["told"] or first == "bytes_kept":
+        return [f"By {mode}: {row['sentence']}"] if not row["told"] else []
+    word = _WORDS.get(first, first)
+    each, alone = (
+        _amount(row[name], str(row["unit"]), word) for name in ("cost_per_receipt", "background_per_receipt")
+    )
+    second = _amount(row["per_second"], str(row["unit"]), word)
+    return [
+        f"By {mode}: {row['sentence']} A second without receipts costs {second}; of the steps, a receipt costs {each} "
+        f"and the time that went by meanwhile {alone}."
+    ]
 
 
 def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
@@ -135,6 +161,13 @@ def leak_answer(leaks: Leaks) -> list[str]:
         said.append(
             f"{most['allocator']} holds {most['kept_bytes']:,.0f} bytes more at the end than after the first step, but "
             "not in step with the receipts."
+        )
+    timed = leaks.table[leaks.table["flag"] == TIMED]
+    if len(timed):
+        most = timed.sort_values("background", ascending=False, kind="stable").iloc[0]
+        said.append(
+            f"{most['allocator']} rises without receipts too: {most['background']:,.1f} bytes per receipt are of the "
+            "time that went by, and are no leak of receipts."
         )
     warm_up = leaks.table[leaks.table["flag"] == WARM_UP]
     if len(warm_up):

@@ -12,6 +12,7 @@ from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.service.budget import Budget, Fees
+from workbench.service.stored import StoredSince
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def judge_step(
     denial: Denial,
     charged: int,
     budget: int | None,
-    stored: int | None,
+    found: StoredSince | None,
     *,
     toward_limit: bool,
     distorted: bool = False,
@@ -70,16 +71,20 @@ def judge_step(
     """The judgement of a step in which the payer was ``charged`` for so many receipts.
 
     In a sweep toward the limit, denial past the limit is expected and no failure. A step that is ``distorted`` by a
-    profiler is measured for what it costs, not for how fast it is: a late generator does not spoil it.
+    profiler (the warm-up too) is measured for what it costs, not for how fast it is: a generator that was late, in
+    sending or in signing, does not spoil it. What was not sent does. The paired step is not distorted: its times are
+    what those under the profiler are compared with, so they have to be the service's.
     """
     denied = ""
     if denial.refused and not toward_limit:
         denied = f"{summary.denied} receipts were denied"
+    elif denial.refused and budget and not charged:
+        denied = "every receipt was refused: the payer was denied before the first of them"
     elif denial.refused and budget is not None and charged < budget:
         denied = f"denied after {charged} receipts, before the predicted limit of {budget}"
-    failure = "; ".join(filter(None, (_lost(denial, stored), summary.failures, denied)))
-    if summary.invalid and not distorted:
-        return Judgement("INVALID", "; ".join(filter(None, (summary.invalid, failure))), failure)
+    failure = "; ".join(filter(None, (_lost(denial, found), _invalid(found), summary.failures, denied)))
+    if invalid := summary.cut_short if distorted else summary.invalid:
+        return Judgement("INVALID", "; ".join(filter(None, (invalid, failure))), failure)
     if failure:
         return Judgement("FAIL", failure, failure)
     if not denial.refused:
@@ -88,9 +93,9 @@ def judge_step(
     return Judgement("PASS", f"denied after {denial.paid_before_refusal:.0f} receipts{lag}", "")
 
 
-def judge_walk(summary: StepSummary, denial: Denial, denied: bool | None, stored: int | None) -> Judgement:
+def judge_walk(summary: StepSummary, denial: Denial, denied: bool | None, found: StoredSince | None) -> Judgement:
     """The judgement of the walk to the limit. ``denied``: whether the agent held the payer denied at its end."""
-    failure = "; ".join(filter(None, (_lost(denial, stored), summary.failures)))
+    failure = "; ".join(filter(None, (_lost(denial, found), _invalid(found), summary.failures)))
     if failure:
         return Judgement("FAIL", failure, failure)
     if denied:
@@ -98,11 +103,18 @@ def judge_walk(summary: StepSummary, denial: Denial, denied: bool | None, stored
     return Judgement("PASS", f"the payer was not denied after {denial.paid} receipts; the limit was not found", "")
 
 
-def _lost(denial: Denial, stored: int | None) -> str:
+def _lost(denial: Denial, found: StoredSince | None) -> str:
     """HTTP 200 is no proof: receipts that were answered as stored and are not in the database."""
-    if stored is None or stored >= denial.paid:
+    if found is None or found.receipts >= denial.paid:
         return ""
-    return f"{denial.paid} receipts were answered as paid for, {stored} are in the database"
+    return f"{denial.paid} receipts were answered as paid for, {found.receipts} are in the database"
+
+
+def _invalid(found: StoredSince | None) -> str:
+    """Receipts that were stored and that the agent would not aggregate: they are lost to the indexer."""
+    if found is None or found.invalid <= 0:
+        return ""
+    return f"the tap-agent found {found.invalid} receipts invalid ({found.reasons})"
 
 
 def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow]) -> dict[str, Any]:
@@ -125,6 +137,7 @@ def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow])
         },
         "denial_lag_receipts": math.nan if first is None else first.denial_lag_receipts,
         "denial_lag_s": math.nan if first is None else first.denial_lag_s,
+        "denylist_lag_s": math.nan if first is None else first.denylist_lag_s,
         "sentence": _limit_sentence(bracket, predicted, held, rows),
     }
 
@@ -146,6 +159,8 @@ def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, 
             if not math.isnan(first.denial_lag_s):
                 text += f" and {first.denial_lag_s * 1000:.0f} ms"
             text += " after the limit was crossed."
+        if not math.isnan(first.denylist_lag_s):
+            text += f" The database's denylist had the payer {first.denylist_lag_s * 1000:.0f} ms after that receipt."
     return text
 
 

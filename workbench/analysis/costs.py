@@ -2,15 +2,17 @@
 
 The table of costs is long and plain, so that the windows of a run are one Parquet file:
 
-- ``service``, ``mode``, ``step``: whose window it is; ``receipts``: how many were sent in it, ``accepted`` and
-  ``denied`` of them (Int64, <NA> where it is not known; 0 where it is not); ``receipts_before``: how many the service
-  had been sent before it.
+- ``service``, ``mode``, ``step``: whose window it is; ``window``: ``step``, or ``idle`` for one without a receipt
+  (its ``step`` is IDLE_STEP); ``seconds``: how long it was, NaN in runs from before that was kept. ``receipts``: how
+  many were sent in it, ``accepted`` and ``denied`` of them (Int64, <NA> where it is not known; 0 where it is not);
+  ``receipts_before``: how many the service had been sent before it.
 - ``by``: ``function``, ``file``, ``crate`` or ``whole``; ``name``, ``file``, ``object``, ``crate``: of what the row is
   (a whole has the name WHOLE).
 - ``metric``, ``unit``: what was counted. ``self``: the cost of the place itself; ``total``: with all that it called,
   recursion once; ``calls``: how often it was called (Int64, <NA> where the format does not count calls).
 
-Rows that cost nothing are left out: what is not there, cost 0. For each service, mode, step, metric and ``by`` the self
+Rows that cost nothing are left out: what is not there, cost 0. Idle windows are no steps: only
+:mod:`workbench.analysis.background` looks at them. For each service, mode, step, metric and ``by`` the self
 costs add up to the whole.
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -41,7 +43,9 @@ WHOLE = "(whole)"
 REST = "(rest)"
 UNNAMED = "(unknown)"
 
-WINDOW = ("service", "mode", "step", "receipts", "accepted", "denied", "receipts_before")
+STEP, IDLE = "step", "idle"
+IDLE_STEP = -1
+WINDOW = ("service", "mode", "window", "step", "seconds", "receipts", "accepted", "denied", "receipts_before")
 PLACE = ("name", "file", "object", "crate")
 COLUMNS = (*WINDOW, "by", *PLACE, "metric", "unit", "self", "total", "calls")
 # what is asked about a receipt; callgrind's other events are parts of these
@@ -62,6 +66,7 @@ def window_costs(
     receipts_before: int | None = None,
     accepted: int | None = None,
     denied: int = 0,
+    seconds: float = math.nan,
     metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """The table of costs of one window, with every place that cost anything; :func:`compact_costs` makes it small.
@@ -74,12 +79,30 @@ def window_costs(
     Raises WorkbenchError for massif (see :func:`heap_costs`), for a metric that is not there, or no receipts.
     """
     _check(receipts, f"step {step}")
+    counts = _Window(STEP, step, seconds, receipts, accepted, denied, receipts_before)
+    return _in_window(_parts(profile, metrics), service, mode, counts)
+
+
+def idle_costs(
+    profile: Profile, *, service: str, mode: str, seconds: float, metrics: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The table of costs of a window of ``seconds`` without a receipt, else as :func:`window_costs`."""
+    return _in_window(_parts(profile, metrics), service, mode, _Window(IDLE, IDLE_STEP, seconds))
+
+
+def idle_heap_costs(
+    begin: Profile, end: Profile, *, service: str, seconds: float, mode: str = "massif"
+) -> pd.DataFrame:
+    """The table of costs of a window of massif without a receipt, else as :func:`heap_costs`."""
+    return _in_window(_heap_parts(begin, end), service, mode, _Window(IDLE, IDLE_STEP, seconds))
+
+
+def _parts(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
     if profile.format == "massif":
         raise WorkbenchError(
             "a heap is no cost of a window", where=profile.name, hint="Give its edges to heap_costs(begin, end)"
         )
-    parts = _syscalls(profile, metrics) if profile.format == "strace" else _places(profile, metrics)
-    return _in_window(parts, service, mode, step, _Receipts(receipts, accepted, denied, receipts_before))
+    return _syscalls(profile, metrics) if profile.format == "strace" else _places(profile, metrics)
 
 
 def heap_costs(
@@ -92,6 +115,7 @@ def heap_costs(
     receipts_before: int | None = None,
     accepted: int | None = None,
     denied: int = 0,
+    seconds: float = math.nan,
     mode: str = "massif",
 ) -> pd.DataFrame:
     """The table of costs of one window of massif, from the heap at its two edges (the last detailed snapshot of each).
@@ -108,6 +132,12 @@ def heap_costs(
     Raises WorkbenchError for other profiles, edges without a heap tree, or no receipts.
     """
     _check(receipts, f"step {step}")
+    counts = _Window(STEP, step, seconds, receipts, accepted, denied, receipts_before)
+    return _in_window(_heap_parts(begin, end), service, mode, counts)
+
+
+def _heap_parts(begin: Profile, end: Profile) -> pd.DataFrame:
+    """The rows of a heap's two edges."""
     kept = _kept_bytes(begin, end)
     places = kept.rename(columns={"function": "name", "bytes": "self"}).assign(total=kept["bytes"], calls=pd.NA)
     parts = []
@@ -117,8 +147,7 @@ def heap_costs(
     allocated = allocated_bytes(begin, end)
     if allocated is not None:
         parts.append(_whole(allocated, BYTES_ALLOCATED, "bytes"))
-    counts = _Receipts(receipts, accepted, denied, receipts_before)
-    return _in_window(pd.concat(parts, ignore_index=True), service, mode, step, counts)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _kept_bytes(begin: Profile, end: Profile) -> pd.DataFrame:
@@ -181,7 +210,7 @@ def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.D
     """
     if costs.empty:
         return costs
-    costs = with_denials(costs).reset_index(drop=True)
+    costs = as_of_now(costs).reset_index(drop=True)
     keys = ["service", "mode", "metric"]
     whole = costs[costs["by"] == "whole"].set_index([*keys, "step"])["self"]
     functions = costs[costs["by"] == "function"]
@@ -197,6 +226,19 @@ def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.D
     ].sum()
     rest = rest.assign(by="function", name=REST, file="", object="", crate="", total=rest["self"], calls=pd.NA)
     return _typed(pd.concat([costs.drop(index=small.index), rest], ignore_index=True))
+
+
+def as_of_now(costs: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns that older runs lack: they have no idle window, do not say how long a window was, and
+    denied nothing."""
+    costs = with_denials(costs)
+    absent = {"window": STEP, "seconds": math.nan}
+    return costs.assign(**{name: value for name, value in absent.items() if name not in costs})
+
+
+def of_steps(costs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of steps, without those of idle windows."""
+    return costs[costs["window"] != IDLE] if "window" in costs else costs
 
 
 def cost_by_step(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
@@ -275,7 +317,8 @@ def chosen(costs: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
     """The rows of one metric and grouping. Raises WorkbenchError that lists what there is."""
     if by not in get_args(By):
         raise WorkbenchError(f"costs are by {', '.join(get_args(By))}, not by {by!r}", where="by")
-    rows = costs[costs["metric"] == metric]
+    rows = of_steps(costs)
+    rows = rows[rows["metric"] == metric]
     if rows.empty:
         there = ", ".join(sorted(set(costs["metric"]))) or "none"
         raise WorkbenchError(f"no step has the metric {metric!r}", where="costs", hint=f"There are: {there}")
@@ -283,9 +326,9 @@ def chosen(costs: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
 
 
 def windows_of(costs: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The windows in which a metric was measured, by step: service, mode, step, receipts, accepted, denied,
-    receipts_before (filled with the receipts of the windows before where it is not known), whole."""
-    costs = with_denials(costs)
+    """The steps in which a metric was measured: service, mode, window, step, seconds, receipts, accepted, denied,
+    receipts_before (filled with the receipts of the steps before where it is not known), whole."""
+    costs = of_steps(as_of_now(costs))
     rows = costs[(costs["metric"] == metric) & (costs["by"] == "whole")]
     rows = rows[[*WINDOW, "self"]].rename(columns={"self": "whole"})
     rows = rows.sort_values(["service", "mode", "step"], kind="stable", ignore_index=True)
@@ -390,27 +433,21 @@ def _snapshot(profile: Profile) -> Mapping[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Receipts:
-    """The receipts of a window, and before it; None is not known."""
+class _Window:
+    """What kind of window it is, how long, and the receipts in it and before it; None is not known."""
 
-    sent: int
-    accepted: int | None
-    denied: int
-    before: int | None
+    window: str
+    step: int
+    seconds: float
+    receipts: int = 0
+    accepted: int | None = 0
+    denied: int = 0
+    receipts_before: int | None = None
 
 
-def _in_window(parts: pd.DataFrame, service: str, mode: str, step: int, receipts: _Receipts) -> pd.DataFrame:
-    return _typed(
-        parts.assign(
-            service=service,
-            mode=mode,
-            step=step,
-            receipts=receipts.sent,
-            accepted=pd.NA if receipts.accepted is None else receipts.accepted,
-            denied=receipts.denied,
-            receipts_before=pd.NA if receipts.before is None else receipts.before,
-        )
-    )
+def _in_window(parts: pd.DataFrame, service: str, mode: str, window: _Window) -> pd.DataFrame:
+    known = {name: pd.NA if value is None else value for name, value in asdict(window).items()}
+    return _typed(parts.assign(service=service, mode=mode, **known))
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
@@ -419,8 +456,8 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     cost = "int64" if whole_numbers else "float64"
     return (
         table.reset_index(drop=True)[list(COLUMNS)]
-        .astype(dict.fromkeys(("service", "mode", "by", *PLACE, "metric", "unit"), "str"))
-        .astype({"step": "int64", "receipts": "int64", "accepted": "Int64", "denied": "int64"})
+        .astype(dict.fromkeys(("service", "mode", "window", "by", *PLACE, "metric", "unit"), "str"))
+        .astype({"seconds": "float64", "step": "int64", "receipts": "int64", "accepted": "Int64", "denied": "int64"})
         .astype({"receipts_before": "Int64", "calls": "Int64"})
         .astype({"self": cost, "total": cost})
     )

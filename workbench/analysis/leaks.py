@@ -4,6 +4,9 @@ Each step has a heap at its begin and at its end. The rate of a site is the slop
 sent so far, from the end of the first step on: what is built up in the first step only (caches, pools, tables of a
 start) is no leak. Massif lists no site below its threshold: such an edge is not known, rather than 0, and left out.
 
+A site that rises in a window without receipts rises with time: that much is taken from its rate. What profilers in the
+service hold is left out (see :mod:`workbench.analysis.profiler_share`).
+
 A service that was started anew (a resumed sweep) has another heap: levels are compared within a **session** only, each
 of which has its own first step. Steps with denied receipts are left out, because a refusal keeps something else.
 """
@@ -19,6 +22,7 @@ import pandas as pd
 
 from workbench.analysis.costs import held_bytes, unlisted_at_most
 from workbench.analysis.denied import ALL_DENIED, left_out
+from workbench.analysis.profiler_share import without_profiler
 from workbench.analysis.student import quantile
 from workbench.errors import WorkbenchError
 from workbench.profiles.readers.massif.places import BELOW_THRESHOLD
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
 By = Literal["function", "site"]
 
 LEAK, UNEVEN, WARM_UP, STEADY, TOO_FEW = "leak", "rises unevenly", "warm-up", "steady", "not enough steps"
-FLAGS = (LEAK, UNEVEN, WARM_UP, STEADY, TOO_FEW)
+TIMED = "rises with time"
+FLAGS = (LEAK, UNEVEN, TIMED, WARM_UP, STEADY, TOO_FEW)
 
 CONFIDENCE = 0.95
 FEWEST_STEPS = 3
@@ -39,13 +44,15 @@ FEWEST_STEPS = 3
 LEAST_RATE = 1.0
 # of all that rises after the first step
 LEAST_SHARE = 0.01
+# of a rate, from which what time alone adds explains it
+_MOSTLY_TIME = 0.5
 # the last step rises at least at this part of the mean rate: a cache that has filled does not
 _STILL_RISING = 0.5
 
 PLACE = ("allocator", "function", "file", "line", "object", "crate")
 COLUMNS = (
-    *PLACE, "rate", "rate_low", "rate_high", "share_pct", "kept_bytes", "first_step_bytes", "held_bytes", "edges",
-    "unlisted", "flag",
+    *PLACE, "rate", "rate_low", "rate_high", "background", "share_pct", "kept_bytes", "first_step_bytes", "held_bytes",
+    "edges", "unlisted", "flag",
 )  # fmt: skip
 
 
@@ -53,7 +60,8 @@ COLUMNS = (
 class HeapWindow:
     """One step under massif: its heap before and after (the last detailed snapshot of each profile), and how many
     receipts were sent in it, and before it (None: those of the windows before). ``session`` numbers the service's
-    starts: windows of one session are of one heap. ``denied``: how many of the receipts were."""
+    starts: windows of one session are of one heap. ``denied``: how many of the receipts were. ``started_s`` and
+    ``ended_s``: when it was, by any clock (NaN: not known)."""
 
     step: int
     receipts: int
@@ -62,6 +70,8 @@ class HeapWindow:
     receipts_before: int | None = None
     session: int = 0
     denied: int = 0
+    started_s: float = float("nan")
+    ended_s: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,11 +82,12 @@ class Leaks:
     held at each edge, see :func:`held_by_edge`.
 
     ``table``, the highest rate first: allocator, function, file, line, object, crate; ``rate`` in bytes per receipt
-    with ``rate_low`` and ``rate_high`` (NaN where two edges are all there is); ``share_pct`` of the rise of all
-    rising sites; ``kept_bytes`` from the first to the last edge counted (of each session), ``first_step_bytes`` added
-    by the first step (of a session, the most), ``held_bytes`` at the end; ``edges`` counted, and how many more did not
-    list the site; ``flag``: LEAK (rises with the receipts, to the end), UNEVEN (more at the end, not in step with
-    them), WARM_UP (rose in the first step only), STEADY, TOO_FEW.
+    with ``rate_low`` and ``rate_high`` (NaN where two edges are all there is), and ``background``, the bytes per
+    receipt that time alone added and that are no part of it (0 where that is not known); ``share_pct`` of the rise of
+    all rising sites; ``kept_bytes`` from the first to the last edge counted (of each session), ``first_step_bytes``
+    added by the first step (of a session, the most), ``held_bytes`` at the end; ``edges`` counted, and how many more
+    did not list the site; ``flag``: LEAK (rises with the receipts, to the end), UNEVEN (more at the end, not in step
+    with them), TIMED (time alone explains half of it or more), WARM_UP (rose in the first step only), STEADY, TOO_FEW.
     """
 
     sentence: str
@@ -113,6 +124,7 @@ class _Edge:
     receipts: int
     step_receipts: int
     profile: Profile
+    at_s: float
 
 
 def _held(edges: Sequence[_Edge], by: By) -> pd.DataFrame:
@@ -149,9 +161,14 @@ def _edges(windows: Sequence[HeapWindow]) -> list[_Edge]:
         opens = window.session not in sessions
         sessions.add(window.session)
         if window.step in counted:
-            for edge, receipts, profile in (("begin", before, window.begin), ("end", sent, window.end)):
+            both = (
+                ("begin", before, window.begin, window.started_s),
+                ("end", sent, window.end, window.ended_s),
+            )
+            for edge, receipts, profile, at_s in both:
+                heap = without_profiler(profile)
                 found.append(
-                    _Edge(window.step, window.session, stretch, opens, edge, receipts, window.receipts, profile)
+                    _Edge(window.step, window.session, stretch, opens, edge, receipts, window.receipts, heap, at_s)
                 )
     return found
 
@@ -169,8 +186,9 @@ def _later(edges: Sequence[_Edge]) -> list[_Edge]:
     return [one for one in edges if not one.opens or one.edge == "end"]
 
 
-def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
-    """Bytes kept per receipt by allocation site (a line) or function, and which of them are leaks.
+def leak_rates(windows: Sequence[HeapWindow], by: By = "site", idle: HeapWindow | None = None) -> Leaks:
+    """Bytes kept per receipt by allocation site (a line) or function, and which of them are leaks; less what ``idle``,
+    a window without receipts, says that time alone adds.
 
     A leak's rate is above 0 with CONFIDENCE, it still rises in the last step, and it matters: LEAST_RATE bytes per
     receipt and LEAST_SHARE of what rises. Warm-up matters by the same measures, in the first step. Raises as
@@ -182,6 +200,8 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
     enough = len({one.step for one in edges if not one.opens}) >= FEWEST_STEPS - 1
     rows = [_site(group, edges, enough) for _, group in held.groupby(list(PLACE), sort=False, dropna=False)]
     table = pd.DataFrame(rows, columns=list(COLUMNS)) if rows else pd.DataFrame(columns=list(COLUMNS))
+    if rows and idle is not None:
+        _less_time(table, edges, idle, by)
     if rows:
         _leave_out_small(table, min((one.step_receipts for one in edges if one.opens), default=1))
     table = table.sort_values("rate", ascending=False, kind="stable", ignore_index=True)
@@ -195,13 +215,41 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site") -> Leaks:
     return Leaks(sentence, enough, rate, held, table)
 
 
+def _less_time(table: pd.DataFrame, edges: Sequence[_Edge], idle: HeapWindow, by: By) -> None:
+    """Take from the rates what time alone adds: as much a second as in the idle window, over the time between the edges
+    that a rate is of. Never more than the rate itself."""
+    idle_s, seconds, receipts = idle.ended_s - idle.started_s, 0.0, 0
+    for stretch in sorted({one.stretch for one in edges}):
+        ends = [one for one in _later(edges) if one.stretch == stretch]
+        if ends:
+            seconds += ends[-1].at_s - ends[0].at_s
+            receipts += ends[-1].receipts - ends[0].receipts
+    if not (idle_s > 0 and seconds > 0 and receipts > 0):
+        return
+    held = [
+        held_bytes(without_profiler(heap), by).groupby(list(PLACE), dropna=False)["bytes"].sum()
+        for heap in (idle.begin, idle.end)
+    ]
+    # a site that only one edge lists crossed massif's threshold: how much it rose is not known
+    rise = (held[1] - held[0]).dropna().clip(lower=0)
+    each = rise.reindex(pd.MultiIndex.from_frame(table[list(PLACE)])).fillna(0).to_numpy() / idle_s * seconds / receipts
+    rate = table["rate"].to_numpy(dtype=np.float64)
+    taken = np.where(np.isnan(rate), 0.0, np.clip(each, 0.0, np.maximum(np.nan_to_num(rate), 0.0)))
+    mostly = (taken > 0) & (taken >= _MOSTLY_TIME * rate)
+    table["background"] = taken
+    for column in ("rate", "rate_low", "rate_high"):
+        table[column] = table[column].to_numpy(dtype=np.float64) - taken
+    # what is left must still be above 0 with its interval
+    table.loc[(mostly | (table["rate_low"] <= 0)) & (taken > 0) & (table["flag"] == LEAK), "flag"] = TIMED
+
+
 def _leave_out_small(table: pd.DataFrame, first_receipts: int) -> None:
     """Take the flags from rises that do not matter. ``first_receipts``: of the (smallest) first step."""
     rises = table["kept_bytes"].clip(lower=0)
     if rises.sum() > 0:
         table["share_pct"] = 100 * rises / rises.sum()
         small = (table["rate"] < LEAST_RATE) | (table["share_pct"] < 100 * LEAST_SHARE)
-        table.loc[small & table["flag"].isin([LEAK, UNEVEN]), "flag"] = STEADY
+        table.loc[small & table["flag"].isin([LEAK, UNEVEN, TIMED]), "flag"] = STEADY
     first = table["first_step_bytes"]
     little = first < max(LEAST_RATE * first_receipts, LEAST_SHARE * first.clip(lower=0).sum())
     table.loc[little & (table["flag"] == WARM_UP), "flag"] = STEADY
@@ -229,7 +277,7 @@ def _site(rows: pd.DataFrame, edges: Sequence[_Edge], enough: bool) -> dict[str,
     flag = _flag(low, kept, added, _later_rises(held, edges), known) if enough else TOO_FEW
     return {
         **{column: rows[column].iloc[0] for column in PLACE},
-        "rate": rate, "rate_low": low, "rate_high": high, "share_pct": 0.0, "kept_bytes": kept,
+        "rate": rate, "rate_low": low, "rate_high": high, "background": 0.0, "share_pct": 0.0, "kept_bytes": kept,
         "first_step_bytes": round(added), "held_bytes": int(last),
         "edges": len(later), "unlisted": len(all_later) - len(later), "flag": flag,
     }  # fmt: skip

@@ -87,6 +87,33 @@ def find_denial(samples: pd.DataFrame, *, spent_wei: int, value_wei: int, budget
 
 
 @dataclass(frozen=True)
+class Heard:
+    """The moment of denial as the database told it, NaN where it did not.
+
+    ``denied_s`` after the step's first intended time; ``lag_s`` after the sending of the receipt that crossed the
+    limit; ``paid_after``: receipts that were sent later and taken all the same.
+    """
+
+    denied_s: float = math.nan
+    lag_s: float = math.nan
+    paid_after: float = math.nan
+
+
+def heard_denial(samples: pd.DataFrame, denial: Denial, denied_ns: int | None) -> Heard:
+    """What the payer's entry in the denylist at ``denied_ns``, on the samples' clock, says of a step."""
+    if denied_ns is None or not len(samples):
+        return Heard()
+    crossing = samples.loc[samples["index"] == denial.crossing_index, "sent_ns"]
+    later = samples[samples["sent_ns"] > denied_ns]
+    paid = [is_paid(status, _CODES[str(name)]) for status, name in zip(later["status"], later["outcome"], strict=True)]
+    return Heard(
+        denied_s=(denied_ns - int(samples["intended_ns"].min())) / 1e9,
+        lag_s=(denied_ns - int(crossing.iloc[0])) / 1e9 if len(crossing) else math.nan,
+        paid_after=float(sum(paid)),
+    )
+
+
+@dataclass(frozen=True)
 class Bracket:
     """Where the limit lies, in receipts of one fresh budget: ``low`` were survived, ``high`` led to denial.
 

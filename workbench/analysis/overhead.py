@@ -49,7 +49,8 @@ def overhead(
     """Compare two steps of one size, given as rows of the steps table; ``cpu_*_s`` is the CPU time the service used.
 
     In an open loop the rate is planned, so throughput stays what it is until the service cannot keep up: CPU per
-    receipt is the better measure there.
+    receipt is the better measure there. Where the plain step is INVALID its times are the generator's: only the CPU is
+    compared then.
 
     Raises WorkbenchError where the steps are no pair.
     """
@@ -63,6 +64,8 @@ def overhead(
     cpu = _ratio(_each(cpu_profiled_s, profiled["accepted"]), _each(cpu_plain_s, plain["accepted"]))
     throughput = _ratio(profiled["throughput_per_s"], plain["throughput_per_s"])
     p50, p99 = (_ratio(profiled[f"response_{name}_ms"], plain[f"response_{name}_ms"]) for name in ("p50", "p99"))
+    if plain.get("verdict") == "INVALID":
+        throughput = p50 = p99 = math.nan
     sentence = _sentence(mode, int(plain["receipts"]), throughput, p50, p99, cpu)
     return Overhead(mode, int(plain["receipts"]), throughput, p50, p99, cpu, sentence)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from workbench.analysis.limit import Denial
+from workbench.analysis.limit import Denial, Heard
 from workbench.load.plan import OpenPlan, Plan
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.service.budget import Fees
+from workbench.service.stored import StoredSince
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +41,14 @@ class StepRow:
     ``crossing_index`` and ``denial_lag_*`` as in :class:`workbench.analysis.limit.Denial`. ``denied_after_settle``:
     whether the agent held the payer denied once it had counted the step (yes, no, unknown). ``counted``: receipts that
     the payer's budget was charged for since the run began, by the agent's count (NaN: not known). ``stored``: receipts
-    of this step found in the database. ``profiler``: the mode the service was under, whose latencies it distorts.
+    of this step found in the database; ``invalid``: those that the agent refused to aggregate meanwhile, and
+    ``invalid_reasons`` why; ``aggregated_grt``: what RAVs of the payer took up meanwhile. ``denylisted_s``,
+    ``denylist_lag_s`` and ``paid_after_denylisted`` as in :class:`workbench.analysis.limit.Heard`.
+    ``profiler``: the mode the service was under, whose latencies it distorts.
     ``service_cpu_s``: CPU time of the service's processes from the step's first request until they were quiet, in a
     step under a profiler and the one paired with it (NaN in others, and where they are not of this machine).
+    ``signed_late`` receipts were signed inside the timed path, ``signed_anew`` ahead of it, since they would have been
+    too old at their turn.
     ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
     """
 
@@ -89,11 +95,19 @@ class StepRow:
     settle_s: float
     counted: float
     stored: float
+    invalid: float
+    invalid_reasons: str
+    aggregated_grt: float
+    denylisted_s: float
+    denylist_lag_s: float
+    paid_after_denylisted: float
     verdict: str
     reason: str
     failure: str
     profiler: str
     service_cpu_s: float
+    signed_late: int = 0
+    signed_anew: int = 0
 
 
 def step_row(
@@ -111,18 +125,19 @@ def step_row(
     settled: bool,
     settle_s: float,
     counted: float,
-    stored: int | None,
     judgement: Judgement,
     profiler: str = "none",
     service_cpu_s: float = math.nan,
+    found: StoredSince | None = None,
+    heard: Heard | None = None,
 ) -> StepRow:
     """Lay the parts of a step out as one row."""
     nan = math.nan
+    heard = heard or Heard()
     is_open = isinstance(plan, OpenPlan)
-    if after is None or not settled:
-        denied_after = "yes" if denial.refused or (after is not None and after.denied) else "unknown"
-    else:
-        denied_after = "yes" if after.denied or denial.refused else "no"
+    # the service goes by the denylist, whatever the agent's gauge says
+    denied = denial.refused or (found is not None and found.denied) or (after is not None and after.denied)
+    denied_after = "yes" if denied else "no" if settled and after is not None else "unknown"
     return StepRow(
         step=step,
         kind=kind,
@@ -161,13 +176,39 @@ def step_row(
         fees_after_grt=nan if after is None else after.spent / WEI_PER_GRT,
         settle_s=settle_s,
         counted=counted,
-        stored=nan if stored is None else float(stored),
+        stored=nan if found is None else float(found.receipts),
+        invalid=nan if found is None else float(found.invalid),
+        invalid_reasons="" if found is None else found.reasons,
+        aggregated_grt=nan if found is None else found.aggregated_wei / WEI_PER_GRT,
+        denylisted_s=heard.denied_s,
+        denylist_lag_s=heard.lag_s,
+        paid_after_denylisted=heard.paid_after,
         verdict=judgement.verdict,
         reason=judgement.reason,
         failure=judgement.failure,
         profiler=profiler,
         service_cpu_s=service_cpu_s,
+        signed_late=summary.signed_late,
+        signed_anew=summary.signed_anew,
     )
+
+
+_LATER: dict[str, Any] = {
+    "profiler": "none",
+    "invalid_reasons": "",
+    **dict.fromkeys(
+        (
+            "service_cpu_s",
+            "invalid",
+            "aggregated_grt",
+            "denylisted_s",
+            "denylist_lag_s",
+            "paid_after_denylisted",
+        ),
+        math.nan,
+    ),
+}
+"""Columns that runs of earlier releases lack, as what is not known."""
 
 
 def to_frame(rows: list[StepRow]) -> pd.DataFrame:
@@ -180,4 +221,4 @@ def to_frame(rows: list[StepRow]) -> pd.DataFrame:
 def from_frame(frame: pd.DataFrame) -> list[StepRow]:
     """The inverse of to_frame. Older runs lack columns that came later."""
     records = [{str(name): value for name, value in record.items()} for record in frame.to_dict(orient="records")]
-    return [StepRow(**{"profiler": "none", "service_cpu_s": math.nan, **record}) for record in records]
+    return [StepRow(**{**_LATER, **record}) for record in records]

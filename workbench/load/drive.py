@@ -44,7 +44,8 @@ async def drive_open(
     """Send request i at ``start_ns + offsets_ns[i]`` whether or not earlier ones were answered.
 
     With ``max_in_flight`` requests open, sending waits and the wait is lag; requests that had to wait are counted in
-    ``progress.cap_hits``. Returns when every answer is in, or soon after ``progress.stop``.
+    ``progress.cap_hits``. Returns when every answer is in, or soon after ``progress.stop``. Raises what ``send``
+    raises: an error of ours ends the step.
     """
     tasks: set[asyncio.Task[None]] = set()
     slot_free = asyncio.Event()
@@ -56,7 +57,9 @@ async def drive_open(
     def ended(task: asyncio.Task[None]) -> None:
         slot_free.set()
         if not task.cancelled() and task.exception() is None:
-            tasks.discard(task)  # a failed one stays, so that _finish raises its error
+            tasks.discard(task)
+        else:
+            progress.stop = True  # and the task stays, so that _finish raises its error
 
     index, count, capped = 0, len(offsets_ns), -1
     while index < count and not progress.stop:
@@ -85,7 +88,10 @@ async def drive_open(
 
 
 async def drive_closed(count: int, concurrency: int, send: Send, buffer: SampleBuffer, progress: Progress) -> None:
-    """Keep ``concurrency`` requests in flight until ``count`` were sent. Intended time is the moment of sending."""
+    """Keep ``concurrency`` requests in flight until ``count`` were sent. Intended time is the moment of sending.
+
+    Raises what ``send`` raises: an error of ours ends the step.
+    """
     upcoming = iter(range(count))
     progress.in_flight_max = min(concurrency, count)
 
@@ -102,19 +108,23 @@ async def drive_closed(count: int, concurrency: int, send: Send, buffer: SampleB
 
 
 async def _finish(tasks: set[asyncio.Task[None]], progress: Progress) -> None:
-    """Wait for the answers; after a stop, cancel those that take longer than a second."""
+    """Wait for the answers; after a stop, cancel those that take longer than a second. Then raise the first error."""
     deadline: float | None = None
+    error: BaseException | None = None
     while tasks:
-        done, pending = await asyncio.wait(tasks, timeout=0.05, return_when=asyncio.ALL_COMPLETED)
-        tasks = pending
+        done, tasks = await asyncio.wait(tasks, timeout=0.05, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
-            task.result()  # an error of ours must not vanish in a task
+            if not task.cancelled() and task.exception() is not None:  # one of ours, it must not vanish in a task
+                error = error or task.exception()
+                progress.stop = True
         if progress.stop and tasks:
             now = time.monotonic()
             deadline = deadline if deadline is not None else now + _GRACE_S
             if now >= deadline:
                 for task in tasks:
                     task.cancel()
+    if error is not None:
+        raise error
 
 
 def _record(buffer: SampleBuffer, index: int, intended_ns: int, seen: Exchange, progress: Progress) -> None:

@@ -14,7 +14,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 
 from workbench.errors import EXIT_INVALID, MeasurementError, ToolError
 from workbench.load.client import Exchange, ReceiptClient
@@ -22,6 +23,7 @@ from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
 from workbench.load.samples import SampleBuffer, nonces
+from workbench.load.signing import SigningProcess
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
@@ -29,6 +31,7 @@ OnProgress = Callable[[dict[str, int]], None]
 PROGRESS_INTERVAL_S = 0.25
 STOP_WITHIN_S = 10.0
 _START_IN_NS = 20_000_000
+_YOUNG_OBJECTS = 50_000
 
 
 async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress | None = None) -> StepReport:
@@ -44,6 +47,7 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
+            elsewhere=partial(SigningProcess, spec.receipt, key),
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
@@ -54,20 +58,17 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         async def send(index: int) -> Exchange:
             return await client.exchange(None if presigned is None else presigned.header(index))
 
-        # a collection pause would be lag, and none of the objects of a step form cycles worth collecting
-        gc.collect()
-        gc.disable()
-        started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
-        try:
-            if isinstance(spec.plan, OpenPlan):
-                assert offsets is not None  # noqa: S101 - for the type checker
-                await drive_open(offsets.tolist(), started_ns, send, buffer, progress, spec.max_in_flight)
-            else:
-                started_ns = time.monotonic_ns()
-                await drive_closed(spec.plan.count, spec.plan.concurrency, send, buffer, progress)
-        finally:
-            ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
-            gc.enable()
+        with _rare_collections():
+            started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
+            try:
+                if isinstance(spec.plan, OpenPlan):
+                    assert offsets is not None  # noqa: S101 - for the type checker
+                    await drive_open(offsets.tolist(), started_ns, send, buffer, progress, spec.max_in_flight)
+                else:
+                    started_ns = time.monotonic_ns()
+                    await drive_closed(spec.plan.count, spec.plan.concurrency, send, buffer, progress)
+            finally:
+                ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
     finally:
         if presigned is not None:
             presigned.close()
@@ -83,7 +84,26 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         signed_late=0 if presigned is None else presigned.signed_late,
         interrupted=progress.stop,
         pid=os.getpid(),
+        signed_anew=0 if presigned is None else presigned.signed_anew,
     )
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Without garbage collection as long as a step makes little garbage.
+
+    A collection pause would be lag, and a request that is answered leaves no cycles. One whose connection is refused
+    leaves 12 KB of them: without any collection, a million of those would take all memory.
+    """
+    gc.collect()
+    gc.freeze()  # what is there already is never looked at
+    before = gc.get_threshold()
+    gc.set_threshold(_YOUNG_OBJECTS, before[1], before[2])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 async def _unless_stopped(opening: Coroutine[None, None, int], progress: Progress) -> int:

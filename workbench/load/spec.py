@@ -71,8 +71,9 @@ class StepReport:
     """How the generator fared: its own part of the measurement.
 
     Times are of the machine's monotonic clock. ``cpu_s`` is the generator's CPU time between ``started_ns`` and
-    ``ended_ns``; ``signed_late`` receipts had to be signed at their turn; ``cap_hits`` counts waits for a free slot
-    of ``max_in_flight``.
+    ``ended_ns``, without that of the process that signs; ``signed_late`` receipts had to be signed at their turn,
+    ``signed_anew`` ahead of it, since the signature they had would have been too old; ``cap_hits`` counts waits for a
+    free slot of ``max_in_flight``.
     """
 
     started_ns: int
@@ -85,6 +86,7 @@ class StepReport:
     signed_late: int
     interrupted: bool
     pid: int
+    signed_anew: int = 0
 
     @property
     def cpu_percent(self) -> float:

@@ -61,8 +61,10 @@ class StepSummary:
     ``accepted`` were answered with a good body, ``denied`` by the denylist, ``failed`` are all others.
 
     ``response`` and ``service`` hold only accepted receipts (a refusal is fast and would flatter them), ``lag`` all.
-    ``invalid`` says why the generator, and not the service, was measured; ``failures`` which receipts were neither
-    accepted nor denied. Both are empty when all is well.
+    ``invalid`` says why the generator, and not the service, was measured; ``cut_short`` why not even the cost of the
+    step can be told, since a part of it was not sent, and is then the reason in ``invalid`` too; ``failures`` which
+    receipts were neither accepted nor denied. All are empty when all is well. ``signed_late`` and ``signed_anew`` as in
+    :class:`workbench.load.spec.StepReport`.
     """
 
     offered: int
@@ -79,6 +81,9 @@ class StepSummary:
     generator_cpu_percent: float
     invalid: str
     failures: str
+    cut_short: str = ""
+    signed_late: int = 0
+    signed_anew: int = 0
 
 
 def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSummary:
@@ -94,6 +99,7 @@ def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSumm
     lag = Latency.of(sent_ns - intended_ns)
     denied = counts[Outcome.DENIED.value]
     failed = len(samples) - accepted - denied
+    cut_short = _cut_short(plan, report, len(samples))
     return StepSummary(
         offered=plan.count,
         sent=len(samples),
@@ -107,8 +113,11 @@ def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSumm
         service=service,
         lag=lag,
         generator_cpu_percent=report.cpu_percent,
-        invalid=_invalid_reason(plan, report, len(samples), service, sent_ns - intended_ns),
+        invalid=cut_short or _late(plan, report, service, sent_ns - intended_ns),
         failures=_failures(counts),
+        cut_short=cut_short,
+        signed_late=report.signed_late,
+        signed_anew=report.signed_anew,
     )
 
 
@@ -118,13 +127,19 @@ def _failures(counts: dict[str, int]) -> str:
     return f"receipts were not accepted: {bad}" if bad else ""
 
 
-def _invalid_reason(plan: Plan, report: StepReport, sent: int, service: Latency, lag_ns: npt.NDArray[np.int64]) -> str:
-    """Why the step measured the generator; empty when it did not."""
+def _cut_short(plan: Plan, report: StepReport, sent: int) -> str:
+    """Why the step is not the whole one; empty when it is."""
     if report.interrupted:
         return f"interrupted after {sent} of {plan.count} receipts"
     if sent < MIN_SENT_SHARE * plan.count:
         return f"only {sent} of {plan.count} receipts were sent"
-    if report.signed_late > MAX_SIGNED_LATE_SHARE * plan.count:
+    return ""
+
+
+def _late(plan: Plan, report: StepReport, service: Latency, lag_ns: npt.NDArray[np.int64]) -> str:
+    """Why the step measured the generator; empty when it did not."""
+    # at least two, here and below, so that one hiccup in a short step decides nothing
+    if report.signed_late > max(1, MAX_SIGNED_LATE_SHARE * plan.count):
         return f"{report.signed_late} receipts had to be signed inside the timed path"
     if not isinstance(plan, OpenPlan):
         return ""
@@ -137,7 +152,7 @@ def _invalid_reason(plan: Plan, report: StepReport, sent: int, service: Latency,
     if median_ms > max(MEDIAN_LAG_FLOOR_MS, share_ms):
         return f"half of the requests left {median_ms:.1f} ms or more after their time"
     allowed_ms = max(LATE_FLOOR_MS, share_ms)
-    # the share of late ones, not a percentile of few: at least two, so that one hiccup in a short step decides nothing
+    # the share of late ones, not a percentile of few
     late = int((lag_ns > allowed_ms * 1e6).sum())
     if late > max(1, MAX_LATE_SHARE * len(lag_ns)):
         return f"{late} of {len(lag_ns)} requests left more than {allowed_ms:.1f} ms after their time"

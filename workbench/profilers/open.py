@@ -13,9 +13,8 @@ from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend
 from workbench.profilers.modes import Mode, parse_mode
 from workbench.profilers.session import Session, check_attach, profiling_session
-from workbench.profilers.standin import child_service, endpoints, pinned
+from workbench.profilers.standin import child_service, standin_settings
 from workbench.settings import Settings, default_runs_dir
-from workbench.standin.endpoints import Endpoints
 
 Service = LocalService | Sequence[str] | Backend | None
 
@@ -65,15 +64,13 @@ async def profiling(
     else:
         folder = Path(out)
         make_folder(folder)
-    own = None
     backend: Backend
     if compose is not None:
         from workbench.profilers.backends.compose import ComposeBackend
 
         backend = ComposeBackend(Path(compose))
     elif service is None:
-        own = standin_settings(Settings.resolve(**settings), folder)
-        backend = LocalBackend(child_service(own), folder)
+        backend = LocalBackend(child_service(standin_settings(Settings.resolve(**settings), folder)), folder)
     elif isinstance(service, LocalService):
         backend = LocalBackend(service, folder)
     elif isinstance(service, Sequence):
@@ -83,26 +80,7 @@ async def profiling(
     async with profiling_session(
         chosen, backend, folder, flags=flags, attach=attach, stop_timeout_s=stop_timeout_s
     ) as session:
-        if own is not None:
-            session.endpoints = pin(session, own)
         yield session
-
-
-def standin_settings(settings: Settings, folder: Path) -> Settings:
-    """The settings of a stand-in that runs beside others: free ports, its database in ``folder``."""
-    ports = {"service_port": 0, "service_metrics_port": 0, "agent_metrics_port": 0, "graph_port": 0}
-    database = settings.database or folder / "standin.sqlite"
-    return settings.model_copy(update={"database": database, "role": "both", **ports})
-
-
-def pin(session: Session, settings: Settings) -> Endpoints:
-    """Where a started stand-in answers, and does so again after a restart within the session."""
-    backend = session.backend
-    if not isinstance(backend, LocalBackend):
-        raise SettingsError("only a local stand-in says where it answers", where="profiling")
-    known = endpoints(backend)
-    backend.pinned(child_service(pinned(settings, known)))
-    return known
 
 
 def new_folder(parent: Path, mode: Mode) -> Path:

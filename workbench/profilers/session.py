@@ -16,18 +16,26 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ToolError, WorkbenchError
 from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend, Ended
-from workbench.profilers.modes import TOOLS, Mode
+from workbench.profilers.modes import Mode
 from workbench.profilers.to_the_end import to_the_end
-from workbench.profilers.windows import callgrind, flamegraph, pprofile
+from workbench.profilers.tools import flamegraph
+from workbench.profilers.tools.chosen import tool_of
+from workbench.profilers.tools.tool import Tool
+from workbench.profilers.windows import runs
 from workbench.profilers.windows.cut import begin_window, end_window
 from workbench.profilers.windows.record import Window, record_path
 from workbench.profilers.windows.scene import Scene
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
-    from workbench.standin.endpoints import Endpoints
 
-_URLS = ("graph_url", "service_metrics_url", "agent_metrics_url")
+_PARAMETERS = {
+    "service_url": "target",
+    "graph_url": "graph_url",
+    "service_metrics_url": "service_metrics_url",
+    "agent_metrics_url": "agent_metrics_url",
+    "database_url": "database_url",
+}
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
@@ -56,8 +64,8 @@ class Session:
     """Profiling under way. Made by :func:`profiling`, or from the state another process left.
 
     ``out`` takes ``<service>/<mode>/<window>.*``. ``flags`` replace the guide's. ``attach`` (strace only): the services
-    run plainly, and strace comes and goes with each window. ``endpoints`` are those of the stand-in, where it is the
-    service. ``replaces``: a window takes the place of one that an earlier session left in ``out`` under its name, which
+    run plainly, and strace comes and goes with each window. ``replaces``: a window takes the place of one that an
+    earlier session left in ``out`` under its name, which
     is an error otherwise.
     """
 
@@ -72,33 +80,34 @@ class Session:
     opened: dict[str, dict[str, Any]] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     ended: tuple[Ended, ...] = ()
-    endpoints: Endpoints | None = None
     restored: bool = False
 
     @property
+    def tool(self) -> Tool:
+        """What the mode is."""
+        return tool_of(self.mode)
+
+    @property
     def url(self) -> str:
-        """Where the service under profile takes queries. Raises ToolError where only its user knows."""
-        if self.endpoints is None:
-            raise ToolError("only the stand-in says where it answers", where="session.url")
-        return self.endpoints.service_url
+        """Where the service under profile takes queries. Raises SettingsError where only its user knows."""
+        return self.backend.addresses().service_url
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where a load finds the stand-in under profile: parameters of :func:`workbench.load`. Raises ToolError where
-        only the user knows."""
-        url, known = self.url, self.endpoints
-        found = {} if known is None else {name: getattr(known, name) for name in _URLS}
-        return {"target": url, **{name: address for name, address in found.items() if address}}
+        """Where a load finds the service under profile: parameters of :func:`workbench.load`. Raises SettingsError
+        where only the user knows."""
+        known = self.backend.addresses().to_json()
+        return {parameter: known[name] for name, parameter in _PARAMETERS.items() if known[name]}
 
     async def start(self) -> None:
         """Put the services under the tool and wait until they answer. What ran there before is remembered."""
         check_attach(self.mode, self.attach)
         self.started_s = time.time()
-        if self.attach or self.mode == "pprofile":
+        if self.attach or self.tool.run_a_window:
             await self.backend.start("none")
         else:
             # flags of one's own are taken as they are: who gives them says whether counting begins at the start
-            extra = callgrind.EXTRA_FLAGS if self.mode == "callgrind" and self.flags is None else ()
+            extra = self.tool.window_flags if self.flags is None else ()
             await self.backend.start(self.mode, self.flags, extra)
 
     @asynccontextmanager
@@ -129,19 +138,14 @@ class Session:
         if name in self.names or (not self.replaces and self._recorded(name)):
             raise ToolError(f"there is a window {name} already", where=str(self.out), hint="Give another name")
         for service in self.backend.services:
-            if self.mode != "pprofile":
+            if not self.tool.run_a_window:
                 await self._require_running(service)
         opened: dict[str, dict[str, Any]] = {}
         try:
-            if self.mode == "pprofile":
-                await pprofile.begin_run(self.backend, self.flags)
+            if self.tool.run_a_window:
+                await runs.begin_run(self.backend, self.mode, self.flags)
             for service in self.backend.services:
-                opened[service] = await begin_window(
-                    self._scene(service, name),
-                    attach=self.attach,
-                    flags=self.flags,
-                    started_s=self.started_s,
-                )
+                opened[service] = await begin_window(self.tool, self._scene(service, name))
         except BaseException:
             await to_the_end(self._abandon(name, opened))
             raise
@@ -155,18 +159,18 @@ class Session:
             raise ToolError("no window is open", where="window", hint="Begin one with a name")
         self.open_name, self.opened = None, {}
         windows, failure = [], None
-        said = tuple(notes)
-        run = await pprofile.end_run(self.backend) if self.mode == "pprofile" else None
+        run = await runs.end_run(self.backend) if self.tool.run_a_window else None
+        said = (*notes, *self.backend.notes)
         try:
             for service, begun in opened.items():
                 try:
-                    window = await end_window(self._scene(service, name), begun, run, notes=said, facts=facts)
-                    windows.append(window)
+                    scene = self._scene(service, name, run)
+                    windows.append(await end_window(self.tool, scene, begun, notes=said, facts=facts))
                 except WorkbenchError as error:
                     failure = failure or error
         finally:
             if run is not None:
-                await pprofile.go_on(self.backend)
+                await runs.go_on(self.backend)
         if windows:
             self.names.append(name)
         if failure is not None:
@@ -188,15 +192,15 @@ class Session:
         # the places depend on what runs, so they are asked for before it ends
         places = {service: self.backend.place(service) for service in self.backend.services}
         self.ended = await self.backend.stop(timeout_s)
-        output = "" if self.attach or self.mode == "pprofile" else TOOLS[self.mode].output
+        output = "" if self.attach or self.tool.run_a_window else self.tool.output
         for ended in self.ended:
-            if not output:
+            if not output or ended.service not in places:
                 continue
             written = places[ended.service].host / output
             keep = self._keep(ended.service)
             if not written.exists() or not written.stat().st_size:
                 failure = failure or ToolError(
-                    f"{TOOLS[self.mode].program} wrote nothing"
+                    f"{self.tool.program} wrote nothing"
                     + (f": it had to be killed after {ended.seconds:.0f} s" if ended.killed else ""),
                     where=str(written),
                     hint="Give it longer to stop (--stop-timeout-s), and close connections to it first",
@@ -219,16 +223,16 @@ class Session:
         return 0.0
 
     async def condition(self) -> dict[str, str]:
-        """What is wrong with each service; "" for one that runs and answers."""
-        return {service: await self.backend.condition(service) for service in self.backend.services}
+        """What is wrong with each program; "" for one that runs and answers."""
+        return {program: await self.backend.condition(program) for program in self.backend.programs}
 
     async def _abandon(self, name: str, opened: dict[str, dict[str, Any]]) -> None:
         """End the parts of a window that was not begun for all, and keep nothing of them."""
-        if self.mode == "pprofile":
+        if self.tool.run_a_window:
             return  # its services were started again without it
         for service, facts in opened.items():
             with contextlib.suppress(WorkbenchError):
-                window = await end_window(self._scene(service, name), facts)
+                window = await end_window(self.tool, self._scene(service, name), facts)
                 for what in window.files:
                     window.path(what).unlink(missing_ok=True)
                 record_path(window.folder, name).unlink(missing_ok=True)
@@ -236,8 +240,9 @@ class Session:
     def _recorded(self, name: str) -> bool:
         return any(record_path(self._keep(service), name).exists() for service in self.backend.services)
 
-    def _scene(self, service: str, name: str) -> Scene:
-        return Scene(self.backend, service, self.mode, name, self._keep(service))
+    def _scene(self, service: str, name: str, over: runs.Run | None = None) -> Scene:
+        keep, attach = self._keep(service), self.attach
+        return Scene(self.backend, service, name, keep, attach, self.flags, self.started_s, over)
 
     def _keep(self, service: str) -> Path:
         folder = self.out / service / self.mode
@@ -252,7 +257,7 @@ class Session:
 
 def check_attach(mode: Mode, attach: bool) -> None:
     """Raise ToolError for a mode that cannot come and go while its service runs."""
-    if attach and mode != "strace":
+    if attach and not tool_of(mode).attaches:
         raise ToolError(f"{mode} cannot be attached to a running service", where="attach", hint="Only strace can")
 
 

@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from workbench.errors import ToolError
-from workbench.profilers.backends.local import LocalBackend, LocalService, python_argv
+from workbench.profilers.backends.local import python_argv
+from workbench.profilers.backends.service import Known, LocalService
 from workbench.profilers.modes import Mode
 from workbench.settings import SECRETS, Settings
 from workbench.standin.child import TOKEN_VARIABLE
-from workbench.standin.endpoints import Endpoints
 
 NAME = "standin"
 """One process that plays both services; in containers they are two."""
 
-# Python's own allocator takes memory in arenas, which would be all that massif sees.
-_VARIABLES: Mapping[Mode, Mapping[str, str]] = {"massif": {"PYTHONMALLOC": "malloc"}}
+# what is told over standard input is all the settings a child has, its folder for reports comes on top
 _ARGUMENTS: Mapping[Mode, tuple[str, ...]] = {"flamegraph": ("--profile-dir", "{folder}")}
-_PORTS = ("service_port", "service_metrics_port", "agent_metrics_port", "graph_port")
+_PORTS: Mapping[str, str] = {
+    "service_url": "service_port",
+    "service_metrics_url": "service_metrics_port",
+    "agent_metrics_url": "agent_metrics_port",
+    "graph_url": "graph_port",
+}
 
 
 def child_service(settings: Settings) -> LocalService:
     """The stand-in with these settings, told over its standard input; keys stay here.
 
-    Port 0 takes free ones: :func:`endpoints` says which, :func:`pinned` keeps them for further starts.
+    Port 0 takes free ones at the first start, and the same ones at further starts.
     """
-    return LocalService(
-        name=NAME,
-        argv=python_argv("-m", "workbench.standin", "--child"),
-        ready=lambda output: _endpoints_line(output) is not None,
-        # strace writes down what is read, not the environment: a token goes by that
-        first_line=settings.model_dump_json(exclude={*SECRETS, "payers"}),
-        environment={TOKEN_VARIABLE: settings.free_query_token},
-        variables=_VARIABLES,
-        arguments=_ARGUMENTS,
-    )
+
+    def again(said: Known) -> LocalService:
+        ports = {_PORTS[name]: urlsplit(url).port for name, url in said.items() if name in _PORTS}
+        return _told(settings.model_copy(update={**ports, "database": Path(said["database"])}))
+
+    return replace(_told(settings), again=again)
 
 
 def own_service(arguments: tuple[str, ...], settings: Settings) -> LocalService:
@@ -49,29 +50,24 @@ def own_service(arguments: tuple[str, ...], settings: Settings) -> LocalService:
         name=NAME,
         argv=python_argv("-m", "workbench.cli", "standin", *arguments),
         health_url=f"http://{address}:{settings.service_port}/",
-        variables=_VARIABLES,
-        arguments=_ARGUMENTS,
+        roles=("service", "agent"),
     )
 
 
-def endpoints(backend: LocalBackend) -> Endpoints:
-    """Where a started stand-in answers. Raises ToolError where it has not said so."""
-    line = _endpoints_line(backend.output())
-    if line is None:
-        raise ToolError("has not said where it answers", where=NAME, hint="See its service.log")
-    return Endpoints.from_json(line)
+def standin_settings(settings: Settings, folder: Path) -> Settings:
+    """The settings of a stand-in that runs beside others: free ports, its database in ``folder``."""
+    database = settings.database or folder / "standin.sqlite"
+    return settings.model_copy(update={"database": database, "role": "both", **dict.fromkeys(_PORTS.values(), 0)})
 
 
-def pinned(settings: Settings, known: Endpoints) -> Settings:
-    """The settings with the ports a stand-in got, so that it is found again after a restart."""
-    urls = (known.service_url, known.service_metrics_url, known.agent_metrics_url, known.graph_url)
-    ports = {name: int(url.rsplit(":", 1)[1].split("/", 1)[0]) for name, url in zip(_PORTS, urls, strict=True) if url}
-    return settings.model_copy(update={**ports, "database": Path(known.database)})
-
-
-def _endpoints_line(output: str) -> str | None:
-    """The line a stand-in says when it answers, among those of a tool."""
-    for line in output.splitlines():
-        if line.startswith('{"service_url"') and line.endswith("}"):
-            return line
-    return None
+def _told(settings: Settings) -> LocalService:
+    return LocalService(
+        name=NAME,
+        argv=python_argv("-m", "workbench.standin", "--child"),
+        announces=True,
+        # strace writes down what is read, not the environment: a token goes by that
+        first_line=settings.model_dump_json(exclude={*SECRETS, "payers"}),
+        environment={TOKEN_VARIABLE: settings.free_query_token},
+        arguments=_ARGUMENTS,
+        roles=("service", "agent"),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,19 @@ _LABELS = {
     "hits": "executed lines",
     "bytes_kept": "bytes kept",
     "CEst": "estimated cycles",
+}
+NOT_TOLD = "Nothing was counted of what time alone costs."
+_BACKGROUND_COLUMNS = {
+    "metric": "metric",
+    "idle_cost": "without receipts",
+    "idle_s": "seconds",
+    "per_second": "a second",
+    "per_second_low": "from",
+    "per_second_high": "to",
+    "background_per_receipt": "background, per receipt",
+    "cost_per_receipt": "receipts, per receipt",
+    "share_pct": "background_pct",
+    "unit": "unit",
 }
 _GROWTH_COLUMNS = {
     "name": "function",
@@ -67,10 +80,35 @@ class ReceiptCost:
         from workbench.analysis.overhead import distorted
 
         def one(service: str) -> View:
-            said = answers(self.found.of_service(service), self.found.leaks(service))
+            background = self.found.background[self.found.background["service"] == service]
+            said = answers(self.found.of_service(service), self.found.leaks(service), background)
             overhead = self.found.overhead()
             doubts = [*([overhead.sentence] if overhead else []), distorted(self.found.mode), *self.found.notes()]
             return in_words({**said, "How far can this be trusted?": [doubt for doubt in doubts if doubt]})
+
+        return self._each(one)
+
+    def findings(self, sections: Mapping[str, str] | None = None) -> Shown:
+        """What the profiles say by themselves, ranked; ``sections``: where a kind has its evidence."""
+        from workbench.report.findings import RUN_SECTIONS, shown
+
+        if not self.found.services:
+            return self._each(lambda _: None)
+        return Shown((shown(self.found.findings, RUN_SECTIONS if sections is None else sections),))
+
+    def background(self) -> Shown:
+        """What time alone costs beside what receipts cost, and what the service does without a receipt."""
+        from workbench.analysis.findings.idle import doing
+
+        def one(service: str) -> View:
+            rows = self.found.background[self.found.background["service"] == service]
+            main = rows[rows["metric"] == self.found.metric]
+            said = sentence(" ".join(main["sentence"]) or NOT_TOLD)
+            if main.empty or not bool(main["told"].iloc[0]):
+                return said
+            work = doing(self.found.measured(service), ROWS)
+            both = (table(rows[list(_BACKGROUND_COLUMNS)].rename(columns=_BACKGROUND_COLUMNS)), table(work))
+            return View(said.as_html + "".join(one.as_html for one in both), "\n".join(map(repr, (said, *both))))
 
         return self._each(one)
 

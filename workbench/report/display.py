@@ -41,7 +41,10 @@ _STEP_COLUMNS = {
     "first_refusal_index": ("First refused", "{:,.0f}"),
     "denial_lag_receipts": ("Denial lag, receipts", "{:,.0f}"),
     "denial_lag_s": ("Denial lag, s", "{:,.3f}"),
+    "denylist_lag_s": ("In the denylist after, s", "{:,.3f}"),
     "stored": ("Stored", "{:,.0f}"),
+    "invalid": ("Invalid", "{:,.0f}"),
+    "aggregated_grt": ("Aggregated, GRT", "{:,.4g}"),
     "reason": ("Reason", "{}"),
 }
 

@@ -46,6 +46,14 @@ class BatchSummary:
         ]
         return table(pd.DataFrame(rows))
 
+    def findings(self) -> View:
+        """What the profiles of all runs say by themselves, as one ranked list."""
+        from workbench.report.findings import BATCH_SECTIONS, shown
+
+        if not self.batch.profiles():
+            return sentence("No run of the batch was under a profiler.")
+        return shown(self.batch.findings, BATCH_SECTIONS)
+
     def verdict(self) -> View:
         """The verdict of the run without a profiler."""
         run = self.batch.runs().get("none")
@@ -79,7 +87,10 @@ class BatchSummary:
             notes = [note for found in having for note in found.notes()]
             if len(services) > 1:
                 parts.append(sentence(f"{service}:"))
-            parts.append(in_words({**answers(costs, leaks), "How far can this be trusted?": [*doubts, *notes]}))
+            background = pd.concat([found.background for found in having], ignore_index=True)
+            background = background[background["service"] == service]
+            said = answers(costs, leaks, background)
+            parts.append(in_words({**said, "How far can this be trusted?": [*doubts, *notes]}))
         return Shown(tuple(parts))
 
     def cost_charts(self) -> Shown:

@@ -20,8 +20,8 @@ from workbench.report.parameters import read_parameters
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run, open_run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings
-from workbench.sweep.profiled import check_profiler
 from workbench.sweep.steps import parse_steps
+from workbench.sweep.subject import check_subject
 
 Say = Callable[[str], None]
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -46,7 +46,7 @@ async def report_sweep(
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
     parse_steps(settings.receipts)
-    check_profiler(settings)
+    check_subject(settings)
     folder = RunFolder.create(settings.runs_dir, settings.name)
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=_command())
     parameters, environment = _split(settings, notebook_path("load_sweep"))

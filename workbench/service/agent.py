@@ -45,3 +45,25 @@ def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None) -> Fees
 async def read_fees(url: str, payer: bytes, *, limit: int | None) -> Fees:
     """The fees of ``payer`` from the agent's metrics at ``url``. Raises TargetError."""
     return fees_of(await scrape(url, "the tap-agent's metrics"), payer, limit=limit)
+
+
+def has_actor(readings: list[Reading], payer: bytes) -> bool:
+    """Whether the agent has an actor for ``payer``: one that runs tells of its escrow.
+
+    An actor whose aggregator cannot be reached at its start does not come to run, and the payer is denied. It leaves
+    the gauges that are set before the aggregator is asked: the limit, and that the payer is not denied.
+    """
+    sender = checksum(payer)
+    return any(total(readings, name, sender=sender) is not None for name in (BALANCE, TRACKER))
+
+
+def held_denied(readings: list[Reading], payer: bytes) -> bool | None:
+    """Whether the agent holds ``payer`` denied; None where it has no such series."""
+    value = total(readings, DENIED, sender=checksum(payer))
+    return None if value is None else bool(value)
+
+
+def unaggregated_of(readings: list[Reading], payer: bytes) -> int | None:
+    """The fees of ``payer`` that are in no RAV, in wei; None where the agent has no such series."""
+    value = total(readings, TRACKER, sender=checksum(payer))
+    return None if value is None else round(value)

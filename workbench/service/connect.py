@@ -1,9 +1,8 @@
-"""From settings to a target that is known to answer: the stand-in, started here, or a service given by address."""
+"""From addresses to a target that is known to answer: the service under test, whom to pay and with what."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,15 +11,16 @@ from workbench.receipts.address import checksum, deployment_to_qm, parse_address
 from workbench.receipts.keys import SigningKey
 from workbench.receipts.payer import Payer
 from workbench.receipts.template import ReceiptTemplate
+from workbench.service.addresses import Addresses
 from workbench.service.agent import read_fees
-from workbench.service.audit import receipts_stored
+from workbench.service.audit import Database, SqliteDatabase
 from workbench.service.budget import Fees
 from workbench.service.health import require_service
 from workbench.service.network import escrow_balance, find_allocation
+from workbench.service.postgres import PostgresDatabase
+from workbench.service.stored import Stored
 from workbench.settings import Settings, to_wei
 from workbench.standin.accounts import payer as standin_payer
-from workbench.standin.child import child
-from workbench.standin.endpoints import Endpoints
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Target:
     service_metrics_url: str | None = None
     agent_metrics_url: str | None = None
     database: Path | None = None
+    database_url: str | None = field(default=None, repr=False)  # it may hold a password
     pids: dict[str, int] = field(default_factory=dict)
+    probed: frozenset[bytes] = frozenset()  # payers of whom the service said in the preflight that it takes receipts
 
     async def fees(self, payer: bytes) -> Fees | None:
         """What the tap-agent holds of ``payer``; None when nothing about it can be known.
@@ -59,84 +61,50 @@ class Target:
             return None
         return fees
 
-    def stored(self, payer: Payer) -> int | None:
-        """How many receipts of ``payer`` are in the database; None where it cannot be read from here."""
-        if self.database is None:
-            return None
-        settings = self.settings
-        return receipts_stored(self.database, payer, version=settings.receipt_version, value_wei=settings.value_wei)
+    def rows(self, payer: Payer) -> Stored | None:
+        """What the database holds of ``payer``; None where there is none that can be read from here.
+
+        It blocks: call it from a thread. Raises TargetError when the database does not answer.
+        """
+        rows = self.books
+        return None if rows is None else rows.stored(payer, version=self.settings.receipt_version)
+
+    @property
+    def books(self) -> Database | None:
+        """The services' database; None where it is not known."""
+        if self.database_url is not None:
+            return PostgresDatabase(self.database_url)
+        return None if self.database is None else SqliteDatabase(self.database)
 
 
-RunStandin = Callable[[Settings, Path], AbstractAsyncContextManager[Endpoints]]
-"""Runs a stand-in with settings and a path for its log while the context is open, and says where it answers."""
+async def connect(
+    settings: Settings,
+    addresses: Addresses | None = None,
+    *,
+    is_standin: bool = False,
+    pids: Mapping[str, int] | None = None,
+) -> Target:
+    """A ready target: services that run at ``addresses``, with ``pids`` where they are processes of this machine.
 
-
-@asynccontextmanager
-async def connect(settings: Settings, folder: Path, run_standin: RunStandin = child) -> AsyncIterator[Target]:
-    """A ready target. Without ``settings.target`` the stand-in runs as a child process while the context is open,
-    started by ``run_standin`` (under a profiler, say).
-
-    ``folder`` takes the stand-in's database and log; over a database that is already there it goes on where that
-    ended. Raises TargetError when the service does not answer or lacks what receipts need.
+    ``addresses`` None: those that the settings give. Raises TargetError when the service does not answer or lacks what
+    receipts need, SettingsError where nothing says where it is.
     """
-    if settings.target is None:
-        database = settings.database or folder / "standin.sqlite"
-        ports = {"service_port": 0, "service_metrics_port": 0, "agent_metrics_port": 0, "graph_port": 0}
-        own = settings.model_copy(update={"database": database, "role": "both", **ports})
-        async with run_standin(own, folder / "standin.log") as endpoints:
-            yield await _target(
-                settings,
-                endpoints.service_url,
-                is_standin=True,
-                graph_url=endpoints.graph_url,
-                service_metrics_url=endpoints.service_metrics_url,
-                agent_metrics_url=endpoints.agent_metrics_url,
-                database=Path(endpoints.database),
-                pids=dict(endpoints.pids),
-            )
-    else:
-        yield await _target(
-            settings,
-            settings.target,
-            is_standin=False,
+    if addresses is None:
+        if settings.target is None:
+            raise SettingsError("no service was given", where="target", hint="Give --target or --service")
+        addresses = Addresses(
+            service_url=settings.target,
             graph_url=settings.graph_url,
             service_metrics_url=settings.service_metrics_url,
             agent_metrics_url=settings.agent_metrics_url,
+            database_url=settings.database_url,
         )
-
-
-def receipt_template(target: Target, payer: Payer) -> ReceiptTemplate:
-    """What the receipts of ``payer`` to ``target`` have in common."""
-    settings = target.settings
-    contract = settings.collector if settings.receipt_version == 2 else settings.tap_verifier
-    return ReceiptTemplate(
-        version=settings.receipt_version,
-        chain_id=settings.chain_id,
-        contract=parse_address(contract).hex(),
-        allocation=target.allocation.hex(),
-        payer=payer.address.hex(),
-        data_service=parse_address(settings.data_service).hex(),
-        service_provider=parse_address(settings.indexer).hex(),
-        value_wei=settings.value_wei,
-    )
-
-
-async def _target(
-    settings: Settings,
-    url: str,
-    *,
-    is_standin: bool,
-    graph_url: str | None,
-    service_metrics_url: str | None,
-    agent_metrics_url: str | None,
-    database: Path | None = None,
-    pids: dict[str, int] | None = None,
-) -> Target:
+    url = addresses.service_url
     await require_service(url)
     if settings.allocation is not None:
         allocation = parse_address(settings.allocation)
-    elif graph_url is not None:
-        allocation = await find_allocation(graph_url, parse_address(settings.indexer))
+    elif addresses.graph_url is not None:
+        allocation = await find_allocation(addresses.graph_url, parse_address(settings.indexer))
     else:
         raise TargetError(
             "the allocation to pay is not known",
@@ -152,11 +120,28 @@ async def _target(
         allocation=allocation,
         payers=_payers(settings, is_standin),
         settings=settings,
-        graph_url=graph_url,
-        service_metrics_url=service_metrics_url,
-        agent_metrics_url=agent_metrics_url,
-        database=database,
-        pids=pids or {},
+        graph_url=addresses.graph_url,
+        service_metrics_url=addresses.service_metrics_url,
+        agent_metrics_url=addresses.agent_metrics_url,
+        database=None if addresses.database is None else Path(addresses.database),
+        database_url=addresses.database_url,
+        pids=dict(pids or {}),
+    )
+
+
+def receipt_template(target: Target, payer: Payer) -> ReceiptTemplate:
+    """What the receipts of ``payer`` to ``target`` have in common."""
+    settings = target.settings
+    contract = settings.collector if settings.receipt_version == 2 else settings.tap_verifier
+    return ReceiptTemplate(
+        version=settings.receipt_version,
+        chain_id=settings.chain_id,
+        contract=parse_address(contract).hex(),
+        allocation=target.allocation.hex(),
+        payer=payer.address.hex(),
+        data_service=parse_address(settings.data_service).hex(),
+        service_provider=parse_address(settings.indexer).hex(),
+        value_wei=settings.value_wei,
     )
 
 

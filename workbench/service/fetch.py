@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -13,14 +15,37 @@ TIMEOUT_S = 5.0
 _MAX_BYTES = 64 * 1024 * 1024
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Status, body and headers of an HTTP answer; headers are found in any letter case."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+
+
 async def get_text(url: str, what: str) -> tuple[int, str]:
     """Status and body of a GET. Raises TargetError naming ``what`` and the URL."""
-    return await _request("GET", url, what, None)
+    answer = await _request("GET", url, what, None)
+    return answer.status, answer.text
+
+
+async def post_json(
+    url: str,
+    payload: dict[str, Any],
+    what: str,
+    *,
+    headers: dict[str, str] | None = None,
+    timeout_s: float | None = None,
+) -> Answer:
+    """The answer to a POST of JSON. Raises TargetError when none comes within ``timeout_s`` (None: TIMEOUT_S)."""
+    return await _request("POST", url, what, payload, headers, timeout_s)
 
 
 async def post_graphql(url: str, query: str, what: str) -> dict[str, Any]:
     """The ``data`` of a GraphQL answer. Raises TargetError when there is none."""
-    status, text = await _request("POST", url, what, {"query": query})
+    reply = await _request("POST", url, what, {"query": query})
+    status, text = reply.status, reply.text
     try:
         answer = json.loads(text)
         data = answer["data"]
@@ -35,20 +60,28 @@ async def post_graphql(url: str, query: str, what: str) -> dict[str, Any]:
     return data
 
 
-async def _request(method: str, url: str, what: str, payload: dict[str, Any] | None) -> tuple[int, str]:
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+async def _request(
+    method: str,
+    url: str,
+    what: str,
+    payload: dict[str, Any] | None,
+    headers: dict[str, str] | None = None,
+    timeout_s: float | None = None,
+) -> Answer:
+    timeout_s = timeout_s or TIMEOUT_S
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
-            session.request(method, url, json=payload) as response,
+            session.request(method, url, json=payload, headers=headers) as response,
         ):
             body = await response.content.read(_MAX_BYTES)
             while chunk := await response.content.read(_MAX_BYTES - len(body)):
                 body += chunk
-            return response.status, body.decode(errors="replace")
+            return Answer(response.status, body.decode(errors="replace"), response.headers)
     except TimeoutError:
         raise TargetError(
-            f"{what} accepted the connection but did not answer within {TIMEOUT_S:.0f} s",
+            f"{what} accepted the connection but did not answer within {timeout_s:.0f} s",
             where=url,
             hint="Look at the service's log; it may be starting or blocked",
         ) from None

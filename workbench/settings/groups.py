@@ -18,6 +18,7 @@ from workbench.settings.kinds import (
     Grt,
     Latency,
     PostgresUrl,
+    ProfilerMode,
     Url,
     Version,
     is_loopback,
@@ -174,10 +175,9 @@ class SweepSettings(Group):
 class ProfilerSettings(Group):
     """The profiler of a sweep: each step is a window of its own."""
 
-    profiler: Annotated[
-        Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"],
-        BeforeValidator(lambda text: "massif" if text == "valgrind" else text),
-    ] = Field("none", description="Profile the service: flamegraph, massif (valgrind), callgrind, strace or pprofile.")
+    profiler: Annotated[ProfilerMode, BeforeValidator(lambda text: "massif" if text == "valgrind" else text)] = Field(
+        "none", description="Profile the service: flamegraph, massif (valgrind), callgrind, strace or pprofile."
+    )
     profiler_flags: Flags | None = Field(None, description="The tool's flags in place of the guide's, in one text.")
     profiler_attach: bool = Field(
         False, description="strace: attach to the running service for each step instead of tracing its whole life."
@@ -218,6 +218,9 @@ class CommandSettings(Group):
     )
     database_url: PostgresUrl | None = Field(
         None, description="PostgreSQL of the services: stored receipts are counted and denial is seen there."
+    )
+    preflight: bool = Field(
+        True, description="Refuse to begin where receipts would be denied or the measurement spoilt; else only say so."
     )
 
 

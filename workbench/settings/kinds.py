@@ -17,6 +17,7 @@ from workbench.receipts.fields import U128_MAX
 
 _EXACT = Context(prec=200)  # the default of 28 digits would round amounts
 _NUMBER = r"\d+(\.\d+)?"
+_PASSWORD_PARAMETER = re.compile(r"((?:^|&)(?:password|sslpassword)=)[^&]*", re.IGNORECASE)
 _LATENCY = re.compile(rf"(constant|exponential):{_NUMBER}|(uniform|lognormal):{_NUMBER}:{_NUMBER}")
 
 
@@ -96,13 +97,15 @@ def _check_postgres(text: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """A URL that can be shown."""
+    """A URL that can be shown. PostgreSQL takes a password among the parameters as well."""
     parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return parts._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}").geturl()
+    shown = parts._replace(query=_PASSWORD_PARAMETER.sub(r"\1***", parts.query))
+    if parts.password is not None:
+        shown = shown._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}")
+    return url if shown == parts else shown.geturl()
 
 
+ProfilerMode = Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]

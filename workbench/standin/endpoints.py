@@ -1,9 +1,10 @@
-"""Where a running stand-in answers: the one line a child process says when it is ready."""
+"""Where a running stand-in answers: the first line of its standard output, said when it is ready."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from workbench.errors import ToolError
 
@@ -20,14 +21,15 @@ class Endpoints:
     pids: dict[str, int]
 
     def to_json(self) -> str:
-        """One line of JSON, read back by :meth:`from_json`."""
-        return json.dumps(asdict(self))
+        """One line of JSON, read back by :meth:`from_json`; what the role does not have is null."""
+        return json.dumps({name: value or None for name, value in asdict(self).items()})
 
     @classmethod
     def from_json(cls, line: str) -> Endpoints:
         """The endpoints of a ready line. Raises ToolError when the line is something else."""
         try:
             values = json.loads(line)
-            return cls(**{field.name: values[field.name] for field in fields(cls)})
+            found: dict[str, Any] = {field.name: values[field.name] or "" for field in fields(cls)}
+            return cls(**found)
         except (ValueError, TypeError, KeyError) as error:
             raise ToolError(f"the stand-in's first line is not its endpoints, found {line[:120]!r}") from error

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunFolderError, SettingsError, WorkbenchError
 from workbench.profilers.modes import MODES, Mode, parse_mode
@@ -17,8 +17,11 @@ from workbench.runs.atomic import write_json
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.read import Run, open_run
 from workbench.settings import SECRETS, Settings
-from workbench.sweep.profiled import check_profiler
 from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.subject import check_subject
+
+if TYPE_CHECKING:
+    from workbench.analysis.findings import Findings
 
 FILE = "batch.json"
 SCHEMA = 1
@@ -39,7 +42,7 @@ def unfit_modes(settings: Settings, modes: Sequence[Mode]) -> dict[Mode, Workben
     unfit: dict[Mode, WorkbenchError] = {}
     for mode in modes:
         try:
-            check_profiler(settings.model_copy(update={"profiler": mode}))
+            check_subject(settings.model_copy(update={"profiler": mode}))
         except WorkbenchError as error:
             unfit[mode] = error
     return unfit
@@ -149,6 +152,13 @@ class Batch:
         """The profiles of the runs that have any."""
         found = {mode: RunProfiles(run) for mode, run in self.runs().items() if mode != "none"}
         return {mode: profiles for mode, profiles in found.items() if profiles.services}
+
+    @property
+    def findings(self) -> Findings:
+        """What the profiles of all runs say, as one ranked list."""
+        from workbench.analysis.findings import find
+
+        return find([found.measured(service) for found in self.profiles().values() for service in found.services])
 
     def _write(self, facts: dict[str, Any]) -> None:
         write_json(self.path / FILE, facts)

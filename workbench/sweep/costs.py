@@ -34,26 +34,64 @@ def keep_costs(run: Path, step: Step, receipts: Sent, windows: tuple[Window, ...
     The costs of an earlier attempt at the step are replaced. Raises ReadError where a window cannot be read: its raw
     files stay.
     """
+    if receipts.sent and windows:
+        _keep(run, [costs_of_window(window, step.number, receipts) for window in windows])
+
+
+def keep_idle_costs(run: Path, windows: tuple[Window, ...]) -> None:
+    """Read the windows without a receipt, one a service, and add what they cost to the run's table.
+
+    What an earlier idle window of the same service cost is replaced. Raises ReadError where a window cannot be read:
+    its raw files stay.
+    """
+    if windows:
+        _keep(run, [idle_costs_of(window) for window in windows])
+
+
+def idle_costs_of(window: Window) -> pd.DataFrame:
+    """The table of costs of one window without a receipt."""
+    from workbench.analysis.costs import idle_costs, idle_heap_costs
+    from workbench.analysis.profiler_share import without_profiler
+    from workbench.profilers.windows.read import edges, window_profile
+
+    if window.mode == "massif":
+        return idle_heap_costs(
+            *map(without_profiler, edges(window)), service=window.service, mode=window.mode, seconds=seconds_of(window)
+        )
+    profile = window_profile(window)
+    return idle_costs(profile, service=window.service, mode=window.mode, seconds=seconds_of(window))
+
+
+def seconds_of(window: Window) -> float:
+    """How long a window was."""
+    return (window.ended_ns - window.started_ns) / 1e9
+
+
+def _keep(run: Path, parts: list[pd.DataFrame]) -> None:
+    """Write the tables of windows into the run's, instead of what it has of the same windows. Places are kept whole:
+    which are small is only known when all steps are there."""
     import pandas as pd
 
-    if not receipts.sent or not windows:
-        return
-    # whole: which places are small is only known when all steps are there
-    parts = [costs_of_window(window, step.number, receipts) for window in windows]
+    from workbench.analysis.costs import as_of_now
+
+    new = pd.concat(parts, ignore_index=True)
     path = run / COSTS
     if path.exists():
-        known = read_parquet(path)
-        parts.insert(0, known[known["step"] != step.number])
-    write_parquet(path, pd.concat(parts, ignore_index=True))
+        known = as_of_now(read_parquet(path))
+        keys = ["service", "mode", "window", "step"]
+        again = pd.MultiIndex.from_frame(known[keys]).isin(pd.MultiIndex.from_frame(new[keys].drop_duplicates()))
+        new = pd.concat([known[~again], new], ignore_index=True)
+    write_parquet(path, new)
 
 
 def costs_of_window(window: Window, step: int, receipts: Sent) -> pd.DataFrame:
     """The table of costs of one window, see :mod:`workbench.analysis.costs`."""
     from workbench.analysis.costs import heap_costs, window_costs
+    from workbench.analysis.profiler_share import without_profiler
     from workbench.profilers.windows.read import edges, window_profile
 
     if window.mode == "massif":
-        costs = partial(heap_costs, *edges(window))
+        costs = partial(heap_costs, *map(without_profiler, edges(window)))
     else:
         costs = partial(window_costs, window_profile(window))
     return costs(
@@ -64,4 +102,5 @@ def costs_of_window(window: Window, step: int, receipts: Sent) -> pd.DataFrame:
         receipts_before=receipts.before,
         accepted=receipts.accepted,
         denied=receipts.denied,
+        seconds=seconds_of(window),
     )

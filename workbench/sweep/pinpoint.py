@@ -6,16 +6,25 @@ one that triggered denial, whatever the denial lag is under load.
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import replace
 
 from workbench.analysis.limit import Bracket
+from workbench.errors import TargetError
 from workbench.load.client import ReceiptClient
+from workbench.load.engines import child_process
 from workbench.load.outcome import CODE_OF, Outcome, is_paid, is_unsure
+from workbench.load.plan import ClosedPlan
 from workbench.load.samples import SampleBuffer, nonces
-from workbench.load.spec import StepSpec
+from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.payer import Payer
 from workbench.service.connect import Target
+from workbench.sweep.measure import finish, plan_step, progress
+from workbench.sweep.payers import payer_of
 from workbench.sweep.settle import settle
+from workbench.sweep.setup import Setup, plan_of
+from workbench.sweep.steps import Step
 
 APPROACH = 10
 MAX_WALK = 250
@@ -36,6 +45,51 @@ def approach(bracket: Bracket, predicted: int | None) -> tuple[int, int] | None:
     if start >= bracket.high:
         return None
     return start, min(bracket.high, start + MAX_WALK)
+
+
+async def pinpoint(setup: Setup, number: int) -> None:
+    """Find the limit to the receipt as step ``number``, with a payer of its own.
+
+    Where that cannot be done, an event says why.
+    """
+    learnt, target, record = setup.record.learnt, setup.target, setup.record
+    way = approach(learnt.bracket, learnt.predicted)
+    if way is None:
+        return
+    at_once, up_to = way
+    step = Step(number, up_to, "pinpoint")
+    try:
+        if target.agent_metrics_url is None:
+            raise TargetError("the agent has to be asked after each receipt", hint="Give --agent-metrics-url")
+        payer = await payer_of(target, setup.settings, record.given, step, toward_limit=setup.toward_limit)
+    except TargetError as error:
+        record.event("pinpoint_left_out", why=str(error))
+        return
+    planned = await plan_step(setup, step, payer, ClosedPlan(up_to, 1))
+    record.learnt = replace(record.learnt, approached=at_once)
+    record.folder.update_manifest(approached=at_once)
+    buffer = SampleBuffer.create(planned.spec.buffer, up_to)
+    started_ns, cpu_s = time.monotonic_ns(), 0.0
+    if at_once:
+        bulk = replace(planned.spec, plan=plan_of(setup.settings, at_once, number))
+        cpu_s = (await child_process(bulk, payer.key, progress(setup, step))).cpu_s
+    fees = planned.before.fees
+    received = 0 if fees is None else fees.received
+    await walk(target, payer, planned.spec, buffer, at_once, received, setup.settings.settle_timeout_s)
+    sent = buffer.measured()
+    report = StepReport(
+        started_ns=started_ns,
+        ended_ns=time.monotonic_ns(),
+        cpu_s=cpu_s,
+        connections=1,
+        sent=sent,
+        in_flight_max=1,
+        cap_hits=0,
+        signed_late=0,
+        interrupted=False,
+        pid=os.getpid(),
+    )
+    await finish(setup, replace(planned, plan=ClosedPlan(max(sent, 1), 1)), report)
 
 
 async def walk(

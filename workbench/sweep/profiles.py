@@ -1,4 +1,5 @@
-"""The profiles of a run, read again: windows, what they cost, what grows, what leaks, what the profiler cost."""
+"""The profiles of a run, read again: windows, what they cost, what grows, what leaks, what the profiler cost, and what
+is found in all of it."""
 
 from __future__ import annotations
 
@@ -8,16 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from workbench.errors import WorkbenchError
 from workbench.profilers.windows.record import Window, windows_in
 from workbench.runs.read import Run, read_parquet
 from workbench.sweep.costs import COSTS
-from workbench.sweep.profiled import FOLDER, step_of, window_name
+from workbench.sweep.windows import FOLDER, IDLE, step_of, window_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.analysis.findings import Findings, Measured
     from workbench.analysis.growth import Growth
-    from workbench.analysis.leaks import Leaks
+    from workbench.analysis.leaks import HeapWindow, Leaks
     from workbench.analysis.overhead import Overhead
     from workbench.profiles.model import Profile
 
@@ -53,14 +56,58 @@ class RunProfiles:
         return MAIN_METRICS.get(self.mode, "")
 
     @cached_property
-    def costs(self) -> pd.DataFrame:
-        """What each window cost, small places put together; columns in :mod:`workbench.analysis.costs`."""
+    def measured_costs(self) -> pd.DataFrame:
+        """What each window cost as it was measured, idle windows among them, every place a row; columns in
+        :mod:`workbench.analysis.costs`."""
         import pandas as pd
 
-        from workbench.analysis.costs import compact_costs
+        from workbench.analysis.costs import as_of_now
 
         path = self.run.path / COSTS
-        return compact_costs(read_parquet(path)) if path.exists() else pd.DataFrame()
+        return as_of_now(read_parquet(path)) if path.exists() else pd.DataFrame()
+
+    @cached_property
+    def _less_background(self) -> pd.DataFrame:
+        from workbench.analysis.background import without_background
+
+        measured = self.measured_costs
+        return without_background(measured, self._idle_profiles) if len(measured) else measured
+
+    @cached_property
+    def costs(self) -> pd.DataFrame:
+        """What the steps cost, the background of the service taken off, small places put together."""
+        from workbench.analysis.costs import compact_costs
+
+        return compact_costs(self._less_background)
+
+    @cached_property
+    def background(self) -> pd.DataFrame:
+        """What time alone costs beside what receipts cost, by service and metric; columns in
+        :func:`workbench.analysis.background.background_table`."""
+        import pandas as pd
+
+        from workbench.analysis.background import background_table
+
+        measured = self.measured_costs
+        return background_table(measured, self._less_background) if len(measured) else pd.DataFrame()
+
+    @cached_property
+    def idle_windows(self) -> dict[str, Window]:
+        """The window without receipts of each service that has one."""
+        found = windows_in(self.run.path / FOLDER)
+        return {window.service: window for window in found if window.name == IDLE}
+
+    @cached_property
+    def _idle_profiles(self) -> dict[tuple[str, str], Profile]:
+        """By service and mode; a window whose raw files are gone has its costs alone."""
+        found: dict[tuple[str, str], Profile] = {}
+        for service, window in self.idle_windows.items():
+            try:
+                (profile,) = _read([window])
+            except WorkbenchError:
+                continue
+            found[(service, window.mode)] = profile
+        return found
 
     @property
     def services(self) -> list[str]:
@@ -147,10 +194,73 @@ class RunProfiles:
                     end=end,
                     receipts_before=int(row["receipts_before"]),
                     session=int(window.facts.get("session", 0)),
-                    denied=int(row.get("denied", 0)),  # runs from before it was kept have no such column
+                    denied=int(row["denied"]),
+                    started_s=window.started_ns / 1e9,
+                    ended_s=window.ended_ns / 1e9,
                 )
             )
-        return leak_rates(heaps)
+        return leak_rates(heaps, idle=self._idle_heap(service))
+
+    def _idle_heap(self, service: str) -> HeapWindow | None:
+        from workbench.analysis.costs import IDLE_STEP
+        from workbench.analysis.leaks import HeapWindow
+        from workbench.profilers.windows.read import edges
+
+        window = self.idle_windows.get(service)
+        if window is None:
+            return None
+        begin, end = edges(window)
+        return HeapWindow(
+            step=IDLE_STEP,
+            receipts=0,
+            begin=begin,
+            end=end,
+            started_s=window.started_ns / 1e9,
+            ended_s=window.ended_ns / 1e9,
+        )
+
+    def measured(self, service: str) -> Measured:
+        """All that was measured of a service, for findings to be made from."""
+        from workbench.analysis.background import idle_rows
+        from workbench.analysis.findings import Measured
+
+        grows = self.metric and self.mode != "massif"
+        profile, receipts = self._typical(service)
+        return Measured(
+            service=service,
+            mode=self.mode,
+            metric=self.metric,
+            costs=self.of_service(service),
+            idle=idle_rows(self.measured_costs, service),
+            background=self.background[self.background["service"] == service],
+            profile=profile,
+            receipts=receipts,
+            idle_profile=self._idle_profiles.get((service, self.mode)),
+            growth=self.growth(service) if grows else None,
+            accumulated=self.growth(service, against="accumulated") if grows else None,
+            leaks=self.leaks(service),
+        )
+
+    def _typical(self, service: str) -> tuple[Profile | None, int]:
+        """The profile to look for ways and callers in, read now, and the receipts in it: of counts that of the step
+        with the most receipts (of massif the heap at its end), of samples all steps together."""
+        windows, sent = self.windows_of(service), self.receipts(service)
+        if not windows:
+            return None, 0
+        if self.mode == "flamegraph":
+            from workbench.profiles.transforms.combine import merge
+
+            return merge(_read(windows)), sum(sent)
+        at = max(range(len(windows)), key=lambda one: sent[one])
+        (profile,) = _read([windows[at]])
+        return profile, sent[at]
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What is found in the run's profiles, ranked; see :mod:`workbench.analysis.findings`."""
+        from workbench.analysis.findings import find
+
+        return find([self.measured(service) for service in self.services])
 
     def overhead(self) -> Overhead | None:
         """What the profiler cost: the first step beside the paired one without it; None where there is no pair.

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis import step_row as steps_table
+from workbench.analysis.learnt import Learnt, learnt_from
 from workbench.errors import RunFolderError
 from workbench.load.samples import SampleBuffer, nonces, to_frame
 from workbench.load.summary import StepSummary
@@ -18,7 +19,7 @@ from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.machine import machine, versions
 from workbench.runs.read import open_run, read_parquet
 from workbench.settings import Settings
-from workbench.sweep.costs import Sent, keep_costs
+from workbench.sweep.costs import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.series import per_second
 from workbench.sweep.steps import Step
 from workbench.sweep.watch import Clock, Watch
@@ -34,7 +35,8 @@ class Record:
 
     ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
     of steps that were cut off among them. ``manifest`` is the one of the session that was interrupted, empty for a new
-    run. ``session`` counts how often the run was gone on with: the service was started again each time.
+    run. ``learnt`` is what the rows say of the limit. ``session`` counts how often the run was gone on with: the
+    service was started again each time.
     """
 
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
@@ -44,6 +46,7 @@ class Record:
         self.payers: dict[int, str] = {}
         self.given: list[str] = []
         self.manifest: dict[str, Any] = {}
+        self.learnt = Learnt()
         self.watch: Watch | None = None
         self.session = 0
         self._on_event = on_event
@@ -75,6 +78,10 @@ class Record:
         done = sum(row.kind == "step" for row in self.rows)
         self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=done)
 
+    def has(self, step: Step) -> bool:
+        """Whether a step is measured."""
+        return any(row.step == step.number for row in self.rows)
+
     def give(self, step: int, payer: str) -> None:
         """Note that ``step`` spends ``payer``."""
         self.payers[step] = payer
@@ -102,6 +109,7 @@ class Record:
         self._write_watch()
         self.rows.append(row)
         write_parquet(path / "steps.parquet", steps_table.to_frame(self.rows))
+        self.learnt = self.learnt.with_row(row, self.rows)
 
     def drop(self, step: int) -> None:
         """Forget a finished step that is to be run again; its samples go to those of steps that were cut off."""
@@ -114,6 +122,10 @@ class Record:
         """Read the windows of a step and keep what they cost; the raw files are in the folder already."""
         receipts = Sent(summary.sent, summary.accepted, summary.denied, self.sent_before())
         keep_costs(self.folder.path, step, receipts, windows)
+
+    def keep_idle(self, windows: tuple[Window, ...]) -> None:
+        """Keep what the services cost in the window without a receipt."""
+        keep_idle_costs(self.folder.path, windows)
 
     def sent_before(self) -> int:
         """Receipts that were answered before the step that runs. Those of steps that were cut off or dropped are among
@@ -159,6 +171,10 @@ class Record:
             step = int(path.stem.removeprefix("step-"))
             if step not in done:  # killed after the samples and before the row
                 path.replace(self.folder.interrupted_samples(step))
+        prediction = self.manifest.get("prediction") or {}
+        self.learnt = learnt_from(
+            self.rows, predicted=prediction.get("receipts"), approached=self.manifest.get("approached", 0)
+        )
         series = run.series
         if len(series) and not set(series["step"]) <= done:
             write_parquet(self.folder.path / "series.parquet", series[series["step"].isin(done)])

@@ -103,15 +103,39 @@ def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
         f"Service     {_latency(summary, 'service')}  (from the sending)",
         f"Lag         p50 {_ms(summary['lag_p50_ms'])}, p99 {_ms(summary['lag_p99_ms'])}, "
         f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
-        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core",
+        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_signing(summary)}",
         "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()),
     ]
     if not math.isnan(summary["budget_receipts"]):
         lines.append(f"Budget      receipt {summary['budget_receipts']:.0f} was predicted to trigger denial")
     if not math.isnan(summary["stored"]):
-        lines.append(f"Stored      {summary['stored']:.0f} receipts found in the database")
+        lines.append(f"Stored      {_stored(summary)}")
+    if not math.isnan(summary["denylisted_s"]):
+        lines.append(f"Denied      {_denied(summary)}")
     lines.append(f"Verdict     {summary['verdict']}: {summary['reason']}")
     return "\n".join(lines)
+
+
+def _stored(summary: Mapping[str, Any]) -> str:
+    text = f"{summary['stored']:.0f} receipts found in the database, {summary['paid']} were answered as paid for"
+    if summary["invalid"] > 0:
+        text += f"; invalid: {summary['invalid_reasons']}"
+    return text
+
+
+def _denied(summary: Mapping[str, Any]) -> str:
+    text = f"in the database {summary['denylisted_s']:.3f} s after the start"
+    if not math.isnan(summary["first_refusal_s"]):
+        text += f", first refusal answered after {summary['first_refusal_s']:.3f} s"
+    return f"{text}; {summary['paid_after_denylisted']:.0f} receipts sent later were taken all the same"
+
+
+def _signing(summary: Mapping[str, Any]) -> str:
+    """What was odd in the signing; "" where all was signed once and ahead. Older runs do not say."""
+    late, anew = (int(summary.get(name, 0)) for name in ("signed_late", "signed_anew"))
+    said = [f"{late:,} receipts signed at their turn"] if late else []
+    said += [f"{anew:,} signed anew, too old to wait for it"] if anew else []
+    return "".join(f"; {part}" for part in said)
 
 
 def _latency(summary: Mapping[str, Any], clock: str) -> str:

@@ -30,6 +30,9 @@ class Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.loader.exec_module(module)
         library = ctypes.CDLL(os.environ["PLANTS_LIBRARY"])
         work, leak, calls = (int(os.environ[name]) for name in ("PLANT_SCAN", "PLANT_LEAK", "PLANT_CALLS"))
+        repeat, thread = (int(os.environ.get(name, 0)) for name in ("PLANT_REPEAT", "PLANT_THREAD"))
+        if thread:
+            library.plant_thread(ctypes.c_long(thread))
         plain = module.ReceiptStore.store
         counts = {}
 
@@ -41,6 +44,8 @@ class Planter(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 library.plant_leak(ctypes.c_long(leak))
             for _ in range(calls):
                 library.plant_call()
+            if repeat:
+                library.plant_repeat(ctypes.c_long(repeat))
             await plain(self, receipt)
 
         module.ReceiptStore.store = store

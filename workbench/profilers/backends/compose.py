@@ -11,33 +11,46 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 from workbench.errors import SettingsError, TargetError, ToolError, WorkbenchError
+from workbench.profilers.backends.containers import (
+    Before,
+    before_of,
+    check_variables,
+    condition_of,
+    end_container,
+    is_closed,
+    place_of,
+    reason_of,
+    variables_of,
+)
 from workbench.profilers.backends.docker import (
     QUICK_S,
-    Answer,
     Container,
     check_engine,
     compose_command,
-    docker,
     inspect,
     last_words,
     open_up,
     profiled_pid,
     run,
     save_log,
-    takes_sigterm,
 )
 from workbench.profilers.backends.outputs import set_aside
-from workbench.profilers.backends.protocol import READY_TIMEOUT_S, STOP_TIMEOUT_S, Ended, Place
-from workbench.profilers.modes import TOOLS, Mode
+from workbench.profilers.backends.protocol import READY_TIMEOUT_S, STOP_TIMEOUT_S, Backend, Ended, Place
+from workbench.profilers.modes import Mode
+from workbench.service.addresses import Addresses
 
 SERVICES = ("indexer-service", "tap-agent")
-PROFILING = PurePosixPath("/opt/profiling")
-"""Where, in the container, each service has its folder."""
+PUBLISHED = Addresses(
+    service_url="http://127.0.0.1:7601",
+    graph_url="http://127.0.0.1:8000/subgraphs/name/graph-network",
+    service_metrics_url="http://127.0.0.1:7302/metrics",
+    agent_metrics_url="http://127.0.0.1:7303/metrics",
+)
+"""What the compose files, ours and indexer-rs's, publish on this machine."""
 
 LOG = "service.log"
 """What the containers of a failed start wrote, in the service's folder."""
@@ -45,23 +58,8 @@ LOG = "service.log"
 UP_TIMEOUT_S = 900.0
 """How long compose may take to make the containers: at the first time it builds their image."""
 
-_PROBE_TIMEOUT_S = 20.0
 _POLL_S = 0.25
 _ABORT_TIMEOUT_S = 10.0
-_HANDLER_TIMEOUT_S = 10.0
-_KILLED = 128 + 9
-
-# The guide calls massif by the name of the whole tool.
-_NAMES: Mapping[Mode, str] = {"massif": "valgrind"}
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What a service ran as: the compose files and project folder it was made from, and its variables PROFILER*."""
-
-    files: tuple[str, ...]
-    folder: str
-    profiler: tuple[tuple[str, str], ...]
 
 
 class ComposeBackend:
@@ -92,14 +90,39 @@ class ComposeBackend:
         self._started = False
         self.changed: Callable[[], None] = lambda: None
         """Called when what :meth:`to_json` says has changed, so that a kill at any time is recoverable."""
+        self.notes: list[str] = []
+        """Nothing is otherwise in containers than it was: they are made anew from the same files."""
         self._places: dict[str, Place] = {}
         self._ids: tuple[str, ...] = ()
         self._command: tuple[str, ...] = ()
 
     @property
-    def services(self) -> tuple[str, ...]:
+    def programs(self) -> tuple[str, ...]:
         """The services that are started and stopped together."""
         return self._services
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """All of them: the variable PROFILER is that of the whole compose project."""
+        return self._services
+
+    @property
+    def running(self) -> bool:
+        """Whether the containers were started and not stopped."""
+        return self._started
+
+    @property
+    def owes(self) -> bool:
+        """Whether containers ran before that are not back."""
+        return self._before is not None
+
+    def addresses(self) -> Addresses:
+        """Where the compose files, ours and indexer-rs's, publish the services on this machine."""
+        return PUBLISHED
+
+    async def host_pids(self) -> dict[str, int]:
+        """None: the processes are known by their numbers inside containers."""
+        return {}
 
     def place(self, service: str) -> Place:
         """Where the tool writes: /opt/profiling/SERVICE inside, and the host's folder that is mounted there.
@@ -122,11 +145,11 @@ class ComposeBackend:
         """
         if self._started:
             raise ToolError("it is started already", where="compose", hint="Stop it first")
-        variables = _variables(mode, flags, extra)
+        variables = variables_of(mode, flags, extra)
         await self._check(variables)
         earlier = await self._containers()
         if self._before is None:
-            self._before = {service: _before(earlier.get(service)) for service in self._services}
+            self._before = {service: before_of(earlier.get(service)) for service in self._services}
             self.changed()
         try:
             await self._end(earlier.values(), STOP_TIMEOUT_S)
@@ -134,30 +157,32 @@ class ComposeBackend:
             await self._compose("up", "--no-start", "--force-recreate", *self._services, variables=variables)
             made = await self._made()
             for service, container in made.items():
-                _check_variables(container, variables)
-                self._places[service] = _place(container)
+                check_variables(container, variables)
+                self._places[service] = place_of(container)
                 set_aside(self._places[service].host, mode)
+            self._started = True
             self.changed()
             await self._compose("up", "-d", "--no-recreate", *self._services, variables=variables)
             await self._answering()
         except BaseException as error:
+            self._started = False
             left = await asyncio.shield(self._undo())
             if left and isinstance(error, WorkbenchError):
                 what = f"{error.what}. What ran before is not back: {left}"
                 raise type(error)(what, where=error.where, hint=error.hint) from error
             raise
-        self._started = True
         self.changed()
 
-    async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> tuple[Ended, ...]:
+    async def stop(self, timeout_s: float = STOP_TIMEOUT_S, *, profiled_only: bool = False) -> tuple[Ended, ...]:
         """SIGTERM to the programs, SIGKILL only after ``timeout_s``. Raises ToolError where there are no containers."""
+        del profiled_only  # all of them are
         containers = await self._containers()
         self._started = False
         if not containers:
             raise ToolError("there is no container to stop", where=self._files[0])
         ended = await self._end(containers.values(), timeout_s)
         for service, place in self._places.items():
-            if service in containers and await asyncio.to_thread(_closed, place.host):
+            if service in containers and await asyncio.to_thread(is_closed, place.host):
                 await open_up(containers[service], place.inside)
         return ended
 
@@ -183,13 +208,18 @@ class ComposeBackend:
         self.changed()
         return bool(old)
 
+    def inherit(self, other: Backend) -> None:
+        """Take over what ran before a session over the same compose files."""
+        if isinstance(other, ComposeBackend) and other._files == self._files:
+            self._before = other._before
+
     async def condition(self, service: str) -> str:
         """Empty for a container that runs and whose health check, run now, passes; else what is wrong."""
         self._known(service)
         container = (await self._containers()).get(service)
         if container is None:
             return "it has no container"
-        return await _condition(container)
+        return await condition_of(container)
 
     async def pid(self, service: str) -> int:
         """The profiled program's process id inside its container."""
@@ -292,7 +322,7 @@ class ComposeBackend:
             options += ["--project-directory", source.folder]
         answer = await run(*self._command, *options, *arguments, timeout_s=timeout_s, environment=environment)
         if answer.exit_code:
-            raise ToolError(f"{' '.join(self._command)} {arguments[0]} failed: {_reason(answer)}", where=files[-1])
+            raise ToolError(f"{' '.join(self._command)} {arguments[0]} failed: {reason_of(answer)}", where=files[-1])
         return answer.stdout
 
     async def _containers(self) -> dict[str, Container]:
@@ -348,7 +378,7 @@ class ComposeBackend:
                                 where=other.service,
                                 hint=self._log_hint(other.service),
                             )
-                        problem = await _condition(other)
+                        problem = await condition_of(other)
                         if not problem:
                             waiting.remove(other.service)
                     if waiting:
@@ -378,110 +408,4 @@ class ComposeBackend:
         return ""
 
     async def _end(self, containers: Any, timeout_s: float) -> tuple[Ended, ...]:
-        return tuple(await asyncio.gather(*(_end(container, timeout_s) for container in containers)))
-
-
-def _variables(mode: Mode, flags: Sequence[str] | None, extra: Sequence[str]) -> dict[str, str]:
-    """The variables that ask the entry script for a mode with these flags."""
-    variables = {"PROFILER": _NAMES.get(mode, mode)}
-    for name, given in (("PROFILER_BASE_FLAGS", flags), ("PROFILER_FLAGS", extra)):
-        for flag in given or ():
-            if not flag or any(character.isspace() for character in flag):
-                raise SettingsError(
-                    f"a flag without spaces is wanted, found {flag!r}",
-                    where=name,
-                    hint="The entry script splits flags at spaces",
-                )
-    if flags is not None and tuple(flags) != TOOLS[mode].flags:
-        variables["PROFILER_BASE_FLAGS"] = " ".join(flags)
-    if extra:
-        variables["PROFILER_FLAGS"] = " ".join(extra)
-    return variables
-
-
-def _check_variables(container: Container, variables: Mapping[str, str]) -> None:
-    for name, value in variables.items():
-        if container.profiler.get(name) != value:
-            raise SettingsError(
-                f"its container has {name}={container.profiler.get(name)} where {value} was asked for",
-                where=container.service,
-                hint=f"Let the compose file pass ${{{name}}} on",
-            )
-
-
-def _before(container: Container | None) -> Before | None:
-    if container is None or not container.running:
-        return None
-    return Before(container.files, container.folder, tuple(sorted(container.profiler.items())))
-
-
-def _place(container: Container) -> Place:
-    """The tool's folder from the container's mounts, made on the host where it is not there."""
-    inside = PROFILING / container.service
-    host = container.host(inside)
-    if host is None:
-        raise ToolError(
-            f"no folder of this machine is mounted at {inside}: what the profiler writes would be lost",
-            where=container.service,
-            hint="Mount one in the compose file",
-        )
-    try:
-        host.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ToolError(f"cannot be made: {error.strerror}", where=str(host)) from error
-    return Place(inside, host)
-
-
-def _closed(folder: Path) -> bool:
-    """Whether there is a file that we may not read."""
-    return any(path.is_file() and not os.access(path, os.R_OK) for path in folder.iterdir())
-
-
-async def _condition(container: Container) -> str:
-    """What is wrong with a container now. Its health check is run: the engine's own word may be a minute old."""
-    if not container.running:
-        return f"its container is {container.status} with exit code {container.exit_code}"
-    if not container.health_test:
-        return ""
-    try:
-        answer = await run("docker", "exec", container.id, *container.health_test, timeout_s=_PROBE_TIMEOUT_S)
-    except ToolError as error:
-        return f"its health check: {error.what}"
-    return f"its health check: {answer.last_line}" if answer.exit_code else ""
-
-
-async def _end(container: Container, timeout_s: float) -> Ended:
-    """End one container: SIGTERM to its program, once that can take it, and SIGKILL after ``timeout_s``.
-
-    A program that starts just now has no handler yet and would never see the signal; one that gets none in
-    ``_HANDLER_TIMEOUT_S`` has nothing to write. strace as process 1 blocks SIGTERM: its child gets it.
-    """
-    if not container.running:
-        return Ended(container.service, container.exit_code, 0.0, killed=False)
-    clock = asyncio.get_running_loop().time
-    begun = clock()
-    patience = timeout_s
-    with contextlib.suppress(ToolError):  # it may end between two commands; docker stop then finds it so
-        pid = await profiled_pid(container)
-        if pid != 1:
-            await docker("exec", container.id, "sh", "-c", f"kill -TERM {pid}", where=container.service)
-            await run("docker", "wait", container.id, timeout_s=timeout_s)
-        else:
-            while not await takes_sigterm(container):
-                if clock() - begun > min(timeout_s, _HANDLER_TIMEOUT_S):
-                    patience = 0
-                    break
-                await asyncio.sleep(_POLL_S)
-    rest = max(0, round(patience - (clock() - begun)))
-    await docker("stop", "-t", str(rest), container.id, timeout_s=rest + QUICK_S, where=container.service)
-    seconds = clock() - begun
-    (now,) = await inspect(container.id)
-    return Ended(container.service, now.exit_code, seconds, killed=now.exit_code == _KILLED)
-
-
-def _reason(answer: Answer) -> str:
-    """What compose says went wrong: from its last line that speaks of an error, or else its last lines."""
-    lines = [line.strip() for line in (answer.stderr or answer.stdout).splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Encountered errors while")]
-    errors = [number for number, line in enumerate(lines) if line.lower().startswith("error")]
-    return " ".join(lines[errors[-1] :] if errors else lines[-3:])[:500] or "it wrote nothing"
+        return tuple(await asyncio.gather(*(end_container(container, timeout_s) for container in containers)))

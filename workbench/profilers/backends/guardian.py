@@ -13,6 +13,10 @@ import subprocess
 import sys
 from typing import Any
 
+MARK = "PROFILED_BY_WORKBENCH"
+"""Variable in the environment of all that is guarded: a process is known by it that was started and not told of yet,
+when the workbench was killed in between."""
+
 
 class Guardian:
     """The workbench's side: started with the first state, told each later one."""
@@ -70,12 +74,22 @@ async def _finish(state: dict[str, Any]) -> None:
     from workbench.errors import WorkbenchError
     from workbench.profilers.backends.local import LocalBackend
 
-    backend = LocalBackend.from_json(state["backend"], previous_environment=state["previous_environment"])
+    backend = LocalBackend.from_json(state["backend"], state["environments"])
     with contextlib.suppress(WorkbenchError):  # nobody is left to be told
         if backend.running:
             await backend.stop()
+    _kill_marked(state["mark"])
     with contextlib.suppress(WorkbenchError):
         await backend.restore()
+
+
+def _kill_marked(mark: str | None) -> None:
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if mark is not None and process.environ().get(MARK) == mark:
+                process.kill()
 
 
 if __name__ == "__main__":

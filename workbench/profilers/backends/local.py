@@ -1,7 +1,7 @@
-"""Services as local processes: the stand-in, or any command, under a tool.
+"""Services as local processes: one command or several that belong together (service and agent), some under a tool.
 
-A service's standard output and error go to ``service.log`` beside the tool's files. With a ``lifeline`` it ends when
-this process does; without, it is on its own and another process can stop it by what :meth:`LocalBackend.to_json` says.
+With a ``lifeline`` they end when this process does; without, they are on their own and another process can stop them by
+what :meth:`LocalBackend.to_json` says.
 """
 
 from __future__ import annotations
@@ -12,229 +12,196 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
-import psutil
-
-from workbench.errors import TargetError, ToolError, WorkbenchError
-from workbench.profilers.backends.guardian import Guardian
+from workbench.errors import SettingsError, TargetError, ToolError, WorkbenchError
+from workbench.profilers.backends.guardian import MARK, Guardian
 from workbench.profilers.backends.listening import Previous, listener_on, port_of, stop_previous
-from workbench.profilers.backends.processes import (
-    POLL_S,
-    birth,
-    ending_signal,
-    members,
-    profiled,
-    runs,
-    send,
-    until,
-)
-from workbench.profilers.backends.protocol import READY_TIMEOUT_S, STOP_TIMEOUT_S, Ended, Place
-from workbench.profilers.backends.tail import complaint, last_line
-from workbench.profilers.installed import require_tool
-from workbench.profilers.modes import TOOLS, Mode, command
+from workbench.profilers.backends.processes import POLL_S
+from workbench.profilers.backends.program import PLAIN_STOP_S, Program
+from workbench.profilers.backends.protocol import READY_TIMEOUT_S, STOP_TIMEOUT_S, Backend, Ended, Place
+from workbench.profilers.backends.service import LocalService, as_addresses, merged
+from workbench.profilers.modes import Mode
 from workbench.profilers.to_the_end import to_the_end
-from workbench.service.fetch import get_text
+from workbench.service.addresses import Addresses
 
-LOG = "service.log"
-PLAIN_STOP_S = 30.0
-
-
-@dataclass(frozen=True)
-class LocalService:
-    """A command to profile.
-
-    ``health_url`` answers 200 when it is ready; ``ready`` instead takes what the command has printed so far and returns
-    True once it says so. ``first_line`` is written to its standard input. ``environment`` comes on top of this
-    process's own; ``arguments`` and ``variables`` are added in a mode (the sampler's folder, an allocator).
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    health_url: str | None = None
-    ready: Callable[[str], bool] | None = field(default=None, compare=False)
-    first_line: str = field(default="", repr=False)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[Mode, Mapping[str, str]] = field(default_factory=dict)
-    arguments: Mapping[Mode, tuple[str, ...]] = field(default_factory=dict)
-    folder: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.argv:
-            raise ToolError("no command was given", where=self.name, hint="Give the service's command line")
-        if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
-            raise ToolError(
-                f"{self.name[:80]!r} cannot be the name of a service",
-                where="service",
-                hint="Its profiles go into a folder of that name: give one without slashes",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """A started service: the tool's process, whose number is also that of the session all of it is in, and its birth,
-    so that another with the same number is not taken for it."""
-
-    pid: int
-    born: float
-    mode: Mode
-    folder: Path
+__all__ = ["LocalBackend", "LocalService", "python_argv"]
 
 
 class LocalBackend:
-    """One local service under a profiler. See :class:`workbench.profilers.backends.protocol.Backend`."""
+    """Local programs, some of them under a profiler. See :class:`workbench.profilers.backends.protocol.Backend`."""
 
     def __init__(
-        self, service: LocalService, out: Path, *, lifeline: bool = True, changed: Callable[[], None] = lambda: None
+        self,
+        services: LocalService | Sequence[LocalService],
+        out: Path,
+        *,
+        profiled: Sequence[str] | None = None,
+        lifeline: bool = True,
+        replaces: bool = True,
+        ready_timeout_s: float = READY_TIMEOUT_S,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """``changed`` is called when what :meth:`to_json` says has changed, so that a kill at any time is
-        recoverable. ``notes`` say what is not as it was, in sentences."""
-        self.service = service
+        """``services`` are started in this order and stopped in it; ``profiled`` names those that are put under the
+        tool (None: all). ``replaces``: what listens where one is to answer is stopped for it and brought back by
+        :meth:`restore`; else that is an error. Raises SettingsError for names that do not fit."""
+        given = (services,) if isinstance(services, LocalService) else tuple(services)
+        names = [service.name for service in given]
+        chosen = tuple(names) if profiled is None else tuple(profiled)
+        if len(set(names)) < len(names) or not chosen or not set(chosen) <= set(names):
+            raise SettingsError(f"services named {', '.join(names)} with {', '.join(chosen)} of them under a profiler")
         self.out = out
         self.changed = changed
-        self.notes: list[str] = []
-        self._lifeline = lifeline
+        self._programs = {service.name: Program(service, out, self._say_changed, ready_timeout_s) for service in given}
+        self._profiled = chosen
+        self._replaces = replaces
         # what reads its first line from standard input sees that end by itself
-        self._guardian = Guardian() if lifeline and not service.first_line else None
-        self._running: _Running | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._previous: Previous | None = None
-        self._logs: set[Path] = set()
+        guarded = lifeline and any(not service.first_line for service in given)
+        self._guardian = Guardian() if guarded else None
+        self._mark = {MARK: uuid.uuid4().hex} if guarded else {}
+        self._previous: dict[str, Previous] = {}
+        self._notes: list[str] = []
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """All of them, in the order they are started in."""
+        return tuple(self._programs)
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The one service."""
-        return (self.service.name,)
+        """Those that are put under the tool."""
+        return self._profiled
 
     @property
     def running(self) -> bool:
-        """Whether a service was started and not stopped; it may have ended by itself."""
-        return self._running is not None
+        """Whether a program was started and not stopped; it may have ended by itself."""
+        return any(program.started is not None for program in self._programs.values())
 
     @property
     def owes(self) -> bool:
         """Whether something ran before that is not back."""
-        return self._previous is not None
+        return bool(self._previous)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not as it was or as it looks, in sentences."""
+        return [*self._notes, *(note for program in self._programs.values() for note in program.notes)]
 
     def place(self, service: str) -> Place:
         """The folder of the mode that runs; before a start that of none."""
-        mode = self._running.mode if self._running is not None else "none"
-        return self._place(mode)
+        return self._programs[service].place()
 
-    def _place(self, mode: Mode) -> Place:
-        folder = (self.out / self.service.name / mode).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        return Place(PurePosixPath(folder), folder)
+    def addresses(self) -> Addresses:
+        """Where they answer: as given, else as they have said, else by their configuration. Raises SettingsError where
+        none of that says where the service does."""
+        known = merged([(program.service, program.listen()) for program in self._programs.values()])
+        return as_addresses(known, ", ".join(self._programs))
+
+    async def host_pids(self) -> dict[str, int]:
+        """The processes by role, or by name where a program has none."""
+        found: dict[str, int] = {}
+        for name, program in self._programs.items():
+            pid = program.pid()
+            if pid is not None:
+                found.update(dict.fromkeys(program.service.roles or (name,), pid))
+        return found
 
     async def start(self, mode: Mode, flags: Sequence[str] | None = None, extra: Sequence[str] = ()) -> None:
-        """Put the service under the tool of ``mode`` and wait until it answers; what ran on its port is stopped first.
+        """Start what does not run, the services under the tool of ``mode``, and wait until they answer; what ran on
+        their ports is stopped first.
 
-        Raises ToolError where the tool is not installed, or the service dies before it answers; TargetError where it
-        does not answer in time. Nothing is left running then, and what ran before is back.
+        Raises SettingsError for a command that cannot be run here; ToolError where the tool is not installed, or a
+        program dies before it answers; TargetError where one does not answer in time, or a port is taken. Nothing that
+        was started here is left running then, and what ran before is back.
         """
-        if self._family():
-            raise ToolError(
-                f"runs under {'' if self._running is None else self._running.mode} already",
-                where=self.service.name,
-                hint="Stop it first",
-            )
-        if mode != "pprofile":  # which is a module of the service's Python, maybe not of this one
-            require_tool(mode)
-        port_of(self.service.health_url, self.service.name)
-        folder = self._place(mode).host
-        argv = self._command(mode, folder, flags, extra)
-        output = TOOLS[mode].output
-        _set_aside(folder / output if output else None)
+        missing = [
+            program for name, program in self._programs.items() if name in self._profiled or not program.family()
+        ]
+        plans = []
+        for program in missing:
+            under = program.service.name in self._profiled
+            argv = program.check(mode, flags, extra) if under else program.check("none", None, ())
+            plans.append((program, mode if under else "none", argv))
+        begun: list[Program] = []
         try:
-            await self._make_room()
-            self._launch(mode, argv, folder)
-            await self._ready(mode, folder)
+            for program in missing:
+                await self._make_room(program)
+            for program in missing:
+                for url in program.service.listens:
+                    await _require_free(port_of(url, program.service.name), program.service.name)
+            for program, own, argv in plans:
+                self._guard()
+                begun.append(program)
+                program.launch(own, argv, self._mark)
+                await program.ready(own)
         except BaseException as error:
-            await to_the_end(self._undo(error))
+            await to_the_end(self._undo(begun, error))
             raise
 
-    async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> tuple[Ended, ...]:
-        """End the service so that the tool writes all it has."""
-        running = self._running
-        if running is None:
-            raise ToolError("is not running under a profiler", where=self.service.name, hint="Start it first")
-        started, killed = time.monotonic(), False
-        process = self._live()
-        if process is not None:
-            program = profiled(process, running.mode)
-            send([program], ending_signal(program, running.mode))
-            if not await until(lambda: not runs(process), timeout_s):
-                killed = True
-                send(self._family(), signal.SIGKILL)
-        # what a killed tool or the service itself left behind
-        send(self._family(), signal.SIGTERM)
-        if not await until(lambda: not self._family(), PLAIN_STOP_S):
-            send(self._family(), signal.SIGKILL)
-            await until(lambda: not self._family(), PLAIN_STOP_S)
-        code = self._reap()
-        _clear_pipes(running.pid)
-        self._running = None
-        self._say_changed()
+    async def stop(self, timeout_s: float = STOP_TIMEOUT_S, *, profiled_only: bool = False) -> tuple[Ended, ...]:
+        """End the programs, one after another, so that their tools write all they have; all of them where one makes
+        trouble, whose error is raised then."""
+        chosen = [
+            program
+            for name, program in self._programs.items()
+            if program.started is not None and (name in self._profiled or not profiled_only)
+        ]
+        if not chosen:
+            raise ToolError("is not running under a profiler", where=", ".join(self._programs), hint="Start it first")
+        ended, failure = [], None
+        for program in chosen:
+            try:
+                ended.append(await program.stop(timeout_s))
+            except WorkbenchError as error:
+                failure = failure or error
         self._release()
-        return (Ended(self.service.name, code, time.monotonic() - started, killed),)
+        if failure is not None:
+            raise failure
+        return tuple(ended)
 
     async def restore(self) -> bool:
-        """Start again what listened on the service's port before, on its own, and wait until it answers.
+        """Start again what listened on the programs' ports before, on its own, and wait until it answers.
 
         Its environment is the one it had, where this process has stopped it itself; else this process's, and ``notes``
         name the variables that are missing. Raises TargetError where it does not answer: it can be tried again.
         """
-        previous = self._previous
-        if previous is None:
-            self._release()
-            return False
-        port = port_of(self.service.health_url, self.service.name)
-        back = None if port is None else await asyncio.to_thread(listener_on, port, self.service.name)
-        if back is not None and back.argv != previous.argv:
-            raise TargetError(
-                f"what ran before cannot be brought back: {back.name}, has its port",
-                where=self.service.name,
-                hint="Stop that, then: workbench profile restore",
-            )
-        process = None if back is not None else self._start_previous(previous)
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while wrong := await self._answers():
-            ended = process is not None and process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise TargetError(
-                    f"what ran before ({previous.name}) {'ended at once' if ended else 'does not answer'}: {wrong}",
-                    where=self.service.name,
-                    hint=f"Start it by hand in {previous.folder}",
-                )
-            await asyncio.sleep(POLL_S)
-        self._previous = None
-        self._say_changed()
+        failure: WorkbenchError | None = None
+        owed = dict(self._previous)
+        for name, previous in owed.items():
+            try:
+                await self._bring_back(self._programs[name], previous)
+                del self._previous[name]
+                self._say_changed()
+            except WorkbenchError as error:
+                failure = failure or error
         self._release()
-        return True
+        if failure is not None:
+            raise failure
+        return bool(owed)
+
+    def inherit(self, other: Backend) -> None:
+        """Take over what ran before a session whose programs answered at the same ports, or had the same names."""
+        if not isinstance(other, LocalBackend):
+            return
+        names = list(self._programs)
+        for number, (name, previous) in enumerate(other._previous.items()):
+            self._previous[name if name in self._programs else names[min(number, len(names) - 1)]] = previous
 
     async def condition(self, service: str) -> str:
         """Whether the process is there and answers."""
-        if self._running is None:
-            return "is not running"
-        process = self._live()
-        if process is not None:
-            return await self._answers()
-        left = self._family()
-        if left and (tool := TOOLS[self._running.mode].program):
-            return f"{tool} has ended, and process {left[0].pid} goes on without it"
-        return f"has ended: {last_line(self._running.folder / LOG)}"
+        return await self._programs[service].condition()
 
     async def pid(self, service: str) -> int:
         """The program itself: under strace its child, else the process that was started."""
-        process = self._live()
-        if process is None or self._running is None:
-            raise ToolError(await self.condition(service), where=service, hint=self._hint())
-        return int(profiled(process, self._running.mode).pid)
+        program = self._programs[service]
+        found = program.pid()
+        if found is None:
+            raise ToolError(await program.condition(), where=service, hint=program.hint())
+        return found
 
     async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
         """Run a command on this machine."""
@@ -262,212 +229,87 @@ class LocalBackend:
             raise ToolError(f"{command[0]} failed: {words[-1] if words else process.returncode}", where=service)
         return output.decode(errors="replace")
 
-    def output(self) -> str:
-        """What the service has printed to its log so far."""
-        if self._running is None:
-            return ""
-        return (self._running.folder / LOG).read_text("utf-8", errors="replace")
+    def output(self, service: str) -> str:
+        """What a program has printed to its log so far."""
+        return self._programs[service].output()
 
     def to_json(self) -> dict[str, Any]:
-        """All that another process needs to stop, look at, start again and restore it. The variables of the environment
-        that the service was given beside the mode's are left out: they may be secrets."""
-        running = self._running
+        """All that another process needs to stop, look at, start again and restore them. The variables of the
+        environment that a service was given beside the mode's are left out: they may be secrets."""
         return {
             "kind": "local",
-            "service": self.service.name,
-            "argv": list(self.service.argv),
-            "health_url": self.service.health_url,
-            "variables": {mode: dict(values) for mode, values in self.service.variables.items()},
-            "arguments": {mode: list(values) for mode, values in self.service.arguments.items()},
-            "folder": None if self.service.folder is None else str(self.service.folder),
+            "programs": [program.to_json() for program in self._programs.values()],
+            "profiled": list(self._profiled),
+            "replaces": self._replaces,
             "out": str(self.out.resolve()),
-            "running": None
-            if running is None
-            else {"pid": running.pid, "born": running.born, "mode": running.mode, "folder": str(running.folder)},
-            "previous": None if self._previous is None else self._previous.to_json(),
+            "notes": self.notes,
+            "previous": {name: previous.to_json() for name, previous in self._previous.items()},
         }
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, Any], previous_environment: Mapping[str, str] | None = None) -> LocalBackend:
-        """The backend that :meth:`to_json` described, in whatever process. It has no lifeline."""
-        service = LocalService(
-            facts["service"],
-            tuple(facts["argv"]),
-            facts["health_url"],
-            variables=facts["variables"],
-            arguments={mode: tuple(values) for mode, values in facts["arguments"].items()},
-            folder=None if facts["folder"] is None else Path(facts["folder"]),
-        )
-        backend = cls(service, Path(facts["out"]), lifeline=False)
-        if (running := facts["running"]) is not None:
-            backend._running = _Running(running["pid"], running["born"], running["mode"], Path(running["folder"]))
-        if (previous := facts["previous"]) is not None:
-            backend._previous = Previous.from_json(previous, previous_environment)
+    def from_json(
+        cls, facts: Mapping[str, Any], environments: Mapping[str, Mapping[str, str] | None] | None = None
+    ) -> LocalBackend:
+        """The backend that :meth:`to_json` described, in whatever process, without a lifeline. ``environments`` are
+        those of what ran before, which no file has."""
+        out = Path(facts["out"])
+        services = [LocalService.from_json(program) for program in facts["programs"]]
+        backend = cls(services, out, profiled=facts["profiled"], lifeline=False, replaces=facts["replaces"])
+        for program in facts["programs"]:
+            backend._programs[program["service"]] = Program.from_json(program, out, backend._say_changed)
+        backend._notes = list(facts["notes"])
+        for name, previous in facts["previous"].items():
+            backend._previous[name] = Previous.from_json(previous, (environments or {}).get(name))
         return backend
-
-    def inherit(self, other: LocalBackend) -> None:
-        """Restore, at the end, what ran before the session of ``other``, which was stopped and not restored."""
-        self._previous = other._previous
-
-    def pinned(self, service: LocalService) -> None:
-        """From the next start on it is this command: the same service, say on the ports it got at its first start."""
-        self.service = service
 
     # --- parts ------------------------------------------------------------------------------------------------
 
-    def _command(self, mode: Mode, folder: Path, flags: Sequence[str] | None, extra: Sequence[str]) -> list[str]:
-        program = [*self.service.argv, *(part.format(folder=folder) for part in self.service.arguments.get(mode, ()))]
-        given = [*(TOOLS[mode].flags if flags is None else flags), *extra]
-        return command(mode, program, folder, given)
-
-    async def _make_room(self) -> None:
-        """Stop what listens where the service is to answer, and remember it."""
-        port = port_of(self.service.health_url, self.service.name)
+    async def _make_room(self, program: Program) -> None:
+        """Stop what listens where a program is to answer, and remember it; where that is not wanted, a port that is
+        taken is an error."""
+        service, port = program.service, program.port
         if port is None:
             return
-        found = await asyncio.to_thread(listener_on, port, self.service.name)
+        if not self._replaces:
+            await _require_free(port, service.name)
+            return
+        found = await asyncio.to_thread(listener_on, port, service.name)
         if found is None:
             return
         # whatever a session before has stopped, this is what runs now
-        self._previous = found
+        self._previous[service.name] = found
         self._say_changed()
         try:
-            await to_the_end(stop_previous(found, self.service.name, PLAIN_STOP_S))
+            await to_the_end(stop_previous(found, service.name, PLAIN_STOP_S))
         except ToolError:
-            self._previous = None  # it runs on
+            del self._previous[service.name]  # it runs on
             raise
 
-    def _launch(self, mode: Mode, argv: Sequence[str], folder: Path) -> None:
-        variables = {**os.environ, **self.service.environment, **self.service.variables.get(mode, {})}
-        line = self.service.first_line
-        log = folder / LOG
-        if log not in self._logs:
-            _set_aside(log)
-            self._logs.add(log)
-        with _opened(log) as output:
-            try:
-                # not asyncio's: when its loop ends it kills what has to go on
-                process = subprocess.Popen(  # noqa: S603  the user's own command is what this is for
-                    argv,
-                    cwd=self.service.folder,
-                    env=variables,
-                    stdin=subprocess.PIPE if line else subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,  # Ctrl-C does not reach it: whoever started it stops it
-                )
-            except OSError as error:
-                raise ToolError(f"cannot be started: {error.strerror}: {argv[0]}", where=self.service.name) from None
-        self._process = process
-        self._running = _Running(process.pid, birth(process.pid), mode, folder)
-        self._say_changed()
-        if process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.write(line.encode() + b"\n")
-                process.stdin.flush()
-
-    async def _ready(self, mode: Mode, folder: Path) -> None:
+    async def _bring_back(self, program: Program, previous: Previous) -> None:
+        name, port = program.service.name, program.port
+        back = None if port is None else await asyncio.to_thread(listener_on, port, name)
+        if back is not None and back.argv != previous.argv:
+            raise TargetError(
+                f"what ran before cannot be brought back: {back.name}, has its port",
+                where=name,
+                hint="Stop that, then: workbench profile restore",
+            )
+        process = None if back is not None else self._start_previous(previous, name)
         deadline = time.monotonic() + READY_TIMEOUT_S
-        while True:
-            if self._live() is None:
-                code = self._reap()
-                raise ToolError(
-                    f"ended before it answered{'' if code is None else f', with code {code}'}: "
-                    f"{self._last_words(mode, folder / LOG)}",
-                    where=self.service.name,
-                    hint=self._hint(),
-                )
-            wrong = self._tool_wrong(mode, folder) or await self._answers()
-            if not wrong:
-                return
-            if time.monotonic() > deadline:
+        while wrong := await program.answers():
+            ended = process is not None and process.poll() is not None
+            if ended or time.monotonic() > deadline:
                 raise TargetError(
-                    f"did not answer within {READY_TIMEOUT_S:.0f} s: {wrong}",
-                    where=self.service.name,
-                    hint=self._hint(),
+                    f"what ran before ({previous.name}) {'ended at once' if ended else 'does not answer'}: {wrong}",
+                    where=name,
+                    hint=f"Start it by hand in {previous.folder}",
                 )
             await asyncio.sleep(POLL_S)
 
-    def _last_words(self, mode: Mode, log: Path) -> str:
-        """Why a start failed: what Valgrind says of it, before its usage, or the service's last line."""
-        return complaint(log, "valgrind") if TOOLS[mode].program == "valgrind" else last_line(log)
-
-    def _tool_wrong(self, mode: Mode, folder: Path) -> str:
-        """ "" when the tool has the program and takes orders, which a service without a health check does not show."""
-        if self._running is None or (self.service.health_url is not None or self.service.ready is not None):
-            return ""
-        if mode in ("callgrind", "massif"):
-            return "" if len(_pipes(self._running.pid)) >= 3 else "vgdb cannot reach it (--vgdb=yes is needed)"
-        if mode == "strace":
-            log = folder / TOOLS[mode].output
-            return "" if log.exists() and log.stat().st_size else "strace has written nothing"
-        return ""
-
-    async def _answers(self) -> str:
-        """ "" when the service answers, else what it says instead."""
-        if self.service.ready is not None:
-            return "" if self.service.ready(self.output()) else "it has not said that it is ready"
-        if self.service.health_url is None:
-            return ""
-        try:
-            status, _ = await get_text(self.service.health_url, self.service.name)
-        except TargetError as error:
-            return str(error)
-        # 429: it is there, and limits how often it may be asked
-        return "" if status in (200, 429) else f"{self.service.health_url} answers HTTP {status}"
-
-    def _live(self) -> psutil.Process | None:
-        """The process that was started, if it still is that one and runs."""
-        running = self._running
-        if running is None:
-            return None
-        try:
-            process = psutil.Process(running.pid)
-            return process if birth(running.pid) == running.born and runs(process) else None
-        except psutil.NoSuchProcess:
-            return None
-
-    def _family(self) -> list[psutil.Process]:
-        """All that runs of what was started."""
-        running = self._running
-        if running is None:
-            return []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if birth(running.pid) != running.born:
-                return []  # all of it has ended, and the number went to another
-        return members(running.pid)
-
-    async def _undo(self, error: BaseException) -> None:
-        """Leave nothing of a start that failed, and bring back what ran before."""
-        send(self._family(), signal.SIGKILL)
-        await until(lambda: not self._family(), PLAIN_STOP_S)
-        self._reap()
-        if self._running is not None:
-            _clear_pipes(self._running.pid)
-        self._running = None
-        self._say_changed()
-        self._release()
-        try:
-            await self.restore()
-        except WorkbenchError as second:
-            if isinstance(error, WorkbenchError):
-                raise type(error)(f"{error}; {second}") from None
-            raise
-
-    def _reap(self) -> int | None:
-        """The exit code, where the process was started here."""
-        process, self._process = self._process, None
-        if process is None:
-            return None
-        if process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
-        return process.wait()
-
-    def _start_previous(self, previous: Previous) -> subprocess.Popen[bytes]:
+    def _start_previous(self, previous: Previous, name: str) -> subprocess.Popen[bytes]:
         environment = dict(os.environ if previous.environment is None else previous.environment)
         if missing := previous.missing(environment):
-            self.notes.append(
+            self._notes.append(
                 f"What ran before was started without {', '.join(missing)}, which it had in its environment then"
             )
         try:
@@ -483,28 +325,44 @@ class LocalBackend:
         except OSError as error:
             raise TargetError(
                 f"what ran before ({previous.name}) cannot be started: {error.strerror}",
-                where=self.service.name,
+                where=name,
                 hint=f"Start it by hand in {previous.folder}",
             ) from None
 
+    async def _undo(self, begun: Sequence[Program], error: BaseException) -> None:
+        """Leave nothing of a start that failed, and bring back what ran before."""
+        for program in begun:
+            await program.undo()
+        self._release()
+        if self.running:
+            return  # what ran on goes on, and it has the ports
+        try:
+            await self.restore()
+        except WorkbenchError as second:
+            if isinstance(error, WorkbenchError):
+                raise type(error)(f"{error}; {second}") from None
+            raise
+
+    def _guard(self) -> None:
+        """There is a guardian before there is anything to guard: a kill in between would leave it to nobody."""
+        if self._guardian is not None:
+            self._guardian.tell(self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "backend": self.to_json(),
+            "environments": {name: _copied(previous.environment) for name, previous in self._previous.items()},
+            "mark": self._mark.get(MARK),
+        }
+
     def _say_changed(self) -> None:
         if self._guardian is not None and (self.running or self.owes):
-            environment = None if self._previous is None else self._previous.environment
-            self._guardian.tell(
-                {
-                    "backend": self.to_json(),
-                    "previous_environment": None if environment is None else dict(environment),
-                }
-            )
+            self._guardian.tell(self._state())
         self.changed()
 
     def _release(self) -> None:
         if self._guardian is not None and not (self.running or self.owes):
             self._guardian.release()
-
-    def _hint(self) -> str:
-        folder = self._place("none").host if self._running is None else self._running.folder
-        return f"All it said is in {folder / LOG}"
 
 
 def python_argv(*arguments: str) -> tuple[str, ...]:
@@ -512,16 +370,17 @@ def python_argv(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, *arguments)
 
 
-def _pipes(pid: int) -> list[Path]:
-    """The files by which vgdb talks to a process under Valgrind."""
-    return list(Path(tempfile.gettempdir()).glob(f"vgdb-pipe-*-{pid}-by-*"))
+async def _require_free(port: int | None, service: str) -> None:
+    """Raise TargetError where somebody listens on a port."""
+    found = None if port is None else await asyncio.to_thread(listener_on, port, service)
+    if found is not None:
+        raise TargetError(
+            f"port {port} is taken by {found.name}", where=service, hint="Stop it, or give the service another port"
+        )
 
 
-def _clear_pipes(pid: int) -> None:
-    """Remove what a killed Valgrind has left; one that ends by itself removes them."""
-    for path in _pipes(pid):
-        with contextlib.suppress(OSError):
-            path.unlink()
+def _copied(environment: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if environment is None else dict(environment)
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
@@ -529,23 +388,3 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
-
-
-def _opened(path: Path) -> IO[bytes]:
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise ToolError(f"cannot be written: {error.strerror}", where=str(path), hint="Give another folder") from None
-
-
-def _set_aside(output: Path | None) -> None:
-    """Move what an earlier run wrote under the tool's fixed name out of its way, with its time in the name."""
-    if output is None or not output.exists():
-        return
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(output.stat().st_mtime))
-    target = output.with_name(f"{output.stem}-{stamp}{output.suffix}")
-    number = 1
-    while target.exists():
-        number += 1
-        target = output.with_name(f"{output.stem}-{stamp}-{number}{output.suffix}")
-    output.rename(target)

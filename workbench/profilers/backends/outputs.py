@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workbench.errors import ToolError
-from workbench.profilers.modes import TOOLS, Mode
+from workbench.profilers.modes import Mode
+from workbench.profilers.tools.chosen import tool_of
 
 EARLIER = "earlier"
 """The folder inside a tool's folder that takes what was there."""
@@ -19,17 +20,8 @@ def set_aside(folder: Path, mode: Mode) -> tuple[Path, ...]:
     The tools' names are fixed (``callgrind.out``), and they truncate at their start. Returns the new paths, by name.
     Raises ToolError where a file cannot be moved.
     """
-    patterns = _patterns(mode)
-    files = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    files = sorted({path for pattern in tool_of(mode).leaves for path in folder.glob(pattern) if path.is_file()})
     return tuple(_move(path) for path in files)
-
-
-def _patterns(mode: Mode) -> tuple[str, ...]:
-    if mode == "flamegraph":
-        return ("flamegraph-*.svg", "profile-*.pb")
-    # the dumps of callgrind_control and the snapshots of vgdb have the output's name and a suffix
-    output = TOOLS[mode].output
-    return (f"{output}*",) if output else ()
 
 
 def _move(path: Path) -> Path:

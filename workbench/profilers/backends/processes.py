@@ -16,8 +16,6 @@ from pathlib import Path
 
 import psutil
 
-from workbench.profilers.modes import Mode
-
 POLL_S = 0.05
 
 
@@ -51,38 +49,6 @@ def members(session: int) -> list[psutil.Process]:
             if os.getsid(pid) == session and runs(process := psutil.Process(pid)):
                 found.append(process)
     return found
-
-
-def profiled(process: psutil.Process, mode: Mode) -> psutil.Process:
-    """The profiled program of a started command: strace is its parent, Valgrind's tools and pprofile are the program
-    themselves."""
-    if mode != "strace":
-        return process
-    with contextlib.suppress(psutil.NoSuchProcess):
-        children: list[psutil.Process] = process.children()
-        if children:
-            return children[0]
-    return process
-
-
-def ending_signal(process: psutil.Process, mode: Mode) -> signal.Signals:
-    """The signal that ends a program so that its profile is written.
-
-    SIGTERM; pprofile writes from within the program, which SIGTERM ends at once where it is not caught: Python catches
-    SIGINT then.
-    """
-    if mode == "pprofile" and not _catches(process.pid, signal.SIGTERM) and _catches(process.pid, signal.SIGINT):
-        return signal.SIGINT
-    return signal.SIGTERM
-
-
-def _catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal, as far as this system tells."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text("utf-8", errors="replace").splitlines():
-            if line.startswith("SigCgt:"):
-                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
-    return False
 
 
 async def until(condition: Callable[[], bool], timeout_s: float) -> bool:

@@ -1,32 +1,62 @@
-"""The last words of a service, and the first complaint of its tool, from its log."""
+"""Why something ended, from its log: the tool's own reason, or the last words of the service, without secrets."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-_TAIL_BYTES = 8192
-_HEAD_BYTES = 65536
+from workbench.profilers.tools.tool import Tool
+
+_PART_BYTES = 65536
+_LINES = 5
+_LINE_CHARACTERS = 300
+_PANIC = re.compile(r"^thread '.*' (?:\(\d+\) )?panicked at ")
+_PANIC_LINES = 2
+_HIDDEN = "***"
+# a private key, and a password in a URL
+_SECRETS = (re.compile(r"(?<![0-9a-fA-F])(?:0x)?[0-9a-fA-F]{64}(?![0-9a-fA-F])"), re.compile(r"(?<=://)[^\s/@]+(?=@)"))
+# colours of a terminal
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def last_line(log: Path) -> str:
-    """The last line of a log with something in it; what there is instead, where there is none."""
+def last_words(log: Path, tool: Tool, secrets: Sequence[str] = ()) -> str:
+    """Why the service or its tool ended: the tool's reason where it gives one, else the last lines of the log, with
+    slashes between them; what there is instead, where it has none. ``secrets`` are hidden, keys in any case."""
     try:
-        with log.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", errors="replace").strip().splitlines()
+        head, tail = _parts(log)
     except OSError:
         return "it has no log"
-    return lines[-1][:300] if lines else "it wrote nothing"
+    # a tool's refusal comes first in a log, an assertion last
+    reason = tool.reason(f"{head}\n{tail}" if head != tail else head)
+    lines = [reason] if reason else _services_own(tail, tool)
+    said = " / ".join(line.strip()[:_LINE_CHARACTERS] for line in lines if line.strip())
+    return hidden(said, secrets) or "it wrote nothing"
 
 
-def complaint(log: Path, program: str) -> str:
-    """The first line in which ``program`` (valgrind: its usage comes after what is wrong) speaks of itself; where there
-    is none, the last line of the log."""
-    try:
-        with log.open("rb") as file:
-            lines = file.read(_HEAD_BYTES).decode("utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    said = next((line for line in lines if line.startswith(f"{program}: ")), None)
-    return last_line(log) if said is None else said[:300]
+def _services_own(text: str, tool: Tool) -> list[str]:
+    """The last lines of the service: of a Rust panic what it says, not the stack below it."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not tool.is_own(line)] or lines
+    panics = [number for number, line in enumerate(lines) if _PANIC.search(line)]
+    return lines[panics[-1] : panics[-1] + _PANIC_LINES] if panics else lines[-_LINES:]
+
+
+def hidden(text: str, secrets: Sequence[str] = ()) -> str:
+    """A text without secrets: those given, 32 bytes of hex (a key), users and passwords in URLs."""
+    for secret in secrets:
+        text = text.replace(secret, _HIDDEN)
+    for pattern in _SECRETS:
+        text = pattern.sub(_HIDDEN, text)
+    return text
+
+
+def _parts(log: Path) -> tuple[str, str]:
+    """The beginning and the end of a log; the same text twice where it is short."""
+    with log.open("rb") as file:
+        head = file.read(_PART_BYTES)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _PART_BYTES))
+        tail = file.read()
+    begin, end = (_COLOUR.sub("", part.decode("utf-8", errors="replace")) for part in (head, tail))
+    return (end, end) if size <= _PART_BYTES else (begin, end)

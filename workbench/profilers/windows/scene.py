@@ -12,8 +12,8 @@ from pathlib import Path
 
 from workbench.errors import ToolError
 from workbench.profilers.backends.protocol import Backend, Place
-from workbench.profilers.modes import Mode
 from workbench.profilers.to_the_end import to_the_end
+from workbench.profilers.windows.runs import Run
 
 POLL_S = 0.05
 LEAST_FREE_BYTES = 64 * 1024 * 1024
@@ -22,13 +22,21 @@ LEAST_FREE_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Scene:
-    """``place`` is where the tool writes, ``keep`` where this window's files are kept (often the same folder)."""
+    """``place`` is where the tool writes, ``keep`` where this window's files are kept (often the same folder).
+
+    ``attach``: the tool comes with the window and goes with it, with ``flags`` (None: the guide's). ``started_s`` is
+    when the service was put under a tool that stays, in seconds since 1970. ``over`` is the run that has just ended, of
+    a tool whose windows are runs.
+    """
 
     backend: Backend
     service: str
-    mode: Mode
     name: str
     keep: Path
+    attach: bool = False
+    flags: tuple[str, ...] | None = None
+    started_s: float = 0.0
+    over: Run | None = None
 
     @property
     def place(self) -> Place:

@@ -1,9 +1,10 @@
-"""The sampler's windows: what the report after a step holds and the one before it does not.
+"""flamegraph: the sampling profiler inside the service, which writes reports by itself.
 
-Each report counts from the start of the process: ``profile-<UTC time>-N.pb`` with ``flamegraph-<UTC time>-N.svg``,
-whose times can differ, so N pairs them. A sampler that takes requests (ours, by SIGUSR2) reports at the edges of a
-step. Any other only reports when its interval is over (the real services' every 120 s, the first after 130 s): the
-window then reaches from the last report before the step to the first after it, and says so.
+Its windows: what the report after a step holds and the one before it does not. Each report counts from the start of the
+process: ``profile-<UTC time>-N.pb`` with ``flamegraph-<UTC time>-N.svg``, whose times can differ, so N pairs them. A
+sampler that takes requests (ours, by SIGUSR2) reports at the edges of a step. Any other only reports when its interval
+is over (the real services' every 120 s, the first after 130 s): the window then reaches from the last report before the
+step to the first after it, and says so.
 """
 
 from __future__ import annotations
@@ -13,55 +14,87 @@ import re
 import shutil
 import signal
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ToolError
+from workbench.profilers.modes import Mode
 from workbench.profilers.sampler.ask import taken_since
 from workbench.profilers.sampler.files import key_of
 from workbench.profilers.sampler.protobuf import taken_ns
+from workbench.profilers.tools.tool import Parts, Tool
+from workbench.profilers.windows.record import Window
 from workbench.profilers.windows.scene import Scene
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
 
 START_DELAY_S = 10.0
 INTERVAL_S = 120.0
+FOLDER_VARIABLE = "WORKBENCH_PROFILE_DIR"
+"""Where our sampler's reports go, as the stand-in's settings name it. Upstream's folder is fixed in its code."""
+
 _ASKED_TIMEOUT_S = 60.0
 _REPORT = re.compile(r"^(profile|flamegraph)-(\d{4}-\d\d-\d\d-\d\d_\d\d_\d\d)-(\d+)\.(pb|svg)$")
 
 
-async def begin(scene: Scene) -> dict[str, Any]:
-    """Note the last report, which is one made now where the sampler can be asked."""
-    if await takes_requests(scene):
-        return {"asks": True, "begin": await _ask(scene)}
-    reports = _reports(scene.place.host)
-    return {"asks": False, "begin": reports[-1] if reports else None}
+@dataclass(frozen=True)
+class Flamegraph(Tool):
+    """The mode ``flamegraph``."""
 
+    mode: Mode = "flamegraph"
+    leaves: tuple[str, ...] = ("flamegraph-*.svg", "profile-*.pb")
+    main_metric: str = "cpu"
+    writes_reports: bool = True
 
-async def end(scene: Scene, begun: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any], tuple[str, ...]]:
-    """Wait for a report that holds all of the window; keep both with their pictures."""
-    folder = scene.place.host
-    notes: list[str] = []
-    if begun["asks"]:
-        last = await _ask(scene)
-    else:
-        moment = time.time()
-        wait_s = START_DELAY_S + INTERVAL_S + _ASKED_TIMEOUT_S
-        known = set(_reports(folder))
-        await scene.until(lambda: bool(_after(folder, known)), wait_s, "the sampler's next report")
-        last = _after(folder, known)[0]
-        notes.append(
-            f"The sampler reports every {INTERVAL_S:.0f} s: this window began with the last report before the step and "
-            f"ends {time.time() - moment:.0f} s after it, so it holds more than the step"
-        )
-    files: dict[str, str] = {}
-    for edge, report in (("begin", begun["begin"]), ("end", last)):
-        if report is None:
-            continue
-        files[edge] = await _keep(scene, report, f"{scene.name}.{edge}.pb")
-        picture = _picture(folder, report)
-        # an idle sampler writes a picture of no bytes
-        if picture is not None and (folder / picture).stat().st_size:
-            files[f"{edge}_svg"] = await _keep(scene, picture, f"{scene.name}.{edge}.svg")
-    return files, {}, tuple(notes)
+    def variables(self, folder: PurePath) -> Mapping[str, str]:
+        """Where a service with our sampler writes its reports."""
+        return {FOLDER_VARIABLE: str(folder)}
+
+    async def begin(self, scene: Scene) -> dict[str, Any]:
+        """Note the last report, which is one made now where the sampler can be asked."""
+        if await takes_requests(scene):
+            return {"asks": True, "begin": await _ask(scene)}
+        reports = _reports(scene.place.host)
+        return {"asks": False, "begin": reports[-1] if reports else None}
+
+    async def end(self, scene: Scene, begun: dict[str, Any]) -> Parts:
+        """Wait for a report that holds all of the window; keep both with their pictures."""
+        folder = scene.place.host
+        notes: list[str] = []
+        if begun["asks"]:
+            last = await _ask(scene)
+        else:
+            moment = time.time()
+            wait_s = START_DELAY_S + INTERVAL_S + _ASKED_TIMEOUT_S
+            known = set(_reports(folder))
+            await scene.until(lambda: bool(_after(folder, known)), wait_s, "the sampler's next report")
+            last = _after(folder, known)[0]
+            notes.append(
+                f"The sampler reports every {INTERVAL_S:.0f} s: this window began with the last report before the step "
+                f"and ends {time.time() - moment:.0f} s after it, so it holds more than the step"
+            )
+        files: dict[str, str] = {}
+        for edge, report in (("begin", begun["begin"]), ("end", last)):
+            if report is None:
+                continue
+            files[edge] = await _keep(scene, report, f"{scene.name}.{edge}.pb")
+            picture = _picture(folder, report)
+            # an idle sampler writes a picture of no bytes
+            if picture is not None and (folder / picture).stat().st_size:
+                files[f"{edge}_svg"] = await _keep(scene, picture, f"{scene.name}.{edge}.svg")
+        return Parts(files, notes=tuple(notes))
+
+    def profile(self, window: Window, logs: dict[Path, Profile] | None = None) -> Profile:
+        """The later report without the earlier."""
+        from workbench.profiles.read import read_pprof
+        from workbench.profiles.transforms.windows import subtract
+
+        del logs
+        after = read_pprof(window.path("end"))
+        return after if "begin" not in window.files else subtract(after, read_pprof(window.path("begin")))
 
 
 def first_report_after_s(delay_s: float = START_DELAY_S, interval_s: float = INTERVAL_S) -> float:

@@ -1,0 +1,324 @@
+"""What time alone costs: polls, timers and threads that work without a receipt, told from a window without one.
+
+The cost of a window is background per second * seconds + cost per receipt * receipts. The first of these is what the
+**idle window** of the same service and mode cost, over its length. It is taken from the steps place by place, with two
+limits that keep it honest:
+
+- Never more than a step shows. What happened in the idle window alone (a cache that was built then, a profiler that set
+  itself up) is not taken from a step that has none of it.
+- A function that others call as well (an allocator) gives only what its background callers gave: the share of the
+  background that **took place** in a step is followed down the call graph, where there is one.
+
+Of samples a step may show fewer than expected by chance; that much is allowed for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from workbench.analysis.costs import IDLE, PLACE, UNNAMED, as_of_now
+from workbench.analysis.denied import counted
+from workbench.profiles.graph import arcs
+from workbench.profiles.model import total_
+from workbench.profiles.transforms.group import legible
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.model import Profile
+
+    Floats = NDArray[np.float64]
+
+BACKGROUND = "background"
+"""Column of a table less its background: what was taken from the row's self cost."""
+
+# an idle window of fewer samples, system calls or calls of functions says nothing of what time costs
+FEWEST_EVENTS = 5
+SAMPLED = frozenset({"flamegraph", "pprof"})
+# the service is started in each window of these, the idle one included: what that costs is taken from a step once
+STARTED_IN_WINDOW = frozenset({"pprofile"})
+# that a heap stayed as it was is as good an answer as any
+_LEVELS = frozenset({"massif"})
+# system calls come in clusters of some ten, see workbench.analysis.growth
+_CLUSTER = {"strace": 10.0}
+_Z = 1.96
+# of the background's cost, above which a step holds less of it than its length lets expect
+_STEADY = 0.5
+_KEYS = ["service", "mode"]
+COLUMNS = (
+    "service", "mode", "metric", "unit", "idle_s", "idle_cost", "per_second", "per_second_low", "per_second_high",
+    "steps_s", "expected", "in_steps", "receipts", "background_per_receipt", "cost_per_receipt", "share_pct",
+    "receipts_worth", "told", "sentence",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """The idle window of one service and mode: its rows, how long it was, whether it tells anything, and why not."""
+
+    rows: pd.DataFrame
+    seconds: float
+    events: float
+    why: str
+
+
+def without_background(costs: pd.DataFrame, idle: Mapping[tuple[str, str], Profile] | None = None) -> pd.DataFrame:
+    """The steps of a table of costs less their background, with the column BACKGROUND: what was taken from ``self``.
+
+    ``idle``: the Profile of the idle window by service and mode, whose call graph says whose work a shared function
+    did; without it each function is judged by itself. Where there is no idle window, or one that tells nothing, or a
+    step does not say how long it was, nothing is taken. Self costs still add up to the whole.
+    """
+    costs = as_of_now(costs)
+    steps = costs[costs["window"] != IDLE].reset_index(drop=True)
+    steps[BACKGROUND] = 0 if pd.api.types.is_integer_dtype(steps["self"]) else 0.0
+    for key, rows in steps.groupby(_KEYS, sort=False):
+        service, mode = (str(part) for part in key)
+        window = _idle(costs, service, mode)
+        if window.why:
+            continue
+        graph = _Graph.of((idle or {}).get((service, mode)))
+        for _, step in rows.groupby("step", sort=False):
+            seconds = float(step["seconds"].iloc[0])
+            times = 1.0 if mode in STARTED_IN_WINDOW else seconds / window.seconds
+            if times > 0:
+                _take(steps, step, window, times, mode, graph)
+    return steps
+
+
+def background_table(costs: pd.DataFrame, less: pd.DataFrame) -> pd.DataFrame:
+    """What time costs and what receipts cost, a row a service, mode and metric, from the table of costs and the one
+    :func:`without_background`.
+
+    Columns: ``idle_s`` and ``idle_cost`` of the idle window; ``per_second``, with an interval of 95 % for samples and
+    system calls (NaN for exact counts: of those one window does not show the scatter); ``steps_s``: length of all
+    steps; ``expected``: per second * steps_s; ``in_steps``: what was taken from them; ``receipts``;
+    ``background_per_receipt`` and ``cost_per_receipt`` (the rest); ``share_pct`` of the steps' cost that was
+    background; ``receipts_worth``: as many receipts cost what the idle window did; ``told`` and ``sentence``: whether
+    the background could be told, in words.
+    """
+    costs = as_of_now(costs)
+    rows = []
+    wholes = less[less["by"] == "whole"]
+    wholes = wholes[counted(wholes)]
+    for (service, mode, metric), steps in wholes.groupby([*_KEYS, "metric"], sort=False):
+        window = _idle(costs, str(service), str(mode))
+        rows.append(_row(str(service), str(mode), str(metric), steps, window))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def idle_rows(costs: pd.DataFrame, service: str) -> pd.DataFrame:
+    """The rows of a service's idle windows."""
+    costs = as_of_now(costs)
+    return costs[(costs["window"] == IDLE) & (costs["service"] == service)].reset_index(drop=True)
+
+
+def _idle(costs: pd.DataFrame, service: str, mode: str) -> _Idle:
+    rows = costs[(costs["window"] == IDLE) & (costs["service"] == service) & (costs["mode"] == mode)]
+    if rows.empty:
+        return _Idle(rows, float("nan"), 0.0, "there is no window without receipts")
+    seconds = float(rows["seconds"].iloc[0])
+    events = _events(rows)
+    why = ""
+    if not seconds > 0:
+        why = "it is not known how long the window without receipts was"
+    elif mode not in _LEVELS and events < FEWEST_EVENTS:
+        why = f"the window without receipts ({seconds:,.3g} s) has {events:,.0f} events, fewer than {FEWEST_EVENTS}"
+    return _Idle(rows, seconds, events, why)
+
+
+def _events(rows: pd.DataFrame) -> float:
+    """How much was seen in a window: samples, system calls, calls of functions, bytes, lines."""
+    for metric in ("samples", "calls"):
+        whole = rows[(rows["metric"] == metric) & (rows["by"] == "whole")]
+        if len(whole):
+            return float(whole["self"].iloc[0])
+    calls = rows.loc[rows["by"] == "function", "calls"]
+    if calls.notna().any():
+        return float(calls.max())
+    return float(rows.loc[rows["by"] == "whole", "self"].abs().max())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Graph:
+    """The calls of the idle window: places as positions, and of each call its part of what the callee cost."""
+
+    places: pd.MultiIndex
+    caller: NDArray[np.int64]
+    callee: NDArray[np.int64]
+    part: Floats
+
+    @classmethod
+    def of(cls, profile: Profile | None) -> _Graph | None:
+        """The graph of a profile; None where it has none."""
+        if profile is None or not profile.metrics or profile.format in ("strace", "massif"):
+            return None
+        profile = legible(profile)
+        metric = profile.default_metric
+        functions = profile.functions
+        named = functions["function"].replace("", UNNAMED)
+        file = "" if profile.meta.get("dialect") == "pprof-rs" else functions["file"]
+        table = functions.assign(name=named, file=file)[list(PLACE)]
+        place, places = pd.factorize(pd.MultiIndex.from_frame(table))
+        caller, callee, cost = arcs(profile.edges, [metric])
+        total = functions[total_(metric)].to_numpy(dtype=np.float64)[callee]
+        part = np.divide(cost[:, 0], total, out=np.zeros(len(total)), where=total > 0)
+        apart = place[caller] != place[callee]
+        return cls(pd.MultiIndex.from_tuples(places, names=list(PLACE)), place[caller][apart], place[callee][apart],
+                   np.minimum(part[apart], 1.0))  # fmt: skip
+
+    def took_place(self, own: pd.Series[float]) -> pd.Series[float]:
+        """Of each place the share that took place: its own at most, and what its callers' shares leave of it. From 1
+        down until nothing changes; each round carries the limits one call further."""
+        limit = own.reindex(self.places).fillna(1.0).to_numpy(dtype=np.float64)
+        claimed = np.bincount(self.callee, self.part, len(limit))
+        share, rest = limit.copy(), np.maximum(1.0 - claimed, 0.0)
+        scale = 1.0 / np.maximum(claimed, 1.0)
+        for _ in range(len(limit)):
+            given = np.bincount(self.callee, self.part * share[self.caller], len(limit)) * scale
+            new = np.minimum(limit, given + rest)
+            if np.allclose(new, share, atol=1e-6):
+                break
+            share = new
+        return pd.Series(share, index=self.places)
+
+    def below(self, own: pd.Series[float], most: pd.Series[float]) -> pd.Series[float]:
+        """What was taken from each place with all it called, from what was taken from each by itself."""
+        own_costs = own.reindex(self.places).fillna(0.0).to_numpy(dtype=np.float64)
+        limit = most.reindex(self.places).fillna(0.0).to_numpy(dtype=np.float64)
+        total = own_costs
+        for _ in range(len(limit)):
+            new = np.minimum(limit, own_costs + np.bincount(self.caller, self.part * total[self.callee], len(limit)))
+            if np.allclose(new, total, rtol=1e-6):
+                break
+            total = new
+        return pd.Series(total, index=self.places)
+
+
+def _take(steps: pd.DataFrame, step: pd.DataFrame, idle: _Idle, times: float, mode: str, graph: _Graph | None) -> None:
+    """Take the background from the rows of one step, in ``steps``."""
+    functions = idle.rows[idle.rows["by"] == "function"]
+    share = _share(step, functions, times, mode)
+    if graph is not None:
+        share = graph.took_place(share).reindex(share.index).fillna(share)
+    taken_of = {}
+    for metric, rows in step[step["by"] == "function"].groupby("metric", sort=False):
+        expected = functions[functions["metric"] == metric].set_index(list(PLACE))
+        at = pd.MultiIndex.from_frame(rows[list(PLACE)])
+        part = (times * share).reindex(at).fillna(0.0).to_numpy(dtype=np.float64)
+        own, total, calls = (
+            part * expected[column].astype("Float64").reindex(at).fillna(0.0).to_numpy(dtype=np.float64)
+            for column in ("self", "total", "calls")
+        )
+        taken = _at_most(own, rows["self"])
+        below = total
+        if graph is not None:
+            limits = pd.Series(total, index=at), pd.Series(taken, index=at)
+            below = graph.below(limits[1], limits[0]).reindex(at).fillna(0.0).to_numpy(dtype=np.float64)
+        taken_of[metric] = rows[["file", "crate"]].assign(taken=taken)
+        _subtract(steps, rows.index, taken, _at_most(np.maximum(below, taken), rows["total"]))
+        counted = rows["calls"].notna().to_numpy()
+        left = np.maximum(rows["calls"].astype("Float64").fillna(0).to_numpy(dtype=np.float64) - calls, 0.0)
+        steps.loc[rows.index[counted], "calls"] = np.rint(left[counted]).astype(np.int64)
+    for (by, metric), rows in step[step["by"] != "function"].groupby(["by", "metric"], sort=False):
+        parts = taken_of.get(metric)
+        if parts is None:
+            # what is only known as a whole
+            same = idle.rows[(idle.rows["by"] == by) & (idle.rows["metric"] == metric)]
+            taken = _at_most(
+                np.full(len(rows), times * float(same["self"].sum()) if by == "whole" else 0.0), rows["self"]
+            )
+        elif by == "whole":
+            taken = np.array([parts["taken"].sum()])
+        else:
+            sums = parts.groupby(parts[by].replace("", UNNAMED))["taken"].sum()
+            taken = sums.reindex(rows["name"]).fillna(0).to_numpy()
+        _subtract(steps, rows.index, taken, np.minimum(taken, rows["total"].to_numpy()))
+
+
+def _subtract(steps: pd.DataFrame, at: pd.Index[int], own: NDArray[np.generic], total: NDArray[np.generic]) -> None:
+    for column, taken in (("self", own), ("total", total)):
+        steps.loc[at, column] = steps.loc[at, column].to_numpy() - taken
+    steps.loc[at, BACKGROUND] = own
+
+
+def _at_most(expected: Floats, measured: pd.Series[float]) -> NDArray[np.generic]:
+    """What is taken of a measured cost: never more than there is, and whole numbers of whole numbers. What was freed
+    (below 0) gives nothing."""
+    taken = np.clip(expected, 0.0, np.maximum(measured.to_numpy(dtype=np.float64), 0.0))
+    return np.floor(taken).astype(np.int64) if pd.api.types.is_integer_dtype(measured) else taken
+
+
+def _share(step: pd.DataFrame, idle: pd.DataFrame, times: float, mode: str) -> pd.Series[float]:
+    """Of each place of the idle window, how much of its background a step shows: 1 at most."""
+    metric = "samples" if mode in SAMPLED and (idle["metric"] == "samples").any() else str(idle["metric"].iloc[0])
+    expected = idle[idle["metric"] == metric].set_index(list(PLACE))["total"].astype("float64") * times
+    rows = step[(step["by"] == "function") & (step["metric"] == metric)]
+    seen = rows.set_index(list(PLACE))["total"].astype("float64").reindex(expected.index).fillna(0.0)
+    if mode in SAMPLED:
+        # as many as the step would show by chance at the most, were this its true rate
+        seen = seen + _Z * np.sqrt(seen + 1) + 2
+    if mode == "strace":
+        # a call is a kind of work, not a place: which of them time asked for cannot be seen
+        seen = expected
+    ratio = np.divide(seen, expected, out=np.ones(len(expected)), where=expected.to_numpy() > 0)
+    return pd.Series(np.clip(ratio, 0.0, 1.0), index=expected.index)
+
+
+def _row(service: str, mode: str, metric: str, steps: pd.DataFrame, window: _Idle) -> dict[str, object]:
+    nan = float("nan")
+    receipts, left = int(steps["receipts"].sum()), float(steps["self"].sum())
+    taken, steps_s = float(steps[BACKGROUND].sum()), float(steps["seconds"].sum(min_count=1))
+    each = left / receipts if receipts else nan
+    row: dict[str, object] = {
+        "service": service, "mode": mode, "metric": metric, "unit": str(steps["unit"].iloc[0]),
+        "idle_s": window.seconds, "idle_cost": nan, "per_second": nan, "per_second_low": nan, "per_second_high": nan,
+        "steps_s": steps_s, "expected": nan, "in_steps": taken, "receipts": receipts,
+        "background_per_receipt": taken / receipts if receipts else nan, "cost_per_receipt": each,
+        "share_pct": 100 * taken / (taken + left) if taken + left else nan, "receipts_worth": nan,
+        "told": not window.why, "sentence": f"What time alone costs could not be told: {window.why}.",
+    }  # fmt: skip
+    if window.why:
+        return row
+    whole = window.rows[(window.rows["by"] == "whole") & (window.rows["metric"] == metric)]["self"]
+    cost = float(whole.iloc[0]) if len(whole) else 0.0
+    low, high = _interval(cost, window, metric, mode)
+    row |= {
+        "idle_cost": cost, "per_second": cost / window.seconds, "per_second_low": low / window.seconds,
+        "per_second_high": high / window.seconds, "expected": cost / window.seconds * steps_s,
+        "receipts_worth": cost / each if each else nan,
+    }  # fmt: skip
+    if mode in STARTED_IN_WINDOW:
+        row["expected"] = cost * len(steps)
+    row["sentence"] = _sentence(row)
+    return row
+
+
+def _interval(cost: float, window: _Idle, metric: str, mode: str) -> tuple[float, float]:
+    """The interval of an idle window's cost by the number of events it is of; NaN where its scatter is not known."""
+    if mode not in SAMPLED and not (mode == "strace" and metric == "calls"):
+        return float("nan"), float("nan")
+    cluster = _CLUSTER.get(mode, 1.0)
+    events = window.events / cluster
+    # Anscombe's root makes the scatter of a Poisson count the same for all
+    root = np.sqrt(events + 3 / 8)
+    low, high = (max(0.0, (max(root + sign * _Z / 2, 0.0)) ** 2 - 3 / 8) for sign in (-1, 1))
+    return cost * low / events, cost * high / events
+
+
+def _sentence(row: Mapping[str, object]) -> str:
+    seconds, worth = float(row["idle_s"]), float(row["receipts_worth"])  # type: ignore[arg-type]
+    taken, expected = float(row["in_steps"]), float(row["expected"])  # type: ignore[arg-type]
+    said = f"{seconds:,.3g} s without a receipt cost as much as {worth:,.3g} receipts"
+    if not expected > 0:
+        return f"{said}; how much of the steps that is cannot be told, since their length is not known."
+    if taken < _STEADY * expected:
+        said += (
+            f", but the steps show {100 * taken / expected:,.2g} % of what that would make of them: it is not steady"
+        )
+    return f"{said}; {row['share_pct']:,.2g} % of what the steps cost was background and is taken from all figures."

@@ -1,0 +1,100 @@
+"""Growth and leaks as findings: what their own tests flagged, see :mod:`workbench.analysis.growth` and ``leaks``."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from workbench.analysis.findings.code import short
+from workbench.analysis.findings.model import Finding, Size
+from workbench.analysis.findings.words import amount, percent
+
+if TYPE_CHECKING:
+    from workbench.analysis.findings.measured import Measured
+    from workbench.analysis.growth import Growth
+
+# of all that rises after the first step
+LEAST_KEPT_PCT = 20.0
+# A leak ends a service however little a receipt of it costs now: it ranks as a tenth of the cost for each tenfold of
+# bytes, from this on.
+_LEAK = 20.0
+_MOST = 60.0
+
+
+def growing(one: Measured) -> list[Finding]:
+    """What a receipt costs the more, the more there are: in its step, or sent before."""
+    found = [] if one.growth is None else _flagged(one, one.growth, "receipts are in a step")
+    already = {finding.subject for finding in found}
+    before = [] if one.accumulated is None else _flagged(one, one.accumulated, "receipts were sent before")
+    return found + [finding for finding in before if finding.subject not in already]
+
+
+def _flagged(one: Measured, growth: Growth, more: str) -> list[Finding]:
+    found = []
+    for row in growth.flagged().to_dict("records"):
+        unit, name = str(row["unit"]), str(row["name"])
+        points = growth.points[(growth.points["name"] == name) & (growth.points["file"] == row["file"])]
+        law = f" ({row['growth_term']})" if growth.chosen_by in ("AICc", "leave-one-out") else ""
+        found.append(
+            Finding(
+                kind="growth",
+                service=one.service,
+                mode=one.mode,
+                subject=name,
+                sentence=(
+                    f"{short(name)} costs a receipt the more, the more {more}{law}: {percent(row['rise_pct'])} more at "
+                    f"the end of the sweep; there one more receipt costs it "
+                    f"{amount(row['marginal_per_receipt'], unit, growth.metric)}, "
+                    f"{percent(row['marginal_share_pct'])} of it all."
+                ),
+                metric=growth.metric,
+                size=Size(row["marginal_per_receipt"], unit, row["marginal_low"], row["marginal_high"]),
+                share_pct=float(row["marginal_share_pct"]),
+                saving_pct=math.nan,
+                certainty=f"found at a false discovery rate of {row['q']:.2g} over all functions",
+                confidence=0.95,
+                todo="Look at what it goes through for each receipt: a list that is searched, a table without index",
+                shown="chart and table of growth",
+                weight=float(row["marginal_share_pct"]),
+                evidence=points.reset_index(drop=True),
+                names=(name,),
+            )
+        )
+    return found
+
+
+def leaking(one: Measured) -> list[Finding]:
+    """What keeps memory for each receipt, where it is a fair part of all that is kept: the rest is in the table."""
+    if one.leaks is None:
+        return []
+    found = []
+    leaks = one.leaks.flagged()
+    for row in leaks[leaks["share_pct"] >= LEAST_KEPT_PCT].to_dict("records"):
+        rate = float(row["rate"])
+        per_million = rate * 1e6
+        found.append(
+            Finding(
+                kind="leak",
+                service=one.service,
+                mode=one.mode,
+                subject=str(row["allocator"]),
+                sentence=(
+                    f"{row['allocator']} keeps {amount(rate, 'bytes')} for each receipt, to the end: "
+                    f"{amount(per_million, 'bytes')} after a million receipts."
+                ),
+                metric="bytes_kept",
+                size=Size(rate, "bytes", float(row["rate_low"]), float(row["rate_high"])),
+                share_pct=float(row["share_pct"]),
+                saving_pct=math.nan,
+                certainty="it rises in step with the receipts; a cache that still fills does so too",
+                confidence=0.9,
+                todo="Say who frees it, and when; a cache needs a bound",
+                shown="chart and table of what allocation sites hold",
+                weight=min(_MOST, _LEAK + 10 * math.log10(max(rate, 1.0))),
+                evidence=pd.DataFrame([row]),
+                names=(str(row["function"]),),
+            )
+        )
+    return found

@@ -1,0 +1,41 @@
+"""What a sweep has learnt of the limit, from its finished steps. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from workbench.analysis.limit import Bracket
+from workbench.analysis.step_row import StepRow
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """``bracket``: where the limit was seen to lie. ``predicted``: the receipt of a fresh budget that should trigger
+    denial. ``approached``: receipts that the pinpoint sent at once before it went on one by one."""
+
+    bracket: Bracket = field(default_factory=lambda: Bracket(None, None))
+    predicted: int | None = None
+    approached: int = 0
+
+    def with_row(self, row: StepRow, rows: Sequence[StepRow]) -> Learnt:
+        """With what one more step says, in receipts of one budget; ``rows`` are all until then, it among them."""
+        if not math.isnan(row.counted):
+            charged = round(row.counted)
+        else:
+            charged = sum(other.paid for other in rows if other.payer == row.payer)
+        denied = {"yes": True, "no": False}.get(row.denied_after_settle)
+        bracket = self.bracket
+        if row.kind == "pinpoint" and denied and charged > self.approached:
+            # the agent had counted the receipt before the last one, and had not denied the payer
+            bracket = bracket.with_step(charged - 1, False)
+        return replace(self, bracket=bracket.with_step(charged, denied))
+
+
+def learnt_from(rows: Sequence[StepRow], *, predicted: int | None, approached: int) -> Learnt:
+    """What the finished steps of a run taught, in their order."""
+    learnt = Learnt(predicted=predicted, approached=approached)
+    for count, row in enumerate(rows, start=1):
+        learnt = learnt.with_row(row, rows[:count])
+    return learnt

@@ -1,0 +1,36 @@
+"""The command about findings of a run or a batch. Thin."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workbench.analysis.findings import Findings
+
+
+def add_findings(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``workbench findings``."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="The folder of a run under a profiler, or of a batch.")
+    parser.add_argument("--json", action="store_true", help="Print them as JSON, with their evidence.")
+
+
+def findings(options: argparse.Namespace) -> int:
+    """Print what is found in the profiles of a run or a batch, the weightiest first."""
+    found = findings_of(options.run)
+    if options.json:
+        from workbench.runs.atomic import to_json
+
+        print(to_json(found.as_dict()))
+    else:
+        print(found.text())
+    return 0
+
+
+def findings_of(path: Path) -> Findings:
+    """The findings of the run or batch in a folder. Raises RunFolderError where it is neither."""
+    from workbench.sweep.batch import FILE, Batch
+    from workbench.sweep.opened import open_run
+
+    return Batch.open(path).findings if (path / FILE).exists() else open_run(path).findings

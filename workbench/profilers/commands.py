@@ -1,0 +1,142 @@
+"""From settings to what is started: a service and an agent by their commands, the stand-in, or a compose file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+from workbench.errors import SettingsError
+from workbench.profilers.backends.local import LocalBackend
+from workbench.profilers.backends.protocol import Backend
+from workbench.profilers.backends.service import Known, LocalService, configuration_of
+from workbench.profilers.standin import child_service, standin_settings
+from workbench.service.configuration import Role, secrets_of
+from workbench.settings import Settings
+
+OPTIONS: Mapping[Role, str] = {"service": "--service", "agent": "--agent"}
+
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_INTERPRETER = re.compile(r"(?:python|pypy)[0-9.]*")
+# whose answer each address is: what the other program rests on is the same for both
+_OF_ROLE: Mapping[Role, tuple[str, ...]] = {
+    "service": ("service_url", "service_metrics_url", "graph_url", "database_url", "database"),
+    "agent": ("agent_metrics_url", "graph_url", "database_url", "database"),
+}
+
+
+def has_commands(settings: Settings) -> bool:
+    """Whether a service or an agent is started by its command."""
+    return settings.service_command is not None or settings.agent_command is not None
+
+
+def backend_of(settings: Settings, out: Path, *, lifeline: bool = True, replaces: bool = False) -> Backend:
+    """What the settings name, not yet started: containers of a compose file, programs by their commands, else the
+    stand-in (its database in ``out.parent`` where none is given). Profiles and logs go to ``out``.
+
+    ``lifeline``: local programs end with this process. ``replaces``: what listens on their ports is stopped for them
+    and brought back; else that is an error. Raises SettingsError for a command that is none, a program to profile that
+    has no command, a configuration that cannot be read, or an address that no process can be put under.
+    """
+    if settings.compose is not None:
+        from workbench.profilers.backends.compose import ComposeBackend
+
+        if has_commands(settings):
+            raise SettingsError("a compose file and a command were given", where="--compose", hint="Give one of them")
+        return ComposeBackend(settings.compose)
+    if has_commands(settings):
+        services = services_of(settings)
+        return LocalBackend(
+            services, out, profiled=profiled_names(settings, services), lifeline=lifeline, replaces=replaces
+        )
+    if settings.target is not None:
+        raise SettingsError(
+            f"a service at {settings.target} cannot be started from here",
+            where="--target",
+            hint="Give the command that starts it with --service, or its compose file with --compose",
+        )
+    return LocalBackend(child_service(standin_settings(settings, out.parent)), out, lifeline=lifeline)
+
+
+def services_of(settings: Settings) -> tuple[LocalService, ...]:
+    """The programs that have a command, service before agent."""
+    commands: dict[Role, str | None] = {"service": settings.service_command, "agent": settings.agent_command}
+    found = [_service(text, role, settings) for role, text in commands.items() if text is not None]
+    if len(found) == 2 and found[0].name == found[1].name:
+        found = [replace(service, name=f"{service.name}-{service.roles[0]}") for service in found]
+    return tuple(found)
+
+
+def profiled_names(settings: Settings, services: tuple[LocalService, ...]) -> tuple[str, ...]:
+    """The names of the programs that ``settings.profile`` puts under the tool; of one that has no command that is an
+    error where a profiler is wanted."""
+    wanted: tuple[Role, ...] = ("service", "agent") if settings.profile == "both" else (settings.profile,)
+    by_role = {service.roles[0]: service.name for service in services}
+    missing = [role for role in wanted if role not in by_role]
+    if missing and settings.profiler != "none":
+        raise SettingsError(
+            f"the {missing[0]} is to be profiled and has no command",
+            where="--profile",
+            hint=f"Give one with {OPTIONS[missing[0]]}, or profile the other one: --profile {next(iter(by_role))}",
+        )
+    return tuple(by_role[role] for role in wanted if role in by_role) or tuple(by_role.values())
+
+
+def service_of_words(
+    words: tuple[str, ...], role: Role, *, given: Known | None = None, where: str = "command"
+) -> LocalService:
+    """A program by the words of its command, with variables (``RUST_LOG=info``) before it as in a shell.
+
+    Its name is that of its file; of a Python program that of the script or module. It works in the current folder.
+    Where it answers is taken from ``given``, else from what it says, else from the file after its ``--config``.
+    """
+    variables: dict[str, str] = {}
+    rest = list(words)
+    while rest and (match := _ASSIGNMENT.fullmatch(rest[0])):
+        variables[match[1]] = match[2]
+        rest.pop(0)
+    if not rest:
+        raise SettingsError(f"a command is wanted, found only variables: {', '.join(variables)}", where=where)
+    folder, argv = Path.cwd(), tuple(rest)
+    environment = {**os.environ, **variables}
+    configured, secrets = configuration_of(argv, role, folder, environment)
+    known = {name: url for name, url in (given or {}).items() if name in _OF_ROLE[role]}
+    own = "service_url" if role == "service" else "agent_metrics_url"
+    taken = {**configured, **known}
+    return LocalService(
+        name=name_of(argv),
+        argv=argv,
+        announces=own not in taken,
+        environment=variables,
+        folder=folder,
+        roles=(role,),
+        given=known,
+        configured=configured,
+        listens=tuple(taken[name] for name in ("service_metrics_url",) if role == "service" and name in taken),
+        secrets=tuple(dict.fromkeys((*secrets, *secrets_of({}, environment)))),
+    )
+
+
+def name_of(argv: tuple[str, ...]) -> str:
+    """A short name for a command: its file's, or that of the script or module a Python interpreter runs."""
+    name = PurePath(argv[0]).name
+    if _INTERPRETER.fullmatch(name):
+        words = [word for word in argv[1:] if not word.startswith("-")]
+        if words and "-c" not in argv:
+            return PurePath(words[0]).stem if words[0].endswith(".py") else PurePath(words[0]).name
+    return name
+
+
+def _service(text: str, role: Role, settings: Settings) -> LocalService:
+    given = {
+        "service_url": settings.target,
+        "service_metrics_url": settings.service_metrics_url,
+        "agent_metrics_url": settings.agent_metrics_url,
+        "graph_url": settings.graph_url,
+        "database_url": settings.database_url,
+    }
+    known = {name: url for name, url in given.items() if url is not None}
+    return service_of_words(tuple(shlex.split(text)), role, given=known, where=OPTIONS[role])

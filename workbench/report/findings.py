@@ -1,0 +1,82 @@
+"""What notebooks show of findings: a numbered list, the first things of every report, each with the way to its
+evidence."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.report.answers.words import sentence
+from workbench.report.display import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from workbench.analysis.findings import Finding, Findings
+
+NOTHING = "Nothing was found in the profiles."
+# the section of a report in which a kind of finding has its evidence; a batch has others
+RUN_SECTIONS = {
+    "repeated work": "What does a receipt cost?",
+    "growth": "How does that grow with the load?",
+    "leak": "How does that grow with the load?",
+    "background": "What does time alone cost?",
+    "profiler's share": "Where, step by step",
+}
+BATCH_SECTIONS = {
+    "repeated work": "What does a receipt cost, and where?",
+    "growth": "How does it grow with the load?",
+    "leak": "How does it grow with the load?",
+    "background": "The questions",
+    "profiler's share": "Step by step",
+}
+PROFILED_SECTIONS = {**BATCH_SECTIONS, "background": "What does time alone cost?"}
+_OTHERS = "repeated work"
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One finding in words: what was found; then how sure, what to do, where its evidence is."""
+
+    found: str
+    about: str
+    shown: str
+    section: str
+    rows: str
+
+
+def shown(findings: Findings, sections: Mapping[str, str]) -> View:
+    """The findings as a numbered list. ``sections``: the heading below which a kind has its evidence."""
+    if not len(findings):
+        return sentence(" ".join((NOTHING, *findings.notes)))
+    items = [_item(one, findings, sections) for one in findings]
+    listed = "".join(
+        f"<li><p><strong>{html.escape(item.found)}</strong></p><p>{html.escape(item.about)} See "
+        f'<a href="#{html.escape(anchor(item.section))}">{html.escape(item.section)}</a>, '
+        f"{html.escape(item.shown)}.</p>"
+        f"<details><summary>Evidence</summary>{item.rows}</details></li>"
+        for item in items
+    )
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in findings.notes)
+    return View(f'<ol class="findings">{listed}</ol>{notes}', findings.text())
+
+
+def anchor(heading: str) -> str:
+    """The id of a heading in the page: nbconvert takes its text with hyphens for blanks."""
+    return heading.replace(" ", "-")
+
+
+def _item(one: Finding, findings: Findings, sections: Mapping[str, str]) -> _Item:
+    from workbench.analysis.findings.model import symptoms
+    from workbench.report.display import table
+
+    more: Sequence[Finding] = findings.symptoms_of(one)
+    about = f"{one.kind.capitalize()} ({one.service}, {one.mode}); {one.certainty}. {one.todo}."
+    return _Item(
+        found=one.sentence,
+        about=f"{about} {symptoms(more)}" if more else about,
+        shown=one.shown,
+        section=sections.get(one.kind, sections[_OTHERS]),
+        rows=table(one.evidence, 10).as_html,
+    )

@@ -1,0 +1,91 @@
+"""The services' PostgreSQL database: connected to, and read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from workbench.errors import TargetError, ToolError
+from workbench.receipts.payer import Payer
+from workbench.service.audit import Select, read_denied, read_stored, read_unaggregated
+from workbench.service.stored import Stored
+from workbench.settings.kinds import without_password
+
+if TYPE_CHECKING:
+    import psycopg
+
+T = TypeVar("T")
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_S = 60
+_PARAMETER = re.compile(r":([a-z]+)")
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """The database of the services. It blocks while it reads: call it from a thread.
+
+    The methods raise TargetError when it cannot be connected to or read, and ToolError without a driver.
+    """
+
+    url: str = field(repr=False)  # it may hold a password
+
+    def stored(self, payer: Payer, *, version: int) -> Stored:
+        """What it holds of ``payer``."""
+        return self._read(lambda select: read_stored(select, payer, version=version))
+
+    def denied(self, *, version: int) -> frozenset[str]:
+        """The payers in its denylist, as 40 hex digits."""
+        return self._read(lambda select: read_denied(select, version=version))
+
+    def unaggregated(self) -> dict[str, int]:
+        """What its payers owe that is in no RAV yet, in wei."""
+        return self._read(read_unaggregated)
+
+    def _read(self, read: Callable[[Select], T]) -> T:
+        with connected(self.url) as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+            def select(query: str, parameters: dict[str, str]) -> Any:
+                return connection.execute(_PARAMETER.sub(r"%(\1)s", query).encode(), parameters).fetchall()
+
+            return read(select)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """A connection in autocommit, closed at the end. What goes wrong with the database inside is a TargetError."""
+    try:
+        import psycopg
+    except ImportError as error:
+        raise ToolError(
+            f"PostgreSQL cannot be read without psycopg ({' '.join(str(error).split())[:120]})",
+            where="database_url",
+            hint="pip install 'psycopg[binary]'",
+        ) from None
+    try:
+        with psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name="indexer-workbench",
+            options=f"-c statement_timeout={STATEMENT_TIMEOUT_S}s",
+        ) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise unreadable(url, error) from None
+
+
+def unreadable(url: str, error: Exception) -> TargetError:
+    """The one line for a database that does not do what is asked, without the password of its URL."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = lines[0] if lines else type(error).__name__
+    if password := urlsplit(url).password:
+        reason = reason.replace(password, "***")
+    hint = "Start PostgreSQL, or correct --database-url"
+    if type(error).__name__ == "UndefinedTable":
+        hint = "Give the database that the services were started with; this one has not their tables"
+    return TargetError(f"the database cannot be read ({reason})", where=without_password(url), hint=hint)

@@ -1,0 +1,89 @@
+"""One request that asks the service whether it would take a payer's receipts, and costs nothing.
+
+The service checks a receipt in a fixed order and answers with the first check that fails. The probe is a receipt like
+those to come but for one thing that a late check refuses: it names another payer (V2) or is worth nothing (V1). Where
+that is what the service complains about, allocation, escrow, clock, denylist and value are in order; the receipt is not
+stored and nobody is charged.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, replace
+
+from workbench.errors import TargetError
+from workbench.load.outcome import CODE_OF, Outcome, classify, is_paid
+from workbench.receipts.payer import Payer
+from workbench.receipts.template import ReceiptTemplate
+from workbench.service.fetch import post_json
+
+NOBODY = bytes(20)
+_PASSED = {2: "Invalid payer: receipt claims payer", 1: "does not have the minimum value"}
+
+
+@dataclass(frozen=True)
+class ProbeAnswer:
+    """What the service said. ``message`` is the text of its refusal. ``passed``: only the check that had to refuse the
+    probe did. ``charged``: it was taken for a receipt, which no known release does."""
+
+    status: int
+    message: str
+    outcome: Outcome
+    passed: bool
+    charged: bool
+
+
+async def probe(url: str, template: ReceiptTemplate, payer: Payer, query: str, timeout_s: float) -> ProbeAnswer:
+    """Send the probe of ``payer`` to the paid route ``url``. Raises TargetError when no answer comes."""
+    asking = replace(template, payer=NOBODY.hex()) if template.version == 2 else replace(template, value_wei=0)
+    header = asking.signer(payer.key).header(time.time_ns(), secrets.randbits(63), asking.value_wei)
+    answer = await post_json(
+        url, {"query": query}, "the indexer-service", headers={"Tap-Receipt": header}, timeout_s=timeout_s
+    )
+    outcome = classify(answer.status, answer.text.encode())
+    return ProbeAnswer(
+        status=answer.status,
+        message=_message(answer.text),
+        outcome=outcome,
+        passed=answer.status == 400 and _PASSED[template.version] in answer.text,
+        charged=is_paid(answer.status, CODE_OF[outcome]),
+    )
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """Whether graph-node calls an answer attestable, and whether the service attested the same query."""
+
+    attestable: bool
+    attested: bool
+
+
+async def ask_attestation(paid_url: str, query_url: str, token: str, query: str) -> Attestation | None:
+    """Send a free query to the service and the same to graph-node; None where one of them does not answer it.
+
+    ``paid_url`` ends with the path that graph-node has as well. A free query is attested as a paid one is, by the
+    deployment's allocation.
+    """
+    path = paid_url[paid_url.index("/subgraphs/id/") :]
+    try:
+        free = await post_json(
+            paid_url, {"query": query}, "the indexer-service", headers={"Authorization": f"Bearer {token}"}
+        )
+        direct = await post_json(f"{query_url}{path}", {"query": query}, "graph-node")
+    except TargetError:
+        return None
+    try:
+        attested = json.loads(free.text)["attestation"] is not None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Attestation(direct.headers.get("graph-attestable", "").lower() == "true", attested)
+
+
+def _message(text: str) -> str:
+    try:
+        message = json.loads(text)["message"]
+    except (ValueError, KeyError, TypeError):
+        message = text
+    return " ".join(str(message).rpartition("performing check: ")[2].split())[:200]

@@ -1,0 +1,166 @@
+"""The experiment: steps against one target, everything written as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.analysis.conclude import conclude_limit, conclude_run
+from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, WorkbenchError
+from workbench.profilers.modes import Mode
+from workbench.profilers.windows.record import windows_in
+from workbench.receipts.address import checksum
+from workbench.service.connect import Target
+from workbench.settings import Settings
+from workbench.sweep.measure import measure
+from workbench.sweep.payers import require_payers
+from workbench.sweep.pinpoint import pinpoint
+from workbench.sweep.ready import denials, ready
+from workbench.sweep.record import Record
+from workbench.sweep.setup import Setup, in_flight, rate_of
+from workbench.sweep.steps import Step, extra_steps, parse_steps
+from workbench.sweep.subject import absent, running, tool_sentence
+from workbench.sweep.surroundings import surroundings
+from workbench.sweep.watch import Watch, watching
+from workbench.sweep.windows import FOLDER, IDLE, idle_seconds, idle_window
+
+
+async def experiment(settings: Settings, record: Record, *, toward_limit: bool) -> None:
+    """All steps, and the conclusion. The manifest's state says how it ended."""
+    try:
+        steps = parse_steps(settings.receipts)
+        record.begin(steps, rate_of(settings), in_flight(settings), toward_limit=toward_limit)
+        if settings.profiler != "none":
+            record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
+        if _to_come(settings, record, steps):  # else resumed for its conclusion only
+            async with surroundings(settings, record.folder.path.name) as complete:
+                experimenter = _Experiment(complete, record, toward_limit)
+                await (_plainly if settings.profiler == "none" else _under_profiler)(experimenter, steps)
+        limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
+        record.finish(limit, conclude_run(record.rows, limit))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        record.stop("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
+        raise
+    except WorkbenchError as error:
+        record.stop("failed", str(error), error.exit_code)
+        raise
+    except Exception as error:
+        record.stop("failed", f"{type(error).__name__}: {error}", EXIT_TOOL)
+        raise
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """What is the same for all set-ups of a run."""
+
+    settings: Settings
+    record: Record
+    toward_limit: bool
+
+    @asynccontextmanager
+    async def set_up(self, mode: Mode, steps: Sequence[Step]) -> AsyncIterator[Setup]:
+        """The services, running under ``mode`` and watched while the block runs, with payers for those of ``steps``
+        that are to come. Raises before anything is sent where the run would fail."""
+        settings, record = self.settings, self.record
+        async with AsyncExitStack() as stack:
+            target, session = await stack.enter_async_context(running(settings, record.folder.path, mode))
+            record.folder.update_manifest(target=_target_facts(target))
+            to_come = sum(not record.has(step) for step in steps)
+            require_payers(target, settings, record.given, to_come, toward_limit=self.toward_limit)
+            target = await ready(target, settings, record, to_come, toward_limit=self.toward_limit)
+            watch = await stack.enter_async_context(watching(Watch(target, record.clock)))
+            denylist = await stack.enter_async_context(denials(target, record, watch))
+            record.watch = watch
+            yield Setup(settings, record, target, watch, session, self.toward_limit, denylist)
+
+
+async def _plainly(experiment: _Experiment, steps: tuple[Step, ...]) -> None:
+    """All steps without a profiler, and the walk to the exact limit."""
+    record = experiment.record
+    async with experiment.set_up("none", steps) as setup:
+        await _measure_all(setup, steps)
+        walk = Step(len(steps), 0, "pinpoint")
+        # a profiler slows the walk a hundredfold, and the limit is not what it is about
+        if setup.settings.pinpoint and not record.has(walk):
+            await pinpoint(setup, walk.number)
+
+
+async def _under_profiler(experiment: _Experiment, steps: tuple[Step, ...]) -> None:
+    """The paired step without a profiler, then under it the warm-up, all steps and the idle window."""
+    settings, record = experiment.settings, experiment.record
+    paired, warm_up = extra_steps(steps, settings)
+    warm_ups = () if warm_up is None else (warm_up,)
+    if paired is not None and not record.has(paired):
+        if why := await absent(settings):
+            record.event("paired_left_out", why=why)
+        else:
+            async with experiment.set_up("none", (*steps, paired, *warm_ups)) as setup:
+                await measure(setup, paired)
+    record.event("profiler_starting", mode=settings.profiler)
+    for step in warm_ups:
+        if record.has(step):  # the service was started again
+            record.drop(step.number)
+    async with experiment.set_up(settings.profiler, (*steps, *warm_ups)) as setup:
+        for step in warm_ups:
+            await measure(setup, step)
+        await _measure_all(setup, steps)
+        await _idle(setup)
+        record.event("profiler_stopping", mode=settings.profiler)
+
+
+async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
+    """The steps that are not measured yet."""
+    for step in steps:
+        if setup.record.has(step):
+            continue
+        if _stopped(setup.settings, setup.record):
+            setup.record.event("step_left_out", step=step.number, receipts=step.receipts)
+            continue
+        await measure(setup, step)
+
+
+async def _idle(setup: Setup) -> None:
+    """The window without a receipt, where the mode's windows can have one and it is not there yet."""
+    if setup.session is None or setup.session.tool.run_a_window:
+        return
+    windows = windows_in(setup.record.folder.path / FOLDER)
+    if any(window.name == IDLE for window in windows):
+        return
+    seconds = idle_seconds(setup.settings, windows)
+    if seconds:
+        await asyncio.to_thread(setup.record.keep_idle, await idle_window(setup, seconds))
+
+
+def _stopped(settings: Settings, record: Record) -> bool:
+    """Whether a denied step has ended the sweep. The paired step or the warm-up does not: nothing would have been
+    measured."""
+    denied = any(row.denied_after_settle == "yes" for row in record.rows if row.kind == "step")
+    return settings.stop_after_denial and denied
+
+
+def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> bool:
+    """Whether anything of the run is still to be measured."""
+    if not _stopped(settings, record) and any(not record.has(step) for step in steps):
+        return True
+    walk = Step(len(steps), 0, "pinpoint")
+    return settings.profiler == "none" and settings.pinpoint and not record.has(walk)
+
+
+def _target_facts(target: Target) -> dict[str, Any]:
+    """The target as it goes into the manifest."""
+    what = "indexer-service"
+    if target.is_standin:
+        what = "the embedded stand-in, which imitates indexer-service and tap-agent and is neither"
+    return {
+        "sentence": f"Measured at {target.url}: {what}.",
+        "url": target.url,
+        "is_standin": target.is_standin,
+        "allocation": checksum(target.allocation),
+        "service_metrics_url": target.service_metrics_url,
+        "agent_metrics_url": target.agent_metrics_url,
+        "graph_url": target.graph_url,
+        "pids": target.pids,
+    }

@@ -1,0 +1,274 @@
+"""One step, measured: planned, sent by a generator of its own, settled, judged and written."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from workbench.analysis.conclude import judge_step, judge_walk, predict, prediction_json
+from workbench.analysis.limit import Denial, find_denial, heard_denial
+from workbench.analysis.step_row import Judgement, StepRow, step_row
+from workbench.errors import TargetError
+from workbench.load.engines import child_process
+from workbench.load.outcome import CODE_OF, Outcome, is_unsure
+from workbench.load.plan import Plan
+from workbench.load.samples import SampleBuffer
+from workbench.load.spec import StepReport
+from workbench.load.summary import StepSummary, summarise
+from workbench.profilers.session import Cut
+from workbench.receipts.address import checksum
+from workbench.receipts.fields import WEI_PER_GRT
+from workbench.receipts.payer import Payer
+from workbench.service.budget import Fees, budget
+from workbench.service.stored import Stored, StoredSince, since
+from workbench.settings import Settings
+from workbench.sweep.payers import payer_of
+from workbench.sweep.quiet import until_quiet, used_cpu_s
+from workbench.sweep.settle import Settled, settle
+from workbench.sweep.setup import Before, PlannedStep, Setup, plan_of, spec_of
+from workbench.sweep.steps import Step
+from workbench.sweep.windows import open_window, reach
+
+PROGRESS_EVENT_S = 1.0
+
+
+async def measure(setup: Setup, step: Step) -> StepRow:
+    """Measure a step; its row, which is written."""
+    planned = await plan_step(setup, step)
+    spec, key = planned.spec, planned.payer.key
+    SampleBuffer.create(spec.buffer, planned.plan.count)
+    async with AsyncExitStack() as window:
+        cut = await open_window(window, setup, step)
+        pids = await _watched_pids(setup, step)
+        used_s = used_cpu_s(pids)
+        report = await child_process(spec, key, progress(setup, step))
+        quiet = await until_quiet(pids, setup.settings.settle_timeout_s) if pids else None
+        used_s = used_cpu_s(pids) - used_s
+        if cut is not None:
+            cut.notes += reach(step, quiet)
+            cut.facts["session"] = setup.record.session
+            await window.aclose()
+        return await finish(setup, planned, report, cut, used_s)
+
+
+async def plan_step(setup: Setup, step: Step, payer: Payer | None = None, plan: Plan | None = None) -> PlannedStep:
+    """Decide a step; the first one's state is the prediction of the run. Nothing is sent.
+
+    ``payer`` and ``plan``: in place of those that the settings give.
+    """
+    settings, record, target = setup.settings, setup.record, setup.target
+    if payer is None:
+        payer = await payer_of(target, settings, record.given, step, toward_limit=setup.toward_limit)
+    if plan is None:
+        plan = plan_of(settings, step.receipts, step.number)
+    address = checksum(payer.address)
+    setup.watch.step, setup.watch.payer = step.number, payer.address
+    fees, stored = await target.fees(payer.address), await _rows(setup, payer)
+    if fees is not None and target.agent_metrics_url is None:
+        fees = _without_agent(fees, stored, sum(row.paid for row in record.rows if row.payer == address), settings)
+    found = None if fees is None else budget(fees, settings.value_wei)
+    if record.learnt.predicted is None and step.kind != "pinpoint" and not record.rows:
+        prediction = predict(fees, found, settings.value_wei)
+        record.learnt = replace(record.learnt, predicted=prediction.receipts)
+        record.folder.update_manifest(prediction=prediction_json(prediction))
+        record.event("predicted", receipts=prediction.receipts, sentence=prediction.sentence)
+    record.give(step.number, address)
+    left = None if found is None else found.receipts
+    record.event(
+        "step_started",
+        step=step.number,
+        kind_of_step=step.kind,
+        receipts=step.receipts,
+        payer=address,
+        budget=left,
+    )
+    spec = spec_of(setup, payer, plan, step.number)
+    return PlannedStep(step, payer, plan, spec, Before(fees, left, stored))
+
+
+async def finish(
+    setup: Setup,
+    planned: PlannedStep,
+    report: StepReport,
+    cut: Cut | None = None,
+    service_cpu_s: float = math.nan,
+) -> StepRow:
+    """What a step did: denial, settling, audit, judgement, profile; written and learnt from."""
+    settings, step, before = setup.settings, planned.step, planned.before
+    samples = setup.record.samples(step.number)
+    denial = find_denial(
+        samples,
+        spent_wei=0 if before.fees is None else before.fees.spent,
+        value_wei=settings.value_wei,
+        budget=before.budget,
+    )
+    found = await _since(setup, planned)
+    taken = denial.paid if found is None else found.receipts
+    unsure = sum(is_unsure(CODE_OF[Outcome(name)]) for name in samples["outcome"].astype(str))
+    settled = await settle(
+        setup.target,
+        planned.payer.address,
+        await _expected(setup, planned, taken, cut),
+        settings.settle_timeout_s,
+        unsure=max(0, unsure - max(0, taken - denial.paid)),
+    )
+    found = await _since(setup, planned)
+    denied_ns = None
+    if setup.denylist is not None:
+        denied_ns = setup.denylist.denied_ns(planned.payer.address, report.started_ns)
+    charged, counted = _charged(setup, planned, settled, denial.paid)
+    summary = summarise(samples, planned.plan, report)
+    row = step_row(
+        step=step.number,
+        kind=step.kind,
+        plan=planned.plan,
+        payer=planned.address,
+        value_wei=settings.value_wei,
+        before=before.fees,
+        budget=before.budget,
+        summary=summary,
+        denial=denial,
+        after=settled.fees,
+        settled=settled.complete,
+        settle_s=settled.seconds,
+        counted=counted,
+        judgement=_judgement(setup, planned, summary, denial, settled, charged, found),
+        profiler="none" if setup.session is None else setup.session.mode,
+        service_cpu_s=service_cpu_s,
+        found=found,
+        heard=heard_denial(samples, denial, denied_ns),
+    )
+    if cut is not None:
+        await asyncio.to_thread(setup.record.keep_profiles, step, summary, cut.windows)
+    setup.record.write(row, samples)
+    setup.record.event(
+        "step_finished",
+        step=step.number,
+        accepted=row.accepted,
+        denied=row.denied,
+        failed=row.failed,
+        throughput_per_s=round(row.throughput_per_s, 1),
+        verdict=row.verdict,
+        reason=row.reason,
+    )
+    return row
+
+
+def progress(setup: Setup, step: Step) -> Callable[[dict[str, int]], None]:
+    """What the generator's messages become: events, one a second, and the process to watch."""
+    last = 0.0
+
+    def on_progress(message: dict[str, int]) -> None:
+        nonlocal last
+        setup.watch.generator(message["pid"])
+        if time.monotonic() - last >= PROGRESS_EVENT_S:
+            last = time.monotonic()
+            setup.record.event("progress", step=step.number, receipts=step.receipts, **message)
+
+    return on_progress
+
+
+def _judgement(
+    setup: Setup,
+    planned: PlannedStep,
+    summary: StepSummary,
+    denial: Denial,
+    settled: Settled,
+    charged: int,
+    found: StoredSince | None,
+) -> Judgement:
+    if planned.step.kind == "pinpoint":
+        return judge_walk(summary, denial, None if settled.fees is None else settled.fees.denied, found)
+    return judge_step(
+        summary,
+        denial,
+        charged,
+        planned.before.budget,
+        found,
+        toward_limit=setup.toward_limit,
+        distorted=setup.session is not None,
+    )
+
+
+async def _watched_pids(setup: Setup, step: Step) -> set[int]:
+    """The services' processes in a step whose cost is looked at; none where they are not of this machine.
+
+    A window ends once they have done what the step gave them to do, the agent's counting included.
+    """
+    if step.kind == "paired":
+        return set(setup.target.pids.values())
+    if step.kind != "step" or setup.session is None:
+        return set()
+    # asked for anew: some modes start a process for each window
+    return set((await setup.session.backend.host_pids()).values())
+
+
+async def _expected(setup: Setup, planned: PlannedStep, taken: int, cut: Cut | None) -> int | None:
+    """How many receipts of the payer the agent will have received once it has counted the step.
+
+    An agent counts from its start, and takes what is in the database then into its sums without counting it: one that
+    was started again at the end of the step's window has none of the step's to come.
+    """
+    fees = planned.before.fees
+    if fees is None:
+        return None
+    if cut is None or setup.session is None or not setup.session.tool.run_a_window:
+        return fees.received + taken
+    try:
+        fees = await setup.target.fees(planned.payer.address)
+    except TargetError:
+        return None
+    return None if fees is None else fees.received
+
+
+async def _rows(setup: Setup, payer: Payer) -> Stored | None:
+    """What the database holds of a payer; None where it cannot be read, or does not answer any more.
+
+    What was measured must not be lost to a database that is gone: that is an event.
+    """
+    try:
+        return await asyncio.to_thread(setup.target.rows, payer)
+    except TargetError as error:
+        setup.record.event("database_note", why=str(error))
+        return None
+
+
+async def _since(setup: Setup, planned: PlannedStep) -> StoredSince | None:
+    """What came into the database since the step began, where it can be read."""
+    before = planned.before.stored
+    now = None if before is None else await _rows(setup, planned.payer)
+    return None if before is None or now is None else since(before, now, setup.settings.value_wei)
+
+
+def _without_agent(fees: Fees, stored: Stored | None, paid: int, settings: Settings) -> Fees:
+    """The fees of a payer of whom no agent says what it spent: from the database, else the ``paid`` receipts of this
+    run, which is the least it can be."""
+    if stored is None:
+        return replace(fees, unaggregated=paid * settings.value_wei)
+    return replace(
+        fees,
+        unaggregated=stored.unaggregated_wei,
+        invalid=stored.invalid_wei,
+        pending=stored.pending_wei,
+        denied=stored.denied,
+        source="settings, network subgraph and database",
+    )
+
+
+def _charged(setup: Setup, planned: PlannedStep, settled: Settled, paid: int) -> tuple[int, float]:
+    """Receipts that the step was charged for, and all that its budget was charged for since the run began.
+
+    By the agent's own count where it is complete: a receipt whose answer was lost is charged all the same. Else what
+    the answers say, and NaN.
+    """
+    value, before = setup.settings.value_wei, planned.before.fees
+    if not settled.complete or settled.fees is None or before is None or not value:
+        return paid, math.nan
+    rows = [row for row in setup.record.rows if row.payer == planned.address]
+    start = round(rows[0].fees_before_grt * WEI_PER_GRT) if rows else before.spent
+    spent = settled.fees.spent
+    return round((spent - before.spent) / value), float(round((spent - start) / value))

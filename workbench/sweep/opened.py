@@ -1,0 +1,36 @@
+"""A run as it is opened for people: what the run folder holds, and what the profiles in it say.
+
+Run folders know nothing of profiles or analysis, which stand above them; so the run that ``workbench.open_run`` and
+``workbench.sweep`` return is one of this room, a :class:`workbench.runs.read.Run` with more.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.runs.read import Run
+from workbench.sweep.profiles import RunProfiles
+
+if TYPE_CHECKING:
+    from workbench.analysis.findings import Findings
+
+
+class SweepRun(Run):
+    """One run folder with its profiles, all read when first asked for."""
+
+    @cached_property
+    def profiles(self) -> RunProfiles:
+        """The run's windows and what they cost; empty tables where no profiler was on."""
+        return RunProfiles(self)
+
+    @property
+    def findings(self) -> Findings:
+        """What the profiles say, ranked; none where no profiler was on. ``run.findings.table`` is a DataFrame."""
+        return self.profiles.findings
+
+
+def open_run(path: str | Path) -> SweepRun:
+    """The run in the folder ``path``. Raises RunFolderError when it is not a run folder."""
+    return SweepRun(Path(path))

@@ -1,0 +1,63 @@
+"""Who pays for a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.errors import SettingsError, TargetError
+from workbench.receipts.address import checksum
+from workbench.receipts.payer import Payer
+from workbench.service.connect import Target
+from workbench.service.preflight import check_payer
+from workbench.settings import Settings
+from workbench.sweep.steps import Step
+
+
+def require_payers(target: Target, settings: Settings, given: Sequence[str], steps: int, *, toward_limit: bool) -> None:
+    """Raise SettingsError, before anything is spent, when there cannot be a fresh payer for each of ``steps`` steps.
+
+    ``given`` are the addresses that were given to steps already.
+    """
+    left = len({checksum(payer.address) for payer in target.payers} - set(given))
+    if toward_limit and settings.mode == "fresh" and left < steps:
+        raise SettingsError(
+            f"fresh needs a payer for each of {steps} steps, there are {left}",
+            where="mode",
+            hint="Use --mode cumulative, give more payers, or raise --standin-payers",
+        )
+
+
+async def payer_of(
+    target: Target, settings: Settings, given: Sequence[str], step: Step, *, toward_limit: bool
+) -> Payer:
+    """Who pays for a step.
+
+    In cumulative mode the payer that the first step took, the paired one and the warm-up included. A fresh step needs
+    one with its whole budget; a load, or the first cumulative step, prefers such a one and takes any that is not
+    denied. One that was not given yet is looked at once more (``service.preflight``). Raises TargetError where there
+    is none.
+    """
+    cumulative = settings.mode == "cumulative" and step.kind != "pinpoint"
+    for payer in target.payers:
+        if cumulative and given and checksum(payer.address) == given[0]:
+            return payer
+    usable, reason = None, ""
+    for payer in target.payers:
+        fees = await target.fees(payer.address)
+        denied = fees is not None and fees.denied and settings.preflight  # without a preflight it is as it is
+        unspent = fees is None or (fees.spent == 0 and not denied)
+        if unspent and checksum(payer.address) not in given:
+            wrong = await check_payer(target, payer)
+            if wrong is None:
+                return payer
+            reason = f": {wrong.what}"
+            continue
+        if usable is None and not denied:
+            usable = payer
+    if usable is not None and (cumulative or not toward_limit):
+        return usable
+    raise TargetError(
+        f"step {step.number} needs a payer with budget left, and none of {len(target.payers)} has it{reason}",
+        where=target.url,
+        hint="Redeem or top up, give other payers, or raise --standin-payers",
+    )

@@ -1,0 +1,109 @@
+"""What a step is measured with, and the step itself as it was decided before anything was sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.load.plan import ClosedPlan, OpenPlan, Plan
+from workbench.load.spec import StepSpec
+from workbench.profilers.session import Session
+from workbench.receipts.address import checksum
+from workbench.receipts.payer import Payer
+from workbench.service.budget import Fees
+from workbench.service.connect import Target, receipt_template
+from workbench.service.denylist import DenylistWatch
+from workbench.service.stored import Stored
+from workbench.settings import Settings
+from workbench.sweep.record import Record
+from workbench.sweep.steps import Step
+from workbench.sweep.watch import Watch
+
+DEFAULT_RATE = 400.0
+"""Receipts per second of a sweep that names neither rate nor concurrency."""
+
+PROFILED_IN_FLIGHT = 4
+"""Requests in flight of a sweep under a profiler that names neither: no rate worth planning can be kept there."""
+
+PROFILED_TIMEOUT_S = 60.0
+"""Least time limit of a request in a sweep under a profiler: under Valgrind it takes fifty times as long, and what is
+enough for a service alone would end requests that are being worked on."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The services as they run now and what watches them.
+
+    ``session`` is the profiler's while the services are under it. ``toward_limit`` False: a denied receipt is a
+    failure. ``denylist``: what the services' database says of denial, where it can be listened to.
+    """
+
+    settings: Settings
+    record: Record
+    target: Target
+    watch: Watch
+    session: Session | None
+    toward_limit: bool
+    denylist: DenylistWatch | None = None
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a step starts from: the agent's view of the payer, the budget it leaves, the rows in the database."""
+
+    fees: Fees | None
+    budget: int | None
+    stored: Stored | None
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step as it will be sent: who pays, when each receipt is due, what the generator is told, and what it starts
+    from."""
+
+    step: Step
+    payer: Payer
+    plan: Plan
+    spec: StepSpec
+    before: Before
+
+    @property
+    def address(self) -> str:
+        """The payer's address, as rows have it."""
+        return checksum(self.payer.address)
+
+
+def rate_of(settings: Settings) -> float:
+    """Receipts per second of an open loop."""
+    return settings.rate or DEFAULT_RATE
+
+
+def in_flight(settings: Settings) -> int | None:
+    """Requests in flight of a closed loop; None for an open one."""
+    if settings.concurrency is None and settings.rate is None and settings.profiler != "none":
+        return PROFILED_IN_FLIGHT
+    return settings.concurrency
+
+
+def plan_of(settings: Settings, receipts: int, step: int) -> Plan:
+    """When the receipts of a step are due."""
+    closed = in_flight(settings)
+    if closed is not None:
+        return ClosedPlan(receipts, closed)
+    return OpenPlan(receipts, rate_of(settings), settings.arrivals, settings.seed + step)
+
+
+def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
+    """What the generator is told of a step."""
+    settings = setup.settings
+    return StepSpec(
+        url=setup.target.paid_url,
+        query=settings.query,
+        plan=plan,
+        buffer=setup.record.folder.live_samples(step),
+        receipt=receipt_template(setup.target, payer),
+        step=step,
+        seed=settings.seed,
+        timeout_s=max(settings.timeout_s, 0.0 if settings.profiler == "none" else PROFILED_TIMEOUT_S),
+        max_in_flight=settings.max_in_flight,
+        timestamp_window_s=settings.timestamp_window_s,
+    )

@@ -1,0 +1,104 @@
+"""What is measured, running: the stand-in or services by their commands, containers of a compose file, or services that
+somebody else runs; plainly, or under a profiler with the session that cuts a window for each step.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from workbench.errors import SettingsError, TargetError
+from workbench.profilers.commands import backend_of, has_commands
+from workbench.profilers.modes import Mode
+from workbench.profilers.session import Session, profiling_session
+from workbench.profilers.tools.chosen import tool_of
+from workbench.service.connect import Target, connect
+from workbench.service.health import require_service
+from workbench.settings import Settings
+from workbench.sweep.surroundings import check_surroundings
+from workbench.sweep.windows import FOLDER
+
+# what the compose files, ours and indexer-rs's, publish on this machine
+PUBLISHED = {
+    "target": "http://127.0.0.1:7601",
+    "service_metrics_url": "http://127.0.0.1:7302/metrics",
+    "agent_metrics_url": "http://127.0.0.1:7303/metrics",
+    "graph_url": "http://127.0.0.1:8000/subgraphs/name/graph-network",
+}
+LOGS = "logs"
+"""Of a run folder: what the services said that were started for it without a profiler."""
+
+
+def check_subject(settings: Settings) -> None:
+    """Raise, before anything is spent, SettingsError where the profiler does not fit what is to be measured, ToolError
+    where it is not installed. Containers bring their own tools."""
+    check_surroundings(settings)
+    if settings.profiler == "none" or settings.compose is not None:
+        return
+    if settings.target is not None and not has_commands(settings):
+        raise SettingsError(
+            f"a service at {settings.target} cannot be put under {settings.profiler} from here",
+            where="profiler",
+            hint="Give the command that starts it with --service, or its compose file with --compose",
+        )
+    tool_of(settings.profiler).require()
+
+
+@asynccontextmanager
+async def running(settings: Settings, folder: Path, mode: Mode) -> AsyncIterator[tuple[Target, Session | None]]:
+    """The target, and under a profiler its session; stopped and restored at the end, however it comes.
+
+    ``mode`` none of a compose file, or of services that are given by their address: they run already.
+    """
+    elsewhere = settings.target is not None and not has_commands(settings)
+    if (settings.compose is not None or elsewhere) and mode == "none":
+        yield await connect(with_compose_target(settings)), None
+        return
+    out = folder / (LOGS if mode == "none" else FOLDER)
+    flags = None if mode == "none" or settings.profiler_flags is None else tuple(shlex.split(settings.profiler_flags))
+    session_of = profiling_session(
+        mode,
+        backend_of(settings.model_copy(update={"database": settings.database or folder / "standin.sqlite"}), out),
+        out,
+        flags=flags,
+        attach=mode != "none" and settings.profiler_attach,
+        replaces=True,  # of a run that was killed in mid-step: the step is measured again
+    )
+    async with session_of as session:
+        if settings.compose is not None:
+            target = await connect(with_compose_target(settings))
+        else:
+            backend = session.backend
+            is_standin = not has_commands(settings)
+            target = await connect(settings, backend.addresses(), is_standin=is_standin, pids=await backend.host_pids())
+        yield target, None if mode == "none" else session
+
+
+def with_compose_target(settings: Settings) -> Settings:
+    """The settings with the addresses that a compose file's services are published at, where none were given."""
+    if settings.compose is None:
+        return settings
+    absent = {name: url for name, url in PUBLISHED.items() if getattr(settings, name) is None}
+    return settings.model_copy(update=absent)
+
+
+async def absent(settings: Settings) -> str:
+    """Why the services of a compose file cannot be measured before they are put under the profiler; "" where they
+    can."""
+    target = with_compose_target(settings).target
+    if settings.compose is None or target is None:
+        return ""
+    try:
+        await require_service(target)
+    except TargetError as error:
+        return str(error)
+    return ""
+
+
+def tool_sentence(settings: Settings) -> str:
+    """The profiler in words, with its flags."""
+    tool = tool_of(settings.profiler)
+    flags = shlex.join(tool.flags) if settings.profiler_flags is None else settings.profiler_flags
+    return f"{settings.profiler}{f' ({tool.program} {flags})'.replace(' )', ')') if tool.program else ''}"

@@ -1,0 +1,88 @@
+"""The profile windows of a sweep: one a step, and one in which nothing is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from workbench.profilers.session import Cut
+from workbench.profilers.windows.record import Window
+from workbench.settings import Settings
+from workbench.sweep.setup import Setup
+from workbench.sweep.steps import Step
+
+FOLDER = "profiles"
+"""Of a run folder: ``profiles/<service>/<mode>/step-NNN.*`` and ``idle.*``."""
+
+IDLE = "idle"
+"""The name of the window without a receipt."""
+
+MAX_IDLE_S = 30.0
+
+_STEP = "step-"
+
+
+def window_name(step: int) -> str:
+    """The name of a step's window."""
+    return f"{_STEP}{step:03d}"
+
+
+def step_of(window: str) -> int:
+    """The step whose window has this name."""
+    return int(window.removeprefix(_STEP))
+
+
+async def open_window(stack: AsyncExitStack, setup: Setup, step: Step) -> Cut | None:
+    """Begin the profile of a step; None where none is made. It ends when ``stack`` is closed.
+
+    Nothing is asked of the service meanwhile, in the paired step neither: it would cost in the one only.
+    """
+    if step.kind == "paired" or (step.kind == "step" and setup.session is not None):
+        _leave_alone(stack, setup)
+    if setup.session is None or step.kind != "step":
+        return None
+    return await stack.enter_async_context(setup.session.window(window_name(step.number)))
+
+
+async def idle_window(setup: Setup, seconds: float) -> tuple[Window, ...]:
+    """A window of ``seconds`` in which no receipt is sent: what the services do with time alone."""
+    if setup.session is None:
+        return ()
+    setup.record.event("idle_window", seconds=round(seconds, 1))
+    async with AsyncExitStack() as stack:
+        _leave_alone(stack, setup)
+        async with setup.session.window(IDLE) as cut:
+            cut.facts["session"] = setup.record.session
+            await asyncio.sleep(seconds)  # the time itself is what is measured
+    return cut.windows
+
+
+def idle_seconds(settings: Settings, windows: Sequence[Window]) -> float:
+    """How long the idle window is: as the settings say, else as long as the shortest window of a step, MAX_IDLE_S at
+    most. 0: none is wanted, or there is no window to compare it with."""
+    if settings.idle_s is not None:
+        return settings.idle_s
+    steps = [window for window in windows if window.name.startswith(_STEP)]
+    if not steps:
+        return 0.0
+    return min(MAX_IDLE_S, *((window.ended_ns - window.started_ns) / 1e9 for window in steps))
+
+
+def reach(step: Step, quiet: bool | None) -> list[str]:
+    """What has to be said of the end of a step's window: ``quiet`` whether its processes were, None where they could
+    not be watched."""
+    if quiet is None:
+        return [
+            "The service's processes are not of this machine: what they did after the last answer, such as the agent's "
+            "counting, can be missing from a window"
+        ]
+    if not quiet:
+        return [f"The window of step {step.number} ended while the service was still at work: a part can be missing"]
+    return []
+
+
+def _leave_alone(stack: AsyncExitStack, setup: Setup) -> None:
+    """Ask nothing of the services until ``stack`` is closed."""
+    setup.watch.scraping = False
+    stack.callback(setattr, setup.watch, "scraping", True)
