@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from workbench.profilers.windows.strace import mark_of
 
+from workbench.profilers.tools.strace_log import mark_of
 from workbench.profilers.windows.record import Window, read_window
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "real"
