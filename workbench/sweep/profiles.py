@@ -221,6 +221,14 @@ class RunProfiles:
 
     def measured(self, service: str) -> Measured:
         """All that was measured of a service, for findings to be made from."""
+        return self._measured[service]
+
+    @cached_property
+    def _measured(self) -> dict[str, Measured]:
+        """By service: findings and the table of the background both ask."""
+        return {service: self._measure(service) for service in self.services}
+
+    def _measure(self, service: str) -> Measured:
         from workbench.analysis.background import idle_rows
         from workbench.analysis.findings import Measured
 

@@ -104,14 +104,14 @@ def work_by_path(profile: Profile, metric: str, receipts: int, *, service: str, 
     profile = legible(tidy(profile))
     stacks = Stacks.of(profile, metric)
     whole = float(profile.total(metric))
-    samples = float(profile.total("samples")) if "samples" in profile.metric_names else math.nan
     if not whole > 0 or not receipts:
         return []
+    samples = _samples(profile, metric, whole)
     totals = np.bincount(stacks.name[stacks.outermost], stacks.total[stacks.outermost], len(stacks.names))
     found: list[tuple[int, Finding]] = []
     for name in np.argsort(-totals, kind="stable").tolist():
         share = totals[name] / whole
-        if share < LEAST_SHARE or (not math.isnan(samples) and share * samples < FEWEST_SAMPLES):
+        if share < LEAST_SHARE or share * samples < FEWEST_SAMPLES:
             break
         ways = _ways(stacks, name)
         if len(ways) < 2:
@@ -120,6 +120,14 @@ def work_by_path(profile: Profile, metric: str, receipts: int, *, service: str, 
         cause = next((one for outer, one in found if _below(stacks, name, outer) >= _ONE_PATH), None)
         found.append((name, finding if cause is None else folded(finding, cause)))
     return [finding for _, finding in found]
+
+
+def _samples(profile: Profile, metric: str, whole: float) -> float:
+    """How many samples there are: as counted, or as many as the smallest cost there is goes into all."""
+    if "samples" in profile.metric_names:
+        return float(profile.total("samples"))
+    own = profile.nodes[self_(metric)].to_numpy(dtype=np.float64)
+    return whole / float(own[own > 0].min())
 
 
 def _ways(stacks: Stacks, name: int) -> dict[str, float]:
@@ -190,7 +198,7 @@ def _finding(
     unit = profile.metric(metric).unit
     cost = float(stacks.total[(stacks.name == name) & stacks.outermost].sum())
     share, saved = 100 * cost / whole, 100 * (cost - max(ways.values())) / whole
-    margin = 1.96 * math.sqrt(max(share / 100 * (1 - share / 100), 0.0) / samples) * 100 if samples > 0 else math.nan
+    margin = 1.96 * math.sqrt(max(share / 100 * (1 - share / 100), 0.0) / samples) * 100
     each = cost / receipts
     ordered = sorted(ways.items(), key=lambda way: -way[1])
     said = ", ".join(f"{asker} {percent(100 * one / whole)}" for asker, one in ordered)
