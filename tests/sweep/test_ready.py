@@ -363,5 +363,6 @@ async def test_a_database_that_is_killed_in_mid_step_costs_the_run_nothing_but_i
     assert run.manifest["state"] == "finished"
     notes = [event["why"] for event in events("database_note")]
     assert sum("Denial cannot be seen" in note for note in notes) == 1
-    assert any("the database cannot be read" in note for note in notes)
+    # one for each step: after the first, and before the second
+    assert sum("What was stored cannot be told" in note for note in notes) == 2
     assert all(postgres.url not in note for note in notes)
