@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from workbench.sweep.profiled import window_name
-
 from tests.analysis.real import real, strace_windows
 from workbench.analysis import step_row as steps_table
 from workbench.profilers.modes import Mode
@@ -16,7 +14,7 @@ from workbench.profilers.windows.record import Window
 from workbench.runs.folder import RunFolder
 from workbench.sweep.costs import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.steps import Step, parse_steps
-from workbench.sweep.windows import IDLE
+from workbench.sweep.windows import IDLE, window_name
 
 SERVICE = "indexer-service-rs"
 # under callgrind a receipt took about half a second, four in flight

@@ -42,6 +42,8 @@ FEWEST_EVENTS = 5
 SAMPLED = frozenset({"flamegraph", "pprof"})
 # the service is started in each window of these, the idle one included: what that costs is taken from a step once
 STARTED_IN_WINDOW = frozenset({"pprofile"})
+# that a heap stayed as it was is as good an answer as any
+_LEVELS = frozenset({"massif"})
 # system calls come in clusters of some ten, see workbench.analysis.growth
 _CLUSTER = {"strace": 10.0}
 _Z = 1.96
@@ -125,7 +127,7 @@ def _idle(costs: pd.DataFrame, service: str, mode: str) -> _Idle:
     why = ""
     if not seconds > 0:
         why = "it is not known how long the window without receipts was"
-    elif events < FEWEST_EVENTS:
+    elif mode not in _LEVELS and events < FEWEST_EVENTS:
         why = f"the window without receipts ({seconds:,.3g} s) has {events:,.0f} events, fewer than {FEWEST_EVENTS}"
     return _Idle(rows, seconds, events, why)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from workbench.analysis.findings.measured import Measured
     from workbench.analysis.growth import Growth
 
+# of all that rises after the first step
+LEAST_KEPT_PCT = 20.0
 # A leak ends a service however little a receipt of it costs now: it ranks as a tenth of the cost for each tenfold of
 # bytes, from this on.
 _LEAK = 20.0
@@ -64,11 +66,12 @@ def _flagged(one: Measured, growth: Growth, more: str) -> list[Finding]:
 
 
 def leaking(one: Measured) -> list[Finding]:
-    """What keeps memory for each receipt."""
+    """What keeps memory for each receipt, where it is a fair part of all that is kept: the rest is in the table."""
     if one.leaks is None:
         return []
     found = []
-    for row in one.leaks.flagged().to_dict("records"):
+    leaks = one.leaks.flagged()
+    for row in leaks[leaks["share_pct"] >= LEAST_KEPT_PCT].to_dict("records"):
         rate = float(row["rate"])
         per_million = rate * 1e6
         found.append(

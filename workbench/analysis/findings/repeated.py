@@ -130,7 +130,11 @@ def _asked_by_the_service(calls: Calls, function: int) -> bool:
     """Whether the calls are asked for by the service, not by one library call that does as it does."""
     if calls.role[function] == LIBRARY and calls.depth[function] > DEEPEST:
         return False
-    within = next((one for one in calls.dominators(function) if calls.role[one] != PLUMBING), ROOT)
+    # what is called as often as this is not what calls it several times; a loop that was entered before the window was
+    # not called in it at all
+    most = (1 - TOLERANCE) * calls.calls[function]
+    fewer = (one for one in calls.dominators(function) if 0 < calls.calls[one] < most)
+    within = next((one for one in fewer if calls.role[one] != PLUMBING), ROOT)
     all_of_it = _ALL * float(calls.own.sum())
     return within == ROOT or calls.role[within] == OWN or bool(calls.total[within] >= all_of_it)
 
