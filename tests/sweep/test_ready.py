@@ -274,6 +274,15 @@ def test_with_no_preflight_it_is_only_said(capsys) -> None:
     assert "predicted limit" not in row["reason"]
 
 
+def test_with_no_preflight_a_database_that_does_not_answer_is_a_note(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("WORKBENCH_DATABASE_URL", "postgresql://indexer:s3cret@127.0.0.1:9/none")
+    with service() as given:
+        assert load(given, "--no-preflight") in (0, 4)
+        assert (given.rows(), given.requests()) == (20, 20)  # and no probe
+    said = capsys.readouterr().err
+    assert "note: postgresql://indexer:***@127.0.0.1:9/none: the database cannot be read" in said
+
+
 def test_denied_payers_are_left_out_while_there_are_others(postgres: Database, capsys, monkeypatch) -> None:
     postgres.deny(payer(0).address)
     monkeypatch.setenv("WORKBENCH_DATABASE_URL", postgres.url)
@@ -363,5 +372,6 @@ async def test_a_database_that_is_killed_in_mid_step_costs_the_run_nothing_but_i
     assert run.manifest["state"] == "finished"
     notes = [event["why"] for event in events("database_note")]
     assert sum("Denial cannot be seen" in note for note in notes) == 1
-    assert any("the database cannot be read" in note for note in notes)
+    # one for each step: after the first, and before the second
+    assert sum("What was stored cannot be told" in note for note in notes) == 2
     assert all(postgres.url not in note for note in notes)

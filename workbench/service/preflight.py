@@ -77,7 +77,8 @@ async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 
     """Look at the target and at ``payers``, of whom the run needs ``needed``, before the first receipt.
 
     Raises TargetError where the database or the agent's metrics were given and do not answer. What is found wrong is
-    in the notes; :meth:`Preflight.require` refuses. With the setting ``preflight`` off nothing refuses.
+    in the notes; :meth:`Preflight.require` refuses. With the setting ``preflight`` off nothing refuses, and the service
+    itself is asked nothing.
     """
     settings = target.settings
     service = await asyncio.to_thread(_service_facts, target)
@@ -85,7 +86,7 @@ async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 
     facts = await _payer_facts(target, payers, await _started(target, payers), owed=True)
     notes += await _counting(target, facts)
     refused = any(note.refuses for note in notes) or sum(judge_payer(fact) is None for fact in facts) < needed
-    if not target.is_standin and not refused:
+    if settings.preflight and not target.is_standin and not refused:
         facts = await _probed(target, payers, facts, needed)
         first = next((fact.probe for fact in facts if fact.probe is not None), None)
         notes += judge_probe(first, target.settings.value_wei)

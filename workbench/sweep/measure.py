@@ -116,7 +116,7 @@ async def finish(
         settings.settle_timeout_s,
         unsure=max(0, unsure - max(0, taken - denial.paid)),
     )
-    found = await _since(setup, planned)
+    found = None if found is None else await _since(setup, planned)  # gone once is said once
     denied_ns = None
     if setup.denylist is not None:
         denied_ns = setup.denylist.denied_ns(planned.payer.address, report.started_ns)
@@ -233,7 +233,7 @@ async def _rows(setup: Setup, payer: Payer) -> Stored | None:
     try:
         return await asyncio.to_thread(setup.target.rows, payer)
     except TargetError as error:
-        setup.record.event("database_note", why=str(error))
+        setup.record.event("database_note", why=f"What was stored cannot be told: {error}")
         return None
 
 
