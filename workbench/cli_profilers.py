@@ -349,9 +349,10 @@ async def _restore(options: argparse.Namespace, file: SessionFile) -> int:
     session, state = file.read()
     if state != "stopped":
         raise ToolError(f"the session is {state}", where=str(file.path), hint="Stop it first: workbench profile stop")
+    before = session.backend.notes
     await session.restore()
     file.forget()
-    for note in session.backend.notes:
+    for note in session.backend.notes[len(before) :]:
         print(f"Note: {note}.", file=sys.stderr)
     print("what ran before answers again" if session.restored else "nothing ran before, and nothing runs now")
     return 0
