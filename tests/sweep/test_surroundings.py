@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -18,7 +19,7 @@ import pytest
 
 import workbench
 from tests.profilers.services import free_port
-from workbench.errors import SettingsError
+from workbench.errors import SettingsError, TargetError
 from workbench.profilers.windows.record import windows_in
 from workbench.settings import Settings
 from workbench.sweep.profiles import RunProfiles
@@ -140,6 +141,40 @@ async def test_killed_at_a_random_moment_nothing_runs_on_and_the_sweep_is_comple
     assert {step: after[step] for step in before} == before  # what was finished was not run again
 
 
+@pytest.mark.parametrize(
+    ("victim", "words"),
+    [
+        (r"\S*/postgres -D", "the network's PostgreSQL does not answer"),
+        (r".*workbench\.network graph", "the network's network subgraph and graph-node does not answer"),
+        (r".*--role agent", "workbench.cli-agent: has ended"),
+    ],
+)
+async def test_a_part_that_is_killed_in_mid_step_is_named_and_the_run_can_be_gone_on_with(
+    victim: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    killed: list[int] = []
+
+    def on_event(kind: str, facts: dict[str, object]) -> None:
+        if kind == "progress" and facts["step"] == 1 and not killed:
+            for process in psutil.Process().children(recursive=True):
+                if re.match(victim, " ".join(process.cmdline())):
+                    process.kill()
+                    killed.append(process.pid)
+
+    with pytest.raises(TargetError, match=re.escape(words)):
+        await workbench.sweep(**sweep_of(tmp_path), on_event=on_event)
+    assert killed
+    until_nothing_is_left(tmp_path)
+    run = workbench.open_run(tmp_path / "run")
+    assert (run.manifest["state"], run.exit_code) == ("failed", 3)
+    assert run.steps["step"].tolist() == [0, 1]  # what the killed part left of its step is kept and judged
+    done = await workbench.sweep(resume=tmp_path / "run")
+    assert done.manifest["state"] == "finished"
+    samples = done.samples
+    assert samples[samples["step"] < 3].groupby("step").size().to_dict() == RECEIPTS
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("mode", ["flamegraph", "strace"])
 async def test_a_sweep_of_two_commands_has_windows_and_costs_of_both(mode: str, tmp_path: Path) -> None:
@@ -169,7 +204,9 @@ async def test_a_command_without_a_configuration_gets_the_networks(tmp_path: Pat
         limit_grt="0.5",
         standin_payers=3,
     )
-    async with surroundings(settings, "run") as found:
+    async with surroundings(settings, "run") as around:
+        found = around.settings
+        await around.require_answering()
         assert found.service_command == f"indexer-service-rs --config {tmp_path / 'run' / 'service.toml'}"
         assert found.agent_command == "RUST_LOG=info indexer-tap-agent --config own.toml"
         assert (len(found.payers), len(found.signer_keys)) == (3, 3)

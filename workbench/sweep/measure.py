@@ -37,7 +37,9 @@ PROGRESS_EVENT_S = 1.0
 
 
 async def measure(setup: Setup, step: Step) -> StepRow:
-    """Measure a step; its row, which is written."""
+    """Measure a step; its row, which is written. Raises, before it is begun, where a program of the run has ended."""
+    if setup.require_alive is not None:
+        await setup.require_alive()
     planned = await plan_step(setup, step)
     spec, key = planned.spec, planned.payer.key
     SampleBuffer.create(spec.buffer, planned.plan.count)
