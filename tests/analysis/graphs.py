@@ -33,7 +33,7 @@ def graph(own: Mapping[str, float], calls: Sequence[Call], receipts: int, files:
     counts = [round(call.times * receipts) for call in calls]
     for call, count in zip(calls, counts, strict=True):
         made[call.callee] += count
-    self_cost = {name: round(own[name] * max(made[name], 1.0)) for name in names}
+    self_cost = {name: round(own[name] * (made[name] if name != names[0] else 1.0)) for name in names}
     # from the callees up: what a call costs with all below
     total = dict(self_cost)
     edge_cost = [0] * len(calls)

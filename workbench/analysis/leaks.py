@@ -248,7 +248,7 @@ def _leave_out_small(table: pd.DataFrame, first_receipts: int) -> None:
     rises = table["kept_bytes"].clip(lower=0)
     if rises.sum() > 0:
         table["share_pct"] = 100 * rises / rises.sum()
-        small = (table["rate"] < LEAST_RATE) | (table["share_pct"] < 100 * LEAST_SHARE)
+        small = (table["rate"] + table["background"] < LEAST_RATE) | (table["share_pct"] < 100 * LEAST_SHARE)
         table.loc[small & table["flag"].isin([LEAK, UNEVEN, TIMED]), "flag"] = STEADY
     first = table["first_step_bytes"]
     little = first < max(LEAST_RATE * first_receipts, LEAST_SHARE * first.clip(lower=0).sum())
