@@ -101,6 +101,16 @@ async def test_either_or_both_are_profiled_in_every_mode(mode: Mode, profile: st
     assert not any(map(psutil.pid_exists, now.values()))
 
 
+@needs("strace")
+async def test_a_session_in_python_takes_the_same_settings(tmp_path: Path) -> None:
+    given = commands(tmp_path)
+    programs = {"service_command": given.service_command, "agent_command": given.agent_command}
+    async with workbench.profiling("strace", out=tmp_path / "out", profile="agent", **programs) as session:
+        async with session.window("one") as cut:
+            await pay(session, tmp_path)
+    assert [window.service for window in cut.windows] == [AGENT]
+
+
 async def test_addresses_are_what_was_given_then_said_then_configured(tmp_path: Path) -> None:
     config = tmp_path / "service.toml"
     config.write_text(
