@@ -105,9 +105,9 @@ async def test_either_or_both_are_profiled_in_every_mode(mode: Mode, profile: st
 async def test_a_session_in_python_takes_the_same_settings(tmp_path: Path) -> None:
     given = commands(tmp_path)
     programs = {"service_command": given.service_command, "agent_command": given.agent_command}
-    async with workbench.profiling("strace", out=tmp_path / "out", profile="agent", **programs) as session:
-        async with session.window("one") as cut:
-            await pay(session, tmp_path)
+    under = workbench.profiling("strace", out=tmp_path / "out", profile="agent", **programs)
+    async with under as session, session.window("one") as cut:
+        await pay(session, tmp_path)
     assert [window.service for window in cut.windows] == [AGENT]
 
 
