@@ -267,8 +267,8 @@ async def test_a_profiled_sweep_killed_in_mid_step_is_resumed() -> None:
     run = await workbench.sweep(resume=run_folder)
     assert run.manifest["state"] == "finished"
     windows = windows_in(profiles)
-    assert [window.name for window in windows] == ["step-000", "step-001", "step-002"]
-    first, _, last = (window_profile(window).total("Ir") for window in windows)
+    assert [window.name for window in windows] == ["step-000", "step-001", "step-002", "idle"]
+    first, _, last, _ = (window_profile(window).total("Ir") for window in windows)
     assert last == pytest.approx(first, rel=0.5)  # of a step of as many receipts, and not of two
     # the whole life's file of the killed session is not overwritten
     assert len(list((profiles / "standin" / "callgrind").glob("callgrind*.out"))) == 2
