@@ -260,7 +260,15 @@ def test_ctrl_c_while_a_service_hangs_is_still_130(tmp_path):
     try:
         assert server.stdout is not None
         server.stdout.readline()
-        target = ["--target", f"http://127.0.0.1:{port}", "--allocation", ALLOCATION, "--timeout-s", "300"]
+        target = [
+            "--target",
+            f"http://127.0.0.1:{port}",
+            "--allocation",
+            ALLOCATION,
+            "--timeout-s",
+            "300",
+            "--no-preflight",
+        ]
         process = subprocess.Popen(
             [*LOAD, "-n", "50", *target], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

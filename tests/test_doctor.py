@@ -22,6 +22,7 @@ from workbench import doctor
 from workbench.doctor import machine, packages, service, tools
 from workbench.doctor.check import Check
 from workbench.settings import Settings
+from workbench.standin.server import Standin
 
 REQUIREMENTS = [
     Requirement(line)
@@ -254,6 +255,8 @@ async def test_a_healthy_target() -> None:
         "target clock": "ok",
         "service metrics": "ok",
         "agent metrics": "warning",  # answers, but has nothing of a tap-agent
+        "database": "missing",
+        "preflight": "warning",  # without an allocation there is nothing to ask
     }
     assert found["target health"].found == "database healthy, graph_node healthy"
 
@@ -271,6 +274,26 @@ async def test_an_unhealthy_target_is_exit_code_3() -> None:
     assert "database unhealthy" in found["target health"].found
     assert found["service metrics"].status == "missing"
     assert doctor.exit_code(checks) == 3
+
+
+async def test_what_a_run_would_be_told_before_its_first_receipt_is_shown() -> None:
+    ports = dict.fromkeys(("service_port", "service_metrics_port", "agent_metrics_port", "graph_port"), 0)
+    for limit_grt, expected in (("1", {"preflight probe": "ok"}), ("0", {"preflight denied": "failed"})):
+        async with Standin(Settings.resolve(**ports, limit_grt=limit_grt)) as standin:
+            endpoints = standin.endpoints
+            settings = Settings(
+                target=endpoints.service_url,
+                graph_url=endpoints.graph_url,
+                agent_metrics_url=endpoints.agent_metrics_url,
+                database_url="postgresql://indexer:s3cret@127.0.0.1:9/none",
+            )
+            found = await service.checks(settings)
+            without = await service.checks(settings.model_copy(update={"database_url": None}))
+        assert by_name(found)["database"].status == "failed"
+        assert "s3cret" not in repr(found)
+        preflight = {name: check for name, check in by_name(without).items() if name.startswith("preflight")}
+        assert {name: check.status for name, check in preflight.items()} == expected
+        assert doctor.exit_code(without) == (0 if limit_grt == "1" else 3)
 
 
 async def test_what_is_no_indexer_service_gets_one_row() -> None:

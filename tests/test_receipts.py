@@ -339,6 +339,7 @@ def message(**changes) -> wire.Receipt:
         (encode(message(payer=b"\x01" * 19)), "payer must be 20 bytes"),
         (encode(message(collection_id=b"\x01" * 31)), "collection_id must be 32 bytes"),
         (encode(message(), bytes(64)), "signature must be 65 bytes"),
+        (encode(message(), bytes(64) + b"\x1a"), "v must be 0, 1, 27, 28 or at least 35, found 26"),
         ('{"message":{}}', "not base64"),
     ],
 )

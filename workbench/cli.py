@@ -200,6 +200,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, TargetSettings, "network", leave_out=_all_but(TargetSettings, *target))
     else:
         add_settings(parser, TargetSettings, "target")
+        add_settings(parser, CommandSettings, "database", leave_out=_all_but(CommandSettings, "database_url"))
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir"))
     return parser
 

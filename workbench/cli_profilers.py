@@ -6,13 +6,13 @@ import argparse
 import asyncio
 import contextlib
 import math
+import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import SettingsError, ToolError, WorkbenchError
+from workbench.options import option_of
 
 if TYPE_CHECKING:
     from workbench.profilers.backends.protocol import Backend
@@ -21,10 +21,16 @@ if TYPE_CHECKING:
     from workbench.profilers.windows.record import Window
 
 COMMAND_STOP_S = 10.0
+_ADDRESSES = ("target", "graph_url", "service_metrics_url", "agent_metrics_url")
+_COMMANDS = ("service_command", "agent_command", "profile", "database_url", *_ADDRESSES)
+REPORT = "report"
+"""Of a session's folder of profiles: the run made of its windows."""
+
 ACTIONS = {
     "start": "start the service under a profiler and wait until it answers",
     "window": "cut a window: begin NAME, end it with --end; or for --seconds; or around a command after --",
-    "status": "what runs under which profiler, and whether it answers",
+    "status": "what runs under which profiler, whether it answers, and where",
+    "report": "what a receipt costs, from the windows of the session (or of a folder of profiles): text, tables, HTML",
     "stop": "stop the service so that the profiler's output is whole; prints the files",
     "restore": "bring back what ran before, and prove that it answers",
 }
@@ -36,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name",
         nargs="?",
-        metavar="MODE|NAME",
-        help="start: the mode; window: the window's name (letters, digits, . _ -)",
+        metavar="MODE|NAME|DIR",
+        help="start: the mode; window: the window's name (letters, digits, . _ -); report: a folder of profiles",
     )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="Where the session is kept (data/profiling).")
     starting = parser.add_argument_group("start")
@@ -50,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     starting.add_argument(
         "--health-url", metavar="URL", help="Where a command given after -- answers when it is ready."
     )
+    _add_commands(parser)
     starting.add_argument("--out", type=Path, metavar="DIR", help="Where profiles go (a new folder of the session's).")
     starting.add_argument("--flags", metavar="FLAGS", help="The tool's flags in place of the guide's, in one argument.")
     starting.add_argument(
@@ -58,11 +65,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     windows = parser.add_argument_group("window")
     windows.add_argument("--end", action="store_true", help="End the open window.")
     windows.add_argument("--seconds", type=float, metavar="S", help="End the window after this time.")
+    reporting = parser.add_argument_group("report")
+    reporting.add_argument(
+        "--receipts",
+        action="append",
+        metavar="NAME=N",
+        help="How many receipts a window had; without it those of the runs made inside it. 0: its idle window.",
+    )
     stopping = parser.add_argument_group("stop")
     stopping.add_argument(
         "--stop-timeout-s", type=float, default=None, metavar="S", help="How long the service may take to stop (120)."
     )
-    parser.epilog = "After --: the command of the service (start), or what to run inside the window (window)."
+    parser.epilog = (
+        "After --: the command of a service (start), or what to run inside the window (window): a workbench command "
+        "there finds the session's service by itself."
+    )
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
+    """The sweep's options for services by their commands, and where they answer."""
+    from workbench.options import add_settings
+    from workbench.settings import CommandSettings, TargetSettings
+
+    add_settings(parser, CommandSettings, "start: services by their commands", leave_out=("idle_s", "preflight"))
+    others = tuple(name for name in TargetSettings.model_fields if name not in _ADDRESSES)
+    add_settings(parser, TargetSettings, "start: where they answer, where they do not say", leave_out=others)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,7 +99,14 @@ def run(options: argparse.Namespace) -> int:
 
     _require_fitting(options)
     file = SessionFile(options.folder or default_profiling_dir())
-    actions = {"start": _start, "window": _window, "status": _status, "stop": _stop, "restore": _restore}
+    actions = {
+        "start": _start,
+        "window": _window,
+        "status": _status,
+        "report": _report,
+        "stop": _stop,
+        "restore": _restore,
+    }
 
     async def act() -> int:
         async with file.locked():
@@ -122,8 +156,12 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
             file.forget()
         raise
     file.write(session, "running")
-    what = ", ".join(backend.services) if options.command or options.compose else "the stand-in"
-    print(f"{what} answers under {mode}; profiles go to {out}")
+    by_name = options.command or options.compose or _given(options)
+    what = ", ".join(backend.services) if by_name else "the stand-in"
+    print(
+        f"{what} {'answer' if by_name and len(backend.services) > 1 else 'answers'} under {mode}; profiles go to {out}"
+    )
+    _say_addresses(session)
     if mode == "flamegraph" and (wait_s := await session.first_report_after_s()):
         print(f"The first report comes {wait_s:.0f} s after the start: a shorter run has no profile.")
     return 0
@@ -168,32 +206,37 @@ async def _window(options: argparse.Namespace, file: SessionFile) -> int:
         print(f"window {options.name} is open; end it with: workbench profile window --end")
         return 0
     try:
-        async with _ending(session):
-            return await _inside(options)
+        return await _around(session, options)
     finally:
         file.write(session, "running")
 
 
-@asynccontextmanager
-async def _ending(session: Session) -> AsyncIterator[None]:
-    """End the open window after the block, also after Ctrl-C, and say what there is."""
+async def _around(session: Session, options: argparse.Namespace) -> int:
+    """A window around a command, or some time; it ends also after Ctrl-C, and what there is is said."""
+    from workbench.profilers.inside import Runs, runs_dir_of
     from workbench.profilers.to_the_end import to_the_end
 
+    runs = Runs.now(runs_dir_of(options.command, os.environ))
     try:
-        yield
+        return await _inside(session, options)
     finally:
-        _say_windows(await to_the_end(session.end()))
+        facts = runs.facts() if options.command else {}
+        _say_windows(await to_the_end(session.end(facts=facts)))
+        if facts:
+            print(f"{facts['receipts']['sent']:,} receipts were sent inside")
 
 
-async def _inside(options: argparse.Namespace) -> int:
+async def _inside(session: Session, options: argparse.Namespace) -> int:
     """What a window is around: a command, whose exit code this is, or some time."""
+    from workbench.profilers.inside import variables_of
     from workbench.profilers.to_the_end import to_the_end
 
     if not options.command:
         await asyncio.sleep(options.seconds)
         return 0
     try:
-        process = await asyncio.create_subprocess_exec(*options.command)
+        environment = variables_of(_addresses(session), session.mode, os.environ)
+        process = await asyncio.create_subprocess_exec(*options.command, env=environment)
     except OSError as error:
         raise ToolError(
             f"cannot be started: {error.strerror}: {options.command[0]}", where="workbench profile window"
@@ -227,10 +270,44 @@ async def _status(options: argparse.Namespace, file: SessionFile) -> int:
         for service, wrong in (await session.condition()).items():
             print(f"  {service}: {wrong or 'runs and answers'}")
             code = ToolError.exit_code if wrong else code
+        _say_addresses(session)
         if session.open_name is not None:
             print(f"  window {session.open_name} is open")
     print(f"  windows: {', '.join(session.names) or 'none yet'}")
     return code
+
+
+async def _report(options: argparse.Namespace, file: SessionFile) -> int:
+    from workbench.profilers.windows.record import windows_in
+    from workbench.report.by_hand import report_windows, windows_text
+    from workbench.sweep.by_hand import run_of_windows
+
+    folder = Path(options.name) if options.name else file.read()[0].out
+    path = folder / REPORT
+    windows = [window for window in windows_in(folder) if path.resolve() not in window.folder.resolve().parents]
+    if not windows:
+        raise SettingsError("there is no window", where=str(folder), hint="Cut one: workbench profile window NAME")
+    mode = windows[-1].mode
+    run, left_out = run_of_windows(
+        [window for window in windows if window.mode == mode], path, given=_receipts(options.receipts or [])
+    )
+    for name in left_out:
+        print(f"Note: window {name} is left out: give --receipts {name}=N to say how many it had.", file=sys.stderr)
+    print(windows_text(run))
+    await report_windows(run)
+    print(path / "report.html")
+    return 0
+
+
+def _receipts(words: list[str]) -> dict[str, int]:
+    """``NAME=N`` as numbers by name."""
+    found = {}
+    for word in words:
+        name, _, number = word.rpartition("=")
+        if not name or not number.isdigit():
+            raise SettingsError(f"NAME=N is wanted, found {word[:80]!r}", where="--receipts")
+        found[name] = int(number)
+    return found
 
 
 async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
@@ -272,9 +349,10 @@ async def _restore(options: argparse.Namespace, file: SessionFile) -> int:
     session, state = file.read()
     if state != "stopped":
         raise ToolError(f"the session is {state}", where=str(file.path), hint="Stop it first: workbench profile stop")
+    before = session.backend.notes
     await session.restore()
     file.forget()
-    for note in session.backend.notes:
+    for note in session.backend.notes[len(before) :]:
         print(f"Note: {note}.", file=sys.stderr)
     print("what ran before answers again" if session.restored else "nothing ran before, and nothing runs now")
     return 0
@@ -282,25 +360,48 @@ async def _restore(options: argparse.Namespace, file: SessionFile) -> int:
 
 def _backend(options: argparse.Namespace, out: Path) -> Backend:
     from workbench.profilers.backends.local import LocalBackend, LocalService
+    from workbench.profilers.commands import backend_of, has_commands
+    from workbench.profilers.modes import parse_mode
     from workbench.profilers.standin import own_service
     from workbench.settings import Settings
 
-    if options.compose is not None:
-        from workbench.profilers.backends.compose import ComposeBackend
-
-        return ComposeBackend(options.compose)
+    given = _given(options)
     if options.command:
-        service = LocalService(Path(options.command[0]).name, tuple(options.command), options.health_url)
-    else:
-        settings = Settings.resolve()
-        if not settings.service_port:
-            raise SettingsError(
-                "a stand-in that outlives the command needs a port of its own, found 0",
-                where="service_port",
-                hint="Set WORKBENCH_SERVICE_PORT, or leave it out",
-            )
-        service = own_service((), settings)
-    return LocalBackend(service, out, lifeline=False)
+        known = {"service_url" if name == "target" else name: url for name, url in given.items()}
+        command = tuple(options.command)
+        service = LocalService(Path(command[0]).name, command, options.health_url, given=known)
+        return LocalBackend(service, out, lifeline=False)
+    labels = {name: option_of(name) for name in given}
+    settings = Settings.resolve(labels=labels, profiler=parse_mode(options.name), compose=options.compose, **given)
+    if settings.compose is not None or has_commands(settings) or settings.target is not None:
+        return backend_of(settings, out, lifeline=False, replaces=True)
+    if not settings.service_port:
+        raise SettingsError(
+            "a stand-in that outlives the command needs a port of its own, found 0",
+            where="service_port",
+            hint="Set WORKBENCH_SERVICE_PORT, or leave it out",
+        )
+    return LocalBackend(own_service((), settings), out, lifeline=False)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of commands and addresses that were given as options."""
+    return {name: getattr(options, name) for name in _COMMANDS if hasattr(options, name)}
+
+
+def _addresses(session: Session) -> dict[str, str]:
+    """Where the services of a session answer; {} where it is not known."""
+    try:
+        return session.addresses
+    except SettingsError:
+        return {}
+
+
+def _say_addresses(session: Session) -> None:
+    from workbench.settings.kinds import without_password
+
+    for name, url in _addresses(session).items():
+        print(f"  {option_of(name)} {without_password(url)}")
 
 
 def _follow_changes(session: Session, file: SessionFile, state: State) -> None:
@@ -319,27 +420,17 @@ def _say_windows(windows: tuple[Window, ...]) -> None:
 def _require_fitting(options: argparse.Namespace) -> None:
     """Raise SettingsError for options of another action."""
     own = {
-        "start": ("compose", "health_url", "out", "flags", "attach", "command", "name"),
+        "start": ("compose", "health_url", "out", "flags", "attach", "command", "name", *_COMMANDS),
         "window": ("end", "seconds", "command", "name"),
+        "report": ("receipts", "name"),
         "stop": ("stop_timeout_s",),
     }
-    for name in (
-        "compose",
-        "health_url",
-        "out",
-        "flags",
-        "attach",
-        "end",
-        "seconds",
-        "stop_timeout_s",
-        "command",
-        "name",
-    ):
-        value = getattr(options, name)
+    for name in dict.fromkeys(name for names in own.values() for name in names):
+        value = getattr(options, name, None)
         given = value is not None and value is not False and value != []
         if given and name not in own.get(options.action, ()):
             raise SettingsError(
-                f"{options.action} takes no {name.replace('_', '-')}",
+                f"{options.action} takes no {option_of(name).removeprefix('--')}",
                 where="workbench profile",
                 hint="See `workbench profile --help`",
             )
@@ -347,6 +438,8 @@ def _require_fitting(options: argparse.Namespace) -> None:
         raise SettingsError("--end ends the open window and takes nothing else", where="workbench profile window")
     if options.compose is not None and options.command:
         raise SettingsError("--compose and a command exclude each other", where="workbench profile start")
+    if options.action == "start" and options.command and {"service_command", "agent_command"} & set(_given(options)):
+        raise SettingsError("--service, --agent and a command after -- exclude each other", where="workbench profile")
     if options.health_url is not None and not options.command:
         raise SettingsError(
             "--health-url belongs to a command of your own, given after --", where="workbench profile start"

@@ -43,12 +43,14 @@ def add_settings(
         help_text = f"{field.description} {_default(field)}".replace("%", "%%")
         if field.annotation is bool:
             section.add_argument(
-                *flags, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help_text
+                *flags, dest=name, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help_text
             )
         elif get_origin(field.annotation) is list:
-            section.add_argument(*flags, nargs="+", metavar="VALUE", default=argparse.SUPPRESS, help=help_text)
+            section.add_argument(
+                *flags, dest=name, nargs="+", metavar="VALUE", default=argparse.SUPPRESS, help=help_text
+            )
         else:
-            section.add_argument(*flags, metavar=_metavar(field), default=argparse.SUPPRESS, help=help_text)
+            section.add_argument(*flags, dest=name, metavar=_metavar(field), default=argparse.SUPPRESS, help=help_text)
 
 
 def option_of(name: str) -> str:

@@ -35,6 +35,8 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
         return f"step {facts['step']}: left out after denial"
     if kind == "pinpoint_left_out":
         return f"the exact limit was not looked for: {facts['why']}"
+    if kind == "preflight" and facts["raised"]:
+        return None  # it is what the run ends with
     if kind == "preflight":
         word = "refused" if facts["refuses"] else "note"
         return ". ".join(filter(None, (f"{word}: {facts['what']}", facts["remedy"])))

@@ -89,8 +89,8 @@ def test_a_late_generator_is_invalid_and_a_failure_beside_it_is_kept():
 
 def test_lateness_does_not_spoil_what_a_profiled_step_costs():
     late, cut = summary(invalid="late"), summary(invalid="only 9 of 100", cut_short="only 9 of 100")
-    assert judge_step(late, CALM, 100, None, 100, toward_limit=True, distorted=True).verdict == "PASS"
-    assert judge_step(late, CALM, 100, None, 90, toward_limit=True, distorted=True).verdict == "FAIL"
+    assert judge_step(late, CALM, 100, None, found(100), toward_limit=True, distorted=True).verdict == "PASS"
+    assert judge_step(late, CALM, 100, None, found(90), toward_limit=True, distorted=True).verdict == "FAIL"
     assert judge_step(cut, CALM, 9, None, None, toward_limit=True, distorted=True).verdict == "INVALID"
 
 

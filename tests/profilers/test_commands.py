@@ -23,6 +23,7 @@ from tests.profilers.services import environment, free_port, needs
 from tests.standin.conftest import eventually
 from workbench.errors import SettingsError, TargetError, ToolError
 from workbench.profilers.backends import program
+from workbench.profilers.backends.executable import require_program
 from workbench.profilers.backends.guardian import MARK, Guardian
 from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.backends.revive import backend_from_json
@@ -264,3 +265,27 @@ def test_what_was_started_and_not_told_of_yet_is_ended_by_its_mark(tmp_path: Pat
         for one in (process, other):
             one.kill()
             one.wait()
+
+
+def test_programs_that_cannot_be_run(tmp_path: Path) -> None:
+    own = bytearray(Path(sys.executable).resolve().read_bytes()[:4096])
+    foreign = tmp_path / "foreign"
+    own[18:20] = (243 if own[18] != 243 else 62).to_bytes(2, "little")
+    foreign.write_bytes(own)
+    with pytest.raises(SettingsError, match=r"foreign is not executable\. Make it so: chmod \+x"):
+        require_program(str(foreign), "x")
+    foreign.chmod(0o755)
+    with pytest.raises(
+        SettingsError, match=r"is a program for (riscv|x86-64), this machine is \S+\. Build it for this"
+    ):
+        require_program(str(foreign), "x")
+    with pytest.raises(SettingsError, match=r"there is no program not-to-be-found. Give its path"):
+        require_program("not-to-be-found", "x")
+    with pytest.raises(SettingsError, match="is not executable"):
+        require_program(str(tmp_path), "x")
+    assert require_program("sh", "x").name == "sh"
+    # a script is told from its folder, as a shell in that folder finds it
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    assert require_program("./script", "x", tmp_path) == tmp_path / "script"

@@ -454,6 +454,39 @@ async def test_a_periodic_report_under_way_is_not_taken_for_the_one_that_was_ask
     assert moments_ns[0] <= begin <= moments_ns[1] <= end
 
 
+PERIODIC = """
+import sys, time
+from pathlib import Path
+from workbench.profilers.sampler.files import ReportFiles
+from workbench.profilers.sampler.report import Function, Report, Stack
+files = {name: ReportFiles(Path(sys.argv[1]), name) for name in ("work", "stranger")}
+began = {"work": time.time_ns(), "stranger": time.time_ns() - 3600 * 10**9}
+print("ready", flush=True)
+for number in range(1, 10**6):
+    for name in ("stranger", "work"):
+        now, stack = time.time_ns(), Stack("main", "", (0,), number)
+        report = Report((Function(name, "service.py", 1),), (stack,), 150, began[name], now - began[name], now)
+        files[name].write(report)
+    time.sleep(0.3)
+"""
+
+
+async def test_reports_of_another_service_in_the_folder_are_not_taken(tmp_path: Path) -> None:
+    """As upstream's folder is fixed in its code, all services of a machine write there; and it cannot be asked."""
+    service = LocalService(
+        "periodic",
+        (sys.executable, "-c", PERIODIC),
+        ready=lambda output: "ready" in output,
+        arguments={"flamegraph": ("{folder}",)},
+    )
+    async with workbench.profiling("flamegraph", service=service, out=tmp_path) as session:
+        for name in ("one", "two"):
+            async with session.window(name) as found:
+                pass
+            assert "The sampler reports every 120 s" in found.windows[0].notes[0]
+            assert set(found.profiles[0].functions["function"]) == {"work"}
+
+
 async def test_pprofile_runs_the_standin_on_the_ports_it_had() -> None:
     async with workbench.profiling("pprofile", out="profiles", backend_latency="constant:0") as session:
         url = session.url

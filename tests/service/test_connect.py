@@ -85,8 +85,9 @@ async def test_a_given_target_is_used_with_the_local_networks_payer(tmp_path):
 
 async def test_the_standin_is_found_and_its_payers_are_whole(tmp_path):
     settings = Settings.resolve(limit_grt="0.5", escrow_grt=3, standin_payers=3)
-    async with running(settings, tmp_path, "none") as (target, session):
-        assert session is None
+    async with running(settings, tmp_path, "none") as subject:
+        target = subject.target
+        assert subject.session is None
         assert target.is_standin
         assert "0x" + target.allocation.hex() == ALLOCATION
         assert len(target.payers) == 3

@@ -96,6 +96,18 @@ async def test_a_server_that_is_not_there_is_a_note_and_no_error() -> None:
     assert watch.changes == []
 
 
+async def test_a_denial_is_told_once_however_often_it_is_notified(database: Database) -> None:
+    """After a reconnection the table may have been read before its notification comes."""
+    who, last = payer(0).address, payer(1).address
+    again = f'{{"tg_op": "INSERT", "sender_address": "{who.hex()}"}}'
+    async with watching_denylist(database.url, version=2) as watch:
+        await asyncio.to_thread(database.deny, who)
+        await asyncio.to_thread(database.run, "SELECT pg_notify('tap_horizon_deny_notification', %s)", again)
+        await asyncio.to_thread(database.deny, last)
+        await until(lambda: watch.denied_ns(last, 0))
+    assert [change.payer for change in watch.changes] == [who.hex(), last.hex()]
+
+
 async def test_a_notification_that_nobody_can_read_is_said(database: Database) -> None:
     async with watching_denylist(database.url, version=2) as watch:
         for text in ("nonsense", '{"tg_op": "TRUNCATE", "sender_address": null}'):

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from workbench.errors import TargetError
 from workbench.load.outcome import Outcome
+from workbench.receipts.address import checksum
 from workbench.service import preflight_rules as rules
+from workbench.service.agent import has_actor, held_denied
+from workbench.service.metrics import parse
 from workbench.service.preflight import Preflight
 from workbench.service.preflight_rules import Note, PayerFacts, ServiceFacts
 from workbench.service.probe import Attestation, ProbeAnswer
@@ -70,6 +73,21 @@ def test_the_maximum_itself_is_refused_and_what_is_below_it_is_not(value: int, m
 def test_the_rounding_of_gauges_is_no_lag(owed: int) -> None:
     assert not rules.is_behind(owed, round(float(owed)))
     assert rules.is_behind(owed + GRT // 1000, 0)
+
+
+def test_an_actor_that_did_not_come_to_run_is_none() -> None:
+    """As an agent without its aggregator was seen: the payer is in the denylist, and the gauge says it is not."""
+    sender = checksum(WHO)
+    names = ("tap_max_fee_per_sender_grt_total", "tap_rav_request_trigger_value", "tap_sender_denied")
+    dead = parse("".join(f'{name}{{sender="{sender}"}} 0\n' for name in names))
+    assert held_denied(dead, WHO) is False
+    assert not has_actor(dead, WHO)
+    note = rules.judge_payer(PayerFacts(WHO, in_denylist=True, held_denied=False, has_actor=False))
+    assert note is not None
+    assert note.check == "actor"
+    assert "stands in the denylist" in note.what
+    alive = [*dead, *parse(f'tap_sender_escrow_balance_grt_total{{sender="{sender}"}} 1e19\n')]
+    assert has_actor(alive, WHO)
 
 
 def test_an_agent_that_counts_is_waited_for_and_one_that_does_not_is_refused() -> None:
@@ -147,8 +165,7 @@ def test_a_probe_that_passed_cost_nothing_and_one_that_was_taken_is_counted() ->
 @pytest.mark.parametrize("profiler", ["none", "callgrind", "massif"])
 def test_answers_that_could_be_attested_and_are_not_spoil_callgrind(profiler: str) -> None:
     def notes(attestable: bool, attested: bool) -> list[Note]:
-        seen = Attestation(attestable, attested)
-        return rules.judge_service(ServiceFacts(1, profiler=profiler, attestation=seen, only_attestation=True))
+        return rules.judge_attestation(Attestation(attestable, attested), profiler)
 
     assert notes(True, True) == notes(False, False) == []
     (note,) = notes(True, False)

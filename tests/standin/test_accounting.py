@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import SettingsError
 from workbench.standin.accounting import Account, Fees, deny_condition
-from workbench.standin.graphql import QueryError, root_fields
+from workbench.standin.graphql.roots import QueryError, root_fields
 from workbench.standin.latency import parse_latency
 from workbench.standin.ratelimit import RateLimit, client_of
 
@@ -160,4 +160,4 @@ def test_rate_limit_refills() -> None:
     ],
 )
 def test_client_of(headers: dict[str, str], client: str) -> None:
-    assert client_of(headers, "peer") == client
+    assert client_of(list(headers.items()), "peer") == client

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,25 @@ async def test_no_receipt_is_402(caller: Caller, kind: str) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("last", [0, 1, 2, 26, 27, 28, 29, 34, 35, 36, 254, 255])
+async def test_last_byte_of_the_signature(caller: Caller, last: int) -> None:
+    signed = caller.signed()
+    parity = signed.signature[64] - 27
+    answer = await caller.query(receipt=replace(signed, signature=signed.signature[:64] + bytes([last])).header())
+    if last in (2, 26, 29, 34):
+        assert (answer.status, answer.message) == (402, NO_RECEIPT)
+    elif (last if last < 2 else last - 27 if last < 29 else (last - 35) % 2) == parity:
+        assert answer.status == 200
+    else:
+        assert (answer.status, answer.message.startswith(NOBODY)) == (402, True)
+
+
+async def test_a_known_field_of_another_wire_type_is_402(caller: Caller) -> None:
+    raw = base64.b64decode(caller.signed().header())
+    for more, status in ((b"\x48\x05", 200), (b"\x10\x05", 402), (b"\x00", 402)):
+        assert (await caller.query(receipt=base64.b64encode(raw + more).decode())).status == status
+
+
 async def test_wrong_bearer_is_402(caller: Caller) -> None:
     answer = await caller.query(headers={"Authorization": "Bearer wrong"})
     assert (answer.status, answer.message) == (402, NO_RECEIPT)
@@ -139,6 +159,11 @@ async def test_unrecoverable_signature_is_400(caller: Caller) -> None:
 BAD_DEPLOYMENTS = ["BFr2mx7FgkJ36Y6pE5BiXs1KmNUmVDCnL82KUSdcLW1g", "Qmshort", "0x12"]
 
 
+async def test_any_46_base58_characters_from_qm_on_are_a_deployment(caller: Caller) -> None:
+    answer = await caller.query(path=f"/subgraphs/id/Qm{'a' * 44}", receipt=caller.signed().header())
+    assert answer.status == 200
+
+
 @pytest.mark.parametrize("deployment", BAD_DEPLOYMENTS)
 async def test_no_deployment_id_is_500(caller: Caller, deployment: str) -> None:
     answer = await caller.query(path=f"/subgraphs/id/{deployment}", receipt=caller.signed().header())
@@ -174,8 +199,8 @@ async def test_body_limit(caller: Caller, over: int) -> None:
         (b"", "EOF while parsing a value at line 1 column 0"),
         (b"query", "expected value at line 1 column 1"),
         (b"{}", "missing field `query` at line 1 column 2"),
-        (b'{"query":5}', "invalid type: integer `5`, expected a string at line 1 column 11"),
-        (b'["query"]', "invalid type: sequence, expected struct QueryBody at line 1 column 9"),
+        (b'{"query":5}', "invalid type: integer `5`, expected a string at line 1 column 10"),
+        (b'["query"]', "invalid length 1, expected struct QueryBody with 2 elements at line 1 column 9"),
     ],
     ids=["empty", "not JSON", "no query", "query not a string", "not an object"],
 )
@@ -395,6 +420,14 @@ async def test_backend_down_is_200_with_an_error_body_and_costs_the_receipt(call
     assert caller.stored() == 1
 
 
+async def test_bytes_that_are_no_text_in_an_unread_member_cost_the_receipt(caller: Caller) -> None:
+    answer = await caller.query(receipt=caller.signed().header(), body=b'{"query":"{a}","x":"\xe4\xb8"}')
+    text = "Request body didn't contain valid UTF-8: invalid utf-8 sequence of 2 bytes from index 20"
+    assert (answer.status, answer.json) == (200, {"graphQLResponse": text, "attestation": None})
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert caller.stored() == 1
+
+
 async def test_graphql_error_is_200(caller: Caller) -> None:
     body = json.dumps({"query": "{ nonsense }"}).encode()
     answer = await caller.query(receipt=caller.signed().header(), body=body)
@@ -456,7 +489,7 @@ async def test_healthz_is_503_when_a_part_is_down(caller: Caller, standin: Stand
     ("deployment", "status", "body"),
     [
         (None, 200, {"health": "healthy"}),
-        ("nonsense", 500, {"errors": ["Failed to decode response"]}),
+        ("nonsense", 404, {"errors": ["Deployment not found"]}),
         ("0x" + "11" * 32, 404, {"errors": ["Deployment not found"]}),
     ],
     ids=["known", "unreadable", "unknown"],
@@ -505,7 +538,10 @@ def nested(depth: int) -> str:
             "Invalid status query: Circular fragment reference detected: F",
         ),
         (nested(11), "Invalid status query: Query exceeds maximum nesting depth of 10"),
-        ("{ version", "Invalid status query: query parse error: unexpected end of input"),
+        (
+            "{ version",
+            ("Invalid status query: query parse error: Parse error at 1:10\nUnexpected end of input\nExpected }\n"),
+        ),
     ],
     ids=["too large", "field", "field in a fragment", "undefined fragment", "circular fragment", "depth", "syntax"],
 )
@@ -531,13 +567,18 @@ async def cost_query(caller: Caller, query: str, **variables: Any) -> Any:
 
 async def test_cost(caller: Caller) -> None:
     deployment = caller.settings.deployment
-    query = f'query Q($ids: [String!]!) {{ costModel(deployment: "{deployment}") {{ model }} }}'
+    query = f'query Q {{ costModel(deployment: "{deployment}") {{ model }} }}'
     assert (await cost_query(caller, query)).json == {"data": {"costModel": None}}
     batch = "query Q($ids: [String!]!) { costModels(deployments: $ids) { deployment model variables } }"
     assert (await cost_query(caller, batch, ids=[deployment] * 200)).json == {"data": {"costModels": []}}
     answer = (await cost_query(caller, batch, ids=[deployment] * 201)).json
     assert answer["errors"][0]["message"] == "Batch size 201 exceeds maximum allowed (200)"
-    assert (await cost_query(caller, batch, ids=["nonsense"])).json["errors"]
+    (refused,) = (await cost_query(caller, batch, ids=["nonsense"])).json["errors"]
+    assert refused == {
+        "message": 'invalid hex string "": invalid string length',
+        "locations": [{"line": 1, "column": 29}],
+        "path": ["costModels"],
+    }
 
 
 @pytest.mark.parametrize("path", ["/", "/info", "/version", "/healthz", "/subgraph/health/x"])

@@ -3,12 +3,15 @@ saw nothing of it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import math
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +19,15 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from aiohttp import web
 
-from tests.service.conftest import Database, postgres_server
+import workbench
+from tests.load.servers import http_server
+from tests.service.conftest import Database, Server, postgres_server
 from tests.service.conftest import database as postgres
 from workbench.cli import main
 from workbench.runs.read import Run, open_run
 from workbench.service.metrics import parse, total
-from workbench.settings import Settings
 from workbench.standin.accounts import payer
 from workbench.standin.database import SCHEMA
 
@@ -37,6 +42,11 @@ class Service:
         self.options = ["--target", endpoints["service_url"], "--graph-url", endpoints["graph_url"]]
         if endpoints["agent_metrics_url"]:
             self.options += ["--agent-metrics-url", endpoints["agent_metrics_url"]]
+        self.settings = {
+            "target": endpoints["service_url"],
+            "graph_url": endpoints["graph_url"],
+            "agent_metrics_url": endpoints["agent_metrics_url"],
+        }
 
     def requests(self) -> int:
         """How many requests with a receipt it answered."""
@@ -183,22 +193,48 @@ def test_receipts_that_reach_the_services_maximum_by_its_answer(value: str, code
     assert ("max_receipt_value_grt" in said.err) == bool(code)
 
 
-def test_receipts_that_reach_the_maximum_of_the_services_configuration(capsys) -> None:
-    """A file with a table [indexer] is the services'; its maximum is the release's where it says none."""
-    Path("service.toml").write_text("[indexer]\n")
+@contextmanager
+def configured(config: str) -> Iterator[Service]:
+    """A stand-in whose command line names a configuration file, as the real service's does."""
+    Path("service.toml").write_text(config)
     starter = "import sys; sys.argv = [sys.argv[0], *sys.argv[3:]]; from workbench.cli import main; main(sys.argv[1:])"
     ports = [f"--{port}-port=0" for port in ("service", "service-metrics", "agent-metrics", "graph")]
     words = [sys.executable, "-c", starter, "--config", "service.toml", "standin", *ports]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        given = Service(json.loads(process.stdout.readline()))
-        line = refused(given, capsys)
+        yield Service(json.loads(process.stdout.readline()))
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def test_receipts_that_reach_the_maximum_of_the_services_configuration(capsys) -> None:
+    """A file with a table [indexer] is the services'; its maximum is the release's where it says none."""
+    with configured("[indexer]\n") as given:
+        line = refused(given, capsys)
     assert "receipts of 0.001 GRT reach the service's maximum of 0.001 GRT" in line
     assert "service.toml" in line
+
+
+async def test_answers_that_graph_node_calls_attestable_and_the_service_does_not_attest(capsys) -> None:
+    """The stand-in attests nothing; beside it a graph-node that says the answer could be."""
+
+    async def attestable(request: web.Request) -> web.Response:
+        return web.Response(text='{"data":{}}', headers={"graph-attestable": "true"})
+
+    async with http_server(attestable) as graph_node:
+        config = (
+            f'[indexer]\n[graph_node]\nquery_url = "{graph_node}"\n'
+            '[service]\nfree_query_auth_token = "freestuff"\n[service.tap]\nmax_receipt_value_grt = "0.002"\n'
+        )
+        with configured(config) as given:
+            assert await asyncio.to_thread(load, given) == 0
+            assert given.rows() == 20
+    said = capsys.readouterr().err
+    assert "the allocation cannot be derived from the service's operator_mnemonic" in said
+    assert "freestuff" not in said
+    assert not any("freestuff" in path.read_text() for path in the_run().path.glob("*.json*"))
 
 
 def test_the_embedded_standin_knows_its_own_maximum(capsys) -> None:
@@ -238,6 +274,15 @@ def test_with_no_preflight_it_is_only_said(capsys) -> None:
     assert "predicted limit" not in row["reason"]
 
 
+def test_with_no_preflight_a_database_that_does_not_answer_is_a_note(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("WORKBENCH_DATABASE_URL", "postgresql://indexer:s3cret@127.0.0.1:9/none")
+    with service() as given:
+        assert load(given, "--no-preflight") in (0, 4)
+        assert (given.rows(), given.requests()) == (20, 20)  # and no probe
+    said = capsys.readouterr().err
+    assert "note: postgresql://indexer:***@127.0.0.1:9/none: the database cannot be read" in said
+
+
 def test_denied_payers_are_left_out_while_there_are_others(postgres: Database, capsys, monkeypatch) -> None:
     postgres.deny(payer(0).address)
     monkeypatch.setenv("WORKBENCH_DATABASE_URL", postgres.url)
@@ -260,5 +305,73 @@ def test_a_sweep_refuses_too_and_its_report_says_why(capsys) -> None:
     assert the_run().manifest["state"] == "failed"
 
 
-def test_settings_have_the_switch() -> None:
-    assert Settings.resolve().preflight
+async def test_the_moment_of_denial_in_the_database_is_in_the_row_the_events_and_the_text(postgres: Database) -> None:
+    """The payer is denied while its receipts are sent; this stand-in does not know, so it goes on taking them."""
+    told: list[str] = []
+
+    def on_event(kind: str, facts: dict[str, Any]) -> None:
+        told.append(kind)
+        if kind == "progress" and facts["done"] and told.count("progress") == 2:
+            threading.Thread(target=postgres.deny, args=[payer(0).address]).start()
+
+    with service() as given:
+        result = await workbench.load(
+            **given.settings,
+            database_url=postgres.url,
+            num_receipts=800,
+            rate=200.0,
+            runs_dir="runs",
+            on_event=on_event,
+        )
+    (denied,) = events("denied_in_database")
+    summary = result.summary
+    assert told.count("denied_in_database") == 1
+    assert denied["payer"] == summary["payer"]
+    assert (denied["step"], denied["late"]) == (0, False)
+    assert 0 < summary["denylisted_s"] < min(summary["duration_s"], denied["t_s"])
+    samples = result.samples
+    later = ((samples["sent_ns"] - samples["intended_ns"].min()) / 1e9 > summary["denylisted_s"]).sum()
+    assert 0 < later < 800
+    assert summary["paid_after_denylisted"] == later
+    assert f"{later} receipts sent later were taken all the same" in result.text
+    assert summary["denied_after_settle"] == "yes"
+    assert math.isnan(summary["denylist_lag_s"])  # the limit was not reached
+    # nothing of this stand-in's is in that database
+    assert (summary["stored"], summary["paid"]) == (0, 800)
+    assert "0 are in the database" in summary["failure"]
+
+
+async def test_a_database_that_is_killed_in_mid_step_costs_the_run_nothing_but_its_word(
+    postgres: Database, postgres_server: Server
+) -> None:
+    killed = False
+
+    def on_event(kind: str, facts: dict[str, Any]) -> None:
+        nonlocal killed
+        if kind == "progress" and facts["done"] and not killed:
+            killed = True
+            postgres_server.kill()
+
+    with service() as given:
+        try:
+            run = await workbench.sweep(
+                **given.settings,
+                database_url=postgres.url,
+                receipts="300,50",
+                mode="cumulative",
+                rate=100.0,
+                pinpoint=False,
+                runs_dir="runs",
+                on_event=on_event,
+            )
+        finally:
+            postgres_server.start()
+    assert killed
+    assert list(run.steps["accepted"]) == [300, 50]
+    assert run.steps["stored"].isna().all()
+    assert run.manifest["state"] == "finished"
+    notes = [event["why"] for event in events("database_note")]
+    assert sum("Denial cannot be seen" in note for note in notes) == 1
+    # one for each step: after the first, and before the second
+    assert sum("What was stored cannot be told" in note for note in notes) == 2
+    assert all(postgres.url not in note for note in notes)

@@ -135,11 +135,9 @@ def step_row(
     nan = math.nan
     heard = heard or Heard()
     is_open = isinstance(plan, OpenPlan)
-    listed = found is not None and found.denied
-    if after is None or not settled:
-        denied_after = "yes" if denial.refused or listed or (after is not None and after.denied) else "unknown"
-    else:
-        denied_after = "yes" if after.denied or denial.refused else "no"
+    # the service goes by the denylist, whatever the agent's gauge says
+    denied = denial.refused or (found is not None and found.denied) or (after is not None and after.denied)
+    denied_after = "yes" if denied else "no" if settled and after is not None else "unknown"
     return StepRow(
         step=step,
         kind=kind,

@@ -20,7 +20,7 @@ __all__ = ["Check", "checks", "exit_code", "render"]
 async def checks(settings: Settings) -> list[Check]:
     """Everything the doctor can find out, in the order in which it is best mended.
 
-    Looks only: nothing is installed, written or started. Of the target, four small requests are made. Never raises
+    Looks only: nothing is installed, written or started. Of the target, a few small requests are made. Never raises
     for what it finds.
     """
     from workbench.doctor import machine, packages, service, tools

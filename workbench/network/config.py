@@ -35,6 +35,7 @@ SENDER_TIMEOUT_S = 30
 RECONCILIATION_S = 300
 
 Table = Mapping[str, Any]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,15 @@ class Wiring:
         return f"{self.graph_node_url}/"
 
     def host_and_port(self, host: str) -> str:
-        """The service's address, in numbers: it takes no names."""
-        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
-        return f"[{address}]:{self.service_port}" if address.version == 6 else f"{address}:{self.service_port}"
+        """Where the service listens."""
+        return _joined(in_numbers(host), self.service_port)
+
+    def service_url(self, host: str) -> str:
+        """Where the service answers on this machine."""
+        address = in_numbers(host)
+        if address.is_unspecified:
+            address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+        return f"http://{_joined(address, self.service_port)}"
 
 
 def service_config(settings: Settings, wiring: Wiring) -> str:
@@ -83,8 +90,23 @@ def agent_config(settings: Settings, wiring: Wiring) -> str:
     return to_toml(_tables(settings, wiring, wiring.agent_metrics_port))
 
 
+def in_numbers(host: str) -> Address:
+    """The service's host as an address: it takes no names. Raises SettingsError for another name than localhost."""
+    try:
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise SettingsError(f"the service wants an address in numbers, found {host!r}", where="host") from None
+
+
 def require_fitting(settings: Settings) -> None:
-    """Raise SettingsError for what the stand-in takes and the two programs refuse at their start."""
+    """Raise SettingsError for what the stand-in takes and the two programs refuse at their start, and for a host that
+    other machines reach unasked."""
+    if not in_numbers(settings.host).is_loopback and not settings.allow_remote:
+        raise SettingsError(
+            f"the service would be reachable from other machines at {settings.host!r}",
+            where="host",
+            hint="Use 127.0.0.1, or --allow-remote if that is meant",
+        )
     if settings.chain_id not in CHAIN_IDS:
         raise SettingsError(
             f"the programs know the chains {', '.join(map(str, CHAIN_IDS))}, found {settings.chain_id}",
@@ -168,6 +190,10 @@ def to_toml(tables: Mapping[str, Table]) -> str:
         lines = [f"[{name}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _joined(address: Address, port: int) -> str:
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 def _value(value: str | int | float | bool) -> str:

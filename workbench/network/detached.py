@@ -105,7 +105,11 @@ async def _started(process: Process, settings: Settings, fresh: bool) -> Network
     except TimeoutError:
         raise ToolError(f"the network was not ready after {READY_TIMEOUT_S:.0f} s", where=str(log)) from None
     if not line:
-        raise _ERRORS.get(process.returncode or 0, ToolError)(last_line(log))
+        code = process.returncode or 0
+        if code < 0:
+            raise ToolError(f"the network was killed while it started (signal {-code})", where=str(log))
+        # its own words, with place and remedy
+        raise _ERRORS.get(code, ToolError)(last_line(log))
     process.stdin.write(_KEEP)
     await process.stdin.drain()
     return Network.from_json(json.loads(line))

@@ -7,6 +7,8 @@ SIGINT is what PostgreSQL calls a fast shutdown: transactions are rolled back, w
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -22,10 +24,11 @@ def main(arguments: list[str]) -> int:
         process = subprocess.Popen(  # noqa: S603 - the workbench's own command
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
-    print(process.pid, flush=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
     threading.Thread(target=_end_with_parent, args=(process,), daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone already
+        os.write(1, f"{process.pid}\n".encode())
     return process.wait()
 
 

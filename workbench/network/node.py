@@ -15,7 +15,7 @@ from workbench.network.subgraph import PATH, Subgraph, compact, errors, request
 from workbench.network.world import World
 from workbench.receipts.address import deployment_to_qm
 from workbench.standin.backend import BLOCK_NUMBER
-from workbench.standin.graphql import QueryError, root_fields
+from workbench.standin.graphql.roots import QueryError, root_fields
 from workbench.standin.latency import parse_latency
 
 STATUS_PATH = "/graphql"

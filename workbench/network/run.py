@@ -12,7 +12,7 @@ from typing import Any
 from workbench.errors import RunFolderError
 from workbench.network import admin, postgres
 from workbench.network.child import child
-from workbench.network.config import Wiring, agent_config, require_fitting, service_config, write_private
+from workbench.network.config import Wiring, agent_config, in_numbers, require_fitting, service_config, write_private
 from workbench.network.ports import choose_ports
 from workbench.network.schema import apply_schema
 from workbench.network.world import Place, known_payers
@@ -21,7 +21,6 @@ from workbench.runs.folder import exclusive
 from workbench.service.addresses import Addresses
 from workbench.settings import Settings
 from workbench.standin.accounts import payer
-from workbench.standin.listen import check_host
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - where the metrics of the two programs listen, which cannot be set
 LOCK = ".lock"
@@ -97,7 +96,6 @@ async def network(settings: Settings, folder: Path | None = None, *, fresh: bool
     also when this process is killed. Raises SettingsError for settings the two programs would refuse, RunFolderError
     where the folder is in use or cannot be made, TargetError where a port is taken, ToolError where a part fails.
     """
-    check_host(settings.host, settings.allow_remote)
     require_fitting(settings)
     place = Place.of(settings)
     folder = (folder or settings.network_folder).resolve()
@@ -109,7 +107,7 @@ async def network(settings: Settings, folder: Path | None = None, *, fresh: bool
         ) from None
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(exclusive(folder / LOCK, "a network runs in this folder", wait_s=LOCK_WAIT_S))
-        host = "127.0.0.1" if settings.host == "localhost" else settings.host
+        host = str(in_numbers(settings.host))
         service, service_metrics, agent_metrics, own = choose_ports(
             (
                 ("service-port", host, settings.service_port),
@@ -161,7 +159,7 @@ def _described(
         service_config=files[0],
         agent_config=files[1],
         addresses=Addresses(
-            service_url=f"http://{wiring.host_and_port(settings.host)}",
+            service_url=wiring.service_url(settings.host),
             graph_url=wiring.graph_url,
             service_metrics_url=f"http://127.0.0.1:{wiring.service_metrics_port}/metrics",
             agent_metrics_url=f"http://127.0.0.1:{wiring.agent_metrics_port}/metrics",

@@ -59,7 +59,7 @@ CREATE TABLE IF NOT EXISTS tap_horizon_ravs (
     PRIMARY KEY (payer, data_service, service_provider, collection_id)
 );
 CREATE INDEX IF NOT EXISTS idx_tap_horizon_ravs_last_redeemed ON tap_horizon_ravs (service_provider)
-    WHERE last AND redeemed_at IS NOT NULL;
+    WHERE last = TRUE AND redeemed_at IS NOT NULL;
 
 -- The service refuses receipts of a collection whose closing RAV it hears to be redeemed.
 CREATE OR REPLACE FUNCTION tap_horizon_rav_redeemed_notify() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -17,6 +17,8 @@ from workbench.receipts import v2
 from workbench.receipts.address import parse_address
 from workbench.settings import Settings
 
+HOST = "127.0.0.1"
+"""Where both listen, wherever the service does: who is not on this machine has no business with them."""
 BACKLOG = 1024
 
 
@@ -54,7 +56,7 @@ async def _graph(settings: Settings) -> tuple[str, Any]:
     from workbench.network.node import GraphNode
 
     node = GraphNode(World.of(settings), settings.standin_seed)
-    listener = _bind(settings.host, settings.graph_port, "graph-port")
+    listener = _bind(settings.graph_port, "graph-port")
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(node.handle), sock=listener, backlog=BACKLOG)
     return _url(listener), server
@@ -73,33 +75,32 @@ async def _aggregator(settings: Settings) -> tuple[str, Any]:
         http2_connection_window_size=2 * MAX_REQUEST_BYTES, http2_stream_window_size=2 * MAX_REQUEST_BYTES
     )
     server = Server([Aggregator(domain, keys)], config=window)
-    listener = _bind(settings.host, settings.aggregator_port, "aggregator-port")
+    listener = _bind(settings.aggregator_port, "aggregator-port")
     await server.start(sock=listener, backlog=BACKLOG)
     return _url(listener), server
 
 
-def _bind(host: str, port: int, option: str) -> socket.socket:
-    """A socket on the address, port 0 being a free one. Raises TargetError naming the option where it is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def _bind(port: int, option: str) -> socket.socket:
+    """A socket of this machine alone, port 0 being a free one. Raises TargetError naming the option where it is
+    taken."""
+    listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        listener.bind((HOST, port))
         # a second one on the address is told here, not at its first connection
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise TargetError(
             f"cannot listen: {(error.strerror or str(error)).lower()}",
-            where=f"{host}:{port}",
+            where=f"{HOST}:{port}",
             hint=f"Give another port with --{option} (0 takes a free one)",
         ) from None
     return listener
 
 
 def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{HOST}:{listener.getsockname()[1]}"
 
 
 class _Lifeline(asyncio.Protocol):

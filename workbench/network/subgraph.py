@@ -18,7 +18,7 @@ from workbench.network.world import DISPUTE_MANAGER, World
 from workbench.receipts.address import parse_hex
 from workbench.standin.backend import BLOCK_NUMBER
 from workbench.standin.chain import EscrowAccount
-from workbench.standin.graphql import QueryError, root_fields
+from workbench.standin.graphql.roots import QueryError, root_fields
 
 PATH = "/subgraphs/name/graph-network"
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from workbench.errors import ReceiptError
+from workbench.receipts import prost
 from workbench.receipts import tap_aggregator_v2_pb2 as wire
 from workbench.receipts.eip712 import Domain, address_word, keccak, type_hash, word
 from workbench.receipts.fields import U64_MAX, U128_MAX, refuse_uint, require_bytes, require_uint
-from workbench.receipts.keys import SigningKey, recover_address
+from workbench.receipts.keys import SigningKey, parity_of, recover_address
 
 RECEIPT_TYPE = (
     "Receipt(bytes32 collection_id,address payer,address data_service,address service_provider,"
@@ -231,12 +232,13 @@ def decode_header(text: str) -> SignedReceipt:
     """The signed receipt of a ``tap-receipt`` header.
 
     Strict as the service is: canonical padded base64, every address 20 bytes, collection_id 32, signature 65,
-    ``message`` and ``value`` present. Raises ReceiptError otherwise.
+    ``message`` and ``value`` present, the signature's last byte one that says a parity. Raises ReceiptError otherwise.
     """
     try:
         raw = base64.b64decode(text, validate=True)
         if base64.b64encode(raw).decode() != text:
             raise ReceiptError("tap-receipt header: base64 has stray bits after the last byte")
+        prost.check(raw)
         signed = wire.SignedReceipt.FromString(raw)
     except (binascii.Error, ValueError, DecodeError) as error:
         raise ReceiptError(f"tap-receipt header is not base64 of a protobuf SignedReceipt ({error})") from error
@@ -259,7 +261,9 @@ def receipt_from_wire(signed: wire.SignedReceipt, where: str = "") -> SignedRece
         message.nonce,
         (message.value.high << 64) | message.value.low,
     )
-    return SignedReceipt(receipt, signed.signature)
+    found = SignedReceipt(receipt, signed.signature)
+    parity_of(found.signature[64])
+    return found
 
 
 def rav_from_wire(signed: wire.SignedRav) -> SignedRav:

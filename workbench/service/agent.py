@@ -48,12 +48,13 @@ async def read_fees(url: str, payer: bytes, *, limit: int | None) -> Fees:
 
 
 def has_actor(readings: list[Reading], payer: bytes) -> bool:
-    """Whether the agent has an actor for ``payer``: it makes these series when it starts one.
+    """Whether the agent has an actor for ``payer``: one that runs tells of its escrow.
 
-    A payer whose aggregator cannot be reached then gets none, and is denied.
+    An actor whose aggregator cannot be reached at its start does not come to run, and the payer is denied. It leaves
+    the gauges that are set before the aggregator is asked: the limit, and that the payer is not denied.
     """
     sender = checksum(payer)
-    return any(total(readings, name, sender=sender) is not None for name in (DENIED, LIMIT, BALANCE, TRACKER))
+    return any(total(readings, name, sender=sender) is not None for name in (BALANCE, TRACKER))
 
 
 def held_denied(readings: list[Reading], payer: bytes) -> bool | None:

@@ -58,19 +58,29 @@ def parse_configuration(text: str, role: Role, environment: Mapping[str, str], w
     return values
 
 
+def value_at(values: Mapping[str, Any], *path: str) -> Any:
+    """A value of nested tables by its names; None where it is not there."""
+    found: Any = values
+    for part in path:
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(part)
+    return found
+
+
 def known_addresses(configuration: Mapping[str, Any], role: Role) -> dict[str, str]:
     """What a configuration says of where its program and what it rests on answer: fields of
     :class:`workbench.service.addresses.Addresses`. A host of 0.0.0.0 is 127.0.0.1 from here. Raises SettingsError."""
     if not configuration:
         return {}
-    metrics = _get(configuration, "metrics", "port") or DEFAULT_METRICS_PORT
+    metrics = value_at(configuration, "metrics", "port") or DEFAULT_METRICS_PORT
     found = {
-        "graph_url": _get(configuration, "subgraphs", "network", "query_url"),
+        "graph_url": value_at(configuration, "subgraphs", "network", "query_url"),
         "database_url": _database_url(configuration),
         f"{role}_metrics_url": f"http://127.0.0.1:{metrics}/metrics",
     }
     if role == "service":
-        found["service_url"] = _url(str(_get(configuration, "service", "host_and_port") or DEFAULT_HOST_AND_PORT))
+        found["service_url"] = _url(str(value_at(configuration, "service", "host_and_port") or DEFAULT_HOST_AND_PORT))
     return {name: str(value) for name, value in found.items() if value}
 
 
@@ -109,15 +119,6 @@ def _put(values: dict[str, Any], parts: Sequence[str], value: str) -> None:
     values[last] = value
 
 
-def _get(values: Mapping[str, Any], *path: str) -> Any:
-    found: Any = values
-    for part in path:
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(part)
-    return found
-
-
 def _url(host_and_port: str) -> str:
     host, _, port = host_and_port.rpartition(":")
     bare = host.strip("[]")
@@ -130,7 +131,7 @@ def _url(host_and_port: str) -> str:
 
 
 def _database_url(configuration: Mapping[str, Any]) -> str | None:
-    database = _get(configuration, "database")
+    database = value_at(configuration, "database")
     if not isinstance(database, Mapping):
         return None
     if database.get("postgres_url"):

@@ -61,11 +61,6 @@ class Target:
             return None
         return fees
 
-    def stored(self, payer: Payer) -> int | None:
-        """How many receipts of ``payer`` ever came into the database; None where it cannot be read from here."""
-        rows = self.rows(payer)
-        return None if rows is None else rows.ever(self.settings.value_wei)
-
     def rows(self, payer: Payer) -> Stored | None:
         """What the database holds of ``payer``; None where there is none that can be read from here.
 

@@ -17,10 +17,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.service.postgres import PostgresDatabase, connected
+
+if TYPE_CHECKING:
+    import psycopg
 
 CHANNELS = {2: "tap_horizon_deny_notification", 1: "scalar_tap_deny_notification"}
 RECONNECT_S = 1.0
@@ -117,14 +120,13 @@ class _Listener:
             try:
                 with connected(self._url) as connection:
                     connection.execute(f"LISTEN {CHANNELS[self._version]}".encode())
-                    self._catch_up()
+                    self._catch_up(connection)
                     self.begun.set()
                     if lost:
                         self._noted("The database answers again: denial is watched as before")
                     lost = False
                     while not self.stop.is_set():
-                        for notification in connection.notifies(timeout=_POLL_S):
-                            self._hear(notification.payload, time.time_ns(), time.monotonic_ns())
+                        self._listen(connection, _POLL_S)
             except WorkbenchError as error:
                 if not lost and not self.stop.is_set():
                     self._noted(f"Denial cannot be seen in the database until it answers again: {error}")
@@ -132,13 +134,19 @@ class _Listener:
             self.begun.set()
             self.stop.wait(RECONNECT_S)
 
-    def _catch_up(self) -> None:
+    def _listen(self, connection: psycopg.Connection[Any], seconds: float) -> None:
+        for notification in connection.notifies(timeout=seconds):
+            self._hear(notification.payload, time.time_ns(), time.monotonic_ns())
+
+    def _catch_up(self, connection: psycopg.Connection[Any]) -> None:
         """Read the denylist: after a loss, what changed meanwhile was not heard."""
         now = PostgresDatabase(self._url).denied(version=self._version)
-        before, self._known = self._known, now
-        if before is None:
+        if self._known is None:
+            self._known = now
             return
+        self._listen(connection, 0)  # what was heard since LISTEN has its moment, and may be in the table as well
         wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+        before, self._known = self._known, now
         for payer in sorted(now ^ before):
             self._changed(Change(payer, payer in now, wall_ns, monotonic_ns, late=True))
 
@@ -151,5 +159,8 @@ class _Listener:
         except (ValueError, KeyError, TypeError, AttributeError):
             self._noted(f"A notification of the denylist could not be read: {payload[:100]!r}")
             return
-        self._known = (self._known or frozenset()) | {payer} if denied else (self._known or frozenset()) - {payer}
+        known = self._known or frozenset()
+        if (payer in known) == denied:
+            return  # the table was read before the notification came
+        self._known = known | {payer} if denied else known - {payer}
         self._changed(Change(payer, denied, wall_ns, monotonic_ns))

@@ -1,8 +1,8 @@
 """Before anything is spent: would the receipts be taken, counted and measured as what they are?
 
-``collect`` asks the database, the agent's metrics, the programs' processes, and where these do not settle it the
-service itself, with a probe that costs nothing (see ``probe``). The rules are pure functions of what was found. Each
-note is one line with its remedy; one that ``refuses`` ends the run before a receipt was sent.
+The database is asked, the agent's metrics, the programs' processes, and the service itself with a probe that costs
+nothing (``probe``). The rules are pure functions of what was found (``preflight_rules``). Each note is one line with
+its remedy; one that ``refuses`` ends the run before a receipt was sent.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from workbench.service.preflight_rules import (
     PayerFacts,
     ServiceFacts,
     is_behind,
+    judge_attestation,
     judge_counting,
     judge_payer,
     judge_payers,
@@ -30,6 +31,7 @@ from workbench.service.preflight_rules import (
 from workbench.service.probe import ProbeAnswer, ask_attestation, probe
 from workbench.service.program import (
     Program,
+    ServiceConfig,
     built_with_profiling,
     listening_at,
     of_command,
@@ -40,6 +42,12 @@ from workbench.settings import to_wei
 
 COUNTING_S = 5.0
 """How long an agent that is behind the database is given to go on counting."""
+STARTING_S = 30.0
+"""How long an agent may take to make an actor for each payer."""
+QUIET_S = 3.0
+"""How long it may make none before those that have none are taken to get none."""
+PROFILED_TIMEOUT_S = 60.0
+"""Least time limit of a probe under a profiler."""
 _POLL_S = 0.25
 
 
@@ -69,20 +77,20 @@ async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 
     """Look at the target and at ``payers``, of whom the run needs ``needed``, before the first receipt.
 
     Raises TargetError where the database or the agent's metrics were given and do not answer. What is found wrong is
-    in the notes; :meth:`Preflight.require` refuses. With the setting ``preflight`` off nothing refuses.
+    in the notes; :meth:`Preflight.require` refuses. With the setting ``preflight`` off nothing refuses, and the service
+    itself is asked nothing.
     """
     settings = target.settings
     service = await asyncio.to_thread(_service_facts, target)
     notes = judge_service(service)
-    readings = await _readings(target)
-    facts = await _payer_facts(target, payers, readings)
+    facts = await _payer_facts(target, payers, await _started(target, payers), owed=True)
     notes += await _counting(target, facts)
     refused = any(note.refuses for note in notes) or sum(judge_payer(fact) is None for fact in facts) < needed
-    if not target.is_standin and not refused:
+    if settings.preflight and not target.is_standin and not refused:
         facts = await _probed(target, payers, facts, needed)
         first = next((fact.probe for fact in facts if fact.probe is not None), None)
         notes += judge_probe(first, target.settings.value_wei)
-        notes += await _attestation(target, service)
+        notes += await _attestation(target, service.config)
     notes += judge_payers(facts, needed)
     if not settings.preflight:
         notes = [replace(note, refuses=False) for note in notes]
@@ -97,7 +105,7 @@ async def check_payer(target: Target, payer: Payer) -> Note | None:
     """What is wrong with one payer, now: for a payer that begins to pay in the middle of a run."""
     if not target.settings.preflight:
         return None
-    (fact,) = await _payer_facts(target, (payer,), await _readings(target))
+    (fact,) = await _payer_facts(target, (payer,), await _readings(target), owed=False)
     known = fact.settled or target.is_standin or payer.address in target.probed
     if judge_payer(fact) is None and not known:
         fact = replace(fact, probe=await _probe(target, payer))
@@ -111,21 +119,44 @@ async def _readings(target: Target) -> list[Reading] | None:
     return await scrape(target.agent_metrics_url, "the tap-agent's metrics")
 
 
+async def _started(target: Target, payers: tuple[Payer, ...]) -> list[Reading] | None:
+    """A scrape of the agent once it has an actor for each of ``payers``, or makes none any more.
+
+    Its metrics answer while it is still starting them, one after the other.
+    """
+    readings = await _readings(target)
+    if readings is None:
+        return None
+    started = grown = time.monotonic()
+    count = sum(has_actor(readings, payer.address) for payer in payers)
+    while count < len(payers):
+        now = time.monotonic()
+        if now - started > STARTING_S or now - grown > QUIET_S:
+            break
+        await asyncio.sleep(_POLL_S)
+        readings = await scrape(str(target.agent_metrics_url), "the tap-agent's metrics")
+        before, count = count, sum(has_actor(readings, payer.address) for payer in payers)
+        if count > before:
+            grown = time.monotonic()
+    return readings
+
+
 async def _payer_facts(
-    target: Target, payers: tuple[Payer, ...], readings: list[Reading] | None
+    target: Target, payers: tuple[Payer, ...], readings: list[Reading] | None, *, owed: bool
 ) -> tuple[PayerFacts, ...]:
+    """What database and agent say of the payers; with what they are ``owed``, which reads all receipts."""
     books, version = target.books, target.settings.receipt_version
     denied = None if books is None else await asyncio.to_thread(books.denied, version=version)
-    owed: dict[str, int] = {}
-    if books is not None and readings is not None and version == 2:
-        owed = await asyncio.to_thread(books.unaggregated)
+    of_payers: dict[str, int] = {}
+    if owed and books is not None and readings is not None and version == 2:
+        of_payers = await asyncio.to_thread(books.unaggregated)
     return tuple(
         PayerFacts(
             payer=payer.address,
             in_denylist=None if denied is None else payer.address.hex() in denied,
             held_denied=None if readings is None else held_denied(readings, payer.address),
             has_actor=None if readings is None else has_actor(readings, payer.address),
-            owed_wei=owed.get(payer.address.hex(), 0),
+            owed_wei=of_payers.get(payer.address.hex(), 0),
             counted_wei=None if readings is None else unaggregated_of(readings, payer.address),
         )
         for payer in payers
@@ -164,17 +195,17 @@ async def _probed(
 async def _probe(target: Target, payer: Payer) -> ProbeAnswer:
     settings = target.settings
     template = receipt_template(target, payer)
-    return await probe(target.paid_url, template, payer, settings.query, settings.timeout_s)
+    timeout_s = max(settings.timeout_s, 0.0 if settings.profiler == "none" else PROFILED_TIMEOUT_S)
+    return await probe(target.paid_url, template, payer, settings.query, timeout_s)
 
 
-async def _attestation(target: Target, service: ServiceFacts) -> list[Note]:
+async def _attestation(target: Target, config: ServiceConfig | None) -> list[Note]:
     """Could the service attest an answer? Only its configuration says where to ask and with which token."""
-    config = service.config
     if config is None or config.query_url is None or config.free_query_token is None:
         return []
     token = config.free_query_token
     seen = await ask_attestation(target.paid_url, config.query_url, token, target.settings.query)
-    return judge_service(replace(service, attestation=seen, only_attestation=True))
+    return judge_attestation(seen, target.settings.profiler)
 
 
 def _service_facts(target: Target) -> ServiceFacts:

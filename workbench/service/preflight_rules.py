@@ -33,7 +33,7 @@ class PayerFacts:
     """What is known of a payer; None where it cannot be asked.
 
     ``in_denylist``: the database's word. ``held_denied``: the agent's gauge (None too where it has no such series).
-    ``has_actor``: whether any gauge of the agent names the payer. ``owed_wei``: its receipts in the database that are
+    ``has_actor``: whether the agent tells of the payer's escrow. ``owed_wei``: its receipts in the database that are
     in no RAV; ``counted_wei``: what the agent's fee tracker holds. ``probe``: what the service said.
     """
 
@@ -54,7 +54,7 @@ class PayerFacts:
 @dataclass(frozen=True)
 class ServiceFacts:
     """What is known of the two programs. ``rust_log``: program and value, where there is one. ``with_sampler``: the
-    profiled programs that have pprof-rs in them. ``only_attestation``: judge nothing else."""
+    profiled programs that have pprof-rs in them."""
 
     value_wei: int
     max_value_wei: int | None = None
@@ -63,8 +63,6 @@ class ServiceFacts:
     profiler: str = "none"
     with_sampler: tuple[str, ...] = ()
     config: ServiceConfig | None = None
-    attestation: Attestation | None = None
-    only_attestation: bool = False
 
 
 _DENIED = (
@@ -93,10 +91,10 @@ def judge_payer(facts: PayerFacts) -> Note | None:
     """Why a payer's receipts would be refused; None where nothing says so."""
     who = checksum(facts.payer)
     if facts.has_actor is False:
-        listed = " and stands in the denylist" if facts.in_denylist else ""
+        listed = "stands in the denylist and " if facts.in_denylist else ""
         return Note(
             "actor",
-            f"payer {who} has no actor in the tap-agent, none of whose gauges names it{listed}: its aggregator was "
+            f"payer {who} {listed}has no actor in the tap-agent, which tells nothing of its escrow: its aggregator was "
             "out of reach when the agent started, or it has no endpoint",
             _NO_ACTOR,
             refuses=True,
@@ -117,7 +115,7 @@ def judge_payers(facts: Sequence[PayerFacts], needed: int) -> list[Note]:
     wrong = [note for fact in facts if (note := judge_payer(fact)) is not None]
     if not wrong:
         return []
-    others = f"; so {'is one other' if len(wrong) == 2 else f'are {len(wrong) - 1} others'}" if len(wrong) > 1 else ""
+    others = f" ({len(wrong) - 1} other payers likewise)" if len(wrong) > 1 else ""
     first = wrong[0]
     if len(facts) - len(wrong) >= needed:
         return [Note(first.check, f"{len(wrong)} of {len(facts)} payers are left out: {first.what}")]
@@ -147,8 +145,6 @@ def judge_counting(facts: PayerFacts, counted_wei: int) -> Note | None:
 
 def judge_service(facts: ServiceFacts) -> list[Note]:
     """What would spoil the run whoever pays."""
-    if facts.only_attestation:
-        return _attestation(facts)
     notes = []
     for program, value in facts.rust_log:
         directive = loud(value)
@@ -191,8 +187,8 @@ def judge_probe(answer: ProbeAnswer | None, value_wei: int) -> list[Note]:
     return [Note(check, found, remedy, refuses=True)]
 
 
-def _attestation(facts: ServiceFacts) -> list[Note]:
-    seen = facts.attestation
+def judge_attestation(seen: Attestation | None, profiler: str) -> list[Note]:
+    """An allocation whose key the service cannot derive: under callgrind its attempts are most of what is measured."""
     if seen is None or not seen.attestable or seen.attested:
         return []
     return [
@@ -202,7 +198,7 @@ def _attestation(facts: ServiceFacts) -> list[Note]:
             "from the service's operator_mnemonic. At each poll it tries 200 keys, and that was 89 % of all "
             "instructions in windows of 50 to 200 receipts under callgrind",
             "Open the allocation with that mnemonic's key, or raise syncing_interval_secs",
-            refuses=facts.profiler == "callgrind",
+            refuses=profiler == "callgrind",
         )
     ]
 

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -19,14 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from workbench.errors import SettingsError
+from workbench.service.configuration import config_path, parse_configuration, value_at
 from workbench.settings.kinds import is_loopback, to_wei
 
 DEFAULT_MAX_VALUE_WEI = 10**15  # 0.001 GRT: service.tap.max_receipt_value_grt of the release's default_values.toml
-_MAX_VALUE_VARIABLES = (
-    "INDEXER_SERVICE__TAP__MAX_RECEIPT_VALUE_GRT",  # of both programs; it wins over the service's own
-    "INDEXER_SERVICE_SERVICE__TAP__MAX_RECEIPT_VALUE_GRT",
-)
-_VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
 _LEVELS = {"off": 0, "error": 1, "warn": 2, "info": 3, "debug": 4, "trace": 5}
 _DEBUG = 4
 # Names that the linker keeps, and the path in its panic messages, which survives stripping too.
@@ -130,51 +126,28 @@ class ServiceConfig:
 
 def service_config(program: Program) -> ServiceConfig | None:
     """The configuration that the service was given with ``--config``; None where there is none that can be read."""
-    path = _config_path(program.words)
-    if path is None or (program.folder is None and not path.is_absolute()):
+    given = config_path(program.words)
+    if given is None or (program.folder is None and not Path(given).is_absolute()):
         return None
-    path = path if program.folder is None else program.folder / path
-    environment = program.environment or {}
+    path = (program.folder or Path()) / given
     try:
-        table = tomllib.loads(_substituted(path.read_text(encoding="utf-8"), environment))
-    except (OSError, ValueError):
+        text = path.read_text(encoding="utf-8")
+        configuration = parse_configuration(text, "service", program.environment or {}, str(path))
+    except (OSError, UnicodeDecodeError, SettingsError):
         return None  # the service itself says what is wrong with it
-    if not isinstance(table.get("indexer"), dict):
+    if not configuration:
         return None  # a file of another program
-    value = _at(table, "service", "tap", "max_receipt_value_grt")
-    query_url = _text(_at(table, "graph_node", "query_url"))
-    given = next((environment[name] for name in _MAX_VALUE_VARIABLES if environment.get(name)), value)
+    maximum = value_at(configuration, "service", "tap", "max_receipt_value_grt")
     return ServiceConfig(
         path=path,
-        max_value_wei=DEFAULT_MAX_VALUE_WEI if given is None else _wei(given),
-        query_url=None if query_url is None else query_url.rstrip("/"),
-        free_query_token=_text(_at(table, "service", "free_query_auth_token")),
+        max_value_wei=DEFAULT_MAX_VALUE_WEI if maximum is None else _wei(maximum),
+        query_url=_text(value_at(configuration, "graph_node", "query_url"), "/"),
+        free_query_token=_text(value_at(configuration, "service", "free_query_auth_token")),
     )
 
 
-def _config_path(words: tuple[str, ...]) -> Path | None:
-    for index, word in enumerate(words):
-        if word.startswith("--config="):
-            return Path(word.removeprefix("--config="))
-        if word == "--config" and index + 1 < len(words):
-            return Path(words[index + 1])
-    return None
-
-
-def _substituted(text: str, environment: Mapping[str, str]) -> str:
-    """``${NAME}`` replaced as the services do it."""
-    return _VARIABLE.sub(lambda match: environment.get(match[1], match[0]), text)
-
-
-def _at(table: dict[str, Any], *names: str) -> Any:
-    found: Any = table
-    for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _text(value: Any, ending: str = "") -> str | None:
+    return value.removesuffix(ending) if isinstance(value, str) and value else None
 
 
 def _wei(grt: Any) -> int:

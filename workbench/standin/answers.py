@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aiohttp import hdrs, web
+from workbench.standin.http.messages import Answer
 
-_CORS = {
-    "access-control-allow-origin": "*",
-    "vary": "origin, access-control-request-method, access-control-request-headers",
-}
-_PREFLIGHT = {"access-control-allow-methods": "OPTIONS,POST,GET", "access-control-allow-headers": "*"}
-_AIOHTTP_DEFAULT_TYPE = "application/octet-stream"
+CORS = (
+    ("vary", "origin, access-control-request-method, access-control-request-headers"),
+    ("access-control-allow-origin", "*"),
+)
+"""Headers of every answer of a handler."""
+
+_PREFLIGHT = (("access-control-allow-methods", "OPTIONS,POST,GET"), ("access-control-allow-headers", "*"))
 
 
 def compact(value: Any) -> bytes:
@@ -20,35 +21,31 @@ def compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def json_answer(value: Any, status: int = 200) -> web.Response:
+def json_answer(value: Any, status: int = 200) -> Answer:
     """A JSON answer."""
-    return web.Response(body=compact(value), status=status, content_type="application/json")
+    return Answer(status, compact(value), "application/json")
 
 
-def text_answer(text: str, status: int = 200) -> web.Response:
+def text_answer(text: str, status: int = 200) -> Answer:
     """A plain text answer."""
-    return web.Response(text=text, status=status)
+    return Answer(status, text.encode(), "text/plain; charset=utf-8")
 
 
-def error(status: int, message: str) -> web.Response:
+def error(status: int, message: str) -> Answer:
     """The service's error body: ``{"message": ...}``."""
     return json_answer({"message": message}, status)
 
 
-def empty(status: int, **headers: str) -> web.Response:
-    """An answer without a body, as axum gives for unknown paths and methods."""
-    return web.Response(status=status, headers=headers)
+def not_found() -> Answer:
+    """What an unknown path answers."""
+    return Answer(404, sized=False)
 
 
-def preflight() -> web.Response:
-    """The CORS layer's answer to OPTIONS, before any other stage."""
-    return web.Response(status=200, headers=_PREFLIGHT)
+def other_method(allowed: str) -> Answer:
+    """What a path answers to a method that it does not have."""
+    return Answer(405, headers=(("allow", allowed),))
 
 
-async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Signal handler: add the CORS headers, remove what aiohttp adds on its own and axum does not."""
-    headers = response.headers
-    headers.update(_CORS)
-    headers.popall(hdrs.SERVER, None)
-    if headers.get(hdrs.CONTENT_TYPE) == _AIOHTTP_DEFAULT_TYPE:
-        del headers[hdrs.CONTENT_TYPE]
+def preflight(allowed: str | None) -> Answer:
+    """The CORS layer's answer to OPTIONS, before any other stage; the path's own methods are told beside it."""
+    return Answer(200, headers=_PREFLIGHT if allowed is None else (*_PREFLIGHT, ("allow", allowed)))

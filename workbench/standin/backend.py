@@ -7,7 +7,7 @@ from functools import lru_cache
 from random import Random
 
 from workbench.standin.answers import compact
-from workbench.standin.graphql import QueryError, root_fields
+from workbench.standin.graphql.roots import QueryError, root_fields
 from workbench.standin.latency import parse_latency
 from workbench.standin.switches import Switches
 

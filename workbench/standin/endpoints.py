@@ -28,8 +28,8 @@ class Endpoints:
     def from_json(cls, line: str) -> Endpoints:
         """The endpoints of a ready line. Raises ToolError when the line is something else."""
         try:
-            said = json.loads(line)
-            values: dict[str, Any] = {field.name: said[field.name] or "" for field in fields(cls)}
-            return cls(**values)
+            values = json.loads(line)
+            found: dict[str, Any] = {field.name: values[field.name] or "" for field in fields(cls)}
+            return cls(**found)
         except (ValueError, TypeError, KeyError) as error:
             raise ToolError(f"the stand-in's first line is not its endpoints, found {line[:120]!r}") from error

@@ -6,15 +6,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import web
-
 from workbench.standin.answers import json_answer
 from workbench.standin.backend import BLOCK_NUMBER
 from workbench.standin.chain import Chain, EscrowAccount
-from workbench.standin.graphql import QueryError, root_fields
-from workbench.standin.serde import BodyError, graphql_request
+from workbench.standin.graphql.roots import QueryError, root_fields
+from workbench.standin.http.body import BrokenBody
+from workbench.standin.http.messages import Answer, BodyTooLarge, Request
+from workbench.standin.serde.structs import query_body
+from workbench.standin.serde.tokens import BodyError
 
 PATH = "/subgraphs/name/graph-network"
+MAX_BODY_BYTES = 2 * 1024 * 1024
 
 _FIRST = re.compile(r"\bfirst\s*:\s*(\d+)")
 _SKIP = re.compile(r"\bskip\s*:\s*(\d+)")
@@ -36,12 +38,14 @@ class NetworkSubgraph:
             "paymentsEscrowAccounts": self._escrow_accounts,
         }
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: Request) -> Answer:
         """One GraphQL query."""
+        if request.head.path != PATH or request.method != "POST":
+            return Answer(404 if request.head.path != PATH else 405)
         try:
-            query, _ = graphql_request(await request.read())
+            query = query_body(await request.read(MAX_BODY_BYTES))
             names = root_fields(query)
-        except (BodyError, QueryError) as problem:
+        except (BodyError, QueryError, BodyTooLarge, BrokenBody) as problem:
             return json_answer({"errors": [{"message": str(problem)}]})
         unknown = [name for name in names if name not in self._fields]
         if unknown:

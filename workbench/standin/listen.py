@@ -1,15 +1,16 @@
-"""Listening sockets: one aiohttp application on one address."""
+"""Listening sockets: one handler on one address."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 from collections.abc import Callable
 
-from aiohttp import web
-
 from workbench.errors import SettingsError, TargetError
 from workbench.standin.answers import text_answer
+from workbench.standin.http.connection import Handler, Service
+from workbench.standin.http.messages import Answer, Request
 
 # How long a stop waits for requests that are still being answered.
 SHUTDOWN_S = 5.0
@@ -31,17 +32,28 @@ def check_host(host: str, allow_remote: bool) -> None:
         )
 
 
-async def listen(app: web.Application, host: str, port: int, option: str) -> tuple[web.AppRunner, str]:
-    """Serve an application; the runner to clean up and the base URL.
+class Listener:
+    """A service on its address, until closed."""
 
-    Port 0 takes a free one. Raises TargetError naming the address and the ``option`` to change when it is taken.
+    def __init__(self, service: Service, server: asyncio.Server, host: str) -> None:
+        self._service = service
+        self._server = server
+        self.url = _url(host, server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Take no more connections, let requests under way be answered for a while, and end."""
+        self._server.close()
+        await self._service.close(SHUTDOWN_S)
+
+
+async def listen(service: Service, host: str, port: int, option: str) -> Listener:
+    """Serve on an address. Port 0 takes a free one.
+
+    Raises TargetError naming the address and the ``option`` to change when it is taken.
     """
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        server = await asyncio.get_running_loop().create_server(service, host, port, backlog=1024)
     except OSError as error:
-        await runner.cleanup()
         # asyncio and uvloop word it differently, so the system's own words are taken
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise TargetError(
@@ -49,23 +61,18 @@ async def listen(app: web.Application, host: str, port: int, option: str) -> tup
             where=f"{host}:{port}",
             hint=f"Give another port with --{option.replace('_', '-')} (0 takes a free one)",
         ) from error
-    return runner, _url(host, runner.addresses[0][1])
+    return Listener(service, server, host)
 
 
-def metrics_app(exposition: Callable[[], bytes], content_type: str) -> web.Application:
-    """An application that serves ``/metrics`` and a 404 text everywhere else."""
+def metrics_handler(exposition: Callable[[], bytes], content_type: str) -> Handler:
+    """Serves ``/metrics`` and a 404 text everywhere else."""
 
-    async def metrics(request: web.Request) -> web.Response:
-        return web.Response(body=exposition(), headers={"content-type": content_type})
+    async def metrics(request: Request) -> Answer:
+        if request.head.path == "/metrics":
+            return Answer(200, exposition(), content_type)
+        return text_answer("404 Not Found", 404)
 
-    app = web.Application()
-    app.router.add_get("/metrics", metrics)
-    app.router.add_route("*", "/{path:.*}", _not_found)
-    return app
-
-
-async def _not_found(request: web.Request) -> web.Response:
-    return text_answer("404 Not Found", 404)
+    return metrics
 
 
 def _url(host: str, port: int) -> str:

@@ -6,24 +6,24 @@ store), and the query itself. The receipt is stored before graph-node is asked.
 
 from __future__ import annotations
 
-import socket
-import struct
 import time
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
-from aiohttp import web
-
 from workbench.errors import ReceiptError
 from workbench.receipts import v1, v2
-from workbench.receipts.address import checksum, collection_of, deployment_to_qm, parse_deployment
+from workbench.receipts.address import checksum, collection_of, deployment_to_qm
 from workbench.receipts.eip712 import Domain
 from workbench.standin.answers import compact, error, json_answer
 from workbench.standin.backend import Backend, BackendError
 from workbench.standin.checks import Candidate, Knowledge, first_failure
+from workbench.standin.deployment import NoDeployment, read_deployment
+from workbench.standin.http.body import BrokenBody
+from workbench.standin.http.messages import Answer, BodyTooLarge, Request
 from workbench.standin.metrics import ServiceMetrics, address_label
-from workbench.standin.serde import BodyError, graphql_request
+from workbench.standin.serde.structs import query_body
+from workbench.standin.serde.tokens import BodyError
 from workbench.standin.store import NewReceipt, ReceiptStore, StorageError, new_receipt_v1, new_receipt_v2
 from workbench.standin.switches import Switches
 
@@ -31,7 +31,6 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 
 _CHECK_PREFIX = "Issues with provided receipt: Receipt error: Issue encountered while performing check: "
 _STORE_PREFIX = "Issues with provided receipt: Error from adapter.\n Caused by: "
-_RST = struct.pack("ii", 1, 0)
 
 Signed = v1.SignedReceipt | v2.SignedReceipt
 Labels = tuple[str, str, str]
@@ -70,12 +69,13 @@ class PaidRoute:
         self._bearer = f"Bearer {config.free_query_token}"
         self._random = Random(seed)  # noqa: S311 - which connections are reset, no secret
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One paid or free query."""
+    async def handle(self, request: Request, segment: bytes) -> Answer | None:
+        """One paid or free query; ``segment`` is the path's last part. None when the connection was reset."""
         if self._switches.reset_share and self._random.random() < self._switches.reset_share:
-            return _reset(request)
-        deployment = _deployment(request.match_info["id"])
-        signed = self._decode(request.headers.get("tap-receipt"))
+            request.reset()
+            return None
+        deployment = _deployment(segment)
+        signed = self._decode(request.header("tap-receipt"))
         candidate = sender = None
         if signed is not None:
             try:
@@ -95,22 +95,25 @@ class PaidRoute:
 
     async def _metered(
         self,
-        request: web.Request,
+        request: Request,
         deployment: str | None,
         signed: Signed | None,
         candidate: Candidate | None,
         sender: bytes | None,
         labels: Labels,
-    ) -> web.Response:
+    ) -> Answer:
         if deployment is None:
             return error(500, "Could not find deployment id")
         try:
-            query, _ = graphql_request(await request.read())
-        except web.HTTPRequestEntityTooLarge:
+            body = await request.read(MAX_BODY_BYTES)
+            query = query_body(body)
+        except BodyTooLarge:
             return error(502, "length limit exceeded")
+        except BrokenBody:
+            return error(502, "error reading a body from connection")
         except BodyError as problem:
             return error(502, str(problem))
-        if request.headers.get("authorization") != self._bearer:
+        if request.header("authorization") != self._bearer:
             if signed is None or candidate is None or sender is None:
                 return error(402, "No Tap receipt was found in the request")
             refusal = await self._take(signed, candidate, sender)
@@ -118,14 +121,15 @@ class PaidRoute:
                 self._metrics.receipt_failed(labels)
                 return refusal
         try:
+            body.decode()
             text = await self._backend.query(f"subgraphs/id/{deployment}", query)
+        except UnicodeDecodeError as problem:
+            return Answer(200, compact(_envelope(_not_utf8(problem))), "text/plain; charset=utf-8")
         except BackendError as problem:
             text = compact({"message": f"Failed to process query: {problem}"}).decode()
             return json_answer(_envelope(text))
-        headers = None
-        if self._switches.graph_indexed is not None:
-            headers = {"graph-indexed": self._switches.graph_indexed}
-        return web.Response(body=_success(text), headers=headers)
+        indexed = self._switches.graph_indexed
+        return Answer(200, _success(text), headers=() if indexed is None else (("graph-indexed", indexed),))
 
     def _decode(self, header: str | None) -> Signed | None:
         if header is not None:
@@ -148,14 +152,14 @@ class PaidRoute:
     def _labels(self, deployment: str | None, candidate: Candidate | None, sender: bytes | None) -> Labels:
         allocation = candidate.allocation if candidate is not None else None
         if allocation is None and deployment is not None:
-            allocation = self._config.allocations.get(parse_deployment(deployment))
+            allocation = self._config.allocations.get(read_deployment(deployment))
         return (
             deployment or "no-deployment",
             address_label(allocation) if allocation is not None else "no-allocation",
             address_label(sender) if sender is not None else "no-sender",
         )
 
-    async def _take(self, signed: Signed, candidate: Candidate, sender: bytes) -> web.Response | None:
+    async def _take(self, signed: Signed, candidate: Candidate, sender: bytes) -> Answer | None:
         """Check and store a receipt: None, or the refusal."""
         failure = first_failure(candidate, sender, time.time_ns(), self._known)
         if failure is not None:
@@ -192,11 +196,11 @@ def _candidate(signed: Signed, sender: bytes) -> Candidate:
 
 
 @lru_cache(maxsize=1024)
-def _deployment(text: str) -> str | None:
+def _deployment(segment: bytes) -> str | None:
     """The ``Qm...`` form of the path's id; None when it is no deployment id, which is answered two stages later."""
     try:
-        return deployment_to_qm(parse_deployment(text))
-    except ReceiptError:
+        return deployment_to_qm(read_deployment(segment.decode()))
+    except (NoDeployment, UnicodeDecodeError):
         return None
 
 
@@ -204,17 +208,12 @@ def _envelope(text: str) -> dict[str, object]:
     return {"graphQLResponse": text, "attestation": None}
 
 
+def _not_utf8(problem: UnicodeDecodeError) -> str:
+    """What axum says to a body that is no text; serde does not mind where it need not read. The receipt is spent."""
+    where = f"invalid utf-8 sequence of {problem.end - problem.start} bytes from index {problem.start}"
+    return f"Request body didn't contain valid UTF-8: {where}"
+
+
 @lru_cache(maxsize=256)
 def _success(text: str) -> bytes:
     return compact(_envelope(text))
-
-
-def _reset(request: web.Request) -> web.Response:
-    """Break the connection with RST instead of answering."""
-    transport = request.transport
-    if transport is not None:
-        connection = transport.get_extra_info("socket")
-        if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
-        transport.abort()
-    return web.Response()

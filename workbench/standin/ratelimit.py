@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 _KEPT_CLIENTS = 10_000
 _FORWARDED_FOR = re.compile(r'for="?\[?([0-9A-Fa-f.:]+)', re.IGNORECASE)
@@ -35,17 +35,24 @@ class RateLimit:
         return 0.0
 
 
-def client_of(headers: Mapping[str, str], peer: str | None) -> str:
-    """The client's address: x-forwarded-for, x-real-ip, forwarded, then the peer; what is no address is passed over."""
-    forwarded = _FORWARDED_FOR.search(headers.get("forwarded", ""))
-    candidates = [
-        *headers.get("x-forwarded-for", "").split(","),
-        headers.get("x-real-ip", ""),
-        forwarded[1] if forwarded else "",
-    ]
-    for candidate in candidates:
-        try:
-            return str(ipaddress.ip_address(candidate.strip()))
-        except ValueError:
-            continue
-    return peer or ""
+def client_of(headers: list[tuple[str, str]], peer: str) -> str:
+    """The client's address: x-forwarded-for, x-real-ip, forwarded, then the peer; what is no address is passed over.
+
+    Of x-forwarded-for and x-real-ip only the first header counts.
+    """
+    for name in ("x-forwarded-for", "x-real-ip", "forwarded"):
+        values = [value for found, value in headers if found == name]
+        for candidate in _candidates(name, values):
+            try:
+                return str(ipaddress.ip_address(candidate))
+            except ValueError:
+                continue
+    return peer
+
+
+def _candidates(name: str, values: list[str]) -> list[str]:
+    if name == "forwarded":
+        return [address for value in values for address in _FORWARDED_FOR.findall(value)]
+    if name == "x-forwarded-for":
+        return [part.strip() for value in values[:1] for part in value.split(",")]
+    return values[:1]

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from workbench.errors import SettingsError
 from workbench.profilers.sampler import setup_profiling
@@ -25,7 +25,7 @@ from workbench.standin import tasks
 from workbench.standin.accounts import ALLOCATION
 from workbench.standin.agent import Agent, AgentConfig
 from workbench.standin.aggregation import Collection, close_redeemed
-from workbench.standin.answers import finish_headers
+from workbench.standin.answers import CORS
 from workbench.standin.backend import Backend
 from workbench.standin.chain import Chain
 from workbench.standin.checks import Knowledge
@@ -34,11 +34,13 @@ from workbench.standin.endpoints import Endpoints
 from workbench.standin.follow import follow_receipts, follow_tables
 from workbench.standin.graph import PATH as GRAPH_PATH
 from workbench.standin.graph import NetworkSubgraph
+from workbench.standin.http.connection import Handler, Service
 from workbench.standin.latency import parse_latency
-from workbench.standin.listen import check_host, listen, metrics_app
+from workbench.standin.listen import check_host, listen, metrics_handler
 from workbench.standin.metrics import CONTENT_TYPE, AgentMetrics, ServiceMetrics, exposition
-from workbench.standin.misc import MiscRoutes, add_route, other_method, unknown_path
-from workbench.standin.paid import MAX_BODY_BYTES, PaidConfig, PaidRoute
+from workbench.standin.misc import MiscRoutes
+from workbench.standin.paid import PaidConfig, PaidRoute
+from workbench.standin.routes import Routes
 from workbench.standin.store import ReceiptStore
 from workbench.standin.switches import Switches
 from workbench.standin.tables import Notice, apply_watched, read_watched
@@ -170,17 +172,14 @@ class Standin:
         if settings.role == "agent":
             self._keep(follow_receipts(self._database, known.chain, self._agent), "receipt follower")
         # Like the real agent's, its metrics answer only after it has started fully.
-        url = await self._listen(metrics_app(lambda: exposition(metrics.registry), CONTENT_TYPE), "agent_metrics_port")
-        return f"{url}/metrics"
+        return await self._listen_metrics(metrics.registry, "agent_metrics_port")
 
     async def _start_service(self, path: Path) -> tuple[str, str, str]:
         settings, known, switches = self.settings, self._known, self.switches
         metrics = ServiceMetrics()
         deployment = parse_deployment(settings.deployment)
         subgraph = NetworkSubgraph(known.chain, self._indexer, parse_address(settings.collector), deployment)
-        graph = web.Application()
-        graph.router.add_post(GRAPH_PATH, subgraph.handle)
-        graph_base = await self._listen(graph, "graph_port")
+        graph_base = await self._listen(subgraph.handle, "graph_port")
 
         writer = await self._open(path, "receipts")
         self._store = ReceiptStore(writer, switches, self._committed)
@@ -199,17 +198,12 @@ class Standin:
         )
         paid = PaidRoute(config, known, self._store, backend, switches, metrics, settings.standin_seed)
         misc = MiscRoutes(self._indexer, deployment, self._database, backend, switches, metrics)
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.on_response_prepare.append(finish_headers)
-        prefix = settings.url_prefix.rstrip("/")
-        add_route(app.router, "POST", f"{prefix}/subgraphs/id/{{id}}", paid.handle, other_method("POST"))
-        misc.add_to(app.router)
-        app.router.add_route("*", "/{path:.*}", unknown_path)
-        metrics_url = await self._listen(
-            metrics_app(lambda: exposition(metrics.registry), CONTENT_TYPE), "service_metrics_port"
-        )
-        service_url = await self._listen(app, "service_port")
-        return service_url, f"{metrics_url}/metrics", f"{graph_base}{GRAPH_PATH}"
+        routes = Routes()
+        routes.add_of_segment("POST", f"{settings.url_prefix.rstrip('/')}/subgraphs/id", paid.handle)
+        misc.add_to(routes)
+        metrics_url = await self._listen_metrics(metrics.registry, "service_metrics_port")
+        service_url = await self._listen(routes, "service_port", CORS)
+        return service_url, metrics_url, f"{graph_base}{GRAPH_PATH}"
 
     def _committed(self, notices: list[Notice]) -> None:
         if self._agent is not None:
@@ -220,10 +214,14 @@ class Standin:
         self._stack.push_async_callback(database.close)
         return database
 
-    async def _listen(self, app: web.Application, option: str) -> str:
-        runner, url = await listen(app, self.settings.host, getattr(self.settings, option), option)
-        self._stack.push_async_callback(runner.cleanup)
-        return url
+    async def _listen(self, handler: Handler, option: str, always: tuple[tuple[str, str], ...] = ()) -> str:
+        listener = await listen(Service(handler, always), self.settings.host, getattr(self.settings, option), option)
+        self._stack.push_async_callback(listener.close)
+        return listener.url
+
+    async def _listen_metrics(self, registry: CollectorRegistry, option: str) -> str:
+        url = await self._listen(metrics_handler(lambda: exposition(registry), CONTENT_TYPE), option)
+        return f"{url}/metrics"
 
     def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._stack.push_async_callback(tasks.end, tasks.start(work, name))

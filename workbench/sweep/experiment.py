@@ -23,7 +23,7 @@ from workbench.sweep.record import Record
 from workbench.sweep.setup import Setup, in_flight, rate_of
 from workbench.sweep.steps import Step, extra_steps, parse_steps
 from workbench.sweep.subject import absent, running, tool_sentence
-from workbench.sweep.surroundings import surroundings
+from workbench.sweep.surroundings import Surroundings, surroundings
 from workbench.sweep.watch import Watch, watching
 from workbench.sweep.windows import FOLDER, IDLE, idle_seconds, idle_window
 
@@ -36,9 +36,9 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool) 
         if settings.profiler != "none":
             record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
         if _to_come(settings, record, steps):  # else resumed for its conclusion only
-            async with surroundings(settings, record.folder.path.name) as complete:
-                experimenter = _Experiment(complete, record, toward_limit)
-                await (_plainly if settings.profiler == "none" else _under_profiler)(experimenter, steps)
+            async with surroundings(settings, record.folder.path.name) as around:
+                run = _Experiment(around, record, toward_limit)
+                await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
         record.finish(limit, conclude_run(record.rows, limit))
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -56,9 +56,14 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool) 
 class _Experiment:
     """What is the same for all set-ups of a run."""
 
-    settings: Settings
+    around: Surroundings
     record: Record
     toward_limit: bool
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings, complete."""
+        return self.around.settings
 
     @asynccontextmanager
     async def set_up(self, mode: Mode, steps: Sequence[Step]) -> AsyncIterator[Setup]:
@@ -66,7 +71,8 @@ class _Experiment:
         that are to come. Raises before anything is sent where the run would fail."""
         settings, record = self.settings, self.record
         async with AsyncExitStack() as stack:
-            target, session = await stack.enter_async_context(running(settings, record.folder.path, mode))
+            subject = await stack.enter_async_context(running(settings, record.folder.path, mode))
+            target = subject.target
             record.folder.update_manifest(target=_target_facts(target))
             to_come = sum(not record.has(step) for step in steps)
             require_payers(target, settings, record.given, to_come, toward_limit=self.toward_limit)
@@ -74,7 +80,13 @@ class _Experiment:
             watch = await stack.enter_async_context(watching(Watch(target, record.clock)))
             denylist = await stack.enter_async_context(denials(target, record, watch))
             record.watch = watch
-            yield Setup(settings, record, target, watch, session, self.toward_limit, denylist)
+
+            async def require_alive() -> None:
+                await self.around.require_answering()
+                await subject.require_running()
+
+            yield Setup(settings, record, target, watch, subject.session, self.toward_limit, denylist, require_alive)
+            await require_alive()  # a program that ended in the last step is not seen by a further one
 
 
 async def _plainly(experiment: _Experiment, steps: tuple[Step, ...]) -> None:

@@ -37,7 +37,9 @@ PROGRESS_EVENT_S = 1.0
 
 
 async def measure(setup: Setup, step: Step) -> StepRow:
-    """Measure a step; its row, which is written."""
+    """Measure a step; its row, which is written. Raises, before it is begun, where a program of the run has ended."""
+    if setup.require_alive is not None:
+        await setup.require_alive()
     planned = await plan_step(setup, step)
     spec, key = planned.spec, planned.payer.key
     SampleBuffer.create(spec.buffer, planned.plan.count)
@@ -116,7 +118,7 @@ async def finish(
         settings.settle_timeout_s,
         unsure=max(0, unsure - max(0, taken - denial.paid)),
     )
-    found = await _since(setup, planned)
+    found = None if found is None else await _since(setup, planned)  # gone once is said once
     denied_ns = None
     if setup.denylist is not None:
         denied_ns = setup.denylist.denied_ns(planned.payer.address, report.started_ns)
@@ -233,7 +235,7 @@ async def _rows(setup: Setup, payer: Payer) -> Stored | None:
     try:
         return await asyncio.to_thread(setup.target.rows, payer)
     except TargetError as error:
-        setup.record.event("database_note", why=str(error))
+        setup.record.event("database_note", why=f"What was stored cannot be told: {error}")
         return None
 
 

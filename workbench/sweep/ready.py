@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from workbench.errors import TargetError
 from workbench.receipts.address import checksum
 from workbench.service.connect import Target
 from workbench.service.denylist import Change, DenylistWatch, watching_denylist
@@ -27,9 +28,17 @@ async def ready(target: Target, settings: Settings, record: Record, steps: int, 
         return target
     earlier = tuple(payer for payer in target.payers if checksum(payer.address) in given)
     candidates = tuple(payer for payer in target.payers if payer not in earlier)
-    found = await preflight(target, candidates, needed=steps if fresh else 1)
+    try:
+        found = await preflight(target, candidates, needed=steps if fresh else 1)
+    except TargetError as error:
+        if settings.preflight:
+            raise
+        record.event("preflight", check="facts", what=str(error), remedy="", refuses=False, raised=False)
+        return target
+    raised = next((note for note in found.notes if note.refuses), None)
     for note in found.notes:
-        record.event("preflight", check=note.check, what=note.what, remedy=note.remedy, refuses=note.refuses)
+        facts = {"check": note.check, "what": note.what, "remedy": note.remedy, "refuses": note.refuses}
+        record.event("preflight", **facts, raised=note is raised)
     found.require(target.url)
     return replace(target, payers=(*earlier, *found.usable), probed=found.probed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
@@ -35,6 +36,7 @@ class Setup:
 
     ``session`` is the profiler's while the services are under it. ``toward_limit`` False: a denied receipt is a
     failure. ``denylist``: what the services' database says of denial, where it can be listened to.
+    ``require_alive`` raises where something that was started for the run has ended.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class Setup:
     session: Session | None
     toward_limit: bool
     denylist: DenylistWatch | None = None
+    require_alive: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,8 @@ def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
 
 def _stored(summary: Mapping[str, Any]) -> str:
     text = f"{summary['stored']:.0f} receipts found in the database, {summary['paid']} were answered as paid for"
+    if summary["aggregated_grt"] > 0:
+        text += f"; {summary['aggregated_grt']:g} GRT went into RAVs"
     if summary["invalid"] > 0:
         text += f"; invalid: {summary['invalid_reasons']}"
     return text

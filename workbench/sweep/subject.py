@@ -7,9 +7,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import SettingsError, TargetError
+from workbench.profilers.backends.protocol import Backend
 from workbench.profilers.commands import backend_of, has_commands
 from workbench.profilers.modes import Mode
 from workbench.profilers.session import Session, profiling_session
@@ -46,34 +48,52 @@ def check_subject(settings: Settings) -> None:
     tool_of(settings.profiler).require()
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A target that answers. ``session`` is the profiler's, where it is under one; ``backend`` has the programs that
+    were started for it."""
+
+    target: Target
+    session: Session | None = None
+    backend: Backend | None = None
+
+    async def require_running(self) -> None:
+        """Raise TargetError naming a program that has ended or does not answer, with what it said."""
+        if self.backend is None:
+            return
+        for program in self.backend.programs:
+            if wrong := await self.backend.condition(program):
+                raise TargetError(wrong, where=program, hint="What it said is in its service.log, in the run's folder")
+
+
 @asynccontextmanager
-async def running(settings: Settings, folder: Path, mode: Mode) -> AsyncIterator[tuple[Target, Session | None]]:
-    """The target, and under a profiler its session; stopped and restored at the end, however it comes.
+async def running(settings: Settings, folder: Path, mode: Mode) -> AsyncIterator[Subject]:
+    """What is measured, running; under a profiler with its session. Stopped and restored at the end, however it comes.
 
     ``mode`` none of a compose file, or of services that are given by their address: they run already.
     """
     elsewhere = settings.target is not None and not has_commands(settings)
     if (settings.compose is not None or elsewhere) and mode == "none":
-        yield await connect(with_compose_target(settings)), None
+        yield Subject(await connect(with_compose_target(settings)))
         return
     out = folder / (LOGS if mode == "none" else FOLDER)
     flags = None if mode == "none" or settings.profiler_flags is None else tuple(shlex.split(settings.profiler_flags))
-    session_of = profiling_session(
+    own = settings.model_copy(update={"database": settings.database or folder / "standin.sqlite"})
+    backend = backend_of(own, out)
+    async with profiling_session(
         mode,
-        backend_of(settings.model_copy(update={"database": settings.database or folder / "standin.sqlite"}), out),
+        backend,
         out,
         flags=flags,
         attach=mode != "none" and settings.profiler_attach,
         replaces=True,  # of a run that was killed in mid-step: the step is measured again
-    )
-    async with session_of as session:
+    ) as session:
         if settings.compose is not None:
             target = await connect(with_compose_target(settings))
         else:
-            backend = session.backend
-            is_standin = not has_commands(settings)
-            target = await connect(settings, backend.addresses(), is_standin=is_standin, pids=await backend.host_pids())
-        yield target, None if mode == "none" else session
+            pids = await backend.host_pids()
+            target = await connect(settings, backend.addresses(), is_standin=not has_commands(settings), pids=pids)
+        yield Subject(target, None if mode == "none" else session, backend)
 
 
 def with_compose_target(settings: Settings) -> Settings:

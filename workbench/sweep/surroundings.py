@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from workbench.errors import SettingsError
+from workbench.errors import SettingsError, WorkbenchError
 from workbench.receipts.address import checksum
 from workbench.settings import Settings
 
@@ -52,23 +54,45 @@ def check_surroundings(settings: Settings) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """``settings`` as the services find them; ``require_answering`` raises TargetError naming the part of the network
+    that does not answer."""
+
+    settings: Settings
+    require_answering: Callable[[], Awaitable[None]]
+
+
 @asynccontextmanager
-async def surroundings(settings: Settings, name: str) -> AsyncIterator[Settings]:
-    """The settings of the services of a run, with what they need running while the block does.
+async def surroundings(settings: Settings, name: str) -> AsyncIterator[Surroundings]:
+    """What the services of a run need, running while the block does. An error in the block that comes of a part that
+    does not answer is told as that.
 
     The network's data are in a folder of ``network_folder`` of its own (``name``, the run's): a run that is gone on
     with finds its database again. They are deleted when the run has ended well: what it found is in the run's folder.
     """
     check_surroundings(settings)
     if not settings.network:
-        yield settings
+        yield Surroundings(settings, _nothing)
         return
+    from workbench.network.look import require_answering
     from workbench.network.run import network
 
     folder = settings.network_folder / name
     async with network(settings.model_copy(update=_FREE_PORTS), folder) as around:
-        yield with_network(settings, around)
+        try:
+            yield Surroundings(with_network(settings, around), partial(require_answering, around))
+        except WorkbenchError as error:
+            try:
+                await require_answering(around)
+            except WorkbenchError as cause:
+                raise cause from error
+            raise
     shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _nothing() -> None:
+    """There is nothing around the services that could be gone."""
 
 
 def with_network(settings: Settings, around: Network) -> Settings:

@@ -35,6 +35,7 @@ from workbench.service.fetch import get_text
 
 LOG = "service.log"
 PLAIN_STOP_S = 30.0
+_ENDING_S = 2.0
 SAY_TIMEOUT_S = 30.0
 """How long a program that runs plainly may take to say where it answers; one that never does is waited for in vain."""
 
@@ -220,7 +221,10 @@ class Program:
         if self.started is None:
             return "is not running"
         if self.live() is not None:
-            return await self.answers()
+            wrong = await self.answers()
+            # one that ends just now stops answering before it has ended, and why it does is what matters
+            if not wrong or not await until(lambda: self.live() is None, _ENDING_S):
+                return wrong
         left, tool = self.family(), tool_of(self.started.mode)
         if left and tool.program:
             return f"{tool.program} has ended, and process {left[0].pid} goes on without it"

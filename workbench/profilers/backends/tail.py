@@ -11,10 +11,12 @@ from workbench.profilers.tools.tool import Tool
 _PART_BYTES = 65536
 _LINES = 5
 _LINE_CHARACTERS = 300
+_PANIC = re.compile(r"^thread '.*' (?:\(\d+\) )?panicked at ")
+_PANIC_LINES = 2
 _HIDDEN = "***"
 # a private key, and a password in a URL
 _SECRETS = (re.compile(r"(?<![0-9a-fA-F])(?:0x)?[0-9a-fA-F]{64}(?![0-9a-fA-F])"), re.compile(r"(?<=://)[^\s/@]+(?=@)"))
-# colours of a terminal, and how much of a line is Valgrind's number of the process
+# colours of a terminal
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -27,9 +29,17 @@ def last_words(log: Path, tool: Tool, secrets: Sequence[str] = ()) -> str:
         return "it has no log"
     # a tool's refusal comes first in a log, an assertion last
     reason = tool.reason(f"{head}\n{tail}" if head != tail else head)
-    lines = [reason] if reason else tail.strip().splitlines()[-_LINES:]
+    lines = [reason] if reason else _services_own(tail, tool)
     said = " / ".join(line.strip()[:_LINE_CHARACTERS] for line in lines if line.strip())
     return hidden(said, secrets) or "it wrote nothing"
+
+
+def _services_own(text: str, tool: Tool) -> list[str]:
+    """The last lines of the service: of a Rust panic what it says, not the stack below it."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not tool.is_own(line)] or lines
+    panics = [number for number, line in enumerate(lines) if _PANIC.search(line)]
+    return lines[panics[-1] : panics[-1] + _PANIC_LINES] if panics else lines[-_LINES:]
 
 
 def hidden(text: str, secrets: Sequence[str] = ()) -> str:

@@ -37,6 +37,8 @@ FOLDER_VARIABLE = "WORKBENCH_PROFILE_DIR"
 """Where our sampler's reports go, as the stand-in's settings name it. Upstream's folder is fixed in its code."""
 
 _ASKED_TIMEOUT_S = 60.0
+_START_S = 30.0  # how long a service may take until its sampler begins, its delay aside
+_TICKS_PER_S = 100  # of /proc, on every Linux
 _REPORT = re.compile(r"^(profile|flamegraph)-(\d{4}-\d\d-\d\d-\d\d_\d\d_\d\d)-(\d+)\.(pb|svg)$")
 
 
@@ -57,8 +59,9 @@ class Flamegraph(Tool):
         """Note the last report, which is one made now where the sampler can be asked."""
         if await takes_requests(scene):
             return {"asks": True, "begin": await _ask(scene)}
-        reports = _reports(scene.place.host)
-        return {"asks": False, "begin": reports[-1] if reports else None}
+        began_s, folder = await _began_s(scene), scene.place.host
+        reports = [name for name in _reports(folder) if _is_of(folder / name, began_s)]
+        return {"asks": False, "began_s": began_s, "begin": reports[-1] if reports else None}
 
     async def end(self, scene: Scene, begun: dict[str, Any]) -> Parts:
         """Wait for a report that holds all of the window; keep both with their pictures."""
@@ -68,10 +71,7 @@ class Flamegraph(Tool):
             last = await _ask(scene)
         else:
             moment = time.time()
-            wait_s = START_DELAY_S + INTERVAL_S + _ASKED_TIMEOUT_S
-            known = set(_reports(folder))
-            await scene.until(lambda: bool(_after(folder, known)), wait_s, "the sampler's next report")
-            last = _after(folder, known)[0]
+            last = await _next_report(scene, begun.get("began_s"))
             notes.append(
                 f"The sampler reports every {INTERVAL_S:.0f} s: this window began with the last report before the step "
                 f"and ends {time.time() - moment:.0f} s after it, so it holds more than the step"
@@ -133,6 +133,51 @@ async def _ask(scene: Scene) -> str:
     await scene.signal("USR2")
     await scene.until(answered, _ASKED_TIMEOUT_S, "the report the sampler was asked for")
     return answers[0]
+
+
+async def _next_report(scene: Scene, began_s: float | None) -> str:
+    """The first report that the service writes from now on. Raises ToolError where there is none in time."""
+    folder, wait_s = scene.place.host, START_DELAY_S + INTERVAL_S + _ASKED_TIMEOUT_S
+    known, found = set(_reports(folder)), list[str]()
+
+    def written() -> bool:
+        for name in _after(folder, known):
+            known.add(name)
+            if _is_of(folder / name, began_s):
+                found.append(name)
+        return bool(found)
+
+    what = "the sampler's next report (is the service built with the feature profiling?)"
+    await scene.until(written, wait_s, what)
+    return found[0]
+
+
+async def _began_s(scene: Scene) -> float | None:
+    """When the service's process began, in seconds since 1970; None where its system does not tell."""
+    try:
+        text = await scene.run("cat", f"/proc/{await scene.pid()}/stat", "/proc/stat")
+    except ToolError:
+        return None
+    own, _, system = text.partition("\n")
+    booted = re.search(r"^btime (\d+)", system, re.MULTILINE)
+    # the name in brackets may hold spaces and brackets itself; the clock of the engine's machine is in hundredths
+    ticks = own.rpartition(")")[2].split()
+    return None if booted is None or len(ticks) < 20 else int(booted[1]) + int(ticks[19]) / _TICKS_PER_S
+
+
+def _is_of(report: Path, began_s: float | None) -> bool:
+    """Whether a report is of the process that began then. Upstream's folder is fixed in its code, so that all services
+    of a machine write into it; a report says when its sampler began, some seconds after its process."""
+    from workbench.errors import ReadError
+    from workbench.profiles.read import read_pprof
+
+    if began_s is None:
+        return True
+    try:
+        sampled_s = read_pprof(report).meta.get("start_s")
+    except (ReadError, OSError):
+        return False
+    return not sampled_s or -1.0 <= sampled_s - began_s <= START_DELAY_S + _START_S
 
 
 def _after(folder: Path, known: set[str]) -> list[str]:

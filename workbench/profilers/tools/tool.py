@@ -113,6 +113,11 @@ class Tool:
         del log
         return ""
 
+    def is_own(self, line: str) -> bool:
+        """Whether a line of the log is of the tool, and not of its service."""
+        del line
+        return False
+
     # --- its windows ------------------------------------------------------------------------------------------
 
     async def begin(self, scene: Scene) -> dict[str, Any]:

@@ -18,14 +18,15 @@ SAMPLER_STOPPED = (
 
 # "==1234== " before what Valgrind says of the program, "--1234-- " of itself, nothing before "valgrind: "
 _OWN = re.compile(r"^(?:(?:==|--)\d+(?:==|--) )?(?P<said>.*)$")
+_NUMBERED = re.compile(r"^(==|--)\d+\1 ?")
 # its worst first: an assertion, then the impossible, then a signal that ended the program, then a refusal to start
 _REASONS = tuple(
     re.compile(pattern)
     for pattern in (
         r"Assertion .* failed",
         r"the 'impossible' happened",
-        r"[Vv]algrind(?: has|'s)? .*(?:run out of memory|out of memory)|Out of memory|cannot (?:allocate|continue)",
-        r"INTERNAL ERROR",
+        r"Valgrind's memory management: out of memory",
+        r"INTERNAL ERROR: Valgrind",
         r"^Process terminating with default action of signal",
         r"^valgrind: ",
     )
@@ -67,6 +68,10 @@ class Valgrind(Tool):
                 if pattern.search(line):
                     return _with_detail(line, lines[number + 1 : number + 2])
         return ""
+
+    def is_own(self, line: str) -> bool:
+        """Its lines begin with the number of the process: at the end those of its totals."""
+        return _NUMBERED.match(line) is not None
 
 
 def _with_detail(line: str, after: list[str]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
+from workbench.errors import ToolError
 from workbench.profilers.tools.tool import Tool
 from workbench.profilers.windows.record import Window
 from workbench.profilers.windows.scene import Scene, require_room
@@ -14,7 +16,8 @@ from workbench.profilers.windows.scene import Scene, require_room
 async def begin_window(tool: Tool, scene: Scene) -> dict[str, Any]:
     """Begin a window; what :func:`end_window` needs, as plain JSON."""
     require_room(scene.keep)
-    return {"begun": await tool.begin(scene), "started_ns": time.time_ns()}
+    async with _with_its_reason(scene):
+        return {"begun": await tool.begin(scene), "started_ns": time.time_ns()}
 
 
 async def end_window(
@@ -30,7 +33,8 @@ async def end_window(
     Raises ToolError where a file is not whole.
     """
     ended_ns = time.time_ns()
-    parts = await tool.end(scene, opened["begun"])
+    async with _with_its_reason(scene):
+        parts = await tool.end(scene, opened["begun"])
     window = Window(
         service=scene.service,
         mode=tool.mode,
@@ -44,3 +48,15 @@ async def end_window(
     )
     window.write()
     return window
+
+
+@asynccontextmanager
+async def _with_its_reason(scene: Scene) -> AsyncIterator[None]:
+    """Of a service that has ended: that and why, in place of what its tool's helpers say of not reaching it."""
+    try:
+        yield
+    except ToolError as error:
+        wrong = "" if scene.over is not None else await scene.backend.condition(scene.service)
+        if not wrong or wrong in error.what:
+            raise
+        raise ToolError(wrong, where=scene.service, hint=error.hint) from error

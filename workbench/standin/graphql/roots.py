@@ -89,7 +89,7 @@ def _parse(text: str) -> tuple[list[_Selection], dict[str, _Selection]]:
             fragments[_at(tokens, start + 1)] = selection
         elif head in ("{", "query"):
             operations.append(selection)
-    if not operations and not fragments:
+    if not tokens:
         raise QueryError("query parse error: unexpected end of input")
     return operations, fragments
 

@@ -1,0 +1,56 @@
+"""The report of windows that were cut by hand: as text for a terminal, and as the notebook and HTML page of a profiled
+sweep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.errors import ToolError
+
+if TYPE_CHECKING:
+    from workbench.runs.read import Run
+
+ROWS = 10
+
+
+async def report_windows(run: Run) -> None:
+    """Write ``notebook.ipynb`` and ``report.html`` of a run made of windows. Raises ToolError where its notebook
+    fails."""
+    from workbench.report.execute import run_notebook
+    from workbench.report.sweep_report import notebook_path
+
+    path = run.path.resolve()
+    record = await run_notebook(
+        notebook_path("profiled_sweep"),
+        {"run_dir": str(path)},
+        path / "notebook.ipynb",
+        path / "report.html",
+        title=f"Windows under {run.manifest['profiler']['mode']}",
+    )
+    run.folder.update_manifest(notebook=record.as_dict())
+    if not record.ok:
+        raise ToolError(
+            f"the notebook ended as {record.status}: {record.exception}: {record.message}",
+            where=str(path / "notebook.ipynb"),
+            hint="The tables are in the same folder",
+        )
+
+
+def windows_text(run: Run) -> str:
+    """What a receipt costs, service by service: as a whole in each window, and where the most of it goes."""
+    from workbench.analysis.costs import cost_per_receipt
+    from workbench.report.display import table
+    from workbench.sweep.profiles import RunProfiles
+
+    found, names = RunProfiles(run), run.manifest["windows"]
+    parts = [f"{step}: window {name}" for step, name in names.items()]
+    for service in found.services:
+        costs = found.of_service(service)
+        for by in ("whole", "function"):
+            rows = cost_per_receipt(costs, found.metric, by)
+            if rows.empty:
+                continue
+            steps = [name for name in rows if str(name).startswith("step_")]
+            shown = table(rows[["name", "per_receipt", "share_pct", *steps]], ROWS)
+            parts += ["", f"{service} under {found.mode}: {found.metric} per receipt, by {by}", shown.as_text]
+    return "\n".join(parts)
