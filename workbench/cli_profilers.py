@@ -410,9 +410,9 @@ def _follow_changes(session: Session, file: SessionFile, state: State) -> None:
 
 
 def _say_windows(windows: tuple[Window, ...]) -> None:
+    for note in dict.fromkeys(note for window in windows for note in window.notes):
+        print(f"Note: {note}.", file=sys.stderr)
     for window in windows:
-        for note in window.notes:
-            print(f"Note: {note}.", file=sys.stderr)
         for what in window.files:
             print(window.path(what))
 

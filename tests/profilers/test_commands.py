@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shlex
 import signal
 import socket
@@ -98,6 +99,16 @@ async def test_either_or_both_are_profiled_in_every_mode(mode: Mode, profile: st
         found = window_profile(window)
         assert found.total(found.metric_names[0]) > 0, window
     assert not any(map(psutil.pid_exists, now.values()))
+
+
+@needs("strace")
+async def test_a_session_in_python_takes_the_same_settings(tmp_path: Path) -> None:
+    given = commands(tmp_path)
+    programs = {"service_command": given.service_command, "agent_command": given.agent_command}
+    under = workbench.profiling("strace", out=tmp_path / "out", profile="agent", **programs)
+    async with under as session, session.window("one") as cut:
+        await pay(session, tmp_path)
+    assert [window.service for window in cut.windows] == [AGENT]
 
 
 async def test_addresses_are_what_was_given_then_said_then_configured(tmp_path: Path) -> None:
@@ -239,6 +250,37 @@ async def test_kill_9_of_the_workbench_leaves_neither_program(tmp_path: Path) ->
     await eventually(lambda: not any(map(psutil.pid_exists, pids.values())), 60)
     logs = [tmp_path / "out" / name / "strace" / "strace.log" for name in (SERVICE, AGENT)]
     await eventually(lambda: all("+++ exited with 0 +++" in log.read_text() for log in logs), 60)
+
+
+WINDOWS = """
+import asyncio, json, sys
+from pathlib import Path
+from workbench.profilers.commands import backend_of
+from workbench.profilers.session import profiling_session
+from workbench.settings import Settings
+
+async def main():
+    settings, out = Settings(**json.loads(sys.argv[1])), Path(sys.argv[2])
+    async with profiling_session(settings.profiler, backend_of(settings, out), out) as session:
+        for number in range(1000):
+            async with session.window(f"window-{number}"):
+                pass
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_kill_9_at_any_moment_leaves_no_process(moment: int, tmp_path: Path) -> None:
+    """Of a mode that starts the programs again for each window; what is left fails every test here."""
+    settings = commands(tmp_path, profiler="pprofile", profile="both")
+    names = ("service_command", "agent_command", "profile", "profiler")
+    given = json.dumps({name: getattr(settings, name) for name in names})
+    process = subprocess.Popen([sys.executable, "-c", WINDOWS, given, str(tmp_path / "out")])
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(random.uniform(0.5, 10))
+    process.kill()
+    process.wait()
 
 
 def test_what_was_started_and_not_told_of_yet_is_ended_by_its_mark(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from workbench.errors import RunFolderError, SettingsError
 from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend
+from workbench.profilers.commands import backend_of, has_commands
 from workbench.profilers.modes import Mode, parse_mode
 from workbench.profilers.session import Session, check_attach, profiling_session
 from workbench.profilers.standin import child_service, standin_settings
@@ -39,12 +40,12 @@ async def profiling(
     ...         await workbench.load(num_receipts=100, **session.addresses)
     ...     profile = cut.profiles[0]
 
-    ``mode``: flamegraph, massif (or valgrind), callgrind, strace or pprofile. ``service``: None is the stand-in, on
-    free ports, with ``settings`` (fields of :class:`workbench.Settings`); else a command line (``health_url`` then says
-    where it answers) or a :class:`~workbench.profilers.backends.local.LocalService`. ``compose`` names a compose file
-    instead, whose indexer-service and tap-agent are recreated. ``out`` takes ``<service>/<mode>/<window>.*`` (a new
-    folder of ``data/profiling``). ``flags`` replace the guide's. ``attach`` (strace): trace the running service in
-    windows only.
+    ``mode``: one of the guide's, or pprofile. ``service``: None takes the programs that ``settings`` (fields of
+    :class:`workbench.Settings`) name by ``service_command``, ``agent_command`` and ``profile``, and without those the
+    stand-in, on free ports; else a command line (``health_url`` then says where it answers) or a
+    :class:`~workbench.profilers.backends.local.LocalService`. ``compose`` names a compose file instead, whose
+    indexer-service and tap-agent are recreated. ``out`` takes ``<service>/<mode>/<window>.*`` (a new folder of
+    ``data/profiling``). ``flags`` replace the guide's. ``attach`` (strace): trace the running service in windows only.
 
     The services answer when the block begins. However it ends, they are stopped so that all files are whole, and what
     ran before is back. Raises SettingsError, TargetError or ToolError.
@@ -70,7 +71,8 @@ async def profiling(
 
         backend = ComposeBackend(Path(compose))
     elif service is None:
-        backend = LocalBackend(child_service(standin_settings(Settings.resolve(**settings), folder)), folder)
+        resolved = Settings.resolve(**settings).model_copy(update={"profiler": chosen, "compose": None})
+        backend = backend_of(resolved, folder) if has_commands(resolved) else _standin(resolved, folder)
     elif isinstance(service, LocalService):
         backend = LocalBackend(service, folder)
     elif isinstance(service, Sequence):
@@ -81,6 +83,10 @@ async def profiling(
         chosen, backend, folder, flags=flags, attach=attach, stop_timeout_s=stop_timeout_s
     ) as session:
         yield session
+
+
+def _standin(settings: Settings, folder: Path) -> LocalBackend:
+    return LocalBackend(child_service(standin_settings(settings, folder)), folder)
 
 
 def new_folder(parent: Path, mode: Mode) -> Path:

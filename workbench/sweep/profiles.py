@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
+from workbench.profilers.modes import parse_mode
+from workbench.profilers.tools.chosen import tool_of
 from workbench.profilers.windows.record import Window, windows_in
 from workbench.runs.read import Run, read_parquet
 from workbench.sweep.costs import COSTS
@@ -23,15 +25,6 @@ if TYPE_CHECKING:
     from workbench.analysis.leaks import HeapWindow, Leaks
     from workbench.analysis.overhead import Overhead
     from workbench.profiles.model import Profile
-
-# what a receipt is first asked for in each mode: the exact count where there is one
-MAIN_METRICS = {
-    "callgrind": "Ir",
-    "massif": "bytes_kept",
-    "strace": "calls",
-    "flamegraph": "cpu",
-    "pprofile": "hits",
-}
 
 NOT_PROFILED = "The service ran without a profiler. `workbench sweep --profiler callgrind` says what a receipt costs."
 NO_WINDOW = "The run was to be under {mode}, and no window of a step was kept: see how it ended."
@@ -56,7 +49,7 @@ class RunProfiles:
     @property
     def metric(self) -> str:
         """The metric that a receipt is first asked for."""
-        return MAIN_METRICS.get(self.mode, "")
+        return tool_of(parse_mode(self.mode)).main_metric
 
     @cached_property
     def measured_costs(self) -> pd.DataFrame:

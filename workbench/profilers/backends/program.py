@@ -362,7 +362,7 @@ class Program:
         if folder is None:
             return
         if tool.blocks_sampler:
-            self._note(SAMPLER_STOPPED.format(mode=mode, service=self.service.name))
+            self._note(SAMPLER_STOPPED.format(service=self.service.name))
         elif tool.writes_reports:
             self._reports = folder
             if folder.is_dir():

@@ -13,7 +13,7 @@ from workbench.profilers.tools.tool import Tool
 
 INSTALL = "Install valgrind: apt-get install valgrind"
 SAMPLER_STOPPED = (
-    "SIGPROF is blocked, since {mode} would die of it: the sampling profiler built into {service} writes nothing here"
+    "SIGPROF is blocked, since Valgrind can die of it: the sampling profiler built into {service} writes nothing here"
 )
 
 # "==1234== " before what Valgrind says of the program, "--1234-- " of itself, nothing before "valgrind: "
