@@ -15,6 +15,8 @@ FEWEST_STEPS = 3
 # A receipt must cost this much more at the end of the sweep than at its start, fixed cost aside; with three steps more.
 LEAST_RISE = 0.10
 LEAST_RISE_OF_THREE = 0.25
+# and the middle one of three must be this far on the way to it
+LEAST_PART_OF_WAY = 1 / 3
 # and the rise must be this part of what a receipt costs as a whole
 LEAST_PART_OF_WHOLE = 0.005
 
@@ -34,13 +36,22 @@ def rise_of(fits: Fit, form: Whole, windows: Windows) -> Floats:
 
 
 def seen_to_rise(costs: Floats, windows: Windows) -> Flags:
-    """With three positions a model cannot be held against what was measured; so the cost per receipt at the largest, as
-    it was measured, must be above that of each other step, by as much as a rise must be."""
-    if len(np.unique(windows.position)) > FEWEST_STEPS:
+    """With three positions a model cannot be held against what was measured. So the cost per receipt at the largest, as
+    it was measured, must be above that of each other step, by as much as a rise must be; and the middle one must have
+    LEAST_PART_OF_WAY of the rise that a straight line gives it. Work that time brings comes in bursts, and a burst in
+    the largest step alone is no growth."""
+    positions = np.unique(windows.position)
+    if len(positions) > FEWEST_STEPS:
         return np.ones(len(costs), dtype=bool)
-    each, last = costs / windows.receipts, windows.position == windows.position.max()
-    before = each[:, ~last].max(axis=1, initial=0.0)
-    return np.asarray(each[:, last].mean(axis=1) >= (1 + LEAST_RISE_OF_THREE) * before, dtype=bool)
+    each, largest = costs / windows.receipts, windows.position == positions[-1]
+    last, before = each[:, largest].mean(axis=1), each[:, ~largest].max(axis=1, initial=0.0)
+    rises = np.asarray(last >= (1 + LEAST_RISE_OF_THREE) * before, dtype=bool)
+    first = each[:, windows.position == positions[0]].mean(axis=1)
+    for at in positions[1:-1]:
+        way = (at - positions[0]) / (positions[-1] - positions[0])
+        middle = each[:, windows.position == at].mean(axis=1)
+        rises &= middle - first >= LEAST_PART_OF_WAY * way * (last - first)
+    return rises
 
 
 def matters(fits: Fit, form: Whole, rise: Floats, windows: Windows, whole: Floats) -> Flags:
