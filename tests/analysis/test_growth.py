@@ -257,6 +257,21 @@ def test_three_steps_need_a_raw_cost_that_rises() -> None:
     assert found.flagged()["name"].tolist() == ["read"]
 
 
+@pytest.mark.parametrize("receipts", LADDERS, ids=lambda steps: f"{len(steps)} steps")
+@pytest.mark.parametrize("times", [1.3, 3.0, 20.0])
+@pytest.mark.parametrize("which", ["first", "middle", "last"])
+def test_a_burst_of_work_in_one_step_is_no_growth(receipts: list[int], times: float, which: str) -> None:
+    """The real service derived keys in the largest of three steps, at a poll: its hash cost 111,232 instructions a
+    receipt twice, and then 254,179."""
+    n = np.array(receipts, dtype=float)
+    table = {f"exact{each}": (each * 1000 * n).tolist() for each in range(1, 40)}
+    at = {"first": 0, "middle": len(n) // 2, "last": -1}[which]
+    burst = 111_232 * n
+    burst[at] *= times
+    found = growth(costs_of(receipts, {**table, "compress256": burst.tolist()}), "Ir")
+    assert found.flagged().empty
+
+
 @pytest.mark.parametrize("receipts", [[20, 40, 60], [100, 200, 300], [50, 100, 150, 200], [50, 100, 150, 200, 250]])
 def test_calls_that_depend_on_timing_are_not_flagged_among_exact_ones(receipts: list[int]) -> None:
     n = np.array(receipts, dtype=float)

@@ -71,6 +71,7 @@ def steps(of: pd.DataFrame | None = None) -> pd.DataFrame:
             "accepted": len(ok),
             "denied": len(denied),
             "failed": len(own) - len(ok) - len(denied),
+            "paid": len(ok),
             "duration_s": receipts / 200,
             "throughput_per_s": len(ok) / (receipts / 200),
             "generator_cpu_percent": 20.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.analysis.real import real, strace_windows
@@ -37,7 +37,7 @@ def real_run(path: Path, mode: Mode, windows: Mapping[int, Window], idle: Window
     run.update_manifest(schema=SCHEMA, profiler={"mode": mode}, state="finished", exit_code=0)
     (path / "profiles").mkdir(exist_ok=True)
     before = 0
-    planned: list[Step] = parse_steps(",".join(map(str, windows)))
+    planned: Sequence[Step] = parse_steps(",".join(map(str, windows))) if windows else ()
     for one, (sent, window) in zip(planned, windows.items(), strict=True):
         keep_costs(path, one, Sent(sent, sent, 0, before), (window,))
         before += sent

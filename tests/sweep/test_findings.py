@@ -9,7 +9,7 @@ import pytest
 
 import workbench
 from tests.report.conftest import NOTEBOOKS
-from tests.sweep.real_runs import callgrind_run, flamegraph_run, massif_run, strace_run
+from tests.sweep.real_runs import callgrind_run, flamegraph_run, massif_run, real_run, strace_run
 from workbench.analysis.findings import COLUMNS, Findings
 from workbench.cli import main
 from workbench.profilers.modes import Mode
@@ -138,6 +138,12 @@ def test_a_run_has_its_findings(batch: Batch) -> None:
     assert (alone.kind, alone.subject) == ("background", "mprotect")
     assert calls.kind == "system calls"
     assert "14 system calls: recvfrom" in calls.sentence
+
+
+def test_a_run_without_a_profiler_says_so(tmp_path: Path) -> None:
+    run = open_run(real_run(tmp_path / "plain", "none", {}))
+    assert len(run.findings) == 0
+    assert "ran without a profiler" in run.findings.text()
 
 
 async def test_findings_are_the_first_things_of_a_batch_s_report(batch: Batch, tmp_path: Path) -> None:

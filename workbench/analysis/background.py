@@ -128,7 +128,8 @@ def _idle(costs: pd.DataFrame, service: str, mode: str) -> _Idle:
     if not seconds > 0:
         why = "it is not known how long the window without receipts was"
     elif mode not in _LEVELS and events < FEWEST_EVENTS:
-        why = f"the window without receipts ({seconds:,.3g} s) has {events:,.0f} events, fewer than {FEWEST_EVENTS}"
+        seen = "1 event" if events == 1 else f"{events:,.0f} events"
+        why = f"the window without receipts ({seconds:,.3g} s) has {seen}, fewer than {FEWEST_EVENTS}"
     return _Idle(rows, seconds, events, why)
 
 

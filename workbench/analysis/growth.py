@@ -50,6 +50,15 @@ from workbench.analysis.fit import (
     smallest,
     weights_of,
 )
+from workbench.analysis.rise import (
+    FEWEST_STEPS,
+    LEAST_PART_OF_WHOLE,
+    LEAST_RISE_OF_THREE,
+    matters,
+    rise_of,
+    seen_to_rise,
+    shape,
+)
 from workbench.analysis.student import quantile, upper_tail
 from workbench.errors import WorkbenchError
 
@@ -61,16 +70,10 @@ Against = Literal["receipts", "accumulated"]
 GROWS, LINEAR, FIXED, STEADY, TOO_FEW = "grows faster than the load", "linear", "fixed", "steady", "too little to tell"
 FLAGS = (GROWS, LINEAR, FIXED, STEADY, TOO_FEW)
 
-FEWEST_STEPS = 3
 # the largest step (or receipts before) must be this many times the smallest
 LEAST_SPAN = 1.5
 FALSE_SHARE = 0.01
 CONFIDENCE = 0.95
-# A receipt must cost this much more at the end of the sweep than at its start, fixed cost aside; with three steps more.
-LEAST_RISE = 0.10
-LEAST_RISE_OF_THREE = 0.25
-# and the rise must be this part of what a receipt costs as a whole
-LEAST_PART_OF_WHOLE = 0.005
 # Cost that is to this part fixed, and whose marginal part may be 0, is fixed.
 _MOSTLY = 0.5
 SAMPLED_MODES = frozenset({"flamegraph", "pprof"})
@@ -300,9 +303,9 @@ def _models(
     tested = costs[:, end] >= LEAST_PART_OF_WHOLE * whole[end]
     q = np.ones(len(p))
     q[tested] = _false_discovery_rates(p[tested])
-    rise = _rise(growing, growing_form, windows)
+    rise = rise_of(growing, growing_form, windows)
     grown = np.isin(form, [FORMS.index(name) for name in GROWING]) & (q <= FALSE_SHARE)
-    grown &= _matters(growing, growing_form, rise, windows, whole) & _seen_to_rise(costs, windows) & known
+    grown &= matters(growing, growing_form, rise, windows, whole) & seen_to_rise(costs, windows) & known
 
     linear = fits["constant"].take(form != FORMS.index("constant"), fits["linear"])
     form = np.where(grown, growing_form, np.where(form == FORMS.index("constant"), form, FORMS.index("linear")))
@@ -371,47 +374,14 @@ def _false_discovery_rates(p: Floats) -> Floats:
     return np.minimum(q, 1.0)
 
 
-def _shape(form: Whole, at: float) -> Floats:
-    """g(x) of each place's form."""
-    return np.where(form == FORMS.index("n log n"), np.log(max(at, 1.0)), at)
-
-
-def _rise(fits: Fit, form: Whole, windows: Windows) -> Floats:
-    """How much dearer a receipt is at the largest position than at the smallest, as a part of the latter, without the
-    fixed cost."""
-    first, last = (_shape(form, float(at)) for at in (windows.position.min(), windows.position.max()))
-    marginal, growing = fits.coefficients[:, MARGINAL_PART], fits.coefficients[:, GROWTH_PART]
-    start = marginal + growing * first
-    return np.divide(growing * (last - first), start, out=np.zeros(len(start)), where=start > 0)
-
-
-def _seen_to_rise(costs: Floats, windows: Windows) -> Flags:
-    """With three positions a model cannot be held against what was measured; so the cost per receipt at the largest, as
-    it was measured, must be above that of each other step, by as much as a rise must be."""
-    if len(np.unique(windows.position)) > FEWEST_STEPS:
-        return np.ones(len(costs), dtype=bool)
-    each, last = costs / windows.receipts, windows.position == windows.position.max()
-    before = each[:, ~last].max(axis=1, initial=0.0)
-    return np.asarray(each[:, last].mean(axis=1) >= (1 + LEAST_RISE_OF_THREE) * before, dtype=bool)
-
-
-def _matters(fits: Fit, form: Whole, rise: Floats, windows: Windows, whole: Floats) -> Flags:
-    """Whether a rise is worth a flag, for the place and for the whole."""
-    least = LEAST_RISE if len(np.unique(windows.position)) > FEWEST_STEPS else LEAST_RISE_OF_THREE
-    first, last = (_shape(form, float(at)) for at in (windows.position.min(), windows.position.max()))
-    end = int(np.argmax(windows.position))
-    part = fits.coefficients[:, GROWTH_PART] * (last - first) * windows.receipts[end]
-    return np.asarray((rise >= least) & (part >= LEAST_PART_OF_WHOLE * whole[end]), dtype=bool)
-
-
 def _gradient(form: Whole, windows: Windows) -> Floats:
     """What the marginal cost at the end of the sweep is made of: d cost / d receipts, by part. Against receipts sent
     before, one more receipt costs marginal + growth * g(x)."""
     end = float(windows.position.max())
     same = bool(np.array_equal(windows.position, windows.receipts))
-    shape = _shape(form, end)
+    at_end = shape(form, end)
     # of n ln n the derivative is ln n + 1, of n squared 2 n
-    slope = shape + np.where(form == FORMS.index("n log n"), 1.0, end) if same else shape
+    slope = at_end + np.where(form == FORMS.index("n log n"), 1.0, end) if same else at_end
     gradient = np.zeros((len(form), 3))
     gradient[:, MARGINAL_PART] = form != FORMS.index("constant")
     gradient[:, GROWTH_PART] = np.where(np.isin(form, [FORMS.index(name) for name in GROWING]), slope, 0.0)

@@ -193,7 +193,7 @@ def step_row(
     )
 
 
-_LATER: dict[str, Any] = {
+LATER: dict[str, Any] = {
     "profiler": "none",
     "invalid_reasons": "",
     **dict.fromkeys(
@@ -221,4 +221,4 @@ def to_frame(rows: list[StepRow]) -> pd.DataFrame:
 def from_frame(frame: pd.DataFrame) -> list[StepRow]:
     """The inverse of to_frame. Older runs lack columns that came later."""
     records = [{str(name): value for name, value in record.items()} for record in frame.to_dict(orient="records")]
-    return [StepRow(**{**_LATER, **record}) for record in records]
+    return [StepRow(**{**LATER, **record}) for record in records]

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from workbench.runs.read import Run
     from workbench.sweep.profiles import RunProfiles
 
-NOT_PROFILED = "The service ran without a profiler. `workbench sweep --profiler callgrind` says what a receipt costs."
-NO_WINDOW = "The run was to be under {mode}, and no window of a step was kept: see how it ended."
 ROWS = 25
 _LABELS = {
     "Ir": "instructions",
@@ -221,6 +219,8 @@ class ReceiptCost:
 
     def _each(self, show: Callable[[str], Any]) -> Shown:
         """What ``show`` gives for each service, under its name where there are several."""
+        from workbench.sweep.profiles import NO_WINDOW, NOT_PROFILED
+
         services = self.found.services
         if not services:
             mode = self.found.mode

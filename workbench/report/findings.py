@@ -37,9 +37,10 @@ _OTHERS = "repeated work"
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One finding in words: what was found; then how sure, what to do, where its evidence is."""
+    """One finding in words: what was found, first in a sentence; then how sure, what to do, where its evidence is."""
 
     found: str
+    more: str
     about: str
     shown: str
     section: str
@@ -52,7 +53,8 @@ def shown(findings: Findings, sections: Mapping[str, str]) -> View:
         return sentence(" ".join((NOTHING, *findings.notes)))
     items = [_item(one, findings, sections) for one in findings]
     listed = "".join(
-        f"<li><p><strong>{html.escape(item.found)}</strong></p><p>{html.escape(item.about)} See "
+        f"<li><p><strong>{html.escape(item.found)}.</strong> {html.escape(item.more)}</p>"
+        f"<p>{html.escape(item.about)} See "
         f'<a href="#{html.escape(anchor(item.section))}">{html.escape(item.section)}</a>, '
         f"{html.escape(item.shown)}.</p>"
         f"<details><summary>Evidence</summary>{item.rows}</details></li>"
@@ -73,8 +75,10 @@ def _item(one: Finding, findings: Findings, sections: Mapping[str, str]) -> _Ite
 
     more: Sequence[Finding] = findings.symptoms_of(one)
     about = f"{one.kind.capitalize()} ({one.service}, {one.mode}); {one.certainty}. {one.todo}."
+    first, _, rest = one.sentence.partition(". ")
     return _Item(
-        found=one.sentence,
+        found=first.removesuffix("."),
+        more=rest,
         about=f"{about} {symptoms(more)}" if more else about,
         shown=one.shown,
         section=sections.get(one.kind, sections[_OTHERS]),

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from workbench.analysis.overhead import Overhead
     from workbench.profiles.model import Profile
 
+NOT_PROFILED = "The service ran without a profiler. `workbench sweep --profiler callgrind` says what a receipt costs."
+NO_WINDOW = "The run was to be under {mode}, and no window of a step was kept: see how it ended."
+
 # a pair of steps tells what a profiler costs from this on, in accepted receipts or in CPU time of each
 LEAST_RECEIPTS = 100
 LEAST_CPU_S = 0.5
@@ -259,8 +262,10 @@ class RunProfiles:
     @cached_property
     def findings(self) -> Findings:
         """What is found in the run's profiles, ranked; see :mod:`workbench.analysis.findings`."""
-        from workbench.analysis.findings import find
+        from workbench.analysis.findings import Findings, find
 
+        if not self.services:
+            return Findings(notes=(NOT_PROFILED if self.mode == "none" else NO_WINDOW.format(mode=self.mode),))
         return find([self.measured(service) for service in self.services])
 
     def overhead(self) -> Overhead | None:

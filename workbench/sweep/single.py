@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.analysis.step_row import LATER
 from workbench.runs.read import Run
 from workbench.settings import Settings
 from workbench.sweep.record import OnEvent
@@ -39,7 +40,7 @@ class LoadResult:
     @property
     def summary(self) -> dict[str, Any]:
         """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name."""
-        row: dict[str, Any] = self.run.steps.iloc[0].to_dict()
+        row: dict[str, Any] = {**LATER, **self.run.steps.iloc[0].to_dict()}
         counts = self.samples["outcome"].value_counts()
         return {**row, "outcomes": {str(name): int(count) for name, count in counts.items() if count}}
 

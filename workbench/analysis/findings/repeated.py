@@ -191,7 +191,7 @@ def _finding(
         size=Size(each, unit, each, each),
         share_pct=share,
         saving_pct=saving,
-        certainty=f"the count is exact, {k} in {steps}; that the work is the same each time is not",
+        certainty=f"counted exactly, {k} in {steps}; whether its arguments are the same each time is not known",
         confidence=0.95 if known.steps > 1 else 0.9,
         todo="Do it once and pass the result on",
         shown="table of what a receipt costs by function, and the flame graph of a step",
