@@ -150,7 +150,6 @@ def test_amounts_beyond_64_bits_are_exact(database: Database) -> None:
     store(database, who, 3, value=huge)
     found = read(database, who)
     assert (found.receipts_wei, found.unaggregated_wei) == (3 * huge, 3 * huge)
-    assert found.ever(huge) == 3
     assert PostgresDatabase(database.url).unaggregated() == {who.address.hex(): 3 * huge}
 
 

@@ -72,6 +72,7 @@ class Windows:
 
     @property
     def separable(self) -> bool:
+        """Whether fixed and marginal cost can be told apart: the steps differ in their receipts."""
         return len(np.unique(self.receipts)) > 1
 
     def columns(self, form: Form) -> Floats:
@@ -171,6 +172,7 @@ class Term:
     free: Whole
 
     def take(self, rows: Flags, other: Term) -> Term:
+        """This term, with those ``rows`` of ``other``."""
         return Term(
             np.where(rows, other.value, self.value),
             np.where(rows, other.variance, self.variance),

@@ -79,7 +79,9 @@ class Leaks:
     """Leak rates. ``sentence`` says what was found; ``enough`` is False where the steps are too few to say.
 
     ``rate``: bytes per receipt that the whole heap keeps, with its interval of CONFIDENCE. ``edges``: what each site
-    held at each edge, see :func:`held_by_edge`.
+    held at each edge, in long form: step, session, edge (``begin`` or ``end``), receipts (sent so far), allocator,
+    function, file, line, object, crate, bytes. An edge that does not list an allocator has no row for it. One place may
+    be several frames of the profile (inlined here, called there): they are one row.
 
     ``table``, the highest rate first: allocator, function, file, line, object, crate; ``rate`` in bytes per receipt
     with ``rate_low`` and ``rate_high`` (NaN where two edges are all there is), and ``background``, the bytes per
@@ -99,16 +101,6 @@ class Leaks:
     def flagged(self) -> pd.DataFrame:
         """The leaks, the highest rate first."""
         return self.table[self.table["flag"] == LEAK].reset_index(drop=True)
-
-
-def held_by_edge(windows: Sequence[HeapWindow], by: By = "site") -> pd.DataFrame:
-    """What each allocator held at each edge, in long form: step, session, edge (``begin`` or ``end``), receipts (sent
-    so far), allocator, function, file, line, object, crate, bytes. An edge that does not list an allocator has no row
-    for it. One place may be several frames of the profile (inlined here, called there): they are one row.
-
-    Raises WorkbenchError for profiles that are not of massif or have no heap tree.
-    """
-    return _held(_edges(windows), by)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,8 +183,9 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site", idle: HeapWindow 
     a window without receipts, says that time alone adds.
 
     A leak's rate is above 0 with CONFIDENCE, it still rises in the last step, and it matters: LEAST_RATE bytes per
-    receipt and LEAST_SHARE of what rises. Warm-up matters by the same measures, in the first step. Raises as
-    :func:`held_by_edge` does.
+    receipt and LEAST_SHARE of what rises. Warm-up matters by the same measures, in the first step.
+
+    Raises WorkbenchError for profiles that are not of massif or have no heap tree.
     """
     edges = _edges(windows)
     held = _held(edges, by)

@@ -14,16 +14,16 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from workbench.child import last_line, start, tell
 from workbench.errors import RunFolderError, TargetError, ToolError, WorkbenchError
 from workbench.network import postgres
-from workbench.network.child import last_line
 from workbench.network.extra import require_extra
 from workbench.network.run import LOCK, Network, network
 from workbench.runs.atomic import write_json
@@ -72,14 +72,7 @@ async def up(settings: Settings, *, fresh: bool = False) -> Network:
             f"cannot be written: {error.strerror}", where=str(folder), hint="Give another with --network-folder"
         ) from None
     with log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "workbench.network", "keeper"),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=log,
-            start_new_session=True,
-        )
+        process = await start("workbench.network", "keeper", errors=log)
     try:
         return await _started(process, settings, fresh)
     except BaseException:
@@ -92,18 +85,10 @@ async def up(settings: Settings, *, fresh: bool = False) -> Network:
 
 async def _started(process: Process, settings: Settings, fresh: bool) -> Network:
     log = settings.network_folder / LOG
-    if process.stdin is None or process.stdout is None:
-        raise ToolError("the network's keeper has no pipes")
     # secrets go down this pipe and nowhere else
     order = {"settings": settings.model_dump(mode="json", exclude={"signer_keys", "payers"}), "fresh": fresh}
     try:
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            with contextlib.suppress(ConnectionError):
-                await process.stdin.drain()
-            line = await process.stdout.readline()
-            if not line:
-                await process.wait()
+        line = await tell(process, json.dumps(order).encode(), READY_TIMEOUT_S)
     except TimeoutError:
         raise ToolError(f"the network was not ready after {READY_TIMEOUT_S:.0f} s", where=str(log)) from None
     if not line:
@@ -112,8 +97,9 @@ async def _started(process: Process, settings: Settings, fresh: bool) -> Network
             raise ToolError(f"the network was killed while it started (signal {-code})", where=str(log))
         # its own words, with place and remedy
         raise _ERRORS.get(code, ToolError)(last_line(log))
-    process.stdin.write(_KEEP)
-    await process.stdin.drain()
+    if process.stdin is not None:
+        process.stdin.write(_KEEP)
+        await process.stdin.drain()
     return Network.from_json(json.loads(line))
 
 

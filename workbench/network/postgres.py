@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
+from workbench.child import last_line
 from workbench.errors import TargetError, ToolError, WorkbenchError
 from workbench.network import cluster
-from workbench.network.child import last_line
 
 DATABASE = "indexer_components_1"
 HOST = "127.0.0.1"

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from workbench.child import Lifeline, loop_factory
 from workbench.errors import TargetError
 from workbench.network.world import World, known_payers
 from workbench.receipts import v2
@@ -29,7 +30,7 @@ def serve(role: str, line: bytes) -> None:
     """
     settings = Settings.model_validate_json(line)
     start = {"graph": _graph, "aggregator": _aggregator}[role]
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(start, settings))
 
 
@@ -38,7 +39,7 @@ async def _serve(start: Callable[[Settings], Awaitable[tuple[str, Any]]], settin
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    lifeline, _ = await loop.connect_read_pipe(lambda: _Lifeline(stop), sys.stdin)
+    lifeline, _ = await loop.connect_read_pipe(lambda: Lifeline(stop), sys.stdin)
     try:
         url, server = await start(settings)
         # what is there now stays: the collector need not look at it again
@@ -101,22 +102,3 @@ def _bind(port: int, option: str) -> socket.socket:
 
 def _url(listener: socket.socket) -> str:
     return f"http://{HOST}:{listener.getsockname()[1]}"
-
-
-class _Lifeline(asyncio.Protocol):
-    """Sees the end of standard input, which is the end of the parent."""
-
-    def __init__(self, stop: asyncio.Event) -> None:
-        self._stop = stop
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop.set()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -77,11 +77,6 @@ class World:
         return cls(place, chain, faults)
 
 
-def funded_payers(settings: Settings) -> tuple[Payer, ...]:
-    """The payers that have escrow from the start, the local test network's first."""
-    return tuple(payer(index) for index in range(settings.standin_payers))
-
-
 def known_payers(settings: Settings) -> tuple[Payer, ...]:
     """All payers whose aggregator the agent knows: the funded ones, then :data:`SPARE_PAYERS` without escrow."""
     return tuple(payer(index) for index in range(settings.standin_payers + SPARE_PAYERS))

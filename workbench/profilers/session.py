@@ -61,7 +61,7 @@ class Cut:
 
 @dataclass
 class Session:
-    """Profiling under way. Made by :func:`profiling`, or from the state another process left.
+    """Profiling under way. Made by :func:`profiling_session`, or from the state another process left.
 
     ``out`` takes ``<service>/<mode>/<window>.*``. ``flags`` replace the guide's. ``attach`` (strace only): the services
     run plainly, and strace comes and goes with each window. ``replaces``: a window takes the place of one that an

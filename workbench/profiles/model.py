@@ -208,6 +208,7 @@ class Profile:
 
     @property
     def metric_names(self) -> tuple[str, ...]:
+        """The names of the metrics, in their order."""
         return tuple(metric.name for metric in self.metrics)
 
     def metric(self, name: str | None = None) -> Metric:

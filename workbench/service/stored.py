@@ -62,15 +62,6 @@ class Stored:
         """The value of all receipts that ever reached the database. It does not fall by aggregation."""
         return self.receipts_wei + self.invalid_wei + self.aggregated_wei
 
-    def ever(self, value_wei: int) -> int:
-        """How many receipts of ``value_wei`` that makes; the rows themselves where receipts are worth nothing.
-
-        Take the difference of two readings: then earlier receipts of another value do not matter.
-        """
-        if value_wei <= 0:
-            return self.receipts + self.invalid
-        return self.ever_wei // value_wei
-
 
 @dataclass(frozen=True)
 class StoredSince:

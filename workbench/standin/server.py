@@ -16,6 +16,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from workbench.child import Lifeline, loop_factory
 from workbench.errors import SettingsError
 from workbench.profilers.sampler import setup_profiling
 from workbench.receipts import v1, v2
@@ -233,7 +234,7 @@ def serve(settings: Settings, *, exit_with_parent: bool = False, announce: Calla
     When it answers, its Endpoints are announced as one line of JSON. At the end batches under way are finished.
     Raises SettingsError and TargetError as Standin does.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings, exit_with_parent, announce))
 
 
@@ -244,7 +245,7 @@ async def _serve(settings: Settings, exit_with_parent: bool, announce: Callable[
         loop.add_signal_handler(number, stop.set)
     lifeline = None
     if exit_with_parent:
-        lifeline, _ = await loop.connect_read_pipe(lambda: _Lifeline(stop), sys.stdin)
+        lifeline, _ = await loop.connect_read_pipe(lambda: Lifeline(stop), sys.stdin)
     try:
         with _profiled(settings):
             async with Standin(settings) as standin:
@@ -270,22 +271,3 @@ def _profiled(settings: Settings) -> Iterator[None]:
         yield
     finally:
         sampler.stop()
-
-
-class _Lifeline(asyncio.Protocol):
-    """Sees the end of standard input, which is the end of the parent."""
-
-    def __init__(self, stop: asyncio.Event) -> None:
-        self._stop = stop
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop.set()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

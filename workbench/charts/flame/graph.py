@@ -208,4 +208,5 @@ def _number(value: float, sign: str = "") -> str:
 
 
 def asset(name: str) -> str:
+    """A file that lies beside this module."""
     return (_HERE / name).read_text(encoding="utf-8")

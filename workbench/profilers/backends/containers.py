@@ -64,6 +64,7 @@ def variables_of(mode: Mode, flags: Sequence[str] | None, extra: Sequence[str]) 
 
 
 def check_variables(container: Container, variables: Mapping[str, str]) -> None:
+    """Raise SettingsError where a container did not get the variables that its compose file was to pass on."""
     for name, value in variables.items():
         if container.profiler.get(name) != value:
             raise SettingsError(
@@ -74,6 +75,7 @@ def check_variables(container: Container, variables: Mapping[str, str]) -> None:
 
 
 def before_of(container: Container | None) -> Before | None:
+    """What there is to bring back of a container that runs; None where none does."""
     if container is None or not container.running:
         return None
     return Before(container.files, container.folder, tuple(sorted(container.profiler.items())))

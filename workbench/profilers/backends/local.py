@@ -53,7 +53,11 @@ class LocalBackend:
         names = [service.name for service in given]
         chosen = tuple(names) if profiled is None else tuple(profiled)
         if len(set(names)) < len(names) or not chosen or not set(chosen) <= set(names):
-            raise SettingsError(f"services named {', '.join(names)} with {', '.join(chosen)} of them under a profiler")
+            raise SettingsError(
+                f"the services are {', '.join(names)}, and {', '.join(chosen) or 'none'} is to be under the profiler",
+                where="services",
+                hint="Give each a name of its own, and put at least one of them under the profiler",
+            )
         self.out = out
         self.changed = changed
         self._programs = {service.name: Program(service, out, self._say_changed, ready_timeout_s) for service in given}

@@ -99,10 +99,12 @@ class Difference:
 
     @property
     def before_sum(self) -> float:
+        """The whole of the metric before."""
         return float(self.before.total(self.metric.name))
 
     @property
     def after_sum(self) -> float:
+        """The whole of the metric after."""
         return float(self.after.total(self.metric.name))
 
     @property

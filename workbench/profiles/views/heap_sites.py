@@ -48,6 +48,7 @@ PLUMBING = Plumbing()
 
 
 def require_massif(profile: Profile) -> None:
+    """Raise WorkbenchError for a profile that has no snapshots of a heap in time."""
     if profile.format != "massif":
         raise WorkbenchError("this is no massif profile", where=profile.name, hint="Read a massif.out file")
     if "heap_trees" not in profile.tables or "snapshots" not in profile.tables:
@@ -65,6 +66,7 @@ def require_massif(profile: Profile) -> None:
 
 
 def time_of(profile: Profile) -> dict[int, int]:
+    """The time of each snapshot, by its number, in the profile's own unit."""
     table = profile.tables["snapshots"]
     return dict(zip(table["snapshot"].tolist(), table["time"].tolist(), strict=True))
 
