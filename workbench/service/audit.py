@@ -7,12 +7,13 @@ so rows are grouped by their value and summed in Python: there are few different
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from workbench.errors import TargetError
 from workbench.receipts.payer import Payer
@@ -107,30 +108,11 @@ def read_unaggregated(select: Select) -> dict[str, int]:
     return found
 
 
-class Database(Protocol):
+class Database(ABC):
     """A database of the services. It blocks while it reads: call it from a thread.
 
     The methods raise TargetError when it cannot be read.
     """
-
-    def stored(self, payer: Payer, *, version: int) -> Stored:
-        """What it holds of ``payer``."""
-        ...
-
-    def denied(self, *, version: int) -> frozenset[str]:
-        """The payers in its denylist, as 40 hex digits."""
-        ...
-
-    def unaggregated(self) -> dict[str, int]:
-        """See :func:`read_unaggregated`."""
-        ...
-
-
-@dataclass(frozen=True)
-class SqliteDatabase:
-    """The stand-in's database, read from outside. Its methods raise TargetError when it cannot be read."""
-
-    path: Path
 
     def stored(self, payer: Payer, *, version: int) -> Stored:
         """What it holds of ``payer``."""
@@ -141,8 +123,19 @@ class SqliteDatabase:
         return self._read(lambda select: read_denied(select, version=version))
 
     def unaggregated(self) -> dict[str, int]:
-        """What its payers owe that is in no RAV yet, in wei."""
+        """See :func:`read_unaggregated`."""
         return self._read(read_unaggregated)
+
+    @abstractmethod
+    def _read(self, read: Callable[[Select], T]) -> T:
+        """What ``read`` makes of one state of the database."""
+
+
+@dataclass(frozen=True)
+class SqliteDatabase(Database):
+    """The stand-in's database, read from outside."""
+
+    path: Path
 
     def _read(self, read: Callable[[Select], T]) -> T:
         try:

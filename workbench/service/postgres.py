@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from workbench.errors import TargetError, ToolError
-from workbench.receipts.payer import Payer
-from workbench.service.audit import Select, read_denied, read_stored, read_unaggregated
-from workbench.service.stored import Stored
+from workbench.service.audit import Database, Select
 from workbench.settings.kinds import without_password
 
 if TYPE_CHECKING:
@@ -25,25 +23,10 @@ _PARAMETER = re.compile(r":([a-z]+)")
 
 
 @dataclass(frozen=True)
-class PostgresDatabase:
-    """The database of the services. It blocks while it reads: call it from a thread.
-
-    The methods raise TargetError when it cannot be connected to or read, and ToolError without a driver.
-    """
+class PostgresDatabase(Database):
+    """The database of the real services. The methods raise ToolError without a driver."""
 
     url: str = field(repr=False)  # it may hold a password
-
-    def stored(self, payer: Payer, *, version: int) -> Stored:
-        """What it holds of ``payer``."""
-        return self._read(lambda select: read_stored(select, payer, version=version))
-
-    def denied(self, *, version: int) -> frozenset[str]:
-        """The payers in its denylist, as 40 hex digits."""
-        return self._read(lambda select: read_denied(select, version=version))
-
-    def unaggregated(self) -> dict[str, int]:
-        """What its payers owe that is in no RAV yet, in wei."""
-        return self._read(read_unaggregated)
 
     def _read(self, read: Callable[[Select], T]) -> T:
         with connected(self.url) as connection:
