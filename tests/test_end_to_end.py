@@ -103,7 +103,9 @@ def test_a_report_can_be_made_again(swept):
 
 
 def test_options_and_the_settings_file_reach_the_notebooks_kernel(tmp_path):
-    """An option wins over a variable also where it is the default; keys come from the file that was named."""
+    """An option wins over a variable also where it is the default; keys come from the file that was named. No file of
+    the run has a key or a password."""
+    database = "postgresql://indexer:s3cret-word@127.0.0.1:1/indexer"
     account = payer(3)
     (tmp_path / "keys.toml").write_text(
         f'payers = ["0x{account.address.hex()}"]\nsigner_keys = ["{account.key.reveal()}"]\n'
@@ -112,6 +114,7 @@ def test_options_and_the_settings_file_reach_the_notebooks_kernel(tmp_path):
         [
             *(*SWEEP, "--receipts", "20,30", "--mode", "cumulative", "--no-pinpoint", "--standin-payers", "64"),
             *("--config", str(tmp_path / "keys.toml"), "--runs-dir", str(tmp_path)),
+            *("--database-url", f"{database}?password=s3cret-word", f"--postgres={database}"),
         ],
         capture_output=True,
         text=True,
@@ -125,6 +128,9 @@ def test_options_and_the_settings_file_reach_the_notebooks_kernel(tmp_path):
     assert set(run.steps["payer"].str.lower()) == {"0x" + account.address.hex()}
     for path in run.path.rglob("*"):
         assert not path.is_file() or account.key.reveal().encode() not in path.read_bytes(), path
+        assert not path.is_file() or b"s3cret-word" not in path.read_bytes(), path
+    assert run.manifest["settings"]["postgres"] == "postgresql://indexer:***@127.0.0.1:1/indexer"
+    assert "--postgres=postgresql://indexer:***@127.0.0.1:1/indexer" in run.manifest["command"]
 
 
 def test_a_second_sweep_at_the_same_time_is_exit_code_2(tmp_path):

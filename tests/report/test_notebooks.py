@@ -12,7 +12,7 @@ from tests.report.browser import DESKTOP_PX, PHONE_PX, open_offline
 from tests.report.conftest import NOTEBOOKS
 from workbench.report import external_addresses, read_parameters, run_notebook
 from workbench.runs.read import Run
-from workbench.settings import SECRETS, Settings
+from workbench.settings import SECRETS, WITH_PASSWORD, Settings
 
 EXTRA = {"run_dir", "resume", "runs_dir"}  # empty text stands for "not given"
 OTHER_DEFAULTS = {("single_load", "name"): "load"}
@@ -46,7 +46,7 @@ def test_a_notebook_is_committed_clean(name: str) -> None:
 def test_parameters_are_settings_with_the_same_defaults(name: str) -> None:
     for parameter in read_parameters(NOTEBOOKS / f"{name}.ipynb"):
         assert parameter.help, parameter.name
-        assert parameter.name not in SECRETS
+        assert parameter.name not in SECRETS | WITH_PASSWORD
         if parameter.name in EXTRA:
             assert parameter.default == ""
             continue

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from workbench.profilers.backends.local import python_argv
 from workbench.profilers.backends.service import Known, LocalService
 from workbench.profilers.modes import Mode
-from workbench.settings import SECRETS, Settings
+from workbench.settings import SECRETS, WITH_PASSWORD, Settings
 from workbench.standin.child import TOKEN_VARIABLE
 
 NAME = "standin"
@@ -66,7 +66,7 @@ def _told(settings: Settings) -> LocalService:
         argv=python_argv("-m", "workbench.standin", "--child"),
         announces=True,
         # strace writes down what is read, not the environment: a token goes by that
-        first_line=settings.model_dump_json(exclude={*SECRETS, "payers"}),
+        first_line=settings.model_dump_json(exclude={*SECRETS, *WITH_PASSWORD, "payers"}),
         environment={TOKEN_VARIABLE: settings.free_query_token},
         arguments=_ARGUMENTS,
         roles=("service", "agent"),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import EXIT_PASS, EXIT_TOOL, SettingsError, ToolError, WorkbenchError
 from workbench.profilers.modes import Mode
 from workbench.report.execute import run_notebook
-from workbench.report.sweep_report import Say, notebook_path, report_run, report_sweep
+from workbench.report.sweep_report import Say, command_line, notebook_path, report_run, report_sweep
 from workbench.runs.read import Run
 from workbench.settings import Settings
 from workbench.sweep.batch import Batch, unfit_modes
@@ -48,8 +47,7 @@ async def report_batch(
     wanted = [mode for mode in modes if mode not in skipped]
     if not wanted:
         raise SettingsError("no mode is left to run", where="modes")
-    command = " ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench"
-    batch = Batch.create(settings.runs_dir, settings.name, wanted, skipped, command)
+    batch = Batch.create(settings.runs_dir, settings.name, wanted, skipped, command_line())
     return await _run(batch, settings, profiled_receipts, config, say)
 
 
@@ -59,7 +57,7 @@ async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
     stored = batch.facts().get("settings")
     if stored is None:
         raise SettingsError("the batch does not say its settings", where=str(path), hint="Start a new one")
-    settings = Settings.resolve(toml=config, **stored)
+    settings = Settings.restore(stored, toml=config)
     return await _run(batch, settings, batch.facts().get("profiled_receipts"), config, say)
 
 

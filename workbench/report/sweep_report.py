@@ -19,7 +19,7 @@ from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run, open_run
-from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings
+from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings, without_passwords
 from workbench.sweep.steps import parse_steps
 from workbench.sweep.subject import check_subject
 
@@ -48,7 +48,7 @@ async def report_sweep(
     parse_steps(settings.receipts)
     check_subject(settings)
     folder = RunFolder.create(settings.runs_dir, settings.name)
-    folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=_command())
+    folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=command_line())
     parameters, environment = _split(settings, notebook_path("load_sweep"))
     return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, {**environment, **file}, say, go_on)
 
@@ -188,5 +188,6 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _command() -> str:
-    return " ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench"
+def command_line() -> str:
+    """The command that this process was started with, as it can be written down: without passwords."""
+    return without_passwords(" ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench")

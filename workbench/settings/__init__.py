@@ -3,6 +3,7 @@
 Field names are the vocabulary: ``num_receipts`` is ``--num-receipts``, ``WORKBENCH_NUM_RECEIPTS``, a key of
 ``workbench.toml`` and a notebook parameter. What is given explicitly wins over the environment, that over the file,
 that over the defaults. Keys and tokens are secrets: environment and file only, never an option, never a parameter.
+A URL that may hold a password is an option, and is written down without it.
 """
 
 from workbench.settings.groups import (
@@ -18,14 +19,15 @@ from workbench.settings.groups import (
     TargetSettings,
     default_runs_dir,
 )
-from workbench.settings.kinds import to_wei
-from workbench.settings.model import SECRETS, Settings, nearest_hint, settings_error
+from workbench.settings.kinds import to_wei, without_password, without_passwords
+from workbench.settings.model import SECRETS, WITH_PASSWORD, Settings, nearest_hint, settings_error
 
 __all__ = [
     "CONFIG_VARIABLE",
     "ENV_PREFIX",
     "SECRETS",
     "TOML_FILE",
+    "WITH_PASSWORD",
     "CommandSettings",
     "LoadSettings",
     "NetworkSettings",
@@ -38,4 +40,6 @@ __all__ = [
     "nearest_hint",
     "settings_error",
     "to_wei",
+    "without_password",
+    "without_passwords",
 ]

@@ -17,7 +17,9 @@ from workbench.receipts.fields import U128_MAX
 
 _EXACT = Context(prec=200)  # the default of 28 digits would round amounts
 _NUMBER = r"\d+(\.\d+)?"
-_PASSWORD_PARAMETER = re.compile(r"((?:^|&)(?:password|sslpassword)=)[^&]*", re.IGNORECASE)
+_POSTGRES_URL = re.compile(r"postgres(?:ql)?://\S+")
+_PASSWORD = re.compile(r"(?<=://)([^\s:/@?]*):\S*(?=@)")
+_PASSWORD_PARAMETER = re.compile(r"((?:^|[?&])(?:password|sslpassword)=)[^&\s]*", re.IGNORECASE)
 _LATENCY = re.compile(rf"(constant|exponential):{_NUMBER}|(uniform|lognormal):{_NUMBER}:{_NUMBER}")
 
 
@@ -98,11 +100,19 @@ def _check_postgres(text: str) -> str:
 
 def without_password(url: str) -> str:
     """A URL that can be shown. PostgreSQL takes a password among the parameters as well."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # not a URL, so nobody knows where its password ends
+        return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***", url))
     shown = parts._replace(query=_PASSWORD_PARAMETER.sub(r"\1***", parts.query))
     if parts.password is not None:
         shown = shown._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}")
     return url if shown == parts else shown.geturl()
+
+
+def without_passwords(text: str) -> str:
+    """A text, such as a command line, with the passwords of the PostgreSQL URLs in it replaced by ``***``."""
+    return _POSTGRES_URL.sub(lambda found: without_password(found[0]), text)
 
 
 ProfilerMode = Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]

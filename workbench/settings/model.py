@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from workbench.errors import SettingsError
 from workbench.settings.groups import (
+    ENV_PREFIX,
+    TOML_FILE,
     CommandSettings,
     LoadSettings,
     NetworkSettings,
@@ -39,16 +41,41 @@ class Settings(
         return resolve(cls, toml, given, labels or {})
 
     def public(self) -> dict[str, Any]:
-        """JSON-ready values without secrets: keys become their count, tokens are left out."""
+        """JSON-ready values without secrets: keys become their count, tokens are left out, passwords are ``***``."""
         values = self.model_dump(mode="json", exclude={"signer_keys", "free_query_token"})
         values["signer_keys"] = f"{len(self.signer_keys)} keys, not shown"
-        for name in ("database_url", "postgres"):
+        for name in WITH_PASSWORD:
             if values[name] is not None:
                 values[name] = without_password(values[name])
         return values
 
+    @classmethod
+    def restore(cls, public: Mapping[str, Any], *, toml: Path | None = None, **changes: Any) -> Settings:
+        """The settings that :meth:`public` was made of, with ``changes``.
+
+        Keys and passwords are not in it: they come from the environment or the settings file (``toml``, else as in
+        :meth:`resolve`). Raises SettingsError where a URL had a password and neither of them gives it.
+        """
+        stored = {name: value for name, value in public.items() if name != "signer_keys"}
+        if not stored.get("payers"):
+            stored["signer_keys"] = []  # the stand-in's own payers need none, whatever is set by now
+        hidden = [name for name in WITH_PASSWORD if stored.get(name) and "***" in stored[name]]
+        for name in hidden:
+            del stored[name]
+        settings = cls.resolve(toml=toml, **{**stored, **changes})
+        for name in hidden:
+            if getattr(settings, name) is None:
+                raise SettingsError(
+                    f"the password of {public[name]} is not stored with the run",
+                    where=name,
+                    hint=f"Give the whole URL in {ENV_PREFIX}{name.upper()} or in {TOML_FILE}",
+                )
+        return settings
+
 
 SECRETS = frozenset(("signer_keys", "free_query_token"))
+WITH_PASSWORD = frozenset(("database_url", "postgres"))
+"""URLs, which may hold a password: an option each, but not a parameter of the project's notebooks."""
 
 
 def settings_error(
@@ -64,7 +91,7 @@ def settings_error(
     if first["type"] == "extra_forbidden":
         return SettingsError(f"there is no setting {name!r}", where=where, hint=nearest_hint(name))
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if "found" not in message and name not in SECRETS and name in (values or {}):
+    if "found" not in message and name not in SECRETS | WITH_PASSWORD and name in (values or {}):
         message += f", found {str((values or {})[name])[:80]!r}"
     return SettingsError(message, where=where)
 

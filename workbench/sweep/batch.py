@@ -16,7 +16,7 @@ from workbench.profilers.modes import MODES, Mode, parse_mode
 from workbench.runs.atomic import write_json
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.read import Run, open_run
-from workbench.settings import SECRETS, Settings
+from workbench.settings import Settings
 from workbench.sweep.profiles import RunProfiles
 from workbench.sweep.subject import check_subject
 
@@ -110,9 +110,8 @@ class Batch:
         return errors
 
     def remember(self, settings: Settings, profiled_receipts: str | None) -> None:
-        """Keep what the batch is run with, keys excepted, so that it can be gone on with."""
-        stored = settings.model_dump(mode="json", exclude=set(SECRETS))
-        self._write({**self.facts(), "settings": stored, "profiled_receipts": profiled_receipts})
+        """Keep what the batch is run with, keys and passwords excepted, so that it can be gone on with."""
+        self._write({**self.facts(), "settings": settings.public(), "profiled_receipts": profiled_receipts})
 
     def failed(self, mode: Mode, error: str | None) -> None:
         """Note the error the run of a mode ended with; None: it ended well."""

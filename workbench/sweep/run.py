@@ -7,7 +7,7 @@ from typing import Any
 
 from workbench.errors import RunFolderError, SettingsError
 from workbench.runs.folder import RunFolder, one_run_at_a_time
-from workbench.settings import Settings
+from workbench.settings import Settings, without_passwords
 from workbench.sweep.experiment import experiment
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.sweep.record import OnEvent, Record
@@ -79,15 +79,8 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> Sw
 
 
 def stored_settings(folder: RunFolder) -> Settings:
-    """The settings a run was made with. Keys and passwords are not stored: they come from the environment or the
-    settings file."""
-    stored = {name: value for name, value in folder.manifest()["settings"].items() if name != "signer_keys"}
-    if not stored.get("payers"):
-        stored["signer_keys"] = []  # a run of the stand-in's own payers needs none, whatever is set by now
-    for name in ("database_url", "postgres"):
-        if ":***@" in (stored.get(name) or ""):
-            del stored[name]  # its password is not stored either
-    return Settings.resolve(**{**stored, "runs_dir": str(folder.path.parent)})
+    """The settings a run was made with, see :meth:`workbench.Settings.restore`."""
+    return Settings.restore(folder.manifest()["settings"], runs_dir=str(folder.path.parent))
 
 
 def _require_same(settings: Settings, parameters: dict[str, Any]) -> None:
@@ -97,7 +90,7 @@ def _require_same(settings: Settings, parameters: dict[str, Any]) -> None:
         before, now = getattr(settings, name), getattr(given, name)
         if name not in ("runs_dir", "name") and before != now:
             raise SettingsError(
-                f"the run was made with {before}, found {now}",
+                without_passwords(f"the run was made with {before}, found {now}"),
                 where=name,
                 hint="Leave it out when resuming, or start a new run",
             )
