@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
+from collections.abc import Sequence
 from decimal import Context, Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from workbench.receipts.fields import U128_MAX
 _EXACT = Context(prec=200)  # the default of 28 digits would round amounts
 _NUMBER = r"\d+(\.\d+)?"
 _PASSWORD_PARAMETER = re.compile(r"((?:^|&)(?:password|sslpassword)=)[^&]*", re.IGNORECASE)
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _LATENCY = re.compile(rf"(constant|exponential):{_NUMBER}|(uniform|lognormal):{_NUMBER}:{_NUMBER}")
 
 
@@ -115,6 +117,17 @@ Latency = Annotated[str, AfterValidator(_check_latency)]
 Flags = Annotated[str, AfterValidator(_check_flags)]
 Command = Annotated[str, AfterValidator(_check_command)]
 PostgresUrl = Annotated[str, AfterValidator(_check_postgres)]
+
+
+def apart(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The variables before a command (``RUST_LOG=info service --config a.toml``), and the command itself, from its
+    words in a shell."""
+    variables: dict[str, str] = {}
+    rest = list(words)
+    while rest and (match := _VARIABLE.fullmatch(rest[0])):
+        variables[match[1]] = match[2]
+        rest.pop(0)
+    return variables, tuple(rest)
 
 
 def to_wei(grt: Decimal) -> int:
