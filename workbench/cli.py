@@ -42,6 +42,8 @@ _OF_FILES = {
 }
 _OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts")
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
+# what the stand-in has alone when it runs by itself
+_OF_STANDIN = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
 # what the network takes of the stand-in's settings
 _OF_NETWORK = (
     "limit_grt",
@@ -145,7 +147,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
         CommandSettings,
         LoadSettings,
         NetworkSettings,
-        ProfilerSettings,
         StandinSettings,
         SweepSettings,
         TargetSettings,
@@ -153,7 +154,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
-    own = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
     if command in ("load", "sweep", "batch"):
         unused = ("profile", "idle_s") if command == "load" else ()
         add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
@@ -162,14 +162,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, LoadSettings, "load")
         add_settings(parser, TargetSettings, "target")
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir", "name"))
-        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
+        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
         parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
     elif command == "sweep":
-        add_settings(parser, SweepSettings, "sweep")
-        add_settings(parser, ProfilerSettings, "profiler")
-        add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
-        add_settings(parser, TargetSettings, "target")
-        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
+        _add_sweep(parser)
         parser.add_argument("--resume", type=Path, metavar="RUN", help="Go on with an interrupted run.")
     elif command == "batch":
         parser.add_argument(
@@ -179,11 +175,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
             "--profiled-receipts", metavar="STEPS", help="Steps of the runs under a profiler (the same as --receipts)."
         )
         parser.add_argument("--resume", type=Path, metavar="BATCH", help="Go on with an interrupted batch.")
-        add_settings(parser, SweepSettings, "sweep")
-        add_settings(parser, ProfilerSettings, "profiler", leave_out=("profiler", "profiler_flags", "profiler_attach"))
-        add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
-        add_settings(parser, TargetSettings, "target")
-        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=own)
+        _add_sweep(parser, leave_out=("profiler", "profiler_flags", "profiler_attach"))
     elif command == "report":
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
     elif command == "network":
@@ -203,6 +195,18 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, CommandSettings, "database", leave_out=_all_but(CommandSettings, "database_url"))
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir"))
     return parser
+
+
+def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
+    """The settings of a sweep, of its profiler all but ``leave_out``."""
+    from workbench.options import add_settings
+    from workbench.settings import LoadSettings, ProfilerSettings, StandinSettings, SweepSettings, TargetSettings
+
+    add_settings(parser, SweepSettings, "sweep")
+    add_settings(parser, ProfilerSettings, "profiler", leave_out=leave_out)
+    add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
+    add_settings(parser, TargetSettings, "target")
+    add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
 
 
 def _of_files(command: str, arguments: list[str]) -> int:

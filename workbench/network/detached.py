@@ -24,6 +24,7 @@ import psutil
 from workbench.errors import RunFolderError, TargetError, ToolError, WorkbenchError
 from workbench.network import postgres
 from workbench.network.child import last_line
+from workbench.network.extra import require_extra
 from workbench.network.run import LOCK, Network, network
 from workbench.runs.atomic import write_json
 from workbench.runs.folder import utc_now
@@ -55,6 +56,7 @@ async def up(settings: Settings, *, fresh: bool = False) -> Network:
 
     Raises as :func:`workbench.network.run.network`, with the same words.
     """
+    require_extra()
     folder = settings.network_folder
     if (state := read(folder)) is not None and state.runs:
         raise RunFolderError(

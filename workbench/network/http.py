@@ -8,34 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import NamedTuple, cast
+from typing import cast
 
 from httptools import HttpParserError, HttpRequestParser
+
+from workbench.network.reply import Handler
 
 MAX_BODY_BYTES = 4 << 20
 
 _TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _MALFORMED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-
-
-class Reply(NamedTuple):
-    """The bytes of an answer and how long it takes; without bytes the connection is reset."""
-
-    data: bytes | None
-    delay_s: float = 0.0
-
-
-Handler = Callable[[bytes, bytes, bytes], Reply]
-"""Method, path and body in, answer out."""
-
-
-def encode(body: bytes, *, status: int = 200, content_type: str = "application/json", headers: str = "") -> bytes:
-    """A whole answer. ``headers`` are further lines, each with its line end."""
-    phrase = HTTPStatus(status).phrase
-    head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
-    return head.encode("latin-1") + body
 
 
 class Connection(asyncio.Protocol):

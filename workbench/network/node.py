@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.network import admin
-from workbench.network.http import Reply, encode
+from workbench.network.reply import Reply, encode
 from workbench.network.subgraph import PATH, Subgraph, compact, errors, request
 from workbench.network.world import World
 from workbench.receipts.address import deployment_to_qm

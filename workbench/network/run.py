@@ -13,6 +13,7 @@ from workbench.errors import RunFolderError
 from workbench.network import admin, postgres
 from workbench.network.child import child
 from workbench.network.config import Wiring, agent_config, in_numbers, require_fitting, service_config, write_private
+from workbench.network.extra import require_extra
 from workbench.network.ports import choose_ports
 from workbench.network.schema import apply_schema
 from workbench.network.world import Place, known_payers
@@ -96,6 +97,7 @@ async def network(settings: Settings, folder: Path | None = None, *, fresh: bool
     also when this process is killed. Raises SettingsError for settings the two programs would refuse, RunFolderError
     where the folder is in use or cannot be made, TargetError where a port is taken, ToolError where a part fails.
     """
+    require_extra()
     require_fitting(settings)
     place = Place.of(settings)
     folder = (folder or settings.network_folder).resolve()

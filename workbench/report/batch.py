@@ -39,14 +39,12 @@ async def report_batch(
     if profiled_receipts is not None:
         parse_steps(profiled_receipts)
     unfit = unfit_modes(settings, modes)
-    if unfit and not keep_going:
+    if unfit and (not keep_going or len(unfit) == len(modes)):
         raise next(iter(unfit.values()))
     skipped = {mode: f"{error.what}{f'. {error.hint}' if error.hint else ''}" for mode, error in unfit.items()}
     for mode, why in skipped.items():
         say(f"{mode}: left out, {why}")
     wanted = [mode for mode in modes if mode not in skipped]
-    if not wanted:
-        raise SettingsError("no mode is left to run", where="modes")
     batch = Batch.create(settings.runs_dir, settings.name, wanted, skipped, command_line())
     return await _run(batch, settings, profiled_receipts, config, say)
 

@@ -64,7 +64,7 @@ def connected(url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
         raise ToolError(
             f"PostgreSQL cannot be read without psycopg ({' '.join(str(error).split())[:120]})",
             where="database_url",
-            hint="pip install 'psycopg[binary]'",
+            hint="Install it: pip install -e '.[real]' in the workbench's folder",
         ) from None
     try:
         with psycopg.connect(

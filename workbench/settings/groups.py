@@ -228,7 +228,9 @@ class NetworkSettings(Group):
     """All that the two programs need on one machine without chain, graph-node or containers."""
 
     network: bool = Field(False, description="Start the network around the commands, and stop it at the end.")
-    network_folder: Path = Field(Path("data/network"), description="Where the network keeps its data.")
+    network_folder: Path = Field(
+        default_factory=lambda: default_runs_dir().parent / "network", description="Where the network keeps its data."
+    )
     postgres: PostgresUrl | None = Field(
         None, description="A PostgreSQL database to use; without it an embedded server is started."
     )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from workbench.analysis.conclude import judge_step, judge_walk, predict, prediction_json
 from workbench.analysis.limit import Denial, find_denial, heard_denial
@@ -32,6 +33,9 @@ from workbench.sweep.settle import Settled, settle
 from workbench.sweep.setup import Before, PlannedStep, Setup, plan_of, spec_of
 from workbench.sweep.steps import Step
 from workbench.sweep.windows import open_window, reach
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROGRESS_EVENT_S = 1.0
 
@@ -108,17 +112,7 @@ async def finish(
         value_wei=settings.value_wei,
         budget=before.budget,
     )
-    found = await _since(setup, planned)
-    taken = denial.paid if found is None else found.receipts
-    unsure = sum(is_unsure(CODE_OF[Outcome(name)]) for name in samples["outcome"].astype(str))
-    settled = await settle(
-        setup.target,
-        planned.payer.address,
-        await _expected(setup, planned, taken, cut),
-        settings.settle_timeout_s,
-        unsure=max(0, unsure - max(0, taken - denial.paid)),
-    )
-    found = None if found is None else await _since(setup, planned)  # gone once is said once
+    settled, found = await _settled(setup, planned, samples, denial, cut)
     denied_ns = None
     if setup.denylist is not None:
         denied_ns = setup.denylist.denied_ns(planned.payer.address, report.started_ns)
@@ -158,6 +152,23 @@ async def finish(
         reason=row.reason,
     )
     return row
+
+
+async def _settled(
+    setup: Setup, planned: PlannedStep, samples: pd.DataFrame, denial: Denial, cut: Cut | None
+) -> tuple[Settled, StoredSince | None]:
+    """The agent's view of the payer once it has counted the step, and what the database then has of it."""
+    found = await _since(setup, planned)
+    taken = denial.paid if found is None else found.receipts
+    unsure = sum(is_unsure(CODE_OF[Outcome(name)]) for name in samples["outcome"].astype(str))
+    settled = await settle(
+        setup.target,
+        planned.payer.address,
+        await _expected(setup, planned, taken, cut),
+        setup.settings.settle_timeout_s,
+        unsure=max(0, unsure - max(0, taken - denial.paid)),
+    )
+    return settled, None if found is None else await _since(setup, planned)  # gone once is said once
 
 
 def progress(setup: Setup, step: Step) -> Callable[[dict[str, int]], None]:

@@ -33,7 +33,8 @@ _FREE_PORTS: Mapping[str, int] = {
 
 
 def check_surroundings(settings: Settings) -> None:
-    """Raise SettingsError where there are no programs to put the network around."""
+    """Raise SettingsError where there are no programs to put the network around, ToolError where its packages are not
+    installed."""
     if settings.agent_command is not None and settings.service_command is None:
         raise SettingsError(
             "an agent's command was given, and no service's",
@@ -52,6 +53,9 @@ def check_surroundings(settings: Settings) -> None:
         raise SettingsError(
             "the network has its own addresses", where="network", hint="Leave --target and --compose out"
         )
+    from workbench.network.extra import require_extra
+
+    require_extra()
 
 
 @dataclass(frozen=True)

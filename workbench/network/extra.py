@@ -1,0 +1,30 @@
+"""What the extra ``real`` installs, looked for before anything is started."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from workbench.errors import ToolError
+
+HINT = "Install it: pip install -e '.[real]' in the workbench's folder"
+
+_MODULES = {
+    "psycopg": "psycopg",
+    "grpclib": "grpclib",
+    "httptools": "httptools",
+    "backports-zstd": "backports.zstd",
+}
+
+
+def require_extra() -> None:
+    """Raise ToolError naming the packages that the network needs and that are not installed."""
+    missing = [package for package, module in _MODULES.items() if not _is_there(module)]
+    if missing:
+        raise ToolError(f"the network needs {', '.join(missing)}, not installed here", where="extra real", hint=HINT)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package it is in
+        return False

@@ -1,0 +1,25 @@
+"""An answer of graph-node and of the network subgraph, as the bytes it is and when it goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import NamedTuple
+
+
+class Reply(NamedTuple):
+    """The bytes of an answer and how long it takes; without bytes the connection is reset."""
+
+    data: bytes | None
+    delay_s: float = 0.0
+
+
+Handler = Callable[[bytes, bytes, bytes], Reply]
+"""Method, path and body in, answer out."""
+
+
+def encode(body: bytes, *, status: int = 200, content_type: str = "application/json", headers: str = "") -> bytes:
+    """A whole answer. ``headers`` are further lines, each with its line end."""
+    phrase = HTTPStatus(status).phrase
+    head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
+    return head.encode("latin-1") + body
