@@ -195,6 +195,25 @@ def test_growth_is_a_finding_and_what_is_steady_is_none() -> None:
     assert list(find([replace(one, growth=growth(costs[costs["name"] != "app::scan"], "Ir"))])) == []
 
 
+def test_system_calls_of_a_receipt_are_those_of_the_middle_step_and_a_burst_is_called_one() -> None:
+    """The real service's sampler wrote its report in the second of three steps: 30,000 calls of mprotect."""
+    receipts = [50, 100, 200]
+    calls = {
+        "recvfrom": [4 * n for n in receipts],
+        "writev": [2 * n for n in receipts],
+        "write": [8 * n for n in receipts],
+        "mprotect": [10, 30_000, 20],
+    }
+    costs = costs_of(receipts, calls, mode="strace", metric="calls")
+    (found,) = find([Measured("indexer-service", "strace", "calls", costs)]).of("system calls")
+    assert found.sentence == (
+        "A receipt makes 14.2 system calls: write exactly 8, recvfrom exactly 4, writev exactly 2. "
+        "In one step there was a burst of mprotect."
+    )
+    assert found.subject == "write"
+    assert (round(found.size.low, 1), round(found.size.high, 1)) == (14.1, 314.0)
+
+
 def test_the_weightiest_comes_first_and_all_can_be_kept() -> None:
     calls = [Call("app::handle", "app::large", 2), Call("app::handle", "app::small", 3)]
     found = find([service({"app::large": 20_000.0, "app::small": 2_000.0}, calls)])

@@ -323,8 +323,12 @@ def test_programs_that_cannot_be_run(tmp_path: Path) -> None:
         require_program(str(foreign), "x")
     with pytest.raises(SettingsError, match=r"there is no program not-to-be-found. Give its path"):
         require_program("not-to-be-found", "x")
-    with pytest.raises(SettingsError, match="is not executable"):
+    with pytest.raises(SettingsError, match=r"is a folder\. Give the program's own path"):
         require_program(str(tmp_path), "x")
+    for nothing in ("", "url = 1\n", "a pointer of Git LFS\n"):
+        foreign.write_text(nothing)
+        with pytest.raises(SettingsError, match=r"foreign is neither a program nor a script"):
+            require_program(str(foreign), "x")
     assert require_program("sh", "x").name == "sh"
     # a script is told from its folder, as a shell in that folder finds it
     script = tmp_path / "script"

@@ -257,6 +257,12 @@ def test_a_command_gets_our_environment_and_a_process_has_its_own(monkeypatch: p
     assert command.words == (sys.executable, "--config", "a b.toml")
     assert command.executable == Path(sys.executable).resolve()
     assert of_command("indexer-service", "no-such-program").executable is None
+    own = of_command("indexer-service", f"RUST_LOG=trace LANG='a b' {sys.executable} --config 'a b.toml'")
+    assert own.rust_log == "trace"
+    assert own.environment is not None
+    assert own.environment["LANG"] == "a b"
+    assert own.words == command.words
+    assert own.executable == command.executable
     code = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "--config", "x.toml"],

@@ -29,7 +29,7 @@ from workbench.sweep.windows import FOLDER
 
 RECEIPTS = {0: 40, 1: 90, 2: 60}
 LIMIT = 80
-KILLS = int(os.environ.get("WORKBENCH_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "3"))
 """How many random moments a sweep is killed at."""
 
 SCRIPT = """

@@ -16,10 +16,10 @@ from workbench.profilers.backends.service import Known, LocalService, configurat
 from workbench.profilers.standin import child_service, standin_settings
 from workbench.service.configuration import Role, secrets_of
 from workbench.settings import Settings
+from workbench.settings.kinds import apart
 
 OPTIONS: Mapping[Role, str] = {"service": "--service", "agent": "--agent"}
 
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _INTERPRETER = re.compile(r"(?:python|pypy)[0-9.]*")
 # whose answer each address is: what the other program rests on is the same for both
 _OF_ROLE: Mapping[Role, tuple[str, ...]] = {
@@ -93,14 +93,10 @@ def service_of_words(
     Its name is that of its file; of a Python program that of the script or module. It works in the current folder.
     Where it answers is taken from ``given``, else from what it says, else from the file after its ``--config``.
     """
-    variables: dict[str, str] = {}
-    rest = list(words)
-    while rest and (match := _ASSIGNMENT.fullmatch(rest[0])):
-        variables[match[1]] = match[2]
-        rest.pop(0)
-    if not rest:
+    variables, argv = apart(words)
+    if not argv:
         raise SettingsError(f"a command is wanted, found only variables: {', '.join(variables)}", where=where)
-    folder, argv = Path.cwd(), tuple(rest)
+    folder = Path.cwd()
     environment = {**os.environ, **variables}
     configured, secrets = configuration_of(argv, role, folder, environment)
     known = {name: url for name, url in (given or {}).items() if name in _OF_ROLE[role]}

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from workbench.errors import SettingsError
 from workbench.service.configuration import config_path, parse_configuration, value_at
-from workbench.settings.kinds import is_loopback, to_wei
+from workbench.settings.kinds import apart, is_loopback, to_wei
 
 DEFAULT_MAX_VALUE_WEI = 10**15  # 0.001 GRT: service.tap.max_receipt_value_grt of the release's default_values.toml
 _LEVELS = {"off": 0, "error": 1, "warn": 2, "info": 3, "debug": 4, "trace": 5}
@@ -46,10 +46,12 @@ class Program:
 
 
 def of_command(name: str, command: str) -> Program:
-    """The program that ``command`` will start from here: it gets this process's environment."""
-    words = tuple(shlex.split(command))
-    found = shutil.which(words[0])
-    return Program(name, words, dict(os.environ), Path.cwd(), None if found is None else Path(found).resolve())
+    """The program that ``command`` will start from here: it gets this process's environment, and over it the variables
+    before the command."""
+    variables, words = apart(shlex.split(command))
+    environment = {**os.environ, **variables}
+    found = shutil.which(words[0], path=environment.get("PATH")) if words else None
+    return Program(name, words, environment, Path.cwd(), None if found is None else Path(found).resolve())
 
 
 def of_process(name: str, pid: int) -> Program:

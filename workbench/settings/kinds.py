@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
+from collections.abc import Sequence
 from decimal import Context, Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ _NUMBER = r"\d+(\.\d+)?"
 _POSTGRES_URL = re.compile(r"postgres(?:ql)?://\S+")
 _PASSWORD = re.compile(r"(?<=://)([^\s:/@?]*):\S*(?=@)")
 _PASSWORD_PARAMETER = re.compile(r"((?:^|[?&])(?:password|sslpassword)=)[^&\s]*", re.IGNORECASE)
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _LATENCY = re.compile(rf"(constant|exponential):{_NUMBER}|(uniform|lognormal):{_NUMBER}:{_NUMBER}")
 
 
@@ -125,6 +127,17 @@ Latency = Annotated[str, AfterValidator(_check_latency)]
 Flags = Annotated[str, AfterValidator(_check_flags)]
 Command = Annotated[str, AfterValidator(_check_command)]
 PostgresUrl = Annotated[str, AfterValidator(_check_postgres)]
+
+
+def apart(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The variables before a command (``RUST_LOG=info service --config a.toml``), and the command itself, from its
+    words in a shell."""
+    variables: dict[str, str] = {}
+    rest = list(words)
+    while rest and (match := _VARIABLE.fullmatch(rest[0])):
+        variables[match[1]] = match[2]
+        rest.pop(0)
+    return variables, tuple(rest)
 
 
 def to_wei(grt: Decimal) -> int:

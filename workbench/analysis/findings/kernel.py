@@ -11,6 +11,8 @@ from workbench.analysis.findings.model import Finding, Size
 from workbench.analysis.findings.words import amount, figure, percent
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.analysis.findings.measured import Measured
 
 # In these a thread waits for work: what a receipt waits for is elsewhere.
@@ -28,6 +30,8 @@ MANY_CALLS = 10.0
 _WHOLE = 0.02
 _FEWEST_STEPS = 3
 _TOP = 3
+# a call that came so many times as often in one step as in the middle one came in a burst
+_BURST = 3.0
 # how many calls a receipt makes is worth knowing, and by itself no fault
 _WEIGHT = 0.3
 
@@ -73,47 +77,46 @@ def waiting(one: Measured) -> list[Finding]:
 
 
 def many_calls(one: Measured) -> list[Finding]:
-    """How many system calls a receipt makes, where they are many, and which are made a whole number of times."""
+    """How many system calls a receipt makes in the middle one of the steps, where they are many, and which are made a
+    whole number of times. What comes in a burst, as the report of a sampler does, is in one step and not of receipts.
+    """
     if one.mode != "strace" or not (one.costs["metric"] == "calls").any():
         return []
-    table = cost_per_receipt(one.costs, "calls")
-    whole = cost_per_receipt(one.costs, "calls", "whole")
-    if table.empty or whole.empty or float(whole["per_receipt"].iloc[0]) < MANY_CALLS:
+    steps, whole = cost_by_step(one.costs, "calls"), cost_by_step(one.costs, "calls", "whole")
+    steps, whole = steps[counted(steps)], whole[counted(whole)]
+    each = whole["cost_per_receipt"].median()
+    if steps.empty or not each >= MANY_CALLS:
         return []
-    row = whole.to_dict("records")[0]
-    each = float(row["per_receipt"])
-    exact = _exact(one)
-    top = ", ".join(
-        f"{name} {exact.get(name, figure(count))}"
-        for name, count in zip(table["name"][:_TOP], table["per_receipt"][:_TOP], strict=True)
-    )
-    first = float(table["share_pct"].iloc[0])
+    by_step = steps.pivot_table(index="name", columns="step", values="cost_per_receipt", fill_value=0.0)
+    usual = by_step.median(axis=1).sort_values(ascending=False)
+    exact, first = _exact(steps), str(usual.index[0])
+    top = ", ".join(f"{name} {exact.get(str(name), figure(count))}" for name, count in usual[:_TOP].items())
+    bursts = by_step.index[by_step.max(axis=1) >= _BURST * usual.reindex(by_step.index) + 1]
+    burst = f" In one step there was a burst of {', '.join(bursts[:_TOP])}." if len(bursts) else ""
     return [
         Finding(
             kind="system calls",
             service=one.service,
             mode=one.mode,
-            subject=str(table["name"].iloc[0]),
-            sentence=f"A receipt makes {figure(each)} system calls: {top}.",
+            subject=first,
+            sentence=f"A receipt makes {figure(each)} system calls: {top}.{burst}",
             metric="calls",
-            size=Size(each, "count", float(row["lowest"]), float(row["highest"])),
-            share_pct=first,
+            size=Size(each, "count", float(whole["cost_per_receipt"].min()), float(whole["cost_per_receipt"].max())),
+            share_pct=100 * float(usual.iloc[0]) / each,
             saving_pct=math.nan,
-            certainty="counted; lowest and highest are of the steps",
+            certainty="counted, in the middle one of the steps; lowest and highest are of the steps",
             confidence=0.95,
             todo="Read and write more at once, if these are what takes the time",
             shown="table of what a receipt costs, by system call",
             weight=_WEIGHT,
-            evidence=table.head(10),
-            names=tuple(table["name"][:_TOP]),
+            evidence=cost_per_receipt(one.costs, "calls").head(10),
+            names=tuple(str(name) for name in usual.index[:_TOP]),
         )
     ]
 
 
-def _exact(one: Measured) -> dict[str, str]:
+def _exact(steps: pd.DataFrame) -> dict[str, str]:
     """The calls that each receipt makes a whole number of times, in every step."""
-    steps = cost_by_step(one.costs, "calls")
-    steps = steps[counted(steps)]
     found = {}
     for name, rows in steps.groupby("name", sort=False):
         each = rows["cost_per_receipt"]

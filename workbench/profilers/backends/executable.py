@@ -35,8 +35,16 @@ def require_program(word: str, service: str, folder: Path | None = None, path: s
         raise SettingsError(
             f"there is no program {word}", where=service, hint="Give its path, or put its folder on PATH"
         )
+    if found.is_dir():
+        raise SettingsError(f"{found} is a folder", where=service, hint="Give the program's own path")
     if not found.is_file() or not os.access(found, os.X_OK):
         raise SettingsError(f"{found} is not executable", where=service, hint=f"Make it so: chmod +x {found}")
+    if _is_text(found):
+        raise SettingsError(
+            f"{found} is neither a program nor a script with #! in its first line",
+            where=service,
+            hint="Give the program that was built; a download or a build may be incomplete",
+        )
     own, other = _machine(Path(sys.executable)), _machine(found)
     if own is not None and other is not None and own != other and (own, other) not in _RUNS_TOO:
         raise SettingsError(
@@ -55,6 +63,16 @@ def sampler_folder(program: Path) -> Path | None:
             return next((folder for folder in SAMPLER_FOLDERS if data.find(str(folder).encode()) >= 0), None)
     except (OSError, ValueError):  # it cannot be read, or is empty
         return None
+
+
+def _is_text(program: Path) -> bool:
+    """Whether no kernel runs a file: text that names no interpreter, or nothing at all."""
+    try:
+        with program.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return False
+    return b"\0" not in head and not head.startswith(b"#!")
 
 
 def _machine(program: Path) -> int | None:

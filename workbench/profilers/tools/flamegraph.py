@@ -37,7 +37,7 @@ FOLDER_VARIABLE = "WORKBENCH_PROFILE_DIR"
 """Where our sampler's reports go, as the stand-in's settings name it. Upstream's folder is fixed in its code."""
 
 _ASKED_TIMEOUT_S = 60.0
-_START_S = 30.0  # how long a service may take until its sampler begins, its delay aside
+_START_S = 5.0  # how long a service may take until its sampler begins, its delay aside; others start meanwhile, too
 _TICKS_PER_S = 100  # of /proc, on every Linux
 _REPORT = re.compile(r"^(profile|flamegraph)-(\d{4}-\d\d-\d\d-\d\d_\d\d_\d\d)-(\d+)\.(pb|svg)$")
 
