@@ -58,6 +58,16 @@ def test_a_url_that_is_refused_is_not_shown(url: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["--database {}", "--database={}", "postgres://h/d?password=s3cret"])
+def test_a_command_with_a_password_is_refused_and_not_shown(option: str) -> None:
+    with pytest.raises(SettingsError, match=r"^service_command: .* must not hold a password") as caught:
+        Settings.resolve(service_command=f"indexer-service-rs {option.format(DATABASE)}")
+    assert "s3cret" not in str(caught.value)
+    before = f"DATABASE_URL={DATABASE} indexer-service-rs"
+    with pytest.raises(SettingsError, match="export it as a variable"):
+        Settings.resolve(service_command=before)
+
+
 def test_a_batch_has_no_password(tmp_path: Path) -> None:
     settings = Settings.resolve(database_url=DATABASE)
     batch = Batch.create(tmp_path, "batch", ["none"], {}, "workbench batch")

@@ -163,8 +163,11 @@ async def test_a_program_that_ends_at_once_is_shown_with_its_last_lines_and_with
     key, words = "0x" + "5e" * 32, "test test junk"
     config = tmp_path / "agent.toml"
     config.write_text(f'[indexer]\noperator_mnemonic = "{words}"\n[metrics]\nport = {free_port()}\n')
-    script = f"import sys; sys.exit('first line\\nkey {key}\\nmnemonic {words}\\npostgres://me:pass@db/x\\nlast line')"
-    command = shlex.join([sys.executable, "-c", script, "--config", str(config)])
+    script = tmp_path / "agent.py"
+    script.write_text(
+        f"import sys; sys.exit('first line\\nkey {key}\\nmnemonic {words}\\npostgres://me:pass@db/x\\nlast line')"
+    )
+    command = shlex.join([sys.executable, str(script), "--config", str(config)])
     settings = Settings.resolve(agent_command=command, profile="agent")
     with pytest.raises(ToolError) as told:
         await backend_of(settings, tmp_path).start("none")

@@ -86,6 +86,11 @@ def _check_command(text: str) -> str:
         raise ValueError(f"a command is written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
     if not words:
         raise ValueError("a command is wanted, found nothing")
+    if without_passwords(text) != text:
+        raise ValueError(
+            "a command is written down with the run and must not hold a password, found one in a database URL; "
+            "export it as a variable before, the services get the environment"
+        )
     return text
 
 
