@@ -146,8 +146,9 @@ async def test_cancelling_at_once_begins_no_cell(notebook: Make, tmp_path: Path)
     running = run_notebook(
         notebook("print('begun')"), {}, tmp_path / "out.ipynb", None, title="", on_output=heard.append
     )
+    others = set(psutil.Process().children())  # of earlier tests
     task = asyncio.create_task(running)
-    while not psutil.Process().children():
+    while not set(psutil.Process().children()) - others:
         await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
