@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from workbench.cli import main
 from workbench.errors import SettingsError
+from workbench.runs.folder import RunFolder
 from workbench.settings import Settings, without_passwords
 from workbench.sweep.batch import Batch
 
@@ -66,6 +68,18 @@ def test_a_command_with_a_password_is_refused_and_not_shown(option: str) -> None
     before = f"DATABASE_URL={DATABASE} indexer-service-rs"
     with pytest.raises(SettingsError, match="export it as a variable"):
         Settings.resolve(service_command=before)
+
+
+def test_a_run_is_not_gone_on_with_without_the_password(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = RunFolder.create(tmp_path, "run")
+    settings = Settings.resolve(database_url=DATABASE).public()
+    folder.update_manifest(state="interrupted", error="interrupted by the user", exit_code=130, settings=settings)
+    assert main(["sweep", "--resume", str(folder.path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "workbench: database_url: the password of postgresql://indexer:***@127.0.0.1:5432/indexer is"
+    )
+    assert not (folder.path / "notebook.ipynb").exists()
 
 
 def test_a_batch_has_no_password(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ async def report_sweep(
     file = {} if config is None else {CONFIG_VARIABLE: str(config)}
     if resume is not None:
         folder = RunFolder(resume)
-        folder.manifest()
+        # what is missing to go on, such as a password, is said before a notebook is begun
+        Settings.restore(folder.manifest()["settings"], toml=config)
         return await _execute(folder, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
