@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -138,3 +140,19 @@ async def test_a_window_that_was_cut_while_the_service_worked_says_so() -> None:
     assert RunProfiles(run).notes() == [
         "The window of step 0 ended while the service was still at work: a part can be missing"
     ]
+
+
+async def test_a_run_that_was_cut_off_in_its_idle_window_gets_it_when_it_is_gone_on_with() -> None:
+    def stop(kind: str, facts: dict[str, Any]) -> None:
+        if kind == "idle_window":
+            raise asyncio.CancelledError
+
+    given: dict[str, Any] = {"profiler": "flamegraph", "receipts": "20", "paired": False, "warm_up_receipts": 0}
+    with pytest.raises(asyncio.CancelledError):
+        await workbench.sweep(run_dir="cut", on_event=stop, **given)
+    assert {window.name for window in windows_in(Path("cut/profiles"))} == {"step-000"}
+    run = await workbench.sweep(resume="cut")
+    assert {window.name for window in windows_in(run.path / "profiles")} == {"step-000", "idle"}
+    assert run.steps["kind"].tolist() == ["step"]
+    before = len(events(run))
+    assert len(events(await workbench.sweep(resume="cut"))) == before

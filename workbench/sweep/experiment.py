@@ -11,6 +11,7 @@ from typing import Any
 from workbench.analysis.conclude import conclude_limit, conclude_run
 from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, WorkbenchError
 from workbench.profilers.modes import Mode
+from workbench.profilers.tools.chosen import tool_of
 from workbench.profilers.windows.record import windows_in
 from workbench.receipts.address import checksum
 from workbench.service.connect import Target
@@ -136,14 +137,18 @@ async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
 
 async def _idle(setup: Setup) -> None:
     """The window without a receipt, where the mode's windows can have one and it is not there yet."""
-    if setup.session is None or setup.session.tool.run_a_window:
+    if setup.session is None:
         return
-    windows = windows_in(setup.record.folder.path / FOLDER)
-    if any(window.name == IDLE for window in windows):
-        return
-    seconds = idle_seconds(setup.settings, windows)
-    if seconds:
+    if seconds := _idle_due(setup.settings, setup.record):
         await asyncio.to_thread(setup.record.keep_idle, await idle_window(setup, seconds))
+
+
+def _idle_due(settings: Settings, record: Record) -> float:
+    """How many seconds of the window without a receipt are to come; 0 where it is there, not wanted or not possible."""
+    if settings.profiler == "none" or tool_of(settings.profiler).run_a_window:
+        return 0.0
+    windows = windows_in(record.folder.path / FOLDER)
+    return 0.0 if any(window.name == IDLE for window in windows) else idle_seconds(settings, windows)
 
 
 def _stopped(settings: Settings, record: Record) -> bool:
@@ -156,6 +161,8 @@ def _stopped(settings: Settings, record: Record) -> bool:
 def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> bool:
     """Whether anything of the run is still to be measured."""
     if not _stopped(settings, record) and any(not record.has(step) for step in steps):
+        return True
+    if _idle_due(settings, record):
         return True
     walk = Step(len(steps), 0, "pinpoint")
     return settings.profiler == "none" and settings.pinpoint and not record.has(walk)
