@@ -44,6 +44,10 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
         return f"step {facts['step']}: the database's denylist has the payer {facts['payer']}"
     if kind == "database_note":
         return str(facts["why"])
+    if kind == "network_starting":
+        return "starting PostgreSQL, network subgraph, graph-node and aggregator"
+    if kind == "services_starting":
+        return "starting the services, and waiting until they answer"
     if kind == "idle_window":
         return f"no receipts for {facts['seconds']:g} s, to see what time alone costs"
     if kind == "run_resumed":

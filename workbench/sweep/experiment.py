@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench.analysis.conclude import conclude_limit, conclude_run
 from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, WorkbenchError
+from workbench.profilers.commands import has_commands
 from workbench.profilers.modes import Mode
 from workbench.profilers.tools.chosen import tool_of
 from workbench.profilers.windows.record import windows_in
@@ -37,6 +38,8 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool) 
         if settings.profiler != "none":
             record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
         if _to_come(settings, record, steps):  # else resumed for its conclusion only
+            if settings.network:
+                record.event("network_starting")
             async with surroundings(settings, record.folder.path.name) as around:
                 run = _Experiment(around, record, toward_limit)
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
@@ -72,6 +75,8 @@ class _Experiment:
         that are to come. Raises before anything is sent where the run would fail."""
         settings, record = self.settings, self.record
         async with AsyncExitStack() as stack:
+            if has_commands(settings):
+                record.event("services_starting", mode=mode)
             subject = await stack.enter_async_context(running(settings, record.folder.path, mode))
             target = subject.target
             record.folder.update_manifest(target=_target_facts(target))

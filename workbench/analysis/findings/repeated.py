@@ -193,7 +193,7 @@ def _finding(
         saving_pct=saving,
         certainty=f"counted exactly, {k} in {steps}; whether its arguments are the same each time is not known",
         confidence=0.95 if known.steps > 1 else 0.9,
-        todo="Do it once and pass the result on",
+        todo="Do it once and pass the result on; where each caller needs its own, make each cheaper",
         shown="table of what a receipt costs by function, and the flame graph of a step",
         weight=saving,
         evidence=evidence.assign(saves_low=low, saves_high=high),
