@@ -13,13 +13,16 @@ from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, WorkbenchError
 from workbench.profilers.commands import has_commands
 from workbench.profilers.modes import Mode
 from workbench.profilers.tools.chosen import tool_of
+from workbench.profilers.tools.flamegraph import START_DELAY_S
 from workbench.profilers.windows.record import windows_in
 from workbench.receipts.address import checksum
 from workbench.service.connect import Target
+from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
 from workbench.sweep.measure import measure
 from workbench.sweep.payers import require_payers
 from workbench.sweep.pinpoint import pinpoint
+from workbench.sweep.quiet import until_old, until_quiet
 from workbench.sweep.ready import denials, ready
 from workbench.sweep.record import Record
 from workbench.sweep.setup import Setup, in_flight, rate_of
@@ -28,6 +31,9 @@ from workbench.sweep.subject import absent, running, tool_sentence
 from workbench.sweep.surroundings import Surroundings, surroundings
 from workbench.sweep.watch import Watch, watching
 from workbench.sweep.windows import FOLDER, IDLE, idle_seconds, idle_window
+
+SAMPLER_START_S = 2.0
+"""How long a sampler has, after its delay, until it is seen to be at work."""
 
 
 async def experiment(settings: Settings, record: Record, *, toward_limit: bool) -> None:
@@ -124,6 +130,7 @@ async def _under_profiler(experiment: _Experiment, steps: tuple[Step, ...]) -> N
     async with experiment.set_up(settings.profiler, (*steps, *warm_ups)) as setup:
         for step in warm_ups:
             await measure(setup, step)
+        await _until_sampler_began(setup)
         await _measure_all(setup, steps)
         await _idle(setup)
         record.event("profiler_stopping", mode=settings.profiler)
@@ -138,6 +145,22 @@ async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
             setup.record.event("step_left_out", step=step.number, receipts=step.receipts)
             continue
         await measure(setup, step)
+
+
+async def _until_sampler_began(setup: Setup) -> None:
+    """A sampler that is built into a service begins some time after it. It takes no samples under Valgrind, but before
+    it begins it reads the debug information of all its binary: 440 M instructions of the real service, 1,550 M of the
+    agent. That is to be in no window."""
+    settings, session = setup.settings, setup.session
+    if session is None or not session.tool.blocks_sampler:
+        return
+    commands = [command for command in (settings.service_command, settings.agent_command) if command is not None]
+    files = [of_command("", command).executable for command in commands]
+    if not any(file is not None and built_with_profiling(file) for file in files):
+        return
+    pids = (await session.backend.host_pids()).values()
+    await until_old(pids, START_DELAY_S + SAMPLER_START_S)
+    await until_quiet(pids, settings.settle_timeout_s)
 
 
 async def _idle(setup: Setup) -> None:

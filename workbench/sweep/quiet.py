@@ -34,6 +34,13 @@ async def until_quiet(pids: Iterable[int], timeout_s: float) -> bool:
     return True
 
 
+async def until_old(pids: Iterable[int], age_s: float) -> None:
+    """Wait until the processes have been running for ``age_s``. Those that are gone are not waited for."""
+    born = [process.create_time() for process in _processes(pids)]
+    if born:
+        await asyncio.sleep(max(born) + age_s - time.time())  # the time itself is what is waited for
+
+
 def used_cpu_s(pids: Iterable[int]) -> float:
     """CPU seconds that processes have used since they began; NaN where there are none, or one is gone."""
     wanted = set(pids)
