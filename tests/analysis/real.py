@@ -19,7 +19,7 @@ def real(name: str) -> Path:
     """The path of one of them."""
     path = FOLDER / name
     if not path.is_file():
-        pytest.skip(f"{name} is not here")
+        pytest.skip(f"{name} of the recordings of the real programs is not beside the checkout")
     return path
 
 

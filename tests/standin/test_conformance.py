@@ -19,7 +19,7 @@ CONFORMANCE = Path(__file__).resolve().parents[3] / "shared" / "conformance"
 TOLERANCE_S = 30
 
 
-@pytest.mark.skipif(not CONFORMANCE.is_dir(), reason="no recorded answers beside the checkout")
+@pytest.mark.skipif(not CONFORMANCE.is_dir(), reason="the recordings of the real programs are not beside the checkout")
 async def test_every_recorded_answer_is_alike(tmp_path: Path) -> None:
     answered = tmp_path / "answered.jsonl"
     async with child(quick(timestamp_tolerance_s=TOLERANCE_S), tmp_path / "log") as endpoints:
