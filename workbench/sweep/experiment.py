@@ -148,11 +148,11 @@ async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
 
 
 async def _until_sampler_began(setup: Setup) -> None:
-    """A sampler that is built into a service begins some time after it. It takes no samples under Valgrind, but before
-    it begins it reads the debug information of all its binary: 440 M instructions of the real service, 1,550 M of the
-    agent. That is to be in no window."""
+    """A sampler that is built into a service begins some time after it. Before that a window has no samples; and under
+    Valgrind, where it takes none, it still reads the debug information of all its binary first: 440 M instructions of
+    the real service, 1,550 M of the agent, which are to be in no window."""
     settings, session = setup.settings, setup.session
-    if session is None or not session.tool.blocks_sampler:
+    if session is None or not (session.tool.blocks_sampler or session.tool.writes_reports):
         return
     commands = [command for command in (settings.service_command, settings.agent_command) if command is not None]
     files = [of_command("", command).executable for command in commands]
