@@ -141,9 +141,13 @@ async def wait_for_saved(page, path: Path) -> list[dict]:
     """The code cells of the notebook once the last of them has run and been saved."""
     for _ in range(240):
         await page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save') }")
-        cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+        try:
+            saved = json.loads(path.read_text())
+        except ValueError:  # it is being written just now
+            saved = {"cells": []}
+        cells = [cell for cell in saved["cells"] if cell["cell_type"] == "code"]
         failed = any(output["output_type"] == "error" for cell in cells for output in cell["outputs"])
-        if failed or cells[-1]["execution_count"]:
+        if failed or (cells and cells[-1]["execution_count"]):
             return cells
         await asyncio.sleep(0.5)
     raise AssertionError("the last cell did not run")
