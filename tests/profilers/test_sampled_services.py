@@ -100,7 +100,9 @@ def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-async def cut(binary: Path, out: Path, mode: Mode, windows: int) -> tuple[list[Window], LocalBackend]:
+async def cut(
+    binary: Path, out: Path, mode: Mode, windows: int, requests: int = 3
+) -> tuple[list[Window], LocalBackend]:
     """Windows of the program, with work in each."""
     url = f"http://127.0.0.1:{(port := free_port())}/"
     backend = LocalBackend(LocalService("sampled", (str(binary), str(port)), url), out)
@@ -108,7 +110,7 @@ async def cut(binary: Path, out: Path, mode: Mode, windows: int) -> tuple[list[W
     async with profiling_session(mode, backend, out) as session:
         for number in range(windows):
             async with session.window(f"step-{number}") as parts:
-                await work(url, 3)
+                await work(url, requests)
             found += parts.windows
     return found, backend
 
@@ -120,7 +122,7 @@ async def test_callgrind_dies_of_a_sampler_that_is_not_stopped(
     """And the reason is its own, not the last line of its log."""
     monkeypatch.setattr(program, "blocked", lambda *numbers: contextlib.nullcontext())
     with pytest.raises(ToolError, match=r"Callgrind: .*post_signal\): Assertion .* failed") as told:
-        await cut(sampled, tmp_path, "callgrind", 40)
+        await cut(sampled, tmp_path, "callgrind", 200, requests=0)
     assert "Thanks" not in str(told.value)
     (log,) = tmp_path.rglob("service.log")
     assert log.read_text().rstrip().endswith("Thanks.")
