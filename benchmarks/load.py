@@ -26,7 +26,7 @@ from pathlib import Path
 
 from benchmarks.harness import Figure, Measure, arguments, interleave, median_of, table, write
 from benchmarks.null_server import null_server
-from workbench.load.engines import child_process
+from workbench.load.engines.child import child_process
 from workbench.load.plan import ClosedPlan
 from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepSpec

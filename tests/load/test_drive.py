@@ -17,7 +17,8 @@ from tests.load.servers import GOOD, good, http_server, raw_server, step
 from workbench.errors import ToolError
 from workbench.load.client import Exchange
 from workbench.load.drive import Progress, drive_closed, drive_open
-from workbench.load.engines import child_process, in_process
+from workbench.load.engines.child import child_process
+from workbench.load.engines.in_process import in_process
 from workbench.load.outcome import CODE_OF, OUTCOME_NAMES, Outcome
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.samples import COLUMNS, SampleBuffer

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from tests.load.servers import GOOD, http_server, step
 from workbench.load import presign
-from workbench.load.engines import in_process
+from workbench.load.engines.in_process import in_process
 from workbench.load.pace import FEWEST, NS_PER_S
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.presign import Presigned

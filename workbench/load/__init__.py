@@ -2,8 +2,8 @@
 
 ``plan`` (index to intended time), ``pace`` (how far ahead is signed), ``presign`` and ``signing`` (its process),
 ``client`` (one exchange), ``outcome`` (what an answer means), ``drive`` (the timing-critical loop), ``samples`` (rows),
-``spec`` and ``engines`` (who sends), ``summary``. Calling the room runs :func:`workbench.sweep.single.load`: a load is
-a sweep of one step.
+``spec`` and ``engines`` (who sends), ``summary``, ``validity``. Calling the room runs
+:func:`workbench.sweep.single.load`: a load is a sweep of one step.
 """
 
 from workbench.callable_room import make_callable

@@ -7,15 +7,42 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.errors import SettingsError
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.receipts.template import ReceiptTemplate
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a step that one of ``workers`` generators sends: every ``workers``-th receipt from ``worker`` on.
+
+    Interleaved, so that all of them send at the same pace, and anyone can tell whose a receipt is by its index.
+    """
+
+    worker: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.worker < self.workers:
+            raise SettingsError(f"a step of {self.workers} generators has no generator {self.worker}")
+
+    def indexes(self, count: int) -> range:
+        """The receipts of this generator in a step of ``count``, by their index in the whole step."""
+        return range(self.worker, count, self.workers)
+
+    def of(self, total: int) -> int:
+        """This generator's part of a number that all share (connections, requests in flight), the first ones having
+        one more where it does not divide; at least 1."""
+        return max(1, total // self.workers + (self.worker < total % self.workers))
 
 
 @dataclass(frozen=True)
 class StepSpec:
     """One step: where to send what, by which plan, into which sample buffer.
 
-    ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``).
+    ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``). ``share``:
+    which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
+    step, and rows are written at their index in it.
     """
 
     url: str
@@ -29,6 +56,7 @@ class StepSpec:
     max_in_flight: int = 1000
     timestamp_window_s: float = 15.0
     headers: dict[str, str] | None = None
+    share: Share = Share()
 
     @property
     def body(self) -> bytes:
@@ -62,6 +90,7 @@ class StepSpec:
                 "buffer": Path(data["buffer"]),
                 "plan": ClosedPlan(**plan) if "concurrency" in plan else OpenPlan(**plan),
                 "receipt": ReceiptTemplate(**data["receipt"]) if data["receipt"] else None,
+                "share": Share(**data["share"]),
             }
         )
 

@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.load.outcome import OUTCOME_NAMES, Outcome
-from workbench.load.plan import OpenPlan, Plan
+from workbench.load.plan import Plan
 from workbench.load.spec import StepReport
+from workbench.load.validity import why_cut_short, why_late
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
-
-# The validity gate. An open loop that was late, or a generator without CPU to spare, measured itself.
-MIN_SENT_SHARE = 0.99
-MAX_LAG_SHARE = 0.10  # of the service's median
-MEDIAN_LAG_FLOOR_MS = 1.0  # event loop timers tick in milliseconds
-LATE_FLOOR_MS = 5.0  # an idle virtual machine wakes a process 2 to 3 ms late one time in a hundred
-MAX_LATE_SHARE = 0.01
-MAX_GENERATOR_CPU = 90.0
-MAX_SIGNED_LATE_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -99,7 +91,7 @@ def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSumm
     lag = Latency.of(sent_ns - intended_ns)
     denied = counts[Outcome.DENIED.value]
     failed = len(samples) - accepted - denied
-    cut_short = _cut_short(plan, report, len(samples))
+    cut_short = why_cut_short(plan, report, len(samples))
     return StepSummary(
         offered=plan.count,
         sent=len(samples),
@@ -113,7 +105,7 @@ def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSumm
         service=service,
         lag=lag,
         generator_cpu_percent=report.cpu_percent,
-        invalid=cut_short or _late(plan, report, service, sent_ns - intended_ns),
+        invalid=cut_short or why_late(plan, report, service.p50_ms, sent_ns - intended_ns),
         failures=_failures(counts),
         cut_short=cut_short,
         signed_late=report.signed_late,
@@ -125,35 +117,3 @@ def _failures(counts: dict[str, int]) -> str:
     expected = (Outcome.OK.value, Outcome.DENIED.value)
     bad = ", ".join(f"{count} {name}" for name, count in counts.items() if count and name not in expected)
     return f"receipts were not accepted: {bad}" if bad else ""
-
-
-def _cut_short(plan: Plan, report: StepReport, sent: int) -> str:
-    """Why the step is not the whole one; empty when it is."""
-    if report.interrupted:
-        return f"interrupted after {sent} of {plan.count} receipts"
-    if sent < MIN_SENT_SHARE * plan.count:
-        return f"only {sent} of {plan.count} receipts were sent"
-    return ""
-
-
-def _late(plan: Plan, report: StepReport, service: Latency, lag_ns: npt.NDArray[np.int64]) -> str:
-    """Why the step measured the generator; empty when it did not."""
-    # at least two, here and below, so that one hiccup in a short step decides nothing
-    if report.signed_late > max(1, MAX_SIGNED_LATE_SHARE * plan.count):
-        return f"{report.signed_late} receipts had to be signed inside the timed path"
-    if not isinstance(plan, OpenPlan):
-        return ""
-    if report.cap_hits:
-        return f"the limit of requests in flight was reached {report.cap_hits} times, so the plan was not kept"
-    if report.cpu_percent > MAX_GENERATOR_CPU:
-        return f"the generator used {report.cpu_percent:.0f} % of a core and had none to spare"
-    share_ms = 0.0 if math.isnan(service.p50_ms) else MAX_LAG_SHARE * service.p50_ms
-    median_ms = float(np.median(lag_ns)) / 1e6
-    if median_ms > max(MEDIAN_LAG_FLOOR_MS, share_ms):
-        return f"half of the requests left {median_ms:.1f} ms or more after their time"
-    allowed_ms = max(LATE_FLOOR_MS, share_ms)
-    # the share of late ones, not a percentile of few
-    late = int((lag_ns > allowed_ms * 1e6).sum())
-    if late > max(1, MAX_LATE_SHARE * len(lag_ns)):
-        return f"{late} of {len(lag_ns)} requests left more than {allowed_ms:.1f} ms after their time"
-    return ""

@@ -16,10 +16,11 @@ from dataclasses import asdict
 
 from workbench.errors import MeasurementError, WorkbenchError
 from workbench.load.drive import Progress
-from workbench.load.engines import PROGRESS_INTERVAL_S, in_process
+from workbench.load.engines.in_process import in_process
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
+PROGRESS_INTERVAL_S = 0.25
 OTHER_FILES = 64
 NICE = -10
 """A generator that waits for a core is late, and its lateness is not the service's."""

@@ -14,7 +14,7 @@ from workbench.analysis.conclude import judge_step, judge_walk, predict, predict
 from workbench.analysis.limit import Denial, find_denial, heard_denial
 from workbench.analysis.step_row import Judgement, StepRow, step_row
 from workbench.errors import TargetError
-from workbench.load.engines import child_process
+from workbench.load.engines.child import child_process
 from workbench.load.outcome import CODE_OF, Outcome, is_unsure
 from workbench.load.plan import Plan
 from workbench.load.samples import SampleBuffer

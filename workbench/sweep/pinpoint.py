@@ -13,7 +13,7 @@ from dataclasses import replace
 from workbench.analysis.limit import Bracket
 from workbench.errors import TargetError
 from workbench.load.client import ReceiptClient
-from workbench.load.engines import child_process
+from workbench.load.engines.child import child_process
 from workbench.load.outcome import CODE_OF, Outcome, is_paid, is_unsure
 from workbench.load.plan import ClosedPlan
 from workbench.load.samples import SampleBuffer, nonces
