@@ -315,3 +315,11 @@ def wait_for_folder() -> Path:
             return found[0].parent
         stop.wait(0.1)
     raise AssertionError("no run folder was made")
+
+
+def test_findings_of_a_session_by_hand_say_how_it_becomes_a_run(tmp_path, capsys):
+    (tmp_path / "session.json").write_text("{}")
+    assert main(["findings", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "a session of windows by hand, not a run" in said
+    assert f"workbench profile report --folder {tmp_path}" in said
