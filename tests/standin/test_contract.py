@@ -1,4 +1,4 @@
-"""The contract of the service's paid route, row by row over HTTP, to the stand-in. docs/standin.md names these tests."""
+"""The contract of the service's paid route, row by row over HTTP. docs/standin.md names these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of the service's contract beside the paid route: health, status, cost, their limits, the network subgraph."""
+"""The rows of the contract beside the paid route: health, status, cost, their limits, the network subgraph."""
 
 from __future__ import annotations
 
