@@ -100,6 +100,11 @@ def figure(title: str, caption: str, x_title: str, y_title: str) -> go.Figure:
     )
 
 
+def add_to_caption(chart: go.Figure, sentence: str) -> None:
+    """Say one thing more of what the chart shows."""
+    chart.update_layout(meta={"caption": chart.layout.meta["caption"] + sentence})
+
+
 def failures(verdicts: Iterable[str]) -> list[str]:
     """What is written over the mark of each step: that it failed, or nothing."""
     return [FAILED if verdict == "FAIL" else "" for verdict in verdicts]
