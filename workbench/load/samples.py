@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from workbench.errors import RunFolderError
 from workbench.load.outcome import OUTCOME_NAMES, is_paid, is_unsure
+from workbench.load.plan import CHUNK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,10 @@ class SampleBuffer:
             raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
         return cls(path, mapped.view(np.ndarray))  # a memmap costs more than an array at every access
 
+    def of(self, worker: int, workers: int) -> SampleBuffer:
+        """The rows of every ``workers``-th receipt from ``worker`` on, by position; they stay in the one file."""
+        return SampleBuffer(self.path, self.rows[worker::workers])
+
     def record(self, index: int, intended_ns: int, seen: Exchange) -> None:
         """Keep one exchange as row ``index``."""
         self.rows[index] = (
@@ -90,9 +95,17 @@ class SampleBuffer:
         return int(np.count_nonzero(self.rows[:, DONE]))
 
 
-def nonces(seed: int, step: int, count: int) -> npt.NDArray[np.uint64]:
-    """The nonces of a step: uniform over 64 bits, the same for the same seed and step."""
-    return np.random.default_rng([seed, step]).integers(0, 1 << 64, count, dtype=np.uint64)
+def nonces(seed: int, step: int, count: int, worker: int = 0, workers: int = 1) -> npt.NDArray[np.uint64]:
+    """The nonces of a step: uniform over 64 bits, the same for the same seed and step.
+
+    Of every ``workers``-th receipt from ``worker`` on; they are drawn by a million, and no others are held.
+    """
+    random = np.random.default_rng([seed, step])
+    own: list[npt.NDArray[np.uint64]] = []
+    for begin in range(0, count, CHUNK):
+        drawn = random.integers(0, 1 << 64, min(CHUNK, count - begin), dtype=np.uint64)
+        own.append(drawn[(worker - begin) % workers :: workers].copy())
+    return np.concatenate(own)
 
 
 def to_frame(

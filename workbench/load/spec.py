@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import SettingsError
+from workbench.load.clock import ClockOffset
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.receipts.template import ReceiptTemplate
 
@@ -42,7 +44,8 @@ class StepSpec:
 
     ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``). ``share``:
     which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
-    step, and rows are written at their index in it.
+    step, and rows are written at their index in it. ``own_rows``: the buffer holds the share's rows alone, since the
+    generator is on another machine than the step's buffer.
     """
 
     url: str
@@ -57,6 +60,7 @@ class StepSpec:
     timestamp_window_s: float = 15.0
     headers: dict[str, str] | None = None
     share: Share = Share()
+    own_rows: bool = False
 
     @property
     def body(self) -> bytes:
@@ -64,17 +68,32 @@ class StepSpec:
         return json.dumps({"query": self.query}).encode()
 
     @property
+    def count(self) -> int:
+        """How many receipts this generator sends."""
+        return len(self.share.indexes(self.plan.count))
+
+    @property
     def in_flight(self) -> int:
-        """The most requests that can be open at once."""
-        return self.plan.concurrency if isinstance(self.plan, ClosedPlan) else self.max_in_flight
+        """The most requests of this generator that can be open at once."""
+        return self.share.of(self._in_flight_of_all)
 
     @property
     def connections(self) -> int:
-        """How many connections are opened before the step."""
+        """How many connections this generator opens before the step."""
         if isinstance(self.plan, ClosedPlan):
-            return min(self.plan.concurrency, self.plan.count)
+            return min(self.in_flight, self.count)
         # as many as are in flight when an answer takes 50 ms; more are opened when the step needs them
-        return min(self.max_in_flight, self.plan.count, max(4, int(self.plan.rate * 0.05)))
+        return min(self.in_flight, self.count, max(4, int(self.plan.rate * 0.05) // self.share.workers))
+
+    @property
+    def _in_flight_of_all(self) -> int:
+        return self.plan.concurrency if isinstance(self.plan, ClosedPlan) else self.max_in_flight
+
+    def shared(self, workers: int) -> tuple[StepSpec, ...]:
+        """This step for ``workers`` generators, or for fewer where there are not as many receipts or requests in
+        flight: each sends at least one, and all together have no more in flight than was asked for."""
+        workers = max(1, min(workers, self.plan.count, self._in_flight_of_all))
+        return tuple(replace(self, share=Share(worker, workers)) for worker in range(workers))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, without the key."""
@@ -103,6 +122,10 @@ class StepReport:
     ``ended_ns``, without that of the process that signs; ``signed_late`` receipts had to be signed at their turn,
     ``signed_anew`` ahead of it, since the signature they had would have been too old; ``cap_hits`` counts waits for a
     free slot of ``max_in_flight``.
+
+    Of several generators (:func:`merge_reports`) ``parts`` holds the report of each. ``where`` says where one ran,
+    where that is not a process of ours, and ``clock`` how far the monotonic clock there is ahead of ours; its times
+    have been converted.
     """
 
     started_ns: int
@@ -116,8 +139,45 @@ class StepReport:
     interrupted: bool
     pid: int
     signed_anew: int = 0
+    parts: tuple[StepReport, ...] = ()
+    where: str = ""
+    clock: ClockOffset | None = None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> StepReport:
+        """The report of one generator, from what ``dataclasses.asdict`` made of it."""
+        clock = data.get("clock")
+        return cls(**{**data, "parts": (), "clock": None if clock is None else ClockOffset(**clock)})
 
     @property
     def cpu_percent(self) -> float:
-        """CPU of the generator while sending, in percent of one core."""
+        """CPU of the generator while sending, in percent of one core; of several, of the busiest."""
+        if self.parts:
+            return max(part.cpu_percent for part in self.parts)
         return 100 * self.cpu_s / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)
+
+    @property
+    def busiest(self) -> str:
+        """The generator that ``cpu_percent`` is of, in words; they are counted from 1."""
+        if not self.parts:
+            return "the generator"
+        shares = [part.cpu_percent for part in self.parts]
+        return f"generator {shares.index(max(shares)) + 1} of {len(shares)}"
+
+
+def merge_reports(reports: Sequence[StepReport]) -> StepReport:
+    """The report of a step that several generators sent: from the first one's start to the last one's end, counts added
+    up. What is no count is that of the busiest; ``in_flight_max`` is at most what was in flight at one moment."""
+    if len(reports) == 1:
+        return reports[0]
+    counts = ("cpu_s", "connections", "sent", "in_flight_max", "cap_hits", "signed_late", "signed_anew")
+    return replace(
+        max(reports, key=lambda report: report.cpu_percent),
+        **{name: sum(getattr(report, name) for report in reports) for name in counts},
+        started_ns=min(report.started_ns for report in reports),
+        ended_ns=max(report.ended_ns for report in reports),
+        interrupted=any(report.interrupted for report in reports),
+        parts=tuple(reports),
+        where="",
+        clock=None,
+    )

@@ -44,7 +44,7 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag_ns: npt.
     if report.cap_hits:
         return f"the limit of requests in flight was reached {report.cap_hits} times, so the plan was not kept"
     if report.cpu_percent > MAX_GENERATOR_CPU:
-        return f"the generator used {report.cpu_percent:.0f} % of a core and had none to spare"
+        return f"{report.busiest} used {report.cpu_percent:.0f} % of a core and had none to spare"
     share_ms = 0.0 if math.isnan(service_p50_ms) else MAX_LAG_SHARE * service_p50_ms
     median_ms = float(np.median(lag_ns)) / 1e6
     if median_ms > max(MEDIAN_LAG_FLOOR_MS, share_ms):

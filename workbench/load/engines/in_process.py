@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 
 from workbench.load.client import Exchange, ReceiptClient
@@ -19,20 +19,32 @@ from workbench.load.signing import SigningProcess
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
-_START_IN_NS = 20_000_000
+Start = Callable[[], Awaitable[int]]
+"""Called when connections are open and the first receipts are signed; gives the instant, on the machine's monotonic
+clock in nanoseconds, at which the plan begins."""
+
+START_IN_NS = 20_000_000
 _YOUNG_OBJECTS = 50_000
 
 
-async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress | None = None) -> StepReport:
-    """Run one step in the current loop. The buffer ``spec.buffer`` must exist."""
+async def in_process(
+    spec: StepSpec, key: SigningKey | None, progress: Progress | None = None, start: Start | None = None
+) -> StepReport:
+    """Run the share of one step in the current loop. The buffer ``spec.buffer`` must exist.
+
+    Without ``start`` an open plan begins in 20 ms, a closed one at once.
+    """
     progress = progress if progress is not None else Progress()
+    worker, workers = spec.share.worker, spec.share.workers
     buffer = SampleBuffer.open(spec.buffer)
-    offsets = spec.plan.offsets_ns() if isinstance(spec.plan, OpenPlan) else None
+    if not spec.own_rows:
+        buffer = buffer.of(worker, workers)
+    offsets = spec.plan.offsets_ns(worker, workers) if isinstance(spec.plan, OpenPlan) else None
     presigned = None
     if spec.receipt is not None and key is not None:
         presigned = Presigned(
             spec.receipt.signer(key),
-            nonces(spec.seed, spec.step, spec.plan.count),
+            nonces(spec.seed, spec.step, spec.plan.count, worker, workers),
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
@@ -48,14 +60,13 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
             return await client.exchange(None if presigned is None else presigned.header(index))
 
         with _rare_collections():
-            started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
+            started_ns = await _begin(spec, progress, start)
+            cpu = time.process_time()
             try:
-                if isinstance(spec.plan, OpenPlan):
-                    assert offsets is not None  # noqa: S101 - for the type checker
-                    await drive_open(offsets.tolist(), started_ns, send, buffer, progress, spec.max_in_flight)
+                if offsets is not None:
+                    await drive_open(offsets.tolist(), started_ns, send, buffer, progress, spec.in_flight)
                 else:
-                    started_ns = time.monotonic_ns()
-                    await drive_closed(spec.plan.count, spec.plan.concurrency, send, buffer, progress)
+                    await drive_closed(spec.count, spec.in_flight, send, buffer, progress)
             finally:
                 ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
     finally:
@@ -75,6 +86,16 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         pid=os.getpid(),
         signed_anew=0 if presigned is None else presigned.signed_anew,
     )
+
+
+async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int:
+    """When the plan begins. An open one waits for its first receipt by itself, a closed one is waited for here."""
+    if isinstance(spec.plan, OpenPlan):
+        return time.monotonic_ns() + START_IN_NS if start is None else await start()
+    begins_ns = time.monotonic_ns() if start is None else await start()
+    while (wait_ns := begins_ns - time.monotonic_ns()) > 0 and not progress.stop:
+        await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)
+    return begins_ns
 
 
 @contextlib.contextmanager
