@@ -165,6 +165,18 @@ class StepReport:
         return f"generator {shares.index(max(shares)) + 1} of {len(shares)}"
 
 
+def generator_lines(report: StepReport) -> dict[str, str]:
+    """What to tell of each generator, by its name: where it ran, how far off its clock was, what it sent, its CPU.
+    Empty for one process of ours, whose report says all."""
+    parts = report.parts or ((report,) if report.where else ())
+    lines = {}
+    for number, part in enumerate(parts, 1):
+        clock = [] if part.clock is None else [f"clock offset {part.clock}"]
+        figures = [f"{part.sent:,} sent", f"{part.cpu_percent:.0f} % of a core", f"pid {part.pid}"]
+        lines[f"generator {number} of {len(parts)}"] = ", ".join([*filter(None, [part.where]), *clock, *figures])
+    return lines
+
+
 def merge_reports(reports: Sequence[StepReport]) -> StepReport:
     """The report of a step that several generators sent: from the first one's start to the last one's end, counts added
     up. What is no count is that of the busiest; ``in_flight_max`` is at most what was in flight at one moment."""

@@ -7,8 +7,9 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from typing import Any
 
 from workbench.load.client import Exchange, ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
@@ -19,7 +20,7 @@ from workbench.load.signing import SigningProcess
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
-Start = Callable[[], Awaitable[int]]
+Start = Callable[[], Coroutine[Any, Any, int]]
 """Called when connections are open and the first receipts are signed; gives the instant, on the machine's monotonic
 clock in nanoseconds, at which the plan begins."""
 
@@ -93,8 +94,7 @@ async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int
     if isinstance(spec.plan, OpenPlan):
         return time.monotonic_ns() + START_IN_NS if start is None else await start()
     begins_ns = time.monotonic_ns() if start is None else await start()
-    while (wait_ns := begins_ns - time.monotonic_ns()) > 0 and not progress.stop:
-        await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)
+    await asyncio.sleep(max(0, begins_ns - time.monotonic_ns()) / 1e9)
     return begins_ns
 
 

@@ -30,8 +30,8 @@ async def processes(
 def automatic(plan: Plan, cores: int) -> int:
     """How many processes ``auto`` means for a plan on a machine with ``cores``.
 
-    An open loop takes as many as its rate needs by RATE_PER_PROCESS, and leaves a core to the service. How fast a closed
-    one will be nobody knows before: it takes half of the cores.
+    An open loop takes as many as its rate needs by RATE_PER_PROCESS, and leaves a core to the service. How fast a
+    closed one will be nobody knows before: it takes half of the cores.
     """
     if isinstance(plan, OpenPlan):
         return max(1, min(math.ceil(plan.rate / RATE_PER_PROCESS), cores - 1))
