@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from workbench.errors import RunFolderError
 from workbench.load.outcome import OUTCOME_NAMES, are_paid, are_unsure
+from workbench.load.plan import CHUNK
 from workbench.load.spec import Share
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class SampleBuffer:
         except (OSError, ValueError) as error:
             raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
         return cls(path, mapped.view(np.ndarray))  # a memmap costs more than an array at every access
+
+    def of(self, worker: int, workers: int) -> SampleBuffer:
+        """The rows of every ``workers``-th receipt from ``worker`` on, by position; they stay in the one file."""
+        return SampleBuffer(self.path, self.rows[worker::workers])
 
     def record(self, index: int, intended_ns: int, seen: Exchange) -> None:
         """Keep one exchange as row ``index``."""
@@ -133,6 +138,15 @@ def nonces(seed: int, step: int, count: int, first: int = 0) -> npt.NDArray[np.u
     """
     numbers = np.random.PCG64([seed, step]).advance(first)
     return np.random.Generator(numbers).integers(0, 1 << 64, count, dtype=np.uint64)
+
+
+def share_of_nonces(share: Share, seed: int, step: int, count: int) -> npt.NDArray[np.uint64]:
+    """Those of the ``count`` :func:`nonces` of a step that one generator sends; no others are held."""
+    own: list[npt.NDArray[np.uint64]] = []
+    for begin in range(0, count, CHUNK):
+        drawn = nonces(seed, step, min(CHUNK, count - begin), begin)
+        own.append(drawn[(share.worker - begin) % share.workers :: share.workers].copy())
+    return np.concatenate(own)
 
 
 def to_frame(

@@ -57,7 +57,7 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Latenes
     if report.cap_hits:
         return f"the limit of requests in flight was reached {report.cap_hits} times, so the plan was not kept"
     if report.cpu_percent > MAX_GENERATOR_CPU:
-        return f"the generator used {report.cpu_percent:.0f} % of a core and had none to spare"
+        return f"{report.busiest} used {report.cpu_percent:.0f} % of a core and had none to spare"
     if lag.median_ms > max(MEDIAN_LAG_FLOOR_MS, _share_ms(service_p50_ms)):
         return f"half of the requests left {lag.median_ms:.1f} ms or more after their time"
     # the share of late ones, not a percentile of few

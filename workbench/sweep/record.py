@@ -13,6 +13,7 @@ from workbench.analysis.learnt import Learnt, learnt_from
 from workbench.errors import RunFolderError
 from workbench.load.chunks import LiveRows
 from workbench.load.samples import PARQUET, nonces, to_frame
+from workbench.load.spec import StepReport, generator_lines
 from workbench.load.summary import StepSummary, Tally, histogram_table
 from workbench.profilers.windows.record import Window
 from workbench.runs.atomic import write_parquet, write_parquet_parts
@@ -133,6 +134,15 @@ class Record:
 
         cut_off = (self.folder.path / "interrupted").glob("step-*.parquet")
         return sum(row.sent for row in self.rows) + sum(int(pq.read_metadata(path).num_rows) for path in cut_off)
+
+    def keep_generators(self, step: int, report: StepReport) -> None:
+        """Say in the manifest how each generator of a step fared, where several sent it or one that is elsewhere."""
+        if lines := generator_lines(report):
+            kept = self.folder.manifest().get("generators", {})
+            for name, text in lines.items():
+                kept[f"step {step}, {name}"] = text
+            self.folder.update_manifest(generators=kept)
+            self.event("generators", step=step, generators=lines)
 
     def finish(self, limit: dict[str, Any], verdict: dict[str, Any]) -> None:
         """The run's conclusion."""
