@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench.errors import SettingsError
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
+from workbench.load.suffered import Suffered
 from workbench.receipts.template import ReceiptTemplate
 
 
@@ -42,7 +43,8 @@ class StepSpec:
 
     ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``). ``share``:
     which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
-    step, and rows are written at their index in it.
+    step, and rows are written at their index in it. ``services``: processes of this machine whose CPU time is the
+    service's and no other load.
     """
 
     url: str
@@ -57,6 +59,7 @@ class StepSpec:
     timestamp_window_s: float = 15.0
     headers: dict[str, str] | None = None
     share: Share = Share()
+    services: tuple[int, ...] = ()
 
     @property
     def body(self) -> bytes:
@@ -91,6 +94,7 @@ class StepSpec:
                 "plan": ClosedPlan(**plan) if "concurrency" in plan else OpenPlan(**plan),
                 "receipt": ReceiptTemplate(**data["receipt"]) if data["receipt"] else None,
                 "share": Share(**data["share"]),
+                "services": tuple(data["services"]),
             }
         )
 
@@ -102,7 +106,7 @@ class StepReport:
     Times are of the machine's monotonic clock. ``cpu_s`` is the generator's CPU time between ``started_ns`` and
     ``ended_ns``, without that of the process that signs; ``signed_late`` receipts had to be signed at their turn,
     ``signed_anew`` ahead of it, since the signature they had would have been too old; ``cap_hits`` counts waits for a
-    free slot of ``max_in_flight``.
+    free slot of ``max_in_flight``; ``suffered`` is what disturbed the generator (None: nobody looked).
     """
 
     started_ns: int
@@ -116,6 +120,15 @@ class StepReport:
     interrupted: bool
     pid: int
     signed_anew: int = 0
+    suffered: Suffered | None = None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> StepReport:
+        """The inverse of ``dataclasses.asdict``, after a journey as JSON."""
+        suffered = data.get("suffered")
+        if suffered is not None:
+            suffered = Suffered(**{**suffered, "loop_held_s": tuple(suffered["loop_held_s"])})
+        return cls(**{**data, "suffered": suffered})
 
     @property
     def cpu_percent(self) -> float:

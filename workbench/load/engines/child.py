@@ -61,7 +61,7 @@ async def _read(process: asyncio.subprocess.Process, on_progress: OnProgress | N
     async for line in process.stdout:
         message = json.loads(line)
         if "report" in message:
-            report = StepReport(**message["report"])
+            report = StepReport.from_json(message["report"])
         elif on_progress is not None:
             on_progress(message)
     code = await process.wait()

@@ -17,6 +17,7 @@ from workbench.load.presign import Presigned
 from workbench.load.samples import SampleBuffer, nonces
 from workbench.load.signing import SigningProcess
 from workbench.load.spec import StepReport, StepSpec
+from workbench.load.suffering import suffering
 from workbench.receipts.keys import SigningKey
 
 _START_IN_NS = 20_000_000
@@ -47,7 +48,7 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         async def send(index: int) -> Exchange:
             return await client.exchange(None if presigned is None else presigned.header(index))
 
-        with _rare_collections():
+        with _rare_collections(), suffering(spec.services) as suffered:
             started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
             try:
                 if isinstance(spec.plan, OpenPlan):
@@ -74,6 +75,7 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         interrupted=progress.stop,
         pid=os.getpid(),
         signed_anew=0 if presigned is None else presigned.signed_anew,
+        suffered=suffered.found,
     )
 
 
