@@ -25,7 +25,8 @@ LATE_FLOOR_MS = 5.0  # an idle virtual machine wakes a process 2 to 3 ms late on
 MAX_LATE_SHARE = 0.01
 MAX_GENERATOR_CPU = 90.0
 MAX_SIGNED_LATE_SHARE = 0.01
-MAX_HELD_UP_SHARE = 0.01  # of the step's time, as of its requests
+MAX_HELD_UP_SHARE = 0.05  # of the step's time: what is above p95 is then the loop's and not the service's
+MIN_HELD_UP_S = 0.1  # some hiccups in a short step decide nothing
 MAX_STEAL_SHARE = 0.10  # what runs then takes a tenth longer: as much as a lag may add
 MAX_CLOCK_STEP_MS = 100.0
 """Latencies are of the monotonic clock, so a step of NTP by a few milliseconds is only said. A larger one is a machine
@@ -56,7 +57,7 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag_ns: npt.
             return f"the generator used {report.cpu_percent:.0f} % of a core and had none to spare"
         if late := _why_lagging(lag_ns, share_ms):
             return _because(late, report.suffered)
-    return _why_held_up(report.suffered, len(lag_ns), max(LATE_FLOOR_MS, share_ms))
+    return _why_held_up(report.suffered, max(LATE_FLOOR_MS, share_ms))
 
 
 def _why_lagging(lag_ns: npt.NDArray[np.int64], share_ms: float) -> str:
@@ -81,15 +82,15 @@ def _why_alone(suffered: Suffered | None) -> str:
     return steal(share) if share is not None and share > MAX_STEAL_SHARE else ""
 
 
-def _why_held_up(suffered: Suffered | None, sent: int, allowed_ms: float) -> str:
-    """An answer that waits for the event loop looks like a slow service. In a closed loop there is no lag to show it,
-    so the same share is asked of the time that the loop stood still, and of the requests that fall into it."""
+def _why_held_up(suffered: Suffered | None, allowed_ms: float) -> str:
+    """An answer that waits for the event loop looks like a slow service, and in a closed loop no lag shows it."""
     if suffered is None or not suffered.seconds:
         return ""
-    share = suffered.held_up_s(allowed_ms) / suffered.seconds
-    if share <= MAX_HELD_UP_SHARE or share * sent <= 1:
+    held_s = suffered.held_up_s(allowed_ms)
+    share = held_s / suffered.seconds
+    if share <= MAX_HELD_UP_SHARE or held_s < MIN_HELD_UP_S:
         return ""
-    said = f"{100 * share:.1f} % of the time the event loop was held up by more than {allowed_ms:.1f} ms"
+    said = f"{100 * share:.0f} % of the time the event loop was held up by more than {allowed_ms:.1f} ms"
     return ": ".join(filter(None, (said, "; ".join(causes(suffered)))))
 
 
