@@ -8,6 +8,7 @@ one Parquet file and the mapped file goes.
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,13 @@ import numpy.typing as npt
 
 from workbench.errors import RunFolderError
 from workbench.load.outcome import OUTCOME_NAMES, is_paid, is_unsure
+from workbench.load.spec import Share
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.load.client import Exchange
+    from workbench.load.connection import Connection
 
 COLUMNS = ("intended_ns", "sent_ns", "first_byte_ns", "done_ns", "status", "outcome", "bytes_in")
 DONE, STATUS, OUTCOME = (COLUMNS.index(name) for name in ("done_ns", "status", "outcome"))
@@ -88,6 +91,33 @@ class SampleBuffer:
     def measured(self) -> int:
         """How many rows have been measured."""
         return int(np.count_nonzero(self.rows[:, DONE]))
+
+
+class RowWriter:
+    """Writes the rows of one generator, by their position in its ``share`` of the step.
+
+    On the timed path: packing seven numbers costs a quarter of an assignment to a row of an array.
+    """
+
+    def __init__(self, buffer: SampleBuffer, share: Share) -> None:
+        row = struct.Struct(f"={len(COLUMNS)}q")
+        self._pack = row.pack_into
+        self._bytes = memoryview(buffer.rows).cast("B")  # type: ignore[arg-type]
+        self._first, self._stride = share.worker * row.size, share.workers * row.size
+
+    def write(self, seen: Connection) -> None:
+        """Keep the exchange that has just ended on a connection."""
+        self._pack(
+            self._bytes,
+            self._first + seen.position * self._stride,
+            seen.intended_ns,
+            seen.sent_ns,
+            seen.first_byte_ns,
+            seen.done_ns,
+            seen.status,
+            seen.outcome,
+            seen.bytes_in,
+        )
 
 
 def nonces(seed: int, step: int, count: int) -> npt.NDArray[np.uint64]:

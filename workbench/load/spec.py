@@ -43,8 +43,9 @@ class StepSpec:
 
     ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``). ``share``:
     which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
-    step, and rows are written at their index in it. ``services``: processes of this machine whose CPU time is the
-    service's and no other load.
+    step, and rows are written at their index in it. ``spin``: an open loop waits the last 200 microseconds before a due
+    time without sleeping (see :mod:`workbench.load.waiting`). ``services``: processes of this machine whose CPU time is
+    the service's and no other load.
     """
 
     url: str
@@ -59,6 +60,7 @@ class StepSpec:
     timestamp_window_s: float = 15.0
     headers: dict[str, str] | None = None
     share: Share = Share()
+    spin: bool = False
     services: tuple[int, ...] = ()
 
     @property
@@ -106,7 +108,12 @@ class StepReport:
     Times are of the machine's monotonic clock. ``cpu_s`` is the generator's CPU time between ``started_ns`` and
     ``ended_ns``, without that of the process that signs; ``signed_late`` receipts had to be signed at their turn,
     ``signed_anew`` ahead of it, since the signature they had would have been too old; ``cap_hits`` counts waits for a
-    free slot of ``max_in_flight``; ``suffered`` is what disturbed the generator (None: nobody looked).
+    free slot of ``max_in_flight``.
+
+    ``spun_s`` of ``cpu_s`` were waited away before due times, and were there to spare. ``closed_idle`` requests were
+    sent on a kept connection that ended without a byte of an answer, as when a service closes an idle one just then;
+    they are among the resets. ``surplus`` connections brought bytes that nobody had asked for, and were not used again.
+    ``suffered`` is what disturbed the generator (None: nobody looked).
     """
 
     started_ns: int
@@ -120,6 +127,9 @@ class StepReport:
     interrupted: bool
     pid: int
     signed_anew: int = 0
+    spun_s: float = 0.0
+    closed_idle: int = 0
+    surplus: int = 0
     suffered: Suffered | None = None
 
     @classmethod
@@ -132,5 +142,5 @@ class StepReport:
 
     @property
     def cpu_percent(self) -> float:
-        """CPU of the generator while sending, in percent of one core."""
-        return 100 * self.cpu_s / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)
+        """CPU that the generator needed while sending, in percent of one core."""
+        return 100 * (self.cpu_s - self.spun_s) / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)

@@ -10,11 +10,11 @@ import time
 from collections.abc import Coroutine, Iterator
 from functools import partial
 
-from workbench.load.client import Exchange, ReceiptClient
+from workbench.load.client import ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
-from workbench.load.samples import SampleBuffer, nonces
+from workbench.load.samples import RowWriter, SampleBuffer, nonces
 from workbench.load.signing import SigningProcess
 from workbench.load.spec import StepReport, StepSpec
 from workbench.load.suffering import suffering
@@ -27,13 +27,16 @@ _YOUNG_OBJECTS = 50_000
 async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress | None = None) -> StepReport:
     """Run one step in the current loop. The buffer ``spec.buffer`` must exist."""
     progress = progress if progress is not None else Progress()
-    buffer = SampleBuffer.open(spec.buffer)
-    offsets = spec.plan.offsets_ns() if isinstance(spec.plan, OpenPlan) else None
+    rows, share = RowWriter(SampleBuffer.open(spec.buffer), spec.share), spec.share
+    count = len(share.indexes(spec.plan.count))
+    offsets = None
+    if isinstance(spec.plan, OpenPlan):
+        offsets = spec.plan.offsets_ns()[share.worker :: share.workers]
     presigned = None
     if spec.receipt is not None and key is not None:
         presigned = Presigned(
             spec.receipt.signer(key),
-            nonces(spec.seed, spec.step, spec.plan.count),
+            nonces(spec.seed, spec.step, spec.plan.count)[share.worker :: share.workers],
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
@@ -41,22 +44,23 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
-        opened = await _unless_stopped(client.open_connections(spec.connections), progress)
+        opened = await _unless_stopped(client.open_connections(share.of(spec.connections)), progress)
         if presigned is not None:
             presigned.prepare()
 
-        async def send(index: int) -> Exchange:
-            return await client.exchange(None if presigned is None else presigned.header(index))
-
+        receipt = None if presigned is None else presigned.header
         with _rare_collections(), suffering(spec.services) as suffered:
             started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
             try:
                 if isinstance(spec.plan, OpenPlan):
                     assert offsets is not None  # noqa: S101 - for the type checker
-                    await drive_open(offsets.tolist(), started_ns, send, buffer, progress, spec.max_in_flight)
+                    limit = share.of(spec.max_in_flight)
+                    times = offsets.tolist()
+                    await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
                 else:
                     started_ns = time.monotonic_ns()
-                    await drive_closed(spec.plan.count, spec.plan.concurrency, send, buffer, progress)
+                    concurrency = share.of(spec.plan.concurrency)
+                    await drive_closed(count, concurrency, client, receipt, rows, progress)
             finally:
                 ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
     finally:
@@ -75,6 +79,9 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         interrupted=progress.stop,
         pid=os.getpid(),
         signed_anew=0 if presigned is None else presigned.signed_anew,
+        spun_s=progress.spun_ns / 1e9,
+        closed_idle=client.closed_idle,
+        surplus=client.surplus,
         suffered=suffered.found,
     )
 
