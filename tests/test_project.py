@@ -33,7 +33,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),
-    ("load", "standin", "profiles"),
+    ("load", "nullserver", "standin", "profiles"),
     ("service", "runs"),
     ("network",),
     ("analysis", "profilers"),

@@ -163,7 +163,7 @@ async def test_a_closed_loop_at_a_slow_service_is_valid(tmp_path):
     """It takes twice the window, so nothing that was signed before it can be sent at its end."""
     report, summary, ages = await sent_at(lambda n: 0.02, ClosedPlan(200, 2), tmp_path, 2.0)
     assert summary.accepted == 200
-    assert summary.invalid == ""
+    assert "signed" not in summary.invalid
     assert report.signed_late <= 2
     assert report.signed_anew > 0
     assert max(ages) < 2.0
@@ -179,7 +179,7 @@ async def test_a_service_that_changes_its_pace_is_followed(tmp_path, fast_first)
 
     report, summary, ages = await sent_at(pace, ClosedPlan(count, 2), tmp_path, 2.0)
     assert summary.accepted == count
-    assert summary.invalid == ""
+    assert "signed" not in summary.invalid
     assert report.signed_late <= 0.01 * count
     assert max(ages) < 2.0
 

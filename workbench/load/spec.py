@@ -11,6 +11,7 @@ from typing import Any
 from workbench.errors import SettingsError
 from workbench.load.clock import ClockOffset
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
+from workbench.load.suffered import Suffered, together
 from workbench.receipts.template import ReceiptTemplate
 
 
@@ -46,7 +47,8 @@ class StepSpec:
     which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
     step, and rows are written at their index in it. ``spin``: an open loop waits the last 200 microseconds before a due
     time without sleeping (see :mod:`workbench.load.waiting`). ``own_rows``: the buffer holds the share's rows alone,
-    since the generator is on another machine than the step's buffer.
+    since the generator is on another machine than the step's buffer. ``services``: processes of this machine whose CPU
+    time is the service's and no other load.
     """
 
     url: str
@@ -63,6 +65,7 @@ class StepSpec:
     share: Share = Share()
     spin: bool = False
     own_rows: bool = False
+    services: tuple[int, ...] = ()
 
     @property
     def body(self) -> bytes:
@@ -112,6 +115,7 @@ class StepSpec:
                 "plan": ClosedPlan(**plan) if "concurrency" in plan else OpenPlan(**plan),
                 "receipt": ReceiptTemplate(**data["receipt"]) if data["receipt"] else None,
                 "share": Share(**data["share"]),
+                "services": tuple(data["services"]),
             }
         )
 
@@ -128,6 +132,7 @@ class StepReport:
     ``spun_s`` of ``cpu_s`` were waited away before due times, and were there to spare. ``closed_idle`` requests were
     sent on a kept connection that ended without a byte of an answer, as when a service closes an idle one just then;
     they are among the resets. ``surplus`` connections brought bytes that nobody had asked for, and were not used again.
+    ``suffered`` is what disturbed the generator (None: nobody looked).
 
     Of several generators (:func:`merge_reports`) ``parts`` holds the report of each. ``where`` says where one ran,
     where that is not a process of ours, and ``clock`` how far the monotonic clock there is ahead of ours; its times
@@ -148,15 +153,19 @@ class StepReport:
     spun_s: float = 0.0
     closed_idle: int = 0
     surplus: int = 0
+    suffered: Suffered | None = None
     parts: tuple[StepReport, ...] = ()
     where: str = ""
     clock: ClockOffset | None = None
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StepReport:
-        """The report of one generator, from what ``dataclasses.asdict`` made of it."""
-        clock = data.get("clock")
-        return cls(**{**data, "parts": (), "clock": None if clock is None else ClockOffset(**clock)})
+        """The report of one generator, from what ``dataclasses.asdict`` made of it, after a journey as JSON."""
+        clock, suffered = data.get("clock"), data.get("suffered")
+        if suffered is not None:
+            suffered = Suffered(**{**suffered, "loop_held_s": tuple(suffered["loop_held_s"])})
+        clock = None if clock is None else ClockOffset(**clock)
+        return cls(**{**data, "parts": (), "clock": clock, "suffered": suffered})
 
     @property
     def cpu_percent(self) -> float:
@@ -202,4 +211,5 @@ def merge_reports(reports: Sequence[StepReport]) -> StepReport:
         parts=tuple(reports),
         where="",
         clock=None,
+        suffered=together([report.suffered for report in reports]),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import psutil
+
 from workbench.load.engines.child import child_process
 from workbench.load.engines.chosen import Engine
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
@@ -112,4 +114,11 @@ def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
         timeout_s=max(settings.timeout_s, 0.0 if settings.profiler == "none" else PROFILED_TIMEOUT_S),
         max_in_flight=settings.max_in_flight,
         timestamp_window_s=settings.timestamp_window_s,
+        services=services_of(setup.target),
     )
+
+
+def services_of(target: Target) -> tuple[int, ...]:
+    """Processes of this machine that are no other load: the services under test and what we started around them."""
+    started = (child.pid for child in psutil.Process().children())
+    return tuple(sorted({*target.pids.values(), *started}))

@@ -124,6 +124,8 @@ def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
         *(f"            {name}: {text}" for name, text in summary.get("generators", {}).items()),
         "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()),
     ]
+    if disturbed := summary.get("disturbances"):  # older runs do not say
+        lines.append(f"Disturbed   {disturbed}")
     if not math.isnan(summary["budget_receipts"]):
         lines.append(f"Budget      receipt {summary['budget_receipts']:.0f} was predicted to trigger denial")
     if not math.isnan(summary["stored"]):

@@ -58,15 +58,16 @@ async def in_process(
         receipt = None if presigned is None else presigned.header
         with _rare_collections():
             started_ns = await _begin(spec, progress, start)
-            cpu = time.process_time()
-            try:
-                if offsets is not None:
-                    times, limit = offsets.tolist(), spec.in_flight
-                    await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
-                else:
-                    await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
-            finally:
-                ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
+            with suffering(spec.services) as suffered:
+                cpu = time.process_time()
+                try:
+                    if offsets is not None:
+                        times, limit = offsets.tolist(), spec.in_flight
+                        await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
+                    else:
+                        await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
+                finally:
+                    ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
     finally:
         if presigned is not None:
             presigned.close()
@@ -86,6 +87,7 @@ async def in_process(
         spun_s=progress.spun_ns / 1e9,
         closed_idle=client.closed_idle,
         surplus=client.surplus,
+        suffered=suffered.found,
     )
 
 
