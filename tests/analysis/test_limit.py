@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.analysis.limit import Bracket, find_denial, heard_denial
+from workbench.load.chunks import chunk_of
 from workbench.sweep.pinpoint import APPROACH, MAX_WALK, approach
 
 MS = 1_000_000
@@ -35,7 +36,7 @@ def samples(outcomes: list[str], *, sent_ms: list[float] | None = None, service_
 
 def test_the_guides_limit():
     frame = samples(["ok"] * 1021 + ["denied"] * 229)
-    denial = find_denial(frame, spent_wei=0, value_wei=GRT // 1000, budget=1000)
+    denial = find_denial([chunk_of(frame)], spent_wei=0, value_wei=GRT // 1000, budget=1000)
     assert denial.crossing_index == 999
     assert denial.refusal_index == 1021
     assert denial.paid_before_refusal == 1021
@@ -50,7 +51,7 @@ def test_a_refusal_does_not_overtake_receipts_that_wait_for_graph_node():
     frame = samples(["ok"] * 30 + ["denied"] * 30, service_ms=200)
     refused = frame["outcome"] == "denied"
     frame.loc[refused, "done_ns"] = frame.loc[refused, "sent_ns"] + MS
-    denial = find_denial(frame, spent_wei=0, value_wei=GRT // 1000, budget=30)
+    denial = find_denial([chunk_of(frame)], spent_wei=0, value_wei=GRT // 1000, budget=30)
     assert denial.paid_before_refusal == 30
     assert denial.lag_receipts == 0
     assert denial.lag_s == pytest.approx(0.010)
@@ -59,20 +60,24 @@ def test_a_refusal_does_not_overtake_receipts_that_wait_for_graph_node():
 
 def test_the_databases_moment_of_denial_is_told_from_the_receipt_that_crossed_the_limit():
     frame = samples(["ok"] * 25 + ["denied"] * 5)
-    denial = find_denial(frame, spent_wei=0, value_wei=GRT // 1000, budget=20)
-    heard = heard_denial(frame, denial, 213 * MS)  # between receipts 21 and 22, of which three more were taken
+    denial = find_denial([chunk_of(frame)], spent_wei=0, value_wei=GRT // 1000, budget=20)
+    heard = heard_denial(
+        [chunk_of(frame)], denial, 213 * MS
+    )  # between receipts 21 and 22, of which three more were taken
     assert heard.denied_s == pytest.approx(0.213)
     assert heard.lag_s == pytest.approx(0.213 - 0.190)
     assert heard.paid_after == 3
-    early = heard_denial(frame, find_denial(frame, spent_wei=0, value_wei=GRT // 1000, budget=None), 213 * MS)
+    early = heard_denial(
+        [chunk_of(frame)], find_denial([chunk_of(frame)], spent_wei=0, value_wei=GRT // 1000, budget=None), 213 * MS
+    )
     assert math.isnan(early.lag_s)
-    for unheard in (heard_denial(frame, denial, None), heard_denial(frame.iloc[:0], denial, 5)):
+    for unheard in (heard_denial([chunk_of(frame)], denial, None), heard_denial([chunk_of(frame.iloc[:0])], denial, 5)):
         assert math.isnan(unheard.denied_s)
 
 
 def test_order_is_that_of_the_sending_and_not_of_the_plan():
     frame = samples(["ok", "ok", "denied", "ok"], sent_ms=[0, 10, 40, 20])
-    denial = find_denial(frame, spent_wei=0, value_wei=1, budget=3)
+    denial = find_denial([chunk_of(frame)], spent_wei=0, value_wei=1, budget=3)
     assert denial.crossing_index == 3
     assert denial.refusal_index == 2
     assert denial.paid_before_refusal == 3
@@ -80,16 +85,16 @@ def test_order_is_that_of_the_sending_and_not_of_the_plan():
 
 def test_receipts_whose_query_failed_are_paid_for_and_others_are_not():
     frame = samples(["ok", "backend_error", "reset", "graphql_error", "bad_value", "denied"])
-    denial = find_denial(frame, spent_wei=5, value_wei=10, budget=None)
+    denial = find_denial([chunk_of(frame)], spent_wei=5, value_wei=10, budget=None)
     assert denial.paid == 3
     assert denial.fees_grt == pytest.approx(35 / GRT)
     assert math.isnan(denial.lag_receipts)
     frame["status"] = 500  # the store failed: nothing was taken
-    assert find_denial(frame, spent_wei=5, value_wei=10, budget=None).paid == 0
+    assert find_denial([chunk_of(frame)], spent_wei=5, value_wei=10, budget=None).paid == 0
 
 
 def test_no_lag_is_claimed_where_the_budget_was_used_up_before():
-    denial = find_denial(samples(["denied"] * 3), spent_wei=50, value_wei=10, budget=0)
+    denial = find_denial([chunk_of(samples(["denied"] * 3))], spent_wei=50, value_wei=10, budget=0)
     assert denial.refused
     assert math.isnan(denial.lag_receipts)
     assert math.isnan(denial.lag_s)
@@ -97,7 +102,7 @@ def test_no_lag_is_claimed_where_the_budget_was_used_up_before():
 
 def test_no_denial_and_no_samples():
     for frame in (samples(["ok"] * 3), samples([])):
-        denial = find_denial(frame, spent_wei=0, value_wei=1, budget=10)
+        denial = find_denial([chunk_of(frame)], spent_wei=0, value_wei=1, budget=10)
         assert not denial.refused
         assert math.isnan(denial.crossing_index)
 

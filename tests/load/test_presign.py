@@ -15,11 +15,12 @@ from aiohttp import web
 
 from tests.load.servers import GOOD, http_server, step
 from workbench.load import presign
+from workbench.load.chunks import LiveRows
 from workbench.load.engines.in_process import in_process
 from workbench.load.pace import FEWEST, NS_PER_S
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.presign import Presigned
-from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.samples import nonces
 from workbench.load.summary import summarise
 from workbench.receipts import v2
 from workbench.receipts.keys import SigningKey
@@ -155,9 +156,7 @@ async def sent_at(pace: Callable[[int], float], plan: Plan, folder: Path, window
     async with http_server(handler) as url:
         spec = replace(step(url, plan, folder, timestamp_window_s=window_s, **changes), receipt=TEMPLATE)
         report = await in_process(spec, SigningKey(b"\x01" * 32))
-    rows = SampleBuffer.open(spec.buffer).rows
-    samples = to_frame(rows, step=0, nonce=nonces(1, 0, plan.count), payer="", value_grt=0.001)
-    return report, summarise(samples, plan, report), ages
+    return report, summarise(LiveRows(spec.buffer), plan, report), ages
 
 
 async def test_a_closed_loop_at_a_slow_service_is_valid(tmp_path):

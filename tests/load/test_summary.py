@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workbench.load.chunks import chunk_of
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.spec import StepReport
 from workbench.load.summary import Latency, summarise
@@ -41,6 +42,7 @@ def samples(outcomes: list[str], *, lag_ms: float = 0.0, service_ms: float = 5.0
             "intended_ns": intended,
             "sent_ns": sent,
             "done_ns": sent + int(service_ms * MS),
+            "status": 200,
             "outcome": pd.Categorical(outcomes),
         }
     )
@@ -55,7 +57,7 @@ def late(frame: pd.DataFrame, count: int) -> pd.DataFrame:
 def test_refusals_do_not_flatter_the_latency():
     frame = samples(["ok"] * 100 + ["denied"] * 100)
     frame.loc[100:, "done_ns"] = frame.loc[100:, "sent_ns"] + MS  # refusals are fast
-    summary = summarise(frame, OpenPlan(200, 100), report())
+    summary = summarise([chunk_of(frame)], OpenPlan(200, 100), report())
     assert summary.service.p50_ms == summary.service.max_ms == 5.0
     assert (summary.accepted, summary.denied, summary.failed) == (100, 100, 0)
     assert summary.failures == ""  # whether denial is one is for the experiment to say
@@ -83,19 +85,22 @@ def test_percentiles_need_ten_values_beyond_them():
     ],
 )
 def test_a_generator_that_measured_itself_is_invalid_and_not_slow(frame, plan, changes, word):
-    summary = summarise(frame, plan, report(**changes))
+    summary = summarise([chunk_of(frame)], plan, report(**changes))
     assert word in summary.invalid
     assert not summary.failures
 
 
 def test_lag_of_a_tenth_of_the_service_time_is_allowed():
-    assert summarise(samples(["ok"] * 100, lag_ms=3, service_ms=40), OpenPlan(100, 100), report()).invalid == ""
+    assert (
+        summarise([chunk_of(samples(["ok"] * 100, lag_ms=3, service_ms=40))], OpenPlan(100, 100), report()).invalid
+        == ""
+    )
 
 
 def test_one_hiccup_in_a_short_step_decides_nothing():
     frame = samples(["ok"] * 50)
     frame.loc[7, ["sent_ns", "done_ns"]] += 50 * MS
-    assert summarise(frame, OpenPlan(50, 100), report(signed_late=1)).invalid == ""
+    assert summarise([chunk_of(frame)], OpenPlan(50, 100), report(signed_late=1)).invalid == ""
 
 
 @pytest.mark.parametrize(
@@ -107,7 +112,7 @@ def test_one_hiccup_in_a_short_step_decides_nothing():
     ],
 )
 def test_what_is_late_is_whole_and_what_is_cut_short_is_not(sent, changes, cut_short):
-    summary = summarise(samples(["ok"] * sent), OpenPlan(100, 100), report(**changes, signed_anew=7))
+    summary = summarise([chunk_of(samples(["ok"] * sent))], OpenPlan(100, 100), report(**changes, signed_anew=7))
     assert summary.cut_short == cut_short
     assert summary.invalid
     assert summary.invalid == cut_short or not cut_short

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.load.chunks import chunk_of
+from workbench.load.summary import histogram_table
+
 LIMIT = 1000
 RECEIPTS = (250, 500, 750, 1250, 1010)
 VERDICTS = ("PASS", "PASS", "INVALID", "FAIL", "PASS")
@@ -46,6 +49,16 @@ def samples() -> pd.DataFrame:
             )
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def outcomes(of: pd.DataFrame | None = None) -> pd.DataFrame:
+    of = samples() if of is None else of
+    return of.groupby(["step", "outcome"]).size().reset_index(name="receipts")
+
+
+def histograms(of: pd.DataFrame | None = None) -> pd.DataFrame:
+    of = samples() if of is None else of
+    return pd.concat([histogram_table([chunk_of(own)], int(step)) for step, own in of.groupby("step")])
 
 
 def steps(of: pd.DataFrame | None = None) -> pd.DataFrame:

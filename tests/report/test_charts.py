@@ -19,14 +19,23 @@ SERIES = frames.series(SAMPLES)
 WATCH = frames.watch()
 MANIFEST = frames.manifest()
 
+
+def outcomes(samples: pd.DataFrame) -> pd.DataFrame:
+    return frames.outcomes(samples) if len(samples) else samples
+
+
+def histograms(samples: pd.DataFrame) -> pd.DataFrame:
+    return frames.histograms(samples) if len(samples) else samples
+
+
 Draw = Callable[[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame], go.Figure]
 ALL: dict[str, Draw] = {
     "lag_by_step": lambda samples, steps, series, watch: charts.lag_by_step(steps),
     "lag_over_time": lambda samples, steps, series, watch: charts.lag_over_time(series, steps),
     "latency_by_step": lambda samples, steps, series, watch: charts.latency_by_step(steps),
-    "latency_distribution": lambda samples, steps, series, watch: charts.latency_distribution(samples),
+    "latency_distribution": lambda samples, steps, series, watch: charts.latency_distribution(histograms(samples)),
     "limit": lambda samples, steps, series, watch: charts.limit(steps, MANIFEST["prediction"], MANIFEST["limit"]),
-    "outcomes": lambda samples, steps, series, watch: charts.outcomes(samples, steps),
+    "outcomes": lambda samples, steps, series, watch: charts.outcomes(outcomes(samples), steps),
     "rates_over_time": lambda samples, steps, series, watch: charts.rates_over_time(series, steps),
     "resources": lambda samples, steps, series, watch: charts.resources(watch),
     "response_over_time": lambda samples, steps, series, watch: charts.response_over_time(series, steps),
@@ -83,14 +92,14 @@ def test_a_chart_of_one_step_with_no_values_can_be_drawn(draw: Draw) -> None:
 def test_refusals_are_in_no_latency() -> None:
     slow = SAMPLES.copy()
     slow.loc[slow["outcome"] != "ok", "done_ns"] = slow["sent_ns"] + 10**12
-    for chart in (charts.latency_distribution(SAMPLES), charts.latency_distribution(slow)):
+    for chart in (charts.latency_distribution(histograms(SAMPLES)), charts.latency_distribution(histograms(slow))):
         assert max(trace.x.max() for trace in chart.data) < 1000
-    assert charts.latency_distribution(slow) == charts.latency_distribution(SAMPLES)
+    assert charts.latency_distribution(histograms(slow)) == charts.latency_distribution(histograms(SAMPLES))
 
 
 @pytest.mark.parametrize("count", [0, 5, 19, 20, 100, 5000])
 def test_a_distribution_stops_where_its_samples_do(count: int) -> None:
-    chart = charts.latency_distribution(SAMPLES[SAMPLES["outcome"] == "ok"].head(count).assign(step=0))
+    chart = charts.latency_distribution(histograms(SAMPLES[SAMPLES["outcome"] == "ok"].head(count).assign(step=0)))
     if count < 20:
         assert len(chart.data) == 0
     else:
@@ -114,19 +123,19 @@ def test_a_failed_step_says_so() -> None:
 
 
 def test_invalid_and_pinpointing_steps_are_no_curves_of_the_distribution() -> None:
-    names = [trace.name.partition(" (")[0] for trace in charts.latency_distribution(SAMPLES, STEPS).data]
+    names = [trace.name.partition(" (")[0] for trace in charts.latency_distribution(histograms(SAMPLES), STEPS).data]
     assert names == ["step 0", "step 1", "step 3"]
 
 
 def test_outcomes_add_up_to_what_was_planned() -> None:
     steps = STEPS.assign(offered=STEPS["offered"] + 7)
-    chart = charts.outcomes(SAMPLES, steps)
+    chart = charts.outcomes(outcomes(SAMPLES), steps)
     assert sum(np.asarray(trace.y, dtype=int) for trace in chart.data).tolist() == steps["offered"].tolist()
     assert {"accepted", "denied", "timeout", "not sent"} == {trace.name for trace in chart.data}
 
 
 def test_an_unknown_outcome_is_drawn_under_its_own_name() -> None:
-    chart = charts.outcomes(SAMPLES.assign(outcome="brand_new"))
+    chart = charts.outcomes(outcomes(SAMPLES.assign(outcome="brand_new")))
     assert [trace.name for trace in chart.data] == ["brand_new"]
 
 

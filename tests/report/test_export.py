@@ -96,7 +96,7 @@ def test_contents_lead_to_headings() -> None:
 
 
 def test_a_chart_has_a_caption_a_table_and_a_file() -> None:
-    figure = charts.outcomes(frames.samples(), frames.steps())
+    figure = charts.outcomes(frames.outcomes(), frames.steps())
     chart = page_of(shown(figure)).figure
     assert chart.figcaption.text == figure.layout.meta["caption"]
     csv = chart.select_one("a[download]")["href"].removeprefix("data:text/csv;base64,")
@@ -162,7 +162,7 @@ def test_a_page_that_would_load_something_is_refused(notebook: Callable[..., Pat
 
 
 def test_text_from_a_service_stays_text() -> None:
-    figure = charts.outcomes(frames.samples().assign(outcome=frames.HOSTILE))
+    figure = charts.outcomes(frames.outcomes().assign(outcome=frames.HOSTILE))
     printed = nbformat.v4.new_code_cell("print()")
     printed.outputs = [nbformat.v4.new_output("stream", name="stdout", text=frames.HOSTILE)]
     failed = nbformat.v4.new_code_cell("raise")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.load.outcome import CODE_OF, Outcome, is_paid
+from workbench.load.histogram import order_statistics
 from workbench.receipts.fields import WEI_PER_GRT
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import numpy.typing as npt
 
-_CODES = {outcome.value: code for outcome, code in CODE_OF.items()}
+    from workbench.load.chunks import Chunk, Chunks
 
 
 @dataclass(frozen=True)
@@ -44,46 +45,75 @@ class Denial:
         return not math.isnan(self.refusal_index)
 
 
-def find_denial(samples: pd.DataFrame, *, spent_wei: int, value_wei: int, budget: int | None) -> Denial:
-    """The denial of one step from its samples.
+def find_denial(chunks: Chunks, *, spent_wei: int, value_wei: int, budget: int | None) -> Denial:
+    """The denial of one step from its rows.
 
     ``spent_wei`` is what counted against the payer before, ``budget`` the predicted number of the receipt that
     triggers denial (None when unknown). Receipts are ordered by their sending: a refusal is answered at once and an
     accepted receipt only after graph-node, so the order of the answers would put refusals too early.
     """
     nan = math.nan
-    order = np.argsort(samples["sent_ns"].to_numpy(), kind="stable")
-    ordered = samples.iloc[order]
-    outcome = ordered["outcome"].astype(str).to_numpy()
-    sent, done = ordered["sent_ns"].to_numpy(), ordered["done_ns"].to_numpy()
-    index = ordered["index"].to_numpy()
-    paid = np.array(
-        [is_paid(status, _CODES[name]) for status, name in zip(ordered["status"], outcome, strict=True)], dtype=bool
-    )
-    denied = outcome == Outcome.DENIED.value
-    paid_positions = np.flatnonzero(paid)
-
-    crossing_index = crossing_sent = nan
-    if budget is not None and 1 <= budget <= len(paid_positions):
-        position = paid_positions[budget - 1]
-        crossing_index, crossing_sent = float(index[position]), float(sent[position])
-
-    if not denied.any():
-        return Denial(nan, nan, nan, crossing_index, nan, nan, len(paid_positions), nan)
-    first = int(np.argmax(denied))
-    before = int(paid[:first].sum())
-    # a few receipts that were sent just before the crossing can be counted after it: never less than none
-    lag_receipts = float(max(0, before - budget)) if budget and len(paid_positions) >= budget else nan
+    paid, intended_ns, first = 0, [], None
+    for chunk in chunks:
+        if len(chunk):
+            paid += int(chunk.paid.sum())
+            intended_ns.append(int(chunk.intended_ns.min()))
+            first = min((one for one in (first, _first_denied(chunk)) if one is not None), default=None)
+    crossing = None
+    if budget is not None and 1 <= budget <= paid:
+        crossing = _nth_paid(chunks, budget - 1, min(intended_ns))
+    crossing_index = nan if crossing is None else float(crossing.index)
+    if first is None:
+        return Denial(nan, nan, nan, crossing_index, nan, nan, paid, nan)
+    before = sum(_paid_before(chunk, first) for chunk in chunks)
     return Denial(
-        refusal_index=float(index[first]),
-        refusal_s=float(done[first] - samples["intended_ns"].min()) / 1e9,
+        refusal_index=float(first.index),
+        refusal_s=float(first.done_ns - min(intended_ns)) / 1e9,
         fees_grt=(spent_wei + before * value_wei) / WEI_PER_GRT,
         crossing_index=crossing_index,
-        lag_receipts=lag_receipts,
-        lag_s=max(0.0, float(sent[first]) - crossing_sent) / 1e9 if not math.isnan(crossing_sent) else nan,
-        paid=len(paid_positions),
+        # a few receipts that were sent just before the crossing can be counted after it: never less than none
+        lag_receipts=float(max(0, before - budget)) if budget and paid >= budget else nan,
+        lag_s=nan if crossing is None else max(0.0, float(first.sent_ns - crossing.sent_ns)) / 1e9,
+        paid=paid,
         paid_before_refusal=float(before),
     )
+
+
+@dataclass(frozen=True, order=True)
+class _Sent:
+    """One receipt; they compare in the order they were sent."""
+
+    sent_ns: int
+    index: int
+    done_ns: int = 0
+
+
+def _first_denied(chunk: Chunk) -> _Sent | None:
+    """The denied receipt of a chunk that was sent first."""
+    rows = np.flatnonzero(chunk.denied)
+    if not len(rows):
+        return None
+    row = rows[np.argmin(chunk.sent_ns[rows])]
+    return _Sent(int(chunk.sent_ns[row]), int(chunk.index[row]), int(chunk.done_ns[row]))
+
+
+def _paid_before(chunk: Chunk, one: _Sent) -> int:
+    """How many receipts of a chunk were paid for and sent before ``one``."""
+    earlier = (chunk.sent_ns < one.sent_ns) | ((chunk.sent_ns == one.sent_ns) & (chunk.index < one.index))
+    return int((earlier & chunk.paid).sum())
+
+
+def _nth_paid(chunks: Chunks, position: int, since_ns: int) -> _Sent:
+    """The paid receipt at ``position``, from 0, in the order they were sent, in a step that began at ``since_ns``."""
+
+    def sent() -> Iterator[npt.NDArray[np.int64]]:
+        return ((chunk.sent_ns - since_ns)[chunk.paid] for chunk in chunks)
+
+    (after_ns,) = order_statistics(sent, [position])
+    sent_ns = after_ns + since_ns
+    alike = [chunk.index[chunk.paid & (chunk.sent_ns == sent_ns)] for chunk in chunks]
+    earlier = sum(int((chunk.paid & (chunk.sent_ns < sent_ns)).sum()) for chunk in chunks)
+    return _Sent(sent_ns, int(np.concatenate(alike)[position - earlier]))
 
 
 @dataclass(frozen=True)
@@ -99,18 +129,20 @@ class Heard:
     paid_after: float = math.nan
 
 
-def heard_denial(samples: pd.DataFrame, denial: Denial, denied_ns: int | None) -> Heard:
+def heard_denial(chunks: Chunks, denial: Denial, denied_ns: int | None) -> Heard:
     """What the payer's entry in the denylist at ``denied_ns``, on the samples' clock, says of a step."""
-    if denied_ns is None or not len(samples):
+    if denied_ns is None:
         return Heard()
-    crossing = samples.loc[samples["index"] == denial.crossing_index, "sent_ns"]
-    later = samples[samples["sent_ns"] > denied_ns]
-    paid = [is_paid(status, _CODES[str(name)]) for status, name in zip(later["status"], later["outcome"], strict=True)]
-    return Heard(
-        denied_s=(denied_ns - int(samples["intended_ns"].min())) / 1e9,
-        lag_s=(denied_ns - int(crossing.iloc[0])) / 1e9 if len(crossing) else math.nan,
-        paid_after=float(sum(paid)),
-    )
+    intended_ns, crossing, paid_after = [], math.nan, 0
+    for chunk in chunks:
+        if len(chunk):
+            intended_ns.append(int(chunk.intended_ns.min()))
+            paid_after += int((chunk.paid & (chunk.sent_ns > denied_ns)).sum())
+            for sent_ns in chunk.sent_ns[chunk.index == denial.crossing_index].tolist():
+                crossing = (denied_ns - sent_ns) / 1e9
+    if not intended_ns:
+        return Heard()
+    return Heard(denied_s=(denied_ns - min(intended_ns)) / 1e9, lag_s=crossing, paid_after=float(paid_after))
 
 
 @dataclass(frozen=True)

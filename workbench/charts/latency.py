@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from workbench.charts import theme
 from workbench.charts.steps import DISTORTED, add_line, undistorted
+from workbench.load.histogram import RESOLUTION, quantiles_ms
 
 CURVE_POINTS = 200
 
@@ -48,42 +49,41 @@ def latency_by_step(steps: pd.DataFrame) -> go.Figure:
     return theme.log_axis(chart, "y")
 
 
-def latency_distribution(samples: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
+def latency_distribution(histograms: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
     """Share of accepted requests (%) done within a time (ms): a curve a step, or response and service of one.
 
-    ``samples`` is the samples frame; with ``steps`` those that are invalid, under a profiler or pinpoint the limit are
-    left out. A curve ends at the highest
-    percentile its n samples can carry, 1 - 10/n.
+    ``histograms`` is the histograms frame of a run; with ``steps`` those that are invalid, under a profiler or pinpoint
+    the limit are left out. A curve ends at the highest percentile its n samples can carry, 1 - 10/n.
     """
-    chart = theme.figure(
-        "Distribution of response times",
+    caption = (
         "Share of accepted requests that were done within a time. Each curve ends at the highest percentile "
-        "that its number of samples can carry. Invalid steps are left out.",
-        "Time in ms (log)",
-        "Accepted requests done, %",
+        "that its number of samples can carry. Invalid steps are left out."
     )
-    if samples.empty:
+    accepted = histograms[histograms["clock"] != "lag"] if len(histograms) else histograms
+    if len(accepted) and (accepted["upper_ns"] > accepted["lower_ns"]).any():
+        caption += f" Drawn from counts in buckets of at most {100 * RESOLUTION:.1f} % width."
+    chart = theme.figure("Distribution of response times", caption, "Time in ms (log)", "Accepted requests done, %")
+    if histograms.empty:
         return theme.say_no_data(chart, "No receipt was sent")
-    accepted = samples[samples["outcome"] == "ok"]
     if steps is not None:
         rows = undistorted(steps)
         accepted = accepted[accepted["step"].isin(rows.loc[rows["verdict"] != "INVALID", "step"])]
-    response_ms = (accepted["done_ns"] - accepted["intended_ns"]) / 1e6
-    if accepted["step"].nunique() == 1:
-        service_ms = (accepted["done_ns"] - accepted["sent_ns"]) / 1e6
-        curves = [("response", response_ms), ("service", service_ms)]
+    response = accepted[accepted["clock"] == "response"]
+    if response["step"].nunique() == 1:
+        curves = [("response", response), ("service", accepted[accepted["clock"] == "service"])]
     else:
-        curves = [(f"step {step}", times) for step, times in response_ms.groupby(accepted["step"])]
-    for position, (name, times_ms) in enumerate(curves):
-        shares = _shares(len(times_ms))
+        curves = [(f"step {step}", buckets) for step, buckets in response.groupby("step")]
+    for position, (name, buckets) in enumerate(curves):
+        count = int(buckets["count"].sum())
+        shares = _shares(count)
         if shares.size:
             line = theme.series_line(position, name)
             chart.add_trace(
                 go.Scatter(
-                    x=np.quantile(times_ms, shares),
+                    x=quantiles_ms(buckets, shares),
                     y=shares * 100,
                     mode="lines",
-                    name=f"{name} (n = {len(times_ms):,})",
+                    name=f"{name} (n = {count:,})",
                     line={"color": line.colour, "dash": line.dash, "width": 2},
                     hovertemplate=f"{name}: %{{y:.1f}} % within %{{x:,.4~g}} ms<extra></extra>",
                 )

@@ -9,11 +9,11 @@ from workbench.charts import theme
 from workbench.charts.steps import labels
 
 
-def outcomes(samples: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
+def outcomes(counts: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
     """Receipts of each step, stacked by outcome; each outcome has its own colour and pattern.
 
-    ``samples`` is the samples frame. With ``steps`` the bars are labelled by receipts, receipts that were
-    planned and not sent are added, and invalid steps are named so and drawn faint.
+    ``counts`` is the outcomes frame of a run: ``step``, ``outcome``, ``receipts``. With ``steps`` the bars are labelled
+    by receipts, receipts that were planned and not sent are added, and invalid steps are named so and drawn faint.
     """
     chart = theme.figure(
         "Outcomes",
@@ -21,9 +21,9 @@ def outcomes(samples: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Fig
         "Receipts in the step" if steps is not None else "Step",
         "Receipts",
     )
-    if samples.empty:
+    if counts.empty:
         return theme.say_no_data(chart, "No receipt was sent")
-    counts = samples.groupby(["step", samples["outcome"].astype(str)]).size().unstack(fill_value=0)
+    counts = counts.pivot_table(index="step", columns="outcome", values="receipts", aggfunc="sum", fill_value=0)
     if steps is not None:
         counts = counts.reindex(steps["step"], fill_value=0)
         counts["not_sent"] = (steps["offered"] - steps["sent"]).clip(lower=0).to_numpy()

@@ -9,6 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class Outcome(Enum):
@@ -50,6 +55,26 @@ def is_paid(status: int, code: int) -> bool:
 def is_unsure(code: int) -> bool:
     """Whether it cannot be told from the exchange if the sender was charged."""
     return code in _UNSURE_CODES
+
+
+def are_paid(status: npt.NDArray[np.int64], code: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """:func:`is_paid` of each row of a column."""
+    paid: npt.NDArray[np.bool_] = (status == 200) & _among(_PAID_CODES, code)
+    return paid
+
+
+def are_unsure(code: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """:func:`is_unsure` of each row of a column."""
+    return _among(_UNSURE_CODES, code)
+
+
+def _among(codes: frozenset[int], code: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    import numpy as np
+
+    table = np.zeros(len(OUTCOMES) + 1, dtype=bool)  # one more than there are: what is not known, -1, is its last
+    table[list(codes)] = True
+    among: npt.NDArray[np.bool_] = table[code]
+    return among
 
 
 _REFUSALS: tuple[tuple[bytes, Outcome], ...] = (

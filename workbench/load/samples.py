@@ -2,7 +2,7 @@
 
 While a step runs, its rows live in a file that is mapped into memory: a finished request costs one row assignment and
 survives kill -9 of the generator, since the page cache belongs to the kernel. When the step has ended the rows become
-one Parquet file and the mapped file goes.
+one Parquet file, a chunk at a time, and the mapped file goes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import RunFolderError
-from workbench.load.outcome import OUTCOME_NAMES, is_paid, is_unsure
+from workbench.load.outcome import OUTCOME_NAMES, are_paid, are_unsure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,21 +78,24 @@ class SampleBuffer:
 
     def paid(self) -> int:
         """How many of the measured receipts the sender was charged for."""
-        measured = self.rows[self.rows[:, DONE] != 0]
-        return sum(is_paid(status, code) for status, code in measured[:, (STATUS, OUTCOME)].tolist())
+        return int((are_paid(self.rows[:, STATUS], self.rows[:, OUTCOME]) & (self.rows[:, DONE] != 0)).sum())
 
     def unsure(self) -> int:
         """How many of the measured receipts got no answer, so that they may have been charged or not."""
-        return sum(is_unsure(code) for code in self.rows[self.rows[:, DONE] != 0, OUTCOME].tolist())
+        return int((are_unsure(self.rows[:, OUTCOME]) & (self.rows[:, DONE] != 0)).sum())
 
     def measured(self) -> int:
         """How many rows have been measured."""
         return int(np.count_nonzero(self.rows[:, DONE]))
 
 
-def nonces(seed: int, step: int, count: int) -> npt.NDArray[np.uint64]:
-    """The nonces of a step: uniform over 64 bits, the same for the same seed and step."""
-    return np.random.default_rng([seed, step]).integers(0, 1 << 64, count, dtype=np.uint64)
+def nonces(seed: int, step: int, count: int, first: int = 0) -> npt.NDArray[np.uint64]:
+    """``count`` nonces of a step from receipt ``first`` on: uniform over 64 bits, the same for the same seed and step.
+
+    Each takes one number of the generator, so those of a chunk can be had without those before it.
+    """
+    numbers = np.random.PCG64([seed, step]).advance(first)
+    return np.random.Generator(numbers).integers(0, 1 << 64, count, dtype=np.uint64)
 
 
 def to_frame(
@@ -103,8 +106,11 @@ def to_frame(
     payer: str,
     value_grt: float,
     worker: int = 0,
+    first: int = 0,
 ) -> pd.DataFrame:
-    """The measured rows of a buffer as a DataFrame.
+    """The measured rows of a buffer, or of a chunk of it whose first row is ``first``, as a DataFrame.
+
+    ``nonce`` are those of these rows.
 
     Columns: ``index`` (position in the plan), ``step``, ``worker``, ``intended_ns``, ``sent_ns``, ``first_byte_ns``
     (0 where no answer came), ``done_ns`` (all on the machine's monotonic clock), ``status`` (0 where no answer came),
@@ -114,7 +120,7 @@ def to_frame(
 
     index = np.flatnonzero(rows[:, DONE])
     rows = np.asarray(rows[index])
-    frame = pd.DataFrame({"index": index, "step": np.int32(step), "worker": np.int16(worker)})
+    frame = pd.DataFrame({"index": index + first, "step": np.int32(step), "worker": np.int16(worker)})
     for position, name in enumerate(COLUMNS[:4]):
         frame[name] = rows[:, position]
     frame["status"] = rows[:, 4].astype(np.int16)

@@ -1,21 +1,32 @@
-"""What the samples of one step say: counts, throughput, percentiles, validity. Pure functions over a DataFrame."""
+"""What the samples of one step say: counts, throughput, percentiles, validity. Pure functions over chunks of rows.
+
+Figures are exact, and memory is bounded: what needs more than one look at the rows takes several.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.load.chunks import CLOCKS, Chunks
+from workbench.load.histogram import Histogram, order_statistics, rank_of, to_frame
 from workbench.load.outcome import OUTCOME_NAMES, Outcome
 from workbench.load.plan import Plan
 from workbench.load.spec import StepReport
-from workbench.load.validity import why_cut_short, why_late
+from workbench.load.validity import Lateness, allowed_lag_ms, why_cut_short, why_late
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
+
+    Values = Callable[[], Iterable[npt.NDArray[np.int64]]]
+
+_PERCENTS = (50, 90, 95, 99)
 
 
 @dataclass(frozen=True)
@@ -35,15 +46,23 @@ class Latency:
     @classmethod
     def of(cls, values_ns: npt.NDArray[np.int64]) -> Latency:
         """Percentiles of a latency column in nanoseconds."""
-        n = len(values_ns)
+        return cls.of_many(lambda: (values_ns,))
+
+    @classmethod
+    def of_many(cls, values_ns: Values, histogram: Histogram | None = None) -> Latency:
+        """:meth:`of` all arrays that ``values_ns()`` gives, each time it is called; exact, in bounded memory.
+
+        ``histogram``: of these values, where it is made already.
+        """
+        histogram = histogram or Histogram.of(values_ns())
+        n = histogram.total
         if n == 0:
             return cls(0, math.nan, math.nan, math.nan, math.nan, math.nan)
-        milliseconds = np.asarray(values_ns, dtype=float) / 1e6
-        p50, p90, p95, p99 = (
-            float(np.percentile(milliseconds, p, method="inverted_cdf")) if n * (100 - p) >= 1000 else math.nan
-            for p in (50, 90, 95, 99)
-        )
-        return cls(n, p50, p90, p95, p99, float(milliseconds.max()))
+        carried = [p for p in _PERCENTS if n * (100 - p) >= 1000]
+        found = order_statistics(values_ns, [int(rank_of(n, p)) for p in carried], histogram)
+        by_percent = {p: value / 1e6 for p, value in zip(carried, found, strict=True)}
+        p50, p90, p95, p99 = (by_percent.get(p, math.nan) for p in _PERCENTS)
+        return cls(n, p50, p90, p95, p99, histogram.maximum / 1e6)
 
 
 @dataclass(frozen=True)
@@ -78,39 +97,113 @@ class StepSummary:
     signed_anew: int = 0
 
 
-def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSummary:
-    """The summary of one step from its samples, its plan and the generator's own report."""
-    outcome = samples["outcome"].astype(str).to_numpy()
-    counts = {name: int((outcome == name).sum()) for name in OUTCOME_NAMES}
-    sent_ns, done_ns = samples["sent_ns"].to_numpy(), samples["done_ns"].to_numpy()
-    intended_ns = samples["intended_ns"].to_numpy()
-    good = outcome == Outcome.OK.value
-    duration_s = float(done_ns.max() - intended_ns.min()) / 1e9 if len(samples) else 0.0
-    accepted = int(good.sum())
-    service = Latency.of((done_ns - sent_ns)[good])
-    lag = Latency.of(sent_ns - intended_ns)
-    denied = counts[Outcome.DENIED.value]
-    failed = len(samples) - accepted - denied
-    cut_short = why_cut_short(plan, report, len(samples))
+@dataclass(frozen=True)
+class Tally:
+    """What one look at a step's rows gives: how many there are of each outcome (by code) and without an answer, when
+    the first was due and the last done, and a histogram of each clock (CLOCKS)."""
+
+    count: int
+    by_code: tuple[int, ...]
+    unsure: int
+    first_ns: int
+    last_ns: int
+    histograms: dict[str, Histogram]
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """How many there are of each outcome, zeros included."""
+        return dict(zip(OUTCOME_NAMES, self.by_code, strict=True))
+
+
+def tally(chunks: Chunks) -> Tally:
+    """Count a step in one look at its rows."""
+    by_code = np.zeros(len(OUTCOME_NAMES), dtype=np.int64)
+    histograms = {clock: Histogram() for clock in CLOCKS}
+    count = unsure = 0
+    first_ns, last_ns = [], []
+    for chunk in chunks:
+        if not len(chunk):
+            continue
+        count += len(chunk)
+        by_code += np.bincount(chunk.outcome[chunk.outcome >= 0], minlength=len(by_code))
+        unsure += int(chunk.unsure.sum())
+        first_ns.append(int(chunk.intended_ns.min()))
+        last_ns.append(int(chunk.done_ns.max()))
+        for clock, values in CLOCKS.items():
+            histograms[clock].add(values(chunk))
+    return Tally(
+        count=count,
+        by_code=tuple(by_code.tolist()),
+        unsure=unsure,
+        first_ns=min(first_ns, default=0),
+        last_ns=max(last_ns, default=0),
+        histograms=histograms,
+    )
+
+
+def summarise(chunks: Chunks, plan: Plan, report: StepReport, tallied: Tally | None = None) -> StepSummary:
+    """The summary of one step from its rows, its plan and the generator's own report.
+
+    ``tallied``: the :func:`tally` of the rows, where it is made already.
+    """
+    tallied = tallied or tally(chunks)
+    counts = tallied.outcomes
+    accepted, denied = counts[Outcome.OK.value], counts[Outcome.DENIED.value]
+    duration_s = float(tallied.last_ns - tallied.first_ns) / 1e9
+    latencies = {clock: Latency.of_many(partial(_clock, chunks, clock), tallied.histograms[clock]) for clock in CLOCKS}
+    cut_short = why_cut_short(plan, report, tallied.count)
+    service_p50_ms = latencies["service"].p50_ms
+    late = ""
+    if not cut_short and tallied.count:
+        late = why_late(plan, report, service_p50_ms, _lateness(chunks, tallied, service_p50_ms))
     return StepSummary(
         offered=plan.count,
-        sent=len(samples),
+        sent=tallied.count,
         accepted=accepted,
         denied=denied,
-        failed=failed,
+        failed=tallied.count - accepted - denied,
         outcomes={name: count for name, count in counts.items() if count},
         duration_s=duration_s,
         throughput_per_s=accepted / duration_s if duration_s else 0.0,
-        response=Latency.of((done_ns - intended_ns)[good]),
-        service=service,
-        lag=lag,
+        response=latencies["response"],
+        service=latencies["service"],
+        lag=latencies["lag"],
         generator_cpu_percent=report.cpu_percent,
-        invalid=cut_short or why_late(plan, report, service.p50_ms, sent_ns - intended_ns),
+        invalid=cut_short or late,
         failures=_failures(counts),
         cut_short=cut_short,
         signed_late=report.signed_late,
         signed_anew=report.signed_anew,
     )
+
+
+def histogram_table(chunks: Chunks, step: int, tallied: Tally | None = None) -> pd.DataFrame:
+    """The distributions of a step's clocks; columns in :func:`workbench.load.histogram.to_frame`."""
+    import pandas as pd
+
+    tallied = tallied or tally(chunks)
+    return pd.concat(
+        [
+            to_frame(histogram, partial(_clock, chunks, clock), step=step, clock=clock)
+            for clock, histogram in tallied.histograms.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def _clock(chunks: Chunks, clock: str) -> Iterator[npt.NDArray[np.int64]]:
+    return map(CLOCKS[clock], chunks)
+
+
+def _lateness(chunks: Chunks, tallied: Tally, service_p50_ms: float) -> Lateness:
+    """How late the requests of a step left."""
+    ranks = ((tallied.count - 1) // 2, tallied.count // 2)
+    middle = order_statistics(partial(_clock, chunks, "lag"), ranks, tallied.histograms["lag"])
+    allowed_ms = allowed_lag_ms(service_p50_ms)
+    late = 0
+    if tallied.histograms["lag"].maximum > allowed_ms * 1e6:
+        late = sum(int((lag_ns > allowed_ms * 1e6).sum()) for lag_ns in _clock(chunks, "lag"))
+    return Lateness(tallied.count, sum(middle) / 2 / 1e6, allowed_ms, late)
 
 
 def _failures(counts: dict[str, int]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,24 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
     """A DataFrame as Parquet, atomically."""
     with replacing(path) as temporary:
         frame.to_parquet(temporary, index=False)
+
+
+def write_parquet_parts(path: Path, frames: Iterable[pd.DataFrame]) -> int:
+    """DataFrames of the same columns as the row groups of one Parquet file, atomically, each written before the next
+    is asked for. Returns how many rows there are. The first says what the columns are: there is at least one frame."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with replacing(path) as temporary, ExitStack() as stack:
+        writer = None
+        for frame in frames:
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema))
+            writer.write_table(table, row_group_size=max(1, len(frame)))
+            rows += len(frame)
+    return rows
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ samples/step-NNN.parquet one row a request, written when the step has ended
 samples/step-NNN.live    the rows of the step that is running (see workbench.load.samples)
 interrupted/             rows of steps that were cut off and run again
 series.parquet           per second
+histograms.parquet       how long requests took, in buckets
 watch.parquet            processes and metrics
 steps.parquet            one row a step
 events.jsonl             what happened when, one JSON object a line

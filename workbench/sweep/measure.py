@@ -8,18 +8,17 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 from workbench.analysis.conclude import judge_step, judge_walk, predict, prediction_json
 from workbench.analysis.limit import Denial, find_denial, heard_denial
 from workbench.analysis.step_row import Judgement, StepRow, step_row
 from workbench.errors import TargetError
 from workbench.load.engines.child import child_process
-from workbench.load.outcome import CODE_OF, Outcome, is_unsure
 from workbench.load.plan import Plan
 from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepReport
-from workbench.load.summary import StepSummary, summarise
+from workbench.load.summary import StepSummary, summarise, tally
 from workbench.profilers.session import Cut
 from workbench.receipts.address import checksum
 from workbench.receipts.fields import WEI_PER_GRT
@@ -33,9 +32,6 @@ from workbench.sweep.settle import Settled, settle
 from workbench.sweep.setup import Before, PlannedStep, Setup, plan_of, spec_of
 from workbench.sweep.steps import Step
 from workbench.sweep.windows import open_window, reach
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PROGRESS_EVENT_S = 1.0
 
@@ -105,19 +101,23 @@ async def finish(
 ) -> StepRow:
     """What a step did: denial, settling, audit, judgement, profile; written and learnt from."""
     settings, step, before = setup.settings, planned.step, planned.before
-    samples = setup.record.samples(step.number)
-    denial = find_denial(
-        samples,
+    # a large step takes seconds to look at, and what is watched meanwhile goes on
+    live = setup.record.live(step.number)
+    tallied = await asyncio.to_thread(tally, live)
+    denial = await asyncio.to_thread(
+        find_denial,
+        live,
         spent_wei=0 if before.fees is None else before.fees.spent,
         value_wei=settings.value_wei,
         budget=before.budget,
     )
-    settled, found = await _settled(setup, planned, samples, denial, cut)
+    settled, found = await _settled(setup, planned, tallied.unsure, denial, cut)
     denied_ns = None
     if setup.denylist is not None:
         denied_ns = setup.denylist.denied_ns(planned.payer.address, report.started_ns)
     charged, counted = _charged(setup, planned, settled, denial.paid)
-    summary = summarise(samples, planned.plan, report)
+    summary = await asyncio.to_thread(summarise, live, planned.plan, report, tallied)
+    heard = await asyncio.to_thread(heard_denial, live, denial, denied_ns)
     row = step_row(
         step=step.number,
         kind=step.kind,
@@ -136,11 +136,12 @@ async def finish(
         profiler="none" if setup.session is None else setup.session.mode,
         service_cpu_s=service_cpu_s,
         found=found,
-        heard=heard_denial(samples, denial, denied_ns),
+        heard=heard,
     )
     if cut is not None:
         await asyncio.to_thread(setup.record.keep_profiles, step, summary, cut.windows)
-    setup.record.write(row, samples)
+    await _to_its_end(setup.record.keep_rows, step.number, tallied)
+    setup.record.write(row)
     setup.record.event(
         "step_finished",
         step=step.number,
@@ -154,13 +155,22 @@ async def finish(
     return row
 
 
+async def _to_its_end(work: Callable[..., None], *arguments: Any) -> None:
+    """Do ``work`` in a thread, and when stopped meanwhile wait for it: nobody else may touch its files before."""
+    task = asyncio.create_task(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
+
+
 async def _settled(
-    setup: Setup, planned: PlannedStep, samples: pd.DataFrame, denial: Denial, cut: Cut | None
+    setup: Setup, planned: PlannedStep, unsure: int, denial: Denial, cut: Cut | None
 ) -> tuple[Settled, StoredSince | None]:
     """The agent's view of the payer once it has counted the step, and what the database then has of it."""
     found = await _since(setup, planned)
     taken = denial.paid if found is None else found.receipts
-    unsure = sum(is_unsure(CODE_OF[Outcome(name)]) for name in samples["outcome"].astype(str))
     settled = await settle(
         setup.target,
         planned.payer.address,

@@ -108,7 +108,7 @@ async def walk(
     if spec.receipt is None:
         return
     signer = spec.receipt.signer(payer.key)
-    nonce = nonces(spec.seed, spec.step, len(buffer.rows)).tolist()
+    nonce = nonces(spec.seed, spec.step, len(buffer.rows) - at_once, at_once).tolist()
     expected, unsure = received_before + buffer.paid(), buffer.unsure()
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s)
     try:
@@ -116,7 +116,7 @@ async def walk(
             settled = await settle(target, payer.address, expected, settle_timeout_s, unsure=unsure)
             if not settled.complete or settled.fees is None or settled.fees.denied:
                 return
-            seen = await client.exchange(signer.header(time.time_ns(), nonce[index], spec.receipt.value_wei))
+            seen = await client.exchange(signer.header(time.time_ns(), nonce[index - at_once], spec.receipt.value_wei))
             buffer.record(index, seen.sent_ns, seen)
             if seen.outcome == CODE_OF[Outcome.DENIED]:
                 return

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis import step_row as steps_table
 from workbench.analysis.learnt import Learnt, learnt_from
 from workbench.errors import RunFolderError
-from workbench.load.samples import SampleBuffer, nonces, to_frame
-from workbench.load.summary import StepSummary
+from workbench.load.chunks import LiveRows
+from workbench.load.samples import nonces, to_frame
+from workbench.load.summary import StepSummary, Tally, histogram_table
 from workbench.profilers.windows.record import Window
-from workbench.runs.atomic import write_parquet
+from workbench.runs.atomic import write_parquet, write_parquet_parts
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.machine import machine, versions
 from workbench.runs.read import open_run, read_parquet
@@ -89,26 +90,24 @@ class Record:
         payers = {str(number): address for number, address in self.payers.items()}
         self.folder.update_manifest(payers=payers, payers_given=self.given)
 
-    def samples(self, step: int) -> pd.DataFrame:
+    def live(self, step: int) -> LiveRows:
         """The rows that the running step has measured."""
-        rows = SampleBuffer.open(self.folder.live_samples(step)).rows
-        return to_frame(
-            rows,
-            step=step,
-            nonce=nonces(self.settings.seed, step, len(rows)),
-            payer=self.payers.get(step, ""),
-            value_grt=float(self.settings.value_grt),
-        )
+        return LiveRows(self.folder.live_samples(step))
 
-    def write(self, row: steps_table.StepRow, samples: pd.DataFrame) -> None:
-        """Keep a finished step. Its row goes last: a step without one is run again."""
-        path = self.folder.path
-        write_parquet(self.folder.samples(row.step), samples)
-        self.folder.live_samples(row.step).unlink()
-        self._append("series.parquet", per_second(samples, row.step, self.clock))
+    def keep_rows(self, step: int, tallied: Tally) -> None:
+        """Keep the rows of a step that has ended, and what they add up to; the live ones go when all is written."""
+        live = self.live(step)
+        series, histograms = per_second(live, step, self.clock), histogram_table(live, step, tallied)
+        write_parquet_parts(self.folder.samples(step), self._frames(step, live))
+        self.folder.live_samples(step).unlink()
+        self._append("series.parquet", series, step)
+        self._append("histograms.parquet", histograms, step)
+
+    def write(self, row: steps_table.StepRow) -> None:
+        """Finish a step whose rows are kept. Its row goes last: a step without one is run again."""
         self._write_watch()
         self.rows.append(row)
-        write_parquet(path / "steps.parquet", steps_table.to_frame(self.rows))
+        write_parquet(self.folder.path / "steps.parquet", steps_table.to_frame(self.rows))
         self.learnt = self.learnt.with_row(row, self.rows)
 
     def drop(self, step: int) -> None:
@@ -175,31 +174,47 @@ class Record:
         self.learnt = learnt_from(
             self.rows, predicted=prediction.get("receipts"), approached=self.manifest.get("approached", 0)
         )
-        series = run.series
-        if len(series) and not set(series["step"]) <= done:
-            write_parquet(self.folder.path / "series.parquet", series[series["step"].isin(done)])
+        for name in ("series.parquet", "histograms.parquet"):
+            path = self.folder.path / name
+            table = read_parquet(path) if path.exists() else None
+            if table is not None and not set(table["step"]) <= done:
+                write_parquet(path, table[table["step"].isin(done)])
 
     def _put_aside(self) -> None:
         """Keep the rows of a step that was cut off, apart from those of finished steps."""
         for live in sorted((self.folder.path / "samples").glob("step-*.live")):
             step = int(live.stem.removeprefix("step-"))
-            if not self.folder.samples(step).exists():
-                samples = self.samples(step)
-                if len(samples):
-                    write_parquet(self.folder.interrupted_samples(step), samples)
+            if not self.folder.samples(step).exists() and self.live(step).measured():
+                write_parquet_parts(self.folder.interrupted_samples(step), self._frames(step, self.live(step)))
             live.unlink()
+
+    def _frames(self, step: int, live: LiveRows) -> Iterator[pd.DataFrame]:
+        """The live rows of a step as samples frames, one a chunk."""
+        for first, rows in live.blocks():
+            yield to_frame(
+                rows,
+                step=step,
+                nonce=nonces(self.settings.seed, step, len(rows), first),
+                payer=self.payers.get(step, ""),
+                value_grt=float(self.settings.value_grt),
+                first=first,
+            )
 
     def _write_watch(self) -> None:
         if self.watch is not None:
             watched, self.watch.rows = self.watch.frame(), []
             self._append("watch.parquet", watched)
 
-    def _append(self, name: str, frame: pd.DataFrame) -> None:
+    def _append(self, name: str, frame: pd.DataFrame, step: int | None = None) -> None:
+        """Add rows to a table, in place of those it has of ``step``: one that was dropped has been run again."""
         import pandas as pd
 
         path = self.folder.path / name
         if path.exists():
-            frame = pd.concat([read_parquet(path), frame], ignore_index=True)
+            known = read_parquet(path)
+            if step is not None and "step" in known:
+                known = known[known["step"] != step]
+            frame = pd.concat([known, frame], ignore_index=True)
         write_parquet(path, frame)
 
 

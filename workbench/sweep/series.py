@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from workbench.load.outcome import Outcome
+from workbench.load.chunks import Chunk, Chunks
+from workbench.load.histogram import rank_of
 from workbench.load.plan import NS_PER_S
 from workbench.sweep.watch import Clock
 
 if TYPE_CHECKING:
     import pandas as pd
 
+WINDOW = 1 << 19
+"""Values whose percentiles are taken at a time; one second's at least."""
 
-def per_second(samples: pd.DataFrame, step: int, clock: Clock) -> pd.DataFrame:
+Seconds = npt.NDArray[np.int64]
+Timed = Callable[[Chunk, int], tuple[Seconds, npt.NDArray[np.int64]]]
+
+
+def per_second(chunks: Chunks, step: int, clock: Clock, *, window: int = WINDOW) -> pd.DataFrame:
     """One row a second of a step.
 
     Columns: ``t_s`` (run time at the second's start), ``step``, ``offered`` (intended in this second), ``sent``,
@@ -24,36 +34,108 @@ def per_second(samples: pd.DataFrame, step: int, clock: Clock) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if samples.empty:
+    ends = [(int(chunk.intended_ns.min()), int(chunk.done_ns.max())) for chunk in chunks if len(chunk)]
+    if not ends:
         return pd.DataFrame()
-    intended, sent, done = (samples[name].to_numpy() for name in ("intended_ns", "sent_ns", "done_ns"))
-    outcome = samples["outcome"].astype(str).to_numpy()
-    ok, denied = outcome == Outcome.OK.value, outcome == Outcome.DENIED.value
-    start = intended.min()
-    seconds = int((done.max() - start) // NS_PER_S) + 1
-
-    def count(times: np.ndarray) -> np.ndarray:
-        return np.bincount((times - start) // NS_PER_S, minlength=seconds)[:seconds]
-
-    sent_counts, done_counts = count(sent), count(done)
-    done_second, sent_second = (done - start) // NS_PER_S, (sent - start) // NS_PER_S
-    response_ms, lag_ms = (done - intended) / 1e6, (sent - intended) / 1e6
-
-    def percentile(values: np.ndarray, p: float) -> float:
-        return float(np.percentile(values, p, method="inverted_cdf")) if len(values) else np.nan
-
+    start = min(first for first, _ in ends)
+    seconds = (max(last for _, last in ends) - start) // NS_PER_S + 1
+    counts = _counts(chunks, start, seconds)
+    response = _percentiles(chunks, start, _response, counts["done_ok"], (50, 99), window)
+    lag = _percentiles(chunks, start, _lag, counts["sent"], (99,), window)
+    done = counts["done_ok"] + counts["done_denied"] + counts["done_failed"]
     return pd.DataFrame(
         {
-            "t_s": [clock.at(int(start) + second * NS_PER_S) for second in range(seconds)],
+            "t_s": [clock.at(start + second * NS_PER_S) for second in range(seconds)],
             "step": np.int32(step),
-            "offered": count(intended),
-            "sent": sent_counts,
-            "done_ok": count(done[ok]),
-            "done_denied": count(done[denied]),
-            "done_failed": count(done[~ok & ~denied]),
-            "in_flight": np.cumsum(sent_counts) - np.cumsum(done_counts),
-            "response_p50_ms": [percentile(response_ms[ok & (done_second == s)], 50) for s in range(seconds)],
-            "response_p99_ms": [percentile(response_ms[ok & (done_second == s)], 99) for s in range(seconds)],
-            "lag_p99_ms": [percentile(lag_ms[sent_second == s], 99) for s in range(seconds)],
+            **counts,
+            "in_flight": np.cumsum(counts["sent"]) - np.cumsum(done),
+            "response_p50_ms": response[0],
+            "response_p99_ms": response[1],
+            "lag_p99_ms": lag[0],
         }
     )
+
+
+def _counts(chunks: Chunks, start: int, seconds: int) -> dict[str, Seconds]:
+    """What happened in each second."""
+    counts = {
+        name: np.zeros(seconds, dtype=np.int64) for name in ("offered", "sent", "done_ok", "done_denied", "done_failed")
+    }
+    for chunk in chunks:
+        done = (chunk.done_ns - start) // NS_PER_S
+        happened = {
+            "offered": (chunk.intended_ns - start) // NS_PER_S,
+            "sent": (chunk.sent_ns - start) // NS_PER_S,
+            "done_ok": done[chunk.accepted],
+            "done_denied": done[chunk.denied],
+            "done_failed": done[~chunk.accepted & ~chunk.denied],
+        }
+        for name, when in happened.items():
+            if len(when):  # counted over the chunk's own seconds only: they are few of a long step's
+                first = int(when.min())
+                found = np.bincount(when - first)[: seconds - first]
+                counts[name][first : first + len(found)] += found
+    return counts
+
+
+def _response(chunk: Chunk, start: int) -> tuple[Seconds, npt.NDArray[np.int64]]:
+    return (chunk.done_ns[chunk.accepted] - start) // NS_PER_S, chunk.response_ns
+
+
+def _lag(chunk: Chunk, start: int) -> tuple[Seconds, npt.NDArray[np.int64]]:
+    return (chunk.sent_ns - start) // NS_PER_S, chunk.lag_ns
+
+
+@dataclass
+class _Window:
+    """Seconds from ``first`` to below ``end``, whose values are in memory together."""
+
+    first: int
+    end: int
+    count: int
+
+
+def _windows(counts: Seconds, window: int) -> Iterator[_Window]:
+    """All seconds, in order, as windows of at most ``window`` values, or of one second."""
+    begun = np.concatenate([[0], np.cumsum(counts)])
+    first = 0
+    while first < len(counts):
+        end = max(first + 1, int(np.searchsorted(begun, begun[first] + window, side="right")) - 1)
+        yield _Window(first, end, int(begun[end] - begun[first]))
+        first = end
+
+
+def _percentiles(
+    chunks: Chunks, start: int, timed: Timed, counts: Seconds, percents: tuple[int, ...], window: int
+) -> npt.NDArray[np.float64]:
+    """Percentiles in ms of each second's values, a row a percentile; NaN where a second has none.
+
+    A window of seconds at a time, with the chunks that have some of it: rows are nearly in the order of time, so that
+    each chunk is read about twice.
+    """
+    found = np.full((len(percents), len(counts)), np.nan)
+    reach = [_reach(timed(chunk, start)[0]) for chunk in chunks]
+    for part in _windows(counts, window):
+        if not part.count:
+            continue
+        seconds, values = [], []
+        for number, (earliest, latest) in enumerate(reach):
+            if earliest < part.end and latest >= part.first:
+                when, what = timed(chunks[number], start)
+                inside = (when >= part.first) & (when < part.end)
+                seconds.append(when[inside])
+                values.append(what[inside])
+        second, value = np.concatenate(seconds), np.concatenate(values)
+        value = value[np.lexsort((value, second))]
+        own = counts[part.first : part.end]
+        begun = np.cumsum(own) - own
+        some = own > 0
+        for row, percent in enumerate(percents):
+            chosen = value[(begun + rank_of(own, percent))[some]]
+            found[row, part.first : part.end][some] = chosen / 1e6
+    return found
+
+
+def _reach(seconds: Seconds) -> tuple[int, int]:
+    """The earliest and the latest second; of none, such that it is in no window."""
+    return (int(seconds.min()), int(seconds.max())) if len(seconds) else (1, -1)

@@ -29,7 +29,8 @@ class LoadResult:
 
     @property
     def samples(self) -> pd.DataFrame:
-        """One row a request; columns in :func:`workbench.load.samples.to_frame`."""
+        """One row a request; columns in :func:`workbench.load.samples.to_frame`. See
+        :attr:`workbench.runs.read.Run.samples` for what that takes."""
         return self.run.samples
 
     @property
@@ -41,8 +42,8 @@ class LoadResult:
     def summary(self) -> dict[str, Any]:
         """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name."""
         row: dict[str, Any] = {**LATER, **self.run.steps.iloc[0].to_dict()}
-        counts = self.samples["outcome"].value_counts()
-        return {**row, "outcomes": {str(name): int(count) for name, count in counts.items() if count}}
+        counts = self.run.outcomes
+        return {**row, "outcomes": dict(zip(counts["outcome"], counts["receipts"].tolist(), strict=True))}
 
     @property
     def exit_code(self) -> int:
