@@ -38,11 +38,11 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("network",),
     ("analysis", "profilers"),
     ("sweep",),
-    ("charts",),
+    ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
     ("options",),
-    ("cli_findings", "cli_profiles", "cli_profilers", "cli_network"),
+    ("cli_findings", "cli_profiles", "cli_profilers", "cli_network", "cli_exchange"),
     ("cli",),
     ("__main__",),
 )

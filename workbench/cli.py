@@ -31,6 +31,8 @@ _COMMANDS = {
     "convert": "write a profile in another tool's format",
     "diff": "what changed from one profile to another",
     "view": "show a profile: one offline HTML page, or SnakeViz",
+    "requests": "write requests with receipts, signed ahead, for vegeta or k6 to send",
+    "export": "write what a run measured in another tool's format",
     "network": "run all that the real programs need around them: up, status, set, down",
     "standin": "run the embedded stand-in of indexer-service and tap-agent",
     "doctor": "what is installed and reachable, and how to mend what is not",
@@ -39,8 +41,9 @@ _COMMANDS = {
 _OF_FILES = {
     **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
     "findings": "workbench.cli_findings",
+    "export": "workbench.cli_exchange",
 }
-_OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts")
+_OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in")
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
 # what the stand-in has alone when it runs by itself
 _OF_STANDIN = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
@@ -110,6 +113,7 @@ def _run(arguments: list[str]) -> int:
         "sweep": _sweep,
         "batch": _batch,
         "report": _report,
+        "requests": _requests,
         "network": _network,
         "standin": _standin,
         "doctor": _doctor,
@@ -180,6 +184,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
         _add_sweep(parser, leave_out=("profiler", "profiler_flags", "profiler_attach"))
     elif command == "report":
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
+    elif command == "requests":
+        from workbench import cli_exchange
+
+        cli_exchange.add_requests(parser)
+        plan = ("num_receipts", "rate", "concurrency", "seed", "timeout_s", "max_in_flight", "timestamp_window_s")
+        add_settings(parser, LoadSettings, "load", leave_out=_all_but(LoadSettings, *plan))
+        add_settings(parser, TargetSettings, "target")
+        before = ("preflight", "database_url")
+        add_settings(parser, CommandSettings, "before", leave_out=_all_but(CommandSettings, *before))
+        add_settings(parser, StandinSettings, "route", leave_out=_all_but(StandinSettings, "url_prefix"))
     elif command == "network":
         from workbench import cli_network
 
@@ -329,6 +343,12 @@ def _finish(run: Any) -> int:
         print(f"  {reason}")
     print(run.path / "report.html")
     return int(run.exit_code)
+
+
+def _requests(options: argparse.Namespace) -> int:
+    from workbench import cli_exchange
+
+    return cli_exchange.requests(options, _settings(options))
 
 
 def _network(options: argparse.Namespace) -> int:

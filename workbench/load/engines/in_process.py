@@ -18,6 +18,7 @@ from workbench.load.presign import Presigned
 from workbench.load.samples import RowWriter, SampleBuffer, share_of_nonces
 from workbench.load.signing import SigningProcess
 from workbench.load.spec import Share, StepReport, StepSpec
+from workbench.load.suffering import suffering
 from workbench.receipts.keys import SigningKey
 
 Start = Callable[[], Coroutine[Any, Any, int]]
