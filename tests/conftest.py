@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.ci_skips import pytest_make_collect_report, pytest_runtest_makereport
+from tests.workers import pytest_collection_modifyitems, pytest_configure, pytest_unconfigure
 
-__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+    "pytest_unconfigure",
+]
 
-# machines that run tests are shared: how long an example takes says nothing
-settings.register_profile("workbench", deadline=None)
+# machines that run tests are shared: how long an example takes, or making it, says nothing
+settings.register_profile("workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("workbench")
 
 
