@@ -76,7 +76,7 @@ class StepSpec:
         if isinstance(self.plan, ClosedPlan):
             return min(self.plan.concurrency, self.plan.count)
         # as many as are in flight when an answer takes 50 ms; more are opened when the step needs them
-        return min(self.max_in_flight, self.plan.count, max(4, int(self.plan.rate * 0.05)))
+        return min(self.max_in_flight, self.plan.count, max(4, int(self.plan.peak_rate * 0.05)))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, without the key."""
