@@ -102,10 +102,11 @@ class Record:
         """Keep the rows of a step that has ended, and what they add up to; the live ones go when all is written."""
         live = self.live(step)
         series, histograms = per_second(live, step, self.clock), histogram_table(live, step, tallied)
+        self.folder.histograms(step).parent.mkdir(exist_ok=True)
+        write_parquet(self.folder.histograms(step), histograms)
         write_parquet_parts(self.folder.samples(step), self._frames(step, live), **PARQUET)
         self.folder.live_samples(step).unlink()
         self._append("series.parquet", series, step)
-        self._append("histograms.parquet", histograms, step)
 
     def write(self, row: steps_table.StepRow) -> None:
         """Finish a step whose rows are kept. Its row goes last: a step without one is run again."""
@@ -187,11 +188,9 @@ class Record:
         self.learnt = learnt_from(
             self.rows, predicted=prediction.get("receipts"), approached=self.manifest.get("approached", 0)
         )
-        for name in ("series.parquet", "histograms.parquet"):
-            path = self.folder.path / name
-            table = read_parquet(path) if path.exists() else None
-            if table is not None and not set(table["step"]) <= done:
-                write_parquet(path, table[table["step"].isin(done)])
+        series = run.series
+        if len(series) and not set(series["step"]) <= done:
+            write_parquet(self.folder.path / "series.parquet", series[series["step"].isin(done)])
 
     def _put_aside(self) -> None:
         """Keep the rows of a step that was cut off, apart from those of finished steps."""
