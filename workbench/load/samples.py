@@ -115,19 +115,20 @@ def to_frame(
     nonce: npt.NDArray[np.uint64],
     payer: str,
     value_grt: float,
-    worker: int = 0,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """The measured rows of a buffer as a DataFrame.
 
-    Columns: ``index`` (position in the plan), ``step``, ``worker``, ``intended_ns``, ``sent_ns``, ``first_byte_ns``
-    (0 where no answer came), ``done_ns`` (all on the machine's monotonic clock), ``status`` (0 where no answer came),
-    ``outcome`` (category), ``bytes_in``, ``value_grt``, ``nonce`` (uint64), ``payer`` (category).
+    Columns: ``index`` (position in the plan), ``step``, ``worker`` (which of ``workers`` generators sent it),
+    ``intended_ns``, ``sent_ns``, ``first_byte_ns`` (0 where no answer came), ``done_ns`` (all on the machine's
+    monotonic clock), ``status`` (0 where no answer came), ``outcome`` (category), ``bytes_in``, ``value_grt``,
+    ``nonce`` (uint64), ``payer`` (category).
     """
     import pandas as pd
 
     index = np.flatnonzero(rows[:, DONE])
     rows = np.asarray(rows[index])
-    frame = pd.DataFrame({"index": index, "step": np.int32(step), "worker": np.int16(worker)})
+    frame = pd.DataFrame({"index": index, "step": np.int32(step), "worker": (index % workers).astype(np.int16)})
     for position, name in enumerate(COLUMNS[:4]):
         frame[name] = rows[:, position]
     frame["status"] = rows[:, 4].astype(np.int16)
