@@ -54,7 +54,7 @@ def test_open_loop_receipts_bear_their_intended_time():
     before = time.time_ns()
     step.prepare()
     after = time.time_ns()
-    receipts = [v2.decode_header(step.header(i)).receipt for i in range(50)]
+    receipts = [v2.decode_header(step.header(i).decode()).receipt for i in range(50)]
     step.close()
     for receipt, offset, nonce in zip(receipts, offsets, nonces(1, 0, 50), strict=True):
         assert before + offset <= receipt.timestamp_ns <= after + offset
@@ -66,9 +66,9 @@ def test_open_loop_receipts_bear_their_intended_time():
 def test_a_receipt_that_waits_is_signed_anew_before_it_is_too_old():
     step = presigned(1000, window_s=2.0)
     step.prepare()
-    first = v2.decode_header(step.header(0)).receipt
+    first = v2.decode_header(step.header(0).decode()).receipt
     wait_until(lambda: time.time_ns() - first.timestamp_ns > 2 * NS_PER_S)
-    second = v2.decode_header(step.header(1)).receipt
+    second = v2.decode_header(step.header(1).decode()).receipt
     step.close()
     assert time.time_ns() - second.timestamp_ns < 2 * NS_PER_S
     assert step.signed_late == 0
@@ -78,10 +78,10 @@ def test_a_receipt_that_waits_is_signed_anew_before_it_is_too_old():
 def test_a_receipt_that_nobody_renewed_is_signed_at_its_turn():
     step = presigned(2, window_s=0.05)
     step.prepare()
-    first = v2.decode_header(step.header(0)).receipt
+    first = v2.decode_header(step.header(0).decode()).receipt
     step.close()  # and with it the thread
     wait_until(lambda: time.time_ns() - first.timestamp_ns > NS_PER_S // 2)
-    second = v2.decode_header(step.header(1)).receipt
+    second = v2.decode_header(step.header(1).decode()).receipt
     assert step.signed_late == 1
     assert second.timestamp_ns - first.timestamp_ns >= NS_PER_S // 2
 
@@ -99,7 +99,7 @@ def test_a_long_step_is_signed_ahead_in_the_background(open_loop, monkeypatch):
         headers.append(step.header(index))
     wait_until(lambda: not step.ready)  # what was sent is let go, so that a long run keeps only what lies ahead
     step.close()
-    assert [v2.decode_header(header).receipt.nonce for header in headers] == nonces(1, 0, count).tolist()
+    assert [v2.decode_header(header.decode()).receipt.nonce for header in headers] == nonces(1, 0, count).tolist()
     assert step.signed_late == 0
 
 

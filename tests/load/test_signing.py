@@ -62,7 +62,7 @@ def test_when_it_is_killed_the_step_goes_on(monkeypatch):
     step.close()
     assert not signers()
     assert step.signed_late == 0
-    assert [v2.decode_header(header).receipt.nonce for header in headers] == nonces(1, 0, count).tolist()
+    assert [v2.decode_header(header.decode()).receipt.nonce for header in headers] == nonces(1, 0, count).tolist()
 
 
 def test_a_short_step_needs_none():

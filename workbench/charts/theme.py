@@ -74,6 +74,7 @@ OUTCOMES = {
     "connect_error": Fill("no connection", BLACK, "\\"),
     "reset": Fill("connection reset", BLACK, "x"),
     "cancelled": Fill("cancelled", GREY, "/"),
+    "too_large": Fill("answer too large", ORANGE, "+"),
     "not_sent": Fill("not sent", "#D0D0D0", "."),
 }
 

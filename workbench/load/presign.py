@@ -82,16 +82,16 @@ class Presigned:
         self._thread = threading.Thread(target=self._sign_ahead, daemon=True)
         self._thread.start()
 
-    def header(self, index: int) -> str:
-        """The header of receipt ``index``, signed now if it was not yet or has become too old. Each is asked for once,
-        in order."""
+    def header(self, index: int) -> bytes:
+        """The value of receipt ``index``'s header, signed now if it was not yet or has become too old. Each is asked
+        for once, in order."""
         self._sent = index + 1
         ready = self._ready.pop(index, None)
         now_ns = time.time_ns()
         if ready is not None and abs(now_ns - ready[0]) <= self._fresh.max_age_ns:
-            return ready[1]
+            return ready[1].encode()
         self.signed_late += 1
-        return self._signer.header(now_ns, int(self._nonces[index]), self._value)
+        return self._signer.header(now_ns, int(self._nonces[index]), self._value).encode()
 
     def close(self) -> None:
         """End the background thread."""

@@ -44,8 +44,9 @@ class StepSpec:
 
     ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``). ``share``:
     which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
-    step, and rows are written at their index in it. ``own_rows``: the buffer holds the share's rows alone, since the
-    generator is on another machine than the step's buffer.
+    step, and rows are written at their index in it. ``spin``: an open loop waits the last 200 microseconds before a due
+    time without sleeping (see :mod:`workbench.load.waiting`). ``own_rows``: the buffer holds the share's rows alone,
+    since the generator is on another machine than the step's buffer.
     """
 
     url: str
@@ -60,6 +61,7 @@ class StepSpec:
     timestamp_window_s: float = 15.0
     headers: dict[str, str] | None = None
     share: Share = Share()
+    spin: bool = False
     own_rows: bool = False
 
     @property
@@ -123,6 +125,10 @@ class StepReport:
     ``signed_anew`` ahead of it, since the signature they had would have been too old; ``cap_hits`` counts waits for a
     free slot of ``max_in_flight``.
 
+    ``spun_s`` of ``cpu_s`` were waited away before due times, and were there to spare. ``closed_idle`` requests were
+    sent on a kept connection that ended without a byte of an answer, as when a service closes an idle one just then;
+    they are among the resets. ``surplus`` connections brought bytes that nobody had asked for, and were not used again.
+
     Of several generators (:func:`merge_reports`) ``parts`` holds the report of each. ``where`` says where one ran,
     where that is not a process of ours, and ``clock`` how far the monotonic clock there is ahead of ours; its times
     have been converted.
@@ -139,6 +145,9 @@ class StepReport:
     interrupted: bool
     pid: int
     signed_anew: int = 0
+    spun_s: float = 0.0
+    closed_idle: int = 0
+    surplus: int = 0
     parts: tuple[StepReport, ...] = ()
     where: str = ""
     clock: ClockOffset | None = None
@@ -151,10 +160,10 @@ class StepReport:
 
     @property
     def cpu_percent(self) -> float:
-        """CPU of the generator while sending, in percent of one core; of several, of the busiest."""
+        """CPU that the generator needed while sending, in percent of one core; of several, of the busiest."""
         if self.parts:
             return max(part.cpu_percent for part in self.parts)
-        return 100 * self.cpu_s / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)
+        return 100 * (self.cpu_s - self.spun_s) / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)
 
     @property
     def busiest(self) -> str:
@@ -177,15 +186,20 @@ def generator_lines(report: StepReport) -> dict[str, str]:
     return lines
 
 
+_COUNTS = (
+    *("cpu_s", "spun_s", "connections", "sent", "in_flight_max", "cap_hits"),
+    *("signed_late", "signed_anew", "closed_idle", "surplus"),
+)
+
+
 def merge_reports(reports: Sequence[StepReport]) -> StepReport:
     """The report of a step that several generators sent: from the first one's start to the last one's end, counts added
     up. What is no count is that of the busiest; ``in_flight_max`` is at most what was in flight at one moment."""
     if len(reports) == 1:
         return reports[0]
-    counts = ("cpu_s", "connections", "sent", "in_flight_max", "cap_hits", "signed_late", "signed_anew")
     return replace(
         max(reports, key=lambda report: report.cpu_percent),
-        **{name: sum(getattr(report, name) for report in reports) for name in counts},
+        **{name: sum(getattr(report, name) for report in reports) for name in _COUNTS},
         started_ns=min(report.started_ns for report in reports),
         ended_ns=max(report.ended_ns for report in reports),
         interrupted=any(report.interrupted for report in reports),

@@ -116,7 +116,8 @@ async def walk(
             settled = await settle(target, payer.address, expected, settle_timeout_s, unsure=unsure)
             if not settled.complete or settled.fees is None or settled.fees.denied:
                 return
-            seen = await client.exchange(signer.header(time.time_ns(), nonce[index], spec.receipt.value_wei))
+            receipt = signer.header(time.time_ns(), nonce[index], spec.receipt.value_wei).encode()
+            seen = await client.exchange(receipt)
             buffer.record(index, seen.sent_ns, seen)
             if seen.outcome == CODE_OF[Outcome.DENIED]:
                 return

@@ -249,7 +249,7 @@ class DaskGenerator:
     async def _follow(self, identity: str, start: Start, *, clock_ns: int, here: bool) -> News:
         """Ask until it has ended; what it says then. Rows that come along go into the step's buffer."""
         share = self._spec.share
-        rows = SampleBuffer.open(self._spec.buffer).of(share.worker, share.workers).rows
+        rows = SampleBuffer.open(self._spec.buffer).of(share).rows
         beginning: asyncio.Task[int] | None = None
         chunk = 0
         try:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
-from workbench.load.client import Exchange, ReceiptClient
+from workbench.load.client import ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
-from workbench.load.samples import SampleBuffer, nonces
+from workbench.load.samples import RowWriter, SampleBuffer, nonces
 from workbench.load.signing import SigningProcess
-from workbench.load.spec import StepReport, StepSpec
+from workbench.load.spec import Share, StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
 Start = Callable[[], Coroutine[Any, Any, int]]
@@ -36,16 +36,14 @@ async def in_process(
     Without ``start`` an open plan begins in 20 ms, a closed one at once.
     """
     progress = progress if progress is not None else Progress()
-    worker, workers = spec.share.worker, spec.share.workers
-    buffer = SampleBuffer.open(spec.buffer)
-    if not spec.own_rows:
-        buffer = buffer.of(worker, workers)
-    offsets = spec.plan.offsets_ns(worker, workers) if isinstance(spec.plan, OpenPlan) else None
+    share = spec.share
+    rows = RowWriter(SampleBuffer.open(spec.buffer), Share() if spec.own_rows else share)
+    offsets = spec.plan.offsets_ns(share.worker, share.workers) if isinstance(spec.plan, OpenPlan) else None
     presigned = None
     if spec.receipt is not None and key is not None:
         presigned = Presigned(
             spec.receipt.signer(key),
-            nonces(spec.seed, spec.step, spec.plan.count, worker, workers),
+            nonces(spec.seed, spec.step, spec.plan.count, share),
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
@@ -57,17 +55,16 @@ async def in_process(
         if presigned is not None:
             presigned.prepare()
 
-        async def send(index: int) -> Exchange:
-            return await client.exchange(None if presigned is None else presigned.header(index))
-
+        receipt = None if presigned is None else presigned.header
         with _rare_collections():
             started_ns = await _begin(spec, progress, start)
             cpu = time.process_time()
             try:
                 if offsets is not None:
-                    await drive_open(offsets.tolist(), started_ns, send, buffer, progress, spec.in_flight)
+                    times, limit = offsets.tolist(), spec.in_flight
+                    await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
                 else:
-                    await drive_closed(spec.count, spec.in_flight, send, buffer, progress)
+                    await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
             finally:
                 ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
     finally:
@@ -86,6 +83,9 @@ async def in_process(
         interrupted=progress.stop,
         pid=os.getpid(),
         signed_anew=0 if presigned is None else presigned.signed_anew,
+        spun_s=progress.spun_ns / 1e9,
+        closed_idle=client.closed_idle,
+        surplus=client.surplus,
     )
 
 
