@@ -75,9 +75,9 @@ class SampleBuffer:
             raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
         return cls(path, mapped.view(np.ndarray))  # a memmap costs more than an array at every access
 
-    def of(self, worker: int, workers: int) -> SampleBuffer:
-        """The rows of every ``workers``-th receipt from ``worker`` on, by position; they stay in the one file."""
-        return SampleBuffer(self.path, self.rows[worker::workers])
+    def of(self, share: Share) -> SampleBuffer:
+        """The rows of one generator, by position in its share; they stay in the one file."""
+        return SampleBuffer(self.path, self.rows[share.worker :: share.workers])
 
     def record(self, index: int, intended_ns: int, seen: Exchange) -> None:
         """Keep one exchange as row ``index``."""
@@ -156,22 +156,25 @@ def to_frame(
     nonce: npt.NDArray[np.uint64],
     payer: str,
     value_grt: float,
-    worker: int = 0,
+    workers: int = 1,
     first: int = 0,
 ) -> pd.DataFrame:
     """The measured rows of a buffer, or of a chunk of it whose first row is ``first``, as a DataFrame.
 
     ``nonce`` are those of these rows.
 
-    Columns: ``index`` (position in the plan), ``step``, ``worker``, ``intended_ns``, ``sent_ns``, ``first_byte_ns``
-    (0 where no answer came), ``done_ns`` (all on the machine's monotonic clock), ``status`` (0 where no answer came),
-    ``outcome`` (category), ``bytes_in``, ``value_grt``, ``nonce`` (uint64), ``payer`` (category).
+    Columns: ``index`` (position in the plan), ``step``, ``worker`` (which of ``workers`` generators sent it),
+    ``intended_ns``, ``sent_ns``, ``first_byte_ns`` (0 where no answer came), ``done_ns`` (all on the machine's
+    monotonic clock), ``status`` (0 where no answer came), ``outcome`` (category), ``bytes_in``, ``value_grt``,
+    ``nonce`` (uint64), ``payer`` (category).
     """
     import pandas as pd
 
     index = np.flatnonzero(rows[:, DONE])
     rows = np.asarray(rows[index])
-    frame = pd.DataFrame({"index": index + first, "step": np.int32(step), "worker": np.int16(worker)})
+    frame = pd.DataFrame(
+        {"index": index + first, "step": np.int32(step), "worker": ((index + first) % workers).astype(np.int16)}
+    )
     for position, name in enumerate(COLUMNS[:4]):
         frame[name] = rows[:, position]
     frame["status"] = rows[:, 4].astype(np.int16)

@@ -169,7 +169,7 @@ class StepReport:
 
     @property
     def cpu_percent(self) -> float:
-        """CPU that the generator needed while sending, in percent of one core; of several, that of the busiest."""
+        """CPU that the generator needed while sending, in percent of one core; of several, of the busiest."""
         if self.parts:
             return max(part.cpu_percent for part in self.parts)
         return 100 * (self.cpu_s - self.spun_s) / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)
@@ -195,16 +195,20 @@ def generator_lines(report: StepReport) -> dict[str, str]:
     return lines
 
 
+_COUNTS = (
+    *("cpu_s", "spun_s", "connections", "sent", "in_flight_max", "cap_hits"),
+    *("signed_late", "signed_anew", "closed_idle", "surplus"),
+)
+
+
 def merge_reports(reports: Sequence[StepReport]) -> StepReport:
     """The report of a step that several generators sent: from the first one's start to the last one's end, counts added
     up. What is no count is that of the busiest; ``in_flight_max`` is at most what was in flight at one moment."""
     if len(reports) == 1:
         return reports[0]
-    generated = ("cpu_s", "spun_s", "connections", "sent", "in_flight_max", "cap_hits", "signed_late", "signed_anew")
-    counts = (*generated, "closed_idle", "surplus")
     return replace(
         max(reports, key=lambda report: report.cpu_percent),
-        **{name: sum(getattr(report, name) for report in reports) for name in counts},
+        **{name: sum(getattr(report, name) for report in reports) for name in _COUNTS},
         started_ns=min(report.started_ns for report in reports),
         ended_ns=max(report.ended_ns for report in reports),
         interrupted=any(report.interrupted for report in reports),

@@ -77,6 +77,7 @@ def _run(spec: StepSpec, key: SigningKey | None, progress: Progress) -> StepRepo
             return await in_process(spec, key, progress, start)
         finally:
             reporting.cancel()
+            _say_progress(progress)
 
     try:
         import uvloop
@@ -101,8 +102,12 @@ def _listen(loop: asyncio.AbstractEventLoop, beginning: asyncio.Future[int], pro
 
 async def _report_progress(progress: Progress) -> None:
     while True:
-        _say({"pid": os.getpid(), "sent": progress.sent, "done": progress.done, "ok": progress.ok})
+        _say_progress(progress)
         await asyncio.sleep(PROGRESS_INTERVAL_S)
+
+
+def _say_progress(progress: Progress) -> None:
+    _say({"pid": os.getpid(), "sent": progress.sent, "done": progress.done, "ok": progress.ok})
 
 
 def _say(message: dict[str, object]) -> None:

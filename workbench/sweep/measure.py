@@ -189,6 +189,7 @@ def progress(setup: Setup, step: Step) -> OnProgress:
     def on_progress(message: dict[str, Any]) -> None:
         nonlocal last
         setup.watch.generator(message["pids"])
+        setup.record.generators[step.number] = message["generators"]
         if time.monotonic() - last >= PROGRESS_EVENT_S:
             last = time.monotonic()
             setup.record.event("progress", step=step.number, receipts=step.receipts, **message)

@@ -37,8 +37,8 @@ class Record:
 
     ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
     of steps that were cut off among them. ``manifest`` is the one of the session that was interrupted, empty for a new
-    run. ``learnt`` is what the rows say of the limit. ``session`` counts how often the run was gone on with: the
-    service was started again each time.
+    run. ``generators`` says how many send each step. ``learnt`` is what the rows say of the limit. ``session`` counts
+    how often the run was gone on with: the service was started again each time.
     """
 
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
@@ -46,6 +46,7 @@ class Record:
         self.folder = folder
         self.rows: list[steps_table.StepRow] = []
         self.payers: dict[int, str] = {}
+        self.generators: dict[int, int] = {}
         self.given: list[str] = []
         self.manifest: dict[str, Any] = {}
         self.learnt = Learnt()
@@ -211,6 +212,7 @@ class Record:
                 nonce=nonces(self.settings.seed, step, len(rows), first),
                 payer=self.payers.get(step, ""),
                 value_grt=float(self.settings.value_grt),
+                workers=self.generators.get(step, 1),
                 first=first,
             )
 

@@ -14,6 +14,9 @@ from workbench.load.engines.in_process import Start
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
+LAST_WORDS_S = 3.0
+"""What a process gets to write down the answers in flight before it is killed."""
+
 
 async def child_process(spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None = None) -> StepReport:
     """Run one step in one process and wait for it, as :func:`workbench.load.engines.conduct.conduct` says.
@@ -50,6 +53,12 @@ class ChildGenerator:
             if self._stopped:
                 self.stop()
             return await self._listen(process, start)
+        except asyncio.CancelledError:
+            # the loop may be ending, as a Dask worker's does that has lost its scheduler: rows are worth the moment
+            self.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), LAST_WORDS_S)
+            raise
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

@@ -14,8 +14,8 @@ from workbench.load.samples import SampleBuffer
 from workbench.load.spec import Share, StepReport, StepSpec, merge_reports
 
 OnProgress = Callable[[dict[str, Any]], None]
-"""Called several times a second with ``sent``, ``done`` and ``ok`` of all generators, and ``pids``, the processes of
-those that run on this machine."""
+"""Called several times a second with ``sent``, ``done`` and ``ok`` of all, ``generators`` (how many), and ``pids``, the
+processes of those that run on this machine."""
 
 PROGRESS_INTERVAL_S = 0.25
 STOP_WITHIN_S = 10.0
@@ -74,7 +74,7 @@ async def conduct(
 def lost(spec: StepSpec, who: str, what: str, hint: str = "") -> ToolError:
     """The error for a generator that ended in mid-step: ``who``, ``what`` happened, and how far it had come."""
     rows = SampleBuffer.open(spec.buffer)
-    finished = (rows if spec.own_rows else rows.of(spec.share.worker, spec.share.workers)).measured()
+    finished = (rows if spec.own_rows else rows.of(spec.share)).measured()
     return ToolError(
         f"{who} {what}. It had finished {finished:,} of its {spec.count:,} receipts; "
         f"the other {spec.count - finished:,} were not sent, or have no answer",
@@ -140,5 +140,6 @@ def _all_counters(generators: Sequence[Generator]) -> dict[str, Any]:
         "sent": sum(one.sent for one in counters),
         "done": sum(one.done for one in counters),
         "ok": sum(one.ok for one in counters),
+        "generators": len(counters),
         "pids": [one.pid for one in counters if one.pid],
     }

@@ -37,14 +37,14 @@ async def in_process(
     Without ``start`` an open plan begins in 20 ms, a closed one at once.
     """
     progress = progress if progress is not None else Progress()
-    worker, workers = spec.share.worker, spec.share.workers
-    rows = RowWriter(SampleBuffer.open(spec.buffer), Share() if spec.own_rows else spec.share)
-    offsets = spec.plan.offsets_ns(worker, workers) if isinstance(spec.plan, OpenPlan) else None
+    share = spec.share
+    rows = RowWriter(SampleBuffer.open(spec.buffer), Share() if spec.own_rows else share)
+    offsets = spec.plan.offsets_ns(share.worker, share.workers) if isinstance(spec.plan, OpenPlan) else None
     presigned = None
     if spec.receipt is not None and key is not None:
         presigned = Presigned(
             spec.receipt.signer(key),
-            share_of_nonces(spec.share, spec.seed, spec.step, spec.plan.count),
+            share_of_nonces(share, spec.seed, spec.step, spec.plan.count),
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
