@@ -279,9 +279,10 @@ def _load(options: argparse.Namespace) -> int:
     result = asyncio.run(run_load(settings, on_event=progress))
     progress.end()
     if options.json:
+        from workbench.exchange.load_json import load_json
         from workbench.runs.atomic import to_json
 
-        print(to_json({**result.summary, "run": str(result.run.path)}))
+        print(to_json(load_json(result.summary, result.run.path)))
     else:
         print(result.text)
         print(f"Run         {result.run.path}")

@@ -44,6 +44,37 @@ def requests(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``workbench export``."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("csv", "hdr", "hgrm", "k6"),
+        help="csv: a row a request; hdr: HdrHistogram's log, an interval a second; hgrm: its table of percentiles; k6: "
+        "a JSON summary with the shape of k6's --summary-export.",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="The file to write.")
+    parser.add_argument("--step", type=int, metavar="N", help="The step (csv: all; else the only one there is).")
+    parser.add_argument(
+        "--clock",
+        choices=("response", "service", "lag"),
+        default="response",
+        help="hgrm: which times, from when the request was due, from its sending, or the generator's lateness "
+        "(response).",
+    )
+
+
+def export(options: argparse.Namespace) -> int:
+    """``workbench export``: what a run measured; the last line is what was written."""
+    from workbench.exchange.export import export as write
+    from workbench.runs.read import open_run
+
+    write(open_run(options.run), options.to, options.output, step=options.step, clock=options.clock)
+    print(options.output)
+    return 0
+
+
 def _seconds(text: str) -> float:
     seconds = float(text.removesuffix("s"))
     if not 0 <= seconds < 86_400:

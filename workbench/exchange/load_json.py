@@ -1,0 +1,18 @@
+"""What ``workbench load --json`` prints: the row of its one step, for scripts.
+
+Each key, its unit and meaning is in docs/exchange.md; a test compares. Keys may be added. One that is taken away, or
+means something else, raises SCHEMA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+
+
+def load_json(summary: Mapping[str, Any], run: Path) -> dict[str, Any]:
+    """The result of a load, of :attr:`workbench.sweep.single.LoadResult.summary`, with the folder of its run."""
+    return {"schema": SCHEMA, **summary, "run": str(run)}
