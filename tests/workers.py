@@ -1,4 +1,4 @@
-"""Several workers of pytest-xdist at once, as ``make test`` has them. ``tests/conftest.py`` imports the hooks.
+"""Several workers of pytest-xdist at once, as ``make test`` has them. ``tests/conftest.py`` takes it from here.
 
 A file of tests is one worker's, so what is made once for a file is made once. Nothing may depend on being alone on the
 machine: tests assert counts and ratios, never how long something takes.
@@ -18,7 +18,7 @@ LONGEST_FIRST = ("tests/profilers/", "tests/sweep/", "tests/network/", "tests/te
 _folder = pytest.StashKey[str]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def give_folder(config: pytest.Config) -> None:
     """A worker has a folder of its own for temporary files: the lock of whoever measures is there, and its pipes."""
     if hasattr(config, "workerinput"):
         config.stash[_folder] = os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="worker-")
