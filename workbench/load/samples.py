@@ -96,10 +96,15 @@ class SampleBuffer:
         return int(np.count_nonzero(self.rows[:, DONE]))
 
 
-def nonces(seed: int, step: int, count: int, first: int = 0) -> npt.NDArray[np.uint64]:
-    """``count`` nonces of a step from receipt ``first`` on: uniform over 64 bits, the same for the same seed and step.
+def nonces(seed: int, step: int, count: int) -> npt.NDArray[np.uint64]:
+    """The nonces of a step: uniform over 64 bits, the same for the same seed and step."""
+    return np.random.default_rng([seed, step]).integers(0, 1 << 64, count, dtype=np.uint64)
 
-    Each takes one number of the generator, so those of a chunk can be had without those before it.
+
+def nonces_from(seed: int, step: int, first: int, count: int) -> npt.NDArray[np.uint64]:
+    """``count`` of the :func:`nonces` of a step, from receipt ``first`` on, without those before it.
+
+    Each nonce takes one number of the generator, which can be told to leave some out.
     """
     numbers = np.random.PCG64([seed, step]).advance(first)
     return np.random.Generator(numbers).integers(0, 1 << 64, count, dtype=np.uint64)
@@ -112,22 +117,24 @@ def to_frame(
     nonce: npt.NDArray[np.uint64],
     payer: str,
     value_grt: float,
-    worker: int = 0,
+    workers: int = 1,
     first: int = 0,
 ) -> pd.DataFrame:
     """The measured rows of a buffer, or of a chunk of it whose first row is ``first``, as a DataFrame.
 
     ``nonce`` are those of these rows.
 
-    Columns: ``index`` (position in the plan), ``step``, ``worker``, ``intended_ns``, ``sent_ns``, ``first_byte_ns``
-    (0 where no answer came), ``done_ns`` (all on the machine's monotonic clock), ``status`` (0 where no answer came),
-    ``outcome`` (category), ``bytes_in``, ``value_grt``, ``nonce`` (uint64), ``payer`` (category).
+    Columns: ``index`` (position in the plan), ``step``, ``worker`` (which of ``workers`` generators sent it),
+    ``intended_ns``, ``sent_ns``, ``first_byte_ns`` (0 where no answer came), ``done_ns`` (all on the machine's
+    monotonic clock), ``status`` (0 where no answer came), ``outcome`` (category), ``bytes_in``, ``value_grt``,
+    ``nonce`` (uint64), ``payer`` (category).
     """
     import pandas as pd
 
     index = np.flatnonzero(rows[:, DONE])
     rows = np.asarray(rows[index])
-    frame = pd.DataFrame({"index": index + first, "step": np.int32(step), "worker": np.int16(worker)})
+    number = index + first
+    frame = pd.DataFrame({"index": number, "step": np.int32(step), "worker": (number % workers).astype(np.int16)})
     for position, name in enumerate(COLUMNS[:4]):
         frame[name] = rows[:, position]
     frame["status"] = rows[:, 4].astype(np.int16)
