@@ -34,7 +34,7 @@ from workbench.load.engines.dask import Cluster, dask, require_private
 from workbench.load.engines.in_process import in_process
 from workbench.load.engines.processes import processes
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
-from workbench.load.samples import COLUMNS, SampleBuffer, nonces, share_of_nonces, to_frame
+from workbench.load.samples import COLUMNS, SampleBuffer, nonces, to_frame
 from workbench.load.spec import Share, StepReport, StepSpec
 from workbench.receipts import v2
 from workbench.receipts.keys import SigningKey
@@ -217,7 +217,7 @@ async def test_a_generator_that_dies_ends_the_step_and_is_named(tmp_path: Path) 
     assert serving.none_twice()
     # of the others every receipt has its row; of the one that was killed those without an answer have none
     missing = set(serving.nonces) - set(rows["nonce"])
-    own = set(share_of_nonces(Share(1, 3), spec.seed, spec.step, spec.plan.count).tolist())
+    own = set(nonces(spec.seed, spec.step, spec.plan.count, Share(1, 3)).tolist())
     assert set(rows["nonce"]) <= set(serving.nonces)
     assert missing <= own
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import tracemalloc
 from functools import partial
 from pathlib import Path
@@ -11,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import workbench
 from benchmarks.scale import make_rows
 from workbench import charts, open_run
 from workbench.analysis.limit import find_denial, heard_denial
@@ -19,7 +22,7 @@ from workbench.load.chunks import LiveRows
 from workbench.load.plan import OpenPlan
 from workbench.load.samples import SampleBuffer, to_frame
 from workbench.load.spec import StepReport
-from workbench.load.summary import summarise, tally
+from workbench.load.summary import Tally, summarise, tally
 from workbench.runs.folder import RunFolder
 from workbench.runs.read import Run
 from workbench.settings import Settings
@@ -196,3 +199,34 @@ def test_charts_of_a_large_run_are_small(made: Path) -> None:
     assert len(distribution.to_json()) < 2_000_000
     assert len(single.to_json()) < 50_000
     assert len(charts.outcomes(run.outcomes).to_json()) < 50_000
+
+
+async def test_ctrl_c_while_rows_are_kept_waits_for_them_and_the_step_is_run_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    began = threading.Event()
+    keep_rows = Record.keep_rows
+
+    def slowly(self: Record, step: int, tallied: Tally) -> None:
+        began.set()
+        stopped.wait(30)  # the sweep is cancelled now
+        keep_rows(self, step, tallied)
+
+    stopped = threading.Event()
+    monkeypatch.setattr(Record, "keep_rows", slowly)
+    task = asyncio.create_task(
+        workbench.sweep(receipts="20", rate=2000.0, pinpoint=False, runs_dir=str(tmp_path), run_dir=tmp_path / "run")
+    )
+    assert await asyncio.to_thread(began.wait, 60)
+    task.cancel()
+    await asyncio.sleep(0)
+    stopped.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    monkeypatch.undo()
+    run = open_run(tmp_path / "run")
+    assert run.manifest["state"] == "interrupted"
+    assert len(run.samples_of(0)) == 20  # whole, and nothing else has touched them
+    assert not list((run.path / "samples").glob("*.live"))
+    done = await workbench.sweep(resume=run.path)
+    assert len(done.samples) == len(pd.read_parquet(run.path / "interrupted" / "step-000-1.parquet")) == 20

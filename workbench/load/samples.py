@@ -131,22 +131,25 @@ class RowWriter:
         )
 
 
-def nonces(seed: int, step: int, count: int, first: int = 0) -> npt.NDArray[np.uint64]:
-    """``count`` nonces of a step from receipt ``first`` on: uniform over 64 bits, the same for the same seed and step.
+def nonces(seed: int, step: int, count: int, share: Share = Share()) -> npt.NDArray[np.uint64]:  # noqa: B008 - frozen
+    """The nonces of a step of ``count`` receipts: uniform over 64 bits, the same for the same seed and step.
 
-    Each takes one number of the generator, so those of a chunk can be had without those before it.
+    Those of the receipts of ``share``; they are drawn by a million, and no others are held.
+    """
+    own: list[npt.NDArray[np.uint64]] = []
+    for begin in range(0, count, CHUNK):
+        drawn = nonces_from(seed, step, begin, min(CHUNK, count - begin))
+        own.append(drawn[(share.worker - begin) % share.workers :: share.workers].copy())
+    return np.concatenate(own)
+
+
+def nonces_from(seed: int, step: int, first: int, count: int) -> npt.NDArray[np.uint64]:
+    """``count`` of the :func:`nonces` of a step, from receipt ``first`` on, without those before it.
+
+    Each nonce takes one number of the generator, which can be told to leave some out.
     """
     numbers = np.random.PCG64([seed, step]).advance(first)
     return np.random.Generator(numbers).integers(0, 1 << 64, count, dtype=np.uint64)
-
-
-def share_of_nonces(share: Share, seed: int, step: int, count: int) -> npt.NDArray[np.uint64]:
-    """Those of the ``count`` :func:`nonces` of a step that one generator sends; no others are held."""
-    own: list[npt.NDArray[np.uint64]] = []
-    for begin in range(0, count, CHUNK):
-        drawn = nonces(seed, step, min(CHUNK, count - begin), begin)
-        own.append(drawn[(share.worker - begin) % share.workers :: share.workers].copy())
-    return np.concatenate(own)
 
 
 def to_frame(
@@ -172,9 +175,8 @@ def to_frame(
 
     index = np.flatnonzero(rows[:, DONE])
     rows = np.asarray(rows[index])
-    frame = pd.DataFrame(
-        {"index": index + first, "step": np.int32(step), "worker": ((index + first) % workers).astype(np.int16)}
-    )
+    number = index + first
+    frame = pd.DataFrame({"index": number, "step": np.int32(step), "worker": (number % workers).astype(np.int16)})
     for position, name in enumerate(COLUMNS[:4]):
         frame[name] = rows[:, position]
     frame["status"] = rows[:, 4].astype(np.int16)

@@ -12,7 +12,7 @@ from workbench.analysis import step_row as steps_table
 from workbench.analysis.learnt import Learnt, learnt_from
 from workbench.errors import RunFolderError
 from workbench.load.chunks import LiveRows
-from workbench.load.samples import PARQUET, nonces, to_frame
+from workbench.load.samples import PARQUET, nonces_from, to_frame
 from workbench.load.spec import StepReport, generator_lines
 from workbench.load.summary import StepSummary, Tally, histogram_table
 from workbench.profilers.windows.record import Window
@@ -209,7 +209,7 @@ class Record:
             yield to_frame(
                 rows,
                 step=step,
-                nonce=nonces(self.settings.seed, step, len(rows), first),
+                nonce=nonces_from(self.settings.seed, step, first, len(rows)),
                 payer=self.payers.get(step, ""),
                 value_grt=float(self.settings.value_grt),
                 workers=self.generators.get(step, 1),

@@ -15,7 +15,7 @@ from workbench.load.client import ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
-from workbench.load.samples import RowWriter, SampleBuffer, share_of_nonces
+from workbench.load.samples import RowWriter, SampleBuffer, nonces
 from workbench.load.signing import SigningProcess
 from workbench.load.spec import Share, StepReport, StepSpec
 from workbench.load.suffering import suffering
@@ -44,7 +44,7 @@ async def in_process(
     if spec.receipt is not None and key is not None:
         presigned = Presigned(
             spec.receipt.signer(key),
-            share_of_nonces(share, spec.seed, spec.step, spec.plan.count),
+            nonces(spec.seed, spec.step, spec.plan.count, share),
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
