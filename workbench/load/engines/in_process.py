@@ -15,7 +15,7 @@ from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
 from workbench.load.samples import SampleBuffer, nonces
-from workbench.load.signing import SigningProcess
+from workbench.load.signing import SigningPool, usable_cores
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
@@ -36,7 +36,8 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
-            elsewhere=partial(SigningProcess, spec.receipt, key),
+            pool=partial(SigningPool, spec.receipt, key),
+            signers=max(1, usable_cores() // spec.share.workers),
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
@@ -45,7 +46,7 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
             presigned.prepare()
 
         async def send(index: int) -> Exchange:
-            return await client.exchange(None if presigned is None else presigned.header(index))
+            return await client.exchange(None if presigned is None else presigned.header(index).decode())
 
         with _rare_collections():
             started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
