@@ -126,6 +126,20 @@ def test_a_stall_longer_than_receipts_are_good_for_is_survived_by_signing_anew()
     assert ahead.signed_anew >= FEWEST
 
 
+def test_a_start_that_is_put_off_makes_no_receipt_late_and_no_timestamp_wrong():
+    """Several generators wait for each other; with the plan signed from the start that was expected first."""
+    offsets = OpenPlan(3000, 100).offsets_ns()
+    ahead = Ahead(nonces(1, 0, 3000), offsets, FRESH)
+    begun, stamps = 0, []
+    for _, now_ns, header in drive(ahead, 3000, [(25_000, 0), (1 << 40, 100)], Signers(ahead, 6, 0)):
+        begun = begun or now_ns
+        assert header is not None
+        stamps.append(int(header.split()[0]))
+    early_ns = begun + offsets - np.array(stamps)
+    assert early_ns.max() <= FRESH.renew_ns + TICK_MS * MS
+    assert abs(early_ns[1500:]).max() <= 2 * TICK_MS * MS
+
+
 def test_before_the_step_as_much_as_stays_good_is_signed():
     def before(count: int, per_s: float | None, window_s: float = 15.0) -> int:
         offsets = None if per_s is None else OpenPlan(count, per_s).offsets_ns()

@@ -1,8 +1,8 @@
 """When and how receipts are sent. Callable: ``await workbench.load(num_receipts=1000, rate=200)``.
 
-``plan`` (index to intended time), ``pace`` (how far ahead is signed), ``ahead`` (what is), ``presign``, ``signing`` (processes),
-``client`` (one exchange), ``outcome`` (what an answer means), ``drive`` (the timing-critical loop), ``samples`` (rows),
-``spec`` and ``engines`` (who sends), ``summary``, ``validity``. Calling the room runs
+``plan`` (index to intended time), ``pace`` (how far ahead is signed), ``ahead`` (what is signed), ``presign``,
+``signing`` (processes), ``client`` (one exchange), ``outcome`` (what an answer means), ``drive`` (the timing-critical
+loop), ``samples`` (rows), ``spec`` and ``engines`` (who sends), ``summary``, ``validity``. Calling the room runs
 :func:`workbench.sweep.single.load`: a load is a sweep of one step.
 """
 

@@ -19,7 +19,7 @@ from workbench.load.pace import Freshness
 from workbench.load.signing import SigningPool, usable_cores
 from workbench.receipts.template import ReceiptSigner
 
-PREPARE_S = 3.0
+PREPARE_S = 4.0
 """The longest time that receipts are signed before a step begins."""
 ALONE_S = 0.1
 """What is signed in this time is not worth starting processes for."""
@@ -80,7 +80,7 @@ class Presigned:
         begins with what there is.
         """
         begun = time.monotonic()
-        until = begun + min(PREPARE_S, self._fresh.ahead_ns / 1e9)
+        until = begun + min(PREPARE_S, self._fresh.max_age_ns / 3e9)  # by then the first of them are that old
         end = self._ahead.before()
         while (now := time.monotonic()) < until and self._sign(end):
             if self._pool is None and now > begun + ALONE_S and self._start_pool is not None:
