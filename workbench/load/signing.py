@@ -29,7 +29,7 @@ MOST_SIGNERS = 8
 NICE = 10
 """Priority while a step runs: what is signed is seconds ahead and can wait, the service under test cannot."""
 _AT_ONCE = 2  # requests a signer has, so that it need not wait for us between two
-_READ = 1 << 17
+_READ = 1 << 16
 _SIZE = struct.Struct("=I")
 
 Answer = tuple[int, list[bytes] | None]
@@ -126,7 +126,7 @@ class _Signer:
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         assert self._process.stdout is not None  # noqa: S101
         self._input, self.output = self._process.stdin, self._process.stdout
-        self._read = bytearray()
+        self._rest = b""  # of an answer that is not here as a whole
         self.pid = self._process.pid
         self.ready = False
         self.asked: deque[int] = deque()
@@ -140,16 +140,20 @@ class _Signer:
     def read(self, found: list[Answer]) -> bool:
         """Read once and add the answers that are complete to ``found``; False when the process has ended."""
         data = os.read(self.output.fileno(), _READ)
-        self._read += data
-        while len(self._read) >= _SIZE.size:
-            end = _SIZE.size + _SIZE.unpack_from(self._read)[0]
-            if len(self._read) < end:
+        alive = bool(data)
+        if self._rest:
+            data = self._rest + data
+        begin = 0
+        while len(data) >= begin + _SIZE.size:
+            end = begin + _SIZE.size + _SIZE.unpack_from(data, begin)[0]
+            if len(data) < end:
                 break
             if self.ready:
-                found.append((self.asked.popleft(), bytes(self._read[_SIZE.size : end]).split(b"\n")))
+                found.append((self.asked.popleft(), data[begin + _SIZE.size : end].split(b"\n")))
             self.ready = True
-            del self._read[:end]
-        return bool(data)
+            begin = end
+        self._rest = data[begin:]
+        return alive
 
     def close(self) -> None:
         """End it; there is nothing that it could lose."""
