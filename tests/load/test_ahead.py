@@ -154,7 +154,7 @@ def test_before_the_step_as_much_as_stays_good_is_signed():
 
 
 def test_ten_million_receipts_take_the_memory_of_those_that_lie_ahead():
-    count, sends, per_s = 10_000_000, 250_000, 50_000
+    count, sends, per_s = 10_000_000, 150_000, 50_000
     offsets = np.arange(count, dtype=np.int64) * (NS_PER_S // per_s)
     ahead = Ahead(np.broadcast_to(np.uint64(7), count), offsets, FRESH)
     held = []

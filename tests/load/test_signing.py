@@ -157,6 +157,18 @@ def test_signers_are_started_for_what_is_not_done_at_once(monkeypatch):
     assert not signers()
 
 
+@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/false"])
+def test_where_no_signer_starts_the_generator_signs(python, monkeypatch):
+    monkeypatch.setattr(presign, "ALONE_S", 0.0)
+    monkeypatch.setattr(sys, "executable", python)
+    step = step_of(1000)
+    step.prepare()
+    headers = [step.header(index) for index in range(1000)]
+    step.close()
+    assert step.signed_late == 0
+    assert [decoded(header).nonce for header in headers] == nonces(1, 0, 1000).tolist()
+
+
 def test_a_closed_step_in_mid_way_leaves_no_process(monkeypatch):
     monkeypatch.setattr(presign, "ALONE_S", 0.0)
     monkeypatch.setattr(presign, "PREPARE_S", 0.2)

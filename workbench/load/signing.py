@@ -54,10 +54,11 @@ class SigningPool:
         self._signers: list[_Signer] = []
         self._lost: list[Answer] = []
         first_line = json.dumps({"receipt": asdict(receipt), "key": key.reveal()}).encode() + b"\n"
-        for _ in range(min(size, MOST_SIGNERS)):
-            signer = _Signer(first_line)
-            self._signers.append(signer)
-            self._selector.register(signer.output, selectors.EVENT_READ, signer)
+        with contextlib.suppress(OSError):  # the system allows no more processes
+            for _ in range(min(size, MOST_SIGNERS)):
+                signer = _Signer(first_line)
+                self._signers.append(signer)
+                self._selector.register(signer.output, selectors.EVENT_READ, signer)
 
     @property
     def ready(self) -> int:
