@@ -125,7 +125,7 @@ class StepReport:
     """How the generator fared: its own part of the measurement.
 
     Times are of the machine's monotonic clock. ``cpu_s`` is the generator's CPU time between ``started_ns`` and
-    ``ended_ns``, without that of the process that signs; ``signed_late`` receipts had to be signed at their turn,
+    ``ended_ns``, without that of the processes that sign; ``signed_late`` receipts had to be signed at their turn,
     ``signed_anew`` ahead of it, since the signature they had would have been too old; ``cap_hits`` counts waits for a
     free slot of ``max_in_flight``.
 

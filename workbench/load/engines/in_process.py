@@ -16,7 +16,7 @@ from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
 from workbench.load.samples import RowWriter, SampleBuffer, nonces
-from workbench.load.signing import SigningProcess
+from workbench.load.signing import SigningPool, usable_cores
 from workbench.load.spec import Share, StepReport, StepSpec
 from workbench.load.suffering import suffering
 from workbench.receipts.keys import SigningKey
@@ -48,7 +48,8 @@ async def in_process(
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
-            elsewhere=partial(SigningProcess, spec.receipt, key),
+            pool=partial(SigningPool, spec.receipt, key),
+            signers=max(1, usable_cores() // spec.share.workers),
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
