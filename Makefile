@@ -21,7 +21,7 @@ say = @echo "$(1)" >&2
 
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
-	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts')"
+	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
 	@echo "make lint    ruff check, ruff format --check, mypy"
 	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"
 	@echo "make clean   remove the virtualenv and the caches"
