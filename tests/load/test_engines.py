@@ -352,7 +352,7 @@ def can_shift_clocks() -> bool:
         return False
 
 
-@pytest.mark.skipif(not can_shift_clocks(), reason="a clock that is ahead cannot be mounted here: no time namespaces")
+@pytest.mark.skipif(not can_shift_clocks(), reason="no time namespaces here, or no right to make one")
 async def test_clocks_that_differ_are_measured_and_times_converted(tmp_path: Path) -> None:
     """The workers' monotonic clocks are an hour ahead."""
     with dask_cluster(tmp_path / "cluster", workers=2, before=AHEAD) as running:
