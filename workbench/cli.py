@@ -145,6 +145,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     from workbench.options import add_settings
     from workbench.settings import (
         CommandSettings,
+        EngineSettings,
         LoadSettings,
         NetworkSettings,
         StandinSettings,
@@ -160,6 +161,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, NetworkSettings, "the network around them")
     if command == "load":
         add_settings(parser, LoadSettings, "load")
+        add_settings(parser, EngineSettings, "generators")
         add_settings(parser, TargetSettings, "target")
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir", "name"))
         add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
@@ -200,11 +202,19 @@ def _parser(command: str) -> argparse.ArgumentParser:
 def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
     """The settings of a sweep, of its profiler all but ``leave_out``."""
     from workbench.options import add_settings
-    from workbench.settings import LoadSettings, ProfilerSettings, StandinSettings, SweepSettings, TargetSettings
+    from workbench.settings import (
+        EngineSettings,
+        LoadSettings,
+        ProfilerSettings,
+        StandinSettings,
+        SweepSettings,
+        TargetSettings,
+    )
 
     add_settings(parser, SweepSettings, "sweep")
     add_settings(parser, ProfilerSettings, "profiler", leave_out=leave_out)
     add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
+    add_settings(parser, EngineSettings, "generators")
     add_settings(parser, TargetSettings, "target")
     add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
 

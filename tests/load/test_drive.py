@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -280,22 +281,22 @@ async def test_the_child_process_gives_the_same_rows_as_the_callers_loop(tmp_pat
     (tmp_path / "b").mkdir()
     async with http_server(good) as url:
         specs = [step(url, OpenPlan(100, 500, "poisson", 3), tmp_path / name) for name in "ab"]
-        messages: list[dict[str, int]] = []
+        messages: list[dict[str, Any]] = []
         reports = [await in_process(specs[0], None), await child_process(specs[1], None, messages.append)]
     rows = [SampleBuffer.open(spec.buffer).rows for spec in specs]
     assert outcomes(rows[0]) == outcomes(rows[1]) == {"ok": 100}
     assert (rows[0][:, INTENDED] - rows[0][0, INTENDED] == rows[1][:, INTENDED] - rows[1][0, INTENDED]).all()
     assert reports[1].pid not in (0, os.getpid())
-    assert messages[0]["pid"] == reports[1].pid
+    assert messages[0]["pids"] == [reports[1].pid]
 
 
 async def test_a_killed_generator_is_an_error_and_its_rows_stay(tmp_path):
     killed = asyncio.Event()
 
-    def kill_when_some_are_done(message: dict[str, int]) -> None:
+    def kill_when_some_are_done(message: dict[str, Any]) -> None:
         if message["done"] >= 20 and not killed.is_set():
             killed.set()
-            os.kill(message["pid"], signal.SIGKILL)
+            os.kill(message["pids"][0], signal.SIGKILL)
 
     async with http_server(good) as url:
         spec = step(url, OpenPlan(10_000, 200), tmp_path)
@@ -308,8 +309,8 @@ async def test_cancelling_stops_the_generator_and_keeps_its_rows(tmp_path):
     enough = asyncio.Event()
     pids = set()
 
-    def on_progress(message: dict[str, int]) -> None:
-        pids.add(message["pid"])
+    def on_progress(message: dict[str, Any]) -> None:
+        pids.update(message["pids"])
         if message["done"] >= 20:
             enough.set()
 

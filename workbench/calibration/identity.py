@@ -7,12 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import workbench.load
-import workbench.receipts
-
 HARDWARE = ("system", "processor", "cores", "usable_cores", "hypervisor")
 SOFTWARE = ("release", "python", "uvloop", "indexer-workbench", "generator")
-_SENDS = (workbench.load, workbench.receipts)
+_SENDS = ("load", "receipts")  # rooms of the package
 
 
 def identity(machine: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
@@ -22,9 +19,14 @@ def identity(machine: Mapping[str, Any], versions: Mapping[str, str]) -> dict[st
     return {name: facts[name] for name in (*HARDWARE, *SOFTWARE)}
 
 
+def same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two identities are of one machine, or of two that are alike."""
+    return all(one.get(name) == other.get(name) for name in HARDWARE)
+
+
 def difference(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a calibration does not hold for what is ``now``, in words; "" where it does."""
-    if any(stored.get(name) != now[name] for name in HARDWARE):
+    if not same_machine(stored, now):
         found = ", ".join(
             f"{stored.get(name)}" for name in ("processor", "usable_cores", "hypervisor") if stored.get(name)
         )
@@ -39,7 +41,7 @@ def difference(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _generator() -> str:
     """A short hash of the code that signs and sends: a version says nothing between releases."""
     digest = hashlib.sha256()
-    for package in _SENDS:
-        for path in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
+    for room in _SENDS:
+        for path in sorted((Path(__file__).parent.parent / room).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

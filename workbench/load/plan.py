@@ -16,6 +16,8 @@ from workbench.errors import SettingsError
 
 NS_PER_S = 1_000_000_000
 MAX_PLAN_S = 7 * 86_400
+CHUNK = 1_000_000
+"""Gaps that are drawn at once: a plan of many receipts is summed up by as many, and only what is asked for is kept."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,27 @@ class OpenPlan:
         if self.arrivals not in ("constant", "poisson"):
             raise SettingsError(f"arrivals must be constant or poisson, found {self.arrivals!r}")
 
-    def offsets_ns(self) -> npt.NDArray[np.int64]:
-        """Intended times in nanoseconds after the start, in order; the first is 0.
+    def offsets_ns(self, worker: int = 0, workers: int = 1) -> npt.NDArray[np.int64]:
+        """Intended times in nanoseconds after the start, in order; the first of all is 0.
 
+        Of every ``workers``-th receipt from ``worker`` on: the same times as in the whole plan, and no others are held.
         constant: i / rate. poisson: gaps drawn from the exponential distribution with mean 1 / rate, from ``seed``.
         """
         if self.arrivals == "constant":
-            constant: npt.NDArray[np.int64] = np.rint(np.arange(self.count) * (NS_PER_S / self.rate)).astype(np.int64)
+            indexes = np.arange(worker, self.count, workers)
+            constant: npt.NDArray[np.int64] = np.rint(indexes * (NS_PER_S / self.rate)).astype(np.int64)
             return constant
-        gaps = np.random.default_rng(self.seed).exponential(NS_PER_S / self.rate, self.count)
-        gaps[0] = 0
-        offsets: npt.NDArray[np.int64] = np.rint(np.cumsum(gaps)).astype(np.int64)
+        random, passed = np.random.default_rng(self.seed), 0.0
+        offsets = np.empty(len(range(worker, self.count, workers)), dtype=np.int64)
+        for begin in range(0, self.count, CHUNK):
+            gaps = random.exponential(NS_PER_S / self.rate, min(CHUNK, self.count - begin))
+            # added one after the other, as over the whole plan at once: the same to the last bit
+            gaps[0] = passed + gaps[0] if begin else 0
+            times = np.cumsum(gaps)
+            passed = float(times[-1])
+            own = times[(worker - begin) % workers :: workers]
+            first = -(-max(0, begin - worker) // workers)
+            offsets[first : first + len(own)] = np.rint(own)
         return offsets
 
 

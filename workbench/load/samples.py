@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from workbench.errors import RunFolderError
 from workbench.load.outcome import OUTCOME_NAMES, is_paid, is_unsure
+from workbench.load.plan import CHUNK
 from workbench.load.spec import Share
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class SampleBuffer:
         except (OSError, ValueError) as error:
             raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
         return cls(path, mapped.view(np.ndarray))  # a memmap costs more than an array at every access
+
+    def of(self, worker: int, workers: int) -> SampleBuffer:
+        """The rows of every ``workers``-th receipt from ``worker`` on, by position; they stay in the one file."""
+        return SampleBuffer(self.path, self.rows[worker::workers])
 
     def record(self, index: int, intended_ns: int, seen: Exchange) -> None:
         """Keep one exchange as row ``index``."""
@@ -120,9 +125,17 @@ class RowWriter:
         )
 
 
-def nonces(seed: int, step: int, count: int) -> npt.NDArray[np.uint64]:
-    """The nonces of a step: uniform over 64 bits, the same for the same seed and step."""
-    return np.random.default_rng([seed, step]).integers(0, 1 << 64, count, dtype=np.uint64)
+def nonces(seed: int, step: int, count: int, worker: int = 0, workers: int = 1) -> npt.NDArray[np.uint64]:
+    """The nonces of a step: uniform over 64 bits, the same for the same seed and step.
+
+    Of every ``workers``-th receipt from ``worker`` on; they are drawn by a million, and no others are held.
+    """
+    random = np.random.default_rng([seed, step])
+    own: list[npt.NDArray[np.uint64]] = []
+    for begin in range(0, count, CHUNK):
+        drawn = random.integers(0, 1 << 64, min(CHUNK, count - begin), dtype=np.uint64)
+        own.append(drawn[(worker - begin) % workers :: workers].copy())
+    return np.concatenate(own)
 
 
 def to_frame(
@@ -132,19 +145,20 @@ def to_frame(
     nonce: npt.NDArray[np.uint64],
     payer: str,
     value_grt: float,
-    worker: int = 0,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """The measured rows of a buffer as a DataFrame.
 
-    Columns: ``index`` (position in the plan), ``step``, ``worker``, ``intended_ns``, ``sent_ns``, ``first_byte_ns``
-    (0 where no answer came), ``done_ns`` (all on the machine's monotonic clock), ``status`` (0 where no answer came),
-    ``outcome`` (category), ``bytes_in``, ``value_grt``, ``nonce`` (uint64), ``payer`` (category).
+    Columns: ``index`` (position in the plan), ``step``, ``worker`` (which of ``workers`` generators sent it),
+    ``intended_ns``, ``sent_ns``, ``first_byte_ns`` (0 where no answer came), ``done_ns`` (all on the machine's
+    monotonic clock), ``status`` (0 where no answer came), ``outcome`` (category), ``bytes_in``, ``value_grt``,
+    ``nonce`` (uint64), ``payer`` (category).
     """
     import pandas as pd
 
     index = np.flatnonzero(rows[:, DONE])
     rows = np.asarray(rows[index])
-    frame = pd.DataFrame({"index": index, "step": np.int32(step), "worker": np.int16(worker)})
+    frame = pd.DataFrame({"index": index, "step": np.int32(step), "worker": (index % workers).astype(np.int16)})
     for position, name in enumerate(COLUMNS[:4]):
         frame[name] = rows[:, position]
     frame["status"] = rows[:, 4].astype(np.int16)

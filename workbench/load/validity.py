@@ -54,7 +54,7 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag_ns: npt.
         if report.cap_hits:
             return f"the limit of requests in flight was reached {report.cap_hits} times, so the plan was not kept"
         if report.cpu_percent > MAX_GENERATOR_CPU:
-            return f"the generator used {report.cpu_percent:.0f} % of a core and had none to spare"
+            return f"{report.busiest} used {report.cpu_percent:.0f} % of a core and had none to spare"
         if late := _why_lagging(lag_ns, share_ms):
             return _because(late, report.suffered)
     return _why_held_up(report.suffered, max(LATE_FLOOR_MS, share_ms))

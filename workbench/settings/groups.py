@@ -18,7 +18,9 @@ from workbench.settings.kinds import (
     Grt,
     Latency,
     PostgresUrl,
+    Processes,
     ProfilerMode,
+    SchedulerUrl,
     Url,
     Version,
     is_loopback,
@@ -141,6 +143,31 @@ class LoadSettings(Group):
     def _one_loop(self) -> LoadSettings:
         if self.concurrency is not None and self.rate is not None:
             raise ValueError("concurrency (closed loop) and rate (open loop) exclude each other; give one")
+        return self
+
+
+class EngineSettings(Group):
+    """Who sends the load."""
+
+    processes: Processes = Field(
+        1, description="Generator processes that share a step, or auto: as many as its rate needs, a core left free."
+    )
+    engine: Literal["local", "dask"] = Field(
+        "local", description="Where the generators run: local, or one at each worker of a Dask cluster."
+    )
+    scheduler: SchedulerUrl | None = Field(
+        None, description="Dask: address of the scheduler, such as tcp://127.0.0.1:8786 or tls://host:8786."
+    )
+    allow_unencrypted: bool = Field(
+        False, description="Dask: send signing keys over tcp:// to other machines, where the network can read them."
+    )
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> EngineSettings:
+        if self.scheduler is not None and self.engine != "dask":
+            raise ValueError(f"a scheduler is used with --engine dask only, found {self.engine}")
+        if self.engine == "dask" and self.scheduler is None:
+            raise ValueError("--engine dask needs the address of a Dask scheduler; give it with --scheduler")
         return self
 
 

@@ -52,6 +52,25 @@ def _check_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _check_scheduler(text: str) -> str:
+    parts = urlsplit(text if "://" in text else f"tcp://{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    # no list of schemes: a gateway or a plugin of Dask brings its own
+    if not parts.hostname or not port or parts.username:
+        raise ValueError(f"an address such as tcp://127.0.0.1:8786 is wanted, found {text[:80]!r}")
+    return parts.geturl()
+
+
+def _check_processes(value: object) -> object:
+    text = str(value).strip()
+    if text == "auto" or (text.isdecimal() and 1 <= int(text) <= 256):
+        return text if text == "auto" else int(text)
+    raise ValueError(f"a number of processes from 1 to 256 is wanted, or auto, found {text[:80]!r}")
+
+
 def _check_grt(value: Decimal) -> Decimal:
     if not value.is_finite():
         raise ValueError("an amount in GRT is wanted")
@@ -123,6 +142,8 @@ def without_passwords(text: str) -> str:
 
 
 ProfilerMode = Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]
+Processes = Annotated[int | Literal["auto"], BeforeValidator(_check_processes)]
+SchedulerUrl = Annotated[str, AfterValidator(_check_scheduler)]
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.conclude import judge_step, judge_walk, predict, prediction_json
 from workbench.analysis.limit import Denial, find_denial, heard_denial
 from workbench.analysis.step_row import Judgement, StepRow, step_row
 from workbench.errors import TargetError
-from workbench.load.engines.child import child_process
+from workbench.load.engines.conduct import OnProgress
 from workbench.load.outcome import CODE_OF, Outcome, is_unsure
 from workbench.load.plan import Plan
 from workbench.load.samples import SampleBuffer
@@ -51,7 +50,7 @@ async def measure(setup: Setup, step: Step) -> StepRow:
         cut = await open_window(window, setup, step)
         pids = await _watched_pids(setup, step)
         used_s = used_cpu_s(pids)
-        report = await child_process(spec, key, progress(setup, step))
+        report = await setup.send(spec, key, progress(setup, step))
         quiet = await until_quiet(pids, setup.settings.settle_timeout_s) if pids else None
         used_s = used_cpu_s(pids) - used_s
         if cut is not None:
@@ -118,6 +117,7 @@ async def finish(
         denied_ns = setup.denylist.denied_ns(planned.payer.address, report.started_ns)
     charged, counted = _charged(setup, planned, settled, denial.paid)
     summary = summarise(samples, planned.plan, report)
+    setup.record.keep_generators(step.number, report)
     row = step_row(
         step=step.number,
         kind=step.kind,
@@ -171,13 +171,14 @@ async def _settled(
     return settled, None if found is None else await _since(setup, planned)  # gone once is said once
 
 
-def progress(setup: Setup, step: Step) -> Callable[[dict[str, int]], None]:
-    """What the generator's messages become: events, one a second, and the process to watch."""
+def progress(setup: Setup, step: Step) -> OnProgress:
+    """What the generators' messages become: events, one a second, and the processes to watch."""
     last = 0.0
 
-    def on_progress(message: dict[str, int]) -> None:
+    def on_progress(message: dict[str, Any]) -> None:
         nonlocal last
-        setup.watch.generator(message["pid"])
+        setup.watch.generator(message["pids"])
+        setup.record.generators[step.number] = message["generators"]
         if time.monotonic() - last >= PROGRESS_EVENT_S:
             last = time.monotonic()
             setup.record.event("progress", step=step.number, receipts=step.receipts, **message)

@@ -12,6 +12,7 @@ from workbench.analysis import step_row as steps_table
 from workbench.analysis.learnt import Learnt, learnt_from
 from workbench.errors import RunFolderError
 from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.spec import StepReport, generator_lines
 from workbench.load.summary import StepSummary
 from workbench.profilers.windows.record import Window
 from workbench.runs.atomic import write_parquet
@@ -35,8 +36,8 @@ class Record:
 
     ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
     of steps that were cut off among them. ``manifest`` is the one of the session that was interrupted, empty for a new
-    run. ``learnt`` is what the rows say of the limit. ``session`` counts how often the run was gone on with: the
-    service was started again each time.
+    run. ``generators`` says how many send each step. ``learnt`` is what the rows say of the limit. ``session`` counts
+    how often the run was gone on with: the service was started again each time.
     """
 
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
@@ -44,6 +45,7 @@ class Record:
         self.folder = folder
         self.rows: list[steps_table.StepRow] = []
         self.payers: dict[int, str] = {}
+        self.generators: dict[int, int] = {}
         self.given: list[str] = []
         self.manifest: dict[str, Any] = {}
         self.learnt = Learnt()
@@ -98,6 +100,7 @@ class Record:
             nonce=nonces(self.settings.seed, step, len(rows)),
             payer=self.payers.get(step, ""),
             value_grt=float(self.settings.value_grt),
+            workers=self.generators.get(step, 1),
         )
 
     def write(self, row: steps_table.StepRow, samples: pd.DataFrame) -> None:
@@ -134,6 +137,15 @@ class Record:
 
         cut_off = (self.folder.path / "interrupted").glob("step-*.parquet")
         return sum(row.sent for row in self.rows) + sum(int(pq.read_metadata(path).num_rows) for path in cut_off)
+
+    def keep_generators(self, step: int, report: StepReport) -> None:
+        """Say in the manifest how each generator of a step fared, where several sent it or one that is elsewhere."""
+        if lines := generator_lines(report):
+            kept = self.folder.manifest().get("generators", {})
+            for name, text in lines.items():
+                kept[f"step {step}, {name}"] = text
+            self.folder.update_manifest(generators=kept)
+            self.event("generators", step=step, generators=lines)
 
     def finish(self, limit: dict[str, Any], verdict: dict[str, Any]) -> None:
         """The run's conclusion."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from workbench.load.engines.child import child_process
+from workbench.load.engines.chosen import Engine
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.spec import StepSpec
 from workbench.profilers.session import Session
@@ -38,7 +40,7 @@ class Setup:
 
     ``session`` is the profiler's while the services are under it. ``toward_limit`` False: a denied receipt is a
     failure. ``denylist``: what the services' database says of denial, where it can be listened to.
-    ``require_alive`` raises where something that was started for the run has ended.
+    ``require_alive`` raises where something that was started for the run has ended. ``send`` sends a step.
     """
 
     settings: Settings
@@ -49,6 +51,7 @@ class Setup:
     toward_limit: bool
     denylist: DenylistWatch | None = None
     require_alive: Callable[[], Awaitable[None]] | None = None
+    send: Engine = child_process
 
 
 @dataclass(frozen=True)

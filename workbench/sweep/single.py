@@ -12,10 +12,11 @@ from workbench.analysis.step_row import LATER
 from workbench.runs.read import Run
 from workbench.settings import Settings
 from workbench.sweep.record import OnEvent
-from workbench.sweep.run import run_sweep
+from workbench.sweep.run import of_client, run_sweep
 
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Client
 
 DEFAULT_CONCURRENCY = 16
 """Requests in flight of a load that names neither rate nor concurrency."""
@@ -39,10 +40,15 @@ class LoadResult:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name."""
+        """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name.
+
+        ``generators``: how each of several fared, in words."""
         row: dict[str, Any] = {**LATER, **self.run.steps.iloc[0].to_dict()}
         counts = self.samples["outcome"].value_counts()
-        return {**row, "outcomes": {str(name): int(count) for name, count in counts.items() if count}}
+        generators = self.run.manifest.get("generators", {})  # those of the one step there is
+        several = {"generators": {name.removeprefix("step 0, "): text for name, text in generators.items()}}
+        outcomes = {str(name): int(count) for name, count in counts.items() if count}
+        return {**row, "outcomes": outcomes, **(several if generators else {})}
 
     @property
     def exit_code(self) -> int:
@@ -59,19 +65,28 @@ class LoadResult:
         return self.text
 
 
-async def load(*, run_dir: str | Path | None = None, on_event: OnEvent | None = None, **parameters: Any) -> LoadResult:
+async def load(
+    *,
+    run_dir: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    client: Client | None = None,
+    **parameters: Any,
+) -> LoadResult:
     """Send ``num_receipts`` receipts, in a closed loop (``concurrency``) or an open one (``rate``), and measure.
 
     ``parameters`` are fields of :class:`workbench.Settings`; without ``target`` the stand-in is started for the load.
-    The run folder gets the samples as they are measured; errors are those of :func:`workbench.sweep.run.sweep`.
+    ``client`` and errors are those of :func:`workbench.sweep.run.sweep`. The run folder gets the samples as they are
+    measured.
     """
-    settings = load_settings(Settings.resolve(**{"name": "load", **parameters}))
-    return await run_load(settings, Path(run_dir) if run_dir else None, on_event)
+    settings = load_settings(Settings.resolve(**{"name": "load", **of_client(client), **parameters}))
+    return await run_load(settings, Path(run_dir) if run_dir else None, on_event, client)
 
 
-async def run_load(settings: Settings, run_dir: Path | None = None, on_event: OnEvent | None = None) -> LoadResult:
+async def run_load(
+    settings: Settings, run_dir: Path | None = None, on_event: OnEvent | None = None, client: Client | None = None
+) -> LoadResult:
     """:func:`load` with the settings of :func:`load_settings`."""
-    return LoadResult(await run_sweep(settings, run_dir, on_event, toward_limit=False))
+    return LoadResult(await run_sweep(settings, run_dir, on_event, toward_limit=False, client=client))
 
 
 def load_settings(settings: Settings) -> Settings:
@@ -105,6 +120,7 @@ def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
         f"Lag         p50 {_ms(summary['lag_p50_ms'])}, p99 {_ms(summary['lag_p99_ms'])}, "
         f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
         f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_signing(summary)}",
+        *(f"            {name}: {text}" for name, text in summary.get("generators", {}).items()),
         "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()),
     ]
     if disturbed := summary.get("disturbances"):  # older runs do not say

@@ -7,8 +7,9 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from typing import Any
 
 from workbench.load.client import ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
@@ -16,27 +17,34 @@ from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
 from workbench.load.samples import RowWriter, SampleBuffer, nonces
 from workbench.load.signing import SigningProcess
-from workbench.load.spec import StepReport, StepSpec
+from workbench.load.spec import Share, StepReport, StepSpec
 from workbench.load.suffering import suffering
 from workbench.receipts.keys import SigningKey
 
-_START_IN_NS = 20_000_000
+Start = Callable[[], Coroutine[Any, Any, int]]
+"""Called when connections are open and the first receipts are signed; gives the instant, on the machine's monotonic
+clock in nanoseconds, at which the plan begins."""
+
+START_IN_NS = 20_000_000
 _YOUNG_OBJECTS = 50_000
 
 
-async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress | None = None) -> StepReport:
-    """Run one step in the current loop. The buffer ``spec.buffer`` must exist."""
+async def in_process(
+    spec: StepSpec, key: SigningKey | None, progress: Progress | None = None, start: Start | None = None
+) -> StepReport:
+    """Run the share of one step in the current loop. The buffer ``spec.buffer`` must exist.
+
+    Without ``start`` an open plan begins in 20 ms, a closed one at once.
+    """
     progress = progress if progress is not None else Progress()
-    rows, share = RowWriter(SampleBuffer.open(spec.buffer), spec.share), spec.share
-    count = len(share.indexes(spec.plan.count))
-    offsets = None
-    if isinstance(spec.plan, OpenPlan):
-        offsets = spec.plan.offsets_ns()[share.worker :: share.workers]
+    worker, workers = spec.share.worker, spec.share.workers
+    rows = RowWriter(SampleBuffer.open(spec.buffer), Share() if spec.own_rows else spec.share)
+    offsets = spec.plan.offsets_ns(worker, workers) if isinstance(spec.plan, OpenPlan) else None
     presigned = None
     if spec.receipt is not None and key is not None:
         presigned = Presigned(
             spec.receipt.signer(key),
-            nonces(spec.seed, spec.step, spec.plan.count)[share.worker :: share.workers],
+            nonces(spec.seed, spec.step, spec.plan.count, worker, workers),
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
@@ -44,23 +52,20 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
-        opened = await _unless_stopped(client.open_connections(share.of(spec.connections)), progress)
+        opened = await _unless_stopped(client.open_connections(spec.connections), progress)
         if presigned is not None:
             presigned.prepare()
 
         receipt = None if presigned is None else presigned.header
         with _rare_collections(), suffering(spec.services) as suffered:
-            started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
+            started_ns = await _begin(spec, progress, start)
+            cpu = time.process_time()
             try:
-                if isinstance(spec.plan, OpenPlan):
-                    assert offsets is not None  # noqa: S101 - for the type checker
-                    limit = share.of(spec.max_in_flight)
+                if offsets is not None:
                     times = offsets.tolist()
-                    await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
+                    await drive_open(times, started_ns, client, receipt, rows, progress, spec.in_flight, spin=spec.spin)
                 else:
-                    started_ns = time.monotonic_ns()
-                    concurrency = share.of(spec.plan.concurrency)
-                    await drive_closed(count, concurrency, client, receipt, rows, progress)
+                    await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
             finally:
                 ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
     finally:
@@ -84,6 +89,15 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         surplus=client.surplus,
         suffered=suffered.found,
     )
+
+
+async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int:
+    """When the plan begins. An open one waits for its first receipt by itself, a closed one is waited for here."""
+    if isinstance(spec.plan, OpenPlan):
+        return time.monotonic_ns() + START_IN_NS if start is None else await start()
+    begins_ns = time.monotonic_ns() if start is None else await start()
+    await asyncio.sleep(max(0, begins_ns - time.monotonic_ns()) / 1e9)
+    return begins_ns
 
 
 @contextlib.contextmanager
