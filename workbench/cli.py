@@ -33,12 +33,14 @@ _COMMANDS = {
     "view": "show a profile: one offline HTML page, or SnakeViz",
     "network": "run all that the real programs need around them: up, status, set, down",
     "standin": "run the embedded stand-in of indexer-service and tap-agent",
+    "calibrate": "find how fast this machine can offer receipts honestly, and keep it",
     "doctor": "what is installed and reachable, and how to mend what is not",
 }
-# the commands that need no settings, only files, by the module that has them
+# the commands that need no settings, by the module that has them
 _OF_FILES = {
     **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
     "findings": "workbench.cli_findings",
+    "calibrate": "workbench.cli_calibrate",
 }
 _OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts")
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
