@@ -55,7 +55,7 @@ class StepRow:
     ``service_cpu_s``: CPU time of the service's processes from the step's first request until they were quiet, in a
     step under a profiler and the one paired with it (NaN in others, and where they are not of this machine).
     ``signed_late`` receipts were signed inside the timed path, ``signed_anew`` ahead of it, since they would have been
-    too old at their turn.
+    too old at their turn. ``closed_idle`` and ``surplus`` as in :class:`workbench.load.spec.StepReport`.
     What the generator suffered (NaN: not known), as in :class:`workbench.load.suffered.Suffered`:
     ``loop_delay_max_ms``; ``loop_held_percent``, the share of the step's time in which the event loop was held up by
     more than 5 ms at a time; ``gc_pauses`` and ``gc_pause_max_ms``; ``clock_step_ms``; ``preempted``; ``throttled_ms``;
@@ -120,6 +120,8 @@ class StepRow:
     service_cpu_s: float
     signed_late: int = 0
     signed_anew: int = 0
+    closed_idle: int = 0
+    surplus: int = 0
     loop_delay_max_ms: float = math.nan
     loop_held_percent: float = math.nan
     gc_pauses: float = math.nan
@@ -195,7 +197,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
     """What was to be sent."""
     loop: dict[str, Any]
     if isinstance(plan, OpenPlan):
-        loop = {"loop": "open", "rate_per_s": float(plan.rate), "concurrency": math.nan}
+        loop = {"loop": "open", "rate_per_s": float(plan.mean_rate), "concurrency": math.nan}
     else:
         loop = {"loop": "closed", "rate_per_s": math.nan, "concurrency": float(plan.concurrency)}
     return {"receipts": plan.count, **loop}
@@ -203,7 +205,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
 
 def _summarised(summary: StepSummary) -> dict[str, Any]:
     """What was sent, how it was answered, and when."""
-    counts = ("offered", "sent", "accepted", "denied", "failed", "signed_late", "signed_anew")
+    counts = ("offered", "sent", "accepted", "denied", "failed", "signed_late", "signed_anew", "closed_idle", "surplus")
     figures = ("duration_s", "throughput_per_s", "generator_cpu_percent")
     percentiles = {
         f"{clock}_{name}_ms": getattr(getattr(summary, clock), f"{name}_ms")

@@ -118,7 +118,7 @@ def why_spoilt(plan: Plan, summary: StepSummary, sent_per_s: float, p99_ms: floa
         return ""
     if not p99_ms <= limit_ms:
         return f"lag p99 was {p99_ms:.2f} ms, the limit is {limit_ms:g} ms"
-    if abs(sent_per_s - plan.rate) > MAX_RATE_ERROR * plan.rate:
+    if abs(sent_per_s - plan.mean_rate) > MAX_RATE_ERROR * plan.mean_rate:
         return f"{sent_per_s:,.0f}/s were sent"
     return ""
 

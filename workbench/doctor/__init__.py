@@ -1,8 +1,8 @@
 """What is installed and reachable, and for each gap the command that mends it: ``workbench doctor``.
 
 ``check`` (one finding, the table of them), ``packages`` (Python and its packages), ``tools`` (valgrind, strace,
-docker), ``machine`` (clock, disk, limits, ports), ``calibration`` (which rates it offers), ``service`` (the target, when
-one is given).
+docker), ``machine`` (clock, disk, limits, ports), ``calibration`` (which rates it offers), ``service`` (the target,
+when one is given).
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class StepSpec:
         if isinstance(self.plan, ClosedPlan):
             return min(self.in_flight, self.count)
         # as many as are in flight when an answer takes 50 ms; more are opened when the step needs them
-        return min(self.in_flight, self.count, max(4, int(self.plan.rate * 0.05) // self.share.workers))
+        return min(self.in_flight, self.count, max(4, int(self.plan.peak_rate * 0.05) // self.share.workers))
 
     @property
     def _in_flight_of_all(self) -> int:

@@ -56,8 +56,8 @@ class StepSummary:
     ``response`` and ``service`` hold only accepted receipts (a refusal is fast and would flatter them), ``lag`` all.
     ``invalid`` says why the generator, and not the service, was measured; ``cut_short`` why not even the cost of the
     step can be told, since a part of it was not sent, and is then the reason in ``invalid`` too; ``failures`` which
-    receipts were neither accepted nor denied. All are empty when all is well. ``signed_late`` and ``signed_anew`` as in
-    :class:`workbench.load.spec.StepReport`, ``suffered`` too.
+    receipts were neither accepted nor denied. All are empty when all is well. ``signed_late``, ``signed_anew``,
+    ``closed_idle``, ``surplus`` and ``suffered`` as in :class:`workbench.load.spec.StepReport`.
     """
 
     offered: int
@@ -77,6 +77,8 @@ class StepSummary:
     cut_short: str = ""
     signed_late: int = 0
     signed_anew: int = 0
+    closed_idle: int = 0
+    surplus: int = 0
     suffered: Suffered | None = None
 
 
@@ -112,6 +114,8 @@ def summarise(samples: pd.DataFrame, plan: Plan, report: StepReport) -> StepSumm
         cut_short=cut_short,
         signed_late=report.signed_late,
         signed_anew=report.signed_anew,
+        closed_idle=report.closed_idle,
+        surplus=report.surplus,
         suffered=report.suffered,
     )
 

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from workbench.errors import ReceiptError
+from workbench.ramp import FORM as RAMP_FORM
+from workbench.ramp import Ramp, is_ramp
 from workbench.receipts import address as addresses
 from workbench.receipts.fields import U128_MAX
 
@@ -90,6 +92,14 @@ def _check_latency(text: str) -> str:
     return text
 
 
+def _check_arrivals(text: str) -> str:
+    if is_ramp(text):
+        Ramp.parse(text)
+    elif text not in ("constant", "poisson"):
+        raise ValueError(f"must be constant, poisson or {RAMP_FORM}, found {text[:80]!r}")
+    return text
+
+
 def _check_flags(text: str) -> str:
     try:
         shlex.split(text)
@@ -149,6 +159,7 @@ Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]
 Grt = Annotated[Decimal, AfterValidator(_check_grt)]
 Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}.get(text, text))]
+Arrivals = Annotated[str, AfterValidator(_check_arrivals)]
 Latency = Annotated[str, AfterValidator(_check_latency)]
 Flags = Annotated[str, AfterValidator(_check_flags)]
 Command = Annotated[str, AfterValidator(_check_command)]

@@ -44,7 +44,7 @@ def expect(settings: Settings, record: Record, steps: tuple[Step, ...]) -> None:
 
 def highest_rate(plan: Plan) -> float:
     """The most requests a second that a plan asks for; 0 for a closed loop, which asks for none."""
-    return plan.rate if isinstance(plan, OpenPlan) else 0.0
+    return plan.peak_rate if isinstance(plan, OpenPlan) else 0.0
 
 
 def _processes(settings: Settings, plan: Plan) -> int:

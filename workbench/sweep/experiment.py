@@ -46,7 +46,8 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
     """All steps, and the conclusion. The manifest's state says how it ended. ``client``: as in :func:`.run.sweep`."""
     try:
         steps = parse_steps(settings.receipts)
-        record.begin(steps, rate_of(settings), in_flight(settings), toward_limit=toward_limit)
+        rates = [rate_of(settings, step.receipts) for step in steps]
+        record.begin(steps, rates, in_flight(settings), toward_limit=toward_limit)
         if settings.profiler != "none":
             record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
         if _to_come(settings, record, steps):  # else resumed for its conclusion only

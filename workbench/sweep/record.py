@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,11 @@ class Record:
         self.session = 0
         self._on_event = on_event
 
-    def begin(self, steps: tuple[Step, ...], rate: float, concurrency: int | None, **facts: Any) -> None:
-        """Start a session: take up what an earlier one finished, and say in the manifest that the run is on."""
+    def begin(self, steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None, **facts: Any) -> None:
+        """Start a session: take up what an earlier one finished, and say in the manifest that the run is on.
+
+        ``rates``: of each step, where the loop is open.
+        """
         wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         manifest = self.folder.manifest() if self.folder.exists() else {}
         if manifest.get("state", "new") != "new":
@@ -76,7 +79,7 @@ class Record:
             steps_planned=[asdict(step) for step in steps],
             **facts,
         )
-        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rate, concurrency))
+        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rates, concurrency))
         done = sum(row.kind == "step" for row in self.rows)
         self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=done)
 
@@ -215,7 +218,7 @@ class Record:
         write_parquet(path, frame)
 
 
-def _plan_frame(steps: tuple[Step, ...], rate: float, concurrency: int | None) -> pd.DataFrame:
+def _plan_frame(steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None) -> pd.DataFrame:
     """The plan as a table: ``step``, ``receipts``, ``rate_per_s``, ``concurrency`` (NaN where it is not the loop)."""
     import pandas as pd
 
@@ -223,7 +226,7 @@ def _plan_frame(steps: tuple[Step, ...], rate: float, concurrency: int | None) -
         {
             "step": [step.number for step in steps],
             "receipts": [step.receipts for step in steps],
-            "rate_per_s": rate if concurrency is None else math.nan,
+            "rate_per_s": [rate if concurrency is None else math.nan for rate in rates],
             "concurrency": math.nan if concurrency is None else float(concurrency),
         }
     )

@@ -80,14 +80,14 @@ class PlannedStep:
         return checksum(self.payer.address)
 
 
-def rate_of(settings: Settings) -> float:
-    """Receipts per second of an open loop."""
-    return settings.rate or DEFAULT_RATE
+def rate_of(settings: Settings, receipts: int) -> float:
+    """Receipts per second of an open loop of ``receipts``, on average."""
+    return _open(settings, receipts, 0).mean_rate
 
 
 def in_flight(settings: Settings) -> int | None:
     """Requests in flight of a closed loop; None for an open one."""
-    if settings.concurrency is None and settings.rate is None and settings.profiler != "none":
+    if not settings.loop_given and settings.profiler != "none":
         return PROFILED_IN_FLIGHT
     return settings.concurrency
 
@@ -97,7 +97,12 @@ def plan_of(settings: Settings, receipts: int, step: int) -> Plan:
     closed = in_flight(settings)
     if closed is not None:
         return ClosedPlan(receipts, closed)
-    return OpenPlan(receipts, rate_of(settings), settings.arrivals, settings.seed + step)
+    return _open(settings, receipts, step)
+
+
+def _open(settings: Settings, receipts: int, step: int) -> OpenPlan:
+    rate = None if settings.ramp is not None else settings.rate or DEFAULT_RATE
+    return OpenPlan(receipts, rate, settings.arrivals, settings.seed + step)
 
 
 def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
@@ -114,6 +119,7 @@ def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
         timeout_s=max(settings.timeout_s, 0.0 if settings.profiler == "none" else PROFILED_TIMEOUT_S),
         max_in_flight=settings.max_in_flight,
         timestamp_window_s=settings.timestamp_window_s,
+        spin=settings.spin,
         services=services_of(setup.target),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.step_row import LATER
+from workbench.ramp import is_ramp
 from workbench.runs.read import Run
 from workbench.settings import Settings
 from workbench.sweep.record import OnEvent
@@ -59,7 +60,7 @@ class LoadResult:
     def text(self) -> str:
         """The guide's four summary lines, and what they hide."""
         settings = self.run.manifest["settings"]
-        return summary_text(self.summary, version=settings["receipt_version"])
+        return summary_text(self.summary, version=settings["receipt_version"], arrivals=settings["arrivals"])
 
     def __repr__(self) -> str:
         return self.text
@@ -72,7 +73,8 @@ async def load(
     client: Client | None = None,
     **parameters: Any,
 ) -> LoadResult:
-    """Send ``num_receipts`` receipts, in a closed loop (``concurrency``) or an open one (``rate``), and measure.
+    """Send ``num_receipts`` receipts, in a closed loop (``concurrency``) or an open one (``rate``, or a ramp as
+    ``arrivals``), and measure.
 
     ``parameters`` are fields of :class:`workbench.Settings`; without ``target`` the stand-in is started for the load.
     ``client`` and errors are those of :func:`workbench.sweep.run.sweep`. The run folder gets the samples as they are
@@ -90,20 +92,26 @@ async def run_load(
 
 
 def load_settings(settings: Settings) -> Settings:
-    """The settings of the sweep that a load is: one step of ``num_receipts``, nothing after it."""
-    changes: dict[str, Any] = {"receipts": str(settings.num_receipts), "pinpoint": False, "mode": "fresh"}
-    if settings.rate is None and settings.concurrency is None:
+    """The settings of the sweep that a load is: one step of ``num_receipts``, nothing after it.
+
+    A ramp has a number of receipts of its own, for where none is given.
+    """
+    count = settings.num_receipts
+    if settings.ramp is not None and "num_receipts" not in settings.model_fields_set:
+        count = settings.ramp.count
+    changes: dict[str, Any] = {"num_receipts": count, "receipts": str(count), "pinpoint": False, "mode": "fresh"}
+    if not settings.loop_given:
         changes["concurrency"] = DEFAULT_CONCURRENCY
     return settings.model_copy(update=changes)
 
 
-def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
+def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "constant") -> str:
     """The report of one load as text."""
     v2 = "V2 " if version == 2 else ""
     sent, duration = summary["sent"], summary["duration_s"]
     failed = sent - summary["accepted"]
     loop = (
-        f"open loop, {summary['rate_per_s']:g} receipts/s"
+        f"open loop, {summary['rate_per_s']:g} receipts/s{f' on average, {arrivals}' if is_ramp(arrivals) else ''}"
         if summary["loop"] == "open"
         else f"closed loop, {summary['concurrency']:.0f} in flight"
     )
@@ -121,7 +129,7 @@ def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
         f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
         f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_signing(summary)}",
         *(f"            {name}: {text}" for name, text in summary.get("generators", {}).items()),
-        "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()),
+        "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()) + _odd(summary),
     ]
     if disturbed := summary.get("disturbances"):  # older runs do not say
         lines.append(f"Disturbed   {disturbed}")
@@ -156,6 +164,14 @@ def _signing(summary: Mapping[str, Any]) -> str:
     late, anew = (int(summary.get(name, 0)) for name in ("signed_late", "signed_anew"))
     said = [f"{late:,} receipts signed at their turn"] if late else []
     said += [f"{anew:,} signed anew, too old to wait for it"] if anew else []
+    return "".join(f"; {part}" for part in said)
+
+
+def _odd(summary: Mapping[str, Any]) -> str:
+    """What was odd in the connections; "" where nothing was. Older runs do not say."""
+    idle, surplus = (int(summary.get(name, 0)) for name in ("closed_idle", "surplus"))
+    said = [f"{idle:,} of the resets on kept connections, before a byte of an answer (closed as idle?)"] if idle else []
+    said += [f"{surplus:,} connections brought bytes that nobody had asked for"] if surplus else []
     return "".join(f"; {part}" for part in said)
 
 

@@ -34,7 +34,7 @@ def automatic(plan: Plan, cores: int) -> int:
     closed one will be nobody knows before: it takes half of the cores.
     """
     if isinstance(plan, OpenPlan):
-        return max(1, min(math.ceil(plan.rate / RATE_PER_PROCESS), cores - 1))
+        return max(1, min(math.ceil(plan.peak_rate / RATE_PER_PROCESS), cores - 1))
     return max(1, cores // 2)
 
 
