@@ -35,13 +35,15 @@ _COMMANDS = {
     "export": "write what a run measured in another tool's format",
     "network": "run all that the real programs need around them: up, status, set, down",
     "standin": "run the embedded stand-in of indexer-service and tap-agent",
+    "calibrate": "find how fast this machine can offer receipts honestly, and keep it",
     "doctor": "what is installed and reachable, and how to mend what is not",
 }
-# the commands that need no settings, only files, by the module that has them
+# the commands that need no settings, by the module that has them
 _OF_FILES = {
     **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
     "findings": "workbench.cli_findings",
     "export": "workbench.cli_exchange",
+    "calibrate": "workbench.cli_calibrate",
 }
 _OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in")
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -139,6 +139,9 @@ def test_generators_of_one_machine_are_not_each_others_other_load():
     assert both.other_cores == pytest.approx(0.1)
     assert (both.gc_pauses, both.clock_step_ms) == (3, -3.0)
     assert both.held_up_s(5) == pytest.approx(0.03)
+    assert together([one, replace(two, machine="other", busy_cpu_s=1.9)]) == replace(
+        both, own_cpu_s=0.5, busy_cpu_s=1.9, machine="other"
+    )
     assert together([one, None]) is None
     assert together([]) is None
 

@@ -120,6 +120,8 @@ class StepRow:
     service_cpu_s: float
     signed_late: int = 0
     signed_anew: int = 0
+    closed_idle: int = 0
+    surplus: int = 0
     loop_delay_max_ms: float = math.nan
     loop_held_percent: float = math.nan
     gc_pauses: float = math.nan
@@ -130,8 +132,6 @@ class StepRow:
     steal_percent: float = math.nan
     other_cpu_percent: float = math.nan
     disturbances: str = ""
-    closed_idle: int = 0
-    surplus: int = 0
 
 
 def step_row(

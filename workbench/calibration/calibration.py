@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from workbench.load.suffered import OTHER_CORE_SHARE
+
 Limit = Literal["generator", "null server", "not reached"]
 """What kept the rate from being higher. ``not reached``: the search was cut short, or went up to its end."""
 
@@ -17,7 +19,8 @@ class Offer:
     ``rate_per_s``: the highest rate that most trials carried, 0 where none did; where ``complete`` is False the search
     was cut short, and it is at least this. ``lag_p50_ms``, ``lag_p99_ms`` and ``cpu_us`` (CPU of the generators a
     request) are those at that rate; ``closed_per_s`` is what a closed loop reached, with ``closed_cpu_us`` a request.
-    ``limited_by`` and ``why`` say what failed above it. ``made``: when, ISO 8601 in UTC. NaN: nothing was sent.
+    ``limited_by`` and ``why`` say what failed above it. ``other_cores``: what other processes used meanwhile, a machine
+    that was not idle offers more than was found. ``made``: when, ISO 8601 in UTC. NaN: nothing was sent.
     """
 
     processes: int
@@ -31,7 +34,13 @@ class Offer:
     limited_by: Limit
     why: str
     trials: int
+    other_cores: float
     made: str
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other processes used so much that the machine may offer more."""
+        return self.other_cores >= OTHER_CORE_SHARE
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,10 @@ class Calibration:
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        reasons = [f"{_count(offer.processes)}: {offer.why}" for offer in self.offers if offer.why]
+        reasons = [f"{count(offer.processes)}: {offer.why}" for offer in self.offers if offer.why]
+        disturbed = max((offer.other_cores for offer in self.offers if offer.disturbed), default=0.0)
+        if disturbed:
+            reasons.append(f"Other processes used {disturbed:.1f} cores meanwhile: calibrate again on an idle machine.")
         timers = self.timers
         return "\n".join(
             [
@@ -112,7 +124,8 @@ def _row(offer: Offer) -> tuple[str, ...]:
     )
 
 
-def _count(processes: int) -> str:
+def count(processes: int) -> str:
+    """A number of processes in words."""
     return "1 process" if processes == 1 else f"{processes} processes"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 HARDWARE = ("system", "processor", "cores", "usable_cores", "hypervisor")
 SOFTWARE = ("release", "python", "uvloop", "indexer-workbench", "generator")
-_SENDS = ("load", "receipts")
+_SENDS = ("load", "receipts")  # rooms of the package
 
 
 def identity(machine: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
@@ -19,9 +19,14 @@ def identity(machine: Mapping[str, Any], versions: Mapping[str, str]) -> dict[st
     return {name: facts[name] for name in (*HARDWARE, *SOFTWARE)}
 
 
+def same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two identities are of one machine, or of two that are alike."""
+    return all(one.get(name) == other.get(name) for name in HARDWARE)
+
+
 def difference(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why a calibration does not hold for what is ``now``, in words; "" where it does."""
-    if any(stored.get(name) != now[name] for name in HARDWARE):
+    if not same_machine(stored, now):
         found = ", ".join(
             f"{stored.get(name)}" for name in ("processor", "usable_cores", "hypervisor") if stored.get(name)
         )

@@ -160,12 +160,14 @@ class StepReport:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StepReport:
-        """The report of one generator, from what ``dataclasses.asdict`` made of it, after a journey as JSON."""
+        """The report of one generator, from what ``dataclasses.asdict`` made of it."""
         clock, suffered = data.get("clock"), data.get("suffered")
-        if suffered is not None:
-            suffered = Suffered(**{**suffered, "loop_held_s": tuple(suffered["loop_held_s"])})
-        clock = None if clock is None else ClockOffset(**clock)
-        return cls(**{**data, "parts": (), "clock": clock, "suffered": suffered})
+        known = {
+            "parts": (),
+            "clock": None if clock is None else ClockOffset(**clock),
+            "suffered": None if suffered is None else Suffered.from_json(suffered),
+        }
+        return cls(**{**data, **known})
 
     @property
     def cpu_percent(self) -> float:
@@ -213,7 +215,7 @@ def merge_reports(reports: Sequence[StepReport]) -> StepReport:
         ended_ns=max(report.ended_ns for report in reports),
         interrupted=any(report.interrupted for report in reports),
         parts=tuple(reports),
+        suffered=together([report.suffered for report in reports]),
         where="",
         clock=None,
-        suffered=together([report.suffered for report in reports]),
     )

@@ -5,8 +5,9 @@ It is measured by :mod:`workbench.load.suffering`. The lag says that a step was 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 HOLD_UPS_MS = (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 """Hold-ups of the event loop are added up by these lengths. The first is the lag that an idle virtual machine shows one
@@ -35,7 +36,7 @@ class Suffered:
     ``own_cpu_s`` (the generator and the processes it started), ``services_cpu_s`` (the processes under test) and
     ``busy_cpu_s`` (all processes of the machine) are CPU seconds. ``stolen_cpu_s``: CPU seconds that the machine wanted
     and the hypervisor gave to others; ``wanted_cpu_s``: those that it got and those together. ``cores`` are the
-    machine's.
+    machine's, ``machine`` is its name.
     """
 
     seconds: float
@@ -52,6 +53,12 @@ class Suffered:
     stolen_cpu_s: float | None = None
     wanted_cpu_s: float | None = None
     cores: int | None = None
+    machine: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Suffered:
+        """The inverse of ``dataclasses.asdict``, after a journey as JSON."""
+        return cls(**{**data, "loop_held_s": tuple(data["loop_held_s"])})
 
     @property
     def other_cores(self) -> float | None:
@@ -112,14 +119,14 @@ def steal(share: float) -> str:
 
 
 def together(parts: Sequence[Suffered | None]) -> Suffered | None:
-    """What several generators of one machine suffered in one step: the worst of each kind, and the machine's CPU time
-    once, with none of the generators counted among the others. None where one of them does not know."""
+    """What several generators suffered in one step: the worst of each kind, and of the machines the one that was used
+    most by others, with none of its generators counted among them. None where one of them does not know."""
     known = [part for part in parts if part is not None]
     if not known or len(known) < len(parts):
         return None
-    longest = max(known, key=lambda part: part.seconds)
-    return Suffered(
-        seconds=longest.seconds,
+    machines = [_account([part for part in known if part.machine == name]) for name in {part.machine for part in known}]
+    return replace(
+        max(machines, key=lambda machine: machine.other_cores or 0.0),
         loop_delay_max_ms=max(part.loop_delay_max_ms for part in known),
         loop_held_s=tuple(max(held) for held in zip(*(part.loop_held_s for part in known), strict=True)),
         gc_pauses=sum(part.gc_pauses for part in known),
@@ -127,15 +134,15 @@ def together(parts: Sequence[Suffered | None]) -> Suffered | None:
         clock_step_ms=max((part.clock_step_ms for part in known), key=abs),
         preempted=sum(part.preempted for part in known),
         throttled_ms=max((part.throttled_ms for part in known if part.throttled_ms is not None), default=None),
-        own_cpu_s=None
-        if any(part.own_cpu_s is None for part in known)
-        else sum(part.own_cpu_s or 0.0 for part in known),
-        services_cpu_s=longest.services_cpu_s,
-        busy_cpu_s=longest.busy_cpu_s,
-        stolen_cpu_s=longest.stolen_cpu_s,
-        wanted_cpu_s=longest.wanted_cpu_s,
-        cores=longest.cores,
     )
+
+
+def _account(parts: Sequence[Suffered]) -> Suffered:
+    """The longest look at one machine's CPU, with all its generators as its own."""
+    longest = max(parts, key=lambda part: part.seconds)
+    if longest.own_cpu_s is None:
+        return longest
+    return replace(longest, own_cpu_s=sum(part.own_cpu_s or 0.0 for part in parts))
 
 
 def _others(suffered: Suffered) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import platform
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,6 +86,7 @@ def suffering(
                 clock_step_ms=clock.largest_step_ns / 1e6,
                 preempted=_preempted() - switches,
                 throttled_ms=None if stopped is None or throttled is None else stopped - throttled,
+                machine=platform.node(),
                 **_machine(before, after),
             )
 

@@ -178,9 +178,9 @@ def summarise(chunks: Chunks, plan: Plan, report: StepReport, tallied: Tally | N
         cut_short=cut_short,
         signed_late=report.signed_late,
         signed_anew=report.signed_anew,
-        suffered=report.suffered,
         closed_idle=report.closed_idle,
         surplus=report.surplus,
+        suffered=report.suffered,
     )
 
 

@@ -126,6 +126,7 @@ def verdict_box(run: Run) -> View:
         verdict.get("sentence") or f"The run is {manifest['state']}; there is no verdict.",
         (manifest.get("prediction") or {}).get("sentence"),
         (manifest.get("target") or {}).get("sentence"),
+        (manifest.get("calibration") or {}).get("warning"),
     ]
     return _box(run.verdict, [sentence for sentence in sentences if sentence], verdict.get("reasons") or [])
 

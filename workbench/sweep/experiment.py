@@ -21,6 +21,7 @@ from workbench.receipts.address import checksum
 from workbench.service.connect import Target
 from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
+from workbench.sweep.expected import expect
 from workbench.sweep.measure import measure
 from workbench.sweep.payers import require_payers
 from workbench.sweep.pinpoint import pinpoint
@@ -50,6 +51,7 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
         if settings.profiler != "none":
             record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
         if _to_come(settings, record, steps):  # else resumed for its conclusion only
+            expect(settings, record, steps)
             if settings.network:
                 record.event("network_starting")
             async with surroundings(settings, record.folder.path.name) as around:

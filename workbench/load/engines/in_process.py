@@ -98,7 +98,8 @@ async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int
     if isinstance(spec.plan, OpenPlan):
         return time.monotonic_ns() + START_IN_NS if start is None else await start()
     begins_ns = time.monotonic_ns() if start is None else await start()
-    await asyncio.sleep(max(0, begins_ns - time.monotonic_ns()) / 1e9)
+    if (left_ns := begins_ns - time.monotonic_ns()) > 0:
+        await asyncio.sleep(left_ns / 1e9 + 0.001)  # a timer of the loop may end a millisecond early
     return begins_ns
 
 
