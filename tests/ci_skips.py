@@ -19,6 +19,7 @@ ALLOWED = (
     "corpus of public profiles",
     "recordings of the real programs",
     "cannot be mounted here",
+    "no time namespaces",
 )
 
 

@@ -73,7 +73,8 @@ def dask_cluster(
             cluster.address = client.scheduler.address
             for _ in range(workers):
                 cluster.add_worker(before)
-            client.wait_for_workers(workers, timeout=120)
+            if workers:
+                client.wait_for_workers(workers, timeout=120)
         yield cluster
     finally:
         for process in cluster.processes:

@@ -181,7 +181,7 @@ def test_an_answer_that_lasts_until_the_end_is_not_whole_after_a_reset():
 
 
 def test_after_an_answer_to_half_a_request_nothing_else_is_sent():
-    owner, connection, transport, done = asked()
+    _, connection, transport, _ = asked()
     connection.pause_writing()  # the service has not taken all of it
     feed(connection, transport, [LENGTH])
     assert outcome(connection) == "ok"
@@ -212,7 +212,7 @@ def test_a_head_without_end_is_not_kept(piece):
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 10000000000", b"Server: a", b"Transfer-Encoding: chunked"])
 def test_an_answer_without_end_has_an_outcome_of_its_own(framing):
-    owner, connection, transport, done = asked()
+    _, connection, transport, done = asked()
     chunk = bytes(1 << 20)
     if b"chunked" in framing:
         chunk = b"100000\r\n" + chunk + b"\r\n"

@@ -35,7 +35,7 @@ from workbench.load.engines.in_process import in_process
 from workbench.load.engines.processes import processes
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.samples import COLUMNS, SampleBuffer, nonces, to_frame
-from workbench.load.spec import StepReport, StepSpec
+from workbench.load.spec import Share, StepReport, StepSpec
 from workbench.receipts import v2
 from workbench.receipts.keys import SigningKey
 from workbench.receipts.template import ReceiptTemplate
@@ -217,7 +217,7 @@ async def test_a_generator_that_dies_ends_the_step_and_is_named(tmp_path: Path) 
     assert serving.none_twice()
     # of the others every receipt has its row; of the one that was killed those without an answer have none
     missing = set(serving.nonces) - set(rows["nonce"])
-    own = set(nonces(spec.seed, spec.step, spec.plan.count, 1, 3).tolist())
+    own = set(nonces(spec.seed, spec.step, spec.plan.count, Share(1, 3)).tolist())
     assert set(rows["nonce"]) <= set(serving.nonces)
     assert missing <= own
 
@@ -352,7 +352,7 @@ def can_shift_clocks() -> bool:
         return False
 
 
-@pytest.mark.skipif(not can_shift_clocks(), reason="a clock that is ahead cannot be mounted here: no time namespaces")
+@pytest.mark.skipif(not can_shift_clocks(), reason="no time namespaces here, or no right to make one")
 async def test_clocks_that_differ_are_measured_and_times_converted(tmp_path: Path) -> None:
     """The workers' monotonic clocks are an hour ahead."""
     with dask_cluster(tmp_path / "cluster", workers=2, before=AHEAD) as running:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import SettingsError
+from workbench.load import plan
 from workbench.load.plan import NS_PER_S, ClosedPlan, OpenPlan
 from workbench.load.spec import StepSpec
 from workbench.ramp import Ramp
@@ -36,6 +37,17 @@ def test_poisson_arrivals_are_ordered_and_reproducible(count, rate, seed):
     assert offsets[0] == 0
     assert (np.diff(offsets) >= 0).all()
     assert (offsets == OpenPlan(count, rate, "poisson", seed).offsets_ns()).all()
+
+
+@given(counts, st.sampled_from(["constant", "poisson", "ramp:10:900:3s"]), st.integers(1, 9), st.integers(1, 700))
+def test_the_times_of_a_share_are_those_of_the_whole_plan(count, arrivals, workers, chunk):
+    open_plan = OpenPlan(count, None if arrivals.startswith("ramp") else 1234.5, arrivals, 5)
+    whole = open_plan.offsets_ns()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "CHUNK", chunk)
+        for worker in range(workers):
+            assert (open_plan.offsets_ns(worker, workers) == whole[worker::workers]).all()
+        assert (open_plan.offsets_ns() == whole).all()
 
 
 def test_poisson_gaps_have_the_mean_and_spread_of_an_exponential():

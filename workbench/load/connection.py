@@ -136,8 +136,9 @@ class Connection(asyncio.Protocol):
         if not self.usable:  # its time was over before
             self._transport.abort()
             return
-        # uvloop collects small writes until the end of a turn of the loop, unless this is the limit
-        self._transport.set_write_buffer_limits(high=0)
+        # uvloop collects small writes until the end of a turn of the loop, unless this is the limit. Not 0, at which
+        # the TLS of asyncio never says that all is written
+        self._transport.set_write_buffer_limits(high=1)
         if self._pending:
             self._transport.write(self._pending)
             self._pending = b""

@@ -88,29 +88,33 @@ class OpenPlan:
         constant: i / rate. poisson: gaps drawn from the exponential distribution with mean 1 / rate, from ``seed``.
         A ramp: when the integral of the rate reaches i.
         """
+        indexes = np.arange(worker, self.count, workers)
         if self.ramp is not None:
-            return _in_ns(_reached_s(self.ramp, np.arange(worker, self.count, workers)) * NS_PER_S)
-        gap_ns = NS_PER_S / self.mean_rate
+            return _in_ns(_reached_s(self.ramp, indexes) * NS_PER_S)
         if self.arrivals == "constant":
-            indexes = np.arange(worker, self.count, workers)
-            return _in_ns(indexes * gap_ns)
-        random, passed = np.random.default_rng(self.seed), 0.0
-        offsets = np.empty(len(range(worker, self.count, workers)), dtype=np.int64)
-        for begin in range(0, self.count, CHUNK):
-            gaps = random.exponential(gap_ns, min(CHUNK, self.count - begin))
-            # added one after the other, as over the whole plan at once: the same to the last bit
-            gaps[0] = passed + gaps[0] if begin else 0
-            times = np.cumsum(gaps)
-            passed = float(times[-1])
-            own = times[(worker - begin) % workers :: workers]
-            first = -(-max(0, begin - worker) // workers)
-            offsets[first : first + len(own)] = np.rint(own)
-        return offsets
+            return _in_ns(indexes * (NS_PER_S / self.mean_rate))
+        return _poisson_ns(self, worker, workers)
 
 
 def _in_ns(times: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
     rounded: npt.NDArray[np.int64] = np.rint(times).astype(np.int64)
     return rounded
+
+
+def _poisson_ns(plan: OpenPlan, worker: int, workers: int) -> npt.NDArray[np.int64]:
+    """The times of a share, from gaps that are drawn and added up CHUNK at a time: the same to the last bit as those of
+    the whole plan at once, since one is added after the other there as well."""
+    random, passed = np.random.default_rng(plan.seed), 0.0
+    offsets = np.empty(len(range(worker, plan.count, workers)), dtype=np.int64)
+    for begin in range(0, plan.count, CHUNK):
+        gaps = random.exponential(NS_PER_S / plan.mean_rate, min(CHUNK, plan.count - begin))
+        gaps[0] = passed + gaps[0] if begin else 0
+        times = np.cumsum(gaps)
+        passed = float(times[-1])
+        own = times[(worker - begin) % workers :: workers]
+        first = -(-max(0, begin - worker) // workers)
+        offsets[first : first + len(own)] = _in_ns(own)
+    return offsets
 
 
 def _reached_s(ramp: Ramp, sent: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -68,9 +68,9 @@ class SampleBuffer:
             raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
         return cls(path, mapped.view(np.ndarray))  # a memmap costs more than an array at every access
 
-    def of(self, worker: int, workers: int) -> SampleBuffer:
-        """The rows of every ``workers``-th receipt from ``worker`` on, by position; they stay in the one file."""
-        return SampleBuffer(self.path, self.rows[worker::workers])
+    def of(self, share: Share) -> SampleBuffer:
+        """The rows of one generator, by position in its share; they stay in the one file."""
+        return SampleBuffer(self.path, self.rows[share.worker :: share.workers])
 
     def record(self, index: int, intended_ns: int, seen: Exchange) -> None:
         """Keep one exchange as row ``index``."""
@@ -125,16 +125,16 @@ class RowWriter:
         )
 
 
-def nonces(seed: int, step: int, count: int, worker: int = 0, workers: int = 1) -> npt.NDArray[np.uint64]:
+def nonces(seed: int, step: int, count: int, share: Share = Share()) -> npt.NDArray[np.uint64]:  # noqa: B008 - frozen
     """The nonces of a step: uniform over 64 bits, the same for the same seed and step.
 
-    Of every ``workers``-th receipt from ``worker`` on; they are drawn by a million, and no others are held.
+    Of the receipts of ``share``; they are drawn by a million, and no others are held.
     """
     random = np.random.default_rng([seed, step])
     own: list[npt.NDArray[np.uint64]] = []
     for begin in range(0, count, CHUNK):
         drawn = random.integers(0, 1 << 64, min(CHUNK, count - begin), dtype=np.uint64)
-        own.append(drawn[(worker - begin) % workers :: workers].copy())
+        own.append(drawn[(share.worker - begin) % share.workers :: share.workers].copy())
     return np.concatenate(own)
 
 

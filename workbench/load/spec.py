@@ -45,10 +45,10 @@ class StepSpec:
 
     ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``). ``share``:
     which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
-    step, and rows are written at their index in it. ``own_rows``: the buffer holds the share's rows alone, since the
-    generator is on another machine than the step's buffer. ``spin``: an open loop waits the last 200 microseconds
-    before a due time without sleeping (see :mod:`workbench.load.waiting`). ``services``: processes of this machine
-    whose CPU time is the service's and no other load.
+    step, and rows are written at their index in it. ``spin``: an open loop waits the last 200 microseconds before a due
+    time without sleeping (see :mod:`workbench.load.waiting`). ``own_rows``: the buffer holds the share's rows alone,
+    since the generator is on another machine than the step's buffer. ``services``: processes of this machine whose CPU
+    time is the service's and no other load.
     """
 
     url: str
@@ -63,8 +63,8 @@ class StepSpec:
     timestamp_window_s: float = 15.0
     headers: dict[str, str] | None = None
     share: Share = Share()
-    own_rows: bool = False
     spin: bool = False
+    own_rows: bool = False
     services: tuple[int, ...] = ()
 
     @property
@@ -197,16 +197,20 @@ def generator_lines(report: StepReport) -> dict[str, str]:
     return lines
 
 
+_COUNTS = (
+    *("cpu_s", "spun_s", "connections", "sent", "in_flight_max", "cap_hits"),
+    *("signed_late", "signed_anew", "closed_idle", "surplus"),
+)
+
+
 def merge_reports(reports: Sequence[StepReport]) -> StepReport:
     """The report of a step that several generators sent: from the first one's start to the last one's end, counts added
     up. What is no count is that of the busiest; ``in_flight_max`` is at most what was in flight at one moment."""
     if len(reports) == 1:
         return reports[0]
-    counts = ("cpu_s", "connections", "sent", "in_flight_max", "cap_hits", "signed_late", "signed_anew")
-    later = ("spun_s", "closed_idle", "surplus")
     return replace(
         max(reports, key=lambda report: report.cpu_percent),
-        **{name: sum(getattr(report, name) for report in reports) for name in (*counts, *later)},
+        **{name: sum(getattr(report, name) for report in reports) for name in _COUNTS},
         started_ns=min(report.started_ns for report in reports),
         ended_ns=max(report.ended_ns for report in reports),
         interrupted=any(report.interrupted for report in reports),

@@ -55,7 +55,7 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
             if settings.network:
                 record.event("network_starting")
             async with surroundings(settings, record.folder.path.name) as around:
-                run = _Experiment(around, record, toward_limit, _engine(settings, client))
+                run = _Experiment(around, record, toward_limit, engine_for(settings, client))
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
         record.finish(limit, conclude_run(record.rows, limit))
@@ -111,7 +111,7 @@ class _Experiment:
             await require_alive()  # a program that ended in the last step is not seen by a further one
 
 
-def _engine(settings: Settings, client: Client | None) -> Engine:
+def engine_for(settings: Settings, client: Client | None) -> Engine:
     """Who sends: what is told of a service under a profiler is its cost, for which one process here is enough."""
     return child_process if settings.profiler != "none" else engine_of(settings, client)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunFolderError, SettingsError
+from workbench.load.engines.chosen import address_of
 from workbench.runs.folder import RunFolder, one_run_at_a_time
 from workbench.settings import Settings, without_passwords
 from workbench.sweep.experiment import experiment
@@ -75,11 +76,7 @@ async def run_sweep(
 
 def of_client(client: Client | None) -> dict[str, Any]:
     """The settings that a Dask client stands for. Raises SettingsError where it is not connected."""
-    if client is None:
-        return {}
-    if client.scheduler is None:
-        raise SettingsError("the Dask client is not connected", where="client", hint="Await it first: await client")
-    return {"engine": "dask", "scheduler": client.scheduler.address}
+    return {} if client is None else {"engine": "dask", "scheduler": address_of(client)}
 
 
 async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, client: Client | None = None) -> SweepRun:

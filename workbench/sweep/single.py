@@ -127,7 +127,7 @@ def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "c
         f"Service     {_latency(summary, 'service')}  (from the sending)",
         f"Lag         p50 {_ms(summary['lag_p50_ms'])}, p99 {_ms(summary['lag_p99_ms'])}, "
         f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
-        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_signing(summary)}",
+        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_busiest(summary)}{_signing(summary)}",
         *(f"            {name}: {text}" for name, text in summary.get("generators", {}).items()),
         "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()) + _odd(summary),
     ]
@@ -157,6 +157,11 @@ def _denied(summary: Mapping[str, Any]) -> str:
     if not math.isnan(summary["first_refusal_s"]):
         text += f", first refusal answered after {summary['first_refusal_s']:.3f} s"
     return f"{text}; {summary['paid_after_denylisted']:.0f} receipts sent later were taken all the same"
+
+
+def _busiest(summary: Mapping[str, Any]) -> str:
+    count = len(summary.get("generators", {}))
+    return f", the busiest of {count}" if count > 1 else ""
 
 
 def _signing(summary: Mapping[str, Any]) -> str:

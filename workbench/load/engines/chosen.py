@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from workbench.errors import SettingsError
 from workbench.load.engines.conduct import OnProgress
 from workbench.load.engines.processes import automatic, processes, usable_cores
 from workbench.load.spec import StepReport, StepSpec
@@ -20,19 +21,26 @@ Engine = Callable[[StepSpec, SigningKey | None, OnProgress | None], Awaitable[St
 
 
 def engine_of(settings: EngineSettings, client: Client | None = None) -> Engine:
-    """The engine of a run. ``client``: of the Dask cluster, in place of one that is made from the settings.
+    """The engine of a run. ``client``: its Dask cluster sends, whatever the settings say; a run that is gone on with
+    may have lost the cluster it was begun with.
 
-    Raises ToolError where Dask is wanted and not installed.
+    Raises ToolError where Dask is wanted and not installed, SettingsError where ``client`` is not connected.
     """
-    if settings.engine == "dask":
-        from workbench.load.engines.dask import require_dask
+    if client is None and settings.engine == "local":
+        return partial(_local, settings)
+    from workbench.load.engines.dask import Cluster, dask, require_dask
 
-        require_dask()
-        from workbench.load.engines.dask import Cluster, dask
+    require_dask()
+    if client is None:
+        return partial(dask, Cluster(str(settings.scheduler), settings.allow_unencrypted))
+    return partial(dask, Cluster(address_of(client), settings.allow_unencrypted, client.security))
 
-        cluster = Cluster(str(settings.scheduler), settings.allow_unencrypted, getattr(client, "security", None))
-        return partial(dask, cluster)
-    return partial(_local, settings)
+
+def address_of(client: Client) -> str:
+    """The address of a client's scheduler. Raises SettingsError where it is not connected."""
+    if client.scheduler is None:
+        raise SettingsError("the Dask client is not connected", where="client", hint="Await it first: await client")
+    return str(client.scheduler.address)
 
 
 async def _local(

@@ -74,7 +74,7 @@ async def conduct(
 def lost(spec: StepSpec, who: str, what: str, hint: str = "") -> ToolError:
     """The error for a generator that ended in mid-step: ``who``, ``what`` happened, and how far it had come."""
     rows = SampleBuffer.open(spec.buffer)
-    finished = (rows if spec.own_rows else rows.of(spec.share.worker, spec.share.workers)).measured()
+    finished = (rows if spec.own_rows else rows.of(spec.share)).measured()
     return ToolError(
         f"{who} {what}. It had finished {finished:,} of its {spec.count:,} receipts; "
         f"the other {spec.count - finished:,} were not sent, or have no answer",

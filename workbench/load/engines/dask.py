@@ -37,7 +37,6 @@ CONNECT_S = 10.0
 REACH_S = 3.0
 SILENT_S = 20.0
 """A worker that answers nothing for so long is lost."""
-ASK_EVERY_S = 0.5
 TRIPS = 25
 _LOOK_EVERY_S = 0.25
 _PRIVATE = ("tls://", "wss://", "gateway://", "inproc://")
@@ -93,9 +92,9 @@ async def dask(
                 DaskGenerator(client, address, part, key, (path, token), one_by_one)
                 for address, part in zip(workers, parts, strict=False)
             ]
-            every_s = ready_every_s(len(parts))
             # time for each to be asked twice, and so to be told the instant
-            return await conduct(generators, on_progress, round((0.3 + 3 * every_s) * 1e9))
+            start_in_s = 0.3 + 3 * ask_every_s(len(parts), begun=False)
+            return await conduct(generators, on_progress, round(start_in_s * 1e9))
         finally:
             path.unlink(missing_ok=True)
 
@@ -110,9 +109,10 @@ async def _reachable(client: Client, worker: str) -> bool:
     return True
 
 
-def ready_every_s(workers: int) -> float:
-    """How often a generator is asked before it has begun: the more there are, the less often."""
-    return min(ASK_EVERY_S, 0.05 + workers / 2000)
+def ask_every_s(workers: int, *, begun: bool) -> float:
+    """How often each generator is asked. A question costs us a millisecond of CPU: the more there are, the less often,
+    and half of a core is enough for all."""
+    return max(0.5 if begun else 0.05, workers / 500)
 
 
 def require_private(addresses: Sequence[str]) -> None:
@@ -249,14 +249,14 @@ class DaskGenerator:
     async def _follow(self, identity: str, start: Start, *, clock_ns: int, here: bool) -> News:
         """Ask until it has ended; what it says then. Rows that come along go into the step's buffer."""
         share = self._spec.share
-        rows = SampleBuffer.open(self._spec.buffer).of(share.worker, share.workers).rows
+        rows = SampleBuffer.open(self._spec.buffer).of(share).rows
         beginning: asyncio.Task[int] | None = None
         chunk = 0
         try:
             while True:
                 begun = beginning is not None and beginning.done()
                 begin_ns = beginning.result() + clock_ns if beginning is not None and begun else 0
-                wait_s = ASK_EVERY_S if begun else ready_every_s(share.workers)
+                wait_s = ask_every_s(share.workers, begun=begun)
                 news: News = await self._call("ask", identity, chunk, begin_ns, self._stopped, wait_s)
                 chunk = news.chunk
                 self.counters = Counters(**{**news.counters, "pid": news.counters["pid"] if here else 0})

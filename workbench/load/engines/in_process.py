@@ -37,14 +37,14 @@ async def in_process(
     Without ``start`` an open plan begins in 20 ms, a closed one at once.
     """
     progress = progress if progress is not None else Progress()
-    worker, workers = spec.share.worker, spec.share.workers
-    rows = RowWriter(SampleBuffer.open(spec.buffer), Share() if spec.own_rows else spec.share)
-    offsets = spec.plan.offsets_ns(worker, workers) if isinstance(spec.plan, OpenPlan) else None
+    share = spec.share
+    rows = RowWriter(SampleBuffer.open(spec.buffer), Share() if spec.own_rows else share)
+    offsets = spec.plan.offsets_ns(share.worker, share.workers) if isinstance(spec.plan, OpenPlan) else None
     presigned = None
     if spec.receipt is not None and key is not None:
         presigned = Presigned(
             spec.receipt.signer(key),
-            nonces(spec.seed, spec.step, spec.plan.count, worker, workers),
+            nonces(spec.seed, spec.step, spec.plan.count, share),
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
@@ -62,8 +62,8 @@ async def in_process(
             cpu = time.process_time()
             try:
                 if offsets is not None:
-                    times = offsets.tolist()
-                    await drive_open(times, started_ns, client, receipt, rows, progress, spec.in_flight, spin=spec.spin)
+                    times, limit = offsets.tolist(), spec.in_flight
+                    await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
                 else:
                     await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
             finally:

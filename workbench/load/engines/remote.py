@@ -125,7 +125,7 @@ class RemoteGenerator:
         self._begun = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._start_ns = 0
-        self._rows: _Rows | None = None
+        self._rows: Rows | None = None
 
     async def place(self, path: str, token: str) -> Place:
         """Where this is; ``path`` and ``token`` as of :func:`proof`."""
@@ -144,7 +144,7 @@ class RemoteGenerator:
         step = StepSpec.from_json(spec)
         if own_rows:
             path = Path(tempfile.gettempdir()) / f"workbench-{self._identity}-step-{step.step:03}.live"
-            self._rows = _Rows(SampleBuffer.create(path, step.count))
+            self._rows = Rows(SampleBuffer.create(path, step.count))
             step = replace(step, buffer=path, own_rows=True)
         self._generator = ChildGenerator(step, carried.key())
         self._asked_s = time.monotonic()
@@ -211,7 +211,7 @@ class RemoteGenerator:
             raise ToolError("this is not the actor that was made for the step: it was made again, and sends nothing")
 
 
-class _Rows:
+class Rows:
     """The rows of a share, handed over once each."""
 
     def __init__(self, buffer: SampleBuffer) -> None:
