@@ -374,7 +374,16 @@ async def test_clocks_that_differ_are_measured_and_times_converted(tmp_path: Pat
     assert np.abs(rows["intended_ns"] - report.started_ns - spec.plan.offsets_ns()).max() <= 4 * errors  # type: ignore[union-attr]
 
 
-async def test_a_clock_on_this_machine_is_off_by_no_more_than_its_error(tmp_path: Path, cluster: DaskCluster) -> None:
+@pytest.mark.parametrize("reachable", [True, False])
+async def test_a_clock_on_this_machine_is_off_by_no_more_than_its_error(
+    tmp_path: Path, cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch, reachable: bool
+) -> None:
+    """Workers are asked directly, or through the scheduler where they are behind it."""
+
+    async def reach(*_: object) -> bool:
+        return reachable
+
+    monkeypatch.setattr(dask_engine, "_reachable", reach)
     async with service() as serving:
         spec = signed(serving.url, ClosedPlan(20, 4), tmp_path / "engine")
         report = await dask(Cluster(cluster.address), spec, KEY)

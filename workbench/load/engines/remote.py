@@ -62,12 +62,13 @@ class CarriedKey:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an actor is. ``shares_files``: it sees the files of whoever asked, on the same running kernel, so that both
-    can write into one mapped file and read one monotonic clock."""
+    """Where an actor is. ``shares_files``: it sees the files of whoever asked, on the same running kernel
+    (``boot_id``), so that both can write into one mapped file and read one monotonic clock."""
 
     identity: str
     version: str
     host: str
+    boot_id: str
     shares_files: bool
 
 
@@ -130,7 +131,7 @@ class RemoteGenerator:
     async def place(self, path: str, token: str) -> Place:
         """Where this is; ``path`` and ``token`` as of :func:`proof`."""
         shares = await asyncio.to_thread(_sees, Path(path), token)
-        return Place(self._identity, __version__, socket.gethostname(), shares)
+        return Place(self._identity, __version__, socket.gethostname(), boot_id(), shares)
 
     async def clock(self) -> int:
         """The monotonic clock here, in nanoseconds."""
