@@ -46,6 +46,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rival
 	@$(VENV)/bin/python -m benchmarks.signing $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.load --locust $(VENV)/locust/bin/locust $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.processes $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.agreement $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.callgrind --gprof2dot $(VENV)/rivals/bin/gprof2dot $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.massif $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.pprof $(BENCH_ARGS)
