@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import tracemalloc
 from functools import partial
@@ -31,6 +32,7 @@ from workbench.sweep import series as series_module
 from workbench.sweep.record import Record
 from workbench.sweep.series import per_second
 from workbench.sweep.steps import parse_steps
+from workbench.sweep.watch import pause_s
 
 REPORT = StepReport(0, 10**9, 0.2, 1, 0, 1, 0, 0, False, 1)
 CHUNK = 8_192
@@ -230,3 +232,14 @@ async def test_ctrl_c_while_rows_are_kept_waits_for_them_and_the_step_is_run_aga
     assert not list((run.path / "samples").glob("*.live"))
     done = await workbench.sweep(resume=run.path)
     assert len(done.samples) == len(pd.read_parquet(run.path / "interrupted" / "step-000-1.parquet")) == 20
+
+
+def test_a_step_of_days_is_looked_at_often_enough_and_not_too_often() -> None:
+    looks, elapsed_s, at = 0, 0.0, []
+    while elapsed_s < 7 * 86_400:
+        elapsed_s += pause_s(elapsed_s, 0.5)
+        looks += 1
+        at.append(elapsed_s)
+    assert looks < 70_000
+    assert at[:1000] == [0.5 * number for number in range(1, 1001)]  # the first minutes as ever
+    assert max(later - earlier for earlier, later in itertools.pairwise(at)) <= 10.001

@@ -31,6 +31,7 @@ from workbench.sweep.quiet import until_quiet, used_cpu_s
 from workbench.sweep.settle import Settled, settle
 from workbench.sweep.setup import Before, PlannedStep, Setup, plan_of, spec_of
 from workbench.sweep.steps import Step
+from workbench.sweep.watch import pause_s
 from workbench.sweep.windows import open_window, reach
 
 PROGRESS_EVENT_S = 1.0
@@ -182,14 +183,15 @@ async def _settled(
 
 
 def progress(setup: Setup, step: Step) -> Callable[[dict[str, int]], None]:
-    """What the generator's messages become: events, one a second, and the process to watch."""
-    last = 0.0
+    """What the generator's messages become: events, one a second (of a long step fewer), and the process to watch."""
+    began, last = time.monotonic(), 0.0
 
     def on_progress(message: dict[str, int]) -> None:
         nonlocal last
         setup.watch.generator(message["pid"])
-        if time.monotonic() - last >= PROGRESS_EVENT_S:
-            last = time.monotonic()
+        now = time.monotonic()
+        if now - last >= pause_s(now - began, PROGRESS_EVENT_S):
+            last = now
             setup.record.event("progress", step=step.number, receipts=step.receipts, **message)
 
     return on_progress
