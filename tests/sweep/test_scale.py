@@ -93,7 +93,7 @@ def test_memory_of_finishing_a_step_does_not_grow_with_it(tmp_path: Path) -> Non
     small = peak_of_finishing(tmp_path / "small", 30_000)
     large = peak_of_finishing(tmp_path / "large", 240_000)
     assert large < 1.5 * small
-    assert large < 240_000 * 100 / 3  # as one frame it has 100 bytes a row
+    assert large < 240_000 * 70 / 3  # as one frame it has 70 bytes a row
     run = open_run(tmp_path / "large")
     assert len(run.samples_of(0)) == 240_000
     assert pa.parquet.read_metadata(run.folder.samples(0)).num_row_groups == 30
