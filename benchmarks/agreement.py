@@ -34,7 +34,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-from workbench.nullserver.child import null_server
 
 from benchmarks.harness import Figure, arguments, interleave, median_of, table, write
 from benchmarks.wire import can_capture, captured
@@ -46,6 +45,7 @@ from workbench.load.outcome import CODE_OF, Outcome
 from workbench.load.plan import NS_PER_S, OpenPlan
 from workbench.load.samples import COLUMNS, SampleBuffer, nonces
 from workbench.load.spec import StepSpec
+from workbench.nullserver.child import null_server
 from workbench.receipts.template import ReceiptTemplate
 from workbench.settings import Settings
 from workbench.standin.accounts import ALLOCATION, payer
