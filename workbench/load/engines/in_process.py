@@ -54,10 +54,10 @@ async def in_process(
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
-        opened = await _unless_stopped(client.open_connections(spec.connections), progress)
         if presigned is not None:
-            presigned.prepare()
-
+            # before there are connections, which a service may close when they are idle meanwhile
+            await asyncio.to_thread(presigned.prepare)
+        opened = await _unless_stopped(client.open_connections(spec.connections), progress)
         receipt = None if presigned is None else presigned.header
         with _rare_collections():
             started_ns = await _begin(spec, progress, start)
@@ -65,7 +65,8 @@ async def in_process(
                 cpu = time.process_time()
                 try:
                     if offsets is not None:
-                        times, limit = offsets.tolist(), spec.in_flight
+                        # gives plain integers, and copies nothing
+                        times, limit = memoryview(offsets), spec.in_flight  # type: ignore[arg-type]
                         await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
                     else:
                         await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
@@ -99,8 +100,9 @@ async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int
     if isinstance(spec.plan, OpenPlan):
         return time.monotonic_ns() + START_IN_NS if start is None else await start()
     begins_ns = time.monotonic_ns() if start is None else await start()
-    if (left_ns := begins_ns - time.monotonic_ns()) > 0:
-        await asyncio.sleep(left_ns / 1e9 + 0.001)  # a timer of the loop may end a millisecond early
+    # a timer of the loop may end a millisecond early
+    while (wait_ns := begins_ns - time.monotonic_ns()) > 0 and not progress.stop:  # noqa: ASYNC110
+        await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)
     return begins_ns
 
 
