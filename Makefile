@@ -6,6 +6,8 @@ PYTHON ?= python3
 SWEEP_ARGS ?=
 PROFILED_RECEIPTS ?= 100,150,200,250
 PYTEST_ARGS ?=
+# a worker a core, and no more than these: each runs servers and browsers
+PYTEST_WORKERS ?= 4
 BENCH_ARGS ?=
 
 # another virtualenv that happens to be active must not reach into ours
@@ -19,7 +21,7 @@ say = @echo "$(1)" >&2
 
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
-	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts')"
+	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
 	@echo "make lint    ruff check, ruff format --check, mypy"
 	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"
 	@echo "make clean   remove the virtualenv and the caches"
@@ -31,7 +33,8 @@ sweep: $(VENV)/.installed-run
 	@$(VENV)/bin/workbench batch --profiled-receipts $(PROFILED_RECEIPTS) $(SWEEP_ARGS) || [ $$? -eq 4 ]
 
 test: $(VENV)/.installed-dev
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	@$(VENV)/bin/python -m pytest -n logical --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+	  $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff check .
@@ -43,12 +46,14 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rival
 	@$(VENV)/bin/python -m benchmarks.signing $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.load --locust $(VENV)/locust/bin/locust $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.agreement $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.processes $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.callgrind --gprof2dot $(VENV)/rivals/bin/gprof2dot $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.massif $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.pprof $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.strace --stracetools $(VENV)/rivals/bin/python $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.flame $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.network $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.scale $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.sampler --rivals $(VENV)/rivals/bin $(BENCH_ARGS)
 
 clean:

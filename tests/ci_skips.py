@@ -20,6 +20,7 @@ ALLOWED = (
     "recordings of the real programs",
     "cannot be mounted here",
     "Debian has no package of",
+    "no time namespaces",
 )
 
 

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.ci_skips import pytest_make_collect_report, pytest_runtest_makereport
+from tests.workers import give_folder, pytest_collection_modifyitems, pytest_unconfigure
 
-__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+    "pytest_unconfigure",
+]
 
-# machines that run tests are shared: how long an example takes says nothing
-settings.register_profile("workbench", deadline=None)
+# machines that run tests are shared: how long an example takes, or making it, says nothing
+settings.register_profile("workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("workbench")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Started in the background, tests and what they start would ignore Ctrl-C, which some of them send."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    give_folder(config)
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,10 @@ def closed_port() -> int:
         (["load", "--rate", "0"], 2, ["--rate", "greater than 0"]),
         (["load", "--rate", "nan"], 2, ["--rate"]),
         (["load", "--rate", "5", "--concurrency", "5"], 2, ["concurrency", "rate", "give one"]),
-        (["load", "--arrivals", "bursty"], 2, ["--arrivals", "constant", "poisson", "'bursty'"]),
+        (["load", "--arrivals", "bursty"], 2, ["--arrivals", "constant", "poisson", "ramp:100:2000:60s", "'bursty'"]),
+        (["load", "--arrivals", "ramp:5:9"], 2, ["--arrivals", "ramp:100:2000:60s", "'ramp:5:9'"]),
+        (["load", "--arrivals", "ramp:5:9:3s", "--rate", "5"], 2, ["ramp:5:9:3s", "leave rate out"]),
+        (["load", "--arrivals", "ramp:5:9:3s", "--concurrency", "5"], 2, ["ramp:5:9:3s", "leave concurrency out"]),
         (["load", "--receipt-version", "3"], 2, ["--receipt-version", "'3'"]),
         (["load", "--value-grt", "-1"], 2, ["--value-grt"]),
         (["load", "--value-grt", "1e30"], 2, ["--value-grt", "2^128"]),
@@ -315,3 +318,11 @@ def wait_for_folder() -> Path:
             return found[0].parent
         stop.wait(0.1)
     raise AssertionError("no run folder was made")
+
+
+def test_findings_of_a_session_by_hand_say_how_it_becomes_a_run(tmp_path, capsys):
+    (tmp_path / "session.json").write_text("{}")
+    assert main(["findings", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "a session of windows by hand, not a run" in said
+    assert f"workbench profile report --folder {tmp_path}" in said

@@ -18,9 +18,15 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from tests.calibration.made import calibration, offer
 from workbench import doctor
+from workbench.calibration.identity import identity
+from workbench.calibration.stored import keep
 from workbench.doctor import machine, packages, service, tools
+from workbench.doctor.calibration import calibrated
 from workbench.doctor.check import Check
+from workbench.runs import machine as this_machine
+from workbench.runs.folder import utc_now
 from workbench.settings import Settings
 from workbench.standin.server import Standin
 
@@ -342,3 +348,23 @@ async def test_the_whole_doctor_shows_no_secret(tmp_path: Path) -> None:
     assert "hidden-token" not in text
     assert doctor.exit_code(checks) == 0
     assert all(check.mend for check in checks if check.status in ("missing", "failed"))
+
+
+# calibration
+
+
+def test_the_doctor_says_whether_the_machine_is_calibrated(tmp_path):
+    missing = calibrated(tmp_path)
+    assert (missing.status, missing.mend) == ("missing", "workbench calibrate")
+    here = identity(this_machine.machine(), this_machine.versions())
+    made = utc_now()
+    keep(tmp_path, calibration(offer(1, 4321, made=made), offer(2, 8000, made=made, complete=False), identity=here))
+    found = calibrated(tmp_path)
+    assert found.status == "ok"
+    assert "offers honestly (lag p99 up to 1 ms): 1 process 4,321/s, 2 processes at least 8,000/s" in found.found
+    keep(tmp_path, calibration(offer(1, 4321, made=made, other_cores=1.5), identity=here))
+    assert calibrated(tmp_path).status == "warning"
+    keep(tmp_path, calibration(offer(1, 4321, made=made), identity={**here, "python": "2.7"}))
+    stale = calibrated(tmp_path)
+    assert stale.status == "missing"
+    assert "made with another Python" in stale.found

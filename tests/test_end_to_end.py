@@ -135,7 +135,7 @@ def test_options_and_the_settings_file_reach_the_notebooks_kernel(tmp_path):
 
 def test_a_second_sweep_at_the_same_time_is_exit_code_2(tmp_path):
     first = subprocess.Popen(
-        [*SWEEP, "--receipts", "2000", "--rate", "100", "--runs-dir", str(tmp_path / "a"), "--no-pinpoint"],
+        [*SWEEP, "--receipts", "10000", "--rate", "100", "--runs-dir", str(tmp_path / "a"), "--no-pinpoint"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

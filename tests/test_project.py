@@ -1,4 +1,4 @@
-"""The project's own files: dependencies in step, imports that go down only, the Makefile, CI's skips."""
+"""The project's own files: dependencies in step, imports that go down only, sizes, the Makefile, CI's skips."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ PACKAGE = ROOT / "workbench"
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors", "callable_room", "progress"),
-    ("child",),
+    ("child", "ramp"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),
-    ("load", "standin", "profiles"),
+    ("load", "nullserver", "standin", "profiles"),
     ("service", "runs"),
-    ("network",),
+    ("network", "calibration"),
     ("analysis", "profilers"),
     ("sweep",),
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
     ("options",),
-    ("cli_findings", "cli_profiles", "cli_profilers", "cli_network", "cli_exchange"),
+    ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_profiles", "cli_profilers"),
     ("cli",),
     ("__main__",),
 )
@@ -180,6 +180,43 @@ def test_import_is_cheap(module: str) -> None:
     code = f"import sys, {module}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stderr, done.stdout.split()) == ("", [])
+
+
+# sizes
+
+MOST_LINES_OF_A_FILE = 500
+MOST_LINES_OF_A_FUNCTION = 60
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def too_long(name: str, text: str) -> Iterator[str]:
+    """The file and the functions in it that are over the limits, and by what."""
+    lines = len(text.splitlines())
+    if lines > MOST_LINES_OF_A_FILE:
+        yield f"{name} has {lines} lines: split it by what it is about"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, FUNCTIONS) and node.end_lineno is not None:
+            lines = node.end_lineno - node.lineno + 1
+            if lines > MOST_LINES_OF_A_FUNCTION:
+                yield f"{name}:{node.lineno}: {node.name} has {lines} lines: give a part of it a name of its own"
+
+
+@pytest.mark.parametrize("folder", ["workbench", "tests"])
+def test_files_and_functions_stay_short(folder: str) -> None:
+    sources = [path for path in (ROOT / folder).rglob("*.py") if not path.stem.endswith("_pb2")]
+    assert len(sources) > 50
+    names = ((str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in sources)
+    assert [found for name, text in names for found in too_long(name, text)] == []
+
+
+def test_what_is_too_long_is_named() -> None:
+    function = "async def slow():\n" + "    pass\n" * MOST_LINES_OF_A_FUNCTION
+    (found,) = too_long("a.py", function)
+    assert found.startswith("a.py:1: slow has 61 lines")
+    whole, *functions = too_long("a.py", function * 10)
+    assert whole.startswith("a.py has 610 lines")
+    assert len(functions) == 10
+    assert list(too_long("a.py", "x = 1\n" * MOST_LINES_OF_A_FILE)) == []
 
 
 # Makefile

@@ -270,6 +270,32 @@ def test_v1_equals_eth_account(key, chain_id, contract, allocation, ts, nonce, v
     assert signed.signer(signer.domain) == signer.key.address
 
 
+# --- the fast path against the protobuf library and against the plain one ------------------------------------------
+
+
+def edges(bits: int) -> list[int]:
+    """The least and the greatest number of each width up to ``bits``, zero among them."""
+    return sorted({0, *(n for width in range(bits) for n in (1 << width, (2 << width) - 1))})
+
+
+@pytest.mark.parametrize("others", [0, U64_MAX])
+@pytest.mark.parametrize(("field", "bits"), [("timestamp_ns", 64), ("nonce", 64), ("value", 128)])
+def test_a_signers_headers_are_the_plain_ones_at_every_width(field, bits, others):
+    v1_signer = v1.Signer(SigningKey(ONES_KEY), v1.domain(1, ELEVENS), allocation_id=ELEVENS)
+    for number in edges(bits):
+        numbers = dict.fromkeys(("timestamp_ns", "nonce", "value"), others) | {field: number}
+        for signer in (local_signer(), v1_signer):
+            assert signer.header(**numbers) == signer.sign(**numbers).header()
+
+
+@settings(deadline=None, max_examples=300)
+@given(u64, u64, u128)
+def test_a_signers_headers_are_the_plain_ones(ts, nonce, value):
+    v1_signer = v1.Signer(SigningKey(ONES_KEY), v1.domain(1, ELEVENS), allocation_id=ELEVENS)
+    for signer in (local_signer(), v1_signer):
+        assert signer.header(ts, nonce, value) == signer.sign(ts, nonce, value).header()
+
+
 # --- bad input ----------------------------------------------------------------------------------------------------
 
 

@@ -35,13 +35,15 @@ _COMMANDS = {
     "export": "write what a run measured in another tool's format",
     "network": "run all that the real programs need around them: up, status, set, down",
     "standin": "run the embedded stand-in of indexer-service and tap-agent",
+    "calibrate": "find how fast this machine can offer receipts honestly, and keep it",
     "doctor": "what is installed and reachable, and how to mend what is not",
 }
-# the commands that need no settings, only files, by the module that has them
+# the commands that need no settings, by the module that has them
 _OF_FILES = {
     **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
     "findings": "workbench.cli_findings",
     "export": "workbench.cli_exchange",
+    "calibrate": "workbench.cli_calibrate",
 }
 _OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in")
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
@@ -149,6 +151,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     from workbench.options import add_settings
     from workbench.settings import (
         CommandSettings,
+        EngineSettings,
         LoadSettings,
         NetworkSettings,
         StandinSettings,
@@ -164,6 +167,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, NetworkSettings, "the network around them")
     if command == "load":
         add_settings(parser, LoadSettings, "load")
+        add_settings(parser, EngineSettings, "generators")
         add_settings(parser, TargetSettings, "target")
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir", "name"))
         add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
@@ -214,11 +218,19 @@ def _parser(command: str) -> argparse.ArgumentParser:
 def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
     """The settings of a sweep, of its profiler all but ``leave_out``."""
     from workbench.options import add_settings
-    from workbench.settings import LoadSettings, ProfilerSettings, StandinSettings, SweepSettings, TargetSettings
+    from workbench.settings import (
+        EngineSettings,
+        LoadSettings,
+        ProfilerSettings,
+        StandinSettings,
+        SweepSettings,
+        TargetSettings,
+    )
 
     add_settings(parser, SweepSettings, "sweep")
     add_settings(parser, ProfilerSettings, "profiler", leave_out=leave_out)
     add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
+    add_settings(parser, EngineSettings, "generators")
     add_settings(parser, TargetSettings, "target")
     add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
 

@@ -30,7 +30,15 @@ def findings(options: argparse.Namespace) -> int:
 
 def findings_of(path: Path) -> Findings:
     """The findings of the run or batch in a folder. Raises RunFolderError where it is neither."""
+    from workbench.errors import RunFolderError
+    from workbench.profilers.state import FILE as SESSION
     from workbench.sweep.batch import FILE, Batch
     from workbench.sweep.opened import open_run
 
+    if (path / SESSION).exists():
+        raise RunFolderError(
+            "this is a session of windows by hand, not a run",
+            where=str(path),
+            hint=f"workbench profile report --folder {path} makes a run of it, and says where",
+        )
     return Batch.open(path).findings if (path / FILE).exists() else open_run(path).findings

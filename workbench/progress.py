@@ -31,6 +31,10 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
         return f"starting the service under {facts['mode']}"
     if kind == "profiler_stopping":
         return f"stopping the service, so that {facts['mode']} writes all it has"
+    if kind == "beyond_calibration":
+        return f"warning: {facts['why']}"
+    if kind == "calibration_not_used":
+        return f"note: the calibration is not used: {facts['why']}; make one with `workbench calibrate`"
     if kind == "step_left_out":
         return f"step {facts['step']}: left out after denial"
     if kind == "pinpoint_left_out":

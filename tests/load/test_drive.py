@@ -8,6 +8,9 @@ import os
 import signal
 import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,13 +18,14 @@ from aiohttp import web
 
 from tests.load.servers import GOOD, good, http_server, raw_server, step
 from workbench.errors import ToolError
-from workbench.load.client import Exchange
+from workbench.load.client import ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.engines.child import child_process
 from workbench.load.engines.in_process import in_process
-from workbench.load.outcome import CODE_OF, OUTCOME_NAMES, Outcome
+from workbench.load.outcome import OUTCOME_NAMES
 from workbench.load.plan import ClosedPlan, OpenPlan
-from workbench.load.samples import COLUMNS, SampleBuffer
+from workbench.load.samples import COLUMNS, RowWriter, SampleBuffer
+from workbench.load.spec import Share
 
 INTENDED, SENT, FIRST, DONE, STATUS, OUTCOME, BYTES = range(len(COLUMNS))
 
@@ -225,43 +229,51 @@ async def test_an_error_of_our_own_ends_the_step_and_leaves_nothing_behind(tmp_p
     """Every send fails from the tenth on. What was measured until then is kept."""
     buffer, progress, calls = SampleBuffer.create(tmp_path / "step.live", 5000), Progress(), 0
 
-    async def send(index: int) -> Exchange:
+    def receipt(position: int) -> bytes:
         nonlocal calls
         calls += 1
-        await asyncio.sleep(0)
-        if index >= 10:
-            raise RuntimeError(f"receipt {index} cannot be signed")
-        return Exchange(1, 2, 3, 200, CODE_OF[Outcome.OK], 4)
+        if position >= 10:
+            raise RuntimeError(f"receipt {position} cannot be signed")
+        return b"x"
 
-    if loop == "closed":
-        driving = drive_closed(5000, 4, send, buffer, progress)
-    else:
-        cap = 1000 if loop == "open" else 4
-        offsets = OpenPlan(5000, 1000).offsets_ns().tolist()
-        driving = drive_open(offsets, time.monotonic_ns(), send, buffer, progress, cap)
-    with pytest.raises(RuntimeError, match="cannot be signed"):
-        await asyncio.wait_for(driving, 30)
-    assert buffer.measured() == progress.ok == 10
-    assert progress.sent == calls < 1000
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    async with http_server(good) as url, opened(url) as client:
+        rows = RowWriter(buffer, Share())
+        if loop == "closed":
+            driving = drive_closed(5000, 4, client, receipt, rows, progress)
+        else:
+            cap = 1000 if loop == "open" else 4
+            offsets = OpenPlan(5000, 1000).offsets_ns().tolist()
+            driving = drive_open(offsets, time.monotonic_ns(), client, receipt, rows, progress, cap)
+        with pytest.raises(RuntimeError, match="cannot be signed"):
+            await asyncio.wait_for(driving, 30)
+    assert buffer.measured() == progress.ok == progress.sent == 10
+    assert calls == 11
 
 
 async def test_an_error_of_our_own_does_not_wait_for_a_service_that_hangs(tmp_path):
     buffer, progress = SampleBuffer.create(tmp_path / "step.live", 10), Progress()
 
-    async def send(index: int) -> Exchange:
-        if index:
+    def receipt(position: int) -> bytes:
+        if position:
             raise RuntimeError("broken")
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return Exchange(1, 0, 2, 0, CODE_OF[Outcome.CANCELLED], 0)
-        raise AssertionError
+        return b"x"
 
-    with pytest.raises(RuntimeError, match="broken"):
-        await asyncio.wait_for(drive_closed(10, 2, send, buffer, progress), 30)
+    async with raw_server(None) as url, opened(url) as client:
+        driving = drive_closed(10, 2, client, receipt, RowWriter(buffer, Share()), progress)
+        with pytest.raises(RuntimeError, match="broken"):
+            await asyncio.wait_for(driving, 30)
     assert outcomes(buffer.rows) == {"cancelled": 1}
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[ReceiptClient]:
+    """A client without connections yet."""
+    client = ReceiptClient(url, b"{}", timeout_s=10)
+    await client.open_connections(0)
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 async def test_the_child_process_gives_the_same_rows_as_the_callers_loop(tmp_path):
@@ -269,22 +281,22 @@ async def test_the_child_process_gives_the_same_rows_as_the_callers_loop(tmp_pat
     (tmp_path / "b").mkdir()
     async with http_server(good) as url:
         specs = [step(url, OpenPlan(100, 500, "poisson", 3), tmp_path / name) for name in "ab"]
-        messages: list[dict[str, int]] = []
+        messages: list[dict[str, Any]] = []
         reports = [await in_process(specs[0], None), await child_process(specs[1], None, messages.append)]
     rows = [SampleBuffer.open(spec.buffer).rows for spec in specs]
     assert outcomes(rows[0]) == outcomes(rows[1]) == {"ok": 100}
     assert (rows[0][:, INTENDED] - rows[0][0, INTENDED] == rows[1][:, INTENDED] - rows[1][0, INTENDED]).all()
     assert reports[1].pid not in (0, os.getpid())
-    assert messages[0]["pid"] == reports[1].pid
+    assert messages[0]["pids"] == [reports[1].pid]
 
 
 async def test_a_killed_generator_is_an_error_and_its_rows_stay(tmp_path):
     killed = asyncio.Event()
 
-    def kill_when_some_are_done(message: dict[str, int]) -> None:
+    def kill_when_some_are_done(message: dict[str, Any]) -> None:
         if message["done"] >= 20 and not killed.is_set():
             killed.set()
-            os.kill(message["pid"], signal.SIGKILL)
+            os.kill(message["pids"][0], signal.SIGKILL)
 
     async with http_server(good) as url:
         spec = step(url, OpenPlan(10_000, 200), tmp_path)
@@ -297,8 +309,8 @@ async def test_cancelling_stops_the_generator_and_keeps_its_rows(tmp_path):
     enough = asyncio.Event()
     pids = set()
 
-    def on_progress(message: dict[str, int]) -> None:
-        pids.add(message["pid"])
+    def on_progress(message: dict[str, Any]) -> None:
+        pids.update(message["pids"])
         if message["done"] >= 20:
             enough.set()
 

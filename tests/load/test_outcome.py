@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
-import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.load.outcome import CODE_OF, OUTCOMES, Outcome, classify, classify_exception, is_paid
+from workbench.load.outcome import CODE_OF, OUTCOMES, Outcome, classify, is_paid
 
 CHECK = "Issues with provided receipt: Receipt error: Issue encountered while performing check: "
 A = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -102,23 +100,6 @@ def test_a_failed_query_was_still_paid_for_and_a_failed_store_was_not():
     assert not is_paid(200, CODE_OF[Outcome.HTTP_ERROR])
 
 
-@pytest.mark.parametrize(
-    ("error", "outcome"),
-    [
-        (TimeoutError(), Outcome.TIMEOUT),
-        (aiohttp.ServerTimeoutError(), Outcome.TIMEOUT),
-        (aiohttp.ServerDisconnectedError(), Outcome.RESET),
-        (aiohttp.ClientPayloadError(), Outcome.RESET),
-        (aiohttp.ClientOSError(104, "reset"), Outcome.RESET),
-        (ConnectionResetError(), Outcome.RESET),
-        (asyncio.CancelledError(), Outcome.CANCELLED),
-        (aiohttp.ClientError(), Outcome.HTTP_ERROR),
-    ],
-)
-def test_exchanges_that_end_early(error, outcome):
-    assert classify_exception(error) is outcome
-
-
 @given(st.integers(100, 599), st.binary(max_size=400))
 def test_any_answer_has_an_outcome(status, body):
     assert classify(status, body) in OUTCOMES
@@ -130,4 +111,4 @@ def test_any_graphql_answer_has_an_outcome(inner):
 
 
 def test_codes_are_positions():
-    assert [CODE_OF[outcome] for outcome in OUTCOMES] == list(range(16))
+    assert [CODE_OF[outcome] for outcome in OUTCOMES] == list(range(17))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import SettingsError
+from workbench.load import plan
 from workbench.load.plan import NS_PER_S, ClosedPlan, OpenPlan
+from workbench.load.spec import StepSpec
+from workbench.ramp import Ramp
 
 counts = st.integers(1, 5000)
 rates = st.floats(0.1, 1e6)
@@ -33,6 +39,17 @@ def test_poisson_arrivals_are_ordered_and_reproducible(count, rate, seed):
     assert (offsets == OpenPlan(count, rate, "poisson", seed).offsets_ns()).all()
 
 
+@given(counts, st.sampled_from(["constant", "poisson", "ramp:10:900:3s"]), st.integers(1, 9), st.integers(1, 700))
+def test_the_times_of_a_share_are_those_of_the_whole_plan(count, arrivals, workers, chunk):
+    open_plan = OpenPlan(count, None if arrivals.startswith("ramp") else 1234.5, arrivals, 5)
+    whole = open_plan.offsets_ns()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "CHUNK", chunk)
+        for worker in range(workers):
+            assert (open_plan.offsets_ns(worker, workers) == whole[worker::workers]).all()
+        assert (open_plan.offsets_ns() == whole).all()
+
+
 def test_poisson_gaps_have_the_mean_and_spread_of_an_exponential():
     gaps = np.diff(OpenPlan(20_000, 1000, "poisson", 7).offsets_ns())
     assert gaps.mean() == pytest.approx(1e6, rel=0.05)
@@ -47,7 +64,13 @@ def test_poisson_gaps_have_the_mean_and_spread_of_an_exponential():
         (lambda: OpenPlan(1, 0.0), "rate"),
         (lambda: OpenPlan(1, float("nan")), "rate"),
         (lambda: OpenPlan(1, float("inf")), "rate"),
-        (lambda: OpenPlan(1, 1.0, "bursty"), "arrivals"),  # type: ignore[arg-type]
+        (lambda: OpenPlan(1, 1.0, "bursty"), "arrivals"),
+        (lambda: OpenPlan(1, None), "rate"),
+        (lambda: OpenPlan(1, 1.0, "ramp:1:2:3s"), "rate: ramp:1:2:3s says its rates itself"),
+        (lambda: OpenPlan(1, None, "ramp:1:2:3"), "arrivals: ramp:FROM:TO:DURATION such as ramp:100:2000:60s"),
+        (lambda: OpenPlan(1, None, "ramp:1:0:3s"), "ends above 0"),
+        (lambda: OpenPlan(1, None, "ramp:1:2:0s"), "takes more than 0 s"),
+        (lambda: OpenPlan(10_000_000, None, "ramp:1:2:3s"), "days"),
         (lambda: ClosedPlan(0, 1), "number of receipts"),
         (lambda: ClosedPlan(1, 0), "concurrency"),
     ],
@@ -55,3 +78,51 @@ def test_poisson_gaps_have_the_mean_and_spread_of_an_exponential():
 def test_impossible_plans_are_refused_by_name(make, word):
     with pytest.raises(SettingsError, match=word):
         make()
+
+
+@given(
+    st.floats(0, 5000).map(lambda rate: round(rate, 3)),
+    st.floats(0.1, 5000).map(lambda rate: round(rate, 3)),
+    st.floats(0.05, 20).map(lambda seconds: round(seconds, 3)),
+    st.floats(0.1, 2),
+)
+def test_a_ramp_sends_what_the_integral_of_its_rate_says(start, end, duration_s, share):
+    """Against an integral by small steps. Beyond the ramp the last rate goes on."""
+    ramp = Ramp.parse(f"ramp:{start}:{end}:{duration_s}s")
+    count = max(1, int(ramp.count * share))
+    plan = OpenPlan(count, None, f"ramp:{start}:{end}:{duration_s}s")
+    offsets = plan.offsets_ns() / 1e9
+    assert len(offsets) == count
+    assert offsets[0] == 0
+    assert (np.diff(offsets) >= 0).all()
+    times = np.linspace(0, max(offsets[-1], duration_s), 200_001)
+    rates = np.where(times < duration_s, start + (end - start) * times / duration_s, end)
+    sent = np.concatenate([[0], np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times))])
+    error = np.interp(offsets, times, sent) - np.arange(count)
+    assert np.abs(error).max() < 1e-3 * max(1.0, ramp.peak * times[1])
+    assert plan.mean_rate == pytest.approx(count / plan.duration_s)
+    assert min(start, end) * 0.999 <= plan.mean_rate <= plan.peak_rate * 1.001 == ramp.peak * 1.001
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "last_s"),
+    [
+        ("ramp:100:2000:60s", 63_000, 60),
+        ("ramp:2000:100:1m", 63_000, 60),
+        ("ramp:100:100:500ms", 50, 0.5),
+        ("ramp:0:10:2s", 10, 2),
+    ],
+)
+def test_a_ramp_has_a_number_of_receipts_of_its_own(text, count, last_s):
+    assert Ramp.parse(text).count == count
+    plan = OpenPlan(count, None, text)
+    assert plan.duration_s == pytest.approx(last_s)
+    assert plan.offsets_ns()[-1] < last_s * NS_PER_S
+
+
+def test_a_ramp_crosses_a_pipe():
+    spec = StepSpec("http://127.0.0.1:1", "{a}", OpenPlan(10, None, "ramp:1:100:1s"), Path("rows"), None, spin=True)
+    assert spec.plan.duration_s > 0  # what is remembered must not go along
+    again = StepSpec.from_json(json.loads(json.dumps(spec.to_json())))
+    assert again == spec
+    assert again.connections == 5  # by the highest rate

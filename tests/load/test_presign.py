@@ -15,9 +15,10 @@ from aiohttp import web
 
 from tests.load.servers import GOOD, http_server, step
 from workbench.load import presign
+from workbench.load.ahead import CHUNK
 from workbench.load.chunks import LiveRows
 from workbench.load.engines.in_process import in_process
-from workbench.load.pace import FEWEST, NS_PER_S
+from workbench.load.pace import FEWEST, MOST, NS_PER_S
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.presign import Presigned
 from workbench.load.samples import nonces
@@ -41,6 +42,11 @@ def presigned(count: int, **options) -> Presigned:
     return Presigned(SIGNER, nonces(1, 0, count), 10**15, **settings)
 
 
+def decoded(header: bytes) -> v2.Receipt:
+    """The receipt of a header as it goes over the wire."""
+    return v2.decode_header(header.decode()).receipt
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Until ``condition`` holds, which a machine that is busy may take long for."""
     deadline = time.monotonic() + 30
@@ -55,7 +61,7 @@ def test_open_loop_receipts_bear_their_intended_time():
     before = time.time_ns()
     step.prepare()
     after = time.time_ns()
-    receipts = [v2.decode_header(step.header(i)).receipt for i in range(50)]
+    receipts = [decoded(step.header(i)) for i in range(50)]
     step.close()
     for receipt, offset, nonce in zip(receipts, offsets, nonces(1, 0, 50), strict=True):
         assert before + offset <= receipt.timestamp_ns <= after + offset
@@ -67,9 +73,9 @@ def test_open_loop_receipts_bear_their_intended_time():
 def test_a_receipt_that_waits_is_signed_anew_before_it_is_too_old():
     step = presigned(1000, window_s=2.0)
     step.prepare()
-    first = v2.decode_header(step.header(0)).receipt
+    first = decoded(step.header(0))
     wait_until(lambda: time.time_ns() - first.timestamp_ns > 2 * NS_PER_S)
-    second = v2.decode_header(step.header(1)).receipt
+    second = decoded(step.header(1))
     step.close()
     assert time.time_ns() - second.timestamp_ns < 2 * NS_PER_S
     assert step.signed_late == 0
@@ -79,10 +85,10 @@ def test_a_receipt_that_waits_is_signed_anew_before_it_is_too_old():
 def test_a_receipt_that_nobody_renewed_is_signed_at_its_turn():
     step = presigned(2, window_s=0.05)
     step.prepare()
-    first = v2.decode_header(step.header(0)).receipt
+    first = decoded(step.header(0))
     step.close()  # and with it the thread
     wait_until(lambda: time.time_ns() - first.timestamp_ns > NS_PER_S // 2)
-    second = v2.decode_header(step.header(1)).receipt
+    second = decoded(step.header(1))
     assert step.signed_late == 1
     assert second.timestamp_ns - first.timestamp_ns >= NS_PER_S // 2
 
@@ -100,7 +106,7 @@ def test_a_long_step_is_signed_ahead_in_the_background(open_loop, monkeypatch):
         headers.append(step.header(index))
     wait_until(lambda: not step.ready)  # what was sent is let go, so that a long run keeps only what lies ahead
     step.close()
-    assert [v2.decode_header(header).receipt.nonce for header in headers] == nonces(1, 0, count).tolist()
+    assert [decoded(header).nonce for header in headers] == nonces(1, 0, count).tolist()
     assert step.signed_late == 0
 
 
@@ -113,7 +119,7 @@ def test_what_is_ready_follows_the_plan_and_not_its_length(monkeypatch):
         step.header(index)
     wait_until(lambda: step.ready >= 1201)
     step.close()
-    assert step.ready == 1201
+    assert step.ready < 1201 + CHUNK
     assert step.signed_late == 0
 
 
@@ -122,6 +128,7 @@ def test_closing_ends_the_thread_of_a_step_that_was_stopped():
     step = presigned(1_000_000)
     step.prepare()
     assert set(threading.enumerate()) - before
+    assert step.ready <= MOST
     step.close()
     assert set(threading.enumerate()) <= before
 
@@ -163,7 +170,7 @@ async def test_a_closed_loop_at_a_slow_service_is_valid(tmp_path):
     """It takes twice the window, so nothing that was signed before it can be sent at its end."""
     report, summary, ages = await sent_at(lambda n: 0.02, ClosedPlan(200, 2), tmp_path, 2.0)
     assert summary.accepted == 200
-    assert summary.invalid == ""
+    assert "signed" not in summary.invalid
     assert report.signed_late <= 2
     assert report.signed_anew > 0
     assert max(ages) < 2.0
@@ -179,7 +186,7 @@ async def test_a_service_that_changes_its_pace_is_followed(tmp_path, fast_first)
 
     report, summary, ages = await sent_at(pace, ClosedPlan(count, 2), tmp_path, 2.0)
     assert summary.accepted == count
-    assert summary.invalid == ""
+    assert "signed" not in summary.invalid
     assert report.signed_late <= 0.01 * count
     assert max(ages) < 2.0
 

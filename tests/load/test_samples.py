@@ -7,12 +7,17 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench.errors import RunFolderError
+from workbench.load import samples
 from workbench.load.client import Exchange
 from workbench.load.outcome import CODE_OF, Outcome
 from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.spec import Share
 
 
 def test_rows_become_a_frame_of_measured_ones_only(tmp_path):
@@ -77,3 +82,13 @@ def test_nonces_are_the_steps_own():
     assert (nonces(1, 0, 50) != nonces(1, 1, 50)).any()
     assert len(set(nonces(1, 0, 10_000).tolist())) == 10_000
     assert nonces(1, 0, 10_000).max() > 2**63
+
+
+@given(st.integers(1, 3000), st.integers(1, 9), st.integers(1, 500))
+def test_the_nonces_of_a_share_are_those_of_the_whole_step(count, workers, chunk):
+    whole = np.random.default_rng([1, 2]).integers(0, 1 << 64, count, dtype=np.uint64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "CHUNK", chunk)
+        for worker in range(workers):
+            assert (nonces(1, 2, count, Share(worker, workers)) == whole[worker::workers]).all()
+        assert (nonces(1, 2, count) == whole).all()

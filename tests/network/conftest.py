@@ -24,7 +24,11 @@ def free_ports(**changes: object) -> Settings:
 
 
 def network_processes(folder: Path) -> list[psutil.Process]:
-    """What runs of a network in a folder: PostgreSQL by its data, the others by their working folder and name."""
+    """What runs of a network in a folder: PostgreSQL by its data, the others by their working folder and name.
+
+    ``info`` of each has its ``name`` and ``cmdline``. To ask it anew would fail where it has ended meanwhile, as the
+    many short processes of initdb do.
+    """
     found = []
     for process in psutil.process_iter(("cmdline", "name", "status")):
         words = process.info["cmdline"] or []

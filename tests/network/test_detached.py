@@ -55,7 +55,7 @@ def test_up_status_set_down(folder: Path) -> None:
     assert stat.S_IMODE((data / "network.json").stat().st_mode) == 0o600
     for name in ("graph_url", "status_url", "aggregator_url", "admin_url"):
         assert network[name] in up.stdout
-    assert not any(password in " ".join(process.cmdline()) for process in network_processes(folder))
+    assert not any(password in " ".join(process.info["cmdline"]) for process in network_processes(folder))
 
     again = run(folder, *UP)
     assert again.returncode == 2
@@ -100,12 +100,12 @@ def test_a_killed_keeper_takes_all_with_it(folder: Path) -> None:
 
 def test_down_ends_what_killed_ones_left(folder: Path) -> None:
     assert run(folder, *UP).returncode == 0
-    server = next(p for p in network_processes(folder) if p.name() == "postgres")
+    server = next(p for p in network_processes(folder) if p.info["name"] == "postgres")
     guard = server.parent()
     assert guard is not None
     guard.kill()
     psutil.Process(int(str(state(folder)["keeper"]))).kill()
-    wait_until(lambda: all(p.name() == "postgres" for p in network_processes(folder)), "the others end")
+    wait_until(lambda: all(p.info["name"] == "postgres" for p in network_processes(folder)), "the others end")
     assert not ended(server)
     assert run(folder, "down").returncode == 0
     assert ended(server)
@@ -128,7 +128,7 @@ def test_a_killed_part_is_named(folder: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_up_that_is_ended_meanwhile_leaves_nothing(folder: Path, number: signal.Signals) -> None:
     up = subprocess.Popen([*WORKBENCH, *UP], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: any(p.name() == "postgres" for p in network_processes(folder)), "PostgreSQL starts")
+    wait_until(lambda: any(p.info["name"] == "postgres" for p in network_processes(folder)), "PostgreSQL starts")
     up.send_signal(number)
     _, said = up.communicate(timeout=120)
     if number == signal.SIGINT:
@@ -139,8 +139,8 @@ def test_up_that_is_ended_meanwhile_leaves_nothing(folder: Path, number: signal.
 
 def test_a_keeper_that_is_killed_while_it_starts(folder: Path) -> None:
     up = subprocess.Popen([*WORKBENCH, *UP], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: any(p.name() == "postgres" for p in network_processes(folder)), "PostgreSQL starts")
-    keeper = next(p for p in network_processes(folder) if "keeper" in p.cmdline())
+    wait_until(lambda: any(p.info["name"] == "postgres" for p in network_processes(folder)), "PostgreSQL starts")
+    keeper = next(p for p in network_processes(folder) if "keeper" in p.info["cmdline"])
     keeper.kill()
     _, said = up.communicate(timeout=120)
     assert up.returncode == 5

@@ -147,10 +147,9 @@ async def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 OWNER = """
-import asyncio, signal, sys
+import asyncio, sys
 from pathlib import Path
 from workbench.network import postgres
-signal.signal(signal.SIGINT, signal.default_int_handler)  # where it was started in the background it is ignored
 async def main():
     async with postgres.server(Path(sys.argv[1]), int(sys.argv[2])) as running:
         print(running.pid, flush=True)

@@ -25,9 +25,11 @@ def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     deadline = time.monotonic() + 30
     while (left := marked(mark)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    names = [f"{process.pid} {' '.join(process.cmdline())[:200]}" for process in left]
+    names = []
     for process in left:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            names.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+            process.kill()
     assert names == [], "processes were left behind"
 
 

@@ -144,17 +144,11 @@ def encode(
             lines.append(tagged(4, encoder.shuffled(*encoder.scalars([(1, function), (2, call.line)]))))
         written.append(tagged(4, encoder.shuffled([tagged(1, number)], lines)))
     top.append(written)
-    top.append(
-        [
-            tagged(
-                5,
-                encoder.shuffled(
-                    *encoder.scalars([(1, number), (2, encoder.text(name)), (4, encoder.text(file))]),
-                ),
-            )
-            for (name, file), number in functions.items()
-        ]
-    )
+    written = []
+    for (name, file), number in functions.items():
+        fields = [(1, number), (2, encoder.text(name)), (4, encoder.text(file))]
+        written.append(tagged(5, encoder.shuffled(*encoder.scalars(fields))))
+    top.append(written)
     numbers = [*(header or []), *((number, encoder.text(text)) for number, text in (texts or {}).items())]
     top += encoder.scalars(numbers)
     top.append([tagged(6, text.encode()) for text in encoder.strings])

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import random
 import re
-import shutil
-import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.profiles.make import profile_of
-from tests.profiles.pprof_encoding import Call, Fields, Label, Sample, encode, message, tagged, varint
+from tests.profiles.pprof_encoding import Call, Fields, Label, Sample, encode
 from tests.profiles.samples import needs_samples, sample
 from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
@@ -27,9 +24,6 @@ from workbench.errors import ReadError
 from workbench.profiles.exports.pprof import to_pprof
 from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
 from workbench.profiles.read import read_profile
-from workbench.profiles.readers.pprof import reader as pprof
-from workbench.profiles.source import Source
-from workbench.profiles.transforms import select
 from workbench.profiles.tree import MAX_DEPTH
 from workbench.profiles.views.tags import tag_costs
 from workbench.profiles.views.top import top
@@ -219,131 +213,6 @@ def test_text_that_is_not_utf8_is_escaped_and_noted() -> None:
     assert profile.frames["raw_function"].tolist() == ["a\\xff\\xfe.a"]
     profile.frames["raw_function"].str.encode("utf-8")
     assert any("UTF-8" in note.what for note in profile.notes)
-
-
-# what is refused
-
-WHOLE = encode(
-    CPU, [Sample((A, B), (1, 10), (("thread", "t", ""),)), Sample(((A[0], B[0]), C), (2, 20))], header=[(9, 1), (10, 2)]
-)
-
-
-def test_a_file_cut_anywhere_is_an_error_or_a_smaller_profile() -> None:
-    refused = 0
-    for size in range(1, len(WHOLE)):
-        try:
-            assert read(WHOLE[:size]).total("samples") <= 3
-        except ReadError:
-            refused += 1
-    assert refused > len(WHOLE) // 2
-
-
-def strings(*texts: str) -> bytes:
-    return b"".join(tagged(6, text.encode()) for text in ("", *texts))
-
-
-TYPE = tagged(1, message([(1, 1), (2, 2)]))
-NAMES = strings("samples", "count", "main", "main.go")
-FUNCTION = tagged(5, message([(1, 1), (2, 3), (4, 4)]))
-LOCATION = tagged(4, message([(1, 1), (4, message([(1, 1), (2, 9)]))]))
-SAMPLE = tagged(2, message([(1, 1), (2, 5)]))
-
-
-def test_the_hand_made_profile_is_good() -> None:
-    profile = read(TYPE + SAMPLE + LOCATION + FUNCTION + NAMES)
-    assert stacks(profile) == {((("main", "main.go", 9, False),), (), "samples"): 5}
-
-
-@pytest.mark.parametrize(
-    ("data", "what", "offset_of"),
-    [
-        (TYPE + NAMES + tagged(2, message([(1, 7), (2, 5)])) + LOCATION + FUNCTION, "location 7", SAMPLE[:1]),
-        (TYPE + NAMES + SAMPLE + tagged(4, message([(1, 1), (4, message([(1, 9)]))])), "function 9", None),
-        (TYPE + NAMES + SAMPLE + tagged(4, message([(1, 1), (4, message([(2, 9)]))])), "function 0", None),
-        (TYPE + NAMES + SAMPLE + LOCATION + tagged(5, message([(1, 1), (2, 77)])), "string 77", None),
-        (TYPE + NAMES + SAMPLE + LOCATION + tagged(5, message([(1, 1), (2, -5)])), "string -5", None),
-        (TYPE + NAMES + tagged(2, message([(1, 1)])) + LOCATION + FUNCTION, "0 values", None),
-        (TYPE + NAMES + tagged(2, message([(1, 1), (2, 1), (2, 1)])) + LOCATION + FUNCTION, "2 values", None),
-        (TYPE + NAMES + SAMPLE + LOCATION + LOCATION + FUNCTION, "has id 1", None),
-        (TYPE + NAMES + SAMPLE + LOCATION + FUNCTION + FUNCTION, "has id 1", None),
-        (TYPE + NAMES + tagged(4, message([(2, 1)])) + FUNCTION, "reserved id 0", None),
-        (TYPE + NAMES + varint(3 << 3 | 3), "wire type 3", None),
-        (TYPE + NAMES + varint(2 << 3 | 5) + b"abcd", "wire type 5", None),
-        (TYPE + NAMES + tagged(2, varint(1 << 3 | 1) + b"12345678"), "wire type 1", None),
-        (TYPE + NAMES + tagged(2, b"\x08" + b"\xff" * 11 + b"\x01"), "more than ten bytes", None),
-        (TYPE + NAMES + tagged(2, b"\x08\xff"), "cut off", None),
-        (TYPE + NAMES + tagged(2, b"\x0a\x50\x01"), "needs 80 bytes", None),
-        (TYPE + tagged(6, b"x") + NAMES, 'first string is not ""', None),
-        (NAMES + SAMPLE + LOCATION + FUNCTION, "no sample types", None),
-        (TYPE + NAMES + LOCATION + FUNCTION + tagged(2, message([(1, 1), (2, 2**62)])) * 3, "more than 64 bits", None),
-        ((TYPE + NAMES + tagged(9, 5)) * 2, "several profiles", None),
-    ],
-)  # fmt: skip
-def test_damage_is_named_with_its_byte(data: bytes, what: str, offset_of: bytes | None) -> None:
-    with pytest.raises(ReadError, match=re.escape(what)) as caught:
-        read(data)
-    assert caught.value.hint
-    if "sample types" not in what:
-        place = re.search(r"byte (\d+)", str(caught.value.where))
-        assert place is None or 0 <= int(place[1]) <= len(data)
-        assert place is not None or what.startswith("string")
-
-
-def test_two_gzipped_profiles_in_one_file_are_an_error() -> None:
-    one = gzip.compress(TYPE + NAMES + SAMPLE + LOCATION + FUNCTION + tagged(9, 5))
-    with pytest.raises(ReadError, match=r"several profiles|has id 1"):
-        read(one + one)
-
-
-def test_few_bytes_cannot_stand_for_endless_frames() -> None:
-    lines = tagged(4, message([(1, 1)])) * 9_000
-    rows = b"".join(tagged(2, message([(1, 1), (1, 2 + row), (2, 1)])) for row in range(4000))
-    others = b"".join(tagged(4, message([(1, 2 + row), (4, message([(1, 1), (2, row)]))])) for row in range(4000))
-    data = TYPE + NAMES + FUNCTION + tagged(4, message([(1, 1)]) + lines.replace(b"\x22", b"\x22")) + rows + others
-    with pytest.raises(ReadError, match="stand for more than"):
-        read(data)
-
-
-@pytest.mark.parametrize("count", [2_000, 60_000])
-def test_fields_that_alternate_endlessly_are_read(count: int) -> None:
-    body = b"".join((b"\x08\x01", b"\x9a\x06\x00")[number % 2] for number in range(count))
-    profile = read(TYPE + NAMES + tagged(2, body + tagged(2, 3)) + LOCATION + FUNCTION)
-    assert profile.total() == 3
-    assert len(profile.nodes) == min(count // 2, MAX_DEPTH)
-
-
-def test_thousands_of_labels_on_a_sample_are_cut_and_noted() -> None:
-    label = tagged(3, message([(1, 3), (2, 4)]))
-    profile = read(TYPE + NAMES + tagged(2, message([(1, 1), (2, 1)]) + label * 5_000) + LOCATION + FUNCTION)
-    assert len(profile.tags) == 1000
-    assert [note.count for note in profile.notes if "left out" in note.what] == [4000]
-
-
-@pytest.mark.parametrize("place", range(3))
-def test_a_label_that_says_nothing_leaves_the_others_what_they_are(place: int) -> None:
-    each = [tagged(3, message([(1, 3), (2, text)])) for text in (3, 4)]
-    each.insert(place, tagged(3, message([(1, 4)])))
-    sample = tagged(2, message([(1, 1), (2, 1)]) + b"".join(each))
-    profile = read(TYPE + NAMES + sample + LOCATION + FUNCTION)
-    assert sorted(zip(profile.tags["key"], profile.tags["value"], strict=True)) == [
-        ("main", "main"),
-        ("main", "main.go"),
-    ]
-    (note,) = (note for note in profile.notes if "left out" in note.what)
-    assert note.count == 1
-
-
-def test_other_formats_are_not_taken() -> None:
-    others = [b"# callgrind format\nevents: Ir\n", b"desc: --time-unit=B\n", b"a;b;c 1\n", b'{"version":1}', b"hello"]
-    others += [b"2345 12:00:00.000000 read(3) = 0 <0.1>\n", b"\0" * 64, b"\xff" * 64, b"2", b"@@@@@@@@@@"]
-    for data in others:
-        assert pprof.recognise(Source(data, "x")) is None, data
-
-
-def test_a_profile_is_recognised_by_its_content() -> None:
-    for seed in range(20):
-        data = encode(CPU, [Sample((A, B), (1, 2))], seed=seed, header=[(9, 3)])
-        assert pprof.recognise(Source(data, "x")) == "the fields of profile.proto"
 
 
 # frames that a profile asks to be dropped
@@ -541,157 +410,6 @@ def test_the_flame_graph_of_the_same_report_is_the_same_tree(number: int) -> Non
     assert all(total <= 1 for total in missing.values())
 
 
-# pprof itself as the judge
-
-
-def go_pprof() -> str:
-    go = shutil.which("go")
-    if go is None:
-        pytest.skip("Go is not installed, so there is no pprof to compare with")
-    found = subprocess.run([go, "tool", "-n", "pprof"], capture_output=True, text=True)
-    path = found.stdout.strip()
-    if found.returncode or not Path(path).exists():
-        pytest.skip("this Go has no pprof tool")
-    return path
-
-
-def table_of(path: Path, profile: Profile, metric: str) -> dict[str, tuple[int, int]]:
-    """Flat and cum of each function by ``pprof -top``, in the smallest unit."""
-    unit = {"ns": "ns", "bytes": "B"}.get(profile.metric(metric).unit, "minimum")
-    out = subprocess.run(
-        [go_pprof(), "-top", "-nodecount=0", "-nodefraction=0", "-edgefraction=0", "-symbolize=none",
-         f"-sample_index={metric}", f"-unit={unit}", str(path)],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    rows = re.findall(r"^ *(-?\d+)[a-zA-Z]* +\S+ +\S+ +(-?\d+)[a-zA-Z]* +\S+ +(.*)$", out, re.MULTILINE)
-    return {re.sub(r" \((?:partial-)?inline\)$", "", name): (int(flat), int(cum)) for flat, cum, name in rows}
-
-
-def ours_of(profile: Profile, metric: str) -> dict[str, tuple[int, int]]:
-    table = top(profile, metric, by="name")
-    return {
-        name: (int(own), int(total))
-        for name, own, total in table[["name", "self", "total"]].itertuples(index=False)
-        if own or total
-    }
-
-
-PROGRAM = """
-package main
-
-import (
-	"context"
-	"os"
-	"runtime"
-	"runtime/pprof"
-	"strings"
-	"time"
-)
-
-var sink [][]byte
-var total int
-
-func leaf(n int) int {
-	sum := 0
-	for i := 0; i < n; i++ {
-		sum += i % 7
-	}
-	return sum
-}
-
-func recurse(depth, work int) int {
-	if depth == 0 {
-		return leaf(work)
-	}
-	return recurse(depth-1, work) + leaf(work/8)
-}
-
-func main() {
-	runtime.MemProfileRate = 1024
-	cpu, _ := os.Create(os.Args[1])
-	pprof.StartCPUProfile(cpu)
-	until := time.Now().Add(1500 * time.Millisecond)
-	for time.Now().Before(until) {
-		for _, kind := range []string{"deep", "flat"} {
-			pprof.Do(context.Background(), pprof.Labels("kind", kind), func(context.Context) {
-				total += recurse(len(kind), 20000)
-			})
-		}
-	}
-	pprof.StopCPUProfile()
-	cpu.Close()
-	for i := 0; i < 200; i++ {
-		sink = append(sink, []byte(strings.Repeat("x", 64*1024)))
-	}
-	heap, _ := os.Create(os.Args[2])
-	pprof.WriteHeapProfile(heap)
-	heap.Close()
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Profiles a Go program makes of itself now."""
-    go_pprof()
-    folder = tmp_path_factory.mktemp("go")
-    (folder / "main.go").write_text(PROGRAM)
-    subprocess.run(["go", "build", "-o", "program", "main.go"], cwd=folder, check=True, capture_output=True)
-    subprocess.run(["./program", "cpu.pb.gz", "heap.pb.gz"], cwd=folder, check=True)
-    return {"cpu": folder / "cpu.pb.gz", "heap": folder / "heap.pb.gz"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "metric"),
-    [("cpu", "samples"), ("cpu", "cpu"), ("heap", "alloc_objects"), ("heap", "alloc_space"), ("heap", "inuse_space")],
-)
-def test_flat_and_cum_of_each_function_are_those_of_pprof(kind: str, metric: str, recorded: dict[str, Path]) -> None:
-    profile = read(recorded[kind])
-    theirs = table_of(recorded[kind], profile, metric)
-    assert theirs
-    assert ours_of(profile, metric) == theirs
-
-
-def test_labels_are_those_of_pprof(recorded: dict[str, Path]) -> None:
-    out = subprocess.run(
-        [go_pprof(), "-traces", "-symbolize=none", "-sample_index=samples", str(recorded["cpu"])],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    theirs: Counter[tuple[str, str]] = Counter()
-    for block in re.split(r"^-+\+-+$", out, flags=re.MULTILINE)[1:]:
-        label = re.search(r"kind: +(\w+)", block)
-        row = re.search(r"^ +(\d+) +(.*)$", block, re.MULTILINE)
-        if row:
-            leaf = re.sub(r" \((?:partial-)?inline\)$", "", row[2])
-            theirs[label[1] if label else "", leaf] += int(row[1])
-    profile = read(recorded["cpu"])
-    value = dict(zip(profile.tags["tags_id"], profile.tags["value"], strict=True))
-    leaf_of = profile.frames["function"].to_numpy()[profile.nodes["frame_id"].to_numpy()]
-    ours: Counter[tuple[str, str]] = Counter()
-    for node, tags, count in profile.samples[["node_id", "tags_id", "self_samples"]].itertuples(index=False):
-        ours[value.get(tags, ""), leaf_of[node]] += count
-    assert ours == theirs
-    assert {kind for kind, _ in theirs} >= {"deep", "flat"}
-
-
-@pytest.mark.parametrize("kind", ["cpu", "heap"])
-def test_pprof_takes_what_we_export_and_finds_the_same(kind: str, recorded: dict[str, Path], tmp_path: Path) -> None:
-    profile = read(recorded[kind])
-    path = tmp_path / "exported.pb.gz"
-    path.write_bytes(to_pprof(profile))
-    for metric in profile.metric_names:
-        assert table_of(path, profile, metric) == table_of(recorded[kind], profile, metric)
-    raw = subprocess.run([go_pprof(), "-raw", str(path)], capture_output=True, text=True, check=True).stdout
-    assert f"{sum(profile.frames['object'] != '') > 0:d}: " in raw.partition("Mappings\n")[2]
-
-
-def test_pprof_drops_the_same_frames(tmp_path: Path) -> None:
-    path = tmp_path / "drop.pb"
-    path.write_bytes(encode(CPU, DEEP, texts={7: r"drop\..*|app\.a", 8: r"app\.x"}))
-    profile = read(path)
-    assert ours_of(profile, "cpu") == table_of(path, profile, "cpu")
-
-
 # other formats as pprof
 
 
@@ -776,58 +494,3 @@ async def test_the_notebook_of_a_window_opens_offline(tmp_path: Path) -> None:
     assert opened.charts_drawn == opened.charts_wanted > 0
     assert "the window between two reports" in opened.text
     assert "4.37 s of cpu time" in opened.text
-
-
-LABELLED = [
-    Sample(
-        ((Call(f"crate::{name}(int)", f"prune{place}.rs", 1),), (Call("main", "main.rs", 2),)),
-        (place + 1, 10 ** (place + 1)),
-        labels,
-    )
-    for place, (name, labels) in enumerate(
-        [
-            ("a", (("kind", "deep water", ""), ("bytes", 16 * 1024, "bytes"))),
-            ("b", (("kind", "flat", ""), ("bytes", 48 * 1024, "bytes"), ("zone", "deep", ""))),
-            ("c", (("kind", "flatter", ""), ("took", 150, "milliseconds"))),
-            ("d", (("zone", "north", ""), ("request", 64, ""))),
-            ("e", ()),
-            ("f", (("kind", "key=flat", ""), ("count", -7, ""), ("bytes", 1, "kilobytes"))),
-        ]
-    )
-]
-
-
-@pytest.mark.parametrize("option", ["tagfocus", "tagignore"])
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        "flat", "^flat$", "kind:flat", "kind=flat", "kind=^flat$", "flat,deep", "kind=flat,deep", "zone=", "other=x",
-        "bytes=16kb", "16kb", "16kb:32kb", ":64kb", "32kb:", "bytes=:32kb", "100ms:", "took=1s:", "took=150ms", "150",
-        "took=100ms:1s", "64", "64b", "request=64b", "count=-7", ":-1", "1:2kb", "16kB:1MB", "bytes=1024:20000",
-        "a.c=x", "kind=key=flat", "north|water", "0.1s",
-    ],
-)  # fmt: skip
-def test_filters_of_labels_are_those_of_pprof(wanted: str, option: str, tmp_path: Path) -> None:
-    path = tmp_path / "labelled.pb"
-    path.write_bytes(encode(CPU, LABELLED))
-    ours = (select.tag_focus if option == "tagfocus" else select.tag_ignore)(read(path), wanted)
-    assert ours_of(ours, "samples") == _selected(path, f"-{option}={wanted}")
-
-
-@pytest.mark.parametrize("pattern", ["prune", "crate::a", r"int", r"c$", "main", "::[bd]$"])
-def test_stacks_are_cut_where_pprof_cuts_them(pattern: str, tmp_path: Path) -> None:
-    path = tmp_path / "labelled.pb"
-    deep = [Sample(((Call("inner(x)", "i.rs", 1),), *sample.stack), sample.values) for sample in LABELLED]
-    path.write_bytes(encode(CPU, deep))
-    assert ours_of(select.prune_from(read(path), pattern), "samples") == _selected(path, f"-prune_from={pattern}")
-
-
-def _selected(path: Path, option: str) -> dict[str, tuple[int, int]]:
-    """The table of pprof with one more option; empty where that leaves nothing."""
-    out = subprocess.run(
-        [go_pprof(), "-top", "-nodecount=0", "-nodefraction=0", "-edgefraction=0", "-symbolize=none",
-         "-sample_index=samples", option, str(path)],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    rows = re.findall(r"^ *(-?\d+) +\S+ +\S+ +(-?\d+) +\S+ +(.*)$", out.stdout, re.MULTILINE)
-    return {name: (int(flat), int(cum)) for flat, cum, name in rows}

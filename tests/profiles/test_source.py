@@ -47,9 +47,9 @@ def damaged_at_the_end(data: bytes) -> bytes:
     ("data", "said"),
     [
         (b"", "the file is empty. The profiled process was killed before the profiler wrote"),
-        (gzip.compress(b""), "the gzip file holds nothing"),
-        (gzip.compress(b"x" * 5000)[:-10], "the gzip data ends early"),
-        (gzip.compress(b"x" * 5000)[:12], "the gzip data ends early"),
+        (gzip.compress(b"", mtime=0), "the gzip file holds nothing"),
+        (gzip.compress(b"x" * 5000, mtime=0)[:-10], "the gzip data ends early"),
+        (gzip.compress(b"x" * 5000, mtime=0)[:12], "the gzip data ends early"),
         (bz2.compress(b"x" * 5000)[:-4], "the bzip2 data ends early"),
         (lzma.compress(b"x" * 5000)[:-4], "the xz data ends early"),
         (damaged_at_the_end(bz2.compress(b"x" * 6_000_000)), "the bzip2 data is damaged"),

@@ -178,3 +178,70 @@ def test_charts_leave_the_global_template_alone() -> None:
     theme.figure("a", "b", "c", "d")
     assert pio.templates.default == before
     assert theme.figure("a", "b", "c", "d").layout.template.layout.font.family.startswith("system-ui")
+
+
+def day(seconds: int) -> pd.DataFrame:
+    """Two steps of so many seconds in all, one with a single very slow second."""
+    numbers = np.arange(seconds)
+    slow = numbers == seconds // 2
+    return pd.DataFrame(
+        {
+            "t_s": numbers + 0.25,
+            "step": (numbers >= seconds // 3).astype(int),
+            "offered": 100,
+            "sent": 100,
+            "done_ok": 90,
+            "done_denied": 6,
+            "done_failed": 4,
+            "in_flight": np.where(slow, 999, 3),
+            "response_p50_ms": np.where(slow, 500.0, 2.0),
+            "response_p99_ms": np.where(slow, 900.0, 4.0),
+            "lag_p99_ms": np.where(slow, 70.0, 0.1),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("draw", "peak"),
+    [(charts.rates_over_time, 999), (charts.response_over_time, 900.0), (charts.lag_over_time, 70.0)],
+)
+def test_a_days_run_is_drawn_with_few_points_and_every_peak_and_says_so(draw, peak) -> None:
+    chart = draw(day(86_400), STEPS)
+    assert all(len(trace.x) <= 2_010 for trace in chart.data)
+    assert max(np.nanmax(trace.y) for trace in chart.data) == peak
+    assert "A point is 44 seconds" in chart.layout.meta["caption"]
+    assert len(chart.to_json()) < 1_000_000
+    short = draw(day(2_000), STEPS)
+    assert "A point is" not in short.layout.meta["caption"]
+    assert max(len(trace.x) for trace in short.data) >= 2_000
+
+
+def test_rates_of_a_long_run_stay_rates() -> None:
+    chart = charts.rates_over_time(day(86_400))
+    assert {float(y) for trace in chart.data[:3] for y in trace.y} == {90.0, 6.0, 4.0}
+    bars = chart.data[0]
+    assert sum(bars.width) == 86_400
+    assert bars.x[0] == 0.25 + 22
+
+
+def test_a_long_watch_keeps_its_peak() -> None:
+    watch = frames.watch()
+    long = pd.concat([watch.assign(t_s=watch["t_s"] + 50 * part) for part in range(200)], ignore_index=True)
+    long.loc[(long["source"] == "agent") & (long["metric"] == "cpu_percent") & (long["t_s"] == 4321), "value"] = 400.0
+    chart = charts.resources(long)
+    assert all(len(trace.x) <= 2_000 for trace in chart.data)
+    assert max(max(trace.y) for trace in chart.data if trace.name == "agent") == 400.0
+    assert "2,000 points" in chart.layout.meta["caption"]
+    assert "points" not in charts.resources(watch).layout.meta["caption"]
+
+
+def test_a_distribution_of_many_is_drawn_from_buckets_near_the_exact_curve() -> None:
+    rng = np.random.default_rng(1)
+    many = SAMPLES[SAMPLES["outcome"] == "ok"].sample(30_000, replace=True, random_state=1).assign(step=0)
+    many["done_ns"] = many["intended_ns"] + (rng.lognormal(1.0, 0.4, len(many)) * 1e6).astype("int64")
+    chart = charts.latency_distribution(histograms(many))
+    assert "buckets" in chart.layout.meta["caption"]
+    assert "buckets" not in charts.latency_distribution(histograms(SAMPLES)).layout.meta["caption"]
+    response = chart.data[0]
+    exact = np.quantile((many["done_ns"] - many["intended_ns"]) / 1e6, np.asarray(response.y) / 100)
+    np.testing.assert_allclose(response.x, exact, rtol=0.008)

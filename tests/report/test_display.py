@@ -38,3 +38,12 @@ def test_an_interrupted_run_has_no_verdict_and_says_so(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     assert "interrupted; there is no verdict" in repr(verdict_box(run))
     assert "made-up" in repr(provenance(run))
+
+
+def test_what_disturbed_the_generator_is_shown_where_anything_did():
+    steps = frames.steps()
+    assert "disturbed" not in steps_table(steps)._repr_html_()  # a run of an earlier release
+    steps["disturbances"] = ""
+    assert "disturbed" not in steps_table(steps)._repr_html_()
+    steps.loc[1, "disturbances"] = "other processes used 1.8 of the 2 cores"
+    assert "other processes used 1.8 of the 2 cores" in steps_table(steps)._repr_html_()

@@ -19,7 +19,7 @@ from workbench.errors import RunFolderError
 from workbench.load.chunks import LiveRows, StoredRows, chunk_of
 from workbench.load.outcome import CODE_OF, OUTCOMES, Outcome
 from workbench.load.plan import OpenPlan
-from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.samples import PARQUET, SampleBuffer, nonces, nonces_from, to_frame
 from workbench.load.spec import StepReport
 from workbench.load.summary import histogram_table, summarise, tally
 from workbench.runs.atomic import write_parquet_parts
@@ -71,7 +71,7 @@ def whole(rows: np.ndarray) -> pd.DataFrame:
 
 def frames_of(live: LiveRows) -> list[pd.DataFrame]:
     return [
-        to_frame(rows, step=0, nonce=nonces(1, 0, len(rows), first), payer=PAYER, value_grt=VALUE, first=first)
+        to_frame(rows, step=0, nonce=nonces_from(1, 0, first, len(rows)), payer=PAYER, value_grt=VALUE, first=first)
         for first, rows in live.blocks()
     ]
 
@@ -135,7 +135,7 @@ def test_parquet_in_row_groups_reads_as_one_frame(tmp_path, chunk_rows, measured
     rows = random_rows(count, 5, spread_ns=10**6, kinds=16, measured=measured, sorted_plan=True)
     live = live_rows(tmp_path, rows, chunk_rows)
     path, plain = tmp_path / "parts.parquet", tmp_path / "plain.parquet"
-    assert write_parquet_parts(path, frames_of(live)) == len(whole(rows))
+    assert write_parquet_parts(path, frames_of(live), **PARQUET) == len(whole(rows))
     whole(rows).to_parquet(plain, index=False)
     pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(plain))
     stored = StoredRows(path)
@@ -147,7 +147,7 @@ def test_parquet_in_row_groups_reads_as_one_frame(tmp_path, chunk_rows, measured
 
 @given(st.integers(0, 1 << 62), st.integers(0, 50), st.integers(0, 300), st.integers(0, 300))
 def test_nonces_of_a_chunk_are_those_of_the_step(seed, step, first, count):
-    assert nonces(seed, step, count, first).tolist() == nonces(seed, step, first + count)[first:].tolist()
+    assert nonces_from(seed, step, first, count).tolist() == nonces(seed, step, first + count)[first:].tolist()
 
 
 def test_what_is_no_buffer_is_refused(tmp_path):

@@ -1,21 +1,27 @@
-"""A stand-in with faults planted into it: each is named first, with its size, and nothing else is named.
+"""A stand-in with faults planted into it: each is named first, with its size, and nothing else is named. What massif
+tells of a leak is here as well, since the sweep is the same.
 
 The stand-in recovers the signer twice a receipt, because the real service does: that is named as well.
 """
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 
 from tests.sweep.plants import Plants
 from tests.sweep.test_profiled import LEAK_BYTES, needs, sweep
+from workbench.analysis.answers import answers
+from workbench.analysis.costs import cost_per_receipt
 from workbench.analysis.findings import Finding, find
+from workbench.profilers.windows.read import edges
+from workbench.profiles.read import read_profile
 from workbench.sweep.profiles import RunProfiles
 
 # turns of a loop, of some six instructions each
-REPEAT, THREAD = 150_000, 120_000
+REPEAT, THREAD = 150_000, 40_000
 # what the stand-in imitates
 IMITATED = "secp256k1_ecdsa_recover"
 
@@ -80,6 +86,30 @@ def test_the_planted_leak_is_named_alone(leaking: RunProfiles) -> None:
     assert leak.kind == "leak"
     assert leak.subject.startswith("planted_leak")
     assert leak.size.per_receipt == pytest.approx(LEAK_BYTES, rel=0.05)
+
+
+@needs("valgrind")
+def test_the_planted_leak_is_found_with_its_rate(leaking: RunProfiles) -> None:
+    leaks = leaking.leaks("standin")
+    assert leaks is not None
+    planted = leaks.table[leaks.table["function"] == "planted_leak"].iloc[0]
+    assert planted["flag"] == "leak"
+    assert planted["rate"] == pytest.approx(LEAK_BYTES, rel=0.05)
+    assert leaks.table.iloc[0]["function"] == "planted_leak"
+    said = answers(leaking.of_service("standin"), leaks)
+    assert any("planted_leak" in text for text in said["Is there a memory leak?"])
+
+
+@needs("valgrind")
+def test_massif_windows_meet_at_their_edges(leaking: RunProfiles) -> None:
+    """The heap at the end of a step is that at the beginning of the next, but for what the pause between changes."""
+    pairs = [edges(window) for window in leaking.windows]
+    for (_, end), (begin, _) in itertools.pairwise(pairs):
+        assert begin.total() == pytest.approx(end.total(), rel=0.02)
+    kept = cost_per_receipt(leaking.costs, "bytes_kept", "whole").iloc[0]
+    assert kept["per_receipt"] > LEAK_BYTES
+    series = read_profile(leaking.windows[-1].path("series"))
+    assert len(series.tables["snapshots"]) > 10
 
 
 @needs("valgrind")

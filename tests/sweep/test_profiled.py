@@ -15,7 +15,7 @@ from tests.sweep.plants import Plants
 from workbench.analysis.answers import answers
 from workbench.analysis.costs import cost_by_step, cost_per_receipt
 from workbench.errors import SettingsError
-from workbench.profilers.windows.read import edges, window_profiles
+from workbench.profilers.windows.read import window_profiles
 from workbench.profiles.read import read_profile
 from workbench.profiles.views.syscalls import call_table
 from workbench.runs.read import Run, read_parquet
@@ -120,37 +120,6 @@ def test_the_profiler_s_cost_is_told_from_the_pair(counted: RunProfiles) -> None
     paired = counted.run.steps.query("kind == 'paired'")["step"].item()
     assert cpu_s[0] > 2 * cpu_s[paired] > 0
     assert cpu_s[3] > cpu_s[0]
-
-
-@pytest.fixture(scope="module")
-def leaking(folder: Path) -> RunProfiles:
-    plants = Plants(leak=LEAK_BYTES)
-    flags = "--time-unit=B --detailed-freq=10 --max-snapshots=100 --threshold=0.1"
-    return RunProfiles(sweep(folder, plants, "massif", "60,120,180", profiler_flags=flags))
-
-
-@needs("valgrind")
-def test_the_planted_leak_is_found_with_its_rate(leaking: RunProfiles) -> None:
-    leaks = leaking.leaks("standin")
-    assert leaks is not None
-    planted = leaks.table[leaks.table["function"] == "planted_leak"].iloc[0]
-    assert planted["flag"] == "leak"
-    assert planted["rate"] == pytest.approx(LEAK_BYTES, rel=0.05)
-    assert leaks.table.iloc[0]["function"] == "planted_leak"
-    said = answers(leaking.of_service("standin"), leaks)
-    assert any("planted_leak" in text for text in said["Is there a memory leak?"])
-
-
-@needs("valgrind")
-def test_massif_windows_meet_at_their_edges(leaking: RunProfiles) -> None:
-    """The heap at the end of a step is that at the beginning of the next, but for what the pause between changes."""
-    pairs = [edges(window) for window in leaking.windows]
-    for (_, end), (begin, _) in itertools.pairwise(pairs):
-        assert begin.total() == pytest.approx(end.total(), rel=0.02)
-    kept = cost_per_receipt(leaking.costs, "bytes_kept", "whole").iloc[0]
-    assert kept["per_receipt"] > LEAK_BYTES
-    series = read_profile(leaking.windows[-1].path("series"))
-    assert len(series.tables["snapshots"]) > 10
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ import pandas as pd
 
 from workbench.analysis.costs import BYTES_KEPT, PLACE, By, Which, chosen, windows_of
 from workbench.analysis.denied import ALL_DENIED, counted, left_out
+from workbench.analysis.false_discovery import false_discovery_rates
 from workbench.analysis.fit import (
     FIXED_PART,
     FORMS,
@@ -149,12 +150,7 @@ def growth(
     Raises WorkbenchError where the table has several services or modes and none is chosen, or not the metric, and for
     bytes that are kept, which may be fewer than none.
     """
-    if metric == BYTES_KEPT:
-        raise WorkbenchError(
-            "bytes that are kept are no cost of a step: what one frees another one kept",
-            where="growth",
-            hint="workbench.analysis.leaks.leak_rates says which sites keep how much for each receipt",
-        )
+    _refuse_kept(metric)
     costs = _of_one(costs, service, mode)
     rows = chosen(costs, metric, by)
     every = windows_of(costs, metric)
@@ -191,6 +187,15 @@ def growth(
     said = [_sentence(out, windows, metric, by, against, why), left_out(every["denied"].tolist())]
     sentence = " ".join(part for part in said if part)
     return Growth(metric, by, which, against, sentence, enough, result.how if enough else "", typical, out, points)
+
+
+def _refuse_kept(metric: str) -> None:
+    if metric == BYTES_KEPT:
+        raise WorkbenchError(
+            "bytes that are kept are no cost of a step: what one frees another one kept",
+            where="growth",
+            hint="workbench.analysis.leaks.leak_rates says which sites keep how much for each receipt",
+        )
 
 
 def _noise_of(mode: str, metric: str) -> Noise:
@@ -300,9 +305,7 @@ def _models(
     p = _p_of_growth(nlogn.take(steeper, quadratic), common, worth)
     # what is too small to matter is not tested: each test makes the others harder to pass
     end = int(np.argmax(windows.position))
-    tested = costs[:, end] >= LEAST_PART_OF_WHOLE * whole[end]
-    q = np.ones(len(p))
-    q[tested] = _false_discovery_rates(p[tested])
+    q = false_discovery_rates(p, tested=costs[:, end] >= LEAST_PART_OF_WHOLE * whole[end])
     rise = rise_of(growing, growing_form, windows)
     grown = np.isin(form, [FORMS.index(name) for name in GROWING]) & (q <= FALSE_SHARE)
     grown &= matters(growing, growing_form, rise, windows, whole) & seen_to_rise(costs, windows) & known
@@ -310,21 +313,9 @@ def _models(
     linear = fits["constant"].take(form != FORMS.index("constant"), fits["linear"])
     form = np.where(grown, growing_form, np.where(form == FORMS.index("constant"), form, FORMS.index("linear")))
     final = linear.take(grown, growing)
-    free = np.maximum(steps - final.used, 0)
-    scatter, df = _scatter(final.misfit, free, common, worth)
-    if noise == "calls":
-        # most calls are exact: where a step is left to show it, an interval is of the call's own scatter
-        own = np.maximum(np.sqrt(final.misfit / np.maximum(free, 1)), LEAST_SCATTER / TIMING)
-        scatter, df = np.where(free > 0, own, scatter), np.where(free > 0, free, df)
-    times = {one: quantile((1 + CONFIDENCE) / 2, one) if one else np.inf for one in np.unique(df).tolist()}
-    margin = scatter * np.array([times[one] for one in df.tolist()])
-    gradient = _gradient(form, windows)
-    marginal = np.einsum("mi,mi->m", gradient, final.coefficients)
-    variance = np.einsum("mi,mij,mj->m", gradient, final.covariance, gradient)
-    # a part that was left out because it would be below 0 is still not known better than this
-    variance = np.where(grown, variance, np.maximum(variance, _linear_variance(windows, weights)))
+    scatter, margin = _margin(final, steps, common, worth, noise)
+    marginal = _marginal(form, final, windows, np.where(grown, 0.0, _linear_variance(windows, weights)), margin)
     growth_variance = final.covariance[:, GROWTH_PART, GROWTH_PART]
-    marginal = _interval(marginal, margin * np.sqrt(variance))
     flags = [
         _flag(grew, FORMS[kind], fitted, low, windows) if one else TOO_FEW
         for one, grew, kind, fitted, low in zip(
@@ -354,6 +345,27 @@ def _scatter(misfit: Floats, free: Whole, common: Floats, worth: Whole) -> tuple
     return np.maximum(common, np.where(free > 0, own, 0.0)), worth + free
 
 
+def _margin(final: Fit, steps: int, common: Floats, worth: Whole, noise: Noise) -> tuple[Floats, Floats]:
+    """The scatter of each place, and how far its interval of CONFIDENCE reaches at a variance of 1."""
+    free = np.maximum(steps - final.used, 0)
+    scatter, df = _scatter(final.misfit, free, common, worth)
+    if noise == "calls":
+        # most calls are exact: where a step is left to show it, an interval is of the call's own scatter
+        own = np.maximum(np.sqrt(final.misfit / np.maximum(free, 1)), LEAST_SCATTER / TIMING)
+        scatter, df = np.where(free > 0, own, scatter), np.where(free > 0, free, df)
+    times = {one: quantile((1 + CONFIDENCE) / 2, one) if one else np.inf for one in np.unique(df).tolist()}
+    return scatter, scatter * np.array([times[one] for one in df.tolist()])
+
+
+def _marginal(form: Whole, final: Fit, windows: Windows, least_variance: Floats, margin: Floats) -> Floats:
+    """What one more receipt costs, with its interval."""
+    gradient = _gradient(form, windows)
+    value = np.einsum("mi,mi->m", gradient, final.coefficients)
+    variance = np.einsum("mi,mij,mj->m", gradient, final.covariance, gradient)
+    # a part that was left out because it would be below 0 is still not known better than this
+    return _interval(value, margin * np.sqrt(np.maximum(variance, least_variance)))
+
+
 def _p_of_growth(term: Term, common: Floats, worth: Whole) -> Floats:
     """The chance of a growth term as large as this where there is none; 1 where there is nothing to judge it by."""
     scatter, df = _scatter(term.misfit, term.free, common, worth)
@@ -363,15 +375,6 @@ def _p_of_growth(term: Term, common: Floats, worth: Whole) -> Floats:
     for one in np.unique(df[df > 0]).tolist():
         p[df == one] = upper_tail(t[df == one], one)
     return np.where(term.value > 0, p, 1.0)
-
-
-def _false_discovery_rates(p: Floats) -> Floats:
-    """Benjamini and Hochberg's step-up adjustment."""
-    order = np.argsort(-p, kind="stable")
-    ranks = np.arange(len(p), 0, -1)
-    q = np.empty(len(p))
-    q[order] = np.minimum.accumulate(p[order] * len(p) / ranks)
-    return np.minimum(q, 1.0)
 
 
 def _gradient(form: Whole, windows: Windows) -> Floats:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.limit import Denial, Heard
 from workbench.load.plan import OpenPlan, Plan
+from workbench.load.suffered import Suffered, disturbances
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.service.budget import Fees
@@ -54,7 +55,12 @@ class StepRow:
     ``service_cpu_s``: CPU time of the service's processes from the step's first request until they were quiet, in a
     step under a profiler and the one paired with it (NaN in others, and where they are not of this machine).
     ``signed_late`` receipts were signed inside the timed path, ``signed_anew`` ahead of it, since they would have been
-    too old at their turn.
+    too old at their turn. ``closed_idle`` and ``surplus`` as in :class:`workbench.load.spec.StepReport`.
+    What the generator suffered (NaN: not known), as in :class:`workbench.load.suffered.Suffered`:
+    ``loop_delay_max_ms``; ``loop_held_percent``, the share of the step's time in which the event loop was held up by
+    more than 5 ms at a time; ``gc_pauses`` and ``gc_pause_max_ms``; ``clock_step_ms``; ``preempted``; ``throttled_ms``;
+    ``steal_percent`` of the CPU time that the machine wanted; ``other_cpu_percent`` of one core, used by processes that
+    are neither generator nor service. ``disturbances``: which of these are worth a word; "" when none is.
     ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
     """
 
@@ -114,6 +120,18 @@ class StepRow:
     service_cpu_s: float
     signed_late: int = 0
     signed_anew: int = 0
+    closed_idle: int = 0
+    surplus: int = 0
+    loop_delay_max_ms: float = math.nan
+    loop_held_percent: float = math.nan
+    gc_pauses: float = math.nan
+    gc_pause_max_ms: float = math.nan
+    clock_step_ms: float = math.nan
+    preempted: float = math.nan
+    throttled_ms: float = math.nan
+    steal_percent: float = math.nan
+    other_cpu_percent: float = math.nan
+    disturbances: str = ""
 
 
 def step_row(
@@ -171,6 +189,7 @@ def step_row(
         failure=judgement.failure,
         profiler=profiler,
         service_cpu_s=service_cpu_s,
+        **_suffered(summary.suffered),
     )
 
 
@@ -178,7 +197,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
     """What was to be sent."""
     loop: dict[str, Any]
     if isinstance(plan, OpenPlan):
-        loop = {"loop": "open", "rate_per_s": float(plan.rate), "concurrency": math.nan}
+        loop = {"loop": "open", "rate_per_s": float(plan.mean_rate), "concurrency": math.nan}
     else:
         loop = {"loop": "closed", "rate_per_s": math.nan, "concurrency": float(plan.concurrency)}
     return {"receipts": plan.count, **loop}
@@ -186,7 +205,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
 
 def _summarised(summary: StepSummary) -> dict[str, Any]:
     """What was sent, how it was answered, and when."""
-    counts = ("offered", "sent", "accepted", "denied", "failed", "signed_late", "signed_anew")
+    counts = ("offered", "sent", "accepted", "denied", "failed", "signed_late", "signed_anew", "closed_idle", "surplus")
     figures = ("duration_s", "throughput_per_s", "generator_cpu_percent")
     percentiles = {
         f"{clock}_{name}_ms": getattr(getattr(summary, clock), f"{name}_ms")
@@ -206,6 +225,29 @@ def _stored(found: StoredSince | None) -> dict[str, Any]:
         "invalid_reasons": found.reasons,
         "aggregated_grt": found.aggregated_wei / WEI_PER_GRT,
     }
+
+
+def _suffered(suffered: Suffered | None) -> dict[str, Any]:
+    """What disturbed the generator; nothing where nobody looked."""
+    if suffered is None:
+        return {}
+    figures = {
+        "loop_delay_max_ms": suffered.loop_delay_max_ms,
+        "loop_held_percent": 100 * suffered.loop_held_s[0] / suffered.seconds if suffered.seconds else None,
+        "gc_pauses": suffered.gc_pauses,
+        "gc_pause_max_ms": suffered.gc_pause_max_ms,
+        "clock_step_ms": suffered.clock_step_ms,
+        "preempted": suffered.preempted,
+        "throttled_ms": suffered.throttled_ms,
+        "steal_percent": _percent(suffered.steal_share),
+        "other_cpu_percent": _percent(suffered.other_cores),
+    }
+    known = {name: math.nan if value is None else float(value) for name, value in figures.items()}
+    return {**known, "disturbances": "; ".join(disturbances(suffered))}
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _spent_grt(fees: Fees | None) -> float:

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from workbench.charts import theme
 from workbench.charts.steps import add_line, ladder
+from workbench.charts.thin import thin_series
 from workbench.charts.timeline import add_percentile, mark_steps
 
 
@@ -43,6 +44,8 @@ def lag_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) -> go
     )
     if series.empty:
         return theme.say_no_data(chart, "No request was sent")
+    series, thinned = thin_series(series)
+    theme.add_to_caption(chart, thinned)
     add_percentile(chart, series, "lag_p99_ms", theme.PERCENTILES["p99"])
     if not chart.data:
         return theme.say_no_data(chart, "No request was sent")

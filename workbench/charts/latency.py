@@ -11,6 +11,8 @@ from workbench.charts.steps import DISTORTED, add_line, undistorted
 from workbench.load.histogram import RESOLUTION, quantiles_ms
 
 CURVE_POINTS = 200
+ALL_POINTS = 20_000
+"""Points of all curves of a chart together: a sweep of a thousand steps is one page, too."""
 
 LINES = {
     "response_p50_ms": theme.Line("response p50", theme.BLUE, "solid", "circle"),
@@ -75,7 +77,7 @@ def latency_distribution(histograms: pd.DataFrame, steps: pd.DataFrame | None = 
         curves = [(f"step {step}", buckets) for step, buckets in response.groupby("step")]
     for position, (name, buckets) in enumerate(curves):
         count = int(buckets["count"].sum())
-        shares = _shares(count)
+        shares = _shares(count, max(20, min(CURVE_POINTS, ALL_POINTS // len(curves))))
         if shares.size:
             line = theme.series_line(position, name)
             chart.add_trace(
@@ -96,10 +98,10 @@ def latency_distribution(histograms: pd.DataFrame, steps: pd.DataFrame | None = 
     return theme.log_axis(chart, "x")
 
 
-def _shares(count: int) -> np.ndarray:
-    """Shares from 0 to the highest that ``count`` samples can carry; none for fewer than 20 samples (no
-    median).
+def _shares(count: int, points: int) -> np.ndarray:
+    """At most ``points`` shares from 0 to the highest that ``count`` samples can carry; none for fewer than 20 samples
+    (no median).
     """
     if count < 20:
         return np.array([])
-    return np.linspace(0.0, 1.0 - 10.0 / count, min(CURVE_POINTS, count))
+    return np.linspace(0.0, 1.0 - 10.0 / count, min(points, count))

@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.charts import theme
+from workbench.charts.thin import MOST_POINTS, thin_curve
 
 MIB = 1024 * 1024
 ROWS = (
@@ -35,13 +36,16 @@ def resources(watch: pd.DataFrame) -> go.Figure:
         return theme.say_no_data(chart, "No process was watched")
     chart.set_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.06)
     sources = sorted(watch["source"].unique())
+    thinned = False
     for number, (metric, title, factor) in enumerate(panels, start=1):
         rows = watch[watch["metric"] == metric]
         for position, source in enumerate(sources):
             line = theme.series_line(position, source)
-            own = rows[rows["source"] == source].sort_values("t_s")
-            if own.empty:
+            every = rows[rows["source"] == source].sort_values("t_s")
+            if every.empty:
                 continue
+            own = thin_curve(every, "value")
+            thinned = thinned or len(own) < len(every)
             chart.add_trace(
                 go.Scatter(
                     x=own["t_s"],
@@ -57,6 +61,10 @@ def resources(watch: pd.DataFrame) -> go.Figure:
                 col=1,
             )
         chart.update_yaxes(title_text=title, rangemode="tozero", row=number, col=1)
+    if thinned:
+        theme.add_to_caption(
+            chart, f" Of long curves {MOST_POINTS:,} points are drawn, the largest among their neighbours."
+        )
     chart.update_xaxes(title_text="")
     chart.update_xaxes(title_text="Time since the start in s", row=len(panels), col=1)
     chart.update_layout(height=180 * len(panels) + 120)

@@ -74,6 +74,7 @@ OUTCOMES = {
     "connect_error": Fill("no connection", BLACK, "\\"),
     "reset": Fill("connection reset", BLACK, "x"),
     "cancelled": Fill("cancelled", GREY, "/"),
+    "too_large": Fill("answer too large", ORANGE, "+"),
     "not_sent": Fill("not sent", "#D0D0D0", "."),
 }
 
@@ -97,6 +98,11 @@ def figure(title: str, caption: str, x_title: str, y_title: str) -> go.Figure:
             autosize=True,
         )
     )
+
+
+def add_to_caption(chart: go.Figure, sentence: str) -> None:
+    """Say one thing more of what the chart shows."""
+    chart.update_layout(meta={"caption": chart.layout.meta["caption"] + sentence})
 
 
 def failures(verdicts: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.charts import theme
+from workbench.charts.thin import thin_series
 
 RATES = (
     ("done_ok", theme.Fill("accepted", theme.GREEN, "")),
@@ -29,12 +30,14 @@ def rates_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) -> 
     )
     if series.empty:
         return theme.say_no_data(chart, "No request was sent")
+    series, thinned = thin_series(series)
+    theme.add_to_caption(chart, thinned)
     for column, fill in RATES:
         if series[column].sum() > 0:
             chart.add_trace(
                 go.Bar(
                     x=_middle(series),
-                    width=1,
+                    width=series["span_s"],
                     y=series[column],
                     name=fill.name,
                     marker={
@@ -71,6 +74,8 @@ def response_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) 
     )
     if series.empty:
         return theme.say_no_data(chart, "No request was sent")
+    series, thinned = thin_series(series)
+    theme.add_to_caption(chart, thinned)
     for name in ("p50", "p99"):
         add_percentile(chart, series, f"response_{name}_ms", theme.PERCENTILES[name])
     if not chart.data:
@@ -80,7 +85,7 @@ def response_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) 
 
 
 def add_percentile(chart: go.Figure, series: pd.DataFrame, column: str, line: theme.Line) -> None:
-    """Add a per-second column in ms, broken where a second or the pause between two steps has no value."""
+    """Add a column of :func:`thin_series` in ms, broken where a second or the pause between two steps has no value."""
     if series[column].notna().any():
         _add_series(chart, series, column, line, " ms")
 
@@ -88,12 +93,13 @@ def add_percentile(chart: go.Figure, series: pd.DataFrame, column: str, line: th
 def mark_steps(chart: go.Figure, series: pd.DataFrame, steps: pd.DataFrame | None) -> None:
     """A thin line and the number where each step begins; the span of an invalid step is grey and says so."""
     verdicts = {} if steps is None else dict(zip(steps["step"], steps["verdict"], strict=True))
-    spans = series.groupby("step")["t_s"].agg(["min", "max"])
+    ends = series["t_s"] + series["span_s"]
+    spans = series.groupby("step")["t_s"].agg(["min"]).assign(end=ends.groupby(series["step"]).max())
     for step, begin, end in spans.itertuples():
         invalid = verdicts.get(step) == "INVALID"
         chart.add_vline(x=begin, line={"color": "#999999", "dash": "dot", "width": 1})
         if invalid:
-            chart.add_vrect(x0=begin, x1=end + 1, fillcolor=theme.GREY, opacity=0.2, line_width=0, layer="below")
+            chart.add_vrect(x0=begin, x1=end, fillcolor=theme.GREY, opacity=0.2, line_width=0, layer="below")
         if invalid or len(spans) > 1:
             chart.add_annotation(
                 x=begin,
@@ -124,14 +130,14 @@ def _add_series(chart: go.Figure, series: pd.DataFrame, column: str, line: theme
 
 
 def _middle(series: pd.DataFrame) -> pd.Series[float]:
-    """A row counts a whole second, so it is drawn at the middle of it."""
-    return series["t_s"] + 0.5
+    """A row counts a whole second, or some, so it is drawn at their middle."""
+    return series["t_s"] + series["span_s"] / 2
 
 
 def _break_between_steps(series: pd.DataFrame, column: str) -> pd.DataFrame:
     """The column with one empty row after each step: between steps nothing was measured, so no line goes
     there.
     """
-    parts = [part[["t_s", column]] for _, part in series.groupby("step", sort=False)]
+    parts = [part[["t_s", "span_s", column]] for _, part in series.groupby("step", sort=False)]
     gaps = [part.tail(1).assign(**{column: float("nan")}) for part in parts]
     return pd.concat([piece for pair in zip(parts, gaps, strict=True) for piece in pair])

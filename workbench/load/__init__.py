@@ -1,9 +1,10 @@
 """When and how receipts are sent. Callable: ``await workbench.load(num_receipts=1000, rate=200)``.
 
-``plan`` (index to intended time), ``pace`` (how far ahead is signed), ``presign`` and ``signing`` (its process),
-``client`` (one exchange), ``outcome`` (what an answer means), ``drive`` (the timing-critical loop), ``samples`` (rows),
-``spec`` and ``engines`` (who sends), ``summary``, ``validity``. Calling the room runs
-:func:`workbench.sweep.single.load`: a load is a sweep of one step.
+``plan`` (index to intended time), ``pace`` (how far ahead is signed), ``ahead`` (what is signed), ``presign``,
+``signing`` (processes), ``request`` (its bytes), ``connection`` (one exchange), ``client`` (all connections),
+``deadlines``, ``framing``, ``outcome`` (what an answer means) and ``answers`` (remembered), ``drive`` (the
+timing-critical loop) and ``waiting`` (for due times), ``samples`` (rows), ``spec`` and ``engines`` (who sends),
+``summary``, ``validity``. Calling the room runs :func:`workbench.sweep.single.load`: a load is a sweep of one step.
 """
 
 from workbench.callable_room import make_callable

@@ -1,17 +1,33 @@
-"""One exchange with the service: a receipt goes out, an answer comes back, the clock is read around the whole body."""
+"""The connections to one paid route: kept, opened when more are needed, and closed at the end.
+
+There is no limit to their number: an open loop would silently become closed at it. Nothing is ever sent twice, follows
+a redirect or looks for a proxy.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
+import contextlib
+import errno
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from time import monotonic_ns
 
-import aiohttp
 from yarl import URL
 
-from workbench.load.outcome import CODE_OF, Outcome, classify, classify_exception
+from workbench.errors import MeasurementError
+from workbench.load.answers import Answers
+from workbench.load.connection import Connection, Done
+from workbench.load.deadlines import Deadlines
+from workbench.load.outcome import CODE_OF, Outcome
+from workbench.load.request import post, preflight
 
-_CACHED_ANSWERS = 4096
+_CANCELLED, _CONNECT_ERROR, _TIMEOUT = (
+    CODE_OF[outcome] for outcome in (Outcome.CANCELLED, Outcome.CONNECT_ERROR, Outcome.TIMEOUT)
+)
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
@@ -27,74 +43,198 @@ class Exchange:
 
 
 class ReceiptClient:
-    """A pool of keep-alive connections to one paid route.
+    """A pool of keep-alive connections to one paid route, by http or https.
 
-    Nothing of aiohttp that waits, retries or inspects stays on: no connection limit (an open loop would silently
-    become closed at the default of 100), no cookies, no decompression, no redirects, no tracing, no proxy variables.
+    ``closed_idle`` counts requests on a kept connection that ended without a byte of an answer: most often a service
+    that closed it, as idle, just when it was used. They are not sent again, since the receipt may have been spent.
+    ``surplus`` counts connections on which something came that nobody had asked for. ``opening`` is how many
+    connections are being opened.
     """
 
-    def __init__(self, url: str, body: bytes, *, timeout_s: float, headers: dict[str, str] | None = None) -> None:
-        self._url = URL(url)
-        self._body = body
-        self._answers: dict[tuple[int, bytes], int] = {}
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=None, keepalive_timeout=3600),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Content-Type": "application/json", **(headers or {})},
-            skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept"),
-            timeout=aiohttp.ClientTimeout(total=timeout_s, ceil_threshold=3600),
-            auto_decompress=False,
-            trust_env=False,
-        )
+    def __init__(self, url: str, body: bytes, *, timeout_s: float, headers: Mapping[str, str] | None = None) -> None:
+        target = URL(url)
+        self._host, self._port = target.host or "", target.port or 80
+        self._tls = ssl.create_default_context() if target.scheme == "https" else None
+        self._request = post(url, body, headers)
+        self._preflight = preflight(url)
+        self._addresses: tuple[str, ...] | None = None
+        self._reached = 0  # position of the address that last took a connection
+        self._idle: dict[Connection, None] = {}
+        self._open: set[Connection] = set()
+        self._all_lost = asyncio.Event()
+        self._all_lost.set()
+        self._attempts: dict[Connection, asyncio.Task[None]] = {}
+        self._deadlines: Deadlines[Connection] = Deadlines(int(timeout_s * 1e9), self._late)
+        self._waiting = self._deadlines.waiting
+        self.answers = Answers()
+        self.closed_idle = 0
+        self.surplus = 0
+
+    @property
+    def opening(self) -> int:
+        """How many connections are being opened."""
+        return len(self._attempts)
 
     async def open_connections(self, count: int) -> int:
-        """Open ``count`` connections before the step and return how many were opened.
+        """Open ``count`` connections before the step, all at once, and return how many are open.
 
-        By CORS preflights, all at once: the service answers them before its first stage, so they cost the sender
-        nothing, and are on no rate limit and in no histogram.
+        Each answers a CORS preflight, so that what is in the service's way of accepting it is over. The host's name is
+        looked up here, once. Raises MeasurementError when the system does not give us as many open files.
         """
+        await self._resolve()
+        all_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        left, errors = count, []
 
-        async def preflight() -> bool:
-            try:
-                async with self._session.options(
-                    self._url, headers={"Origin": "http://workbench", "Access-Control-Request-Method": "POST"}
-                ) as response:
-                    await response.read()
-                    return True
-            except (aiohttp.ClientError, OSError, TimeoutError):
-                return False
+        def done(connection: Connection) -> None:
+            nonlocal left
+            left -= 1
+            if connection.error is not None:
+                errors.append(connection.error)
+            if not left and not all_done.done():
+                all_done.set_result(None)
 
-        return sum(await asyncio.gather(*(preflight() for _ in range(count))))
+        for _ in range(count):
+            self._begin(self._new(), 0, 0, self._preflight, done)
+        if count:
+            await all_done
+        if errors:
+            raise errors[0]
+        return len(self._idle)
 
-    async def exchange(self, receipt_header: str | None) -> Exchange:
-        """Send one request and read the whole answer. Never raises for what the network or service does."""
-        headers = None if receipt_header is None else {"Tap-Receipt": receipt_header}
-        first_byte_ns = status = bytes_in = 0
-        sent_ns = time.monotonic_ns()
-        try:
-            async with self._session.post(
-                self._url, data=self._body, headers=headers, allow_redirects=False
-            ) as response:
-                first_byte_ns = time.monotonic_ns()
-                body = await response.read()
-                done_ns = time.monotonic_ns()
-                status, bytes_in = response.status, len(body)
-        except asyncio.CancelledError:
-            return Exchange(sent_ns, first_byte_ns, time.monotonic_ns(), 0, CODE_OF[Outcome.CANCELLED], 0)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            outcome = CODE_OF[classify_exception(error)]
-            return Exchange(sent_ns, first_byte_ns, time.monotonic_ns(), 0, outcome, 0)
-        return Exchange(sent_ns, first_byte_ns, done_ns, status, self._classify(status, body), bytes_in)
+    def send(self, position: int, intended_ns: int, receipt: bytes | None, done: Done) -> None:
+        """Send one request, with ``receipt`` as its header's value, on a connection that is free or on a new one.
+
+        ``done`` is called with the :class:`workbench.load.connection.Connection` that holds what was seen, never before
+        this returns. Nothing that network or service do is raised. From within the loop, after
+        :meth:`open_connections`.
+        """
+        request = self._request.plain if receipt is None else self._request.with_receipt(receipt)
+        connection = self._idle.popitem()[0] if self._idle else self._new()
+        self._begin(connection, position, intended_ns, request, done)
+
+    async def exchange(self, receipt: bytes | None) -> Exchange:
+        """Send one request and wait for its answer, outside of a timed step."""
+        await self._resolve()
+        answered: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+
+        def done(connection: Connection) -> None:
+            if not answered.done():
+                answered.set_result(connection)
+
+        self.send(0, 0, receipt, done)
+        seen = await answered
+        if seen.error is not None:
+            raise seen.error
+        return Exchange(seen.sent_ns, seen.first_byte_ns, seen.done_ns, seen.status, seen.outcome, seen.bytes_in)
+
+    def cancel(self) -> None:
+        """End all exchanges under way as CANCELLED."""
+        now_ns = monotonic_ns()
+        for connection in list(self._waiting):
+            if connection in self._waiting:
+                connection.fail(_CANCELLED, now_ns)
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
+        """Close all connections. Exchanges under way end as CANCELLED."""
+        self.cancel()
+        self._deadlines.stop()
+        attempts = list(self._attempts.values())
+        for attempt in attempts:
+            attempt.cancel()
+        for connection in list(self._open):
+            connection.abort()
+        if attempts:
+            await asyncio.wait(attempts)
+        await self._all_lost.wait()
 
-    def _classify(self, status: int, body: bytes) -> int:
-        key = (status, body)
-        code = self._answers.get(key)
-        if code is None:
-            code = CODE_OF[classify(status, body)]
-            if len(self._answers) < _CACHED_ANSWERS:
-                self._answers[key] = code
-        return code
+    # --- called by connections --------------------------------------------------------------------------------
+
+    def made(self, connection: Connection) -> None:
+        """A connection is there."""
+        self._open.add(connection)
+        self._all_lost.clear()
+
+    def ended(self, connection: Connection) -> None:
+        """An exchange is over; its connection is free, or of no use any more."""
+        del self._waiting[connection]
+        if connection.usable:
+            self._idle[connection] = None
+        elif self._attempts:
+            attempt = self._attempts.get(connection)
+            if attempt is not None:
+                attempt.cancel()
+
+    def lost(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._idle.pop(connection, None)
+        self._open.discard(connection)
+        if not self._open:
+            self._all_lost.set()
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def _begin(self, connection: Connection, position: int, intended_ns: int, request: bytes, done: Done) -> None:
+        connection.begin(position, intended_ns, request, done)
+        self._waiting[connection] = connection.sent_ns
+
+    def _late(self, connection: Connection, now_ns: int) -> None:
+        connection.fail(_TIMEOUT, now_ns)
+
+    def _new(self) -> Connection:
+        self._deadlines.start()
+        connection = Connection(self)
+        attempt = asyncio.get_running_loop().create_task(self._connect(connection))
+        self._attempts[connection] = attempt
+        attempt.add_done_callback(partial(self._attempted, connection))
+        return connection
+
+    def _attempted(self, connection: Connection, _: asyncio.Task[None]) -> None:
+        del self._attempts[connection]
+
+    async def _resolve(self) -> None:
+        if self._addresses is None:
+            loop = asyncio.get_running_loop()
+            found = []
+            with contextlib.suppress(OSError):  # a name that is not known: connections cannot be made
+                found = await loop.getaddrinfo(self._host, self._port, type=2)
+            self._addresses = tuple(dict.fromkeys(str(address[4][0]) for address in found))
+
+    async def _connect(self, connection: Connection) -> None:
+        """Connect by the address that worked last, else by the others in turn."""
+        addresses = self._addresses or ()
+        error: OSError | None = None
+        for turn in range(len(addresses)):
+            position = (self._reached + turn) % len(addresses)
+            try:
+                await self._connect_to(addresses[position], connection)
+            except OSError as refused:  # those of TLS among them
+                error = refused
+            else:
+                self._reached = position
+                return
+        connection.fail(_CONNECT_ERROR, monotonic_ns(), _own(error, reached=bool(self._open)))
+
+    async def _connect_to(self, address: str, connection: Connection) -> None:
+        def made() -> Connection:
+            return connection
+
+        loop = asyncio.get_running_loop()
+        name = self._host if self._tls is not None else None
+        await loop.create_connection(made, address, self._port, ssl=self._tls, server_hostname=name)
+
+
+def _own(error: OSError | None, *, reached: bool) -> MeasurementError | None:
+    """The error of our own that ``error`` is, if it is one. ``reached``: the service has taken connections."""
+    if error is not None and error.errno in _NO_FILES:
+        return MeasurementError(
+            "the system does not give the generator another open file, so no connection can be opened",
+            where="ulimit -n",
+            hint="Raise it, or lower --concurrency or --max-in-flight",
+        )
+    if error is not None and error.errno == errno.EADDRNOTAVAIL and reached:
+        return MeasurementError(
+            "all local ports are taken, so no connection can be opened",
+            where="net.ipv4.ip_local_port_range",
+            hint="Let the service keep its connections, or send less",
+        )
+    return None

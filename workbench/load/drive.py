@@ -1,29 +1,50 @@
 """Sending a plan. The only timing-critical file: nothing here logs, signs or computes a statistic.
 
-Event loop timers tick in milliseconds, so an open loop does not sleep once per request: it wakes, sends everything
-that is due by the absolute plan, and the lateness of each is kept as its lag.
+Requests have no tasks. Each loop is an object whose methods are called by the event loop: one turn sends what is due,
+an answer is written as a row when it comes, a look every 50 ms sees a stop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic_ns
+from typing import Protocol
 
-from workbench.load.client import Exchange
+from workbench.load.connection import Connection, Done
 from workbench.load.outcome import CODE_OF, Outcome
-from workbench.load.samples import SampleBuffer
+from workbench.load.samples import RowWriter
+from workbench.load.waiting import Waiting
 
-Send = Callable[[int], Awaitable[Exchange]]
+Receipt = Callable[[int], bytes]
 _OK = CODE_OF[Outcome.OK]
-_GRACE_S = 1.0
+_GRACE_NS = 1_000_000_000
+_LOOK_S = 0.05
+_BURST = 16
+"""So many are sent before answers are looked for: a burst that is due at once must not keep them from being read."""
+
+
+class Sender(Protocol):
+    """What sends, see :class:`workbench.load.client.ReceiptClient`."""
+
+    @property
+    def opening(self) -> int:
+        """How many connections are being opened."""
+
+    def send(self, position: int, intended_ns: int, receipt: bytes | None, done: Done) -> None:
+        """Send one request and call ``done`` when it is over."""
+
+    def cancel(self) -> None:
+        """End what is under way."""
 
 
 @dataclass
 class Progress:
-    """Counters that a watcher may read while a step runs. ``stop`` set: nothing more is sent."""
+    """Counters that a watcher may read while a step runs. ``stop`` set: nothing more is sent.
+
+    ``spun_ns``, known at the end: CPU time that was waited away, see :mod:`workbench.load.waiting`.
+    """
 
     sent: int = 0
     done: int = 0
@@ -31,104 +52,231 @@ class Progress:
     in_flight_max: int = 0
     cap_hits: int = 0
     stop: bool = False
+    spun_ns: int = 0
 
 
 async def drive_open(
-    offsets_ns: list[int],
+    offsets_ns: Sequence[int],
     start_ns: int,
-    send: Send,
-    buffer: SampleBuffer,
+    sender: Sender,
+    receipt: Receipt | None,
+    rows: RowWriter,
     progress: Progress,
     max_in_flight: int,
+    *,
+    spin: bool = False,
 ) -> None:
     """Send request i at ``start_ns + offsets_ns[i]`` whether or not earlier ones were answered.
 
     With ``max_in_flight`` requests open, sending waits and the wait is lag; requests that had to wait are counted in
-    ``progress.cap_hits``. Returns when every answer is in, or soon after ``progress.stop``. Raises what ``send``
-    raises: an error of ours ends the step.
+    ``progress.cap_hits``. ``receipt`` gives the header's value of each, None sends without. Returns when every answer
+    is in, or soon after ``progress.stop``. Raises what ``receipt`` raises: an error of ours ends the step.
     """
-    tasks: set[asyncio.Task[None]] = set()
-    slot_free = asyncio.Event()
-
-    async def one(index: int, intended_ns: int) -> None:
-        seen = await send(index)
-        _record(buffer, index, intended_ns, seen, progress)
-
-    def ended(task: asyncio.Task[None]) -> None:
-        slot_free.set()
-        if not task.cancelled() and task.exception() is None:
-            tasks.discard(task)
-        else:
-            progress.stop = True  # and the task stays, so that _finish raises its error
-
-    index, count, capped = 0, len(offsets_ns), -1
-    while index < count and not progress.stop:
-        due = start_ns + offsets_ns[index]
-        wait_ns = due - time.monotonic_ns()
-        if wait_ns > 0:
-            # at most 50 ms, so that a stop is seen during a long gap
-            await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)
-            continue
-        if len(tasks) >= max_in_flight:
-            progress.cap_hits += capped != index
-            capped = index
-            slot_free.clear()
-            with contextlib.suppress(TimeoutError):  # looks up now and then, so that a stop is seen
-                await asyncio.wait_for(slot_free.wait(), 0.05)
-            continue
-        task = asyncio.create_task(one(index, due))
-        tasks.add(task)
-        task.add_done_callback(ended)
-        progress.sent += 1
-        progress.in_flight_max = max(progress.in_flight_max, len(tasks))
-        index += 1
-        if index % 16 == 0:
-            await asyncio.sleep(0)  # a burst that is due at once must not keep answers from being read
-    await _finish(tasks, progress)
+    await _OpenLoop(offsets_ns, start_ns, sender, receipt, rows, progress, max_in_flight, spin).run()
 
 
-async def drive_closed(count: int, concurrency: int, send: Send, buffer: SampleBuffer, progress: Progress) -> None:
+async def drive_closed(
+    count: int, concurrency: int, sender: Sender, receipt: Receipt | None, rows: RowWriter, progress: Progress
+) -> None:
     """Keep ``concurrency`` requests in flight until ``count`` were sent. Intended time is the moment of sending.
 
-    Raises what ``send`` raises: an error of ours ends the step.
+    Ends and raises as :func:`drive_open`.
     """
-    upcoming = iter(range(count))
-    progress.in_flight_max = min(concurrency, count)
+    await _ClosedLoop(count, concurrency, sender, receipt, rows, progress).run()
 
-    async def worker() -> None:
-        for index in upcoming:
-            if progress.stop:
+
+class _Loop:
+    """What both loops share: rows, the stop, and how a step ends."""
+
+    def __init__(
+        self, count: int, sender: Sender, receipt: Receipt | None, rows: RowWriter, progress: Progress
+    ) -> None:
+        self._count = count
+        self._sender = sender
+        self._receipt = receipt
+        self._rows = rows
+        self._progress = progress
+        self._next = 0
+        self._in_flight = 0
+        self._error: BaseException | None = None
+        self._grace_ends_ns = 0
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._look_timer: asyncio.TimerHandle | None = None
+        self._ended = self._answered  # bound once, not for every request
+
+    async def run(self) -> None:
+        """Send all; see :func:`drive_open`."""
+        try:
+            self._look()
+            self._turn()
+            await self._over
+        finally:
+            self._close()
+        if self._error is not None:
+            raise self._error
+
+    def _turn(self) -> None:
+        """Send what is to be sent now."""
+        raise NotImplementedError
+
+    def _freed(self) -> None:
+        """A request has ended."""
+        raise NotImplementedError
+
+    def _send(self, intended_ns: int) -> None:
+        position = self._next
+        self._next = position + 1
+        receipt = None if self._receipt is None else self._receipt(position)
+        self._in_flight += 1
+        try:
+            self._sender.send(position, intended_ns, receipt, self._ended)
+        except BaseException:
+            self._in_flight -= 1
+            raise
+        self._progress.sent += 1
+
+    def _answered(self, seen: Connection) -> None:
+        self._in_flight -= 1
+        if seen.error is None:
+            self._rows.write(seen)
+            progress = self._progress
+            progress.done += 1
+            if seen.outcome == _OK:
+                progress.ok += 1
+        else:
+            self._fail(seen.error)
+        if self._progress.stop or self._next >= self._count:
+            if not self._in_flight:
+                self._finish()
+        else:
+            self._freed()
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._progress.stop = True
+        if not self._in_flight:
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+
+    def _close(self) -> None:
+        if not self._over.done():  # whoever waits for the step was cancelled
+            self._progress.stop = True
+            self._sender.cancel()
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+
+    def _look(self) -> None:
+        """See a stop, and end what has not been answered a second after it."""
+        if self._progress.stop:
+            now_ns = monotonic_ns()
+            self._grace_ends_ns = self._grace_ends_ns or now_ns + _GRACE_NS
+            if not self._in_flight:
+                self._finish()
+            elif now_ns >= self._grace_ends_ns:
+                self._sender.cancel()
+        self._look_timer = self._loop.call_later(_LOOK_S, self._look)
+
+
+class _OpenLoop(_Loop):
+    """By an absolute plan."""
+
+    def __init__(
+        self,
+        offsets_ns: Sequence[int],
+        start_ns: int,
+        sender: Sender,
+        receipt: Receipt | None,
+        rows: RowWriter,
+        progress: Progress,
+        max_in_flight: int,
+        spin: bool,
+    ) -> None:
+        super().__init__(len(offsets_ns), sender, receipt, rows, progress)
+        self._offsets = offsets_ns
+        self._start_ns = start_ns
+        self._max_in_flight = max_in_flight
+        self._capped = -1  # the request that had to wait for a slot
+        self._asleep = False  # until a slot is free
+        self._waiting = Waiting(self._loop, self._turn, spin=spin)
+
+    def _turn(self) -> None:
+        try:
+            self._send_due()
+        except Exception as error:
+            self._fail(error)
+
+    def _send_due(self) -> None:
+        """Send what is due, and wait for the rest."""
+        progress, burst = self._progress, 0
+        while self._next < self._count and not progress.stop:
+            due_ns = self._start_ns + self._offsets[self._next]
+            if due_ns > monotonic_ns():
+                if burst:
+                    break  # first what the loop has to do
+                if not self._waiting.until(due_ns, brief=self._sender.opening > 0):
+                    return
+            if self._in_flight >= self._max_in_flight:
+                progress.cap_hits += self._capped != self._next
+                self._capped = self._next
+                self._asleep = True
                 return
-            progress.sent += 1
-            seen = await send(index)
-            _record(buffer, index, seen.sent_ns, seen, progress)
+            if burst == _BURST:
+                break
+            self._send(due_ns)
+            burst += 1
+            if self._in_flight > progress.in_flight_max:
+                progress.in_flight_max = self._in_flight
+        if self._next < self._count and not progress.stop:
+            self._loop.call_soon(self._turn)
 
-    tasks = {asyncio.create_task(worker()) for _ in range(min(concurrency, count))}
-    await _finish(tasks, progress)
+    def _freed(self) -> None:
+        if self._asleep:
+            self._asleep = False
+            self._loop.call_soon(self._turn)
 
-
-async def _finish(tasks: set[asyncio.Task[None]], progress: Progress) -> None:
-    """Wait for the answers; after a stop, cancel those that take longer than a second. Then raise the first error."""
-    deadline: float | None = None
-    error: BaseException | None = None
-    while tasks:
-        done, tasks = await asyncio.wait(tasks, timeout=0.05, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            if not task.cancelled() and task.exception() is not None:  # one of ours, it must not vanish in a task
-                error = error or task.exception()
-                progress.stop = True
-        if progress.stop and tasks:
-            now = time.monotonic()
-            deadline = deadline if deadline is not None else now + _GRACE_S
-            if now >= deadline:
-                for task in tasks:
-                    task.cancel()
-    if error is not None:
-        raise error
+    def _close(self) -> None:
+        super()._close()
+        self._waiting.cancel()
+        self._progress.spun_ns = self._waiting.spun_ns
 
 
-def _record(buffer: SampleBuffer, index: int, intended_ns: int, seen: Exchange, progress: Progress) -> None:
-    buffer.record(index, intended_ns, seen)
-    progress.done += 1
-    if seen.outcome == _OK:
-        progress.ok += 1
+class _ClosedLoop(_Loop):
+    """As many in flight as there may be."""
+
+    def __init__(
+        self,
+        count: int,
+        concurrency: int,
+        sender: Sender,
+        receipt: Receipt | None,
+        rows: RowWriter,
+        progress: Progress,
+    ) -> None:
+        super().__init__(count, sender, receipt, rows, progress)
+        self._owed = progress.in_flight_max = min(concurrency, count)
+        self._sending = False
+
+    def _turn(self) -> None:
+        self._sending = True  # what ends meanwhile is made up for here: calls must not nest
+        try:
+            burst = 0
+            while self._owed and self._next < self._count and not self._progress.stop:
+                if burst == _BURST:
+                    self._loop.call_soon(self._turn)
+                    break
+                self._owed -= 1
+                self._send(0)
+                burst += 1
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._sending = False
+
+    def _freed(self) -> None:
+        self._owed += 1
+        if not self._sending:
+            self._turn()

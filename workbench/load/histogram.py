@@ -25,7 +25,7 @@ RESOLUTION = 1 / (1 << SUB_BITS)
 GATHERED = 1 << 18
 """Values of one bucket that are looked at in memory; of more the bucket is divided again."""
 
-EXACT = 10_000
+EXACT = 2_000
 """Up to so many values a histogram's table has each by itself."""
 
 _SHIFT = 52 - SUB_BITS  # a double has 52 bits of mantissa
@@ -173,7 +173,7 @@ class _Parts:
 def to_frame(
     histogram: Histogram, values: Callable[[], Iterable[Values]], *, step: int, clock: str, exact: int = EXACT
 ) -> pd.DataFrame:
-    """A histogram as a table, as ``histograms.parquet`` has it.
+    """A histogram as a table, as a run folder has it.
 
     Columns: ``step``; ``clock`` (response, service, lag); ``lower_ns`` and ``upper_ns``, the smallest and the largest
     value that a bucket can hold; ``count``. Up to ``exact`` values, which are then taken from ``values()``, each is a

@@ -1,4 +1,4 @@
-"""What an answer means: a pure function of status, body and exception.
+"""What an answer means: a pure function of status and body. That none came is told from the connection.
 
 HTTP 200 is no proof: the service answers 200 with an error inside when graph-node fails. And 400 has ten meanings,
 told apart by the text of the failed check. The texts are those of indexer-service 2.2.1.
@@ -6,7 +6,6 @@ told apart by the text of the failed check. The texts are those of indexer-servi
 
 from __future__ import annotations
 
-import asyncio
 import json
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -17,7 +16,12 @@ if TYPE_CHECKING:
 
 
 class Outcome(Enum):
-    """The class of one answer. ``value`` is the name in tables, the position is the code in sample buffers."""
+    """The class of one answer. ``value`` is the name in tables, the position is the code in sample buffers.
+
+    Without a whole answer: TIMEOUT (none within the time limit), CONNECT_ERROR (no connection could be made), RESET
+    (the connection ended before the answer did), CANCELLED (the step was stopped), TOO_LARGE (more than
+    :data:`workbench.load.answers.MAX_ANSWER_BYTES`). HTTP_ERROR: not HTTP, or not what an indexer-service says.
+    """
 
     OK = "ok"
     GRAPHQL_ERROR = "graphql_error"
@@ -35,6 +39,7 @@ class Outcome(Enum):
     CONNECT_ERROR = "connect_error"
     RESET = "reset"
     CANCELLED = "cancelled"
+    TOO_LARGE = "too_large"
 
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
@@ -43,8 +48,10 @@ CODE_OF: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTC
 
 # The service stores a receipt before it asks graph-node: with status 200 these cost the sender as a good answer does.
 _PAID_CODES = frozenset(CODE_OF[outcome] for outcome in (Outcome.OK, Outcome.GRAPHQL_ERROR, Outcome.BACKEND_ERROR))
-# No answer came, so the receipt may or may not have been stored.
-_UNSURE_CODES = frozenset(CODE_OF[outcome] for outcome in (Outcome.TIMEOUT, Outcome.RESET, Outcome.CANCELLED))
+# No whole answer was read, so the receipt may or may not have been stored.
+_UNSURE_CODES = frozenset(
+    CODE_OF[outcome] for outcome in (Outcome.TIMEOUT, Outcome.RESET, Outcome.CANCELLED, Outcome.TOO_LARGE)
+)
 
 
 def is_paid(status: int, code: int) -> bool:
@@ -104,25 +111,6 @@ def classify(status: int, body: bytes) -> Outcome:
     for text, outcome in _REFUSALS:
         if text in body:
             return outcome
-    return Outcome.HTTP_ERROR
-
-
-def classify_exception(error: BaseException) -> Outcome:
-    """The outcome of an exchange that ended without a complete answer.
-
-    CONNECT_ERROR: no connection could be made. RESET: the connection ended before the answer did. HTTP_ERROR: the
-    answer was not HTTP.
-    """
-    if isinstance(error, asyncio.CancelledError):
-        return Outcome.CANCELLED
-    if isinstance(error, TimeoutError):
-        return Outcome.TIMEOUT
-    import aiohttp
-
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Outcome.CONNECT_ERROR
-    if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, OSError)):
-        return Outcome.RESET
     return Outcome.HTTP_ERROR
 
 

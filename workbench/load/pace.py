@@ -21,7 +21,7 @@ FEWEST = 500
 """Always ready, whatever the pace: a service that wakes up and takes 5,000 a second is served for 0.1 s, in which the
 signer sees it. Signing these anew for a service that takes hardly any costs less than a hundredth of a core."""
 
-MOST = 100_000
+MOST = 200_000
 """Never more: some 80 MB."""
 
 Mark = tuple[int, int]

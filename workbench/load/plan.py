@@ -6,52 +6,130 @@ as late and does not push the others back. A closed loop has no times: a request
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import SettingsError
+from workbench.ramp import FORM, Ramp, is_ramp
 
 NS_PER_S = 1_000_000_000
 MAX_PLAN_S = 7 * 86_400
+CHUNK = 1_000_000
+"""Gaps that are drawn at once: a plan of many receipts is summed up by as many, and only what is asked for is kept."""
 
 
 @dataclass(frozen=True)
 class OpenPlan:
-    """``count`` receipts at ``rate`` per second on an absolute schedule."""
+    """``count`` receipts on an absolute schedule.
+
+    ``arrivals``: ``constant`` and ``poisson`` at ``rate`` per second; a ramp such as ``ramp:100:2000:60s`` says its
+    rates itself, and ``rate`` is None.
+    """
 
     count: int
-    rate: float
-    arrivals: Literal["constant", "poisson"] = "constant"
+    rate: float | None
+    arrivals: str = "constant"
     seed: int = 1
 
     def __post_init__(self) -> None:
         _require_count(self.count)
-        if not 0 < self.rate < float("inf"):
+        if self.arrivals not in ("constant", "poisson") and not is_ramp(self.arrivals):
+            raise SettingsError(f"arrivals must be constant, poisson or {FORM}, found {self.arrivals!r}")
+        if self.ramp is not None:
+            if self.rate is not None:
+                raise SettingsError(
+                    f"{self.arrivals} says its rates itself, found the rate {self.rate:g}", where="rate"
+                )
+        elif self.rate is None or not 0 < self.rate < float("inf"):
             raise SettingsError(f"rate must be a positive number of receipts per second, found {self.rate}")
-        if self.count / self.rate > MAX_PLAN_S:
+        if self.duration_s > MAX_PLAN_S:
             raise SettingsError(
-                f"{self.count} receipts at {self.rate:g}/s would take {self.count / self.rate / 86400:.0f} days",
+                f"{self.count} receipts at {self.mean_rate:g}/s would take {self.duration_s / 86400:.0f} days",
                 where="rate",
                 hint="Raise the rate, or send fewer",
             )
-        if self.arrivals not in ("constant", "poisson"):
-            raise SettingsError(f"arrivals must be constant or poisson, found {self.arrivals!r}")
 
-    def offsets_ns(self) -> npt.NDArray[np.int64]:
-        """Intended times in nanoseconds after the start, in order; the first is 0.
+    @cached_property
+    def ramp(self) -> Ramp | None:
+        """The ramp of the rate; None where the rate is constant on average. Raises SettingsError when it is none."""
+        if not is_ramp(self.arrivals):
+            return None
+        try:
+            return Ramp.parse(self.arrivals)
+        except ValueError as error:
+            raise SettingsError(str(error), where="arrivals") from None
 
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first receipt to when one after the last would be due."""
+        if self.ramp is not None:
+            return float(_reached_s(self.ramp, np.array([self.count]))[0])
+        return self.count / (self.rate or math.inf)
+
+    @property
+    def mean_rate(self) -> float:
+        """Receipts per second over the whole plan."""
+        return self.count / self.duration_s if self.rate is None else self.rate
+
+    @property
+    def peak_rate(self) -> float:
+        """The highest number of receipts per second that is planned; of Poisson arrivals the mean."""
+        return self.mean_rate if self.ramp is None else self.ramp.peak
+
+    def offsets_ns(self, worker: int = 0, workers: int = 1) -> npt.NDArray[np.int64]:
+        """Intended times in nanoseconds after the start, in order; the first of all is 0.
+
+        Of every ``workers``-th receipt from ``worker`` on: the same times as in the whole plan, and no others are held.
         constant: i / rate. poisson: gaps drawn from the exponential distribution with mean 1 / rate, from ``seed``.
+        A ramp: when the integral of the rate reaches i.
         """
+        indexes = np.arange(worker, self.count, workers)
+        if self.ramp is not None:
+            return _in_ns(_reached_s(self.ramp, indexes) * NS_PER_S)
         if self.arrivals == "constant":
-            constant: npt.NDArray[np.int64] = np.rint(np.arange(self.count) * (NS_PER_S / self.rate)).astype(np.int64)
-            return constant
-        gaps = np.random.default_rng(self.seed).exponential(NS_PER_S / self.rate, self.count)
-        gaps[0] = 0
-        offsets: npt.NDArray[np.int64] = np.rint(np.cumsum(gaps)).astype(np.int64)
-        return offsets
+            return _in_ns(indexes * (NS_PER_S / self.mean_rate))
+        return _poisson_ns(self, worker, workers)
+
+
+def _in_ns(times: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
+    rounded: npt.NDArray[np.int64] = np.rint(times).astype(np.int64)
+    return rounded
+
+
+def _poisson_ns(plan: OpenPlan, worker: int, workers: int) -> npt.NDArray[np.int64]:
+    """The times of a share, from gaps that are drawn and added up CHUNK at a time: the same to the last bit as those of
+    the whole plan at once, since one is added after the other there as well."""
+    random, passed = np.random.default_rng(plan.seed), 0.0
+    offsets = np.empty(len(range(worker, plan.count, workers)), dtype=np.int64)
+    for begin in range(0, plan.count, CHUNK):
+        gaps = random.exponential(NS_PER_S / plan.mean_rate, min(CHUNK, plan.count - begin))
+        gaps[0] = passed + gaps[0] if begin else 0
+        times = np.cumsum(gaps)
+        passed = float(times[-1])
+        own = times[(worker - begin) % workers :: workers]
+        first = -(-max(0, begin - worker) // workers)
+        offsets[first : first + len(own)] = _in_ns(own)
+    return offsets
+
+
+def _reached_s(ramp: Ramp, sent: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """When so many receipts have become due, in seconds.
+
+    Up to the end of the ramp they are start * t + (end - start) / (2 * duration) * t^2; solved for t in the form that
+    also holds where the rates are equal, or nearly so.
+    """
+    total = (ramp.start + ramp.end) / 2 * ramp.duration_s
+    within = np.minimum(sent, total)
+    root = np.sqrt(np.maximum(ramp.start**2 + 2 * (ramp.end - ramp.start) * within / ramp.duration_s, 0))
+    rising_s = 2 * within / np.maximum(ramp.start + root, 1e-300)
+    after_s = (sent - within) / ramp.end
+    reached: npt.NDArray[np.float64] = rising_s + after_s
+    return reached
 
 
 @dataclass(frozen=True)

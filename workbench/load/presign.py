@@ -14,22 +14,25 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from workbench.errors import ToolError
-from workbench.load.pace import MOST, Freshness, Mark, pace, paced_ahead, planned_ahead, remember
-from workbench.load.signing import SigningProcess
+from workbench.load.ahead import Ahead, Asked
+from workbench.load.pace import Freshness
+from workbench.load.signing import SigningPool, usable_cores
 from workbench.receipts.template import ReceiptSigner
 
-PREPARE_S = 1.0
+PREPARE_S = 4.0
 """The longest time that receipts are signed before a step begins."""
+ALONE_S = 0.1
+"""What is signed in this time is not worth starting processes for."""
+_LAST_S = 1.0  # that is waited for what they were asked before the step
 _TICK_S = 0.02
-_CHUNK = 100
 
 
 class Presigned:
     """The ``tap-receipt`` headers of one step.
 
     ``prepare`` signs the first of them, ``header(i)`` hands them out in order, a background thread has the rest signed:
-    by the process that ``elsewhere`` starts, where any are left after ``prepare``, else by itself.
+    by ``pool(n)``, which starts n signers, where there is more than ``prepare`` could do alone, else by itself. There
+    are ``signers`` of them where that is worth it, by default one for each core.
 
     ``signed_late`` counts those that had to be signed at their turn: time that the plan did not foresee.
     ``signed_anew`` counts signatures that were not used, since their receipt would have been too old at its turn: the
@@ -44,105 +47,97 @@ class Presigned:
         *,
         offsets_ns: npt.NDArray[np.int64] | None,
         window_s: float,
-        elsewhere: Callable[[], SigningProcess] | None = None,
+        pool: Callable[[int], SigningPool] | None = None,
+        signers: int | None = None,
     ) -> None:
         self._signer = signer
         self._nonces = nonces
         self._value = value_wei
-        self._offsets = offsets_ns
         self._fresh = Freshness.within(window_s)
-        # index to timestamp and header. Single operations on a dict are atomic, so the timed path takes no lock
-        self._ready: dict[int, tuple[int, str]] = {}
-        self._sent = 0
-        self._cursor = 0  # those before it were signed in order, so the first of them is the oldest
-        self._start_wall_ns = 0
-        self._marks: list[Mark] = []
-        self._elsewhere = elsewhere
-        self._process: SigningProcess | None = None
+        self._ahead = Ahead(nonces, offsets_ns, self._fresh)
+        self._start_pool = pool
+        self._signers = usable_cores() if signers is None else signers
+        self._pool: SigningPool | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.signed_late = 0
-        self.signed_anew = 0
 
     @property
     def ready(self) -> int:
         """How many signed receipts are held."""
-        return len(self._ready)
+        return self._ahead.ready
+
+    @property
+    def signed_anew(self) -> int:
+        """See above."""
+        return self._ahead.signed_anew
 
     def prepare(self) -> None:
-        """Sign the first receipts, for PREPARE_S at most. Call just before the step; its start is taken to be now."""
-        self._start_wall_ns = time.time_ns()
-        until_ns = self._start_wall_ns + min(int(PREPARE_S * 1e9), self._fresh.ahead_ns)
-        first = min(len(self._nonces), MOST)
-        while self._cursor < first and time.time_ns() < until_ns:
-            self._sign(self._cursor, self._cursor + 1)
-            self._cursor += 1
-        if self._cursor < len(self._nonces) and self._elsewhere is not None:
-            self._process = self._elsewhere()
+        """Sign the first receipts. Call just before the step; its start is taken to be now.
+
+        An open loop's are signed as far as they are still good at their turn, a closed loop's as many as are held at
+        most. It takes PREPARE_S at most, and less where the service's window for timestamps is narrow; then the step
+        begins with what there is.
+        """
+        begun = time.monotonic()
+        until = begun + min(PREPARE_S, self._fresh.max_age_ns / 3e9)  # by then the first of them are that old
+        end = self._ahead.before()
+        while (now := time.monotonic()) < until and self._sign(end):
+            if self._pool is None and now > begun + ALONE_S and self._start_pool is not None:
+                self._pool = self._start_pool(self._signers)
+        while self._ahead.asked and time.monotonic() < until + _LAST_S:  # no gap at the front
+            self._take(_TICK_S)
+        if self._pool is None and self._start_pool is not None and not self._ahead.done:
+            self._pool = self._start_pool(1)  # the plan is slow: one has time for it
+        if self._pool is not None:
+            self._pool.step_back()
         self._thread = threading.Thread(target=self._sign_ahead, daemon=True)
         self._thread.start()
 
-    def header(self, index: int) -> str:
-        """The header of receipt ``index``, signed now if it was not yet or has become too old. Each is asked for once,
-        in order."""
-        self._sent = index + 1
-        ready = self._ready.pop(index, None)
+    def header(self, position: int) -> bytes:
+        """The header of receipt ``position``, signed now if it was not yet or has become too old. Each is asked for
+        once, in order."""
         now_ns = time.time_ns()
-        if ready is not None and abs(now_ns - ready[0]) <= self._fresh.max_age_ns:
-            return ready[1]
-        self.signed_late += 1
-        return self._signer.header(now_ns, int(self._nonces[index]), self._value)
+        header = self._ahead.take(position, now_ns)
+        if header is None:
+            self.signed_late += 1
+            header = self._signer.header(now_ns, int(self._nonces[position]), self._value).encode()
+        return header
 
     def close(self) -> None:
-        """End the background thread."""
+        """End the background thread and the processes."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self._process is not None:
-            self._process.close()
-
-    def _sign(self, begin: int, end: int) -> None:
-        now_ns = time.time_ns()
-        stamps = [now_ns] * (end - begin)
-        if self._offsets is not None:
-            stamps = [max(now_ns, self._start_wall_ns + offset) for offset in self._offsets[begin:end].tolist()]
-        numbers = list(zip(stamps, self._nonces[begin:end].tolist(), strict=True))
-        for index, stamp, header in zip(range(begin, end), stamps, self._headers(numbers), strict=True):
-            if index in self._ready:
-                self.signed_anew += 1
-            if index >= self._sent:
-                self._ready[index] = (stamp, header)
-            if index < self._sent:  # else it was just sent, signed at its turn
-                self._ready.pop(index, None)
-
-    def _headers(self, numbers: list[tuple[int, int]]) -> list[str]:
-        if self._process is not None:
-            try:
-                return self._process.headers(numbers)
-            except ToolError:  # killed by someone: the step goes on, slower
-                self._process.close()
-                self._process = None
-        return [self._signer.header(stamp, nonce, self._value) for stamp, nonce in numbers]
+        if self._pool is not None:
+            self._pool.close()
 
     def _sign_ahead(self) -> None:
         while not self._stop.is_set():
-            sent = self._sent
-            self._cursor = sent if self._is_old(sent) else max(sent, self._cursor)
-            end = min(sent + self._wanted(sent), self._cursor + _CHUNK)
-            if end <= self._cursor:
+            if not self._sign(self._ahead.wanted(time.time_ns(), time.monotonic_ns())):
                 self._stop.wait(_TICK_S)
-            else:
-                self._sign(self._cursor, end)
-                self._cursor = end
 
-    def _is_old(self, index: int) -> bool:
-        """Whether the oldest receipt that is ready has to be signed anew, and then all after it in turn."""
-        ready = self._ready.get(index) if index < self._cursor else None
-        return ready is not None and time.time_ns() - ready[0] > self._fresh.renew_ns
+    def _sign(self, end: int) -> bool:
+        """Have what lies before ``end`` signed, one chunk at a time; False when there is nothing to do or wait for."""
+        if self._pool is None or not self._pool.ready:
+            asked = self._ahead.next(end, time.time_ns())
+            if asked is not None:
+                self._ahead.put(asked.number, self._headers(asked))
+            if self._pool is not None:
+                self._take(0)
+            return asked is not None
+        while self._pool.free and (asked := self._ahead.next(end, time.time_ns())) is not None:
+            self._pool.ask(asked.number, asked.stamps_ns, asked.nonces.tobytes())
+        waiting = self._ahead.asked > 0
+        if waiting:
+            self._take(_TICK_S)
+        return waiting
 
-    def _wanted(self, sent: int) -> int:
-        if self._offsets is not None:
-            return planned_ahead(self._offsets, sent, self._fresh.ahead_ns)
-        now = (time.monotonic_ns(), sent)
-        self._marks = remember(self._marks, now, self._fresh.ahead_ns)
-        return paced_ahead(len(self._nonces), sent, pace(self._marks, now), self._fresh.ahead_ns)
+    def _take(self, wait_s: float) -> None:
+        if self._pool is not None:
+            for number, headers in self._pool.answers(wait_s):
+                self._ahead.put(number, headers)
+
+    def _headers(self, asked: Asked) -> list[bytes]:
+        pairs = zip(asked.stamps_ns, asked.nonces.tolist(), strict=True)
+        return [self._signer.header(stamp, nonce, self._value).encode() for stamp, nonce in pairs]

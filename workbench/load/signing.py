@@ -1,78 +1,192 @@
-"""A process that signs receipts for a generator, so that signing does not hold the interpreter that sends.
+"""Processes that sign receipts for a generator, so that signing does not hold the interpreter that sends.
 
-Started by :class:`SigningProcess`. Its first line of input is JSON with receipt template and key; each other line holds
-timestamps and nonces in turn and is answered by a line of headers. It ends when its input does.
+A signer's input begins with a line of JSON: receipt template and key. What follows are requests: how many (uint32),
+their timestamps and their nonces (uint64 each), in the machine's byte order. Each is answered, in order, by the length
+of the answer (uint32) and the headers with a newline between them. An empty answer first says that it is ready. It ends
+when its input does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
+import selectors
+import struct
 import subprocess
 import sys
+from array import array
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import BinaryIO
 
-from workbench.errors import ToolError
 from workbench.receipts.keys import SigningKey
 from workbench.receipts.template import ReceiptTemplate
 
-_READY = b"ready\n"
+MOST_SIGNERS = 8
+"""Beyond these a generator has more receipts than it can send."""
+NICE = 10
+"""Priority while a step runs: what is signed is seconds ahead and can wait, the service under test cannot."""
+_AT_ONCE = 2  # requests a signer has, so that it need not wait for us between two
+_READ = 1 << 16
+_SIZE = struct.Struct("=I")
+
+Answer = tuple[int, list[bytes] | None]
 
 
-class SigningProcess:
-    """The process, ready when the constructor returns. The key goes down its pipe and nowhere else.
+def usable_cores() -> int:
+    """How many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
-    Raises ToolError when it does not start, or has ended.
+
+class SigningPool:
+    """``size`` signers, used from one thread at a time. They start in the background: ``ready`` says how many have.
+
+    The key goes down their pipes and nowhere else. A signer that has ended, or never started, is no error: what it was
+    asked is answered by None.
     """
 
-    def __init__(self, receipt: ReceiptTemplate, key: SigningKey) -> None:
+    def __init__(self, receipt: ReceiptTemplate, key: SigningKey, size: int) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._signers: list[_Signer] = []
+        self._lost: list[Answer] = []
+        first_line = json.dumps({"receipt": asdict(receipt), "key": key.reveal()}).encode() + b"\n"
+        with contextlib.suppress(OSError):  # the system allows no more processes
+            for _ in range(min(size, MOST_SIGNERS)):
+                signer = _Signer(first_line)
+                self._signers.append(signer)
+                self._selector.register(signer.output, selectors.EVENT_READ, signer)
+
+    @property
+    def ready(self) -> int:
+        """How many of them sign by now."""
+        return sum(signer.ready for signer in self._signers)
+
+    @property
+    def free(self) -> bool:
+        """Whether one of them can be asked now."""
+        return any(signer.ready and len(signer.asked) < _AT_ONCE for signer in self._signers)
+
+    def ask(self, ticket: int, stamps_ns: Sequence[int], nonces: bytes) -> None:
+        """Have receipts signed by the one that has least to do. ``answers`` returns them with ``ticket``.
+
+        ``nonces`` are uint64 in the machine's byte order, as many as there are timestamps.
+        """
+        signer = min((signer for signer in self._signers if signer.ready), key=lambda signer: len(signer.asked))
+        signer.asked.append(ticket)
+        try:
+            signer.write(_SIZE.pack(len(stamps_ns)) + array("Q", stamps_ns).tobytes() + nonces)
+        except OSError:
+            self._end(signer)
+
+    def answers(self, timeout_s: float) -> list[Answer]:
+        """What was signed since, by ticket; waits up to ``timeout_s`` for the first. None: its signer has ended."""
+        found: list[Answer] = []
+        if self._signers:
+            for key, _ in self._selector.select(0 if self._lost else timeout_s):
+                signer: _Signer = key.data
+                if not signer.read(found):
+                    self._end(signer)
+        found.extend(self._lost)
+        self._lost.clear()
+        return found
+
+    def step_back(self) -> None:
+        """Lower their priority, as the step begins."""
+        for signer in self._signers:
+            with contextlib.suppress(OSError):  # it has ended
+                os.setpriority(os.PRIO_PROCESS, signer.pid, NICE)
+
+    def close(self) -> None:
+        """End them all."""
+        for signer in list(self._signers):
+            self._end(signer)
+        self._selector.close()
+
+    def _end(self, signer: _Signer) -> None:
+        self._selector.unregister(signer.output)
+        self._signers.remove(signer)
+        self._lost.extend((ticket, None) for ticket in signer.asked)
+        signer.close()
+
+
+class _Signer:
+    """One of the processes, seen from the generator."""
+
+    def __init__(self, first_line: bytes) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workbench.load.signing"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             start_new_session=True,  # Ctrl-C is not for it: it ends with us
         )
-        if self._ask(json.dumps({"receipt": asdict(receipt), "key": key.reveal()})) != _READY:
-            raise ToolError("the process that signs receipts did not start")
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        assert self._process.stdout is not None  # noqa: S101
+        self._input, self.output = self._process.stdin, self._process.stdout
+        self._rest = b""  # of an answer that is not here as a whole
+        self.pid = self._process.pid
+        self.ready = False
+        self.asked: deque[int] = deque()
+        with contextlib.suppress(OSError):  # it has ended: reading says so
+            self._input.write(first_line)
 
-    def headers(self, numbers: Sequence[tuple[int, int]]) -> list[str]:
-        """The headers of receipts given by timestamp (nanoseconds) and nonce."""
-        answer = self._ask(" ".join(f"{stamp} {nonce}" for stamp, nonce in numbers)).decode().split()
-        if len(answer) != len(numbers):
-            raise ToolError("the process that signs receipts has ended")
-        return answer
+    def write(self, request: bytes) -> None:
+        """Send a request, which is smaller than a pipe. Raises OSError where the process has ended."""
+        self._input.write(request)
+
+    def read(self, found: list[Answer]) -> bool:
+        """Read once and add the answers that are complete to ``found``; False when the process has ended."""
+        data = os.read(self.output.fileno(), _READ)
+        alive = bool(data)
+        if self._rest:
+            data = self._rest + data
+        begin = 0
+        while len(data) >= begin + _SIZE.size:
+            end = begin + _SIZE.size + _SIZE.unpack_from(data, begin)[0]
+            if len(data) < end:
+                break
+            if self.ready:
+                found.append((self.asked.popleft(), data[begin + _SIZE.size : end].split(b"\n")))
+            self.ready = True
+            begin = end
+        self._rest = data[begin:]
+        return alive
 
     def close(self) -> None:
-        """End it. What it is asked meanwhile is answered by a ToolError."""
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        assert self._process.stdout is not None  # noqa: S101
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        """End it; there is nothing that it could lose."""
+        self._process.kill()
+        for stream in (self._input, self.output):
+            with contextlib.suppress(OSError):
+                stream.close()
         self._process.wait()
-        self._process.stdout.close()
-
-    def _ask(self, line: str) -> bytes:
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        assert self._process.stdout is not None  # noqa: S101
-        with contextlib.suppress(OSError):
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
-        return self._process.stdout.readline()
 
 
 def main() -> int:
     """Sign what standard input asks for."""
-    request = json.loads(sys.stdin.readline())
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    request = json.loads(requests.readline())
     receipt = ReceiptTemplate(**request["receipt"])
     signer = receipt.signer(SigningKey(request.pop("key")))
     with contextlib.suppress(BrokenPipeError):  # the generator is gone
-        print(_READY.decode(), end="", flush=True)
-        for line in sys.stdin:
-            numbers = [int(word) for word in line.split()]
-            pairs = zip(numbers[::2], numbers[1::2], strict=True)
-            print(" ".join(signer.header(stamp, nonce, receipt.value_wei) for stamp, nonce in pairs), flush=True)
+        _say(answers, b"")
+        while size := requests.read(_SIZE.size):
+            numbers = array("Q", requests.read(2 * 8 * _SIZE.unpack(size)[0]))
+            half = len(numbers) // 2
+            headers = [
+                signer.header(stamp, nonce, receipt.value_wei)
+                for stamp, nonce in zip(numbers[:half], numbers[half:], strict=True)
+            ]
+            _say(answers, "\n".join(headers).encode())
     return 0
+
+
+def _say(answers: BinaryIO, headers: bytes) -> None:
+    answers.write(_SIZE.pack(len(headers)) + headers)
+    answers.flush()
 
 
 if __name__ == "__main__":

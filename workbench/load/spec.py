@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import SettingsError
+from workbench.load.clock import ClockOffset
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
+from workbench.load.suffered import Suffered, together
 from workbench.receipts.template import ReceiptTemplate
 
 
@@ -42,7 +45,10 @@ class StepSpec:
 
     ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``). ``share``:
     which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
-    step, and rows are written at their index in it.
+    step, and rows are written at their index in it. ``spin``: an open loop waits the last 200 microseconds before a due
+    time without sleeping (see :mod:`workbench.load.waiting`). ``own_rows``: the buffer holds the share's rows alone,
+    since the generator is on another machine than the step's buffer. ``services``: processes of this machine whose CPU
+    time is the service's and no other load.
     """
 
     url: str
@@ -57,6 +63,9 @@ class StepSpec:
     timestamp_window_s: float = 15.0
     headers: dict[str, str] | None = None
     share: Share = Share()
+    spin: bool = False
+    own_rows: bool = False
+    services: tuple[int, ...] = ()
 
     @property
     def body(self) -> bytes:
@@ -64,17 +73,32 @@ class StepSpec:
         return json.dumps({"query": self.query}).encode()
 
     @property
+    def count(self) -> int:
+        """How many receipts this generator sends."""
+        return len(self.share.indexes(self.plan.count))
+
+    @property
     def in_flight(self) -> int:
-        """The most requests that can be open at once."""
-        return self.plan.concurrency if isinstance(self.plan, ClosedPlan) else self.max_in_flight
+        """The most requests of this generator that can be open at once."""
+        return self.share.of(self._in_flight_of_all)
 
     @property
     def connections(self) -> int:
-        """How many connections are opened before the step."""
+        """How many connections this generator opens before the step."""
         if isinstance(self.plan, ClosedPlan):
-            return min(self.plan.concurrency, self.plan.count)
+            return min(self.in_flight, self.count)
         # as many as are in flight when an answer takes 50 ms; more are opened when the step needs them
-        return min(self.max_in_flight, self.plan.count, max(4, int(self.plan.rate * 0.05)))
+        return min(self.in_flight, self.count, max(4, int(self.plan.peak_rate * 0.05) // self.share.workers))
+
+    @property
+    def _in_flight_of_all(self) -> int:
+        return self.plan.concurrency if isinstance(self.plan, ClosedPlan) else self.max_in_flight
+
+    def shared(self, workers: int) -> tuple[StepSpec, ...]:
+        """This step for ``workers`` generators, or for fewer where there are not as many receipts or requests in
+        flight: each sends at least one, and all together have no more in flight than was asked for."""
+        workers = max(1, min(workers, self.plan.count, self._in_flight_of_all))
+        return tuple(replace(self, share=Share(worker, workers)) for worker in range(workers))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, without the key."""
@@ -91,6 +115,7 @@ class StepSpec:
                 "plan": ClosedPlan(**plan) if "concurrency" in plan else OpenPlan(**plan),
                 "receipt": ReceiptTemplate(**data["receipt"]) if data["receipt"] else None,
                 "share": Share(**data["share"]),
+                "services": tuple(data["services"]),
             }
         )
 
@@ -100,9 +125,18 @@ class StepReport:
     """How the generator fared: its own part of the measurement.
 
     Times are of the machine's monotonic clock. ``cpu_s`` is the generator's CPU time between ``started_ns`` and
-    ``ended_ns``, without that of the process that signs; ``signed_late`` receipts had to be signed at their turn,
+    ``ended_ns``, without that of the processes that sign; ``signed_late`` receipts had to be signed at their turn,
     ``signed_anew`` ahead of it, since the signature they had would have been too old; ``cap_hits`` counts waits for a
     free slot of ``max_in_flight``.
+
+    ``spun_s`` of ``cpu_s`` were waited away before due times, and were there to spare. ``closed_idle`` requests were
+    sent on a kept connection that ended without a byte of an answer, as when a service closes an idle one just then;
+    they are among the resets. ``surplus`` connections brought bytes that nobody had asked for, and were not used again.
+    ``suffered`` is what disturbed the generator (None: nobody looked).
+
+    Of several generators (:func:`merge_reports`) ``parts`` holds the report of each. ``where`` says where one ran,
+    where that is not a process of ours, and ``clock`` how far the monotonic clock there is ahead of ours; its times
+    have been converted.
     """
 
     started_ns: int
@@ -116,8 +150,72 @@ class StepReport:
     interrupted: bool
     pid: int
     signed_anew: int = 0
+    spun_s: float = 0.0
+    closed_idle: int = 0
+    surplus: int = 0
+    suffered: Suffered | None = None
+    parts: tuple[StepReport, ...] = ()
+    where: str = ""
+    clock: ClockOffset | None = None
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> StepReport:
+        """The report of one generator, from what ``dataclasses.asdict`` made of it."""
+        clock, suffered = data.get("clock"), data.get("suffered")
+        known = {
+            "parts": (),
+            "clock": None if clock is None else ClockOffset(**clock),
+            "suffered": None if suffered is None else Suffered.from_json(suffered),
+        }
+        return cls(**{**data, **known})
 
     @property
     def cpu_percent(self) -> float:
-        """CPU of the generator while sending, in percent of one core."""
-        return 100 * self.cpu_s / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)
+        """CPU that the generator needed while sending, in percent of one core; of several, of the busiest."""
+        if self.parts:
+            return max(part.cpu_percent for part in self.parts)
+        return 100 * (self.cpu_s - self.spun_s) / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)
+
+    @property
+    def busiest(self) -> str:
+        """The generator that ``cpu_percent`` is of, in words; they are counted from 1."""
+        if not self.parts:
+            return "the generator"
+        shares = [part.cpu_percent for part in self.parts]
+        return f"generator {shares.index(max(shares)) + 1} of {len(shares)}"
+
+
+def generator_lines(report: StepReport) -> dict[str, str]:
+    """What to tell of each generator, by its name: where it ran, how far off its clock was, what it sent, its CPU.
+    Empty for one process of ours, whose report says all."""
+    parts = report.parts or ((report,) if report.where else ())
+    lines = {}
+    for number, part in enumerate(parts, 1):
+        clock = [] if part.clock is None else [f"clock offset {part.clock}"]
+        figures = [f"{part.sent:,} sent", f"{part.cpu_percent:.0f} % of a core", f"pid {part.pid}"]
+        lines[f"generator {number} of {len(parts)}"] = ", ".join([*filter(None, [part.where]), *clock, *figures])
+    return lines
+
+
+_COUNTS = (
+    *("cpu_s", "spun_s", "connections", "sent", "in_flight_max", "cap_hits"),
+    *("signed_late", "signed_anew", "closed_idle", "surplus"),
+)
+
+
+def merge_reports(reports: Sequence[StepReport]) -> StepReport:
+    """The report of a step that several generators sent: from the first one's start to the last one's end, counts added
+    up. What is no count is that of the busiest; ``in_flight_max`` is at most what was in flight at one moment."""
+    if len(reports) == 1:
+        return reports[0]
+    return replace(
+        max(reports, key=lambda report: report.cpu_percent),
+        **{name: sum(getattr(report, name) for report in reports) for name in _COUNTS},
+        started_ns=min(report.started_ns for report in reports),
+        ended_ns=max(report.ended_ns for report in reports),
+        interrupted=any(report.interrupted for report in reports),
+        parts=tuple(reports),
+        suffered=together([report.suffered for report in reports]),
+        where="",
+        clock=None,
+    )

@@ -18,6 +18,7 @@ from workbench.load.histogram import Histogram, order_statistics, rank_of, to_fr
 from workbench.load.outcome import OUTCOME_NAMES, Outcome
 from workbench.load.plan import Plan
 from workbench.load.spec import StepReport
+from workbench.load.suffered import Suffered
 from workbench.load.validity import Lateness, allowed_lag_ms, why_cut_short, why_late
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ class StepSummary:
     ``response`` and ``service`` hold only accepted receipts (a refusal is fast and would flatter them), ``lag`` all.
     ``invalid`` says why the generator, and not the service, was measured; ``cut_short`` why not even the cost of the
     step can be told, since a part of it was not sent, and is then the reason in ``invalid`` too; ``failures`` which
-    receipts were neither accepted nor denied. All are empty when all is well. ``signed_late`` and ``signed_anew`` as in
-    :class:`workbench.load.spec.StepReport`.
+    receipts were neither accepted nor denied. All are empty when all is well. ``signed_late``, ``signed_anew``,
+    ``closed_idle``, ``surplus`` and ``suffered`` as in :class:`workbench.load.spec.StepReport`.
     """
 
     offered: int
@@ -95,6 +96,9 @@ class StepSummary:
     cut_short: str = ""
     signed_late: int = 0
     signed_anew: int = 0
+    closed_idle: int = 0
+    surplus: int = 0
+    suffered: Suffered | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,9 @@ def summarise(chunks: Chunks, plan: Plan, report: StepReport, tallied: Tally | N
         cut_short=cut_short,
         signed_late=report.signed_late,
         signed_anew=report.signed_anew,
+        closed_idle=report.closed_idle,
+        surplus=report.surplus,
+        suffered=report.suffered,
     )
 
 

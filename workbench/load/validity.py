@@ -1,6 +1,7 @@
 """Whether a step measured the service or its own generator: pure functions of its plan, its rows and its report.
 
-A generator that was late, or without CPU to spare, measured itself.
+A generator that was late, or without CPU to spare, measured itself. That it was is seen by its lag; what the generator
+suffered (:mod:`workbench.load.suffered`) names the cause, and decides alone only where no lag can show it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from workbench.load.plan import OpenPlan, Plan
 from workbench.load.spec import StepReport
+from workbench.load.suffered import Suffered, causes, clock_step, disturbances, steal
 
 MIN_SENT_SHARE = 0.99
 MAX_LAG_SHARE = 0.10  # of the service's median
@@ -18,6 +20,12 @@ LATE_FLOOR_MS = 5.0  # an idle virtual machine wakes a process 2 to 3 ms late on
 MAX_LATE_SHARE = 0.01
 MAX_GENERATOR_CPU = 90.0
 MAX_SIGNED_LATE_SHARE = 0.01
+MAX_HELD_UP_SHARE = 0.05  # of the step's time: what is above p95 is then the loop's and not the service's
+MIN_HELD_UP_S = 0.1  # some hiccups in a short step decide nothing
+MAX_STEAL_SHARE = 0.10  # what runs then takes a tenth longer: as much as a lag may add
+MAX_CLOCK_STEP_MS = 100.0
+"""Latencies are of the monotonic clock, so a step of NTP by a few milliseconds is only said. A larger one is a machine
+that stood still, or one whose receipts carry a wrong time."""
 
 
 def why_cut_short(plan: Plan, report: StepReport, sent: int) -> str:
@@ -51,13 +59,20 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Latenes
     """Why the step measured the generator; empty when it did not. ``service_p50_ms``: NaN where it is not known."""
     # at least two, here and below, so that one hiccup in a short step decides nothing
     if report.signed_late > max(1, MAX_SIGNED_LATE_SHARE * plan.count):
-        return f"{report.signed_late} receipts had to be signed inside the timed path"
-    if not isinstance(plan, OpenPlan):
-        return ""
-    if report.cap_hits:
-        return f"the limit of requests in flight was reached {report.cap_hits} times, so the plan was not kept"
-    if report.cpu_percent > MAX_GENERATOR_CPU:
-        return f"the generator used {report.cpu_percent:.0f} % of a core and had none to spare"
+        return _because(f"{report.signed_late} receipts had to be signed inside the timed path", report.suffered)
+    if alone := _why_alone(report.suffered):
+        return alone
+    if isinstance(plan, OpenPlan):
+        if report.cap_hits:
+            return f"the limit of requests in flight was reached {report.cap_hits} times, so the plan was not kept"
+        if report.cpu_percent > MAX_GENERATOR_CPU:
+            return f"{report.busiest} used {report.cpu_percent:.0f} % of a core and had none to spare"
+        if late := _why_lagging(lag, service_p50_ms):
+            return _because(late, report.suffered)
+    return _why_held_up(report.suffered, lag.allowed_ms)
+
+
+def _why_lagging(lag: Lateness, service_p50_ms: float) -> str:
     if lag.median_ms > max(MEDIAN_LAG_FLOOR_MS, _share_ms(service_p50_ms)):
         return f"half of the requests left {lag.median_ms:.1f} ms or more after their time"
     # the share of late ones, not a percentile of few
@@ -68,3 +83,29 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Latenes
 
 def _share_ms(service_p50_ms: float) -> float:
     return 0.0 if math.isnan(service_p50_ms) else MAX_LAG_SHARE * service_p50_ms
+
+
+def _why_alone(suffered: Suffered | None) -> str:
+    """What spoils a step whether a lag shows it or not."""
+    if suffered is None:
+        return ""
+    if abs(suffered.clock_step_ms) > MAX_CLOCK_STEP_MS:
+        return f"{clock_step(suffered)} while the step ran"
+    share = suffered.steal_share
+    return steal(share) if share is not None and share > MAX_STEAL_SHARE else ""
+
+
+def _why_held_up(suffered: Suffered | None, allowed_ms: float) -> str:
+    """An answer that waits for the event loop looks like a slow service, and in a closed loop no lag shows it."""
+    if suffered is None or not suffered.seconds:
+        return ""
+    held_s = suffered.held_up_s(allowed_ms)
+    share = held_s / suffered.seconds
+    if share <= MAX_HELD_UP_SHARE or held_s < MIN_HELD_UP_S:
+        return ""
+    said = f"{100 * share:.0f} % of the time the event loop was held up by more than {allowed_ms:.1f} ms"
+    return ": ".join(filter(None, (said, "; ".join(causes(suffered)))))
+
+
+def _because(reason: str, suffered: Suffered | None) -> str:
+    return ": ".join(filter(None, (reason, "; ".join(disturbances(suffered)))))

@@ -1,6 +1,7 @@
 """The generator process: one StepSpec on standard input, progress and a StepReport on standard output.
 
-Standard input stays open as a lifeline: at its end (the parent stopped the step, or died) nothing more is sent.
+It says when it is ready, and is told the instant to begin by a second line. Standard input stays open as a lifeline: at
+its end (the parent stopped the step, or died) nothing more is sent.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import resource
 import sys
 import threading
+import time
 from dataclasses import asdict
 
 from workbench.errors import MeasurementError, WorkbenchError
@@ -33,11 +35,6 @@ def main() -> int:
     key = SigningKey(request.pop("key")) if request["key"] else None
     progress = Progress()
 
-    def watch_parent() -> None:
-        sys.stdin.read()
-        progress.stop = True
-
-    threading.Thread(target=watch_parent, daemon=True).start()
     with contextlib.suppress(PermissionError):  # only root may; what the lag is without it is measured anyway
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     try:
@@ -56,7 +53,7 @@ def _allow_connections(spec: StepSpec) -> None:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    needed = min(spec.plan.count, spec.in_flight) + OTHER_FILES
+    needed = min(spec.count, spec.in_flight) + OTHER_FILES
     if soft not in (resource.RLIM_INFINITY, -1) and needed > soft:
         raise MeasurementError(
             f"{needed} open files are needed for that many requests in flight, the system allows {soft}",
@@ -67,11 +64,20 @@ def _allow_connections(spec: StepSpec) -> None:
 
 def _run(spec: StepSpec, key: SigningKey | None, progress: Progress) -> StepReport:
     async def run() -> StepReport:
+        beginning: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        listening = (asyncio.get_running_loop(), beginning, progress)
+        threading.Thread(target=_listen, args=listening, daemon=True).start()
         reporting = asyncio.create_task(_report_progress(progress))
+
+        async def start() -> int:
+            _say({"ready": True})
+            return await beginning
+
         try:
-            return await in_process(spec, key, progress)
+            return await in_process(spec, key, progress, start)
         finally:
             reporting.cancel()
+            _say_progress(progress)
 
     try:
         import uvloop
@@ -80,10 +86,28 @@ def _run(spec: StepSpec, key: SigningKey | None, progress: Progress) -> StepRepo
     return uvloop.run(run())
 
 
+def _listen(loop: asyncio.AbstractEventLoop, beginning: asyncio.Future[int], progress: Progress) -> None:
+    """The parent's words: when to begin, and by the end of its input to stop."""
+
+    def begin(at_ns: int) -> None:
+        if not beginning.done():
+            beginning.set_result(at_ns)
+
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and the process is about to
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(begin, json.loads(line)["start_ns"])
+        progress.stop = True
+        loop.call_soon_threadsafe(begin, time.monotonic_ns())
+
+
 async def _report_progress(progress: Progress) -> None:
     while True:
-        _say({"pid": os.getpid(), "sent": progress.sent, "done": progress.done, "ok": progress.ok})
+        _say_progress(progress)
         await asyncio.sleep(PROGRESS_INTERVAL_S)
+
+
+def _say_progress(progress: Progress) -> None:
+    _say({"pid": os.getpid(), "sent": progress.sent, "done": progress.done, "ok": progress.ok})
 
 
 def _say(message: dict[str, object]) -> None:

@@ -65,24 +65,27 @@ async def profiling(
     else:
         folder = Path(out)
         make_folder(folder)
-    backend: Backend
     if compose is not None:
         from workbench.profilers.backends.compose import ComposeBackend
 
-        backend = ComposeBackend(Path(compose))
+        backend: Backend = ComposeBackend(Path(compose))
     elif service is None:
         resolved = Settings.resolve(**settings).model_copy(update={"profiler": chosen, "compose": None})
         backend = backend_of(resolved, folder) if has_commands(resolved) else _standin(resolved, folder)
-    elif isinstance(service, LocalService):
-        backend = LocalBackend(service, folder)
-    elif isinstance(service, Sequence):
-        backend = LocalBackend(LocalService(Path(service[0]).name, tuple(service), health_url), folder)
     else:
-        backend = service
+        backend = _of_service(service, health_url, folder)
     async with profiling_session(
         chosen, backend, folder, flags=flags, attach=attach, stop_timeout_s=stop_timeout_s
     ) as session:
         yield session
+
+
+def _of_service(service: LocalService | Sequence[str] | Backend, health_url: str | None, folder: Path) -> Backend:
+    if isinstance(service, LocalService):
+        return LocalBackend(service, folder)
+    if isinstance(service, Sequence):
+        return LocalBackend(LocalService(Path(service[0]).name, tuple(service), health_url), folder)
+    return service
 
 
 def _standin(settings: Settings, folder: Path) -> LocalBackend:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from workbench.profiles.cycles import components, cycle_numbers
 from workbench.profiles.model import NO_PARENT, Note, cost_, total_
 from workbench.profiles.tree import MAX_DEPTH, add_at, costs_of, node_table, preorder, subtree_sums
 
@@ -41,7 +42,7 @@ def with_totals(functions: pd.DataFrame, edges: pd.DataFrame, names: Sequence[st
     caller, callee, costs = arcs(edges, names)
     component = components(len(functions), caller, callee)
     table = functions.copy()
-    table["cycle"] = _cycle_numbers(component)
+    table["cycle"] = cycle_numbers(component)
     known = all(total_(name) in table for name in names)
     if not known or "total_exact" not in table:
         table["total_exact"] = table["cycle"] < 0
@@ -54,52 +55,6 @@ def with_totals(functions: pd.DataFrame, edges: pd.DataFrame, names: Sequence[st
     for position, name in enumerate(names):
         table[total_(name)] = totals[component, position]
     return table
-
-
-def components(count: int, caller: NDArray[np.int64], callee: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The strongly connected component of each of ``count`` functions, numbered so that a component is called only by
-    those of higher number (Tarjan 1972, without recursion).
-    """
-    order = np.argsort(caller, kind="stable")
-    targets: list[int] = callee[order].tolist()
-    bounds: list[int] = np.searchsorted(caller[order], np.arange(count + 1)).tolist()
-    found, low = [-1] * count, [0] * count
-    component = [-1] * count
-    waiting: list[int] = []
-    position = bounds[:-1]
-    made = seen = 0
-    for root in range(count):
-        if found[root] >= 0:
-            continue
-        path = [root]
-        found[root] = low[root] = seen
-        seen += 1
-        waiting.append(root)
-        while path:
-            here = path[-1]
-            at = position[here]
-            if at < bounds[here + 1]:
-                position[here] = at + 1
-                target = targets[at]
-                if found[target] < 0:
-                    found[target] = low[target] = seen
-                    seen += 1
-                    waiting.append(target)
-                    path.append(target)
-                elif component[target] < 0 and found[target] < low[here]:
-                    low[here] = found[target]
-                continue
-            path.pop()
-            if path and low[here] < low[path[-1]]:
-                low[path[-1]] = low[here]
-            if low[here] == found[here]:
-                while True:
-                    member = waiting.pop()
-                    component[member] = made
-                    if member == here:
-                        break
-                made += 1
-    return np.asarray(component, dtype=np.int64)
 
 
 def nodes_of(profile: Profile) -> pd.DataFrame:
@@ -468,13 +423,6 @@ def arcs(edges: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.int64], 
     if not names:
         return caller, callee, np.zeros((len(edges), 0), dtype=np.int64)
     return caller, callee, np.column_stack([edges[cost_(name)].to_numpy() for name in names])
-
-
-def _cycle_numbers(component: NDArray[np.int64]) -> NDArray[np.int64]:
-    cyclic = np.flatnonzero(np.bincount(component)[component] > 1)
-    cycle = np.full(len(component), -1, dtype=np.int64)
-    cycle[cyclic], _ = pd.factorize(component[cyclic])
-    return cycle
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

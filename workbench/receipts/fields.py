@@ -1,7 +1,9 @@
-"""Range checks of receipt fields, shared by both receipt versions."""
+"""The fields of receipts: range checks, and the words of those that change, for both receipt versions."""
 
 from __future__ import annotations
 
+from struct import Struct
+from struct import error as StructError
 from typing import NoReturn
 
 from workbench.errors import ReceiptError
@@ -9,6 +11,21 @@ from workbench.errors import ReceiptError
 U64_MAX = (1 << 64) - 1
 U128_MAX = (1 << 128) - 1
 WEI_PER_GRT = 10**18
+
+_LAST_WORDS = Struct(">24xQ24xQ16xQQ").pack
+
+
+def last_words(timestamp_ns: int, nonce: int, value: int) -> bytes:
+    """The last three words of a receipt in EIP-712's encoding, the ones that differ between two of one signer.
+
+    Raises ReceiptError naming the field that is no integer or does not fit.
+    """
+    try:
+        return _LAST_WORDS(timestamp_ns, nonce, value >> 64, value & U64_MAX)
+    except (StructError, TypeError):
+        require_uint("timestamp_ns", timestamp_ns, U64_MAX)
+        require_uint("nonce", nonce, U64_MAX)
+        refuse_uint("value", value, U128_MAX)
 
 
 def require_uint(field: str, value: int, maximum: int) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 
 from workbench.errors import ReceiptError
 from workbench.receipts import prost
 from workbench.receipts import tap_aggregator_v2_pb2 as wire
-from workbench.receipts.eip712 import Domain, address_word, keccak, type_hash, word
-from workbench.receipts.fields import U64_MAX, U128_MAX, refuse_uint, require_bytes, require_uint
+from workbench.receipts.eip712 import Digests, Domain, address_word, keccak, type_hash, word
+from workbench.receipts.fields import U64_MAX, U128_MAX, last_words, require_bytes, require_uint
 from workbench.receipts.keys import SigningKey, parity_of, recover_address
 
 RECEIPT_TYPE = (
@@ -31,6 +32,9 @@ RECEIPT_TYPE_HASH = type_hash(RECEIPT_TYPE)
 RAV_TYPE_HASH = type_hash(RAV_TYPE)
 
 _LOW_64 = U64_MAX
+# Tags of SignedReceipt's fields, and the length of the signature.
+_MESSAGE = 0x0A
+_SIGNATURE = b"\x12\x41"
 
 
 def domain(chain_id: int, collector: bytes) -> Domain:
@@ -86,16 +90,17 @@ class SignedReceipt:
     def header(self) -> str:
         """The value of the ``tap-receipt`` header."""
         receipt = self.receipt
-        return _encode(
-            receipt.collection_id,
-            receipt.payer,
-            receipt.data_service,
-            receipt.service_provider,
-            receipt.timestamp_ns,
-            receipt.nonce,
-            receipt.value,
-            self.signature,
+        message = wire.Receipt(
+            collection_id=receipt.collection_id,
+            payer=receipt.payer,
+            data_service=receipt.data_service,
+            service_provider=receipt.service_provider,
+            timestamp_ns=receipt.timestamp_ns,
+            nonce=receipt.nonce,
+            value=wire.Uint128(high=receipt.value >> 64, low=receipt.value & _LOW_64),
         )
+        signed = wire.SignedReceipt(message=message, signature=self.signature)
+        return base64.b64encode(signed.SerializeToString()).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +192,8 @@ class Signer:
         self.payer = payer
         self.data_service = data_service
         self.service_provider = service_provider
-        self._struct_prefix = _constant_words(collection_id, payer, data_service, service_provider)
-        self._digest_prefix = domain.digest_prefix
+        self._digests = Digests(domain, _constant_words(collection_id, payer, data_service, service_provider))
+        self._constant_fields = _constant_fields(collection_id, payer, data_service, service_provider)
 
     def sign(self, timestamp_ns: int, nonce: int, value: int) -> SignedReceipt:
         """A signed receipt. Raises ReceiptError naming the field that is out of range."""
@@ -205,27 +210,8 @@ class Signer:
 
     def header(self, timestamp_ns: int, nonce: int, value: int) -> str:
         """The ``tap-receipt`` header of a new receipt, byte for byte that of ``sign(...).header()``."""
-        try:
-            numbers = (
-                timestamp_ns.to_bytes(8, "big").rjust(32, b"\0")
-                + nonce.to_bytes(8, "big").rjust(32, b"\0")
-                + value.to_bytes(16, "big").rjust(32, b"\0")
-            )
-        except (OverflowError, AttributeError):
-            require_uint("timestamp_ns", timestamp_ns, U64_MAX)
-            require_uint("nonce", nonce, U64_MAX)
-            refuse_uint("value", value, U128_MAX)
-        digest = keccak(self._digest_prefix + keccak(self._struct_prefix + numbers))
-        return _encode(
-            self.collection_id,
-            self.payer,
-            self.data_service,
-            self.service_provider,
-            timestamp_ns,
-            nonce,
-            value,
-            self.key.sign(digest),
-        )
+        digest = self._digests.of(last_words(timestamp_ns, nonce, value))
+        return _encode(self._constant_fields, timestamp_ns, nonce, value, self.key.sign(digest))
 
 
 def decode_header(text: str) -> SignedReceipt:
@@ -295,24 +281,29 @@ def _constant_words(collection_id: bytes, payer: bytes, data_service: bytes, ser
     )
 
 
-def _encode(
-    collection_id: bytes,
-    payer: bytes,
-    data_service: bytes,
-    service_provider: bytes,
-    timestamp_ns: int,
-    nonce: int,
-    value: int,
-    signature: bytes,
-) -> str:
-    message = wire.Receipt(
-        collection_id=collection_id,
-        payer=payer,
-        data_service=data_service,
-        service_provider=service_provider,
-        timestamp_ns=timestamp_ns,
-        nonce=nonce,
-        value=wire.Uint128(high=value >> 64, low=value & _LOW_64),
+def _constant_fields(collection_id: bytes, payer: bytes, data_service: bytes, service_provider: bytes) -> bytes:
+    receipt = wire.Receipt(
+        collection_id=collection_id, payer=payer, data_service=data_service, service_provider=service_provider
     )
-    signed = wire.SignedReceipt(message=message, signature=signature)
-    return base64.b64encode(signed.SerializeToString()).decode()
+    encoded: bytes = receipt.SerializeToString()
+    return encoded
+
+
+@lru_cache(maxsize=16)
+def _value_field(value: int) -> bytes:
+    receipt = wire.Receipt(value=wire.Uint128(high=value >> 64, low=value & _LOW_64))
+    encoded: bytes = receipt.SerializeToString()
+    return encoded
+
+
+def _encode(constant_fields: bytes, timestamp_ns: int, nonce: int, value: int, signature: bytes) -> str:
+    """The header of a receipt whose first four fields are encoded already.
+
+    A protobuf message is its fields in a row: what changes is encoded alone, by the library, and put between what
+    does not change.
+    """
+    numbers = wire.Receipt(timestamp_ns=timestamp_ns, nonce=nonce).SerializeToString()
+    message = constant_fields + numbers + _value_field(value)
+    size = len(message)  # from 102 to 146
+    head = bytes((_MESSAGE, size)) if size < 128 else bytes((_MESSAGE, size & 127 | 128, 1))
+    return binascii.b2a_base64(head + message + _SIGNATURE + signature, newline=False).decode()

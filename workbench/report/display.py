@@ -46,6 +46,7 @@ _STEP_COLUMNS = {
     "invalid": ("Invalid", "{:,.0f}"),
     "aggregated_grt": ("Aggregated, GRT", "{:,.4g}"),
     "reason": ("Reason", "{}"),
+    "disturbances": ("What disturbed the generator", "{}"),
 }
 
 
@@ -68,7 +69,7 @@ def steps_table(steps: pd.DataFrame) -> View:
     shown = {
         heading: [_cell(value, form, column) for value in steps[column]]
         for column, (heading, form) in _STEP_COLUMNS.items()
-        if column in steps and steps[column].notna().any() and not (column == "profiler" and _plainly(steps))
+        if column in steps and _says_something(steps[column])
     }
     import pandas as pd
 
@@ -79,9 +80,10 @@ def steps_table(steps: pd.DataFrame) -> View:
     )
 
 
-def _plainly(steps: pd.DataFrame) -> bool:
-    """Whether no step was under a profiler."""
-    return bool((steps["profiler"] == "none").all())
+def _says_something(column: pd.Series) -> bool:
+    """Whether any step has it; no profiler and no disturbance are nothing to say."""
+    nothing = {"profiler": "none", "disturbances": ""}.get(str(column.name))
+    return bool(column.notna().any() and not (nothing is not None and (column.fillna(nothing) == nothing).all()))
 
 
 def table(frame: pd.DataFrame, rows: int | None = None) -> View:
@@ -124,6 +126,7 @@ def verdict_box(run: Run) -> View:
         verdict.get("sentence") or f"The run is {manifest['state']}; there is no verdict.",
         (manifest.get("prediction") or {}).get("sentence"),
         (manifest.get("target") or {}).get("sentence"),
+        (manifest.get("calibration") or {}).get("warning"),
     ]
     return _box(run.verdict, [sentence for sentence in sentences if sentence], verdict.get("reasons") or [])
 

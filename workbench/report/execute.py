@@ -62,12 +62,7 @@ async def run_notebook(
     checked = check_parameters(notebook, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
     working = output.with_name(f".{output.stem}.{os.getpid()}.running.ipynb")
-    request = {
-        "notebook": str(notebook),
-        "output": str(working),
-        "parameters": checked,
-        "timeout_s": timeout_s,
-    }
+    request = {"notebook": str(notebook), "output": str(working), "parameters": checked, "timeout_s": timeout_s}
     started = utc_now()
     heard = Heard(on_output)
 

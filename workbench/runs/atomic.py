@@ -63,9 +63,12 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
         frame.to_parquet(temporary, index=False)
 
 
-def write_parquet_parts(path: Path, frames: Iterable[pd.DataFrame]) -> int:
+def write_parquet_parts(path: Path, frames: Iterable[pd.DataFrame], **options: Any) -> int:
     """DataFrames of the same columns as the row groups of one Parquet file, atomically, each written before the next
-    is asked for. Returns how many rows there are. The first says what the columns are: there is at least one frame."""
+    is asked for. Returns how many rows there are. The first says what the columns are: there is at least one frame.
+
+    ``options`` are those of ``pyarrow.parquet.ParquetWriter``.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,7 +78,7 @@ def write_parquet_parts(path: Path, frames: Iterable[pd.DataFrame]) -> int:
         for frame in frames:
             table = pa.Table.from_pandas(frame, preserve_index=False)
             if writer is None:
-                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema))
+                writer = stack.enter_context(pq.ParquetWriter(temporary, table.schema, **options))
             writer.write_table(table, row_group_size=max(1, len(frame)))
             rows += len(frame)
     return rows

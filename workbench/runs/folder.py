@@ -3,10 +3,10 @@
 manifest.json            what was run, where, when, how it ended
 plan.parquet             the steps as planned
 samples/step-NNN.parquet one row a request, written when the step has ended
+histograms/              how long the requests of each finished step took, in buckets: step-NNN.parquet
 samples/step-NNN.live    the rows of the step that is running (see workbench.load.samples)
 interrupted/             rows of steps that were cut off and run again
 series.parquet           per second
-histograms.parquet       how long requests took, in buckets
 watch.parquet            processes and metrics
 steps.parquet            one row a step
 events.jsonl             what happened when, one JSON object a line
@@ -77,6 +77,10 @@ class RunFolder:
     def samples(self, step: int) -> Path:
         """The finished samples of a step."""
         return self.path / "samples" / f"step-{step:03d}.parquet"
+
+    def histograms(self, step: int) -> Path:
+        """How long the requests of a finished step took."""
+        return self.path / "histograms" / f"step-{step:03d}.parquet"
 
     def live_samples(self, step: int) -> Path:
         """The sample buffer of a running step."""

@@ -37,16 +37,49 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What a figure depends on: processor, cores, memory, system, and how busy it was at the start."""
+    """What a figure depends on: processor, cores (and those this process may use), memory, system, the virtual machine
+    (empty: none, or it does not say), and how busy it was at the start."""
     return {
         "system": platform.system(),
         "release": platform.release(),
         "processor": _processor(),
         "cores": psutil.cpu_count(logical=True),
+        "usable_cores": _usable_cores(),
+        "hypervisor": _hypervisor(),
         "memory_bytes": psutil.virtual_memory().total,
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "executable": os.path.basename(sys.executable),
     }
+
+
+def _usable_cores() -> float | None:
+    """Cores that this process may run on, or the CPU limit of its container where that is less (cgroup v2)."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count(logical=True)
+    words = _first_line("/sys/fs/cgroup/cpu.max").split()  # of the container: it sees its own group as the root
+    if allowed is None or len(words) != 2 or not words[0].isdigit():
+        return allowed
+    return min(allowed, round(int(words[0]) / int(words[1]), 2))
+
+
+def _hypervisor() -> str:
+    """Vendor and product as the firmware names them, where the processor says that it is virtual."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            virtual = any("hypervisor" in line.split() for line in file if line.startswith("flags"))
+    except OSError:
+        return ""  # not Linux
+    if not virtual:
+        return ""
+    names = (_first_line(f"/sys/class/dmi/id/{name}") for name in ("sys_vendor", "product_name"))
+    return " ".join(filter(None, names)) or "unknown"
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.readline().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _processor() -> str:

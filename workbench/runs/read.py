@@ -108,13 +108,12 @@ class Run:
         """
         import pandas as pd
 
-        known = self._table("histograms.parquet")
-        there = set(known["step"]) if len(known) else set()
-        missing = {step: path for step, path in self._sample_paths().items() if step not in there}
-        if not missing:
-            return known
-        made = [histogram_table(StoredRows(path), step) for step, path in missing.items()]
-        return pd.concat([known, *made], ignore_index=True).sort_values("step", kind="stable", ignore_index=True)
+        tables = [self._histograms_of(step, path) for step, path in self._sample_paths().items()]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def _histograms_of(self, step: int, samples: Path) -> pd.DataFrame:
+        path = self.folder.histograms(step)
+        return read_parquet(path) if path.exists() else histogram_table(StoredRows(samples), step)
 
     def _sample_paths(self) -> dict[int, Path]:
         """The sample files of the finished steps, by step."""

@@ -9,16 +9,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from workbench.ramp import Ramp, is_ramp
 from workbench.receipts.fields import U128_MAX
 from workbench.settings.kinds import (
     Address,
+    Arrivals,
     Command,
     Deployment,
     Flags,
     Grt,
     Latency,
     PostgresUrl,
+    Processes,
     ProfilerMode,
+    SchedulerUrl,
     Url,
     Version,
     is_loopback,
@@ -123,8 +127,15 @@ class LoadSettings(Group):
     rate: float | None = Field(
         None, gt=0, le=1_000_000, description="Open loop: receipts per second, on an absolute plan."
     )
-    arrivals: Literal["constant", "poisson"] = Field(
-        "constant", description="Spacing of an open loop: constant or poisson."
+    arrivals: Arrivals = Field(
+        "constant",
+        description="Spacing of an open loop: constant, poisson, or ramp:FROM:TO:DURATION such as ramp:100:2000:60s, "
+        "which needs no rate; its last rate goes on where more receipts are asked for.",
+    )
+    spin: bool = Field(
+        False,
+        description="Open loop: wait the last 200 microseconds before a due time without sleeping. Lag becomes less, "
+        "at the cost of up to a whole core.",
     )
     seed: int = Field(1, ge=0, lt=1 << 63, description="Seed of nonces and Poisson arrivals.")
     timeout_s: float = Field(
@@ -141,6 +152,44 @@ class LoadSettings(Group):
     def _one_loop(self) -> LoadSettings:
         if self.concurrency is not None and self.rate is not None:
             raise ValueError("concurrency (closed loop) and rate (open loop) exclude each other; give one")
+        for name in ("concurrency", "rate"):
+            if self.ramp is not None and getattr(self, name) is not None:
+                raise ValueError(f"arrivals {self.arrivals} says its rates itself; leave {name} out")
+        return self
+
+    @property
+    def ramp(self) -> Ramp | None:
+        """The ramp of an open loop, where its arrivals are one."""
+        return Ramp.parse(self.arrivals) if is_ramp(self.arrivals) else None
+
+    @property
+    def loop_given(self) -> bool:
+        """Whether anything says which loop is wanted."""
+        return self.concurrency is not None or self.rate is not None or self.ramp is not None
+
+
+class EngineSettings(Group):
+    """Who sends the load."""
+
+    processes: Processes = Field(
+        1, description="Generator processes that share a step, or auto: as many as its rate needs, a core left free."
+    )
+    engine: Literal["local", "dask"] = Field(
+        "local", description="Where the generators run: local, or one at each worker of a Dask cluster."
+    )
+    scheduler: SchedulerUrl | None = Field(
+        None, description="Dask: address of the scheduler, such as tcp://127.0.0.1:8786 or tls://host:8786."
+    )
+    allow_unencrypted: bool = Field(
+        False, description="Dask: send signing keys over tcp:// to other machines, where the network can read them."
+    )
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> EngineSettings:
+        if self.scheduler is not None and self.engine != "dask":
+            raise ValueError(f"a scheduler is used with --engine dask only, found {self.engine}")
+        if self.engine == "dask" and self.scheduler is None:
+            raise ValueError("--engine dask needs the address of a Dask scheduler; give it with --scheduler")
         return self
 
 

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from workbench.errors import ReceiptError
+from workbench.ramp import FORM as RAMP_FORM
+from workbench.ramp import Ramp, is_ramp
 from workbench.receipts import address as addresses
 from workbench.receipts.fields import U128_MAX
 
@@ -52,6 +54,25 @@ def _check_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _check_scheduler(text: str) -> str:
+    parts = urlsplit(text if "://" in text else f"tcp://{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    # no list of schemes: a gateway or a plugin of Dask brings its own
+    if not parts.hostname or not port or parts.username:
+        raise ValueError(f"an address such as tcp://127.0.0.1:8786 is wanted, found {text[:80]!r}")
+    return parts.geturl()
+
+
+def _check_processes(value: object) -> object:
+    text = str(value).strip()
+    if text == "auto" or (text.isdecimal() and 1 <= int(text) <= 256):
+        return text if text == "auto" else int(text)
+    raise ValueError(f"a number of processes from 1 to 256 is wanted, or auto, found {text[:80]!r}")
+
+
 def _check_grt(value: Decimal) -> Decimal:
     if not value.is_finite():
         raise ValueError("an amount in GRT is wanted")
@@ -68,6 +89,14 @@ def _check_latency(text: str) -> str:
         raise ValueError(
             f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {text[:80]!r}"
         )
+    return text
+
+
+def _check_arrivals(text: str) -> str:
+    if is_ramp(text):
+        Ramp.parse(text)
+    elif text not in ("constant", "poisson"):
+        raise ValueError(f"must be constant, poisson or {RAMP_FORM}, found {text[:80]!r}")
     return text
 
 
@@ -123,11 +152,14 @@ def without_passwords(text: str) -> str:
 
 
 ProfilerMode = Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]
+Processes = Annotated[int | Literal["auto"], BeforeValidator(_check_processes)]
+SchedulerUrl = Annotated[str, AfterValidator(_check_scheduler)]
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]
 Grt = Annotated[Decimal, AfterValidator(_check_grt)]
 Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}.get(text, text))]
+Arrivals = Annotated[str, AfterValidator(_check_arrivals)]
 Latency = Annotated[str, AfterValidator(_check_latency)]
 Flags = Annotated[str, AfterValidator(_check_flags)]
 Command = Annotated[str, AfterValidator(_check_command)]

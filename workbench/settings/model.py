@@ -13,6 +13,7 @@ from workbench.settings.groups import (
     ENV_PREFIX,
     TOML_FILE,
     CommandSettings,
+    EngineSettings,
     LoadSettings,
     NetworkSettings,
     ProfilerSettings,
@@ -24,7 +25,14 @@ from workbench.settings.kinds import without_password
 
 
 class Settings(
-    TargetSettings, CommandSettings, LoadSettings, SweepSettings, ProfilerSettings, NetworkSettings, StandinSettings
+    TargetSettings,
+    CommandSettings,
+    LoadSettings,
+    EngineSettings,
+    SweepSettings,
+    ProfilerSettings,
+    NetworkSettings,
+    StandinSettings,
 ):
     """Every setting. ``Settings.resolve(num_receipts=10)`` merges what is given with environment, file and defaults."""
 

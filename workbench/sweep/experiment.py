@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.conclude import conclude_limit, conclude_run
 from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, WorkbenchError
+from workbench.load.engines.child import child_process
+from workbench.load.engines.chosen import Engine, engine_of
 from workbench.profilers.commands import has_commands
 from workbench.profilers.modes import Mode
 from workbench.profilers.tools.chosen import tool_of
@@ -19,6 +21,7 @@ from workbench.receipts.address import checksum
 from workbench.service.connect import Target
 from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
+from workbench.sweep.expected import expect
 from workbench.sweep.measure import measure
 from workbench.sweep.payers import require_payers
 from workbench.sweep.pinpoint import pinpoint
@@ -32,22 +35,27 @@ from workbench.sweep.surroundings import Surroundings, surroundings
 from workbench.sweep.watch import Watch, watching
 from workbench.sweep.windows import FOLDER, IDLE, idle_seconds, idle_window
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 SAMPLER_START_S = 2.0
 """How long a sampler has, after its delay, until it is seen to be at work."""
 
 
-async def experiment(settings: Settings, record: Record, *, toward_limit: bool) -> None:
-    """All steps, and the conclusion. The manifest's state says how it ended."""
+async def experiment(settings: Settings, record: Record, *, toward_limit: bool, client: Client | None = None) -> None:
+    """All steps, and the conclusion. The manifest's state says how it ended. ``client``: as in :func:`.run.sweep`."""
     try:
         steps = parse_steps(settings.receipts)
-        record.begin(steps, rate_of(settings), in_flight(settings), toward_limit=toward_limit)
+        rates = [rate_of(settings, step.receipts) for step in steps]
+        record.begin(steps, rates, in_flight(settings), toward_limit=toward_limit)
         if settings.profiler != "none":
             record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
         if _to_come(settings, record, steps):  # else resumed for its conclusion only
+            expect(settings, record, steps)
             if settings.network:
                 record.event("network_starting")
             async with surroundings(settings, record.folder.path.name) as around:
-                run = _Experiment(around, record, toward_limit)
+                run = _Experiment(around, record, toward_limit, engine_for(settings, client))
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
         record.finish(limit, conclude_run(record.rows, limit))
@@ -69,6 +77,7 @@ class _Experiment:
     around: Surroundings
     record: Record
     toward_limit: bool
+    send: Engine
 
     @property
     def settings(self) -> Settings:
@@ -97,8 +106,14 @@ class _Experiment:
                 await self.around.require_answering()
                 await subject.require_running()
 
-            yield Setup(settings, record, target, watch, subject.session, self.toward_limit, denylist, require_alive)
+            session, toward_limit = subject.session, self.toward_limit
+            yield Setup(settings, record, target, watch, session, toward_limit, denylist, require_alive, self.send)
             await require_alive()  # a program that ended in the last step is not seen by a further one
+
+
+def engine_for(settings: Settings, client: Client | None) -> Engine:
+    """Who sends: what is told of a service under a profiler is its cost, for which one process here is enough."""
+    return child_process if settings.profiler != "none" else engine_of(settings, client)
 
 
 async def _plainly(experiment: _Experiment, steps: tuple[Step, ...]) -> None:

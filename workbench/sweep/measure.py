@@ -14,7 +14,7 @@ from workbench.analysis.conclude import judge_step, judge_walk, predict, predict
 from workbench.analysis.limit import Denial, find_denial, heard_denial
 from workbench.analysis.step_row import Judgement, StepRow, step_row
 from workbench.errors import TargetError
-from workbench.load.engines.child import child_process
+from workbench.load.engines.conduct import OnProgress
 from workbench.load.plan import Plan
 from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepReport
@@ -47,7 +47,7 @@ async def measure(setup: Setup, step: Step) -> StepRow:
         cut = await open_window(window, setup, step)
         pids = await _watched_pids(setup, step)
         used_s = used_cpu_s(pids)
-        report = await child_process(spec, key, progress(setup, step))
+        report = await setup.send(spec, key, progress(setup, step))
         quiet = await until_quiet(pids, setup.settings.settle_timeout_s) if pids else None
         used_s = used_cpu_s(pids) - used_s
         if cut is not None:
@@ -118,6 +118,7 @@ async def finish(
     charged, counted = _charged(setup, planned, settled, denial.paid)
     summary = await asyncio.to_thread(summarise, live, planned.plan, report, tallied)
     heard = await asyncio.to_thread(heard_denial, live, denial, denied_ns)
+    setup.record.keep_generators(step.number, report)
     row = step_row(
         step=step.number,
         kind=step.kind,
@@ -181,13 +182,14 @@ async def _settled(
     return settled, None if found is None else await _since(setup, planned)  # gone once is said once
 
 
-def progress(setup: Setup, step: Step) -> Callable[[dict[str, int]], None]:
-    """What the generator's messages become: events, one a second, and the process to watch."""
+def progress(setup: Setup, step: Step) -> OnProgress:
+    """What the generators' messages become: events, one a second, and the processes to watch."""
     last = 0.0
 
-    def on_progress(message: dict[str, int]) -> None:
+    def on_progress(message: dict[str, Any]) -> None:
         nonlocal last
-        setup.watch.generator(message["pid"])
+        setup.watch.generator(message["pids"])
+        setup.record.generators[step.number] = message["generators"]
         if time.monotonic() - last >= PROGRESS_EVENT_S:
             last = time.monotonic()
             setup.record.event("progress", step=step.number, receipts=step.receipts, **message)

@@ -16,7 +16,7 @@ from workbench.load.client import ReceiptClient
 from workbench.load.engines.child import child_process
 from workbench.load.outcome import CODE_OF, Outcome, is_paid, is_unsure
 from workbench.load.plan import ClosedPlan
-from workbench.load.samples import SampleBuffer, nonces
+from workbench.load.samples import SampleBuffer, nonces_from
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.payer import Payer
 from workbench.service.connect import Target
@@ -108,7 +108,7 @@ async def walk(
     if spec.receipt is None:
         return
     signer = spec.receipt.signer(payer.key)
-    nonce = nonces(spec.seed, spec.step, len(buffer.rows) - at_once, at_once).tolist()
+    nonce = nonces_from(spec.seed, spec.step, at_once, len(buffer.rows) - at_once).tolist()
     expected, unsure = received_before + buffer.paid(), buffer.unsure()
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s)
     try:
@@ -116,7 +116,8 @@ async def walk(
             settled = await settle(target, payer.address, expected, settle_timeout_s, unsure=unsure)
             if not settled.complete or settled.fees is None or settled.fees.denied:
                 return
-            seen = await client.exchange(signer.header(time.time_ns(), nonce[index - at_once], spec.receipt.value_wei))
+            receipt = signer.header(time.time_ns(), nonce[index - at_once], spec.receipt.value_wei).encode()
+            seen = await client.exchange(receipt)
             buffer.record(index, seen.sent_ns, seen)
             if seen.outcome == CODE_OF[Outcome.DENIED]:
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from workbench.analysis import step_row as steps_table
 from workbench.analysis.learnt import Learnt, learnt_from
 from workbench.errors import RunFolderError
 from workbench.load.chunks import LiveRows
-from workbench.load.samples import nonces, to_frame
+from workbench.load.samples import PARQUET, nonces_from, to_frame
+from workbench.load.spec import StepReport, generator_lines
 from workbench.load.summary import StepSummary, Tally, histogram_table
 from workbench.profilers.windows.record import Window
 from workbench.runs.atomic import write_parquet, write_parquet_parts
@@ -36,8 +37,8 @@ class Record:
 
     ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
     of steps that were cut off among them. ``manifest`` is the one of the session that was interrupted, empty for a new
-    run. ``learnt`` is what the rows say of the limit. ``session`` counts how often the run was gone on with: the
-    service was started again each time.
+    run. ``generators`` says how many send each step. ``learnt`` is what the rows say of the limit. ``session`` counts
+    how often the run was gone on with: the service was started again each time.
     """
 
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
@@ -45,6 +46,7 @@ class Record:
         self.folder = folder
         self.rows: list[steps_table.StepRow] = []
         self.payers: dict[int, str] = {}
+        self.generators: dict[int, int] = {}
         self.given: list[str] = []
         self.manifest: dict[str, Any] = {}
         self.learnt = Learnt()
@@ -52,8 +54,11 @@ class Record:
         self.session = 0
         self._on_event = on_event
 
-    def begin(self, steps: tuple[Step, ...], rate: float, concurrency: int | None, **facts: Any) -> None:
-        """Start a session: take up what an earlier one finished, and say in the manifest that the run is on."""
+    def begin(self, steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None, **facts: Any) -> None:
+        """Start a session: take up what an earlier one finished, and say in the manifest that the run is on.
+
+        ``rates``: of each step, where the loop is open.
+        """
         wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         manifest = self.folder.manifest() if self.folder.exists() else {}
         if manifest.get("state", "new") != "new":
@@ -75,7 +80,7 @@ class Record:
             steps_planned=[asdict(step) for step in steps],
             **facts,
         )
-        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rate, concurrency))
+        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rates, concurrency))
         done = sum(row.kind == "step" for row in self.rows)
         self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=done)
 
@@ -98,10 +103,11 @@ class Record:
         """Keep the rows of a step that has ended, and what they add up to; the live ones go when all is written."""
         live = self.live(step)
         series, histograms = per_second(live, step, self.clock), histogram_table(live, step, tallied)
-        write_parquet_parts(self.folder.samples(step), self._frames(step, live))
+        self.folder.histograms(step).parent.mkdir(exist_ok=True)
+        write_parquet(self.folder.histograms(step), histograms)
+        write_parquet_parts(self.folder.samples(step), self._frames(step, live), **PARQUET)
         self.folder.live_samples(step).unlink()
         self._append("series.parquet", series, step)
-        self._append("histograms.parquet", histograms, step)
 
     def write(self, row: steps_table.StepRow) -> None:
         """Finish a step whose rows are kept. Its row goes last: a step without one is run again."""
@@ -133,6 +139,15 @@ class Record:
 
         cut_off = (self.folder.path / "interrupted").glob("step-*.parquet")
         return sum(row.sent for row in self.rows) + sum(int(pq.read_metadata(path).num_rows) for path in cut_off)
+
+    def keep_generators(self, step: int, report: StepReport) -> None:
+        """Say in the manifest how each generator of a step fared, where several sent it or one that is elsewhere."""
+        if lines := generator_lines(report):
+            kept = self.folder.manifest().get("generators", {})
+            for name, text in lines.items():
+                kept[f"step {step}, {name}"] = text
+            self.folder.update_manifest(generators=kept)
+            self.event("generators", step=step, generators=lines)
 
     def finish(self, limit: dict[str, Any], verdict: dict[str, Any]) -> None:
         """The run's conclusion."""
@@ -174,18 +189,18 @@ class Record:
         self.learnt = learnt_from(
             self.rows, predicted=prediction.get("receipts"), approached=self.manifest.get("approached", 0)
         )
-        for name in ("series.parquet", "histograms.parquet"):
-            path = self.folder.path / name
-            table = read_parquet(path) if path.exists() else None
-            if table is not None and not set(table["step"]) <= done:
-                write_parquet(path, table[table["step"].isin(done)])
+        series = run.series
+        if len(series) and not set(series["step"]) <= done:
+            write_parquet(self.folder.path / "series.parquet", series[series["step"].isin(done)])
 
     def _put_aside(self) -> None:
         """Keep the rows of a step that was cut off, apart from those of finished steps."""
         for live in sorted((self.folder.path / "samples").glob("step-*.live")):
             step = int(live.stem.removeprefix("step-"))
             if not self.folder.samples(step).exists() and self.live(step).measured():
-                write_parquet_parts(self.folder.interrupted_samples(step), self._frames(step, self.live(step)))
+                write_parquet_parts(
+                    self.folder.interrupted_samples(step), self._frames(step, self.live(step)), **PARQUET
+                )
             live.unlink()
 
     def _frames(self, step: int, live: LiveRows) -> Iterator[pd.DataFrame]:
@@ -194,9 +209,10 @@ class Record:
             yield to_frame(
                 rows,
                 step=step,
-                nonce=nonces(self.settings.seed, step, len(rows), first),
+                nonce=nonces_from(self.settings.seed, step, first, len(rows)),
                 payer=self.payers.get(step, ""),
                 value_grt=float(self.settings.value_grt),
+                workers=self.generators.get(step, 1),
                 first=first,
             )
 
@@ -218,7 +234,7 @@ class Record:
         write_parquet(path, frame)
 
 
-def _plan_frame(steps: tuple[Step, ...], rate: float, concurrency: int | None) -> pd.DataFrame:
+def _plan_frame(steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None) -> pd.DataFrame:
     """The plan as a table: ``step``, ``receipts``, ``rate_per_s``, ``concurrency`` (NaN where it is not the loop)."""
     import pandas as pd
 
@@ -226,7 +242,7 @@ def _plan_frame(steps: tuple[Step, ...], rate: float, concurrency: int | None) -
         {
             "step": [step.number for step in steps],
             "receipts": [step.receipts for step in steps],
-            "rate_per_s": rate if concurrency is None else math.nan,
+            "rate_per_s": [rate if concurrency is None else math.nan for rate in rates],
             "concurrency": math.nan if concurrency is None else float(concurrency),
         }
     )

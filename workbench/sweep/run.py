@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunFolderError, SettingsError
+from workbench.load.engines.chosen import address_of
 from workbench.runs.folder import RunFolder, one_run_at_a_time
 from workbench.settings import Settings, without_passwords
 from workbench.sweep.experiment import experiment
@@ -14,12 +15,16 @@ from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.steps import parse_steps
 from workbench.sweep.subject import check_subject
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 
 async def sweep(
     *,
     run_dir: str | Path | None = None,
     resume: str | Path | None = None,
     on_event: OnEvent | None = None,
+    client: Client | None = None,
     **parameters: Any,
 ) -> SweepRun:
     """Step the receipt count up toward the sender limit and past it; the result is a run folder.
@@ -27,7 +32,8 @@ async def sweep(
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write (made when it is
     not there); a folder whose run has finished is opened and nothing is sent, so a notebook can be run again over it.
     ``resume`` goes on with an interrupted run, with that run's settings, at the first step without samples.
-    ``on_event`` is called with each line that goes into events.jsonl.
+    ``on_event`` is called with each line that goes into events.jsonl. ``client``: a ``distributed.Client`` whose
+    cluster sends, with ``engine="dask"`` and its scheduler as the settings.
 
     Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
     """
@@ -35,9 +41,9 @@ async def sweep(
         folder = RunFolder(Path(resume))
         if parameters:
             _require_same(stored_settings(folder), parameters)
-        return await resume_sweep(folder, on_event)
-    settings = Settings.resolve(**parameters)
-    return await run_sweep(settings, Path(run_dir) if run_dir else None, on_event)
+        return await resume_sweep(folder, on_event, client)
+    settings = Settings.resolve(**{**of_client(client), **parameters})
+    return await run_sweep(settings, Path(run_dir) if run_dir else None, on_event, client=client)
 
 
 async def run_sweep(
@@ -46,6 +52,7 @@ async def run_sweep(
     on_event: OnEvent | None = None,
     *,
     toward_limit: bool = True,
+    client: Client | None = None,
 ) -> SweepRun:
     """:func:`sweep` with resolved settings.
 
@@ -63,18 +70,23 @@ async def run_sweep(
             )
     folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
     async with one_run_at_a_time(), folder.locked():
-        await experiment(settings, Record(settings, folder, on_event), toward_limit=toward_limit)
+        await experiment(settings, Record(settings, folder, on_event), toward_limit=toward_limit, client=client)
     return open_run(folder.path)
 
 
-async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None) -> SweepRun:
+def of_client(client: Client | None) -> dict[str, Any]:
+    """The settings that a Dask client stands for. Raises SettingsError where it is not connected."""
+    return {} if client is None else {"engine": "dask", "scheduler": address_of(client)}
+
+
+async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, client: Client | None = None) -> SweepRun:
     """Go on with an interrupted run at its first step without samples; a finished run is opened."""
     if folder.manifest()["state"] == "finished":
         return open_run(folder.path)
     settings = stored_settings(folder)
     async with one_run_at_a_time(), folder.locked():
         toward_limit = folder.manifest().get("toward_limit", True)
-        await experiment(settings, Record(settings, folder, on_event), toward_limit=toward_limit)
+        await experiment(settings, Record(settings, folder, on_event), toward_limit=toward_limit, client=client)
     return open_run(folder.path)
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import psutil
+
+from workbench.load.engines.child import child_process
+from workbench.load.engines.chosen import Engine
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.spec import StepSpec
 from workbench.profilers.session import Session
@@ -36,7 +40,7 @@ class Setup:
 
     ``session`` is the profiler's while the services are under it. ``toward_limit`` False: a denied receipt is a
     failure. ``denylist``: what the services' database says of denial, where it can be listened to.
-    ``require_alive`` raises where something that was started for the run has ended.
+    ``require_alive`` raises where something that was started for the run has ended. ``send`` sends a step.
     """
 
     settings: Settings
@@ -47,6 +51,7 @@ class Setup:
     toward_limit: bool
     denylist: DenylistWatch | None = None
     require_alive: Callable[[], Awaitable[None]] | None = None
+    send: Engine = child_process
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,14 @@ class PlannedStep:
         return checksum(self.payer.address)
 
 
-def rate_of(settings: Settings) -> float:
-    """Receipts per second of an open loop."""
-    return settings.rate or DEFAULT_RATE
+def rate_of(settings: Settings, receipts: int) -> float:
+    """Receipts per second of an open loop of ``receipts``, on average."""
+    return _open(settings, receipts, 0).mean_rate
 
 
 def in_flight(settings: Settings) -> int | None:
     """Requests in flight of a closed loop; None for an open one."""
-    if settings.concurrency is None and settings.rate is None and settings.profiler != "none":
+    if not settings.loop_given and settings.profiler != "none":
         return PROFILED_IN_FLIGHT
     return settings.concurrency
 
@@ -92,7 +97,12 @@ def plan_of(settings: Settings, receipts: int, step: int) -> Plan:
     closed = in_flight(settings)
     if closed is not None:
         return ClosedPlan(receipts, closed)
-    return OpenPlan(receipts, rate_of(settings), settings.arrivals, settings.seed + step)
+    return _open(settings, receipts, step)
+
+
+def _open(settings: Settings, receipts: int, step: int) -> OpenPlan:
+    rate = None if settings.ramp is not None else settings.rate or DEFAULT_RATE
+    return OpenPlan(receipts, rate, settings.arrivals, settings.seed + step)
 
 
 def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
@@ -109,4 +119,12 @@ def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
         timeout_s=max(settings.timeout_s, 0.0 if settings.profiler == "none" else PROFILED_TIMEOUT_S),
         max_in_flight=settings.max_in_flight,
         timestamp_window_s=settings.timestamp_window_s,
+        services=services_of(setup.target),
+        spin=settings.spin,
     )
+
+
+def services_of(target: Target) -> tuple[int, ...]:
+    """Processes of this machine that are no other load: the services under test and what we started around them."""
+    started = (child.pid for child in psutil.Process().children())
+    return tuple(sorted({*target.pids.values(), *started}))

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.step_row import LATER
+from workbench.ramp import is_ramp
 from workbench.runs.read import Run
 from workbench.settings import Settings
 from workbench.sweep.record import OnEvent
-from workbench.sweep.run import run_sweep
+from workbench.sweep.run import of_client, run_sweep
 
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Client
 
 DEFAULT_CONCURRENCY = 16
 """Requests in flight of a load that names neither rate nor concurrency."""
@@ -40,10 +42,15 @@ class LoadResult:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name."""
+        """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name.
+
+        ``generators``: how each of several fared, in words."""
         row: dict[str, Any] = {**LATER, **self.run.steps.iloc[0].to_dict()}
         counts = self.run.outcomes
-        return {**row, "outcomes": dict(zip(counts["outcome"], counts["receipts"].tolist(), strict=True))}
+        generators = self.run.manifest.get("generators", {})  # those of the one step there is
+        several = {"generators": {name.removeprefix("step 0, "): text for name, text in generators.items()}}
+        outcomes = dict(zip(counts["outcome"], counts["receipts"].tolist(), strict=True))
+        return {**row, "outcomes": outcomes, **(several if generators else {})}
 
     @property
     def exit_code(self) -> int:
@@ -54,42 +61,58 @@ class LoadResult:
     def text(self) -> str:
         """The guide's four summary lines, and what they hide."""
         settings = self.run.manifest["settings"]
-        return summary_text(self.summary, version=settings["receipt_version"])
+        return summary_text(self.summary, version=settings["receipt_version"], arrivals=settings["arrivals"])
 
     def __repr__(self) -> str:
         return self.text
 
 
-async def load(*, run_dir: str | Path | None = None, on_event: OnEvent | None = None, **parameters: Any) -> LoadResult:
-    """Send ``num_receipts`` receipts, in a closed loop (``concurrency``) or an open one (``rate``), and measure.
+async def load(
+    *,
+    run_dir: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    client: Client | None = None,
+    **parameters: Any,
+) -> LoadResult:
+    """Send ``num_receipts`` receipts, in a closed loop (``concurrency``) or an open one (``rate``, or a ramp as
+    ``arrivals``), and measure.
 
     ``parameters`` are fields of :class:`workbench.Settings`; without ``target`` the stand-in is started for the load.
-    The run folder gets the samples as they are measured; errors are those of :func:`workbench.sweep.run.sweep`.
+    ``client`` and errors are those of :func:`workbench.sweep.run.sweep`. The run folder gets the samples as they are
+    measured.
     """
-    settings = load_settings(Settings.resolve(**{"name": "load", **parameters}))
-    return await run_load(settings, Path(run_dir) if run_dir else None, on_event)
+    settings = load_settings(Settings.resolve(**{"name": "load", **of_client(client), **parameters}))
+    return await run_load(settings, Path(run_dir) if run_dir else None, on_event, client)
 
 
-async def run_load(settings: Settings, run_dir: Path | None = None, on_event: OnEvent | None = None) -> LoadResult:
+async def run_load(
+    settings: Settings, run_dir: Path | None = None, on_event: OnEvent | None = None, client: Client | None = None
+) -> LoadResult:
     """:func:`load` with the settings of :func:`load_settings`."""
-    return LoadResult(await run_sweep(settings, run_dir, on_event, toward_limit=False))
+    return LoadResult(await run_sweep(settings, run_dir, on_event, toward_limit=False, client=client))
 
 
 def load_settings(settings: Settings) -> Settings:
-    """The settings of the sweep that a load is: one step of ``num_receipts``, nothing after it."""
-    changes: dict[str, Any] = {"receipts": str(settings.num_receipts), "pinpoint": False, "mode": "fresh"}
-    if settings.rate is None and settings.concurrency is None:
+    """The settings of the sweep that a load is: one step of ``num_receipts``, nothing after it.
+
+    A ramp has a number of receipts of its own, for where none is given.
+    """
+    count = settings.num_receipts
+    if settings.ramp is not None and "num_receipts" not in settings.model_fields_set:
+        count = settings.ramp.count
+    changes: dict[str, Any] = {"num_receipts": count, "receipts": str(count), "pinpoint": False, "mode": "fresh"}
+    if not settings.loop_given:
         changes["concurrency"] = DEFAULT_CONCURRENCY
     return settings.model_copy(update=changes)
 
 
-def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
+def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "constant") -> str:
     """The report of one load as text."""
     v2 = "V2 " if version == 2 else ""
     sent, duration = summary["sent"], summary["duration_s"]
     failed = sent - summary["accepted"]
     loop = (
-        f"open loop, {summary['rate_per_s']:g} receipts/s"
+        f"open loop, {summary['rate_per_s']:g} receipts/s{f' on average, {arrivals}' if is_ramp(arrivals) else ''}"
         if summary["loop"] == "open"
         else f"closed loop, {summary['concurrency']:.0f} in flight"
     )
@@ -105,9 +128,12 @@ def summary_text(summary: Mapping[str, Any], *, version: int) -> str:
         f"Service     {_latency(summary, 'service')}  (from the sending)",
         f"Lag         p50 {_ms(summary['lag_p50_ms'])}, p99 {_ms(summary['lag_p99_ms'])}, "
         f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
-        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_signing(summary)}",
-        "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()),
+        f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_busiest(summary)}{_signing(summary)}",
+        *(f"            {name}: {text}" for name, text in summary.get("generators", {}).items()),
+        "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()) + _odd(summary),
     ]
+    if disturbed := summary.get("disturbances"):  # older runs do not say
+        lines.append(f"Disturbed   {disturbed}")
     if not math.isnan(summary["budget_receipts"]):
         lines.append(f"Budget      receipt {summary['budget_receipts']:.0f} was predicted to trigger denial")
     if not math.isnan(summary["stored"]):
@@ -134,11 +160,24 @@ def _denied(summary: Mapping[str, Any]) -> str:
     return f"{text}; {summary['paid_after_denylisted']:.0f} receipts sent later were taken all the same"
 
 
+def _busiest(summary: Mapping[str, Any]) -> str:
+    count = len(summary.get("generators", {}))
+    return f", the busiest of {count}" if count > 1 else ""
+
+
 def _signing(summary: Mapping[str, Any]) -> str:
     """What was odd in the signing; "" where all was signed once and ahead. Older runs do not say."""
     late, anew = (int(summary.get(name, 0)) for name in ("signed_late", "signed_anew"))
     said = [f"{late:,} receipts signed at their turn"] if late else []
     said += [f"{anew:,} signed anew, too old to wait for it"] if anew else []
+    return "".join(f"; {part}" for part in said)
+
+
+def _odd(summary: Mapping[str, Any]) -> str:
+    """What was odd in the connections; "" where nothing was. Older runs do not say."""
+    idle, surplus = (int(summary.get(name, 0)) for name in ("closed_idle", "surplus"))
+    said = [f"{idle:,} of the resets on kept connections, before a byte of an answer (closed as idle?)"] if idle else []
+    said += [f"{surplus:,} connections brought bytes that nobody had asked for"] if surplus else []
     return "".join(f"; {part}" for part in said)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.errors import SettingsError, TargetError
+from workbench.profilers.backends.compose import PUBLISHED
 from workbench.profilers.backends.protocol import Backend
 from workbench.profilers.commands import backend_of, has_commands
 from workbench.profilers.modes import Mode
@@ -22,13 +23,6 @@ from workbench.settings import Settings
 from workbench.sweep.surroundings import check_surroundings
 from workbench.sweep.windows import FOLDER
 
-# what the compose files, ours and indexer-rs's, publish on this machine
-PUBLISHED = {
-    "target": "http://127.0.0.1:7601",
-    "service_metrics_url": "http://127.0.0.1:7302/metrics",
-    "agent_metrics_url": "http://127.0.0.1:7303/metrics",
-    "graph_url": "http://127.0.0.1:8000/subgraphs/name/graph-network",
-}
 LOGS = "logs"
 """Of a run folder: what the services said that were started for it without a profiler."""
 
@@ -100,8 +94,13 @@ def with_compose_target(settings: Settings) -> Settings:
     """The settings with the addresses that a compose file's services are published at, where none were given."""
     if settings.compose is None:
         return settings
-    absent = {name: url for name, url in PUBLISHED.items() if getattr(settings, name) is None}
-    return settings.model_copy(update=absent)
+    published = {
+        "target": PUBLISHED.service_url,
+        "service_metrics_url": PUBLISHED.service_metrics_url,
+        "agent_metrics_url": PUBLISHED.agent_metrics_url,
+        "graph_url": PUBLISHED.graph_url,
+    }
+    return settings.model_copy(update={name: url for name, url in published.items() if getattr(settings, name) is None})
 
 
 async def absent(settings: Settings) -> str:

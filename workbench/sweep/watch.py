@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ class Watch:
     def __init__(self, target: Target, seconds: Clock) -> None:
         self._target = target
         self._seconds = seconds
-        self._processes: dict[str, psutil.Process] = {}
+        self._processes: dict[str, list[psutil.Process]] = {}
         self.rows: list[tuple[float, int, str, str, str, float]] = []
         self.step = BEFORE
         self.scraping = True  # off while a profile is made: the answers would be in it
@@ -41,13 +41,12 @@ class Watch:
         for source, pid in sorted(target.pids.items(), reverse=True):
             by_pid.setdefault(pid, source)  # service and agent can be one process: it is watched once, as service
         for pid, source in by_pid.items():
-            self._add(source, pid)
+            self._add(source, [pid])
 
-    def generator(self, pid: int) -> None:
-        """Watch this process as the generator from now on."""
-        known = self._processes.get("generator")
-        if known is None or known.pid != pid:
-            self._add("generator", pid)
+    def generator(self, pids: Sequence[int]) -> None:
+        """Watch these processes, together, as the generator from now on."""
+        if [process.pid for process in self._processes.get("generator", [])] != list(pids):
+            self._add("generator", pids)
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -65,30 +64,29 @@ class Watch:
 
         return pd.DataFrame(self.rows, columns=list(COLUMNS))
 
-    def _add(self, source: str, pid: int) -> None:
+    def _add(self, source: str, pids: Sequence[int]) -> None:
+        self._processes.pop(source, None)
+        if not pids:
+            return
         try:
-            process = psutil.Process(pid)
-            process.cpu_percent()  # the first call only sets the mark
+            processes = [psutil.Process(pid) for pid in pids]
+            for process in processes:
+                process.cpu_percent()  # the first call only sets the mark
         except psutil.Error:
-            self._processes.pop(source, None)
-        else:
-            self._processes[source] = process
+            return
+        self._processes[source] = processes
 
     def _sample_processes(self) -> None:
         t_s = self._seconds()
-        for source, process in list(self._processes.items()):
+        for source, processes in list(self._processes.items()):
             try:
-                with process.oneshot():
-                    facts = {
-                        "cpu_percent": process.cpu_percent(),
-                        "rss_bytes": float(process.memory_info().rss),
-                        "threads": float(process.num_threads()),
-                    }
-            except psutil.Error:  # it ended
+                facts = [_facts(process) for process in processes]
+            except psutil.Error:  # one ended: what is left is not the whole
                 del self._processes[source]
                 continue
-            for metric, value in facts.items():
-                self.rows.append((t_s, self.step, source, metric, "", value))
+            for metric in facts[0]:
+                total = sum(fact[metric] for fact in facts)
+                self.rows.append((t_s, self.step, source, metric, "", total))
 
     async def _scrape(self) -> None:
         for source, url in (
@@ -113,6 +111,15 @@ class Watch:
             return False
         sender = dict(reading.labels).get("sender")
         return sender is None or self.payer is None or sender.lower() == checksum(self.payer).lower()
+
+
+def _facts(process: psutil.Process) -> dict[str, float]:
+    with process.oneshot():
+        return {
+            "cpu_percent": process.cpu_percent(),
+            "rss_bytes": float(process.memory_info().rss),
+            "threads": float(process.num_threads()),
+        }
 
 
 class Clock:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.analysis.findings.code import LIBRARY, roles
-from workbench.profiles.graph import components
+from workbench.profiles.cycles import components
 from workbench.profiles.model import cost_, self_, total_
 
 if TYPE_CHECKING:

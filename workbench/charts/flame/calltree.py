@@ -169,19 +169,8 @@ def difference(
     for name, unit in {**here_at, **there_at}:
         if (name, unit) not in common:
             remarks.append(f"{name} is in one of the two profiles only and is left out.")
-    factors: float | NDArray[np.float64] = 1
-    if per is not None:
-        if normalise != "none" or not all(0 < units < float("inf") for units in per):
-            raise WorkbenchError(
-                f"cannot compare per unit of work with {per} units and normalise={normalise!r}",
-                where="difference",
-                hint="Give two numbers above 0 and nothing else",
-            )
-        factors = per[1] / per[0]
-        remarks.append(f"Before is scaled by {factors:.4g}, to the work of after.")
-    elif normalise == "total":
-        factors, said = _to_same_totals(here, there, metrics)
-        remarks += said
+    factors, said = _factors(here, there, metrics, normalise, per)
+    remarks += said
     there = there * factors
     size = len(before.functions)
     code = same_in_both(before.functions, after.functions)
@@ -207,6 +196,26 @@ def difference(
         measured_before=measured_before,
     )
     return _merged(both)
+
+
+def _factors(
+    here: NDArray[Any],
+    there: NDArray[Any],
+    metrics: tuple[Metric, ...],
+    normalise: Normalise,
+    per: tuple[float, float] | None,
+) -> tuple[float | NDArray[np.float64], list[str]]:
+    """What ``there`` is scaled by to be compared with ``here``, and a remark on it."""
+    if per is None:
+        return _to_same_totals(here, there, metrics) if normalise == "total" else (1, [])
+    if normalise != "none" or not all(0 < units < float("inf") for units in per):
+        raise WorkbenchError(
+            f"cannot compare per unit of work with {per} units and normalise={normalise!r}",
+            where="difference",
+            hint="Give two numbers above 0 and nothing else",
+        )
+    factor = per[1] / per[0]
+    return factor, [f"Before is scaled by {factor:.4g}, to the work of after."]
 
 
 def _recoded(

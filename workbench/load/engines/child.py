@@ -1,4 +1,4 @@
-"""A step driven by a process of its own (:mod:`workbench.load.worker`)."""
+"""A generator in a process of its own (:mod:`workbench.load.worker`)."""
 
 from __future__ import annotations
 
@@ -6,71 +6,107 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from typing import Any
 
-from workbench.errors import EXIT_INVALID, MeasurementError, ToolError
+from workbench.errors import EXIT_INVALID, MeasurementError
+from workbench.load.engines.conduct import Counters, OnProgress, conduct, lost, name_of
+from workbench.load.engines.in_process import Start
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
-OnProgress = Callable[[dict[str, int]], None]
-STOP_WITHIN_S = 10.0
+LAST_WORDS_S = 3.0
+"""What a process gets to write down the answers in flight before it is killed."""
 
 
 async def child_process(spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None = None) -> StepReport:
-    """Run one step in a process of its own and wait for it.
+    """Run one step in one process and wait for it, as :func:`workbench.load.engines.conduct.conduct` says.
 
-    The key goes down the pipe and nowhere else. Being cancelled (Ctrl-C) stops the sending, waits for the answers in
-    flight and then raises CancelledError; the rows are complete. Raises ToolError when the process dies.
+    Raises ToolError when the process dies.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "workbench.load.worker",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is ours to handle, the generator is told to stop
-    )
-    request = {"spec": spec.to_json(), "key": None if key is None else key.reveal()}
-    reading = asyncio.ensure_future(_read(process, on_progress))
-    try:
-        assert process.stdin is not None  # noqa: S101 - for the type checker
-        with contextlib.suppress(ConnectionError):
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            await process.stdin.drain()
-        return await asyncio.shield(reading)
-    except asyncio.CancelledError:
-        # end of input is the worker's sign to stop sending
-        if process.stdin is not None:
-            process.stdin.close()
-        with contextlib.suppress(ToolError, TimeoutError):  # one that does not stop in time is killed below
-            await asyncio.wait_for(reading, timeout=STOP_WITHIN_S)
-        raise
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+    return await conduct([ChildGenerator(spec, key)], on_progress)
 
 
-async def _read(process: asyncio.subprocess.Process, on_progress: OnProgress | None) -> StepReport:
-    assert process.stdout is not None  # noqa: S101 - for the type checker
-    assert process.stderr is not None  # noqa: S101 - likewise
-    errors = asyncio.ensure_future(process.stderr.read())
-    report = None
-    async for line in process.stdout:
-        message = json.loads(line)
-        if "report" in message:
-            report = StepReport(**message["report"])
-        elif on_progress is not None:
-            on_progress(message)
-    code = await process.wait()
-    stderr = (await errors).decode(errors="replace").strip().splitlines()
-    if report is None and code == EXIT_INVALID and stderr:
-        raise MeasurementError(stderr[-1])
-    if report is None:
-        raise ToolError(
-            f"the load generator ended with code {code} in mid-step: {stderr[-1] if stderr else 'no message'}",
-            hint="What it measured up to then is kept; the step can be run again with --resume",
+class ChildGenerator:
+    """The process of one generator. The key goes down the pipe and nowhere else."""
+
+    def __init__(self, spec: StepSpec, key: SigningKey | None) -> None:
+        self.counters = Counters()
+        self._spec = spec
+        self._key = key
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopped = False
+
+    async def run(self, start: Start) -> StepReport:
+        """See :class:`workbench.load.engines.conduct.Generator`."""
+        process = self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "workbench.load.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is ours to handle, the generator is told to stop
         )
-    return report
+        self.counters.pid = process.pid
+        try:
+            await self._tell({"spec": self._spec.to_json(), "key": None if self._key is None else self._key.reveal()})
+            if self._stopped:
+                self.stop()
+            return await self._listen(process, start)
+        except asyncio.CancelledError:
+            # the loop may be ending, as a Dask worker's does that has lost its scheduler: rows are worth the moment
+            self.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), LAST_WORDS_S)
+            raise
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    def stop(self) -> None:
+        """End of input is the process's sign to stop sending."""
+        self._stopped = True
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def _listen(self, process: asyncio.subprocess.Process, start: Start) -> StepReport:
+        """What the process says, to its end."""
+        assert process.stdout is not None  # noqa: S101 - for the type checker
+        assert process.stderr is not None  # noqa: S101 - likewise
+        errors = asyncio.ensure_future(process.stderr.read())
+        beginning: asyncio.Task[None] | None = None
+        report = None
+        try:
+            async for line in process.stdout:
+                message = json.loads(line)
+                if "report" in message:
+                    report = StepReport.from_json(message["report"])
+                elif "ready" in message:
+                    # a task, since the others may never be ready: this one is listened to meanwhile
+                    beginning = asyncio.create_task(self._begin(start))
+                else:
+                    self.counters = Counters(**message)
+            code = await process.wait()
+            stderr = (await errors).decode(errors="replace").strip().splitlines()
+        finally:
+            errors.cancel()
+            if beginning is not None:
+                beginning.cancel()
+        if report is not None:
+            return report
+        if code == EXIT_INVALID and stderr:
+            raise MeasurementError(stderr[-1])
+        why = stderr[-1] if stderr else "no message"
+        raise lost(self._spec, name_of(self._spec.share), f"ended with code {code} in mid-step: {why}")
+
+    async def _begin(self, start: Start) -> None:
+        await self._tell({"start_ns": await start()})
+
+    async def _tell(self, message: dict[str, Any]) -> None:
+        assert self._process is not None  # noqa: S101 - for the type checker
+        assert self._process.stdin is not None  # noqa: S101 - likewise
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            await self._process.stdin.drain()

@@ -7,36 +7,49 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from typing import Any
 
-from workbench.load.client import Exchange, ReceiptClient
+from workbench.load.client import ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
-from workbench.load.samples import SampleBuffer, nonces
-from workbench.load.signing import SigningProcess
-from workbench.load.spec import StepReport, StepSpec
+from workbench.load.samples import RowWriter, SampleBuffer, nonces
+from workbench.load.signing import SigningPool, usable_cores
+from workbench.load.spec import Share, StepReport, StepSpec
+from workbench.load.suffering import suffering
 from workbench.receipts.keys import SigningKey
 
-_START_IN_NS = 20_000_000
+Start = Callable[[], Coroutine[Any, Any, int]]
+"""Called when connections are open and the first receipts are signed; gives the instant, on the machine's monotonic
+clock in nanoseconds, at which the plan begins."""
+
+START_IN_NS = 20_000_000
 _YOUNG_OBJECTS = 50_000
 
 
-async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress | None = None) -> StepReport:
-    """Run one step in the current loop. The buffer ``spec.buffer`` must exist."""
+async def in_process(
+    spec: StepSpec, key: SigningKey | None, progress: Progress | None = None, start: Start | None = None
+) -> StepReport:
+    """Run the share of one step in the current loop. The buffer ``spec.buffer`` must exist.
+
+    Without ``start`` an open plan begins in 20 ms, a closed one at once.
+    """
     progress = progress if progress is not None else Progress()
-    buffer = SampleBuffer.open(spec.buffer)
-    offsets = spec.plan.offsets_ns() if isinstance(spec.plan, OpenPlan) else None
+    share = spec.share
+    rows = RowWriter(SampleBuffer.open(spec.buffer), Share() if spec.own_rows else share)
+    offsets = spec.plan.offsets_ns(share.worker, share.workers) if isinstance(spec.plan, OpenPlan) else None
     presigned = None
     if spec.receipt is not None and key is not None:
         presigned = Presigned(
             spec.receipt.signer(key),
-            nonces(spec.seed, spec.step, spec.plan.count),
+            nonces(spec.seed, spec.step, spec.plan.count, share),
             spec.receipt.value_wei,
             offsets_ns=offsets,
             window_s=spec.timestamp_window_s,
-            elsewhere=partial(SigningProcess, spec.receipt, key),
+            pool=partial(SigningPool, spec.receipt, key),
+            signers=max(1, usable_cores() // spec.share.workers),
         )
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
@@ -44,20 +57,19 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         if presigned is not None:
             presigned.prepare()
 
-        async def send(index: int) -> Exchange:
-            return await client.exchange(None if presigned is None else presigned.header(index))
-
+        receipt = None if presigned is None else presigned.header
         with _rare_collections():
-            started_ns, cpu = time.monotonic_ns() + _START_IN_NS, time.process_time()
-            try:
-                if isinstance(spec.plan, OpenPlan):
-                    assert offsets is not None  # noqa: S101 - for the type checker
-                    await drive_open(offsets.tolist(), started_ns, send, buffer, progress, spec.max_in_flight)
-                else:
-                    started_ns = time.monotonic_ns()
-                    await drive_closed(spec.plan.count, spec.plan.concurrency, send, buffer, progress)
-            finally:
-                ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
+            started_ns = await _begin(spec, progress, start)
+            with suffering(spec.services) as suffered:
+                cpu = time.process_time()
+                try:
+                    if offsets is not None:
+                        times, limit = offsets.tolist(), spec.in_flight
+                        await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
+                    else:
+                        await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
+                finally:
+                    ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
     finally:
         if presigned is not None:
             presigned.close()
@@ -74,7 +86,21 @@ async def in_process(spec: StepSpec, key: SigningKey | None, progress: Progress 
         interrupted=progress.stop,
         pid=os.getpid(),
         signed_anew=0 if presigned is None else presigned.signed_anew,
+        spun_s=progress.spun_ns / 1e9,
+        closed_idle=client.closed_idle,
+        surplus=client.surplus,
+        suffered=suffered.found,
     )
+
+
+async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int:
+    """When the plan begins. An open one waits for its first receipt by itself, a closed one is waited for here."""
+    if isinstance(spec.plan, OpenPlan):
+        return time.monotonic_ns() + START_IN_NS if start is None else await start()
+    begins_ns = time.monotonic_ns() if start is None else await start()
+    if (left_ns := begins_ns - time.monotonic_ns()) > 0:
+        await asyncio.sleep(left_ns / 1e9 + 0.001)  # a timer of the loop may end a millisecond early
+    return begins_ns
 
 
 @contextlib.contextmanager

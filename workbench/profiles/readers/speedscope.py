@@ -262,11 +262,7 @@ def _evented(
 
     What lies between two events is cost of the frame that is open then.
     """
-    events = one.get("events")
-    if one.get("type") != "evented":
-        fail(f"{where} is {str(one.get('type'))[:40]!r}, neither sampled nor evented")
-    if not isinstance(events, list):
-        fail(f"{where} has no events")
+    events = _events(one, where, fail)
     known: dict[tuple[int, int], int] = {}
     parent: list[int] = []
     frame: list[int] = []
@@ -318,6 +314,15 @@ def _evented(
     costs = _summable(own, where, fail)[:, None]
     taken = np.asarray(frame, dtype=np.int64)[order]
     return Tree(ordered, taken, np.zeros(0, dtype=np.int64)), costs[order], float(idle)
+
+
+def _events(one: dict[str, Any], where: str, fail: Fail) -> list[Any]:
+    events = one.get("events")
+    if one.get("type") != "evented":
+        fail(f"{where} is {str(one.get('type'))[:40]!r}, neither sampled nor evented")
+    if not isinstance(events, list):
+        fail(f"{where} has no events")
+    return events
 
 
 def _event(event: Any, where: str, frames: int, fail: Fail) -> tuple[str, int, Any]:

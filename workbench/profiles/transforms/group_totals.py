@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.graph import components
+from workbench.profiles.cycles import components
 from workbench.profiles.tree import add_at
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from workbench.profiles.noting import NoteBook
     from workbench.profiles.source import Source
+    from workbench.profiles.tree import Tree
 
 _LIMIT = 1 << 63
 _MOST_LABELS = 1000
@@ -158,12 +159,20 @@ def _labels(
             strict=True,
         )
     )
+    return np.asarray(tags_id, dtype=np.int64), tags_table(_rows(sets, used[used >= 0].tolist(), labels))
+
+
+def _rows(
+    sets: Tree, used: list[int], labels: list[tuple[str, str, bool, int, str]]
+) -> list[tuple[int, str, str, int | None, str]]:
+    """The rows of ``tags_table``. Each of the sets ``used`` is the path to a node; its frames number ``labels`` of key,
+    text, whether that counts, number and unit. A number without a unit has that of its key, as in pprof."""
     units: dict[str, str] = {}
     for name, _, is_text, _, given_unit in labels:
         if not is_text and given_unit:
             units.setdefault(name, given_unit)
     rows: list[tuple[int, str, str, int | None, str]] = []
-    for identity, node in enumerate(used[used >= 0].tolist(), start=1):
+    for identity, node in enumerate(used, start=1):
         path: list[int] = []
         while node >= 0:
             path.append(int(sets.frame[node]))
@@ -175,7 +184,7 @@ def _labels(
             else:
                 shown = given_unit or units.get(name) or _DEFAULT_UNITS.get(name, name)
                 rows.append((identity, name, str(amount), amount, shown))
-    return np.asarray(tags_id, dtype=np.int64), tags_table(rows)
+    return rows
 
 
 def tags_table(rows: list[tuple[int, str, str, int | None, str]]) -> pd.DataFrame:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from workbench.profiles.readers.strace.join import Pairs
     from workbench.profiles.readers.strace.lines import Places
+    from workbench.profiles.readers.strace.tree import CallTree
     from workbench.profiles.source import Source
 
 FORMAT = "strace"
@@ -114,16 +115,7 @@ def read(
     if len(summary):
         tables["summary"] = summary
         strace_summary.compare(summary, calls, notes)
-    last_line = np.where(pairs.last >= 0, log.line[pairs.last], 0)
-    stacks = read_stacks(log, last_line, source, notes)
-    tree = build(
-        calls["waiting"].to_numpy(),
-        rows_of(tasks, calls["pid"].to_numpy()),
-        labels(tasks).tolist(),
-        calls["syscall"].cat.codes.to_numpy().astype(np.int64),
-        calls["syscall"].cat.categories.tolist(),
-        stacks,
-    )
+    tree = _tree(log, pairs, calls, tasks, source, notes)
     calls["node_id"] = tree.node_of
     _note_times(log, pairs, calls, clock, timed, source, notes)
     metrics = [TIME, CALLS] if timed else [CALLS]
@@ -143,6 +135,20 @@ def read(
 
 
 # tables
+
+
+def _tree(
+    log: Log, pairs: Pairs, calls: pd.DataFrame, tasks: pd.DataFrame, source: Source, notes: NoteBook
+) -> CallTree:
+    last_line = np.where(pairs.last >= 0, log.line[pairs.last], 0)
+    return build(
+        calls["waiting"].to_numpy(),
+        rows_of(tasks, calls["pid"].to_numpy()),
+        labels(tasks).tolist(),
+        calls["syscall"].cat.codes.to_numpy().astype(np.int64),
+        calls["syscall"].cat.categories.tolist(),
+        read_stacks(log, last_line, source, notes),
+    )
 
 
 def _call_table(log: Log, pairs: Pairs, clock: int, shift: Places) -> pd.DataFrame:

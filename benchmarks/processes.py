@@ -1,0 +1,118 @@
+"""What a second generator process adds: requests a second of one on one core, and of two on two.
+
+Each core has a null server and, beside it, the generator that sends to it, both pinned there. So a generator and its
+server share a core whether one pair runs or two, and the second pair takes nothing of the first one's core: what is
+compared is one core with two. Both generators belong to one step, with one plan and one start, as `--processes 2` has
+them; only the address differs. A generator on each core against one server would be compared with a server that two
+have to share, and on two cores that takes a core from one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import Measure, arguments, interleave, median_of, table, write
+from benchmarks.load import KEY, template
+from benchmarks.null_server import null_server
+from workbench.load.engines.child import ChildGenerator
+from workbench.load.engines.conduct import conduct
+from workbench.load.plan import ClosedPlan
+from workbench.load.samples import SampleBuffer
+from workbench.load.spec import StepSpec
+from workbench.receipts.keys import SigningKey
+from workbench.settings import TargetSettings
+
+RATE, CPU = "requests per second", "client CPU microseconds per request"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A server's address a core, and what each generator is asked to do."""
+
+    servers: Mapping[int, str]
+    concurrency: int
+    count: int
+    folder: Path
+
+
+def send(pairs: Pairs, workers: int, *, signed: bool) -> Mapping[str, float]:
+    """One step by ``workers`` generators, each beside its own server."""
+    settings, cores = TargetSettings(), list(pairs.servers)[:workers]
+    spec = StepSpec(
+        url="",
+        query=settings.query,
+        plan=ClosedPlan(pairs.count * workers, pairs.concurrency * workers),
+        buffer=pairs.folder / "samples",
+        receipt=template() if signed else None,
+    )
+    buffer = SampleBuffer.create(spec.buffer, spec.plan.count)
+    path = f"/subgraphs/id/{settings.deployment}"
+    parts = [
+        replace(part, url=pairs.servers[core] + path) for part, core in zip(spec.shared(workers), cores, strict=True)
+    ]
+
+    def pin(message: dict[str, Any]) -> None:
+        if not message["sent"]:  # they are still starting, and what they start is pinned with them
+            for pid, core in zip(message["pids"], cores, strict=False):
+                os.sched_setaffinity(pid, {core})
+
+    key = SigningKey(KEY) if signed else None
+    try:
+        report = asyncio.run(conduct([ChildGenerator(part, key) for part in parts], pin))
+        good = buffer.paid()
+    finally:
+        buffer.path.unlink()
+    if good != spec.plan.count:
+        raise SystemExit(f"only {good} of {spec.plan.count} requests were answered well")
+    seconds = (report.ended_ns - report.started_ns) / 1e9
+    return {RATE: good / seconds, CPU: report.cpu_s / good * 1e6}
+
+
+def measures(pairs: Pairs) -> dict[str, Measure]:
+    """One generator and two, without receipts and with."""
+    found: dict[str, Measure] = {}
+    for name, signed in (("", False), (", signed", True)):
+        for workers, words in ((1, "one process"), (2, "two processes")):
+            found[words + name] = lambda workers=workers, signed=signed: send(pairs, workers, signed=signed)  # type: ignore[misc]
+    return found
+
+
+def _parse() -> Any:
+    parser = arguments(str(__doc__).splitlines()[0])
+    parser.add_argument("--concurrency", type=int, default=32, help="requests in flight of each generator")
+    parser.add_argument("--count", type=int, default=60_000, help="how many requests each generator sends, each round")
+    return parser.parse_args()
+
+
+def main(cores: Sequence[int] | None = None) -> int:
+    """Measure, print, write."""
+    options = _parse()
+    cores = sorted(os.sched_getaffinity(0))[:2] if cores is None else cores
+    if len(cores) < 2:
+        raise SystemExit("two cores are needed to tell what a second process adds")
+    with ExitStack() as stack:
+        servers = {core: stack.enter_context(null_server(core)) for core in cores}
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        pairs = Pairs(servers, options.concurrency, options.count, folder)
+        figures = interleave(measures(pairs), options.rounds)
+    print(table(figures))
+    gains = {
+        kind: median_of(figures, f"two processes{kind}", RATE) / median_of(figures, f"one process{kind}", RATE)
+        for kind in ("", ", signed")
+    }
+    for kind, gain in gains.items():
+        print(f"two processes{kind}: {gain:.2f} times the requests per second of one")
+    write(options.out, "processes", figures, gains=gains, concurrency=options.concurrency, count=options.count)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""What a calibration found, as plain data, and as text for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from workbench.load.suffered import OTHER_CORE_SHARE
+
+Limit = Literal["generator", "null server", "not reached"]
+"""What kept the rate from being higher. ``not reached``: the search was cut short, or went up to its end."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What ``processes`` generators offer honestly.
+
+    ``rate_per_s``: the highest rate that most trials carried, 0 where none did; where ``complete`` is False the search
+    was cut short, and it is at least this. ``lag_p50_ms``, ``lag_p99_ms`` and ``cpu_us`` (CPU of the generators a
+    request) are those at that rate; ``closed_per_s`` is what a closed loop reached, with ``closed_cpu_us`` a request.
+    ``limited_by`` and ``why`` say what failed above it. ``other_cores``: what other processes used meanwhile, a machine
+    that was not idle offers more than was found. ``made``: when, ISO 8601 in UTC. NaN: nothing was sent.
+    """
+
+    processes: int
+    rate_per_s: float
+    complete: bool
+    lag_p50_ms: float
+    lag_p99_ms: float
+    cpu_us: float
+    closed_per_s: float
+    closed_cpu_us: float
+    limited_by: Limit
+    why: str
+    trials: int
+    other_cores: float
+    made: str
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other processes used so much that the machine may offer more."""
+        return self.other_cores >= OTHER_CORE_SHARE
+
+
+@dataclass(frozen=True)
+class Timers:
+    """How late an otherwise idle process wakes from a sleep of 1 ms, in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a machine offers: a rate is honest when its lag's p99 is at most ``lag_p99_limit_ms`` and the step valid.
+
+    ``identity`` is what it holds for, see :mod:`workbench.calibration.identity`; ``seconds`` the length of a trial.
+    """
+
+    identity: dict[str, Any]
+    lag_p99_limit_ms: float
+    seconds: float
+    timers: Timers
+    offers: tuple[Offer, ...]
+
+    def offer(self, processes: int) -> Offer | None:
+        """What so many processes offer; None where that was not tried."""
+        return next((offer for offer in self.offers if offer.processes == processes), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Calibration:
+        """The inverse of to_json; null is NaN. Raises KeyError, TypeError or ValueError where it is none."""
+        offers = tuple(Offer(**_with_nan(offer)) for offer in data["offers"])
+        return cls(
+            identity=dict(data["identity"]),
+            lag_p99_limit_ms=float(data["lag_p99_limit_ms"]),
+            seconds=float(data["seconds"]),
+            timers=Timers(**_with_nan(data["timers"])),
+            offers=offers,
+        )
+
+    @property
+    def text(self) -> str:
+        """The findings as a table, a line a number of processes."""
+        rows = [
+            ("Processes", "Honest rate", "Lag p50", "Lag p99", "CPU/request", "Closed loop", "Limited by"),
+            *map(_row, self.offers),
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        reasons = [f"{count(offer.processes)}: {offer.why}" for offer in self.offers if offer.why]
+        disturbed = max((offer.other_cores for offer in self.offers if offer.disturbed), default=0.0)
+        if disturbed:
+            reasons.append(f"Other processes used {disturbed:.1f} cores meanwhile: calibrate again on an idle machine.")
+        timers = self.timers
+        return "\n".join(
+            [
+                *lines,
+                "",
+                *reasons,
+                f"Honest: lag p99 at most {self.lag_p99_limit_ms:g} ms, sent within 1 % of the rate, the step valid.",
+                f"A sleep of 1 ms ends {timers.p50_ms:.2f} ms late (p50), {timers.p99_ms:.2f} ms (p99), "
+                f"{timers.max_ms:.2f} ms at most.",
+            ]
+        )
+
+
+def _row(offer: Offer) -> tuple[str, ...]:
+    rate = f"{offer.rate_per_s:,.0f}/s"
+    return (
+        str(offer.processes),
+        rate if offer.complete else f"at least {rate}",
+        f"{offer.lag_p50_ms:.2f} ms",
+        f"{offer.lag_p99_ms:.2f} ms",
+        f"{offer.cpu_us:.0f} us",
+        f"{offer.closed_per_s:,.0f}/s",
+        offer.limited_by,
+    )
+
+
+def count(processes: int) -> str:
+    """A number of processes in words."""
+    return "1 process" if processes == 1 else f"{processes} processes"
+
+
+def _with_nan(data: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN; what is null there was one."""
+    return {name: float("nan") if value is None else value for name, value in data.items()}

@@ -1,0 +1,36 @@
+"""What a calibration lets expect of a step that is to come. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from workbench.calibration.calibration import Calibration, Offer, count
+
+
+def why_beyond(calibration: Calibration, rate_per_s: float, processes: int) -> str:
+    """Why a step at this rate is likely to be INVALID, and what to do; "" when it is not, or nothing is known.
+
+    ``rate_per_s``: the highest of the plan. A rate that fewer processes offer is offered by more.
+    """
+    complete = [offer for offer in calibration.offers if offer.complete]
+    offered = [offer for offer in complete if offer.processes <= processes]
+    own = calibration.offer(processes)
+    if own is None or not own.complete or any(offer.rate_per_s >= rate_per_s for offer in offered):
+        return ""
+    enough = [offer.processes for offer in complete if offer.rate_per_s >= rate_per_s]
+    remedy = f"use --processes {min(enough)} or lower the rate" if enough else "lower the rate"
+    return f"{rate_per_s:,.0f}/s asked; {_offers(own)}: expect INVALID; {remedy}"
+
+
+def _offers(own: Offer) -> str:
+    meanwhile = f" while others used {own.other_cores:.1f} cores" if own.disturbed else ""
+    made = f"calibrated {day(own.made)}{meanwhile}"
+    if not own.rate_per_s:
+        return f"this machine offers no rate honestly with {count(own.processes)} ({made})"
+    return f"this machine offers up to {own.rate_per_s:,.0f}/s honestly with {count(own.processes)} ({made})"
+
+
+def day(made: str) -> str:
+    """The day of an ISO 8601 time: 29 Nov 2026."""
+    moment = datetime.fromisoformat(made)
+    return f"{moment.day} {moment:%b %Y}"

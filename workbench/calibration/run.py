@@ -1,0 +1,166 @@
+"""Calibrating this machine: what it offers honestly, by the number of generator processes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.calibration.calibration import Calibration, Limit, Offer, Timers, count
+from workbench.calibration.search import Search
+from workbench.calibration.stored import keep
+from workbench.calibration.trial import Bench, Trial
+from workbench.load.plan import ClosedPlan, OpenPlan
+from workbench.nullserver.child import null_server
+from workbench.runs.folder import one_run_at_a_time, utc_now
+
+Say = Callable[[str], None]
+
+MIN_SENT = 1000  # a p99 has ten values beyond it then
+LOOKED_AT = 2000  # requests that tell how fast a closed loop is
+CONCURRENCY = 32
+START_SHARE = 0.125  # of the closed loop's rate: three doublings to it
+_SLEEP_S = 0.001
+_SLEEPS = 300
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to look for: the honest rate of each number of ``processes``, where lag p99 is at most ``lag_p99_ms`` in
+    trials of ``seconds``. ``servers``: processes of the null server (None: one for two generators). A number of
+    processes is done after ``max_s`` seconds or ``max_trials`` trials at the latest."""
+
+    processes: Sequence[int] = (1,)
+    lag_p99_ms: float = 1.0
+    seconds: float = 2.0
+    servers: int | None = None
+    max_s: float = 180.0
+    max_trials: int = 30
+
+
+async def calibrate(wanted: Wanted, identity: Mapping[str, Any], runs_dir: Path, say: Say) -> Calibration:
+    """Look for what this machine offers, and keep it in ``runs_dir`` (see :mod:`workbench.calibration.stored`).
+
+    ``say`` gets a line a trial. Being cancelled keeps what was found by then and raises CancelledError. Raises
+    ToolError where the null server or a generator ends, RunFolderError where another run is measuring or nothing can be
+    kept.
+    """
+    offers: list[Offer] = []
+    async with one_run_at_a_time():
+        timers = await asyncio.to_thread(idle_timers)
+        try:
+            for processes in wanted.processes:
+                async with null_server(wanted.servers or math.ceil(processes / 2)) as server:
+                    work = _Work(Bench(server, processes, wanted.lag_p99_ms), wanted, say)
+                    try:
+                        await work.look()
+                    finally:
+                        offers += work.offer()
+        finally:
+            found = Calibration(dict(identity), wanted.lag_p99_ms, wanted.seconds, timers, tuple(offers))
+            if offers:
+                keep(runs_dir, found)
+    return found
+
+
+def idle_timers() -> Timers:
+    """How late this thread wakes from sleeps of 1 ms: the floor of what any generator here can do."""
+    late_ms = []
+    for _ in range(_SLEEPS):
+        began = time.perf_counter()
+        time.sleep(_SLEEP_S)
+        late_ms.append(1e3 * (time.perf_counter() - began - _SLEEP_S))
+    p50, p99 = np.percentile(late_ms, (50, 99))
+    return Timers(float(p50), float(p99), max(late_ms))
+
+
+class _Work:
+    """The search for one number of processes, and what it has found so far."""
+
+    def __init__(self, bench: Bench, wanted: Wanted, say: Say) -> None:
+        self._bench, self._wanted, self._say = bench, wanted, say
+        self._closed: Trial | None = None
+        self._search: Search | None = None
+        self._trials: dict[float, list[Trial]] = {}
+
+    async def look(self) -> None:
+        """Try rates until the highest honest one is found, or time or trials are up."""
+        until = time.monotonic() + self._wanted.max_s
+        self._closed = closed = await self._closed_loop()
+        self._tell(f"closed loop: {closed.sent_per_s:,.0f}/s, {closed.cpu_us:.0f} us of CPU a request", closed)
+        self._search = Search(_start(closed.sent_per_s), max_trials=self._wanted.max_trials)
+        while (rate := self._search.upcoming()) is not None and time.monotonic() < until:
+            receipts = max(MIN_SENT, round(rate * self._wanted.seconds))
+            trial = await self._bench.attempt(OpenPlan(receipts, rate))
+            self._trials.setdefault(rate, []).append(trial)
+            self._search = self._search.tried(rate, not trial.spoilt)
+            word = trial.spoilt or f"honest, lag p99 {trial.lag_p99_ms:.2f} ms"
+            self._tell(f"{rate:,.0f}/s: {word}", trial)
+
+    def offer(self) -> list[Offer]:
+        """What was found; nothing where not even the closed loop ended."""
+        closed, search = self._closed, self._search
+        if closed is None or search is None:
+            return []
+        rate = search.found if search.complete else search.at_least
+        passed = [trial for trial in self._trials.get(rate, ()) if not trial.spoilt]
+        limited_by, why = self._limit(rate)
+        return [
+            Offer(
+                processes=self._bench.processes,
+                rate_per_s=rate,
+                complete=search.complete,
+                lag_p50_ms=_median([trial.lag_p50_ms for trial in passed]),
+                lag_p99_ms=_median([trial.lag_p99_ms for trial in passed]),
+                cpu_us=_median([trial.cpu_us for trial in passed]),
+                closed_per_s=closed.sent_per_s,
+                closed_cpu_us=closed.cpu_us,
+                limited_by=limited_by,
+                why=why,
+                trials=len(search.trials),
+                other_cores=_median([trial.other_cores for trials in self._trials.values() for trial in trials]),
+                made=utc_now(),
+            )
+        ]
+
+    def _limit(self, rate: float) -> tuple[Limit, str]:
+        """What kept the rate from being higher, and why: from the trials of the next rate above that failed."""
+        spoilt = {at: [trial for trial in trials if trial.spoilt] for at, trials in self._trials.items() if at > rate}
+        above = min((at for at, trials in spoilt.items() if trials), default=None)
+        if above is None:
+            return "not reached", ""
+        trial = max(spoilt[above], key=lambda trial: trial.server_percent)
+        why = f"{above:,.0f}/s: {trial.spoilt}"
+        if trial.of_server:
+            return (
+                "null server",
+                f"{why}; the null server used {trial.server_percent:.0f} % of a core: try more --servers",
+            )
+        return "generator", why
+
+    async def _closed_loop(self) -> Trial:
+        """What a closed loop reaches: looked at shortly, then for as long as a trial takes."""
+        concurrency = CONCURRENCY * self._bench.processes
+        short = await self._bench.attempt(ClosedPlan(LOOKED_AT * self._bench.processes, concurrency))
+        receipts = max(LOOKED_AT, round(short.sent_per_s * self._wanted.seconds))
+        return await self._bench.attempt(ClosedPlan(receipts, concurrency))
+
+    def _tell(self, line: str, trial: Trial) -> None:
+        server = f" (the null server used {trial.server_percent:.0f} % of a core)" if trial.of_server else ""
+        self._say(f"{count(self._bench.processes)}: {line}{server}")
+
+
+def _start(closed_per_s: float) -> float:
+    """Where doubling begins: three doublings below what a closed loop reaches, to two digits."""
+    rate = max(Search.lowest, START_SHARE * closed_per_s)
+    return float(f"{rate:.2g}")
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if values else math.nan

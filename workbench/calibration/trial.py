@@ -1,0 +1,127 @@
+"""One rate, or one closed loop, tried against a null server."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from workbench.load.engines.processes import processes
+from workbench.load.plan import OpenPlan, Plan
+from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.spec import StepSpec
+from workbench.load.summary import StepSummary, summarise
+from workbench.nullserver.child import NullServer
+from workbench.receipts.keys import SigningKey
+from workbench.receipts.template import ReceiptTemplate
+
+MAX_RATE_ERROR = 0.01
+SERVER_FULL_PERCENT = 90.0
+"""CPU of a null server's process from which on it, and not the generator, is the limit."""
+
+QUERY = "{ _meta { block { number } } }"
+_RECEIPT = ReceiptTemplate(
+    version=2,
+    chain_id=1337,
+    contract="b0d4afd8879ed9f52b28595d31b441d079b2ca07",
+    allocation="11" * 20,
+    payer="22" * 20,
+    data_service="33" * 20,
+    service_provider="44" * 20,
+    value_wei=10**15,
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one. ``spoilt``: why the rate was not honest; "" when it was.
+
+    ``sent_per_s``: requests a second between the first and the last. ``cpu_us``: CPU of the generators a request, spun
+    waits and signers left out. ``server_percent``: CPU of the busiest null server process, in percent of a core.
+    ``other_cores``: what all other processes used meanwhile (NaN: not known).
+    """
+
+    spoilt: str
+    sent_per_s: float
+    lag_p50_ms: float
+    lag_p99_ms: float
+    cpu_us: float
+    server_percent: float
+    other_cores: float
+
+    @property
+    def of_server(self) -> bool:
+        """Whether the null server had nothing left to give."""
+        return self.server_percent >= SERVER_FULL_PERCENT
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What trials are made with: who is asked, by how many processes, and how late they may be."""
+
+    server: NullServer
+    processes: int
+    lag_p99_ms: float
+    max_in_flight: int = 1000
+
+    async def attempt(self, plan: Plan) -> Trial:
+        """Send a plan of signed receipts, as a step does, with a key of its own. Raises ToolError where a generator or
+        the null server ends."""
+        with tempfile.TemporaryDirectory() as folder:
+            spec = StepSpec(
+                url=self.server.paid_url,
+                query=QUERY,
+                plan=plan,
+                buffer=Path(folder) / "step.live",
+                receipt=_RECEIPT,
+                max_in_flight=self.max_in_flight,
+                services=self.server.pids,
+            )
+            rows = SampleBuffer.create(spec.buffer, plan.count).rows
+            before = _used_s(self.server.pids)
+            report = await processes(spec, SigningKey(secrets.token_bytes(32)), self.processes)
+            used = [after - earlier for earlier, after in zip(before, _used_s(self.server.pids), strict=True)]
+            frame = to_frame(rows, step=0, nonce=nonces(spec.seed, 0, plan.count), payer="", value_grt=0.0)
+            lag_ns = (frame["sent_ns"] - frame["intended_ns"]).to_numpy()
+            sent_ns = np.sort(frame["sent_ns"].to_numpy())
+        seconds = (report.ended_ns - report.started_ns) / 1e9
+        p50_ms, p99_ms = (
+            (float(value) / 1e6 for value in np.percentile(lag_ns, (50, 99))) if len(lag_ns) else (math.nan,) * 2
+        )
+        sent_per_s = float((len(sent_ns) - 1) / max(1, sent_ns[-1] - sent_ns[0]) * 1e9) if len(sent_ns) > 1 else 0.0
+        summary = summarise(frame, plan, report)
+        others = None if report.suffered is None else report.suffered.other_cores
+        return Trial(
+            spoilt=why_spoilt(plan, summary, sent_per_s, p99_ms, self.lag_p99_ms),
+            sent_per_s=sent_per_s,
+            lag_p50_ms=p50_ms,
+            lag_p99_ms=p99_ms,
+            cpu_us=1e6 * (report.cpu_s - report.spun_s) / max(1, report.sent),
+            server_percent=100 * max(used) / max(seconds, 1e-9),
+            other_cores=math.nan if others is None else others,
+        )
+
+
+def why_spoilt(plan: Plan, summary: StepSummary, sent_per_s: float, p99_ms: float, limit_ms: float) -> str:
+    """Why a rate was not offered honestly; "" when it was. Pure."""
+    if summary.failures:
+        return summary.failures
+    if summary.invalid:
+        return summary.invalid
+    if not isinstance(plan, OpenPlan):
+        return ""
+    if not p99_ms <= limit_ms:
+        return f"lag p99 was {p99_ms:.2f} ms, the limit is {limit_ms:g} ms"
+    if abs(sent_per_s - plan.mean_rate) > MAX_RATE_ERROR * plan.mean_rate:
+        return f"{sent_per_s:,.0f}/s were sent"
+    return ""
+
+
+def _used_s(pids: Sequence[int]) -> list[float]:
+    return [sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids]

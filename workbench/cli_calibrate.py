@@ -1,0 +1,86 @@
+"""The command that calibrates this machine. Thin."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from workbench.errors import EXIT_INVALID, EXIT_PASS, SettingsError
+
+
+def add_calibrate(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``workbench calibrate``."""
+    from workbench.settings import default_runs_dir
+
+    parser.add_argument(
+        "--processes",
+        default="auto",
+        metavar="N,M|auto",
+        help="Numbers of generator processes (auto: 1, 2, 4 .. cores).",
+    )
+    parser.add_argument(
+        "--lag-p99-ms", type=float, default=1.0, metavar="X", help="A rate is honest up to this p99 of the lag (1)."
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, metavar="X", help="Length of one trial (2).")
+    parser.add_argument(
+        "--servers", type=int, metavar="N", help="Processes of the null server (one for two generators)."
+    )
+    parser.add_argument(
+        "--max-s", type=float, default=180.0, metavar="X", help="Longest search for one number of processes (180)."
+    )
+    parser.add_argument(
+        "--runs-dir", type=Path, default=default_runs_dir(), metavar="PATH", help="Folder that keeps calibration.json."
+    )
+    parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+
+
+def calibrate(options: argparse.Namespace) -> int:
+    """Look for what this machine offers honestly; where that is nothing, the exit code is that of a measurement that is
+    not valid."""
+    from workbench.calibration.identity import identity
+    from workbench.calibration.run import Wanted
+    from workbench.calibration.run import calibrate as look
+    from workbench.calibration.stored import FILE
+    from workbench.runs.atomic import to_json
+    from workbench.runs.machine import machine, versions
+
+    wanted = Wanted(
+        processes=_processes(options.processes),
+        lag_p99_ms=_within("--lag-p99-ms", options.lag_p99_ms, 0.01, 1000),
+        seconds=_within("--seconds", options.seconds, 0.1, 60),
+        servers=None if options.servers is None else int(_within("--servers", options.servers, 1, 64)),
+        max_s=_within("--max-s", options.max_s, 1, 3600),
+    )
+    found = asyncio.run(look(wanted, identity(machine(), versions()), options.runs_dir, _say))
+    if options.json:
+        print(to_json(found.to_json()))
+    else:
+        print(found.text)
+        print(f"Kept in {options.runs_dir / FILE}")
+    return EXIT_PASS if any(offer.rate_per_s for offer in found.offers) else EXIT_INVALID
+
+
+def _processes(text: str) -> tuple[int, ...]:
+    from workbench.load.engines.processes import usable_cores
+
+    if text == "auto":
+        cores = usable_cores()
+        return tuple(1 << power for power in range(cores.bit_length()) if 1 << power <= cores)
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= 256 for part in parts):
+        raise SettingsError(
+            f"cannot read {text[:80]!r}", where="--processes", hint="Give numbers from 1 to 256 with commas, or auto"
+        )
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _within(option: str, value: float, least: float, most: float) -> float:
+    if not least <= value <= most:
+        raise SettingsError(f"must be from {least:g} to {most:g}, found {value:g}", where=option)
+    return value
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,282 @@
+"""One connection to the service: one request goes out, one answer comes back, and the clock is read at each end.
+
+Everything of a request happens in callbacks of the loop: no task, no future and no timer is made for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Protocol, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from workbench.load.answers import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, Answers
+from workbench.load.framing import ends_with_connection
+from workbench.load.outcome import CODE_OF, Outcome
+
+_HTTP_ERROR, _RESET, _TOO_LARGE = (
+    CODE_OF[outcome] for outcome in (Outcome.HTTP_ERROR, Outcome.RESET, Outcome.TOO_LARGE)
+)
+_SWITCHING_PROTOCOLS = 101
+
+
+class Owner(Protocol):
+    """Who has connections, and is told what becomes of them."""
+
+    answers: Answers
+    closed_idle: int
+    surplus: int
+
+    def made(self, connection: Connection) -> None:
+        """It is there."""
+
+    def ended(self, connection: Connection) -> None:
+        """Its exchange is over; ``usable`` says whether another may follow."""
+
+    def lost(self, connection: Connection) -> None:
+        """It has ended."""
+
+
+Done = Callable[["Connection"], None]
+
+
+class Connection(asyncio.Protocol):
+    """A connection and its current exchange.
+
+    ``begin`` sends a request, at once or as soon as the connection is made. When the exchange is over, the owner and
+    then ``done`` are called, and these hold what was seen: ``position`` and ``intended_ns`` as given; ``sent_ns`` (just
+    before the request was written, or handed to a connection that had yet to be made), ``first_byte_ns`` (of the final
+    answer; 0 where none came), ``done_ns`` (its end), all of the monotonic clock; ``status`` (0 where no whole head
+    came), ``outcome`` (a code), ``bytes_in`` (of the body). ``error``: an error of our own, for which the service
+    cannot be blamed.
+    """
+
+    __slots__ = (
+        "_body",
+        "_complete",
+        "_done",
+        "_head",
+        "_head_whole",
+        "_headers_done",
+        "_keep_alive",
+        "_now_ns",
+        "_owner",
+        "_parser",
+        "_pending",
+        "_received",
+        "_stuck",
+        "_surplus",
+        "_transport",
+        "_used",
+        "busy",
+        "bytes_in",
+        "done_ns",
+        "error",
+        "first_byte_ns",
+        "intended_ns",
+        "outcome",
+        "position",
+        "sent_ns",
+        "status",
+        "usable",
+    )
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._pending = b""
+        self._done: Done | None = None
+        self._now_ns = 0
+        self._used = False
+        self._stuck = False
+        self._body: bytes | bytearray = b""
+        self._head = b""
+        self._received = 0
+        self._complete = self._surplus = self._keep_alive = self._headers_done = self._head_whole = False
+        self.busy = False
+        self.usable = True
+        self.error: BaseException | None = None
+        self.position = self.intended_ns = self.sent_ns = self.first_byte_ns = self.done_ns = 0
+        self.status = self.outcome = self.bytes_in = 0
+
+    def begin(self, position: int, intended_ns: int, request: bytes, done: Done) -> None:
+        """Send ``request``. ``intended_ns`` 0: the moment of sending."""
+        self.position = position
+        self.first_byte_ns = 0
+        self.busy = True
+        self._done = done
+        transport = self._transport
+        self.sent_ns = sent_ns = monotonic_ns()
+        self.intended_ns = intended_ns or sent_ns
+        if transport is None:
+            self._pending = request
+        else:
+            transport.write(request)
+
+    def fail(self, outcome: int, now_ns: int, error: BaseException | None = None) -> None:
+        """End the exchange without a whole answer, and the connection with it."""
+        self.error = error
+        self._over(outcome, now_ns, 0, 0, usable=False)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self.usable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- called by the loop -----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there; what was to be sent on it is sent."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._owner.made(self)
+        if not self.usable:  # its time was over before
+            self._transport.abort()
+            return
+        # uvloop collects small writes until the end of a turn of the loop, unless this is the limit. Not 0, at which
+        # the TLS of asyncio never says that all is written
+        self._transport.set_write_buffer_limits(high=1)
+        if self._pending:
+            self._transport.write(self._pending)
+            self._pending = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of an answer. One reading of the clock is good for all that they complete."""
+        now_ns = self._now_ns = monotonic_ns()
+        if not self.busy or self._parser is None:
+            if self.usable:  # nobody had asked
+                self._owner.surplus += 1
+                self.abort()
+            return
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._keep_alive = False
+        except HttpParserError:
+            if not self._complete:
+                self.fail(_HTTP_ERROR, now_ns)
+                return
+            self._surplus = True
+        if self._complete:
+            self._answered()
+        else:
+            self._unfinished(data, now_ns)
+
+    def eof_received(self) -> None:
+        """The service sends no more. An answer that lasts until then is complete."""
+        if not self.busy:
+            self.abort()
+        elif self._headers_done and ends_with_connection(self._head):
+            self._now_ns = monotonic_ns()
+            self.on_message_complete()
+            self._keep_alive = False
+            self._answered()
+        else:
+            self._reset()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        if self.busy:
+            self._reset()
+        self.usable = False
+        self._parser = None  # it holds this object, and is held by it
+        self._owner.lost(self)
+
+    def pause_writing(self) -> None:
+        """Not all of a request could be written yet."""
+        self._stuck = True
+
+    def resume_writing(self) -> None:
+        """All of it is written."""
+        self._stuck = False
+
+    # --- called by the parser ---------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """The first byte of an answer."""
+        if self._complete:
+            self._surplus = True
+        else:
+            self.first_byte_ns = self._now_ns
+
+    def on_headers_complete(self) -> None:
+        """The end of a head."""
+        self._headers_done = True
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of a body."""
+        if self._surplus:
+            return
+        if not self._body:
+            self._body = piece
+        elif isinstance(self._body, bytes):
+            self._body = bytearray(self._body) + piece
+        else:
+            self._body += piece
+
+    def on_message_complete(self) -> None:
+        """The end of an answer, or of an interim one (1xx), after which the answer is yet to come."""
+        if self._surplus or self._parser is None:
+            return
+        status = self._parser.get_status_code()
+        if status < 200 and status != _SWITCHING_PROTOCOLS:
+            self._headers_done = False
+            self.first_byte_ns = 0
+            return
+        self.status = status
+        self._keep_alive = self._parser.should_keep_alive()
+        self._complete = True
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def _answered(self) -> None:
+        body = self._body if isinstance(self._body, bytes) else bytes(self._body)
+        if self._surplus:
+            self._owner.surplus += 1
+        # an answer before the request has left: the rest of that would be taken for another one
+        usable = self._keep_alive and not self._surplus and not self._stuck
+        self._over(self._owner.answers.code(self.status, body), self._now_ns, self.status, len(body), usable=usable)
+
+    def _unfinished(self, data: bytes, now_ns: int) -> None:
+        self._received += len(data)
+        if not self._head_whole:
+            self._head += data
+            self._head_whole = self._headers_done
+            if not self._headers_done and len(self._head) > MAX_HEAD_BYTES:
+                self.fail(_HTTP_ERROR, now_ns)
+                return
+        if self._received > MAX_ANSWER_BYTES:
+            assert self._parser is not None  # noqa: S101 - for the type checker
+            self._over(_TOO_LARGE, now_ns, self._parser.get_status_code(), 0, usable=False)
+
+    def _reset(self) -> None:
+        if self._used and not self._received:
+            self._owner.closed_idle += 1
+        self.fail(_RESET, monotonic_ns())
+
+    def _over(self, outcome: int, now_ns: int, status: int, bytes_in: int, *, usable: bool) -> None:
+        self.done_ns = now_ns
+        self.outcome = outcome
+        self.status = status
+        self.bytes_in = bytes_in
+        self.usable = usable
+        self.busy = False
+        self._used = True
+        done = self._done
+        self._done = None
+        self._forget()
+        if not usable and self._transport is not None:
+            self._transport.abort()
+        self._owner.ended(self)
+        if done is not None:
+            done(self)
+
+    def _forget(self) -> None:
+        """What the parser has seen of an answer."""
+        self._complete = self._surplus = self._keep_alive = self._headers_done = self._head_whole = False
+        self._received = 0
+        self._head = b""
+        self._body = b""

@@ -1,0 +1,50 @@
+"""The engine that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from workbench.errors import SettingsError
+from workbench.load.engines.conduct import OnProgress
+from workbench.load.engines.processes import automatic, processes, usable_cores
+from workbench.load.spec import StepReport, StepSpec
+from workbench.receipts.keys import SigningKey
+from workbench.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Engine = Callable[[StepSpec, SigningKey | None, OnProgress | None], Awaitable[StepReport]]
+"""Runs one step, in whatever number of generators. The buffer ``spec.buffer`` must exist and gets the rows."""
+
+
+def engine_of(settings: EngineSettings, client: Client | None = None) -> Engine:
+    """The engine of a run. ``client``: its Dask cluster sends, whatever the settings say; a run that is gone on with
+    may have lost the cluster it was begun with.
+
+    Raises ToolError where Dask is wanted and not installed, SettingsError where ``client`` is not connected.
+    """
+    if client is None and settings.engine == "local":
+        return partial(_local, settings)
+    from workbench.load.engines.dask import Cluster, dask, require_dask
+
+    require_dask()
+    if client is None:
+        return partial(dask, Cluster(str(settings.scheduler), settings.allow_unencrypted))
+    return partial(dask, Cluster(address_of(client), settings.allow_unencrypted, client.security))
+
+
+def address_of(client: Client) -> str:
+    """The address of a client's scheduler. Raises SettingsError where it is not connected."""
+    if client.scheduler is None:
+        raise SettingsError("the Dask client is not connected", where="client", hint="Await it first: await client")
+    return str(client.scheduler.address)
+
+
+async def _local(
+    settings: EngineSettings, spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None
+) -> StepReport:
+    count = automatic(spec.plan, usable_cores()) if settings.processes == "auto" else settings.processes
+    return await processes(spec, key, count, on_progress)

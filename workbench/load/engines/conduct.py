@@ -1,0 +1,145 @@
+"""Several generators as one: they begin at one instant, one that ends early ends all, their reports become one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from workbench.errors import ToolError
+from workbench.load.engines.in_process import START_IN_NS, Start
+from workbench.load.samples import SampleBuffer
+from workbench.load.spec import Share, StepReport, StepSpec, merge_reports
+
+OnProgress = Callable[[dict[str, Any]], None]
+"""Called several times a second with ``sent``, ``done`` and ``ok`` of all, ``generators`` (how many), and ``pids``, the
+processes of those that run on this machine."""
+
+PROGRESS_INTERVAL_S = 0.25
+STOP_WITHIN_S = 10.0
+
+
+@dataclass
+class Counters:
+    """What a generator said last; ``pid`` 0: none on this machine."""
+
+    sent: int = 0
+    done: int = 0
+    ok: int = 0
+    pid: int = 0
+
+
+class Generator(Protocol):
+    """One generator of a step, wherever it runs."""
+
+    counters: Counters
+
+    async def run(self, start: Start) -> StepReport:
+        """Drive the share to its end. Raises a WorkbenchError where the generator fails; being cancelled kills it."""
+        ...
+
+    def stop(self) -> None:
+        """Send nothing more: ``run`` then returns as soon as the answers in flight are there."""
+        ...
+
+
+async def conduct(
+    generators: Sequence[Generator], on_progress: OnProgress | None = None, start_in_ns: int = START_IN_NS
+) -> StepReport:
+    """Run all generators of a step. They begin at one instant, ``start_in_ns`` after the last one is ready.
+
+    Where one ends early, for what reason ever, the others are told to stop: the load is not the asked one any more.
+    Being cancelled (Ctrl-C) stops all, waits for the answers in flight and then raises CancelledError. One that does
+    not stop in time is killed. Raises what the first generator to fail raised.
+    """
+    start = _OneStart(len(generators), start_in_ns)
+    runs = [asyncio.create_task(generator.run(start)) for generator in generators]
+    try:
+        failed = await _until_early_end(runs, generators, on_progress)
+    finally:
+        for generator, run in zip(generators, runs, strict=True):
+            if not run.done():
+                generator.stop()
+        await _end(runs)
+    if failed is not None:
+        raise failed
+    for run in runs:
+        if run.cancelled():
+            raise ToolError(f"a generator did not stop within {STOP_WITHIN_S:.0f} s and was killed")
+    return merge_reports([run.result() for run in runs])
+
+
+def lost(spec: StepSpec, who: str, what: str, hint: str = "") -> ToolError:
+    """The error for a generator that ended in mid-step: ``who``, ``what`` happened, and how far it had come."""
+    rows = SampleBuffer.open(spec.buffer)
+    finished = (rows if spec.own_rows else rows.of(spec.share)).measured()
+    return ToolError(
+        f"{who} {what}. It had finished {finished:,} of its {spec.count:,} receipts; "
+        f"the other {spec.count - finished:,} were not sent, or have no answer",
+        hint=hint or "What was measured up to then is kept; the step can be run again with --resume",
+    )
+
+
+def name_of(share: Share) -> str:
+    """A generator in words; they are counted from 1."""
+    return "the load generator" if share.workers == 1 else f"generator {share.worker + 1} of {share.workers}"
+
+
+class _OneStart:
+    """The ``start`` of all: returns to each the same instant, decided when the last one asks."""
+
+    def __init__(self, generators: int, start_in_ns: int) -> None:
+        self._awaited = generators
+        self._start_in_ns = start_in_ns
+        self._all_ready = asyncio.Event()
+        self._instant_ns = 0
+
+    async def __call__(self) -> int:
+        self._awaited -= 1
+        if not self._awaited:
+            self._instant_ns = time.monotonic_ns() + self._start_in_ns
+            self._all_ready.set()
+        await self._all_ready.wait()
+        return self._instant_ns
+
+
+async def _until_early_end(
+    runs: Sequence[asyncio.Task[StepReport]], generators: Sequence[Generator], on_progress: OnProgress | None
+) -> BaseException | None:
+    """Until all have ended, or one has before its time: the error of the one that did."""
+    running = set(runs)
+    while running:
+        done, running = await asyncio.wait(running, timeout=PROGRESS_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED)
+        if on_progress is not None:
+            on_progress(_all_counters(generators))
+        for run in done:
+            if (error := run.exception()) is not None:
+                return error
+            if run.result().interrupted:
+                return None
+    return None
+
+
+async def _end(runs: Sequence[asyncio.Task[StepReport]]) -> None:
+    """Wait for those that were told to stop, and end those that do not. Their errors are those of being stopped."""
+    waiting = [run for run in runs if not run.done()]
+    try:
+        if waiting:
+            await asyncio.wait(waiting, timeout=STOP_WITHIN_S)
+    finally:
+        for run in waiting:
+            run.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _all_counters(generators: Sequence[Generator]) -> dict[str, Any]:
+    counters = [generator.counters for generator in generators]
+    return {
+        "sent": sum(one.sent for one in counters),
+        "done": sum(one.done for one in counters),
+        "ok": sum(one.ok for one in counters),
+        "generators": len(counters),
+        "pids": [one.pid for one in counters if one.pid],
+    }

@@ -1,0 +1,45 @@
+"""A step driven by several processes of this machine."""
+
+from __future__ import annotations
+
+import math
+import os
+
+from workbench.load.engines.child import ChildGenerator
+from workbench.load.engines.conduct import OnProgress, conduct
+from workbench.load.plan import OpenPlan, Plan
+from workbench.load.spec import StepReport, StepSpec
+from workbench.receipts.keys import SigningKey
+
+RATE_PER_PROCESS = 8000.0
+"""Signed requests a second that one process offers with half of its core to spare, for ``auto``: 25 µs of CPU each in
+the process that sends and 40 µs in the one that signs."""
+
+
+async def processes(
+    spec: StepSpec, key: SigningKey | None, count: int, on_progress: OnProgress | None = None
+) -> StepReport:
+    """Run one step in ``count`` processes, or fewer where it has not as many receipts or requests in flight.
+
+    Each sends its share of the plan and writes its rows into the step's buffer, which all have mapped. See
+    :func:`workbench.load.engines.conduct.conduct`. Raises ToolError naming the process that died.
+    """
+    return await conduct([ChildGenerator(part, key) for part in spec.shared(count)], on_progress)
+
+
+def automatic(plan: Plan, cores: int) -> int:
+    """How many processes ``auto`` means for a plan on a machine with ``cores``.
+
+    An open loop takes as many as its rate needs by RATE_PER_PROCESS, and leaves a core to the service. How fast a
+    closed one will be nobody knows before: it takes half of the cores.
+    """
+    if isinstance(plan, OpenPlan):
+        return max(1, min(math.ceil(plan.peak_rate / RATE_PER_PROCESS), cores - 1))
+    return max(1, cores // 2)
+
+
+def usable_cores() -> int:
+    """Cores that processes started here may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS

@@ -1,0 +1,190 @@
+"""What a generator suffered while a step ran, and which of it is worth a word. Pure: data in, words out.
+
+It is measured by :mod:`workbench.load.suffering`. The lag says that a step was spoilt, this says by what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+HOLD_UPS_MS = (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+"""Hold-ups of the event loop are added up by these lengths. The first is the lag that an idle virtual machine shows one
+time in a hundred, so a shorter one says nothing."""
+
+OTHER_CORE_SHARE = 0.25  # of one core; what an idle system does in the background takes a few hundredths
+IDLE_CORES = 1.0  # with a core to spare, other processes are in nobody's way
+STEAL_SHARE = 0.02
+MIN_STOLEN_S = 0.05  # five ticks of the kernel's account; fewer are no share of anything
+GC_PAUSE_MS = 1.0
+CLOCK_STEP_MS = 1.0  # the two clocks are read within 0.1 ms of each other
+THROTTLED_MS = 1.0
+PREEMPTED_PER_S = 100.0
+
+
+@dataclass(frozen=True)
+class Suffered:
+    """What was seen in ``seconds`` of a step. None: cannot be known on this system.
+
+    ``loop_delay_max_ms``: the longest that the event loop was late with a timer. ``loop_held_s``: seconds for which it
+    was held up by more than each of HOLD_UPS_MS at a time. ``gc_pauses`` collections of garbage took
+    ``gc_pause_max_ms`` at most. ``clock_step_ms``: by how much the wall clock was set against the monotonic one, the
+    largest step. ``preempted``: involuntary context switches of the generator. ``throttled_ms``: for how long the CPU
+    limit of the generator's container stopped it.
+
+    ``own_cpu_s`` (the generator and the processes it started), ``services_cpu_s`` (the processes under test) and
+    ``busy_cpu_s`` (all processes of the machine) are CPU seconds. ``stolen_cpu_s``: CPU seconds that the machine wanted
+    and the hypervisor gave to others; ``wanted_cpu_s``: those that it got and those together. ``cores`` are the
+    machine's, ``machine`` is its name.
+    """
+
+    seconds: float
+    loop_delay_max_ms: float = 0.0
+    loop_held_s: tuple[float, ...] = (0.0,) * len(HOLD_UPS_MS)
+    gc_pauses: int = 0
+    gc_pause_max_ms: float = 0.0
+    clock_step_ms: float = 0.0
+    preempted: int = 0
+    throttled_ms: float | None = None
+    own_cpu_s: float | None = None
+    services_cpu_s: float | None = None
+    busy_cpu_s: float | None = None
+    stolen_cpu_s: float | None = None
+    wanted_cpu_s: float | None = None
+    cores: int | None = None
+    machine: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Suffered:
+        """The inverse of ``dataclasses.asdict``, after a journey as JSON."""
+        return cls(**{**data, "loop_held_s": tuple(data["loop_held_s"])})
+
+    @property
+    def other_cores(self) -> float | None:
+        """How many cores all other processes used together: neither generator, signers nor services."""
+        if self.busy_cpu_s is None or self.own_cpu_s is None or not self.seconds:
+            return None
+        return max(0.0, self.busy_cpu_s - self.own_cpu_s - (self.services_cpu_s or 0.0)) / self.seconds
+
+    @property
+    def steal_share(self) -> float | None:
+        """What part of the CPU time that the machine wanted the hypervisor gave to others.
+
+        Not a part of all time: a machine that wants little can be stolen little, and all of what it wants.
+        """
+        if self.stolen_cpu_s is None or self.wanted_cpu_s is None:
+            return None
+        return self.stolen_cpu_s / self.wanted_cpu_s if self.stolen_cpu_s >= MIN_STOLEN_S else 0.0
+
+    def held_up_s(self, beyond_ms: float) -> float:
+        """Seconds for which the event loop was held up by more than ``beyond_ms`` at a time, or by the next longer of
+        HOLD_UPS_MS."""
+        found = (held for limit, held in zip(HOLD_UPS_MS, self.loop_held_s, strict=True) if limit >= beyond_ms)
+        return next(found, 0.0)
+
+
+def disturbances(suffered: Suffered | None) -> tuple[str, ...]:
+    """What is worth a word: the causes, and that the event loop was held up; empty when nothing was odd."""
+    if suffered is None:
+        return ()
+    return tuple(filter(None, (*causes(suffered), _held_up(suffered))))
+
+
+def causes(suffered: Suffered) -> tuple[str, ...]:
+    """What can make a generator late, the likeliest first, where there was enough of it to be worth a word."""
+    said = (
+        _steal(suffered),
+        _throttled(suffered),
+        _others(suffered),
+        _collections(suffered),
+        _preempted(suffered),
+        clock_step(suffered),
+    )
+    return tuple(words for words in said if words)
+
+
+def clock_step(suffered: Suffered) -> str:
+    """The largest step of the wall clock in words; "" without one."""
+    step_ms = suffered.clock_step_ms
+    if abs(step_ms) <= CLOCK_STEP_MS:
+        return ""
+    size = f"{step_ms:+.1f} ms" if abs(step_ms) < 1000 else f"{step_ms / 1000:+.1f} s"
+    return f"the wall clock was set by {size}"
+
+
+def steal(share: float) -> str:
+    """Steal in words."""
+    return f"the hypervisor gave {100 * share:.0f} % of the wanted CPU time to other machines"
+
+
+def together(parts: Sequence[Suffered | None]) -> Suffered | None:
+    """What several generators suffered in one step: the worst of each kind, and of the machines the one that was used
+    most by others, with none of its generators counted among them. None where one of them does not know."""
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    machines = [_account([part for part in known if part.machine == name]) for name in {part.machine for part in known}]
+    return replace(
+        max(machines, key=lambda machine: machine.other_cores or 0.0),
+        loop_delay_max_ms=max(part.loop_delay_max_ms for part in known),
+        loop_held_s=tuple(max(held) for held in zip(*(part.loop_held_s for part in known), strict=True)),
+        gc_pauses=sum(part.gc_pauses for part in known),
+        gc_pause_max_ms=max(part.gc_pause_max_ms for part in known),
+        clock_step_ms=max((part.clock_step_ms for part in known), key=abs),
+        preempted=sum(part.preempted for part in known),
+        throttled_ms=max((part.throttled_ms for part in known if part.throttled_ms is not None), default=None),
+    )
+
+
+def _account(parts: Sequence[Suffered]) -> Suffered:
+    """The longest look at one machine's CPU, with all its generators as its own."""
+    longest = max(parts, key=lambda part: part.seconds)
+    if longest.own_cpu_s is None:
+        return longest
+    return replace(longest, own_cpu_s=sum(part.own_cpu_s or 0.0 for part in parts))
+
+
+def _others(suffered: Suffered) -> str:
+    cores, others = suffered.cores, suffered.other_cores
+    if others is None or cores is None or suffered.wanted_cpu_s is None or others < OTHER_CORE_SHARE:
+        return ""
+    if cores - suffered.wanted_cpu_s / suffered.seconds >= IDLE_CORES:
+        return ""
+    if cores == 1 or others < 1:
+        return f"other processes used {100 * others:.0f} % of a core"
+    return f"other processes used {others:.1f} of the {cores} cores"
+
+
+def _steal(suffered: Suffered) -> str:
+    share = suffered.steal_share
+    return steal(share) if share is not None and share >= STEAL_SHARE else ""
+
+
+def _throttled(suffered: Suffered) -> str:
+    stopped_ms = suffered.throttled_ms
+    if stopped_ms is None or stopped_ms < THROTTLED_MS:
+        return ""
+    return f"the CPU limit of its container stopped the generator for {stopped_ms:.0f} ms"
+
+
+def _collections(suffered: Suffered) -> str:
+    if suffered.gc_pause_max_ms < GC_PAUSE_MS:
+        return ""
+    times = "once" if suffered.gc_pauses == 1 else f"{suffered.gc_pauses} times"
+    return f"garbage was collected {times}, for {suffered.gc_pause_max_ms:.1f} ms at most"
+
+
+def _preempted(suffered: Suffered) -> str:
+    if suffered.preempted < max(1.0, PREEMPTED_PER_S * suffered.seconds):
+        return ""
+    return f"the generator was taken off its core {suffered.preempted:,} times"
+
+
+def _held_up(suffered: Suffered) -> str:
+    held_s = suffered.loop_held_s[0]
+    if not held_s:
+        return ""
+    longest, total_ms = suffered.loop_delay_max_ms, 1e3 * held_s
+    total = f", {total_ms:.0f} ms in all" if total_ms >= longest + 1 else ""
+    return f"the event loop was held up by up to {longest:.0f} ms{total}"

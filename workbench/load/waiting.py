@@ -1,0 +1,86 @@
+"""Waiting for a due time more exactly than timers of an event loop, which tick in milliseconds.
+
+The last 3 ms are waited by asking the loop's own poll descriptor whether there is anything to read, with a limit in
+microseconds: an answer ends the wait at once, so it is read as soon as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+from collections.abc import Callable
+from time import monotonic_ns
+
+SPIN_NS = 200_000
+"""The longest stretch before a due time that is waited without sleeping, where that is asked for."""
+_TIMER_NS = 3_000_000
+_EARLY_NS = 2_000_000  # timers of uvloop are up to 1 ms early, and up to 1 ms late
+_BRIEF_NS = 100_000
+
+
+class Waiting:
+    """Waits for one due time after another on a loop.
+
+    A sleeper is woken some 60 microseconds late, on virtual machines now and then much later. ``spin`` waits the last
+    SPIN_NS without sleeping; ``spun_ns`` is the time that this took. Loops other than uvloop's do not say what they
+    poll: there the wait is as exact as the loop's timers.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None], *, spin: bool) -> None:
+        self._loop = loop
+        self._wake = wake
+        self._spin = spin
+        self._timer: asyncio.TimerHandle | None = None
+        self._polled = _polled(loop)
+        self.spun_ns = 0
+
+    def until(self, due_ns: int, *, brief: bool) -> bool:
+        """Whether ``due_ns`` has come. Otherwise ``wake`` is called later, and not only when it has come: ask again.
+
+        Where the loop has turns to take that nothing to read announces (``brief``: a connection is being made), the
+        wait is in pieces of 100 microseconds.
+        """
+        wait_ns = due_ns - monotonic_ns()
+        if wait_ns > _TIMER_NS:
+            self._timer = self._loop.call_later((wait_ns - _EARLY_NS) / 1e9, self._wake)
+            return False
+        if not self._polled:
+            if wait_ns > SPIN_NS:
+                self._timer = self._loop.call_later(wait_ns / 1e9, self._wake)
+                return False
+        elif brief and wait_ns > _BRIEF_NS:
+            self._something_to_read(_BRIEF_NS)
+        elif not self._something_to_read(wait_ns - SPIN_NS * self._spin) and (not self._spin or self._spun(due_ns)):
+            return True
+        self._loop.call_soon(self._wake)
+        return False
+
+    def cancel(self) -> None:
+        """Wait no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _something_to_read(self, wait_ns: int) -> bool:
+        return bool(select.select(self._polled, (), (), max(wait_ns, 0) / 1e9)[0])
+
+    def _spun(self, due_ns: int) -> bool:
+        """Wait without sleeping; False as soon as there is something to read."""
+        began_ns = now_ns = monotonic_ns()
+        quiet = True
+        while quiet and now_ns < due_ns:
+            quiet = not self._something_to_read(0)
+            now_ns = monotonic_ns()
+        self.spun_ns += now_ns - began_ns
+        return quiet
+
+
+def _polled(loop: asyncio.AbstractEventLoop) -> tuple[int, ...]:
+    """The descriptor that is ready whenever the loop has something to read, where it can be had and waited for."""
+    descriptor: int = getattr(loop, "_get_backend_id", lambda: -1)()  # of uvloop, which calls it private
+    if descriptor < 0:
+        return ()
+    with contextlib.suppress(OSError, ValueError):  # select takes no descriptor from 1,024 on
+        select.select((descriptor,), (), (), 0)
+        return (descriptor,)
+    return ()

@@ -1,0 +1,65 @@
+"""Cycles of a call graph: the functions that call each other, directly or through others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def components(count: int, caller: NDArray[np.int64], callee: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The strongly connected component of each of ``count`` functions, numbered so that a component is called only by
+    those of higher number (Tarjan 1972, without recursion).
+    """
+    order = np.argsort(caller, kind="stable")
+    targets: list[int] = callee[order].tolist()
+    bounds: list[int] = np.searchsorted(caller[order], np.arange(count + 1)).tolist()
+    found, low = [-1] * count, [0] * count
+    component = [-1] * count
+    waiting: list[int] = []
+    position = bounds[:-1]
+    made = seen = 0
+    for root in range(count):
+        if found[root] >= 0:
+            continue
+        path = [root]
+        found[root] = low[root] = seen
+        seen += 1
+        waiting.append(root)
+        while path:
+            here = path[-1]
+            at = position[here]
+            if at < bounds[here + 1]:
+                position[here] = at + 1
+                target = targets[at]
+                if found[target] < 0:
+                    found[target] = low[target] = seen
+                    seen += 1
+                    waiting.append(target)
+                    path.append(target)
+                elif component[target] < 0 and found[target] < low[here]:
+                    low[here] = found[target]
+                continue
+            path.pop()
+            if path and low[here] < low[path[-1]]:
+                low[path[-1]] = low[here]
+            if low[here] == found[here]:
+                while True:
+                    member = waiting.pop()
+                    component[member] = made
+                    if member == here:
+                        break
+                made += 1
+    return np.asarray(component, dtype=np.int64)
+
+
+def cycle_numbers(component: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The cycle of each function by its ``component``, numbered from 0 in the order of first functions; -1: in none."""
+    cyclic = np.flatnonzero(np.bincount(component)[component] > 1)
+    cycle = np.full(len(component), -1, dtype=np.int64)
+    cycle[cyclic], _ = pd.factorize(component[cyclic])
+    return cycle

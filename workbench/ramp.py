@@ -1,0 +1,54 @@
+"""A rate that rises or falls in a straight line: ``ramp:100:2000:60s``. Known to the settings and to plans alike."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+FORM = "ramp:FROM:TO:DURATION such as ramp:100:2000:60s"
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_RAMP = re.compile(rf"ramp:{_NUMBER}:{_NUMBER}:{_NUMBER}(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+MAX_RATE = 1_000_000
+MAX_DURATION_S = 7 * 86_400
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """From ``start`` to ``end`` receipts per second in ``duration_s``; after that the rate stays at ``end``."""
+
+    start: float
+    end: float
+    duration_s: float
+
+    @classmethod
+    def parse(cls, text: str) -> Ramp:
+        """The ramp of a text like ``ramp:100:2000:60s`` (units ms, s, m, h). Raises ValueError with what is wrong."""
+        match = _RAMP.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{FORM} is wanted, found {text[:80]!r}")
+        start, end = float(match[1]), float(match[2])
+        duration_s = float(match[3]) * _SECONDS[match[4]]
+        if not (0 < end <= MAX_RATE and start <= MAX_RATE):
+            raise ValueError(
+                f"a ramp ends above 0 and has at most {MAX_RATE:,} receipts per second ({FORM}), found {text[:80]!r}"
+            )
+        if not 0 < duration_s <= MAX_DURATION_S:
+            raise ValueError(f"a ramp takes more than 0 s and at most 7 days ({FORM}), found {text[:80]!r}")
+        return cls(start, end, duration_s)
+
+    @property
+    def count(self) -> int:
+        """How many receipts are due before its end."""
+        return max(1, math.ceil((self.start + self.end) / 2 * self.duration_s - 1e-6))
+
+    @property
+    def peak(self) -> float:
+        """The highest rate."""
+        return max(self.start, self.end)
+
+
+def is_ramp(arrivals: str) -> bool:
+    """Whether the spacing of an open loop is a ramp."""
+    return arrivals.startswith("ramp:")
