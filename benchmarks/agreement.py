@@ -7,7 +7,7 @@ connections are kept, and the first second of each run, in which they are opened
 
 vegeta's latency runs from when a worker takes up a request until the body is read; ours from just before the request is
 written until its body is complete. Where tcpdump is installed the same runs are looked at on the wire too, which says
-what each tool adds of its own.
+what each tool adds of its own, and how evenly it sends: a server that gets requests in bursts is slower.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from workbench.standin.child import child
 
 OURS, THEIRS = "workbench", "vegeta"
 MEDIAN, P95 = "service time, median ms", "service time, p95 ms"
-WIRE = "on the wire, median ms"
+WIRE, GAP_10, GAP_90 = "on the wire, median ms", "from request to request, p10 ms", "from request to request, p90 ms"
 TARGETS = {MEDIAN: 0.03, P95: 0.10}
 RATES = (200, 400, 1000)
 FIXED_MS = 2.0
@@ -153,7 +153,14 @@ def with_wire(tool: Callable[[Job], Mapping[str, float]], job: Job) -> Mapping[s
         return tool(job)
     with captured(urlsplit(job.url).port or 80) as seen:
         figures = tool(job)
-    return {**figures, WIRE: seen.median_ms(WARM_UP_NS)}
+    kept = seen.after(WARM_UP_NS)
+    shortest, longest = np.percentile(kept.gaps_ns, (10, 90)) / 1e6
+    return {
+        **figures,
+        WIRE: float(np.median(kept.service_ns)) / 1e6,
+        GAP_10: float(shortest),
+        GAP_90: float(longest),
+    }
 
 
 def _figures(latency_ns: np.ndarray) -> Mapping[str, float]:
@@ -203,6 +210,9 @@ def _said(name: str, figures: Sequence[Figure]) -> Iterator[str]:
     if any(figure.quantity == WIRE for figure in figures):
         added = {tool: median_of(figures, tool, MEDIAN) - median_of(figures, tool, WIRE) for tool in (OURS, THEIRS)}
         yield f"{name}: added to the wire: " + ", ".join(f"{tool} {ms * 1e3:.0f} us" for tool, ms in added.items())
+        gaps = {tool: [median_of(figures, tool, gap) for gap in (GAP_10, GAP_90)] for tool in (OURS, THEIRS)}
+        said = ", ".join(f"{tool} {low:.2f} to {high:.2f} ms" for tool, (low, high) in gaps.items())
+        yield f"{name}: from request to request, p10 to p90: {said}"
 
 
 async def compare(server: str, core: int | None, options: argparse.Namespace) -> dict[int, list[Figure]]:

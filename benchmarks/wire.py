@@ -27,9 +27,15 @@ class Seen:
     sent_ns: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     service_ns: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
-    def median_ms(self, warm_up_ns: int) -> float:
-        """The median in milliseconds, without what was sent in the first ``warm_up_ns``."""
-        return float(np.median(self.service_ns[self.sent_ns >= self.sent_ns.min() + warm_up_ns])) / 1e6
+    def after(self, warm_up_ns: int) -> Seen:
+        """Without what was sent in the first ``warm_up_ns``."""
+        kept = self.sent_ns >= self.sent_ns.min() + warm_up_ns
+        return Seen(self.sent_ns[kept], self.service_ns[kept])
+
+    @property
+    def gaps_ns(self) -> np.ndarray:
+        """From each request to the next."""
+        return np.diff(np.sort(self.sent_ns))
 
 
 def can_capture() -> bool:

@@ -25,14 +25,16 @@ NUMBERS = {
     "first_refusal_index", "first_refusal_s", "fees_at_first_refusal_grt", "crossing_index",
     "denial_lag_receipts", "denial_lag_s", "fees_after_grt", "settle_s", "counted", "stored", "invalid",
     "aggregated_grt", "denylisted_s", "denylist_lag_s", "paid_after_denylisted", "service_cpu_s",
+    "loop_delay_max_ms", "loop_held_percent", "gc_pauses", "gc_pause_max_ms", "clock_step_ms", "preempted",
+    "throttled_ms", "steal_percent", "other_cpu_percent",
 }  # fmt: skip
 COUNTS = {
     "schema", "step", "receipts", "offered", "sent", "accepted", "denied", "failed", "paid", "signed_late",
-    "signed_anew",
+    "signed_anew", "closed_idle", "surplus",
 }  # fmt: skip
 TEXTS = {
     "kind", "loop", "payer", "denied_after_settle", "invalid_reasons", "verdict", "reason", "failure", "profiler",
-    "run",
+    "run", "disturbances",
 }  # fmt: skip
 SCHEMA_1 = NUMBERS | COUNTS | TEXTS | {"outcomes"}
 
