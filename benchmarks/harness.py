@@ -56,13 +56,19 @@ class Process:
     peak_bytes: int
 
 
-def run_process(command: Sequence[str | Path], stderr: int | None = subprocess.DEVNULL) -> Process:
-    """Run a command to its end. ``stderr`` None: it goes to ours. Leaves the benchmark where the command fails.
+def run_process(
+    command: Sequence[str | Path],
+    stderr: int | None = subprocess.DEVNULL,
+    variables: Mapping[str, str] | None = None,
+) -> Process:
+    """Run a command to its end, with ``variables`` in its environment. ``stderr`` None: it goes to ours. Leaves the
+    benchmark where the command fails.
 
     Python compiles its modules in the round that does not count, as on any machine; an environment that forbids it to
     keep them would have them compiled anew in every round.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment.update(variables or {})
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment, text=True) as process:
         if process.stdout is None:
