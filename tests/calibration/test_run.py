@@ -15,7 +15,7 @@ from tests.calibration.made import IDENTITY, SOON
 from tests.load.test_summary import report, samples
 from workbench.calibration.run import Wanted, calibrate
 from workbench.calibration.stored import FILE, known
-from workbench.calibration.trial import Bench, why_spoilt
+from workbench.calibration.trial import Bench, Trial, limit_of, why_spoilt
 from workbench.cli import main
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.summary import summarise
@@ -60,6 +60,20 @@ def test_a_rate_is_honest_when_it_was_kept_in_time_and_all_was_well():
     assert "timeout" in why_spoilt(plan, summarise(samples(["timeout"] * 100), plan, report()), 100, 0.1, 1.0)
     capped = summarise(samples(["ok"] * 100), plan, report(cap_hits=3))
     assert "in flight" in why_spoilt(plan, capped, 100, 0.1, 1.0)
+
+
+def test_the_null_server_is_the_limit_where_it_had_nothing_left_just_above():
+    def trial(spoilt: str, server_percent: float) -> Trial:
+        return Trial(spoilt, 100.0, 0.1, 0.2, 20.0, server_percent, 0.0)
+
+    fine, late, full = trial("", 60), trial("late", 70), trial("late", 97)
+    assert limit_of({100: [fine], 200: [late, fine], 400: [full]}, 100) == ("generator", "200/s: late")
+    assert limit_of({100: [fine], 200: [late, full]}, 100) == (
+        "null server",
+        "200/s: late; the null server used 97 % of a core: try more --servers",
+    )
+    assert limit_of({100: [fine], 200: [fine]}, 200) == ("not reached", "")
+    assert limit_of({}, 0.0) == ("not reached", "")
 
 
 def test_ctrl_c_leaves_what_was_found(tmp_path):

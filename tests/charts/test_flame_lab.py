@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.charts.profiles import folded
-from tests.report.browser import headless_chromium
+from tests.report.browser import PATIENCE_MS, headless_chromium
 from tests.test_jupyterlab import jupyter_lab
 from workbench.charts.flame import flame_graph
 
@@ -36,7 +36,7 @@ def notebook(path: Path, *, output: str | None = None) -> None:
 async def opened(page: Page, address: str, name: str) -> None:
     await page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb")
     await page.wait_for_function("() => window.jupyterapp && document.querySelector('.jp-Notebook')")
-    await page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+    await page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
 
 
 async def test_in_jupyterlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +48,7 @@ async def test_in_jupyterlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     notebook(folder / "foreign.ipynb", output=flame_graph(folded(STACKS))._repr_html_())
     async with jupyter_lab(folder) as address, headless_chromium() as browser:
         page = await browser.new_page(viewport={"width": 1200, "height": 900})
+        page.set_default_timeout(PATIENCE_MS)
         await opened(page, address, "mine")
         await page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
         await page.locator('.wb-flame[data-state="drawn"]').wait_for()
@@ -63,7 +64,7 @@ async def test_in_jupyterlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         await page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
         assert "data-workbench-flame" in json.dumps(json.loads((folder / "mine.ipynb").read_text())["cells"][0])
         await page.reload()
-        await page.locator('.wb-flame[data-state="drawn"]').wait_for(timeout=60_000)
+        await page.locator('.wb-flame[data-state="drawn"]').wait_for()
         await opened(page, address, "foreign")
         table = page.locator(".wb-flame-static table")
         await table.wait_for()

@@ -15,7 +15,7 @@ from workbench.load.clock import ClockOffset, offset_of
 from workbench.load.engines.processes import automatic, usable_cores
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.spec import Share, StepReport, StepSpec, generator_lines, merge_reports
-from workbench.load.validity import why_late
+from workbench.load.validity import Lateness, why_late
 
 plans = st.one_of(
     st.builds(OpenPlan, st.integers(1, 5000), st.floats(1, 1e5)),
@@ -64,10 +64,10 @@ def test_reports_of_several_generators_become_one() -> None:
 
 def test_validity_names_the_generator_that_had_no_cpu_to_spare() -> None:
     parts = [report(cpu_s=share, started_ns=0, ended_ns=10**9) for share in (0.3, 0.97, 0.2, 0.4)]
-    lag_ns = OpenPlan(10, 10).offsets_ns() * 0
-    said = why_late(OpenPlan(10, 10), merge_reports(parts), 5.0, lag_ns)
+    lag = Lateness(count=10, median_ms=0.0, allowed_ms=5.0, late=0)
+    said = why_late(OpenPlan(10, 10), merge_reports(parts), 5.0, lag)
     assert said == "generator 2 of 4 used 97 % of a core and had none to spare"
-    assert why_late(OpenPlan(10, 10), merge_reports(parts[:1]), 5.0, lag_ns) == ""
+    assert why_late(OpenPlan(10, 10), merge_reports(parts[:1]), 5.0, lag) == ""
 
 
 def test_each_of_several_generators_is_told_of() -> None:

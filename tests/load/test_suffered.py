@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
-import numpy as np
 import pytest
 
-from tests.load.test_summary import MS, report, samples
+from tests.load.test_summary import report, samples
+from workbench.load.chunks import chunk_of
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.spec import StepReport
 from workbench.load.suffered import HOLD_UPS_MS, Suffered, disturbances, together
 from workbench.load.summary import summarise
-from workbench.load.validity import why_late
+from workbench.load.validity import Lateness, allowed_lag_ms, why_late
 
 QUIET = {
     "busy_cpu_s": 1.2,
@@ -75,7 +75,7 @@ def test_a_tick_or_two_of_steal_in_a_short_step_are_no_share():
 
 def test_lag_is_invalid_and_the_cause_is_named():
     found = suffered(busy_cpu_s=2.9, wanted_cpu_s=3.0)
-    summary = summarise(samples(["ok"] * 100, lag_ms=3.1), OpenPlan(100, 100), report(suffered=found))
+    summary = summarise([chunk_of(samples(["ok"] * 100, lag_ms=3.1))], OpenPlan(100, 100), report(suffered=found))
     assert summary.invalid == (
         "half of the requests left 3.1 ms or more after their time: other processes used 1.8 of the 2 cores"
     )
@@ -86,7 +86,7 @@ def test_a_disturbance_that_made_nothing_late_is_no_reason():
         busy_cpu_s=2.9, wanted_cpu_s=3.0, preempted=5000, gc_pauses=2, gc_pause_max_ms=4.0, clock_step_ms=5.0
     )
     for plan in (OpenPlan(100, 100), ClosedPlan(100, 2)):
-        summary = summarise(samples(["ok"] * 100), plan, report(suffered=found))
+        summary = summarise([chunk_of(samples(["ok"] * 100))], plan, report(suffered=found))
         assert summary.invalid == ""
         assert summary.suffered == found
 
@@ -103,7 +103,7 @@ def test_a_disturbance_that_made_nothing_late_is_no_reason():
 )
 @pytest.mark.parametrize("plan", [OpenPlan(100, 100), ClosedPlan(100, 2)])
 def test_a_set_clock_and_a_stolen_machine_spoil_a_step_alone(changes, words, plan):
-    assert summarise(samples(["ok"] * 100), plan, report(suffered=suffered(**changes))).invalid == words
+    assert summarise([chunk_of(samples(["ok"] * 100))], plan, report(suffered=suffered(**changes))).invalid == words
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,8 @@ def test_a_set_clock_and_a_stolen_machine_spoil_a_step_alone(changes, words, pla
 @pytest.mark.parametrize("plan", [OpenPlan(1000, 1000), ClosedPlan(1000, 2)])
 def test_an_event_loop_that_stood_still_spoils_a_step_also_without_a_lag(lengths_ms, service_p50_ms, invalid, plan):
     found = suffered(loop_delay_max_ms=max(lengths_ms), loop_held_s=held(*lengths_ms))
-    reason = why_late(plan, report(suffered=found), service_p50_ms, np.zeros(1000, dtype=np.int64))
+    lag = Lateness(count=1000, median_ms=0.0, allowed_ms=allowed_lag_ms(service_p50_ms), late=0)
+    reason = why_late(plan, report(suffered=found), service_p50_ms, lag)
     assert bool(reason) == invalid
     assert not invalid or "12 % of the time the event loop was held up by more than 5.0 ms" in reason
 
@@ -144,8 +145,3 @@ def test_generators_of_one_machine_are_not_each_others_other_load():
     )
     assert together([one, None]) is None
     assert together([]) is None
-
-
-def test_the_lag_limit_is_in_nanoseconds():
-    late = np.full(1000, 6 * MS, dtype=np.int64)
-    assert "half of the requests left 6.0 ms" in why_late(OpenPlan(1000, 1000), report(suffered=suffered()), 5.0, late)

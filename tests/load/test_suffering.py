@@ -16,11 +16,11 @@ import pytest
 from aiohttp import web
 
 from tests.load.servers import GOOD, http_server, step
+from workbench.load.chunks import LiveRows
 from workbench.load.cpu_account import cpu_account, parse_pid_stat, parse_stat, throttled_ms, tree
 from workbench.load.engines.child import child_process
 from workbench.load.engines.in_process import in_process
 from workbench.load.plan import ClosedPlan, OpenPlan
-from workbench.load.samples import SampleBuffer, nonces, to_frame
 from workbench.load.spec import StepReport, StepSpec
 from workbench.load.suffered import HOLD_UPS_MS
 from workbench.load.suffering import WallClock, suffering
@@ -31,9 +31,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
 
 def summary_of(spec: StepSpec, report: StepReport) -> StepSummary:
-    rows = SampleBuffer.open(spec.buffer).rows
-    frame = to_frame(rows, step=0, nonce=nonces(1, 0, len(rows)), payer="", value_grt=0.0)
-    return summarise(frame, spec.plan, report)
+    return summarise(LiveRows(spec.buffer), spec.plan, report)
 
 
 # the event loop

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
+# how long is waited for a page to do something: a busy machine draws slowly
+PATIENCE_MS = 120_000
 PHONE_PX = 390
 DESKTOP_PX = 1200
 
@@ -61,6 +63,7 @@ async def offline_page(html: Path, *, width_px: int = DESKTOP_PX, **context_opti
             offline=True, viewport={"width": width_px, "height": 900}, **context_options
         )
         page = await context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
         offline = Offline(page)
         page.on(
             "request", lambda request: offline.requests.append(request.url) if request.url != html.as_uri() else None
@@ -88,7 +91,6 @@ async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Pa
             await page.wait_for_function(
                 "() => document.documentElement.dataset.charts === 'drawn' "
                 "|| document.querySelectorAll('.plot:not(.js-plotly-plot)').length === 0",
-                timeout=60_000,
             )
         empty = await page.evaluate(
             """() => [...document.querySelectorAll('.plot')]

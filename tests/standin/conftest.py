@@ -123,7 +123,7 @@ class Caller:
         return int(self.rows("SELECT count(*) FROM tap_horizon_receipts")[0][0])
 
 
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], patience_s: float = 20.0) -> None:
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], patience_s: float = 60.0) -> None:
     """Wait until a condition holds, and fail when it never does."""
     async with asyncio.timeout(patience_s):
         while True:

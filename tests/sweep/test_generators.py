@@ -45,6 +45,8 @@ async def test_a_load_from_a_notebooks_client_and_one_gone_on_with_on_another_cl
         assert all("clock offset" in text and "Dask worker tcp://127.0.0.1:" in text for text in told.values())
         assert all(text in result.text for text in told.values())
         assert result.run.manifest["settings"]["scheduler"] == first.address
+        with pytest.raises(SettingsError, match="the Dask client is not connected"):
+            await workbench.load(num_receipts=1, client=client)  # it is closed
 
         def kill(kind: str, facts: dict[str, Any]) -> None:
             if kind == "progress" and facts["done"] >= 40:
@@ -78,6 +80,7 @@ def test_a_run_under_a_profiler_is_sent_by_one_process_here() -> None:
     [
         ({"processes": 0}, "from 1 to 256 is wanted, or auto, found '0'"),
         ({"processes": "many"}, "or auto, found 'many'"),
+        ({"engine": "dask", "scheduler": "a:1", "processes": 2}, "each worker is one generator"),
         ({"engine": "dask"}, "give it with --scheduler"),
         ({"scheduler": "tcp://127.0.0.1:8786"}, "--engine dask only"),
         ({"engine": "dask", "scheduler": "http://"}, "such as tcp://127.0.0.1:8786 is wanted"),
@@ -87,12 +90,3 @@ def test_a_run_under_a_profiler_is_sent_by_one_process_here() -> None:
 def test_settings_of_generators_that_do_not_fit_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Settings.resolve(**given)
-
-
-async def test_a_client_that_is_not_connected_is_refused() -> None:
-    client = Client("tcp://127.0.0.1:9", asynchronous=True, set_as_default=False, timeout=0.1)
-    try:
-        with pytest.raises(SettingsError, match="not connected"):
-            await workbench.load(num_receipts=1, client=client)
-    finally:
-        await client.close()

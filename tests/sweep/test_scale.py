@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import tracemalloc
 from functools import partial
@@ -31,6 +32,7 @@ from workbench.sweep import series as series_module
 from workbench.sweep.record import Record
 from workbench.sweep.series import per_second
 from workbench.sweep.steps import parse_steps
+from workbench.sweep.watch import pause_s
 
 REPORT = StepReport(0, 10**9, 0.2, 1, 0, 1, 0, 0, False, 1)
 CHUNK = 8_192
@@ -91,7 +93,7 @@ def test_memory_of_finishing_a_step_does_not_grow_with_it(tmp_path: Path) -> Non
     small = peak_of_finishing(tmp_path / "small", 30_000)
     large = peak_of_finishing(tmp_path / "large", 240_000)
     assert large < 1.5 * small
-    assert large < 240_000 * 100 / 3  # as one frame it has 100 bytes a row
+    assert large < 240_000 * 70 / 3  # as one frame it has 70 bytes a row
     run = open_run(tmp_path / "large")
     assert len(run.samples_of(0)) == 240_000
     assert pa.parquet.read_metadata(run.folder.samples(0)).num_row_groups == 30
@@ -230,3 +232,14 @@ async def test_ctrl_c_while_rows_are_kept_waits_for_them_and_the_step_is_run_aga
     assert not list((run.path / "samples").glob("*.live"))
     done = await workbench.sweep(resume=run.path)
     assert len(done.samples) == len(pd.read_parquet(run.path / "interrupted" / "step-000-1.parquet")) == 20
+
+
+def test_a_step_of_days_is_looked_at_often_enough_and_not_too_often() -> None:
+    looks, elapsed_s, at = 0, 0.0, []
+    while elapsed_s < 7 * 86_400:
+        elapsed_s += pause_s(elapsed_s, 0.5)
+        looks += 1
+        at.append(elapsed_s)
+    assert looks < 70_000
+    assert at[:1000] == [0.5 * number for number in range(1, 1001)]  # the first minutes as ever
+    assert max(later - earlier for earlier, later in itertools.pairwise(at)) <= 10.001

@@ -361,7 +361,7 @@ async def test_kill_9_in_mid_step_loses_and_doubles_no_sample(victim):
 
 def wait_for_progress(folder: Path, step: int) -> dict:
     """The first progress event of ``step`` with answers in it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         events = folder / "events.jsonl"
         for line in events.read_text().splitlines() if events.exists() else []:

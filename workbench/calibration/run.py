@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from workbench.calibration.calibration import Calibration, Limit, Offer, Timers, count
+from workbench.calibration.calibration import Calibration, Offer, Timers, count
 from workbench.calibration.search import Search
 from workbench.calibration.stored import keep
-from workbench.calibration.trial import Bench, Trial
+from workbench.calibration.trial import Bench, Trial, limit_of
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.nullserver.child import null_server
 from workbench.runs.folder import one_run_at_a_time, utc_now
@@ -110,7 +110,7 @@ class _Work:
             return []
         rate = search.found if search.complete else search.at_least
         passed = [trial for trial in self._trials.get(rate, ()) if not trial.spoilt]
-        limited_by, why = self._limit(rate)
+        limited_by, why = limit_of(self._trials, rate)
         return [
             Offer(
                 processes=self._bench.processes,
@@ -128,21 +128,6 @@ class _Work:
                 made=utc_now(),
             )
         ]
-
-    def _limit(self, rate: float) -> tuple[Limit, str]:
-        """What kept the rate from being higher, and why: from the trials of the next rate above that failed."""
-        spoilt = {at: [trial for trial in trials if trial.spoilt] for at, trials in self._trials.items() if at > rate}
-        above = min((at for at, trials in spoilt.items() if trials), default=None)
-        if above is None:
-            return "not reached", ""
-        trial = max(spoilt[above], key=lambda trial: trial.server_percent)
-        why = f"{above:,.0f}/s: {trial.spoilt}"
-        if trial.of_server:
-            return (
-                "null server",
-                f"{why}; the null server used {trial.server_percent:.0f} % of a core: try more --servers",
-            )
-        return "generator", why
 
     async def _closed_loop(self) -> Trial:
         """What a closed loop reaches: looked at shortly, then for as long as a trial takes."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from workbench.calibration.calibration import Limit
 from workbench.load.engines.processes import processes
 from workbench.load.plan import OpenPlan, Plan
 from workbench.load.samples import SampleBuffer, nonces, to_frame
@@ -121,6 +122,19 @@ def why_spoilt(plan: Plan, summary: StepSummary, sent_per_s: float, p99_ms: floa
     if abs(sent_per_s - plan.mean_rate) > MAX_RATE_ERROR * plan.mean_rate:
         return f"{sent_per_s:,.0f}/s were sent"
     return ""
+
+
+def limit_of(trials: Mapping[float, Sequence[Trial]], rate: float) -> tuple[Limit, str]:
+    """What kept the rate from being higher, and why: from the trials of the next rate above that failed. Pure."""
+    spoilt = {at: [trial for trial in made if trial.spoilt] for at, made in trials.items() if at > rate}
+    above = min((at for at, made in spoilt.items() if made), default=None)
+    if above is None:
+        return "not reached", ""
+    trial = max(spoilt[above], key=lambda trial: trial.server_percent)
+    why = f"{above:,.0f}/s: {trial.spoilt}"
+    if trial.of_server:
+        return "null server", f"{why}; the null server used {trial.server_percent:.0f} % of a core: try more --servers"
+    return "generator", why
 
 
 def _used_s(pids: Sequence[int]) -> list[float]:

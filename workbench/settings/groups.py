@@ -188,6 +188,8 @@ class EngineSettings(Group):
     def _one_engine(self) -> EngineSettings:
         if self.scheduler is not None and self.engine != "dask":
             raise ValueError(f"a scheduler is used with --engine dask only, found {self.engine}")
+        if self.engine == "dask" and self.processes != 1:
+            raise ValueError(f"with --engine dask each worker is one generator; leave out --processes {self.processes}")
         if self.engine == "dask" and self.scheduler is None:
             raise ValueError("--engine dask needs the address of a Dask scheduler; give it with --scheduler")
         return self

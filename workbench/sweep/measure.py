@@ -31,6 +31,7 @@ from workbench.sweep.quiet import until_quiet, used_cpu_s
 from workbench.sweep.settle import Settled, settle
 from workbench.sweep.setup import Before, PlannedStep, Setup, plan_of, spec_of
 from workbench.sweep.steps import Step
+from workbench.sweep.watch import pause_s
 from workbench.sweep.windows import open_window, reach
 
 PROGRESS_EVENT_S = 1.0
@@ -183,15 +184,16 @@ async def _settled(
 
 
 def progress(setup: Setup, step: Step) -> OnProgress:
-    """What the generators' messages become: events, one a second, and the processes to watch."""
-    last = 0.0
+    """What the generators' messages become: events, one a second (of a long step fewer), and the processes to watch."""
+    began, last = time.monotonic(), 0.0
 
     def on_progress(message: dict[str, Any]) -> None:
         nonlocal last
         setup.watch.generator(message["pids"])
         setup.record.generators[step.number] = message["generators"]
-        if time.monotonic() - last >= PROGRESS_EVENT_S:
-            last = time.monotonic()
+        now = time.monotonic()
+        if now - last >= pause_s(now - began, PROGRESS_EVENT_S):
+            last = now
             setup.record.event("progress", step=step.number, receipts=step.receipts, **message)
 
     return on_progress

@@ -19,10 +19,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INTERVAL_S = 0.5
+LONGEST_S = 10.0
+LOOKS = 1000
 SCRAPE_EVERY = 2
 BEFORE = -1
 """The step of what is seen before the first one."""
 COLUMNS = ("t_s", "step", "source", "metric", "labels", "value")
+
+
+def pause_s(elapsed_s: float, least_s: float) -> float:
+    """How long to wait before the next look at a step that has gone on for ``elapsed_s``.
+
+    A thousandth of it, so that a step of days has no more looks than can be held, kept and shown; at least ``least_s``,
+    at most LONGEST_S.
+    """
+    return min(LONGEST_S, max(least_s, elapsed_s / LOOKS))
 
 
 class Watch:
@@ -50,13 +61,15 @@ class Watch:
 
     async def run(self) -> None:
         """Sample until cancelled."""
-        tick = 0
+        tick, step, began = 0, self.step, time.monotonic()
         while True:
+            if self.step != step:
+                step, began = self.step, time.monotonic()
             self._sample_processes()
             if tick % SCRAPE_EVERY == 0 and self.scraping:
                 await self._scrape()
             tick += 1
-            await asyncio.sleep(INTERVAL_S)
+            await asyncio.sleep(pause_s(time.monotonic() - began, INTERVAL_S))
 
     def frame(self) -> pd.DataFrame:
         """All rows so far."""

@@ -63,11 +63,12 @@ async def conduct(
             if not run.done():
                 generator.stop()
         await _end(runs)
+    # all are looked at: an error that nobody has seen would be written to standard error
+    later = [run.exception() for run in runs if not run.cancelled()]
     if failed is not None:
         raise failed
-    for run in runs:
-        if run.cancelled():
-            raise ToolError(f"a generator did not stop within {STOP_WITHIN_S:.0f} s and was killed")
+    if len(later) < len(runs):
+        raise ToolError(f"a generator did not stop within {STOP_WITHIN_S:.0f} s and was killed")
     return merge_reports([run.result() for run in runs])
 
 

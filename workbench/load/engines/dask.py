@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from workbench.errors import MeasurementError, SettingsError, ToolError, Workben
 from workbench.load.clock import ClockOffset, RoundTrip, offset_of
 from workbench.load.engines.conduct import STOP_WITHIN_S, Counters, OnProgress, conduct, lost, name_of
 from workbench.load.engines.in_process import Start
-from workbench.load.engines.remote import CarriedKey, News, Place, RemoteGenerator, proof, rows_of
+from workbench.load.engines.remote import CarriedKey, News, Place, RemoteGenerator, boot_id, proof, rows_of
 from workbench.load.samples import COLUMNS, SampleBuffer
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 REACH_S = 3.0
+LOST_S = 5.0
 SILENT_S = 20.0
 """A worker that answers nothing for so long is lost."""
 TRIPS = 25
@@ -126,30 +128,43 @@ def require_private(addresses: Sequence[str]) -> None:
             )
 
 
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """What is wrong with the cluster is said in one line, by us: Dask's client would write tracebacks."""
+    log = logging.getLogger("distributed.client")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
 @asynccontextmanager
 async def _connected(cluster: Cluster) -> AsyncIterator[Client]:
     """A client of our own on our loop: one from a notebook may run on another."""
     from distributed import Client
 
-    try:
-        client = await Client(  # type: ignore[no-untyped-call]
-            cluster.address,
-            asynchronous=True,
-            security=cluster.security,
-            timeout=CONNECT_S,
-            set_as_default=False,
-            name="workbench",
-        )
-    except (OSError, ValueError) as error:
-        raise ToolError(
-            f"no Dask scheduler answers: {error}", where=cluster.address, hint="Start one with `dask scheduler`"
-        ) from None
-    try:
-        with client.as_current():
-            yield client
-    finally:
-        with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.wait_for(client.close(timeout=2), 5)
+    with _quietly():
+        try:
+            client = await Client(  # type: ignore[no-untyped-call]
+                cluster.address,
+                asynchronous=True,
+                security=cluster.security,
+                timeout=CONNECT_S,
+                set_as_default=False,
+                name="workbench",
+            )
+        except (OSError, ValueError) as error:
+            raise ToolError(
+                f"no Dask scheduler answers: {error}", where=cluster.address, hint="Start one with `dask scheduler`"
+            ) from None
+        try:
+            with client.as_current():
+                yield client
+        finally:
+            with contextlib.suppress(OSError, TimeoutError):
+                await asyncio.wait_for(client.close(timeout=2), 5)
 
 
 class DaskGenerator:
@@ -188,6 +203,12 @@ class DaskGenerator:
                 where=f"Dask worker {self._address}",
                 hint="Install the same version on all machines",
             )
+        if is_loopback(self._spec.url) and place.boot_id != boot_id():
+            raise ToolError(
+                f"is on {place.host}, where {self._spec.url} is another machine than here",
+                where=f"Dask worker {self._address}",
+                hint="Give the service's address in the network with --target and --allow-remote",
+            )
         clock = await self._compare_clocks()
         # on one kernel there is one clock, and a difference is that of the two readings
         same = place.shares_files and abs(clock.offset_ns) <= clock.error_ns
@@ -197,8 +218,10 @@ class DaskGenerator:
         news = await self._follow(place.identity, start, clock_ns=0 if same else clock.offset_ns, here=same)
         if news.invalid:
             raise MeasurementError(news.error)
-        if news.report is None:
-            raise ToolError(f"{self._name}: {news.error}")
+        if news.error:
+            raise ToolError(news.error, where=f"Dask worker {self._address}")
+        if news.report is None or (news.report["interrupted"] and not self._stopped):
+            raise await self._lost("its generator was stopped, and not from here")
         with contextlib.suppress(ToolError):  # lost now, it has nothing left to lose
             later = await self._compare_clocks()
             clock = replace(clock, drift_ns=later.offset_ns - clock.offset_ns)
@@ -222,20 +245,30 @@ class DaskGenerator:
             pure=False,
             retries=0,
         )
-        try:
-            self._actor = await asyncio.wait_for(self._future, SILENT_S)
-        except TimeoutError:
+        for _ in range(round(SILENT_S / LOST_S)):
+            placing = asyncio.ensure_future(self._future.result())
+            await asyncio.wait((placing,), timeout=LOST_S)
+            if placing.done():
+                break
+            placing.cancel()
+            if why := await self._what_is_lost():
+                raise self._ended(why)
+        if not placing.done():
             raise ToolError(
                 f"began no task within {SILENT_S:.0f} s",
                 where=f"Dask worker {self._address}",
                 hint="Let nothing else run on the cluster during a measurement",
-            ) from None
-        except Exception as error:  # whatever the worker lacks
+            )
+        if (error := placing.exception()) is None:
+            self._actor = placing.result()
+        elif why := await self._what_is_lost():
+            raise self._ended(why)
+        else:  # whatever the worker lacks
             raise ToolError(
                 f"cannot load the workbench: {type(error).__name__}: {error}",
                 where=f"Dask worker {self._address}",
                 hint="Install it there, the same version: pip install 'indexer-workbench[distributed]'",
-            ) from None
+            )
 
     async def _compare_clocks(self) -> ClockOffset:
         trips: list[RoundTrip] = []
@@ -297,17 +330,23 @@ class DaskGenerator:
     async def _lost(self, why: str) -> ToolError:
         """The error for a worker, or a scheduler, that is gone. Its generator sends nothing more by now, where it is on
         this machine, or will not in a few seconds: its input has ended, or nobody asks its actor."""
-        try:
-            await asyncio.wait_for(self._client.scheduler.identity(), 2)  # type: ignore[union-attr]
-            who, what = self._name, f"was lost ({why})"
-        except Exception:  # whatever is wrong with it
-            who, what = self._name, "is out of reach: the Dask scheduler was lost"
+        what = await self._what_is_lost() or f"was lost ({why})"
         if self.counters.pid:
             await _until_gone(self.counters.pid)
+        return self._ended(what)
+
+    async def _what_is_lost(self) -> str:
+        """Whether the scheduler is, or else the worker by what the scheduler says; "" where neither is."""
+        try:
+            known = await asyncio.wait_for(self._client.nthreads(), LOST_S)  # type: ignore[no-untyped-call]
+        except Exception:  # whatever is wrong with it
+            return "is out of reach: the Dask scheduler was lost"
+        return "" if self._address in known else "was lost"
+
+    def _ended(self, what: str) -> ToolError:
         left = f"What it measured since it was asked last is in {self._elsewhere}. " if self._elsewhere else ""
-        return lost(
-            self._spec, who, what, f"{left}What was measured up to then is kept; run the step again with --resume"
-        )
+        hint = f"{left}What was measured up to then is kept; run the step again with --resume"
+        return lost(self._spec, self._name, what, hint)
 
     def _converted(self, report: StepReport, clock_ns: int, place: Place, clock: ClockOffset) -> StepReport:
         return replace(

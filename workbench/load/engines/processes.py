@@ -7,6 +7,7 @@ import os
 
 from workbench.load.engines.child import ChildGenerator
 from workbench.load.engines.conduct import OnProgress, conduct
+from workbench.load.engines.in_process import START_IN_NS
 from workbench.load.plan import OpenPlan, Plan
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
@@ -14,6 +15,8 @@ from workbench.receipts.keys import SigningKey
 RATE_PER_PROCESS = 8000.0
 """Signed requests a second that one process offers with half of its core to spare, for ``auto``: 25 µs of CPU each in
 the process that sends and 40 µs in the one that signs."""
+
+TELLING_NS = 1_000_000
 
 
 async def processes(
@@ -24,7 +27,10 @@ async def processes(
     Each sends its share of the plan and writes its rows into the step's buffer, which all have mapped. See
     :func:`workbench.load.engines.conduct.conduct`. Raises ToolError naming the process that died.
     """
-    return await conduct([ChildGenerator(part, key) for part in spec.shared(count)], on_progress)
+    parts = spec.shared(count)
+    # each is told the instant in turn, and none may be told it too late
+    start_in_ns = START_IN_NS + len(parts) * TELLING_NS
+    return await conduct([ChildGenerator(part, key) for part in parts], on_progress, start_in_ns)
 
 
 def automatic(plan: Plan, cores: int) -> int:

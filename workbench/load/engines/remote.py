@@ -62,12 +62,13 @@ class CarriedKey:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an actor is. ``shares_files``: it sees the files of whoever asked, on the same running kernel, so that both
-    can write into one mapped file and read one monotonic clock."""
+    """Where an actor is. ``shares_files``: it sees the files of whoever asked, on the same running kernel
+    (``boot_id``), so that both can write into one mapped file and read one monotonic clock."""
 
     identity: str
     version: str
     host: str
+    boot_id: str
     shares_files: bool
 
 
@@ -76,7 +77,7 @@ class News:
     """What an actor says when it is asked. ``rows`` are the ``chunk``-th of those measured, with their positions in the
     share; they come again until the next question acknowledges them. Times are of the actor's clock.
 
-    ``state``: opening, ready, running or ended; ``report`` or ``error`` then say how.
+    ``state``: opening, ready, running or ended; ``report`` or ``error`` then say how, neither where the worker closes.
     """
 
     state: str
@@ -130,7 +131,7 @@ class RemoteGenerator:
     async def place(self, path: str, token: str) -> Place:
         """Where this is; ``path`` and ``token`` as of :func:`proof`."""
         shares = await asyncio.to_thread(_sees, Path(path), token)
-        return Place(self._identity, __version__, socket.gethostname(), shares)
+        return Place(self._identity, __version__, socket.gethostname(), boot_id(), shares)
 
     async def clock(self) -> int:
         """The monotonic clock here, in nanoseconds."""
@@ -189,8 +190,9 @@ class RemoteGenerator:
             return News(state, counters, chunk, positions, rows)
         if self._rows is not None:
             self._rows.remove()
-        error = None if run.cancelled() else run.exception()
-        if error is not None or run.cancelled():
+        if run.cancelled():
+            return News("ended", counters)
+        if (error := run.exception()) is not None:
             text = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
             return News("ended", counters, error=text, invalid=isinstance(error, MeasurementError))
         return News("ended", counters, report=asdict(run.result()))
