@@ -71,7 +71,7 @@ async def find(settings: Settings) -> Paid:
         raise SettingsError(
             f"other tools are given one rate, and arrivals are {settings.arrivals}",
             where="arrivals",
-            hint="Give --rate",
+            hint="Give --rate alone",
         )
     target = await connect(settings)
     found = await preflight(target, target.payers)
