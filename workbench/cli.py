@@ -187,15 +187,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     elif command == "report":
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
     elif command == "requests":
-        from workbench import cli_exchange
-
-        cli_exchange.add_requests(parser)
-        plan = ("num_receipts", "rate", "concurrency", "seed", "timeout_s", "max_in_flight", "timestamp_window_s")
-        add_settings(parser, LoadSettings, "load", leave_out=_all_but(LoadSettings, *plan))
-        add_settings(parser, TargetSettings, "target")
-        before = ("preflight", "database_url")
-        add_settings(parser, CommandSettings, "before", leave_out=_all_but(CommandSettings, *before))
-        add_settings(parser, StandinSettings, "route", leave_out=_all_but(StandinSettings, "url_prefix"))
+        _add_requests(parser)
     elif command == "network":
         from workbench import cli_network
 
@@ -233,6 +225,21 @@ def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -
     add_settings(parser, EngineSettings, "generators")
     add_settings(parser, TargetSettings, "target")
     add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
+
+
+def _add_requests(parser: argparse.ArgumentParser) -> None:
+    """What is asked for, and the service it is for."""
+    from workbench import cli_exchange
+    from workbench.options import add_settings
+    from workbench.settings import CommandSettings, LoadSettings, StandinSettings, TargetSettings
+
+    cli_exchange.add_requests(parser)
+    plan = ("num_receipts", "rate", "concurrency", "seed", "timeout_s", "max_in_flight", "timestamp_window_s")
+    add_settings(parser, LoadSettings, "load", leave_out=_all_but(LoadSettings, *plan))
+    add_settings(parser, TargetSettings, "target")
+    before = ("preflight", "database_url")
+    add_settings(parser, CommandSettings, "before", leave_out=_all_but(CommandSettings, *before))
+    add_settings(parser, StandinSettings, "route", leave_out=_all_but(StandinSettings, "url_prefix"))
 
 
 def _of_files(command: str, arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -58,7 +58,8 @@ class Paid:
 async def find(settings: Settings) -> Paid:
     """Find service, allocation and payer as a load does, with the same preflight.
 
-    Raises SettingsError where no service is named, TargetError where it does not answer or would refuse.
+    Raises SettingsError where no service is named or arrivals are a ramp, TargetError where it does not answer or would
+    refuse.
     """
     if settings.target is None:
         raise SettingsError(
@@ -66,9 +67,16 @@ async def find(settings: Settings) -> Paid:
             where="target",
             hint="Give --target; `workbench standin` starts one at http://127.0.0.1:7601",
         )
+    if settings.ramp is not None:
+        raise SettingsError(
+            f"other tools are given one rate, and arrivals are {settings.arrivals}",
+            where="arrivals",
+            hint="Give --rate alone",
+        )
     target = await connect(settings)
     found = await preflight(target, target.payers)
     found.require(target.url)
+    target = replace(target, payers=found.usable, probed=found.probed)
     payer = await payer_of(target, settings, (), Step(0, settings.num_receipts), toward_limit=False)
     fees = await target.fees(payer.address)
     left = None if fees is None else budget(fees, settings.value_wei)
