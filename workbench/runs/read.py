@@ -118,7 +118,7 @@ class Run:
 
     def _sample_paths(self) -> dict[int, Path]:
         """The sample files of the finished steps, by step."""
-        paths = sorted((self.path / "samples").glob("step-*.parquet"))
+        paths = (self.path / "samples").glob("step-*.parquet")
         return dict(sorted((int(path.stem.removeprefix("step-")), path) for path in paths))
 
     def _table(self, name: str) -> pd.DataFrame:
