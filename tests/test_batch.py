@@ -36,7 +36,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProces
     """One batch, for all tests of its results."""
     folder = tmp_path_factory.mktemp("batch")
     command = [*BATCH, *SMALL, "--modes", ",".join(MODES), "--runs-dir", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=560, check=False)
 
 
 def report_of(done: subprocess.CompletedProcess[str]) -> Path:
@@ -140,7 +140,7 @@ def test_a_batch_that_was_stopped_goes_on_wherever_that_was(tmp_path: Path) -> N
     (first.path / "report.html").unlink()
 
     process = resume()
-    _, said = process.communicate(timeout=280)
+    _, said = process.communicate(timeout=560)
     assert process.returncode in (0, 4), said
     assert batch.errors == {}
     assert (first.path / "report.html").is_file()

@@ -31,7 +31,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProce
         [*SWEEP, "--receipts", "40,90,240", "--runs-dir", str(folder)],
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=500,
         check=False,
         cwd=folder,
     )
@@ -94,7 +94,7 @@ def test_a_report_can_be_made_again(swept):
         [sys.executable, "-m", "workbench.cli", "report", str(folder)],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
     )
     assert again.returncode == swept.returncode, again.stderr
@@ -118,7 +118,7 @@ def test_options_and_the_settings_file_reach_the_notebooks_kernel(tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
         env=os.environ | {"WORKBENCH_STANDIN_PAYERS": "1"},
     )
@@ -183,7 +183,7 @@ def test_a_stopped_sweep_is_resumed_with_the_same_steps(how, tmp_path):
         [sys.executable, "-m", "workbench.cli", "sweep", "--resume", str(folder)],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=500,
         check=False,
         env=os.environ | {"WORKBENCH_RATE": "1"},  # the run's own settings count
     )
