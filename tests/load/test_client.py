@@ -225,6 +225,28 @@ async def test_a_connection_closed_while_idle_is_not_used_again():
     assert client.closed_idle == 0
 
 
+async def test_a_connection_whose_end_was_just_heard_of_is_not_used():
+    """Before the loop has told that it is lost."""
+    async with scripted(good) as url:
+        client = ReceiptClient(url, BODY, timeout_s=10)
+        assert await client.open_connections(2) == 2
+        for connection in list(client._idle):
+            connection.eof_received()
+        seen = await client.exchange(None)
+        await client.close()
+    assert OUTCOME_NAMES[seen.outcome] == "ok"
+    assert client.closed_idle == 0
+
+
+async def test_what_no_service_can_do_ends_the_step(tmp_path, monkeypatch):
+    async def broken(*_: object, **__: object):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", broken)
+    with pytest.raises(RuntimeError, match="ours"):
+        await step("http://127.0.0.1:1/", tmp_path)
+
+
 async def test_resets_are_resets(tmp_path):
     async def script(peer: Peer) -> None:
         await peer.request()
