@@ -11,6 +11,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from workbench.load.client import ReceiptClient
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
@@ -41,17 +44,7 @@ async def in_process(
     share = spec.share
     rows = RowWriter(SampleBuffer.open(spec.buffer), Share() if spec.own_rows else share)
     offsets = spec.plan.offsets_ns(share.worker, share.workers) if isinstance(spec.plan, OpenPlan) else None
-    presigned = None
-    if spec.receipt is not None and key is not None:
-        presigned = Presigned(
-            spec.receipt.signer(key),
-            nonces(spec.seed, spec.step, spec.plan.count, share),
-            spec.receipt.value_wei,
-            offsets_ns=offsets,
-            window_s=spec.timestamp_window_s,
-            pool=partial(SigningPool, spec.receipt, key),
-            signers=max(1, usable_cores() // spec.share.workers),
-        )
+    presigned = _presigned(spec, key, offsets)
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
         if presigned is not None:
@@ -64,12 +57,11 @@ async def in_process(
             with suffering(spec.services) as suffered:
                 cpu = time.process_time()
                 try:
-                    if offsets is not None:
-                        # gives plain integers, and copies nothing
-                        times, limit = memoryview(offsets), spec.in_flight  # type: ignore[arg-type]
-                        await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
-                    else:
+                    if offsets is None:
                         await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
+                    else:
+                        times, limit = offsets.data, spec.in_flight  # plain integers, and no copy of them
+                        await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
                 finally:
                     ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
     finally:
@@ -92,6 +84,21 @@ async def in_process(
         closed_idle=client.closed_idle,
         surplus=client.surplus,
         suffered=suffered.found,
+    )
+
+
+def _presigned(spec: StepSpec, key: SigningKey | None, offsets: npt.NDArray[np.int64] | None) -> Presigned | None:
+    """The receipts of the share; None for a step without."""
+    if spec.receipt is None or key is None:
+        return None
+    return Presigned(
+        spec.receipt.signer(key),
+        nonces(spec.seed, spec.step, spec.plan.count, spec.share),
+        spec.receipt.value_wei,
+        offsets_ns=offsets,
+        window_s=spec.timestamp_window_s,
+        pool=partial(SigningPool, spec.receipt, key),
+        signers=max(1, usable_cores() // spec.share.workers),
     )
 
 
