@@ -228,7 +228,7 @@ class Rows:
 
         Looked for among the first ``sent``, which are enough while the generator runs; ``everything``: among all.
         """
-        if acknowledged == self._number:
+        if acknowledged == self._number or not len(self._offered):  # an empty one has nothing to lose
             end = len(self._taken) if everything else max(self._first, sent)
             self._taken[self._offered] = True
             left = np.flatnonzero(~self._taken[self._first : end])
