@@ -107,7 +107,7 @@ async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int
     if isinstance(spec.plan, OpenPlan):
         return time.monotonic_ns() + START_IN_NS if start is None else await start()
     begins_ns = time.monotonic_ns() if start is None else await start()
-    # a timer of the loop may end a millisecond early
+    # again and again: a timer may be a millisecond early, and a stop must be seen
     while (wait_ns := begins_ns - time.monotonic_ns()) > 0 and not progress.stop:  # noqa: ASYNC110
         await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)
     return begins_ns

@@ -185,7 +185,7 @@ class RemoteGenerator:
         state = "running" if self._begun.is_set() else "ready" if self._ready.is_set() else "opening"
         chunk, positions, rows = 0, b"", b""
         if self._rows is not None:
-            chunk, positions, rows = self._rows.chunk(acknowledged, everything=run.done())
+            chunk, positions, rows = self._rows.chunk(acknowledged, counters["sent"], everything=run.done())
         if not run.done() or rows:
             return News(state, counters, chunk, positions, rows)
         if self._rows is not None:
@@ -223,15 +223,20 @@ class Rows:
         self._number = 0
         self._offered: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
-    def chunk(self, acknowledged: int, *, everything: bool) -> tuple[int, bytes, bytes]:
-        """Number, positions (int64) and rows of what is measured and not yet acknowledged, in the order of the plan."""
-        if acknowledged == self._number:
+    def chunk(self, acknowledged: int, sent: int, *, everything: bool) -> tuple[int, bytes, bytes]:
+        """Number, positions (int64) and rows of what is measured and not yet acknowledged, in the order of the plan.
+
+        Looked for among the first ``sent``, which are enough while the generator runs; ``everything``: among all.
+        """
+        if acknowledged == self._number or not len(self._offered):  # an empty one has nothing to lose
+            end = len(self._taken) if everything else max(self._first, sent)
             self._taken[self._offered] = True
-            left = np.flatnonzero(~self._taken[self._first :])
-            self._first = self._first + int(left[0]) if len(left) else len(self._taken)
-            done = self._buffer.rows[self._first :, DONE]
+            left = np.flatnonzero(~self._taken[self._first : end])
+            self._first = self._first + int(left[0]) if len(left) else end
+            done = self._buffer.rows[self._first : end, DONE]
             old = done <= time.monotonic_ns() - (0 if everything else SETTLED_NS)
-            self._offered = np.flatnonzero((done != 0) & old & ~self._taken[self._first :])[:CHUNK_ROWS] + self._first
+            wanted = (done != 0) & old & ~self._taken[self._first : end]
+            self._offered = np.flatnonzero(wanted)[:CHUNK_ROWS] + self._first
             self._number += 1
         return self._number, self._offered.tobytes(), self._buffer.rows[self._offered].tobytes()
 
