@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distributed import Client
+from distributed import Client, Security
 
 BEYOND_NS = 3600 * 10**9
 AHEAD = ("unshare", "--time", "--monotonic", str(BEYOND_NS // 10**9), "--")
@@ -25,6 +25,7 @@ class DaskCluster:
 
     folder: Path
     environment: dict[str, str]
+    protocol: str = "tcp"
     address: str = ""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -55,21 +56,35 @@ class DaskCluster:
         """One more worker: without a nanny, so that what is killed stays dead."""
         own = self.folder / f"worker-{len(self.processes)}"
         own.mkdir()
-        arguments = ("--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--memory-limit", "512MB")
+        arguments = (
+            "--host",
+            f"{self.protocol}://127.0.0.1",
+            "--nthreads",
+            "1",
+            "--no-nanny",
+            "--memory-limit",
+            "512MB",
+        )
         self.start("dask_worker", self.address, *arguments, "--local-directory", str(own), before=before)
 
 
 @contextmanager
 def dask_cluster(
-    folder: Path, workers: int = 4, before: Sequence[str] = (), **environment: str
+    folder: Path,
+    workers: int = 4,
+    before: Sequence[str] = (),
+    security: Security | None = None,
+    **environment: str,
 ) -> Iterator[DaskCluster]:
-    """A scheduler and ``workers`` of one thread each, on free ports, without dashboards."""
+    """A scheduler and ``workers`` of one thread each, on free ports, without dashboards; with ``security`` over TLS."""
     folder.mkdir(exist_ok=True)
-    cluster = DaskCluster(folder, environment)
+    cluster = DaskCluster(folder, environment, "tcp" if security is None else "tls")
     file = folder / "scheduler.json"
     try:
-        cluster.start("dask_scheduler", "--host", "tcp://127.0.0.1", "--port", "0", "--scheduler-file", str(file))
-        with Client(scheduler_file=str(file), set_as_default=False, timeout=120) as client:
+        cluster.start(
+            "dask_scheduler", "--host", f"{cluster.protocol}://127.0.0.1", "--port", "0", "--scheduler-file", str(file)
+        )
+        with Client(scheduler_file=str(file), security=security, set_as_default=False, timeout=120) as client:
             cluster.address = client.scheduler.address
             for _ in range(workers):
                 cluster.add_worker(before)

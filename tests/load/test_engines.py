@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,9 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import trustme
 from aiohttp import web
+from distributed import Security
 
 from tests.load.clusters import AHEAD, DaskCluster, dask_cluster
 from tests.load.servers import GOOD, http_server, step
@@ -84,6 +86,12 @@ def frame(spec: StepSpec, workers: int = 1) -> pd.DataFrame:
     rows = SampleBuffer.open(spec.buffer).rows
     nonce = nonces(spec.seed, spec.step, spec.plan.count)
     return to_frame(rows, step=spec.step, nonce=nonce, payer="0xabc", value_grt=0.001, workers=workers)
+
+
+def all_have_rows(sent: Iterable[int], rows: pd.DataFrame) -> bool:
+    """Whether every receipt that has arrived has a row, and every other row is of one that was given up at the stop."""
+    given_up = rows[~rows["nonce"].isin(list(sent))]
+    return set(sent) <= set(rows["nonce"]) and set(given_up["outcome"]) <= {"cancelled"}
 
 
 def has_ended(pid: int) -> bool:
@@ -188,11 +196,10 @@ async def test_being_cancelled_stops_all_generators_and_keeps_their_rows(tmp_pat
         with pytest.raises(asyncio.CancelledError):
             await sending
         assert all(has_ended(pid) for pid in last["pids"])
-        sent = sum(serving.nonces.values())
     assert serving.none_twice()
     rows = frame(spec)
-    assert 40 <= sent == len(rows) < 50_000
-    assert set(rows["nonce"]) == set(serving.nonces)
+    assert 40 <= len(rows) < 50_000
+    assert all_have_rows(serving.nonces, rows)
 
 
 async def test_a_generator_that_dies_ends_the_step_and_is_named(tmp_path: Path) -> None:
@@ -217,9 +224,8 @@ async def test_a_generator_that_dies_ends_the_step_and_is_named(tmp_path: Path) 
     assert serving.none_twice()
     # of the others every receipt has its row; of the one that was killed those without an answer have none
     missing = set(serving.nonces) - set(rows["nonce"])
-    own = set(nonces(spec.seed, spec.step, spec.plan.count, Share(1, 3)).tolist())
-    assert set(rows["nonce"]) <= set(serving.nonces)
-    assert missing <= own
+    assert missing <= set(nonces(spec.seed, spec.step, spec.plan.count, Share(1, 3)).tolist())
+    assert all_have_rows(set(serving.nonces) - missing, rows)
 
 
 async def test_a_generator_that_cannot_begin_stops_those_that_wait_for_it(tmp_path: Path) -> None:
@@ -291,7 +297,6 @@ async def test_losing_a_worker_loses_no_finished_row_and_sends_nothing_twice(tmp
             ) as error:
                 await dask(Cluster(running.address), spec, KEY, kill)
             assert all(has_ended(pid) for pid in pids)
-            sent = dict(serving.nonces)
             # the cluster goes on, and so could a share that had been given to another worker
             again = signed(serving.url, OpenPlan(30, 100), tmp_path / "again", seed=2)
             report = await dask(Cluster(running.address), again, KEY)
@@ -301,7 +306,8 @@ async def test_losing_a_worker_loses_no_finished_row_and_sends_nothing_twice(tmp
     assert f"had finished {int((rows['worker'] == lost).sum()):,} of its 12,500 receipts" in str(error.value)
     assert serving.none_twice()
     # its generator sees that the worker is gone, waits for the answers in flight, and writes them down
-    assert set(rows["nonce"]) == set(sent)
+    others = set(frame(again)["nonce"])
+    assert all_have_rows(set(serving.nonces) - others, rows)
     assert set(rows["worker"]) == {0, 1, 2, 3}
 
 
@@ -319,9 +325,8 @@ async def test_losing_the_scheduler_stops_all_and_keeps_their_rows(tmp_path: Pat
             with pytest.raises(ToolError, match="the Dask scheduler was lost"):
                 await dask(Cluster(running.address), spec, KEY, kill)
             assert all(has_ended(pid) for pid in pids)
-    rows = frame(spec, 2)
     assert serving.none_twice()
-    assert set(rows["nonce"]) == set(serving.nonces)
+    assert all_have_rows(serving.nonces, frame(spec, 2))
 
 
 async def test_rows_of_a_worker_that_sees_none_of_our_files_are_fetched(
@@ -391,6 +396,32 @@ async def test_a_clock_on_this_machine_is_off_by_no_more_than_its_error(
         assert part.clock is not None
         assert abs(part.clock.offset_ns) <= part.clock.error_ns < 10**9
         assert part.where.startswith("Dask worker tcp://127.0.0.1:")
+
+
+async def test_a_cluster_over_tls_is_asked_over_tls(tmp_path: Path) -> None:
+    authority, folder = trustme.CA(), str(tmp_path)
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(f"{folder}/ca.pem")
+    certificate.private_key_and_cert_chain_pem.write_to_path(f"{folder}/own.pem")
+    tls = "DASK_DISTRIBUTED__COMM__TLS__"
+    environment = {f"{tls}CA_FILE": f"{folder}/ca.pem"}
+    environment |= {
+        f"{tls}{who}__{what}": f"{folder}/own.pem" for who in ("SCHEDULER", "WORKER") for what in ("CERT", "KEY")
+    }
+    security = Security(
+        tls_ca_file=f"{folder}/ca.pem",
+        tls_client_cert=f"{folder}/own.pem",
+        tls_client_key=f"{folder}/own.pem",
+        require_encryption=True,
+    )
+    with dask_cluster(tmp_path / "cluster", workers=1, security=security, **environment) as running:
+        assert running.address.startswith("tls://")
+        async with service() as serving:
+            spec = signed(serving.url, ClosedPlan(20, 2), tmp_path / "engine")
+            report = await dask(Cluster(running.address, security=security), spec, KEY)
+    assert report.sent == len(frame(spec)) == 20
+    assert report.where.startswith("Dask worker tls://127.0.0.1:")
+    assert report.clock is not None
 
 
 async def test_keys_are_in_no_log_and_no_file(tmp_path: Path) -> None:

@@ -218,8 +218,10 @@ class DaskGenerator:
         news = await self._follow(place.identity, start, clock_ns=0 if same else clock.offset_ns, here=same)
         if news.invalid:
             raise MeasurementError(news.error)
-        if news.report is None:
+        if news.error:
             raise ToolError(news.error, where=f"Dask worker {self._address}")
+        if news.report is None or (news.report["interrupted"] and not self._stopped):
+            raise await self._lost("its generator was stopped, and not from here")
         with contextlib.suppress(ToolError):  # lost now, it has nothing left to lose
             later = await self._compare_clocks()
             clock = replace(clock, drift_ns=later.offset_ns - clock.offset_ns)

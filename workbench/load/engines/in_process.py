@@ -96,8 +96,8 @@ async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int
     if isinstance(spec.plan, OpenPlan):
         return time.monotonic_ns() + START_IN_NS if start is None else await start()
     begins_ns = time.monotonic_ns() if start is None else await start()
-    if (left_ns := begins_ns - time.monotonic_ns()) > 0:
-        await asyncio.sleep(left_ns / 1e9 + 0.001)  # a timer of the loop may end a millisecond early
+    while (wait_ns := begins_ns - time.monotonic_ns()) > 0 and not progress.stop:  # a timer may be a millisecond early
+        await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)  # noqa: ASYNC110
     return begins_ns
 
 

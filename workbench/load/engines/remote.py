@@ -77,7 +77,7 @@ class News:
     """What an actor says when it is asked. ``rows`` are the ``chunk``-th of those measured, with their positions in the
     share; they come again until the next question acknowledges them. Times are of the actor's clock.
 
-    ``state``: opening, ready, running or ended; ``report`` or ``error`` then say how.
+    ``state``: opening, ready, running or ended; ``report`` or ``error`` then say how, neither where the worker closes.
     """
 
     state: str
@@ -190,8 +190,9 @@ class RemoteGenerator:
             return News(state, counters, chunk, positions, rows)
         if self._rows is not None:
             self._rows.remove()
-        error = None if run.cancelled() else run.exception()
-        if error is not None or run.cancelled():
+        if run.cancelled():
+            return News("ended", counters)
+        if (error := run.exception()) is not None:
             text = str(error) if isinstance(error, WorkbenchError) else f"{type(error).__name__}: {error}"
             return News("ended", counters, error=text, invalid=isinstance(error, MeasurementError))
         return News("ended", counters, report=asdict(run.result()))
