@@ -1,8 +1,9 @@
-"""Closed-loop requests per second of one core: ours, Locust, hey and wrk against one null server.
+"""Requests of one core: how many in a closed loop (ours, Locust, hey, wrk), and how late in an open one (ours, vegeta).
 
-All send the same body over the same number of kept connections. The client is pinned to one core and the server to
+All send the same body to one null server over kept connections. The client is pinned to one core and the server to
 another where the machine has two. Signed requests carry another receipt each, signed before the clock starts, for all
-clients alike; hey cannot send another header each time and takes no part there.
+clients alike; hey cannot send another header each time and takes no part there. "workbench load, signed" is the whole
+command, which signs while it sends.
 
 Locust has its own virtualenv: ``python -m venv .venv/locust && .venv/locust/bin/pip install locust``.
 """
@@ -22,8 +23,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from benchmarks import generator, lateness
 from benchmarks.harness import Figure, Measure, arguments, interleave, median_of, table, write
 from benchmarks.null_server import null_server
 from workbench.load.engines.child import child_process
@@ -37,6 +40,8 @@ from workbench.settings import TargetSettings
 RATE, CPU = "requests per second", "client CPU microseconds per request"
 HERE = Path(__file__).parent
 KEY = bytes(range(1, 33))
+SIGNED = 20_000
+"""So many receipts are signed, and sent over and over."""
 ALLOCATION = "fa44c72b753a66591f241c7dc04e8178c30e13af"
 
 
@@ -105,17 +110,31 @@ def ours(job: Job) -> Mapping[str, float]:
     return {RATE: job.count / seconds, CPU: report.cpu_s / job.count * 1e6}
 
 
-def ours_signed(job: Job) -> Mapping[str, float]:
+def ours_signed(job: Job, receipts: Path) -> Mapping[str, float]:
+    """The generator alone, with receipts from a file as the others have them."""
+    buffer = SampleBuffer.create(job.folder / "samples", job.count)
+    try:
+        report = generator.run(job.spec(), receipts)
+        good = buffer.paid()
+    finally:
+        buffer.path.unlink()
+    if good != job.count:
+        raise SystemExit(f"workbench, signed: only {good} of {job.count} requests were answered well")
+    seconds = (report.ended_ns - report.started_ns) / 1e9
+    return {RATE: job.count / seconds, CPU: report.cpu_s / job.count * 1e6}
+
+
+def whole_command(job: Job, count: int) -> Mapping[str, float]:
     """The command ``workbench load`` as a user runs it: signed receipts, a row each, everything written."""
     command = f"{sys.executable} -m workbench.cli load --target {job.server} --allocation 0x{ALLOCATION} --json"
     text, _ = _run(
-        job, f"{command} --concurrency {job.concurrency} --num-receipts {job.count} --runs-dir {job.folder}", None
+        job, f"{command} --concurrency {job.concurrency} --num-receipts {count} --runs-dir {job.folder}", None
     )
     report = json.loads(text)
-    if report["accepted"] != job.count:
-        raise SystemExit(f"workbench load: only {report['accepted']} of {job.count} receipts were accepted")
+    if report["accepted"] != count:
+        raise SystemExit(f"workbench load: only {report['accepted']} of {count} receipts were accepted")
     cpu_s = report["generator_cpu_percent"] / 100 * report["duration_s"]
-    return {RATE: report["throughput_per_s"], CPU: cpu_s / job.count * 1e6}
+    return {RATE: report["throughput_per_s"], CPU: cpu_s / count * 1e6}
 
 
 def locust(job: Job, program: Path, receipts: Path | None) -> Mapping[str, float]:
@@ -190,7 +209,11 @@ def _only(pattern: str, text: str) -> str:
 
 def rivals(job: Job, locust_program: Path | None, receipts: Path) -> dict[str, Measure]:
     """Every client that is installed, unsigned and signed."""
-    found: dict[str, Measure] = {"workbench": lambda: ours(job), "workbench, signed": lambda: ours_signed(job)}
+    found: dict[str, Measure] = {
+        "workbench": lambda: ours(job),
+        "workbench, signed": lambda: ours_signed(job, receipts),
+        "workbench load, signed": lambda: whole_command(job, max(1, job.count // 8)),
+    }
     if locust_program is not None:
         found["locust"] = lambda: locust(job, locust_program, None)
         found["locust, signed"] = lambda: locust(job, locust_program, receipts)
@@ -199,6 +222,21 @@ def rivals(job: Job, locust_program: Path | None, receipts: Path) -> dict[str, M
     if shutil.which("wrk"):
         found["wrk"] = lambda: wrk(job, None)
         found["wrk, signed"] = lambda: wrk(job, receipts)
+    return found
+
+
+def open_loops(job: Job, rates: Sequence[int]) -> dict[str, Measure]:
+    """Ours, without and with spinning, and vegeta where it is installed, at each of the rates."""
+    found: dict[str, Measure] = {}
+    for rate in rates:
+        for spin in (False, True):
+            name = f"workbench{', spinning' if spin else ''}, {rate}/s"
+            found[name] = partial(lateness.ours, job.spec(), rate, job.seconds, spin=spin)
+        if shutil.which("vegeta"):
+            connections = job.concurrency
+            found[f"vegeta, {rate}/s"] = partial(
+                lateness.vegeta, job.url, job.body, rate, job.seconds, job.folder, connections
+            )
     return found
 
 
@@ -218,7 +256,7 @@ def against(figures: Sequence[Figure], rival: str) -> dict[str, float]:
 
 
 def _others(figures: Sequence[Figure]) -> list[str]:
-    return list(dict.fromkeys(f.rival for f in figures if not f.rival.startswith("workbench")))
+    return list(dict.fromkeys(f.rival for f in figures if not f.rival.startswith("workbench") and f.quantity == RATE))
 
 
 def _parse() -> argparse.Namespace:
@@ -228,7 +266,10 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--concurrency", type=int, default=32, help="requests in flight")
     parser.add_argument("--seconds", type=int, default=4, help="how long each client sends, each round")
-    parser.add_argument("--count", type=int, default=15_000, help="how many requests ours sends, each round")
+    parser.add_argument("--count", type=int, default=200_000, help="how many requests ours sends, each round")
+    parser.add_argument(
+        "--rates", type=int, nargs="*", default=(2_000, 20_000), help="requests per second of the open loops"
+    )
     return parser.parse_args()
 
 
@@ -242,8 +283,10 @@ def main() -> int:
             os.sched_setaffinity(0, {cores[0]})  # and so every client that is started from here
         job = Job(server, options.concurrency, options.seconds, options.count, Path(folder))
         receipts = Path(folder) / "receipts"
-        sign(receipts, options.count)
+        sign(receipts, min(options.count, SIGNED))
         figures = interleave(rivals(job, options.locust, receipts), options.rounds)
+        if options.rates:
+            figures += interleave(open_loops(job, options.rates), options.rounds)
     print(table(figures))
     ratios = {rival: against(figures, rival) for rival in _others(figures)}
     for rival, ratio in ratios.items():

@@ -17,12 +17,14 @@ import pytest
 from aiohttp import web
 
 from tests.load.servers import GOOD, good, http_server, raw_server, step
+from tests.load.wire import Owner
 from workbench.errors import ToolError
 from workbench.load.client import ReceiptClient
+from workbench.load.connection import Connection
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.engines.child import child_process
 from workbench.load.engines.in_process import in_process
-from workbench.load.outcome import OUTCOME_NAMES
+from workbench.load.outcome import CODE_OF, OUTCOME_NAMES, Outcome
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.samples import COLUMNS, RowWriter, SampleBuffer
 from workbench.load.spec import Share
@@ -162,16 +164,23 @@ async def test_nothing_listening_is_connect_error(tmp_path):
     assert outcomes(SampleBuffer.open(spec.buffer).rows) == {"connect_error": 4}
 
 
-@pytest.mark.parametrize("listening", [True, False])
-async def test_garbage_is_collected_only_where_a_step_makes_much_of_it(tmp_path, listening):
+@pytest.mark.parametrize("service", ["good", "nobody", "garbage"])
+async def test_garbage_is_collected_only_where_there_is_much_of_it(tmp_path, service):
+    """A step makes none, whatever becomes of its requests; the service in this process may."""
     seen, progress = [], Progress()
 
     def note(phase: str, info: dict[str, int]) -> None:
         if phase == "start" and 0 < progress.done < 2000:
             seen.append(info)
 
-    async with http_server(good) as url:
-        if not listening:
+    async def wasteful(request: web.Request) -> web.Response:
+        for _ in range(100):
+            cycle: list[object] = []
+            cycle.append(cycle)
+        return await good(request)
+
+    async with http_server(wasteful if service == "garbage" else good) as url:
+        if service == "nobody":
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -182,7 +191,7 @@ async def test_garbage_is_collected_only_where_a_step_makes_much_of_it(tmp_path,
             await in_process(spec, None, progress)
         finally:
             gc.callbacks.remove(note)
-    assert bool(seen) != listening
+    assert bool(seen) == (service == "garbage")
     assert gc.get_threshold() == thresholds
     assert gc.get_freeze_count() == 0
 
@@ -263,6 +272,52 @@ async def test_an_error_of_our_own_does_not_wait_for_a_service_that_hangs(tmp_pa
         with pytest.raises(RuntimeError, match="broken"):
             await asyncio.wait_for(driving, 30)
     assert outcomes(buffer.rows) == {"cancelled": 1}
+
+
+class Instant:
+    """Answers every request before it has been sent, as the worst of services might."""
+
+    opening = 0
+
+    def send(self, position: int, intended_ns: int, receipt: bytes | None, done) -> None:
+        seen = Connection(Owner())
+        seen.begin(position, intended_ns, b"", done)
+        seen.fail(CODE_OF[Outcome.CONNECT_ERROR], seen.sent_ns)
+
+    def cancel(self) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("loop", ["open", "closed"])
+async def test_answers_that_come_at_once_do_not_nest(tmp_path, loop):
+    buffer, progress = SampleBuffer.create(tmp_path / "step.live", 5000), Progress()
+    rows = RowWriter(buffer, Share())
+    if loop == "closed":
+        await drive_closed(5000, 4, Instant(), None, rows, progress)
+    else:
+        await drive_open([0] * 5000, time.monotonic_ns(), Instant(), None, rows, progress, 10)
+    assert outcomes(buffer.rows) == {"connect_error": 5000}
+    assert progress.sent == progress.done == 5000
+
+
+@pytest.mark.parametrize("loop", ["open", "closed"])
+async def test_a_step_whose_caller_is_cancelled_ends_with_what_was_under_way(tmp_path, loop):
+    buffer, progress = SampleBuffer.create(tmp_path / "step.live", 10), Progress()
+    rows = RowWriter(buffer, Share())
+    async with raw_server(None) as url, opened(url) as client:
+        if loop == "closed":
+            driving = asyncio.create_task(drive_closed(10, 3, client, None, rows, progress))
+        else:
+            offsets = [0, 0, 0, *[10**12] * 7]
+            start_ns = time.monotonic_ns()
+            driving = asyncio.create_task(drive_open(offsets, start_ns, client, None, rows, progress, 10))
+        while progress.sent < 3:
+            await asyncio.sleep(0)
+        driving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await driving
+    assert outcomes(buffer.rows) == {"cancelled": 3}
+    assert progress.sent == 3
 
 
 @asynccontextmanager

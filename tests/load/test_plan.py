@@ -15,6 +15,9 @@ from workbench.load import plan
 from workbench.load.plan import NS_PER_S, ClosedPlan, OpenPlan
 from workbench.load.spec import StepSpec
 from workbench.ramp import Ramp
+from workbench.settings import Settings
+from workbench.sweep.setup import plan_of, rate_of
+from workbench.sweep.single import DEFAULT_CONCURRENCY, load_settings
 
 counts = st.integers(1, 5000)
 rates = st.floats(0.1, 1e6)
@@ -126,3 +129,30 @@ def test_a_ramp_crosses_a_pipe():
     again = StepSpec.from_json(json.loads(json.dumps(spec.to_json())))
     assert again == spec
     assert again.connections == 5  # by the highest rate
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        ({}, 63_000),
+        ({"num_receipts": 10}, 10),
+        ({"num_receipts": 100_000}, 100_000),
+    ],
+)
+def test_a_load_by_a_ramp_sends_what_the_ramp_has_unless_told(given, count):
+    settings = load_settings(Settings.resolve(arrivals="ramp:100:2000:60s", **given))
+    assert (settings.num_receipts, settings.receipts, settings.concurrency) == (count, str(count), None)
+    plan = plan_of(settings, count, 0)
+    assert plan == OpenPlan(count, None, "ramp:100:2000:60s", settings.seed)
+    assert rate_of(settings, count) == plan.mean_rate
+    again = load_settings(Settings.restore(settings.public()))
+    assert again.num_receipts == count
+
+
+def test_without_a_ramp_rates_are_as_they_were():
+    assert load_settings(Settings.resolve()).concurrency == DEFAULT_CONCURRENCY
+    assert load_settings(Settings.resolve(rate=5.0)).concurrency is None
+    assert plan_of(Settings.resolve(rate=5.0), 10, 0).mean_rate == 5
+    assert plan_of(Settings.resolve(), 10, 0) == OpenPlan(10, 400.0, "constant", 1)
+    assert plan_of(Settings.resolve(profiler="strace"), 10, 0) == ClosedPlan(10, 4)
+    assert plan_of(Settings.resolve(profiler="strace", arrivals="ramp:1:2:3s"), 10, 0).ramp == Ramp(1, 2, 3)

@@ -202,17 +202,17 @@ class ReceiptClient:
     async def _connect(self, connection: Connection) -> None:
         """Connect by the address that worked last, else by the others in turn."""
         addresses = self._addresses or ()
-        error: OSError | None = None
+        number = 0  # and not the error, which would hold this frame, and be held by it
         for turn in range(len(addresses)):
             position = (self._reached + turn) % len(addresses)
             try:
                 await self._connect_to(addresses[position], connection)
             except OSError as refused:  # those of TLS among them
-                error = refused
+                number = refused.errno or 0
             else:
                 self._reached = position
                 return
-        connection.fail(_CONNECT_ERROR, monotonic_ns(), _own(error, reached=bool(self._open)))
+        connection.fail(_CONNECT_ERROR, monotonic_ns(), _own(number, reached=bool(self._open)))
 
     async def _connect_to(self, address: str, connection: Connection) -> None:
         def made() -> Connection:
@@ -223,15 +223,15 @@ class ReceiptClient:
         await loop.create_connection(made, address, self._port, ssl=self._tls, server_hostname=name)
 
 
-def _own(error: OSError | None, *, reached: bool) -> MeasurementError | None:
-    """The error of our own that ``error`` is, if it is one. ``reached``: the service has taken connections."""
-    if error is not None and error.errno in _NO_FILES:
+def _own(number: int, *, reached: bool) -> MeasurementError | None:
+    """The error of our own that an errno is, if it is one. ``reached``: the service has taken connections."""
+    if number in _NO_FILES:
         return MeasurementError(
             "the system does not give the generator another open file, so no connection can be opened",
             where="ulimit -n",
             hint="Raise it, or lower --concurrency or --max-in-flight",
         )
-    if error is not None and error.errno == errno.EADDRNOTAVAIL and reached:
+    if number == errno.EADDRNOTAVAIL and reached:
         return MeasurementError(
             "all local ports are taken, so no connection can be opened",
             where="net.ipv4.ip_local_port_range",

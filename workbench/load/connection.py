@@ -268,7 +268,9 @@ class Connection(asyncio.Protocol):
         done = self._done
         self._done = None
         self._forget()
-        if not usable and self._transport is not None:
+        if self._transport is None:
+            self._parser = None  # it will not be made, and so not be lost
+        elif not usable:
             self._transport.abort()
         self._owner.ended(self)
         if done is not None:

@@ -111,6 +111,10 @@ class _Loop:
             self._look()
             self._turn()
             await self._over
+        except asyncio.CancelledError:
+            self._progress.stop = True
+            self._sender.cancel()
+            raise
         finally:
             self._close()
         if self._error is not None:
@@ -163,9 +167,6 @@ class _Loop:
             self._over.set_result(None)
 
     def _close(self) -> None:
-        if not self._over.done():  # whoever waits for the step was cancelled
-            self._progress.stop = True
-            self._sender.cancel()
         if self._look_timer is not None:
             self._look_timer.cancel()
 

@@ -35,6 +35,11 @@ class Waiting:
         self._polled = _polled(loop)
         self.spun_ns = 0
 
+    @property
+    def exact(self) -> bool:
+        """Whether waits are more exact than the loop's timers."""
+        return bool(self._polled)
+
     def until(self, due_ns: int, *, brief: bool) -> bool:
         """Whether ``due_ns`` has come. Otherwise ``wake`` is called later, and not only when it has come: ask again.
 
@@ -42,6 +47,8 @@ class Waiting:
         wait is in pieces of 100 microseconds.
         """
         wait_ns = due_ns - monotonic_ns()
+        if wait_ns <= 0:
+            return True
         if wait_ns > _TIMER_NS:
             self._timer = self._loop.call_later((wait_ns - _EARLY_NS) / 1e9, self._wake)
             return False

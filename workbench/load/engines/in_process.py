@@ -105,8 +105,8 @@ async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int
 def _rare_collections() -> Iterator[None]:
     """Without garbage collection as long as a step makes little garbage.
 
-    A collection pause would be lag, and a request that is answered leaves no cycles. One whose connection is refused
-    leaves 12 KB of them: without any collection, a million of those would take all memory.
+    A collection pause would be lag, and a request leaves no cycles, whatever becomes of it and its connection. Should
+    anything else in the process do, it must not take all memory.
     """
     gc.collect()
     gc.freeze()  # what is there already is never looked at
