@@ -96,8 +96,8 @@ async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int
     if isinstance(spec.plan, OpenPlan):
         return time.monotonic_ns() + START_IN_NS if start is None else await start()
     begins_ns = time.monotonic_ns() if start is None else await start()
-    while (wait_ns := begins_ns - time.monotonic_ns()) > 0 and not progress.stop:  # a timer may be a millisecond early
-        await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)  # noqa: ASYNC110
+    while (wait_ns := begins_ns - time.monotonic_ns()) > 0 and not progress.stop:  # noqa: ASYNC110 - a timer may be early
+        await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)
     return begins_ns
 
 
