@@ -129,6 +129,14 @@ def test_the_text_is_a_table_with_reasons():
     assert "Other processes used 1.5 cores meanwhile: calibrate again on an idle machine." in text
 
 
+def test_where_no_rate_was_honest_the_table_has_no_figures():
+    nothing = dict.fromkeys(("lag_p50_ms", "lag_p99_ms", "cpu_us"), math.nan)
+    text = calibration(offer(1, 0.0, **nothing)).text
+    assert "nan" not in text
+    assert "none" in text
+    assert "2,000/s" in text
+
+
 def test_json_and_back():
     made = calibration(*TWO)
     assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -36,6 +37,13 @@ class Offer:
     trials: int
     other_cores: float
     made: str
+
+    @property
+    def rate(self) -> str:
+        """The rate in words."""
+        if not self.rate_per_s:
+            return "none"
+        return f"{'' if self.complete else 'at least '}{self.rate_per_s:,.0f}/s"
 
     @property
     def disturbed(self) -> bool:
@@ -112,16 +120,19 @@ class Calibration:
 
 
 def _row(offer: Offer) -> tuple[str, ...]:
-    rate = f"{offer.rate_per_s:,.0f}/s"
     return (
         str(offer.processes),
-        rate if offer.complete else f"at least {rate}",
-        f"{offer.lag_p50_ms:.2f} ms",
-        f"{offer.lag_p99_ms:.2f} ms",
-        f"{offer.cpu_us:.0f} us",
-        f"{offer.closed_per_s:,.0f}/s",
+        offer.rate,
+        _figure(offer.lag_p50_ms, ".2f", " ms"),
+        _figure(offer.lag_p99_ms, ".2f", " ms"),
+        _figure(offer.cpu_us, ".0f", " us"),
+        _figure(offer.closed_per_s, ",.0f", "/s"),
         offer.limited_by,
     )
+
+
+def _figure(value: float, form: str, unit: str) -> str:
+    return "–" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
 def count(processes: int) -> str:

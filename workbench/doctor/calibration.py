@@ -25,10 +25,7 @@ def calibrated(runs_dir: Path) -> Check:
     if found.calibration is None:
         return Check(NAME, "missing", "not made; it tells which rates this machine can offer honestly", MEND)
     calibration = found.calibration
-    offers = ", ".join(
-        f"{count(offer.processes)} {'' if offer.complete else 'at least '}{offer.rate_per_s:,.0f}/s"
-        for offer in calibration.offers
-    )
+    offers = ", ".join(f"{count(offer.processes)} {offer.rate}" for offer in calibration.offers)
     made = day(max(offer.made for offer in calibration.offers))
     said = f"offers honestly (lag p99 up to {calibration.lag_p99_limit_ms:g} ms): {offers}; {made}"
     disturbed = max((offer.other_cores for offer in calibration.offers if offer.disturbed), default=0.0)
