@@ -42,9 +42,10 @@ def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None) -> Fees
     )
 
 
-async def read_fees(url: str, payer: bytes, *, limit: int | None) -> Fees:
-    """The fees of ``payer`` from the agent's metrics at ``url``. Raises TargetError."""
-    return fees_of(await scrape(url, "the tap-agent's metrics"), payer, limit=limit)
+async def read_fees(url: str, payer: bytes, *, limit: int | None, timeout_s: float | None = None) -> Fees:
+    """The fees of ``payer`` from the agent's metrics at ``url``; ``timeout_s`` as in
+    :func:`workbench.service.metrics.scrape`. Raises TargetError."""
+    return fees_of(await scrape(url, "the tap-agent's metrics", timeout_s), payer, limit=limit)
 
 
 def has_actor(readings: list[Reading], payer: bytes) -> bool:

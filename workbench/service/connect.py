@@ -15,6 +15,7 @@ from workbench.service.addresses import Addresses
 from workbench.service.agent import read_fees
 from workbench.service.audit import Database, SqliteDatabase
 from workbench.service.budget import Fees
+from workbench.service.fetch import TIMEOUT_S
 from workbench.service.health import require_service
 from workbench.service.network import escrow_balance, find_allocation
 from workbench.service.postgres import PostgresDatabase
@@ -41,6 +42,11 @@ class Target:
     pids: dict[str, int] = field(default_factory=dict)
     probed: frozenset[bytes] = frozenset()  # payers of whom the service said in the preflight that it takes receipts
 
+    @property
+    def patience_s(self) -> float:
+        """How long an answer beside the load may take: as long as a request, which a profiler slows down alike."""
+        return max(TIMEOUT_S, self.settings.request_timeout_s)
+
     async def fees(self, payer: bytes) -> Fees | None:
         """What the tap-agent holds of ``payer``; None when nothing about it can be known.
 
@@ -53,7 +59,7 @@ class Target:
             limit = to_wei(settings.limit_hint_grt)
         fees = Fees(limit=limit, balance=None, source="settings and network subgraph")
         if self.agent_metrics_url is not None:
-            fees = await read_fees(self.agent_metrics_url, payer, limit=limit)
+            fees = await read_fees(self.agent_metrics_url, payer, limit=limit, timeout_s=self.patience_s)
         if fees.balance is None and self.graph_url is not None and settings.receipt_version == 2:
             collector, indexer = parse_address(settings.collector), parse_address(settings.indexer)
             fees = replace(fees, balance=await escrow_balance(self.graph_url, collector, indexer, payer))

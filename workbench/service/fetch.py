@@ -24,9 +24,10 @@ class Answer:
     headers: Mapping[str, str]
 
 
-async def get_text(url: str, what: str) -> tuple[int, str]:
-    """Status and body of a GET. Raises TargetError naming ``what`` and the URL."""
-    answer = await _request("GET", url, what, None)
+async def get_text(url: str, what: str, timeout_s: float | None = None) -> tuple[int, str]:
+    """Status and body of a GET. Raises TargetError naming ``what`` and the URL, also when no answer comes within
+    ``timeout_s`` (None: TIMEOUT_S)."""
+    answer = await _request("GET", url, what, None, timeout_s=timeout_s)
     return answer.status, answer.text
 
 

@@ -28,9 +28,10 @@ def parse(text: str) -> list[Reading]:
     ]
 
 
-async def scrape(url: str, what: str) -> list[Reading]:
-    """One scrape of ``url``. Raises TargetError."""
-    status, text = await get_text(url, what)
+async def scrape(url: str, what: str, timeout_s: float | None = None) -> list[Reading]:
+    """One scrape of ``url``. Raises TargetError, also when no answer comes within ``timeout_s`` (None: that of
+    :mod:`workbench.service.fetch`)."""
+    status, text = await get_text(url, what, timeout_s)
     try:
         if status != 200:
             raise ValueError(f"HTTP {status}")

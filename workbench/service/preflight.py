@@ -46,7 +46,6 @@ STARTING_S = 30.0
 """How long an agent may take to make an actor for each payer."""
 QUIET_S = 3.0
 """How long it may make none before those that have none are taken to get none."""
-PROFILED_TIMEOUT_S = 60.0
 """Least time limit of a probe under a profiler."""
 _POLL_S = 0.25
 
@@ -116,7 +115,7 @@ async def _readings(target: Target) -> list[Reading] | None:
     """One scrape of the agent; None where its address was not given."""
     if target.agent_metrics_url is None:
         return None
-    return await scrape(target.agent_metrics_url, "the tap-agent's metrics")
+    return await scrape(target.agent_metrics_url, "the tap-agent's metrics", target.patience_s)
 
 
 async def _started(target: Target, payers: tuple[Payer, ...]) -> list[Reading] | None:
@@ -134,7 +133,7 @@ async def _started(target: Target, payers: tuple[Payer, ...]) -> list[Reading] |
         if now - started > STARTING_S or now - grown > QUIET_S:
             break
         await asyncio.sleep(_POLL_S)
-        readings = await scrape(str(target.agent_metrics_url), "the tap-agent's metrics")
+        readings = await scrape(str(target.agent_metrics_url), "the tap-agent's metrics", target.patience_s)
         before, count = count, sum(has_actor(readings, payer.address) for payer in payers)
         if count > before:
             grown = time.monotonic()
@@ -172,7 +171,7 @@ async def _counting(target: Target, facts: tuple[PayerFacts, ...]) -> list[Note]
     now = {fact.payer: fact.counted_wei or 0 for fact in behind}
     while time.monotonic() < deadline and any(is_behind(fact.owed_wei, now[fact.payer]) for fact in behind):
         await asyncio.sleep(_POLL_S)
-        readings = await scrape(target.agent_metrics_url, "the tap-agent's metrics")
+        readings = await scrape(target.agent_metrics_url, "the tap-agent's metrics", target.patience_s)
         now = {fact.payer: unaggregated_of(readings, fact.payer) or 0 for fact in behind}
     return [note for fact in behind if (note := judge_counting(fact, now[fact.payer])) is not None]
 
@@ -195,8 +194,7 @@ async def _probed(
 async def _probe(target: Target, payer: Payer) -> ProbeAnswer:
     settings = target.settings
     template = receipt_template(target, payer)
-    timeout_s = max(settings.timeout_s, 0.0 if settings.profiler == "none" else PROFILED_TIMEOUT_S)
-    return await probe(target.paid_url, template, payer, settings.query, timeout_s)
+    return await probe(target.paid_url, template, payer, settings.query, settings.request_timeout_s)
 
 
 async def _attestation(target: Target, config: ServiceConfig | None) -> list[Note]:

@@ -23,6 +23,10 @@ from workbench.settings.groups import (
 )
 from workbench.settings.kinds import without_password
 
+PROFILED_TIMEOUT_S = 60.0
+"""Under Valgrind a request takes fifty times as long, and what is enough for a service alone would end requests that are
+being worked on."""
+
 
 class Settings(
     TargetSettings,
@@ -47,6 +51,11 @@ class Settings(
         from workbench.settings.sources import resolve
 
         return resolve(cls, toml, given, labels or {})
+
+    @property
+    def request_timeout_s(self) -> float:
+        """Time limit of one request: under a profiler at least PROFILED_TIMEOUT_S."""
+        return max(self.timeout_s, 0.0 if self.profiler == "none" else PROFILED_TIMEOUT_S)
 
     def public(self) -> dict[str, Any]:
         """JSON-ready values without secrets: keys become their count, tokens are left out, passwords are ``***``."""

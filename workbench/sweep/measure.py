@@ -144,9 +144,14 @@ async def finish(
         await asyncio.to_thread(setup.record.keep_profiles, step, summary, cut.windows)
     await _to_its_end(setup.record.keep_rows, step.number, tallied)
     setup.record.write(row)
+    _say_finished(setup, row)
+    return row
+
+
+def _say_finished(setup: Setup, row: StepRow) -> None:
     setup.record.event(
         "step_finished",
-        step=step.number,
+        step=row.step,
         accepted=row.accepted,
         denied=row.denied,
         failed=row.failed,
@@ -154,7 +159,6 @@ async def finish(
         verdict=row.verdict,
         reason=row.reason,
     )
-    return row
 
 
 async def _to_its_end(work: Callable[..., None], *arguments: Any) -> None:

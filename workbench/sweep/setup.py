@@ -29,10 +29,6 @@ DEFAULT_RATE = 400.0
 PROFILED_IN_FLIGHT = 4
 """Requests in flight of a sweep under a profiler that names neither: no rate worth planning can be kept there."""
 
-PROFILED_TIMEOUT_S = 60.0
-"""Least time limit of a request in a sweep under a profiler: under Valgrind it takes fifty times as long, and what is
-enough for a service alone would end requests that are being worked on."""
-
 
 @dataclass(frozen=True)
 class Setup:
@@ -116,7 +112,7 @@ def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
         receipt=receipt_template(setup.target, payer),
         step=step,
         seed=settings.seed,
-        timeout_s=max(settings.timeout_s, 0.0 if settings.profiler == "none" else PROFILED_TIMEOUT_S),
+        timeout_s=settings.request_timeout_s,
         max_in_flight=settings.max_in_flight,
         timestamp_window_s=settings.timestamp_window_s,
         services=services_of(setup.target),

@@ -127,7 +127,10 @@ class Watch:
 
 
 def _facts(process: psutil.Process) -> dict[str, float]:
+    """Raises psutil.Error for one that has ended."""
     with process.oneshot():
+        if process.status() == psutil.STATUS_ZOMBIE:  # it has ended, and has no memory any more
+            raise psutil.ZombieProcess(process.pid)
         return {
             "cpu_percent": process.cpu_percent(),
             "rss_bytes": float(process.memory_info().rss),
