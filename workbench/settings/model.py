@@ -24,8 +24,8 @@ from workbench.settings.groups import (
 from workbench.settings.kinds import without_password
 
 PROFILED_TIMEOUT_S = 60.0
-"""Under Valgrind a request takes fifty times as long: what is enough for a service alone would end requests that are being
-worked on."""
+"""Under Valgrind a request takes fifty times as long: what is enough for a service alone would end requests that are
+being worked on."""
 
 
 class Settings(
