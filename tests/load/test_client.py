@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
-import socket
-import ssl
 from collections import Counter
 
 import pytest
-import trustme
 
 from tests.load.scripted import ANSWER, Peer, good, scripted
-from tests.load.servers import raw_server
 from tests.load.test_drive import BYTES, DONE, FIRST, SENT, STATUS, outcomes
 from tests.load.wire import GOOD
-from workbench.errors import MeasurementError, SettingsError
+from workbench.errors import SettingsError
 from workbench.load.answers import Answers
 from workbench.load.client import ReceiptClient
 from workbench.load.connection import Connection
@@ -225,6 +220,19 @@ async def test_a_connection_closed_while_idle_is_not_used_again():
     assert client.closed_idle == 0
 
 
+async def test_a_connection_whose_end_was_just_heard_of_is_not_used():
+    """Before the loop has told that it is lost."""
+    async with scripted(good) as url:
+        client = ReceiptClient(url, BODY, timeout_s=10)
+        assert await client.open_connections(2) == 2
+        for connection in list(client._idle):
+            connection.eof_received()
+        seen = await client.exchange(None)
+        await client.close()
+    assert OUTCOME_NAMES[seen.outcome] == "ok"
+    assert client.closed_idle == 0
+
+
 async def test_resets_are_resets(tmp_path):
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -325,126 +333,6 @@ async def test_time_limits_are_kept_without_a_timer_each(tmp_path):
     assert seen == {"ok": 20, "timeout": 20}
     late = rows[rows[:, STATUS] == 0]
     assert (late[:, DONE] - late[:, SENT] >= 200_000_000).all()
-
-
-async def test_a_connection_attempt_is_under_the_same_limit(tmp_path):
-    """Nobody accepts, and the queue is full: the system drops what asks to be let in."""
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(0)
-        port = deaf.getsockname()[1]
-        inside = [socket.create_connection(("127.0.0.1", port)) for _ in range(1)]
-        _, _, seen = await step(f"http://127.0.0.1:{port}/", tmp_path, count=6, timeout_s=0.3)
-        for one in inside:
-            one.close()
-    assert seen == {"timeout": 6}
-
-
-def tls(authority: trustme.CA, name: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
-@pytest.fixture
-def authority(tmp_path, monkeypatch) -> trustme.CA:
-    """A certificate authority that this process trusts."""
-    made = trustme.CA()
-    made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    return made
-
-
-@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
-async def test_tls(tmp_path, authority, name):
-    async with scripted(good, tls=tls(authority, name), name=name) as url:
-        report, _, seen = await step(url, tmp_path, count=100)
-    assert seen == {"ok": 100}
-    assert report.connections == 3
-
-
-async def test_a_certificate_for_another_name_is_no_connection(tmp_path, authority):
-    async with scripted(good, tls=tls(authority, "example.org"), name="localhost") as url:
-        _, _, seen = await step(url, tmp_path)
-    assert seen == {"connect_error": 12}
-
-
-async def test_a_certificate_of_nobody_is_no_connection(tmp_path):
-    async with scripted(good, tls=tls(trustme.CA(), "localhost"), name="localhost") as url:
-        _, _, seen = await step(url, tmp_path)
-    assert seen == {"connect_error": 12}
-
-
-async def test_a_service_without_tls_is_no_connection(tmp_path):
-    async with raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
-        _, _, seen = await step(url.replace("http:", "https:"), tmp_path)
-    assert seen == {"connect_error": 12}
-
-
-needs_ipv6 = pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
-
-
-@needs_ipv6
-async def test_ipv6(tmp_path):
-    async with scripted(good, host="::1") as url:
-        assert "[::1]" in url
-        _, _, seen = await step(url, tmp_path)
-    assert seen == {"ok": 12}
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
-async def test_a_name_with_several_addresses_is_reached_by_the_one_that_answers(tmp_path, host, monkeypatch):
-    loop = asyncio.get_running_loop()
-    looked_up = []
-
-    async def both(name, port, **options):
-        looked_up.append(name)
-        return [(family, 1, 6, "", (address, port)) for family, address in ((10, "::1"), (2, "127.0.0.1"))]
-
-    async with scripted(good, host=host, name="service.test") as url:
-        real = loop.getaddrinfo
-        monkeypatch.setattr(
-            loop, "getaddrinfo", lambda name, port, **o: (both if "test" in name else real)(name, port, **o)
-        )
-        _, _, seen = await step(url, tmp_path)
-    assert seen == {"ok": 12}
-    assert looked_up == ["service.test"]
-
-
-async def test_a_name_that_nobody_knows_is_no_connection(tmp_path):
-    _, _, seen = await step("http://nobody.invalid:80/", tmp_path)
-    assert seen == {"connect_error": 12}
-
-
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
-async def test_no_more_open_files_is_an_error_of_our_own(tmp_path, monkeypatch, number):
-    async def none_left(*_: object, **__: object):
-        raise OSError(number, "too many open files")
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", none_left)
-    with pytest.raises(MeasurementError, match="ulimit -n: the system does not give the generator another open file"):
-        await step("http://127.0.0.1:1/", tmp_path)
-
-
-async def test_no_more_open_files_in_mid_step_end_it(tmp_path, monkeypatch):
-    async def script(peer: Peer) -> None:
-        for _ in range(3):
-            if await peer.request() is None:
-                return
-            await peer.send(ANSWER)
-        with monkeypatch.context() as patch:
-            patch.setattr(asyncio.get_running_loop(), "create_connection", none_left)
-            await peer.request()
-            peer.reset()
-            await asyncio.sleep(60)
-
-    async def none_left(*_: object, **__: object):
-        raise OSError(errno.EMFILE, "too many open files")
-
-    async with scripted(script) as url:
-        with pytest.raises(MeasurementError, match="ulimit -n"):
-            await step(url, tmp_path, count=100, concurrency=2)
-    assert 3 <= SampleBuffer.open(tmp_path / "rows").measured() < 10
 
 
 def test_remembered_answers_have_a_bound():

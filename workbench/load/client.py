@@ -109,8 +109,7 @@ class ReceiptClient:
         :meth:`open_connections`.
         """
         request = self._request.plain if receipt is None else self._request.with_receipt(receipt)
-        connection = self._idle.popitem()[0] if self._idle else self._new()
-        self._begin(connection, position, intended_ns, request, done)
+        self._begin(self._free(), position, intended_ns, request, done)
 
     async def exchange(self, receipt: bytes | None) -> Exchange:
         """Send one request and wait for its answer, outside of a timed step."""
@@ -177,6 +176,13 @@ class ReceiptClient:
         connection.begin(position, intended_ns, request, done)
         self._waiting[connection] = connection.sent_ns
 
+    def _free(self) -> Connection:
+        while self._idle:
+            connection = self._idle.popitem()[0]
+            if connection.usable:  # else its end was heard of, and it is about to be lost
+                return connection
+        return self._new()
+
     def _late(self, connection: Connection, now_ns: int) -> None:
         connection.fail(_TIMEOUT, now_ns)
 
@@ -188,8 +194,11 @@ class ReceiptClient:
         attempt.add_done_callback(partial(self._attempted, connection))
         return connection
 
-    def _attempted(self, connection: Connection, _: asyncio.Task[None]) -> None:
+    def _attempted(self, connection: Connection, attempt: asyncio.Task[None]) -> None:
         del self._attempts[connection]
+        error = None if attempt.cancelled() else attempt.exception()
+        if error is not None and connection.busy:  # nothing that a service does: an error of our own
+            connection.fail(_CONNECT_ERROR, monotonic_ns(), error)
 
     async def _resolve(self) -> None:
         if self._addresses is None:

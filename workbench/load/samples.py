@@ -107,7 +107,7 @@ class RowWriter:
     def __init__(self, buffer: SampleBuffer, share: Share) -> None:
         row = struct.Struct(f"={len(COLUMNS)}q")
         self._pack = row.pack_into
-        self._bytes = memoryview(buffer.rows).cast("B")  # type: ignore[arg-type]
+        self._bytes = buffer.rows.data.cast("B")
         self._first, self._stride = share.worker * row.size, share.workers * row.size
 
     def write(self, seen: Connection) -> None:

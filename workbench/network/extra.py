@@ -11,7 +11,6 @@ HINT = "Install it: pip install -e '.[real]' in the workbench's folder"
 _MODULES = {
     "psycopg": "psycopg",
     "grpclib": "grpclib",
-    "httptools": "httptools",
     "backports-zstd": "backports.zstd",
 }
 

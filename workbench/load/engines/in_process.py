@@ -61,7 +61,7 @@ async def in_process(
             cpu = time.process_time()
             try:
                 if offsets is not None:
-                    times, limit = offsets.tolist(), spec.in_flight
+                    times, limit = offsets.data, spec.in_flight  # 8 bytes each, and fast to read one by one
                     await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
                 else:
                     await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
