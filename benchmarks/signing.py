@@ -26,9 +26,10 @@ from eth_account.messages import encode_typed_data
 
 from benchmarks.harness import Measure, arguments, interleave, median_of, run_process, table, write
 from workbench.load.ahead import Ahead
+from workbench.load.cores import usable_cores
 from workbench.load.pace import Freshness
 from workbench.load.samples import nonces
-from workbench.load.signing import MOST_SIGNERS, SigningPool, usable_cores
+from workbench.load.signing import MOST_SIGNERS, SigningPool
 from workbench.receipts import v1, v2
 from workbench.receipts.address import checksum, collection_of, parse_address
 from workbench.receipts.keys import SigningKey

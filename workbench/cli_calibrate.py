@@ -63,7 +63,7 @@ def calibrate(options: argparse.Namespace) -> int:
 
 
 def _processes(text: str) -> tuple[int, ...]:
-    from workbench.load.engines.processes import usable_cores
+    from workbench.load.cores import usable_cores
 
     if text == "auto":
         cores = usable_cores()

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.load.test_summary import report
 from workbench.errors import SettingsError
 from workbench.load.clock import ClockOffset, offset_of
-from workbench.load.engines.processes import automatic, usable_cores
+from workbench.load.cores import usable_cores
+from workbench.load.engines.processes import automatic
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
 from workbench.load.spec import Share, StepReport, StepSpec, generator_lines, merge_reports
 from workbench.load.validity import Lateness, why_late

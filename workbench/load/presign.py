@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.load.ahead import Ahead, Asked
+from workbench.load.cores import usable_cores
 from workbench.load.pace import Freshness
-from workbench.load.signing import SigningPool, usable_cores
+from workbench.load.signing import SigningPool
 from workbench.receipts.template import ReceiptSigner
 
 PREPARE_S = 4.0

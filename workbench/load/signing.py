@@ -35,13 +35,6 @@ _SIZE = struct.Struct("=I")
 Answer = tuple[int, list[bytes] | None]
 
 
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class SigningPool:
     """``size`` signers, used from one thread at a time. They start in the background: ``ready`` says how many have.
 

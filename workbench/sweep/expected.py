@@ -7,7 +7,8 @@ from typing import Any
 from workbench.calibration.expect import why_beyond
 from workbench.calibration.identity import identity
 from workbench.calibration.stored import known
-from workbench.load.engines.processes import automatic, usable_cores
+from workbench.load.cores import usable_cores
+from workbench.load.engines.processes import automatic
 from workbench.load.plan import OpenPlan, Plan
 from workbench.settings import Settings
 from workbench.sweep.record import Record

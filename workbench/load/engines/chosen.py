@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from workbench.errors import SettingsError
+from workbench.load.cores import usable_cores
 from workbench.load.engines.conduct import OnProgress
-from workbench.load.engines.processes import automatic, processes, usable_cores
+from workbench.load.engines.processes import automatic, processes
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 from workbench.settings import EngineSettings

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.load.client import ReceiptClient
+from workbench.load.cores import usable_cores
 from workbench.load.drive import Progress, drive_closed, drive_open
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
 from workbench.load.samples import RowWriter, SampleBuffer, nonces
-from workbench.load.signing import SigningPool, usable_cores
+from workbench.load.signing import SigningPool
 from workbench.load.spec import Share, StepReport, StepSpec
 from workbench.load.suffering import suffering
 from workbench.receipts.keys import SigningKey

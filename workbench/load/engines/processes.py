@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 
 from workbench.load.engines.child import ChildGenerator
 from workbench.load.engines.conduct import OnProgress, conduct
@@ -42,10 +41,3 @@ def automatic(plan: Plan, cores: int) -> int:
     if isinstance(plan, OpenPlan):
         return max(1, min(math.ceil(plan.peak_rate / RATE_PER_PROCESS), cores - 1))
     return max(1, cores // 2)
-
-
-def usable_cores() -> int:
-    """Cores that processes started here may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS
