@@ -139,6 +139,30 @@ def test_no_more_open_files_is_an_error_of_our_own(factory):
         runner.run(until_none_is_left())
 
 
+@pytest.mark.parametrize("factory", [uvloop.new_event_loop, asyncio.SelectorEventLoop])
+def test_a_connection_that_ends_in_the_moment_it_is_made_is_no_more(factory):
+    """It has been made, and its attempt does not know it yet."""
+
+    async def ended_when_made() -> None:
+        async with scripted(good) as url:
+            client = ReceiptClient(url, BODY, timeout_s=10)
+            await client.open_connections(0)
+            made, ended = client.made, asyncio.Event()
+
+            def made_and_cancelled(connection):
+                made(connection)
+                asyncio.get_running_loop().call_soon(client.cancel)
+
+            client.made = made_and_cancelled
+            client.send(0, 0, None, lambda _: ended.set())
+            await ended.wait()
+            async with asyncio.timeout(10):
+                await client.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(ended_when_made())
+
+
 async def test_no_more_open_files_in_mid_step_end_it(tmp_path, monkeypatch):
     async def script(peer: Peer) -> None:
         for _ in range(3):

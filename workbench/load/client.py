@@ -138,8 +138,8 @@ class ReceiptClient:
         self.cancel()
         self._deadlines.stop()
         attempts = list(self._attempts.values())
-        for attempt in attempts:
-            attempt.cancel()
+        for connection in list(self._attempts):
+            self._give_up(connection)
         for connection in list(self._open):
             connection.abort()
         if attempts:
@@ -159,9 +159,7 @@ class ReceiptClient:
         if connection.usable:
             self._idle[connection] = None
         elif self._attempts:
-            attempt = self._attempts.get(connection)
-            if attempt is not None:
-                attempt.cancel()
+            self._give_up(connection)
 
     def lost(self, connection: Connection) -> None:
         """A connection has ended."""
@@ -193,6 +191,13 @@ class ReceiptClient:
         self._attempts[connection] = attempt
         attempt.add_done_callback(partial(self._attempted, connection))
         return connection
+
+    def _give_up(self, connection: Connection) -> None:
+        """End the attempt to make a connection. Not where it is made and the attempt does not know it yet: uvloop would
+        close it then without telling the connection that it is lost."""
+        attempt = self._attempts.get(connection)
+        if attempt is not None and connection not in self._open:
+            attempt.cancel()
 
     def _attempted(self, connection: Connection, attempt: asyncio.Task[None]) -> None:
         del self._attempts[connection]
