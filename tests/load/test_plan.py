@@ -98,7 +98,9 @@ def test_a_ramp_sends_what_the_integral_of_its_rate_says(start, end, duration_s,
     assert len(offsets) == count
     assert offsets[0] == 0
     assert (np.diff(offsets) >= 0).all()
-    times = np.linspace(0, max(offsets[-1], duration_s), 200_001)
+    # steps of their own within the ramp: beyond it a low rate may go on for a thousand times as long
+    beyond = np.linspace(duration_s, max(offsets[-1], duration_s), 1001)[1:]
+    times = np.concatenate([np.linspace(0, duration_s, 200_001), beyond])
     rates = np.where(times < duration_s, start + (end - start) * times / duration_s, end)
     sent = np.concatenate([[0], np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times))])
     error = np.interp(offsets, times, sent) - np.arange(count)
