@@ -111,7 +111,7 @@ def _finish_run(folder: Path, rows: Path) -> None:
     async def measure() -> None:
         record = Record(settings, RunFolder.at(folder), None)
         step = Step(0, count, "step")
-        record.begin((step,), float(RATE), None)
+        record.begin((step,), [float(RATE)], None)
         target = Target(
             "http://127.0.0.1:9", "http://127.0.0.1:9/", is_standin=False, allocation=parse_address("0x" + "11" * 20),
             payers=(payer(0),), settings=settings,

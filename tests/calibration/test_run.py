@@ -17,6 +17,7 @@ from workbench.calibration.run import Wanted, calibrate
 from workbench.calibration.stored import FILE, known
 from workbench.calibration.trial import Bench, Trial, limit_of, why_spoilt
 from workbench.cli import main
+from workbench.load.chunks import chunk_of
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.summary import summarise
 from workbench.nullserver.child import null_server
@@ -52,13 +53,14 @@ async def test_a_trial_says_whether_its_rate_was_honest():
 
 def test_a_rate_is_honest_when_it_was_kept_in_time_and_all_was_well():
     plan = OpenPlan(100, 100)
-    good = summarise(samples(["ok"] * 100), plan, report())
+    good = summarise([chunk_of(samples(["ok"] * 100))], plan, report())
     assert why_spoilt(plan, good, 100.5, 0.9, 1.0) == ""
     assert why_spoilt(plan, good, 100.5, 1.1, 1.0) == "lag p99 was 1.10 ms, the limit is 1 ms"
     assert why_spoilt(plan, good, 100.5, math.nan, 1.0) != ""
     assert why_spoilt(plan, good, 98.0, 0.9, 1.0) == "98/s were sent"
-    assert "timeout" in why_spoilt(plan, summarise(samples(["timeout"] * 100), plan, report()), 100, 0.1, 1.0)
-    capped = summarise(samples(["ok"] * 100), plan, report(cap_hits=3))
+    bad = summarise([chunk_of(samples(["timeout"] * 100))], plan, report())
+    assert "timeout" in why_spoilt(plan, bad, 100, 0.1, 1.0)
+    capped = summarise([chunk_of(samples(["ok"] * 100))], plan, report(cap_hits=3))
     assert "in flight" in why_spoilt(plan, capped, 100, 0.1, 1.0)
 
 

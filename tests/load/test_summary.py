@@ -125,9 +125,9 @@ def test_what_is_late_is_whole_and_what_is_cut_short_is_not(sent, changes, cut_s
 def test_what_was_odd_in_the_connections_is_said():
     """From the generator's report to the text of a load; nothing is said where nothing was odd."""
     plan = OpenPlan(100, None, "ramp:10:30:5s")
-    frame = samples(["ok"] * 97 + ["reset"] * 3)
+    chunks = [chunk_of(samples(["ok"] * 97 + ["reset"] * 3))]
     for changes, said in (({"closed_idle": 3, "surplus": 2}, True), ({}, False)):
-        summary = summarise(frame, plan, report(**changes))
+        summary = summarise(chunks, plan, report(**changes))
         assert (summary.closed_idle, summary.surplus) == ((3, 2) if said else (0, 0))
         row = {**LATER, **steps().iloc[0].to_dict(), "closed_idle": summary.closed_idle, "surplus": summary.surplus}
         row |= {"rate_per_s": plan.mean_rate, "outcomes": summary.outcomes}
@@ -138,8 +138,8 @@ def test_what_was_odd_in_the_connections_is_said():
 
 
 def test_time_that_was_spun_away_is_there_to_spare():
-    frame = samples(["ok"] * 100)
-    assert "core" in summarise(frame, OpenPlan(100, 100), report(cpu_s=0.98)).invalid
+    chunks = [chunk_of(samples(["ok"] * 100))]
+    assert "core" in summarise(chunks, OpenPlan(100, 100), report(cpu_s=0.98)).invalid
     spun = report(cpu_s=0.98, spun_s=0.8)
-    assert summarise(frame, OpenPlan(100, 100), spun).invalid == ""
+    assert summarise(chunks, OpenPlan(100, 100), spun).invalid == ""
     assert spun.cpu_percent == pytest.approx(18)

@@ -13,10 +13,11 @@ from aiohttp import web
 from tests.load.servers import GOOD, good, http_server, step
 from tests.load.test_drive import DONE, INTENDED, SENT, outcomes
 from tests.load.test_presign import TEMPLATE
+from workbench.load.chunks import LiveRows
 from workbench.load.engines.in_process import in_process
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.presign import Presigned
-from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.samples import SampleBuffer
 from workbench.load.summary import summarise
 from workbench.receipts.keys import SigningKey
 
@@ -107,8 +108,7 @@ async def test_a_generator_that_is_slow_itself_is_found_out(tmp_path, monkeypatc
         spec = replace(step(url, plan, tmp_path), receipt=TEMPLATE)
         report = await in_process(spec, SigningKey(b"\x01" * 32))
     rows = SampleBuffer.open(spec.buffer).rows
-    frame = to_frame(rows, step=0, nonce=nonces(1, 0, 60), payer="", value_grt=0.001)
-    summary = summarise(frame, plan, report)
+    summary = summarise(LiveRows(spec.buffer), plan, report)
     assert summary.accepted == 60
     assert "after their time" in summary.invalid
     lag = rows[:, SENT] - rows[:, INTENDED]

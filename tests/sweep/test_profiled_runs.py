@@ -80,7 +80,7 @@ def test_all_that_the_service_was_sent_before_a_step_counts(tmp_path: Path) -> N
 
     def begun() -> Record:
         record = Record(settings, folder, None)
-        record.begin(parse_steps(settings.receipts), 1.0, None)
+        record.begin(parse_steps(settings.receipts), [1.0, 1.0], None)
         return record
 
     def rows(count: int) -> pd.DataFrame:

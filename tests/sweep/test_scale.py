@@ -47,7 +47,8 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def begun(path: Path, receipts: str = "20000,30000") -> Record:
     settings = Settings.resolve(receipts=receipts)
     record = Record(settings, RunFolder.at(path), None)
-    record.begin(parse_steps(receipts), 20_000.0, None)
+    steps = parse_steps(receipts)
+    record.begin(steps, [20_000.0] * len(steps), None)
     return record
 
 

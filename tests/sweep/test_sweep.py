@@ -328,7 +328,7 @@ async def test_kill_9_in_mid_step_loses_and_doubles_no_sample(victim):
         family = psutil.Process(process.pid).children(recursive=True)
         pid = {
             "workbench": process.pid,
-            "generator": facts["pid"],
+            "generator": facts["pids"][0],
             "standin": json.loads((folder / "manifest.json").read_text())["target"]["pids"]["service"],
         }[victim]
         os.kill(pid, signal.SIGKILL)

@@ -13,9 +13,10 @@ import numpy as np
 import psutil
 
 from workbench.calibration.calibration import Limit
+from workbench.load.chunks import LiveRows
 from workbench.load.engines.processes import processes
 from workbench.load.plan import OpenPlan, Plan
-from workbench.load.samples import SampleBuffer, nonces, to_frame
+from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepSpec
 from workbench.load.summary import StepSummary, summarise
 from workbench.nullserver.child import NullServer
@@ -84,19 +85,19 @@ class Bench:
                 max_in_flight=self.max_in_flight,
                 services=self.server.pids,
             )
-            rows = SampleBuffer.create(spec.buffer, plan.count).rows
+            SampleBuffer.create(spec.buffer, plan.count)
             before = _used_s(self.server.pids)
             report = await processes(spec, SigningKey(secrets.token_bytes(32)), self.processes)
             used = [after - earlier for earlier, after in zip(before, _used_s(self.server.pids), strict=True)]
-            frame = to_frame(rows, step=0, nonce=nonces(spec.seed, 0, plan.count), payer="", value_grt=0.0)
-            lag_ns = (frame["sent_ns"] - frame["intended_ns"]).to_numpy()
-            sent_ns = np.sort(frame["sent_ns"].to_numpy())
+            measured = list(LiveRows(spec.buffer))
+            lag_ns = np.concatenate([chunk.lag_ns for chunk in measured])
+            sent_ns = np.sort(np.concatenate([chunk.sent_ns for chunk in measured]))
         seconds = (report.ended_ns - report.started_ns) / 1e9
         p50_ms, p99_ms = (
             (float(value) / 1e6 for value in np.percentile(lag_ns, (50, 99))) if len(lag_ns) else (math.nan,) * 2
         )
         sent_per_s = float((len(sent_ns) - 1) / max(1, sent_ns[-1] - sent_ns[0]) * 1e9) if len(sent_ns) > 1 else 0.0
-        summary = summarise(frame, plan, report)
+        summary = summarise(measured, plan, report)
         others = None if report.suffered is None else report.suffered.other_cores
         return Trial(
             spoilt=why_spoilt(plan, summary, sent_per_s, p99_ms, self.lag_p99_ms),

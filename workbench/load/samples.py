@@ -136,7 +136,7 @@ def nonces(seed: int, step: int, count: int, share: Share = Share()) -> npt.NDAr
 
     Those of the receipts of ``share``; they are drawn by a million, and no others are held.
     """
-    own: list[npt.NDArray[np.uint64]] = []
+    own = [np.zeros(0, dtype=np.uint64)]
     for begin in range(0, count, CHUNK):
         drawn = nonces_from(seed, step, begin, min(CHUNK, count - begin))
         own.append(drawn[(share.worker - begin) % share.workers :: share.workers].copy())

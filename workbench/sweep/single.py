@@ -61,7 +61,8 @@ class LoadResult:
     def text(self) -> str:
         """The guide's four summary lines, and what they hide."""
         settings = self.run.manifest["settings"]
-        return summary_text(self.summary, version=settings["receipt_version"], arrivals=settings["arrivals"])
+        arrivals = settings.get("arrivals", "constant")  # older runs do not say
+        return summary_text(self.summary, version=settings["receipt_version"], arrivals=arrivals)
 
     def __repr__(self) -> str:
         return self.text
