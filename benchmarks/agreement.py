@@ -2,8 +2,9 @@
 
 An open loop at several rates against a server that answers after a fixed time, and against the stand-in. vegeta gets
 requests that were signed ahead, so that both carry receipts. The two take turns, the order changing each round; figures
-are the medians of the rounds' ratios. Both tools are on one core and the server on another, where the machine has two;
-connections are kept, and the first second of each run, in which they are opened, is left out for both.
+are the medians of the rounds' ratios. Tools and servers run where the system puts them, as users have them; with
+``--pinned`` both tools are on one core and the server on another. Connections are kept. The first second of each run is
+left out for both: they are opened in it.
 
 vegeta's latency runs from when a worker takes up a request until the body is read; ours from just before the request is
 written until its body is complete. Where tcpdump is installed the same runs are looked at on the wire too, which says
@@ -236,6 +237,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--vegeta", default=installed, help="the vegeta program")
     parser.add_argument("--seconds", type=int, default=6, help="how long a run is; its first second does not count")
     parser.add_argument("--rates", type=int, nargs="+", default=RATES, help="requests a second")
+    parser.add_argument("--pinned", action="store_true", help="both tools on one core, the server on another")
     parser.add_argument("--servers", nargs="+", choices=(FIXED, STANDIN), default=(FIXED, STANDIN))
     return parser.parse_args()
 
@@ -251,7 +253,7 @@ def main() -> int:
         )
         return 0
     cores = sorted(os.sched_getaffinity(0))
-    core = cores[1] if len(cores) > 1 else None
+    core = cores[1] if options.pinned and len(cores) > 1 else None
     if core is not None:
         os.sched_setaffinity(0, {cores[0]})  # and so both tools, which are started from here
     figures, found, said = [], {}, []
