@@ -1,4 +1,4 @@
-"""The cores that the generator and its helpers may use."""
+"""The cores that the generator and its signers may use."""
 
 from __future__ import annotations
 
