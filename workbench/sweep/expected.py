@@ -7,9 +7,8 @@ from typing import Any
 from workbench.calibration.expect import why_beyond
 from workbench.calibration.identity import identity
 from workbench.calibration.stored import known
-from workbench.load.cores import usable_cores
-from workbench.load.engines.processes import automatic
-from workbench.load.plan import OpenPlan, Plan
+from workbench.load.engines.chosen import processes_of
+from workbench.load.plan import OpenPlan
 from workbench.settings import Settings
 from workbench.sweep.record import Record
 from workbench.sweep.setup import plan_of
@@ -30,23 +29,14 @@ def expect(settings: Settings, record: Record, steps: tuple[Step, ...]) -> None:
     if found.why_not:
         facts["not_used"] = found.why_not
     plans = [plan_of(settings, step.receipts, step.number) for step in steps if not record.has(step)]
-    plan = max((plan for plan in plans if isinstance(plan, OpenPlan)), key=highest_rate, default=None)
+    plan = max((plan for plan in plans if isinstance(plan, OpenPlan)), key=lambda plan: plan.peak_rate, default=None)
     if plan is not None and settings.profiler == "none":
         if found.why_not:
             record.event("calibration_not_used", why=found.why_not)
         elif found.calibration is not None and (
-            why := why_beyond(found.calibration, highest_rate(plan), _processes(settings, plan))
+            why := why_beyond(found.calibration, plan.peak_rate, processes_of(settings, plan))
         ):
             facts["warning"] = why
             record.event("beyond_calibration", why=why)
     if facts:
         record.folder.update_manifest(calibration=facts)
-
-
-def highest_rate(plan: Plan) -> float:
-    """The most requests a second that a plan asks for; 0 for a closed loop, which asks for none."""
-    return plan.peak_rate if isinstance(plan, OpenPlan) else 0.0
-
-
-def _processes(settings: Settings, plan: Plan) -> int:
-    return automatic(plan, usable_cores()) if settings.processes == "auto" else settings.processes

@@ -10,6 +10,7 @@ from workbench.errors import SettingsError
 from workbench.load.cores import usable_cores
 from workbench.load.engines.conduct import OnProgress
 from workbench.load.engines.processes import automatic, processes
+from workbench.load.plan import Plan
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 from workbench.settings import EngineSettings
@@ -37,6 +38,11 @@ def engine_of(settings: EngineSettings, client: Client | None = None) -> Engine:
     return partial(dask, Cluster(address_of(client), settings.allow_unencrypted, client.security))
 
 
+def processes_of(settings: EngineSettings, plan: Plan) -> int:
+    """How many processes of this machine send a plan."""
+    return automatic(plan, usable_cores()) if settings.processes == "auto" else settings.processes
+
+
 def address_of(client: Client) -> str:
     """The address of a client's scheduler. Raises SettingsError where it is not connected."""
     if client.scheduler is None:
@@ -47,5 +53,4 @@ def address_of(client: Client) -> str:
 async def _local(
     settings: EngineSettings, spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None
 ) -> StepReport:
-    count = automatic(spec.plan, usable_cores()) if settings.processes == "auto" else settings.processes
-    return await processes(spec, key, count, on_progress)
+    return await processes(spec, key, processes_of(settings, spec.plan), on_progress)
