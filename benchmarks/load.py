@@ -32,7 +32,7 @@ from benchmarks.null_server import null_server
 from workbench.load.engines.child import child_process
 from workbench.load.plan import ClosedPlan
 from workbench.load.samples import SampleBuffer
-from workbench.load.spec import StepSpec
+from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 from workbench.receipts.template import ReceiptTemplate
 from workbench.settings import TargetSettings
@@ -100,28 +100,23 @@ def template() -> ReceiptTemplate:
 
 def ours(job: Job) -> Mapping[str, float]:
     """The generator process that ``workbench load`` runs, without receipts, timed by its own report."""
-    buffer = SampleBuffer.create(job.folder / "samples", job.count)
-    try:
-        report = asyncio.run(child_process(job.spec(), None))
-        good = buffer.paid()
-    finally:
-        buffer.path.unlink()
-    if good != job.count:
-        raise SystemExit(f"workbench: only {good} of {job.count} requests were answered well")
-    seconds = (report.ended_ns - report.started_ns) / 1e9
-    return {RATE: job.count / seconds, CPU: report.cpu_s / job.count * 1e6}
+    return _timed(job, "workbench", lambda: asyncio.run(child_process(job.spec(), None)))
 
 
 def ours_signed(job: Job, receipts: Path) -> Mapping[str, float]:
     """The generator alone, with receipts from a file as the others have them."""
+    return _timed(job, "workbench, signed", lambda: generator.run(job.spec(), receipts))
+
+
+def _timed(job: Job, name: str, send: Callable[[], StepReport]) -> Mapping[str, float]:
     buffer = SampleBuffer.create(job.folder / "samples", job.count)
     try:
-        report = generator.run(job.spec(), receipts)
+        report = send()
         good = buffer.paid()
     finally:
         buffer.path.unlink()
     if good != job.count:
-        raise SystemExit(f"workbench, signed: only {good} of {job.count} requests were answered well")
+        raise SystemExit(f"{name}: only {good} of {job.count} requests were answered well")
     seconds = (report.ended_ns - report.started_ns) / 1e9
     return {RATE: job.count / seconds, CPU: report.cpu_s / job.count * 1e6}
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.load.outcome import CODE_OF, OUTCOME_NAMES, Outcome, is_paid, is_unsure
-from workbench.load.samples import COLUMNS, nonces
+from workbench.load.samples import nonces, to_frame
 from workbench.receipts.fields import WEI_PER_GRT
 
 NS_PER_S = 1_000_000_000
@@ -22,19 +22,8 @@ _CODES = {outcome.value: code for outcome, code in CODE_OF.items()}
 
 def frame_of(rows: npt.NDArray[np.int64], *, step: int, seed: int, payer: str, value_grt: float) -> pd.DataFrame:
     """All measured rows as one DataFrame with the columns of :func:`workbench.load.samples.to_frame`."""
-    index = np.flatnonzero(rows[:, 3])
-    nonce = nonces(seed, step, len(rows))[index]
-    rows = np.asarray(rows[index])
-    frame = pd.DataFrame({"index": index, "step": np.int32(step), "worker": np.int16(0)})
-    for position, name in enumerate(COLUMNS[:4]):
-        frame[name] = rows[:, position]
-    frame["status"] = rows[:, 4].astype(np.int16)
-    frame["outcome"] = pd.Categorical.from_codes(rows[:, 5], categories=list(OUTCOME_NAMES))
-    frame["bytes_in"] = rows[:, 6].astype(np.int32)
-    frame["value_grt"] = value_grt
-    frame["nonce"] = nonce
-    frame["payer"] = pd.Categorical.from_codes(np.zeros(len(index), dtype=np.int8), categories=[payer])
-    return frame
+    nonce = nonces(seed, step, len(rows))
+    return to_frame(rows, step=step, nonce=nonce, payer=payer, value_grt=value_grt)
 
 
 def percentiles(values_ns: npt.NDArray[np.int64]) -> dict[str, float]:

@@ -114,6 +114,16 @@ async def test_flamegraph_windows_of_the_standin_are_differences_of_its_reports(
         assert profile.total("samples") == after - before
 
 
+def writing(name: str, script: str) -> LocalService:
+    """A service that says when it is ready, and writes reports of a sampler into the folder that it is given."""
+    return LocalService(
+        name,
+        (sys.executable, "-c", script),
+        ready=lambda output: "ready" in output,
+        arguments={"flamegraph": ("{folder}",)},
+    )
+
+
 BEHIND = """
 import signal, sys, time
 from pathlib import Path
@@ -137,13 +147,7 @@ while True:
 
 
 async def test_a_periodic_report_under_way_is_not_taken_for_the_one_that_was_asked_for(tmp_path: Path) -> None:
-    service = LocalService(
-        "behind",
-        (sys.executable, "-c", BEHIND),
-        ready=lambda output: "ready" in output,
-        arguments={"flamegraph": ("{folder}",)},
-    )
-    async with workbench.profiling("flamegraph", service=service, out=tmp_path) as session:
+    async with workbench.profiling("flamegraph", service=writing("behind", BEHIND), out=tmp_path) as session:
         moments_ns = [time.time_ns()]
         async with session.window("only") as found:
             moments_ns.append(time.time_ns())
@@ -176,13 +180,7 @@ for number in range(1, 10**6):
 
 async def test_reports_of_another_service_in_the_folder_are_not_taken(tmp_path: Path) -> None:
     """As upstream's folder is fixed in its code, all services of a machine write there; and it cannot be asked."""
-    service = LocalService(
-        "periodic",
-        (sys.executable, "-c", PERIODIC),
-        ready=lambda output: "ready" in output,
-        arguments={"flamegraph": ("{folder}",)},
-    )
-    async with workbench.profiling("flamegraph", service=service, out=tmp_path) as session:
+    async with workbench.profiling("flamegraph", service=writing("periodic", PERIODIC), out=tmp_path) as session:
         for name in ("one", "two"):
             async with session.window(name) as found:
                 pass
