@@ -13,10 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.load.outcome import CODE_OF, OUTCOME_NAMES, Outcome, is_paid, is_unsure
+from workbench.load.plan import NS_PER_S
 from workbench.load.samples import nonces, to_frame
 from workbench.receipts.fields import WEI_PER_GRT
 
-NS_PER_S = 1_000_000_000
 _CODES = {outcome.value: code for outcome, code in CODE_OF.items()}
 
 

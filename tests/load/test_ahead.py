@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.load.ahead import CHUNK, Ahead, Asked
-from workbench.load.pace import FEWEST, MOST, NS_PER_S, Freshness
-from workbench.load.plan import OpenPlan
+from workbench.load.pace import FEWEST, MOST, Freshness
+from workbench.load.plan import NS_PER_S, OpenPlan
 from workbench.load.samples import nonces
 
 MS = NS_PER_S // 1000

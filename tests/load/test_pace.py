@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.load.pace import FEWEST, MARK_NS, MOST, NS_PER_S, Freshness, pace, paced_ahead, planned_ahead, remember
-from workbench.load.plan import OpenPlan
+from workbench.load.pace import FEWEST, MARK_NS, MOST, Freshness, pace, paced_ahead, planned_ahead, remember
+from workbench.load.plan import NS_PER_S, OpenPlan
 
 AHEAD_NS = 3 * NS_PER_S
 counts = st.integers(1, 10_000_000)

@@ -18,8 +18,8 @@ from workbench.load import presign
 from workbench.load.ahead import CHUNK
 from workbench.load.chunks import LiveRows
 from workbench.load.engines.in_process import in_process
-from workbench.load.pace import FEWEST, MOST, NS_PER_S
-from workbench.load.plan import ClosedPlan, OpenPlan, Plan
+from workbench.load.pace import FEWEST, MOST
+from workbench.load.plan import NS_PER_S, ClosedPlan, OpenPlan, Plan
 from workbench.load.presign import Presigned
 from workbench.load.samples import nonces
 from workbench.load.summary import summarise

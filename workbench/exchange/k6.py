@@ -13,8 +13,9 @@ from fractions import Fraction
 from importlib.resources import files
 from typing import Any
 
-from workbench.exchange.post import RECEIPT_HEADER, Post
+from workbench.exchange.post import Post
 from workbench.exchange.sending import Sending
+from workbench.load.request import RECEIPT_HEADER
 
 _BUSY_S = 0.25
 """Virtual users are there from the start for answers that take this long; k6 makes more when it needs them."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-RECEIPT_HEADER = "Tap-Receipt"
-
 
 @dataclass(frozen=True)
 class Post:

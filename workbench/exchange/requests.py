@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
@@ -17,8 +16,10 @@ from workbench.errors import SettingsError
 from workbench.exchange import k6, vegeta
 from workbench.exchange.post import Post
 from workbench.exchange.sending import CHUNK, Sending
-from workbench.load.pace import NS_PER_S, Freshness
+from workbench.load.pace import Freshness
+from workbench.load.plan import NS_PER_S
 from workbench.load.samples import nonces
+from workbench.load.spec import query_body
 from workbench.receipts.payer import Payer
 from workbench.receipts.template import ReceiptSigner
 from workbench.runs.atomic import replacing
@@ -80,8 +81,9 @@ async def find(settings: Settings) -> Paid:
     payer = await payer_of(target, settings, (), Step(0, settings.num_receipts), toward_limit=False)
     fees = await target.fees(payer.address)
     left = None if fees is None else budget(fees, settings.value_wei)
-    body = json.dumps({"query": settings.query}).encode()
-    return Paid(target, payer, Post(target.paid_url, body), None if left is None else left.receipts)
+    return Paid(
+        target, payer, Post(target.paid_url, query_body(settings.query)), None if left is None else left.receipts
+    )
 
 
 def write(paid: Paid, to: Format, output: Path | None, start_in_s: float | None, say: Say) -> None:

@@ -8,8 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
-from workbench.load.pace import NS_PER_S
-from workbench.load.plan import OpenPlan
+from workbench.load.plan import NS_PER_S, OpenPlan
 
 CHUNK = 4096
 

@@ -9,7 +9,8 @@ import base64
 import json
 from collections.abc import Iterable, Iterator
 
-from workbench.exchange.post import RECEIPT_HEADER, Post
+from workbench.exchange.post import Post
+from workbench.load.request import RECEIPT_HEADER
 
 _MARK = "@"  # in no base64
 

@@ -14,7 +14,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-NS_PER_S = 1_000_000_000
+from workbench.load.plan import NS_PER_S
+
 MARK_NS = NS_PER_S // 4
 
 FEWEST = 500

@@ -39,6 +39,11 @@ class Share:
         return max(1, total // self.workers + (self.worker < total % self.workers))
 
 
+def query_body(query: str) -> bytes:
+    """The body of a request that asks ``query``."""
+    return json.dumps({"query": query}).encode()
+
+
 @dataclass(frozen=True)
 class StepSpec:
     """One step: where to send what, by which plan, into which sample buffer.
@@ -70,7 +75,7 @@ class StepSpec:
     @property
     def body(self) -> bytes:
         """The request body, the same for every request."""
-        return json.dumps({"query": self.query}).encode()
+        return query_body(self.query)
 
     @property
     def count(self) -> int:

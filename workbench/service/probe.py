@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from workbench.errors import TargetError
 from workbench.load.outcome import CODE_OF, Outcome, classify, is_paid
+from workbench.load.request import RECEIPT_HEADER
 from workbench.receipts.payer import Payer
 from workbench.receipts.template import ReceiptTemplate
 from workbench.service.fetch import post_json
@@ -40,7 +41,7 @@ async def probe(url: str, template: ReceiptTemplate, payer: Payer, query: str, t
     asking = replace(template, payer=NOBODY.hex()) if template.version == 2 else replace(template, value_wei=0)
     header = asking.signer(payer.key).header(time.time_ns(), secrets.randbits(63), asking.value_wei)
     answer = await post_json(
-        url, {"query": query}, "the indexer-service", headers={"Tap-Receipt": header}, timeout_s=timeout_s
+        url, {"query": query}, "the indexer-service", headers={RECEIPT_HEADER: header}, timeout_s=timeout_s
     )
     outcome = classify(answer.status, answer.text.encode())
     return ProbeAnswer(
