@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from workbench.errors import SettingsError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+LOCKED_S = 30.0
+"""How long a connection waits for another that has the file locked."""
 
 _RECEIPT_COLUMNS = """
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -134,9 +138,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         # Autocommit: a batch that is one INSERT is one transaction without BEGIN and COMMIT beside it.
         connection = sqlite3.connect(
-            path, timeout=30, isolation_level=None, check_same_thread=False, cached_statements=256
+            path, timeout=LOCKED_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.executescript(SCHEMA)
     except sqlite3.Error as error:
@@ -144,6 +148,20 @@ def _connect(path: Path) -> sqlite3.Connection:
             f"the stand-in's database cannot be used: {error}", where=str(path), hint="Give another --database"
         ) from error
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log. SQLite does not wait for another that does the same, as both roles do when they are
+    started at once on a new file: it says "locked" at once, whatever the connection's timeout."""
+    deadline = time.monotonic() + LOCKED_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def fetch(connection: sqlite3.Connection, query: str, *parameters: object) -> list[Any]:
