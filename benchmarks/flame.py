@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.harness import arguments, interleave, median_of, table, write
 from workbench.charts.flame import flame_graph
-from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_stacks
 
 FRAME_MS = 16.0  # a draw of the large graph takes less, so that 60 frames a second are possible
 FIRST = "first draw ms"

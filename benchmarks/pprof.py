@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness import arguments, interleave, median_of, run_process, table, write
-from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_stacks
 from workbench.profiles.tree import add_at, depths, preorder
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from workbench.analysis.costs import compact_costs, window_costs
 from workbench.analysis.findings import Measured
-from workbench.profiles.model import Metric, Profile, from_graph
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_graph
 
 SERVICE, MODE = "service", "callgrind"
 OWN, PACKAGE, STD = "/src/app/handler.rs", "ecdsa-0.16.9/src/lib.rs", "std:core/src/ops/function.rs"

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_stacks
 from workbench.profiles.tree import add_at, grow
 
 CPU = Metric("cpu", "ns", "CPU time")

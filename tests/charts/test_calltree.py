@@ -19,7 +19,8 @@ from workbench.charts.flame.calltree import ASSUMED, TRIMMED, call_tree, differe
 from workbench.charts.flame.graph import top_functions
 from workbench.charts.flame.packing import NAME_LENGTH, clean, pack
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Profile, frame_table, from_graph
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_graph
 
 NAMES = st.sampled_from("abcde")
 STACKS = st.dictionaries(

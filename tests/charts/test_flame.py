@@ -11,7 +11,7 @@ from tests.charts.flame_page import ROW_PX, shown, stack_totals
 from tests.charts.profiles import CPU, HOSTILE, SAMPLES, folded, large
 from tests.report.browser import PHONE_PX, offline_page
 from workbench.charts.flame import flame_graph
-from workbench.profiles.model import Metric
+from workbench.profiles.metrics import Metric
 from workbench.report import export_html, run_notebook
 
 PROJECT = Path(__file__).resolve().parents[2]

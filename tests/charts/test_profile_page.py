@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup
 
 from tests.charts.profiles import CPU, HOSTILE, SAMPLES, folded
 from tests.report.browser import PHONE_PX, offline_page
-from workbench.profiles.model import Note
+from workbench.profiles.notes import Note
 from workbench.report import external_addresses
 from workbench.report.export import POLICY
 from workbench.report.page import ROWS, profile_page

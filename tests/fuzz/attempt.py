@@ -11,7 +11,8 @@ from types import FrameType
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.model import Profile, self_, total_
+from workbench.profiles.columns import self_, total_
+from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
 
 HANG_S = 20

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.profiles.stacks import stacks_of
 from workbench.profilers.sampler.files import Snapshot, key_of, snapshot_of
-from workbench.profiles.model import Profile, self_
+from workbench.profiles.columns import self_
+from workbench.profiles.model import Profile
 from workbench.profiles.read import read_flamegraph, read_pprof
 
 # a child's source begins with this

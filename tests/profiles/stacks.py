@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from workbench.profiles.model import Profile, self_
+from workbench.profiles.columns import self_
+from workbench.profiles.model import Profile
 
 
 def stacks_of(profile: Profile, metric: str | None = None) -> dict[tuple[str, ...], float]:

@@ -17,11 +17,13 @@ from tests.profiles.limited import limited, needs_limits
 from tests.profiles.samples import needs_samples, sample
 from tests.profiles.stacks import stacks_of
 from workbench.errors import ReadError, WorkbenchError
+from workbench.profiles.columns import total_
 from workbench.profiles.exports.folded import to_folded
 from workbench.profiles.exports.pstats import to_pstats, to_stats
 from workbench.profiles.exports.speedscope import to_speedscope
 from workbench.profiles.exports.tables import read_tables, write_tables
-from workbench.profiles.model import Metric, Profile, frame_table, from_graph, from_stacks, total_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_graph, from_stacks
 from workbench.profiles.read import read_profile
 from workbench.profiles.source import MIB
 from workbench.profiles.tree import add_at, grow

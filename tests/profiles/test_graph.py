@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.profiles import graph
-from workbench.profiles.model import Deferred, Metric, Note, Profile, frame_table, from_graph, from_stacks
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Deferred, Profile, frame_table, from_graph, from_stacks
+from workbench.profiles.notes import Note
 from workbench.profiles.tree import preorder
 
 METRICS = (Metric("Ir"), Metric("Dr"))

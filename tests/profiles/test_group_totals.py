@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.profiles.make import Stacks, profile_of
 from tests.profiles.samples import needs_samples, sample
-from workbench.profiles.model import Metric, Profile, frame_table, from_graph
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_graph
 from workbench.profiles.read import read_profile
 from workbench.profiles.transforms.combine import merge
 from workbench.profiles.transforms.group import group

@@ -22,7 +22,8 @@ from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
 from workbench.errors import ReadError
 from workbench.profiles.exports.pprof import to_pprof
-from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_stacks
 from workbench.profiles.read import read_profile
 from workbench.profiles.tree import MAX_DEPTH
 from workbench.profiles.views.tags import tag_costs

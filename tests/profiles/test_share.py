@@ -12,7 +12,8 @@ from tests.profiles.make import profile_of
 from tests.profiles.pprof_encoding import Call, Fields, Sample, encode, message
 from tests.profiles.test_pprof import CPU, read
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Profile
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile
 from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.combine import difference
 from workbench.profiles.views.neighbours import callees, callers, hot_path

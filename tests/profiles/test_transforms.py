@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.profiles.make import Stack, Stacks, profile_of, stacks, stacks_of, summed
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Profile, from_graph
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.read import read_profile
 from workbench.profiles.transforms.combine import difference, merge
 from workbench.profiles.transforms.group import group, legible, tidy

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 
 from tests.profiles.make import Stacks, profile_of, stacks, summed
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Profile, from_graph
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.read import read_profile
 from workbench.profiles.transforms.select import focus
 from workbench.profiles.views.derived import derived

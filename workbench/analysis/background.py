@@ -23,8 +23,8 @@ import pandas as pd
 
 from workbench.analysis.costs import IDLE, PLACE, UNNAMED, as_of_now
 from workbench.analysis.denied import counted
+from workbench.profiles.columns import total_
 from workbench.profiles.graph import arcs
-from workbench.profiles.model import total_
 from workbench.profiles.transforms.group import legible
 
 if TYPE_CHECKING:

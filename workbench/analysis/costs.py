@@ -28,7 +28,8 @@ import pandas as pd
 
 from workbench.analysis.denied import counted, refusals, with_denials
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Profile, self_, total_
+from workbench.profiles.columns import self_, total_
+from workbench.profiles.model import Profile
 from workbench.profiles.readers.massif.places import BELOW_THRESHOLD
 from workbench.profiles.transforms.group import group, legible
 from workbench.profiles.transforms.windows import is_level

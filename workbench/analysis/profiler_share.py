@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.profiles.model import total_
+from workbench.profiles.columns import total_
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from workbench.profiles.columns import NO_PARENT, cost_, total_
 from workbench.profiles.cycles import components, cycle_numbers
-from workbench.profiles.model import NO_PARENT, Note, cost_, total_
+from workbench.profiles.notes import Note
 from workbench.profiles.tree import MAX_DEPTH, add_at, costs_of, node_table, preorder, subtree_sums
 
 if TYPE_CHECKING:

@@ -28,76 +28,14 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.columns import FRAME_COLUMNS, FUNCTION_COLUMNS, self_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.notes import Note
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Basis = Literal["stacks", "graph"]
-NO_PARENT = -1
-
-FRAME_COLUMNS = ("function", "raw_function", "file", "line", "object", "crate", "inlined", "function_id")
-FUNCTION_COLUMNS = ("function", "raw_function", "file", "object", "crate")
-NODE_COLUMNS = ("parent_id", "depth", "frame_id", "exact")
-EDGE_COLUMNS = ("caller_id", "callee_id", "calls")
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """What a profile counts.
-
-    ``name`` is the tool's own word (``Ir``, ``cpu``, ``inuse_space``), ``unit`` is ``count``, ``bytes``, ``ns``,
-    ``us``, ``ms``, ``s`` or the tool's own word. ``additive`` is False for ratios, which must not be summed.
-    """
-
-    name: str
-    unit: str = "count"
-    description: str = ""
-    additive: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something odd, assumed or dropped in a profile, said once.
-
-    ``count`` is how often, ``where`` the first place, ``weight`` how much of ``metric`` it concerns (None: unknown or
-    nothing).
-    """
-
-    what: str
-    count: int = 1
-    where: str | None = None
-    metric: str | None = None
-    weight: float | None = None
-
-    def __str__(self) -> str:
-        parts = [self.what]
-        if self.count != 1:
-            parts.append(f"{self.count:,} times")
-        if self.weight is not None:
-            parts.append(f"weight {self.weight:,.10g} {self.metric or ''}".rstrip())
-        if self.where:
-            parts.append(f"first at {self.where}" if self.count != 1 else f"at {self.where}")
-        return ", ".join(parts)
-
-
-def self_(metric: str) -> str:
-    """Name of the column with the self cost of ``metric``."""
-    return f"self_{metric}"
-
-
-def total_(metric: str) -> str:
-    """Name of the column with the total cost of ``metric``."""
-    return f"total_{metric}"
-
-
-def cost_(metric: str) -> str:
-    """Name of the column of ``edges`` with what the callee cost, with all it called, for this caller."""
-    return f"cost_{metric}"
-
-
-def called_(metric: str) -> str:
-    """Name of the column of ``lines`` with what calls made from a line cost."""
-    return f"called_{metric}"
 
 
 class Deferred:

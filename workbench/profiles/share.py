@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.model import self_
+from workbench.profiles.columns import self_
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

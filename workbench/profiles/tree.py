@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.profiles.model import NO_PARENT, cost_, self_, total_
+from workbench.profiles.columns import NO_PARENT, cost_, self_, total_
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,8 @@ import pandas as pd
 from workbench.report.export import POLICY
 
 if TYPE_CHECKING:
-    from workbench.profiles.model import Note, Profile
+    from workbench.profiles.model import Profile
+    from workbench.profiles.notes import Note
 
 ROWS = 500
 _HERE = Path(__file__).parent

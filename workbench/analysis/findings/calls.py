@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.analysis.findings.code import LIBRARY, roles
+from workbench.profiles.columns import cost_, self_, total_
 from workbench.profiles.cycles import components
-from workbench.profiles.model import cost_, self_, total_
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from workbench.analysis.findings.code import PLUMBING, roles, short
 from workbench.analysis.findings.model import Finding, Size
 from workbench.analysis.findings.words import amount, figure, percent
 from workbench.analysis.profiler_share import profiler_part
-from workbench.profiles.model import self_
+from workbench.profiles.columns import self_
 from workbench.profiles.transforms.group import legible
 from workbench.profiles.tree import subtree_sums
 

@@ -18,7 +18,7 @@ import pandas as pd
 from workbench.analysis.findings.code import LIBRARY, OWN, PLUMBING, roles, short
 from workbench.analysis.findings.model import Finding, Size, folded
 from workbench.analysis.findings.words import amount, percent, times
-from workbench.profiles.model import self_
+from workbench.profiles.columns import self_
 from workbench.profiles.transforms.group import legible, tidy
 from workbench.profiles.tree import subtree_sums
 

@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.columns import FUNCTION_COLUMNS
 from workbench.profiles.graph import tree_notes
-from workbench.profiles.model import FUNCTION_COLUMNS, Metric, Profile
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile
 from workbench.profiles.transforms.overlay import same_in_both
 from workbench.profiles.transforms.shape import TRIMMED as TRIMMED_NAME
 from workbench.profiles.tree import add_at, costs_of, depths, outermost, preorder, regrow, subtree_sums, totals_of

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Profile, cost_, self_
+from workbench.profiles.columns import cost_, self_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile
 from workbench.profiles.readers.callgrind.header import Event, metric_of
 from workbench.profiles.tree import add_at, columns_of, costs_of
 

@@ -6,7 +6,8 @@ import re
 from decimal import Decimal
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Profile, self_
+from workbench.profiles.columns import self_
+from workbench.profiles.model import Profile
 from workbench.profiles.readers.folded.stacks import label_of
 from workbench.profiles.source import MIB, allowed_bytes
 

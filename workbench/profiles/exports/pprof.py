@@ -17,8 +17,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.columns import self_
 from workbench.profiles.graph import tree_notes
-from workbench.profiles.model import Metric, Profile, self_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile
 from workbench.profiles.names import base_name
 
 if TYPE_CHECKING:

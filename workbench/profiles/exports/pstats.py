@@ -10,7 +10,9 @@ import marshal
 
 import numpy as np
 
-from workbench.profiles.model import NO_PARENT, Metric, Profile, cost_, self_, total_
+from workbench.profiles.columns import NO_PARENT, cost_, self_, total_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _BUILTIN = "~"

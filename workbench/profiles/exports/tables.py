@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from workbench.errors import ReadError, WorkbenchError
-from workbench.profiles.model import Metric, Note, Profile
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile
+from workbench.profiles.notes import Note
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.graph import tree_notes
-from workbench.profiles.model import Note, Profile
+from workbench.profiles.model import Profile
+from workbench.profiles.notes import Note
 
 FileFormat = Literal["pstats", "speedscope", "folded", "pprof", "callgrind"]
 TableFormat = Literal["parquet", "csv"]

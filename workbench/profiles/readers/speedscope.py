@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.model import NO_PARENT, Metric, Profile, frame_table, from_stacks
+from workbench.profiles.columns import NO_PARENT
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_stacks
 from workbench.profiles.names import tidy_rust
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.folded.stacks import NO_NAME, cut_deep
 from workbench.profiles.tree import MAX_DEPTH, Tree, add_at, grow, preorder
 

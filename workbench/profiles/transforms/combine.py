@@ -12,17 +12,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import (
-    FUNCTION_COLUMNS,
-    Metric,
-    Note,
-    Profile,
-    cost_,
-    from_graph,
-    only,
-    self_,
-    total_,
-)
+from workbench.profiles.columns import FUNCTION_COLUMNS, cost_, self_, total_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_graph, only
+from workbench.profiles.notes import Note
 from workbench.profiles.share import whole_of
 from workbench.profiles.transforms.overlay import Overlay, overlay, overlay_of_builds, same_functions, same_in_both
 from workbench.profiles.transforms.stacks import as_stacks, with_tree

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.columns import cost_, self_, total_
 from workbench.profiles.graph import arcs
-from workbench.profiles.model import Note, Profile, cost_, frame_table, from_graph, self_, total_
+from workbench.profiles.model import Profile, frame_table, from_graph
 from workbench.profiles.names import base_name, crates_of, symbol_label, tidy_file, tidy_rust
+from workbench.profiles.notes import Note
 from workbench.profiles.transforms.group_totals import group_totals
 from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.transforms.shape import collapse_recursion

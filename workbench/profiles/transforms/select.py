@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Note, Profile
+from workbench.profiles.model import Profile
 from workbench.profiles.names import without_argument_list
+from workbench.profiles.notes import Note
 from workbench.profiles.transforms.patterns import compiled
 from workbench.profiles.transforms.stacks import as_stacks, dropped, restack, with_tree
 from workbench.profiles.transforms.tag_filter import matching_tags

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Note, Profile, frame_table, total_
+from workbench.profiles.columns import total_
+from workbench.profiles.model import Profile, frame_table
+from workbench.profiles.notes import Note
 from workbench.profiles.transforms.stacks import as_stacks, restack, with_tree
 from workbench.profiles.tree import add_at, costs_of, grow, preorder
 

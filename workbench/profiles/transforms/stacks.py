@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.profiles.graph import tree_notes
-from workbench.profiles.model import Note, Profile, from_stacks, identify
+from workbench.profiles.model import Profile, from_stacks, identify
+from workbench.profiles.notes import Note
 from workbench.profiles.tree import add_at, costs_of, regrow, subtree_sums
 
 if TYPE_CHECKING:

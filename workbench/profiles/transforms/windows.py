@@ -15,7 +15,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Metric, Note, Profile, from_stacks, self_
+from workbench.profiles.columns import self_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_stacks
+from workbench.profiles.notes import Note
 from workbench.profiles.transforms.overlay import Overlay, overlay
 from workbench.profiles.transforms.stacks import restack
 from workbench.profiles.tree import add_at, costs_of

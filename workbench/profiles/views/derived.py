@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from workbench.profiles.model import Metric, called_, cost_, self_, total_
+from workbench.profiles.columns import called_, cost_, self_, total_
+from workbench.profiles.metrics import Metric
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile

@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile
 from workbench.profiles.names import apart
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.massif.reader import choose, heap_profile
 from workbench.profiles.views.heap_leaks import Leaks, leak_candidates
 from workbench.profiles.views.heap_sites import (

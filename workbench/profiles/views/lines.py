@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import called_, self_, total_
+from workbench.profiles.columns import called_, self_, total_
 from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.tree import add_at, costs_of, outermost, totals_of

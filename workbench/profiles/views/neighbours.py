@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.columns import cost_, self_, total_
 from workbench.profiles.graph import arcs
-from workbench.profiles.model import cost_, self_, total_
 from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.group_totals import group_totals
 from workbench.profiles.transforms.patterns import compiled

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import Note, Profile, identify, self_
+from workbench.profiles.columns import self_
+from workbench.profiles.model import Profile, identify
+from workbench.profiles.notes import Note
 from workbench.profiles.readers.strace.tasks import labels, rows_of
 from workbench.profiles.readers.strace.tree import costs
 from workbench.profiles.transforms.stacks import with_tree

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.profiles.model import self_
+from workbench.profiles.columns import self_
 from workbench.profiles.share import percent, whole_of
 from workbench.profiles.tree import add_at
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.model import only, self_, total_
+from workbench.profiles.columns import self_, total_
+from workbench.profiles.model import only
 from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.group import group
 from workbench.profiles.views.lines import line_costs

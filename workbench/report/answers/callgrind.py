@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.columns import self_
 from workbench.profiles.graph import tree_notes
-from workbench.profiles.model import self_
 from workbench.profiles.views.derived import FORMULAS, derived
 from workbench.profiles.views.lines import source_lines
 from workbench.profiles.views.neighbours import hot_path

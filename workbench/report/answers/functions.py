@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.profiles.model import total_
+from workbench.profiles.columns import total_
 from workbench.profiles.views.neighbours import callees, callers
 from workbench.report.answers.words import sentence
 from workbench.report.display import View, table

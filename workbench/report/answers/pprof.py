@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workbench.profiles.model import self_
+from workbench.profiles.columns import self_
 from workbench.profiles.share import whole_of
 from workbench.profiles.views.neighbours import hot_path
 from workbench.profiles.views.tags import THREAD, tag_costs

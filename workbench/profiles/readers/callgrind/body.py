@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.callgrind import header
 from workbench.profiles.readers.callgrind.context import MOST_FILES, MOST_NAMES, Context
 from workbench.profiles.readers.callgrind.lines import (

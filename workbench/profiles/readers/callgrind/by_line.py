@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from workbench.profiles.model import called_, self_
+from workbench.profiles.columns import called_, self_
 from workbench.profiles.readers.callgrind.body import LINE_BITS, Body, Costs, added_up
 
 if TYPE_CHECKING:

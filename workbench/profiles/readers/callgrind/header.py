@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from workbench.profiles.model import Metric
+from workbench.profiles.metrics import Metric
 
 # A key of these after the body of a part begins the next part.
 OPENS_PART = frozenset(("version", "creator", "pid", "cmd", "part", "thread", "positions", "events"))

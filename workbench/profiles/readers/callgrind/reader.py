@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.model import Deferred, Metric, Profile, cost_, from_graph, self_
+from workbench.profiles.columns import cost_, self_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Deferred, Profile, from_graph
 from workbench.profiles.names import crates_of, tidy_rust
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.callgrind.body import LINE_BITS, SUM_LIMIT, Body, added_up, read_body
 from workbench.profiles.readers.callgrind.by_line import LineTable
 from workbench.profiles.readers.callgrind.header import default_metric, metric_of

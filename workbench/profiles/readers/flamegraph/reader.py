@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.model import NO_PARENT, Metric, Profile, from_stacks
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.columns import NO_PARENT
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_stacks
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.flamegraph.svg import Box, Drawing, draw
 from workbench.profiles.readers.folded.stacks import ends_array, frames_of_labels, opens_array
 from workbench.profiles.tree import MAX_DEPTH, add_at, preorder, regrow

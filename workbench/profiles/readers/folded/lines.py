@@ -18,7 +18,7 @@ from workbench.profiles.tree import add_at
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"

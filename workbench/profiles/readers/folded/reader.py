@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.model import Metric, Profile, from_stacks
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_stacks
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.folded.lines import NUMBER, WIDE, Stacks, stacks_of
 from workbench.profiles.readers.folded.stacks import ARRAY_REST, cut_deep, frames_of_labels
 from workbench.profiles.source import check_fits

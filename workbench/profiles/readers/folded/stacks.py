@@ -16,8 +16,8 @@ from workbench.profiles.tree import MAX_DEPTH
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.model import Metric
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.metrics import Metric
+    from workbench.profiles.notes import NoteBook
 
 # py-spy and austin2speedscope: ``fit (implicit/als.py:130)``
 _PYTHON = re.compile(r"(.+) \(((?:[^()]*\.(?:py|pyx|pxd|pyi|ipynb))|<[^()]*>):(\d{1,9})\)")

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.model import Metric, Profile, from_stacks
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_stacks
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.massif.places import (
     BELOW_THRESHOLD,
     PAGES,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
 
 if TYPE_CHECKING:

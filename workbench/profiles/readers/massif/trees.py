@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.profiles.model import NO_PARENT
+from workbench.profiles.columns import NO_PARENT
 from workbench.profiles.tree import MAX_DEPTH
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from workbench.profiles.names import tidy_rust
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.readers.pprof.tables import Functions, Locations
 
 NO_STACK = "[no stack]"

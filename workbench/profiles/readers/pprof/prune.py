@@ -18,7 +18,7 @@ from workbench.profiles.names import without_argument_list
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.readers.pprof.samples import Samples
     from workbench.profiles.readers.pprof.tables import Functions, Locations
 

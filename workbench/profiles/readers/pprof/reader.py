@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.model import Metric, Profile, from_stacks, self_
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.columns import self_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_stacks
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.pprof import rs as pprof_rs
 from workbench.profiles.readers.pprof import schema
 from workbench.profiles.readers.pprof.frames import Frames, frames_of

@@ -17,7 +17,7 @@ from workbench.profiles.tree import grow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
     from workbench.profiles.tree import Tree
 

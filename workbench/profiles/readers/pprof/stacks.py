@@ -12,7 +12,7 @@ from workbench.profiles.tree import MAX_DEPTH
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.readers.pprof.frames import Frames
     from workbench.profiles.readers.pprof.samples import Samples
     from workbench.profiles.source import Source

@@ -24,7 +24,7 @@ from workbench.profiles.readers.pprof.wire import DAMAGED, Spans, TopLevel, as_i
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
 

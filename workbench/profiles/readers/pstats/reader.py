@@ -20,10 +20,12 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
+from workbench.profiles.columns import cost_, self_, total_
 from workbench.profiles.graph import with_totals
-from workbench.profiles.model import Metric, Profile, cost_, from_graph, self_, total_
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.names import crates_of
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.pstats.marshal import Pairs, load
 
 if TYPE_CHECKING:

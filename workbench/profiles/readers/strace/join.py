@@ -16,7 +16,7 @@ from workbench.profiles.readers.strace.calls import BEGUN, ENDED, UNKNOWN, WHOLE
 from workbench.profiles.readers.strace.prefix import NO_PID, NO_STAMP, SECOND_NS
 
 if TYPE_CHECKING:
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.readers.strace.lines import Mask, Places
     from workbench.profiles.readers.strace.log import Event, Log
     from workbench.profiles.source import Source

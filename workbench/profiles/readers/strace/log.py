@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.readers.strace.lines import Mask, Places
     from workbench.profiles.readers.strace.prefix import Prefixes
     from workbench.profiles.source import Source

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.model import Metric, Profile, from_stacks
-from workbench.profiles.noting import NoteBook
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_stacks
+from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.strace import summary as strace_summary
 from workbench.profiles.readers.strace.calls import ENDED, UNKNOWN
 from workbench.profiles.readers.strace.join import check_sum, clock_of, day_starts, name_the_pidless, pair

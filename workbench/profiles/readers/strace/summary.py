@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ReadError
-from workbench.profiles.model import Metric, Profile, frame_table, from_stacks
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, frame_table, from_stacks
 
 if TYPE_CHECKING:
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
 FORMAT = "strace"

@@ -17,7 +17,7 @@ import pandas as pd
 from workbench.profiles.readers.strace.join import MAKERS
 
 if TYPE_CHECKING:
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.readers.strace.join import Pairs
     from workbench.profiles.readers.strace.lines import Places
     from workbench.profiles.readers.strace.log import Log

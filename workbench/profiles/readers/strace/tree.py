@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from workbench.profiles.noting import NoteBook
+    from workbench.profiles.notes import NoteBook
     from workbench.profiles.readers.strace.lines import Mask, Places
     from workbench.profiles.readers.strace.log import Log
     from workbench.profiles.source import Source

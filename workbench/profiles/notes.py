@@ -1,10 +1,33 @@
-"""Collecting notes while reading: the same oddity a million times is one note with a count."""
+"""What was odd, assumed or dropped in a profile. The same oddity a million times is one note with a count."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from workbench.profiles.model import Note
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something odd, assumed or dropped in a profile, said once.
+
+    ``count`` is how often, ``where`` the first place, ``weight`` how much of ``metric`` it concerns (None: unknown or
+    nothing).
+    """
+
+    what: str
+    count: int = 1
+    where: str | None = None
+    metric: str | None = None
+    weight: float | None = None
+
+    def __str__(self) -> str:
+        parts = [self.what]
+        if self.count != 1:
+            parts.append(f"{self.count:,} times")
+        if self.weight is not None:
+            parts.append(f"weight {self.weight:,.10g} {self.metric or ''}".rstrip())
+        if self.where:
+            parts.append(f"first at {self.where}" if self.count != 1 else f"at {self.where}")
+        return ", ".join(parts)
 
 
 @dataclass

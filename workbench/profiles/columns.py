@@ -1,0 +1,30 @@
+"""The columns that the tables of a profile have: names, and how a metric's costs are named."""
+
+from __future__ import annotations
+
+NO_PARENT = -1
+
+FRAME_COLUMNS = ("function", "raw_function", "file", "line", "object", "crate", "inlined", "function_id")
+FUNCTION_COLUMNS = ("function", "raw_function", "file", "object", "crate")
+NODE_COLUMNS = ("parent_id", "depth", "frame_id", "exact")
+EDGE_COLUMNS = ("caller_id", "callee_id", "calls")
+
+
+def self_(metric: str) -> str:
+    """Name of the column with the self cost of ``metric``."""
+    return f"self_{metric}"
+
+
+def total_(metric: str) -> str:
+    """Name of the column with the total cost of ``metric``."""
+    return f"total_{metric}"
+
+
+def cost_(metric: str) -> str:
+    """Name of the column of ``edges`` with what the callee cost, with all it called, for this caller."""
+    return f"cost_{metric}"
+
+
+def called_(metric: str) -> str:
+    """Name of the column of ``lines`` with what calls made from a line cost."""
+    return f"called_{metric}"

@@ -1,0 +1,19 @@
+"""What a profile counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a profile counts.
+
+    ``name`` is the tool's own word (``Ir``, ``cpu``, ``inuse_space``), ``unit`` is ``count``, ``bytes``, ``ns``,
+    ``us``, ``ms``, ``s`` or the tool's own word. ``additive`` is False for ratios, which must not be summed.
+    """
+
+    name: str
+    unit: str = "count"
+    description: str = ""
+    additive: bool = True
