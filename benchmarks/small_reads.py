@@ -2,8 +2,9 @@
 
 A shell feels as fast as it starts. The files are 25 to 60 KB each and come from real tools: callgrind and massif of
 commands that are on every machine, the beginning of the strace log and pprof's profile and flame graph in
-``data/profiles``, and folded stacks, speedscope and pstats made of that profile by the workbench. Beside ours stand ``callgrind_annotate``, ``ms_print`` and
-``go tool pprof -top`` where they are installed, and ``python -c pass``, which no Python program can beat.
+``data/profiles``, and folded stacks, speedscope and pstats made of that profile by the workbench. Beside ours stand
+``callgrind_annotate``, ``ms_print`` and ``go tool pprof -top`` where they are installed, and ``python -c pass``, which
+no Python program can beat.
 """
 
 from __future__ import annotations
