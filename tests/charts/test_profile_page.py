@@ -30,11 +30,11 @@ async def test_it_has_facts_graph_table_and_notes(tmp_path: Path) -> None:
         assert await page.evaluate("() => document.documentElement.scrollWidth") <= PHONE_PX
         names = page.locator("table.sortable tbody tr td:first-child")
         assert await names.all_inner_texts() == ["work", "rest", "main"]
-        await page.get_by_role("button", name="Total", exact=True).click()
+        await page.locator("table.sortable").get_by_role("button", name="Total", exact=True).click()
         assert await names.all_inner_texts() == ["main", "work", "rest"]
-        await page.get_by_role("button", name="Total", exact=True).click()
+        await page.locator("table.sortable").get_by_role("button", name="Total", exact=True).click()
         assert await names.all_inner_texts() == ["rest", "work", "main"]
-        await page.get_by_role("button", name="Function").click()
+        await page.locator("table.sortable").get_by_role("button", name="Function").click()
         assert await names.all_inner_texts() == ["main", "rest", "work"]
         assert await page.locator("th[aria-sort]").all_inner_texts() == ["Function"]
         assert offline.requests == []
