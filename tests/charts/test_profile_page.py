@@ -36,7 +36,7 @@ async def test_it_has_facts_graph_table_and_notes(tmp_path: Path) -> None:
         assert await names.all_inner_texts() == ["rest", "work", "main"]
         await page.locator("table.sortable").get_by_role("button", name="Function").click()
         assert await names.all_inner_texts() == ["main", "rest", "work"]
-        assert await page.locator("th[aria-sort]").all_inner_texts() == ["Function"]
+        assert await page.locator("table.sortable th[aria-sort]").all_inner_texts() == ["Function"]
         assert offline.requests == []
         assert offline.complaints == []
 

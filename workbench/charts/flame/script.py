@@ -11,16 +11,16 @@ import re
 from functools import cache
 from pathlib import Path
 
-_MODULES = Path(__file__).parent / "js"
+GRAPH = Path(__file__).parent / "js" / "main.js"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\.[^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function |class |const )", re.MULTILINE)
 
 
 @cache
-def joined_script(entry: str = "main.js") -> str:
-    """The module ``entry`` of ``js/`` with all that it imports, as one script."""
+def joined_script(entry: Path = GRAPH) -> str:
+    """The module ``entry`` with all that it imports, as one script; the flame graph's by default."""
     texts: dict[Path, str] = {}
-    _collect((_MODULES / entry).resolve(), texts)
+    _collect(entry.resolve(), texts)
     body = "\n".join(texts.values())
     return f'(() => {{\n"use strict";\n{body}}})();'
 
