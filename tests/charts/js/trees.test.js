@@ -74,7 +74,7 @@ test("callers and callees by the tree, or as they were measured", () => {
 
 test("source lines are those of one function", () => {
   const lines = { fn: [0, 1, 1], line: [3, 4, 0], file: ["a", "b", "b"], self: [[1, 2, 3]], total: [[1, 2, 3]] };
-  assert.deepEqual(lineRows(lines, 0, 1).map((row) => row.text), ["b:4", "b, line unknown"]);
+  assert.deepEqual(lineRows(lines, 0, 1).map((row) => [row.file, row.line, row.total[0]]), [["b", 4, 2], ["b", 0, 3]]);
 });
 
 test("rows are sorted by size, whatever the sign", () => {

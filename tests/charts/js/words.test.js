@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { test } from "node:test";
 
-import { apartBy, brief, inUnit, percent, shortened, signed } from "../../../workbench/charts/flame/js/words.js";
+import { apartBy, brief, inUnit, percent, share, shortened, signed } from "../../../workbench/charts/flame/js/words.js";
 import { parse, unpack } from "../../../workbench/charts/flame/js/payload.js";
 
 test("numbers in words", () => {
@@ -15,6 +15,7 @@ test("numbers in words", () => {
   assert.equal(percent(-1, 4), "−25 %");
   assert.equal(percent(1e-9, 1), "<0.001 %");
   assert.equal(percent(1, 0), "–");
+  assert.deepEqual([share(1, 3), share(1, 1e9), share(-1, 4), share(0, 5), share(1, 0)], ["33.33 %", "<0.01 %", "−25.00 %", "0.00 %", "–"]);
   assert.equal(signed("5", 5), "+5");
   assert.equal(signed("-5", -5), "−5");
 });

@@ -2,7 +2,7 @@
 // what it cost in other windows.
 
 import { edgeRows, functionRows, lineRows, neighbourRows, sorted } from "./beside_rows.js";
-import { brief, inUnit, percent, plainNumber, shortened, signed } from "./words.js";
+import { brief, inUnit, lastParts, plainNumber, share, shortened, signed } from "./words.js";
 import { button, make } from "./dom.js";
 
 const ROWS = 100;
@@ -85,7 +85,7 @@ export class Beside {
     const rows = this.rowsOf(kind, fn);
     const none = { callers: "Nothing calls it.", callees: "It calls nothing.", lines: "No source line of it is known." }[kind];
     if (!rows.length) return [of, make("p", "", none)];
-    if (kind === "lines") return [of, ...this.table(sorted(rows, this.by), ["self", "total"], "Line")];
+    if (kind === "lines") return [of, this.lines(sorted(rows, this.by))];
     return [of, ...this.table(sorted(rows, "total"), ["total"], "Function")];
   }
 
@@ -124,6 +124,18 @@ export class Beside {
     return [table, ...more];
   }
 
+  // the total of a line is its own cost and that of the calls made from it, which in recursion hold each other
+  lines(rows) {
+    const table = make("table");
+    const columns = ["self", "total"];
+    table.createTHead().insertRow().append(heading("Line"), this.sorter("self", columns), heading("%"), this.sorter("total", columns));
+    const body = table.createTBody();
+    for (const row of rows.slice(0, ROWS)) {
+      body.insertRow().append(this.first(row), ...this.costs(row.self[0]), this.costs(row.total[0])[0]);
+    }
+    return table;
+  }
+
   // a heading that sorts, where there is a choice
   sorter(column, columns) {
     const text = { self: "Self", total: "Total" }[column];
@@ -138,8 +150,8 @@ export class Beside {
     const element = heading("");
     element.scope = "row";
     if (row.fn === undefined) {
-      element.textContent = shortened(row.text, NAME_LETTERS);
-      element.title = row.text;
+      element.textContent = `${lastParts(row.file) || "file unknown"}${row.line ? `:${row.line}` : ", line unknown"}`;
+      element.title = row.file;
       return element;
     }
     const { model, payload } = this.graph;
@@ -158,7 +170,7 @@ export class Beside {
     const { unit } = this.graph.unit;
     const element = cell(brief(value, unit));
     element.title = inUnit(value, unit);
-    return [element, cell(percent(value, this.graph.whole))];
+    return [element, cell(share(value, this.graph.whole))];
   }
 
   changes({ total: [after, before] }) {
@@ -178,7 +190,7 @@ export class Beside {
       line.append(first);
       if (here) line.setAttribute("aria-current", "true");
       if (!cost) line.append(...["–", "–", "–"].map((text) => cell(text)));
-      else line.append(...this.costs(cost.self).slice(0, 1), ...this.costs(cost.total).slice(0, 1), cell(percent(cost.total, cost.whole)));
+      else line.append(...this.costs(cost.self).slice(0, 1), ...this.costs(cost.total).slice(0, 1), cell(share(cost.total, cost.whole)));
     }
     return table;
   }

@@ -75,7 +75,7 @@ export function lineRows(lines, metric, wanted) {
   for (let at = 0; at < lines.fn.length; at++) {
     if (lines.fn[at] !== wanted) continue;
     rows.push({
-      text: lines.line[at] ? `${lines.file[at]}:${lines.line[at]}` : `${lines.file[at]}, line unknown`,
+      file: lines.file[at], line: lines.line[at],
       self: [lines.self[metric][at]], total: [lines.total[metric][at]],
     });
   }

@@ -42,10 +42,21 @@ export function brief(value, unit) {
 
 export function percent(value, whole) {
   if (!(whole > 0)) return "–";
-  const share = (100 * value) / whole;
-  if (share !== 0 && Math.abs(share) < 0.001) return `${share < 0 ? "−" : ""}<0.001 %`;
-  return `${Number(share.toPrecision(3))} %`.replace("-", "−");
+  const part = (100 * value) / whole;
+  if (part !== 0 && Math.abs(part) < 0.001) return `${part < 0 ? "−" : ""}<0.001 %`;
+  return `${Number(part.toPrecision(3))} %`.replace("-", "−");
 }
+
+// a share for a narrow column, all with as many decimals
+export function share(value, whole) {
+  if (!(whole > 0)) return "–";
+  const text = Math.abs((100 * value) / whole).toFixed(2);
+  const sign = value < 0 ? "−" : "";
+  return value !== 0 && text === "0.00" ? `${sign}<0.01 %` : `${sign}${text} %`;
+}
+
+// the last two parts of a path
+export const lastParts = (path) => path.split(/[\\/]/).slice(-2).join("/");
 
 export const signed = (text, value) => (value > 0 ? `+${text}` : text.replace("-", "−"));
 
