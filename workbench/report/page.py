@@ -202,9 +202,7 @@ def _swatch(crate: str) -> str:
 
 
 def _notes(profiles: list[Profile]) -> str:
-    from workbench.profiles.graph import tree_notes
-
-    lists = [_list([*profile.notes, *tree_notes(profile)]) for profile in profiles]
+    lists = [_list([*profile.notes, *profile.tree_notes()]) for profile in profiles]
     if len(profiles) > 1:
         lists = [f"<h3>{name}</h3>{each}" for name, each in zip(("After", "Before"), lists, strict=True)]
     said = "".join(lists)
