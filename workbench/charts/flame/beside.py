@@ -11,7 +11,7 @@ import numpy as np
 from workbench.charts.flame.calltree import CallTree
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import cost_, self_, total_
-from workbench.profiles.views.lines import line_costs
+from workbench.profiles.views.line_costs import line_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,9 +51,9 @@ def beside(profile: Profile, tree: CallTree) -> Beside:
 
 def _edges(profile: Profile, tree: CallTree, remarks: list[str]) -> dict[str, Any]:
     """Who called whom, how often and at what cost, as it was measured."""
-    edges = profile.edges
+    edges = profile.arrays.edges
     costs = _costs([edges[cost_(metric.name)] for metric in tree.metrics])
-    calls = np.array([0 if value is None else value for value in _plain(edges["calls"])], dtype=np.float64)
+    calls = np.nan_to_num(np.asarray(edges["calls"], dtype=np.float64))
     kept = _heaviest(costs, EDGES, "calls between functions", remarks)
     return {
         "edge.caller": np.asarray(edges["caller_id"], dtype=np.int64)[kept],
@@ -66,7 +66,7 @@ def _edges(profile: Profile, tree: CallTree, remarks: list[str]) -> dict[str, An
 def _lines(profile: Profile, tree: CallTree, remarks: list[str]) -> dict[str, Any]:
     """The costs of source lines; nothing where the profile has none."""
     try:
-        lines = line_costs(profile)
+        lines = line_table(profile)
     except WorkbenchError:
         return {}
     own = _costs([lines[self_(metric.name)] for metric in tree.metrics])
@@ -83,9 +83,9 @@ def _lines(profile: Profile, tree: CallTree, remarks: list[str]) -> dict[str, An
 
 def _spans(profile: Profile, remarks: list[str]) -> tuple[dict[str, Any], tuple[str, ...], int]:
     """The table ``timeline`` of a profile whose format has time: thread, start_ns, end_ns, depth, frame_id."""
-    table = profile.tables.get("timeline")
-    if table is None or not len(table):
+    if "timeline" not in profile.arrays.tables or not len(profile.arrays.tables["timeline"]):
         return {}, (), 0
+    table = profile.arrays.tables["timeline"]
     start, end, depth, frame = (
         np.asarray(table[name], dtype=np.int64) for name in ("start_ns", "end_ns", "depth", "frame_id")
     )
@@ -101,7 +101,7 @@ def _spans(profile: Profile, remarks: list[str]) -> tuple[dict[str, Any], tuple[
         "time.start": (start - begins)[kept],
         "time.end": (end - begins)[kept],
         "time.depth": depth[kept],
-        "time.fn": np.asarray(profile.frames["function_id"], dtype=np.int64)[frame[kept]],
+        "time.fn": np.asarray(profile.arrays.frames["function_id"], dtype=np.int64)[frame[kept]],
     }
     return columns, tuple(str(names[number]) for number in order), begins
 
@@ -118,8 +118,3 @@ def _heaviest(costs: NDArray[Any], most: int, what: str, remarks: list[str]) -> 
 
 def _costs(columns: list[Any]) -> NDArray[Any]:
     return np.column_stack([np.asarray(column) for column in columns])
-
-
-def _plain(column: Any) -> list[Any]:
-    """Values of a column, None where there is none."""
-    return [None if value is None or value != value else value for value in np.asarray(column, dtype=object).tolist()]
