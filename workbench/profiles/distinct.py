@@ -41,6 +41,12 @@ def numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return number[inverse], distinct[order]
 
 
+def ascending(values: NDArray[Any]) -> NDArray[Any]:
+    """The distinct values in ascending order. ``numpy.unique`` alone imports numpy's masked arrays to do that."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
+
+
 def numbered_objects(values: Iterable[Any]) -> tuple[NDArray[np.int64], list[Any]]:
     """The same of texts, tuples or anything else that can be a key of a dict."""
     seen: dict[Any, int] = {}
