@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { NAME_LETTERS, ReadError, clean } from "../../../workbench/report/js/readers/limits.js";
 import { readDropped } from "../../../workbench/report/js/readers/read.js";
 import { wholeTree, withCosts } from "../../../workbench/charts/flame/js/tree.js";
+import { apartBy } from "../../../workbench/charts/flame/js/words.js";
 import { totals } from "./small.js";
 
 const read = (content, name = "file") => readDropped(name, new Blob([content]));
@@ -98,4 +99,36 @@ test("names are shown as what they are", async () => {
   const payload = await read(`__proto__;constructor;${"f;".repeat(5_000)}g 3\n`);
   assert.equal(paths(payload)["all;__proto__;constructor"], 3);
   assert.match(payload.remarks[0], /cut at their leaves/);
+});
+
+// each of these would take hours where a line, a name or a table were walked once a piece
+test("what is made to be slow is not", { timeout: 60_000 }, async () => {
+  const many = 200_000;
+  await refused(`a${" ".repeat(4_000_000)}x\n`.repeat(3), /not known/);
+  await read(`${"a ".repeat(1_000_000)};b 3\n`);
+  await read(`app  101  1.000001:  1 cpu:\n\t 401 ${"f (".repeat(500_000)}${")".repeat(500_000)}\n\napp${" 1".repeat(500_000)}\n`);
+  const threads = Array.from({ length: many }, (_, number) => ({ type: "sampled", name: `thread ${number}`, unit: "seconds", samples: [[0]], weights: [1] }));
+  await read(JSON.stringify({ shared: { frames: [{ name: "f" }] }, profiles: threads }));
+  const frames = Array.from({ length: many }, (_, number) => ({ name: "same", file: `${number}.rs` }));
+  const alike = await read(JSON.stringify({ shared: { frames }, profiles: [] }));
+  assert.equal(apartBy(alike.functions)[many - 1], `${many - 1}.rs`);
+});
+
+test("damaged pprof is read or refused", async () => {
+  const text = (words) => [...new TextEncoder().encode(words)];
+  const field = (number, bytes) => [number * 8 + 2, bytes.length, ...bytes];
+  const whole = [
+    ...field(1, [8, 1, 16, 2]), ...field(2, [...field(1, [1]), ...field(2, [5])]), ...field(4, [8, 1, ...field(4, [8, 1, 16, 9])]),
+    ...field(5, [8, 1, 16, 3]), ...["", "cpu", "nanoseconds", "main"].flatMap((words) => field(6, text(words))),
+  ];
+  const payload = await read(new Uint8Array(whole));
+  assert.deepEqual(paths(payload), { all: 5, "all;main": 5 });
+  assert.deepEqual([payload.metrics[0].unit, payload.line[0]], ["ns", 9]);
+  for (let at = 1; at < whole.length; at++) {
+    for (const value of [0, 1, 127, 255]) {
+      const damaged = new Uint8Array(whole);
+      damaged[at] = value;
+      await read(damaged).catch((error) => assert.ok(error instanceof ReadError, `${at}: ${error.stack}`));
+    }
+  }
 });

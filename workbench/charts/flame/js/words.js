@@ -73,15 +73,18 @@ const baseName = (path) => path.slice(Math.max(path.lastIndexOf("/"), path.lastI
 // the name that the file itself has, else a number.
 export function apartBy({ name, raw, file, object }) {
   const groups = new Map();
-  name.forEach((text, fn) => groups.set(text, [...(groups.get(text) ?? []), fn]));
+  name.forEach((text, fn) => {
+    if (groups.has(text)) groups.get(text).push(fn);
+    else groups.set(text, [fn]);
+  });
   const told = name.map(() => "");
   for (const members of groups.values()) {
     if (members.length < 2) continue;
     const distinct = (text) => new Set(members.map(text)).size === members.length;
     const ways = [(fn) => baseName(file[fn]), (fn) => baseName(object[fn]), (fn) => file[fn], (fn) => object[fn], (fn) => raw[fn]];
     const both = (fn) => [file[fn], object[fn], raw[fn]].filter(Boolean).join(", ");
-    const way = ways.find(distinct) ?? (distinct(both) ? both : (fn) => `${both(fn)} #${members.indexOf(fn) + 1}`.trim());
-    for (const fn of members) told[fn] = way(fn);
+    const way = ways.find(distinct) ?? (distinct(both) ? both : (fn, at) => `${both(fn)} #${at + 1}`.trim());
+    members.forEach((fn, at) => { told[fn] = way(fn, at); });
   }
   return told;
 }

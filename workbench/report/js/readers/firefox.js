@@ -24,19 +24,19 @@ function readThread(stacks, thread, { shared, meta }, cpuScale) {
   const { samples } = thread;
   if (!tables.stackTable || !samples) throw new ReadError("A thread lacks its table of stacks: it is an unprocessed profile.");
   const strings = tables.stringArray ?? tables.stringTable ?? shared?.stringArray ?? [];
-  const fns = functionsOf(stacks, tables, strings), at = new Map([[null, { node: 0, fns: [] }]]);
+  const fns = functionsOf(stacks, tables, strings), known = new Map([[null, 0]]);
   const name = `${thread.name || "thread"} ${thread.tid ?? ""}`.trim();
   const times = samples.time ?? runningSum(samples.timeDeltas ?? []);
   const interval = (meta.interval || 1) * MS;
   const { stack: ids = [], weight, threadCPUDelta: cpu } = samples;
   ids.forEach((id, number) => {
-    const { node, fns: frames } = stackOf(stacks, tables, fns, at, id ?? null);
+    const node = stackOf(stacks, tables, fns, known, id ?? null);
     const values = [weight?.[number] ?? 1, (cpu?.[number] ?? 0) * cpuScale];
     if (node) stacks.add(node, cpuScale ? values : values.slice(0, 1));
     const start = times[number] * MS;
-    if (!Number.isFinite(start) || !frames.length) return;
+    if (!Number.isFinite(start) || !node) return;
     const next = times[number + 1] * MS;
-    stacks.sample(name, start, Math.min(start + 4 * interval, next >= start ? next : start + interval), frames);
+    stacks.sample(name, start, Math.min(start + 4 * interval, next >= start ? next : start + interval), stacks.fnsOf(node));
   });
 }
 
@@ -51,7 +51,7 @@ function functionsOf(stacks, { frameTable, funcTable, resourceTable }, strings) 
   });
 }
 
-// the node of a stack; each has a number above that of the one it is in
+// the node of a stack, made with those that it is in
 function stackOf(stacks, { stackTable }, fns, known, id) {
   const path = [];
   let above = id;
@@ -62,9 +62,9 @@ function stackOf(stacks, { stackTable }, fns, known, id) {
     if (above === undefined || above === -1) above = null;
   }
   for (const inner of path.reverse()) {
-    const outer = known.get(above), frame = fns[stackTable.frame[inner]];
+    const frame = fns[stackTable.frame[inner]];
     if (!frame) throw new ReadError(`Stack ${inner} has a frame that is not in its table.`);
-    known.set(inner, { node: stacks.node(outer.node, frame.fn, frame.line), fns: outer.fns.length < 500 ? [...outer.fns, frame.fn] : outer.fns });
+    known.set(inner, stacks.node(known.get(above), frame.fn, frame.line));
     above = inner;
   }
   return known.get(id);

@@ -1,6 +1,6 @@
 // What a dropped file may be, and what is said where it is more or other than that. Its content is untrusted.
 
-export const MOST_BYTES = 256 * 1024 * 1024;
+export const MOST_BYTES = 128 * 1024 * 1024;
 export const MOST_NODES = 400_000;
 export const MOST_SPANS = 200_000;
 export const MOST_DEPTH = 2_000;

@@ -10,7 +10,7 @@ const MORE = "This page reads folded stacks, perf script, speedscope, Firefox an
 
 // The payload of a file of that name. Raises ReadError with a sentence for the reader.
 export async function readDropped(name, blob) {
-  if (blob.size > MOST_BYTES) throw new ReadError("It is larger than 256 MiB.");
+  if (blob.size > MOST_BYTES) throw new ReadError("It is larger than 128 MiB.");
   const bytes = await unpacked(new Uint8Array(await blob.arrayBuffer()));
   if (!bytes.length) throw new ReadError("It is empty.");
   try {
@@ -67,7 +67,7 @@ async function unpacked(bytes) {
     size += part.value.length;
     if (size > MOST_BYTES) {
       await reader.cancel();
-      throw new ReadError("It unpacks to more than 256 MiB.");
+      throw new ReadError("It unpacks to more than 128 MiB.");
     }
     parts.push(part.value);
   }

@@ -15,6 +15,7 @@ export class Stacks {
     this.depths = [0];
     this.notes = new Set();
     this.spans = { threads: [], thread: [], start: [], end: [], depth: [], fn: [] };
+    this.threads = new Map();
     this.open = new Map();
   }
 
@@ -64,6 +65,13 @@ export class Stacks {
     return node;
   }
 
+  // the functions from the root to a node
+  fnsOf(node) {
+    const fns = [];
+    for (let at = node; at > 0; at = this.made.parent[at]) fns.push(this.made.fn[at]);
+    return fns.reverse();
+  }
+
   add(node, values) {
     for (let metric = 0; metric < values.length; metric++) {
       if (!Number.isFinite(values[metric])) throw new ReadError("A cost in it is no number.");
@@ -87,9 +95,8 @@ export class Stacks {
       this.notes.add(`Only the first ${MOST_SPANS.toLocaleString("en-GB")} spans are shown in order of time.`);
       return;
     }
-    let number = spans.threads.indexOf(thread);
-    if (number < 0) number = spans.threads.push(thread) - 1;
-    spans.thread.push(number);
+    if (!this.threads.has(thread)) this.threads.set(thread, spans.threads.push(thread) - 1);
+    spans.thread.push(this.threads.get(thread));
     spans.start.push(start);
     spans.end.push(Math.max(start, end));
     spans.depth.push(depth);

@@ -3,12 +3,32 @@
 import { ReadError } from "./limits.js";
 import { Stacks } from "./stacks.js";
 
-const FOLDED = /^(\S.*?)\s+(-?\d+(?:\.\d+)?)\s*$/;
+// Lines can be of any length, so none is given to an expression that could walk it more than once.
 
-// At least nine in ten of the first lines are stacks, and one of them has two frames or all are one name and a number
+const COUNT = /^-?\d+(?:\.\d+)?$/;
+
+// stack and count of a line of folded stacks; null where it is none
+function foldedLine(line) {
+  const text = line.trimEnd();
+  const at = Math.max(text.lastIndexOf(" "), text.lastIndexOf("\t"));
+  if (at <= 0 || /^\s/.test(text) || text.length - at > 40 || !COUNT.test(text.slice(at + 1))) return null;
+  return [text.slice(0, at).trimEnd(), Number(text.slice(at + 1))];
+}
+
+const HEAD_LINES = 200;
+const HEAD_LETTERS = 4 * 1024 * 1024;
+
+// the first lines that are whole and no remarks
+function firstLines(text) {
+  const lines = text.slice(0, HEAD_LETTERS).split("\n", HEAD_LINES);
+  if (text.length > HEAD_LETTERS && lines.length < HEAD_LINES) lines.pop();
+  return lines.filter((line) => !line.startsWith("#"));
+}
+
+// At least nine in ten of the first lines are stacks, and one of them has two frames
 export function isFolded(text) {
-  const lines = text.slice(0, 65536).split("\n").slice(0, 200).filter((line) => line.trim() && !line.startsWith("#"));
-  const stacks = lines.filter((line) => FOLDED.test(line.trimEnd()));
+  const lines = firstLines(text).filter((line) => line.trim());
+  const stacks = lines.filter(foldedLine);
   return stacks.length > 0 && stacks.length >= 0.9 * lines.length && stacks.some((line) => line.includes(";"));
 }
 
@@ -24,13 +44,13 @@ export function readFolded(text) {
   let odd = 0;
   for (const line of text.split("\n")) {
     if (!line.trim() || line.startsWith("#")) continue;
-    const found = FOLDED.exec(line.trimEnd());
+    const found = foldedLine(line);
     if (!found) {
       odd++;
       continue;
     }
-    const frames = found[1].split(";").filter(Boolean).map((frame) => (austin ? austinFrame(stacks, frame) : [stacks.fn(frame), 0]));
-    stacks.add(stacks.path(frames.map(([fn]) => fn), frames.map(([, at]) => at)), [Number(found[2])]);
+    const frames = found[0].split(";").filter(Boolean).map((frame) => (austin ? austinFrame(stacks, frame) : [stacks.fn(frame), 0]));
+    stacks.add(stacks.path(frames.map(([fn]) => fn), frames.map(([, at]) => at)), [found[1]]);
   }
   if (odd) stacks.notes.add(`${odd.toLocaleString("en-GB")} lines are no stack with a count.`);
   return stacks;
@@ -42,11 +62,27 @@ function austinFrame(stacks, frame) {
 }
 
 // comm, pid[/tid], perhaps [cpu], time:, perhaps a period, event:
-const HEAD = /^(\S.*?)\s+(-?\d+)(?:\/(-?\d+))?\s+(?:\[\d+\]\s+)?(?:(\d+\.\d+):\s+)?(?:(\d+)\s+)?(\S+?):(?:\s.*)?$/;
-const FRAME = /^\s+([0-9a-f]+) (.*?)(?: \(([^()]*(?:\([^()]*\)[^()]*)*)\))?\s*$/;
+const HEAD = /^(\S.{0,63}?)\s{1,16}(-?\d{1,10})(?:\/(-?\d{1,10}))?\s{1,16}(?:\[\d{1,6}\]\s{1,16})?(?:(\d{1,12}\.\d{1,9}):\s{1,16})?(?:(\d{1,20})\s{1,16})?(\S{1,200}?):(?:\s|$)/;
+const FRAME = /^\s+[0-9a-f]+ \S/;
+
+// name and object of a frame, as "7f00 name+0x1f (/lib/name (deleted).so)"
+function frameOf(line) {
+  const text = line.trim();
+  let name = text.slice(text.indexOf(" ") + 1), object = "";
+  if (name.endsWith(")")) {
+    let open = 1, at = name.length - 1;
+    while (open && --at >= 0) open += { ")": 1, "(": -1 }[name[at]] ?? 0;
+    if (at >= 1 && name[at - 1] === " ") {
+      object = name.slice(at + 1, -1);
+      name = name.slice(0, at - 1);
+    }
+  }
+  const offset = name.lastIndexOf("+0x");
+  return [offset > 0 && /^[0-9a-f]{1,16}$/.test(name.slice(offset + 3, offset + 20)) ? name.slice(0, offset) : name, object];
+}
 
 export function isPerf(text) {
-  const lines = text.slice(0, 65536).split("\n").filter((line) => !line.startsWith("#"));
+  const lines = firstLines(text);
   return lines.some((line, at) => HEAD.test(line) && FRAME.test(lines[at + 1] ?? ""));
 }
 
@@ -66,8 +102,9 @@ export function readPerf(text) {
   for (const line of text.split("\n")) {
     if (!line.trim()) finish();
     else if (/^\s/.test(line) && head) {
-      const found = FRAME.exec(line);
-      if (found) frames.push(stacks.fn(found[2].replace(/\+0x[0-9a-f]+$/, ""), "", found[3] ?? ""));
+      if (!FRAME.test(line)) continue;
+      const [name, object] = frameOf(line);
+      frames.push(stacks.fn(name, "", object));
     } else if (!line.startsWith("#")) {
       finish();
       head = HEAD.exec(line);
