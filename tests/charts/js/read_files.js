@@ -1,6 +1,6 @@
 // Reads files as a page does; prints as JSON what it makes of each: totals by path in each metric, or the error.
 
-import { openAsBlob } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 
 import { readDropped } from "../../../workbench/report/js/readers/read.js";
@@ -9,7 +9,7 @@ import { totals } from "./small.js";
 
 async function found(path) {
   try {
-    const payload = await readDropped(basename(path), await openAsBlob(path));
+    const payload = await readDropped(basename(path), new Blob([readFileSync(path)]));
     const tree = withCosts(wholeTree(payload), payload.cost);
     return {
       metrics: payload.metrics.map(({ name, unit }) => [name, unit]), remarks: payload.remarks, threads: payload.time?.threads ?? [],

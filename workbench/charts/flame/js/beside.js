@@ -6,7 +6,7 @@ import { brief, inUnit, lastParts, plainNumber, share, shortened, signed } from 
 import { button, make } from "./dom.js";
 
 const ROWS = 100;
-const NAME_LETTERS = 56; // letters of a name that a row has room for
+const NAME_LETTERS = 44; // letters of a name that a row has room for
 const TABS = { functions: "Functions", callers: "Callers", callees: "Callees", lines: "Source lines", windows: "Windows" };
 let made = 0;
 
