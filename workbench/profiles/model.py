@@ -18,7 +18,7 @@ float64 where a format has fractions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -50,6 +50,26 @@ class Deferred:
         if self._make is not None:
             self._table, self._make = self._make(), None
         return self._table
+
+
+class _Tables(Mapping[str, pd.DataFrame]):
+    """The format's own tables. One that is Deferred is made when it is first asked for."""
+
+    def __init__(self, tables: Mapping[str, pd.DataFrame | Deferred]) -> None:
+        self._kept: dict[str, pd.DataFrame | Deferred] = dict(tables._kept if isinstance(tables, _Tables) else tables)
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        table = self._kept[name]
+        return table.table() if isinstance(table, Deferred) else table
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._kept
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 class _Lines:
@@ -227,7 +247,7 @@ def from_stacks(
     samples: pd.DataFrame | None = None,
     tags: pd.DataFrame | None = None,
     lines: pd.DataFrame | None = None,
-    tables: Mapping[str, pd.DataFrame] | None = None,
+    tables: Mapping[str, Any] | None = None,
     meta: Mapping[str, Any] | None = None,
     notes: Sequence[Note] = (),
 ) -> Profile:
@@ -249,7 +269,7 @@ def from_stacks(
         lines=_or_empty(lines, ("function_id", "file", "line")),
         samples=_or_empty(samples, ("node_id", "tags_id")),
         tags=_or_empty(tags, ("tags_id", "key", "value", "number", "unit")),
-        tables=dict(tables or {}),
+        tables=_Tables(tables or {}),
         meta=dict(meta or {}),
         notes=tuple(notes),
         _nodes=node_table([metric.name for metric in metrics], parent, frame, self_costs, exact),
@@ -265,7 +285,7 @@ def from_graph(
     edges: pd.DataFrame,
     default_metric: str | None = None,
     lines: pd.DataFrame | Deferred | None = None,
-    tables: Mapping[str, pd.DataFrame] | None = None,
+    tables: Mapping[str, Any] | None = None,
     meta: Mapping[str, Any] | None = None,
     notes: Sequence[Note] = (),
 ) -> Profile:
@@ -293,7 +313,7 @@ def from_graph(
         lines=_or_empty(lines, ("function_id", "file", "line")),
         samples=_or_empty(None, ("node_id", "tags_id")),
         tags=_or_empty(None, ("tags_id", "key", "value", "number", "unit")),
-        tables=dict(tables or {}),
+        tables=_Tables(tables or {}),
         meta=dict(meta or {}),
         notes=tuple(notes),
         _functions=functions,
