@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from workbench.profiles.metrics import Metric
     from workbench.profiles.notes import NoteBook
+    from workbench.profiles.table import Table
 
 # py-spy and austin2speedscope: ``fit (implicit/als.py:130)``
 _PYTHON = re.compile(r"(.+) \(((?:[^()]*\.(?:py|pyx|pxd|pyi|ipynb))|<[^()]*>):(\d{1,9})\)")
@@ -54,7 +54,7 @@ def split_label(label: str) -> Label:
     return Label(label)
 
 
-def frames_of_labels(labels: Sequence[str], split: Callable[[str], Label] = split_label) -> pd.DataFrame:
+def frames_of_labels(labels: Sequence[str], split: Callable[[str], Label] = split_label) -> Table:
     """The frames of labels, one a label. Rust names are tidied; ``name (file.py:line)`` is taken apart by ``split``,
     so that the lines of a function are one function."""
     parts = [split(label) for label in labels]

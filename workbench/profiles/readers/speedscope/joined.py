@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles.columns import self_
+from workbench.profiles.table import Counts, text
 from workbench.profiles.tree import add_at, regrow
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class Joined:
     parent: NDArray[np.int64]
     frame: NDArray[np.int64]
     costs: NDArray[Any]
-    samples: Any = None
-    tags: Any = None
+    samples: dict[str, Any] | None = None
+    tags: dict[str, Any] | None = None
 
 
 def join(parts: Sequence[Part], column: Sequence[int], metrics: Sequence[str], threads: Sequence[str]) -> Joined:
@@ -45,20 +45,16 @@ def join(parts: Sequence[Part], column: Sequence[int], metrics: Sequence[str], t
     costs = np.zeros((len(own), len(metrics)), dtype=own.dtype)
     costs[np.arange(len(own)), counted] = own
     spent = np.flatnonzero(own)
-    samples = pd.DataFrame(
-        {
-            "node_id": tree.node_of[spent],
-            "tags_id": np.repeat(np.arange(1, len(parts) + 1), sizes)[spent],
-            **{self_(metric): costs[spent, place] for place, metric in enumerate(metrics)},
-        }
-    )
-    tags = pd.DataFrame(
-        {
-            "tags_id": np.arange(1, len(parts) + 1),
-            "key": pd.array([LABEL] * len(parts), dtype="str"),
-            "value": pd.array(list(threads), dtype="str"),
-            "number": pd.array([pd.NA] * len(parts), dtype="Int64"),
-            "unit": pd.array([""] * len(parts), dtype="str"),
-        }
-    )
+    samples = {
+        "node_id": tree.node_of[spent],
+        "tags_id": np.repeat(np.arange(1, len(parts) + 1), sizes)[spent],
+        **{self_(metric): costs[spent, place] for place, metric in enumerate(metrics)},
+    }
+    tags = {
+        "tags_id": np.arange(1, len(parts) + 1),
+        "key": text([LABEL] * len(parts)),
+        "value": text(threads),
+        "number": Counts.unknown(len(parts)),
+        "unit": text([""] * len(parts)),
+    }
     return Joined(tree.parent, tree.frame, add_at(len(tree.parent), tree.node_of, costs), samples, tags)

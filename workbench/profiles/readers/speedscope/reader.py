@@ -19,7 +19,7 @@ import numpy as np
 
 from workbench.errors import ReadError
 from workbench.profiles.metrics import Metric
-from workbench.profiles.model import Deferred, Profile, frame_table, from_stacks
+from workbench.profiles.model import Profile, frame_table, from_stacks
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.folded.stacks import NO_NAME
@@ -36,6 +36,7 @@ from workbench.profiles.readers.speedscope.units import (
     name_of,
     unit_of,
 )
+from workbench.profiles.table import Deferred
 
 if TYPE_CHECKING:
     from workbench.profiles.source import Source

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles.columns import NO_PARENT
+from workbench.profiles.distinct import numbered
 from workbench.profiles.tree import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _nodes(spans: Spans, frame: NDArray[np.int64]) -> tuple[NDArray[np.int64], N
         if depth >= MAX_DEPTH:
             node[here] = up
             continue
-        codes, keys = pd.factorize((up + 1) * base + frames[here])
+        codes, keys = numbered((up + 1) * base + frames[here])
         parents.append(keys // base - 1)
         taken.append(keys % base)
         node[here] = made + codes

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles.readers.speedscope.spans import Events, Spans, pairs
+from workbench.profiles.table import Table, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class Lane:
     first_frame: int = 0
 
 
-def timeline_table(lanes: Sequence[Lane]) -> pd.DataFrame:
+def timeline_table(lanes: Sequence[Lane]) -> Table:
     """One row a span: ``thread``, ``start_ns`` and ``end_ns`` on the file's own clock, ``depth`` (roots 0) and
     ``frame_id``; threads one after another, in each by start, callers before callees."""
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("start_ns", "end_ns", "depth", "frame_id")}
@@ -47,10 +47,8 @@ def timeline_table(lanes: Sequence[Lane]) -> pd.DataFrame:
         ):
             columns[name].append(values)
     none = np.zeros(0, dtype=np.int64)
-    threads = np.repeat(np.array([lane.thread for lane in lanes], dtype=object), sizes)
-    return pd.DataFrame(
-        {"thread": threads, **{name: np.concatenate([none, *parts]) for name, parts in columns.items()}}
-    )
+    threads = np.repeat(text([lane.thread for lane in lanes]), sizes)
+    return Table({"thread": threads, **{name: np.concatenate([none, *parts]) for name, parts in columns.items()}})
 
 
 def laid_out(
