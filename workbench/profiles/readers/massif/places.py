@@ -20,7 +20,7 @@ BELOW_THRESHOLD = "(below massif's threshold)"
 PAGES = "(page allocation syscalls)"
 
 _FRAME = re.compile(r"0x([0-9A-Fa-f]{1,16}): (.+)", re.DOTALL)
-_BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%\))?$")
+_BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%?\))?$")
 _TOP = re.compile(r"\([^)]*\)|\S+(?= : )")
 # a location is looked for at the last few " (" of a line: names contain them too, paths hardly ever
 _TRIES = 4
@@ -96,6 +96,9 @@ def _located(text: str) -> tuple[str, str, int, str]:
         if where.startswith("in "):
             object = where[3:]
             return text[:at], "", 0, "" if object == UNKNOWN else object
+        if where == UNKNOWN or (where.startswith("/") and ":" not in where):
+            # heaptrack writes an object without "in"
+            return text[:at], "", 0, "" if where == UNKNOWN else where
         file, _, line = where.rpartition(":")
         if file and len(line) < 10 and line.isascii() and line.isdigit():
             return text[:at], file, int(line), ""

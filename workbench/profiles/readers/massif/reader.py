@@ -58,6 +58,7 @@ _REPORT = re.compile(rb"-{60,}\nCommand: .*\nMassif arguments: ")
 _HEADER_ONLY = re.compile(rb"(?:desc:.*\n)*(?:(?:desc|cmd):.*\n?)?")
 _THRESHOLD = re.compile(r"(?:^|\s)--threshold=(\d{1,3}(?:\.\d{1,9})?)(?=\s|$)")
 _XTREE = "xtree."
+_HEAPTRACK = "heaptrack"
 
 
 def recognise(source: Source) -> str | None:
@@ -93,7 +94,7 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
         notes.add("line ends of another system, or a byte order mark, were removed", source.at(1))
     header = read_header(source, data, notes)
     texts = Texts()
-    pairs = list(read_snapshots(source, data, header.end, texts, notes))
+    pairs = list(read_snapshots(source, data, header.end, texts, notes, loose=header.desc == _HEAPTRACK))
     snapshots = [one for one, _ in pairs]
     _check_numbers(source, data, snapshots, notes)
     forest = _plant(source, [(one.number, tree) for one, tree in pairs if tree is not None], texts, notes)
@@ -106,7 +107,7 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
         "snapshots": len(snapshots),
         "detailed": list(forest.tops),
         "peak_snapshot": next((one.number for one in snapshots if one.kind == "peak"), None),
-        "largest_snapshot": max(snapshots, key=lambda one: one.heap + one.extra + one.stacks).number,
+        "largest_snapshot": _largest(snapshots),
         "threshold_pct": _threshold(forest.places, header.desc),
         "xtree": header.desc.startswith(_XTREE),
         "pages_as_heap": any(top.startswith(PAGES) for top in forest.tops.values()),
@@ -337,11 +338,18 @@ def _overflow(where: str) -> ReadError:
     return ReadError("the bytes add up to more than 64 bits", where=where, hint="Massif writes no such numbers")
 
 
+def _largest(snapshots: Sequence[Snapshot]) -> int:
+    """The snapshot with most bytes: of several with as many the one that massif calls the peak, else the first."""
+    return max(snapshots, key=lambda one: (one.heap + one.extra + one.stacks, one.kind == "peak")).number
+
+
 def _snapshot_table(snapshots: Sequence[Snapshot]) -> pd.DataFrame:
-    figures = np.array([(one.number, one.time, one.heap, one.extra, one.stacks) for one in snapshots], dtype=np.int64).T
+    figures = np.array([(one.number, 0, one.heap, one.extra, one.stacks) for one in snapshots], dtype=np.int64).T
     columns: dict[str, Any] = dict(
         zip(("snapshot", "time", "heap_bytes", "heap_extra_bytes", "stacks_bytes"), figures, strict=True)
     )
+    # whole numbers, unless the writer gives fractions of a second
+    columns["time"] = np.array([one.time for one in snapshots])
     columns["total_bytes"] = figures[2:].sum(axis=0)
     columns["kind"] = pd.Series([one.kind for one in snapshots], dtype="str")
     return pd.DataFrame(columns)

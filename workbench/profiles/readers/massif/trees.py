@@ -36,9 +36,9 @@ class Stacks:
     cut: NDArray[np.bool_]
 
 
-def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """The parent of each node of one tree in preorder, from the depths; None unless they agree with the number of
-    children that each node announces."""
+def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """The parent of each node of one tree in preorder, from the depths; None unless they are possible and agree with
+    the number of children that each node announces (None: that is not asked)."""
     size = len(depth)
     steps = depth[1:] - depth[:-1]
     if not size or depth[0] != 0 or (depth[1:] < 1).any() or (steps > 1).any():
@@ -48,7 +48,7 @@ def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64]) -> 
     order = np.argsort(depth, kind="stable")
     found = np.searchsorted(key[order], key[1:] - size) - 1
     parent = np.concatenate(([NO_PARENT], order[found]))
-    if (np.bincount(parent[1:], minlength=size) != children).any():
+    if children is not None and (np.bincount(parent[1:], minlength=size) != children).any():
         return None
     return parent
 
