@@ -249,11 +249,24 @@ def test_entities_are_refused(doctype: str) -> None:
         read(svg)
 
 
-def test_every_truncation_is_refused() -> None:
+def test_a_picture_cut_in_its_frames_is_refused_and_one_cut_behind_them_is_read() -> None:
     svg = inferno(TREE).encode()
-    for end in range(1, len(svg)):
-        with pytest.raises(ReadError):
+    frames = svg.index(b"</svg>") + len(b"</svg>")
+    for end in range(1, frames):
+        with pytest.raises(ReadError, match="cut off|not whole XML"):
             read(svg[:end])
+    for end in range(frames, len(svg)):
+        profile = read(svg[:end])
+        assert stacks_of(profile) == TREE_STACKS
+        assert "cut off behind its last frame" in notes_of(profile)
+
+
+def test_what_a_raised_minimum_width_may_have_left_out_is_said() -> None:
+    hub = [("all", 0, 0, 100), ("main", 1, 0, 100), ("hub", 2, 0, 90), ("other", 2, 90, 10)]
+    said = notes_of(read(inferno(hub)))
+    assert "no frame narrower than 10 samples (10 %) is drawn" in said
+    assert "weight 100 samples" in said
+    assert "no frame narrower" not in notes_of(read(inferno([*hub, ("leaf", 3, 0, 1)])))
 
 
 @pytest.mark.parametrize(

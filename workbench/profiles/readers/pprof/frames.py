@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.pprof.tables import Functions, Locations
 
 NO_STACK = "[no stack]"
+# A function of which the file has neither name nor system name; the object tells such functions apart.
+NO_NAME = "(no name)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def frames_of(
     extra = 1 if no_stack else 0
     rows = [*source_row[first].tolist(), *[len(names) - 1] * extra]
     raw = [names[row] for row in rows]
-    tidy: dict[str, str] = {name: tidy_rust(name) for name in dict.fromkeys(raw)}
+    tidy: dict[str, str] = {name: tidy_rust(name) or NO_NAME for name in dict.fromkeys(raw)}
     table = frame_table(
         [tidy[name] for name in raw],
         [files[row] for row in rows],

@@ -97,11 +97,12 @@ def read(source: Source) -> Profile:
     if not types:
         raise ReadError("there are no sample types", where=source.name, hint="This is no complete pprof profile")
     metrics = _metrics(types, notes)
-    default = _default_metric(_text(top, schema.DEFAULT_SAMPLE_TYPE, strings), types, metrics, notes)
+    wanted = _text(top, schema.DEFAULT_SAMPLE_TYPE, strings)
     mappings = read_mappings(source, top, strings)
     functions = read_functions(source, top, strings)
     locations = read_locations(source, top, mappings, functions, notes)
     samples = read_samples(source, top, strings, locations.ids, len(metrics), notes)
+    default = _default_metric(wanted, types, metrics, (samples.values != 0).any(axis=0), notes)
     meta = _meta(source, top, strings)
     if not len(samples):
         notes.add("there are no samples: the profile is empty")
@@ -201,14 +202,27 @@ def _metrics(types: list[tuple[str, str]], notes: NoteBook) -> list[Metric]:
     return metrics
 
 
-def _default_metric(wanted: str, types: list[tuple[str, str]], metrics: list[Metric], notes: NoteBook) -> str:
+def _default_metric(
+    wanted: str, types: list[tuple[str, str]], metrics: list[Metric], counted: NDArray[np.bool_], notes: NoteBook
+) -> str:
+    """What pprof shows first; where that is 0 in every sample, the last type that is not. ``counted`` says which types
+    have a value at all."""
+    chosen = _pprofs_choice(wanted, types, notes)
+    if counted[chosen] or not counted.any():
+        return metrics[chosen].name
+    other = int(np.flatnonzero(counted)[-1])
+    notes.add(f"{metrics[chosen].name}, which pprof shows, is 0 in every sample: {metrics[other].name} is shown first")
+    return metrics[other].name
+
+
+def _pprofs_choice(wanted: str, types: list[tuple[str, str]], notes: NoteBook) -> int:
     """The type the profile names as default, else the last, as in pprof."""
-    for (kind, _), metric in zip(types, metrics, strict=True):
+    for place, (kind, _) in enumerate(types):
         if wanted and kind in (wanted, f"inuse_{wanted}"):
-            return metric.name
+            return place
     if wanted:
         notes.add(f"the default sample type {wanted!r} is not among the sample types: the last one is taken")
-    return metrics[-1].name
+    return len(types) - 1
 
 
 def _last(top: TopLevel, number: int) -> int:
