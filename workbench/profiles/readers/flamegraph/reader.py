@@ -309,8 +309,8 @@ def _reconcile(
     elif (narrowest := _raised_limit(shape)) is not None:
         share = 100 * narrowest / int(shape.cost[shape.level == 0].sum())
         what = (
-            f"no frame narrower than {narrowest:,} {counted} ({share:.2g} %) is drawn: where the picture was made with a "
-            "raised minimum width, self cost may be that of frames left out, at most"
+            f"no frame narrower than {narrowest:,} {counted} ({share:.2g} %) is drawn: where the picture was made with "
+            "a raised minimum width, self cost may be that of frames left out, at most"
         )
         notes.add(what, metric=counted, weight=float(costs[:, 0].sum()))
     elif float(costs[:, 0].sum()) * _MIN_SHARE > 1:
