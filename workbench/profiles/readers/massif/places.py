@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
+from workbench.profiles.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +61,7 @@ def top_of(text: str) -> str:
     return text if match is None else match[0]
 
 
-def frames_of(places: Sequence[Place], inlined: NDArray[Any] | Sequence[bool]) -> pd.DataFrame:
+def frames_of(places: Sequence[Place], inlined: NDArray[Any] | Sequence[bool]) -> Table:
     """A frame for each place, in their order."""
     raw = [place.function for place in places]
     tidy = {name: tidy_rust(name) for name in dict.fromkeys(raw)}

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles.columns import NO_PARENT
+from workbench.profiles.distinct import numbered
 from workbench.profiles.tree import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def inlined_nodes(
     linked[:-1] = only[:-1] & (parent[1:] == np.arange(size - 1)) & known[:-1] & known[1:]
     linked[:-1] &= address[:-1] == address[1:]
     group = np.concatenate(([0], np.cumsum(~linked[:-1])))
-    codes, _ = pd.factorize(group * (int(text.max()) + 1) + text)
+    codes, _ = numbered(group * (int(text.max()) + 1) + text)
     repeats = np.ones(size, dtype=bool)
     repeats[np.unique(codes, return_index=True)[1]] = False
     inlined: NDArray[np.bool_] = linked.copy()
