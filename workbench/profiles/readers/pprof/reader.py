@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import ReadError
 from workbench.profiles.columns import self_
+from workbench.profiles.distinct import numbered
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
@@ -40,6 +40,7 @@ from workbench.profiles.readers.pprof.wire import (
     field_at,
     top_level,
 )
+from workbench.profiles.table import Table
 from workbench.profiles.tree import add_at, costs_of, grow
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _profile(
     default: str,
     frames: Frames,
     samples: Samples,
-    mappings: pd.DataFrame,
+    mappings: Table,
     meta: dict[str, Any],
     notes: NoteBook,
 ) -> Profile:
@@ -139,7 +140,7 @@ def _profile(
     node, values = tree.node_of, samples.values
     if len(samples.tags):
         table = _summed(node, samples.tags_id, values, names)
-        node, values = table["node_id"].to_numpy(), costs_of(table, names)
+        node, values = table["node_id"], costs_of(table, names)
     costs = add_at(len(tree.parent), node, values)
     return from_stacks(
         FORMAT,
@@ -158,18 +159,14 @@ def _profile(
     )
 
 
-def _summed(
-    node: NDArray[np.int64], tags_id: NDArray[np.int64], values: NDArray[np.int64], names: list[str]
-) -> pd.DataFrame:
+def _summed(node: NDArray[np.int64], tags_id: NDArray[np.int64], values: NDArray[np.int64], names: list[str]) -> Table:
     """One row for each stack with its labels, in the order of the tree."""
     width = int(tags_id.max()) + 1
-    codes, keys = pd.factorize(node * width + tags_id)
+    codes, keys = numbered(node * width + tags_id)
     order = np.argsort(keys)
     keys, sums = keys[order], add_at(len(keys), codes, values)[order]
-    table = pd.DataFrame({"node_id": keys // width, "tags_id": keys % width})
-    for position, name in enumerate(names):
-        table[self_(name)] = sums[:, position]
-    return table
+    costs = {self_(name): sums[:, position] for position, name in enumerate(names)}
+    return Table({"node_id": keys // width, "tags_id": keys % width, **costs})
 
 
 def _check_single(source: Source, top: TopLevel) -> None:
