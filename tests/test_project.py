@@ -42,7 +42,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
-    ("options",),
+    ("options", "parser"),
     ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_profiles", "cli_profilers"),
     ("cli",),
     ("__main__",),

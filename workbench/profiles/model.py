@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.call_tree import nodes_of, tree_notes
 from workbench.profiles.columns import FRAME_COLUMNS, FUNCTION_COLUMNS, self_
 from workbench.profiles.frames import frame_table as frame_table
 from workbench.profiles.frames import identify as identify
@@ -172,6 +171,8 @@ class Profile:
     def _node_table(self) -> Table:
         if self._nodes is not None:
             return self._nodes
+        from workbench.profiles.call_tree import nodes_of
+
         return nodes_of(self.arrays.functions, self.arrays.edges, self.metrics)
 
     # small questions
@@ -203,6 +204,8 @@ class Profile:
         were recorded."""
         if self.basis != "graph" or not self.metrics:
             return ()
+        from workbench.profiles.call_tree import tree_notes
+
         return tree_notes(self.arrays.functions, self.arrays.edges, self.metrics, self.default_metric)
 
     def notes_table(self) -> pd.DataFrame:
