@@ -1,9 +1,10 @@
 """massif files of 1, 5, 22 and 55 MB read: ours against ms_print, as whole processes.
 
 The file is one run of Python importing modules under Valgrind, with a heap tree in every snapshot, about 70 MB. Smaller
-files are its first snapshots; one that were larger would go on with the same snapshots under later numbers and times. Both read every tree. ms_print prints its report, ours makes all tables; what both say of the snapshots
-is compared before anything is timed. Time is CPU time, which a busy machine does not falsify. Ours has to start Python
-and import numpy first, which takes longer than ms_print needs for the smallest file.
+files are its first snapshots; a larger one would go on with the same snapshots under later numbers and times. Both read
+every tree. ms_print prints its report, ours makes all tables; what both say of the snapshots is compared before it is
+timed. Time is CPU time, which a busy machine does not falsify. Ours has to start Python and import numpy first, which
+takes longer than ms_print needs for the smallest file.
 """
 
 from __future__ import annotations
