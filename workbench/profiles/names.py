@@ -208,6 +208,8 @@ def _looks_rust(name: str) -> bool:
 
 def _has_argument_list(name: str) -> bool:
     """Whether a bracket opens right behind a name outside of all others, as in ``f(int)``."""
+    if "(" not in name:
+        return False
     depth = 0
     before = ""
     for char in name:
@@ -224,6 +226,8 @@ def _has_argument_list(name: str) -> bool:
 def _without_arguments(text: str) -> str:
     """Drop ``::<...>`` and ``<...>`` after a name, and keep ``<T as Trait>``, whose bracket opens a path, and
     ``::<impl Trait for T>``, which is a part of one."""
+    if "<" not in text:
+        return text
     out: list[str] = []
     kept: list[bool] = []
     dropped = 0

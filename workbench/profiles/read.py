@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
+from workbench.profiles.notes import Note
 from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_source
 
 # In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
@@ -51,6 +52,20 @@ def read_profile(
     Raises ReadError with file, line or byte offset, what was expected and what to do.
     """
     opened = open_source(source, limit_bytes=limit_bytes)
+    if not opened.cut_at:
+        return _read(opened, format, options)
+    try:
+        profile = _read(opened, format, options)
+    except ReadError as error:
+        raise ReadError(
+            f"the {opened.packing} data ends early, and what is left of it cannot be read: {error.what}",
+            where=opened.cut_at,
+            hint="The file was cut off while it was written or copied: fetch it again",
+        ) from error
+    return profile.with_notes(Note(f"the {opened.packing} data ends early: what it holds is read", where=opened.cut_at))
+
+
+def _read(opened: Source, format: str | None, options: dict[str, Any]) -> Profile:
     if format is None:
         name, why = recognise(opened)
     elif format in FORMATS:

@@ -44,13 +44,15 @@ ProfileSource = str | os.PathLike[str] | bytes | BinaryIO
 @dataclass(frozen=True, slots=True)
 class Source:
     """The bytes of a profile as the tool wrote them. ``name`` is for messages, ``packing`` what was unpacked,
-    ``modified_s`` when the file was written (seconds since 1970), if known.
+    ``modified_s`` when the file was written (seconds since 1970), if known, ``cut_at`` where packed data ended early:
+    ``data`` is then what could be unpacked.
     """
 
     data: bytes
     name: str
     packing: str = ""
     modified_s: float | None = None
+    cut_at: str = ""
 
     def at(self, line: int | None = None, *, offset: int | None = None) -> str:
         """The place in this file for a message: ``file:line`` or ``file, byte offset``."""
@@ -107,10 +109,10 @@ def _opened(source: ProfileSource, limit_bytes: int) -> Source:
             raise ReadError(f"this is {what}", where=name, hint=hint)
     for magic, packing in _PACKED.items():
         if data.startswith(magic):
-            unpacked = _unpack(data, packing, name, limit)
+            unpacked, cut_at = _unpack(data, packing, name, limit)
             if not unpacked:
                 raise ReadError(f"the {packing} file holds nothing", where=name, hint="Write the profile again")
-            return Source(unpacked, name, packing, modified_s)
+            return Source(unpacked, name, packing, modified_s, cut_at)
     return Source(data, name, "", modified_s)
 
 
@@ -246,8 +248,13 @@ class _Decompressor(Protocol):
     def unused_data(self) -> bytes: ...
 
 
-def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> bytes:
-    """All members of packed data, one after another, in time and memory in proportion to what goes in and comes out."""
+class _EndsEarly(Exception):
+    """Packed data ends within a member."""
+
+
+def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> tuple[bytes, str]:
+    """All members of packed data, one after another, in time and memory in proportion to what goes in and comes out.
+    Also where it ends early, "" where it does not."""
     bomb = max(BOMB_FREE_BYTES, BOMB_RATIO * len(data))
     out = io.BytesIO()
     # padding after the last member of a gzip file is legal
@@ -256,11 +263,14 @@ def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> bytes:
     position = empty = 0
     while position < end:
         before = out.tell()
-        for piece, after in _member(view, position, packing, name):
-            out.write(piece)
-            position = after
-            if out.tell() > min(bomb, limit.size):
-                raise _unpacks_to_too_much(name, len(data), bomb, limit)
+        try:
+            for piece, after in _member(view, position, packing, name):
+                out.write(piece)
+                position = after
+                if out.tell() > min(bomb, limit.size):
+                    raise _unpacks_to_too_much(name, len(data), bomb, limit)
+        except _EndsEarly:
+            return _whole(out.getvalue(), packing, f"{name}, byte {end}")
         empty += out.tell() == before
         if empty > MOST_EMPTY_MEMBERS:
             raise ReadError(
@@ -268,7 +278,18 @@ def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> bytes:
                 where=f"{name}, byte {position}",
                 hint="No profiler writes that: the file was not read",
             )
-    return out.getvalue()
+    return out.getvalue(), ""
+
+
+def _whole(unpacked: bytes, packing: str, where: str) -> tuple[bytes, str]:
+    """What a file that was cut off still holds. Raises ReadError where that is nothing."""
+    if not unpacked:
+        raise ReadError(
+            f"the {packing} data ends early",
+            where=where,
+            hint="The file was cut off while it was written or copied: fetch it again",
+        )
+    return unpacked, where
 
 
 def _member(view: memoryview, position: int, packing: str, name: str) -> Iterator[tuple[bytes, int]]:
@@ -280,11 +301,7 @@ def _member(view: memoryview, position: int, packing: str, name: str) -> Iterato
         # a piece as large as allowed: there may be more of it without more being fed
         if not fed and len(piece) < _CHUNK:
             if position == len(view):
-                raise ReadError(
-                    f"the {packing} data ends early",
-                    where=f"{name}, byte {position}",
-                    hint="The file was cut off while it was written or copied: fetch it again",
-                )
+                raise _EndsEarly
             fed = bytes(view[position : position + window])
             position += len(fed)
             window = min(2 * window, _WINDOW)
