@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,20 @@ def test_lines_of_one_function_are_one_node_which_keeps_the_line_that_all_have()
 @given(STACKS, STACKS)
 def test_two_profiles_are_joined_by_their_paths(after: dict[str, int], before: dict[str, int]) -> None:
     both = difference(call_tree(folded(after)), call_tree(folded(before)))
-    assert paths(both) == +Counter(after)
-    assert paths(both, "before") == +Counter(before)
+    here, there = ({name for path in side for name in path.split(";")} for side in (after, before))
+
+    def shared(side: Mapping[str, int]) -> Counter[str]:
+        """The paths without functions of one side only, which may be stepped over."""
+        found: Counter[str] = Counter()
+        for path, cost in side.items():
+            found[";".join(name for name in path.split(";") if name in here & there)] += cost
+        return +found
+
+    assert shared(paths(both)) == shared(after)
+    assert shared(paths(both, "before")) == shared(before)
+    if here == there:
+        assert paths(both) == +Counter(after)
+        assert paths(both, "before") == +Counter(before)
 
 
 def test_files_and_lines_may_move_between_two_builds() -> None:

@@ -18,7 +18,8 @@ from workbench.profiles.columns import FUNCTION_COLUMNS
 from workbench.profiles.graph import tree_notes
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile
-from workbench.profiles.transforms.overlay import same_in_both
+from workbench.profiles.transforms.alignment import Side, aligned
+from workbench.profiles.transforms.matching import matching, unmatched
 from workbench.profiles.transforms.shape import TRIMMED as TRIMMED_NAME
 from workbench.profiles.tree import add_at, costs_of, depths, outermost, preorder, regrow, subtree_sums, totals_of
 
@@ -175,10 +176,20 @@ def difference(
     remarks += said
     there = there * factors
     size = len(before.functions)
-    code = same_in_both(before.functions, after.functions)
+    match = matching(before.functions, after.functions)
     # names and files are those of the later build
     functions = pd.concat([after.functions, before.functions], ignore_index=True)
-    code = np.concatenate([code[size:], code[:size]])
+    code = np.concatenate([match.code[size:], match.code[:size]])
+    own = (function_costs(before).own[:, there_columns[0]], function_costs(after).own[:, here_columns[0]])
+    remarks += [f"{said[0].upper()}{said[1:]}." for said in map(str, unmatched(match, *own, metric=metrics[0].name))]
+    forest = aligned(
+        _side(after, code[after.function], here_columns[0]),
+        _side(before, code[len(after.functions) :][before.function], there_columns[0]),
+    )
+    if len(forest.hung):
+        remarks.append(
+            f"Trees that begin inside a function which the other profile saw called hang there: {len(forest.hung):,}."
+        )
     measured = measured_before = None
     if after.measured or before.measured:
         every = int(code.max()) + 1
@@ -187,8 +198,8 @@ def difference(
     both = CallTree(
         metrics,
         functions.iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True),
-        np.concatenate([after.parent, np.where(before.parent >= 0, before.parent + len(after), -1)]),
-        code[np.concatenate([after.function, before.function + len(after.functions)])],
+        forest.parent,
+        forest.function,
         np.concatenate([after.line, before.line]),
         np.concatenate([after.flags, before.flags]),
         np.concatenate([here, np.zeros_like(there)]),
@@ -198,6 +209,11 @@ def difference(
         measured_before=measured_before,
     )
     return _merged(both)
+
+
+def _side(tree: CallTree, function: NDArray[np.int64], metric: int) -> Side:
+    weight = subtree_sums(tree.parent, tree.costs[:, [metric]])[:, 0]
+    return Side(tree.parent, function, weight, calls=tree.measured is not None)
 
 
 def _factors(

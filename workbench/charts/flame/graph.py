@@ -25,6 +25,7 @@ from workbench.charts.flame.calltree import (
 )
 from workbench.charts.flame.packing import clean, pack
 from workbench.errors import WorkbenchError
+from workbench.profiles.transforms.group import without_levels
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -119,9 +120,10 @@ def flame_graph(
 
     Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
     """
-    tree = call_tree(profile)
-    if before is not None:
-        tree = difference(tree, call_tree(before), normalise, per)
+    if before is None:
+        tree = call_tree(profile)
+    else:
+        tree = difference(call_tree(without_levels(profile)), call_tree(without_levels(before)), normalise, per)
     names = [each.name for each in tree.metrics]
     wanted = profile.metric(metric).name
     if metric is not None and wanted not in names:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.builds import without_recursion
 from workbench.profiles.columns import cost_, self_, total_
 from workbench.profiles.graph import arcs
-from workbench.profiles.model import Profile, frame_table, from_graph
+from workbench.profiles.model import Profile, frame_table, from_graph, identify
 from workbench.profiles.names import base_name, crates_of, symbol_label, tidy_file, tidy_rust
 from workbench.profiles.notes import Note
 from workbench.profiles.transforms.group_totals import group_totals
@@ -58,6 +59,30 @@ def tidy(profile: Profile) -> Profile:
     return replace(profile, **changes)
 
 
+def without_levels(profile: Profile) -> Profile:
+    """A callgrind profile without levels of recursion (``--separate-recs``, 2 unless it is said): ``fib'2`` is ``fib``.
+
+    A window that begins inside a recursion has other levels than one that does not, at the same cost. Lines, tables and
+    other formats stay as they are.
+    """
+    if profile.format != "callgrind":
+        return profile
+    raw = profile.frames["raw_function"].tolist()
+    bare = [without_recursion(name) for name in raw]
+    if bare == raw:
+        return profile
+    frames = profile.frames.assign(
+        raw_function=pd.Series(bare, dtype="str"),
+        function=pd.Series([without_recursion(name) for name in profile.frames["function"]], dtype="str"),
+    )
+    if profile.basis == "stacks":
+        frames["function_id"] = identify(frames)
+        return replace(profile, frames=frames)
+    codes = identify(frames)
+    _, first = np.unique(codes, return_index=True)
+    return _regrouped(profile, codes, frames.iloc[first].reset_index(drop=True), said=False)
+
+
 def legible(profile: Profile) -> Profile:
     """The profile with names for what has none: code without a symbol is called by its place in its object, and code of
     no known crate or module is of its object. ``raw_function`` stays.
@@ -99,8 +124,14 @@ def grouped_frames(frames: pd.DataFrame, by: By) -> tuple[NDArray[np.int64], pd.
 def _graph(profile: Profile, by: By) -> Profile:
     if by == "function":
         return profile
-    names = profile.metric_names
     codes, table = grouped_frames(profile.frames, by)
+    return _regrouped(profile, codes, table, said=True)
+
+
+def _regrouped(profile: Profile, codes: NDArray[np.int64], table: pd.DataFrame, *, said: bool) -> Profile:
+    """A call graph of the groups ``codes``, whose names are in ``table``; ``said``: with a note on totals that had to
+    be assumed."""
+    names = profile.metric_names
     functions = table[["function", "raw_function", "file", "object", "crate"]].copy()
     own = add_at(len(functions), codes, costs_of(profile.functions, names))
     calls = profile.functions["calls"]
@@ -129,7 +160,7 @@ def _graph(profile: Profile, by: By) -> Profile:
         functions[total_(name)] = totals[:, position]
     functions["total_exact"] = exact
     notes = profile.notes
-    if not exact.all():
+    if said and not exact.all():
         what = "total of a group that is left and entered again: how much of it is counted already had to be assumed"
         notes = (*notes, Note(what, int((~exact).sum())))
     return from_graph(
