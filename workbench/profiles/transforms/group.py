@@ -77,7 +77,7 @@ def without_levels(profile: Profile) -> Profile:
     )
     if profile.basis == "stacks":
         frames["function_id"] = identify(frames)
-        return replace(profile, frames=frames)
+        return profile.but(frames=frames)
     codes = identify(frames)
     _, first = np.unique(codes, return_index=True)
     return _regrouped(profile, codes, frames.iloc[first].reset_index(drop=True), said=False)
