@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench.profiles.names import tidy_rust
+from workbench.profiles.interval import interval, range_text, ticks_of
+from workbench.profiles.labels import labels
+from workbench.profiles.names import apart, symbol_label, tidy_rust
+from workbench.profiles.share import whole_of
+from workbench.profiles.transforms.matching import EXACT
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
     from workbench.profiles.transforms.combine import Difference
 
 NAME_WIDTH = 70
-_NAMED = ("name", "file", "line", "object", "crate")
+_NAMED = ("name", "file", "line", "object", "crate", "matched_by")
+# columns for who goes on with the table, not for who reads it
+_LEFT_OUT = ("label",)
 
 
 def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = None) -> str:
@@ -31,7 +37,10 @@ def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = Non
         + (f" ({one.description})" if one.description else "")
         for position, one in enumerate(profile.metrics)
     ]
-    lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(table), ""]
+    ticks = ticks_of(profile, metric)
+    lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(_with_intervals(profile, table, metric, ticks)), ""]
+    if ticks:
+        lines.append(f"{ticks:,} samples: self_95 is the 95 % interval of self_pct.")
     if table["self_pct"].notna().all():
         covered = float(table["self_pct"].sum()) if len(table) else 0.0
         lines.append(f"{len(table):,} rows hold {covered:.1f} % of the total.")
@@ -58,9 +67,21 @@ def profile_json(profile: Profile, table: pd.DataFrame, metric: str | None = Non
             for one in profile.metrics
         ],
         "meta": {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float, bool))},
-        "top": _records(table),
+        "samples": ticks_of(profile, metric) or None,
+        "top": _records(_with_intervals(profile, table, metric, ticks_of(profile, metric))),
         "notes": _records(profile.notes_table()),
     }
+
+
+def _with_intervals(profile: Profile, table: pd.DataFrame, metric: str | None, ticks: int) -> pd.DataFrame:
+    """The table with ``self_95``, the interval of each share, where there are samples."""
+    if not ticks or table.empty:
+        return table
+    low, high = interval(table["self"], whole_of(profile, metric), ticks)
+    shown = table.copy()
+    ranges = [range_text(float(one), float(other)) for one, other in zip(low, high, strict=True)]
+    shown.insert(shown.columns.get_loc("self_pct") + 1, "self_95", ranges)
+    return shown
 
 
 def difference_text(changes: Difference, table: pd.DataFrame) -> str:
@@ -97,14 +118,17 @@ def table_text(table: pd.DataFrame) -> str:
     """A table in columns: figures first, names last and shortened, columns that say nothing left out."""
     if table.empty:
         return "(nothing)"
-    shown = table.dropna(axis="columns", how="all")
+    shown = table.dropna(axis="columns", how="all").drop(columns=list(_LEFT_OUT), errors="ignore")
+    if "matched_by" in shown and shown["matched_by"].isin(("", EXACT)).all():
+        shown = shown.drop(columns="matched_by")
     keep = [column for column in shown if column not in _NAMED or (shown[column] != "").any()]
-    names = [column for column in ("name", "file", "line", "crate") if column in keep]
+    names = [column for column in ("name", "file", "line", "crate", "matched_by") if column in keep]
     figures = [column for column in keep if column not in _NAMED]
     text = pd.DataFrame(
         {column: [_figure(value, column) for value in shown[column]] for column in figures}
-        | {column: [_short(value) for value in shown[column]] for column in names}
-    )
+        | {column: [_short(value) for value in shown[column]] for column in names if column != "name"}
+        | ({"name": _names(table)} if "name" in names else {})
+    )[[*figures, *names]]
     widths = {column: max(len(column), int(text[column].str.len().max())) for column in text}
     rows = [list(text.columns), *text.itertuples(index=False, name=None)]
     return "\n".join(
@@ -114,6 +138,22 @@ def table_text(table: pd.DataFrame) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def _names(table: pd.DataFrame) -> list[str]:
+    """The names as they are shown, no two alike."""
+    count = len(table)
+    files, objects, crates = (
+        table[column].tolist() if column in table else [""] * count for column in ("file", "object", "crate")
+    )
+    whole = table["label" if "label" in table else "name"].tolist()
+    named = [
+        tidy_rust(symbol_label(name, object)) for name, object in zip(table["name"].astype(str), objects, strict=True)
+    ]
+    if "line" in table:
+        # rows of one function are told apart by their lines
+        return [_cut(name) for name in named]
+    return apart([_cut(name) for name in labels(named, files, objects, crates, whole)], "#{}")
 
 
 def quantity(value: float, unit: str) -> str:
@@ -141,7 +181,11 @@ def _figure(value: Any, column: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = "".join(char if char.isprintable() else "?" for char in tidy_rust(str(value)))
+    return _cut(tidy_rust(str(value)))
+
+
+def _cut(value: str) -> str:
+    text = "".join(char if char.isprintable() else "?" for char in value)
     return text if len(text) <= NAME_WIDTH else f"{text[: NAME_WIDTH // 2 - 1]}…{text[-NAME_WIDTH // 2 :]}"
 
 

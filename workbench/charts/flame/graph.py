@@ -25,6 +25,7 @@ from workbench.charts.flame.calltree import (
 )
 from workbench.charts.flame.packing import clean, pack
 from workbench.errors import WorkbenchError
+from workbench.profiles.labels import labels_of
 from workbench.profiles.transforms.group import without_levels
 
 if TYPE_CHECKING:
@@ -137,15 +138,15 @@ def flame_graph(
 
 def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:
     """The functions of a tree by self cost: function, self, total (recursion once) and, where two profiles are
-    compared, before and change of the total; ordered by self, there by size of change. Of a call graph they are as
-    measured, not as its derived tree has them.
+    compared, before and change of the total; ordered by size of self, there by size of change. Of a call graph they
+    are as measured, not as its derived tree has them.
     """
     costs, before = function_costs(tree), function_costs_before(tree)
     # the stand-in for what was cut is no function that was measured
-    names = tree.functions["function"].iloc[: len(costs.own)]
+    names = labels_of(tree.functions)[: len(costs.own)]
     table = pd.DataFrame({"function": names, "self": costs.own[:, metric], "total": costs.total[:, metric]})
     if before is None:
-        return table.sort_values(["self", "total"], ascending=False, kind="stable")
+        return table.sort_values(["self", "total"], key=np.abs, ascending=False, kind="stable")
     table["before"] = before.total[:, metric]
     table["change"] = table["total"] - table["before"]
     return table.sort_values("change", key=np.abs, ascending=False, kind="stable")

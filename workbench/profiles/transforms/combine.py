@@ -13,6 +13,7 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import FUNCTION_COLUMNS, cost_, self_, total_
+from workbench.profiles.labels import labels_of
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_graph, only
 from workbench.profiles.notes import Note
@@ -80,8 +81,9 @@ class Difference:
 
     ``functions``: name, file, object, crate, before_self, after_self, change_self, before_total, after_total,
     change_total, ratio_total (after / before; NaN where that was not above 0), state (``both``, ``added`` or
-    ``removed``), matched_by (see :mod:`workbench.profiles.transforms.matching`; "" where it is not in both), by falling
-    size of the change in self, then in total. Figures are multiplied by ``factors``, as ``scaling`` says.
+    ``removed``), matched_by (see :mod:`workbench.profiles.transforms.matching`; "" where it is not in both), label
+    (see :mod:`workbench.profiles.labels`), by falling size of the change in self, then in total. Figures are
+    multiplied by ``factors``, as ``scaling`` says.
     ``before_sum`` and ``after_sum`` are the unscaled wholes. ``before`` and ``after`` are without levels of recursion.
     """
 
@@ -106,10 +108,14 @@ class Difference:
     @property
     def notes(self) -> tuple[Note, ...]:
         """Those of both profiles, and what could not be matched, with what it weighs on its own side."""
-        both = tuple(dict.fromkeys((*self.before.notes, *self.after.notes)))
+        return (*dict.fromkeys((*self.before.notes, *self.after.notes)), *self.unmatched)
+
+    @property
+    def unmatched(self) -> tuple[Note, ...]:
+        """What is only on one side, with what it weighs there."""
         name = self.metric.name
         sides = [(side.functions[self_(name)].to_numpy() * factor) for side, factor in self._sides]
-        return (*both, *unmatched(self.match, *sides, metric=name))
+        return unmatched(self.match, *sides, metric=name)
 
     @property
     def frames(self) -> pd.DataFrame:
@@ -274,9 +280,10 @@ def _functions(
     table["ratio_total"] = table["after_total"] / table["before_total"].where(table["before_total"] > 0)
     table["state"] = _state(present[0], present[1])
     table["matched_by"] = pd.Series(match.by, dtype="str")
+    table["label"] = pd.Series(labels_of(stacked.iloc[first]), dtype="str")
     columns = [
         "name", "file", "object", "crate", "before_self", "after_self", "change_self", "before_total", "after_total",
-        "change_total", "ratio_total", "state", "matched_by",
+        "change_total", "ratio_total", "state", "matched_by", "label",
     ]  # fmt: skip
     own, total = (table[f"change_{which}"].abs().to_numpy(dtype=float) for which in ("self", "total"))
     order = np.lexsort((-total, -own))
