@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
 from workbench.profiles.interval import interval, range_text, ticks_of
 from workbench.profiles.labels import labels
 from workbench.profiles.names import apart, symbol_label, tidy_rust
 from workbench.profiles.share import whole_of
+from workbench.profiles.table import Table, plain, text
 from workbench.profiles.transforms.matching import EXACT
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
+    from workbench.profiles.table import TableLike
     from workbench.profiles.transforms.combine import Difference
 
 NAME_WIDTH = 70
-_NAMED = ("name", "file", "line", "object", "crate", "matched_by")
-# columns for who goes on with the table, not for who reads it
-_LEFT_OUT = ("label",)
+_NAMED = ("name", "file", "line", "object", "crate", "matched_by", "label")
+_SHOWN = ("name", "file", "line", "crate", "matched_by")
 
 
-def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = None) -> str:
+def profile_text(profile: Profile, table: TableLike, metric: str | None = None) -> str:
     """The profile in words and the table of :func:`workbench.profiles.views.top.top` in columns."""
     chosen = profile.metric(metric)
-    functions = len(profile.functions)
+    table = Table.of(table)
+    functions = len(profile.arrays.functions)
     lines = [
         f"{profile.name}: {profile.format}, {functions:,} functions"
         f"{', calls without stacks' if profile.basis == 'graph' else ''}",
@@ -41,7 +44,7 @@ def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = Non
     lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(_with_intervals(profile, table, metric, ticks)), ""]
     if ticks:
         lines.append(f"{ticks:,} samples: self_95 is the 95 % interval of self_pct.")
-    if table["self_pct"].notna().all():
+    if not np.isnan(table["self_pct"]).any():
         covered = float(table["self_pct"].sum()) if len(table) else 0.0
         lines.append(f"{len(table):,} rows hold {covered:.1f} % of the total.")
     else:
@@ -50,8 +53,9 @@ def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = Non
     return "\n".join(lines)
 
 
-def profile_json(profile: Profile, table: pd.DataFrame, metric: str | None = None) -> dict[str, Any]:
-    """The same as plain values; the total of a ratio is None."""
+def profile_json(profile: Profile, table: TableLike, metric: str | None = None) -> dict[str, Any]:
+    """The same as plain values; the total of a ratio is None, and ``samples`` where none were taken."""
+    ticks = ticks_of(profile, metric)
     return {
         "name": profile.name,
         "format": profile.format,
@@ -67,24 +71,26 @@ def profile_json(profile: Profile, table: pd.DataFrame, metric: str | None = Non
             for one in profile.metrics
         ],
         "meta": {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float, bool))},
-        "samples": ticks_of(profile, metric) or None,
-        "top": _records(_with_intervals(profile, table, metric, ticks_of(profile, metric))),
-        "notes": _records(profile.notes_table()),
+        "samples": ticks or None,
+        "top": _records(_with_intervals(profile, Table.of(table), metric, ticks)),
+        "notes": [asdict(note) for note in profile.notes],
     }
 
 
-def _with_intervals(profile: Profile, table: pd.DataFrame, metric: str | None, ticks: int) -> pd.DataFrame:
+def _with_intervals(profile: Profile, table: Table, metric: str | None, ticks: int) -> Table:
     """The table with ``self_95``, the interval of each share, where there are samples."""
-    if not ticks or table.empty:
+    if not ticks or not len(table):
         return table
-    low, high = interval(table["self"], whole_of(profile, metric), ticks)
-    shown = table.copy()
-    ranges = [range_text(float(one), float(other)) for one, other in zip(low, high, strict=True)]
-    shown.insert(shown.columns.get_loc("self_pct") + 1, "self_95", ranges)
-    return shown
+    ends = zip(*interval(table["self"], whole_of(profile, metric), ticks), strict=True)
+    columns: dict[str, Any] = {}
+    for name, column in table.items():
+        columns[name] = column
+        if name == "self_pct":
+            columns["self_95"] = text([range_text(float(low), float(high)) for low, high in ends])
+    return Table(columns)
 
 
-def difference_text(changes: Difference, table: pd.DataFrame) -> str:
+def difference_text(changes: Difference, table: TableLike) -> str:
     """What changed, largest change in self cost first; added and removed functions apart."""
     unit = changes.metric.unit
     before, after = changes.before_sum, changes.after_sum
@@ -93,15 +99,16 @@ def difference_text(changes: Difference, table: pd.DataFrame) -> str:
     if not changes.metric.additive:
         sums = "a ratio, so without sums"
     lines = [f"{changes.metric.name}: {sums}; figures {changes.scaling}"]
+    table = Table.of(table)
     for state, heading in (("both", "In both"), ("added", "Only after"), ("removed", "Only before")):
-        part = table[table["state"] == state]
+        part = table.take(table["state"] == state)
         if len(part):
-            lines += ["", f"{heading}:", table_text(part.drop(columns="state"))]
+            lines += ["", f"{heading}:", table_text(part.without("state"))]
     lines += [f"Note: {note}." for note in changes.notes]
     return "\n".join(lines)
 
 
-def difference_json(changes: Difference, table: pd.DataFrame) -> dict[str, Any]:
+def difference_json(changes: Difference, table: TableLike) -> dict[str, Any]:
     """The same as plain values."""
     return {
         "metric": changes.metric.name,
@@ -114,45 +121,33 @@ def difference_json(changes: Difference, table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def table_text(table: pd.DataFrame) -> str:
+def table_text(table: TableLike) -> str:
     """A table in columns: figures first, names last and shortened, columns that say nothing left out."""
-    if table.empty:
+    columns = {name: plain(column) for name, column in Table.of(table).items()}
+    if not any(columns.values()):
         return "(nothing)"
-    shown = table.dropna(axis="columns", how="all").drop(columns=list(_LEFT_OUT), errors="ignore")
-    if "matched_by" in shown and shown["matched_by"].isin(("", EXACT)).all():
-        shown = shown.drop(columns="matched_by")
-    keep = [column for column in shown if column not in _NAMED or (shown[column] != "").any()]
-    names = [column for column in ("name", "file", "line", "crate", "matched_by") if column in keep]
-    figures = [column for column in keep if column not in _NAMED]
-    text = pd.DataFrame(
-        {column: [_figure(value, column) for value in shown[column]] for column in figures}
-        | {column: [_short(value) for value in shown[column]] for column in names if column != "name"}
-        | ({"name": _names(table)} if "name" in names else {})
-    )[[*figures, *names]]
-    widths = {column: max(len(column), int(text[column].str.len().max())) for column in text}
-    rows = [list(text.columns), *text.itertuples(index=False, name=None)]
-    return "\n".join(
-        "  ".join(
-            str(value).ljust(widths[column]) if column in names else str(value).rjust(widths[column])
-            for column, value in zip(text.columns, row, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    said = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    if set(said.get("matched_by", ())) <= {"", EXACT}:
+        said.pop("matched_by", None)
+    cells_of = {name: [_figure(value, name) for value in values] for name, values in said.items() if name not in _NAMED}
+    names = [name for name in _SHOWN if any(value not in ("", None) for value in said.get(name, ()))]
+    cells_of |= {name: _names(columns) if name == "name" else [_short(value) for value in said[name]] for name in names}
+    shown = []
+    for name, cells in cells_of.items():
+        width = max(len(name), max(map(len, cells)))
+        shown.append([cell.ljust(width) if name in names else cell.rjust(width) for cell in (name, *cells)])
+    return "\n".join("  ".join(row).rstrip() for row in zip(*shown, strict=True))
 
 
-def _names(table: pd.DataFrame) -> list[str]:
+def _names(columns: dict[str, list[Any]]) -> list[str]:
     """The names as they are shown, no two alike."""
-    count = len(table)
-    files, objects, crates = (
-        table[column].tolist() if column in table else [""] * count for column in ("file", "object", "crate")
-    )
-    whole = table["label" if "label" in table else "name"].tolist()
-    named = [
-        tidy_rust(symbol_label(name, object)) for name, object in zip(table["name"].astype(str), objects, strict=True)
-    ]
-    if "line" in table:
+    names = [str(name) for name in columns["name"]]
+    files, objects, crates = (columns.get(column) or [""] * len(names) for column in ("file", "object", "crate"))
+    named = [tidy_rust(symbol_label(name, object)) for name, object in zip(names, objects, strict=True)]
+    if "line" in columns:
         # rows of one function are told apart by their lines
         return [_cut(name) for name in named]
+    whole = columns.get("label") or names
     return apart([_cut(name) for name in labels(named, files, objects, crates, whole)], "#{}")
 
 
@@ -171,7 +166,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def _figure(value: Any, column: str) -> str:
-    if pd.isna(value):
+    if value is None:
         return "-"
     if column.endswith("_pct"):
         return f"{value:.2f}"
@@ -185,12 +180,10 @@ def _short(value: Any) -> str:
 
 
 def _cut(value: str) -> str:
-    text = "".join(char if char.isprintable() else "?" for char in value)
-    return text if len(text) <= NAME_WIDTH else f"{text[: NAME_WIDTH // 2 - 1]}…{text[-NAME_WIDTH // 2 :]}"
+    seen = "".join(char if char.isprintable() else "?" for char in value)
+    return seen if len(seen) <= NAME_WIDTH else f"{seen[: NAME_WIDTH // 2 - 1]}…{seen[-NAME_WIDTH // 2 :]}"
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {key: None if pd.isna(value) else value for key, value in record.items()}
-        for record in table.astype(object).to_dict("records")
-    ]
+def _records(table: TableLike) -> list[dict[str, Any]]:
+    columns = {name: plain(column) for name, column in Table.of(table).items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.builds import without_recursion
-from workbench.profiles.columns import cost_, self_, total_
-from workbench.profiles.graph import arcs
-from workbench.profiles.model import Profile, frame_table, from_graph, identify
-from workbench.profiles.names import base_name, crates_of, symbol_label, tidy_file, tidy_rust
+from workbench.profiles.columns import cost_
+from workbench.profiles.frames import identify
+from workbench.profiles.groups import By, grouped_frames, groups_of_graph, regrouped
+from workbench.profiles.model import Profile, from_graph
+from workbench.profiles.names import base_name, symbol_label, tidy_file, tidy_rust
 from workbench.profiles.notes import Note
 from workbench.profiles.table import text
-from workbench.profiles.transforms.group_totals import group_totals
-from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.transforms.shape import collapse_recursion
 from workbench.profiles.transforms.stacks import restack
-from workbench.profiles.tree import add_at, costs_of, totals_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-By = Literal["function", "name", "file", "crate", "object"]
-UNKNOWN = "(unknown)"
+    from workbench.profiles.table import Table
 
 
 def group(profile: Profile, by: By) -> Profile:
@@ -40,9 +37,9 @@ def group(profile: Profile, by: By) -> Profile:
         raise WorkbenchError(f"cannot group by {by!r}", hint=f"Group by {', '.join(get_args(By))}")
     if profile.basis == "graph":
         return _graph(profile, by)
-    codes, table = grouped_frames(profile.frames, by)
-    frame = codes[profile.nodes["frame_id"].to_numpy()]
-    changed = restack(profile, frame=frame, frames=table, what=f"group={by}")
+    codes, table = grouped_frames(profile.arrays.frames, by)
+    frame = codes[profile.arrays.nodes["frame_id"]]
+    changed = restack(profile, frame=frame, frames=table.frame(), what=f"group={by}")
     return changed if by == "function" else collapse_recursion(changed)
 
 
@@ -62,25 +59,25 @@ def tidy(profile: Profile) -> Profile:
 def without_levels(profile: Profile) -> Profile:
     """A callgrind profile without levels of recursion (``--separate-recs``, 2 unless it is said): ``fib'2`` is ``fib``.
 
-    A window that begins inside a recursion has other levels than one that does not, at the same cost. Lines, tables and
-    other formats stay as they are.
+    A window that begins inside a recursion has other levels than one that does not, at the same cost. Lines and tables
+    of the format stay with the profile; other formats stay as they are.
     """
     if profile.format != "callgrind":
         return profile
-    raw = profile.frames["raw_function"].tolist()
+    frames = profile.arrays.frames
+    raw = frames["raw_function"].tolist()
     bare = [without_recursion(name) for name in raw]
     if bare == raw:
         return profile
-    frames = profile.frames.assign(
-        raw_function=pd.Series(bare, dtype="str"),
-        function=pd.Series([without_recursion(name) for name in profile.frames["function"]], dtype="str"),
-    )
-    if profile.basis == "stacks":
-        frames["function_id"] = identify(frames)
-        return profile.but(frames=frames)
+    shown = [without_recursion(name) for name in frames["function"].tolist()]
+    frames = frames.assign(raw_function=text(bare), function=text(shown))
     codes = identify(frames)
+    if profile.basis == "stacks":
+        return profile.but(frames=frames.assign(function_id=codes))
     _, first = np.unique(codes, return_index=True)
-    return _regrouped(profile, codes, frames.iloc[first].reset_index(drop=True), said=False)
+    arrays = profile.arrays
+    functions = regrouped(arrays.functions, arrays.edges, profile.metric_names, codes, frames.take(first))
+    return _with_groups(profile, codes, functions)
 
 
 def legible(profile: Profile) -> Profile:
@@ -102,43 +99,21 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def grouped_frames(frames: pd.DataFrame, by: By) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """The group of each frame (or function), and the table of frames that stand for the groups."""
-    columns = ["raw_function", "file", "object"] if by == "function" else ["function" if by == "name" else by]
-    codes = numbered(frames, columns)
-    _, first = np.unique(codes, return_index=True)
-    table = frames.iloc[first].reset_index(drop=True)
-    if by == "function":
-        made = table.assign(line=np.int64(0), inlined=False)
-        return codes, made
-    names = table[columns[0]].where(table[columns[0]] != "", UNKNOWN).tolist()
-    made = frame_table(
-        names,
-        file=names if by == "file" else None,
-        object=names if by == "object" else None,
-    )
-    crates = names if by == "crate" else crates_of(names, [""] * len(names))
-    return codes, made.assign(crate=text(crates)).frame()
-
-
 def _graph(profile: Profile, by: By) -> Profile:
     if by == "function":
         return profile
-    codes, table = grouped_frames(profile.frames, by)
-    return _regrouped(profile, codes, table, said=True)
+    codes, functions = groups_of_graph(profile.arrays.functions, profile.arrays.edges, profile.metric_names, by)
+    made = _with_groups(profile, codes, functions)
+    exact = functions["total_exact"]
+    if exact.all():
+        return made
+    what = "total of a group that is left and entered again: how much of it is counted already had to be assumed"
+    return made.with_notes(Note(what, int((~exact).sum())))
 
 
-def _regrouped(profile: Profile, codes: NDArray[np.int64], table: pd.DataFrame, *, said: bool) -> Profile:
-    """A call graph of the groups ``codes``, whose names are in ``table``; ``said``: with a note on totals that had to
-    be assumed."""
+def _with_groups(profile: Profile, codes: NDArray[np.int64], functions: Table) -> Profile:
+    """A call graph of the groups ``codes`` of its functions."""
     names = profile.metric_names
-    functions = table[["function", "raw_function", "file", "object", "crate"]].copy()
-    own = add_at(len(functions), codes, costs_of(profile.functions, names))
-    calls = profile.functions["calls"]
-    summed = calls.astype("Float64").groupby(codes).sum(min_count=1)
-    functions["calls"] = summed.round().astype("Int64").reset_index(drop=True)
-    for position, name in enumerate(names):
-        functions[self_(name)] = own[:, position]
     edges = profile.edges.assign(
         caller_id=codes[profile.edges["caller_id"].to_numpy()], callee_id=codes[profile.edges["callee_id"].to_numpy()]
     )
@@ -146,23 +121,6 @@ def _regrouped(profile: Profile, codes: NDArray[np.int64], table: pd.DataFrame, 
     merged = between.groupby(["caller_id", "callee_id"], sort=False, as_index=False)[
         ["calls", *(cost_(name) for name in names)]
     ].sum(min_count=1)
-    caller, callee, costs = arcs(profile.arrays.edges, names)
-    totals, exact = group_totals(
-        codes,
-        costs_of(profile.functions, names),
-        caller,
-        callee,
-        costs,
-        known=totals_of(profile.functions, names),
-        known_exact=profile.functions["total_exact"].to_numpy(dtype=bool),
-    )
-    for position, name in enumerate(names):
-        functions[total_(name)] = totals[:, position]
-    functions["total_exact"] = exact
-    notes = profile.notes
-    if said and not exact.all():
-        what = "total of a group that is left and entered again: how much of it is counted already had to be assumed"
-        notes = (*notes, Note(what, int((~exact).sum())))
     return from_graph(
         profile.format,
         profile.name,
@@ -171,7 +129,7 @@ def _regrouped(profile: Profile, codes: NDArray[np.int64], table: pd.DataFrame, 
         edges=merged,
         default_metric=profile.default_metric,
         meta=profile.meta,
-        notes=notes,
+        notes=profile.notes,
     )
 
 
