@@ -60,6 +60,8 @@ def functions(*rows: str) -> pd.DataFrame:
         ("scan.part.0", "scan", REBUILT_NAME),
         ("scan(int) [clone .isra.0]", "scan(int)", REBUILT_NAME),
         ("pow@@GLIBC_2.29", "pow", REBUILT_NAME),
+        ("scan_[i]", "scan", REBUILT_NAME),
+        ("[unknown]|a.c", "[unknown]", NAMED),
         ("main.run.func1|m.go", "main.run.func2|m.go", NUMBERED),
         ("app::run::{closure#0}|a.rs", "app::run::{closure#3}|a.rs", NUMBERED),
     ],
@@ -76,6 +78,7 @@ def test_one_function_of_two_builds(before: str, after: str, by: str) -> None:
         # an address says nothing without its object
         ("0x14400||liba.so", "0x14400||libb.so"),
         ("0x14400", "0x14400|x.c"),
+        ("[unknown]||liba.so", "[unknown]||libb.so"),
         # a closure by its number alone
         ("main.run.func1|m.go", "main.run.func1.2|n.go"),
     ],

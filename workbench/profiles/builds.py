@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from workbench.profiles.names import base_name, recursion_level, tidy_file
+from workbench.profiles.names import base_name, tidy_file
 
 _HASH = re.compile(r"::h[0-9a-f]{16}(?=$|['. \[])|(?<=17)h[0-9a-f]{16}(?=E)")
 # of a demangled v0 name, ``app[9b1c2f3a4d5e6f70]::run``; the ``Cs<base 62>_`` that it is in the mangled one
@@ -18,6 +18,9 @@ _MANGLED_CRATE = re.compile(r"(?<=C)s[0-9A-Za-z]*_(?=\d)")
 # what LLVM and gcc append to the name of a copy or a part, with c++filt's way to show it
 _COPY = r"(?:llvm|part|constprop|isra|cold|lto_priv|localalias|specialized|warm|__uniq)"
 _COPIES = re.compile(rf"(?:\.{_COPY}(?:\.\d+)*)+$| \[clone (?:\.{_COPY}(?:\.\d+)*)+\]")
+_RECURSION = re.compile(r"(?<=[^<,(\s])'\d+(?=$|')")
+# what stackcollapse-perf.pl --all writes behind an inlined frame
+_INLINED = "_[i]"
 _SYMBOL_VERSION = re.compile(r"@@?[A-Za-z_][\w.]*$")
 # numbers that compilers give to functions without a name, in the order in which these stand in the source
 _NUMBERED = re.compile(
@@ -28,6 +31,7 @@ _LOADER = re.compile(r"^ld-linux[\w-]*\.so(?:\.\d+)*$")
 _PATH_HASH = re.compile(r"-[0-9a-f]{16}(?=$|[./])")
 _DELETED = " (deleted)"
 _BUILD_ID = re.compile(r"(?:^|/)\.build-id/|^[0-9a-f]{40}$")
+_NAMELESS = frozenset({"", "???", "??", "[unknown]", "(unknown)", "unknown", "Unknown", "<unknown>", "(no name)"})
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+|(?=[a-f]*\d)[0-9a-f]{8,16}")
 
 
@@ -43,7 +47,7 @@ def without_build(name: str) -> str:
     >>> without_build("pow@@GLIBC_2.29"), without_build("walk(int) [clone .part.3]")
     ('pow', 'walk(int)')
     """
-    name = _COPIES.sub("", name)
+    name = _COPIES.sub("", name.removesuffix(_INLINED))
     name = _HASH.sub("", name)
     if name.startswith(("_R", "__R")):
         name = _MANGLED_CRATE.sub("", name)
@@ -62,13 +66,22 @@ def without_number(name: str) -> str:
 
 
 def without_recursion(name: str) -> str:
-    """A callgrind name without the level of its recursion: ``fib'2`` is ``fib``."""
-    return recursion_level(name)[0]
+    """A callgrind name without the level of its recursion, also before the callers of ``--separate-callers``.
+
+    >>> without_recursion("fib'2"), without_recursion("fib'2'main"), without_recursion("Of<'2'>::get")
+    ('fib', "fib'main", "Of<'2'>::get")
+    """
+    return _RECURSION.sub("", name) if "'" in name else name
 
 
 def is_address(name: str) -> bool:
     """Whether a function is called by an address, for want of a symbol: that says nothing without its object."""
     return _ADDRESS.fullmatch(name) is not None
+
+
+def is_nameless(name: str) -> bool:
+    """Whether a name is what a tool calls code that has none."""
+    return name in _NAMELESS
 
 
 def library(object: str) -> str:

@@ -6,13 +6,13 @@ only where both are alone with what they are matched by, on their side; what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.builds import end_of, is_address, library, source, without_build, without_number
+from workbench.profiles.builds import end_of, is_address, is_nameless, library, source, without_build, without_number
 from workbench.profiles.notes import Note
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ class _Function:
     raw: str
     bare: str
     unnumbered: str
-    file: str
     source: str
-    object: str
     library: str
 
 
@@ -61,10 +59,11 @@ def matching(before: pd.DataFrame, after: pd.DataFrame) -> Matching:
     the same two without what a build adds to a name (:func:`workbench.profiles.builds.without_build`); at last without
     the numbers of closures, in the same source. An address instead of a name needs the same library.
     """
-    functions = [*_functions(before), *_functions(after)]
+    columns = [[*before[column], *after[column]] for column in ("raw_function", "file", "object")]
     split = len(before)
-    code, by = _exact(functions, split)
+    code, by = _exact(columns, split)
     left = [number for number, word in enumerate(by[code]) if not word]
+    functions = _functions(columns, left)
     for word, key in _steps():
         if not left:
             break
@@ -97,32 +96,32 @@ def unmatched(match: Matching, before: NDArray[Any], after: NDArray[Any], *, met
     return tuple(notes)
 
 
-def _functions(table: pd.DataFrame) -> list[_Function]:
-    columns = [table[column].tolist() for column in ("raw_function", "file", "object")]
+def _functions(columns: Sequence[Sequence[str]], rows: Sequence[int]) -> dict[int, _Function]:
+    """What the functions of these rows are matched by."""
     known: tuple[dict[str, Any], ...] = ({}, {}, {}, {})
 
     def once(which: int, change: Callable[[str], str], text: str) -> str:
         made: str = known[which].get(text) or known[which].setdefault(text, change(text))
         return made
 
-    return [
-        _Function(
+    names, files, objects = columns
+    return {
+        row: _Function(
             raw,
             once(0, without_build, raw),
             once(1, without_number, raw),
-            file,
             once(2, source, file),
-            object,
             once(3, library, object),
         )
-        for raw, file, object in zip(*columns, strict=True)
-    ]
+        for row in rows
+        for raw, file, object in ((names[row], files[row], objects[row]),)
+    }
 
 
-def _exact(functions: Sequence[_Function], split: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def _exact(columns: Sequence[Sequence[str]], split: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Numbers by name, file and object, and by what they are on both sides."""
     known: dict[tuple[str, str, str], int] = {}
-    code = np.asarray([known.setdefault((one.raw, one.file, one.object), len(known)) for one in functions], np.int64)
+    code = np.asarray([known.setdefault(row, len(known)) for row in zip(*columns, strict=True)], dtype=np.int64)
     both = np.intersect1d(code[:split], code[split:])
     by = np.full(len(known), "", dtype=object)
     by[both] = EXACT
@@ -138,7 +137,12 @@ def _steps() -> list[tuple[str, Key]]:
         return key
 
     def alone(name: Callable[[_Function], str]) -> Key:
-        return lambda one: None if is_address(one.raw) else (name(one),)
+        def key(one: _Function) -> tuple[str, ...] | None:
+            if is_address(one.raw):
+                return None
+            return (one.raw, one.library) if is_nameless(one.raw) else (name(one),)
+
+        return key
 
     steps: list[tuple[str, Key]] = []
     for name, moved, named in ((_raw, MOVED, NAMED), (_bare, REBUILT, REBUILT_NAME)):
@@ -159,7 +163,7 @@ def _unnumbered(one: _Function) -> str:
     return one.unnumbered
 
 
-def _alone(left: Sequence[int], functions: Sequence[_Function], split: int, key: Key) -> list[tuple[int, int]]:
+def _alone(left: Sequence[int], functions: Mapping[int, _Function], split: int, key: Key) -> list[tuple[int, int]]:
     """The pairs of rows that are alone with their key on each side."""
     rows: dict[tuple[str, ...], tuple[list[int], list[int]]] = {}
     for row in left:
@@ -170,7 +174,7 @@ def _alone(left: Sequence[int], functions: Sequence[_Function], split: int, key:
 
 
 def _ambiguous(
-    left: Sequence[int], functions: Sequence[_Function], split: int, code: NDArray[np.int64], count: int
+    left: Sequence[int], functions: Mapping[int, _Function], split: int, code: NDArray[np.int64], count: int
 ) -> NDArray[np.bool_]:
     sides: dict[str, set[bool]] = {}
     for row in left:

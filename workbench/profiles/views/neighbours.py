@@ -78,7 +78,7 @@ def callees(profile: Profile, function: str, metric: str | None = None) -> pd.Da
 
 def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
     """From the heaviest root down, always to the heaviest child: depth, name, file, crate, total, total_pct, self,
-    self_pct, exact. It ends where no child is heavier than the node itself is. Where costs are below 0, as in a
+    self_pct, exact, label. It ends where no child is heavier than the node itself is. Where costs are below 0, as in a
     difference, the heaviest is what holds most that rose or fell.
 
     On a call graph the tree is built from the calls; ``exact`` is False where a share was assumed.
@@ -100,6 +100,10 @@ def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
         path.append(heaviest)
         here = heaviest
     frames = profile.frames.iloc[nodes["frame_id"].to_numpy()[path]]
+    # a function that is on the path twice has one name
+    functions = frames.drop_duplicates("function_id")
+    names = dict(zip(functions["function_id"], labels_of(functions), strict=True))
+    named = [names[function] for function in frames["function_id"]]
     whole = whole_of(profile, name)
     return pd.DataFrame(
         {
@@ -112,6 +116,7 @@ def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
             "self": own[path],
             "self_pct": percent(own[path], whole),
             "exact": nodes["exact"].to_numpy()[path],
+            "label": pd.Series(named, dtype="str"),
         }
     )
 

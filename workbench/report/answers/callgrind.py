@@ -105,7 +105,8 @@ def _functions(profile: Profile) -> list[str]:
         last = path.iloc[-1]
         guess = "" if path["exact"].all() else ", as far as calls tell stacks"
         sentences.append(
-            f"The heaviest path ends after {len(path)} frames in {last['name']}, with {last['total_pct']:.1f} %{guess}."
+            f"The heaviest path ends after {len(path)} frames in {last['label']}, "
+            f"with {last['total_pct']:.1f} %{guess}."
         )
     return sentences
 

@@ -27,7 +27,7 @@ def answer(profile: Profile) -> View:
     name = profile.default_metric
     asked = f"Where does {'CPU time' if name == 'cpu' else name} go?"
     if not profile.functions[self_(name)].any():
-        groups: dict[str, Sequence[str]] = {asked: ["Nobody can say: the profile holds no samples."]}
+        groups: dict[str, Sequence[str]] = {asked: [_nothing(profile)]}
     elif math.isnan(whole_of(profile)):
         groups = {
             asked: changes(profile),
@@ -50,6 +50,15 @@ def threads(profile: Profile, rows: int | None = None) -> View:
     if THREAD not in set(profile.tags["key"]):
         return sentence("The profile does not say which thread its samples are of.")
     return table(tag_costs(profile).rename(columns={"value": THREAD}), rows)
+
+
+def _nothing(profile: Profile) -> str:
+    """Why nothing can be said, and of what there is something to say."""
+    name = profile.default_metric
+    others = [one for one in profile.metric_names if profile.functions[self_(one)].any()]
+    if not others:
+        return "Nobody can say: the profile holds no samples."
+    return f"The profile holds no {name}. It holds {' and '.join(others)}: choose by metric."
 
 
 def _whole(profile: Profile) -> str:
@@ -79,7 +88,7 @@ def _path(profile: Profile) -> list[str]:
     last = path.iloc[-1]
     return [
         f"Going down from the heaviest root, always to the heaviest call, ends after {len(path)} frames in "
-        f"{last['name']}, which has {last['total_pct']:.1f} % on this path."
+        f"{last['label']}, which has {last['total_pct']:.1f} % on this path."
     ]
 
 
