@@ -107,8 +107,3 @@ def source(file: str) -> str:
     """A source path without what differs between machines, its hash folders included; see
     :func:`workbench.profiles.names.tidy_file`."""
     return _PATH_HASH.sub("", tidy_file(file.replace("\\", "/")))
-
-
-def end_of(path: str, parts: int) -> str:
-    """The last ``parts`` parts of a path: what stays of it when folders above move."""
-    return "/".join(path.rsplit("/", parts)[-parts:])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from workbench.profiles.builds import end_of
-from workbench.profiles.names import base_name
+from workbench.profiles.names import base_name, end_of
 
 _MOST_PARTS = 12
 

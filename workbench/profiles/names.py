@@ -144,6 +144,11 @@ def base_name(path: str) -> str:
     return path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
+def end_of(path: str, parts: int) -> str:
+    """The last ``parts`` parts of a path: what stays of it when folders above move."""
+    return "/".join(path.rsplit("/", parts)[-parts:])
+
+
 def crates_of(names: Sequence[str], files: Sequence[str]) -> list[str]:
     """The crate, package or module of each function: what ``group_by="crate"`` sums over; "" where it is unknown."""
     return [crate_of(name, file) for name, file in zip(names, files, strict=True)]

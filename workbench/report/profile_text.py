@@ -12,7 +12,6 @@ from workbench.profiles.labels import labels
 from workbench.profiles.names import apart, symbol_label, tidy_rust
 from workbench.profiles.share import whole_of
 from workbench.profiles.table import Table, plain, text
-from workbench.profiles.transforms.matching import EXACT
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -92,6 +91,8 @@ def _with_intervals(profile: Profile, table: Table, metric: str | None, ticks: i
 
 def difference_text(changes: Difference, table: TableLike) -> str:
     """What changed, largest change in self cost first; added and removed functions apart."""
+    from workbench.profiles.transforms.matching import EXACT
+
     unit = changes.metric.unit
     before, after = changes.before_sum, changes.after_sum
     ratio = f", {after / before:.4g} times" if before > 0 and after >= 0 else ""
@@ -103,7 +104,9 @@ def difference_text(changes: Difference, table: TableLike) -> str:
     for state, heading in (("both", "In both"), ("added", "Only after"), ("removed", "Only before")):
         part = table.take(table["state"] == state)
         if len(part):
-            lines += ["", f"{heading}:", table_text(part.without("state"))]
+            usual = set(part["matched_by"].tolist()) <= {EXACT, ""}
+            shown = part.without("state", *(["matched_by"] if usual else []))
+            lines += ["", f"{heading}:", table_text(shown)]
     lines += [f"Note: {note}." for note in changes.notes]
     return "\n".join(lines)
 
@@ -127,8 +130,6 @@ def table_text(table: TableLike) -> str:
     if not any(columns.values()):
         return "(nothing)"
     said = {name: values for name, values in columns.items() if any(value is not None for value in values)}
-    if set(said.get("matched_by", ())) <= {"", EXACT}:
-        said.pop("matched_by", None)
     cells_of = {name: [_figure(value, name) for value in values] for name, values in said.items() if name not in _NAMED}
     names = [name for name in _SHOWN if any(value not in ("", None) for value in said.get(name, ()))]
     cells_of |= {name: _names(columns) if name == "name" else [_short(value) for value in said[name]] for name in names}

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.builds import end_of, is_address, is_nameless, library, source, without_build, without_number
+from workbench.profiles.builds import is_address, is_nameless, library, source, without_build, without_number
+from workbench.profiles.names import end_of
 from workbench.profiles.notes import Note
 
 if TYPE_CHECKING:
