@@ -14,7 +14,7 @@ from workbench.profiles.read import FORMATS, read_profile
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "profiles"
 # each takes as long to import as a small file to read, or longer
-HEAVY = ("pandas", "pyarrow", "pydantic", "asyncio", "psutil", "plotly")
+HEAVY = ("pandas", "pydantic", "asyncio", "psutil", "plotly")
 FILES = {
     "callgrind": "demo-callgrind.out",
     "massif": "demo-massif.out",

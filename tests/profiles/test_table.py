@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from unittest import mock
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.profiles import distinct
-from workbench.profiles.distinct import numbered, numbered_rows
+from workbench.profiles.distinct import ascending, numbered, numbered_rows
 from workbench.profiles.table import Counts, Deferred, Table, Tables, Words, concat, plain
 
 
@@ -106,6 +108,26 @@ def test_distinct_keys_are_numbered_as_they_appear(keys: list[int], many: int) -
     expected = list(dict.fromkeys(keys))
     assert values.tolist() == expected
     assert codes.tolist() == [expected.index(key) for key in keys]
+
+
+@given(st.lists(st.integers(-5, 5)))
+def test_distinct_values_in_ascending_order(values: list[int]) -> None:
+    assert ascending(np.array(values, dtype=np.int64)).tolist() == sorted(set(values))
+
+
+def test_arrow_and_numpy_exchange_arrays_without_pandas() -> None:
+    code = """
+import sys
+import numpy as np
+from workbench.profiles import arrow
+numbers = arrow.of_numbers(np.arange(6)[::2])
+texts = arrow.of_texts(["a", "", "äöü"])
+print(arrow.to_numbers(numbers).tolist(), arrow.to_numbers(arrow.of_numbers(np.zeros(0))).tolist())
+print(arrow.to_texts(texts).tolist() == ["a", "", "äöü"], arrow.to_texts(texts.take(numbers.slice(0, 2))).tolist())
+print("pandas" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[0, 2, 4] []", "True ['a', 'äöü']", "False"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", ""]), st.integers(0, 2))))
