@@ -107,7 +107,7 @@ def test_what_cannot_be_compared_or_drawn_is_an_error_that_says_why() -> None:
 
 def test_what_is_left_out_is_said() -> None:
     ratio = Metric("hit", "us", additive=False)
-    graph = flame_graph(folded({"a": 5, "a;b": -3}, metrics=(CPU, ratio)))
+    graph = flame_graph(folded({"a": 500, "a;b": -3}, metrics=(CPU, ratio)))
     assert [metric.name for metric in graph.data.metrics] == ["cpu"]
     assert "hit is left out" in repr(graph)
     assert "1 nodes have a negative self cost of cpu, -3 ns" in repr(graph)

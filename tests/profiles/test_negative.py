@@ -104,8 +104,12 @@ def test_tables_begin_with_the_largest(rows: Stacks) -> None:
         costs = view(profile, str(profile.functions["function"].iloc[0]))["cost"].abs().tolist()
         assert costs[1:] == sorted(costs[1:], reverse=True)
     assert abs(own_of(profile).get(hottest(profile), 0)) == max(map(abs, own_of(profile).values()), default=0)
-    drawn = top_functions(flame_graph(profile).data, 0)["self"].abs().tolist()
+    graph = flame_graph(profile).data
+    drawn = top_functions(graph, 0)["self" if graph.before is None else "change"].abs().tolist()
     assert drawn == sorted(drawn, reverse=True)
+    # what rose and what fell have widths of their own
+    fell = 0 if graph.before is None else graph.before.sum()
+    assert graph.costs.sum() - fell == profile.total()
     lines = source_lines(profile)
     assert lines["self"].sum() == profile.total()
 
@@ -224,5 +228,9 @@ def test_go_heap_difference_begins_with_what_was_freed() -> None:
     for sort in ("self", "total"):
         first = profile.top(sort=sort).iloc[0]  # type: ignore[arg-type]
         assert (first["name"], first["self"]) == ("main.hold", -12_000_000)
-    assert "main.hold" in repr(flame_graph(profile)._repr_html_()[:100_000])
+    graph = flame_graph(profile)
+    assert graph.data.before is not None
+    assert (graph.data.costs.sum(), graph.data.before.sum()) == (325_000, 12_000_000)
+    assert "what it says fell is shown as before" in repr(graph)
+    assert top_functions(graph.data, 0)["change"].iloc[0] == -12_000_000
     assert hot_path(profile)["name"].iloc[-1] == "main.hold"

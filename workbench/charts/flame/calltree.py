@@ -123,6 +123,24 @@ def call_tree(profile: Profile) -> CallTree:
     return _merged(replace(tree, remarks=_remarks(profile, metrics, tree.costs), measured=measured))
 
 
+def risen_and_fallen(tree: CallTree) -> CallTree:
+    """The tree of a profile that is itself a difference, with costs below 0: what fell as ``before``, what rose as the
+    costs, so that both have a width."""
+    remark = "The profile is a difference: what it says fell is shown as before, what rose as after."
+    measured, before = tree.measured, None
+    if measured is not None:
+        before = Measured(np.maximum(-measured.own, 0), np.maximum(-measured.total, 0))
+        measured = Measured(np.maximum(measured.own, 0), np.maximum(measured.total, 0))
+    return replace(
+        tree,
+        costs=np.maximum(tree.costs, 0),
+        before=np.maximum(-tree.costs, 0),
+        remarks=(remark, *(each for each in tree.remarks if "a bar has no width" not in each)),
+        measured=measured,
+        measured_before=before,
+    )
+
+
 def function_costs(tree: CallTree) -> Measured:
     """The costs of the functions: as measured, or summed over the tree with recursion once."""
     return tree.measured or _summed(tree, tree.costs)
@@ -154,23 +172,9 @@ def difference(
 
     Raises WorkbenchError where the two have no metric in common, or for useless scales.
     """
-    # descriptions can speak of one profile alone, as massif's of a snapshot
-    here_at = {(metric.name, metric.unit): position for position, metric in enumerate(after.metrics)}
-    there_at = {(metric.name, metric.unit): position for position, metric in enumerate(before.metrics)}
-    common = [key for key in here_at if key in there_at]
-    metrics = tuple(after.metrics[here_at[key]] for key in common)
-    if not metrics:
-        names = [", ".join(f"{m.name} in {m.unit}" for m in tree.metrics) for tree in (after, before)]
-        raise WorkbenchError(
-            f"nothing to compare: one profile has {names[0]}, the other {names[1]}",
-            hint="Give two profiles of one tool",
-        )
-    here_columns, there_columns = [here_at[key] for key in common], [there_at[key] for key in common]
+    here_columns, there_columns, remarks = _in_common(after, before)
+    metrics = tuple(after.metrics[column] for column in here_columns)
     here, there = after.costs[:, here_columns], before.costs[:, there_columns]
-    remarks = [*after.remarks, *(f"Before: {remark}" for remark in before.remarks if remark not in after.remarks)]
-    for name, unit in {**here_at, **there_at}:
-        if (name, unit) not in common:
-            remarks.append(f"{name} is in one of the two profiles only and is left out.")
     factors, said = _factors(here, there, metrics, normalise, per)
     remarks += said
     there = there * factors
@@ -208,6 +212,26 @@ def difference(
         measured_before=measured_before,
     )
     return _merged(both)
+
+
+def _in_common(after: CallTree, before: CallTree) -> tuple[list[int], list[int], list[str]]:
+    """The positions of the metrics that both trees have, in each, and the remarks on both. Raises WorkbenchError where
+    there are none."""
+    # descriptions can speak of one profile alone, as massif's of a snapshot
+    here_at = {(metric.name, metric.unit): position for position, metric in enumerate(after.metrics)}
+    there_at = {(metric.name, metric.unit): position for position, metric in enumerate(before.metrics)}
+    common = [key for key in here_at if key in there_at]
+    if not common:
+        names = [", ".join(f"{m.name} in {m.unit}" for m in tree.metrics) for tree in (after, before)]
+        raise WorkbenchError(
+            f"nothing to compare: one profile has {names[0]}, the other {names[1]}",
+            hint="Give two profiles of one tool",
+        )
+    remarks = [*after.remarks, *(f"Before: {remark}" for remark in before.remarks if remark not in after.remarks)]
+    for name, unit in {**here_at, **there_at}:
+        if (name, unit) not in common:
+            remarks.append(f"{name} is in one of the two profiles only and is left out.")
+    return [here_at[key] for key in common], [there_at[key] for key in common], remarks
 
 
 def _side(tree: CallTree, function: NDArray[np.int64], metric: int) -> Side:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +22,13 @@ from workbench.charts.flame.calltree import (
     difference,
     function_costs,
     function_costs_before,
+    risen_and_fallen,
     trimmed,
 )
 from workbench.charts.flame.packing import clean, pack
 from workbench.errors import WorkbenchError
 from workbench.profiles.labels import labels_of
+from workbench.profiles.share import whole_of
 from workbench.profiles.transforms.group import without_levels
 
 if TYPE_CHECKING:
@@ -117,12 +120,15 @@ def flame_graph(
     ``before`` the two trees are joined by function names, and bars tell what grew, shrank, came and went;
     ``normalise="total"`` scales ``before`` to the same total first, ``per=(n, m)`` from its n units of work to the m of
     ``profile``. At most ``max_nodes`` nodes are kept, those of the
-    largest share; the rest is summed up in bars called ``(trimmed)``, and ``dropped`` says how much it is.
+    largest share; the rest is summed up in bars called ``(trimmed)``, and ``dropped`` says how much it is. A profile
+    that is itself a difference, with costs below 0, is drawn as one: what fell against what rose.
 
     Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
     """
     if before is None:
         tree = call_tree(profile)
+        if _is_difference(profile, tree):
+            tree = risen_and_fallen(tree)
     else:
         tree = difference(call_tree(without_levels(profile)), call_tree(without_levels(before)), normalise, per)
     names = [each.name for each in tree.metrics]
@@ -134,6 +140,12 @@ def flame_graph(
     return FlameGraph(
         trimmed(tree, max_nodes), title, names.index(wanted) if wanted in names else 0, inverted=inverted, icicle=icicle
     )
+
+
+def _is_difference(profile: Profile, tree: CallTree) -> bool:
+    """Whether costs below 0 are more than what clocks make."""
+    below = (tree.costs < 0).any(axis=0)
+    return any(math.isnan(whole_of(profile, tree.metrics[at].name)) for at in np.flatnonzero(below))
 
 
 def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:
