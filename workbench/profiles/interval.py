@@ -29,7 +29,7 @@ LOW, HIGH = "self_pct_low", "self_pct_high"
 _TAIL = 0.025
 _Z = 1.959963984540054  # the normal quantile of 1 - _TAIL
 # formats of samplers that say how often they ticked
-_SAMPLERS = ("pprof", "perf", "firefox")
+_SAMPLERS = ("pprof", "perf_script", "firefox")
 _ROUNDING = 1e-6
 _BISECTIONS = 40
 _FRACTION = 300
@@ -47,7 +47,8 @@ def ticks_of(profile: Profile, metric: str | None = None) -> int:
     own = np.asarray((profile.functions if profile.basis == "graph" else profile.nodes)[self_(chosen.name)])
     if not len(own) or (own < 0).any():
         return 0
-    if chosen.name == "samples" and chosen.unit == "count":
+    # perf samples several events, each with a count of its own
+    if chosen.name.partition(":")[0] == "samples" and chosen.unit == "count":
         return round(float(own.sum()))
     period = profile.meta.get("period") or 0
     of_time = chosen.unit in ("ns", "us", "ms", "s")
