@@ -227,6 +227,14 @@ def costs_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:
     return columns_of(table, [self_(name) for name in names])
 
 
+def sizes_of(nodes: Any, name: str) -> NDArray[Any]:
+    """How much was spent at each node and below, whatever its sign: the total, where no cost is below 0."""
+    own, total = (np.asarray(nodes[column(name)]) for column in (self_, total_))
+    if not (own < 0).any():
+        return total
+    return subtree_sums(np.asarray(nodes["parent_id"]), np.abs(own)[:, None])[:, 0]
+
+
 def totals_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:
     """The total costs of a table as an array: one row a row, one column a metric."""
     return columns_of(table, [total_(name) for name in names])

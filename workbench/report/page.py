@@ -40,6 +40,7 @@ _COLUMNS: dict[str, tuple[str, int | None]] = {
 _CHANGES: dict[str, tuple[str, int | None]] = {
     "name": ("Function", None),
     "state": ("In", None),
+    "matched_by": ("Matched by", None),
     "before_self": ("Self before", 0),
     "after_self": ("Self after", 0),
     "change_self": ("Change of self", 0),
@@ -147,7 +148,8 @@ def _top_table(profile: Profile, metric: str | None) -> str:
         f"Costs are {chosen.name}, {chosen.unit}. Self is spent in a function itself, total with all that it called; "
         "recursion counts once."
     )
-    return _sortable(top(profile, chosen.name), _COLUMNS, said, "self")
+    table = top(profile, chosen.name)
+    return _sortable(table.assign(name=table["label"]), _COLUMNS, said, "self")
 
 
 def _changes_table(before: Profile, after: Profile, metric: str | None) -> str:
@@ -158,7 +160,9 @@ def _changes_table(before: Profile, after: Profile, metric: str | None) -> str:
         f"Costs are {changes.metric.name}, {changes.metric.unit}; functions with the largest change of self cost come "
         "first."
     )
-    return _sortable(changes.functions, _CHANGES, said, "change_self")
+    table = changes.functions
+    said = " ".join([said, *(f"{str(note)[0].upper()}{str(note)[1:]}." for note in changes.unmatched)])
+    return _sortable(table.assign(name=table["label"]), _CHANGES, said, "change_self")
 
 
 def _sortable(table: pd.DataFrame, columns: Mapping[str, tuple[str, int | None]], said: str, sorted_by: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +23,15 @@ from workbench.charts.flame.calltree import (
     difference,
     function_costs,
     function_costs_before,
+    risen_and_fallen,
     trimmed,
 )
 from workbench.charts.flame.packing import clean, pack
 from workbench.charts.flame.script import joined_script
 from workbench.errors import WorkbenchError
+from workbench.profiles.labels import labels_of
+from workbench.profiles.share import whole_of
+from workbench.profiles.transforms.group import without_levels
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -121,23 +126,26 @@ def flame_graph(
     All its additive metrics can be chosen from; ``metric`` is the one shown first (None: the profile's default). With
     ``before`` the two trees are joined by function names, and bars tell what grew, shrank, came and went;
     ``normalise="total"`` scales ``before`` to the same total first, ``per=(n, m)`` from its n units of work to the m of
-    ``profile``. At most ``max_nodes`` nodes are kept, those of the
-    largest share; the rest is summed up in bars called ``(trimmed)``, and ``dropped`` says how much it is. ``detail``
-    keeps calls, source lines and spans for the tables beside the graph and its time-ordered view, too; of two profiles
-    that are compared none are shown.
+    ``profile``. At most ``max_nodes`` nodes are kept, those of the largest share; the rest is summed up in bars called
+    ``(trimmed)``, and ``dropped`` says how much it is. A profile that is itself a difference, with costs below 0, is
+    drawn as one: what fell against what rose. ``detail`` keeps calls, source lines and spans for the tables beside the
+    graph and its time-ordered view, too; of two profiles that are compared none are shown.
 
     Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
     """
-    tree = call_tree(profile)
-    if before is not None:
-        tree = difference(tree, call_tree(before), normalise, per)
+    if before is None:
+        tree = call_tree(profile)
+        if _is_difference(profile, tree):
+            tree = risen_and_fallen(tree)
+    else:
+        tree = difference(call_tree(without_levels(profile)), call_tree(without_levels(before)), normalise, per)
     names = [each.name for each in tree.metrics]
     wanted = profile.metric(metric).name
     if metric is not None and wanted not in names:
         raise WorkbenchError(f"{wanted} cannot be drawn", where=profile.name, hint=f"Choose one of {', '.join(names)}")
     if title is None:
         title = profile.name if before is None else f"{profile.name}, compared with {before.name}"
-    more = beside(profile, tree) if detail and before is None else None
+    more = beside(profile, tree) if detail and tree.before is None else None
     if more is not None:
         tree = replace(tree, remarks=(*tree.remarks, *more.remarks))
     return FlameGraph(
@@ -150,17 +158,23 @@ def flame_graph(
     )
 
 
+def _is_difference(profile: Profile, tree: CallTree) -> bool:
+    """Whether costs below 0 are more than what clocks make."""
+    below = (tree.costs < 0).any(axis=0)
+    return any(math.isnan(whole_of(profile, tree.metrics[at].name)) for at in np.flatnonzero(below))
+
+
 def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:
     """The functions of a tree by self cost: function, self, total (recursion once) and, where two profiles are
-    compared, before and change of the total; ordered by self, there by size of change. Of a call graph they are as
-    measured, not as its derived tree has them.
+    compared, before and change of the total; ordered by size of self, there by size of change. Of a call graph they
+    are as measured, not as its derived tree has them.
     """
     costs, before = function_costs(tree), function_costs_before(tree)
     # the stand-in for what was cut is no function that was measured
-    names = tree.functions["function"].iloc[: len(costs.own)]
+    names = labels_of(tree.functions)[: len(costs.own)]
     table = pd.DataFrame({"function": names, "self": costs.own[:, metric], "total": costs.total[:, metric]})
     if before is None:
-        return table.sort_values(["self", "total"], ascending=False, kind="stable")
+        return table.sort_values(["self", "total"], key=np.abs, ascending=False, kind="stable")
     table["before"] = before.total[:, metric]
     table["change"] = table["total"] - table["before"]
     return table.sort_values("change", key=np.abs, ascending=False, kind="stable")
