@@ -7,7 +7,7 @@ lsprof of bzr, Xdebug. 100 % is the sum of the self costs; it is compared with t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.callgrind.body import SUM_LIMIT, Walk
 from workbench.profiles.readers.callgrind.by_line import LineTable
 from workbench.profiles.readers.callgrind.header import default_metric, metric_of
+from workbench.profiles.readers.callgrind.names import begins_file
 from workbench.profiles.readers.callgrind.plain import BLANKS
 from workbench.profiles.readers.callgrind.rows import Rows
 from workbench.profiles.readers.callgrind.scan import line_number
@@ -35,11 +36,9 @@ if TYPE_CHECKING:
 FORMAT = "callgrind"
 _MARK = b"# callgrind format"
 _HEAD_BYTES = 16 * 1024
-# writers that end each of their lines, so that one without an end was cut off
-_ENDS_LINES = re.compile(
-    rb"^(creator:\s*(callgrind|xtree|xdebug|stackprof|ruby-prof|pprofile)|desc:\s*(I1 cache|Files compared|Trigger))",
-    re.MULTILINE,
-)
+_HEAD_LINES, _HEAD_LONGEST, _LONG = 1000, 16 * 1024 * 1024, 1024
+# Valgrind ends each line, so that one without an end was cut off
+_ENDS_LINES = re.compile(rb"^(creator:\s*(callgrind|xtree)|desc:\s*(I1 cache|Files compared))", re.MULTILINE)
 # a last line that can be read, whether or not it was cut off
 _WHOLE = re.compile(
     rb"[0-9+*-][0-9a-fA-FxX+*:-]*([\x00-\x20]+-?[0-9a-fA-FxX]+)*|[a-z]+=[^=].*|#.*|[A-Za-z][^=\n]*:.*|=+ NEW .*=",
@@ -58,13 +57,24 @@ def recognise(source: Source) -> str | None:
         return "it begins with '# callgrind format'"
     if _is_dot(head):
         return "a DOT graph, which converters make of a callgrind profile"
-    for line in head.splitlines():
-        line = line.strip()
+    for line in _head_lines(source.data):
         if line.startswith(b"events:"):
             return "its header has events: before any other line"
-        if line and not line.startswith(b"#") and not line.split(b":")[0].replace(b" (BB)", b"").isalpha():
+        key = line.split(b":")[0].replace(b" (BB)", b"")
+        if line and not line.startswith(b"#") and not key.isalpha() and not begins_file(line):
             return None
     return None
+
+
+def _head_lines(data: bytes) -> Iterator[bytes]:
+    """The beginnings of the first lines. A line may be long: ``cmd:`` has all arguments of a program."""
+    at = 0
+    for _ in range(_HEAD_LINES):
+        end = data.find(b"\n", at, _HEAD_LONGEST)
+        yield data[at : min(end if end >= 0 else len(data), at + _LONG)].strip()
+        if end < 0:
+            return
+        at = end + 1
 
 
 def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile:
