@@ -124,8 +124,8 @@ def _instead_of_empty(source: ProfileSource) -> str:
             if found := [file.name for file in beside if file.stat().st_size]:
                 return f"With --separate-threads=yes each thread has its own: read {listed(found)}"
     return (
-        "The profiled process was killed before the profiler wrote: stop it with SIGTERM and wait for it. Of callgrind's "
-        "--separate-threads=yes the file without a number is empty: read those that end in -01, -02, ..."
+        "The profiled process was killed before the profiler wrote: stop it with SIGTERM and wait for it. Of "
+        "callgrind's --separate-threads=yes the file without a number is empty: read those that end in -01, -02, ..."
     )
 
 
@@ -177,21 +177,32 @@ def _free_bytes() -> int:
         return free
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
     if most != resource.RLIM_INFINITY:
-        import psutil
-
-        free = min(free, max(0, most - int(psutil.Process().memory_info().vms)))
+        free = min(free, max(0, most - _mapped_bytes()))
     return free
 
 
 def _available_bytes() -> int:
-    """What the machine has to give. Linux says it in a file; importing psutil takes as long as reading 5 MB."""
-    with suppress(OSError, ValueError, IndexError):
+    """What the machine has for a process that starts now. Linux says so in a file that is read in no time."""
+    try:
         for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+            name, _, rest = line.partition(":")
+            if name == "MemAvailable":
+                return int(rest.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def _mapped_bytes() -> int:
+    """How much address space this process has taken."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        import psutil
+
+        return int(psutil.Process().memory_info().vms)
 
 
 def _name_of(source: ProfileSource) -> str:

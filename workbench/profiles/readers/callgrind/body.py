@@ -172,8 +172,8 @@ class Walk:
             self._notes.add(odd, self._at(marks, row))
 
     def add(self, stretch: Stretch, own: NDArray[np.int64], call: NDArray[np.int64], groups: int) -> Added:
-        """The costs of a stretch, added up in ``groups``: ``own`` says of each mark which one its cost lines are in, and
-        ``call`` of each call which one the line after it is in."""
+        """The costs of a stretch, added up in ``groups``: ``own`` says of each mark which one its cost lines are in,
+        and ``call`` of each call which one the line after it is in."""
         return self._add(stretch, own, call, groups, NO_RUNS, each=False)
 
     def add_by_line(self, stretch: Stretch, *, each: bool = False) -> Added:

@@ -35,8 +35,8 @@ MOST_FILES, MOST_NAMES = 2**_FILE_BITS - 2, 2**_NAME_BITS
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Whose the cost lines after each mark are: ``function`` (-1: none was named yet) and the ``file`` they were written
-    in (NOT_KNOWN: unknown). ``callee`` of each call, -1 elsewhere; ``nameless`` are calls without one."""
+    """Whose the cost lines after each mark are: ``function`` (-1: none was named yet) and the ``file`` they were
+    written in (NOT_KNOWN: unknown). ``callee`` of each call, -1 elsewhere; ``nameless`` are calls without one."""
 
     function: NDArray[np.int64]
     file: NDArray[np.int64]

@@ -1,8 +1,8 @@
 """The names in a callgrind file's position lines: ``fn=main``, ``cfi=(7)``.
 
 Names can be numbered: ``fn=(3) main`` defines, ``fn=(3)`` looks up. Objects, files and functions have a table each,
-which lasts for the whole file; a number defined anew means the new name from there on, as in a file that was appended to
-another.
+which lasts for the whole file; a number defined anew means the new name from there on, as in a file that was appended
+to another.
 """
 
 from __future__ import annotations

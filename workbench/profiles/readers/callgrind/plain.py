@@ -1,5 +1,5 @@
-"""The two loops over the bytes of a callgrind file, in Python: what ``_kernel.c`` has in C, which is used where it could
-be compiled.
+"""The two loops over the bytes of a callgrind file, in Python: what ``_kernel.c`` has in C, which is used where it
+could be compiled.
 
 A word is a run of bytes above 32; so blanks at line ends, double blanks and CRLF need no care, and lines without a word
 do not exist, nor do comments. A line whose first byte is a digit, ``+``, ``-`` or ``*`` is a cost line, ``position...
@@ -30,11 +30,13 @@ _NAMED, _CALL, _JUMP = range(3)
 _COST_HEADS = frozenset(b"0123456789+-*")
 _MOST_LINE = 2**31 - 1
 _INT64, _UINT64 = 2**63, 2**64
+_SPACED = bytes(max(byte, 32) for byte in range(256))
+_SHORT = 200
 
 
 def marks(data: bytes, start: int, stop: int, seed: int) -> tuple[bytes, list[bytes]]:
-    """The lines of a piece that are no costs, as the bytes of an array of ``scan.MARK``, and the distinct texts of those
-    that are neither a call nor a jump, in order of first appearance. ``seed`` is for a hash."""
+    """The lines of a piece that are no costs, as the bytes of an array of ``scan.MARK``, and the distinct texts of
+    those that are neither a call nor a jump, in order of first appearance. ``seed`` is for a hash."""
     begins, ends, values, costs, kinds = [start], [start], [-1], [0], [_NAMED]
     first: dict[bytes, int] = {}
     at = start
@@ -86,24 +88,24 @@ def costs(
 
     ``table`` has a column an event. Each line is added to the row that ``own`` says of its mark; the first one after a
     call to the row that ``call`` says; the first one after a jump costs nothing. A run is lines on end of one mark and
-    source line (``each``: every line). Where ``runs`` has room, it says what they are, and each has a row of its own. ``sums`` gets the self costs of all lines, ``sizes`` how much was added without regard to signs.
+    source line (``each``: every line). Where ``runs`` has room, it says what they are, and each has a row of its own.
+    ``sums`` gets the self costs of all lines, ``sizes`` how much was added without regard to signs.
 
     Returns how many runs there are, the fault that ended the reading and where it is, and the oddities.
     """
     reading = _Costs(data, layout, state, table, sums, sizes, runs, each)
-    bounds = [*(mark["begin"].item() for mark in marks[1:]), stop]
-    for index, until in enumerate(bounds):
-        mark = marks[index]
-        if mark["costs"] and not reading.fault:
-            rows = int(own[index]), int(call[index])
-            reading.after_mark(index, int(mark["end"]), until, int(mark["kind"]), *rows)
+    bounds = [*marks["begin"][1:].tolist(), stop]
+    groups = zip(marks.tolist(), bounds, own.tolist(), call.tolist(), strict=True)
+    for index, ((_, end, _, count, kind), until, *rows) in enumerate(groups):
+        if count and not reading.fault:
+            reading.after_mark(index, end, until, kind, *rows)
     odd = tuple((count, at) for count, at in zip(reading.odd, reading.odd_at, strict=True))
     return reading.run_count, reading.fault, reading.fault_at, odd
 
 
 class Line(NamedTuple):
-    """What a cost line says. ``moves`` are its positions, each relative or not, and its number; ``costs`` the columns and
-    values that are not 0. Faults are offsets, -1 where there is none."""
+    """What a cost line says. ``moves`` are its positions, each relative or not, and its number; ``costs`` the columns
+    and values that are not 0. Faults are offsets, -1 where there is none."""
 
     moves: tuple[tuple[bool, int] | None, ...]
     costs: tuple[tuple[int, int], ...]
@@ -114,11 +116,10 @@ class Line(NamedTuple):
     no_cost: int
 
 
-@lru_cache(maxsize=65536)
 def line_of(text: bytes, layout: tuple[int, int, int, int]) -> Line:
-    """What a cost line says, without blanks around it. Most lines of a file are there many times."""
+    """What a cost line says, without blanks around it."""
     positions, line, address, events = layout
-    words = text.split(None) if not any(byte < 32 for byte in text) else words_of(text)
+    words = words_of(text)
     moves: list[tuple[bool, int] | None] = []
     missing, no_position = 0, -1
     for column in (line, address):
@@ -144,6 +145,9 @@ def line_of(text: bytes, layout: tuple[int, int, int, int]) -> Line:
         if value:
             found.append((column, value))
     return Line(tuple(moves), tuple(found), missing, len(words) > positions + events, wrapped, no_position, no_cost)
+
+
+_known_line = lru_cache(maxsize=65536)(line_of)
 
 
 class _Costs:
@@ -178,7 +182,8 @@ class _Costs:
             at += len(raw) + 1
 
     def _line(self, text: bytes, at: int, mark: int, row: int, kind: int) -> None:
-        said = line_of(text, self._layout)
+        # most lines of a file are there many times
+        said = (_known_line if len(text) < _SHORT else line_of)(text, self._layout)
         state = self._state
         if said.missing:
             self._note(MISSING, at, said.missing)
@@ -239,7 +244,7 @@ def _wrapped(value: int) -> int:
 
 def words_of(text: bytes) -> list[bytes]:
     """The words of a line."""
-    return text.translate(bytes(32 if byte < 32 else byte for byte in range(256))).split()
+    return text.translate(_SPACED).split()
 
 
 def _first_word(text: bytes) -> bytes:

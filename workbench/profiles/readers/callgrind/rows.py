@@ -61,8 +61,8 @@ class Rows:
         return Table(columns)
 
     def jumps(self) -> Table | None:
-        """Jumps: function_id, file and line they are in, to_line, conditional, executed (how often the instruction ran),
-        followed (how often it jumped). None where there are none."""
+        """Jumps: function_id, file and line they are in, to_line, conditional, executed (how often the instruction
+        ran), followed (how often it jumped). None where there are none."""
         found: list[tuple[Any, ...]] = []
         for walk, stretch, added, base in self._lines():
             positions = walk.parts[stretch.part].positions
