@@ -23,10 +23,24 @@ NUMBERS = (2**31, 2**32 + 4, 123456789012345678, 1234567890123456789, 2**63 - 1,
 ODD = ("*", "**", "+", "-", "+3", "-4", "0x1f", "+0x10", "-0x2", "0x", "5:9", "5+9", "12-3", "1x", "x", "0" * 41 + "1")
 WORDS = st.sampled_from(["0", "1", "12", *map(str, NUMBERS), *ODD])
 COSTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
-MARKS = st.sampled_from(
-    ["fn=a", "fn=b", "fn=(1) a", "fn=(1)", "cfn=b", "calls=2 1", "calls=x", "calls=", "rcalls=3 1", "jump=1 2", "jcnd=1/2 3",
-     "fi=f", "fe=g", "fl=h", "ob=o", "cob=p", "# no", "", "   ", "junk", "jfn=b"]
-)  # fmt: skip
+NAMED = (
+    "fn=a",
+    "fn=b",
+    "fn=(1) a",
+    "fn=(1)",
+    "cfn=b",
+    "fi=f",
+    "fe=g",
+    "fl=h",
+    "ob=o",
+    "cob=p",
+    "jfn=b",
+    "# no",
+    "junk",
+    "",
+)
+CALLED = ("calls=2 1", "calls=x", "calls=", "rcalls=3 1", "jump=1 2", "jcnd=1/2 3")
+MARKS = st.sampled_from([*NAMED, *CALLED])
 ENDS = st.sampled_from(["\n", "\r\n", " \n", "\t\n", "\n\n", "\x00\n"])
 LINES = st.tuples(st.sampled_from(["", " ", "\t"]), COSTS | MARKS, ENDS).map("".join)
 TEXTS = st.tuples(st.lists(LINES, max_size=12).map("".join), COSTS | MARKS | st.just("")).map("".join)

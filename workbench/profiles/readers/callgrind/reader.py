@@ -41,7 +41,9 @@ _HEAD_LINES, _HEAD_LONGEST, _LONG = 1000, 16 * 1024 * 1024, 1024
 _ENDS_LINES = re.compile(rb"^(creator:\s*(callgrind|xtree)|desc:\s*(I1 cache|Files compared))", re.MULTILINE)
 # a last line that can be read, whether or not it was cut off
 _WHOLE = re.compile(
-    rb"[0-9+*-][0-9a-fA-FxX+*:-]*([\x00-\x20]+-?[0-9a-fA-FxX]+)*|[a-z]+=[^=].*|#.*|[A-Za-z][^=\n]*:.*|=+ NEW .*=",
+    rb"(\*|[+-]?N([:+-]N?)?)([\x00-\x20]+(\*|[+-]?N))*|[a-z]+=[^=].*|#.*|[A-Za-z][^=\n]*:.*|=+ NEW .*=".replace(
+        b"N", rb"(0[xX][0-9a-fA-F]+|[0-9]+)", 3
+    ),
     re.DOTALL,
 )
 # Costs per source line may take this much of the file's size in memory: real files take up to about 3.
