@@ -1,6 +1,6 @@
 """Reading callgrind profiles that do not repeat themselves: the workbench, callgrind_annotate and gprof2dot.
 
-The profiles are those of :mod:`benchmarks.callgrind_files`, made once and kept in ``--cache``. All programs run as whole
+The profiles are those of :mod:`benchmarks.callgrind_files`, made once and kept in ``--cache``. All run as whole
 processes, so that start-up counts, and make a table of functions (gprof2dot: a graph); of the workbench the costs per
 source line besides are shown too, which the rivals do not make here. Time is CPU time of the processes, which a busy
 machine falsifies least. Peak memory is that of the process.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.profiles.samples import SAMPLES
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_callgrind, read_profile
@@ -133,3 +134,22 @@ def test_a_folder_says_which_of_its_files_to_read(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     with pytest.raises(ReadError, match=r"profile-\d, profile-\d, profile-\d, profile-\d, profile-\d and 2 more"):
         read_profile(tmp_path)
+
+
+REPORTED = None if SAMPLES is None else SAMPLES.parent / "reported"
+RIGHT = {
+    "callgrind-cut.out": {"main": 10},
+    "cg_diff.out": {"fib": -450, "walk": 30},
+    "cg-suffix-after.out": {"run_loop'2": 100, "work": 1000},
+    "cg-suffix-before.out": {"run_loop": 100, "work": 1000},
+    "xdebug-append.out": {"one": 700, "{main}": 700},
+    "xdebug20-version096.out": {"php::strlen": 4_293_967_303, "{main}": 90},
+}
+
+
+@pytest.mark.skipif(REPORTED is None or not REPORTED.is_dir(), reason="the reported files are not beside this project")
+@pytest.mark.parametrize("name", RIGHT)
+def test_files_that_were_read_wrong(name: str) -> None:
+    profile = read_profile((REPORTED or Path()) / name)
+    costs = own(profile, profile.metric_names[0])
+    assert {function: cost for function, cost in costs.items() if cost} == RIGHT[name]
