@@ -15,7 +15,7 @@ from workbench.errors import ReadError
 from workbench.profiles.exports.callgrind import to_callgrind
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_callgrind
-from workbench.profiles.readers.callgrind.scan import CHUNK_BYTES
+from workbench.profiles.readers.callgrind.scan import PIECE_BYTES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -187,7 +187,7 @@ def test_the_rules_of_the_format() -> None:
 
 def test_a_file_of_many_chunks_sums_to_the_same_as_its_parts() -> None:
     once = (ROOT / "data" / "profiles" / "demo-callgrind.out").read_bytes()
-    times = 2 * CHUNK_BYTES // len(once) + 2
+    times = 2 * PIECE_BYTES // len(once) + 2
     one, many = read_callgrind(once), read_callgrind(once * times)
     assert len(many.tables["parts"]) == times
     for table, of_one, of_many in (
@@ -234,7 +234,7 @@ def test_what_cannot_be_read_is_said(text: str, said: str) -> None:
         read_callgrind(text.encode())
 
 
-@pytest.mark.parametrize("cost", ["*", "+7", "-3"])
+@pytest.mark.parametrize("cost", ["*", "+7"])
 def test_a_relative_cost_is_refused_for_what_it_is(cost: str) -> None:
     """Only positions can be relative (valgrind's manual, callgrind-format: Subposition Compression). Speedscope has a
     sample with relative costs; what they are relative to, the line before or the call before, nobody defines."""

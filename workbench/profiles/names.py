@@ -56,6 +56,9 @@ _GO_PACKAGE = re.compile(r"^((?:[\w.~-]+/)*[\w~-]+)\.(?:\(|[A-Za-z_])")
 # an argument list begins at the first bracket that is not part of these
 _RESERVED = ("(anonymous namespace)", "operator()")
 
+_BRACKETS = re.compile(r"[<{\[(\]}>]")
+_ANGLES = re.compile(r"[<>]")
+
 UNKNOWN_CRATE = ""
 
 
@@ -74,15 +77,18 @@ def tidy_rust(name: str) -> str:
     """
     if not _looks_rust(name):
         return name
-    text = _COPIED.sub("", _RECURSION.sub("", name))
-    text = _HASH.sub("", text)
+    # most names have little of all this, and there are many: what cannot match is not tried
+    text = _RECURSION.sub("", name) if "'" in name else name
+    text = _COPIED.sub("", text) if ".llvm." in text else text
+    text = _HASH.sub("", text) if "::h" in text else text
     if "$" in text:
         for escape, plain in _ESCAPES:
             text = text.replace(escape, plain)
         text = text.replace("_<", "<")
-    text = _SHIM.sub("{shim}", text)
-    text = _ASYNC.sub("{async}", text)
-    text = _CLOSURE.sub("{closure}", text)
+    if "{" in text:
+        text = _SHIM.sub("{shim}", text)
+        text = _ASYNC.sub("{async}", text)
+        text = _CLOSURE.sub("{closure}", text)
     text = _without_arguments(text)
     while "::{closure}::{closure}" in text:
         text = text.replace("::{closure}::{closure}", "::{closure}")
@@ -191,7 +197,7 @@ def _python_module(file: str) -> str:
 
 
 def _looks_rust(name: str) -> bool:
-    if _HASH.search(_RECURSION.sub("", name)):
+    if "::h" in name and _HASH.search(_RECURSION.sub("", name)):
         return True
     if "$" in name:
         return True
@@ -203,15 +209,14 @@ def _has_argument_list(name: str) -> bool:
     if "(" not in name:
         return False
     depth = 0
-    before = ""
-    for char in name:
+    for match in _BRACKETS.finditer(name):
+        char, before = match[0], name[match.start() - 1 : match.start()]
         if char in "<{[":
             depth += 1
         elif char in "}]" or (char == ">" and before not in "-="):
             depth -= 1
         elif char == "(" and depth <= 0 and (before.isalnum() or before in "_>"):
             return True
-        before = char
     return False
 
 
@@ -222,25 +227,31 @@ def _without_arguments(text: str) -> str:
         return text
     out: list[str] = []
     kept: list[bool] = []
-    dropped = 0
-    for position, char in enumerate(text):
+    dropped = done = 0
+    for match in _ANGLES.finditer(text):
+        position, char = match.start(), match[0]
+        if not dropped:
+            out.append(text[done:position])
+        done = position + 1
+        before = text[position - 1] if position else ""
         if char == "<":
-            before = text[position - 1] if position else ""
             opens = not before or before in "<(&*[, ;{="
             keep = not dropped and (opens or (before == ":" and text.startswith("impl ", position + 1)))
             kept.append(keep)
             if keep:
                 out.append(char)
             else:
-                if not dropped and out[-2:] == [":", ":"]:
-                    del out[-2:]
+                if not dropped:
+                    out = ["".join(out).removesuffix("::")]
                 dropped += 1
-        elif char == ">" and kept and text[position - 1] not in "-=":
+        elif kept and before not in "-=":
             if kept.pop():
                 out.append(char)
             else:
                 dropped -= 1
         elif not dropped:
             out.append(char)
+    if not dropped:
+        out.append(text[done:])
     # an unbalanced name was not understood: better whole than cut
     return "".join(out) if not kept else text

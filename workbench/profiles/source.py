@@ -6,10 +6,13 @@ import bz2
 import io
 import lzma
 import os
+import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -28,6 +31,8 @@ _FIRST_WINDOW = 256
 _WINDOW = 64 * 1024
 # bgzip ends a file with an empty member, so files put together have some; thousands are an attack.
 MOST_EMPTY_MEMBERS = 1000
+# a folder's files are listed in an error up to here
+_MOST_ENTRIES = 10_000
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
@@ -99,11 +104,7 @@ def _opened(source: ProfileSource, limit_bytes: int) -> Source:
     limit = _Limit(allowed_bytes(limit_bytes), limit_bytes)
     data, name, modified_s = _read(source, limit)
     if not data:
-        raise ReadError(
-            "the file is empty",
-            where=name,
-            hint="The profiled process was killed before the profiler wrote: stop it with SIGTERM and wait for it",
-        )
+        raise ReadError("the file is empty", where=name, hint=_instead_of_empty(source))
     for magic, (what, hint) in _REFUSED.items():
         if data.startswith(magic):
             raise ReadError(f"this is {what}", where=name, hint=hint)
@@ -114,6 +115,33 @@ def _opened(source: ProfileSource, limit_bytes: int) -> Source:
                 raise ReadError(f"the {packing} file holds nothing", where=name, hint="Write the profile again")
             return Source(unpacked, name, packing, modified_s, cut_at)
     return Source(data, name, "", modified_s)
+
+
+def _instead_of_empty(source: ProfileSource) -> str:
+    """What to do about an empty file. callgrind leaves one beside those of the threads."""
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        with suppress(OSError):
+            beside = sorted(file for file in path.parent.iterdir() if _of_thread(file.name, path.name))
+            if found := [file.name for file in beside if file.stat().st_size]:
+                return f"With --separate-threads=yes each thread has its own: read {listed(found)}"
+    return (
+        "The profiled process was killed before the profiler wrote: stop it with SIGTERM and wait for it. Of "
+        "callgrind's --separate-threads=yes the file without a number is empty: read those that end in -01, -02, ..."
+    )
+
+
+def _of_thread(name: str, base: str) -> bool:
+    """Whether a file is a thread's, ``callgrind.out.17-02`` beside ``callgrind.out.17``, or of one of its dumps,
+    ``callgrind.out.17.1-02``."""
+    return re.fullmatch(re.escape(base) + r"(\.\d+)?-\d{2,}", name) is not None
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names for a message: ``a, b and 4 more``."""
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +238,7 @@ def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
     # asked before it is opened: opening a device can do something
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise ReadError("this is a folder", where=name, hint="Give the file the profiler wrote")
+        raise ReadError("this is a folder", where=name, hint=_instead_of_folder(path))
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         raise ReadError("this is a device, not a file", where=name, hint="Give the file the profiler wrote")
     if status.st_size > limit.size:
@@ -218,6 +246,19 @@ def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
     with path.open("rb") as file:
         # a pipe and a file of /proc have the size 0, and a file can grow meanwhile
         return _read_stream(file.read, name, limit, status.st_size), name, status.st_mtime
+
+
+def _instead_of_folder(folder: Path) -> str:
+    """Which files of a folder can be read: those that are neither hidden nor empty, the newest first."""
+    with suppress(OSError):
+        with os.scandir(folder) as entries:
+            files = [entry for entry in islice(entries, _MOST_ENTRIES) if not entry.name.startswith(".")]
+        files = [entry for entry in files if entry.is_file() and entry.stat().st_size]
+        if files:
+            files.sort(key=lambda entry: (-entry.stat().st_mtime, entry.name))
+            return f"Give one of the files in it: {listed([entry.name for entry in files])}"
+        return "It holds no file that could be read: give the file the profiler wrote"
+    return "Give the file the profiler wrote"
 
 
 def _read_stream(read: Callable[[int], Any], name: str, limit: _Limit, expected: int = 0) -> bytes:

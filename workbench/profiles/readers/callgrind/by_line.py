@@ -1,84 +1,129 @@
-"""Cost per source line of a callgrind file, summed over what was read a chunk at a time."""
+"""Cost per source line of a callgrind file, summed in a pass of its own when it is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles.columns import called_, self_
-from workbench.profiles.readers.callgrind.body import LINE_BITS, Body, Costs, added_up
+from workbench.profiles.readers.callgrind.body import quiet_walk
+from workbench.profiles.readers.callgrind.context import numbers_of
+from workbench.profiles.readers.callgrind.scan import CALL, NAMED
+from workbench.profiles.source import Source
+from workbench.profiles.table import Table, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LINE_MASK = 2**LINE_BITS - 1
+_LINE_BITS = 32
+_LINE_MASK = 2**_LINE_BITS - 1
+_FILE_BITS = 24
+_FILE_MASK = 2**_FILE_BITS - 1
+# a table of a row a line is made of each piece
+_PIECE_BYTES = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """Costs of places and lines, of their own or (``kind``) of calls: a row a key ``place << 32 | line``; only those
+    that are not 0 are kept: ``cost`` at ``cell``, which is ``row * len(events) + column``."""
+
+    kind: int
+    events: tuple[str, ...]
+    keys: NDArray[np.int64]
+    cell: NDArray[np.int32]
+    cost: NDArray[Any]
+
+    @classmethod
+    def of(cls, kind: int, events: tuple[str, ...], keys: NDArray[np.int64], table: NDArray[np.int64]) -> _Costs:
+        """Costs out of a table; kept in the smallest type that holds them."""
+        flat = table.reshape(-1)
+        some = np.flatnonzero(flat)
+        cost = flat[some]
+        least, most = int(cost.min(initial=0)), int(cost.max(initial=0))
+        kept = np.result_type(np.min_scalar_type(least), np.min_scalar_type(most)) if least < 0 else None
+        return cls(kind, events, keys, some.astype(np.int32), cost.astype(kept or np.min_scalar_type(most)))
+
+
+@dataclass(frozen=True)
 class LineTable:
-    """The costs of places and lines, not yet summed. ``factor`` is a column of what brings each event to its unit."""
+    """The costs of a file by source line. ``function_ids`` says which function of the profile a function of the file
+    is, ``factor`` is a column of what brings each event to its unit."""
 
-    def __init__(self, body: Body, events: Sequence[str], factor: NDArray[np.int64], files: Sequence[str]) -> None:
-        self._own, self._called = body.own, body.call_costs
-        self._place_function, self._place_file = body.context.place_table().T
-        self._events, self._factor, self._files = events, factor, files
+    source: Source
+    stop: int
+    events: Sequence[str]
+    factor: NDArray[np.int64]
+    files: Sequence[str]
+    function_ids: NDArray[np.int64]
 
-    def too_many(self, limit_bytes: int) -> int:
-        """How many lines there are, where their costs take more memory than this; else 0."""
-        each = 2 * 8 * len(self._events)
+    def too_many(self, most: int, limit_bytes: int) -> int:
+        """How many lines there are, ``most`` at most, where their costs take more memory than this; else 0."""
+        each = 2 * 8 * len(self.events)
         # a line that comes again later in the file counts once, but to find those takes time
-        if each * sum(len(piece.keys) for piece in self._own) <= limit_bytes:
+        if each * most <= limit_bytes:
             return 0
-        count = len(self._keys())
+        count = len(_every_key(self._pieces({})))
         return count if each * count > limit_bytes else 0
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> Table:
         """function_id, file, line, ``self_`` and ``called_`` of each event, in the order of the file's functions; a
         row for each line that has any cost."""
-        keys = self._keys()
-        own = self._summed(self._own, keys)
-        called = self._summed(self._called, keys)
-        place = keys >> LINE_BITS
-        where = pd.DataFrame(
-            {
-                "function_id": self._place_function[place],
-                "file": pd.Series([*self._files, ""], dtype="str").take(self._place_file[place]).reset_index(drop=True),
-                "line": keys & _LINE_MASK,
-            }
-        )
-        return pd.concat(
-            [
-                where,
-                pd.DataFrame(own.T, columns=[self_(name) for name in self._events], copy=False),
-                pd.DataFrame(called.T, columns=[called_(name) for name in self._events], copy=False),
-            ],
-            axis=1,
-        )
+        places: dict[int, int] = {}
+        pieces = self._pieces(places)
+        every = _every_key(pieces)
+        keys = np.fromiter(places, dtype=np.int64, count=len(places))[every >> _LINE_BITS]
+        columns: dict[str, Any] = {
+            "function_id": self.function_ids[keys >> _FILE_BITS],
+            "file": text([*self.files, ""])[(keys & _FILE_MASK) - 1],
+            "line": every & _LINE_MASK,
+        }
+        del keys
+        for name, kind in ((self_, NAMED), (called_, CALL)):
+            sums = self._summed([piece for piece in pieces if piece.kind == kind], every)
+            pieces = [piece for piece in pieces if piece.kind != kind]
+            columns.update((name(event), column) for event, column in zip(self.events, sums, strict=True))
+        return Table(columns)
 
-    def _keys(self) -> NDArray[np.int64]:
-        return _distinct([_with_cost(self._own), _with_cost(self._called)])
+    def _pieces(self, places: dict[int, int]) -> list[_Costs]:
+        walk = quiet_walk(self.source, self.stop)
+        pieces = []
+        for stretch in walk.stretches(_PIECE_BYTES):
+            added = walk.add_by_line(stretch)
+            mark = added.runs["mark"]
+            whose = (stretch.whose.function << _FILE_BITS) + stretch.whose.file + 1
+            some = np.flatnonzero(stretch.marks["costs"] > 0)
+            place = np.zeros(len(whose), dtype=np.int64)
+            place[some] = numbers_of(places, whose[some])
+            keys = place[mark] << _LINE_BITS | added.runs["line"]
+            for kind in (NAMED, CALL):
+                rows = np.flatnonzero(added.runs["kind"] == kind)
+                pieces.append(_Costs.of(kind, walk.parts[stretch.part].events, keys[rows], added.table[rows]))
+        return pieces
 
-    def _summed(self, pieces: list[Costs], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Events x keys. The pieces are let go."""
-        # a key without cost can be beyond the last one: nothing is added there
-        table = added_up(pieces, self._events, [np.searchsorted(keys, piece.keys) for piece in pieces], len(keys))
-        pieces.clear()
-        if (self._factor != 1).any():
-            table *= self._factor
+    def _summed(self, pieces: Sequence[_Costs], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Events x keys."""
+        table = np.zeros((len(self.events), len(keys)), dtype=np.int64)
+        flat = table.reshape(-1)
+        for piece in pieces:
+            width = len(piece.events)
+            column = np.asarray([self.events.index(event) for event in piece.events], dtype=np.int64) * len(keys)
+            row, event = np.divmod(piece.cell, width)
+            # a key without cost can be beyond the last one: nothing is added there
+            at = np.searchsorted(keys, piece.keys)
+            np.add.at(flat, at[row] + column[event], piece.cost.astype(np.int64))
+        if (self.factor != 1).any():
+            table *= self.factor
         return table
 
 
-def _with_cost(pieces: Sequence[Costs]) -> NDArray[np.int64]:
+def _every_key(pieces: Sequence[_Costs]) -> NDArray[np.int64]:
     """All keys that have a cost, sorted."""
     keys = []
     for piece in pieces:
-        row = piece.cell // len(piece.events)
-        keys.append(piece.keys[row[np.flatnonzero(np.diff(row, prepend=-1))]])
-    return _distinct(keys)
-
-
-def _distinct(keys: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    every = np.sort(np.concatenate(keys)) if keys else np.zeros(0, dtype=np.int64)
-    return every[np.flatnonzero(np.diff(every, prepend=-1))]
+        row = piece.cell // max(len(piece.events), 1)
+        keys.append(np.unique(piece.keys[row[np.flatnonzero(np.diff(row, prepend=-1))]]))
+    return np.unique(np.concatenate(keys)) if keys else np.zeros(0, dtype=np.int64)

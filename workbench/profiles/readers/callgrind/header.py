@@ -6,12 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from workbench.errors import ReadError
 from workbench.profiles.metrics import Metric
 
 # A key of these after the body of a part begins the next part.
 OPENS_PART = frozenset(("version", "creator", "pid", "cmd", "part", "thread", "positions", "events"))
 MAX_EVENTS = 64
 
+# Xdebug up to 2.3 writes 0.9.6
+_VERSION = re.compile(r"[01](\.\d{1,9})*")
+_NUMBER = re.compile(r"-?\d{1,40}", re.ASCII)
 _EVENT = re.compile(r"^(\S+)\s*(?:=\s*([^:]*?))?\s*(?::\s*(.*))?$")
 _NAMED_UNIT = re.compile(r"\((\d*)\s*(ns|us|ms|s|sec|seconds|B|bytes|kB|MB|GB)\)$")
 _LONG_UNIT = re.compile(r"\b(ns|us|ms|s|bytes|Bytes|microseconds|milliseconds|seconds)\)?$")
@@ -79,6 +83,71 @@ class Part:
         return Part(self.positions, self.events, self.creator, self.pid, self.cmd)
 
 
+@dataclass
+class Headers:
+    """The header lines read so far: the file's ``parts``, and what its ``event:`` lines say of ``events``."""
+
+    parts: list[Part] = field(default_factory=lambda: [Part()])
+    events: dict[str, Event] = field(default_factory=dict)
+
+    def read(self, line: bytes) -> str:
+        """Read one header line. Returns what is to be noted of it, or "".
+
+        Raises ReadError without a place for a version, positions or events that no file has.
+        """
+        key, _, value = line.decode("utf-8", "backslashreplace").partition(":")
+        value = value.strip()
+        part = self.parts[-1]
+        if part.has_body and (key in OPENS_PART or key.startswith("=")):
+            part = part.next()
+            self.parts.append(part)
+        if key == "version":
+            if not _VERSION.fullmatch(value):
+                raise ReadError(
+                    f"version {value[:40]!r} of the format",
+                    hint="Version 1 is known: write the file with a valgrind of 3.x",
+                )
+        elif key == "positions":
+            part.positions = _positions(value)
+        elif key == "events":
+            part.events = _events(value)
+        elif key == "event":
+            if (event := event_line(value)) is not None:
+                self.events[event[0]] = event[1]
+        elif key in ("totals", "summary"):
+            numbers = whole_numbers(value)
+            setattr(part, key, numbers)
+            return "" if numbers is not None else f"{key}: is not all numbers and was left out"
+        elif key in ("part", "thread"):
+            if not (value.isascii() and value.isdigit() and len(value) < 19):
+                return f"{key}: is not a number and was left out"
+            setattr(part, key, int(value))
+        elif key in ("creator", "pid"):
+            setattr(part, key, value)
+        elif key == "cmd":
+            part.cmd = unescaped(value)
+        elif key == "desc":
+            name, _, text = value.partition(":")
+            part.about[name.strip()] = text.strip()
+        elif not key.startswith("="):
+            part.about[key] = value
+        return ""
+
+
+def _positions(value: str) -> tuple[str, ...]:
+    words = tuple(value.split())
+    if not words or not set(words) <= {"instr", "bb", "line"} or len(set(words)) != len(words):
+        raise ReadError(f"positions {value[:40]!r}", hint="Known are instr, bb and line")
+    return words
+
+
+def _events(value: str) -> tuple[str, ...]:
+    events = tuple(value.split())
+    if not events or len(set(events)) != len(events) or len(events) > MAX_EVENTS:
+        raise ReadError(f"events {value[:80]!r}", hint=f"Up to {MAX_EVENTS} different names are expected")
+    return events
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """What an ``event:`` line says of an event."""
@@ -112,9 +181,7 @@ def metric_of(name: str, event: Event | None) -> tuple[Metric, int]:
 def whole_numbers(text: str) -> tuple[int, ...] | None:
     """The numbers of a ``totals:`` or ``summary:`` line; None where one is none."""
     words = text.split()
-    if all(word.isascii() and word.isdigit() and len(word) < 40 for word in words):
-        return tuple(map(int, words))
-    return None
+    return tuple(map(int, words)) if all(map(_NUMBER.fullmatch, words)) else None
 
 
 def unescaped(text: str) -> str:

@@ -1,7 +1,8 @@
 """The names in a callgrind file's position lines: ``fn=main``, ``cfi=(7)``.
 
 Names can be numbered: ``fn=(3) main`` defines, ``fn=(3)`` looks up. Objects, files and functions have a table each,
-which lasts for the whole file; a number defined anew means the new name from there on.
+which lasts for the whole file; a number defined anew means the new name from there on, as in a file that was appended
+to another.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,31 +44,38 @@ _KINDS = {
     b"frfn": SKIPPED,
     b"mp": SKIPPED,
 }
-_TABLES = {b"ob": 0, b"cob": 0, b"fn": 2, b"cfn": 2, b"jfn": 2}  # files: 1
-_SPEC = re.compile(rb"([a-z]+)=[ \t]*")
+_FUNCTIONS = 2
+_TABLES = {b"ob": 0, b"cob": 0, b"fn": _FUNCTIONS, b"cfn": _FUNCTIONS, b"jfn": _FUNCTIONS}  # files: 1
 _HEADER = re.compile(rb"[A-Za-z][^=]*?:")
 _NUMBERED = re.compile(rb"\((\d+)\)[ \t]*")
 _MANGLED = re.compile(rb"(^|')\((\d+)\)")
 _NO_FILE = (b"???", b"UnknownFile???")
+# what a value that is no plain name begins with: a number, blanks, nothing, perhaps one of those above
+_SPECIAL = b"( \t?U"
+
+# what Xdebug puts between profiles that it appends to one file
+_NEW_FILE = re.compile(rb"=+ NEW PROFILING FILE =+")
 
 Note = Callable[[int, str], None]
 
 
 @dataclass
 class NameTable:
-    """Names of one sort, numbered in order of appearance; ``numbered`` is what the file's own numbers mean now."""
+    """Names of one sort, numbered in order of appearance. ``numbered`` is what the file's own numbers mean now;
+    ``earlier`` are those of them that were defined in a file that this one was appended to."""
 
-    names: list[bytes] = field(default_factory=list)
     ids: dict[bytes, int] = field(default_factory=dict)
     numbered: dict[bytes, int] = field(default_factory=dict)
+    earlier: set[bytes] = field(default_factory=set)
+
+    @property
+    def names(self) -> list[bytes]:
+        """The names in the order of their ids."""
+        return list(self.ids)
 
     def of(self, name: bytes) -> int:
         """The id of a name."""
-        found = self.ids.get(name)
-        if found is None:
-            found = self.ids[name] = len(self.names)
-            self.names.append(name)
-        return found
+        return self.ids.setdefault(name, len(self.ids))
 
 
 @dataclass
@@ -80,39 +88,73 @@ class Names:
     _known: dict[bytes, int] = field(default_factory=dict)
     _renumbered: bool = False
 
-    def read(self, lines: Sequence[bytes], note: Note) -> list[int]:
-        """What lines are. ``note`` gets what was odd, and the line's position in ``lines``."""
-        known = self._known.get
-        codes = [known(line, -1) for line in lines]
-        position = -1
-        while True:
-            try:
-                position = codes.index(-1, position + 1)
-            except ValueError:
-                return codes
-            line = lines[position]
-            codes[position] = known(line, -1)
-            if codes[position] < 0:
-                codes[position] = self._learn(line, partial(note, position))
-                if self._renumbered:
-                    # a number has another name from here on, so what was looked up beyond may be wrong
-                    self._renumbered = False
-                    codes[position + 1 :] = [-1] * (len(codes) - position - 1)
+    @cached_property
+    def _rules(self) -> dict[bytes, tuple[dict[bytes, int], int]]:
+        """For each key that names something, the ids of its names and its kind."""
+        named = {spec: kind for spec, kind in _KINDS.items() if kind < HEADER}
+        return {spec: (self._tables[_TABLES.get(spec, 1)].ids, kind) for spec, kind in named.items()}
+
+    @cached_property
+    def _tables(self) -> tuple[NameTable, NameTable, NameTable]:
+        return self.objects, self.files, self.functions
+
+    def read(self, texts: Sequence[bytes], which: NDArray[np.int64], note: Note) -> NDArray[np.int64]:
+        """What lines are: ``texts`` are distinct, in the order of their first appearance, ``which`` says which of them
+        each line is. ``note`` gets what was odd, and the line's position."""
+        begins = [at for at, line in enumerate(texts) if line[:1] in b"v=" and begins_file(line)]
+        if len(begins) < np.count_nonzero(np.isin(which, begins)) and any(b"=(" in line for line in texts):
+            return np.asarray(self._each(texts, which.tolist(), 0, note), dtype=np.int64)
+        codes: list[int] = []
+        rules = self._rules
+        for line in texts:
+            spec, _, value = line.partition(b"=")
+            if (rule := rules.get(spec)) is not None and value[:1] not in _SPECIAL:
+                ids, kind = rule
+                codes.append((ids.setdefault(value, len(ids)) + 1) << 4 | kind)
+                continue
+            code = self._known.get(line)
+            if code is None:
+                code = self._learn(line, lambda what: note(_first(which, len(codes)), what))
+            codes.append(code)
+            if self._renumbered:
+                # from here on the same text can be another name
+                first = _first(which, len(codes) - 1)
+                before = np.asarray(codes, dtype=np.int64)[which[: first + 1]].tolist()
+                rest = self._each(texts, which[first + 1 :].tolist(), first + 1, note)
+                return np.asarray(before + rest, dtype=np.int64)
+        return np.asarray(codes, dtype=np.int64)[which]
+
+    def _each(self, texts: Sequence[bytes], which: Sequence[int], at: int, note: Note) -> list[int]:
+        """What lines are, one after another, the first of them the ``at``-th."""
+        codes = []
+        for position, index in enumerate(which, at):
+            code = self._known.get(texts[index])
+            codes.append(self._learn(texts[index], partial(note, position)) if code is None else code)
+        self._renumbered = False
+        return codes
 
     def _learn(self, line: bytes, note: Callable[[str], None]) -> int:
-        match = _SPEC.match(line)
-        if match is None:
-            return _code(HEADER if _HEADER.match(line) else UNKNOWN)
-        spec = match[1]
-        kind = _KINDS.get(spec, UNKNOWN)
+        spec, is_named, value = line.partition(b"=")
+        kind = _KINDS.get(spec, UNKNOWN) if is_named else UNKNOWN
         if kind >= HEADER:
-            return _code(kind)
-        table = (self.objects, self.files, self.functions)[_TABLES.get(spec, 1)]
-        name = self._name(table, line[match.end() :], note)
-        if table is not self.functions and table.names[name] in _NO_FILE:
+            return self._other(line, kind)
+        number = _TABLES.get(spec, 1)
+        table = self._tables[number]
+        value = value.lstrip(b" \t")
+        name = self._name(table, value, note) if value[:1] == b"(" else table.of(value)
+        if number != _FUNCTIONS and any(table.ids.get(unknown) == name for unknown in _NO_FILE):
             name = NOT_KNOWN
-        code = self._known[line] = _code(kind, name)
+        code = self._known[line] = (name + 1) << 4 | kind
         return code
+
+    def _other(self, line: bytes, kind: int) -> int:
+        """A line that names nothing."""
+        if begins_file(line):
+            for table in self._tables:
+                table.earlier = set(table.numbered)
+        elif kind != UNKNOWN or not _HEADER.match(line):
+            return kind
+        return HEADER
 
     def _name(self, table: NameTable, value: bytes, note: Callable[[str], None]) -> int:
         match = _NUMBERED.match(value)
@@ -130,21 +172,27 @@ class Names:
             name = _MANGLED.sub(lambda part: part[1] + _mangled(table, part[2]), name)
         found = table.of(name)
         if table.numbered.setdefault(number, found) != found:
-            note("a number of a name is defined anew")
+            if number not in table.earlier:
+                note("a number of a name is defined anew")
             table.numbered[number] = found
+            table.earlier.discard(number)
             self._known.clear()
             self._renumbered = True
         return found
 
 
-def kinds_and_names(codes: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def begins_file(line: bytes) -> bool:
+    """Whether a line is the first of a file, which can have been appended to another."""
+    return line.startswith(b"version:") or _NEW_FILE.match(line) is not None
+
+
+def kinds_and_names(codes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The kinds and the names of lines read."""
-    packed = np.asarray(codes, dtype=np.int64)
-    return packed & 15, (packed >> 4) - 1
+    return codes & 15, (codes >> 4) - 1
 
 
-def _code(kind: int, name: int = NOT_KNOWN) -> int:
-    return (name + 1) << 4 | kind
+def _first(which: NDArray[np.int64], index: int) -> int:
+    return int(np.argmax(which == index))
 
 
 def _mangled(table: NameTable, number: bytes) -> bytes:

@@ -6,12 +6,12 @@ lsprof of bzr, Xdebug. 100 % is the sum of the self costs; it is compared with t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import ReadError
 from workbench.profiles.columns import cost_, self_
@@ -19,12 +19,16 @@ from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.names import crates_of, tidy_rust
 from workbench.profiles.notes import NoteBook
-from workbench.profiles.readers.callgrind.body import LINE_BITS, SUM_LIMIT, Body, added_up, read_body
+from workbench.profiles.readers.callgrind.body import SUM_LIMIT, Walk
 from workbench.profiles.readers.callgrind.by_line import LineTable
 from workbench.profiles.readers.callgrind.header import default_metric, metric_of
+from workbench.profiles.readers.callgrind.names import begins_file
+from workbench.profiles.readers.callgrind.plain import BLANKS
+from workbench.profiles.readers.callgrind.rows import Rows
+from workbench.profiles.readers.callgrind.scan import line_number
+from workbench.profiles.readers.callgrind.totals import Totals, added_up, callee_of, caller_of, read_totals
 from workbench.profiles.source import Source
-from workbench.profiles.table import Deferred
-from workbench.profiles.tree import add_at
+from workbench.profiles.table import Counts, Deferred, Table, concat, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +36,16 @@ if TYPE_CHECKING:
 FORMAT = "callgrind"
 _MARK = b"# callgrind format"
 _HEAD_BYTES = 16 * 1024
-_LINE_MASK = 2**LINE_BITS - 1
+_HEAD_LINES, _HEAD_LONGEST, _LONG = 1000, 16 * 1024 * 1024, 1024
+# Valgrind ends each line, so that one without an end was cut off
+_ENDS_LINES = re.compile(rb"^(creator:\s*(callgrind|xtree)|desc:\s*(I1 cache|Files compared))", re.MULTILINE)
+# a last line that can be read, whether or not it was cut off
+_WHOLE = re.compile(
+    rb"(\*|[+-]?N([:+-]N?)?)([\x00-\x20]+(\*|[+-]?N))*|[a-z]+=[^=].*|#.*|[A-Za-z][^=\n]*:.*|=+ NEW .*=".replace(
+        b"N", rb"(0[xX][0-9a-fA-F]+|[0-9]+)", 3
+    ),
+    re.DOTALL,
+)
 # Costs per source line may take this much of the file's size in memory: real files take up to about 3.
 _LINES_PER_BYTE = 8
 _FREE_BYTES = 256 * 1024 * 1024
@@ -46,13 +59,24 @@ def recognise(source: Source) -> str | None:
         return "it begins with '# callgrind format'"
     if _is_dot(head):
         return "a DOT graph, which converters make of a callgrind profile"
-    for line in head.splitlines():
-        line = line.strip()
+    for line in _head_lines(source.data):
         if line.startswith(b"events:"):
             return "its header has events: before any other line"
-        if line and not line.startswith(b"#") and not line.split(b":")[0].replace(b" (BB)", b"").isalpha():
+        key = line.split(b":")[0].replace(b" (BB)", b"")
+        if line and not line.startswith(b"#") and not key.isalpha() and not begins_file(line):
             return None
     return None
+
+
+def _head_lines(data: bytes) -> Iterator[bytes]:
+    """The beginnings of the first lines. A line may be long: ``cmd:`` has all arguments of a program."""
+    at = 0
+    for _ in range(_HEAD_LINES):
+        end = data.find(b"\n", at, _HEAD_LONGEST)
+        yield data[at : min(end if end >= 0 else len(data), at + _LONG)].strip()
+        if end < 0:
+            return
+        at = end + 1
 
 
 def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile:
@@ -72,47 +96,54 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
             hint="Read the callgrind.out file it was made from",
         )
     notes = NoteBook()
-    body = read_body(source, notes, instr=instr, jumps=jumps)
-    events = list(dict.fromkeys(event for part in body.parts for event in part.events))
+    stop = whole_lines(source, notes)
+    walk = Walk(source, notes, stop)
+    totals = read_totals(walk)
+    events = list(dict.fromkeys(event for part in walk.parts for event in part.events))
     if not events:
         raise ReadError(
             "no line events: that says what was counted",
             where=source.name,
             hint="The file is cut off or no callgrind profile",
         )
-    metrics, factor = _metrics(events, body, notes, source)
-    place_function, place_file = body.context.place_table().T
-    files = _decoded(body.names.files.names, notes, source)
-    functions = _functions(body, files, notes, source)
-    count = len(functions)
-    tables = {"parts": _parts(body, events, factor, notes, source)}
-    if len(body.parts) > 1:
-        tables["threads"] = _threads(body, events, place_function, count, factor)
-    if body.instructions:
-        tables["instructions"] = _instructions(body, events, place_function, factor)
-    if body.jumps:
-        tables["jumps"] = _jumps(body, place_function, place_file, files)
-    edges = _edges(body, events, place_function, count, factor)
-    places = [place_function[piece.keys >> LINE_BITS] for piece in body.own]
-    self_costs = added_up(body.own, events, places, count) * factor
-    columns = {self_(name): costs for name, costs in zip(events, self_costs, strict=True)}
-    functions = pd.DataFrame({**functions, "calls": _calls_in(count, edges), **columns})
-    _check_end(body, source, notes)
+    metrics, factor = _metrics(events, walk, notes, source)
+    files = _decoded(walk.names.files.names, notes, source)
+    used = totals.functions(len(walk.context.functions))
+    ids = np.full(len(walk.context.functions), -1, dtype=np.int64)
+    ids[used] = np.arange(len(used))
+    edges = _edges(totals, events, ids, factor)
+    own = added_up(totals.own, events, [ids[piece.keys] for piece in totals.own], len(used)) * factor
+    functions = {
+        **_functions(walk, used, files, notes, source),
+        "calls": _calls_in(len(used), edges),
+        **{self_(name): costs for name, costs in zip(events, own, strict=True)},
+    }
+    tables: dict[str, Any] = {"parts": _parts(walk, events, factor, notes, source)}
+    if len(walk.parts) > 1:
+        tables["threads"] = _threads(walk, totals, events, ids, factor)
+    rows = Rows(source, stop, events, factor, files, ids)
+    tables.update(_rows(rows, instr, jumps))
+    _check_end(walk, len(used), source, notes)
     lines = None
-    if any("line" in part.positions for part in body.parts):
-        lines = _lines(LineTable(body, events, factor, files), source, notes)
+    if any("line" in part.positions for part in walk.parts):
+        lines = _lines(LineTable(source, stop, events, factor, files, ids), walk.runs, notes)
     return from_graph(
         FORMAT,
         source.name,
         metrics=metrics,
         functions=functions,
         edges=edges,
-        default_metric=default_metric(metrics, self_costs.sum(axis=1).tolist()),
+        default_metric=default_metric(metrics, own.sum(axis=1).tolist()),
         lines=lines,
         tables=tables,
-        meta=_meta(body),
+        meta=_meta(walk),
         notes=notes.notes(),
     )
+
+
+def _rows(rows: Rows, instr: bool, jumps: bool) -> dict[str, Table]:
+    asked = {"instructions": rows.instructions() if instr else None, "jumps": rows.jumps() if jumps else None}
+    return {name: table for name, table in asked.items() if table is not None}
 
 
 def _is_dot(head: bytes) -> bool:
@@ -121,13 +152,13 @@ def _is_dot(head: bytes) -> bool:
 
 
 def _metrics(
-    events: Sequence[str], body: Body, notes: NoteBook, source: Source
+    events: Sequence[str], walk: Walk, notes: NoteBook, source: Source
 ) -> tuple[list[Metric], NDArray[np.int64]]:
     """The metrics, and a column of the factors that bring values to their units."""
-    pairs = [metric_of(name, body.events.get(name)) for name in events]
+    pairs = [metric_of(name, walk.headers.events.get(name)) for name in events]
     for metric, factor in pairs:
         # first the factor alone: it comes from a name and can be larger than any float
-        if factor >= SUM_LIMIT or body.sums.get(metric.name, 0.0) * factor >= SUM_LIMIT:
+        if factor >= SUM_LIMIT or walk.sizes.get(metric.name, 0.0) * factor >= SUM_LIMIT:
             raise ReadError(
                 f"the costs of {metric.name[:80]} add up to more than 2**63 {metric.unit}",
                 where=source.name,
@@ -140,21 +171,24 @@ def _metrics(
     return [metric for metric, _ in pairs], np.asarray([factor for _, factor in pairs], dtype=np.int64)[:, None]
 
 
-def _functions(body: Body, files: Sequence[str], notes: NoteBook, source: Source) -> pd.DataFrame:
-    objects, names = (_decoded(table.names, notes, source) for table in (body.names.objects, body.names.functions))
-    keys = body.context.function_table().tolist()
-    raw = [names[name] for _, _, name in keys]
-    file = [files[file] if file >= 0 else "" for _, file, _ in keys]
-    shown = dict(zip(names, map(tidy_rust, without_context(names)), strict=True))
-    return pd.DataFrame(
-        {
-            "function": pd.Series([shown[name] for name in raw], dtype="str"),
-            "raw_function": pd.Series(raw, dtype="str"),
-            "file": pd.Series(file, dtype="str"),
-            "object": pd.Series([objects[object] if object >= 0 else "" for object, _, _ in keys], dtype="str"),
-            "crate": pd.Series(crates_of(raw, file), dtype="str"),
-        }
-    )
+def _functions(
+    walk: Walk, used: NDArray[np.int64], files: Sequence[str], notes: NoteBook, source: Source
+) -> dict[str, Any]:
+    """What the functions ``used`` are called, and where they are."""
+    objects = _decoded(walk.names.objects.names, notes, source)
+    names = _decoded(walk.names.functions.names, notes, source)
+    object_, file, name = walk.context.function_table()[used].T
+    bare = without_context(names)
+    tidy = {name: tidy_rust(name) for name in set(bare)}
+    shown = text([tidy[name] for name in bare])
+    home = text([*files, ""])[file]
+    return {
+        "function": shown[name],
+        "raw_function": text(names)[name],
+        "file": home,
+        "object": text([*objects, ""])[object_],
+        "crate": text(crates_of(text(bare)[name].tolist(), home.tolist())),
+    }
 
 
 def _decoded(names: Sequence[bytes], notes: NoteBook, source: Source) -> list[str]:
@@ -180,136 +214,131 @@ def without_context(names: Sequence[str]) -> list[str]:
     out = []
     for name in names:
         head, *rest = name.split("'")
-        appended = rest and head and all(part in heads or (part.isascii() and part.isdigit()) for part in rest)
-        out.append(head if appended else name)
+        if rest and head and not heads.issuperset(rest):
+            rest = rest if all(part in heads or (part.isascii() and part.isdigit()) for part in rest) else []
+        out.append(head if rest and head else name)
     return out
 
 
-def _edges(
-    body: Body, events: Sequence[str], place_function: NDArray[np.int64], count: int, factor: NDArray[np.int64]
-) -> pd.DataFrame:
-    caller = _joined([calls.caller_place for calls in body.calls])
-    caller = place_function[caller] if len(caller) else caller
-    callee = _joined([calls.callee for calls in body.calls])
-    times = _joined([calls.count for calls in body.calls])
-    pair, pairs = pd.factorize(caller * max(count, 1) + callee)
-    bounds = np.cumsum([0, *(len(piece.keys) for piece in body.call_costs)])
-    rows = [pair[low:high] for low, high in pairwise(bounds)]
-    costs = added_up(body.call_costs, events, rows, len(pairs)) * factor
-    calls = add_at(len(pairs), pair, times[:, None])[:, 0]
+def _edges(totals: Totals, events: Sequence[str], ids: NDArray[np.int64], factor: NDArray[np.int64]) -> Table:
+    pairs, row = np.unique(_joined([piece.keys for piece in totals.called]), return_inverse=True)
+    bounds = np.cumsum([0, *(len(piece.keys) for piece in totals.called)])
+    rows = [row[low:high] for low, high in pairwise(bounds)]
+    costs = added_up(totals.called, events, rows, len(pairs)) * factor
+    calls = np.zeros(len(pairs), dtype=np.int64)
+    np.add.at(calls, row, _joined(totals.counts))
     # a writer that does not count calls writes 0
-    columns: dict[str, Any] = {"caller_id": pairs // max(count, 1), "callee_id": pairs % max(count, 1)}
-    columns["calls"] = pd.array(calls if calls.any() else [pd.NA] * len(calls), dtype="Int64")
-    columns.update((cost_(name), column) for name, column in zip(events, costs, strict=True))
-    return pd.DataFrame(columns)
+    columns = {
+        "caller_id": ids[caller_of(pairs)],
+        "callee_id": ids[callee_of(pairs)],
+        "calls": Counts(calls, np.full(len(pairs), bool(calls.any()))),
+    }
+    return Table({**columns, **{cost_(name): column for name, column in zip(events, costs, strict=True)}})
 
 
-def _calls_in(count: int, edges: pd.DataFrame) -> Any:
+def _calls_in(count: int, edges: Table) -> Counts:
     """How often each function was called, from all callers."""
-    if len(edges) and edges["calls"].isna().all():
-        return pd.array([pd.NA] * count, dtype="Int64")
-    times = edges["calls"].to_numpy(dtype=np.int64, na_value=0)
-    return pd.array(add_at(count, edges["callee_id"].to_numpy(), times[:, None])[:, 0], dtype="Int64")
+    calls = edges.column("calls")
+    if len(edges) and not calls.known.any():
+        return Counts.unknown(count)
+    times = np.zeros(count, dtype=np.int64)
+    np.add.at(times, edges["callee_id"], calls.values)
+    return Counts(times, np.ones(count, dtype=bool))
 
 
-def _lines(lines: LineTable, source: Source, notes: NoteBook) -> Deferred | None:
+def _lines(lines: LineTable, most: int, notes: NoteBook) -> Deferred | None:
     """Cost per source line, made when it is asked for, unless there are too many of them."""
-    if count := lines.too_many(_FREE_BYTES + _LINES_PER_BYTE * len(source.data)):
-        notes.add("costs per source line would take too much memory: left out", source.name, count=count)
+    if count := lines.too_many(most, _FREE_BYTES + _LINES_PER_BYTE * lines.stop):
+        notes.add("costs per source line would take too much memory: left out", lines.source.name, count=count)
         return None
     return Deferred(lines.table)
 
 
-def _parts(
-    body: Body, events: Sequence[str], factor: NDArray[np.int64], notes: NoteBook, source: Source
-) -> pd.DataFrame:
+def _parts(walk: Walk, events: Sequence[str], factor: NDArray[np.int64], notes: NoteBook, source: Source) -> Table:
     """One row a part: part, thread, pid, its self costs and the tool's own totals; they are compared here."""
-    rows = []
-    for part in body.parts:
-        own = part.own
-        row: dict[str, Any] = {"part": part.part, "thread": part.thread, "pid": part.pid}
-        totals = dict(zip(part.events, part.totals or (), strict=False))
-        for name, times in zip(events, factor[:, 0].tolist(), strict=True):
-            row[self_(name)] = own.get(name, 0) * times
-            total = totals.get(name)
-            row[f"totals_{name}"] = None if total is None or total * times >= 2**63 else total * times
+    columns: dict[str, Any] = {
+        "part": _counts([part.part for part in walk.parts]),
+        "thread": _counts([part.thread for part in walk.parts]),
+        "pid": text([part.pid for part in walk.parts]),
+    }
+    said = [dict(zip(part.events, part.totals or (), strict=False)) for part in walk.parts]
+    for name, times in zip(events, factor[:, 0].tolist(), strict=True):
+        columns[self_(name)] = np.asarray([part.own.get(name, 0) * times for part in walk.parts], dtype=np.int64)
+        columns[f"totals_{name}"] = _counts([_scaled(totals.get(name), times) for totals in said])
+    for part, totals in zip(walk.parts, said, strict=True):
+        where = source.name if part.part is None else f"{source.name}, part {part.part}"
         for name, total in totals.items():
-            if (difference := total - own.get(name, 0)) != 0:
-                where = source.name if part.part is None else f"{source.name}, part {part.part}"
+            if (difference := total - part.own.get(name, 0)) != 0:
                 notes.add(
                     "the sum of self costs is not the file's totals", where, metric=name, weight=float(difference)
                 )
-        rows.append(row)
-    types = {"pid": "str"} | dict.fromkeys((self_(name) for name in events), "int64")
-    return pd.DataFrame(
-        {name: pd.array([row[name] for row in rows], dtype=types.get(name, "Int64")) for name in rows[0]}
+    return Table(columns)
+
+
+def _scaled(total: int | None, times: int) -> int | None:
+    return None if total is None or abs(total * times) >= 2**63 else total * times
+
+
+def _counts(values: Sequence[int | None]) -> Counts:
+    return Counts(
+        np.asarray([value or 0 for value in values], dtype=np.int64),
+        np.asarray([value is not None for value in values], dtype=bool),
     )
 
 
 def _threads(
-    body: Body, events: Sequence[str], place_function: NDArray[np.int64], count: int, factor: NDArray[np.int64]
-) -> pd.DataFrame:
+    walk: Walk, totals: Totals, events: Sequence[str], ids: NDArray[np.int64], factor: NDArray[np.int64]
+) -> Table:
     """Self costs by thread and function, where there are any; thread 0 is a part that names none."""
     tables = []
-    for thread in sorted({part.thread or 0 for part in body.parts}):
-        pieces = [piece for piece in body.own if (body.parts[piece.part].thread or 0) == thread]
-        rows = [place_function[piece.keys >> LINE_BITS] for piece in pieces]
-        sums = added_up(pieces, events, rows, count) * factor
+    for thread in sorted({part.thread or 0 for part in walk.parts}):
+        pieces = [piece for piece in totals.own if (walk.parts[piece.part].thread or 0) == thread]
+        functions, row = np.unique(_joined([ids[piece.keys] for piece in pieces]), return_inverse=True)
+        bounds = np.cumsum([0, *(len(piece.keys) for piece in pieces)])
+        rows = [row[low:high] for low, high in pairwise(bounds)]
+        sums = added_up(pieces, events, rows, len(functions)) * factor
         used = np.flatnonzero(sums.any(axis=0))
-        columns = {self_(name): column[used] for name, column in zip(events, sums, strict=True)}
-        tables.append(pd.DataFrame({"thread": np.int64(thread), "function_id": used, **columns}))
-    return pd.concat(tables, ignore_index=True)
+        columns: dict[str, Any] = {"thread": np.full(len(used), thread), "function_id": functions[used]}
+        tables.append(Table({**columns, **{self_(name): sums[at][used] for at, name in enumerate(events)}}))
+    return concat(tables)
 
 
-def _instructions(
-    body: Body, events: Sequence[str], place_function: NDArray[np.int64], factor: NDArray[np.int64]
-) -> pd.DataFrame:
-    """Self cost of each instruction: function_id, address, line."""
-    pieces = [piece for piece, _ in body.instructions]
-    keys = _joined([piece.keys for piece in pieces])
-    addresses = _joined([addresses for _, addresses in body.instructions])
-    bounds = np.cumsum([0, *(len(piece.keys) for piece in pieces)])
-    rows = [np.arange(low, high) for low, high in pairwise(bounds)]
-    costs = added_up(pieces, events, rows, len(keys)) * factor
-    columns = {self_(name): column for name, column in zip(events, costs, strict=True)}
-    where = {"function_id": place_function[keys >> LINE_BITS], "address": addresses, "line": keys & _LINE_MASK}
-    table = pd.DataFrame({**where, **columns})[costs.any(axis=0)]
-    return table.groupby(list(where), as_index=False).sum()
+def whole_lines(source: Source, notes: NoteBook) -> int:
+    """Where the last whole line ends. What is behind it is left out where it was cut off: where the writer is one that
+    ends each line, or nothing can be read in it."""
+    data = source.data
+    stop = data.rfind(b"\n") + 1
+    if stop == len(data):
+        return stop
+    tail = data[stop:].strip(BLANKS)
+    if not tail:
+        return stop
+    if _ENDS_LINES.search(data[:_HEAD_BYTES]) or not _WHOLE.fullmatch(tail):
+        notes.add("the file is cut off: its last line was left out", source.at(line_number(data, stop)))
+        return stop
+    notes.add("the last line does not end: the file may be cut off", source.name)
+    return len(data)
 
 
-def _jumps(
-    body: Body, place_function: NDArray[np.int64], place_file: NDArray[np.int64], files: list[str]
-) -> pd.DataFrame:
-    """Jumps: function_id, file and line they are in, to_line, conditional, executed (how often the instruction ran),
-    followed (how often it jumped)."""
-    table = pd.concat(body.jumps, ignore_index=True)
-    place = table.pop("place").to_numpy()
-    table.insert(0, "function_id", place_function[place])
-    table.insert(1, "file", pd.Series([*files, ""], dtype="str").take(place_file[place]).reset_index(drop=True))
-    return table
-
-
-def _check_end(body: Body, source: Source, notes: NoteBook) -> None:
-    """Valgrind's tools end each part with its totals, and each line with a line end."""
-    if not source.data.endswith(b"\n"):
-        notes.add("the last line does not end: the file may be cut off", source.name)
-    last = body.parts[-1]
+def _check_end(walk: Walk, functions: int, source: Source, notes: NoteBook) -> None:
+    """Valgrind's tools end each part with its totals."""
+    last = walk.parts[-1]
     if last.has_body and last.totals is None and last.creator.startswith(("callgrind", "xtree")):
         notes.add("no totals at the end: the file may be cut off", source.name)
-    if not body.context.functions:
+    if not functions:
         notes.add("no costs at all: nothing ran while the profiler was counting", source.name)
 
 
-def _meta(body: Body) -> dict[str, Any]:
+def _meta(walk: Walk) -> dict[str, Any]:
     """The header of the first part, and sums as the tool wrote them where there is one part."""
-    first = body.parts[0]
-    meta: dict[str, Any] = {"creator": first.creator, "cmd": first.cmd, "pid": first.pid, "parts": len(body.parts)}
+    first, parts = walk.parts[0], len(walk.parts)
+    meta: dict[str, Any] = {"creator": first.creator, "cmd": first.cmd, "pid": first.pid, "parts": parts}
     meta["positions"] = " ".join(first.positions)
     meta.update({key.lower().replace(" ", "_"): value for key, value in first.about.items()})
     for key, numbers in (("totals", first.totals), ("summary", first.summary)):
-        if len(body.parts) == 1 and numbers is not None:
+        if parts == 1 and numbers is not None:
             meta[key] = dict(zip(first.events, numbers, strict=False))
-    formulas = {name: event.formula for name, event in body.events.items() if event.formula}
+    formulas = {name: event.formula for name, event in walk.headers.events.items() if event.formula}
     if formulas:
         meta["formulas"] = formulas
     return meta
