@@ -115,8 +115,8 @@ def test_a_tree_of_pids_that_made_each_other_ends() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 2**53 // 1000), min_size=1, max_size=40))
 def test_the_histogram_holds_every_call(times_us: list[int]) -> None:
-    lines = [f"1 read(3) = 0 <{time // 10**6}.{time % 10**6:06}>" for time in times_us]
-    table = syscalls.latency_histogram(read_profile("\n".join([*lines, ""]).encode(), format="strace"), "read")
+    lines = [f"1 fsync(3) = 0 <{time // 10**6}.{time % 10**6:06}>" for time in times_us]
+    table = syscalls.latency_histogram(read_profile("\n".join([*lines, ""]).encode(), format="strace"), "fsync")
     assert table["working"].sum() == len(times_us)
     assert table["time_ns"].sum() == sum(times_us) * 1000
     for row in table.itertuples():
@@ -130,7 +130,7 @@ def test_errors_and_slowest(profile: Profile) -> None:
     assert (row["syscall"], row["error"], row["meaning"]) == ("openat", "ENOENT", "No such file or directory")
     assert (row["calls"], row["share_pct"], row["first_line"]) == (1, 100.0, 8)
     assert syscalls.slowest(profile, 2)["line"].tolist() == [4, 5]
-    assert syscalls.slowest(profile, 2, waiting=False)["line"].tolist() == [5, 6]
+    assert syscalls.slowest(profile, 2, "working")["line"].tolist() == [5, 6]
 
 
 def test_windows_add_up_to_the_log(demo: Profile) -> None:

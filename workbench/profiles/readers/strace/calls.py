@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.profiles.readers.strace.lines import (
     BLANK,
-    find,
     matches,
     read_fractions,
     read_numbers,
@@ -25,8 +24,6 @@ from workbench.profiles.readers.strace.lines import (
 from workbench.profiles.readers.strace.prefix import SECOND_NS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from workbench.profiles.readers.strace.lines import Block, Bytes, Mask, Places
 
 # What a line is. BROKEN: it begins like a call and does not end like one.
@@ -42,7 +39,7 @@ _NAME_BYTES = 32
 _ERROR_BYTES = 24
 _LARGEST_SECONDS = 2**63 // SECOND_NS - 1
 _ROUND, _ROUND_END, _ANGLE, _ANGLE_END, _EQUALS = 0x28, 0x29, 0x3C, 0x3E, 0x3D
-_MINUS, _QUESTION, _ZERO, _DOT, _COMMA = 0x2D, 0x3F, 0x30, 0x2E, 0x2C
+_MINUS, _QUESTION, _ZERO, _DOT = 0x2D, 0x3F, 0x30, 0x2E
 _EARLIER_RESULTS = 8
 
 _NAME_CHARS = np.zeros(256, dtype=bool)
@@ -53,20 +50,6 @@ _HEX_DIGITS = b"0123456789abcdef"
 _ERROR_CHARS = np.zeros(256, dtype=bool)
 _ERROR_CHARS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] = True
 
-# Calls that wait for something else to happen, whatever their arguments.
-WAITING = frozenset(
-    b"epoll_wait epoll_pwait epoll_pwait2 poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 nanosleep "
-    b"clock_nanosleep clock_nanosleep_time64 wait4 waitid waitpid pause rt_sigsuspend rt_sigtimedwait "
-    b"rt_sigtimedwait_time64 futex_wait futex_waitv restart_syscall".split()
-)
-_FUTEX = frozenset((b"futex", b"futex_time64"))
-_FUTEX_WAITS = (b"FUTEX_WAIT", b"FUTEX_LOCK_PI")
-_RING = b"io_uring_enter"
-_RING_WAITS = re.compile(rb"\d+[^,]*, \d+, [1-9]")
-# With -y a descriptor says what it is; a read of these waits unless it is told to try again.
-_READS = frozenset((b"read", b"readv"))
-_WAITABLE = re.compile(rb"\d+<(?:pipe:|anon_inode:\[?(?:eventfd|timerfd|signalfd))")
-
 # Calls whose first argument is a file descriptor.
 _OF_DESCRIPTORS = frozenset(
     b"read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 close fstat fstat64 lseek _llseek ioctl "
@@ -74,7 +57,10 @@ _OF_DESCRIPTORS = frozenset(
     b"fchown dup dup2 dup3 sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg connect accept accept4 bind listen "
     b"getsockname getpeername setsockopt getsockopt shutdown epoll_wait epoll_pwait epoll_pwait2 epoll_ctl sendfile "
     b"sendfile64 splice tee vmsplice timerfd_settime timerfd_gettime io_uring_enter readahead sync_file_range "
-    b"copy_file_range inotify_add_watch inotify_rm_watch".split()
+    b"copy_file_range inotify_add_watch inotify_rm_watch recv send recvmmsg_time64 fstatfs fstatfs64 "
+    b"fgetxattr fsetxattr flistxattr fremovexattr preadv64 pwritev64 pread pwrite signalfd signalfd4 io_uring_register "
+    b"pidfd_send_signal pidfd_getfd setns syncfs finit_module fanotify_mark mq_timedsend mq_timedreceive mq_notify "
+    b"mq_getsetattr timerfd_settime64 timerfd_gettime64".split()
 )
 
 
@@ -103,7 +89,7 @@ class CallLines:
 
     ``row``: the line in the block; ``kind``: WHOLE, BEGUN or ENDED; ``pid_to``: the pid its end will come under
     (differs from its own at an execve by a thread). ``value`` counts where ``has_value``; ``returned``: there was a
-    result or an error, not ``= ?``.
+    result or an error, not ``= ?``. ``decorated``: strace wrote behind the descriptor what it is.
     """
 
     row: Places
@@ -111,8 +97,8 @@ class CallLines:
     pid_to: Places
     name: Places
     restarted: Mask
-    waiting: Mask
     fd: Places
+    decorated: Mask
     args: tuple[Places, Places]
     result: tuple[Places, Places]
     value: Places
@@ -167,14 +153,15 @@ def scan_calls(
     args_start, args_end = _arguments(block, row, begin + length, resumed, kind[row] == BEGUN, results)
     restarted, codes, local = _restarted(block, codes, local, args_start, args_end)
     error = _errors(block, results, errors)
+    fd, decorated = _descriptors(buf, codes, local, args_start, resumed)
     return CallLines(
         row=row,
         kind=kind[row],
         pid_to=_pids_to(block, row, kind, pid),
         name=names.renumber(codes, local),
         restarted=restarted,
-        waiting=_waiting(block, codes, local, args_start, args_end, resumed),
-        fd=_descriptors(buf, codes, local, args_start, resumed),
+        fd=fd,
+        decorated=decorated,
         args=(args_start, args_end),
         result=(results.start, results.end),
         value=results.value,
@@ -424,34 +411,22 @@ def _is_one_of(codes: Places, local: list[bytes], wanted: frozenset[bytes]) -> M
     return np.array([word in wanted for word in local], dtype=bool)[codes] if local else np.zeros(0, dtype=bool)
 
 
-def _waiting(block: Block, codes: Places, local: list[bytes], start: Places, end: Places, resumed: Mask) -> Mask:
-    """Which calls wait for something else to happen. The end of a call says nothing: its beginning does."""
-    waiting = _is_one_of(codes, local, WAITING)
-    rows = np.flatnonzero(_is_one_of(codes, local, _FUTEX) & ~resumed)
-    if rows.size:
-        comma = find(block.buf, start[rows], _COMMA)
-        operation = comma + 2
-        waits: NDArray[Any] = matches(block.buf, operation, _FUTEX_WAITS[0])
-        for text in _FUTEX_WAITS[1:]:
-            waits |= matches(block.buf, operation, text)
-        # a restarted call has no arguments of its own, and only waits are restarted
-        waiting[rows] = waits | (block.buf[start[rows]] == _ANGLE)
-    rows = np.flatnonzero(_is_one_of(codes, local, frozenset((_RING,))) & ~resumed)
-    for row in rows:
-        waiting[row] = _RING_WAITS.match(block.cut(int(start[row]), int(end[row]))) is not None
-    rows = np.flatnonzero(_is_one_of(codes, local, _READS) & ~resumed)
-    digits = start[rows] + read_numbers(block.buf, start[rows])[1]
-    for row in rows[block.buf[digits] == _ANGLE]:
-        waiting[row] = _WAITABLE.match(block.cut(int(start[row]), int(end[row]))) is not None
-    return waiting
-
-
-def _descriptors(buf: Bytes, codes: Places, local: list[bytes], start: Places, resumed: Mask) -> Places:
-    """The file descriptor each call is about, UNKNOWN where it is about none."""
+def _descriptors(buf: Bytes, codes: Places, local: list[bytes], start: Places, resumed: Mask) -> tuple[Places, Mask]:
+    """The file descriptor each call is about, UNKNOWN where it is about none, and whether strace wrote behind it what
+    it is. With -N its argument's name stands before it, and -e raw writes it as 0x3."""
     fd = np.full(len(codes), UNKNOWN, dtype=np.int64)
+    decorated = np.zeros(len(codes), dtype=bool)
     rows = np.flatnonzero(_is_one_of(codes, local, _OF_DESCRIPTORS) & ~resumed)
-    value, length = read_numbers(buf, start[rows])
-    following = buf[start[rows] + length]
-    good = (length > 0) & (length < 10) & np.isin(following, np.frombuffer(b",)< ", dtype=np.uint8))
+    at = start[rows]
+    named = np.flatnonzero(_NAME_STARTS[buf[at]])
+    after = at[named] + _lengths(windows(buf, at[named], _NAME_BYTES))
+    at[named] = np.where(buf[after] == _EQUALS, after + 1, at[named])
+    value, length = read_numbers(buf, at)
+    raw = np.flatnonzero((buf[at] == _ZERO) & (buf[at + 1] == ord("x")))
+    value[raw], length[raw] = read_numbers(buf, at[raw] + 2, 16)
+    at[raw] += 2
+    following = buf[at + length]
+    good = (length > 0) & (length < 10) & (value < 1 << 30) & np.isin(following, np.frombuffer(b",)< ", dtype=np.uint8))
     fd[rows[good]] = value[good]
-    return fd
+    decorated[rows[good]] = following[good] == _ANGLE
+    return fd, decorated

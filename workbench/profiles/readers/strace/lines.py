@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+from workbench.profiles.distinct import numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,11 +151,17 @@ def words(buf: Bytes, at: Places, length: Places, width: int) -> tuple[Places, l
     key = parts[:, 0].copy()
     for column in range(1, parts.shape[1]):
         key = (key ^ (key >> np.uint64(29))) * _MIX + parts[:, column]
-    codes, keys = pd.factorize(key)
-    first = np.zeros(len(keys), dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(at))[::-1]
+    codes, keys = numbered(key.view(np.int64))
+    first = first_rows(codes, len(keys))
     if not (parts == parts[first][codes]).all():
         # two words of one key: number them by all their bytes
         _, first, codes = np.unique(parts, axis=0, return_index=True, return_inverse=True)
         codes = codes.reshape(-1)
-    return np.asarray(codes, dtype=np.int64), [bytes(rows[row, : length[row]]) for row in first]
+    return codes, [bytes(rows[row, : length[row]]) for row in first]
+
+
+def first_rows(codes: Places, size: int) -> Places:
+    """Where each of the numbers below ``size`` stands first in ``codes``."""
+    first = np.zeros(size, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first

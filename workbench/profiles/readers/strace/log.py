@@ -13,9 +13,9 @@ from workbench.errors import ReadError
 from workbench.profiles.readers.strace import calls
 from workbench.profiles.readers.strace.lines import PAD, Block, blocks, make_block
 from workbench.profiles.readers.strace.prefix import NO_PID, SINCE_LINE_BEFORE, scan_prefixes
+from workbench.profiles.readers.strace.texts import Texts
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.profiles.notes import NoteBook
@@ -32,6 +32,7 @@ _UNTIMED = re.compile(rb"\) += [-\d][^\n]*[^>\n]\n")
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _TAIL_BYTES = 16 * 1024
 _LARGEST = float(2**63)
+_PLACES = ("args_start", "args_end", "result_start", "result_end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +62,15 @@ class Log:
     stamp_ns: Places
     name: Places
     restarted: Mask
-    waiting: Mask
     fd: Places
+    decorated: Mask
     value: Places
     has_value: Mask
     returned: Mask
     error: Places
     duration_ns: Places
-    args: pa.Array
-    result: pa.Array
+    args: Texts
+    result: Texts
     names: Sequence[str]
     errors: Sequence[str]
     exits: Sequence[Event]
@@ -83,7 +84,9 @@ class Log:
 @dataclass
 class _Collected:
     columns: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
-    texts: dict[str, list[pa.Array]] = field(default_factory=lambda: {"args": [], "result": []})
+    texts: list[memoryview] = field(default_factory=list)
+    length: int = 0
+    mended: bool = False
     exits: list[Event] = field(default_factory=list)
     signals: list[Event] = field(default_factory=list)
     frame_lines: list[Places] = field(default_factory=list)
@@ -95,18 +98,24 @@ class _Collected:
 
 def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
     """Take a log apart. ``data`` is UTF-8. Raises ReadError where no line of it is strace's."""
-    import pyarrow as pa
-
     names, errors = calls.Vocabulary(), calls.Vocabulary()
     errors.number(b"")
     found = _Collected()
-    for raw in blocks(_without_cut_line(data, source, notes)):
+    data = without_cut_line(data, source, notes)
+    at = 0
+    for raw in blocks(data):
         block, prefixes, kind, rows = _take_apart(raw, names, errors, notes, source)
         _note_rest(block, kind, source, notes)
         stamps = _running(found, block, prefixes, source)
         _collect_calls(found, block, prefixes, rows, stamps)
         _collect_events(found, block, prefixes, kind, stamps)
         found.lines += len(block.start)
+        size = len(raw.text) - 2 * PAD
+        piece = memoryview(data)[at : at + size] if block is raw else memoryview(block.text)[PAD:-PAD]
+        found.texts.append(piece)
+        found.length += len(piece)
+        found.mended |= block is not raw
+        at += size
     if not any(len(rows) for rows in found.columns.get("line", [])) and not found.exits and not found.signals:
         raise ReadError(
             "there is no system call in it",
@@ -114,10 +123,12 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
             hint="Write the log with strace -f -tt -T -o FILE",
         )
     columns = {name: np.concatenate(parts) for name, parts in found.columns.items()}
-    texts = {name: pa.concat_arrays(parts) for name, parts in found.texts.items()}
+    text = b"".join(found.texts) if found.mended else data
+    places = [columns.pop(name) for name in _PLACES]
     return Log(
         **columns,
-        **texts,
+        args=Texts(text, *places[:2]),
+        result=Texts(text, *places[2:]),
         names=[word.decode() for word in names.words],
         errors=[word.decode() for word in errors.words],
         exits=found.exits,
@@ -129,7 +140,7 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
     )
 
 
-def _without_cut_line(data: bytes, source: Source, notes: NoteBook) -> bytes:
+def without_cut_line(data: bytes, source: Source, notes: NoteBook) -> bytes:
     """strace ends every line: one without an end was cut off while it was written or copied."""
     if data.endswith(b"\n"):
         return data
@@ -205,18 +216,18 @@ def _collect_calls(found: _Collected, block: Block, prefixes: Prefixes, rows: ca
         "stamp_ns": stamps[rows.row],
         "name": rows.name,
         "restarted": rows.restarted,
-        "waiting": rows.waiting,
         "fd": rows.fd,
+        "decorated": rows.decorated,
         "value": rows.value,
         "has_value": rows.has_value,
         "returned": rows.returned,
         "error": rows.error,
         "duration_ns": rows.duration_ns,
     }
+    here = found.length - PAD  # from places in the block to places in the log
+    columns |= dict(zip(_PLACES, (places + here for places in (*rows.args, *rows.result)), strict=True))
     for name, column in columns.items():
         found.columns.setdefault(name, []).append(column)
-    found.texts["args"].append(_texts(block, *rows.args))
-    found.texts["result"].append(_texts(block, *rows.result))
 
 
 def _running(found: _Collected, block: Block, prefixes: Prefixes, source: Source) -> Places:
@@ -234,18 +245,6 @@ def _running(found: _Collected, block: Block, prefixes: Prefixes, source: Source
     running = found.elapsed_ns + np.cumsum(steps)
     found.elapsed_ns = int(running[-1])
     return np.where(relative, running, prefixes.stamp_ns)
-
-
-def _texts(block: Block, start: Places, end: Places) -> pa.Array:
-    """The texts between places, which ascend and do not overlap, copied out in one go."""
-    import pyarrow as pa
-
-    # texts and the gaps between them in turn are one array over the block's bytes; every other one is wanted
-    offsets = np.empty(2 * len(start) + 1, dtype=np.int64)
-    offsets[0:-1:2], offsets[1::2] = start, end
-    offsets[-1] = end[-1] if len(end) else 0
-    both = pa.LargeStringArray.from_buffers(2 * len(start), pa.py_buffer(offsets), pa.py_buffer(block.text))
-    return both.take(pa.array(np.arange(0, 2 * len(start), 2)))
 
 
 def _collect_events(found: _Collected, block: Block, prefixes: Prefixes, kind: Places, stamps: Places) -> None:
