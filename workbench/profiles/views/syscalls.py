@@ -18,8 +18,10 @@ from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_
 from workbench.profiles.model import Profile, identify
 from workbench.profiles.notes import Note
+from workbench.profiles.readers.strace.timeline import lane_labels, timeline_table
 from workbench.profiles.readers.strace.tree import costs
 from workbench.profiles.readers.strace.waiting import JUDGEMENTS, UNTOLD, WAITING, WORKING
+from workbench.profiles.table import Deferred, Table
 from workbench.profiles.transforms.stacks import with_tree
 from workbench.profiles.tree import regrow, subtree_sums
 
@@ -297,14 +299,30 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
     kept = calls[chosen].reset_index(drop=True)
     kept["node_id"] = tree.node_of[node[chosen]]
     grown = with_tree(
-        profile,
+        # what speaks of frames is made anew
+        profile.but(tables=profile.arrays.tables.without("timeline")),
         costs(len(tree.parent), kept["node_id"].to_numpy(), None if duration is None else duration[chosen]),
         parent=tree.parent,
         frame=np.searchsorted(used, tree.frame).astype(np.int64),
         frames=frames,
         exact=np.ones(len(tree.parent), dtype=bool),
     )
-    return grown.but(tables=profile.arrays.tables.but(calls=kept))
+    tables: dict[str, Any] = {"calls": kept}
+    if "timeline" in profile.tables:
+        tables["timeline"] = Deferred(lambda: _timeline(grown, kept))
+    return grown.but(tables=grown.arrays.tables.but(**tables))
+
+
+def _timeline(profile: Profile, calls: pd.DataFrame) -> Table:
+    """The spans of these calls, as the reader makes them of all."""
+    tasks, end = profile.tables["threads"], profile.meta["ended_ns"]
+    calls = calls[calls["start_ns"].notna() & (calls["open"] | calls["duration_ns"].notna())]
+    start = calls["start_ns"].to_numpy(dtype=np.int64)
+    until = np.where(calls["open"], end, start + calls["duration_ns"].fillna(0).to_numpy(dtype=np.int64))
+    names = lane_labels(labels(tasks).tolist(), tasks["pid"].to_numpy())
+    row, node = rows_of(tasks, calls["pid"].to_numpy()), calls["node_id"].to_numpy()
+    nodes = profile.nodes
+    return timeline_table(row, names, start, until, node, nodes["parent_id"].to_numpy(), nodes["frame_id"].to_numpy())
 
 
 def has_all_calls(profile: Profile) -> bool:

@@ -312,7 +312,7 @@ def _changed(calls: Calls) -> list[_Events]:
 
 
 def _with_evidence(calls: Calls, events: _Events, made_by: Mapping[int, tuple[int, int]]) -> _Events:
-    """EAGAIN at once says that a descriptor does not block: from there on, and before too unless the log shows it made."""
+    """EAGAIN at once says that a descriptor does not block: from there on, before too unless the log shows it made."""
     again = np.array([error in _AGAIN for error in calls.errors], dtype=bool)
     rows = np.flatnonzero(again[calls.error])
     rows = rows[_named(calls, rows, _TELLING) & (calls.fd[rows] >= 0) & (calls.duration_ns[rows] < _ONCE_NS)]

@@ -31,14 +31,17 @@ from workbench.profiles.readers.strace.log import Log, scan
 from workbench.profiles.readers.strace.prefix import NO_STAMP, OF_DAY, SECOND_NS, SINCE_1970, SINCE_LINE_BEFORE
 from workbench.profiles.readers.strace.tables import coded, optional
 from workbench.profiles.readers.strace.tasks import find_tasks, task_table
+from workbench.profiles.readers.strace.timeline import lane_labels, timeline_table
 from workbench.profiles.readers.strace.tree import build, costs, read_stacks
 from workbench.profiles.readers.strace.waiting import JUDGEMENTS
-from workbench.profiles.table import Counts, Deferred, text
+from workbench.profiles.table import Counts, Deferred, Table, text
 
 if TYPE_CHECKING:
     from workbench.profiles.readers.strace.join import Pairs
     from workbench.profiles.readers.strace.judge import Judgement
     from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.tasks import Tasks
+    from workbench.profiles.readers.strace.tree import CallTree
     from workbench.profiles.source import Source
 
 __all__ = ["read", "recognise"]
@@ -72,8 +75,9 @@ def read(
     for UTC or for a zone ``utc_offset_s`` seconds ahead of it. ``pid`` is that of lines that name none (a file of
     ``-ff``); without it the file's suffix, if that is a number.
 
-    Tables: ``calls`` (one row a call), ``threads`` and ``signals``, with -C also ``summary``; ``meta["clock"]`` says
-    what ``start_ns`` counts from. Raises ReadError.
+    Tables: ``calls`` (one row a call), ``threads`` and ``signals``; with -T and time stamps ``timeline`` (one row a
+    span), with -C also ``summary``. ``calls`` and ``timeline`` are made when they are first asked for.
+    ``meta["clock"]`` says what ``start_ns`` counts from. Raises ReadError.
     """
     midnight_ns = None if date is None else _midnight(date, utc_offset_s)
     notes = NoteBook()
@@ -102,6 +106,9 @@ def read(
         "threads": task_table(tasks, times.start_ns, times.started, event_shift),
         "signals": _signal_columns(log, event_shift),
     }
+    meta = _meta(log, len(tasks.pid), times, clock, midnight_ns, timed)
+    if timed and meta["ended_ns"] is not None:
+        tables["timeline"] = Deferred(lambda: _timeline(tasks, pairs, times, tree, meta["ended_ns"]))
     if len(summary):
         tables["summary"] = summary.columns()
         strace_summary.compare(summary, log, pairs, notes)
@@ -116,7 +123,7 @@ def read(
         frame=tree.frame,
         self_costs=costs(len(tree.parent), tree.node_of, np.maximum(times.duration_ns, 0) if timed else None),
         tables=tables,
-        meta=_meta(log, len(tasks.pid), times, clock, midnight_ns, timed),
+        meta=meta,
         notes=notes.notes(),
     )
 
@@ -167,6 +174,16 @@ def _call_columns(log: Log, pairs: Pairs, times: _Times, judged: Judgement, node
         "line": log.line[first],
         "node_id": node_of,
     }
+
+
+def _timeline(tasks: Tasks, pairs: Pairs, times: _Times, tree: CallTree, log_end_ns: int) -> Table:
+    """Calls with a start as spans; those without an end go on until the log ends."""
+    is_open = pairs.last < 0
+    rows = np.flatnonzero(times.started & (is_open | (times.duration_ns != UNKNOWN)))
+    start = times.start_ns[rows]
+    end = np.where(is_open[rows], log_end_ns, start + times.duration_ns[rows])
+    labels = lane_labels(tasks.labels, tasks.pid)
+    return timeline_table(tasks.row[rows], labels, start, end, tree.node_of[rows], tree.parent, tree.frame)
 
 
 def _arguments(log: Log, first: Places, last: Places) -> Any:
