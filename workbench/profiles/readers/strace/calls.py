@@ -14,6 +14,7 @@ import numpy as np
 
 from workbench.profiles.readers.strace.lines import (
     BLANK,
+    PAD,
     matches,
     read_fractions,
     read_numbers,
@@ -31,6 +32,7 @@ OTHER, WHOLE, BEGUN, ENDED, EXIT, SIGNAL, FRAME, DUMP, MESSAGE, BROKEN = range(1
 
 UNKNOWN = -1  # a duration or descriptor that is not there
 
+_RESUMED = b"<... "
 _UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
 _PID_CHANGED = re.compile(rb" <pid changed to (\d{1,8}) \.\.\.>$")
 _RESTARTED = re.compile(rb"<\.\.\. resuming interrupted ([a-z0-9_]{1,31}) \.\.\.>")
@@ -108,13 +110,16 @@ class CallLines:
     duration_ns: Places
 
 
-def kinds(block: Block, body: Places) -> Places:
-    """What each line of a block is. Calls are told apart by their ends: WHOLE here means that it is not BEGUN."""
+def _kinds(block: Block, body: Places) -> tuple[Places, Places]:
+    """What each line of a block is, and how long the name of the call that it begins with. Calls are told apart by
+    their ends: WHOLE here means that it is not BEGUN."""
     buf, end = block.buf, block.end
     first = buf[body]
     kind = np.full(len(body), OTHER, dtype=np.int64)
     called = np.flatnonzero(_NAME_STARTS[first])
-    kind[called[_name_lengths(buf, body[called], _ROUND) > 0]] = WHOLE
+    name = np.zeros(len(body), dtype=np.int64)
+    name[called] = _name_lengths(buf, body[called])
+    kind[called[buf[body[called] + name[called]] == _ROUND]] = WHOLE
     kind[called[matches(buf, body[called], b"strace: ")]] = MESSAGE
     for byte, text, meaning in (
         (b"<", b"<... ", ENDED),
@@ -132,14 +137,17 @@ def kinds(block: Block, body: Places) -> Places:
         row = rows[position]
         begun[position] = _PID_CHANGED.search(block.cut(int(body[row]), int(end[row]))) is not None
     kind[rows[begun]] = BEGUN
-    return kind
+    rows = np.flatnonzero(kind == ENDED)
+    name[rows] = _name_lengths(buf, body[rows] + len(_RESUMED))
+    return kind, name
 
 
 def scan_calls(
-    block: Block, pid: Places, body: Places, kind: Places, names: Vocabulary, errors: Vocabulary
-) -> CallLines:
-    """Take the call lines of a block apart. Lines without a result become BROKEN in ``kind``."""
+    block: Block, pid: Places, body: Places, names: Vocabulary, errors: Vocabulary
+) -> tuple[Places, CallLines]:
+    """What each line of a block is, and its call lines taken apart. Those without a result are BROKEN."""
     buf = block.buf
+    kind, name_length = _kinds(block, body)
     row = np.flatnonzero((kind == WHOLE) | (kind == BEGUN) | (kind == ENDED))
     results = _find_results(buf, body[row], block.end[row], kind[row] == BEGUN)
     whole = kind[row] != BEGUN
@@ -147,14 +155,14 @@ def scan_calls(
     keep = kind[row] != BROKEN
     row, results = row[keep], results.keep(keep)
     resumed = kind[row] == ENDED
-    begin = np.where(resumed, body[row] + 5, body[row])
-    length = _lengths(windows(buf, begin, _NAME_BYTES))
+    begin = np.where(resumed, body[row] + len(_RESUMED), body[row])
+    length = name_length[row]
     codes, local = words(buf, begin, length, _NAME_BYTES)
     args_start, args_end = _arguments(block, row, begin + length, resumed, kind[row] == BEGUN, results)
     restarted, codes, local = _restarted(block, codes, local, args_start, args_end)
     error = _errors(block, results, errors)
     fd, decorated = _descriptors(buf, codes, local, args_start, resumed)
-    return CallLines(
+    return kind, CallLines(
         row=row,
         kind=kind[row],
         pid_to=_pids_to(block, row, kind, pid),
@@ -172,14 +180,16 @@ def scan_calls(
     )
 
 
-def _name_lengths(buf: Bytes, at: Places, stop: int) -> Places:
-    """How long the name at each place is, 0 where ``stop`` does not follow it."""
-    length = _lengths(windows(buf, at, _NAME_BYTES))
-    return np.where(buf[at + length] == stop, length, 0)
-
-
-def _lengths(rows: Bytes) -> Places:
-    return np.asarray((~_NAME_CHARS[rows]).argmax(axis=1), dtype=np.int64)
+def _name_lengths(buf: Bytes, at: Places) -> Places:
+    """How long the name at each place is, 0 where there is none or it is longer than any."""
+    length = np.zeros(len(at), dtype=np.int64)
+    left = np.arange(len(at))
+    # most are short
+    for width in (16, _NAME_BYTES):
+        stops = ~_NAME_CHARS[windows(buf, at[left], width)]
+        length[left] = stops.argmax(axis=1)
+        left = left[(length[left] == 0) & ~stops[:, 0]]
+    return length
 
 
 def _ends_with(buf: Bytes, end: Places, text: bytes) -> Mask:
@@ -209,7 +219,7 @@ class _Results:
 
 def _find_results(buf: Bytes, body: Places, end: Places, begun: Mask) -> _Results:
     text_end, duration = _durations(buf, end)
-    signs = np.flatnonzero(buf == _EQUALS)
+    signs = np.flatnonzero(buf[PAD:-PAD] == _EQUALS) + PAD
     signs = signs[(buf[signs - 1] == BLANK) & (buf[signs + 1] == BLANK)]
     order = np.searchsorted(signs, text_end) - 1
     found = _Results(
@@ -307,7 +317,7 @@ def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
     duration = np.full(len(end), UNKNOWN, dtype=np.int64)
     last = buf[end - 2]
     left = np.flatnonzero((buf[end - 1] == _ANGLE_END) & (last >= _ZERO) & (last < _ZERO + 10))
-    # <0.000003> is ten bytes, and by far the most
+    left = _short_durations(buf, end, left, text_end, duration)
     for width in (10, 11, 12, *range(3, 10), *range(13, 24)):
         if not left.size:
             break
@@ -323,6 +333,22 @@ def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
         text_end[rows] = end[rows] - width - 1
         duration[rows] = seconds[good] * SECOND_NS + np.where(dotted, fraction, 0)[good]
     return text_end, duration
+
+
+def _short_durations(buf: Bytes, end: Places, rows: Places, text_end: Places, duration: Places) -> Places:
+    """Take ``<0.000003>`` and all others of one digit and six, which are by far the most; which rows are left."""
+    width = len("<0.000003>")
+    text = windows(buf, end[rows] - width - 1, width + 1)
+    good = (text[:, 0] == BLANK) & (text[:, 1] == _ANGLE) & (text[:, 3] == _DOT)
+    left, rows = rows[~good], rows[good]
+    at = end[rows] - width
+    seconds = buf[at + 1].astype(np.int64) - _ZERO
+    micros, digits = read_numbers(buf, at + 3)
+    good = (seconds >= 0) & (seconds < 10) & (digits == len("000003"))
+    left, rows = np.concatenate((left, rows[~good])), rows[good]
+    text_end[rows] = end[rows] - width - 1
+    duration[rows] = seconds[good] * SECOND_NS + micros[good] * 1000
+    return left
 
 
 def _errors(block: Block, results: _Results, errors: Vocabulary) -> Places:
@@ -419,7 +445,7 @@ def _descriptors(buf: Bytes, codes: Places, local: list[bytes], start: Places, r
     rows = np.flatnonzero(_is_one_of(codes, local, _OF_DESCRIPTORS) & ~resumed)
     at = start[rows]
     named = np.flatnonzero(_NAME_STARTS[buf[at]])
-    after = at[named] + _lengths(windows(buf, at[named], _NAME_BYTES))
+    after = at[named] + _name_lengths(buf, at[named])
     at[named] = np.where(buf[after] == _EQUALS, after + 1, at[named])
     value, length = read_numbers(buf, at)
     raw = np.flatnonzero((buf[at] == _ZERO) & (buf[at + 1] == ord("x")))

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.lines import Codes, Mask, Places
 
     Small = NDArray[np.int8]
     # which of these calls have arguments like a pattern: those written when the call began, or when it ended
@@ -99,19 +99,30 @@ _DECORATIONS = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """A column of a log's lines as one of its calls: only what is asked for is looked up."""
+
+    of_lines: NDArray[Any]
+    line_of: Places
+
+    def __getitem__(self, rows: Places) -> NDArray[Any]:
+        return self.of_lines[self.line_of[rows]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Calls:
     """What is needed of each call of a log: its process (a number), descriptor (-1: none), result, error and lines."""
 
     process: Places
-    name: Places
-    fd: Places
-    value: Places
-    has_value: Mask
-    error: Places
-    duration_ns: Places
-    begins: Places
-    ends: Places
-    decorated: Mask
+    name: Codes
+    error: Codes
+    fd: Column
+    value: Column
+    has_value: Column
+    duration_ns: Column
+    begins: Column
+    ends: Column
+    decorated: Column
     names: Sequence[str]
     errors: Sequence[str]
     before: Matcher

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.profiles.readers.strace.calls import ENDED
-from workbench.profiles.readers.strace.descriptors import Calls, descriptors_of
+from workbench.profiles.readers.strace.descriptors import Calls, Column, descriptors_of
 from workbench.profiles.readers.strace.texts import matching
 from workbench.profiles.readers.strace.waiting import DEFAULT, LONG_NS, WORKING, families, reasons
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.readers.strace.join import Pairs
-    from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.lines import Codes, Mask, Places
     from workbench.profiles.readers.strace.log import Log
     from workbench.profiles.readers.strace.waiting import Rule
 
@@ -63,14 +63,13 @@ def judge(log: Log, pairs: Pairs, process: Places, made_by: Mapping[int, tuple[i
 def calls_of(log: Log, pairs: Pairs, process: Places) -> Calls:
     """The calls of a log as the rules look at them."""
     first = pairs.first
-    ended = pairs.last >= 0
-    end = np.where(ended, pairs.last, first)
+    end = pairs.end
     # the end of a call whose beginning is not in the log says nothing of how it began
-    begun = np.where(log.kind[first] == ENDED, 0, _FIRST_BYTES)
+    begun = log.kind[first] != ENDED
 
     def before(rows: Places, pattern: str) -> Mask:
         found = matching(log.args.take(first[rows], first=_FIRST_BYTES), pattern)
-        return found & (begun[rows] > 0) if pattern != "^$" else found | (begun[rows] == 0)
+        return np.asarray(found & begun[rows] if pattern != "^$" else found | ~begun[rows], dtype=bool)
 
     def after(rows: Places, pattern: str) -> Mask:
         return matching(log.args.take(end[rows], last=_LAST_BYTES), pattern)
@@ -82,14 +81,14 @@ def calls_of(log: Log, pairs: Pairs, process: Places) -> Calls:
     return Calls(
         process=process,
         name=log.name[first],
-        fd=log.fd[first],
-        value=log.value[end],
-        has_value=ended & log.has_value[end],
-        error=np.where(ended, log.error[end], 0),
-        duration_ns=np.where(ended, log.duration_ns[end], -1),
-        begins=log.line[first],
-        ends=log.line[end],
-        decorated=log.decorated[first],
+        fd=Column(log.fd, first),
+        value=Column(log.value, end),
+        has_value=Column(log.has_value, end),
+        error=log.error[end],
+        duration_ns=Column(log.duration_ns, end),
+        begins=Column(log.line, first),
+        ends=Column(log.line, end),
+        decorated=Column(log.decorated, first),
         names=log.names,
         errors=log.errors,
         before=before,
@@ -109,7 +108,7 @@ def _two_numbers(texts: NDArray[Any], pattern: str) -> tuple[Places, Places]:
     return first, second
 
 
-def _rows_of(name: Places, names: Sequence[str], wanted: Sequence[int]) -> Places:
+def _rows_of(name: Codes, names: Sequence[str], wanted: Sequence[int]) -> Places:
     is_wanted = np.zeros(len(names), dtype=bool)
     is_wanted[list(wanted)] = True
     return np.flatnonzero(is_wanted[name])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.notes import NoteBook
-    from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.lines import Codes, Mask, Places
     from workbench.profiles.readers.strace.prefix import Prefixes
     from workbench.profiles.source import Source
 
@@ -32,7 +32,7 @@ _UNTIMED = re.compile(rb"\) += [-\d][^\n]*[^>\n]\n")
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _TAIL_BYTES = 16 * 1024
 _LARGEST = float(2**63)
-_PLACES = ("args_start", "args_end", "result_start", "result_end")
+_TEXTS = ("args", "result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +55,19 @@ class Log:
     """
 
     line: Places
-    kind: Places
+    kind: NDArray[np.int8]
     pid: Places
     pid_to: Places
-    clock: Places
+    clock: NDArray[np.int8]
     stamp_ns: Places
-    name: Places
+    name: Codes
     restarted: Mask
     fd: Places
     decorated: Mask
     value: Places
     has_value: Mask
     returned: Mask
-    error: Places
+    error: Codes
     duration_ns: Places
     args: Texts
     result: Texts
@@ -102,7 +102,6 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
     errors.number(b"")
     found = _Collected()
     data = without_cut_line(data, source, notes)
-    at = 0
     for raw in blocks(data):
         block, prefixes, kind, rows = _take_apart(raw, names, errors, notes, source)
         _note_rest(block, kind, source, notes)
@@ -110,12 +109,10 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
         _collect_calls(found, block, prefixes, rows, stamps)
         _collect_events(found, block, prefixes, kind, stamps)
         found.lines += len(block.start)
-        size = len(raw.text) - 2 * PAD
-        piece = memoryview(data)[at : at + size] if block is raw else memoryview(block.text)[PAD:-PAD]
+        piece = block.text[PAD:-PAD]
         found.texts.append(piece)
         found.length += len(piece)
         found.mended |= block is not raw
-        at += size
     if not any(len(rows) for rows in found.columns.get("line", [])) and not found.exits and not found.signals:
         raise ReadError(
             "there is no system call in it",
@@ -124,11 +121,11 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
         )
     columns = {name: np.concatenate(parts) for name, parts in found.columns.items()}
     text = b"".join(found.texts) if found.mended else data
-    places = [columns.pop(name) for name in _PLACES]
+    args, result = (Texts(text, columns.pop(f"{name}_start"), columns.pop(f"{name}_size")) for name in _TEXTS)
     return Log(
         **columns,
-        args=Texts(text, *places[:2]),
-        result=Texts(text, *places[2:]),
+        args=args,
+        result=result,
         names=[word.decode() for word in names.words],
         errors=[word.decode() for word in errors.words],
         exits=found.exits,
@@ -161,21 +158,19 @@ def _take_apart(
     block: Block, names: calls.Vocabulary, errors: calls.Vocabulary, notes: NoteBook, source: Source
 ) -> tuple[Block, Prefixes, Places, calls.CallLines]:
     prefixes = scan_prefixes(block)
-    kind = calls.kinds(block, prefixes.body)
-    rows = calls.scan_calls(block, prefixes.pid, prefixes.body, kind, names, errors)
+    kind, rows = calls.scan_calls(block, prefixes.pid, prefixes.body, names, errors)
     if (kind == calls.BROKEN).any():
         mended = _mend(block, kind, source, notes)
         if mended is not None:
             block = mended
             prefixes = scan_prefixes(block)
-            kind = calls.kinds(block, prefixes.body)
-            rows = calls.scan_calls(block, prefixes.pid, prefixes.body, kind, names, errors)
+            kind, rows = calls.scan_calls(block, prefixes.pid, prefixes.body, names, errors)
     return block, prefixes, kind, rows
 
 
 def _mend(block: Block, kind: Places, source: Source, notes: NoteBook) -> Block | None:
     """Put together calls torn apart by other output on the same terminal; None where there are none."""
-    lines = block.text[PAD:-PAD].split(b"\n")
+    lines = bytes(block.text[PAD:-PAD]).split(b"\n")
     mended = False
     for row in np.flatnonzero(kind == calls.BROKEN).tolist():
         for ahead in range(row + 1, min(row + 1 + _AHEAD, len(kind))):
@@ -207,25 +202,26 @@ def _note_rest(block: Block, kind: Places, source: Source, notes: NoteBook) -> N
 
 
 def _collect_calls(found: _Collected, block: Block, prefixes: Prefixes, rows: calls.CallLines, stamps: Places) -> None:
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "line": rows.row + block.first_line,
-        "kind": rows.kind,
+        "kind": rows.kind.astype(np.int8),
         "pid": prefixes.pid[rows.row],
         "pid_to": rows.pid_to,
-        "clock": prefixes.clock[rows.row],
+        "clock": prefixes.clock[rows.row].astype(np.int8),
         "stamp_ns": stamps[rows.row],
-        "name": rows.name,
+        "name": rows.name.astype(np.int32),
         "restarted": rows.restarted,
         "fd": rows.fd,
         "decorated": rows.decorated,
         "value": rows.value,
         "has_value": rows.has_value,
         "returned": rows.returned,
-        "error": rows.error,
+        "error": rows.error.astype(np.int32),
         "duration_ns": rows.duration_ns,
     }
     here = found.length - PAD  # from places in the block to places in the log
-    columns |= dict(zip(_PLACES, (places + here for places in (*rows.args, *rows.result)), strict=True))
+    for text, (start, end) in (("args", rows.args), ("result", rows.result)):
+        columns |= {f"{text}_start": start + here, f"{text}_size": (end - start).astype(np.uint32)}
     for name, column in columns.items():
         found.columns.setdefault(name, []).append(column)
 

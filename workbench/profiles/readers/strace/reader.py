@@ -142,9 +142,8 @@ class _Times:
 
 def _times(log: Log, pairs: Pairs, clock: int, shift: Places) -> _Times:
     first, last = pairs.first, pairs.last
-    ended = last >= 0
-    duration = np.where(ended, log.duration_ns[np.where(ended, last, first)], UNKNOWN)
-    alone = ended & (log.kind[first] == ENDED)
+    duration = log.duration_ns[pairs.end]
+    alone = (last >= 0) & (log.kind[first] == ENDED)
     start = log.stamp_ns[first] + shift[first] - np.where(alone & (duration != UNKNOWN), duration, 0)
     known = (log.clock[first] == clock) & (clock != NO_STAMP) & ~(alone & (duration == UNKNOWN))
     return _Times(start, known, duration)
@@ -152,9 +151,8 @@ def _times(log: Log, pairs: Pairs, clock: int, shift: Places) -> _Times:
 
 def _call_columns(log: Log, pairs: Pairs, times: _Times, judged: Judgement, node_of: Places) -> dict[str, Any]:
     """One row a call, in the order of their beginnings."""
-    first, last = pairs.first, pairs.last
+    first, last, end = pairs.first, pairs.last, pairs.end
     ended = last >= 0
-    end = np.where(ended, last, first)
     return {
         "call_id": np.arange(len(first), dtype=np.int64),
         "pid": log.pid[end],
@@ -164,7 +162,7 @@ def _call_columns(log: Log, pairs: Pairs, times: _Times, judged: Judgement, node
         "args": _arguments(log, first, last),
         "result": Counts(log.value[end], ended & log.has_value[end]),
         "result_text": log.result.objects(end),
-        "error": coded(np.where(ended, log.error[end], 0), log.errors),
+        "error": coded(log.error[end], log.errors),
         "judged": coded(judged.means, JUDGEMENTS),
         "why": coded(judged.why, judged.words),
         "returned": ended & log.returned[end],

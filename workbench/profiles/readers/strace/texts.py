@@ -9,17 +9,18 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from workbench.profiles.readers.strace.lines import Mask, Places
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """``data[start:end]`` of each row. The pieces ascend and do not overlap."""
+    """The ``size`` bytes from ``start`` on of each row. The pieces ascend and do not overlap."""
 
     data: bytes
     start: Places
-    end: Places
+    size: NDArray[np.uint32]
 
     def take(self, rows: Places, *, first: int | None = None, last: int | None = None) -> pa.Array:
         """The texts of these rows, of each the ``first`` or ``last`` bytes. Whole texts are an Arrow array of strings,
@@ -31,7 +32,8 @@ class Texts:
             back = np.empty(len(rows), dtype=np.int64)
             back[order] = np.arange(len(rows))
             return self.take(rows[order], first=first, last=last).take(pa.array(back))
-        start, end = self.start[rows], self.end[rows]
+        start = self.start[rows]
+        end = start + self.size[rows]
         if first is not None:
             end = np.minimum(end, start + first)
         if last is not None:

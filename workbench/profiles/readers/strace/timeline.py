@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.profiles.table import Table, text
+from workbench.profiles.tree import depths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,19 +32,19 @@ def timeline_table(
     thread, start, end, node = thread[order], start_ns[order], np.maximum(end_ns, start_ns)[order], node[order]
     same = thread[1:] == thread[:-1]
     end[:-1] = np.where(same, np.minimum(end[:-1], start[1:]), end[:-1])
-    rows, depths, frames = [], [], []
-    depth_of = _depths(parent)
+    rows, levels, frames = [], [], []
+    depth_of = depths(parent)
     here, left = node, np.arange(len(node))
     while left.size:
         depth = depth_of[here]
         shown = depth != _THREAD_DEPTH
         rows.append(left[shown])
-        depths.append(np.where(depth > _THREAD_DEPTH, depth - 1, depth)[shown])
+        levels.append(np.where(depth > _THREAD_DEPTH, depth - 1, depth)[shown])
         frames.append(frame[here[shown]])
         above = parent[here]
         here, left = above[above >= 0], left[above >= 0]
     none = np.zeros(0, dtype=np.int64)
-    row, depth, which = (np.concatenate([none, *parts]) for parts in (rows, depths, frames))
+    row, depth, which = (np.concatenate([none, *parts]) for parts in (rows, levels, frames))
     inside = np.lexsort((depth, row))
     row = row[inside]
     return Table(
@@ -60,11 +61,3 @@ def timeline_table(
 def lane_labels(names: Sequence[str], pid: Places) -> NDArray[Any]:
     """What the lane of each thread is called: names come more than once, so the pid stands behind them."""
     return text([f"{name} · {number}" for name, number in zip(names, pid.tolist(), strict=True)])
-
-
-def _depths(parent: Places) -> Places:
-    depth = np.zeros(len(parent), dtype=np.int64)
-    for node, above in enumerate(parent.tolist()):
-        if above >= 0:
-            depth[node] = depth[above] + 1
-    return depth

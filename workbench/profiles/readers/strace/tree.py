@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.notes import NoteBook
-    from workbench.profiles.readers.strace.lines import Places
+    from workbench.profiles.readers.strace.lines import Codes, Places
     from workbench.profiles.readers.strace.log import Log
     from workbench.profiles.source import Source
     from workbench.profiles.table import Table
@@ -110,7 +110,7 @@ def build(
     means: NDArray[np.int8],
     thread: Places,
     labels: Sequence[str],
-    syscall: Places,
+    syscall: Codes,
     names: Sequence[str],
     stacks: Stacks,
 ) -> CallTree:
