@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -11,6 +13,16 @@ from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_s
 
 # In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
 FORMATS = ("flamegraph", "speedscope", "callgrind", "massif", "pstats", "pprof", "strace", "folded")
+# Beginnings that only one format has: its reader is asked before the others, which then need not be imported. It still
+# decides by itself, and where it does not take the file the others are asked in their order.
+_BEGINNINGS = (
+    (re.compile(rb"# callgrind format"), "callgrind"),
+    (re.compile(rb"desc:"), "massif"),
+    (re.compile(rb"<(?:\?xml|svg)"), "flamegraph"),
+    (re.compile(rb"[{\xfb][^\0]{0,5}\0"), "pstats"),
+    (re.compile(rb"\n[\x02-\x08\x0e-\x1f]"), "pprof"),
+    (re.compile(rb"(?:\[pid +)?(?:\d+\]? +)?(?:[\d:.]+ )*\w+\([^;\n]*\) += "), "strace"),
+)
 
 
 class Reader(Protocol):
@@ -97,7 +109,7 @@ def read_pstats(source: ProfileSource, **options: Any) -> Profile:
 
 def recognise(source: Source) -> tuple[str, str]:
     """The format of these bytes, and why. Raises ReadError where no reader takes them."""
-    for name in FORMATS:
+    for name in _asked(source):
         why = _reader(name).recognise(source)
         if why is not None:
             return name, why
@@ -107,6 +119,14 @@ def recognise(source: Source) -> tuple[str, str]:
         where=source.name,
         hint=f"Known are {', '.join(FORMATS)}; name one with format= (--format) to see what that reader says",
     )
+
+
+def _asked(source: Source) -> Iterator[str]:
+    """The formats in the order they are asked for these bytes."""
+    first = next((name for beginning, name in _BEGINNINGS if beginning.match(source.data)), None)
+    if first is not None:
+        yield first
+    yield from (name for name in FORMATS if name != first)
 
 
 def _reader(name: str) -> Any:
