@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.strace.join import Pairs
     from workbench.profiles.readers.strace.judge import Judgement
     from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.summary import Summary
     from workbench.profiles.readers.strace.tasks import Tasks
     from workbench.profiles.readers.strace.tree import CallTree
     from workbench.profiles.source import Source
@@ -87,6 +88,11 @@ def read(
         return strace_summary.profile(summary, source, notes)
     log = scan(data, source, notes)
     log = name_the_pidless(log, _pid_of(source) if pid is None else pid, source, notes)
+    return _of_log(log, summary, midnight_ns, source, notes)
+
+
+def _of_log(log: Log, summary: Summary, midnight_ns: int | None, source: Source, notes: NoteBook) -> Profile:
+    """The profile of a log, and of the table below it."""
     pairs = pair(log, source, notes)
     check_sum(log.duration_ns, log.line, source)
     clock = clock_of(log)
@@ -95,11 +101,8 @@ def read(
     event_shift = _event_shift(log, clock, shift, midnight_ns)
     tasks = find_tasks(log, pairs, source, notes)
     judged = judge(log, pairs, tasks.process[tasks.row], tasks.made_by)
-    last_line = np.where(pairs.last >= 0, log.line[pairs.last], 0)
-    tree = build(
-        judged.means, tasks.row, tasks.labels, log.name[pairs.first], log.names,
-        read_stacks(log, last_line, source, notes),
-    )  # fmt: skip
+    stacks = read_stacks(log, np.where(pairs.last >= 0, log.line[pairs.last], 0), source, notes)
+    tree = build(judged.means, tasks.row, tasks.labels, log.name[pairs.first], log.names, stacks)
     timed = bool((log.duration_ns != UNKNOWN).any())
     tables: dict[str, Any] = {
         "calls": Deferred(lambda: _call_columns(log, pairs, times, judged, tree.node_of)),
