@@ -86,7 +86,13 @@ def read(
     data, summary = strace_summary.split(data, source, notes)
     if len(summary) and not data.strip():
         return strace_summary.profile(summary, source, notes)
-    log = scan(data, source, notes)
+    try:
+        log = scan(data, source, notes)
+    except ReadError:
+        if not len(summary):
+            raise
+        # what stands before the table is the output of the program
+        return strace_summary.profile(summary, source, notes)
     log = name_the_pidless(log, _pid_of(source) if pid is None else pid, source, notes)
     return _of_log(log, summary, midnight_ns, source, notes)
 
