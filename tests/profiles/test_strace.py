@@ -103,6 +103,21 @@ def test_a_restarted_call_has_the_name_of_the_interrupted_one() -> None:
     assert calls["judged"].tolist() == ["waiting", "working", "waiting"]
 
 
+def test_a_call_that_is_restarted_again_keeps_its_name() -> None:
+    profile = parse(
+        "7 restart_syscall(<... resuming interrupted clock_nanosleep ...> <unfinished ...>\n"
+        "7 <... restart_syscall resumed>) = ? ERESTART_RESTARTBLOCK (Interrupted by signal) <3.3>\n"
+        "8 restart_syscall(<... resuming interrupted restart_syscall ...> <unfinished ...>\n"
+        "7 restart_syscall(<... resuming interrupted restart_syscall ...> <unfinished ...>\n"
+        "7 <... restart_syscall resumed>) = ? ERESTART_RESTARTBLOCK (Interrupted by signal) <3.3>\n"
+        "8 <... restart_syscall resumed>) = 0 <3.3>\n"
+    )
+    calls = calls_of(profile)
+    assert calls["syscall"].tolist() == ["clock_nanosleep", "restart_syscall", "clock_nanosleep"]
+    assert (calls["judged"] == "waiting").all()
+    assert not calls["open"].any()
+
+
 def test_what_has_no_other_half_is_kept_and_noted() -> None:
     profile = parse(
         '7 10:00:01.000000 <... read resumed>"", 4) = 0 <0.250000>\n'

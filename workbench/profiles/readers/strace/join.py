@@ -80,6 +80,22 @@ def _neighbours(task: Places, begun: Mask) -> tuple[Places, Places]:
     return here[same], following[same]
 
 
+def name_the_restarted(log: Log) -> Log:
+    """Give a continuation of a continuation the name of the call that was interrupted first."""
+    restart = log.names.index(_RESTART) if _RESTART in log.names else -1
+    rows = np.flatnonzero(log.restarted)
+    if not (log.name[rows] == restart).any():
+        return log
+    names = log.name.copy()
+    first: dict[int, int] = {}
+    for row in rows.tolist():
+        if names[row] == restart:
+            names[row] = first.get(int(log.pid[row]), restart)
+        else:
+            first[int(log.pid[row])] = int(names[row])
+    return replace(log, name=names)
+
+
 def name_the_pidless(log: Log, pid: int | None, source: Source, notes: NoteBook) -> Log:
     """Give lines without a pid one. On a terminal, strace names no process while only one is left.
 

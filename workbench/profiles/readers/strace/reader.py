@@ -25,7 +25,14 @@ from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.strace import summary as strace_summary
 from workbench.profiles.readers.strace.calls import ENDED, UNKNOWN
 from workbench.profiles.readers.strace.head import plain, recognise
-from workbench.profiles.readers.strace.join import check_sum, clock_of, day_starts, name_the_pidless, pair
+from workbench.profiles.readers.strace.join import (
+    check_sum,
+    clock_of,
+    day_starts,
+    name_the_pidless,
+    name_the_restarted,
+    pair,
+)
 from workbench.profiles.readers.strace.judge import judge
 from workbench.profiles.readers.strace.log import Log, scan
 from workbench.profiles.readers.strace.prefix import NO_STAMP, OF_DAY, SECOND_NS, SINCE_1970, SINCE_LINE_BEFORE
@@ -94,7 +101,7 @@ def read(
         # what stands before the table is the output of the program
         return strace_summary.profile(summary, source, notes)
     log = name_the_pidless(log, _pid_of(source) if pid is None else pid, source, notes)
-    return _of_log(log, summary, midnight_ns, source, notes)
+    return _of_log(name_the_restarted(log), summary, midnight_ns, source, notes)
 
 
 def _of_log(log: Log, summary: Summary, midnight_ns: int | None, source: Source, notes: NoteBook) -> Profile:
