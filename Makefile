@@ -43,6 +43,7 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rivals
 	@$(VENV)/bin/python -m benchmarks.imports $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.small_reads $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.signing $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.load --locust $(VENV)/locust/bin/locust $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.processes $(BENCH_ARGS)

@@ -19,7 +19,7 @@ _BEGINNINGS = (
     (re.compile(rb"# callgrind format"), "callgrind"),
     (re.compile(rb"desc:"), "massif"),
     (re.compile(rb"<(?:\?xml|svg)"), "flamegraph"),
-    (re.compile(rb"[{\xfb][^\0]{0,5}\0"), "pstats"),
+    (re.compile(rb"[{\xfb][()\xa8\xa9]"), "pstats"),
     (re.compile(rb"\n[\x02-\x08\x0e-\x1f]"), "pprof"),
     (re.compile(rb"(?:\[pid +)?(?:\d+\]? +)?(?:[\d:.]+ )*\w+\([^;\n]*\) += "), "strace"),
 )
