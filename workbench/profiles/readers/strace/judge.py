@@ -10,7 +10,6 @@ import numpy as np
 
 from workbench.profiles.readers.strace.calls import ENDED
 from workbench.profiles.readers.strace.descriptors import Calls, Column, descriptors_of
-from workbench.profiles.readers.strace.texts import matching
 from workbench.profiles.readers.strace.waiting import DEFAULT, LONG_NS, WORKING, families, reasons
 
 if TYPE_CHECKING:
@@ -65,14 +64,14 @@ def calls_of(log: Log, pairs: Pairs, process: Places) -> Calls:
     first = pairs.first
     end = pairs.end
     # the end of a call whose beginning is not in the log says nothing of how it began
-    begun = log.kind[first] != ENDED
+    begun: Mask = log.kind[first] != ENDED
 
     def before(rows: Places, pattern: str) -> Mask:
-        found = matching(log.args.take(first[rows], first=_FIRST_BYTES), pattern)
-        return np.asarray(found & begun[rows] if pattern != "^$" else found | ~begun[rows], dtype=bool)
+        found = log.args.matching(first[rows], pattern, first=_FIRST_BYTES)
+        return found & begun[rows] if pattern != "^$" else found | ~begun[rows]
 
     def after(rows: Places, pattern: str) -> Mask:
-        return matching(log.args.take(end[rows], last=_LAST_BYTES), pattern)
+        return log.args.matching(end[rows], pattern, last=_LAST_BYTES)
 
     def pairs_of(rows: Places, pattern: str) -> tuple[Places, Places]:
         texts = log.args.objects(end[rows]) if len(rows) else np.zeros(0, dtype=object)

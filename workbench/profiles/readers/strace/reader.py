@@ -44,6 +44,8 @@ from workbench.profiles.readers.strace.waiting import JUDGEMENTS
 from workbench.profiles.table import Counts, Deferred, Table, text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from workbench.profiles.readers.strace.join import Pairs
     from workbench.profiles.readers.strace.judge import Judgement
     from workbench.profiles.readers.strace.lines import Mask, Places
@@ -200,20 +202,13 @@ def _timeline(tasks: Tasks, pairs: Pairs, times: _Times, tree: CallTree, log_end
     return timeline_table(tasks.row[rows], labels, start, end, tree.node_of[rows], tree.parent, tree.frame)
 
 
-def _arguments(log: Log, first: Places, last: Places) -> Any:
+def _arguments(log: Log, first: Places, last: Places) -> NDArray[Any]:
     """The arguments as they stand in the log, those of an interrupted call put together."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    begun = log.args.take(first)
-    joined = (last >= 0) & (last != first)
-    if joined.any():
-        # the seam is where strace broke off: it cut nothing and added nothing
-        both = pc.binary_join_element_wise(
-            log.args.take(first[joined]), log.args.take(last[joined]), pa.scalar("", pa.large_string())
-        )
-        begun = pc.replace_with_mask(begun, pa.array(joined), both)
-    return begun.to_numpy(zero_copy_only=False)
+    begun = log.args.objects(first)
+    joined = np.flatnonzero((last >= 0) & (last != first))
+    # the seam is where strace broke off: it cut nothing and added nothing
+    begun[joined] = begun[joined] + log.args.objects(last[joined])
+    return begun
 
 
 def _signal_columns(log: Log, shift: dict[int, int]) -> dict[str, Any]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from workbench.profiles.arrow import of_numbers, to_texts
+from workbench.profiles.table import text
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.profiles.readers.strace.lines import Mask, Places
+
+# For so few bytes Arrow is not worth importing.
+_FEW_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,38 +29,62 @@ class Texts:
     start: Places
     size: NDArray[np.uint32]
 
-    def take(self, rows: Places, *, first: int | None = None, last: int | None = None) -> pa.Array:
-        """The texts of these rows, of each the ``first`` or ``last`` bytes. Whole texts are an Arrow array of strings,
-        parts (which may begin inside a letter) one of bytes."""
-        import pyarrow as pa
-
-        if len(rows) > 1 and (rows[1:] < rows[:-1]).any():
+    def objects(self, rows: Places) -> NDArray[Any]:
+        """The texts of these rows as Python strings."""
+        if not _is_ascending(rows):
             order = np.argsort(rows, kind="stable")
-            back = np.empty(len(rows), dtype=np.int64)
-            back[order] = np.arange(len(rows))
-            return self.take(rows[order], first=first, last=last).take(pa.array(back))
-        start = self.start[rows]
-        end = start + self.size[rows]
+            out = np.empty(len(rows), dtype=object)
+            out[order] = self.objects(rows[order])
+            return out
+        start, end = self._bounds(rows)
+        if int((end - start).sum()) > _FEW_BYTES:
+            import pyarrow as pa
+
+            return to_texts(_cut(self.data, start, end, pa.large_string()))
+        return text([piece.decode() for piece in self._pieces(start, end)])
+
+    def matching(self, rows: Places, pattern: str, *, first: int | None = None, last: int | None = None) -> Mask:
+        """Of which rows the ``first`` or ``last`` so many bytes have the pattern in them. It is written so that RE2, in
+        which no input takes long, and Python read it alike."""
+        if not _is_ascending(rows):
+            order = np.argsort(rows, kind="stable")
+            found = np.empty(len(rows), dtype=bool)
+            found[order] = self.matching(rows[order], pattern, first=first, last=last)
+            return found
+        start, end = self._bounds(rows)
         if first is not None:
             end = np.minimum(end, start + first)
         if last is not None:
             start = np.maximum(start, end - last)
-        # texts and the gaps between them in turn are one array over the log's bytes; every other one is wanted
-        offsets = np.empty(2 * len(rows) + 1, dtype=np.int64)
-        offsets[0:-1:2], offsets[1::2] = start, end
-        offsets[-1] = end[-1] if len(rows) else 0
-        kind = pa.large_string() if first is None and last is None else pa.large_binary()
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(self.data)]
-        both = pa.Array.from_buffers(kind, 2 * len(rows), buffers)
-        return both.take(pa.array(np.arange(0, 2 * len(rows), 2)))
+        if int((end - start).sum()) <= _FEW_BYTES:
+            search = re.compile(pattern.encode()).search
+            return np.array([search(piece) is not None for piece in self._pieces(start, end)], dtype=bool)
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-    def objects(self, rows: Places) -> Any:
-        """The texts of these rows as an array of Python strings."""
-        return self.take(rows).to_numpy(zero_copy_only=False)
+        found = pc.match_substring_regex(_cut(self.data, start, end, pa.large_binary()), pattern)
+        bits = np.unpackbits(np.frombuffer(found.buffers()[1], dtype=np.uint8), bitorder="little")
+        return bits[found.offset : found.offset + len(found)].astype(bool)
+
+    def _bounds(self, rows: Places) -> tuple[Places, Places]:
+        start = self.start[rows]
+        return start, start + self.size[rows]
+
+    def _pieces(self, start: Places, end: Places) -> list[bytes]:
+        return [self.data[begin:stop] for begin, stop in zip(start.tolist(), end.tolist(), strict=True)]
 
 
-def matching(texts: pa.Array, pattern: str) -> Mask:
-    """Which texts have the pattern in them (RE2's syntax, in which no input takes long)."""
-    import pyarrow.compute as pc
+def _is_ascending(rows: Places) -> bool:
+    return len(rows) < 2 or bool((rows[1:] >= rows[:-1]).all())
 
-    return np.asarray(pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False), dtype=bool)
+
+def _cut(data: bytes, start: Places, end: Places, kind: pa.DataType) -> pa.Array:
+    """The texts between places, which ascend, copied out in one go."""
+    import pyarrow as pa
+
+    # texts and the gaps between them in turn are one array over the log's bytes; every other one is wanted
+    offsets = np.empty(2 * len(start) + 1, dtype=np.int64)
+    offsets[0:-1:2], offsets[1::2] = start, end
+    offsets[-1] = end[-1] if len(end) else 0
+    both = pa.Array.from_buffers(kind, 2 * len(start), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    return both.take(of_numbers(np.arange(0, 2 * len(start), 2)))
