@@ -35,6 +35,8 @@ def attempt(data: bytes, format: str | None, *, tables: bool = True) -> bool:
                 raise AssertionError(f"a refusal nobody can use: {text[:200]}") from error
             return False
         assert "file" in profile.lines  # made when it is asked for
+        for name in profile.arrays.tables:
+            assert profile.arrays.tables[name].columns  # some of these too
         if tables:
             check(profile)
         return True

@@ -13,6 +13,36 @@ from workbench.profiles.source import open_source
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "profiles"
 SMALL_BYTES = 6000
+# pieces of what strace 7.2 wrote about a program with two threads and a child: with -N -yy, -X verbose -y, -X raw, -k,
+# --color=always -N, and -c -U
+STRACE = (
+    "8 23:53:25.612484 recvfrom(sockfd=5<UNIX-STREAM:[4484568->4484569]> <unfinished ...>\n"
+    '9 23:53:25.612489 prctl(op=PR_SET_NAME, name="worker") = 0 <0.000011>\n'
+    "8 23:53:25.612522 <... recvfrom resumed>, buf=0x7ffd, len=10, flags=0, src_addr=NULL, addrlen=NULL) = -1 EAGAIN "
+    "(Resource temporarily unavailable) <0.000033>\n"
+    "8 23:53:25.612609 futex(uaddr=0x7f51, futex_op=FUTEX_WAIT_BITSET|FUTEX_CLOCK_REALTIME, val=9, timeout=NULL) = 0 "
+    "<0.000083>\n"
+    "8 23:53:25.612837 read(fd=9<{eventfd-count=0, eventfd-id=1, eventfd-semaphore=0}>, buf=0x7ffd, count=8) = 8\n",
+    "8 23:53:25.714143 recvfrom(3<socket:[4484589]>, 0x7ffd, 10, 0x40 /* MSG_DONTWAIT */, NULL, NULL) = 3 <0.000025>\n"
+    "8 23:53:25.714184 futex(0x7f13, 0x109 /* FUTEX_WAIT_BITSET|FUTEX_CLOCK_REALTIME */, 21069, NULL) = 0 <0.000102>\n"
+    "8 23:53:25.714316 pipe2([7<pipe:[4484599]>, 8<pipe:[4484599]>], 0x80000 /* O_CLOEXEC */) = 0 <0.000018>\n"
+    "8 23:53:25.714605 read(7<pipe:[4484599]> <unfinished ...>\n"
+    '8 23:53:25.734956 <... read resumed>, "hi", 2) = 2 <0.020340>\n',
+    "8 socketpair(0x1, 0x1|0x800, 0, [5, 6]) = 0\n"
+    "8 clone3({flags=0x3d0f00, exit_signal=0, stack=0x7f83} => {parent_tid=[9]}, 88) = 9\n"
+    "9 dup(5) = 7\n9 fcntl(7, 0x4, 0x802) = 0\n8 read(6, 0x7ffd, 9) = 1\n8 close(6) = 0\n8 fork() = 10\n"
+    '10 read(7, "x", 9) = 1\n10 wait4(-1, NULL, 0x1, NULL) = 0\n10 +++ exited with 0 +++\n',
+    '8 openat(AT_FDCWD, "/etc/passwd", O_RDONLY) = 11\n > /usr/lib/libc.so.6(__open+0x4e) [0x10f0e]\n'
+    ' > /tmp/t(main+0x12) [0x1180]\n8 read(11, "root", 4) = 4\n | 00000  72 6f 6f 74   root |\n',
+    "8 10:00:00.000000 \x1b[33mread\x1b[0m(\x1b[35m\x1b[39mfd\x1b[0m=\x1b[35m3\x1b[0m, \x1b[39mbuf\x1b[0m=\x1b[35m"
+    '"x"\x1b[0m)\x1b[0m \x1b[0m=\x1b[0m \x1b[32m1\x1b[0m \x1b[0m<\x1b[35m0.000020\x1b[0m>\x1b[0m\n',
+    " wall-total syscall              calls    errors  longest\n"
+    "----------- ---------------- --------- --------- --------\n"
+    "   0.024902 read                     5         1 0.000000\n"
+    "   0.000058 write                    2           0.000000\n"
+    "----------- ---------------- --------- --------- --------\n"
+    "   0.024960 total                    7         1 0.000000\n",
+)
 
 
 def seeds(format: str) -> list[bytes]:
@@ -32,7 +62,7 @@ def _own(format: str) -> list[bytes]:
         return [b"".join(lines[:150]), b"".join(lines[:21] + lines[4000:4140]), to_callgrind(_small())]
     if format == "strace":
         lines = (EXAMPLES / "demo-strace.log").read_bytes().splitlines(keepends=True)
-        return [b"".join(lines[:25]), b"".join(lines[-40:])]
+        return [b"".join(lines[:25]), b"".join(lines[-40:]), *(text.encode() for text in STRACE)]
     if format == "flamegraph":
         return [_small_svg(rows=8), _small_svg(rows=3)]
     if format == "pprof":
