@@ -10,7 +10,17 @@ from workbench.profiles.model import Profile
 from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_source
 
 # In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
-FORMATS = ("flamegraph", "speedscope", "callgrind", "massif", "pstats", "pprof", "strace", "folded")
+FORMATS = (
+    "flamegraph",
+    "speedscope",
+    "callgrind",
+    "massif",
+    "pstats",
+    "pprof",
+    "perf_script",
+    "strace",
+    "folded",
+)
 
 
 class Reader(Protocol):
