@@ -19,6 +19,7 @@ from workbench.charts.flame.calltree import ASSUMED, TRIMMED, call_tree, differe
 from workbench.charts.flame.graph import top_functions
 from workbench.charts.flame.packing import NAME_LENGTH, clean, pack
 from workbench.errors import WorkbenchError
+from workbench.profiles.columns import FUNCTION_COLUMNS
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, frame_table, from_graph
 
@@ -101,7 +102,7 @@ def test_what_is_left_out_is_said() -> None:
 
 def light(wcslen: int = 18, name: str = "made-up") -> Profile:
     """A call graph of which wcslen is too light for the tree."""
-    functions = frame_table(["main", "work", "wcslen"])[["function", "raw_function", "file", "object", "crate"]]
+    functions = frame_table(["main", "work", "wcslen"]).frame()[list(FUNCTION_COLUMNS)]
     functions["calls"] = pd.array([1, 1, 1], dtype="Int64")
     functions["self_Ir"] = [10, 100_000_000, wcslen]
     edges = pd.DataFrame({"caller_id": [0, 1], "callee_id": [1, 2], "calls": [1, 1]})

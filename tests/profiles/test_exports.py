@@ -61,7 +61,7 @@ def profile_of(stacks: list[tuple[list[str], tuple[int, int]]]) -> Profile:
 
 def graph_of(costs: dict[tuple[str, str], int], own: dict[str, int], unit: str = "count") -> Profile:
     names = list(own)
-    functions = frame_table(names)[["function", "raw_function", "file", "object", "crate"]]
+    functions = frame_table(names).frame()[["function", "raw_function", "file", "object", "crate"]]
     functions["calls"] = pd.array([pd.NA] * len(names), dtype="Int64")
     functions["self_Ir"] = list(own.values())
     pairs = [(names.index(caller), names.index(callee), cost) for (caller, callee), cost in costs.items()]

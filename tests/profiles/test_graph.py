@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.profiles import graph
+from workbench.profiles.columns import FUNCTION_COLUMNS
 from workbench.profiles.metrics import Metric
-from workbench.profiles.model import Deferred, Profile, frame_table, from_graph, from_stacks
+from workbench.profiles.model import Profile, frame_table, from_graph, from_stacks
 from workbench.profiles.notes import Note
+from workbench.profiles.table import Deferred
 from workbench.profiles.tree import preorder
 
 METRICS = (Metric("Ir"), Metric("Dr"))
@@ -28,7 +30,7 @@ def graph_of(tree: Profile) -> Profile:
 
 def by_hand(own: list[int], calls: list[tuple[int, int, int]]) -> Profile:
     """A graph of one metric: self cost of each function, and calls as caller, callee, cost."""
-    functions = frame_table([f"f{i}" for i in range(len(own))])[["function", "raw_function", "file", "object", "crate"]]
+    functions = frame_table([f"f{i}" for i in range(len(own))]).frame()[list(FUNCTION_COLUMNS)]
     functions["calls"] = pd.array([pd.NA] * len(own), dtype="Int64")
     functions["self_Ir"] = np.asarray(own, dtype=np.int64)
     edges = pd.DataFrame(calls, columns=["caller_id", "callee_id", "cost_Ir"], dtype=np.int64)
@@ -108,7 +110,7 @@ def test_with_one_caller_each_the_tree_is_the_true_one(tree: Profile) -> None:
 @settings(deadline=None, max_examples=20)
 @given(trees())
 def test_a_tree_is_built_the_same_way_every_time(tree: Profile) -> None:
-    assert graph.nodes_of(graph_of(tree)).equals(graph.nodes_of(graph_of(tree)))
+    assert graph_of(tree).nodes.equals(graph_of(tree).nodes)
 
 
 def test_a_shared_callee_is_split_by_the_cost_of_its_calls_and_says_so() -> None:
@@ -119,7 +121,7 @@ def test_a_shared_callee_is_split_by_the_cost_of_its_calls_and_says_so() -> None
     assert nodes["total_Ir"].tolist() == [150, 40, 30, 20, 110, 90, 60]
     assert nodes["self_Ir"].tolist() == [0, 10, 10, 20, 20, 30, 60]
     assert nodes["exact"].tolist() == [True, True, False, False, True, False, False]
-    (note,) = graph.tree_notes(profile)
+    (note,) = profile.tree_notes()
     assert note.count == 4
     assert note.weight == 120
 
@@ -127,7 +129,7 @@ def test_a_shared_callee_is_split_by_the_cost_of_its_calls_and_says_so() -> None
 def test_a_leaf_with_several_callers_is_exact() -> None:
     profile = by_hand([0, 10, 20, 40], [(0, 1, 20), (0, 2, 50), (1, 3, 10), (2, 3, 30)])
     assert profile.nodes["exact"].all()
-    assert graph.tree_notes(profile) == ()
+    assert profile.tree_notes() == ()
 
 
 def test_a_thread_is_a_root_of_its_own() -> None:
@@ -153,7 +155,7 @@ def test_a_cycle_is_entered_once_and_shares_its_total() -> None:
     nodes = profile.nodes
     assert nodes["frame_id"].tolist() == [0, 1, 2, 3]
     assert nodes["total_Ir"].tolist() == [201, 200, 150, 100]
-    assert "cycle" in " ".join(map(str, graph.tree_notes(profile)))
+    assert "cycle" in " ".join(map(str, profile.tree_notes()))
 
 
 def test_a_cycle_nobody_calls_is_still_in_the_tree() -> None:
@@ -165,14 +167,14 @@ def test_callers_that_claim_too_much_are_scaled_down() -> None:
     profile = by_hand([0, 10], [(0, 1, 40)])
     assert profile.nodes["total_Ir"].tolist() == [10, 10]
     assert not profile.nodes["exact"].iloc[1]
-    claims = [note for note in graph.tree_notes(profile) if "claim" in note.what]
+    claims = [note for note in profile.tree_notes() if "claim" in note.what]
     assert [(note.count, note.weight) for note in claims] == [(1, 30)]
 
 
 def test_light_calls_stay_with_their_caller() -> None:
     profile = by_hand([1_000_000, 1, 1], [(0, 1, 1), (0, 2, 1)])
     assert profile.nodes["self_Ir"].tolist() == [1_000_002]
-    (note,) = graph.tree_notes(profile)
+    (note,) = profile.tree_notes()
     assert (note.count, note.weight) == (2, 2)
 
 
@@ -183,7 +185,7 @@ def test_the_tree_keeps_what_functions_cost_by_themselves_but_for_very_light_cal
     profile = by_hand([0] + [heavy] * size + [light] * size, calls)
     own = profile.nodes.groupby("frame_id")["self_Ir"].sum()
     assert own.tolist() == profile.functions["self_Ir"].tolist()
-    assert graph.tree_notes(profile) == ()
+    assert profile.tree_notes() == ()
 
 
 def test_costs_that_rounding_moves_are_said() -> None:
@@ -193,7 +195,7 @@ def test_costs_that_rounding_moves_are_said() -> None:
     calls = [(0, up, 1) for up in (1, 2, 3)] + [(up, 4, 1) for up in (1, 2, 3)] + [(4, 5, 1), (4, 6, 1), (4, 7, 1)]
     profile = by_hand([0, 0, 0, 0, 0, 1, 1, 1], calls)
     assert profile.nodes.groupby("frame_id")["self_Ir"].sum()[4] == 3
-    rounded = [note for note in graph.tree_notes(profile) if "rounded" in note.what]
+    rounded = [note for note in profile.tree_notes() if "rounded" in note.what]
     assert [(note.count, note.weight) for note in rounded] == [(1, 3)]
 
 
@@ -219,7 +221,7 @@ def test_the_number_of_nodes_is_bounded() -> None:
     profile = by_hand(own, calls)
     assert profile.nodes["total_Ir"].iloc[0] == cost[0]
     assert 1000 < len(profile.nodes) <= graph.MAX_NODES
-    assert any("too light" in note.what for note in graph.tree_notes(profile))
+    assert any("too light" in note.what for note in profile.tree_notes())
 
 
 @pytest.mark.parametrize("size", [2, 300])

@@ -51,7 +51,7 @@ def truth(rows: Stacks, place: list[int]) -> dict[str, int]:
 
 
 def by_hand(own: list[int], calls: list[tuple[int, int, int]], files: list[str]) -> Profile:
-    functions = frame_table([f"f{i}" for i in range(len(own))], file=files)
+    functions = frame_table([f"f{i}" for i in range(len(own))], file=files).frame()
     functions = functions[["function", "raw_function", "file", "object", "crate"]]
     functions["calls"] = pd.array([1] * len(own), dtype="Int64")
     functions["self_Ir"] = np.asarray(own, dtype=np.int64)

@@ -166,7 +166,7 @@ class _Graph:
         file = "" if profile.meta.get("dialect") == "pprof-rs" else functions["file"]
         table = functions.assign(name=named, file=file)[list(PLACE)]
         place, places = pd.factorize(pd.MultiIndex.from_frame(table))
-        caller, callee, cost = arcs(profile.edges, [metric])
+        caller, callee, cost = arcs(profile.arrays.edges, [metric])
         total = functions[total_(metric)].to_numpy(dtype=np.float64)[callee]
         part = np.divide(cost[:, 0], total, out=np.zeros(len(total)), where=total > 0)
         apart = place[caller] != place[callee]

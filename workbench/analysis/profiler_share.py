@@ -75,7 +75,7 @@ def without_profiler(heap: Profile) -> Profile:
     taken = snapshots["snapshot"].map(less).fillna(0).astype("int64")
     sums = {name: snapshots[name] - taken for name in ("heap_bytes", "total_bytes") if name in snapshots}
     tables = {**heap.tables, "heap_trees": trees.assign(bytes=held), "snapshots": snapshots.assign(**sums)}
-    return heap._but(tables=tables)
+    return heap.but(tables=tables)
 
 
 def _tops(mine: NDArray[np.bool_], parent: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+from workbench.profiles.distinct import numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,5 +62,5 @@ def cycle_numbers(component: NDArray[np.int64]) -> NDArray[np.int64]:
     """The cycle of each function by its ``component``, numbered from 0 in the order of first functions; -1: in none."""
     cyclic = np.flatnonzero(np.bincount(component)[component] > 1)
     cycle = np.full(len(component), -1, dtype=np.int64)
-    cycle[cyclic], _ = pd.factorize(component[cyclic])
+    cycle[cyclic], _ = numbered(component[cyclic])
     return cycle

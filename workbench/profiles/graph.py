@@ -13,17 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from workbench.profiles.columns import NO_PARENT, cost_, total_
+from workbench.profiles.columns import NO_PARENT, cost_, self_, total_
 from workbench.profiles.cycles import components, cycle_numbers
+from workbench.profiles.metrics import Metric
 from workbench.profiles.notes import Note
-from workbench.profiles.tree import MAX_DEPTH, add_at, costs_of, node_table, preorder, subtree_sums
+from workbench.profiles.table import Table
+from workbench.profiles.tree import MAX_DEPTH, add_at, columns_of, costs_of, node_table, preorder, subtree_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from workbench.profiles.model import Profile
 
 # A node is left out of the tree when it has less than this share of every metric. MAX_NODES bounds the tree; this only
 # ends splitting where nothing can be seen any more: with 1e-4 a tree of hundreds of nodes lost 2 to 6 % of self costs.
@@ -33,7 +32,7 @@ MAX_NODES = 20_000
 _DOWN = 1.0 - 2.0**-50
 
 
-def with_totals(functions: pd.DataFrame, edges: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+def with_totals(functions: Table, edges: Table, names: Sequence[str]) -> Table:
     """``functions`` with ``cycle``, and where they have none ``total_exact`` and the ``total_`` of each of ``names``.
 
     The total of a function is its self cost and that of its calls, without calls to itself. Functions of a cycle share
@@ -42,23 +41,22 @@ def with_totals(functions: pd.DataFrame, edges: pd.DataFrame, names: Sequence[st
     """
     caller, callee, costs = arcs(edges, names)
     component = components(len(functions), caller, callee)
-    table = functions.copy()
-    table["cycle"] = cycle_numbers(component)
-    known = all(total_(name) in table for name in names)
-    if not known or "total_exact" not in table:
-        table["total_exact"] = table["cycle"] < 0
+    cycle = cycle_numbers(component)
+    added: dict[str, Any] = {"cycle": cycle}
+    known = all(total_(name) in functions for name in names)
+    if not known or "total_exact" not in functions:
+        added["total_exact"] = cycle < 0
     if known:
-        return table
+        return functions.assign(**added)
     outside = component[caller] != component[callee]
     count = int(component.max()) + 1 if len(component) else 0
     totals = add_at(count, component, costs_of(functions, names))
     totals = totals + add_at(count, component[caller[outside]], costs[outside])
-    for position, name in enumerate(names):
-        table[total_(name)] = totals[component, position]
-    return table
+    added |= {total_(name): totals[component, position] for position, name in enumerate(names)}
+    return functions.assign(**added)
 
 
-def nodes_of(profile: Profile) -> pd.DataFrame:
+def nodes_of(functions: Table, edges: Table, metrics: Sequence[Metric]) -> Table:
     """The call tree of a graph, as :func:`workbench.profiles.tree.node_table` gives it; frames are the functions.
 
     Roots are the functions that cost more than their callers account for: ``main``, and each thread's first function.
@@ -66,18 +64,15 @@ def nodes_of(profile: Profile) -> pd.DataFrame:
     every metric are left out, as are the lightest beyond MAX_NODES; their cost stays as self cost of the caller, so
     that the roots' totals add up to the sum of all self costs. :func:`tree_notes` says how much was assumed or cut.
     """
-    tree = _call_tree(profile)
-    return node_table(profile.metric_names, tree.parent, tree.function, tree.own, tree.exact)
+    tree = _call_tree(functions, edges, metrics)
+    return node_table([metric.name for metric in metrics], tree.parent, tree.function, tree.own, tree.exact)
 
 
-def tree_notes(profile: Profile) -> tuple[Note, ...]:
-    """What the tree of :func:`nodes_of` assumes and leaves out, with weights in the default metric."""
-    if profile.basis != "graph" or not profile.metrics:
-        return ()
-    tree = _call_tree(profile)
-    metric = profile.default_metric
-    column = profile.metric_names.index(metric)
-    own = costs_of(profile.functions, profile.metric_names)[:, column]
+def tree_notes(functions: Table, edges: Table, metrics: Sequence[Metric], metric: str) -> tuple[Note, ...]:
+    """What the tree of :func:`nodes_of` assumes and leaves out, with weights in ``metric``, one of ``metrics``."""
+    tree = _call_tree(functions, edges, metrics)
+    column = [each.name for each in metrics].index(metric)
+    own = functions[self_(metric)]
     kept = tree.own[:, column]
     notes = []
     if count := int((~tree.exact).sum()):
@@ -91,7 +86,7 @@ def tree_notes(profile: Profile) -> tuple[Note, ...]:
     elif kept.dtype.kind == "i" and moved >= 1:
         what = "shares are rounded down to whole numbers: what is left over is added to the caller's self cost"
         notes.append(Note(what, metric=metric, weight=moved))
-    cycle = profile.functions["cycle"].to_numpy()
+    cycle = functions["cycle"]
     if (cycle >= 0).any():
         what = "cycle of functions that call each other: entered once in the tree"
         notes.append(_note(what, int(cycle.max()) + 1, metric, own[cycle >= 0]))
@@ -119,13 +114,13 @@ class _CallTree:
     claimed: NDArray[Any]
 
 
-def _call_tree(profile: Profile) -> _CallTree:
-    names = profile.metric_names
-    own = costs_of(profile.functions, names)
-    caller, callee, costs = arcs(profile.edges, names)
+def _call_tree(functions: Table, edges: Table, metrics: Sequence[Metric]) -> _CallTree:
+    names = [metric.name for metric in metrics]
+    own = costs_of(functions, names)
+    caller, callee, costs = arcs(edges, names)
     graph = _condense(caller, callee, costs, own)
     whole = own.sum(axis=0)
-    weigh = np.asarray([metric.additive for metric in profile.metrics], dtype=bool) & (whole > 0)
+    weigh = np.asarray([metric.additive for metric in metrics], dtype=bool) & (whole > 0)
     scale = np.where(weigh, 1.0 / np.where(weigh, whole, 1), 0.0)
     entries = _Entries(graph, scale)
     parent, vertex, amount, exact, cut_calls = _grow(graph, entries, scale)
@@ -417,13 +412,10 @@ def _leaves(graph: _Graph) -> NDArray[np.bool_]:
     return np.asarray((calls == 0) & ~graph.cyclic & ~graph.scaled[graph.component])
 
 
-def arcs(edges: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+def arcs(edges: Table, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
     """The edges as arrays: caller, callee and costs, a column a metric."""
-    caller = edges["caller_id"].to_numpy(dtype=np.int64)
-    callee = edges["callee_id"].to_numpy(dtype=np.int64)
-    if not names:
-        return caller, callee, np.zeros((len(edges), 0), dtype=np.int64)
-    return caller, callee, np.column_stack([edges[cost_(name)].to_numpy() for name in names])
+    caller, callee = (np.asarray(edges[end], dtype=np.int64) for end in ("caller_id", "callee_id"))
+    return caller, callee, columns_of(edges, [cost_(name) for name in names])
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

@@ -20,49 +20,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import FRAME_COLUMNS, FUNCTION_COLUMNS, self_
+from workbench.profiles.distinct import numbered_rows
+from workbench.profiles.graph import nodes_of, tree_notes, with_totals
 from workbench.profiles.metrics import Metric
+from workbench.profiles.names import crates_of
 from workbench.profiles.notes import Note
+from workbench.profiles.table import Counts, Deferred, Frames, Table, Tables, kept, made, text
+from workbench.profiles.tree import edges_of, functions_of, node_table
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
+
+    from workbench.profiles.table import TableLike
 
 Basis = Literal["stacks", "graph"]
 
 
-class Deferred:
-    """A table that is made when it is first asked for."""
+class _Framed:
+    """A field of a Profile that is kept as a Table, or as one that is Deferred, and is a DataFrame to who asks."""
 
-    def __init__(self, make: Callable[[], pd.DataFrame]) -> None:
-        self._make: Callable[[], pd.DataFrame] | None = make
-        self._table = pd.DataFrame()
-
-    def table(self) -> pd.DataFrame:
-        """The table, the same each time."""
-        if self._make is not None:
-            self._table, self._make = self._make(), None
-        return self._table
-
-
-class _Lines:
-    """The attribute ``lines``: a table, or one that is Deferred."""
+    def __set_name__(self, owner: type[Profile], name: str) -> None:
+        self._name = name
 
     def __get__(self, profile: Profile | None, owner: type[Profile]) -> pd.DataFrame:
         if profile is None:
-            raise AttributeError("lines has no default")
-        lines = profile.__dict__["lines"]
-        return lines.table() if isinstance(lines, Deferred) else lines
+            raise AttributeError(f"{self._name} has no default")
+        return made(profile.__dict__[self._name]).frame()
 
-    def __set__(self, profile: Profile, lines: pd.DataFrame | Deferred) -> None:
-        profile.__dict__["lines"] = lines
+    def __set__(self, profile: Profile, table: TableLike | Deferred) -> None:
+        profile.__dict__[self._name] = kept(table)
+
+
+class _Measured:
+    """A field of a Profile with the Table that was measured, None where it is computed from others."""
+
+    def __set_name__(self, owner: type[Profile], name: str) -> None:
+        self._name = name
+
+    def __get__(self, profile: Profile | None, owner: type[Profile]) -> Table | None:
+        return None if profile is None else profile.__dict__[self._name]
+
+    def __set__(self, profile: Profile, table: TableLike | None) -> None:
+        profile.__dict__[self._name] = None if table is None else Table.of(table)
+
+
+class _OwnTables:
+    """The field ``tables``: DataFrames by name, of which none is made before it is asked for."""
+
+    def __get__(self, profile: Profile | None, owner: type[Profile]) -> Mapping[str, pd.DataFrame]:
+        if profile is None:
+            raise AttributeError("tables has no default")
+        return Frames(profile.__dict__["tables"])
+
+    def __set__(self, profile: Profile, tables: Mapping[str, Any]) -> None:
+        profile.__dict__["tables"] = Tables(tables)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -89,58 +109,69 @@ class Profile:
     basis: Basis
     metrics: tuple[Metric, ...]
     default_metric: str
-    frames: pd.DataFrame
-    lines: pd.DataFrame = _Lines()
-    samples: pd.DataFrame
-    tags: pd.DataFrame
-    tables: Mapping[str, pd.DataFrame]
+    frames: _Framed = _Framed()
+    lines: _Framed = _Framed()
+    samples: _Framed = _Framed()
+    tags: _Framed = _Framed()
+    tables: _OwnTables = _OwnTables()
     meta: Mapping[str, Any]
     notes: tuple[Note, ...]
-    _functions: pd.DataFrame | None = field(default=None, repr=False)
-    _edges: pd.DataFrame | None = field(default=None, repr=False)
-    _nodes: pd.DataFrame | None = field(default=None, repr=False)
+    _functions: _Measured = _Measured()
+    _edges: _Measured = _Measured()
+    _nodes: _Measured = _Measured()
 
     def __repr__(self) -> str:
         total = self.total(self.default_metric)
         return (
-            f"<Profile {self.name}: {self.format}, {len(self.functions):,} functions, "
+            f"<Profile {self.name}: {self.format}, {len(self.arrays.functions):,} functions, "
             f"{total:,.10g} {self.metric(self.default_metric).unit} of {self.default_metric}>"
         )
 
+    @property
+    def arrays(self) -> Arrays:
+        """The same tables as numpy arrays, without pandas."""
+        return Arrays(self)
+
     # what was measured, or follows from it
 
-    @cached_property
+    @property
     def functions(self) -> pd.DataFrame:
         """One row a function, position = function_id: function, raw_function, file, object, crate, calls (Int64, <NA>
         where the format does not count calls), cycle (number of the cycle of mutually recursive functions it is in,
         -1: none), ``total_exact``, and ``self_`` and ``total_`` of each metric. The total of a function holds recursion
         once; functions of one cycle share the cycle's total, of which only some may be below each: there
         ``total_exact`` is False."""
-        if self._functions is not None:
-            return self._functions
-        from workbench.profiles.tree import functions_of
+        return self._function_table.frame()
 
-        return functions_of(self)
-
-    @cached_property
+    @property
     def edges(self) -> pd.DataFrame:
         """One row a pair of caller and callee: caller_id, callee_id (function ids), calls (Int64, <NA> where unknown)
         and ``cost_`` of each metric: what the callee cost, with all it called, on behalf of this caller."""
-        if self._edges is not None:
-            return self._edges
-        from workbench.profiles.tree import edges_of
+        return self._edge_table.frame()
 
-        return edges_of(self)
-
-    @cached_property
+    @property
     def nodes(self) -> pd.DataFrame:
         """The call tree in preorder, position = node_id: parent_id (-1: a root), depth (roots 0), frame_id, exact,
         and ``self_`` and ``total_`` of each metric."""
+        return self._node_table.frame()
+
+    @cached_property
+    def _function_table(self) -> Table:
+        if self._functions is not None:
+            return self._functions
+        return functions_of(self.arrays.nodes, self.arrays.frames, self.metric_names)
+
+    @cached_property
+    def _edge_table(self) -> Table:
+        if self._edges is not None:
+            return self._edges
+        return edges_of(self.arrays.nodes, self.arrays.frames, self.metric_names)
+
+    @cached_property
+    def _node_table(self) -> Table:
         if self._nodes is not None:
             return self._nodes
-        from workbench.profiles.graph import nodes_of
-
-        return nodes_of(self)
+        return nodes_of(self.arrays.functions, self.arrays.edges, self.metrics)
 
     # small questions
 
@@ -162,11 +193,21 @@ class Profile:
     def total(self, name: str | None = None) -> int | float:
         """The sum of all self costs of a metric: 100 % of every table. In the metric's unit."""
         column = self_(self.metric(name).name)
-        value: int | float = (self.functions if self.basis == "graph" else self.nodes)[column].sum().item()
+        table = self.arrays.functions if self.basis == "graph" else self.arrays.nodes
+        value: int | float = table[column].sum().item()
         return value
+
+    def tree_notes(self) -> tuple[Note, ...]:
+        """What the tree of a call graph assumes and leaves out, with weights in the default metric; none where stacks
+        were recorded."""
+        if self.basis != "graph" or not self.metrics:
+            return ()
+        return tree_notes(self.arrays.functions, self.arrays.edges, self.metrics, self.default_metric)
 
     def notes_table(self) -> pd.DataFrame:
         """The notes as a table: what, count, where, metric, weight."""
+        import pandas as pd
+
         return pd.DataFrame(
             [(note.what, note.count, note.where, note.metric, note.weight) for note in self.notes],
             columns=["what", "count", "where", "metric", "weight"],
@@ -193,24 +234,94 @@ class Profile:
 
     def with_notes(self, *notes: Note) -> Profile:
         """The same profile with more notes."""
-        return self._but(notes=(*self.notes, *notes))
+        return self.but(notes=(*self.notes, *notes))
 
     def with_meta(self, **meta: Any) -> Profile:
         """The same profile with more in ``meta``."""
-        return self._but(meta={**self.meta, **meta})
+        return self.but(meta={**self.meta, **meta})
 
-    def _but(self, **changes: Any) -> Profile:
-        """A copy with other values of fields on which no other depends; what is deferred stays so, as it would not
-        with :func:`dataclasses.replace`."""
+    def with_costs(self, metrics: tuple[Metric, ...], more: Callable[[Table], Table]) -> Profile:
+        """The same profile with these metrics; ``more`` gives each table that was measured its columns of them."""
+        lines = self.__dict__["lines"]
+        return self.but(
+            metrics=metrics,
+            lines=Deferred(lambda: more(lines.table())) if isinstance(lines, Deferred) else more(lines),
+            samples=more(self.arrays.samples),
+            **{
+                name: table if table is None else more(table)
+                for name, table in (("_functions", self._functions), ("_edges", self._edges), ("_nodes", self._nodes))
+            },
+        )
+
+    def but(self, **changes: Any) -> Profile:
+        """A copy with other values of some fields, tables as Tables or DataFrames. No table that is not among them is
+        made for it, as it would be with :func:`dataclasses.replace`."""
         other = copy(self)
-        other.__dict__.update(changes)
+        if not changes.keys() <= _TOLD:
+            for computed in ("_function_table", "_edge_table", "_node_table"):
+                other.__dict__.pop(computed, None)
+        for name, value in changes.items():
+            object.__setattr__(other, name, value)
         return other
+
+
+# fields of which no table is computed
+_TOLD = frozenset(("format", "name", "meta", "notes", "default_metric", "lines", "tables"))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """The tables of a profile without pandas: each is a :class:`~workbench.profiles.table.Table`, whose columns are
+    numpy arrays. ``arrays.functions["self_Ir"]`` is the array behind ``profile.functions["self_Ir"]``."""
+
+    _profile: Profile
+
+    @property
+    def frames(self) -> Table:
+        """See :class:`Profile`."""
+        return made(self._profile.__dict__["frames"])
+
+    @property
+    def functions(self) -> Table:
+        """See :attr:`Profile.functions`."""
+        return self._profile._function_table
+
+    @property
+    def edges(self) -> Table:
+        """See :attr:`Profile.edges`."""
+        return self._profile._edge_table
+
+    @property
+    def nodes(self) -> Table:
+        """See :attr:`Profile.nodes`."""
+        return self._profile._node_table
+
+    @property
+    def lines(self) -> Table:
+        """See :class:`Profile`."""
+        return made(self._profile.__dict__["lines"])
+
+    @property
+    def samples(self) -> Table:
+        """See :class:`Profile`."""
+        return made(self._profile.__dict__["samples"])
+
+    @property
+    def tags(self) -> Table:
+        """See :class:`Profile`."""
+        return made(self._profile.__dict__["tags"])
+
+    @property
+    def tables(self) -> Tables:
+        """The format's own tables."""
+        own: Tables = self._profile.__dict__["tables"]
+        return own
 
 
 def only(profile: Profile, metric: str | None = None) -> Profile:
     """The profile with one metric (None: the default), for what would otherwise be worked out in all of them."""
     chosen = profile.metric(metric)
-    return replace(profile, metrics=(chosen,), default_metric=chosen.name)
+    return profile.but(metrics=(chosen,), default_metric=chosen.name)
 
 
 def from_stacks(
@@ -218,16 +329,16 @@ def from_stacks(
     name: str,
     *,
     metrics: Sequence[Metric],
-    frames: pd.DataFrame,
+    frames: TableLike,
     parent: NDArray[np.int64],
     frame: NDArray[np.int64],
     self_costs: NDArray[Any],
     default_metric: str | None = None,
     exact: NDArray[np.bool_] | None = None,
-    samples: pd.DataFrame | None = None,
-    tags: pd.DataFrame | None = None,
-    lines: pd.DataFrame | None = None,
-    tables: Mapping[str, pd.DataFrame] | None = None,
+    samples: TableLike | Deferred | None = None,
+    tags: TableLike | Deferred | None = None,
+    lines: TableLike | Deferred | None = None,
+    tables: Mapping[str, TableLike | Deferred] | None = None,
     meta: Mapping[str, Any] | None = None,
     notes: Sequence[Note] = (),
 ) -> Profile:
@@ -235,10 +346,9 @@ def from_stacks(
 
     ``parent``, ``frame`` and ``self_costs`` (one row a node, one column a metric) are a tree in preorder, as
     :func:`workbench.profiles.tree.grow` and :func:`~workbench.profiles.tree.preorder` give it. ``frames`` is
-    made by :func:`frame_table`.
+    made by :func:`frame_table`. A table is a Table, a mapping of columns (arrays or lists) or a DataFrame, or one of
+    these Deferred.
     """
-    from workbench.profiles.tree import node_table
-
     return Profile(
         format=format,
         name=name,
@@ -246,10 +356,10 @@ def from_stacks(
         metrics=tuple(metrics),
         default_metric=default_metric or (metrics[0].name if metrics else ""),
         frames=frames,
-        lines=_or_empty(lines, ("function_id", "file", "line")),
-        samples=_or_empty(samples, ("node_id", "tags_id")),
-        tags=_or_empty(tags, ("tags_id", "key", "value", "number", "unit")),
-        tables=dict(tables or {}),
+        lines=_NO_LINES if lines is None else lines,
+        samples=_NO_SAMPLES if samples is None else samples,
+        tags=_NO_TAGS if tags is None else tags,
+        tables=tables or {},
         meta=dict(meta or {}),
         notes=tuple(notes),
         _nodes=node_table([metric.name for metric in metrics], parent, frame, self_costs, exact),
@@ -261,11 +371,11 @@ def from_graph(
     name: str,
     *,
     metrics: Sequence[Metric],
-    functions: pd.DataFrame,
-    edges: pd.DataFrame,
+    functions: TableLike,
+    edges: TableLike,
     default_metric: str | None = None,
-    lines: pd.DataFrame | Deferred | None = None,
-    tables: Mapping[str, pd.DataFrame] | None = None,
+    lines: TableLike | Deferred | None = None,
+    tables: Mapping[str, TableLike | Deferred] | None = None,
     meta: Mapping[str, Any] | None = None,
     notes: Sequence[Note] = (),
 ) -> Profile:
@@ -273,75 +383,72 @@ def from_graph(
 
     ``functions`` has FUNCTION_COLUMNS, ``calls`` and ``self_`` of each metric; ``edges`` has EDGE_COLUMNS and ``cost_``
     of each metric, one row a pair. ``cycle`` is added here, and ``total_`` and ``total_exact`` unless ``functions`` has
-    them already (see :func:`workbench.profiles.graph.with_totals`).
+    them already (see :func:`workbench.profiles.graph.with_totals`). Tables are as in :func:`from_stacks`.
     """
-    from workbench.profiles.graph import with_totals
-
     names = [metric.name for metric in metrics]
-    functions = with_totals(functions, edges, names)
-    frames = functions[list(FUNCTION_COLUMNS)].copy()
-    frames["line"] = np.int64(0)
-    frames["inlined"] = False
-    frames["function_id"] = np.arange(len(frames), dtype=np.int64)
+    calls = Table.of(edges)
+    made_of = with_totals(Table.of(functions), calls, names)
+    size = len(made_of)
+    frames = made_of.select(FUNCTION_COLUMNS).assign(
+        line=np.zeros(size, dtype=np.int64),
+        inlined=np.zeros(size, dtype=bool),
+        function_id=np.arange(size, dtype=np.int64),
+    )
     return Profile(
         format=format,
         name=name,
         basis="graph",
         metrics=tuple(metrics),
         default_metric=default_metric or (names[0] if names else ""),
-        frames=frames[list(FRAME_COLUMNS)],
-        lines=_or_empty(lines, ("function_id", "file", "line")),
-        samples=_or_empty(None, ("node_id", "tags_id")),
-        tags=_or_empty(None, ("tags_id", "key", "value", "number", "unit")),
-        tables=dict(tables or {}),
+        frames=frames.select(FRAME_COLUMNS),
+        lines=_NO_LINES if lines is None else lines,
+        samples=_NO_SAMPLES,
+        tags=_NO_TAGS,
+        tables=tables or {},
         meta=dict(meta or {}),
         notes=tuple(notes),
-        _functions=functions,
-        _edges=edges,
+        _functions=made_of,
+        _edges=calls,
     )
 
 
 def frame_table(
-    function: Sequence[str],
-    file: Sequence[str] | None = None,
+    function: Sequence[str] | NDArray[Any],
+    file: Sequence[str] | NDArray[Any] | None = None,
     line: Sequence[int] | NDArray[np.int64] | None = None,
-    object: Sequence[str] | None = None,
+    object: Sequence[str] | NDArray[Any] | None = None,
     inlined: Sequence[bool] | NDArray[np.bool_] | None = None,
-    raw_function: Sequence[str] | None = None,
-) -> pd.DataFrame:
+    raw_function: Sequence[str] | NDArray[Any] | None = None,
+) -> Table:
     """A table of frames; what is not given is unknown: "" or 0. ``function_id`` numbers the distinct (raw_function,
     file, object) in order of appearance, ``crate`` is derived from name and file."""
-    from workbench.profiles.names import crates_of
-
     size = len(function)
-    raw = list(function if raw_function is None else raw_function)
-    files = [""] * size if file is None else list(file)
-    objects = [""] * size if object is None else list(object)
+    raw = text(function if raw_function is None else raw_function)
+    files = text([""] * size if file is None else file)
+    objects = text([""] * size if object is None else object)
     columns = {
-        "function": pd.array(list(function), dtype="str"),
-        "raw_function": pd.array(raw, dtype="str"),
-        "file": pd.array(files, dtype="str"),
+        "function": text(function),
+        "raw_function": raw,
+        "file": files,
         "line": np.zeros(size, dtype=np.int64) if line is None else np.asarray(line, dtype=np.int64),
-        "object": pd.array(objects, dtype="str"),
-        "crate": pd.array(crates_of(raw, files), dtype="str"),
+        "object": objects,
+        "crate": text(crates_of(raw.tolist(), files.tolist())),
         "inlined": np.zeros(size, dtype=bool) if inlined is None else np.asarray(inlined, dtype=bool),
-        "function_id": _identify(raw, files, objects),
+        "function_id": numbered_rows((raw, files, objects))[0],
     }
-    return pd.DataFrame(columns)
+    return Table(columns)
 
 
-def identify(frames: pd.DataFrame) -> NDArray[np.int64]:
+def identify(frames: TableLike) -> NDArray[np.int64]:
     """The function_id of each frame: distinct (raw_function, file, object), numbered in order of appearance."""
-    return _identify(*(frames[column].to_numpy(dtype=object) for column in ("raw_function", "file", "object")))
+    table = Table.of(frames)
+    return numbered_rows([table[column] for column in ("raw_function", "file", "object")])[0]
 
 
-def _identify(*columns: Sequence[str] | NDArray[Any]) -> NDArray[np.int64]:
-    ids = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        codes, values = pd.factorize(np.asarray(column, dtype=object))
-        ids, _ = pd.factorize(ids * (len(values) + 1) + codes)
-    return np.asarray(ids, dtype=np.int64)
+def _empty(numbers: Sequence[str], texts: Sequence[str]) -> Table:
+    return Table({name: np.zeros(0, np.int64) for name in numbers} | {name: text([]) for name in texts})
 
 
-def _or_empty(table: Any, columns: Sequence[str]) -> Any:
-    return pd.DataFrame(columns=list(columns)) if table is None else table
+_NO_LINES = _empty(("function_id",), ("file",)).assign(line=np.zeros(0, dtype=np.int64))
+_NO_SAMPLES = _empty(("node_id", "tags_id"), ())
+_NO_TAGS = _empty(("tags_id",), ("key", "value")).assign(number=Counts.unknown(0), unit=text([]))

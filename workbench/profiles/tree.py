@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from workbench.profiles.columns import NO_PARENT, cost_, self_, total_
+from workbench.profiles.columns import FUNCTION_COLUMNS, NO_PARENT, cost_, self_, total_
+from workbench.profiles.distinct import numbered
+from workbench.profiles.table import Counts, Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from workbench.profiles.model import Profile
+    from workbench.profiles.table import TableLike
 
 # Deeper stacks are runaway recursion or damage. Readers cut them at the leaf side and say so in a note.
 MAX_DEPTH = 10_000
@@ -52,7 +53,7 @@ def grow(offsets: NDArray[np.int64], frames: NDArray[np.int64]) -> Tree:
     depth = 0
     while len(active):
         here = frames[offsets[active] + depth]
-        codes, keys = pd.factorize((node_of[active] + 1) * base + here)
+        codes, keys = numbered((node_of[active] + 1) * base + here)
         parents.append(keys // base - 1)
         taken.append(keys % base)
         node_of[active] = made + codes
@@ -162,7 +163,7 @@ def regrow(parent: NDArray[np.int64], frame: NDArray[np.int64], keep: NDArray[np
         kept = keep[level]
         node_of[level[~kept]] = above[~kept]
         # a new parent can get children from several old levels: keys stay known across levels
-        codes, keys = pd.factorize((above[kept] + 1) * base + frame[level[kept]])
+        codes, keys = numbered((above[kept] + 1) * base + frame[level[kept]])
         numbers = np.empty(len(keys), dtype=np.int64)
         fresh: list[int] = []
         for position, key in enumerate(keys.tolist()):
@@ -206,7 +207,7 @@ def node_table(
     frame: NDArray[np.int64],
     self_costs: NDArray[Any],
     exact: NDArray[np.bool_] | None = None,
-) -> pd.DataFrame:
+) -> Table:
     """The ``nodes`` of a Profile. ``self_costs`` has one row a node and one column a metric of ``names``."""
     parent = np.asarray(parent, dtype=np.int64)
     totals = subtree_sums(parent, self_costs)
@@ -219,64 +220,68 @@ def node_table(
     for position, name in enumerate(names):
         columns[self_(name)] = self_costs[:, position]
         columns[total_(name)] = totals[:, position]
-    return pd.DataFrame(columns)
+    return Table(columns)
 
 
-def costs_of(table: pd.DataFrame, names: Sequence[str]) -> NDArray[Any]:
+def costs_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:
     """The self costs of a table as an array: one row a row, one column a metric."""
     return columns_of(table, [self_(name) for name in names])
 
 
-def totals_of(table: pd.DataFrame, names: Sequence[str]) -> NDArray[Any]:
+def totals_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:
     """The total costs of a table as an array: one row a row, one column a metric."""
     return columns_of(table, [total_(name) for name in names])
 
 
-def columns_of(table: pd.DataFrame, columns: Sequence[str]) -> NDArray[Any]:
+def columns_of(table: TableLike, columns: Sequence[str]) -> NDArray[Any]:
     """Columns of a table as an array, also where there are none."""
     if not columns:
         return np.zeros((len(table), 0), dtype=np.int64)
-    return np.column_stack([table[column].to_numpy() for column in columns])
+    return np.column_stack([np.asarray(table[column]) for column in columns])
 
 
-def functions_of(profile: Profile) -> pd.DataFrame:
+def functions_of(nodes: Table, frames: Table, names: Sequence[str]) -> Table:
     """The ``functions`` of a profile of stacks, summed from its nodes; recursion is counted once."""
-    nodes, frames = profile.nodes, profile.frames
-    function = frames["function_id"].to_numpy()[nodes["frame_id"].to_numpy()]
-    count = int(frames["function_id"].max()) + 1 if len(frames) else 0
-    _, first = np.unique(frames["function_id"].to_numpy(), return_index=True)
-    table = frames.iloc[first][["function", "raw_function", "file", "object", "crate"]].reset_index(drop=True)
-    table["calls"] = pd.array([pd.NA] * count, dtype="Int64")
-    table["cycle"] = np.full(count, -1, dtype=np.int64)
-    table["total_exact"] = np.ones(count, dtype=bool)
-    outer = outermost(nodes["parent_id"].to_numpy(), function)
-    names = profile.metric_names
-    own = add_at(count, function, costs_of(nodes, names))
-    totals = add_at(count, np.where(outer, function, -1), totals_of(nodes, names))
+    ids = frames["function_id"]
+    function = ids[nodes["frame_id"]]
+    count = int(ids.max()) + 1 if len(frames) else 0
+    _, first = np.unique(ids, return_index=True)
+    own, totals = group_sums(nodes, function, count, names)
+    columns: dict[str, Any] = {
+        "calls": Counts.unknown(count),
+        "cycle": np.full(count, -1, dtype=np.int64),
+        "total_exact": np.ones(count, dtype=bool),
+    }
     for position, name in enumerate(names):
-        table[self_(name)] = own[:, position]
-        table[total_(name)] = totals[:, position]
-    return table
+        columns[self_(name)] = own[:, position]
+        columns[total_(name)] = totals[:, position]
+    return frames.select(FUNCTION_COLUMNS).take(first).assign(**columns)
 
 
-def edges_of(profile: Profile) -> pd.DataFrame:
+def group_sums(
+    nodes: Table, group: NDArray[np.int64], count: int, names: Sequence[str]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Self and total costs of ``count`` groups of nodes, ``group`` is the one of each node. A node inside another of
+    its group counts once in the total."""
+    outer = outermost(nodes["parent_id"], group)
+    own = add_at(count, group, costs_of(nodes, names))
+    return own, add_at(count, np.where(outer, group, -1), totals_of(nodes, names))
+
+
+def edges_of(nodes: Table, frames: Table, names: Sequence[str]) -> Table:
     """The ``edges`` of a profile of stacks, summed from its nodes; each stack counts once for an edge."""
-    nodes, frames = profile.nodes, profile.frames
-    parent = nodes["parent_id"].to_numpy()
-    function = frames["function_id"].to_numpy()[nodes["frame_id"].to_numpy()]
-    names = profile.metric_names
+    parent = nodes["parent_id"]
+    function = frames["function_id"][nodes["frame_id"]]
     width = int(frames["function_id"].max()) + 1 if len(frames) else 1
     # a root gets a key of its own, which is no edge
     key = np.where(parent >= 0, function[parent] * width + function, width * width) if len(parent) else parent
-    codes, keys = pd.factorize(key)
+    codes, keys = numbered(key)
     outer = outermost(parent, codes) & (parent >= 0)
     sums = add_at(len(keys), np.where(outer, codes, -1), totals_of(nodes, names))
     edge = keys < width * width
-    table = pd.DataFrame({"caller_id": keys[edge] // width, "callee_id": keys[edge] % width}, dtype=np.int64)
-    table["calls"] = pd.array([pd.NA] * len(table), dtype="Int64")
-    for position, name in enumerate(names):
-        table[cost_(name)] = sums[edge, position]
-    return table
+    ends = {"caller_id": keys[edge] // width, "callee_id": keys[edge] % width}
+    costs = {cost_(name): sums[edge, position] for position, name in enumerate(names)}
+    return Table({**ends, "calls": Counts.unknown(int(edge.sum())), **costs})
 
 
 def _moved(order: NDArray[np.int64], node_of: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -163,9 +163,7 @@ def _row(values: Iterable[Any], looks: Iterable[tuple[str, int | None]]) -> str:
 
 
 def _notes(profiles: list[Profile]) -> str:
-    from workbench.profiles.graph import tree_notes
-
-    lists = [_list([*profile.notes, *tree_notes(profile)]) for profile in profiles]
+    lists = [_list([*profile.notes, *profile.tree_notes()]) for profile in profiles]
     if len(profiles) > 1:
         lists = [f"<h3>{name}</h3>{each}" for name, each in zip(("After", "Before"), lists, strict=True)]
     said = "".join(lists)

@@ -15,7 +15,6 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import FUNCTION_COLUMNS
-from workbench.profiles.graph import tree_notes
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile
 from workbench.profiles.transforms.overlay import same_in_both
@@ -352,5 +351,5 @@ def _remarks(profile: Profile, metrics: Sequence[Metric], costs: NDArray[Any]) -
                 f"{len(negative):,} nodes have a negative self cost of {metric.name}, {negative.sum():,.10g} "
                 f"{metric.unit} together: a bar has no width for it, the numbers do count it."
             )
-    said += [f"{text[0].upper()}{text[1:]}." for text in map(str, tree_notes(profile))]
+    said += [f"{text[0].upper()}{text[1:]}." for text in map(str, profile.tree_notes())]
     return tuple(said)

@@ -18,7 +18,6 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_
-from workbench.profiles.graph import tree_notes
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile
 from workbench.profiles.names import base_name
@@ -50,7 +49,7 @@ def to_pprof(profile: Profile, *, compress: bool = True) -> bytes:
         comments.append(f"rounded to whole numbers: {', '.join(rounded)}")
     if profile.basis == "graph":
         comments.append(f"stacks built from a call graph ({profile.format}): shares of shared callees are assumed")
-        comments += [str(note) for note in tree_notes(profile)]
+        comments += [str(note) for note in profile.tree_notes()]
     objects = _objects(profile)
     functions = frames[["raw_function", "file", "object", "function_id"]].drop_duplicates("function_id")
 

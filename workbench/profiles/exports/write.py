@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from importlib import import_module
 from typing import Literal, get_args
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.graph import tree_notes
 from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
 
@@ -42,7 +40,7 @@ def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
 def export_notes(profile: Profile, format: str, metric: str | None = None) -> tuple[Note, ...]:
     """What must be said of the profile in that format (of FILE_FORMATS or TABLE_FORMATS): its notes, and what its tree
     assumes and leaves out where the format holds the tree of a call graph."""
-    return profile.notes if format in OF_CALLS else (*profile.notes, *tree_notes(led_by(profile, metric)))
+    return profile.notes if format in OF_CALLS else (*profile.notes, *led_by(profile, metric).tree_notes())
 
 
 def led_by(profile: Profile, metric: str | None) -> Profile:
@@ -52,4 +50,4 @@ def led_by(profile: Profile, metric: str | None) -> Profile:
         return profile
     chosen = profile.metric(metric)
     others = (one for one in profile.metrics if one.name != chosen.name)
-    return replace(profile, metrics=(chosen, *others), default_metric=chosen.name)
+    return profile.but(metrics=(chosen, *others), default_metric=chosen.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -321,8 +321,7 @@ def _of_all(merged: Profile, profiles: Sequence[Profile], notes: Sequence[Note])
         # a duration of some of them would be too short for the costs of all
         if all(other.get(key) for other in metas):
             meta[key] = combine([other[key] for other in metas])
-    return replace(
-        merged,
+    return merged.but(
         name=f"{len(profiles)} profiles",
         notes=tuple(notes),
         meta=meta,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,6 +13,7 @@ from workbench.profiles.graph import arcs
 from workbench.profiles.model import Profile, frame_table, from_graph
 from workbench.profiles.names import base_name, crates_of, symbol_label, tidy_file, tidy_rust
 from workbench.profiles.notes import Note
+from workbench.profiles.table import text
 from workbench.profiles.transforms.group_totals import group_totals
 from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.transforms.shape import collapse_recursion
@@ -52,10 +52,10 @@ def tidy(profile: Profile) -> Profile:
     """
     changes: dict[str, Any] = {"frames": _tidied(profile.frames)}
     if profile._functions is not None:
-        changes["_functions"] = _tidied(profile._functions)
+        changes["_functions"] = _tidied(profile._functions.frame())
     if "file" in profile.lines and len(profile.lines):
         changes["lines"] = profile.lines.assign(file=_map(profile.lines["file"], tidy_file))
-    return replace(profile, **changes)
+    return profile.but(**changes)
 
 
 def legible(profile: Profile) -> Profile:
@@ -64,8 +64,8 @@ def legible(profile: Profile) -> Profile:
     """
     changes: dict[str, Any] = {"frames": _named(profile.frames)}
     if profile._functions is not None:
-        changes["_functions"] = _named(profile._functions)
-    return replace(profile, **changes)
+        changes["_functions"] = _named(profile._functions.frame())
+    return profile.but(**changes)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
@@ -92,8 +92,8 @@ def grouped_frames(frames: pd.DataFrame, by: By) -> tuple[NDArray[np.int64], pd.
         file=names if by == "file" else None,
         object=names if by == "object" else None,
     )
-    made["crate"] = pd.Series(names if by == "crate" else crates_of(names, [""] * len(names)), dtype="str")
-    return codes, made
+    crates = names if by == "crate" else crates_of(names, [""] * len(names))
+    return codes, made.assign(crate=text(crates)).frame()
 
 
 def _graph(profile: Profile, by: By) -> Profile:
@@ -115,7 +115,7 @@ def _graph(profile: Profile, by: By) -> Profile:
     merged = between.groupby(["caller_id", "callee_id"], sort=False, as_index=False)[
         ["calls", *(cost_(name) for name in names)]
     ].sum(min_count=1)
-    caller, callee, costs = arcs(profile.edges, names)
+    caller, callee, costs = arcs(profile.arrays.edges, names)
     totals, exact = group_totals(
         codes,
         costs_of(profile.functions, names),

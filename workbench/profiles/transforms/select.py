@@ -8,7 +8,6 @@ built from it is filtered (see :func:`workbench.profiles.transforms.stacks.as_st
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,7 +133,7 @@ def _by_tag(profile: Profile, wanted: str, *, keep: bool) -> Profile:
     left = profile.samples[hit if keep else ~hit].reset_index(drop=True)
     costs = add_at(len(profile.nodes), left["node_id"].to_numpy(dtype=np.int64), costs_of(left, names))
     lost = costs_of(profile.nodes, names).sum(axis=0) - costs.sum(axis=0)
-    chosen = restack(with_tree(replace(profile, samples=left), costs), what=what)
+    chosen = restack(with_tree(profile.but(samples=left), costs), what=what)
     return chosen.with_notes(*dropped(profile, lost, what))
 
 

@@ -68,7 +68,7 @@ def trim(profile: Profile, share: float, metric: str | None = None) -> Profile:
         return profile
     # totals grow toward the root, except in differences: all below a small node goes with it
     top = small & ~np.where(parent >= 0, small[parent], False)
-    frames = pd.concat([profile.frames, frame_table([TRIMMED])], ignore_index=True)
+    frames = pd.concat([profile.frames, frame_table([TRIMMED]).frame()], ignore_index=True)
     frames["function_id"] = np.concatenate([profile.frames["function_id"].to_numpy(), [len(profile.functions)]])
     frame = np.where(top, len(frames) - 1, nodes["frame_id"].to_numpy())
     weight = float(total[top].sum())

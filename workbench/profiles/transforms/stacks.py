@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from workbench.profiles.graph import tree_notes
 from workbench.profiles.model import Profile, from_stacks, identify
 from workbench.profiles.notes import Note
 from workbench.profiles.tree import add_at, costs_of, regrow, subtree_sums
@@ -22,7 +21,7 @@ def as_stacks(profile: Profile) -> Profile:
     """
     if profile.basis == "stacks":
         return profile
-    return with_tree(profile, costs_of(profile.nodes, profile.metric_names)).with_notes(*tree_notes(profile))
+    return with_tree(profile, costs_of(profile.nodes, profile.metric_names)).with_notes(*profile.tree_notes())
 
 
 def with_tree(

@@ -122,7 +122,7 @@ def _bounded(profile: Profile, from_ns: int) -> Profile:
         "window_end_s": start_s + to_ns / NANOSECONDS,
         "duration_ns": to_ns - from_ns,
     }
-    return replace(profile, meta={**profile.meta, **bounds})
+    return profile.with_meta(**bounds)
 
 
 def _duration_ns(profile: Profile) -> int:

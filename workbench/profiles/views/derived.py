@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import pandas as pd
 
 from workbench.profiles.columns import called_, cost_, self_, total_
 from workbench.profiles.metrics import Metric
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
+    from workbench.profiles.table import Table
 
 # name -> (what it is, what is added with which weight). Where L2 was simulated (before 3.5), LL is called L2.
 FORMULAS: dict[str, tuple[str, dict[str, int]]] = {
@@ -46,24 +44,15 @@ def derived(profile: Profile, names: Collection[str] | None = None) -> Profile:
     if not wanted:
         return profile
 
-    def more(table: pd.DataFrame | None) -> pd.DataFrame | None:
-        if table is None:
-            return None
-        columns = {
-            column(name): sum(table[column(event)] * weight for event, weight in parts.items())
-            for column in (self_, total_, cost_, called_)
-            for name, parts in wanted.items()
-            if all(column(event) in table for event in parts)
-        }
-        return table.assign(**columns)
+    def more(table: Table) -> Table:
+        return table.assign(
+            **{
+                column(name): sum(table[column(event)] * weight for event, weight in parts.items())
+                for column in (self_, total_, cost_, called_)
+                for name, parts in wanted.items()
+                if all(column(event) in table for event in parts)
+            }
+        )
 
     metrics = (*profile.metrics, *(Metric(name, "count", FORMULAS[name][0]) for name in wanted))
-    return replace(
-        profile,
-        metrics=metrics,
-        lines=more(profile.lines),
-        samples=more(profile.samples),
-        _functions=more(profile._functions),
-        _edges=more(profile._edges),
-        _nodes=more(profile._nodes),
-    )
+    return profile.with_costs(metrics, more)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from workbench.profiles.graph import arcs
 from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.group_totals import group_totals
 from workbench.profiles.transforms.patterns import compiled
-from workbench.profiles.tree import costs_of, edges_of, outermost, totals_of
+from workbench.profiles.tree import costs_of, outermost, totals_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,7 +139,7 @@ def _edges(profile: Profile, found: NDArray[np.int64]) -> pd.DataFrame:
         return profile.edges
     function = profile.frames["function_id"]
     one = profile.frames.assign(function_id=function.where(~function.isin(found), found[0]))
-    return edges_of(replace(profile, frames=one))
+    return profile.but(frames=one).edges
 
 
 def _total(profile: Profile, found: NDArray[np.int64], name: str) -> float:
@@ -157,7 +156,7 @@ def _total(profile: Profile, found: NDArray[np.int64], name: str) -> float:
     together = np.arange(len(functions))
     together[found] = found[0]
     _, together = np.unique(together, return_inverse=True)
-    caller, callee, costs = arcs(profile.edges, [name])
+    caller, callee, costs = arcs(profile.arrays.edges, [name])
     totals, _ = group_totals(
         together.reshape(-1),
         costs_of(functions, [name]),

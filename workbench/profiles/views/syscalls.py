@@ -253,7 +253,6 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
 
     Raises WorkbenchError where the calls have no place in its tree.
     """
-    from dataclasses import replace
 
     calls, nodes = calls_of(profile), profile.nodes
     timed = bool(profile.meta["timed"])
@@ -280,7 +279,7 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
         frames=frames,
         exact=np.ones(len(tree.parent), dtype=bool),
     )
-    return replace(grown, tables={**profile.tables, "calls": kept})
+    return grown.but(tables=profile.arrays.tables.but(calls=kept))
 
 
 def has_all_calls(profile: Profile) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_
-from workbench.profiles.graph import tree_notes
 from workbench.profiles.views.derived import FORMULAS, derived
 from workbench.profiles.views.lines import source_lines
 from workbench.profiles.views.neighbours import hot_path
@@ -182,4 +181,4 @@ def _doubts(profile: Profile) -> list[str]:
         said = [
             f"The file has neither instructions, caches nor branches, only what its writer counted: {', '.join(names)}."
         ]
-    return said + [f"{text[0].upper()}{text[1:]}." for text in map(str, tree_notes(profile))]
+    return said + [f"{text[0].upper()}{text[1:]}." for text in map(str, profile.tree_notes())]

@@ -16,13 +16,14 @@ import pandas as pd
 from workbench.errors import ReadError
 from workbench.profiles.columns import cost_, self_
 from workbench.profiles.metrics import Metric
-from workbench.profiles.model import Deferred, Profile, from_graph
+from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.names import crates_of, tidy_rust
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.callgrind.body import LINE_BITS, SUM_LIMIT, Body, added_up, read_body
 from workbench.profiles.readers.callgrind.by_line import LineTable
 from workbench.profiles.readers.callgrind.header import default_metric, metric_of
 from workbench.profiles.source import Source
+from workbench.profiles.table import Deferred
 from workbench.profiles.tree import add_at
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.names import crates_of
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.pstats.marshal import Pairs, load
+from workbench.profiles.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,10 +75,9 @@ def read(source: Source) -> Profile:
     metric, (own, cumulative, costs) = _in_unit(stats, calls, notes)
     functions = _functions(stats, metric, own)
     edges = _edges(metric, calls, cumulative, costs)
-    functions = with_totals(functions, edges, [metric.name])
+    functions = with_totals(Table.of(functions), Table.of(edges), [metric.name])
     if cumulative.any() or not own.any():
-        functions[total_(metric.name)] = cumulative
-        functions["total_exact"] = True
+        functions = functions.assign(**{total_(metric.name): cumulative, "total_exact": np.ones(len(own), dtype=bool)})
     if not calls.timed:
         notes.add("callers with numbers of calls only (the old profile module): time split over them by calls")
     negative = own < 0

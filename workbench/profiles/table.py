@@ -1,0 +1,300 @@
+"""Tables of a profile: columns of numpy arrays, from which DataFrames are made only where one is asked for.
+
+Importing pandas takes as long as reading several megabytes of most formats, so nothing on the way from a file to a
+table on the terminal needs it. A column is
+
+- a numpy array of numbers or truth values,
+- a numpy array of objects: text,
+- :class:`Words`: text of which few are distinct, by number,
+- :class:`Counts`: whole numbers of which some are unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    TableLike: TypeAlias = "Table | Mapping[str, Any] | pd.DataFrame"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """Text of which few are distinct: ``words[codes]``. A DataFrame has it as a Categorical."""
+
+    codes: NDArray[Any]
+    words: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, positions: NDArray[Any]) -> Words:
+        """The rows at these positions; the words stay."""
+        return Words(self.codes[positions], self.words)
+
+    def array(self) -> NDArray[Any]:
+        """The text of each row, None where the code is -1."""
+        known = self.codes >= 0
+        out = np.full(len(self.codes), None, dtype=object)
+        out[known] = self.words[self.codes[known]]
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """Whole numbers of which some are unknown. A DataFrame has them as Int64."""
+
+    values: NDArray[np.int64]
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def unknown(cls, size: int) -> Counts:
+        """``size`` unknown numbers."""
+        return cls(np.zeros(size, dtype=np.int64), np.zeros(size, dtype=bool))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, positions: NDArray[Any]) -> Counts:
+        """The rows at these positions."""
+        return Counts(self.values[positions], self.known[positions])
+
+    def array(self) -> NDArray[np.float64]:
+        """The numbers as floats, NaN where unknown."""
+        return np.where(self.known, self.values, np.nan)
+
+
+class Table:
+    """Named columns of one length, in order. Never changed: what differs is a new table, which shares the columns."""
+
+    __slots__ = ("_columns", "_frame", "_size")
+
+    def __init__(self, columns: Mapping[str, Any], size: int | None = None) -> None:
+        self._columns: dict[str, Any] = {name: _column(values) for name, values in columns.items()}
+        self._frame: Any = None
+        sizes = {len(column) for column in self._columns.values()}
+        if len(sizes) > 1:
+            raise ValueError(f"columns of one table have several lengths: {sorted(sizes)}")
+        self._size = sizes.pop() if sizes else size or 0
+
+    @classmethod
+    def of(cls, table: TableLike) -> Table:
+        """A table of a mapping of columns or of a DataFrame, which is kept for who asks for one."""
+        if isinstance(table, Table):
+            return table
+        if isinstance(table, Mapping):
+            return cls(table)
+        made = cls({}, len(table))
+        made._columns = dict.fromkeys(map(str, table.columns))
+        made._frame = table
+        return made
+
+    @classmethod
+    def empty(cls, names: Iterable[str]) -> Table:
+        """A table without rows."""
+        return cls({name: np.zeros(0, dtype=object) for name in names})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self._columns)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __repr__(self) -> str:
+        return f"<Table of {self._size:,} rows: {', '.join(self._columns)}>"
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A column as an array: Words as text, Counts as floats. Raises KeyError."""
+        column = self.column(name)
+        return column.array() if isinstance(column, (Words, Counts)) else column
+
+    def column(self, name: str) -> Any:
+        """A column as it is kept: an array, Words or Counts. Raises KeyError."""
+        column = self._columns[name]
+        if column is None:
+            # it was given as a DataFrame
+            column = self._columns[name] = _of_series(self._frame[name])
+        return column
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Names and columns as they are kept."""
+        return ((name, self.column(name)) for name in self._columns)
+
+    def frame(self) -> pd.DataFrame:
+        """The table as a DataFrame with a RangeIndex, the same each time."""
+        if self._frame is None:
+            import pandas as pd
+
+            columns = {name: _series(column) for name, column in self._columns.items()}
+            self._frame = pd.DataFrame(columns, index=pd.RangeIndex(self._size), copy=False)
+        return self._frame
+
+    def take(self, positions: NDArray[Any]) -> Table:
+        """The rows at these positions (or where a mask is True)."""
+        columns = {
+            name: column.take(positions) if isinstance(column, (Words, Counts)) else column[positions]
+            for name, column in self.items()
+        }
+        return Table(columns, int(np.count_nonzero(positions)) if positions.dtype == bool else len(positions))
+
+    def head(self, n: int | None) -> Table:
+        """The first ``n`` rows; all for None."""
+        return self if n is None or n >= self._size else self.take(np.arange(max(n, 0)))
+
+    def select(self, names: Sequence[str]) -> Table:
+        """Only these columns, in this order. Raises KeyError."""
+        return Table({name: self.column(name) for name in names}, self._size)
+
+    def without(self, *names: str) -> Table:
+        """All columns but these."""
+        return self.select([name for name in self._columns if name not in names])
+
+    def assign(self, **columns: Any) -> Table:
+        """With these columns in place of those of the same name, or behind all."""
+        return Table({**dict(self.items()), **columns}, self._size)
+
+
+class Deferred:
+    """A table that is made when it is first asked for."""
+
+    __slots__ = ("_make", "_table")
+
+    def __init__(self, make: Callable[[], TableLike]) -> None:
+        self._make: Callable[[], TableLike] | None = make
+        self._table = Table({})
+
+    def table(self) -> Table:
+        """The table, the same each time."""
+        if self._make is not None:
+            self._table, self._make = Table.of(self._make()), None
+        return self._table
+
+
+class Tables(Mapping[str, Table]):
+    """Tables by name. One that is Deferred is made when it is first asked for."""
+
+    def __init__(self, tables: Mapping[str, TableLike | Deferred]) -> None:
+        if isinstance(tables, Frames):
+            tables = tables.tables
+        if isinstance(tables, Tables):
+            self._kept: dict[str, Table | Deferred] = tables._kept
+        else:
+            self._kept = {name: kept(table) for name, table in tables.items()}
+
+    def __getitem__(self, name: str) -> Table:
+        return made(self._kept[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._kept
+
+    def but(self, **tables: TableLike | Deferred) -> Tables:
+        """The same with these tables added or in place of those of the same name; none is made."""
+        return Tables({**self._kept, **{name: kept(table) for name, table in tables.items()}})
+
+
+class Frames(Mapping[str, "pd.DataFrame"]):
+    """The same tables as DataFrames, each made when it is first asked for."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.tables[name].frame()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tables)
+
+    def __len__(self) -> int:
+        return len(self.tables)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tables
+
+
+def kept(table: TableLike | Deferred) -> Table | Deferred:
+    """A table as a profile keeps it."""
+    return table if isinstance(table, Deferred) else Table.of(table)
+
+
+def made(table: Table | Deferred) -> Table:
+    """The table itself."""
+    return table.table() if isinstance(table, Deferred) else table
+
+
+def concat(tables: Sequence[Table]) -> Table:
+    """Tables one under another, with the columns of the first. Words become text."""
+    first = tables[0]
+    return Table({name: _joined([table.column(name) for table in tables]) for name in first}, sum(map(len, tables)))
+
+
+def text(values: Iterable[str]) -> NDArray[Any]:
+    """A column of text."""
+    if isinstance(values, np.ndarray):
+        return values.astype(object, copy=False)
+    listed = values if isinstance(values, (list, tuple)) else list(values)
+    out = np.empty(len(listed), dtype=object)
+    out[:] = listed
+    return out
+
+
+def _joined(columns: Sequence[Any]) -> Any:
+    if all(isinstance(column, Counts) for column in columns):
+        return Counts(*(np.concatenate([getattr(column, part) for column in columns]) for part in ("values", "known")))
+    return np.concatenate([column.array() if isinstance(column, (Words, Counts)) else column for column in columns])
+
+
+def _column(values: Any) -> Any:
+    if isinstance(values, (Words, Counts)):
+        return values
+    if isinstance(values, np.ndarray):
+        return values.astype(object) if values.dtype.kind == "U" else values
+    if isinstance(values, (list, tuple)) and values and isinstance(values[0], str):
+        return text(values)
+    return _of_series(values) if hasattr(values, "dtype") else np.asarray(values)
+
+
+def _of_series(values: Any) -> Any:
+    """A column of a DataFrame, or one of pandas' arrays."""
+    kind = str(values.dtype)
+    values = getattr(values, "array", values)
+    if kind == "category":
+        return Words(np.asarray(values.codes), np.asarray(values.categories, dtype=object))
+    if kind == "Int64":
+        known = ~np.asarray(values.isna(), dtype=bool)
+        return Counts(values.to_numpy(dtype=np.int64, na_value=0), known)
+    if kind in ("str", "string"):
+        return np.asarray(values, dtype=object)
+    return np.asarray(values)
+
+
+def _series(column: Any) -> Any:
+    """A column for a DataFrame."""
+    import pandas as pd
+
+    if isinstance(column, Words):
+        return pd.Categorical.from_codes(column.codes, categories=pd.Index(column.words))
+    if isinstance(column, Counts):
+        return pd.arrays.IntegerArray(column.values.copy(), ~column.known)
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty"):
+        return pd.array(column, dtype="str")
+    return column
