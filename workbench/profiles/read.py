@@ -17,6 +17,7 @@ FORMATS = (
     "massif",
     "pstats",
     "pprof",
+    "firefox",
     "perf_script",
     "strace",
     "folded",
@@ -40,7 +41,8 @@ class Reader(Protocol):
 def read_profile(
     source: ProfileSource, *, format: str | None = None, limit_bytes: int = LIMIT_BYTES, **options: Any
 ) -> Profile:
-    """Read a profile: callgrind, massif, pprof, strace, flame graph SVG, folded stacks, speedscope or pstats.
+    """Read a profile: callgrind, massif, pprof, strace, flame graph SVG, folded stacks, speedscope, pstats,
+    perf script or Firefox profiler JSON.
 
     ``source`` is a path, bytes or a binary file object; gzip, bzip2 and xz are unpacked. ``format`` (one of FORMATS)
     names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says under
@@ -103,6 +105,16 @@ def read_speedscope(source: ProfileSource, **options: Any) -> Profile:
 def read_pstats(source: ProfileSource, **options: Any) -> Profile:
     """Read what cProfile, profile or a sampler wrote for pstats; nothing in it runs. See :func:`read_profile`."""
     return read_profile(source, format="pstats", **options)
+
+
+def read_perf_script(source: ProfileSource, **options: Any) -> Profile:
+    """Read what ``perf script`` prints. See :func:`read_profile`."""
+    return read_profile(source, format="perf_script", **options)
+
+
+def read_firefox(source: ProfileSource, **options: Any) -> Profile:
+    """Read a profile of the Firefox profiler or of samply. See :func:`read_profile`."""
+    return read_profile(source, format="firefox", **options)
 
 
 def recognise(source: Source) -> tuple[str, str]:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiles.distinct import numbered
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.readers.folded.stacks import NO_NAME
-from workbench.profiles.readers.perf_script.lines import encoded, extracted, numbered
+from workbench.profiles.readers.perf_script.lines import encoded, extracted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,8 +144,8 @@ def _unique(*columns: NDArray[Any]) -> tuple[NDArray[np.int64], list[list[int]]]
     for column in columns:
         shifted = column.astype(np.int64) + 1
         # as few numbers as rows, so that the product fits
-        key = numbered(key)[1] * (int(shifted.max(initial=0)) + 1) + shifted
-    known, place = numbered(key)
+        key = numbered(key)[0] * (int(shifted.max(initial=0)) + 1) + shifted
+    place, known = numbered(key)
     some = np.zeros(len(known), dtype=np.int64)
     some[place] = np.arange(len(place))
     return place, [column[some].tolist() for column in columns]

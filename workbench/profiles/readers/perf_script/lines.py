@@ -66,6 +66,9 @@ def lines_of(data: bytes) -> Lines:
     """The lines of a file, told apart. Headers that only their place tells are found as well."""
     import pyarrow as pa
 
+    if data[-17:].rpartition(b"\n")[2].isspace():
+        # the beginning of a line; a blank one ends a sample
+        data = data.rstrip(b" \t\r")
     ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
     starts = np.concatenate(([0], ends)).astype(np.int64)
     if starts[-1] != len(data):
@@ -161,17 +164,6 @@ def encoded(texts: Any) -> tuple[NDArray[np.int64], list[bytes]]:
     """The number of each text among the distinct ones, and these, in order of appearance."""
     found = texts.dictionary_encode()
     return found.indices.to_numpy().astype(np.int64), found.dictionary.to_pylist()
-
-
-def numbered(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct of some whole numbers from 0 on, ascending, and which of them each is."""
-    most = int(values.max(initial=0))
-    if most > 4 * len(values) + 1_000_000:
-        known, place = np.unique(values, return_inverse=True)
-        return known, place.astype(np.int64)
-    there = np.zeros(most + 1, dtype=bool)
-    there[values] = True
-    return np.flatnonzero(there), (np.cumsum(there) - 1)[values]
 
 
 _COMMENT = re.compile(

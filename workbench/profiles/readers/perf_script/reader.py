@@ -10,14 +10,16 @@ import numpy as np
 
 from workbench.errors import ReadError
 from workbench.profiles.columns import self_
+from workbench.profiles.distinct import numbered
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.folded.stacks import cut_deep
 from workbench.profiles.readers.perf_script.frames import stacks_of
-from workbench.profiles.readers.perf_script.lines import header_comments, lines_of, numbered
-from workbench.profiles.readers.perf_script.samples import Samples, Thread, samples_of
-from workbench.profiles.readers.pprof.samples import tags_table
+from workbench.profiles.readers.perf_script.lines import header_comments, lines_of
+from workbench.profiles.readers.perf_script.samples import Samples, samples_of
+from workbench.profiles.readers.threads import thread_tags
+from workbench.profiles.table import Deferred
 from workbench.profiles.timeline import Moments, timeline
 from workbench.profiles.tree import add_at, depths, grow
 
@@ -34,11 +36,16 @@ _MOST = 2**63 - 1
 _PERF_DEPTH = 127
 _CLOCKS = re.compile(r"(?:cpu|task)-clock(?:$|[:/])")
 _TIMED = re.compile(
-    rb"^[^\n]*?(?:^|\s)(?:\d+/)?\d+\s+(?:\[\d+\]\s+)?(?:[A-Z]{1,4}\s+)?\d{1,10}\.\d{6,9}:\s*(?:\d+\s+)?(?:PERF_RECORD_|\S+:(?:\s|$))",
+    rb"^[^\n]*?(?:^|\s)(?:-?\d+/)?-?\d+\s+(?:\[\d+\]\s+)?(?:[A-Z]{1,4}\s+)?\d{1,10}\.\d{6,9}:"
+    rb"\s*(?:\d+\s+)?(?:PERF_RECORD_|\S+:(?:\s|$)|\s+[0-9a-f]{1,16}\s[^\n]*\)|\d+\s|$)",
     re.MULTILINE,
 )
-_FRAMED = re.compile(rb"^[^\n#]*:[ \t]*\r?\n\s*[0-9a-f]{1,16}\s+\S[^\n]*\)(?: \(inlined\))?[ \t]*\r?$", re.MULTILINE)
-_ALIGNED = re.compile(rb"^\t(?=.{16}(?:[ \r\n]|$)) {0,15}[0-9a-f]{1,16}", re.MULTILINE)
+_FRAMED = re.compile(
+    rb"^[^\n#]*:[ \t]*\r?\n\s*[0-9a-f]{1,16}\s+\S[^\n]*\((?:[/\[][^\n]*|inlined)\)[ \t]*\r?$", re.MULTILINE
+)
+_ALIGNED = re.compile(
+    rb"^\t(?:(?=.{16}(?:[ \r\n]|$)) {0,15}[0-9a-f]{1,16}| *[0-9a-f]{1,16} [^\n]*\)\r?$)", re.MULTILINE
+)
 _COMMENTED = re.compile(rb"# ={8}\r?\n# captured on\s*:")
 _REPORT = re.compile(rb"^# (?:Overhead|Children) +(?:Self|Command|Shared|Symbol|Samples|Pid|sys|usr)", re.MULTILINE)
 _HINT = "Write it with: perf script -i perf.data > out.perf"
@@ -88,7 +95,7 @@ def read(source: Source) -> Profile:
     if (found.time_ns >= 0).all():
         labels = [thread.label for thread in found.threads]
         moments = Moments(found.thread, found.time_ns, tree.node_of)
-        tables["timeline"] = _frame(timeline(moments, labels, tree.parent, tree.frame, depths(tree.parent)))
+        tables["timeline"] = Deferred(lambda: timeline(moments, labels, tree.parent, tree.frame, depths(tree.parent)))
     return from_stacks(
         FORMAT,
         source.name,
@@ -99,7 +106,7 @@ def read(source: Source) -> Profile:
         frame=tree.frame,
         self_costs=add_at(len(tree.parent), rows, costs),
         samples=_samples(rows, tags_id, costs, counted.metrics),
-        tags=_tags(found.threads),
+        tags=thread_tags(found.threads),
         tables=tables,
         meta={"samples": len(found), "threads": len(found.threads), **header_comments(data)},
         notes=notes.notes(),
@@ -163,7 +170,7 @@ def _summed(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Samples of one node and thread as one row: its node, its labels and its costs, a column a metric."""
     pair = node * len(found.threads) + found.thread
-    known, row = numbered(pair)
+    row, known = numbered(pair)
     costs = np.zeros((len(known), len(counted.metrics)), dtype=np.int64)
     for places, amount in ((counted.period_at, found.period), (counted.count_at, np.ones_like(found.period))):
         column = places[found.event]
@@ -174,22 +181,9 @@ def _summed(
 
 def _samples(
     node: NDArray[np.int64], tags_id: NDArray[np.int64], costs: NDArray[np.int64], metrics: list[Metric]
-) -> Any:
+) -> dict[str, Any]:
     columns = {"node_id": node, "tags_id": tags_id}
-    return _frame({**columns, **{self_(metric.name): costs[:, at] for at, metric in enumerate(metrics)}})
-
-
-def _tags(threads: list[Thread]) -> Any:
-    rows: list[tuple[int, str, str, int | None, str]] = []
-    for number, thread in enumerate(threads, start=1):
-        if thread.label:
-            rows.append((number, "thread", thread.label, None, ""))
-        if thread.comm:
-            rows.append((number, "comm", thread.comm, None, ""))
-        for key, value in (("pid", thread.pid), ("tid", thread.tid)):
-            if value is not None:
-                rows.append((number, key, str(value), value, key))
-    return tags_table(rows)
+    return {**columns, **{self_(metric.name): costs[:, at] for at, metric in enumerate(metrics)}}
 
 
 def _note_depth(physical: NDArray[np.int64], notes: NoteBook) -> None:
@@ -200,9 +194,3 @@ def _note_depth(physical: NDArray[np.int64], notes: NoteBook) -> None:
             "callers are missing",
             count=cut,
         )
-
-
-def _frame(columns: dict[str, Any]) -> Any:
-    import pandas as pd
-
-    return pd.DataFrame(columns)

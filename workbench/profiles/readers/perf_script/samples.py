@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiles.distinct import numbered
 from workbench.profiles.readers.perf_script.frames import Entries
 from workbench.profiles.readers.perf_script.lines import (
     BLANK,
@@ -19,8 +20,8 @@ from workbench.profiles.readers.perf_script.lines import (
     encoded,
     header_fields,
     matches,
-    numbered,
 )
+from workbench.profiles.readers.threads import Thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,20 +36,6 @@ _VM = re.compile(rb"VM:\s*\d+ ")
 _OBJECT_LAST = re.compile(rb"\([/\[][^()]*(?: \(deleted\))?\)(?: \(inlined\))?[ \t\r]*$")
 # The frame of a single line stands behind fields that nobody asked to keep; a branch goes on with where it went.
 _KEPT = re.compile(rb"(?:^|.*?\s)([0-9a-f]{1,16}\s\S.*\([/\[].*\))")
-
-
-@dataclass(frozen=True, slots=True)
-class Thread:
-    """Who was sampled; what a file does not say is "" or None."""
-
-    comm: str
-    pid: int | None
-    tid: int | None
-
-    @property
-    def label(self) -> str:
-        """How a thread is called where it has to be told from others of the same comm."""
-        return f"{self.comm} {self.tid}".strip() if self.tid is not None else self.comm
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,21 +145,36 @@ def _without_cut(
     kind = lines.kind
     if not len(kind) or kind[-1] == BLANK:
         return lines, source_of, sample
+    end = source.at(int(lines.number[-1]) + 1)
     text: bytes = lines.texts(np.array([len(kind) - 1]))[0].as_py()
     complete = text.endswith(b"\n") or _OBJECT_LAST.search(text) is not None
     frames = np.flatnonzero(kind == FRAME)
-    if kind[-1] == HEADER:
+    if not complete and kind[-1] == FRAME and len(frames) == 1 and _is_line(lines, len(kind) - 2):
+        # the beginning of a sample that is one line, as those before are
+        sample = sample.copy()
+        sample[-1] += 1
+        whole = False
+    elif kind[-1] == HEADER:
         # among stacks it has lost its frames
-        whole = complete and not len(frames)
+        whole = complete and not len(frames) and (len(kind) > 1 or text.rstrip().endswith(b")"))
     else:
         outermost = frames[np.flatnonzero(sample[frames[1:]] != sample[frames[:-1]])]
         others = {other.strip() for other in lines.texts(outermost).unique().to_pylist()}
-        whole = text.strip() in others if others else complete
+        whole = text.strip() in others if others else complete and not text.rstrip().endswith(b"(inlined)")
+        if whole and not others:
+            notes.add("the file ends without the blank line that ends a sample: the stack may be cut", end)
     if whole:
         return lines, source_of, sample
     kept = sample != sample[-1]
-    notes.add("the file ends inside a sample, which is left out", source.at(int(lines.number[-1]) + 1))
+    notes.add("the file ends inside a sample, which is left out", end)
     return lines.only(kept), source_of[kept], sample[kept]
+
+
+def _is_line(lines: Lines, place: int) -> bool:
+    """Whether a line is a whole sample: a header with its frame."""
+    return (
+        place >= 0 and bool(lines.kind[place] == HEADER) and lines.texts(np.array([place]))[0].as_py().endswith(b")\n")
+    )
 
 
 def _told(
@@ -186,7 +188,7 @@ def _told(
 ) -> Samples:
     import pyarrow as pa
 
-    used, place = numbered(header[header >= 0])
+    place, used = numbered(header[header >= 0])
     texts = lines.distinct.take(used)
     # a headerless file has one empty header for all
     fields = header_fields(pa.concat_arrays([texts, pa.array([b""], pa.large_binary())]))
@@ -223,7 +225,7 @@ def _entries(
     import pyarrow as pa
 
     below = np.flatnonzero(lines.kind == FRAME)
-    known, text = numbered(lines.code[below])
+    text, known = numbered(lines.code[below])
     has = np.zeros(len(of), dtype=bool)
     has[sample[below]] = True
     rests, kept = encoded(rest)
@@ -272,13 +274,13 @@ def _note_text(samples: NDArray[np.int64], rests: NDArray[np.int64], kept: list[
 def _thread(who: bytes) -> Thread:
     """The thread that the text before a time or an event names."""
     match = _WHO.fullmatch(_VM.sub(b"", who, count=1))
-    comm, pid, tid = match.groups() if match else (who.strip(), None, None)
-    return Thread(comm.decode("utf-8", "backslashreplace"), int(pid) if pid else None, int(tid) if tid else None)
+    comm, pid, tid = match.groups(b"") if match else (who.strip(), b"", b"")
+    return Thread(comm.decode("utf-8", "backslashreplace"), pid.decode(), tid.decode())
 
 
 def _distinct(named: list[Thread], which: NDArray[np.int64]) -> tuple[list[Thread], NDArray[np.int64]]:
     """The distinct threads that are there, and the number of each row's. ``which`` are rows of ``named``."""
-    used, place = numbered(which)
+    place, used = numbered(which)
     known: dict[Thread, int] = {}
     number = [known.setdefault(named[row], len(known)) for row in used.tolist()]
     return list(known), np.asarray(number, dtype=np.int64)[place]
