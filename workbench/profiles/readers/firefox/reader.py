@@ -71,7 +71,7 @@ def read(source: Source) -> Profile:
     file = document.decode(source, notes)
     version = file.meta.get("preprocessedProfileVersion")
     if isinstance(version, (int, float)) and version > NEWEST_VERSION:
-        notes.add(f"version {version:g} of the format is newer than {NEWEST_VERSION}, the newest that is known")
+        notes.add(f"version {str(version)[:20]} of the format is newer than {NEWEST_VERSION}, the newest that is known")
     taken = _Taken()
     _take(file, source, source.name, taken, notes)
     if not any(len(piece.stack) for piece in taken.pieces):
@@ -189,7 +189,7 @@ def _take_thread(thread: document.Thread, span: tuple[int, int], where: str, tak
         stack = np.where(stack >= 0, stack + span[0], -1)
         weight = np.ones(size, dtype=np.int64) if samples.weight is None else _numbers(samples.weight, size)
         if kind == "samples":
-            kind = samples.weightType if samples.weightType in _METRICS else "samples"
+            kind = str(samples.weightType) if str(samples.weightType) in _METRICS else "samples"
             taken.pieces.append(_Piece(kind, number, stack, weight, _times(samples, size)))
             if samples.threadCPUDelta is not None:
                 delta = _numbers(samples.threadCPUDelta, size)
@@ -205,16 +205,21 @@ def _take_thread(thread: document.Thread, span: tuple[int, int], where: str, tak
 
 def _numbers(values: list[Any], size: int) -> NDArray[Any]:
     """Numbers as int64, or float64 where one has a fraction or is large; 0 for those that are not there."""
-    listed = [0 if value is None else value for value in values[:size]]
-    array = np.asarray(listed) if listed else np.zeros(0, dtype=np.int64)
-    if array.dtype != np.int64:
-        array = np.asarray(listed, dtype=np.float64)
-        rounded = np.rint(array)
-        if (rounded == array).all() and (np.abs(array) < 2**53).all():
-            array = rounded.astype(np.int64)
+    array = _floats([0 if value is None else value for value in values[:size]])
+    rounded = np.rint(array)
+    if (rounded == array).all() and (np.abs(array) < 2**53).all():
+        array = rounded.astype(np.int64)
     out = np.zeros(size, dtype=array.dtype)
     out[: len(array)] = array
     return out
+
+
+def _floats(values: list[Any]) -> NDArray[np.float64]:
+    """Numbers as floats; JSON may hold whole numbers that no float does."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except OverflowError:
+        return np.asarray([min(max(value, -_MOST), _MOST) for value in values], dtype=np.float64)
 
 
 def _times(samples: Samples, size: int) -> NDArray[np.float64] | None:
@@ -222,7 +227,7 @@ def _times(samples: Samples, size: int) -> NDArray[np.float64] | None:
     given = samples.time if samples.time is not None else samples.timeDeltas
     if given is None or len(given) < size or any(value is None for value in given):
         return None
-    times = np.asarray([float(value) for value in given[:size] if value is not None], dtype=np.float64)
+    times = _floats(given[:size])
     if samples.time is None:
         times = np.cumsum(times)
     return times if np.isfinite(times).all() and (np.abs(times) < _MOST_MS).all() else None

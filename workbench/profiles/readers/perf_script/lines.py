@@ -35,7 +35,7 @@ TIMED_BARE = _TIME + r"\s*(?:(?P<period>\d{1,18})(?:\s+|$))?(?P<rest>.*?)" + _EN
 UNTIMED = r"^\s*(?P<who>.*?\S\s+(?:-?\d{1,10}/)?-?\d{1,10}\s+(?:\[\d+\]\s+)?)" + _EVENT
 # What stands above frames and below a blank line is a header, whatever it says: -F comm,ip,sym
 BARE = r"^\s*(?P<who>.*?)(?:(?:^|\s+)(?:(?P<period>\d{1,18})\s+)?(?P<event>\S+):)?" + _ENDS
-HEADERS = (TIMED, UNTIMED, TIMED_BARE)
+HEADERS = (TIMED, TIMED_BARE, UNTIMED)
 _RECORD = r":\s+PERF_RECORD_[A-Z0-9_]+"
 _TABBED = r"^\t\s*[0-9a-f]{1,16}(?:\s|$)"
 _SPACED = r"^\s*[0-9a-f]{1,16}\s+\S.*\)" + _ENDS
