@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -11,16 +13,18 @@ from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_s
 
 # In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
 FORMATS = (
-    "flamegraph",
-    "speedscope",
-    "callgrind",
-    "massif",
-    "pstats",
-    "pprof",
-    "firefox",
-    "perf_script",
-    "strace",
-    "folded",
+    "flamegraph", "speedscope", "callgrind", "massif", "pstats", "pprof", "firefox", "perf_script", "strace", "folded",
+)  # fmt: skip
+# Beginnings that only one format has: its reader is asked before the others, which then need not be imported. It still
+# decides by itself, and where it does not take the file the others are asked in their order.
+_BEGINNINGS = (
+    (re.compile(rb"# callgrind format"), "callgrind"),
+    (re.compile(rb"desc:"), "massif"),
+    (re.compile(rb"# ========\r?\n# captured on"), "perf_script"),
+    (re.compile(rb"<(?:\?xml|svg)"), "flamegraph"),
+    (re.compile(rb"[{\xfb][()\xa8\xa9]"), "pstats"),
+    (re.compile(rb"\n[\x02-\x08\x0e-\x1f]"), "pprof"),
+    (re.compile(rb"(?:\[pid +)?(?:\d+\]? +)?(?:[\d:.]+ )*\w+\([^;\n]*\) += "), "strace"),
 )
 
 
@@ -119,7 +123,7 @@ def read_firefox(source: ProfileSource, **options: Any) -> Profile:
 
 def recognise(source: Source) -> tuple[str, str]:
     """The format of these bytes, and why. Raises ReadError where no reader takes them."""
-    for name in FORMATS:
+    for name in _asked(source):
         why = _reader(name).recognise(source)
         if why is not None:
             return name, why
@@ -129,6 +133,14 @@ def recognise(source: Source) -> tuple[str, str]:
         where=source.name,
         hint=f"Known are {', '.join(FORMATS)}; name one with format= (--format) to see what that reader says",
     )
+
+
+def _asked(source: Source) -> Iterator[str]:
+    """The formats in the order they are asked for these bytes."""
+    first = next((name for beginning, name in _BEGINNINGS if beginning.match(source.data)), None)
+    if first is not None:
+        yield first
+    yield from (name for name in FORMATS if name != first)
 
 
 def _reader(name: str) -> Any:

@@ -54,7 +54,8 @@ def timeline(
         sorting = np.argsort(joined, kind="stable")
         here, at = joined[sorting], at[sorting]
         opens = np.ones(len(here), dtype=bool)
-        opens[1:] = (at[1:] != at[:-1]) | (thread[here[1:]] != thread[here[:-1]]) | (start[here[1:]] != end[here[:-1]])
+        follows = (here[1:] == here[:-1] + 1) & (thread[here[1:]] == thread[here[:-1]])
+        opens[1:] = (at[1:] != at[:-1]) | ~follows
         first = np.flatnonzero(opens)
         last = np.concatenate((first[1:], [len(here)])) - 1
         parts.append((thread[here[first]], start[here[first]], end[here[last]], np.full(len(first), level), at[first]))

@@ -18,7 +18,7 @@ from workbench.profiles.distinct import numbered
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.readers.folded.stacks import NO_NAME
-from workbench.profiles.readers.perf_script.lines import encoded, extracted
+from workbench.profiles.readers.perf_script.texts import encoded, extracted, lengths, take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def stacks_of(entries: Entries, samples: int) -> Stacks:
     fields = extracted(entries.texts, _FRAME, ("ip", "sym", "dso", "inlined"))
     name, names = _names(fields, entries.oneline)
     dso, dsos = encoded(fields["dso"])
-    inlined = np.asarray(_filled(fields["inlined"]), dtype=bool)[entries.text]
+    inlined = (lengths(fields["inlined"]) > 0)[entries.text]
     sources = [_SOURCE.fullmatch(text) for text in entries.sources]
     below = np.array([bool(match and match[3]) for match in sources] or [False], dtype=bool)
     inlined |= below[entries.source] & (entries.source >= 0)
@@ -109,11 +109,15 @@ class _Frame:
 def _names(fields: dict[str, Any], oneline: bool) -> tuple[NDArray[np.int64], list[bytes]]:
     """The number of each text's symbol among the distinct ones without their offsets; the address where there is
     none."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     symbols = fields["sym"]
-    bare = pc.equal(pc.binary_length(symbols), 0)
-    symbols = pc.if_else(bare, pc.replace_substring_regex(fields["ip"], r"^(.+)$", r"0x\1"), symbols)
+    bare = np.flatnonzero(lengths(symbols) == 0)
+    order = np.arange(len(symbols))
+    order[bare] = len(symbols) + np.arange(len(bare))
+    addresses = pc.replace_substring_regex(take(fields["ip"], bare), r"^(.+)$", r"0x\1")
+    symbols = take(pa.concat_arrays([symbols, addresses]), order)
     code, names = encoded(symbols)
     seen: dict[bytes, int] = {}
     number = np.empty(len(names), dtype=np.int64)
@@ -198,9 +202,3 @@ def _table(frames: list[_Frame]) -> Any:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
-
-
-def _filled(texts: Any) -> Any:
-    import pyarrow.compute as pc
-
-    return pc.greater(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from workbench.profiles.arrow import to_numbers
+from workbench.profiles.readers.perf_script.texts import extracted, matches, pieces, take
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLANK, COMMENT, FRAME, HEADER, RECORD, OTHER = range(6)
@@ -59,13 +60,11 @@ class Lines:
 
     def texts(self, chosen: NDArray[Any]) -> Any:
         """The text of some of the lines, an Arrow array."""
-        return self.distinct.take(self.code[chosen])
+        return take(self.distinct, self.code[chosen])
 
 
 def lines_of(data: bytes) -> Lines:
     """The lines of a file, told apart. Headers that only their place tells are found as well."""
-    import pyarrow as pa
-
     if data[-17:].rpartition(b"\n")[2].isspace():
         # the beginning of a line; a blank one ends a sample
         data = data.rstrip(b" \t\r")
@@ -73,10 +72,8 @@ def lines_of(data: bytes) -> Lines:
     starts = np.concatenate(([0], ends)).astype(np.int64)
     if starts[-1] != len(data):
         starts = np.concatenate((starts, [len(data)]))
-    text = pa.Array.from_buffers(pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(starts), pa.py_buffer(data)])
-    encoded = text.dictionary_encode()
-    code = encoded.indices.to_numpy().astype(np.int64)
-    distinct = encoded.dictionary
+    found = pieces(data, starts).dictionary_encode()
+    code, distinct = to_numbers(found.indices).astype(np.int64), found.dictionary
     kind = _kinds(distinct)[code]
     return Lines(code, distinct, _headers_by_place(kind), np.arange(len(code)))
 
@@ -90,7 +87,7 @@ def _kinds(distinct: Any) -> NDArray[np.int8]:
     def settle(as_what: int, *patterns: str) -> None:
         nonlocal left
         for pattern in patterns:
-            found = matches(distinct.take(left), pattern)
+            found = matches(take(distinct, left), pattern)
             kind[left[found]] = as_what
             left = left[~found]
 
@@ -117,53 +114,6 @@ def _headers_by_place(kind: NDArray[np.int8]) -> NDArray[np.int8]:
 def header_fields(texts: Any) -> dict[str, Any]:
     """What headers say: an Arrow array of bytes for each of FIELDS, empty where it is not there."""
     return extracted(texts, (*HEADERS, BARE), FIELDS)
-
-
-def matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
-    """Which texts hold a match."""
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False), dtype=bool)
-
-
-def extracted(texts: Any, patterns: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
-    """The named groups of the first of the patterns that a text matches, an Arrow array each; "" where a group is not
-    in it or none matches."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    size = len(texts)
-    out = {field: pa.array([b""] * size, pa.large_binary()) if size == 0 else None for field in fields}
-    left = np.arange(size)
-    pieces: list[tuple[NDArray[np.int64], Any]] = []
-    for pattern in patterns:
-        if not len(left):
-            break
-        found = pc.extract_regex(texts if len(left) == size else texts.take(left), pattern)
-        valid = np.asarray(found.is_valid().to_numpy(zero_copy_only=False), dtype=bool)
-        pieces.append((left[valid], found.filter(pa.array(valid))))
-        left = left[~valid]
-    order = np.concatenate([*(places for places, _ in pieces), left])
-    back = np.argsort(order, kind="stable")
-    for field in fields:
-        columns = [_group(found, field) for _, found in pieces]
-        columns.append(pa.nulls(len(left), pa.large_binary()).fill_null(b""))
-        out[field] = pa.concat_arrays(columns).take(back)
-    return out
-
-
-def _group(found: Any, field: str) -> Any:
-    import pyarrow as pa
-
-    if found.type.get_field_index(field) < 0:
-        return pa.nulls(len(found), pa.large_binary()).fill_null(b"")
-    return found.field(field).cast(pa.large_binary())
-
-
-def encoded(texts: Any) -> tuple[NDArray[np.int64], list[bytes]]:
-    """The number of each text among the distinct ones, and these, in order of appearance."""
-    found = texts.dictionary_encode()
-    return found.indices.to_numpy().astype(np.int64), found.dictionary.to_pylist()
 
 
 _COMMENT = re.compile(

@@ -17,10 +17,9 @@ from workbench.profiles.readers.perf_script.lines import (
     OTHER,
     RECORD,
     Lines,
-    encoded,
     header_fields,
-    matches,
 )
+from workbench.profiles.readers.perf_script.texts import encoded, lengths, matches, of_bytes, take, whole_numbers
 from workbench.profiles.readers.threads import Thread
 
 if TYPE_CHECKING:
@@ -95,9 +94,7 @@ def _source_lines(lines: Lines) -> tuple[NDArray[np.int64], list[bytes]]:
         return of, []
     texts = lines.texts(others)
     fits = matches(texts, _SOURCE)
-    import pyarrow as pa
-
-    code, distinct = encoded(texts.filter(pa.array(fits)))
+    code, distinct = encoded(take(texts, fits))
     of[others[fits] - 1] = code
     return of, distinct
 
@@ -189,15 +186,15 @@ def _told(
     import pyarrow as pa
 
     place, used = numbered(header[header >= 0])
-    texts = lines.distinct.take(used)
+    texts = take(lines.distinct, used)
     # a headerless file has one empty header for all
-    fields = header_fields(pa.concat_arrays([texts, pa.array([b""], pa.large_binary())]))
+    fields = header_fields(pa.concat_arrays([texts, of_bytes([b""])]))
     of = np.full(len(header), len(used), dtype=np.int64)
     of[header >= 0] = place
     event, events = encoded(fields["event"])
     who, whos = encoded(fields["who"])
     threads, thread = _distinct([_thread(each) for each in whos], who[of])
-    period, has_period = _whole(fields["period"])
+    period, has_period = whole_numbers(fields["period"])
     entries = _entries(lines, source_of, sources, sample, fields["rest"], of, source, notes)
     return Samples(
         event[of],
@@ -236,9 +233,7 @@ def _entries(
     branches = np.array([branch for _, branch in lead], dtype=bool)[rests[of[single]]]
     if branches.any():
         notes.add("where a branch went, left out", count=int(branches.sum()))
-    texts = pa.concat_arrays(
-        [lines.distinct.take(known), pa.array([frame or b"0" for frame, _ in lead], pa.large_binary())]
-    )
+    texts = pa.concat_arrays([take(lines.distinct, known), of_bytes([frame or b"0" for frame, _ in lead])])
     heads = np.full(len(of), -1, dtype=np.int64)
     at = np.flatnonzero(lines.kind == HEADER)
     heads[sample[at]] = source_of[at]
@@ -286,20 +281,8 @@ def _distinct(named: list[Thread], which: NDArray[np.int64]) -> tuple[list[Threa
     return list(known), np.asarray(number, dtype=np.int64)[place]
 
 
-def _whole(texts: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Digits as numbers, 0 where there are none; and where there are some."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    has = np.asarray(pc.greater(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False), dtype=bool)
-    digits = pc.if_else(pa.array(has), texts, pa.scalar(b"0", pa.large_binary()))
-    return digits.cast(pa.large_string()).cast(pa.int64()).to_numpy().astype(np.int64), has
-
-
 def _time_ns(fields: dict[str, Any]) -> NDArray[np.int64]:
-    import pyarrow.compute as pc
-
-    seconds, has = _whole(fields["second"])
-    length = pc.binary_length(fields["fraction"]).to_numpy().astype(np.int64)
-    fraction, _ = _whole(fields["fraction"])
+    seconds, has = whole_numbers(fields["second"])
+    length = lengths(fields["fraction"])
+    fraction, _ = whole_numbers(fields["fraction"])
     return np.where(has, seconds * 10**9 + fraction * 10 ** (9 - length), -1)
