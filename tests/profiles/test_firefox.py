@@ -280,14 +280,15 @@ def test_sums_are_those_of_the_samples(rows: list[list[tuple[Stack, float]]], ve
     assert profile.total() == sum(sums(document).values())
 
 
-@pytest.mark.skipif(shutil.which("samply") is None or shutil.which("perf") is None, reason="samply and perf are needed")
+@pytest.mark.skipif(shutil.which("samply") is None, reason="samply is not installed, Debian has no package of it")
+@pytest.mark.skipif(shutil.which("perf") is None, reason="perf is not installed")
 def test_samplys_import_of_a_recording_is_what_perf_script_says(tmp_path: Path) -> None:
     program = "sum(i * i for i in range(3_000_000))"
     recorded, made, said = tmp_path / "perf.data", tmp_path / "out.json.gz", tmp_path / "out.perf"
     record = ["perf", "record", "-q", "-e", "cpu-clock:u", "-g", "-o", recorded, "python3", "-c", program]
     done = subprocess.run(record, capture_output=True, text=True)
     if done.returncode or not recorded.exists():
-        pytest.skip(f"perf records nothing here: {done.stderr.strip()[:200]}")
+        pytest.skip(f"perf may not record here: {done.stderr.strip()[:200]}")
     subprocess.run(["samply", "import", recorded, "--save-only", "-o", made], check=True, capture_output=True)
     with said.open("wb") as out:
         subprocess.run(["perf", "script", "-i", recorded], check=True, stdout=out, stderr=subprocess.DEVNULL)

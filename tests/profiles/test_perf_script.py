@@ -48,7 +48,7 @@ def labels(profile: Profile, key: str) -> set[str]:
     return set(profile.tags.loc[profile.tags["key"] == key, "value"])
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the reported files are not beside this project")
+@pytest.mark.skipif(not SHARED.exists(), reason="the corpus of public profiles is not beside this project")
 def test_the_reported_file() -> None:
     profile = read_profile(SHARED)
     assert stacks_of(profile) == {("main", "f"): 500_000}
