@@ -177,7 +177,7 @@ def test_javas_inlined_methods_are_frames() -> None:
 
 
 def test_without_call_chains_a_sample_is_a_line() -> None:
-    name = "std::__introsort_loop<int*, (anonymous namespace)::Op (int, char)>"
+    name = "std::__introsort_loop<int*, (anonymous namespace)::Op (int, unsigned char)>"
     text = (
         f"     pool: 3 [x] 24436 27452.815488:     250000 cpu-clock:u:      5601dec16b15 {name}+0xb5 (/srv/m)\n"
         "         1 two 3 24437 27452.825152:     250000 cpu-clock:u:      5601dec16cc3 main+0x93 (/srv/m)\n"
@@ -198,6 +198,26 @@ def test_a_line_with_an_address_or_a_branch() -> None:
     assert stacks_of(profile, "samples:cycles:u") == {("f",): 1}
     assert stacks_of(profile, "samples:branches:uH") == {("main",): 1}
     assert any("where a branch went" in note.what for note in profile.notes)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\t 1a0 f+0x1 (/a)\n  x" + " " * 300_000 + "x:1\n",
+        "\t 1a0 " + "a b " * 100_000 + "(/a)\n",
+        "\t 1a0 " + "(/" * 200_000 + "\n",
+    ],
+    ids=["source", "symbol", "brackets"],
+)
+def test_lines_made_to_take_long(line: str) -> None:
+    assert read_perf_script(header("app 1 1.000001: 7 cycles: ", line).encode()).total("samples") == 2
+
+
+def test_headers_made_to_take_long() -> None:
+    long = "app" + " " * 300_000 + "x"
+    assert read_perf_script(header(f"{long} 1 1.000001: 7 cycles: ").encode()).total("samples") == 2
+    text = f"app 1 1.000001: 7 a:b: x {'a a (/ ' * 50_000}\n" * 3
+    assert read_perf_script(text.encode()).total("samples") == 3
 
 
 def test_tracepoints_with_their_text() -> None:

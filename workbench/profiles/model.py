@@ -93,7 +93,8 @@ class Profile:
     Fields:
 
     - ``format``: ``callgrind``, ``massif``, ``pprof``, ``strace``, ``flamegraph``, ``folded``, ``speedscope``,
-      ``pstats``, ``perf_script``, ``firefox``; transforms keep it. ``name``: the file's name or what the caller called it.
+      ``pstats``, ``perf_script``, ``firefox``; transforms keep it. ``name``: the file's name or what the caller called
+      it.
     - ``metrics``: what was counted; ``default_metric``: the one shown first.
     - ``frames``: function, raw_function (as the file has it), file, line (0: unknown), object, crate, inlined,
       function_id.

@@ -33,10 +33,12 @@ _FRAME = (
     _IP + r"\s+(?:(?P<sym>.*\S)\s+)?\((?P<dso>[^()]*(?: \(deleted\))?)\)" + _END,
     _IP + r"(?:\s+(?P<sym>.*?))?" + _END,
 )
-_SOURCE = re.compile(rb"\s*(.*?)(?::(\d{1,9}))?(?: \(discriminator \d+\))?( \(inlined\))?\s*")
+# longer is no path; the pattern takes time by the square
+_MOST_PATH = 4096
+_SOURCE = re.compile(rb"(.*?)(?::(\d{1,9}))?(?: \(discriminator \d+\))?( \(inlined\))?", re.DOTALL)
 _OFFSET = re.compile(rb"\+0x[0-9a-f]+$")
 # An address before the instruction's (-F addr) in a line without call chains
-_ADDRESS_FIRST = re.compile(rb"[0-9a-f]{1,16}\s+(?=\S)")
+_ADDRESS_FIRST = re.compile(rb"[0-9a-f]{1,16}\s{1,64}(?=\S)")
 # Java's names are unfolded by perf-map-agent: ``outer->inlined->inlined``
 _JITTED = re.compile(rb"/perf-\d+\.map$|/jitted-|\.dump$")
 
@@ -71,7 +73,7 @@ def stacks_of(entries: Entries, samples: int) -> Stacks:
     name, names = _names(fields, entries.oneline)
     dso, dsos = encoded(fields["dso"])
     inlined = (lengths(fields["inlined"]) > 0)[entries.text]
-    sources = [_SOURCE.fullmatch(text) for text in entries.sources]
+    sources = [_SOURCE.fullmatch(text.strip()[:_MOST_PATH]) for text in entries.sources]
     below = np.array([bool(match and match[3]) for match in sources] or [False], dtype=bool)
     inlined |= below[entries.source] & (entries.source >= 0)
     key, (by_name, by_dso, by_inlined, by_source) = _unique(
@@ -123,7 +125,8 @@ def _names(fields: dict[str, Any], oneline: bool) -> tuple[NDArray[np.int64], li
     number = np.empty(len(names), dtype=np.int64)
     for place, name in enumerate(names):
         if oneline:
-            name = _ADDRESS_FIRST.sub(b"", name, count=1)
+            first = _ADDRESS_FIRST.match(name)
+            name = name[first.end() :] if first else name
         number[place] = seen.setdefault(_OFFSET.sub(b"", name), len(seen))
     return number[code], list(seen)
 

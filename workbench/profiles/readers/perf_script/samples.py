@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 _SOURCE = r"^  \S.*(?::\d+|\[[0-9a-fx+]+\]|\?\?:0)(?: \(discriminator \d+\))?(?: \(inlined\))?[ \t\r\n]*$"
 _ONE_LINE = r"^\s*(?:[0-9a-f]{1,16}\s+){0,2}[0-9a-f]{1,16}(?:\s|$)"
 _WHO = re.compile(rb"\s*(.*?)(?:(?:^|\s+)(?:(-?\d{1,10})/)?(-?\d{1,10}))?(?:\s*\[\d+\])?(?:\s+[A-Z]{1,4})?\s*")
-_VM = re.compile(rb"VM:\s*\d+ ")
+# a comm has 15 bytes; the pattern takes time by the square
+_MOST_WHO = 200
+_VM = re.compile(rb"^VM:\s*\d+ ")
 _OBJECT_LAST = re.compile(rb"\([/\[][^()]*(?: \(deleted\))?\)(?: \(inlined\))?[ \t\r]*$")
+# a name longer than this is looked for nowhere but at the beginning
+_MOST_FRAME = 4096
 # The frame of a single line stands behind fields that nobody asked to keep; a branch goes on with where it went.
 _KEPT = re.compile(rb"(?:^|.*?\s)([0-9a-f]{1,16}\s\S.*\([/\[].*\))")
 
@@ -255,7 +259,8 @@ def _one_line_frame(rest: bytes) -> tuple[bytes | None, bool]:
     match = re.match(rb"\s*[0-9a-f]{1,16}(?:\s|$)", frame)
     if match:
         return frame, bool(arrow)
-    found = _KEPT.fullmatch(frame.rstrip())
+    frame = frame.strip()
+    found = _KEPT.fullmatch(frame) if frame.endswith(b")") and len(frame) <= _MOST_FRAME else None
     return (found[1], bool(arrow)) if found else (None, False)
 
 
@@ -268,6 +273,7 @@ def _note_text(samples: NDArray[np.int64], rests: NDArray[np.int64], kept: list[
 
 def _thread(who: bytes) -> Thread:
     """The thread that the text before a time or an event names."""
+    who = who.strip()[:_MOST_WHO]
     match = _WHO.fullmatch(_VM.sub(b"", who, count=1))
     comm, pid, tid = match.groups(b"") if match else (who.strip(), b"", b"")
     return Thread(comm.decode("utf-8", "backslashreplace"), pid.decode(), tid.decode())
