@@ -205,6 +205,14 @@ def test_raw_profiles_with_their_processes() -> None:
     assert set(profile.tags.loc[profile.tags["key"] == "comm", "value"]) == {"GeckoMain", "Content"}
 
 
+def test_processes_in_processes_without_end_are_refused() -> None:
+    document: dict[str, Any] = {"meta": {"version": 27}, "libs": [], "threads": [], "processes": []}
+    for _ in range(20):
+        document = {**document, "processes": [document]}
+    with pytest.raises(ReadError, match="more processes in processes"):
+        read_firefox(json.dumps(document).encode())
+
+
 def test_runaway_recursion_is_cut_at_the_leaf() -> None:
     depth = MAX_DEPTH + 10
     document = one_thread([(("f",), 3)], samples={"stack": [depth - 1]})

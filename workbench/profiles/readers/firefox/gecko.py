@@ -20,6 +20,8 @@ from workbench.profiles.readers.firefox.document import (
 
 # ``name (file:line:column)[source]`` of JavaScript; ``0x7fff`` of native code
 _SCRIPT = re.compile(r"(.*) \((.+?)(?::(\d{1,9}))?(?::\d{1,9})?\)(?:\[\d+\])?", re.DOTALL)
+# longer is no place of code; the pattern takes time by the square
+_MOST_TEXT = 4096
 _ADDRESS = re.compile(r"0x[0-9a-f]{1,16}")
 
 
@@ -40,7 +42,7 @@ def processed(raw: RawThread, libs: Any) -> Thread:
     for place, line in zip(places, _column(raw.frameTable, "line"), strict=True):
         text = raw.stringTable[place] if _is_row(place, len(raw.stringTable)) else ""
         name, file, lib = text, "", -1
-        match = _SCRIPT.fullmatch(text)
+        match = _SCRIPT.fullmatch(text) if len(text) <= _MOST_TEXT and text.endswith((")", "]")) else None
         if match:
             name, file = match[1], match[2]
             line = line if isinstance(line, int) else int(match[3] or 0)

@@ -33,6 +33,8 @@ _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+\{[ \t\r\n]*+\"")
 _MOST = float(2**63 - 1)
 _MOST_MS = 9e12
 _MOST_PROCESSES = 1_000
+# children are not asked for their own; each level is decoded again
+_MOST_GENERATIONS = 4
 _METRICS = {
     "samples": Metric("samples", "count", "samples, by their weights"),
     "tracing-ms": Metric("time", "ms", "time, as the tracer measured it"),
@@ -73,7 +75,7 @@ def read(source: Source) -> Profile:
     if isinstance(version, (int, float)) and version > NEWEST_VERSION:
         notes.add(f"version {str(version)[:20]} of the format is newer than {NEWEST_VERSION}, the newest that is known")
     taken = _Taken()
-    _take(file, source, source.name, taken, notes)
+    _take(file, source, source.name, taken)
     if not any(len(piece.stack) for piece in taken.pieces):
         raise ReadError("there are no samples in it", where=source.name, hint="Markers alone make no profile")
     if taken.markers:
@@ -137,7 +139,7 @@ class _Taken:
     processes: int = 0
 
 
-def _take(file: Document, source: Source, where: str, taken: _Taken, notes: NoteBook) -> None:
+def _take(file: Document, source: Source, where: str, taken: _Taken, depth: int = 0) -> None:
     shared = None
     if file.shared is not None and file.shared.stackTable is not None:
         strings = file.shared.stringArray or []
@@ -158,9 +160,9 @@ def _take(file: Document, source: Source, where: str, taken: _Taken, notes: Note
         _take_thread(thread, span, at, taken)
     for raw in file.processes:
         taken.processes += 1
-        if taken.processes > _MOST_PROCESSES:
-            raise ReadError(f"more than {_MOST_PROCESSES} processes", where=where, hint=HINT)
-        _take(document.part(raw, Document, "a process", source), source, where, taken, notes)
+        if taken.processes > _MOST_PROCESSES or depth >= _MOST_GENERATIONS:
+            raise ReadError("more processes in processes than Firefox has", where=where, hint=HINT)
+        _take(document.part(raw, Document, "a process", source), source, where, taken, depth + 1)
 
 
 def _own_tables(thread: document.Thread, file: Document, forest: Forest, where: str) -> tuple[int, int]:
