@@ -46,6 +46,8 @@ def check(profile: Profile) -> None:
     """What holds for every profile. Raises AssertionError."""
     functions, edges, nodes = profile.functions, profile.edges, profile.nodes
     profile.notes_table()
+    for name in profile.tables:
+        profile.tables[name]  # some are made when they are asked for
     for table, column, size in (
         (nodes, "frame_id", len(profile.frames)),
         (edges, "caller_id", len(functions)),

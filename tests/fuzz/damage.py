@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
+from tests.fuzz import json_fields
 from tests.fuzz.wire import reshaped
 
 Damage = Callable[[bytes, random.Random], bytes]
@@ -103,11 +104,13 @@ ALL: Sequence[Damage] = (
 
 
 def damaged(seeds: Sequence[bytes], chance: random.Random, format: str) -> bytes:
-    """One seed, damaged one to four times, sometimes with the end of another one grafted on; of pprof half are damaged
-    in their fields and stay well formed."""
+    """One seed, damaged one to four times, sometimes with the end of another one grafted on; half of pprof's and
+    Firefox's are damaged in their fields and stay well formed."""
     data = chance.choice(seeds)
     if format == "pprof" and chance.random() < 0.5:
         return reshaped(gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data, chance)
+    if format == "firefox" and chance.random() < 0.5:
+        return json_fields.reshaped(data, chance)
     if chance.random() < 0.1:
         other = chance.choice(seeds)
         data = data[: chance.randrange(len(data) + 1)] + other[chance.randrange(len(other) + 1) :]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from tests.profiles.firefox_encoding import file
 from tests.profiles.samples import SAMPLES
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
@@ -44,6 +46,32 @@ STRACE = (
     "   0.024960 total                    7         1 0.000000\n",
 )
 
+PERF_STACKS = """\
+# ========
+# hostname : box
+# ========
+#
+app 101/102 [003]  1000.000001:     250000 cpu-clock:u:
+\t    55d0c1f0 inl (inlined)
+  alg.h:7
+\t    55d0c1a0 a::f<b (c)>::operator()+0x10 (/srv/app)
+\t    55d0c2b0 main+0x20 (/srv/app (deleted))
+
+pool: 3 [x] 7 1000.000300:          1 cycles:
+\tffffffff8103ce3b native_safe_halt+0x6 ([kernel.kallsyms])
+\t               0 [unknown] ([unknown])
+
+java 9 1000.000400: sched:sched_switch: prev_comm=java prev_pid=9 ==> next_comm=x
+\t    7f89cc45c5c3 Lio/Writer;::flush->Lio/Stream;::write+0x4b (/tmp/perf-9.map)
+
+"""
+PERF_LINES = """\
+     pool: 3 [x] 24436 27452.815488:     250000 cpu-clock:u:      5601dec16b15 g()+0xb5 (/srv/m)
+         1 two 3 24437 27452.825152:     250000 cpu-clock:u:      5601dec16cc3 main+0x93 (/srv/m)
+               m 14919 [001] 27613.677644: raw_syscalls:sys_enter: NR 12 (0, 7ffe07f6742c, 0)
+             app 1 5.000002:  9 branches:uH:   call   55d0 main+0x10 (/srv/app) => 7f00 g+0x0 (/srv/app)
+"""
+
 
 def seeds(format: str) -> list[bytes]:
     """Small valid inputs of one format; with those of the corpus of public profiles where that is at hand."""
@@ -81,6 +109,11 @@ def _own(format: str) -> list[bytes]:
         from workbench.profiles.exports.pstats import to_pstats
 
         return [to_pstats(_small()), to_pstats(_two_metrics(), "after")]
+    if format == "perf_script":
+        return [text.encode() for text in (PERF_STACKS, PERF_LINES)]
+    if format == "firefox":
+        rows = [[(("main", "f"), 1), (("main", "f", "g"), 2), ((), 1)], [(("start", "f"), 5)]]
+        return [json.dumps(file(rows, version)).encode() for version in (70, 55)]
     raise ValueError(f"no seeds for {format!r}; there are {', '.join(FORMATS)}")
 
 

@@ -13,12 +13,15 @@ from workbench.profiles.notes import Note
 from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_source
 
 # In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
-FORMATS = ("flamegraph", "speedscope", "callgrind", "massif", "pstats", "pprof", "strace", "folded")
+FORMATS = (
+    "flamegraph", "speedscope", "callgrind", "massif", "pstats", "pprof", "firefox", "perf_script", "strace", "folded",
+)  # fmt: skip
 # Beginnings that only one format has: its reader is asked before the others, which then need not be imported. It still
 # decides by itself, and where it does not take the file the others are asked in their order.
 _BEGINNINGS = (
     (re.compile(rb"# callgrind format"), "callgrind"),
     (re.compile(rb"desc:"), "massif"),
+    (re.compile(rb"# ========\r?\n# captured on"), "perf_script"),
     (re.compile(rb"<(?:\?xml|svg)"), "flamegraph"),
     (re.compile(rb"[{\xfb][()\xa8\xa9]"), "pstats"),
     (re.compile(rb"\n[\x02-\x08\x0e-\x1f]"), "pprof"),
@@ -43,7 +46,8 @@ class Reader(Protocol):
 def read_profile(
     source: ProfileSource, *, format: str | None = None, limit_bytes: int = LIMIT_BYTES, **options: Any
 ) -> Profile:
-    """Read a profile: callgrind, massif, pprof, strace, flame graph SVG, folded stacks, speedscope or pstats.
+    """Read a profile: callgrind, massif, pprof, strace, flame graph SVG, folded stacks, speedscope, pstats,
+    perf script or Firefox profiler JSON.
 
     ``source`` is a path, bytes or a binary file object; gzip, bzip2 and xz are unpacked. ``format`` (one of FORMATS)
     names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says under
@@ -120,6 +124,16 @@ def read_speedscope(source: ProfileSource, **options: Any) -> Profile:
 def read_pstats(source: ProfileSource, **options: Any) -> Profile:
     """Read what cProfile, profile or a sampler wrote for pstats; nothing in it runs. See :func:`read_profile`."""
     return read_profile(source, format="pstats", **options)
+
+
+def read_perf_script(source: ProfileSource, **options: Any) -> Profile:
+    """Read what ``perf script`` prints. See :func:`read_profile`."""
+    return read_profile(source, format="perf_script", **options)
+
+
+def read_firefox(source: ProfileSource, **options: Any) -> Profile:
+    """Read a profile of the Firefox profiler or of samply. See :func:`read_profile`."""
+    return read_profile(source, format="firefox", **options)
 
 
 def recognise(source: Source) -> tuple[str, str]:
