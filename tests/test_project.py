@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
-    ("options",),
+    ("options", "parser"),
     ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_profiles", "cli_profilers"),
     ("cli",),
     ("__main__",),
@@ -170,6 +171,59 @@ def test_imports_go_down_only() -> None:
         assert room in LEVEL, f"{path.relative_to(ROOT)}: the room {room!r} has no place in ORDER"
         problems += [f"{path.relative_to(ROOT)}: {what}" for what in upward(room, path.read_text())]
     assert problems == []
+
+
+def modules(package: Path) -> dict[str, str]:
+    """The source of each module of a package, by the module's name."""
+    return {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): path.read_text()
+        for path in package.rglob("*.py")
+    }
+
+
+def imported(tree: ast.AST, known: Mapping[str, str]) -> Iterator[str]:
+    """The known modules that are imported when this runs, inside functions too. What is imported for type checkers
+    only, under ``if TYPE_CHECKING``, is left out: it ties nothing that runs."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from imported(ast.Module(node.orelse, []), known)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            inner = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in known else str(node.module) for name in inner if node.module in known)
+        else:
+            yield from imported(node, known)
+
+
+def circle(sources: Mapping[str, str]) -> list[str]:
+    """Modules of which each imports the one before it, the first again at the end; empty where there are none."""
+    graph = {name: set(imported(ast.parse(text), sources)) - {name} for name, text in sources.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [str(name) for name in error.args[1]]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("one", "found"),
+    [
+        ("from p.two import f", ["p.one", "p.two"]),
+        ("def f():\n    from p import two", ["p.one", "p.two"]),
+        ("import p.two", ["p.one", "p.two"]),
+        ("if TYPE_CHECKING:\n    from p.two import f\nelse:\n    from p.two import g", ["p.one", "p.two"]),
+        ("if TYPE_CHECKING:\n    from p.two import f", []),
+        ("from p import three", []),
+    ],
+)
+def test_the_circle_check_sees(one: str, found: list[str]) -> None:
+    circular = circle({"p": "", "p.one": one, "p.two": "from p.one import x", "p.three": ""})
+    assert set(circular) == set(found)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circle(modules(PACKAGE)) == []
 
 
 @pytest.mark.parametrize(

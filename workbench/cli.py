@@ -7,18 +7,19 @@ Exit codes: 0 pass, 1 a service level was missed, 2 usage or configuration, 3 ta
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench import __version__
 from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError
 
 if TYPE_CHECKING:
     from workbench.settings import Settings
+
+T = TypeVar("T")
 
 _COMMANDS = {
     "load": "send receipts once and measure",
@@ -138,7 +139,7 @@ def _overview(arguments: list[str]) -> int:
 
 def _bare_parser(command: str) -> argparse.ArgumentParser:
     """What every command has."""
-    from workbench.options import OneLineParser
+    from workbench.parser import OneLineParser
 
     parser = OneLineParser(
         prog=f"workbench {command}", description=_COMMANDS[command].capitalize() + ".", allow_abbrev=False
@@ -279,13 +280,20 @@ def _settings(options: argparse.Namespace, **defaults: Any) -> Settings:
     return Settings.resolve(toml=options.config, labels={name: option_of(name) for name in given}, **given)
 
 
+def _awaited(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` gives, on a loop of its own. Imported here: commands about files need no loop."""
+    import asyncio
+
+    return asyncio.run(work)
+
+
 def _load(options: argparse.Namespace) -> int:
     from workbench.progress import Progress
     from workbench.sweep.single import load_settings, run_load
 
     settings = load_settings(_settings(options, name="load"))
     progress = Progress(sys.stderr)
-    result = asyncio.run(run_load(settings, on_event=progress))
+    result = _awaited(run_load(settings, on_event=progress))
     progress.end()
     if options.json:
         from workbench.exchange.load_json import load_json
@@ -308,7 +316,7 @@ def _sweep(options: argparse.Namespace) -> int:
             where="workbench sweep",
             hint="Leave them out, or start a new run",
         )
-    return _finish(asyncio.run(report_sweep(settings, resume=options.resume, config=options.config, say=_say)))
+    return _finish(_awaited(report_sweep(settings, resume=options.resume, config=options.config, say=_say)))
 
 
 def _batch(options: argparse.Namespace) -> int:
@@ -318,9 +326,9 @@ def _batch(options: argparse.Namespace) -> int:
     if options.resume:
         if _given(options) or options.modes or options.profiled_receipts:
             raise SettingsError("--resume takes the batch's own settings and nothing else", where="workbench batch")
-        batch = asyncio.run(batches.resume_batch(options.resume, config=options.config, say=_say))
+        batch = _awaited(batches.resume_batch(options.resume, config=options.config, say=_say))
     else:
-        batch = asyncio.run(
+        batch = _awaited(
             batches.report_batch(
                 _settings(options, name="batch"),
                 DEFAULT_MODES if options.modes is None else parse_modes(options.modes),
@@ -339,7 +347,7 @@ def _batch(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from workbench.report.sweep_report import report_run
 
-    return _finish(asyncio.run(report_run(options.run, say=_say)))
+    return _finish(_awaited(report_run(options.run, say=_say)))
 
 
 def _finish(run: Any) -> int:
@@ -378,7 +386,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from workbench import doctor
 
     settings = _settings(options)
-    found = asyncio.run(doctor.checks(settings))
+    found = _awaited(doctor.checks(settings))
     print(doctor.render(found))
     return int(doctor.exit_code(found))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.profiles import graph
+from workbench.profiles import call_tree
 from workbench.profiles.columns import FUNCTION_COLUMNS
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, frame_table, from_graph, from_stacks
@@ -97,7 +97,7 @@ def test_totals_without_cycles_are_those_of_the_tree(tree: Profile) -> None:
 def test_with_one_caller_each_the_tree_is_the_true_one(tree: Profile) -> None:
     nodes, truth = graph_of(tree).nodes, tree.nodes
     share = pd.concat([truth[f"total_{name}"] / max(truth[f"self_{name}"].sum(), 1) for name in NAMES], axis=1)
-    shown = truth[share.max(axis=1) >= graph.CUT_SHARE]
+    shown = truth[share.max(axis=1) >= call_tree.CUT_SHARE]
     assert nodes["exact"].all()
     columns = ["total_Ir", "total_Dr"]
     assert nodes.set_index("frame_id")[columns].sort_index().equals(shown.set_index("frame_id")[columns].sort_index())
@@ -220,7 +220,7 @@ def test_the_number_of_nodes_is_bounded() -> None:
     own = [0] * (size - width) + [cost[0] // width] * width
     profile = by_hand(own, calls)
     assert profile.nodes["total_Ir"].iloc[0] == cost[0]
-    assert 1000 < len(profile.nodes) <= graph.MAX_NODES
+    assert 1000 < len(profile.nodes) <= call_tree.MAX_NODES
     assert any("too light" in note.what for note in profile.tree_notes())
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiles.arrow import of_numbers, to_numbers
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -30,10 +32,8 @@ def numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     if high - low < _PLACES_EACH * size + _PLACES_FREE:
         return _numbered_in_range(keys, low, high)
     if size >= _MANY:
-        import pyarrow
-
-        encoded = pyarrow.array(keys).dictionary_encode()
-        return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_numpy()
+        encoded = of_numbers(keys).dictionary_encode()
+        return to_numbers(encoded.indices).astype(np.int64), to_numbers(encoded.dictionary)
     distinct, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first)
     number = np.empty(len(order), dtype=np.int64)

@@ -28,10 +28,10 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import FRAME_COLUMNS, FUNCTION_COLUMNS, self_
-from workbench.profiles.distinct import numbered_rows
-from workbench.profiles.graph import nodes_of, tree_notes, with_totals
+from workbench.profiles.frames import frame_table as frame_table
+from workbench.profiles.frames import identify as identify
+from workbench.profiles.graph import with_totals
 from workbench.profiles.metrics import Metric
-from workbench.profiles.names import crates_of
 from workbench.profiles.notes import Note
 from workbench.profiles.table import Counts, Deferred, Frames, Table, Tables, kept, made, text
 from workbench.profiles.tree import edges_of, functions_of, node_table
@@ -171,6 +171,8 @@ class Profile:
     def _node_table(self) -> Table:
         if self._nodes is not None:
             return self._nodes
+        from workbench.profiles.call_tree import nodes_of
+
         return nodes_of(self.arrays.functions, self.arrays.edges, self.metrics)
 
     # small questions
@@ -202,6 +204,8 @@ class Profile:
         were recorded."""
         if self.basis != "graph" or not self.metrics:
             return ()
+        from workbench.profiles.call_tree import tree_notes
+
         return tree_notes(self.arrays.functions, self.arrays.edges, self.metrics, self.default_metric)
 
     def notes_table(self) -> pd.DataFrame:
@@ -410,39 +414,6 @@ def from_graph(
         _functions=made_of,
         _edges=calls,
     )
-
-
-def frame_table(
-    function: Sequence[str] | NDArray[Any],
-    file: Sequence[str] | NDArray[Any] | None = None,
-    line: Sequence[int] | NDArray[np.int64] | None = None,
-    object: Sequence[str] | NDArray[Any] | None = None,
-    inlined: Sequence[bool] | NDArray[np.bool_] | None = None,
-    raw_function: Sequence[str] | NDArray[Any] | None = None,
-) -> Table:
-    """A table of frames; what is not given is unknown: "" or 0. ``function_id`` numbers the distinct (raw_function,
-    file, object) in order of appearance, ``crate`` is derived from name and file."""
-    size = len(function)
-    raw = text(function if raw_function is None else raw_function)
-    files = text([""] * size if file is None else file)
-    objects = text([""] * size if object is None else object)
-    columns = {
-        "function": text(function),
-        "raw_function": raw,
-        "file": files,
-        "line": np.zeros(size, dtype=np.int64) if line is None else np.asarray(line, dtype=np.int64),
-        "object": objects,
-        "crate": text(crates_of(raw.tolist(), files.tolist())),
-        "inlined": np.zeros(size, dtype=bool) if inlined is None else np.asarray(inlined, dtype=bool),
-        "function_id": numbered_rows((raw, files, objects))[0],
-    }
-    return Table(columns)
-
-
-def identify(frames: TableLike) -> NDArray[np.int64]:
-    """The function_id of each frame: distinct (raw_function, file, object), numbered in order of appearance."""
-    table = Table.of(frames)
-    return numbered_rows([table[column] for column in ("raw_function", "file", "object")])[0]
 
 
 def _empty(numbers: Sequence[str], texts: Sequence[str]) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -14,6 +16,18 @@ from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_s
 FORMATS = ("flamegraph", "speedscope", "dhat", "jemalloc", "callgrind", "massif", "pstats", "pprof", "strace", "folded")
 # From here on readers go by what a file is like: before that it must be nothing else that is known for certain.
 _WITHOUT_MARK = "pprof"
+# Beginnings that only one format has: its reader is asked before the others, which then need not be imported. It still
+# decides by itself, and where it does not take the file the others are asked in their order.
+_BEGINNINGS = (
+    (re.compile(rb"# callgrind format"), "callgrind"),
+    (re.compile(rb"desc:"), "massif"),
+    (re.compile(rb"heap_v2/|--- symbol"), "jemalloc"),
+    (re.compile(rb'\{\s*"dhatFileVersion"'), "dhat"),
+    (re.compile(rb"<(?:\?xml|svg)"), "flamegraph"),
+    (re.compile(rb"[{\xfb][()\xa8\xa9]"), "pstats"),
+    (re.compile(rb"\n[\x02-\x08\x0e-\x1f]"), "pprof"),
+    (re.compile(rb"(?:\[pid +)?(?:\d+\]? +)?(?:[\d:.]+ )*\w+\([^;\n]*\) += "), "strace"),
+)
 
 
 class Reader(Protocol):
@@ -111,7 +125,7 @@ def read_pstats(source: ProfileSource, **options: Any) -> Profile:
 
 def recognise(source: Source) -> tuple[str, str]:
     """The format of these bytes, and why. Raises ReadError where no reader takes them."""
-    for name in FORMATS:
+    for name in _asked(source):
         if name == _WITHOUT_MARK and (other := foreign(source.data)) is not None:
             raise ReadError(f"this is {other.what}", where=source.name, hint=other.hint_for(source.name))
         why = _reader(name).recognise(source)
@@ -123,6 +137,14 @@ def recognise(source: Source) -> tuple[str, str]:
         where=source.name,
         hint=f"Known are {', '.join(FORMATS)}; name one with format= (--format) to see what that reader says",
     )
+
+
+def _asked(source: Source) -> Iterator[str]:
+    """The formats in the order they are asked for these bytes."""
+    first = next((name for beginning, name in _BEGINNINGS if beginning.match(source.data)), None)
+    if first is not None:
+        yield first
+    yield from (name for name in FORMATS if name != first)
 
 
 def _reader(name: str) -> Any:

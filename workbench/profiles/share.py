@@ -29,8 +29,8 @@ def whole_of(profile: Profile, metric: str | None = None) -> float:
     if not chosen.additive:
         return float("nan")
     name = chosen.name
-    table = profile.functions if profile.basis == "graph" else profile.nodes
-    costs = table[self_(name)].to_numpy()
+    table = profile.arrays.functions if profile.basis == "graph" else profile.arrays.nodes
+    costs = table[self_(name)]
     whole = float(costs.sum())
     below = -float(costs[costs < 0].sum())
     return whole if whole > 0 and below <= _TOLERATED * whole else float("nan")

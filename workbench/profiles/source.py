@@ -142,9 +142,7 @@ class _Limit:
 
 def _free_bytes() -> int:
     """What the machine, the container and ``ulimit -v`` still let this process have."""
-    import psutil
-
-    free = int(psutil.virtual_memory().available)
+    free = _available_bytes()
     for path in _GROUP_LIMITS:
         try:
             free = min(free, int(Path(path).read_text()))
@@ -156,8 +154,32 @@ def _free_bytes() -> int:
         return free
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
     if most != resource.RLIM_INFINITY:
-        free = min(free, max(0, most - int(psutil.Process().memory_info().vms)))
+        free = min(free, max(0, most - _mapped_bytes()))
     return free
+
+
+def _available_bytes() -> int:
+    """What the machine has for a process that starts now. Linux says so in a file that is read in no time."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name == "MemAvailable":
+                return int(rest.split()[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def _mapped_bytes() -> int:
+    """How much address space this process has taken."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        import psutil
+
+        return int(psutil.Process().memory_info().vms)
 
 
 def _name_of(source: ProfileSource) -> str:

@@ -257,6 +257,15 @@ def text(values: Iterable[str]) -> NDArray[Any]:
     return out
 
 
+def plain(column: Any) -> list[Any]:
+    """The values of a column (as :meth:`Table.column` gives it) as Python has them, None where unknown."""
+    if isinstance(column, Counts):
+        return [value if known else None for value, known in zip(column.values.tolist(), column.known, strict=True)]
+    values: list[Any] = (column.array() if isinstance(column, Words) else column).tolist()
+    # only NaN differs from itself
+    return [value if value == value else None for value in values]
+
+
 def _joined(columns: Sequence[Any]) -> Any:
     if all(isinstance(column, Counts) for column in columns):
         return Counts(*(np.concatenate([getattr(column, part) for column in columns]) for part in ("values", "known")))

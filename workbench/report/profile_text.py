@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
 from workbench.profiles.names import tidy_rust
+from workbench.profiles.table import Table, plain
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
+    from workbench.profiles.table import TableLike
     from workbench.profiles.transforms.combine import Difference
 
 NAME_WIDTH = 70
 _NAMED = ("name", "file", "line", "object", "crate")
+_SHOWN = ("name", "file", "line", "crate")
 
 
-def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = None) -> str:
+def profile_text(profile: Profile, table: TableLike, metric: str | None = None) -> str:
     """The profile in words and the table of :func:`workbench.profiles.views.top.top` in columns."""
     chosen = profile.metric(metric)
-    functions = len(profile.functions)
+    table = Table.of(table)
+    functions = len(profile.arrays.functions)
     lines = [
         f"{profile.name}: {profile.format}, {functions:,} functions"
         f"{', calls without stacks' if profile.basis == 'graph' else ''}",
@@ -32,7 +37,7 @@ def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = Non
         for position, one in enumerate(profile.metrics)
     ]
     lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(table), ""]
-    if table["self_pct"].notna().all():
+    if not np.isnan(table["self_pct"]).any():
         covered = float(table["self_pct"].sum()) if len(table) else 0.0
         lines.append(f"{len(table):,} rows hold {covered:.1f} % of the total.")
     else:
@@ -41,7 +46,7 @@ def profile_text(profile: Profile, table: pd.DataFrame, metric: str | None = Non
     return "\n".join(lines)
 
 
-def profile_json(profile: Profile, table: pd.DataFrame, metric: str | None = None) -> dict[str, Any]:
+def profile_json(profile: Profile, table: TableLike, metric: str | None = None) -> dict[str, Any]:
     """The same as plain values; the total of a ratio is None."""
     return {
         "name": profile.name,
@@ -59,11 +64,11 @@ def profile_json(profile: Profile, table: pd.DataFrame, metric: str | None = Non
         ],
         "meta": {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float, bool))},
         "top": _records(table),
-        "notes": _records(profile.notes_table()),
+        "notes": [asdict(note) for note in profile.notes],
     }
 
 
-def difference_text(changes: Difference, table: pd.DataFrame) -> str:
+def difference_text(changes: Difference, table: TableLike) -> str:
     """What changed, largest change in self cost first; added and removed functions apart."""
     unit = changes.metric.unit
     before, after = changes.before_sum, changes.after_sum
@@ -72,15 +77,16 @@ def difference_text(changes: Difference, table: pd.DataFrame) -> str:
     if not changes.metric.additive:
         sums = "a ratio, so without sums"
     lines = [f"{changes.metric.name}: {sums}; figures {changes.scaling}"]
+    table = Table.of(table)
     for state, heading in (("both", "In both"), ("added", "Only after"), ("removed", "Only before")):
-        part = table[table["state"] == state]
+        part = table.take(table["state"] == state)
         if len(part):
-            lines += ["", f"{heading}:", table_text(part.drop(columns="state"))]
+            lines += ["", f"{heading}:", table_text(part.without("state"))]
     lines += [f"Note: {note}." for note in changes.notes]
     return "\n".join(lines)
 
 
-def difference_json(changes: Difference, table: pd.DataFrame) -> dict[str, Any]:
+def difference_json(changes: Difference, table: TableLike) -> dict[str, Any]:
     """The same as plain values."""
     return {
         "metric": changes.metric.name,
@@ -93,27 +99,20 @@ def difference_json(changes: Difference, table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def table_text(table: pd.DataFrame) -> str:
+def table_text(table: TableLike) -> str:
     """A table in columns: figures first, names last and shortened, columns that say nothing left out."""
-    if table.empty:
+    columns = {name: plain(column) for name, column in Table.of(table).items()}
+    if not any(columns.values()):
         return "(nothing)"
-    shown = table.dropna(axis="columns", how="all")
-    keep = [column for column in shown if column not in _NAMED or (shown[column] != "").any()]
-    names = [column for column in ("name", "file", "line", "crate") if column in keep]
-    figures = [column for column in keep if column not in _NAMED]
-    text = pd.DataFrame(
-        {column: [_figure(value, column) for value in shown[column]] for column in figures}
-        | {column: [_short(value) for value in shown[column]] for column in names}
-    )
-    widths = {column: max(len(column), int(text[column].str.len().max())) for column in text}
-    rows = [list(text.columns), *text.itertuples(index=False, name=None)]
-    return "\n".join(
-        "  ".join(
-            str(value).ljust(widths[column]) if column in names else str(value).rjust(widths[column])
-            for column, value in zip(text.columns, row, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    said = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    text = {name: [_figure(value, name) for value in values] for name, values in said.items() if name not in _NAMED}
+    names = [name for name in _SHOWN if any(value not in ("", None) for value in said.get(name, ()))]
+    text |= {name: [_short(value) for value in said[name]] for name in names}
+    shown = []
+    for name, cells in text.items():
+        width = max(len(name), max(map(len, cells)))
+        shown.append([cell.ljust(width) if name in names else cell.rjust(width) for cell in (name, *cells)])
+    return "\n".join("  ".join(row).rstrip() for row in zip(*shown, strict=True))
 
 
 def quantity(value: float, unit: str) -> str:
@@ -131,7 +130,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def _figure(value: Any, column: str) -> str:
-    if pd.isna(value):
+    if value is None:
         return "-"
     if column.endswith("_pct"):
         return f"{value:.2f}"
@@ -145,8 +144,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= NAME_WIDTH else f"{text[: NAME_WIDTH // 2 - 1]}…{text[-NAME_WIDTH // 2 :]}"
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {key: None if pd.isna(value) else value for key, value in record.items()}
-        for record in table.astype(object).to_dict("records")
-    ]
+def _records(table: TableLike) -> list[dict[str, Any]]:
+    columns = {name: plain(column) for name, column in Table.of(table).items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

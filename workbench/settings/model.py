@@ -48,9 +48,13 @@ class Settings(
         where that exists; ``labels`` are the names of explicit values in error messages (options). Raises
         SettingsError naming the option, variable or key, what was found and what is wanted.
         """
-        from workbench.settings.sources import resolve
+        from workbench.settings.sources import collected
 
-        return resolve(cls, toml, given, labels or {})
+        values, sources = collected(Settings, toml, given, labels or {})
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise settings_error(error, values, sources) from None
 
     @property
     def request_timeout_s(self) -> float:
@@ -115,7 +119,6 @@ def settings_error(
 
 def nearest_hint(name: str) -> str:
     """A hint naming the closest known setting, or where to find the list."""
-    import difflib
+    from workbench.settings import sources
 
-    close = difflib.get_close_matches(name, list(Settings.model_fields), n=1)
-    return f"Did you mean {close[0]!r}?" if close else "See `workbench sweep --help` for all of them"
+    return sources.nearest_hint(name, Settings.model_fields)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel
 from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from workbench.errors import SettingsError
 from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE
-from workbench.settings.model import Settings, nearest_hint, settings_error
-
-S = TypeVar("S", bound=Settings)
 
 
-class _Environment(Settings, BaseSettings):  # type: ignore[misc]
-    """Settings as pydantic-settings wants them, to read the environment with."""
-
-
-def resolve(model: type[S], toml: Path | None, given: Mapping[str, Any], labels: Mapping[str, str]) -> S:
-    """See :meth:`workbench.settings.Settings.resolve`."""
+def collected(
+    model: type[BaseModel], toml: Path | None, given: Mapping[str, Any], labels: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values of the fields of ``model`` that are set anywhere, not checked yet, and where each came from. See
+    :meth:`workbench.settings.Settings.resolve`."""
     chosen = str(toml or os.environ.get(CONFIG_VARIABLE, ""))
     file = Path(chosen or TOML_FILE)
     sources: dict[str, str] = {}
@@ -32,14 +30,17 @@ def resolve(model: type[S], toml: Path | None, given: Mapping[str, Any], labels:
     if chosen or file.is_file():
         for name, value in _read_toml(file).items():
             values[name], sources[name] = value, f"{file}: {name}"
-    for name, value in _read_environment().items():
+    for name, value in _read_environment(model).items():
         values[name], sources[name] = value, ENV_PREFIX + name.upper()
     for name, value in given.items():
         values[name], sources[name] = value, labels.get(name, name)
-    try:
-        return model(**values)
-    except ValidationError as error:
-        raise settings_error(error, values, sources) from None
+    return values, sources
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """A hint naming the closest known setting, or where to find the list."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]!r}?" if close else "See `workbench sweep --help` for all of them"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -51,22 +52,28 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"not valid TOML: {error}", where=str(path)) from None
 
 
-def _read_environment() -> dict[str, Any]:
+def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX).lower()
         if variable == CONFIG_VARIABLE:
             continue
-        if variable.startswith(ENV_PREFIX) and name not in Settings.model_fields:
+        if variable.startswith(ENV_PREFIX) and name not in model.model_fields:
             raise SettingsError(
                 f"there is no setting {name!r}",
                 where=f"environment variable {variable}",
-                hint=nearest_hint(name),
+                hint=nearest_hint(name, model.model_fields),
             )
     try:
-        return EnvSettingsSource(_Environment, env_prefix=ENV_PREFIX)()
+        return EnvSettingsSource(_with_environment(model), env_prefix=ENV_PREFIX)()
     except SourceError as error:
         raise SettingsError(
             f"cannot be parsed: {error}",
             where=f"environment {ENV_PREFIX}*",
             hint='A list is written as ["a", "b"]',
         ) from None
+
+
+@cache
+def _with_environment(model: type[BaseModel]) -> type[BaseSettings]:
+    """The model as pydantic-settings wants it, to read the environment with."""
+    return type("_Environment", (model, BaseSettings), {"__module__": __name__})

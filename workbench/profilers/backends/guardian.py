@@ -2,7 +2,7 @@
 so that its tool writes, and brings back what ran before.
 
 Its standard input is a pipe from the workbench. Each line is the backend's state, the last one ``null`` when all was
-done in order; the pipe's end without it is the workbench's end.
+done in order; the pipe's end without it is the workbench's end. What runs in it is ``guarding``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Guardian:
         """What there would be to do now."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workbench.profilers.backends.guardian"],
+                [sys.executable, "-m", "workbench.profilers.backends.guarding"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -53,44 +53,3 @@ class Guardian:
             if self._process is not None and self._process.stdin is not None:
                 self._process.stdin.write(json.dumps(state).encode() + b"\n")
                 self._process.stdin.flush()
-
-
-def main() -> int:
-    """Wait for the workbench's end; do what it cannot do any more."""
-    state = None
-    for line in sys.stdin.buffer:
-        if line.endswith(b"\n"):
-            state = json.loads(line)
-    if state is None:
-        return 0
-    # imported now: while the workbench lives this process only waits, and is small
-    import asyncio
-
-    asyncio.run(_finish(state))
-    return 0
-
-
-async def _finish(state: dict[str, Any]) -> None:
-    from workbench.errors import WorkbenchError
-    from workbench.profilers.backends.local import LocalBackend
-
-    backend = LocalBackend.from_json(state["backend"], state["environments"])
-    with contextlib.suppress(WorkbenchError):  # nobody is left to be told
-        if backend.running:
-            await backend.stop()
-    _kill_marked(state["mark"])
-    with contextlib.suppress(WorkbenchError):
-        await backend.restore()
-
-
-def _kill_marked(mark: str | None) -> None:
-    import psutil
-
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if mark is not None and process.environ().get(MARK) == mark:
-                process.kill()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

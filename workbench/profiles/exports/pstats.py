@@ -7,12 +7,15 @@ for one, and the name of the root says so.
 from __future__ import annotations
 
 import marshal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.profiles.columns import NO_PARENT, cost_, self_, total_
 from workbench.profiles.metrics import Metric
-from workbench.profiles.model import Profile
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _BUILTIN = "~"

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.columns import cost_, self_, total_
-from workbench.profiles.graph import arcs
-from workbench.profiles.model import Profile, frame_table, from_graph
-from workbench.profiles.names import base_name, crates_of, symbol_label, tidy_file, tidy_rust
+from workbench.profiles.columns import cost_
+from workbench.profiles.groups import By, grouped_frames, groups_of_graph
+from workbench.profiles.model import Profile, from_graph
+from workbench.profiles.names import base_name, symbol_label, tidy_file, tidy_rust
 from workbench.profiles.notes import Note
-from workbench.profiles.table import text
-from workbench.profiles.transforms.group_totals import group_totals
-from workbench.profiles.transforms.overlay import numbered
 from workbench.profiles.transforms.shape import collapse_recursion
 from workbench.profiles.transforms.stacks import restack
-from workbench.profiles.tree import add_at, costs_of, totals_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-By = Literal["function", "name", "file", "crate", "object"]
-UNKNOWN = "(unknown)"
 
 
 def group(profile: Profile, by: By) -> Profile:
@@ -39,9 +29,9 @@ def group(profile: Profile, by: By) -> Profile:
         raise WorkbenchError(f"cannot group by {by!r}", hint=f"Group by {', '.join(get_args(By))}")
     if profile.basis == "graph":
         return _graph(profile, by)
-    codes, table = grouped_frames(profile.frames, by)
-    frame = codes[profile.nodes["frame_id"].to_numpy()]
-    changed = restack(profile, frame=frame, frames=table, what=f"group={by}")
+    codes, table = grouped_frames(profile.arrays.frames, by)
+    frame = codes[profile.arrays.nodes["frame_id"]]
+    changed = restack(profile, frame=frame, frames=table.frame(), what=f"group={by}")
     return changed if by == "function" else collapse_recursion(changed)
 
 
@@ -77,37 +67,11 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def grouped_frames(frames: pd.DataFrame, by: By) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """The group of each frame (or function), and the table of frames that stand for the groups."""
-    columns = ["raw_function", "file", "object"] if by == "function" else ["function" if by == "name" else by]
-    codes = numbered(frames, columns)
-    _, first = np.unique(codes, return_index=True)
-    table = frames.iloc[first].reset_index(drop=True)
-    if by == "function":
-        made = table.assign(line=np.int64(0), inlined=False)
-        return codes, made
-    names = table[columns[0]].where(table[columns[0]] != "", UNKNOWN).tolist()
-    made = frame_table(
-        names,
-        file=names if by == "file" else None,
-        object=names if by == "object" else None,
-    )
-    crates = names if by == "crate" else crates_of(names, [""] * len(names))
-    return codes, made.assign(crate=text(crates)).frame()
-
-
 def _graph(profile: Profile, by: By) -> Profile:
     if by == "function":
         return profile
     names = profile.metric_names
-    codes, table = grouped_frames(profile.frames, by)
-    functions = table[["function", "raw_function", "file", "object", "crate"]].copy()
-    own = add_at(len(functions), codes, costs_of(profile.functions, names))
-    calls = profile.functions["calls"]
-    summed = calls.astype("Float64").groupby(codes).sum(min_count=1)
-    functions["calls"] = summed.round().astype("Int64").reset_index(drop=True)
-    for position, name in enumerate(names):
-        functions[self_(name)] = own[:, position]
+    codes, functions = groups_of_graph(profile.arrays.functions, profile.arrays.edges, names, by)
     edges = profile.edges.assign(
         caller_id=codes[profile.edges["caller_id"].to_numpy()], callee_id=codes[profile.edges["callee_id"].to_numpy()]
     )
@@ -115,19 +79,7 @@ def _graph(profile: Profile, by: By) -> Profile:
     merged = between.groupby(["caller_id", "callee_id"], sort=False, as_index=False)[
         ["calls", *(cost_(name) for name in names)]
     ].sum(min_count=1)
-    caller, callee, costs = arcs(profile.arrays.edges, names)
-    totals, exact = group_totals(
-        codes,
-        costs_of(profile.functions, names),
-        caller,
-        callee,
-        costs,
-        known=totals_of(profile.functions, names),
-        known_exact=profile.functions["total_exact"].to_numpy(dtype=bool),
-    )
-    for position, name in enumerate(names):
-        functions[total_(name)] = totals[:, position]
-    functions["total_exact"] = exact
+    exact = functions["total_exact"]
     notes = profile.notes
     if not exact.all():
         what = "total of a group that is left and entered again: how much of it is counted already had to be assumed"

@@ -6,61 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.columns import called_, self_, total_
+from workbench.profiles.columns import self_, total_
 from workbench.profiles.share import percent, whole_of
-from workbench.profiles.transforms.overlay import numbered
-from workbench.profiles.tree import add_at, costs_of, outermost, totals_of
+from workbench.profiles.views.line_costs import line_costs as line_costs
 from workbench.profiles.views.neighbours import find_functions
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 SOURCE_LIMIT_BYTES = 16 * 1024 * 1024
-
-
-def line_costs(profile: Profile) -> pd.DataFrame:
-    """Costs a function and source line: function_id, file, line, and ``self_`` and ``total_`` of each metric.
-
-    The total of a line is its self cost and that of the calls made from it. Raises WorkbenchError where the format has
-    no lines, or none that can be trusted (pprof-rs), or a selection of a call graph's stacks left none.
-    """
-    names = profile.metric_names
-    if len(profile.lines):
-        lines = profile.lines
-        table = lines[["function_id", "file", "line"]].reset_index(drop=True)
-        for name in names:
-            table[self_(name)] = lines[self_(name)].to_numpy()
-            table[total_(name)] = lines[self_(name)].to_numpy() + lines[called_(name)].to_numpy()
-        return table
-    if profile.format == "callgrind" and profile.basis == "stacks":
-        raise WorkbenchError(
-            "a selection of a callgrind profile has no source lines: the file has costs of lines for whole functions",
-            where=profile.name,
-            hint="Ask for lines of the whole profile, without focus, hide and the like",
-        )
-    if profile.basis == "graph" or not (profile.frames["line"] > 0).any():
-        raise WorkbenchError(
-            f"this {profile.format} profile has no source lines",
-            where=profile.name,
-            hint="Callgrind has them with --dump-line=yes and debug information, pprof of Go and C++ programs too",
-        )
-    frames = profile.frames
-    keys = numbered(frames, ["function_id", "file", "line"])
-    _, first = np.unique(keys, return_index=True)
-    table = frames.iloc[first][["function_id", "file", "line"]].reset_index(drop=True)
-    nodes = profile.nodes
-    at = keys[nodes["frame_id"].to_numpy()]
-    outer = outermost(nodes["parent_id"].to_numpy(), at)
-    own = add_at(len(table), at, costs_of(nodes, names))
-    totals = add_at(len(table), np.where(outer, at, -1), totals_of(nodes, names))
-    for position, name in enumerate(names):
-        table[self_(name)] = own[:, position]
-        table[total_(name)] = totals[:, position]
-    return table
 
 
 def source_lines(

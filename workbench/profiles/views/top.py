@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles import groups
 from workbench.profiles.columns import self_, total_
-from workbench.profiles.model import only
 from workbench.profiles.share import percent, whole_of
-from workbench.profiles.transforms.group import group
-from workbench.profiles.views.lines import line_costs
+from workbench.profiles.table import Counts, Table
+from workbench.profiles.views.line_costs import line_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.profiles.model import Profile
 
 By = Literal["function", "name", "file", "crate", "object", "line"]
@@ -34,41 +35,60 @@ def top(
 
     Raises WorkbenchError where the metric is not there, or the format has no lines that can be trusted.
     """
+    table = top_table(profile, metric, n, by=by, sort=sort).frame()
+    return table.assign(cost_per_call=table["cost_per_call"].astype("Float64"))
+
+
+def top_table(
+    profile: Profile, metric: str | None = None, n: int | None = None, *, by: By = "function", sort: Sort = "self"
+) -> Table:
+    """The same as arrays, without pandas; ``cost_per_call`` is NaN where unknown."""
     name = profile.metric(metric).name
-    if sort not in ("self", "total"):
+    if sort not in get_args(Sort):
         raise WorkbenchError(f"cannot sort by {sort!r}", hint="Sort by self or total")
-    if by == "line":
-        table = line_costs(profile).merge(
-            profile.functions[["function", "object", "crate"]].assign(total_exact=True),
-            left_on="function_id",
-            right_index=True,
-        )
-        table["calls"] = pd.array([pd.NA] * len(table), dtype="Int64")
-    elif by == "function":
-        table = profile.functions
-    else:
-        table = group(only(profile, name), by).functions
-    own, total = table[self_(name)].to_numpy(), table[total_(name)].to_numpy()
-    whole = whole_of(profile, name)
-    result = pd.DataFrame(
-        {
-            "name": table["function"].array,
-            "file": table["file"].array,
-            "object": table["object"].array,
-            "crate": table["crate"].array,
-            "self": own,
-            "self_pct": percent(own, whole),
-            "total": total,
-            "total_pct": percent(total, whole),
-            "total_exact": table["total_exact"].to_numpy(dtype=bool),
-            "calls": table["calls"].array,
-        }
-    )
-    if by == "line":
-        result.insert(2, "line", table["line"].to_numpy())
+    table = _rows(profile, name, by)
+    own, total = table[self_(name)], table[total_(name)]
     keys = (-own.astype(float), -total.astype(float))
-    result = result.iloc[np.lexsort(keys[::-1] if sort == "self" else keys)].reset_index(drop=True)
-    result.insert(result.columns.get_loc("self_pct") + 1, "cumulative_pct", result["self_pct"].cumsum())
-    calls = result["calls"].astype("Float64")
-    result["cost_per_call"] = result["total"] / calls.where(calls > 0)
-    return result if n is None else result.head(n)
+    order = np.lexsort(keys[::-1] if sort == "self" else keys)
+    whole = whole_of(profile, name)
+    self_pct = percent(own[order], whole)
+    calls = table.column("calls")
+    if not isinstance(calls, Counts):
+        calls = Counts(np.asarray(calls), np.ones(len(table), dtype=bool))
+    counted = calls.take(order)
+    total = total[order]
+    counted_calls = np.where(counted.known & (counted.values > 0), counted.values, np.nan)
+    columns: dict[str, Any] = {
+        "name": table["function"][order],
+        "file": table["file"][order],
+        **({"line": table["line"][order]} if by == "line" else {}),
+        "object": table["object"][order],
+        "crate": table["crate"][order],
+        "self": own[order],
+        "self_pct": self_pct,
+        "cumulative_pct": np.cumsum(self_pct),
+        "total": total,
+        "total_pct": percent(total, whole),
+        "total_exact": table["total_exact"][order].astype(bool),
+        "calls": counted,
+        "cost_per_call": total / counted_calls,
+    }
+    return Table(columns).head(n)
+
+
+def _rows(profile: Profile, name: str, by: By) -> Table:
+    """What the rows are made of, in the profile's order, with the columns of ``functions``."""
+    arrays = profile.arrays
+    if by == "function":
+        return arrays.functions
+    if by == "line":
+        lines = line_table(profile)
+        of = arrays.functions.select(["function", "object", "crate"]).take(lines["function_id"].astype(np.int64))
+        return lines.assign(
+            **dict(of.items()), total_exact=np.ones(len(lines), dtype=bool), calls=Counts.unknown(len(lines))
+        )
+    if by not in get_args(By):
+        raise WorkbenchError(f"cannot group by {by!r}", hint=f"Group by {', '.join(get_args(By))}")
+    if profile.basis == "graph":
+        return groups.groups_of_graph(arrays.functions, arrays.edges, [name], by)[1]
+    return groups.groups_of_stacks(arrays.nodes, arrays.frames, [name], by)

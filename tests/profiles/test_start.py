@@ -1,0 +1,92 @@
+"""What ``workbench read`` imports: a small file is read faster than pandas is imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workbench.profiles.exports.write import exported
+from workbench.profiles.read import FORMATS, read_profile
+
+EXAMPLES = Path(__file__).parents[2] / "data" / "profiles"
+# each takes as long to import as a small file to read, or longer
+HEAVY = ("pandas", "pydantic", "asyncio", "psutil", "plotly")
+FILES = {
+    "callgrind": "demo-callgrind.out",
+    "massif": "demo-massif.out",
+    "strace": "demo-strace.log",
+    "pprof": "demo-profile-1.pb",
+    "flamegraph": "demo-flamegraph-1.svg",
+}
+MADE = ("folded", "speedscope", "pstats")
+READERS = ["workbench", "profiles", "readers"]
+# runs the command, then says which heavy modules are there, and which readers import pandas when they are imported
+CODE = f"""
+import sys
+from workbench.cli import main
+code = main(sys.argv[1:])
+heavy = sorted(set({HEAVY!r}) & set(sys.modules))
+readers = sorted(n for n, m in sys.modules.items() if n.startswith("workbench.profiles.readers") and hasattr(m, "pd"))
+import json
+print(json.dumps([code, heavy, readers]), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small file of each format."""
+    folder = tmp_path_factory.mktemp("small")
+    found = {name: EXAMPLES / file for name, file in FILES.items()}
+    profile = read_profile(EXAMPLES / FILES["pprof"])
+    for name in MADE:
+        found[name] = folder / f"demo.{name}"
+        found[name].write_bytes(exported(profile, name))
+    return found
+
+
+def heavy_after(*arguments: str) -> list[str]:
+    """What the command imported of HEAVY; the test is skipped where a reader still imports pandas by itself."""
+    done = subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=True)
+    code, heavy, readers = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0
+    if readers:
+        pytest.skip(f"imported with pandas: {', '.join(readers)}")
+    found: list[str] = heavy
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", ["callgrind", "massif", "strace", "pprof", "flamegraph", "folded", "speedscope", "pstats"]
+)
+def test_reading_a_file_on_the_command_line_needs_no_pandas(files: dict[str, Path], name: str) -> None:
+    assert heavy_after("read", str(files[name])) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--json"], ["--by", "crate"], ["--by", "file", "--sort", "total"], ["--by", "name", "--top", "3"]],
+    ids=" ".join,
+)
+def test_nor_does_any_way_to_show_the_table(files: dict[str, Path], options: list[str]) -> None:
+    assert heavy_after("read", str(files["flamegraph"]), *options) == []
+
+
+def test_the_reader_whose_mark_a_file_begins_with_is_asked_first(files: dict[str, Path]) -> None:
+    assert set(files) <= set(FORMATS)
+    for name in ("callgrind", "massif", "pstats", "flamegraph", "strace"):
+        code = f"""
+import sys
+from workbench.profiles.read import recognise
+from workbench.profiles.source import open_source
+name, _ = recognise(open_source({str(files[name])!r}))
+asked = sorted({{part[3] for part in (m.split(".") for m in sys.modules) if part[:3] == {READERS!r} and part[3:]}})
+print(name, *asked)
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        told, *asked = done.stdout.split()
+        # a label in a picture is taken apart as one of folded stacks
+        assert (told, set(asked) - {"folded"}) == (name, {name})

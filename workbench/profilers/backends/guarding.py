@@ -1,0 +1,51 @@
+"""What runs in the process beside a profiled service: it waits for the workbench's end; see ``guardian``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import Any
+
+from workbench.profilers.backends.guardian import MARK
+
+
+def main() -> int:
+    """Wait for the workbench's end; do what it cannot do any more."""
+    state = None
+    for line in sys.stdin.buffer:
+        if line.endswith(b"\n"):
+            state = json.loads(line)
+    if state is None:
+        return 0
+    # imported now: while the workbench lives this process only waits, and is small
+    import asyncio
+
+    asyncio.run(_finish(state))
+    return 0
+
+
+async def _finish(state: dict[str, Any]) -> None:
+    from workbench.errors import WorkbenchError
+    from workbench.profilers.backends.local import LocalBackend
+
+    backend = LocalBackend.from_json(state["backend"], state["environments"])
+    with contextlib.suppress(WorkbenchError):  # nobody is left to be told
+        if backend.running:
+            await backend.stop()
+    _kill_marked(state["mark"])
+    with contextlib.suppress(WorkbenchError):
+        await backend.restore()
+
+
+def _kill_marked(mark: str | None) -> None:
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if mark is not None and process.environ().get(MARK) == mark:
+                process.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Arrow's arrays to and from numpy's without pandas.
+
+``pyarrow.array(...)`` and ``Array.to_numpy()`` import pandas where it is installed, to ask whether they were given
+something of it. That takes longer than reading a file of some megabytes, so readers go through buffers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+def of_numbers(values: NDArray[Any]) -> pa.Array:
+    """Numbers as an Arrow array on the same memory."""
+    import pyarrow as pa
+
+    values = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def to_numbers(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """Numbers of an Arrow array that has no nulls, read-only where it is one piece."""
+    if hasattr(array, "combine_chunks"):
+        array = array.combine_chunks()
+    return np.from_dlpack(array)
+
+
+def of_texts(values: Sequence[str]) -> pa.Array:
+    """Texts as an Arrow array (large strings: of any size in all)."""
+    import pyarrow as pa
+
+    encoded = [value.encode("utf-8", "replace") for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    return pa.LargeStringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+def to_texts(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """Texts of an Arrow array as objects, None where it has nulls."""
+    out = np.empty(len(array), dtype=object)
+    out[:] = array.to_pylist()
+    return out

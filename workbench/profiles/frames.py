@@ -1,0 +1,50 @@
+"""Tables of frames: places code runs at, and which of them are one function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.profiles.distinct import numbered_rows
+from workbench.profiles.names import crates_of
+from workbench.profiles.table import Table, text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.table import TableLike
+
+
+def frame_table(
+    function: Sequence[str] | NDArray[Any],
+    file: Sequence[str] | NDArray[Any] | None = None,
+    line: Sequence[int] | NDArray[np.int64] | None = None,
+    object: Sequence[str] | NDArray[Any] | None = None,
+    inlined: Sequence[bool] | NDArray[np.bool_] | None = None,
+    raw_function: Sequence[str] | NDArray[Any] | None = None,
+) -> Table:
+    """A table of frames; what is not given is unknown: "" or 0. ``function_id`` numbers the distinct (raw_function,
+    file, object) in order of appearance, ``crate`` is derived from name and file."""
+    size = len(function)
+    raw = text(function if raw_function is None else raw_function)
+    files = text([""] * size if file is None else file)
+    objects = text([""] * size if object is None else object)
+    columns = {
+        "function": text(function),
+        "raw_function": raw,
+        "file": files,
+        "line": np.zeros(size, dtype=np.int64) if line is None else np.asarray(line, dtype=np.int64),
+        "object": objects,
+        "crate": text(crates_of(raw.tolist(), files.tolist())),
+        "inlined": np.zeros(size, dtype=bool) if inlined is None else np.asarray(inlined, dtype=bool),
+        "function_id": numbered_rows((raw, files, objects))[0],
+    }
+    return Table(columns)
+
+
+def identify(frames: TableLike) -> NDArray[np.int64]:
+    """The function_id of each frame: distinct (raw_function, file, object), numbered in order of appearance."""
+    table = Table.of(frames)
+    return numbered_rows([table[column] for column in ("raw_function", "file", "object")])[0]
