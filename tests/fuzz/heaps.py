@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from copy import deepcopy
 from typing import Any
 
 VALUES = (
@@ -46,15 +47,15 @@ def reshaped_dhat(data: bytes, chance: random.Random) -> bytes:
         inside, key = chance.choice(places)
         change = chance.randrange(4)
         if change == 0:
-            inside[key] = chance.choice(VALUES)
+            inside[key] = deepcopy(chance.choice(VALUES))
         elif change == 1:
             del inside[key]
         elif change == 2 and isinstance(inside, list):
-            inside[key:key] = [inside[key]] * chance.choice((1, 3, 50))
+            inside[key:key] = [deepcopy(inside[key]) for _ in range(chance.choice((1, 3, 50)))]
         else:
             other, at = chance.choice(places)
             # a copy: what holds itself is no JSON
-            inside[key] = json.loads(json.dumps(other[at]))
+            inside[key] = deepcopy(other[at])
         if len(json.dumps(document)) > 100_000:
             break
     return json.dumps(document).encode()

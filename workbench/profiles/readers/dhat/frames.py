@@ -31,8 +31,9 @@ _UNKNOWN = "???"
 _OWN_LIBRARY = "vgpreload_dhat-"
 # a location is looked for at the last few " (" of a text: names contain them too, paths hardly ever
 _TRIES = 4
-# What a frame of a stack takes while it is worked on. Measured.
+# What a frame of a stack takes while it is worked on, and beside that in the tree for each metric. Measured.
 _FRAME_BYTES = 100
+_COST_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,41 @@ class Frames:
     own: NDArray[np.bool_]
 
 
-def frames_of(document: Document, notes: NoteBook, source: Source) -> Frames:
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How many frames each program point has, and their numbers in the frame table one after another, innermost
+    first."""
+
+    lengths: NDArray[np.int64]
+    flat: NDArray[np.int64]
+
+
+def used_of(document: Document, source: Source) -> Used:
+    """The frames that the program points use. A point without any has the root only."""
+    stacks = []
+    for number, point in enumerate(document.points):
+        stack = point.get("fs")
+        if not isinstance(stack, list) or not {type(one) for one in stack} <= {int}:
+            raise ReadError(
+                f"program point {number} has no list of frames, 'fs'", where=source.name, hint="Fetch the file again"
+            )
+        stacks.append(stack or [0])
+    lengths = np.asarray([len(stack) for stack in stacks], dtype=np.int64)
+    try:
+        flat = np.fromiter(chain.from_iterable(stacks), dtype=np.int64, count=int(lengths.sum()))
+    except OverflowError:
+        flat = np.array([-1])
+    if len(flat) and flat.min() < 0:
+        raise ReadError("a frame number is below 0 or too large", where=source.name, hint="Fetch the file again")
+    return Used(lengths, flat)
+
+
+def frames_of(document: Document, used: Used, source: Source) -> Frames:
     """The frames that the texts name; texts that name one place (at several addresses) are one frame. A table that was
     cut off is filled up with frames that say so."""
     texts = list(document.frames)
-    if not document.whole and (missing := _highest(document) + 1 - len(texts)) > 0:
+    missing = int(used.flat.max(initial=0)) + 1 - len(texts)
+    if not document.whole and missing > 0:
         check_fits(missing * _FRAME_BYTES, source)
         texts += [f"(frame {number}, cut off)" for number in range(len(texts), len(texts) + missing)]
     numbers: dict[tuple[str, str, int, str], int] = {}
@@ -63,7 +94,7 @@ def frames_of(document: Document, notes: NoteBook, source: Source) -> Frames:
     addresses = np.asarray(address, dtype=np.uint64)
     rows = np.asarray(number, dtype=np.int64)
     inlined = np.zeros(len(numbers), dtype=bool)
-    inlined[rows[_inlined(document, addresses)]] = True
+    inlined[rows[_inlined(used, addresses)]] = True
     return Frames(list(numbers), inlined, rows, np.asarray(own, dtype=bool))
 
 
@@ -82,12 +113,12 @@ def table_of(frames: Frames, used: NDArray[np.int64]) -> Any:
 
 
 def stacks_of(
-    document: Document, frames: Frames, costs: NDArray[np.int64], metric: Metric, notes: NoteBook, source: Source
+    used: Used, frames: Frames, costs: NDArray[np.int64], metric: Metric, notes: NoteBook, source: Source
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The stacks of the program points, outermost first, as offsets into an array of frames. What is left out is noted
     with its weight in ``metric``, the first column of ``costs``."""
-    lengths, flat = _used(document, source)
-    check_fits(len(flat) * _FRAME_BYTES, source)
+    lengths, flat = used.lengths, used.flat
+    check_fits(len(flat) * (_FRAME_BYTES + _COST_BYTES * costs.shape[1]), source)
     if len(flat) and int(flat.max()) >= len(frames.number):
         at = int(np.searchsorted(np.cumsum(lengths), int(np.argmax(flat >= len(frames.number))), side="right"))
         raise ReadError(
@@ -131,53 +162,16 @@ def _before(counted: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[n
     return np.asarray(before[np.cumsum(lengths) - lengths])
 
 
-def _used(document: Document, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many frames each program point has, and their numbers one after another, innermost first. A point without
-    frames has the root only."""
-    stacks = []
-    for number, point in enumerate(document.points):
-        stack = point.get("fs")
-        if not isinstance(stack, list) or not {type(one) for one in stack} <= {int}:
-            raise ReadError(
-                f"program point {number} has no list of frames, 'fs'", where=source.name, hint="Fetch the file again"
-            )
-        stacks.append(stack or [0])
-    lengths = np.asarray([len(stack) for stack in stacks], dtype=np.int64)
-    try:
-        flat = np.fromiter(chain.from_iterable(stacks), dtype=np.int64, count=int(lengths.sum()))
-    except OverflowError:
-        flat = np.array([-1])
-    if len(flat) and flat.min() < 0:
-        raise ReadError("a frame number is below 0 or too large", where=source.name, hint="Fetch the file again")
-    return lengths, flat
-
-
-def _highest(document: Document) -> int:
-    """The highest frame number that is used; only of a file that was cut off."""
-    most = (
-        max((one for one in point["fs"] if type(one) is int), default=0) for point in document.points if _has(point)
-    )
-    return min(max(most, default=0), 2**40)
-
-
-def _has(point: Any) -> bool:
-    return isinstance(point, dict) and isinstance(point.get("fs"), list)
-
-
-def _inlined(document: Document, address: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Which frames are of inlined functions: those that the next one out has the same address as."""
-    pairs = {
-        (one, other)
-        for point in document.points
-        if _has(point)
-        for one, other in zip(point["fs"], point["fs"][1:], strict=False)
-        if type(one) is int and type(other) is int
-    }
-    size = len(address)
-    known = [
-        one for one, other in pairs if 0 <= one < size and 0 <= other < size and 0 != address[one] == address[other]
-    ]
-    return np.asarray(known, dtype=np.int64)
+def _inlined(used: Used, address: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Which texts are of inlined functions: those that the next one out has the same address as."""
+    inner = np.ones(len(used.flat), dtype=bool)
+    # the outermost of a stack has none
+    inner[np.cumsum(used.lengths) - 1] = False
+    at = np.flatnonzero(inner)
+    one, other = used.flat[at], used.flat[at + 1]
+    known = (one < len(address)) & (other < len(address))
+    one, other = one[known], other[known]
+    return np.unique(one[(address[one] != 0) & (address[one] == address[other])])
 
 
 def _taken_apart(text: str) -> tuple[int, tuple[str, str, int, str]]:

@@ -22,7 +22,7 @@ from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.dhat.accesses import access_table
 from workbench.profiles.readers.dhat.document import Document, document_of
-from workbench.profiles.readers.dhat.frames import frames_of, stacks_of, table_of
+from workbench.profiles.readers.dhat.frames import frames_of, stacks_of, table_of, used_of
 from workbench.profiles.tree import add_at, grow
 
 if TYPE_CHECKING:
@@ -59,17 +59,18 @@ def read(source: Source) -> Profile:
     document = document_of(source, notes)
     keys, metrics = _metrics(document)
     costs = _costs(document, keys, source)
-    frames = frames_of(document, notes, source)
-    offsets, codes = stacks_of(document, frames, costs, metrics[0], notes, source)
+    stacks = used_of(document, source)
+    frames = frames_of(document, stacks, source)
+    offsets, codes = stacks_of(stacks, frames, costs, metrics[0], notes, source)
     tree = grow(offsets, codes)
     # DHAT's own frames are in no stack any more
-    used, numbered = np.unique(tree.frame, return_inverse=True)
+    shown, numbered = np.unique(tree.frame, return_inverse=True)
     _note_kinds(document, metrics, notes)
     return from_stacks(
         FORMAT,
         source.name,
         metrics=metrics,
-        frames=table_of(frames, used),
+        frames=table_of(frames, shown),
         parent=tree.parent,
         frame=numbered,
         self_costs=add_at(len(tree.parent), tree.node_of, costs),

@@ -44,7 +44,7 @@ _METRICS = (
 )
 _MOST = float(2**63)
 # What an address of a stack takes while it is worked on. Measured.
-_ADDRESS_BYTES = 120
+_ADDRESS_BYTES = 240
 # jeprof writes the symbols of a file at hand, and says that it does not write the profile behind them
 _NAME_IT = "`(jeprof --raw PROGRAM FILE; cat FILE) > named.heap`"
 _DIGIT = np.array([int(chr(byte), 16) if chr(byte) in hexdigits else 0 for byte in range(256)], dtype=np.uint64)
