@@ -71,6 +71,12 @@ PPROF_RAW = (
     b"PeriodType: cpu nanoseconds\nPeriod: 10000000\nTime: 2026-11-27\nSamples:\nsamples/count cpu/nanoseconds\n  1 10"
 )
 PPROF_JSON = b'{\n  "SampleType": [\n    {\n      "Type": "samples",\n      "Unit": "count"\n    },'
+# go tool pprof -top, go 1.26
+PPROF_TOP = b"File: app\nBuild ID: 1f3a\nType: cpu\nTime: 2026-11-27 10:00:00 UTC\nDuration: 1s, Total samples = 1s\n"
+# jeprof --text --show_bytes, and MALLOC_CONF=stats_print:true with stats_print_opts:J and without, jemalloc 5.3
+JEPROF = b"Total: 2207672 B\n 2125752  96.3%  96.3%  2125752  96.3% grab\n"
+JEMALLOC_JSON = b'{\n\t"jemalloc": {\n\t\t"version": "5.3.0-0-g54eaed1d8b56b1aa528be3bdd1877e59c56fa90c",'
+JEMALLOC_STATS = b'___ Begin jemalloc statistics ___\nVersion: "5.3.0-0-g54eaed1d8b56b1aa528be3bdd1877e59c56fa90c"\n'
 # a run's manifest
 MANIFEST = json.dumps(
     {"schema": 1, "state": "done", "name": "x", "settings": {"rate": 5}, "command": "workbench load"}, indent=2
@@ -145,6 +151,10 @@ HEADS: tuple[tuple[str, bytes, str], ...] = (
     ("perf report's table", PERF_REPORT, "perf script"),
     ("perf stat's table", PERF_STAT, "perf record"),
     ("what pprof prints", PPROF_RAW, "printed from"),
+    ("pprof's table", PPROF_TOP, "made from"),
+    ("jeprof's table", JEPROF, "made from"),
+    ("jemalloc's statistics", JEMALLOC_JSON, "prof:true"),
+    ("jemalloc's statistics", JEMALLOC_STATS, "prof:true"),
     ("pprof profile as JSON", PPROF_JSON, "profile.proto"),
     ("manifest of a run", MANIFEST, "profiles/"),
     ("recording of austin", MOJO, "mojo2austin FILE"),

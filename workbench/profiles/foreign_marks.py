@@ -150,6 +150,21 @@ TEXT: Sequence[Mark] = (
         "Give the file its tool wrote: callgrind.out, massif.out, dhat.out",
     ),
     (
+        rb"_{3} Begin jemalloc statistics _{3}|\{\s*\"jemalloc\"\s*:\s*\{",
+        "jemalloc's statistics",
+        "They hold no stacks: run the program with MALLOC_CONF=prof:true,prof_final:true",
+    ),
+    (
+        rb"Total: [\d.]+ ?(?:B|MB|objects|samples)?\r?\n +[\d.]+ +[\d.]+% +[\d.]+% ",
+        "jeprof's table",
+        "Give the profile it was made from",
+    ),
+    (
+        rb"(?:File: [^\n]*\n)?(?:Build ID: [^\n]*\n)?Type: \w+\r?\n(?:Time: |Duration: |Showing nodes)",
+        "pprof's table",
+        "Give the profile it was made from",
+    ),
+    (
         rb"PeriodType: .*\r?\nPeriod: \d+\r?\n",
         "what pprof prints (pprof -raw)",
         "Give the profile that it was printed from",
