@@ -43,6 +43,7 @@ def legacy_kind(data: bytes) -> str | None:
 
 def legacy_hint(data: bytes) -> str:
     """What to do with a legacy profile: Go writes the present format where it is not asked for a text to read."""
+    convert = "Convert it where the profiled program is: `pprof -proto PROGRAM OLD > new.pb.gz`"
     if _GO_COUNT.match(data[:_HEAD_BYTES].lstrip()) or b"\n#\t0x" in data[:_HEAD_BYTES]:
-        return "Fetch it without debug=1: `curl -o new.pb.gz http://HOST/debug/pprof/heap`, or goroutine, or what it is"
-    return "Convert it where the profiled program is: `pprof -proto PROGRAM OLD > new.pb.gz`"
+        return f"{convert}. Or fetch it without debug=1, which makes it a text"
+    return convert
