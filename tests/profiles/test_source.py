@@ -50,6 +50,23 @@ def test_frames_of_zstd_are_read_one_after_another() -> None:
         open_source(zstd(bytes(300 * MIB)))
 
 
+@needs_limits
+def test_damaged_zstd_gives_its_memory_back() -> None:
+    """Arrow's read() keeps the 4 MiB that it allocated where it fails."""
+    cut = zstd(b"main;a 5\n" * 500)[:-3]
+
+    def address_space_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+    sizes = []
+    for _ in range(2):
+        for _ in range(100):
+            with pytest.raises(ReadError, match="ends early"):
+                open_source(cut)
+        sizes.append(address_space_bytes())
+    assert sizes[1] - sizes[0] < 100 * MIB
+
+
 def damaged_at_the_end(data: bytes) -> bytes:
     return data[:-2] + bytes([data[-2] ^ 0x55]) + data[-1:]
 

@@ -328,8 +328,10 @@ def _zstd(view: memoryview, position: int, name: str) -> Iterator[tuple[bytes, i
 
     try:
         with pa.CompressedInputStream(pa.BufferReader(view[position:]), "zstd") as stream:
-            while piece := stream.read(_CHUNK):
-                yield piece, position
+            # into our own: what read() allocated for a piece is never given back where the data is damaged
+            piece = bytearray(min(_CHUNK, MIB))
+            while size := stream.readinto(piece):
+                yield bytes(piece[:size]), position
     except OSError as error:
         early = "runcated" in str(error)
         raise ReadError(
