@@ -22,7 +22,7 @@ say = @echo "$(1)" >&2
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
 	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
-	@echo "make lint    ruff check, ruff format --check, mypy"
+	@echo "make lint    ruff check, ruff format --check, oxlint, mypy"
 	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"
 	@echo "make clean   remove the virtualenv and the caches"
 	@echo "Python 3.11 to 3.13 is needed; choose one with PYTHON=python3.12, another place with VENV=path."
@@ -39,10 +39,12 @@ test: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/oxlint --quiet workbench tests
 	@$(VENV)/bin/mypy
 
 bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rivals
 	@$(VENV)/bin/python -m benchmarks.imports $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.small_reads $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.signing $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.load --locust $(VENV)/locust/bin/locust $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.processes $(BENCH_ARGS)

@@ -72,7 +72,14 @@ def test_reading_a_file_on_the_command_line_needs_no_pandas(files: dict[str, Pat
 
 @pytest.mark.parametrize(
     "options",
-    [["--json"], ["--by", "crate"], ["--by", "file", "--sort", "total"], ["--by", "name", "--top", "3"]],
+    [
+        ["--json"],
+        ["--focus", "core"],
+        ["--hide", "core", "--metric", "samples"],
+        ["--by", "crate"],
+        ["--by", "file", "--sort", "total"],
+        ["--by", "name", "--top", "3"],
+    ],
     ids=" ".join,
 )
 def test_nor_does_any_way_to_show_the_table(files: dict[str, Path], options: list[str]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.profiles import distinct
-from workbench.profiles.distinct import numbered, numbered_rows
+from workbench.profiles.distinct import ascending, numbered, numbered_rows
 from workbench.profiles.table import Counts, Deferred, Table, Tables, Words, concat, plain
 
 
@@ -108,6 +108,11 @@ def test_distinct_keys_are_numbered_as_they_appear(keys: list[int], many: int) -
     expected = list(dict.fromkeys(keys))
     assert values.tolist() == expected
     assert codes.tolist() == [expected.index(key) for key in keys]
+
+
+@given(st.lists(st.integers(-5, 5)))
+def test_distinct_values_in_ascending_order(values: list[int]) -> None:
+    assert ascending(np.array(values, dtype=np.int64)).tolist() == sorted(set(values))
 
 
 def test_arrow_and_numpy_exchange_arrays_without_pandas() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from workbench.profiles.columns import NO_PARENT, self_
 from workbench.profiles.cycles import components
+from workbench.profiles.distinct import ascending
 from workbench.profiles.graph import arcs
 from workbench.profiles.notes import Note
 from workbench.profiles.tree import MAX_DEPTH, add_at, costs_of, node_table, preorder, subtree_sums
@@ -222,7 +223,7 @@ class _Entries:
 
     def reach(self, vertices: NDArray[np.int64]) -> None:
         """Make sure that the calls of these vertices are known."""
-        functions = np.unique(vertices[vertices < len(self._spanned)])
+        functions = ascending(vertices[vertices < len(self._spanned)])
         fresh = functions[~self._spanned[functions]]
         if len(fresh):
             self._extend([self._span(int(entry)) for entry in fresh])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.profiles.columns import FUNCTION_COLUMNS, self_, total_
-from workbench.profiles.distinct import numbered_rows
+from workbench.profiles.distinct import ascending, numbered_rows
 from workbench.profiles.frames import frame_table
 from workbench.profiles.graph import arcs
 from workbench.profiles.names import crates_of
@@ -47,7 +47,7 @@ def groups_of_stacks(nodes: Table, frames: Table, names: Sequence[str], by: By) 
     group = codes[nodes["frame_id"]]
     own, totals = group_sums(nodes, group, len(table), names)
     costs = np.abs(costs_of(nodes, names))
-    used = np.unique(group[(subtree_sums(nodes["parent_id"], costs) != 0).any(axis=1)])
+    used = ascending(group[(subtree_sums(nodes["parent_id"], costs) != 0).any(axis=1)])
     return _functions(table, own, totals, np.ones(len(table), bool), Counts.unknown(len(table)), names).take(used)
 
 

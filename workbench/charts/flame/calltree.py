@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Normalise = Literal["none", "total"]
 
-# bits of ``flags``, as flame.js knows them
+# bits of ``flags``, as ``js/tree.js`` knows them
 ASSUMED, INLINED, TRIMMED = 1, 2, 4
 _FUNCTION_COLUMNS = list(FUNCTION_COLUMNS)
 
@@ -349,7 +349,7 @@ def _remarks(profile: Profile, metrics: Sequence[Metric], costs: NDArray[Any]) -
         if len(negative):
             said.append(
                 f"{len(negative):,} nodes have a negative self cost of {metric.name}, {negative.sum():,.10g} "
-                f"{metric.unit} together: a bar has no width for it, the numbers do count it."
+                f"{metric.unit} together: bars are as wide as costs are large, and marked where below zero."
             )
     said += [f"{text[0].upper()}{text[1:]}." for text in map(str, profile.tree_notes())]
     return tuple(said)

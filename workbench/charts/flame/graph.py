@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench.charts.flame.beside import Beside, beside
 from workbench.charts.flame.calltree import (
     TRIMMED,
     CallTree,
@@ -24,6 +25,7 @@ from workbench.charts.flame.calltree import (
     trimmed,
 )
 from workbench.charts.flame.packing import clean, pack
+from workbench.charts.flame.script import joined_script
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
+_PAGE_STYLE = "body { margin: 1rem } @media screen and (prefers-color-scheme: dark) { body { background: #16181b } }"
 _ROWS = 20
 
 
@@ -39,7 +42,8 @@ class FlameGraph:
     """A flame graph of ``data``. The last expression of a cell shows it; ``page()`` is a file of its own.
 
     ``metric`` is the position of the metric that is shown first; ``inverted`` begins with the leaves; ``icicle`` puts
-    the roots on top, not at the bottom. The reader can change all three.
+    the roots on top, not at the bottom. The reader can change all three. ``beside`` is what the tables beside the graph
+    and its time-ordered view need over the tree; None: what the tree tells.
     """
 
     data: CallTree
@@ -47,6 +51,7 @@ class FlameGraph:
     metric: int = 0
     inverted: bool = False
     icicle: bool = True
+    beside: Beside | None = None
 
     @property
     def dropped(self) -> Dropped:
@@ -55,9 +60,10 @@ class FlameGraph:
 
     @cached_property
     def payload(self) -> bytes:
-        """What flame.js draws from; see ``packing``."""
+        """What the script draws from; see ``packing``."""
         return pack(
             self.data,
+            self.beside,
             title=clean(self.title),
             metric=self.metric,
             inverted=self.inverted,
@@ -72,7 +78,7 @@ class FlameGraph:
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" '
-            f'content="light"><title>{title}</title><style>body {{ margin: 1rem }}</style></head>'
+            f'content="light dark"><title>{title}</title><style>{_PAGE_STYLE}</style></head>'
             f"<body><main>{self._repr_html_()}</main></body></html>\n"
         )
 
@@ -84,7 +90,7 @@ class FlameGraph:
             f'<p class="wb-flame-title"><strong>{html.escape(clean(self.title))}</strong></p>'
             f'<div class="wb-flame-static">{_table_html(self)}</div>'
             f'<script type="application/gzip">{base64.b64encode(self.payload).decode()}</script>'
-            f"<script>{asset('flame.js')}\nindexerWorkbenchFlame.start(document.currentScript);</script></div>"
+            f"<script>{joined_script()}\nindexerWorkbenchFlame.start(document.currentScript);</script></div>"
         )
 
     def __repr__(self) -> str:
@@ -108,6 +114,7 @@ def flame_graph(
     inverted: bool = False,
     icicle: bool = True,
     max_nodes: int = 100_000,
+    detail: bool = True,
 ) -> FlameGraph:
     """The flame graph of ``profile``, or of how it differs from ``before``.
 
@@ -115,7 +122,9 @@ def flame_graph(
     ``before`` the two trees are joined by function names, and bars tell what grew, shrank, came and went;
     ``normalise="total"`` scales ``before`` to the same total first, ``per=(n, m)`` from its n units of work to the m of
     ``profile``. At most ``max_nodes`` nodes are kept, those of the
-    largest share; the rest is summed up in bars called ``(trimmed)``, and ``dropped`` says how much it is.
+    largest share; the rest is summed up in bars called ``(trimmed)``, and ``dropped`` says how much it is. ``detail``
+    keeps calls, source lines and spans for the tables beside the graph and its time-ordered view, too; of two profiles
+    that are compared none are shown.
 
     Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
     """
@@ -128,8 +137,16 @@ def flame_graph(
         raise WorkbenchError(f"{wanted} cannot be drawn", where=profile.name, hint=f"Choose one of {', '.join(names)}")
     if title is None:
         title = profile.name if before is None else f"{profile.name}, compared with {before.name}"
+    more = beside(profile, tree) if detail and before is None else None
+    if more is not None:
+        tree = replace(tree, remarks=(*tree.remarks, *more.remarks))
     return FlameGraph(
-        trimmed(tree, max_nodes), title, names.index(wanted) if wanted in names else 0, inverted=inverted, icicle=icicle
+        trimmed(tree, max_nodes),
+        title,
+        names.index(wanted) if wanted in names else 0,
+        inverted=inverted,
+        icicle=icicle,
+        beside=more,
     )
 
 
