@@ -47,8 +47,7 @@ STRACE = (
 )
 
 PERF_STACKS = """\
-# ========
-# hostname : box
+# =# hostname : box
 # ========
 #
 app 101/102 [003]  1000.000001:     250000 cpu-clock:u:
@@ -71,6 +70,61 @@ PERF_LINES = """\
                m 14919 [001] 27613.677644: raw_syscalls:sys_enter: NR 12 (0, 7ffe07f6742c, 0)
              app 1 5.000002:  9 branches:uH:   call   55d0 main+0x10 (/srv/app) => 7f00 g+0x0 (/srv/app)
 """
+=======
+_RUST = Path(__file__).resolve().parents[1] / "profiles" / "files" / "dhat-rs.json"
+_HEAP = b"""heap_v2/4096
+  t*: 447: 712716 [664: 1422829]
+  t0: 364: 615451 [533: 1188727]
+  t1: 82: 103456 [131: 239092] worker
+@ 0x7fd3892a2630 0x7fd389222045 0x55d12dac6187 0x55d12dac61bf 0x55d12dac6210
+  t*: 82: 103456 [82: 103456]
+  t1: 82: 103456 [82: 103456]
+@ 0x7fd3892a2630 0x7fd389222045 0x55d12dac6187 0x55d12dac61eb
+  t*: 0: 0 [38: 196426]
+  t1: 0: 0 [38: 196426]
+
+MAPPED_LIBRARIES:
+55d12dac5000-55d12dac6000 r--p 00000000 fe:00 11673723                   /srv/app
+55d12dac6000-55d12dac7000 r-xp 00001000 fe:00 11673723                   /srv/app
+7fd386a80000-7fd387a00000 rw-p 00000000 00:00 0
+7fd389200000-7fd3892af000 r-xp 00009000 fe:00 15630663                   /usr/lib/libjemalloc.so.2 (deleted)
+"""
+_SYMBOLS = b"""--- symbol
+binary=./app
+0x00007fd389222044 malloc<0000000000023910>
+0x000055d12dac6186 grab<0000000000001179>--middle(int)--inner
+0x000055d12dac61be app::hold::h0123456789abcdef
+0x000055d12dac620f 0x000055d12dac620f
+---
+--- heap
+"""
+_DHAT = {
+    "dhatFileVersion": 2,
+    "mode": "heap",
+    "verb": "Allocated",
+    "bklt": True,
+    "bkacc": True,
+    "tu": "instrs",
+    "Mtu": "Minstr",
+    "tuth": 500,
+    "cmd": "./app",
+    "pid": 31967,
+    "te": 156813,
+    "tg": 151521,
+    "pps": [
+        {"tb": 9, "tbk": 1, "tl": 114, "mb": 9, "mbk": 1, "gb": 9, "gbk": 1, "eb": 9, "ebk": 1, "rb": 0, "wb": 9}
+        | {"fs": [1, 2, 3]},
+        {"tb": 99, "tbk": 2, "tl": 11, "mb": 50, "mbk": 1, "gb": 0, "gbk": 0, "eb": 0, "ebk": 0, "rb": 3, "wb": 9}
+        | {"acc": [-4, 20, 3], "fs": [1, 4]},
+    ],
+    "ftbl": [
+        "[root]",
+        "0x48417B4: malloc (in /usr/libexec/valgrind/vgpreload_dhat-amd64-linux.so)",
+        "0x109166: grab (app.c:3)",
+        "0x109166: main (app.c:6)",
+        "0x4005284: ??? (in /usr/lib/ld.so)",
+    ],
+}
 
 
 def seeds(format: str) -> list[bytes]:
@@ -105,6 +159,10 @@ def _own(format: str) -> list[bytes]:
         from workbench.profiles.exports.speedscope import to_speedscope
 
         return [to_speedscope(_small()).encode(), to_speedscope(_two_metrics()).encode()]
+    if format == "jemalloc":
+        return [_HEAP, _SYMBOLS + _HEAP, _HEAP[: _HEAP.index(b"\nMAPPED")]]
+    if format == "dhat":
+        return [_RUST.read_bytes(), json.dumps(_DHAT).encode(), json.dumps(_DHAT | {"bkacc": False}, indent=1).encode()]
     if format == "pstats":
         from workbench.profiles.exports.pstats import to_pstats
 

@@ -29,7 +29,9 @@ def summary(path: Path) -> str:
     try:
         profile = read_profile(path)
     except ReadError as error:
-        return f"refused\t{error.what}\t{(error.hint or '')}"
+        # the list of formats grows, and a file that is none of them stays so
+        hint = re.sub(r"^Known are .*?;", "Known are ...;", error.hint or "")
+        return f"refused\t{error.what}\t{hint}"
     totals = " ".join(f"{name}={_figure(profile.total(name))}" for name in profile.metric_names)
     table = profile.top(n=5)
     rows = "; ".join(

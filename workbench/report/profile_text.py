@@ -35,7 +35,7 @@ def profile_text(profile: Profile, table: TableLike, metric: str | None = None) 
     ]
     lines += [
         f"{'Total' if not position else '':11} "
-        f"{quantity(profile.total(one.name), one.unit) if one.additive else 'no sum: a ratio'}  {one.name}"
+        f"{quantity(profile.total(one.name), one.unit) if one.additive else 'no sum'}  {one.name}"
         + (f" ({one.description})" if one.description else "")
         for position, one in enumerate(profile.metrics)
     ]

@@ -43,9 +43,10 @@ _HINT = "Save the file again from the profiler; a browser's copy or an editor ma
 
 
 def recognise(source: Source) -> str | None:
-    """The file begins with XML whose first elements hold ``<svg``."""
+    """The file begins with XML whose first elements hold ``<svg``, and is no HTML page with a picture in it."""
     head = source.data[:_HEAD_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
-    return "an SVG picture" if head.startswith(b"<") and b"<svg" in head else None
+    page = head[:20].lower().startswith((b"<!doctype html", b"<html"))
+    return "an SVG picture" if head.startswith(b"<") and b"<svg" in head and not page else None
 
 
 def read(source: Source) -> Profile:

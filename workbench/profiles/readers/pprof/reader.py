@@ -20,7 +20,7 @@ from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.pprof import rs as pprof_rs
 from workbench.profiles.readers.pprof import schema
 from workbench.profiles.readers.pprof.frames import Frames, frames_of
-from workbench.profiles.readers.pprof.legacy import legacy_kind
+from workbench.profiles.readers.pprof.legacy import legacy_hint, legacy_kind
 from workbench.profiles.readers.pprof.prune import prune
 from workbench.profiles.readers.pprof.samples import Samples, read_samples
 from workbench.profiles.readers.pprof.stacks import stacks_of
@@ -88,7 +88,7 @@ def read(source: Source) -> Profile:
         raise ReadError(
             f"this is a {kind}, not profile.proto",
             where=source.name,
-            hint="Convert it where the profiled program is: `pprof -proto PROGRAM OLD > new.pb.gz`",
+            hint=legacy_hint(source.data),
         )
     notes = NoteBook()
     top = top_level(source, schema.PROFILE_FIELDS)
