@@ -47,7 +47,8 @@ STRACE = (
 )
 
 PERF_STACKS = """\
-# =# hostname : box
+# ========
+# hostname : box
 # ========
 #
 app 101/102 [003]  1000.000001:     250000 cpu-clock:u:
@@ -70,7 +71,6 @@ PERF_LINES = """\
                m 14919 [001] 27613.677644: raw_syscalls:sys_enter: NR 12 (0, 7ffe07f6742c, 0)
              app 1 5.000002:  9 branches:uH:   call   55d0 main+0x10 (/srv/app) => 7f00 g+0x0 (/srv/app)
 """
-=======
 _RUST = Path(__file__).resolve().parents[1] / "profiles" / "files" / "dhat-rs.json"
 _HEAP = b"""heap_v2/4096
   t*: 447: 712716 [664: 1422829]

@@ -52,9 +52,9 @@ class Reader(Protocol):
 def read_profile(
     source: ProfileSource, *, format: str | None = None, limit_bytes: int = LIMIT_BYTES, **options: Any
 ) -> Profile:
-    """Read a profile: callgrind, massif, DHAT, jemalloc's, pprof, strace, perf script, the Firefox profiler's JSON, flame
-    graph SVG, folded stacks, speedscope or pstats. Files of other tools are refused by name, with the command that
-    converts them.
+    """Read a profile: callgrind, massif, DHAT, jemalloc's, pprof, strace, perf script, the Firefox profiler's JSON,
+    flame graph SVG, folded stacks, speedscope or pstats. Files of other tools are refused by name, with the command
+    that converts them.
 
     ``source`` is a path, bytes or a binary file object; gzip, bzip2, xz and zstd are unpacked. ``format`` (one of
     FORMATS) names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says

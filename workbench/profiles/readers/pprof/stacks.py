@@ -72,6 +72,19 @@ def stacks_of(
         )
         depth = np.minimum(depth, MAX_DEPTH)
     frame = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int32), *parts])
+    depth, frame = _with_bare(samples, depth, frame, frames.no_stack, metric, notes)
+    return np.concatenate(([0], np.cumsum(depth))), frame
+
+
+def _with_bare(
+    samples: Samples,
+    depth: NDArray[np.int64],
+    frame: NDArray[np.int32],
+    no_stack: int,
+    metric: str,
+    notes: NoteBook,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Depths and frames with a frame for each sample without locations."""
     bare = np.flatnonzero(depth == 0)
     if len(bare):
         notes.add(
@@ -81,9 +94,9 @@ def stacks_of(
             weight=float(samples.values[bare, -1].sum()),
         )
         before = np.cumsum(depth) - depth
-        frame = np.insert(frame, before[bare], frames.no_stack)
+        frame = np.insert(frame, before[bare], no_stack)
         depth[bare] = 1
-    return np.concatenate(([0], np.cumsum(depth))), frame
+    return depth, frame
 
 
 def _batches(offset: NDArray[np.int64]) -> list[tuple[int, int]]:
