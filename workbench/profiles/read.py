@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from workbench.errors import ReadError
-from workbench.profiles.foreign import foreign
 from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
 from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_source
@@ -156,8 +155,8 @@ def read_firefox(source: ProfileSource, **options: Any) -> Profile:
 def recognise(source: Source) -> tuple[str, str]:
     """The format of these bytes, and why. Raises ReadError where no reader takes them."""
     for name in _asked(source):
-        if name == _WITHOUT_MARK and (other := foreign(source.data)) is not None:
-            raise ReadError(f"this is {other.what}", where=source.name, hint=other.hint_for(source.name))
+        if name == _WITHOUT_MARK:
+            _refuse_foreign(source)
         why = _reader(name).recognise(source)
         if why is not None:
             return name, why
@@ -167,6 +166,15 @@ def recognise(source: Source) -> tuple[str, str]:
         where=source.name,
         hint=f"Known are {', '.join(FORMATS)}; name one with format= (--format) to see what that reader says",
     )
+
+
+def _refuse_foreign(source: Source) -> None:
+    """Raise for a file that another tool has to convert first."""
+    # its many patterns are compiled when it is imported, and most files are recognised before
+    from workbench.profiles.foreign import foreign
+
+    if (other := foreign(source.data)) is not None:
+        raise ReadError(f"this is {other.what}", where=source.name, hint=other.hint_for(source.name))
 
 
 def _asked(source: Source) -> Iterator[str]:

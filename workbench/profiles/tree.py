@@ -252,7 +252,9 @@ def functions_of(nodes: Table, frames: Table, names: Sequence[str]) -> Table:
     ids = frames["function_id"]
     function = ids[nodes["frame_id"]]
     count = int(ids.max()) + 1 if len(frames) else 0
-    _, first = np.unique(ids, return_index=True)
+    # of several assignments to one place the last stays: backwards that is the first frame
+    first = np.zeros(count, dtype=np.int64)
+    first[ids[::-1]] = np.arange(len(ids))[::-1]
     own, totals = group_sums(nodes, function, count, names)
     columns: dict[str, Any] = {
         "calls": Counts.unknown(count),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.distinct import numbered
+from workbench.profiles.distinct import ascending, numbered
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
@@ -296,7 +296,7 @@ def _note_texts(
     unnamed = np.array([place.known and place.function == UNKNOWN for place in places], dtype=bool)[text]
     where = np.flatnonzero(unnamed)
     if where.size:
-        different = len(np.unique(text[where]))
+        different = len(ascending(text[where]))
         notes.add(
             f"code without a name ({different:,} addresses) is one function {UNKNOWN} an object",
             source.at(int(lines[where[0]])),

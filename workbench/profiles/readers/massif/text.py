@@ -16,6 +16,7 @@ import numpy as np
 
 from workbench.errors import ReadError
 from workbench.profiles.notes import NoteBook
+from workbench.profiles.readers.massif.lines import tree_lines
 from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
 
 if TYPE_CHECKING:
@@ -252,24 +253,20 @@ def _read_tree(
     source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook, loose: bool
 ) -> HeapTree:
     block = data[start:end]
-    found = _NODE.findall(block)
-    if len(found) != block.count(b"\n") + (not block.endswith(b"\n")):
+    found = tree_lines(block)
+    if found is None:
         _refuse_others(source, data, start, end)
-    if not found:
+        block = b"\n".join(line for line in block.split(b"\n") if line.strip() and not line.startswith(b"#"))
+        found = tree_lines(block)
+    if found is None:
         raise _Damage(end, "the heap tree is missing")
-    blanks, children, held, text = zip(*found, strict=True)
-    if end == len(data) and not block.endswith(b"\n"):
+    if end == len(data) and data[-1:] != b"\n":
         notes.add("the file ends without a line end, so its last line may be cut off", line_at(source, data, end))
-        if len(found) > 1 and not text[-1].endswith((b")", b"???")):
+        if len(found.depth) > 1 and not block.endswith((b")", b"???")):
             raise _Damage(end, "the last line of the heap tree is cut off")
-    size = len(found)
-    depth = np.fromiter(map(len, blanks), np.int64, size)
-    wanted = np.fromiter(map(int, children), np.int64, size)
-    try:
-        amounts = np.fromiter(map(int, held), np.int64, size)
-    except OverflowError:
-        first = next(number for number, amount in enumerate(held) if int(amount) > INT64_MAX)
-        raise _too_large_at(source.at(line + first), f"{held[first].decode()} bytes") from None
+    if (large := np.flatnonzero(found.held > INT64_MAX)).size:
+        raise _too_large_at(source.at(line + int(large[0])), f"{found.held[large[0]]} bytes")
+    depth, wanted, size = found.depth, found.children, len(found.depth)
     parent = parents_by_indent(depth, wanted)
     if parent is None and loose and (parent := parents_by_indent(depth, None)) is not None:
         what = "a heap tree has other numbers of children than it announces: its indentation was trusted"
@@ -283,8 +280,9 @@ def _read_tree(
         notes.add(
             "the indentation of a heap tree disagrees with its numbers of children, which were trusted", source.at(line)
         )
-    named = np.fromiter(map(texts.__getitem__, text), np.int64, size)
-    return HeapTree(parent, depth, amounts, named, line)
+    ends = zip(found.begin.tolist(), found.end.tolist(), strict=True)
+    named = np.array([texts[block[begin:end]] for begin, end in ends], dtype=np.int64)
+    return HeapTree(parent, depth, found.held.astype(np.int64), named, line)
 
 
 def _refuse_others(source: Source, data: bytes, start: int, end: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.profiles.columns import NO_PARENT
-from workbench.profiles.distinct import numbered
+from workbench.profiles.distinct import ascending
 from workbench.profiles.tree import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -93,11 +93,14 @@ def inlined_nodes(
     linked[:-1] = only[:-1] & (parent[1:] == np.arange(size - 1)) & known[:-1] & known[1:]
     linked[:-1] &= address[:-1] == address[1:]
     group = np.concatenate(([0], np.cumsum(~linked[:-1])))
-    codes, _ = numbered(group * (int(text.max()) + 1) + text)
-    repeats = np.ones(size, dtype=bool)
-    repeats[np.unique(codes, return_index=True)[1]] = False
+    # only a group of several nodes can hold a text twice
+    several = linked.copy()
+    several[1:] |= linked[:-1]
+    width = int(text.max()) + 1
+    keys = np.sort((group * width + text)[several])
+    repeated = keys[1:][keys[1:] == keys[:-1]]
     inlined: NDArray[np.bool_] = linked.copy()
-    for one in np.unique(group[repeats]).tolist():
+    for one in ascending(repeated // width).tolist():
         low, high = np.searchsorted(group, [one, one + 1])
         seen: set[int] = set()
         for position in range(low, high):

@@ -1,0 +1,73 @@
+"""The lines of a heap tree taken apart: a column at a time over all of them, since files have hundreds of thousands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MOST_CHILDREN_DIGITS = 9
+_MOST_BYTES_DIGITS = 19
+_NEWLINE, _BLANK, _ZERO, _COLON, _N = b"\n 0:n"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TreeLines:
+    """Lines ``DEPTH blanks, nCHILDREN: HELD TEXT``; the text of a line is ``block[begin:end]`` of the block it is in.
+    ``held`` is unsigned: nineteen digits can be more than a signed number holds."""
+
+    depth: NDArray[np.int64]
+    children: NDArray[np.int64]
+    held: NDArray[np.uint64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+
+def tree_lines(block: bytes) -> TreeLines | None:
+    """The lines of a block, each of which is a node of a heap tree; None where one is not, or there is none."""
+    if not block:
+        return None
+    data = np.frombuffer(block if block.endswith(b"\n") else block + b"\n", dtype=np.uint8)
+    end = np.flatnonzero(data == _NEWLINE)
+    start = np.concatenate(([0], end[:-1] + 1))
+    # whatever is read ends at a line end at the latest, so no position leaves the line it belongs to
+    at = start.copy()
+    blank = np.flatnonzero(data[at] == _BLANK)
+    while blank.size:
+        at[blank] += 1
+        blank = blank[data[at[blank]] == _BLANK]
+    depth = at - start
+    if (data[at] != _N).any():
+        return None
+    first = at + 1
+    children, at = _number(data, first, _MOST_CHILDREN_DIGITS)
+    if (at == first).any() or (data[at] != _COLON).any() or (data[at + 1] != _BLANK).any():
+        return None
+    first = at + 2
+    held, at = _number(data, first, _MOST_BYTES_DIGITS)
+    if (at == first).any() or (data[at] != _BLANK).any() or (data[at + 1] == _NEWLINE).any():
+        return None
+    return TreeLines(depth, children.astype(np.int64), held, at + 1, end)
+
+
+def _number(data: NDArray[np.uint8], begin: NDArray[np.int64], most: int) -> tuple[NDArray[np.uint64], NDArray[Any]]:
+    """The numbers of at most ``most`` digits that begin at these places, and where they end: where they began, if there
+    is none."""
+    value = np.zeros(len(begin), dtype=np.uint64)
+    at = begin.copy()
+    more = np.arange(len(begin))
+    digit = data[begin] - np.uint8(_ZERO)
+    for _ in range(most):
+        # what is no digit is more than nine: bytes below "0" wrap around
+        is_digit = digit < 10
+        more, digit = more[is_digit], digit[is_digit]
+        if not more.size:
+            break
+        value[more] = value[more] * np.uint64(10) + digit
+        at[more] += 1
+        digit = data[at[more]] - np.uint8(_ZERO)
+    return value, at
