@@ -70,9 +70,10 @@ def preorder(parent: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
 
     Returns ``order`` (old position of each new node) and the new ``parent`` array. Siblings keep their order.
     """
-    sizes = subtree_sizes(parent)
+    by_level = levels(parent)
+    sizes = subtree_sums(parent, np.ones(len(parent), dtype=np.int64), by_level)
     start = np.zeros(len(parent), dtype=np.int64)
-    for level in levels(parent):
+    for level in by_level:
         # siblings side by side, in their order; a sibling starts where those before it end
         level = level[np.argsort(parent[level], kind="stable")]
         before = np.cumsum(sizes[level]) - sizes[level]
@@ -105,18 +106,21 @@ def levels(parent: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return found
 
 
-def depths(parent: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Depth of each node, roots 0. Parents come before their children."""
+def depths(parent: NDArray[np.int64], by_level: Sequence[NDArray[np.int64]] | None = None) -> NDArray[np.int64]:
+    """Depth of each node, roots 0. Parents come before their children. ``by_level``: their :func:`levels`, if known."""
     depth = np.zeros(len(parent), dtype=np.int64)
-    for number, level in enumerate(levels(parent)):
+    for number, level in enumerate(levels(parent) if by_level is None else by_level):
         depth[level] = number
     return depth
 
 
-def subtree_sums(parent: NDArray[np.int64], costs: NDArray[Any]) -> NDArray[Any]:
-    """Each node's costs with those of all nodes below it; ``costs`` has one row a node. Exact for integers."""
+def subtree_sums(
+    parent: NDArray[np.int64], costs: NDArray[Any], by_level: Sequence[NDArray[np.int64]] | None = None
+) -> NDArray[Any]:
+    """Each node's costs with those of all nodes below it; ``costs`` has one row a node. Exact for integers.
+    ``by_level``: the nodes' :func:`levels`, if known."""
     sums = costs.copy()
-    for level in reversed(levels(parent)[1:]):
+    for level in reversed((levels(parent) if by_level is None else by_level)[1:]):
         level = level[np.argsort(parent[level], kind="stable")]
         ups = parent[level]
         first = np.flatnonzero(np.concatenate(([True], ups[1:] != ups[:-1])))
@@ -209,10 +213,11 @@ def node_table(
 ) -> Table:
     """The ``nodes`` of a Profile. ``self_costs`` has one row a node and one column a metric of ``names``."""
     parent = np.asarray(parent, dtype=np.int64)
-    totals = subtree_sums(parent, self_costs)
+    by_level = levels(parent)
+    totals = subtree_sums(parent, self_costs, by_level)
     columns: dict[str, Any] = {
         "parent_id": parent,
-        "depth": depths(parent),
+        "depth": depths(parent, by_level),
         "frame_id": np.asarray(frame, dtype=np.int64),
         "exact": np.ones(len(parent), dtype=bool) if exact is None else exact,
     }

@@ -36,10 +36,13 @@ def tree_lines(block: bytes) -> TreeLines | None:
     start = np.concatenate(([0], end[:-1] + 1))
     # whatever is read ends at a line end at the latest, so no position leaves the line it belongs to
     at = start.copy()
-    blank = np.flatnonzero(data[at] == _BLANK)
-    while blank.size:
-        at[blank] += 1
-        blank = blank[data[at[blank]] == _BLANK]
+    line = np.flatnonzero(data[at] == _BLANK)
+    place = start[line]
+    while line.size:
+        place = place + 1
+        more = data[place] == _BLANK
+        at[line] = place
+        line, place = line[more], place[more]
     depth = at - start
     if (data[at] != _N).any():
         return None
@@ -57,17 +60,19 @@ def tree_lines(block: bytes) -> TreeLines | None:
 def _number(data: NDArray[np.uint8], begin: NDArray[np.int64], most: int) -> tuple[NDArray[np.uint64], NDArray[Any]]:
     """The numbers of at most ``most`` digits that begin at these places, and where they end: where they began, if there
     is none."""
-    value = np.zeros(len(begin), dtype=np.uint64)
-    at = begin.copy()
-    more = np.arange(len(begin))
-    digit = data[begin] - np.uint8(_ZERO)
+    value, at = np.zeros(len(begin), dtype=np.uint64), begin.copy()
+    # the lines whose number goes on, what it is so far, and the place after it
+    line, so_far, place = np.arange(len(begin)), value.copy(), begin
     for _ in range(most):
+        digit = data[place] - np.uint8(_ZERO)
         # what is no digit is more than nine: bytes below "0" wrap around
-        is_digit = digit < 10
-        more, digit = more[is_digit], digit[is_digit]
-        if not more.size:
-            break
-        value[more] = value[more] * np.uint64(10) + digit
-        at[more] += 1
-        digit = data[at[more]] - np.uint8(_ZERO)
+        more = digit < 10
+        if not more.all():
+            value[line], at[line] = so_far, place
+            line, so_far, place, digit = line[more], so_far[more], place[more], digit[more]
+            if not line.size:
+                return value, at
+        so_far = so_far * np.uint64(10) + digit
+        place = place + 1
+    value[line], at[line] = so_far, place
     return value, at

@@ -280,8 +280,8 @@ def _read_tree(
         notes.add(
             "the indentation of a heap tree disagrees with its numbers of children, which were trusted", source.at(line)
         )
-    ends = zip(found.begin.tolist(), found.end.tolist(), strict=True)
-    named = np.array([texts[block[begin:end]] for begin, end in ends], dtype=np.int64)
+    written = map(block.__getitem__, map(slice, found.begin.tolist(), found.end.tolist()))
+    named = np.fromiter(map(texts.__getitem__, written), np.int64, size)
     return HeapTree(parent, depth, found.held.astype(np.int64), named, line)
 
 
