@@ -1,10 +1,10 @@
 """massif files of 1, 5, 22 and 55 MB read: ours against ms_print, as whole processes.
 
 The file is one run of Python importing modules under Valgrind, with a heap tree in every snapshot, about 70 MB. Smaller
-files are its first snapshots; a larger one would go on with the same snapshots under later numbers and times. Both read
-every tree. ms_print prints its report, ours makes all tables; what both say of the snapshots is compared before it is
-timed. Time is CPU time, which a busy machine does not falsify. Ours has to start Python and import numpy first, which
-takes longer than ms_print needs for the smallest file.
+files are its first snapshots; a larger one would go on with the same snapshots under later numbers and times. Ours is
+`workbench read`; both read every tree. What both say of the snapshots is compared before it is timed. Time is CPU time,
+which a busy machine does not falsify. Ours has to start Python and import numpy first, which takes longer than ms_print
+needs for the smallest file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workbench.profiles.read import read_profile
 TARGET = 1.0  # ours takes at most this part of ms_print's time
 SIZES_MB = (1, 5, 22, 55)
 WHOLE = "whole process, CPU s"
-OURS = "import sys; from workbench.profiles.read import read_profile; read_profile(sys.argv[1], format='massif')"
+OURS = str(Path(sys.executable).parent / "workbench")
 MODULES = "json, decimal, email.message, http.client, unittest, xml.dom.minidom, ctypes, asyncio, argparse"
 MASSIF = (
     "--tool=massif",
@@ -93,7 +93,7 @@ def main() -> int:
             path.write_text(enlarged(run, int(size * 1e6)))
             if not same_figures(path):
                 raise SystemExit("ms_print and the workbench read different figures, so there is nothing to compare")
-            rivals[f"workbench, {size:g} MB"] = partial(measure, [sys.executable, "-c", OURS, str(path)])
+            rivals[f"workbench, {size:g} MB"] = partial(measure, [OURS, "read", str(path)])
             rivals[f"ms_print, {size:g} MB"] = partial(measure, ["ms_print", str(path)])
         figures = interleave(rivals, options.rounds)
     ratios = {

@@ -84,7 +84,7 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
     ``"last"``; None is the peak, or the largest where massif took none. Its metric is ``heap`` (``pages`` with
     --pages-as-heap), in bytes. Tables: ``snapshots`` (bytes, and the time in ``meta["time_unit"]``) and ``heap_trees``.
 
-    Raises ReadError for a file that is cut off before its first snapshot is whole, damaged, or ms_print's report.
+    Raises ReadError for a file that is cut off before the figures of its first snapshot, damaged, or ms_print's report.
     """
     data = _plain(source.data)
     if _REPORT.match(data):
@@ -130,7 +130,8 @@ def choose(
 
     Raises ReadError where the one that is asked for has none.
     """
-    columns = (snapshots[name].tolist() for name in ("snapshot", "total_bytes", "kind"))
+    kinds = snapshots["kind"].tolist()
+    columns = (snapshots["snapshot"].tolist(), snapshots["total_bytes"].tolist(), kinds)
     trees = [(number, total, kind) for number, total, kind in zip(*columns, strict=True) if number in detailed]
     if not trees and wanted is None:
         return None, "no snapshot has a heap tree"
@@ -140,7 +141,8 @@ def choose(
             return peak, "massif's peak"
         if wanted in ("largest", None):
             largest = max(trees, key=lambda tree: tree[1])[0]
-            return largest, "the largest with a heap tree" + ("" if wanted else ", since massif took no peak")
+            why = ", since that of massif's peak is cut off" if "peak" in kinds else ", since massif took no peak"
+            return largest, "the largest with a heap tree" + ("" if wanted else why)
         if wanted in ("first", "last"):
             return trees[0 if wanted == "first" else -1][0], f"the {wanted} with a heap tree"
         if isinstance(wanted, str) and wanted.isdecimal() and len(wanted) < 10:

@@ -16,7 +16,7 @@ import numpy as np
 
 from workbench.errors import ReadError
 from workbench.profiles.notes import NoteBook
-from workbench.profiles.readers.massif.lines import tree_lines
+from workbench.profiles.readers.massif.lines import TreeLines, tree_lines
 from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ _UNIT_THEN_SNAPSHOT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*\n(?:#.*\n|[ \t]
 _NODE = re.compile(rb"^( *)n(\d{1,9}): (\d{1,19}) (.+)$", re.MULTILINE)
 _LONG_NODE = re.compile(rb" *n\d+: \d{20}")
 _FIELDS = (b"snapshot", b"time", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B", b"heap_tree")
+_KIND = b"heap_tree="
+_KINDS_WRITTEN = tuple(_KIND + kind.encode() for kind in KINDS)
+_NO_TREE = _KINDS_WRITTEN[0]
+_CUT = "the last snapshot is cut off or damaged: its figures are whole, "
+_LEFT_OUT = "its heap tree was left out"
 _MARK = b"snapshot="
 _WHOLE = (b"snapshot", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B")
 _KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
@@ -140,8 +145,9 @@ def read_snapshots(
     """The snapshots with their trees. ``texts`` collects the texts of tree lines. ``loose``: the writer announces
     children that it leaves out, so that only the indentation tells whose they are.
 
-    A last snapshot that is cut off or damaged is left out with a note. Raises ReadError for damage elsewhere, and
-    where no snapshot is whole.
+    What is whole of a last snapshot that is cut off or damaged is kept, with a note: nothing, its figures, or the first
+    lines of its tree as well, if no other snapshot has one: beside whole trees they would look like memory that was
+    freed. Raises ReadError for damage elsewhere, and where no snapshot has whole figures.
     """
     marks = _marks(data, start)
     if not marks:
@@ -196,8 +202,11 @@ def _read_snapshot(
 ) -> tuple[Snapshot, HeapTree | None]:
     values: list[bytes] = []
     at = start
+    cut = False
     for name in _FIELDS:
         at, found = _next_line(data, at, end)
+        if cut := name == _FIELDS[-1] and at <= end == len(data) and at + len(found) == end and _is_cut(found):
+            found = next((one for one in _KINDS_WRITTEN if len(found) > len(_KIND) and one.startswith(found)), _NO_TREE)
         key, _, value = found.partition(b"=")
         while key not in _FIELDS and _KEY.fullmatch(key) and at + len(found) < end:
             notes.add(f"unknown field {key.decode()}, left out", source.at(line + data.count(b"\n", start, at)))
@@ -218,12 +227,29 @@ def _read_snapshot(
     if not number <= 10**9:
         raise _Damage(start, f"snapshot number {number}")
     snapshot = Snapshot(number, time, heap, extra, stacks, kind, start)
-    end = _without_comments(data, at, end)
+    if cut:
+        notes.add(_CUT + _LEFT_OUT, line_at(source, data, len(data)))
+        return snapshot, None
+    last, end = end == len(data), _without_comments(data, at, end)
     if kind == "empty":
         if rest := _rest(data, at, end):
             raise _Damage(at, f"expected the next snapshot, found {rest!r}")
         return snapshot, None
-    return snapshot, _read_tree(source, data, at, end, line + data.count(b"\n", start, at), texts, notes, loose)
+    top = line + data.count(b"\n", start, at)
+    try:
+        return snapshot, _read_tree(source, data, at, end, top, texts, notes, loose)
+    except _Damage as damage:
+        if not last:
+            raise
+        part = None if texts or loose else _beginning_of_tree(data[at:end], top, texts)
+        what = f"the first {len(part.depth):,} lines of its heap tree are read" if part else _LEFT_OUT
+        notes.add(f"{_CUT}{what}: {damage.what}", line_at(source, data, damage.offset))
+        return snapshot, part
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a file that ends with this line ends before it says which kind of heap tree follows."""
+    return any(one.startswith(line) and one != line for one in _KINDS_WRITTEN)
 
 
 def _next_line(data: bytes, at: int, end: int) -> tuple[int, bytes]:
@@ -280,8 +306,33 @@ def _read_tree(
         notes.add(
             "the indentation of a heap tree disagrees with its numbers of children, which were trusted", source.at(line)
         )
+    return _tree(found, block, parent, depth, texts, line)
+
+
+def _beginning_of_tree(block: bytes, line: int, texts: Texts) -> HeapTree | None:
+    """The whole lines of a tree that was cut off; None where they are not the beginning of one. What is not listed any
+    more stays with the place that is above it."""
+    block = block[: block.rfind(b"\n") + 1]
+    found = tree_lines(block)
+    if found is None or (found.held > INT64_MAX).any():
+        return None
+    parent = parents_by_indent(found.depth, None)
+    if parent is None:
+        return None
+    lacking = found.children - np.bincount(parent[1:], minlength=len(parent))
+    # only the last line and those above it can have children that are not there any more
+    above = len(parent) - 1
+    while above >= 0:
+        lacking[above] = min(lacking[above], 0)
+        above = int(parent[above])
+    return None if lacking.any() else _tree(found, block, parent, found.depth, texts, line)
+
+
+def _tree(
+    found: TreeLines, block: bytes, parent: NDArray[np.int64], depth: NDArray[np.int64], texts: Texts, line: int
+) -> HeapTree:
     written = map(block.__getitem__, map(slice, found.begin.tolist(), found.end.tolist()))
-    named = np.fromiter(map(texts.__getitem__, written), np.int64, size)
+    named = np.fromiter(map(texts.__getitem__, written), np.int64, len(found.begin))
     return HeapTree(parent, depth, found.held.astype(np.int64), named, line)
 
 
