@@ -190,9 +190,15 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["--time-unit=B", "--detailed-freq=10", "--max-snapshots=100", "--threshold=0.5"],
         ["--stacks=yes", "--detailed-freq=5", "--threshold=0"],
         ["--time-unit=ms"],
+        ["--time-unit=i", "--depth=3", "--heap=yes", "--heap-admin=24"],
         ["--pages-as-heap=yes"],
+        ["--pages-as-heap=yes", "--time-unit=B", "--stacks=no", "--detailed-freq=1"],
+        ["--alloc-fn=leak", "--detailed-freq=3", "--threshold=0"],
+        ["--ignore-fn=leak", "--detailed-freq=3", "--threshold=0"],
+        ["--heap=no", "--stacks=yes"],
+        ["--peak-inaccuracy=0", "--max-snapshots=10", "--detailed-freq=1"],
     ],
-    ids=lambda flags: flags[0],
+    ids=" ".join,
 )
 def test_ms_print_prints_the_same_of_a_file_made_now(program: Path, tmp_path: Path, flags: list[str]) -> None:
     out = tmp_path / "massif.out"
@@ -200,7 +206,9 @@ def test_ms_print_prints_the_same_of_a_file_made_now(program: Path, tmp_path: Pa
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     profile = read(out)
     report = subprocess.run(["ms_print", "--threshold=0", str(out)], check=True, capture_output=True, text=True).stdout
-    assert assert_as_ms_print(profile, report, 0.0) > 10
+    lines = assert_as_ms_print(profile, report, 0.0)
+    # a massif that looks at stacks alone has no tree
+    assert lines > 10 or ("--heap=no" in flags and not lines)
     assert profile.meta["pages_as_heap"] == ("--pages-as-heap=yes" in flags)
     assert profile.metrics[0].name == ("pages" if "--pages-as-heap=yes" in flags else "heap")
     assert profile.meta["time_unit"] == next((flag[-2:].strip("=") for flag in flags if "time-unit" in flag), "i")
@@ -212,3 +220,20 @@ def test_ms_print_prints_the_same_of_a_file_made_now(program: Path, tmp_path: Pa
         assert held["main"] >= held["leak"] >= held["deep"] > 0
     if flags[0] == "--stacks=yes":
         assert profile.tables["snapshots"]["stacks_bytes"].max() > 20_000
+
+
+def test_ms_print_prints_the_same_of_an_xtree_file_made_now(program: Path, tmp_path: Path) -> None:
+    out = tmp_path / "xtree.ms"
+    command = ["valgrind", "--tool=memcheck", "--xtree-memory=full", f"--xtree-memory-file={out}", str(program)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    profile = read(out)
+    assert profile.meta["xtree"]
+    report = subprocess.run(["ms_print", "--threshold=0", str(out)], check=True, capture_output=True, text=True).stdout
+    _, trees = report_of(report)
+    # a metric is the top of its tree
+    assert [profile.total(name) for name in profile.metric_names] == [int(tree[0][2]) for tree in trees]
+    assert sum(map(len, trees)) > 10
+    for number, tree in zip(profile.meta["detailed"], trees, strict=True):
+        # of the top line we show the metric's name alone
+        below = [(depth, pct, held, comparable(text)) for depth, pct, held, text in tree[1:]]
+        assert as_ms_print(profile, number, 0.0)[1:] == below
