@@ -127,7 +127,6 @@ OTHERS = {
     "ls": "total 12\n-rw-r--r-- 1 root root 4096 Nov 29 2026\n-rw-r--r-- 1 root root 12 Nov 29 10\n",
     "wc": "  12   40  300\n   1    2    3\n",
     "du": "12 a\n13 b\n",
-    "table": "syscall      calls    seconds\n-------- --------\nwrite         10   0.000300\ntotal     16   0.000450\n",
     "assembler": "mov eax, ebx ; 12\nadd eax, 3 ; 13\n",
 }
 

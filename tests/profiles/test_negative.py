@@ -150,11 +150,13 @@ def test_formats_hold_them_or_refuse(rows: Stacks) -> None:
     assert stacks_of(read_profile(exported(profile, "pprof"))) == wanted
     negative = any(cost < 0 for cost in wanted.values())
     difference_or_not = np.isnan(profile.top()["self_pct"]).all()
-    for format in ("folded", "speedscope", "callgrind"):
-        if negative and difference_or_not:
+    # callgrind has no stacks: what is below 0 in one may be above in the sum over a function's stacks
+    of_functions = (profile.functions["self_cost"] < 0).any()
+    for format, below in (("folded", negative), ("speedscope", negative), ("callgrind", of_functions)):
+        if below and difference_or_not:
             with pytest.raises(WorkbenchError, match=f"costs below 0, which {format} cannot hold"):
                 exported(profile, format)
-        else:
+        elif below == negative:
             exported(profile, format)
 
 
@@ -229,8 +231,7 @@ def test_go_heap_difference_begins_with_what_was_freed() -> None:
         first = profile.top(sort=sort).iloc[0]  # type: ignore[arg-type]
         assert (first["name"], first["self"]) == ("main.hold", -12_000_000)
     graph = flame_graph(profile)
-    assert graph.data.before is not None
-    assert (graph.data.costs.sum(), graph.data.before.sum()) == (325_000, 12_000_000)
-    assert "what it says fell is shown as before" in repr(graph)
+    assert graph.data.before is None
+    assert graph.data.costs.sum() == -11_675_000
     assert top_functions(graph.data, 0)["change"].iloc[0] == -12_000_000
     assert hot_path(profile)["name"].iloc[-1] == "main.hold"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.profiles.make import profile_of
+from workbench.profiles.table import Deferred
 from workbench.profiles.timeline import TIMELINE_COLUMNS, Moments, timeline
+from workbench.profiles.transforms.select import focus
 from workbench.profiles.tree import depths, grow
 
 moments = st.lists(
@@ -47,3 +52,15 @@ def test_spans_are_those_of_the_samples(rows: list[tuple[int, int, tuple[int, ..
     found = list(zip(*(table[name].tolist() for name in TIMELINE_COLUMNS), strict=True))
     assert sorted(found) == plainly(rows)
     assert found == sorted(found, key=lambda row: (row[0], row[1], row[3]))
+
+
+def test_a_transform_leaves_the_spans_of_the_tree_before_out_and_does_not_make_them() -> None:
+    made = []
+
+    def spans() -> dict[str, Any]:
+        made.append("spans")
+        return {name: np.zeros(0, dtype=np.int64) for name in TIMELINE_COLUMNS}
+
+    profile = profile_of([(("main", "f"), 2), (("main", "g"), 1)]).but(tables={"timeline": Deferred(spans)})
+    assert "timeline" not in focus(profile, "f").tables
+    assert not made

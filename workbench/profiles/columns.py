@@ -8,6 +8,8 @@ FRAME_COLUMNS = ("function", "raw_function", "file", "line", "object", "crate", 
 FUNCTION_COLUMNS = ("function", "raw_function", "file", "object", "crate")
 NODE_COLUMNS = ("parent_id", "depth", "frame_id", "exact")
 EDGE_COLUMNS = ("caller_id", "callee_id", "calls")
+TIMELINE = "timeline"
+"""The table of spans in time order, where a format has time; see :mod:`workbench.profiles.timeline`."""
 
 
 def self_(metric: str) -> str:

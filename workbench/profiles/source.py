@@ -391,12 +391,9 @@ def _zstd(view: memoryview, position: int, name: str) -> Iterator[tuple[bytes, i
             while size := stream.readinto(piece):
                 yield bytes(piece[:size]), position
     except OSError as error:
-        early = "runcated" in str(error)
-        raise ReadError(
-            "the zstd data ends early" if early else f"the zstd data is damaged: {error}",
-            where=name,
-            hint="The file was cut off while it was written or copied: fetch it again" if early else "Fetch it again",
-        ) from error
+        if "runcated" in str(error):
+            raise _EndsEarly from error
+        raise ReadError(f"the zstd data is damaged: {error}", where=name, hint="Fetch the file again") from error
     yield b"", len(view)
 
 

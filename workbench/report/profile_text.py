@@ -45,7 +45,7 @@ def profile_text(profile: Profile, table: TableLike, metric: str | None = None) 
         lines.append(f"{ticks:,} samples: self_95 is the 95 % interval of self_pct.")
     if not np.isnan(table["self_pct"]).any():
         covered = float(table["self_pct"].sum()) if len(table) else 0.0
-        lines.append(f"{len(table):,} rows hold {covered:.1f} % of the total.")
+        lines.append(f"{len(table):,} {'row holds' if len(table) == 1 else 'rows hold'} {covered:.1f} % of the total.")
     else:
         lines.append("No percentages: the costs do not add up to a whole of which each is a part.")
     lines += [f"Note: {note}." for note in profile.notes]
@@ -107,6 +107,8 @@ def difference_text(changes: Difference, table: TableLike) -> str:
             usual = set(part["matched_by"].tolist()) <= {EXACT, ""}
             shown = part.without("state", *(["matched_by"] if usual else []))
             lines += ["", f"{heading}:", table_text(shown)]
+    if not len(table):
+        lines.append("No function changed.")
     lines += [f"Note: {note}." for note in changes.notes]
     return "\n".join(lines)
 

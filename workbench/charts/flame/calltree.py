@@ -123,24 +123,6 @@ def call_tree(profile: Profile) -> CallTree:
     return _merged(replace(tree, remarks=_remarks(profile, metrics, tree.costs), measured=measured))
 
 
-def risen_and_fallen(tree: CallTree) -> CallTree:
-    """The tree of a profile that is itself a difference, with costs below 0: what fell as ``before``, what rose as the
-    costs, so that both have a width."""
-    remark = "The profile is a difference: what it says fell is shown as before, what rose as after."
-    measured, before = tree.measured, None
-    if measured is not None:
-        before = Measured(np.maximum(-measured.own, 0), np.maximum(-measured.total, 0))
-        measured = Measured(np.maximum(measured.own, 0), np.maximum(measured.total, 0))
-    return replace(
-        tree,
-        costs=np.maximum(tree.costs, 0),
-        before=np.maximum(-tree.costs, 0),
-        remarks=(remark, *(each for each in tree.remarks if "a bar has no width" not in each)),
-        measured=measured,
-        measured_before=before,
-    )
-
-
 def function_costs(tree: CallTree) -> Measured:
     """The costs of the functions: as measured, or summed over the tree with recursion once."""
     return tree.measured or _summed(tree, tree.costs)

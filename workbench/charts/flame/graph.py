@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,14 +22,12 @@ from workbench.charts.flame.calltree import (
     difference,
     function_costs,
     function_costs_before,
-    risen_and_fallen,
     trimmed,
 )
 from workbench.charts.flame.packing import clean, pack
 from workbench.charts.flame.script import joined_script
 from workbench.errors import WorkbenchError
 from workbench.profiles.labels import labels_of
-from workbench.profiles.share import whole_of
 from workbench.profiles.transforms.group import without_levels
 
 if TYPE_CHECKING:
@@ -127,16 +124,14 @@ def flame_graph(
     ``before`` the two trees are joined by function names, and bars tell what grew, shrank, came and went;
     ``normalise="total"`` scales ``before`` to the same total first, ``per=(n, m)`` from its n units of work to the m of
     ``profile``. At most ``max_nodes`` nodes are kept, those of the largest share; the rest is summed up in bars called
-    ``(trimmed)``, and ``dropped`` says how much it is. A profile that is itself a difference, with costs below 0, is
-    drawn as one: what fell against what rose. ``detail`` keeps calls, source lines and spans for the tables beside the
-    graph and its time-ordered view, too; of two profiles that are compared none are shown.
+    ``(trimmed)``, and ``dropped`` says how much it is. Costs below 0, as in a profile that is
+    itself a difference, are drawn by their size and marked. ``detail`` keeps calls, source lines and spans for the
+    tables beside the graph and its time-ordered view, too; of two profiles that are compared none are shown.
 
     Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
     """
     if before is None:
         tree = call_tree(profile)
-        if _is_difference(profile, tree):
-            tree = risen_and_fallen(tree)
     else:
         tree = difference(call_tree(without_levels(profile)), call_tree(without_levels(before)), normalise, per)
     names = [each.name for each in tree.metrics]
@@ -145,7 +140,7 @@ def flame_graph(
         raise WorkbenchError(f"{wanted} cannot be drawn", where=profile.name, hint=f"Choose one of {', '.join(names)}")
     if title is None:
         title = profile.name if before is None else f"{profile.name}, compared with {before.name}"
-    more = beside(profile, tree) if detail and tree.before is None else None
+    more = beside(profile, tree) if detail and before is None else None
     if more is not None:
         tree = replace(tree, remarks=(*tree.remarks, *more.remarks))
     return FlameGraph(
@@ -156,12 +151,6 @@ def flame_graph(
         icicle=icicle,
         beside=more,
     )
-
-
-def _is_difference(profile: Profile, tree: CallTree) -> bool:
-    """Whether costs below 0 are more than what clocks make."""
-    below = (tree.costs < 0).any(axis=0)
-    return any(math.isnan(whole_of(profile, tree.metrics[at].name)) for at in np.flatnonzero(below))
 
 
 def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiles.columns import TIMELINE
 from workbench.profiles.distinct import ascending
 from workbench.profiles.frames import identify
 from workbench.profiles.model import Profile, from_stacks
@@ -42,13 +43,15 @@ def with_tree(
 
     ``node_of`` says where what was recorded at each old node is now, -1: no longer in the profile. Samples and the rows
     of tables that speak of nodes by number (system calls) follow it, so that they stay what the tree is made of. Tables
-    that speak of frames or functions by number do not outlive other frames.
+    that speak of frames or functions by number do not outlive other frames, and the time line, whose spans are those of
+    the tree before, no change at all.
     """
     nodes = profile.arrays.nodes
+    kept = profile.arrays.tables.without(TIMELINE)
     tables = {
         # a table with frames of its own has nodes of its own: massif's trees
         name: table if "frame_id" in table else _followed(table, node_of)
-        for name, table in profile.arrays.tables.items()
+        for name, table in kept.items()
         if frames is None or not {"frame_id", "function_id"} & set(table.columns)
     }
     return from_stacks(

@@ -299,8 +299,7 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
     kept = calls[chosen].reset_index(drop=True)
     kept["node_id"] = tree.node_of[node[chosen]]
     grown = with_tree(
-        # what speaks of frames is made anew
-        profile.but(tables=profile.arrays.tables.without("timeline")),
+        profile,
         costs(len(tree.parent), kept["node_id"].to_numpy(), None if duration is None else duration[chosen]),
         parent=tree.parent,
         frame=np.searchsorted(used, tree.frame).astype(np.int64),

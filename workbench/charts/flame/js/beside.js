@@ -159,7 +159,7 @@ export class Beside {
     swatch.style.background = model.tintOf(payload.functions.crate[row.fn]);
     swatch.title = payload.functions.crate[row.fn] || "crate unknown";
     const whole = model.nameOf(row.fn), apart = model.apart[row.fn];
-    const name = button(shortened(whole, NAME_LETTERS), () => this.graph.choose(row.fn));
+    const name = button(shortened(whole, NAME_LETTERS).replace("…", "…\u2060"), () => this.graph.choose(row.fn));
     element.append(swatch, name);
     if (apart) element.append(make("span", "wb-flame-apart", shortened(apart, NAME_LETTERS)));
     element.title = apart ? `${whole}, ${apart}` : whole;

@@ -6,7 +6,7 @@ import { tintNumber } from "./palette.js";
 const STEPS = [0.02, 0.1, 0.3]; // relative change at which the next tint begins
 const LEGEND = 10;
 
-export const KINDS = { crate: "crate or module", file: "file", object: "binary" };
+export const KINDS = { crate: "crate or module", file: "file", object: "binary", name: "function" };
 
 // the tint of a group hangs on its name alone; the legend has those that cost most by themselves
 export function groupColours({ payload, tree, scheme }, kind) {

@@ -23,7 +23,8 @@ export class Panel {
     const negative = !this.compared && payload.cost.some((costs) => costs.some((cost) => cost < 0));
     this.state = {
       order: payload.inverted ? "leaves" : "roots", timed: false, sandwich: -1, icicle: payload.icicle, query: "", regex: false,
-      colour: this.compared ? "difference" : negative ? "sign" : "crate", width: this.compared ? "either" : "after",
+      colour: this.compared ? "difference" : negative ? "sign" : payload.functions.crate.some(Boolean) ? "crate" : "name",
+      width: this.compared ? "either" : "after",
     };
     this.signed = negative;
     this.model = this.newModel();
