@@ -82,9 +82,11 @@ class LineTable:
             "line": every & _LINE_MASK,
         }
         del keys
-        for name, kind in ((self_, NAMED), (called_, CALL)):
-            sums = self._summed([piece for piece in pieces if piece.kind == kind], every)
-            pieces = [piece for piece in pieces if piece.kind != kind]
+        own = [piece for piece in pieces if piece.kind == NAMED]
+        called = [piece for piece in pieces if piece.kind == CALL]
+        del pieces
+        for name, some in ((self_, own), (called_, called)):
+            sums = self._summed(some, every)
             columns.update((name(event), column) for event, column in zip(self.events, sums, strict=True))
         return Table(columns)
 
@@ -104,11 +106,12 @@ class LineTable:
                 pieces.append(_Costs.of(kind, walk.parts[stretch.part].events, keys[rows], added.table[rows]))
         return pieces
 
-    def _summed(self, pieces: Sequence[_Costs], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Events x keys."""
+    def _summed(self, pieces: list[_Costs], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Events x keys. The pieces are let go as they are added, since the table grows meanwhile."""
         table = np.zeros((len(self.events), len(keys)), dtype=np.int64)
         flat = table.reshape(-1)
-        for piece in pieces:
+        while pieces:
+            piece = pieces.pop()
             width = len(piece.events)
             column = np.asarray([self.events.index(event) for event in piece.events], dtype=np.int64) * len(keys)
             row, event = np.divmod(piece.cell, width)
