@@ -22,7 +22,7 @@ say = @echo "$(1)" >&2
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
 	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
-	@echo "make lint    ruff check, ruff format --check, mypy"
+	@echo "make lint    ruff check, ruff format --check, oxlint, mypy"
 	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"
 	@echo "make clean   remove the virtualenv and the caches"
 	@echo "Python 3.11 to 3.13 is needed; choose one with PYTHON=python3.12, another place with VENV=path."
@@ -39,6 +39,7 @@ test: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/oxlint --quiet workbench tests
 	@$(VENV)/bin/mypy
 
 bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rivals
@@ -50,8 +51,10 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rival
 	@$(VENV)/bin/python -m benchmarks.agreement $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.callgrind --gprof2dot $(VENV)/rivals/bin/gprof2dot $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.massif $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.speedscope $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.pprof $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.strace --stracetools $(VENV)/rivals/bin/python $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.perf_script $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.flame $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.network $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.scale $(BENCH_ARGS)

@@ -13,9 +13,11 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.harness import arguments, interleave, median_of, table, write
@@ -63,6 +65,14 @@ async () => {
   const order = graph.querySelector("select[aria-label=Order]");
   const choose = (value) => { order.value = value; order.dispatchEvent(new Event("change")); };
   found["leaves first ms"] = median([1, 2, 3].map(() => { choose("roots"); return timed(() => choose("leaves")); }));
+  choose("roots");
+  const time = [...graph.querySelectorAll("button")].find((button) => button.textContent === "Time order");
+  if (time) {
+    found["time order ms"] = timed(() => time.click());
+    found["draw in time order ms"] = await several(30, () => pane().draw());
+    pane().turn(0.2, 0.5, 0);
+    found["draw in time order, near, ms"] = await several(30, () => pane().draw());
+  }
   return found;
 }
 """
@@ -79,15 +89,41 @@ def service_like(nodes: int, *, functions: int = 3_000, depth: int = 60, seed: i
         parent[node] = path[-1]
         path.append(node)
     names = [f"crate_{n % 40}::module_{n % 7}::Type<{n}>::function_{n}" for n in range(functions)]
+    frames = random.zipf(1.3, nodes) % functions
     return from_stacks(
         "folded",
         f"{nodes:,} nodes",
         metrics=(Metric("cpu", "ns"),),
         frames=frame_table(names),
         parent=parent,
-        frame=random.zipf(1.3, nodes) % functions,
+        frame=frames,
         self_costs=(random.pareto(1.1, nodes) * 1_000).astype(np.int64)[:, None],
+        tables={"timeline": spans(parent, frames, random)},
     )
+
+
+def spans(parent: NDArray[np.int64], frames: NDArray[np.int64], random: np.random.Generator) -> dict[str, Any]:
+    """A span a node of the tree, as a thread of many would run through it: each inside its caller."""
+    size = len(parent)
+    depth = np.zeros(size, dtype=np.int64)
+    for node in range(size):
+        depth[node] = depth[parent[node]] + 1 if parent[node] >= 0 else 0
+    start = np.cumsum(random.integers(1, 2_000, size))
+    end = start + 1_000
+    for node in range(size - 1, 0, -1):
+        if parent[node] >= 0:
+            end[parent[node]] = max(end[parent[node]], end[node])
+    # a span ends where the next of its depth begins
+    for level in range(int(depth.max()) + 1):
+        at = np.flatnonzero(depth == level)
+        end[at[:-1]] = np.minimum(end[at[:-1]], start[at[1:]])
+    return {
+        "thread": np.full(size, "main"),
+        "start_ns": start,
+        "end_ns": end,
+        "depth": depth,
+        "frame_id": frames,
+    }
 
 
 def icicle_page(profile: Profile) -> str:

@@ -1,14 +1,17 @@
 """Reading a log of a million system calls: ours, and stracetools.
 
-The log is one real run of ``strace -f -tt -T`` repeated, each time with other pids and later times. Both read it in a
-process of their own. Measured are the CPU time of reading alone and of the whole process, which a busy machine does not
-falsify (neither uses threads), and the peak of its memory.
-Before anything is timed both must find the same calls. stracetools has its own virtualenv:
-``python -m venv .venv/stracetools && .venv/stracetools/bin/pip install stracetools``.
+The log is one real run of ``strace -f -tt -T`` repeated, each time with other pids, later times and other addresses:
+that of the real service where it is beside this project (51,575 lines, half of its calls interrupted by others), else
+the example. Both read it in a process of their own. Measured are the CPU time of reading alone and of the whole
+process, which a busy machine does not falsify (neither uses threads), and the peak of its memory. Our process does what
+``workbench read`` does: it reads, and makes the table of what took longest. Before anything is timed both must find the
+same calls. stracetools has its own virtualenv: ``python -m venv .venv/stracetools && .venv/stracetools/bin/pip install
+stracetools``.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import sys
@@ -19,20 +22,27 @@ from pathlib import Path
 
 from benchmarks.harness import Measure, arguments, interleave, median_of, run_process, table, write
 
-SEED = Path(__file__).resolve().parents[1] / "data" / "profiles" / "demo-strace.log"
-TARGET_LINES_PER_S = 1_000_000 / 3
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "data" / "profiles" / "demo-strace.log"
+REAL = ROOT.parent / "shared" / "real" / "service.strace.log.gz"
+TARGET_S = 1.5  # of CPU, the whole process, for a million lines
 TARGET_RATIO = 10.0  # at least this many times as fast as the rival
 READ, WHOLE, PEAK = "reading, CPU s per million lines", "whole process, CPU s per million lines", "peak memory, MiB"
 
 OURS = """
-import json, sys, time
+import json, os, sys, time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does
 import workbench.profiles.readers.strace.reader
 from workbench.profiles.read import read_profile
+from workbench.profiles.views.top import top_table
 began = time.process_time()
 profile = read_profile(sys.argv[1], format="strace")
 spent = time.process_time() - began
-calls = profile.tables["calls"]
-print(json.dumps({"read_s": spent, "time_s": profile.total("time") / 1e9, "calls": int(calls["returned"].sum())}))
+found = {"read_s": spent, "time_s": profile.total("time") / 1e9, "notes": len(profile.notes)}
+top_table(profile, None, 20)
+if len(sys.argv) > 2:
+    found["calls"] = int(profile.tables["calls"]["returned"].sum())
+print(json.dumps(found))
 """
 
 THEIRS = """
@@ -47,34 +57,47 @@ print(json.dumps({"read_s": spent, "time_s": sum(event.duration for event in cal
 """
 
 
+def seed_lines() -> list[str]:
+    """The log that is repeated."""
+    if REAL.exists():
+        return gzip.decompress(REAL.read_bytes()).decode().splitlines(keepends=True)
+    return DEMO.read_text().splitlines(keepends=True)
+
+
 def generate(path: Path, least_lines: int) -> int:
     """Write a log of at least ``least_lines`` lines; how many there are."""
-    lines = SEED.read_text().splitlines(keepends=True)
+    lines = seed_lines()
     stamp = re.compile(r"^(\d+) +(\d\d):(\d\d):(\d\d)(\.\d{6})(.*\n)", re.DOTALL)
-    parts = [stamp.match(line) for line in lines]
+    address = re.compile(r"\b0x7f[0-9a-f]+")
+    parts = [match.groups() for line in lines if (match := stamp.match(line))]
+    if len(parts) < len(lines):
+        raise SystemExit("the log that is repeated has a line without pid and time")
+    first, last = (
+        int(hour) * 3600 + int(minute) * 60 + int(second) for _, hour, minute, second, *_ in (parts[0], parts[-1])
+    )
+    tasks = max(int(part[0]) for part in parts) - min(int(part[0]) for part in parts) + 1
     copies = -(-least_lines // len(lines))
     with path.open("w") as out:
         for copy in range(copies):
-            for part in parts:
-                if part is None:
-                    raise SystemExit(f"{SEED} has a line without pid and time")
-                pid, hour, minute, second, fraction, rest = part.groups()
-                seconds = (int(hour) * 3600 + int(minute) * 60 + int(second) + copy) % 86_400
+            for pid, hour, minute, second, fraction, rest in parts:
+                seconds = (int(hour) * 3600 + int(minute) * 60 + int(second) + copy * (last - first + 1)) % 86_400
                 clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
-                out.write(f"{int(pid) + 10 * (copy % 1000):<5} {clock}{rest}")
+                moved = address.sub(lambda found, by=copy << 12: hex(int(found[0], 16) + by), rest)
+                out.write(f"{int(pid) + copy * tasks:<5} {clock}{moved}")
     return copies * len(lines)
 
 
-def run(python: Path, program: str, log: Path, lines: int) -> dict[str, float]:
-    """Run one reader in a process of its own: what it said, and what the process took."""
-    process = run_process([str(python), "-c", program, str(log)], stderr=None)
+def run(python: Path, program: str, log: Path, lines: int, *, count: bool = False) -> dict[str, float]:
+    """Run one reader in a process of its own: what it said, and what the process took. With ``count`` ours makes the
+    table of calls as well, to say how many they are."""
+    process = run_process([str(python), "-c", program, str(log), *(["calls"] if count else [])], stderr=None)
     found = json.loads(process.output)
     millions = lines / 1e6
     return {
         READ: found["read_s"] / millions,
         WHOLE: process.cpu_s / millions,
         PEAK: process.peak_bytes / 2**20,
-        "calls": found["calls"],
+        "calls": found.get("calls", 0),
         "time_s": found["time_s"],
     }
 
@@ -87,13 +110,13 @@ def timed(python: Path, program: str, log: Path, lines: int) -> Mapping[str, flo
 
 def check_agreement(rival: Path, log: Path, lines: int) -> None:
     """Ends the benchmark unless both find the same number of calls."""
-    ours, theirs = run(Path(sys.executable), OURS, log, lines), run(rival, THEIRS, log, lines)
+    ours, theirs = run(Path(sys.executable), OURS, log, lines, count=True), run(rival, THEIRS, log, lines)
     if ours["calls"] != theirs["calls"] or abs(ours["time_s"] - theirs["time_s"]) > 1e-3 * ours["time_s"]:
         raise SystemExit(f"the readers differ, so there is nothing to compare: {ours} and {theirs}")
 
 
 def main() -> int:
-    """Measure, print, write; 1 when both targets are missed."""
+    """Measure, print, write; 1 when a target is missed."""
     parser = arguments(__doc__.splitlines()[0])
     parser.set_defaults(rounds=3)
     parser.add_argument("--stracetools", type=Path, help="the python of a virtualenv that has stracetools")
@@ -111,17 +134,16 @@ def main() -> int:
             rivals["stracetools, a tenth"] = partial(timed, options.stracetools, THEIRS, small, fewer)
         figures = interleave(rivals, options.rounds)
     print(table(figures))
-    per_s = 1e6 / median_of(figures, "workbench", READ)
-    facts: dict[str, float] = {"lines": lines, "lines_per_cpu_s": per_s}
-    print(f"{per_s:,.0f} lines per CPU second (target {TARGET_LINES_PER_S:,.0f})")
+    whole_s = median_of(figures, "workbench", WHOLE)
+    facts: dict[str, float] = {"lines": lines, "lines_per_cpu_s": 1e6 / median_of(figures, "workbench", READ)}
+    print(f"{whole_s:.2f} CPU s for a million lines, the whole process (target {TARGET_S})")
     if options.stracetools is not None:
         for name, quantity in (("reading", READ), ("whole process", WHOLE)):
             ratio = median_of(figures, "stracetools, a tenth", quantity) / median_of(figures, "workbench", quantity)
             facts[f"ratio, {name}"] = ratio
             print(f"{name}: {ratio:.1f} times stracetools (target {TARGET_RATIO:.0f})")
     write(options.out, "strace", figures, **facts)
-    reached = per_s >= TARGET_LINES_PER_S or facts.get("ratio, reading", 0.0) >= TARGET_RATIO
-    return 0 if reached else 1
+    return 0 if whole_s <= TARGET_S and facts.get("ratio, whole process", TARGET_RATIO) >= TARGET_RATIO else 1
 
 
 if __name__ == "__main__":

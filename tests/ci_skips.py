@@ -21,6 +21,7 @@ ALLOWED = (
     "cannot be mounted here",
     "Debian has no package of",
     "no time namespaces",
+    "perf may not record here",
 )
 
 

@@ -173,6 +173,17 @@ def test_view_writes_one_page(folded: Path, tmp_path: Path, capsys: pytest.Captu
     assert main(["view", str(folded), "--before", str(folded), "-o", str(tmp_path / "difference.html")]) == 0
 
 
+def test_view_without_a_file_writes_the_page_to_drop_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["view", "--no-open"]) == 0
+    assert capsys.readouterr().out == "workbench-view.html\n"
+    assert "Drop a profile here" in Path("workbench-view.html").read_text(encoding="utf-8")
+    assert main(["view", "--snakeviz"]) == 2
+    assert "no profile was given" in capsys.readouterr().err
+
+
 def test_view_in_snakeviz_is_on_loopback_and_ends_with_ctrl_c(folded: Path) -> None:
     import signal
 

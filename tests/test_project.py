@@ -174,10 +174,10 @@ def test_imports_go_down_only() -> None:
 
 
 def modules(package: Path) -> dict[str, str]:
-    """The source of each module of a package, by the module's name."""
+    """The source of each module of a package, of a compiled one its stub, by the module's name."""
     return {
         ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): path.read_text()
-        for path in package.rglob("*.py")
+        for path in (*package.rglob("*.pyi"), *package.rglob("*.py"))
     }
 
 

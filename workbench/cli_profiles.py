@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 NAME_ANOTHER = "Name another file with -o, or make room"
+EMPTY_PAGE = "workbench-view.html"
 SELECTIONS = {
     "focus": "Only stacks with a frame that matches.",
     "ignore": "Only stacks without a frame that matches.",
@@ -75,8 +76,15 @@ def add_diff(parser: argparse.ArgumentParser) -> None:
 
 def add_view(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``workbench view``."""
-    _add_file(parser)
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="A profile of any known format, packed or not. Without one: a page that files can be dropped on.",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="OUT.html", help="The page to write (beside the profile).")
+    parser.add_argument("--no-open", action="store_true", help="Do not open the page in a browser.")
     parser.add_argument("--before", type=Path, metavar="A", help="Show the difference to this earlier profile.")
     parser.add_argument("--metric", metavar="M", help="The metric shown first (the profile's default).")
     parser.add_argument("--snakeviz", action="store_true", help="Show it in SnakeViz, on this machine only.")
@@ -143,9 +151,12 @@ def diff(options: argparse.Namespace) -> int:
 
 def view(options: argparse.Namespace) -> int:
     """``workbench view``: one offline HTML page, or SnakeViz on loopback until interrupted."""
-    from workbench.report.page import profile_page
-    from workbench.runs.atomic import replacing
+    from workbench.report.page import empty_page, profile_page
 
+    if options.file is None:
+        if options.snakeviz or options.before is not None:
+            raise WorkbenchError("no profile was given", where="workbench view", hint="Name a FILE, or give neither")
+        return _write_page(empty_page(), options.output or Path(EMPTY_PAGE), opened=not options.no_open)
     if options.snakeviz and options.before is not None:
         raise WorkbenchError(
             "SnakeViz shows one profile, not a difference", where="--before", hint="Leave out --snakeviz or --before"
@@ -161,9 +172,19 @@ def view(options: argparse.Namespace) -> int:
     before = None if options.before is None else _read(options.before, options)
     output: Path = options.output or options.file.with_name(f"{options.file.name}.html")
     page = profile_page(profile, before=before, metric=options.metric)
+    return _write_page(page, output, opened=not options.no_open)
+
+
+def _write_page(page: str, output: Path, *, opened: bool) -> int:
+    """Write a page, say where it is, and open it where somebody is there to see it."""
+    from workbench.report.opening import open_page
+    from workbench.runs.atomic import replacing
+
     with replacing(output, NAME_ANOTHER) as unfinished:
         unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
-    print(output)
+    print(output, flush=True)
+    if opened:
+        open_page(output)
     return 0
 
 

@@ -40,6 +40,9 @@ def test_system_calls_are_counted_per_receipt() -> None:
     calls = costs_of(N, {"write": [2 * n for n in N], "epoll_wait": N}, mode="strace", metric="calls")
     working = costs_of(N, {"write": [30_000 * n for n in N]}, mode="strace", metric="working", unit="ns")
     waiting = costs_of(N, {"epoll_wait": [2_000_000 * n for n in N]}, mode="strace", metric="waiting", unit="ns")
+    either = costs_of(N, {"read": [1_000 * n for n in N]}, mode="strace", metric="undecided", unit="ns")
+    with_both = answers(pd.concat([calls, working, waiting, either], ignore_index=True))[SYSCALLS]
+    assert "2 ms waiting; of 1 µs the log does not show which, strace's own" in with_both[1]
     said = answers(pd.concat([calls, working, waiting], ignore_index=True))[SYSCALLS]
     assert said[0] == "A receipt makes 3 system calls: write 2; epoll_wait 1."
     assert said[1].startswith("It spends 30 µs working in them, most in write (100 %) and 2 ms waiting")

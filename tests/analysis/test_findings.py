@@ -214,6 +214,31 @@ def test_system_calls_of_a_receipt_are_those_of_the_middle_step_and_a_burst_is_c
     assert (round(found.size.low, 1), round(found.size.high, 1)) == (14.1, 314.0)
 
 
+def test_what_a_receipt_waits_in_and_what_cannot_be_told_are_two_findings() -> None:
+    receipts, seconds = [50, 100, 200], [0.5, 1.0, 2.0]  # 10 ms a receipt
+    parts = {"waiting": {"recvfrom": 4_000_000, "futex": 9_000_000}, "undecided": {"read": 2_000_000, "accept": 10_000}}
+    costs = pd.concat(
+        [
+            costs_of(
+                receipts,
+                {name: [each * n for n in receipts] for name, each in calls.items()},
+                mode="strace",
+                metric=metric,
+                unit="ns",
+                seconds=seconds,
+            )
+            for metric, calls in parts.items()
+        ],
+        ignore_index=True,
+    )
+    found = find([Measured("indexer-service", "strace", "calls", costs)]).of("waiting")
+    by_call = {one.subject: one for one in found}
+    assert set(by_call) == {"recvfrom", "read"}
+    assert by_call["recvfrom"].sentence.startswith("A receipt waits 4 ms in recvfrom, 40.0 % of the time")
+    assert by_call["read"].sentence.endswith("Whether it waits or works there cannot be told from the log.")
+    assert by_call["read"].confidence < by_call["recvfrom"].confidence
+
+
 def test_the_weightiest_comes_first_and_all_can_be_kept() -> None:
     calls = [Call("app::handle", "app::large", 2), Call("app::handle", "app::small", 3)]
     found = find([service({"app::large": 20_000.0, "app::small": 2_000.0}, calls)])

@@ -50,7 +50,7 @@ class Graph:
                 const node = e.flameGraph.rows(pane).findIndex((row) => row.name === name);
                 const scale = it.width / (it.range[1] - it.range[0]);
                 const [x, width] = [it.layout.x[node], it.layout.width[node]];
-                return [(x - it.range[0]) * scale, (x + width - it.range[0]) * scale, it.rowTop(it.tree.depth[node])];
+                return [(x - it.range[0]) * scale, (x + width - it.range[0]) * scale, it.rowTop(it.layout.rowOf[node])];
             }""",
             [name, pane],
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from bs4 import BeautifulSoup
 
 from tests.charts.profiles import CPU, HOSTILE, SAMPLES, folded
@@ -30,13 +31,34 @@ async def test_it_has_facts_graph_table_and_notes(tmp_path: Path) -> None:
         assert await page.evaluate("() => document.documentElement.scrollWidth") <= PHONE_PX
         names = page.locator("table.sortable tbody tr td:first-child")
         assert await names.all_inner_texts() == ["work", "rest", "main"]
-        await page.get_by_role("button", name="Total", exact=True).click()
+        await page.locator("table.sortable").get_by_role("button", name="Total", exact=True).click()
         assert await names.all_inner_texts() == ["main", "work", "rest"]
-        await page.get_by_role("button", name="Total", exact=True).click()
+        await page.locator("table.sortable").get_by_role("button", name="Total", exact=True).click()
         assert await names.all_inner_texts() == ["rest", "work", "main"]
-        await page.get_by_role("button", name="Function").click()
+        await page.locator("table.sortable").get_by_role("button", name="Function").click()
         assert await names.all_inner_texts() == ["main", "rest", "work"]
-        assert await page.locator("th[aria-sort]").all_inner_texts() == ["Function"]
+        assert await page.locator("table.sortable th[aria-sort]").all_inner_texts() == ["Function"]
+        assert offline.requests == []
+        assert offline.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_it_fits_every_screen(scheme: str, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(profile_page(PROFILE), encoding="utf-8")
+    async with offline_page(path, color_scheme=scheme) as offline:
+        page = offline.page
+        await page.locator(f'.wb-flame[data-state="drawn"][data-theme="{scheme}"]').wait_for()
+        beside = []
+        for width_px in (PHONE_PX, 768, 1024, 1366, 1920):
+            await page.set_viewport_size({"width": width_px, "height": 900})
+            assert await page.evaluate("() => document.documentElement.scrollWidth") <= width_px
+            graph = await page.locator(".wb-flame-graph").bounding_box()
+            tables = await page.locator(".wb-flame-beside").bounding_box()
+            assert graph
+            assert tables
+            beside.append(tables["x"] > graph["x"])
+        assert beside == [False, False, False, True, True]  # below the graph where there is no room beside it
         assert offline.requests == []
         assert offline.complaints == []
 

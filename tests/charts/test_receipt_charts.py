@@ -12,6 +12,7 @@ from workbench.analysis.costs import REST as COST_REST
 from workbench.analysis.costs import cost_by_step
 from workbench.analysis.growth import growth
 from workbench.analysis.leaks import PLACE
+from workbench.charts.crate_colours import crate_colour
 from workbench.charts.growth import growth_lines
 from workbench.charts.leaks import leak_lines
 from workbench.charts.receipt_costs import REST, receipt_costs
@@ -40,6 +41,15 @@ def test_bars_add_up_to_what_a_receipt_costs() -> None:
     assert in_time.layout.yaxis.title.text == "CPU time per receipt, ns"
     assert len({(trace.marker.color, trace.marker.pattern.shape) for trace in chart.data}) == 3
     assert chart.layout.meta["caption"].endswith(".")
+
+
+def test_a_crate_has_the_colour_that_it_has_in_flame_graphs() -> None:
+    crates = costs_of(N, {"tokio": [5000 * n for n in N], "k256": [4000 * n for n in N]})
+    chart = receipt_costs(cost_by_step(crates, "Ir"), "instructions", by="crate")
+    assert {trace.name: trace.marker.color for trace in chart.data} == {
+        "tokio": crate_colour("tokio"),
+        "k256": crate_colour("k256"),
+    }
 
 
 def test_what_grows_is_drawn_first_with_its_model() -> None:

@@ -35,6 +35,8 @@ def attempt(data: bytes, format: str | None, *, tables: bool = True) -> bool:
                 raise AssertionError(f"a refusal nobody can use: {text[:200]}") from error
             return False
         assert "file" in profile.lines  # made when it is asked for
+        for name in profile.arrays.tables:
+            assert profile.arrays.tables[name].columns  # some of these too
         if tables:
             check(profile)
         return True
@@ -44,6 +46,8 @@ def check(profile: Profile) -> None:
     """What holds for every profile. Raises AssertionError."""
     functions, edges, nodes = profile.functions, profile.edges, profile.nodes
     profile.notes_table()
+    for name in profile.tables:
+        profile.tables[name]  # some are made when they are asked for
     for table, column, size in (
         (nodes, "frame_id", len(profile.frames)),
         (edges, "caller_id", len(functions)),

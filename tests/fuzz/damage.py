@@ -7,8 +7,12 @@ import gzip
 import lzma
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import pyarrow
+
+from tests.fuzz import json_fields
+from tests.fuzz.heaps import reshaped_dhat, reshaped_jemalloc
 from tests.fuzz.wire import reshaped
 
 Damage = Callable[[bytes, random.Random], bytes]
@@ -102,12 +106,22 @@ ALL: Sequence[Damage] = (
 )  # fmt: skip
 
 
+# Ways to change a profile in its parts, a format: half of the damage, so that the reader takes much of it.
+STRUCTURED: Mapping[str, Damage] = {
+    "firefox": json_fields.reshaped,
+    "dhat": reshaped_dhat,
+    "jemalloc": reshaped_jemalloc,
+}
+
+
 def damaged(seeds: Sequence[bytes], chance: random.Random, format: str) -> bytes:
     """One seed, damaged one to four times, sometimes with the end of another one grafted on; of pprof half are damaged
-    in their fields and stay well formed."""
+    in their fields and stay well formed, of Firefox, DHAT and jemalloc half in their parts."""
     data = chance.choice(seeds)
     if format == "pprof" and chance.random() < 0.5:
         return reshaped(gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data, chance)
+    if format in STRUCTURED and chance.random() < 0.5:
+        return STRUCTURED[format](data, chance)
     if chance.random() < 0.1:
         other = chance.choice(seeds)
         data = data[: chance.randrange(len(data) + 1)] + other[chance.randrange(len(other) + 1) :]
@@ -120,12 +134,13 @@ PACKERS: Sequence[Callable[[bytes], bytes]] = (
     lambda data: gzip.compress(data, 1),
     lambda data: bz2.compress(data, 1),
     lambda data: lzma.compress(data, preset=0),
+    lambda data: bytes(pyarrow.compress(data, codec="zstd", asbytes=True)),
 )
 
 
 def packed(data: bytes, chance: random.Random) -> bytes:
-    """The same in gzip, bzip2 or xz, as one member or several, some of them empty or thousands of times there, now and
-    then of different packers or with padding; half of it damaged."""
+    """The same in gzip, bzip2, xz or zstd, as one member or several, some of them empty or thousands of times there,
+    now and then of different packers or with padding; half of it damaged."""
     pack = chance.choice(PACKERS)
     cuts = sorted(chance.randrange(len(data) + 1) for _ in range(chance.choice((0, 0, 1, 3))))
     out = b""

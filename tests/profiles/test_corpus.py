@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.profiles.corpus import TABLE, files, summary
+from tests.profiles.corpus import BESIDE, TABLE, files, names, summary
 from tests.profiles.samples import SAMPLES, needs_samples
 
-EXPECTED = dict(line.split("\t", 1) for line in TABLE.read_text().splitlines())
+ROWS = dict(line.split("\t", 1) for line in TABLE.read_text().splitlines())
+EXPECTED = {name: line for name, line in ROWS.items() if name.partition("/")[0] not in BESIDE}
 FOUND = [] if SAMPLES is None else [path.relative_to(SAMPLES).as_posix() for path in files(SAMPLES)]
 
 
@@ -25,6 +26,16 @@ def test_the_table_has_every_file() -> None:
 def test_a_file_holds_what_the_table_says(name: str) -> None:
     assert SAMPLES is not None
     assert summary(SAMPLES / Path(name)) == EXPECTED[name]
+
+
+@needs_samples
+@pytest.mark.parametrize("name", sorted(set(ROWS) - set(EXPECTED)))
+def test_a_file_beside_the_corpus_holds_what_the_table_says(name: str) -> None:
+    assert SAMPLES is not None
+    path = names(SAMPLES).get(name)
+    if path is None:
+        pytest.skip("this file is not beside the project")
+    assert summary(path) == ROWS[name]
 
 
 # What a line of SOURCES.tsv says of a file that is no profile, is a relative that is refused by name, or is invalid;

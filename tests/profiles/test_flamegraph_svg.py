@@ -81,13 +81,17 @@ def test_public_files_sum_to_the_pictures_total(name: str, total: int, metrics: 
 
 @needs_samples
 def test_the_folded_twin_is_equal() -> None:
-    """inferno takes the marks of kernel and JIT frames out of the titles."""
+    """inferno takes the marks of kernel and JIT frames out of the titles, and draws a frame for a ``;`` at the end."""
     folded = stacks_of(read_profile(sample("folded/inferno__vertx-unsorted.txt"), format="folded"))
     unmarked: dict[tuple[str, ...], float] = {}
     for stack, count in folded.items():
         plain = tuple(name[:-4] if name[-4:] in ("_[k]", "_[j]", "_[i]", "_[w]") else name for name in stack)
         unmarked[plain] = unmarked.get(plain, 0) + count
-    assert stacks_of(read_profile(sample("svg/inferno__inverted.svg"), format="flamegraph")) == unmarked
+    drawn: dict[tuple[str, ...], float] = {}
+    for stack, count in stacks_of(read_profile(sample("svg/inferno__inverted.svg"), format="flamegraph")).items():
+        named = stack if stack[-1] else stack[:-1]
+        drawn[named] = drawn.get(named, 0) + count
+    assert drawn == unmarked
 
 
 @needs_samples
@@ -245,11 +249,24 @@ def test_entities_are_refused(doctype: str) -> None:
         read(svg)
 
 
-def test_every_truncation_is_refused() -> None:
+def test_a_picture_cut_in_its_frames_is_refused_and_one_cut_behind_them_is_read() -> None:
     svg = inferno(TREE).encode()
-    for end in range(1, len(svg)):
-        with pytest.raises(ReadError):
+    frames = svg.index(b"</svg>") + len(b"</svg>")
+    for end in range(1, frames):
+        with pytest.raises(ReadError, match=r"cut off|not whole XML"):
             read(svg[:end])
+    for end in range(frames, len(svg)):
+        profile = read(svg[:end])
+        assert stacks_of(profile) == TREE_STACKS
+        assert "cut off behind its last frame" in notes_of(profile)
+
+
+def test_what_a_raised_minimum_width_may_have_left_out_is_said() -> None:
+    hub = [("all", 0, 0, 100), ("main", 1, 0, 100), ("hub", 2, 0, 90), ("other", 2, 90, 10)]
+    said = notes_of(read(inferno(hub)))
+    assert "no frame narrower than 10 samples (10 %) is drawn" in said
+    assert "weight 100 samples" in said
+    assert "no frame narrower" not in notes_of(read(inferno([*hub, ("leaf", 3, 0, 1)])))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.profiles.stacks import stacks_of
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
+from workbench.profiles.transforms.select import tag_focus
 from workbench.profiles.tree import MAX_DEPTH
 
 SIMPLE = {("a", "b", "c"): 5, ("a", "b", "d"): 4, ("a", "b"): 5}
@@ -50,7 +51,8 @@ def read(data: bytes, **options: Any) -> Profile:
 def test_public_files(name: str, unit: str) -> None:
     profile = read_profile(sample(f"folded/speedscope__{name}"))
     assert profile.format == "speedscope"
-    assert stacks_of(profile) == SIMPLE
+    times = 2 if name.startswith("two") else 1
+    assert stacks_of(profile) == {stack: times * count for stack, count in SIMPLE.items()}
     assert profile.metrics[0].unit == unit
 
 
@@ -70,9 +72,12 @@ def test_public_broken_files_are_refused_with_the_event(name: str, says: str) ->
 @needs_samples
 def test_one_of_several_can_be_chosen() -> None:
     path = sample("folded/speedscope__two-sampled.speedscope.json")
-    default = read_profile(path)
-    assert default.meta["profile"] == "two"
-    assert "one of several profiles is read" in str(default.notes[0])
+    together = read_profile(path)
+    assert together.meta["profiles"] == ["one", "two"]
+    for name, place in (("one", 0), ("two", 1)):
+        alone = read_profile(path, profile=name)
+        assert alone.meta["profile_index"] == place
+        assert stacks_of(alone) == SIMPLE == stacks_of(tag_focus(together, f"thread={name}"))
     assert read_profile(path, profile="one").meta["profile_index"] == 0
     with pytest.raises(ReadError, match="There are 'one', 'two'"):
         read_profile(path, profile="three")
@@ -151,7 +156,7 @@ def test_runaway_recursion_is_cut_at_the_leaf(kind: str) -> None:
         (b'{"shared": {"frames": [{}]}, "profiles": [{}]}', "frame 0 has no name"),
         (file({"type": "other"}), "neither sampled nor evented"),
         (file(sampled([[0], [9]], [1, 1])), "sample 1 has frame 9, which is none of the 4"),
-        (file(sampled([[True]], [1])), "sample 0 has frame True"),
+        (file(sampled([[True]], [1])), "sample 0 has a frame that is no whole number"),
         (file(sampled([[-1]], [1])), "sample 0 has frame -1"),
         (file(sampled([[0], 3], [1, 1])), "sample 1 is no list"),
         (file(sampled([[0]], [1, 2])), "1 samples and 2 weights"),
@@ -159,17 +164,18 @@ def test_runaway_recursion_is_cut_at_the_leaf(kind: str) -> None:
         (file(sampled([[0]], [2**63])), "weight 0 is not a number that fits"),
         (file(sampled([[0], [1]], [2**63 - 1, 2**63 - 1])), "add up to more than 64 bits"),
         (file(evented(("O", 0, 5), ("C", 0, 4))), "event 1 is at 4, before the one ahead of it at 5"),
-        (file(evented(("O", 0, -(2**63) + 1), ("C", 0, 2**63 - 1))), "more than 64 bits"),
+        (file(evented(("O", 0, -(2**63) + 1), ("C", 0, 2**63 - 1))), "further apart than 64 bits"),
         (file(evented(("O", 0, None))), "event 0 is at no number"),
         (file(evented(("X", 0, 1))), "event 0 is neither"),
         (file(evented(("C", 0, 1))), "none is open"),
         (b'{"profiles": ' + b"[" * 200_000, "nested too deeply"),
-        (b'{"profiles": NaN}', "NaN is no number"),
+        (b'{"profiles": NaN}', "not whole JSON"),
         (b'{"profiles": "' + b"a" * 200_000, "not whole JSON"),
         (b'{"profiles": "' + b'\\"' * 200_000, "not whole JSON"),
         (b'{"' + b"[" * 500 + b'": 1', "not whole JSON"),
-        (b'{"profiles": ' + b"9" * 5000 + b"}", "not JSON: a number of 5,000 digits. Write"),
-        (b'{"profiles": "\xff"}', "not JSON"),
+        (b'{"profiles": ' + b"9" * 5000 + b"}", "no list of profiles"),
+        (b'{"profiles": "\xff"}', "no list of profiles"),
+        (b'{"profiles": [{"type": "sampled", "name": "\xff"}]}', "profile 0: not JSON"),
     ],
 )
 def test_broken_files_are_refused_by_name(data: bytes, says: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.seeds import seeds
 from workbench.profiles.exports.write import exported
 from workbench.profiles.read import FORMATS, read_profile
 
@@ -42,6 +43,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("small")
     found = {name: EXAMPLES / file for name, file in FILES.items()}
     profile = read_profile(EXAMPLES / FILES["pprof"])
+    found["dhat"], found["jemalloc"] = Path(__file__).parent / "files" / "dhat-rs.json", folder / "demo.heap"
+    found["jemalloc"].write_bytes(seeds("jemalloc")[0])
     for name in MADE:
         found[name] = folder / f"demo.{name}"
         found[name].write_bytes(exported(profile, name))
@@ -60,7 +63,8 @@ def heavy_after(*arguments: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["callgrind", "massif", "strace", "pprof", "flamegraph", "folded", "speedscope", "pstats"]
+    "name",
+    ["callgrind", "massif", "strace", "pprof", "flamegraph", "folded", "speedscope", "pstats", "dhat", "jemalloc"],
 )
 def test_reading_a_file_on_the_command_line_needs_no_pandas(files: dict[str, Path], name: str) -> None:
     assert heavy_after("read", str(files[name])) == []
@@ -68,7 +72,14 @@ def test_reading_a_file_on_the_command_line_needs_no_pandas(files: dict[str, Pat
 
 @pytest.mark.parametrize(
     "options",
-    [["--json"], ["--by", "crate"], ["--by", "file", "--sort", "total"], ["--by", "name", "--top", "3"]],
+    [
+        ["--json"],
+        ["--focus", "core"],
+        ["--hide", "core", "--metric", "samples"],
+        ["--by", "crate"],
+        ["--by", "file", "--sort", "total"],
+        ["--by", "name", "--top", "3"],
+    ],
     ids=" ".join,
 )
 def test_nor_does_any_way_to_show_the_table(files: dict[str, Path], options: list[str]) -> None:
@@ -77,7 +88,7 @@ def test_nor_does_any_way_to_show_the_table(files: dict[str, Path], options: lis
 
 def test_the_reader_whose_mark_a_file_begins_with_is_asked_first(files: dict[str, Path]) -> None:
     assert set(files) <= set(FORMATS)
-    for name in ("callgrind", "massif", "pstats", "flamegraph", "strace"):
+    for name in ("callgrind", "massif", "pstats", "flamegraph", "strace", "dhat", "jemalloc"):
         code = f"""
 import sys
 from workbench.profiles.read import recognise

@@ -100,7 +100,22 @@ def test_a_restarted_call_has_the_name_of_the_interrupted_one() -> None:
     calls = calls_of(profile)
     assert calls["syscall"].tolist() == ["nanosleep", "getpid", "futex"]
     assert calls["restarted"].tolist() == [True, False, True]
-    assert calls["waiting"].tolist() == [True, False, True]
+    assert calls["judged"].tolist() == ["waiting", "working", "waiting"]
+
+
+def test_a_call_that_is_restarted_again_keeps_its_name() -> None:
+    profile = parse(
+        "7 restart_syscall(<... resuming interrupted clock_nanosleep ...> <unfinished ...>\n"
+        "7 <... restart_syscall resumed>) = ? ERESTART_RESTARTBLOCK (Interrupted by signal) <3.3>\n"
+        "8 restart_syscall(<... resuming interrupted restart_syscall ...> <unfinished ...>\n"
+        "7 restart_syscall(<... resuming interrupted restart_syscall ...> <unfinished ...>\n"
+        "7 <... restart_syscall resumed>) = ? ERESTART_RESTARTBLOCK (Interrupted by signal) <3.3>\n"
+        "8 <... restart_syscall resumed>) = 0 <3.3>\n"
+    )
+    calls = calls_of(profile)
+    assert calls["syscall"].tolist() == ["clock_nanosleep", "restart_syscall", "clock_nanosleep"]
+    assert (calls["judged"] == "waiting").all()
+    assert not calls["open"].any()
 
 
 def test_what_has_no_other_half_is_kept_and_noted() -> None:
@@ -135,21 +150,6 @@ def test_an_execve_by_a_thread_ends_under_the_leader() -> None:
         "open": [True, False],
     }
     assert profile.tables["threads"][["pid", "name", "exit"]].iloc[0].tolist() == [7, "true", "exited with 0"]
-
-
-def test_waiting_calls() -> None:
-    lines = {
-        "futex(0x7f, FUTEX_WAIT_BITSET_PRIVATE|FUTEX_CLOCK_REALTIME, 0, NULL) = 0": True,
-        "futex(0x7f, FUTEX_WAKE_PRIVATE, 1) = 1": False,
-        "epoll_wait(3, [], 1024, -1) = 0": True,
-        "epoll_ctl(3, EPOLL_CTL_ADD, 4, {}) = 0": False,
-        'read(3<pipe:[77]>, "a", 1) = 1': True,
-        'read(3</etc/passwd>, "a", 1) = 1': False,
-        "io_uring_enter(4, 0, 1, IORING_ENTER_GETEVENTS, NULL, 8) = 0": True,
-        "io_uring_enter(4, 1, 0, 0, NULL, 8) = 1": False,
-        "wait4(-1, NULL, 0, NULL) = 5": True,
-    }
-    assert calls_of(parse("\n".join(lines) + "\n"))["waiting"].tolist() == list(lines.values())
 
 
 def test_midnight_is_a_jump_back_of_half_a_day() -> None:

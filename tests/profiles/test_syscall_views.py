@@ -115,8 +115,8 @@ def test_a_tree_of_pids_that_made_each_other_ends() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 2**53 // 1000), min_size=1, max_size=40))
 def test_the_histogram_holds_every_call(times_us: list[int]) -> None:
-    lines = [f"1 read(3) = 0 <{time // 10**6}.{time % 10**6:06}>" for time in times_us]
-    table = syscalls.latency_histogram(read_profile("\n".join([*lines, ""]).encode(), format="strace"), "read")
+    lines = [f"1 fsync(3) = 0 <{time // 10**6}.{time % 10**6:06}>" for time in times_us]
+    table = syscalls.latency_histogram(read_profile("\n".join([*lines, ""]).encode(), format="strace"), "fsync")
     assert table["working"].sum() == len(times_us)
     assert table["time_ns"].sum() == sum(times_us) * 1000
     for row in table.itertuples():
@@ -130,7 +130,7 @@ def test_errors_and_slowest(profile: Profile) -> None:
     assert (row["syscall"], row["error"], row["meaning"]) == ("openat", "ENOENT", "No such file or directory")
     assert (row["calls"], row["share_pct"], row["first_line"]) == (1, 100.0, 8)
     assert syscalls.slowest(profile, 2)["line"].tolist() == [4, 5]
-    assert syscalls.slowest(profile, 2, waiting=False)["line"].tolist() == [5, 6]
+    assert syscalls.slowest(profile, 2, "working")["line"].tolist() == [5, 6]
 
 
 def test_windows_add_up_to_the_log(demo: Profile) -> None:
@@ -156,6 +156,34 @@ def test_a_window_says_what_crosses_its_edges(profile: Profile) -> None:
     beyond, reaching = window.notes[-2:]
     assert beyond.weight == 200_000_000
     assert reaching.weight == 200_000_000 + 3_000_000
+
+
+def test_the_timeline_has_every_call_in_its_lane(profile: Profile) -> None:
+    lines = profile.tables["timeline"]
+    assert lines.columns.tolist() == ["thread", "start_ns", "end_ns", "depth", "frame_id"]
+    assert set(lines["thread"]) == {"service · 10", "worker · 11"}
+    named = lines.assign(name=profile.frames["function"].to_numpy()[lines["frame_id"]])
+    wait = named[named["name"] == "epoll_wait"].iloc[0]
+    assert (wait["depth"], wait["end_ns"] - wait["start_ns"]) == (1, 898_000_000)
+    above = named[(named["start_ns"] == wait["start_ns"]) & (named["depth"] == 0)]
+    assert above["name"].tolist() == ["(waiting)"]
+    # the call that was open when the log ended lasts until then
+    assert named[named["name"] == "futex"]["end_ns"].tolist() == [profile.meta["ended_ns"]]
+
+
+def test_spans_of_a_thread_follow_each_other(demo: Profile) -> None:
+    lines = demo.tables["timeline"]
+    calls = lines[lines["depth"] == lines["depth"].max()]
+    assert len(calls) == demo.tables["calls"]["duration_ns"].notna().sum() + demo.tables["calls"]["open"].sum()
+    assert (lines["end_ns"] >= lines["start_ns"]).all()
+    for _, spans in calls.groupby("thread"):
+        assert (spans["start_ns"].to_numpy()[1:] >= spans["end_ns"].to_numpy()[:-1]).all()
+    begin, end = demo.meta["started_ns"], demo.meta["ended_ns"]
+    window = syscalls.between(demo, begin, (begin + end) // 2)
+    inside = window.tables["timeline"]
+    assert len(inside[inside["depth"] == 1]) == window.tables["calls"]["duration_ns"].notna().sum()
+    assert inside["frame_id"].max() < len(window.frames)
+    assert "timeline" not in read_profile(b"1 read(3) = 0 <0.1>\n", format="strace").tables
 
 
 def test_working_leaves_out_waiting(profile: Profile) -> None:

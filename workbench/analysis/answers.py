@@ -208,7 +208,7 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
         return [f"What system calls a receipt makes is not known: {ALL_DENIED}."] if len(costs) else []
     whole = {
         metric: float(cost_per_receipt(costs, metric, "whole")["per_receipt"].iloc[0])
-        for metric in ("calls", "working", "waiting")
+        for metric in ("calls", "working", "waiting", "undecided")
         if (costs["metric"] == metric).any()
     }
     said = []
@@ -220,10 +220,12 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
         )
         said.append(f"A receipt makes {_figure(whole['calls'])} system calls: {rows}.")
     if "working" in whole and "waiting" in whole:
+        either = whole.get("undecided", 0.0)
+        undecided = f"; of {_amount(either, 'ns')} the log does not show which" if either > 0 else ""
         said.append(
             f"It spends {_amount(whole['working'], 'ns')} working in them"
-            f"{_largest(cost_per_receipt(costs, 'working'))} and {_amount(whole['waiting'], 'ns')} waiting, strace's "
-            "own stops included."
+            f"{_largest(cost_per_receipt(costs, 'working'))} and {_amount(whole['waiting'], 'ns')} waiting{undecided}, "
+            "strace's own stops included."
         )
     if "calls" in whole:
         found = growth(costs, "calls")

@@ -73,9 +73,10 @@ def window_costs(
     """The table of costs of one window, with every place that cost anything; :func:`compact_costs` makes it small.
 
     ``metrics``: None takes CALLGRIND_METRICS of a callgrind profile (misses and cycles derived), of a log of system
-    calls ``calls``, ``errors``, ``working`` and ``waiting`` time by call, of others all that can be added up.
-    Functions of one name, file and object are one row, with the sum of their totals, the whole at most. A profile of
-    pprof-rs keeps one arbitrary file a name: its functions are told apart by name alone, and it has no rows by file.
+    calls ``calls``, ``errors``, ``working``, ``waiting`` and ``undecided`` time (it cannot be told) by call, of others
+    all that can be added up. Functions of one name, file and object are one row, with the sum of their totals, the
+    whole at most. A profile of pprof-rs keeps one arbitrary file a name: its functions are told apart by name alone,
+    and it has no rows by file.
 
     Raises WorkbenchError for massif (see :func:`heap_costs`), for a metric that is not there, or no receipts.
     """
@@ -396,8 +397,9 @@ def _syscalls(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
     values = {
         "calls": (table["calls"], "count"),
         "errors": (table["errors"], "count"),
-        "working": (table["time_ns"] - table["waiting_ns"], "ns"),
+        "working": (table["time_ns"] - table["waiting_ns"] - table["undecided_ns"], "ns"),
         "waiting": (table["waiting_ns"], "ns"),
+        "undecided": (table["undecided_ns"], "ns"),
     }
     if table["waiting_ns"].isna().any():
         values = {"calls": values["calls"], "errors": values["errors"], "time": (table["time_ns"], "ns")}

@@ -8,20 +8,23 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.analysis.costs import REST as SMALL_PLACES
+from workbench.analysis.costs import UNNAMED
 from workbench.analysis.denied import refusals
 from workbench.charts import theme
+from workbench.charts.crate_colours import crate_colour
 from workbench.charts.top import legend_names
 
 REST = "rest"
 _PATTERNS = ("", "/", "\\", "x", "-", "|", "+")
 
 
-def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figure:
+def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6, *, by: str = "function") -> go.Figure:
     """Cost per receipt of each step, by the ``n`` places that cost most over all steps, and the rest.
 
     ``steps`` is the frame of :func:`workbench.analysis.costs.cost_by_step` with self costs, of one service and mode.
     Bars of one height mean that cost grows with the receipts alone; a first bar that is higher holds fixed cost. Steps
-    with denied receipts are marked; one of refusals alone has no bar.
+    with denied receipts are marked; one of refusals alone has no bar. ``by`` is what the frame is grouped by: crates
+    have the colours that they have in flame graphs.
     """
     unit = str(steps["unit"].iloc[0]) if len(steps) else ""
     chart = theme.figure(
@@ -46,7 +49,9 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6) -> go.Figu
     places = pd.MultiIndex.from_frame(steps[keys])
     for position, (place, name) in enumerate(zip(order, legend_names([place[0] for place in order]), strict=True)):
         rows = steps[places == place].set_index("step")["cost_per_receipt"].reindex(windows["step"], fill_value=0)
-        colour = theme.COLOURWAY[position % (len(theme.COLOURWAY) - 1)]
+        # a crate has the colour that it has in flame graphs and tables
+        usual = theme.COLOURWAY[position % (len(theme.COLOURWAY) - 1)]
+        colour = crate_colour("" if place[0] == UNNAMED else place[0]) if by == "crate" else usual
         fill = theme.Fill(name, colour, _PATTERNS[position % len(_PATTERNS)])
         _add(chart, fill, str(place[0]), labels, rows.tolist(), unit)
     rest = steps[~places.isin(order)].groupby("step")["cost_per_receipt"].sum().reindex(windows["step"], fill_value=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,15 @@ MOST_BARS = 15
 _ROW_PX = 30
 _WORKING = theme.Fill("working", theme.BLUE, "")
 _WAITING = theme.Fill("waiting", theme.SKY, "/")
+_UNDECIDED = theme.Fill("cannot be told", theme.YELLOW, ".")
+_FILLS = (_WORKING, _WAITING, _UNDECIDED)
 _NS_PER_MS = 1e6
 _NS_PER_US = 1e3
 _STOPS = "Times include strace's own stops: compare shapes, not absolutes."
 
 
 def syscall_top(profile: Profile) -> go.Figure:
-    """Time (ms) in the system calls that took longest, split into working and waiting."""
+    """Time (ms) in the system calls that took longest: working, waiting, and what cannot be told."""
     chart = theme.figure(
         "Time by system call",
         f"Wall clock time in the {MOST_BARS} system calls with the most of it. {_STOPS}",
@@ -33,12 +36,13 @@ def syscall_top(profile: Profile) -> go.Figure:
     table = table[table["time_ns"] > 0].head(MOST_BARS)
     if table.empty:
         return theme.say_no_data(chart, "The log has no times; write it with -T")
-    waiting = table["waiting_ns"].fillna(0).astype(np.int64)
-    return _stacked(chart, table["syscall"], table["time_ns"] - waiting, waiting)
+    waiting, undecided = (table[name].fillna(0).astype(np.int64) for name in ("waiting_ns", "undecided_ns"))
+    return _stacked(chart, table["syscall"], (table["time_ns"] - waiting - undecided, waiting, undecided))
 
 
 def thread_time(profile: Profile) -> go.Figure:
-    """Time (ms) each thread spent in working and in waiting calls; the threads with the most of it."""
+    """Time (ms) each thread spent in working and in waiting calls, and what cannot be told; the threads with the most
+    of it."""
     chart = theme.figure(
         "Time by thread",
         f"Wall clock time in the calls of the {MOST_BARS} threads with the most working time. {_STOPS}",
@@ -46,15 +50,17 @@ def thread_time(profile: Profile) -> go.Figure:
         "Thread",
     )
     table = thread_table(profile)
-    table = table.sort_values(["working_ns", "waiting_ns"], ascending=False, kind="stable").head(MOST_BARS)
+    table = table.sort_values(["working_ns", "undecided_ns", "waiting_ns"], ascending=False, kind="stable")
+    table = table.head(MOST_BARS)
     if table.empty or table["working_ns"].isna().all():
         return theme.say_no_data(chart, "The log has no times; write it with -T")
     names = table["thread"] + " · " + table["pid"].astype("str")
-    return _stacked(chart, names, table["working_ns"].astype(np.int64), table["waiting_ns"].astype(np.int64))
+    spent = ("working_ns", "waiting_ns", "undecided_ns")
+    return _stacked(chart, names, tuple(table[name].astype(np.int64) for name in spent))
 
 
 def syscall_latency(profile: Profile, syscall: str | None = None) -> go.Figure:
-    """How many calls (log) took how long (µs, buckets that double), working and waiting ones side by side."""
+    """How many calls (log) took how long (µs, buckets that double), by what they are judged."""
     what = "all system calls" if syscall is None else html.escape(syscall, quote=False)
     chart = theme.figure(
         f"How long {what} took",
@@ -66,13 +72,14 @@ def syscall_latency(profile: Profile, syscall: str | None = None) -> go.Figure:
     if table.empty:
         return theme.say_no_data(chart, "The log has no times; write it with -T")
     edges = [_edge(int(edge)) for edge in table["to_ns"]]
-    for column, fill in (("working", _WORKING), ("waiting", _WAITING)):
+    kinds = ("working", "waiting", "undecided")
+    for column, fill in zip(kinds, _FILLS, strict=True):
         if table[column].sum():
             counts = table[column].where(table[column] > 0)
             chart.add_trace(_bar(fill, x=edges, y=counts, hovertemplate="%{y:,} calls, up to %{x} µs<extra></extra>"))
     chart.update_layout(barmode="group", bargap=0.1)
     chart.update_xaxes(type="category")
-    largest = float(np.log10(max(10, table[["working", "waiting"]].to_numpy().max())))
+    largest = float(np.log10(max(10, table[list(kinds)].to_numpy().max())))
     chart.update_yaxes(type="log", range=[np.log10(0.5), largest + 0.1], dtick=1)
     return chart
 
@@ -82,10 +89,10 @@ def _edge(edge_ns: int) -> str:
     return f"{edge_ns / _NS_PER_US:,.0f}" if edge_ns >= _NS_PER_US else f"{edge_ns / _NS_PER_US:.3g}"
 
 
-def _stacked(chart: go.Figure, names: pd.Series, working_ns: pd.Series, waiting_ns: pd.Series) -> go.Figure:
-    """Bars of working and waiting time, one a name, the first on top."""
+def _stacked(chart: go.Figure, names: pd.Series, times_ns: Sequence[pd.Series]) -> go.Figure:
+    """Bars of working, waiting and undecided time, one a name, the first on top."""
     labels = [html.escape(name, quote=False) for name in names]
-    for values, fill in ((working_ns, _WORKING), (waiting_ns, _WAITING)):
+    for values, fill in zip(times_ns, _FILLS, strict=True):
         if values.sum():
             chart.add_trace(
                 _bar(

@@ -22,8 +22,8 @@ _TICK_LENGTH = 32
 
 
 def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
-    """Self and total cost of each row of a top table (``name``, ``self``, ``total``; more columns are ignored), in its
-    order, the first on top. ``metric_label`` says what was measured, ``unit`` in what.
+    """Self and total cost of each row of a top table (``name`` or ``label``, ``self``, ``total``; more columns are
+    ignored), in its order, the first on top. ``metric_label`` says what was measured, ``unit`` in what.
 
     Total holds what a function called, so bars of several rows overlap in meaning and do not add up; self does. Long
     names lose their middle; the whole name is in the tip.
@@ -38,8 +38,9 @@ def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
     if shown.empty:
         return theme.say_no_data(chart, "Nothing was measured")
     # bars of one category would lie on each other
-    places = apart(shown["name"].tolist(), "#{}")
-    tips = ["<br>".join(textwrap.wrap(html.escape(name, quote=False), _WRAP)) for name in shown["name"]]
+    names = shown["label" if "label" in shown else "name"]
+    places = apart(names.tolist(), "#{}")
+    tips = ["<br>".join(textwrap.wrap(html.escape(name, quote=False), _WRAP)) for name in names]
     for column, fill in (("self", theme.Fill("self", theme.BLUE, "")), ("total", theme.Fill("total", theme.SKY, "/"))):
         chart.add_trace(
             go.Bar(
@@ -60,7 +61,7 @@ def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
         tickmode="array",
         tickvals=places,
         # plotly reads marks such as <b> in its labels; a name is only text
-        ticktext=[html.escape(shortened(name, _TICK_LENGTH), quote=False) for name in shown["name"]],
+        ticktext=[html.escape(shortened(name, _TICK_LENGTH), quote=False) for name in names],
     )
     return chart
 

@@ -96,7 +96,8 @@ def _call_tree(functions: Table, edges: Table, metrics: Sequence[Metric]) -> _Ca
     own = costs_of(functions, names)
     caller, callee, costs = arcs(edges, names)
     graph = _condense(caller, callee, costs, own)
-    whole = own.sum(axis=0)
+    # the size of a difference is what rose and what fell together
+    whole = np.abs(own).sum(axis=0)
     weigh = np.asarray([metric.additive for metric in metrics], dtype=bool) & (whole > 0)
     scale = np.where(weigh, 1.0 / np.where(weigh, whole, 1), 0.0)
     entries = _Entries(graph, scale)
@@ -149,6 +150,7 @@ def _condense(caller: NDArray[np.int64], callee: NDArray[np.int64], costs: NDArr
     above, below = component[caller[order]], component[callee[order]]
     costs_between, scaled = _capped(count, above, below, costs[order], add_at(count, component, own))
     total = add_at(count, component, own) + add_at(count, above, costs_between)
+    root = total - add_at(count, below, costs_between)
     return _Graph(
         component=component,
         cyclic=np.bincount(component, minlength=count)[component] > 1,
@@ -160,7 +162,7 @@ def _condense(caller: NDArray[np.int64], callee: NDArray[np.int64], costs: NDArr
         inner_costs=costs[inner],
         own=own,
         total=total,
-        root=total - add_at(count, below, costs_between),
+        root=np.where((root < 0) & (root >= -_slack(total)), 0, root),
         scaled=scaled,
         claimed=costs[order].sum(axis=0) - costs_between.sum(axis=0),
     )
@@ -194,8 +196,11 @@ def _capped(
 
 def _overdrawn(total: NDArray[Any], claimed: NDArray[Any]) -> NDArray[np.bool_]:
     """Claims above the total; for floats by more than rounding."""
-    slack = 0 if total.dtype.kind == "i" else 1e-9 * np.abs(total)
-    return np.asarray(claimed > total + slack)
+    return np.asarray(claimed > total + _slack(total))
+
+
+def _slack(total: NDArray[Any]) -> Any:
+    return 0 if total.dtype.kind == "i" else 1e-9 * np.abs(total)
 
 
 class _Entries:
@@ -218,7 +223,7 @@ class _Entries:
         self.target, self.costs = graph.callee, graph.costs
         self._spanned = ~graph.cyclic
         self._entered = add_at(size, graph.callee, graph.costs)
-        self._inner_weight = (graph.inner_costs * scale).sum(axis=1)
+        self._inner_weight = (np.abs(graph.inner_costs) * scale).sum(axis=1)
         self._inner_bounds = np.searchsorted(graph.inner_caller, np.arange(size + 1))
 
     def reach(self, vertices: NDArray[np.int64]) -> None:
@@ -254,7 +259,7 @@ class _Entries:
         total = subtree_sums(parent, graph.own[function] + add_at(len(function), row, graph.costs[calls]))
         component = graph.component[entry]
         most = self._entered[entry] + graph.root[component]
-        shown = (_ratio(most, graph.total[component]) * total * self._scale).max(axis=1, initial=0.0) >= CUT_SHARE
+        shown = _share(_ratio(most, graph.total[component]) * total, self._scale) >= CUT_SHARE
         shown[0] = True
         place = np.cumsum(shown) - 1
         kept = parent[shown]
@@ -370,7 +375,8 @@ def _grow(graph: _Graph, entries: _Entries, scale: NDArray[np.float64]) -> tuple
         above = grown.levels[-1]
         calls, row = _ranges(entries.start[above.vertex], entries.stop[above.vertex])
         part = _part(entries.costs[calls], above.amount[row], entries.total[above.vertex[row]])
-        share = _share(part, scale)
+        # never heavier than the parent, also where what rose and what fell below it cancel out
+        share = np.minimum(_share(part, scale), above.share[row])
         keep = share >= grown.cut
         grown.left_out += int((~keep & (share > 0)).sum())
         if not keep.any():
@@ -409,8 +415,8 @@ def _heaviest(grown: _Grown, roots: int) -> tuple[_Level, int]:
 
 
 def _share(costs: NDArray[Any], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The largest part of the whole of any metric that each row of costs is."""
-    return np.asarray((costs * scale).max(axis=1, initial=0.0))
+    """The largest part of the whole of any metric that each row of costs is, whatever its sign."""
+    return np.asarray((np.abs(costs) * scale).max(axis=1, initial=0.0))
 
 
 def _roots(graph: _Graph, scale: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -423,8 +429,8 @@ def _roots(graph: _Graph, scale: NDArray[np.float64]) -> tuple[NDArray[np.int64]
     ).sum(axis=1)
     best = np.lexsort((np.arange(size), -surplus, graph.component))
     entry = best[np.searchsorted(graph.component[best], np.arange(len(graph.root)))]
-    share = (graph.root * scale).max(axis=1, initial=0.0)
-    component = np.flatnonzero(np.any(graph.root > 0, axis=1))
+    share = _share(graph.root, scale)
+    component = np.flatnonzero(np.any(graph.root != 0, axis=1))
     component = component[np.lexsort((entry[component], -share[component]))]
     return entry[component], graph.root[component]
 
@@ -434,7 +440,7 @@ def _forced(graph: _Graph) -> NDArray[np.bool_]:
     size = len(graph.own)
     called = np.any(graph.costs != 0, axis=1)
     callers = np.bincount(graph.callee[called], minlength=size)
-    is_root = np.any(graph.root > 0, axis=1)[graph.component]
+    is_root = np.any(graph.root != 0, axis=1)[graph.component]
     return np.asarray((callers + is_root <= 1) & ~graph.cyclic & ~graph.scaled[graph.component])
 
 
@@ -446,8 +452,9 @@ def _leaves(graph: _Graph) -> NDArray[np.bool_]:
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     out = np.zeros(np.broadcast(part, whole).shape)
-    np.divide(part, whole, out=out, where=whole > 0)
-    return out
+    np.divide(part, whole, out=out, where=whole != 0)
+    # in a difference parts can have the other sign, or be more than what is left of the whole
+    return np.clip(out, 0.0, 1.0)
 
 
 def _part(costs: NDArray[Any], amount: NDArray[Any], total: NDArray[Any]) -> NDArray[Any]:
@@ -455,7 +462,7 @@ def _part(costs: NDArray[Any], amount: NDArray[Any], total: NDArray[Any]) -> NDA
     share = costs * _ratio(amount, total)
     if costs.dtype.kind != "i":
         return np.where(amount == total, costs, share)
-    fits = costs.astype(np.float64) * amount < 2.0**62
+    fits = (np.abs(costs.astype(np.float64) * amount) < 2.0**62) & (amount >= 0) & (amount <= total)
     part = np.where(fits, costs * amount // np.maximum(total, 1), np.floor(share * _DOWN).astype(np.int64))
     return np.where(amount == total, costs, part)
 

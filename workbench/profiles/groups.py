@@ -56,6 +56,11 @@ def groups_of_graph(functions: Table, edges: Table, names: Sequence[str], by: By
     that the graph does not determine ``total_exact`` is False: see
     :mod:`workbench.profiles.transforms.group_totals`."""
     codes, table = grouped_frames(functions, by)
+    return codes, regrouped(functions, edges, names, codes, table)
+
+
+def regrouped(functions: Table, edges: Table, names: Sequence[str], codes: NDArray[np.int64], table: Table) -> Table:
+    """The functions of a call graph as the groups ``codes``, whose names are in ``table``."""
     own = costs_of(functions, names)
     caller, callee, costs = arcs(edges, names)
     totals, exact = group_totals(
@@ -68,7 +73,7 @@ def groups_of_graph(functions: Table, edges: Table, names: Sequence[str], by: By
         known_exact=functions["total_exact"].astype(bool),
     )
     calls = summed_counts(codes, len(table), functions.column("calls"))
-    return codes, _functions(table, add_at(len(table), codes, own), totals, exact, calls, names)
+    return _functions(table, add_at(len(table), codes, own), totals, exact, calls, names)
 
 
 def summed_counts(group: NDArray[np.int64], size: int, counts: Any) -> Counts:

@@ -6,7 +6,8 @@ what was counted, with its unit.
 
 There are two kinds of profile, told apart by ``basis``:
 
-- ``"stacks"``: whole stacks were recorded (pprof, massif, folded stacks, flame graphs, speedscope, strace). The tree in
+- ``"stacks"``: whole stacks were recorded (pprof, massif, folded stacks, flame graphs, speedscope, strace,
+  perf script, Firefox). The tree in
   ``nodes`` is what was measured; functions and edges are summed from it, recursion counted once.
 - ``"graph"``: only functions and calls between them were recorded (callgrind, pstats). ``functions`` and ``edges`` are
   what was measured. A graph does not determine stacks: the tree in ``nodes`` is built from it, and a node whose share
@@ -92,7 +93,8 @@ class Profile:
     Fields:
 
     - ``format``: ``callgrind``, ``massif``, ``pprof``, ``strace``, ``flamegraph``, ``folded``, ``speedscope``,
-      ``pstats``; transforms keep it. ``name``: the file's name or what the caller called it.
+      ``pstats``, ``perf_script``, ``firefox``; transforms keep it. ``name``: the file's name or what the caller called
+      it.
     - ``metrics``: what was counted; ``default_metric``: the one shown first.
     - ``frames``: function, raw_function (as the file has it), file, line (0: unknown), object, crate, inlined,
       function_id.

@@ -13,7 +13,6 @@ from functools import lru_cache
 # what LLVM appends to a symbol it copied or split comes behind the hash
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _HASH = re.compile(r"::h[0-9a-f]{16}(?=$|\.(?:llvm|cold|part|isra|constprop|lto_priv)\b)")
-_BUILD = re.compile(r"::h[0-9a-f]{16}(?=$|['.])|(?<=17)h[0-9a-f]{16}(?=E)|\.llvm\.\d+")
 _COPIED = re.compile(r"\.llvm\.\d+$")
 # nothing of this is in a demangled Rust name: C++ has argument lists, operators, destructors, other types, and its
 # pointers and references come behind the type
@@ -96,18 +95,6 @@ def tidy_rust(name: str) -> str:
     return text
 
 
-def without_build(name: str) -> str:
-    """A Rust name without what changes whenever the program is built again: the hash of legacy mangling, demangled or
-    not, and the number of a copy that LLVM made. Other names come back as they are.
-
-    >>> without_build("app::f::h0123456789abcdef"), without_build("app::f::h0123456789abcdef.llvm.4711")
-    ('app::f', 'app::f')
-    >>> without_build("_ZN3app1f17h0123456789abcdefE")
-    '_ZN3app1f17E'
-    """
-    return _BUILD.sub("", name)
-
-
 def without_argument_list(name: str) -> str:
     """A name without its argument list and the dot of PowerPC's entry points: what pprof matches when it cuts stacks
     (simplifyFunc of profile/prune.go)."""
@@ -161,6 +148,11 @@ def symbol_label(name: str, object: str) -> str:
 def base_name(path: str) -> str:
     """The last part of a path, of whatever system."""
     return path.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def end_of(path: str, parts: int) -> str:
+    """The last ``parts`` parts of a path: what stays of it when folders above move."""
+    return "/".join(path.rsplit("/", parts)[-parts:])
 
 
 def crates_of(names: Sequence[str], files: Sequence[str]) -> list[str]:

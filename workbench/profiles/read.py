@@ -8,16 +8,26 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from workbench.errors import ReadError
+from workbench.profiles.foreign import foreign
 from workbench.profiles.model import Profile
+from workbench.profiles.notes import Note
 from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_source
 
 # In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
-FORMATS = ("flamegraph", "speedscope", "callgrind", "massif", "pstats", "pprof", "strace", "folded")
+FORMATS = (
+    "flamegraph", "speedscope", "firefox", "dhat", "jemalloc", "callgrind", "massif", "pstats", "perf_script", "pprof",
+    "strace", "folded",
+)  # fmt: skip
+# From here on readers go by what a file is like: before that it must be nothing else that is known for certain.
+_WITHOUT_MARK = "pprof"
 # Beginnings that only one format has: its reader is asked before the others, which then need not be imported. It still
 # decides by itself, and where it does not take the file the others are asked in their order.
 _BEGINNINGS = (
     (re.compile(rb"# callgrind format"), "callgrind"),
     (re.compile(rb"desc:"), "massif"),
+    (re.compile(rb"# ========\r?\n# captured on"), "perf_script"),
+    (re.compile(rb"heap_v2/|--- symbol"), "jemalloc"),
+    (re.compile(rb'\{\s*"dhatFileVersion"'), "dhat"),
     (re.compile(rb"<(?:\?xml|svg)"), "flamegraph"),
     (re.compile(rb"[{\xfb][()\xa8\xa9]"), "pstats"),
     (re.compile(rb"\n[\x02-\x08\x0e-\x1f]"), "pprof"),
@@ -42,15 +52,31 @@ class Reader(Protocol):
 def read_profile(
     source: ProfileSource, *, format: str | None = None, limit_bytes: int = LIMIT_BYTES, **options: Any
 ) -> Profile:
-    """Read a profile: callgrind, massif, pprof, strace, flame graph SVG, folded stacks, speedscope or pstats.
+    """Read a profile: callgrind, massif, DHAT, jemalloc's, pprof, strace, perf script, the Firefox profiler's JSON,
+    flame graph SVG, folded stacks, speedscope or pstats. Files of other tools are refused by name, with the command
+    that converts them.
 
-    ``source`` is a path, bytes or a binary file object; gzip, bzip2 and xz are unpacked. ``format`` (one of FORMATS)
-    names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says under
-    ``reader`` which reader took it and why.
+    ``source`` is a path, bytes or a binary file object; gzip, bzip2, xz and zstd are unpacked. ``format`` (one of
+    FORMATS) names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says
+    under ``reader`` which reader took it and why.
 
     Raises ReadError with file, line or byte offset, what was expected and what to do.
     """
     opened = open_source(source, limit_bytes=limit_bytes)
+    if not opened.cut_at:
+        return _read(opened, format, options)
+    try:
+        profile = _read(opened, format, options)
+    except ReadError as error:
+        raise ReadError(
+            f"the {opened.packing} data ends early, and what is left of it cannot be read: {error.what}",
+            where=opened.cut_at,
+            hint="The file was cut off while it was written or copied: fetch it again",
+        ) from error
+    return profile.with_notes(Note(f"the {opened.packing} data ends early: what it holds is read", where=opened.cut_at))
+
+
+def _read(opened: Source, format: str | None, options: dict[str, Any]) -> Profile:
     if format is None:
         name, why = recognise(opened)
     elif format in FORMATS:
@@ -102,14 +128,36 @@ def read_speedscope(source: ProfileSource, **options: Any) -> Profile:
     return read_profile(source, format="speedscope", **options)
 
 
+def read_jemalloc(source: ProfileSource, **options: Any) -> Profile:
+    """Read a heap profile of jemalloc (``heap_v2``), with or without names. See :func:`read_profile`."""
+    return read_profile(source, format="jemalloc", **options)
+
+
+def read_dhat(source: ProfileSource, **options: Any) -> Profile:
+    """Read the JSON of DHAT, of Valgrind or of the Rust crate. See :func:`read_profile`."""
+    return read_profile(source, format="dhat", **options)
+
+
 def read_pstats(source: ProfileSource, **options: Any) -> Profile:
     """Read what cProfile, profile or a sampler wrote for pstats; nothing in it runs. See :func:`read_profile`."""
     return read_profile(source, format="pstats", **options)
 
 
+def read_perf_script(source: ProfileSource, **options: Any) -> Profile:
+    """Read what ``perf script`` prints. See :func:`read_profile`."""
+    return read_profile(source, format="perf_script", **options)
+
+
+def read_firefox(source: ProfileSource, **options: Any) -> Profile:
+    """Read a profile of the Firefox profiler or of samply. See :func:`read_profile`."""
+    return read_profile(source, format="firefox", **options)
+
+
 def recognise(source: Source) -> tuple[str, str]:
     """The format of these bytes, and why. Raises ReadError where no reader takes them."""
     for name in _asked(source):
+        if name == _WITHOUT_MARK and (other := foreign(source.data)) is not None:
+            raise ReadError(f"this is {other.what}", where=source.name, hint=other.hint_for(source.name))
         why = _reader(name).recognise(source)
         if why is not None:
             return name, why

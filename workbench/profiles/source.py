@@ -35,10 +35,9 @@ MOST_EMPTY_MEMBERS = 1000
 _MOST_ENTRIES = 10_000
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
-_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _REFUSED = {
     b"PK\x03\x04": ("a zip archive", "Unpack it and read the profile inside"),
-    b"\x28\xb5\x2f\xfd": ("zstd data", "Unpack it with `zstd -d`"),
     b"\x7fELF": ("a program, not a profile", "Give the file the profiler wrote"),
     b"PAR1": ("a Parquet file", "Read it with pandas.read_parquet"),
 }
@@ -49,13 +48,15 @@ ProfileSource = str | os.PathLike[str] | bytes | BinaryIO
 @dataclass(frozen=True, slots=True)
 class Source:
     """The bytes of a profile as the tool wrote them. ``name`` is for messages, ``packing`` what was unpacked,
-    ``modified_s`` when the file was written (seconds since 1970), if known.
+    ``modified_s`` when the file was written (seconds since 1970), if known, ``cut_at`` where packed data ended early:
+    ``data`` is then what could be unpacked.
     """
 
     data: bytes
     name: str
     packing: str = ""
     modified_s: float | None = None
+    cut_at: str = ""
 
     def at(self, line: int | None = None, *, offset: int | None = None) -> str:
         """The place in this file for a message: ``file:line`` or ``file, byte offset``."""
@@ -65,7 +66,7 @@ class Source:
 
 
 def open_source(source: ProfileSource | Source, *, limit_bytes: int = LIMIT_BYTES) -> Source:
-    """Read a profile whole; gzip, bzip2 and xz are unpacked, whatever the file is called.
+    """Read a profile whole; gzip, bzip2, xz and zstd are unpacked, whatever the file is called.
 
     What is read, and what it unpacks to, may each be as large as ``limit_bytes`` and as the memory that is free allows
     (:func:`allowed_bytes`). Raises ReadError for more than that, for a file that is missing, a device, empty, cut off
@@ -105,14 +106,20 @@ def _opened(source: ProfileSource, limit_bytes: int) -> Source:
         raise ReadError("the file is empty", where=name, hint=_instead_of_empty(source))
     for magic, (what, hint) in _REFUSED.items():
         if data.startswith(magic):
+            what = "a core dump, not a profile" if _is_core(data) else what
             raise ReadError(f"this is {what}", where=name, hint=hint)
     for magic, packing in _PACKED.items():
         if data.startswith(magic):
-            unpacked = _unpack(data, packing, name, limit)
+            unpacked, cut_at = _unpack(data, packing, name, limit)
             if not unpacked:
                 raise ReadError(f"the {packing} file holds nothing", where=name, hint="Write the profile again")
-            return Source(unpacked, name, packing, modified_s)
+            return Source(unpacked, name, packing, modified_s, cut_at)
     return Source(data, name, "", modified_s)
+
+
+def _is_core(data: bytes) -> bool:
+    """Whether an ELF file is what a program left that crashed: type 4, in the byte order of byte 5."""
+    return data.startswith(b"\x7fELF") and data[16:18] == (b"\4\0" if data[5:6] == b"\1" else b"\0\4")
 
 
 def _instead_of_empty(source: ProfileSource) -> str:
@@ -236,7 +243,8 @@ def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
     # asked before it is opened: opening a device can do something
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        raise ReadError("this is a folder", where=name, hint=_instead_of_folder(path))
+        what, hint = _folder(path)
+        raise ReadError(f"this is {what}", where=name, hint=hint)
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         raise ReadError("this is a device, not a file", where=name, hint="Give the file the profiler wrote")
     if status.st_size > limit.size:
@@ -244,6 +252,19 @@ def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
     with path.open("rb") as file:
         # a pipe and a file of /proc have the size 0, and a file can grow meanwhile
         return _read_stream(file.read, name, limit, status.st_size), name, status.st_mtime
+
+
+def _folder(path: Path) -> tuple[str, str]:
+    """What a folder is, and what to do with it."""
+    if path.suffix == ".trace":
+        return (
+            "a trace of Apple's Instruments",
+            f"Run `xctrace export --input {path.name} --xpath '//table[@schema=\"time-profile\"]' > out.xml` and "
+            "`inferno-collapse-xctrace out.xml > out.folded`",
+        )
+    if (path / "manifest.json").is_file():
+        return "the folder of a run", "Give a file of its profiles/, or see what they say with `workbench findings`"
+    return "a folder", _instead_of_folder(path)
 
 
 def _instead_of_folder(folder: Path) -> str:
@@ -287,21 +308,29 @@ class _Decompressor(Protocol):
     def unused_data(self) -> bytes: ...
 
 
-def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> bytes:
-    """All members of packed data, one after another, in time and memory in proportion to what goes in and comes out."""
+class _EndsEarly(Exception):
+    """Packed data ends within a member."""
+
+
+def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> tuple[bytes, str]:
+    """All members of packed data, one after another, in time and memory in proportion to what goes in and comes out.
+    Also where it ends early, "" where it does not."""
     bomb = max(BOMB_FREE_BYTES, BOMB_RATIO * len(data))
     out = io.BytesIO()
-    # padding after the last member of a gzip file is legal
-    end = len(data.rstrip(b"\0"))
+    # padding after the last member of a gzip file is legal; the last bytes of zstd data may be zeros of its own
+    end = len(data if packing == "zstd" else data.rstrip(b"\0"))
     view = memoryview(data)
     position = empty = 0
     while position < end:
         before = out.tell()
-        for piece, after in _member(view, position, packing, name):
-            out.write(piece)
-            position = after
-            if out.tell() > min(bomb, limit.size):
-                raise _unpacks_to_too_much(name, len(data), bomb, limit)
+        try:
+            for piece, after in _member(view, position, packing, name):
+                out.write(piece)
+                position = after
+                if out.tell() > min(bomb, limit.size):
+                    raise _unpacks_to_too_much(name, len(data), bomb, limit)
+        except _EndsEarly:
+            return _whole(out.getvalue(), packing, f"{name}, byte {end}")
         empty += out.tell() == before
         if empty > MOST_EMPTY_MEMBERS:
             raise ReadError(
@@ -309,23 +338,33 @@ def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> bytes:
                 where=f"{name}, byte {position}",
                 hint="No profiler writes that: the file was not read",
             )
-    return out.getvalue()
+    return out.getvalue(), ""
+
+
+def _whole(unpacked: bytes, packing: str, where: str) -> tuple[bytes, str]:
+    """What a file that was cut off still holds. Raises ReadError where that is nothing."""
+    if not unpacked:
+        raise ReadError(
+            f"the {packing} data ends early",
+            where=where,
+            hint="The file was cut off while it was written or copied: fetch it again",
+        )
+    return unpacked, where
 
 
 def _member(view: memoryview, position: int, packing: str, name: str) -> Iterator[tuple[bytes, int]]:
     """What the member at ``position`` holds, in pieces, each with the position after what was fed for it; the last one
     with that of the next member."""
+    if packing == "zstd":
+        yield from _zstd(view, position, name)
+        return
     decompressor = _decompressor(packing)
     window, piece, fed = _FIRST_WINDOW, b"", b""
     while not decompressor.eof:
         # a piece as large as allowed: there may be more of it without more being fed
         if not fed and len(piece) < _CHUNK:
             if position == len(view):
-                raise ReadError(
-                    f"the {packing} data ends early",
-                    where=f"{name}, byte {position}",
-                    hint="The file was cut off while it was written or copied: fetch it again",
-                )
+                raise _EndsEarly
             fed = bytes(view[position : position + window])
             position += len(fed)
             window = min(2 * window, _WINDOW)
@@ -339,6 +378,26 @@ def _member(view: memoryview, position: int, packing: str, name: str) -> Iterato
             ) from error
         fed = getattr(decompressor, "unconsumed_tail", b"")
         yield piece, position - len(decompressor.unused_data)
+
+
+def _zstd(view: memoryview, position: int, name: str) -> Iterator[tuple[bytes, int]]:
+    """All that is left, whose frames Arrow takes one after another, in pieces."""
+    import pyarrow as pa
+
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(view[position:]), "zstd") as stream:
+            # into our own: what read() allocated for a piece is never given back where the data is damaged
+            piece = bytearray(min(_CHUNK, MIB))
+            while size := stream.readinto(piece):
+                yield bytes(piece[:size]), position
+    except OSError as error:
+        early = "runcated" in str(error)
+        raise ReadError(
+            "the zstd data ends early" if early else f"the zstd data is damaged: {error}",
+            where=name,
+            hint="The file was cut off while it was written or copied: fetch it again" if early else "Fetch it again",
+        ) from error
+    yield b"", len(view)
 
 
 def _unpacks_to_too_much(name: str, packed: int, bomb: int, limit: _Limit) -> ReadError:

@@ -207,6 +207,10 @@ class Tables(Mapping[str, Table]):
     def __contains__(self, name: object) -> bool:
         return name in self._kept
 
+    def without(self, *names: str) -> Tables:
+        """All tables but these; none is made."""
+        return Tables({name: table for name, table in self._kept.items() if name not in names})
+
     def but(self, **tables: TableLike | Deferred) -> Tables:
         """The same with these tables added or in place of those of the same name; none is made."""
         return Tables({**self._kept, **{name: kept(table) for name, table in tables.items()}})

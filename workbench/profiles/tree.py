@@ -35,14 +35,13 @@ class Tree:
     node_of: NDArray[np.int64]
 
 
-def grow(offsets: NDArray[np.int64], frames: NDArray[np.int64]) -> Tree:
+def grow(offsets: NDArray[np.int64], frames: NDArray[np.int64] | NDArray[np.int32]) -> Tree:
     """The tree of stacks given one after another, root first: stack ``i`` is ``frames[offsets[i]:offsets[i + 1]]``.
 
     ``node_of[i]`` is the node stack ``i`` ends at (-1 for an empty stack). Children come in the order of their first
     appearance. Add costs with :func:`add_at`.
     """
     offsets = np.asarray(offsets, dtype=np.int64)
-    frames = np.asarray(frames, dtype=np.int64)
     lengths = np.diff(offsets)
     node_of = np.full(len(lengths), NO_PARENT, dtype=np.int64)
     base = int(frames.max()) + 1 if len(frames) else 1
@@ -226,6 +225,14 @@ def node_table(
 def costs_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:
     """The self costs of a table as an array: one row a row, one column a metric."""
     return columns_of(table, [self_(name) for name in names])
+
+
+def sizes_of(nodes: Any, name: str) -> NDArray[Any]:
+    """How much was spent at each node and below, whatever its sign: the total, where no cost is below 0."""
+    own, total = (np.asarray(nodes[column(name)]) for column in (self_, total_))
+    if not (own < 0).any():
+        return total
+    return subtree_sums(np.asarray(nodes["parent_id"]), np.abs(own)[:, None])[:, 0]
 
 
 def totals_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:

@@ -117,7 +117,7 @@ class ReceiptCost:
 
         def one(service: str) -> Any:
             steps = cost_by_step(self.found.of_service(service), self.found.metric, by)  # type: ignore[arg-type]
-            return charts.receipt_costs(steps, self._label)
+            return charts.receipt_costs(steps, self._label, by=by)
 
         return self._each(one)
 

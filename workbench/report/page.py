@@ -1,4 +1,8 @@
-"""A profile as one offline HTML page: what it is, its flame graph, its top table, and what was odd about it."""
+"""A profile as one offline HTML page: what it is, its flame graph, its top table, and what was odd about it.
+
+A file that is dropped on the page is read and shown by the page itself, in the browser: it is sent nowhere. The page
+without a profile is there for that alone.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.charts.crate_colours import crate_colour
 from workbench.report.export import POLICY
 
 if TYPE_CHECKING:
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 
 ROWS = 500
 _HERE = Path(__file__).parent
+_CRATE = "Crate or module"
 # column of the top table -> heading, decimals of its numbers (None: text)
 _COLUMNS: dict[str, tuple[str, int | None]] = {
     "name": ("Function", None),
@@ -27,22 +33,29 @@ _COLUMNS: dict[str, tuple[str, int | None]] = {
     "total_pct": ("Total, %", 2),
     "calls": ("Calls", 0),
     "cost_per_call": ("Total per call", 2),
-    "crate": ("Crate or module", None),
+    "crate": (_CRATE, None),
     "file": ("File", None),
     "object": ("Binary", None),
 }
 _CHANGES: dict[str, tuple[str, int | None]] = {
     "name": ("Function", None),
     "state": ("In", None),
+    "matched_by": ("Matched by", None),
     "before_self": ("Self before", 0),
     "after_self": ("Self after", 0),
     "change_self": ("Change of self", 0),
     "before_total": ("Total before", 0),
     "after_total": ("Total after", 0),
     "ratio_total": ("Total, times", 3),
-    "crate": ("Crate or module", None),
+    "crate": (_CRATE, None),
     "file": ("File", None),
 }
+
+_HEADER = (
+    '<header><div id="drop"><label>Open or drop another file <input type="file"></label>'
+    '<span role="status"></span></div><label>Light or dark <select id="theme"><option value="">as the system</option>'
+    '<option value="light">light</option><option value="dark">dark</option></select></label></header>'
+)
 
 
 def profile_page(
@@ -65,17 +78,37 @@ def profile_page(
         f"<h2>Notes</h2>{_notes(profiles)}",
         f"<h2>Totals and header</h2>{_facts(profiles)}",
     ]
+    return _page(graph.title, parts)
+
+
+def empty_page() -> str:
+    """The page without a profile: what is dropped on it is shown, and nothing is loaded or sent."""
+    from workbench.charts.flame.script import joined_script
+
+    said = (
+        "<h1>Drop a profile here</h1><p>Folded stacks, the output of <code>perf script</code>, speedscope, Firefox or "
+        "pprof, packed by gzip or not. This page reads the file in this browser and sends it nowhere. Other "
+        "formats: <code>workbench view FILE</code>.</p>"
+    )
+    return _page("workbench view", [said, f"<script>{joined_script()}</script>"])
+
+
+def _page(title: str, parts: list[str]) -> str:
+    """One file that needs nothing from outside and cannot ask for it."""
+    from workbench.charts.flame.graph import asset
+    from workbench.charts.flame.script import joined_script
+
     look = [_HERE / "template" / "report.css", _HERE / "profile_page.css"]
     style = "".join(path.read_text(encoding="utf-8") for path in look)
-    script = (_HERE / "profile_page.js").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light">\n<title>{_text(graph.title)}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<main>\n"
+        f'<meta name="color-scheme" content="light dark">\n<title>{_text(title)}</title>\n'
+        f"<style>{style}</style>\n</head>\n<body>\n<main>\n{_HEADER}\n"
         + "\n".join(parts)
-        + f"\n</main>\n<script>{script}</script>\n</body>\n</html>\n"
+        + f'\n</main>\n<template id="flame-style"><style>{asset("flame.css")}</style></template>\n'
+        f"<script>{joined_script(_HERE / 'js' / 'page.js')}</script>\n</body>\n</html>\n"
     )
 
 
@@ -115,7 +148,8 @@ def _top_table(profile: Profile, metric: str | None) -> str:
         f"Costs are {chosen.name}, {chosen.unit}. Self is spent in a function itself, total with all that it called; "
         "recursion counts once."
     )
-    return _sortable(top(profile, chosen.name), _COLUMNS, said, "self")
+    table = top(profile, chosen.name)
+    return _sortable(table.assign(name=table["label"]), _COLUMNS, said, "self")
 
 
 def _changes_table(before: Profile, after: Profile, metric: str | None) -> str:
@@ -126,7 +160,9 @@ def _changes_table(before: Profile, after: Profile, metric: str | None) -> str:
         f"Costs are {changes.metric.name}, {changes.metric.unit}; functions with the largest change of self cost come "
         "first."
     )
-    return _sortable(changes.functions, _CHANGES, said, "change_self")
+    table = changes.functions
+    said = " ".join([said, *(f"{str(note)[0].upper()}{str(note)[1:]}." for note in changes.unmatched)])
+    return _sortable(table.assign(name=table["label"]), _CHANGES, said, "change_self")
 
 
 def _sortable(table: pd.DataFrame, columns: Mapping[str, tuple[str, int | None]], said: str, sorted_by: str) -> str:
@@ -151,8 +187,10 @@ def _says_something(column: pd.Series) -> bool:
 
 def _row(values: Iterable[Any], looks: Iterable[tuple[str, int | None]]) -> str:
     cells = []
-    for value, (_, decimals) in zip(values, looks, strict=True):
-        if decimals is None:
+    for value, (heading, decimals) in zip(values, looks, strict=True):
+        if heading == _CRATE:
+            cells.append(f'<td class="text">{_swatch(str(value))}{_text(value)}</td>')
+        elif decimals is None:
             cells.append(f'<td class="text">{_text(value)}</td>')
         elif pd.isna(value):
             cells.append("<td>–</td>")
@@ -160,6 +198,11 @@ def _row(values: Iterable[Any], looks: Iterable[tuple[str, int | None]]) -> str:
             plain = value.item() if hasattr(value, "item") else value
             cells.append(f'<td data-value="{plain!r}">{_number(plain, decimals)}</td>')
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _swatch(crate: str) -> str:
+    """The crate's colour, as the flame graph has it."""
+    return f'<i style="--light:{crate_colour(crate)};--dark:{crate_colour(crate, dark=True)}"></i>' if crate else ""
 
 
 def _notes(profiles: list[Profile]) -> str:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.names import tidy_rust
-from workbench.profiles.table import Table, plain
+from workbench.profiles.interval import interval, range_text, ticks_of
+from workbench.profiles.labels import labels
+from workbench.profiles.names import apart, symbol_label, tidy_rust
+from workbench.profiles.share import whole_of
+from workbench.profiles.table import Table, plain, text
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -16,8 +19,8 @@ if TYPE_CHECKING:
     from workbench.profiles.transforms.combine import Difference
 
 NAME_WIDTH = 70
-_NAMED = ("name", "file", "line", "object", "crate")
-_SHOWN = ("name", "file", "line", "crate")
+_NAMED = ("name", "file", "line", "object", "crate", "matched_by", "label")
+_SHOWN = ("name", "file", "line", "crate", "matched_by")
 
 
 def profile_text(profile: Profile, table: TableLike, metric: str | None = None) -> str:
@@ -32,11 +35,14 @@ def profile_text(profile: Profile, table: TableLike, metric: str | None = None) 
     ]
     lines += [
         f"{'Total' if not position else '':11} "
-        f"{quantity(profile.total(one.name), one.unit) if one.additive else 'no sum: a ratio'}  {one.name}"
+        f"{quantity(profile.total(one.name), one.unit) if one.additive else 'no sum'}  {one.name}"
         + (f" ({one.description})" if one.description else "")
         for position, one in enumerate(profile.metrics)
     ]
-    lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(table), ""]
+    ticks = ticks_of(profile, metric)
+    lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(_with_intervals(profile, table, metric, ticks)), ""]
+    if ticks:
+        lines.append(f"{ticks:,} samples: self_95 is the 95 % interval of self_pct.")
     if not np.isnan(table["self_pct"]).any():
         covered = float(table["self_pct"].sum()) if len(table) else 0.0
         lines.append(f"{len(table):,} rows hold {covered:.1f} % of the total.")
@@ -47,7 +53,8 @@ def profile_text(profile: Profile, table: TableLike, metric: str | None = None) 
 
 
 def profile_json(profile: Profile, table: TableLike, metric: str | None = None) -> dict[str, Any]:
-    """The same as plain values; the total of a ratio is None."""
+    """The same as plain values; the total of a ratio is None, and ``samples`` where none were taken."""
+    ticks = ticks_of(profile, metric)
     return {
         "name": profile.name,
         "format": profile.format,
@@ -63,13 +70,29 @@ def profile_json(profile: Profile, table: TableLike, metric: str | None = None) 
             for one in profile.metrics
         ],
         "meta": {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float, bool))},
-        "top": _records(table),
+        "samples": ticks or None,
+        "top": _records(_with_intervals(profile, Table.of(table), metric, ticks)),
         "notes": [asdict(note) for note in profile.notes],
     }
 
 
+def _with_intervals(profile: Profile, table: Table, metric: str | None, ticks: int) -> Table:
+    """The table with ``self_95``, the interval of each share, where there are samples."""
+    if not ticks or not len(table):
+        return table
+    ends = zip(*interval(table["self"], whole_of(profile, metric), ticks), strict=True)
+    columns: dict[str, Any] = {}
+    for name, column in table.items():
+        columns[name] = column
+        if name == "self_pct":
+            columns["self_95"] = text([range_text(float(low), float(high)) for low, high in ends])
+    return Table(columns)
+
+
 def difference_text(changes: Difference, table: TableLike) -> str:
     """What changed, largest change in self cost first; added and removed functions apart."""
+    from workbench.profiles.transforms.matching import EXACT
+
     unit = changes.metric.unit
     before, after = changes.before_sum, changes.after_sum
     ratio = f", {after / before:.4g} times" if before > 0 and after >= 0 else ""
@@ -81,7 +104,9 @@ def difference_text(changes: Difference, table: TableLike) -> str:
     for state, heading in (("both", "In both"), ("added", "Only after"), ("removed", "Only before")):
         part = table.take(table["state"] == state)
         if len(part):
-            lines += ["", f"{heading}:", table_text(part.without("state"))]
+            usual = set(part["matched_by"].tolist()) <= {EXACT, ""}
+            shown = part.without("state", *(["matched_by"] if usual else []))
+            lines += ["", f"{heading}:", table_text(shown)]
     lines += [f"Note: {note}." for note in changes.notes]
     return "\n".join(lines)
 
@@ -105,14 +130,26 @@ def table_text(table: TableLike) -> str:
     if not any(columns.values()):
         return "(nothing)"
     said = {name: values for name, values in columns.items() if any(value is not None for value in values)}
-    text = {name: [_figure(value, name) for value in values] for name, values in said.items() if name not in _NAMED}
+    cells_of = {name: [_figure(value, name) for value in values] for name, values in said.items() if name not in _NAMED}
     names = [name for name in _SHOWN if any(value not in ("", None) for value in said.get(name, ()))]
-    text |= {name: [_short(value) for value in said[name]] for name in names}
+    cells_of |= {name: _names(columns) if name == "name" else [_short(value) for value in said[name]] for name in names}
     shown = []
-    for name, cells in text.items():
+    for name, cells in cells_of.items():
         width = max(len(name), max(map(len, cells)))
         shown.append([cell.ljust(width) if name in names else cell.rjust(width) for cell in (name, *cells)])
     return "\n".join("  ".join(row).rstrip() for row in zip(*shown, strict=True))
+
+
+def _names(columns: dict[str, list[Any]]) -> list[str]:
+    """The names as they are shown, no two alike."""
+    names = [str(name) for name in columns["name"]]
+    files, objects, crates = (columns.get(column) or [""] * len(names) for column in ("file", "object", "crate"))
+    named = [tidy_rust(symbol_label(name, object)) for name, object in zip(names, objects, strict=True)]
+    if "line" in columns:
+        # rows of one function are told apart by their lines
+        return [_cut(name) for name in named]
+    whole = columns.get("label") or names
+    return apart([_cut(name) for name in labels(named, files, objects, crates, whole)], "#{}")
 
 
 def quantity(value: float, unit: str) -> str:
@@ -140,8 +177,12 @@ def _figure(value: Any, column: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = "".join(char if char.isprintable() else "?" for char in tidy_rust(str(value)))
-    return text if len(text) <= NAME_WIDTH else f"{text[: NAME_WIDTH // 2 - 1]}…{text[-NAME_WIDTH // 2 :]}"
+    return _cut(tidy_rust(str(value)))
+
+
+def _cut(value: str) -> str:
+    seen = "".join(char if char.isprintable() else "?" for char in value)
+    return seen if len(seen) <= NAME_WIDTH else f"{seen[: NAME_WIDTH // 2 - 1]}…{seen[-NAME_WIDTH // 2 :]}"
 
 
 def _records(table: TableLike) -> list[dict[str, Any]]:

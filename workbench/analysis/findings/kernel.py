@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.costs import REST, cost_by_step, cost_per_receipt, windows_of
 from workbench.analysis.denied import counted
@@ -37,7 +37,8 @@ _WEIGHT = 0.3
 
 
 def waiting(one: Measured) -> list[Finding]:
-    """Calls that a receipt waits in, other than for work to come. Of strace, whose own stops are part of it."""
+    """Calls that a receipt waits in, other than for work to come, and those of which the log does not show whether it
+    waits in them. Of strace, whose own stops are part of it."""
     if one.mode != "strace" or not (one.costs["metric"] == "waiting").any():
         return []
     windows = windows_of(one.costs, "waiting")
@@ -45,35 +46,50 @@ def waiting(one: Measured) -> list[Finding]:
     between = 1e9 * float(windows["seconds"].sum()) / max(float(windows["receipts"].sum()), 1.0)
     if not between > 0 or windows["seconds"].isna().any():
         return []
-    table = cost_per_receipt(one.costs, "waiting")
-    table = table[~table["name"].isin(_FOR_WORK) & (table["name"] != REST)]
     found = []
-    for row in table[100 * table["per_receipt"] / between >= LEAST_WAITING_PCT].to_dict("records"):
-        each, share = float(row["per_receipt"]), 100 * float(row["per_receipt"]) / between
-        found.append(
-            Finding(
-                kind="waiting",
-                service=one.service,
-                mode=one.mode,
-                subject=str(row["name"]),
-                sentence=(
-                    f"A receipt waits {amount(each, 'ns')} in {row['name']}, {percent(share)} of the time from one "
-                    "receipt to the next, strace's own stops included."
-                ),
-                metric="waiting",
-                size=Size(each, "ns", float(row["lowest"]), float(row["highest"])),
-                share_pct=share,
-                saving_pct=math.nan,
-                certainty="lowest and highest are of the steps; threads wait at the same time",
-                confidence=0.8,
-                todo="See which file or connection it is, and whether the receipt has to wait for it",
-                shown="table of what a receipt costs, by system call",
-                weight=min(share, 50.0),
-                evidence=table[table["name"] == row["name"]].reset_index(drop=True),
-                names=(str(row["name"]),),
-            )
-        )
+    for metric in ("waiting", "undecided"):
+        table = cost_per_receipt(one.costs, metric) if (one.costs["metric"] == metric).any() else None
+        if table is None:
+            continue
+        table = table[~table["name"].isin(_FOR_WORK) & (table["name"] != REST)]
+        for row in table[100 * table["per_receipt"] / between >= LEAST_WAITING_PCT].to_dict("records"):
+            evidence = table[table["name"] == row["name"]].reset_index(drop=True)
+            found.append(_wait(one, metric, row, between, evidence))
     return found
+
+
+def _wait(one: Measured, metric: str, row: dict[Any, Any], between: float, evidence: pd.DataFrame) -> Finding:
+    """One call that a receipt waits in, or may wait in."""
+    name, each, share = str(row["name"]), float(row["per_receipt"]), 100 * float(row["per_receipt"]) / between
+    of_all = f"{percent(share)} of the time from one receipt to the next, strace's own stops included."
+    known = metric == "waiting"
+    return Finding(
+        kind="waiting",
+        service=one.service,
+        mode=one.mode,
+        subject=name,
+        sentence=(
+            f"A receipt waits {amount(each, 'ns')} in {name}, {of_all}"
+            if known
+            else f"A receipt spends {amount(each, 'ns')} in {name}, {of_all} Whether it waits or works there cannot be "
+            "told from the log."
+        ),
+        metric=metric,
+        size=Size(each, "ns", float(row["lowest"]), float(row["highest"])),
+        share_pct=share,
+        saving_pct=math.nan,
+        certainty="lowest and highest are of the steps; threads wait at the same time",
+        confidence=0.8 if known else 0.3,
+        todo=(
+            "See which file or connection it is, and whether the receipt has to wait for it"
+            if known
+            else "Trace the service from its start with strace -yy: then the log shows what the descriptor is"
+        ),
+        shown="table of what a receipt costs, by system call",
+        weight=min(share, 50.0) if known else _WEIGHT,
+        evidence=evidence,
+        names=(name,),
+    )
 
 
 def many_calls(one: Measured) -> list[Finding]:

@@ -8,7 +8,6 @@ libraries, and what it does below the one way must be what it does below the oth
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from workbench.analysis.findings.code import LIBRARY, OWN, PLUMBING, roles, shor
 from workbench.analysis.findings.model import Finding, Size, folded
 from workbench.analysis.findings.words import amount, percent, times
 from workbench.profiles.columns import self_
+from workbench.profiles.interval import interval, range_text
 from workbench.profiles.transforms.group import legible, tidy
 from workbench.profiles.tree import subtree_sums
 
@@ -198,7 +198,7 @@ def _finding(
     unit = profile.metric(metric).unit
     cost = float(stacks.total[(stacks.name == name) & stacks.outermost].sum())
     share, saved = 100 * cost / whole, 100 * (cost - max(ways.values())) / whole
-    margin = 1.96 * math.sqrt(max(share / 100 * (1 - share / 100), 0.0) / samples) * 100
+    low, high = (float(end[0]) for end in interval([cost], whole, round(samples)))
     each = cost / receipts
     ordered = sorted(ways.items(), key=lambda way: -way[1])
     said = ", ".join(f"{asker} {percent(100 * one / whole)}" for asker, one in ordered)
@@ -215,7 +215,6 @@ def _finding(
             "share_pct": [100 * one / whole for _, one in ordered],
         }
     )
-    relative = margin / share if share else math.nan
     return Finding(
         kind="repeated work",
         service=service,
@@ -223,10 +222,13 @@ def _finding(
         subject=stacks.names[name],
         sentence=sentence,
         metric=metric,
-        size=Size(each, unit, each * (1 - relative), each * (1 + relative)),
+        size=Size(each, unit, each * low / share, each * high / share),
         share_pct=share,
         saving_pct=saved,
-        certainty=f"shares are known to {margin:.1f} points; samples do not count calls: callgrind does",
+        certainty=(
+            f"by {samples:,.0f} samples its share is {range_text(low, high)} (95 % interval); samples do not count "
+            "calls: callgrind does"
+        ),
         confidence=0.7,
         todo="See by callgrind how often a receipt calls it; do it once and pass the result on",
         shown="flame graph of a step",

@@ -13,6 +13,7 @@ _METRICS = {
     "calls": "system calls",
     "working": "",
     "waiting": "",
+    "undecided": "",
 }
 _SCALES = {"ns": (("s", 1e9), ("ms", 1e6), ("µs", 1e3)), "bytes": (("MB", 1e6), ("KB", 1e3))}
 _NUMBERS = ((1e9, "G"), (1e6, "M"))

@@ -17,7 +17,8 @@ from workbench.errors import WorkbenchError
 from workbench.profiles.columns import FUNCTION_COLUMNS
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile
-from workbench.profiles.transforms.overlay import same_in_both
+from workbench.profiles.transforms.alignment import Side, aligned
+from workbench.profiles.transforms.matching import matching, unmatched
 from workbench.profiles.transforms.shape import TRIMMED as TRIMMED_NAME
 from workbench.profiles.tree import add_at, costs_of, depths, outermost, preorder, regrow, subtree_sums, totals_of
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Normalise = Literal["none", "total"]
 
-# bits of ``flags``, as flame.js knows them
+# bits of ``flags``, as ``js/tree.js`` knows them
 ASSUMED, INLINED, TRIMMED = 1, 2, 4
 _FUNCTION_COLUMNS = list(FUNCTION_COLUMNS)
 
@@ -122,6 +123,24 @@ def call_tree(profile: Profile) -> CallTree:
     return _merged(replace(tree, remarks=_remarks(profile, metrics, tree.costs), measured=measured))
 
 
+def risen_and_fallen(tree: CallTree) -> CallTree:
+    """The tree of a profile that is itself a difference, with costs below 0: what fell as ``before``, what rose as the
+    costs, so that both have a width."""
+    remark = "The profile is a difference: what it says fell is shown as before, what rose as after."
+    measured, before = tree.measured, None
+    if measured is not None:
+        before = Measured(np.maximum(-measured.own, 0), np.maximum(-measured.total, 0))
+        measured = Measured(np.maximum(measured.own, 0), np.maximum(measured.total, 0))
+    return replace(
+        tree,
+        costs=np.maximum(tree.costs, 0),
+        before=np.maximum(-tree.costs, 0),
+        remarks=(remark, *(each for each in tree.remarks if "a bar has no width" not in each)),
+        measured=measured,
+        measured_before=before,
+    )
+
+
 def function_costs(tree: CallTree) -> Measured:
     """The costs of the functions: as measured, or summed over the tree with recursion once."""
     return tree.measured or _summed(tree, tree.costs)
@@ -153,31 +172,27 @@ def difference(
 
     Raises WorkbenchError where the two have no metric in common, or for useless scales.
     """
-    # descriptions can speak of one profile alone, as massif's of a snapshot
-    here_at = {(metric.name, metric.unit): position for position, metric in enumerate(after.metrics)}
-    there_at = {(metric.name, metric.unit): position for position, metric in enumerate(before.metrics)}
-    common = [key for key in here_at if key in there_at]
-    metrics = tuple(after.metrics[here_at[key]] for key in common)
-    if not metrics:
-        names = [", ".join(f"{m.name} in {m.unit}" for m in tree.metrics) for tree in (after, before)]
-        raise WorkbenchError(
-            f"nothing to compare: one profile has {names[0]}, the other {names[1]}",
-            hint="Give two profiles of one tool",
-        )
-    here_columns, there_columns = [here_at[key] for key in common], [there_at[key] for key in common]
+    here_columns, there_columns, remarks = _in_common(after, before)
+    metrics = tuple(after.metrics[column] for column in here_columns)
     here, there = after.costs[:, here_columns], before.costs[:, there_columns]
-    remarks = [*after.remarks, *(f"Before: {remark}" for remark in before.remarks if remark not in after.remarks)]
-    for name, unit in {**here_at, **there_at}:
-        if (name, unit) not in common:
-            remarks.append(f"{name} is in one of the two profiles only and is left out.")
     factors, said = _factors(here, there, metrics, normalise, per)
     remarks += said
     there = there * factors
     size = len(before.functions)
-    code = same_in_both(before.functions, after.functions)
+    match = matching(before.functions, after.functions)
     # names and files are those of the later build
     functions = pd.concat([after.functions, before.functions], ignore_index=True)
-    code = np.concatenate([code[size:], code[:size]])
+    code = np.concatenate([match.code[size:], match.code[:size]])
+    own = (function_costs(before).own[:, there_columns[0]], function_costs(after).own[:, here_columns[0]])
+    remarks += [f"{said[0].upper()}{said[1:]}." for said in map(str, unmatched(match, *own, metric=metrics[0].name))]
+    forest = aligned(
+        _side(after, code[after.function], here_columns[0]),
+        _side(before, code[len(after.functions) :][before.function], there_columns[0]),
+    )
+    if len(forest.hung):
+        remarks.append(
+            f"Trees that begin inside a function which the other profile saw called hang there: {len(forest.hung):,}."
+        )
     measured = measured_before = None
     if after.measured or before.measured:
         every = int(code.max()) + 1
@@ -186,8 +201,8 @@ def difference(
     both = CallTree(
         metrics,
         functions.iloc[np.unique(code, return_index=True)[1]].reset_index(drop=True),
-        np.concatenate([after.parent, np.where(before.parent >= 0, before.parent + len(after), -1)]),
-        code[np.concatenate([after.function, before.function + len(after.functions)])],
+        forest.parent,
+        forest.function,
         np.concatenate([after.line, before.line]),
         np.concatenate([after.flags, before.flags]),
         np.concatenate([here, np.zeros_like(there)]),
@@ -197,6 +212,31 @@ def difference(
         measured_before=measured_before,
     )
     return _merged(both)
+
+
+def _in_common(after: CallTree, before: CallTree) -> tuple[list[int], list[int], list[str]]:
+    """The positions of the metrics that both trees have, in each, and the remarks on both. Raises WorkbenchError where
+    there are none."""
+    # descriptions can speak of one profile alone, as massif's of a snapshot
+    here_at = {(metric.name, metric.unit): position for position, metric in enumerate(after.metrics)}
+    there_at = {(metric.name, metric.unit): position for position, metric in enumerate(before.metrics)}
+    common = [key for key in here_at if key in there_at]
+    if not common:
+        names = [", ".join(f"{m.name} in {m.unit}" for m in tree.metrics) for tree in (after, before)]
+        raise WorkbenchError(
+            f"nothing to compare: one profile has {names[0]}, the other {names[1]}",
+            hint="Give two profiles of one tool",
+        )
+    remarks = [*after.remarks, *(f"Before: {remark}" for remark in before.remarks if remark not in after.remarks)]
+    for name, unit in {**here_at, **there_at}:
+        if (name, unit) not in common:
+            remarks.append(f"{name} is in one of the two profiles only and is left out.")
+    return [here_at[key] for key in common], [there_at[key] for key in common], remarks
+
+
+def _side(tree: CallTree, function: NDArray[np.int64], metric: int) -> Side:
+    weight = subtree_sums(tree.parent, tree.costs[:, [metric]])[:, 0]
+    return Side(tree.parent, function, weight, calls=tree.measured is not None)
 
 
 def _factors(
@@ -349,7 +389,7 @@ def _remarks(profile: Profile, metrics: Sequence[Metric], costs: NDArray[Any]) -
         if len(negative):
             said.append(
                 f"{len(negative):,} nodes have a negative self cost of {metric.name}, {negative.sum():,.10g} "
-                f"{metric.unit} together: a bar has no width for it, the numbers do count it."
+                f"{metric.unit} together: bars are as wide as costs are large, and marked where below zero."
             )
     said += [f"{text[0].upper()}{text[1:]}." for text in map(str, profile.tree_notes())]
     return tuple(said)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from workbench.charts.flame.beside import Beside, beside
 from workbench.charts.flame.calltree import (
     TRIMMED,
     CallTree,
@@ -21,16 +23,22 @@ from workbench.charts.flame.calltree import (
     difference,
     function_costs,
     function_costs_before,
+    risen_and_fallen,
     trimmed,
 )
 from workbench.charts.flame.packing import clean, pack
+from workbench.charts.flame.script import joined_script
 from workbench.errors import WorkbenchError
+from workbench.profiles.labels import labels_of
+from workbench.profiles.share import whole_of
+from workbench.profiles.transforms.group import without_levels
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
+_PAGE_STYLE = "body { margin: 1rem } @media screen and (prefers-color-scheme: dark) { body { background: #16181b } }"
 _ROWS = 20
 
 
@@ -39,7 +47,8 @@ class FlameGraph:
     """A flame graph of ``data``. The last expression of a cell shows it; ``page()`` is a file of its own.
 
     ``metric`` is the position of the metric that is shown first; ``inverted`` begins with the leaves; ``icicle`` puts
-    the roots on top, not at the bottom. The reader can change all three.
+    the roots on top, not at the bottom. The reader can change all three. ``beside`` is what the tables beside the graph
+    and its time-ordered view need over the tree; None: what the tree tells.
     """
 
     data: CallTree
@@ -47,6 +56,7 @@ class FlameGraph:
     metric: int = 0
     inverted: bool = False
     icicle: bool = True
+    beside: Beside | None = None
 
     @property
     def dropped(self) -> Dropped:
@@ -55,9 +65,10 @@ class FlameGraph:
 
     @cached_property
     def payload(self) -> bytes:
-        """What flame.js draws from; see ``packing``."""
+        """What the script draws from; see ``packing``."""
         return pack(
             self.data,
+            self.beside,
             title=clean(self.title),
             metric=self.metric,
             inverted=self.inverted,
@@ -72,7 +83,7 @@ class FlameGraph:
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
             '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" '
-            f'content="light"><title>{title}</title><style>body {{ margin: 1rem }}</style></head>'
+            f'content="light dark"><title>{title}</title><style>{_PAGE_STYLE}</style></head>'
             f"<body><main>{self._repr_html_()}</main></body></html>\n"
         )
 
@@ -84,7 +95,7 @@ class FlameGraph:
             f'<p class="wb-flame-title"><strong>{html.escape(clean(self.title))}</strong></p>'
             f'<div class="wb-flame-static">{_table_html(self)}</div>'
             f'<script type="application/gzip">{base64.b64encode(self.payload).decode()}</script>'
-            f"<script>{asset('flame.js')}\nindexerWorkbenchFlame.start(document.currentScript);</script></div>"
+            f"<script>{joined_script()}\nindexerWorkbenchFlame.start(document.currentScript);</script></div>"
         )
 
     def __repr__(self) -> str:
@@ -108,42 +119,62 @@ def flame_graph(
     inverted: bool = False,
     icicle: bool = True,
     max_nodes: int = 100_000,
+    detail: bool = True,
 ) -> FlameGraph:
     """The flame graph of ``profile``, or of how it differs from ``before``.
 
     All its additive metrics can be chosen from; ``metric`` is the one shown first (None: the profile's default). With
     ``before`` the two trees are joined by function names, and bars tell what grew, shrank, came and went;
     ``normalise="total"`` scales ``before`` to the same total first, ``per=(n, m)`` from its n units of work to the m of
-    ``profile``. At most ``max_nodes`` nodes are kept, those of the
-    largest share; the rest is summed up in bars called ``(trimmed)``, and ``dropped`` says how much it is.
+    ``profile``. At most ``max_nodes`` nodes are kept, those of the largest share; the rest is summed up in bars called
+    ``(trimmed)``, and ``dropped`` says how much it is. A profile that is itself a difference, with costs below 0, is
+    drawn as one: what fell against what rose. ``detail`` keeps calls, source lines and spans for the tables beside the
+    graph and its time-ordered view, too; of two profiles that are compared none are shown.
 
     Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
     """
-    tree = call_tree(profile)
-    if before is not None:
-        tree = difference(tree, call_tree(before), normalise, per)
+    if before is None:
+        tree = call_tree(profile)
+        if _is_difference(profile, tree):
+            tree = risen_and_fallen(tree)
+    else:
+        tree = difference(call_tree(without_levels(profile)), call_tree(without_levels(before)), normalise, per)
     names = [each.name for each in tree.metrics]
     wanted = profile.metric(metric).name
     if metric is not None and wanted not in names:
         raise WorkbenchError(f"{wanted} cannot be drawn", where=profile.name, hint=f"Choose one of {', '.join(names)}")
     if title is None:
         title = profile.name if before is None else f"{profile.name}, compared with {before.name}"
+    more = beside(profile, tree) if detail and tree.before is None else None
+    if more is not None:
+        tree = replace(tree, remarks=(*tree.remarks, *more.remarks))
     return FlameGraph(
-        trimmed(tree, max_nodes), title, names.index(wanted) if wanted in names else 0, inverted=inverted, icicle=icicle
+        trimmed(tree, max_nodes),
+        title,
+        names.index(wanted) if wanted in names else 0,
+        inverted=inverted,
+        icicle=icicle,
+        beside=more,
     )
+
+
+def _is_difference(profile: Profile, tree: CallTree) -> bool:
+    """Whether costs below 0 are more than what clocks make."""
+    below = (tree.costs < 0).any(axis=0)
+    return any(math.isnan(whole_of(profile, tree.metrics[at].name)) for at in np.flatnonzero(below))
 
 
 def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:
     """The functions of a tree by self cost: function, self, total (recursion once) and, where two profiles are
-    compared, before and change of the total; ordered by self, there by size of change. Of a call graph they are as
-    measured, not as its derived tree has them.
+    compared, before and change of the total; ordered by size of self, there by size of change. Of a call graph they
+    are as measured, not as its derived tree has them.
     """
     costs, before = function_costs(tree), function_costs_before(tree)
     # the stand-in for what was cut is no function that was measured
-    names = tree.functions["function"].iloc[: len(costs.own)]
+    names = labels_of(tree.functions)[: len(costs.own)]
     table = pd.DataFrame({"function": names, "self": costs.own[:, metric], "total": costs.total[:, metric]})
     if before is None:
-        return table.sort_values(["self", "total"], ascending=False, kind="stable")
+        return table.sort_values(["self", "total"], key=np.abs, ascending=False, kind="stable")
     table["before"] = before.total[:, metric]
     table["change"] = table["total"] - table["before"]
     return table.sort_values("change", key=np.abs, ascending=False, kind="stable")

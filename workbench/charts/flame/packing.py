@@ -1,4 +1,4 @@
-"""The bytes that flame.js draws from.
+"""The bytes that the script under ``js/`` draws from (``payload.js`` reads them).
 
 gzip over: the length of a JSON header (4 bytes, little-endian), the header in ASCII padded with blanks to a multiple of
 8 bytes, then arrays of little-endian numbers, each of the narrowest type that holds its values and padded to 8 bytes.
@@ -12,14 +12,15 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.charts.flame.beside import Beside
 from workbench.charts.flame.calltree import CallTree
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 NAME_LENGTH = 1000
@@ -37,8 +38,10 @@ def clean(name: str) -> str:
     return text if len(text) <= NAME_LENGTH else f"{text[:half]}…{text[-half:]}"
 
 
-def pack(tree: CallTree, **header: Any) -> bytes:
-    """The tree with more entries of the header, as flame.js reads it. The same input gives the same bytes."""
+def pack(tree: CallTree, beside: Beside | None = None, **header: Any) -> bytes:
+    """The tree, what is shown ``beside`` it, and more entries of the header, as ``payload.js`` reads them. The same
+    input gives the same bytes.
+    """
     names = _Names()
     functions = tree.functions
     arrays: dict[str, NDArray[Any]] = {
@@ -53,13 +56,10 @@ def pack(tree: CallTree, **header: Any) -> bytes:
         arrays[f"cost.{position}"] = tree.costs[:, position]
         if tree.before is not None:
             arrays[f"before.{position}"] = tree.before[:, position]
-    body = bytearray()
-    places = {}
-    for key, values in arrays.items():
-        kind, narrow = _narrow(values)
-        places[key] = [kind, len(body), len(narrow)]
-        body += narrow.tobytes()
-        body += bytes(-len(body) % 8)
+    if beside is not None:
+        arrays |= _beside_arrays(beside, names)
+        header |= {"threads": [clean(thread) for thread in beside.threads], "begins_ns": beside.begins_ns}
+    places, body = _laid_out(arrays)
     facts = {
         **header,
         "metrics": [
@@ -75,6 +75,31 @@ def pack(tree: CallTree, **header: Any) -> bytes:
     return gzip.compress(len(text).to_bytes(4, "little") + text + body, compresslevel=6, mtime=0)
 
 
+def _beside_arrays(beside: Beside, names: _Names) -> dict[str, NDArray[Any]]:
+    """The columns of what is beside the tree; one column a metric is numbered."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for key, values in beside.columns.items():
+        if key == "lines.file":
+            arrays[key] = names.column(values)
+        elif values.ndim == 2:
+            arrays |= {f"{key}.{position}": values[:, position] for position in range(values.shape[1])}
+        else:
+            arrays[key] = values
+    return arrays
+
+
+def _laid_out(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, list[Any]], bytearray]:
+    """Where each array lies, and all of them behind each other."""
+    places: dict[str, list[Any]] = {}
+    body = bytearray()
+    for key, values in arrays.items():
+        kind, narrow = _narrow(values)
+        places[key] = [kind, len(body), len(narrow)]
+        body += narrow.tobytes()
+        body += bytes(-len(body) % 8)
+    return places, body
+
+
 class _Names:
     """Each text once."""
 
@@ -82,8 +107,8 @@ class _Names:
         self.all: list[str] = []
         self._known: dict[str, int] = {}
 
-    def column(self, texts: pd.Series) -> NDArray[np.int64]:
-        return np.array([self._number(clean(text)) for text in texts.tolist()], dtype=np.int64)
+    def column(self, texts: Iterable[str]) -> NDArray[np.int64]:
+        return np.array([self._number(clean(text)) for text in texts], dtype=np.int64)
 
     def _number(self, text: str) -> int:
         number = self._known.setdefault(text, len(self.all))

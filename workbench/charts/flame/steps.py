@@ -44,7 +44,7 @@ def flame_steps(profiles: Sequence[Profile], labels: Sequence[str], *, metric: s
     if len(profiles) != len(labels):
         raise WorkbenchError(f"{len(profiles)} profiles and {len(labels)} labels were given", where="flame_steps")
     graphs = tuple(
-        flame_graph(profile, metric=metric, title=label, max_nodes=NODES_EACH)
+        flame_graph(profile, metric=metric, title=label, max_nodes=NODES_EACH, detail=False)
         for profile, label in zip(profiles, labels, strict=True)
     )
     return StepGraphs(graphs, tuple(labels))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import WorkbenchError
 from workbench.profiles.columns import cost_, self_
+from workbench.profiles.exports.signs import not_negative
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile
 from workbench.profiles.readers.callgrind.header import Event, metric_of
@@ -30,7 +30,7 @@ def to_callgrind(profile: Profile) -> bytes:
     Calls stand at line 0, since a profile does not say which line makes which call. Seconds with fractions are written
     as ns, other fractions are rounded. Stacks become the graph of their calls, with recursion counted once.
 
-    Raises WorkbenchError for a difference of profiles: costs below 0 cannot be written.
+    Raises WorkbenchError for a difference of profiles: see :mod:`workbench.profiles.exports.signs`.
     """
     names = profile.metric_names
     units = [_written(metric, profile) for metric in profile.metrics]
@@ -134,13 +134,7 @@ def _event_line(metric: Metric) -> str:
 def _whole(costs: NDArray[Any], factor: NDArray[np.float64], profile: Profile) -> NDArray[np.int64]:
     if costs.dtype.kind == "f":
         costs = np.rint(costs * factor).astype(np.int64)
-    if costs.size and costs.min() < 0:
-        raise WorkbenchError(
-            "costs below 0 cannot be written as callgrind",
-            where=profile.name,
-            hint="It is a difference: export the two profiles it was made of",
-        )
-    return costs
+    return not_negative(profile, costs, profile.metric_names, "callgrind")
 
 
 def _plain(name: str) -> str:

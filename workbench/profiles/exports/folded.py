@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_
+from workbench.profiles.exports.signs import not_negative
 from workbench.profiles.model import Profile
 from workbench.profiles.readers.folded.stacks import label_of
 from workbench.profiles.source import MIB, allowed_bytes
@@ -23,17 +24,19 @@ def to_folded(profile: Profile, metric: str | None = None) -> str:
     The names are those of the profiled program (``raw_function``; with Python's line as py-spy writes it). What the
     format cannot carry is replaced: ``;`` by ``:`` except in a Rust array type, control characters by a blank, a blank
     that would be misread (before a number at the end, at an end, in a ``# `` at the start) by a no-break space. Raises
-    WorkbenchError where the text would not fit into memory.
+    WorkbenchError where the text would not fit into memory, and for a difference: flame graph tools leave lines with
+    costs below 0 out (:mod:`workbench.profiles.exports.signs`).
     """
-    column = self_(profile.metric(metric).name)
+    name = profile.metric(metric).name
     nodes = profile.nodes
+    costs = not_negative(profile, nodes[self_(name)].to_numpy()[:, None], [name], "folded")[:, 0]
     labels = [plain_label(label) for label in labels_of(profile)]
     depth = nodes["depth"].tolist()
     # the labels down to this node, joined where a line is written: a joined text for each level is quadratic
     path = [""] * (max(depth, default=0) + 1)
     lines: list[str] = []
     size, most = 0, allowed_bytes()
-    for level, frame, value in zip(depth, nodes["frame_id"].tolist(), nodes[column].tolist(), strict=True):
+    for level, frame, value in zip(depth, nodes["frame_id"].tolist(), costs.tolist(), strict=True):
         path[level] = labels[frame]
         if value:
             line = f"{';'.join(path[: level + 1])} {_number(value)}\n"

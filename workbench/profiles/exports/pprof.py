@@ -118,7 +118,7 @@ def _objects(profile: Profile) -> list[str]:
     if not main:
         object_of = frames["object"].to_numpy()[profile.nodes["frame_id"].to_numpy()]
         costs = profile.nodes[self_(profile.default_metric)].groupby(object_of).sum().reindex(names, fill_value=0)
-        main = names[int(np.argmax(costs.to_numpy()))]
+        main = names[int(np.argmax(np.abs(costs.to_numpy())))]
     return [main, *(name for name in names if name != main)]
 
 

@@ -126,7 +126,7 @@ def _roots(profile: Profile, metric: Metric) -> dict[int, float]:
     order = np.argsort(caller, kind="stable")
     bounds = np.searchsorted(caller[order], np.arange(len(total) + 1))
     targets = callee[order]
-    heaviest = np.argsort(-total, kind="stable").tolist()
+    heaviest = np.argsort(-np.abs(total), kind="stable").tolist()
     for number in [*roots, *heaviest]:
         if reached[number]:
             continue

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from workbench.errors import WorkbenchError
+from workbench.profiles.exports.signs import not_negative
 from workbench.profiles.model import Profile
 from workbench.profiles.source import MIB, allowed_bytes
 from workbench.profiles.tree import costs_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
@@ -29,17 +29,18 @@ def to_speedscope(profile: Profile) -> str:
 
     Each additive metric is a profile of its name, the default one is shown first. Frames carry the names of the
     profiled program, file and line. Raises WorkbenchError where no metric is additive, or the text would be longer than
-    a browser's can be (every stack is written out for every metric).
+    a browser's can be (every stack is written out for every metric), and for a difference, whose weights speedscope
+    refuses (:mod:`workbench.profiles.exports.signs`).
     """
     metrics = [metric for metric in profile.metrics if metric.additive]
     if not metrics:
         raise WorkbenchError("no metric of this profile can be summed up in stacks", where=profile.name)
     nodes = profile.nodes
-    costs = costs_of(nodes, [metric.name for metric in metrics])
+    names = [metric.name for metric in metrics]
+    costs = not_negative(profile, costs_of(nodes, names), names, "speedscope")
     used = (costs != 0).any(axis=1)
     _check_size(profile, nodes["depth"].to_numpy()[used] + 1, len(metrics))
     samples = _samples(nodes["depth"].tolist(), nodes["frame_id"].tolist(), used.tolist())
-    names = [metric.name for metric in metrics]
     file: dict[str, Any] = {
         "$schema": SCHEMA,
         "exporter": EXPORTER,
@@ -55,7 +56,7 @@ def to_speedscope(profile: Profile) -> str:
                 "name": metric.name,
                 "unit": _UNITS.get(metric.unit, "none"),
                 "startValue": 0,
-                "endValue": np.abs(costs[used, place]).sum().item(),
+                "endValue": costs[used, place].sum().item(),
                 "weights": costs[used, place].tolist(),
             }
         )[:-1]

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Literal, get_args
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.exports.signs import WITHOUT_NEGATIVES, negative_notes
 from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
 
@@ -38,9 +39,13 @@ def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
 
 
 def export_notes(profile: Profile, format: str, metric: str | None = None) -> tuple[Note, ...]:
-    """What must be said of the profile in that format (of FILE_FORMATS or TABLE_FORMATS): its notes, and what its tree
-    assumes and leaves out where the format holds the tree of a call graph."""
-    return profile.notes if format in OF_CALLS else (*profile.notes, *led_by(profile, metric).tree_notes())
+    """What must be said of the profile in that format (of FILE_FORMATS or TABLE_FORMATS): its notes, what its tree
+    assumes and leaves out where the format holds the tree of a call graph, and costs below 0 where it holds none."""
+    notes = profile.notes if format in OF_CALLS else (*profile.notes, *led_by(profile, metric).tree_notes())
+    if format not in WITHOUT_NEGATIVES:
+        return notes
+    written = [profile.metric(metric).name] if format in ONE_METRIC else profile.metric_names
+    return (*notes, *negative_notes(profile, written))
 
 
 def led_by(profile: Profile, metric: str | None) -> Profile:

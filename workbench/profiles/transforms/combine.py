@@ -13,11 +13,14 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import FUNCTION_COLUMNS, cost_, self_, total_
+from workbench.profiles.labels import labels_of
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_graph, only
 from workbench.profiles.notes import Note
 from workbench.profiles.share import whole_of
-from workbench.profiles.transforms.overlay import Overlay, overlay, overlay_of_builds, same_functions, same_in_both
+from workbench.profiles.transforms.group import without_levels
+from workbench.profiles.transforms.matching import Matching, matching, unmatched
+from workbench.profiles.transforms.overlay import Overlay, overlay, overlay_of_builds, same_functions
 from workbench.profiles.transforms.stacks import as_stacks, with_tree
 from workbench.profiles.tree import add_at, costs_of, depths, subtree_sums, totals_of
 
@@ -78,9 +81,10 @@ class Difference:
 
     ``functions``: name, file, object, crate, before_self, after_self, change_self, before_total, after_total,
     change_total, ratio_total (after / before; NaN where that was not above 0), state (``both``, ``added`` or
-    ``removed``), by falling size of the change in self, then in total. Figures are multiplied by ``factors``, as
-    ``scaling`` says.
-    ``before_sum`` and ``after_sum`` are the unscaled wholes.
+    ``removed``), matched_by (see :mod:`workbench.profiles.transforms.matching`; "" where it is not in both), label
+    (see :mod:`workbench.profiles.labels`), by falling size of the change in self, then in total. Figures are
+    multiplied by ``factors``, as ``scaling`` says.
+    ``before_sum`` and ``after_sum`` are the unscaled wholes. ``before`` and ``after`` are without levels of recursion.
     """
 
     before: Profile
@@ -89,6 +93,7 @@ class Difference:
     factors: tuple[float, float]
     scaling: str
     functions: pd.DataFrame
+    match: Matching
 
     @property
     def before_sum(self) -> float:
@@ -102,8 +107,15 @@ class Difference:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """Those of both profiles."""
-        return (*self.before.notes, *self.after.notes)
+        """Those of both profiles, and what could not be matched, with what it weighs on its own side."""
+        return (*dict.fromkeys((*self.before.notes, *self.after.notes)), *self.unmatched)
+
+    @property
+    def unmatched(self) -> tuple[Note, ...]:
+        """What is only on one side, with what it weighs there."""
+        name = self.metric.name
+        sides = [(side.functions[self_(name)].to_numpy() * factor) for side, factor in self._sides]
+        return unmatched(self.match, *sides, metric=name)
 
     @property
     def frames(self) -> pd.DataFrame:
@@ -132,13 +144,17 @@ class Difference:
         nodes["state"] = _state(*(_present(node, size) for node in joint.node_of))
         return nodes
 
+    @property
+    def _sides(self) -> tuple[tuple[Profile, float], ...]:
+        return (self.before, self.factors[0]), (self.after, self.factors[1])
+
     @cached_property
     def _stacks(self) -> tuple[Profile, Profile]:
         return as_stacks(only(self.before, self.metric.name)), as_stacks(only(self.after, self.metric.name))
 
     @cached_property
     def _joint(self) -> Overlay:
-        return overlay_of_builds(*self._stacks)
+        return overlay_of_builds(*self._stacks, self.match)
 
 
 def difference(
@@ -154,9 +170,9 @@ def difference(
     ``scale="total"`` compares shares: ``before`` is scaled to the sum of ``after``. ``per=(n, m)`` compares costs per
     unit of work: ``before`` did n units (receipts, say), ``after`` m; all figures are then per unit.
 
-    Functions are the same where raw name, file and object are, and else where each side has one more of that raw name:
-    files move from build to build; what is left likewise by names without the hash that rustc's legacy mangling gives
-    each build. Nodes are the same where all functions on their way from the root are.
+    Functions are the same as :func:`workbench.profiles.transforms.matching.matching` tells, whatever their levels of
+    recursion; nodes where all functions on their way from the root are, but for what
+    :mod:`workbench.profiles.transforms.alignment` steps over.
 
     Raises WorkbenchError where a metric is missing or has another unit in one of them, or for useless scales.
     """
@@ -167,9 +183,10 @@ def difference(
             where=f"{before.name} and {after.name}",
         )
     factors, scaling = _factors(before, after, chosen, scale, per)
-    return Difference(
-        before, after, chosen, factors, scaling, functions=_functions(before, after, chosen.name, factors)
-    )
+    before, after = without_levels(before), without_levels(after)
+    match = matching(before.functions, after.functions)
+    table = _functions(before, after, match, chosen.name, factors)
+    return Difference(before, after, chosen, factors, scaling, functions=table, match=match)
 
 
 def _costs(profile: Profile, node_of: NDArray[np.int64], size: int) -> NDArray[Any]:
@@ -242,9 +259,11 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
     return _of_all(merged, profiles, notes)
 
 
-def _functions(before: Profile, after: Profile, metric: str, factors: tuple[float, float]) -> pd.DataFrame:
+def _functions(
+    before: Profile, after: Profile, match: Matching, metric: str, factors: tuple[float, float]
+) -> pd.DataFrame:
     stacked = pd.concat([before.functions, after.functions], ignore_index=True)
-    codes = same_in_both(before.functions, after.functions)
+    codes = match.code
     _, first = np.unique(codes, return_index=True)
     table = stacked.iloc[first][["function", "file", "object", "crate"]].reset_index(drop=True)
     table = table.rename(columns={"function": "name"})
@@ -260,9 +279,11 @@ def _functions(before: Profile, after: Profile, metric: str, factors: tuple[floa
     table["change_total"] = table["after_total"] - table["before_total"]
     table["ratio_total"] = table["after_total"] / table["before_total"].where(table["before_total"] > 0)
     table["state"] = _state(present[0], present[1])
+    table["matched_by"] = pd.Series(match.by, dtype="str")
+    table["label"] = pd.Series(labels_of(stacked.iloc[first]), dtype="str")
     columns = [
         "name", "file", "object", "crate", "before_self", "after_self", "change_self", "before_total", "after_total",
-        "change_total", "ratio_total", "state",
+        "change_total", "ratio_total", "state", "matched_by", "label",
     ]  # fmt: skip
     own, total = (table[f"change_{which}"].abs().to_numpy(dtype=float) for which in ("self", "total"))
     order = np.lexsort((-total, -own))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.builds import without_recursion
 from workbench.profiles.columns import cost_
-from workbench.profiles.groups import By, grouped_frames, groups_of_graph
+from workbench.profiles.frames import identify
+from workbench.profiles.groups import By, grouped_frames, groups_of_graph, regrouped
 from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.names import base_name, symbol_label, tidy_file, tidy_rust
 from workbench.profiles.notes import Note
+from workbench.profiles.table import text
 from workbench.profiles.transforms.shape import collapse_recursion
 from workbench.profiles.transforms.stacks import restack
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.table import Table
 
 
 def group(profile: Profile, by: By) -> Profile:
@@ -48,6 +56,30 @@ def tidy(profile: Profile) -> Profile:
     return profile.but(**changes)
 
 
+def without_levels(profile: Profile) -> Profile:
+    """A callgrind profile without levels of recursion (``--separate-recs``, 2 unless it is said): ``fib'2`` is ``fib``.
+
+    A window that begins inside a recursion has other levels than one that does not, at the same cost. Lines and tables
+    of the format stay with the profile; other formats stay as they are.
+    """
+    if profile.format != "callgrind":
+        return profile
+    frames = profile.arrays.frames
+    raw = frames["raw_function"].tolist()
+    bare = [without_recursion(name) for name in raw]
+    if bare == raw:
+        return profile
+    shown = [without_recursion(name) for name in frames["function"].tolist()]
+    frames = frames.assign(raw_function=text(bare), function=text(shown))
+    codes = identify(frames)
+    if profile.basis == "stacks":
+        return profile.but(frames=frames.assign(function_id=codes))
+    _, first = np.unique(codes, return_index=True)
+    arrays = profile.arrays
+    functions = regrouped(arrays.functions, arrays.edges, profile.metric_names, codes, frames.take(first))
+    return _with_groups(profile, codes, functions)
+
+
 def legible(profile: Profile) -> Profile:
     """The profile with names for what has none: code without a symbol is called by its place in its object, and code of
     no known crate or module is of its object. ``raw_function`` stays.
@@ -70,8 +102,18 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 def _graph(profile: Profile, by: By) -> Profile:
     if by == "function":
         return profile
+    codes, functions = groups_of_graph(profile.arrays.functions, profile.arrays.edges, profile.metric_names, by)
+    made = _with_groups(profile, codes, functions)
+    exact = functions["total_exact"]
+    if exact.all():
+        return made
+    what = "total of a group that is left and entered again: how much of it is counted already had to be assumed"
+    return made.with_notes(Note(what, int((~exact).sum())))
+
+
+def _with_groups(profile: Profile, codes: NDArray[np.int64], functions: Table) -> Profile:
+    """A call graph of the groups ``codes`` of its functions."""
     names = profile.metric_names
-    codes, functions = groups_of_graph(profile.arrays.functions, profile.arrays.edges, names, by)
     edges = profile.edges.assign(
         caller_id=codes[profile.edges["caller_id"].to_numpy()], callee_id=codes[profile.edges["callee_id"].to_numpy()]
     )
@@ -79,11 +121,6 @@ def _graph(profile: Profile, by: By) -> Profile:
     merged = between.groupby(["caller_id", "callee_id"], sort=False, as_index=False)[
         ["calls", *(cost_(name) for name in names)]
     ].sum(min_count=1)
-    exact = functions["total_exact"]
-    notes = profile.notes
-    if not exact.all():
-        what = "total of a group that is left and entered again: how much of it is counted already had to be assumed"
-        notes = (*notes, Note(what, int((~exact).sum())))
     return from_graph(
         profile.format,
         profile.name,
@@ -92,7 +129,7 @@ def _graph(profile: Profile, by: By) -> Profile:
         edges=merged,
         default_metric=profile.default_metric,
         meta=profile.meta,
-        notes=notes,
+        notes=profile.notes,
     )
 
 

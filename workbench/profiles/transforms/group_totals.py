@@ -57,7 +57,10 @@ def group_totals(
         exact &= sure
     least = np.zeros_like(totals)
     np.maximum.at(least, group[known_exact], known[known_exact])
-    totals = np.maximum(np.minimum(np.maximum(totals, least), own.sum(axis=0)), add_at(count, group, own))
+    bounded = np.maximum(np.minimum(np.maximum(totals, least), own.sum(axis=0)), add_at(count, group, own))
+    # costs below 0 cancel out: there a total can be anything
+    cancel = (own < 0).any(axis=0) | (costs < 0).any(axis=0)
+    totals = np.where(cancel, totals, bounded)
     alone = known_exact & (np.bincount(group, minlength=count)[group] == 1)
     totals[group[alone]], exact[group[alone]] = known[alone], True
     return totals, exact
@@ -146,6 +149,9 @@ def _totals_of(graph: _Graph, own: NDArray[Any], costs: NDArray[Any]) -> tuple[N
     # a group that is never entered again: what it has and what it calls
     totals = mine + _sums(graph.groups, group[graph.caller[outward]], costs[outward])
     exact = np.ones(graph.groups, dtype=bool)
+    if (own < 0).any() or (costs < 0).any():
+        # shares of what was entered mean nothing where costs cancel out
+        return totals, ~graph.closed
     counted = _part(total[graph.pair_component], mixed_share)
     within = np.flatnonzero(graph.closed)
     entered = _sums(graph.groups, graph.pair_group, counted)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.distinct import numbered_objects
 from workbench.profiles.model import Profile
 from workbench.profiles.names import without_argument_list
 from workbench.profiles.notes import Note
@@ -69,12 +70,12 @@ def prune_from(profile: Profile, pattern: str) -> Profile:
     """
     profile = as_stacks(profile)
     search = compiled(pattern).search
-    values, names = profile.frames["function"].factorize()
+    values, names = numbered_objects(profile.arrays.frames["function"].tolist())
     simple = [without_argument_list(name) for name in names]
     found = np.array([bool(name) and search(name) is not None for name in simple], dtype=bool)
-    hit = found[values][profile.nodes["frame_id"].to_numpy()] if len(found) else np.zeros(0, dtype=bool)
-    nodes = profile.nodes
-    parent = nodes["parent_id"].to_numpy()
+    hit = found[values][profile.arrays.nodes["frame_id"]] if len(found) else np.zeros(0, dtype=bool)
+    nodes = profile.arrays.nodes
+    parent = nodes["parent_id"]
     ends_at = np.arange(len(parent))
     for level in levels(parent)[1:]:
         above = ends_at[parent[level]]
@@ -98,21 +99,22 @@ def tag_ignore(profile: Profile, wanted: str) -> Profile:
 def matching_frames(profile: Profile, pattern: str) -> NDArray[np.bool_]:
     """Which rows of ``frames`` match a pattern in function, raw_function, file or object."""
     search = compiled(pattern).search
-    hit = np.zeros(len(profile.frames), dtype=bool)
+    frames = profile.arrays.frames
+    hit = np.zeros(len(frames), dtype=bool)
     for column in ("function", "raw_function", "file", "object"):
-        values, names = profile.frames[column].factorize()
+        values, names = numbered_objects(frames[column].tolist())
         hit |= np.fromiter((search(name) is not None for name in names), dtype=bool, count=len(names))[values]
     return hit
 
 
 def _matching(profile: Profile, pattern: str) -> NDArray[np.bool_]:
-    hit: NDArray[np.bool_] = matching_frames(profile, pattern)[profile.nodes["frame_id"].to_numpy()]
+    hit: NDArray[np.bool_] = matching_frames(profile, pattern)[profile.arrays.nodes["frame_id"]]
     return hit
 
 
 def _below(profile: Profile, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Nodes that match or have an ancestor that does."""
-    parent = profile.nodes["parent_id"].to_numpy()
+    parent = profile.arrays.nodes["parent_id"]
     out = hit.copy()
     for level in levels(parent)[1:]:
         out[level] |= out[parent[level]]
@@ -131,8 +133,8 @@ def _by_tag(profile: Profile, wanted: str, *, keep: bool) -> Profile:
         profile = profile.with_notes(Note(f"{what} matched nothing; there are labels {keys}"))
     names = profile.metric_names
     left = profile.samples[hit if keep else ~hit].reset_index(drop=True)
-    costs = add_at(len(profile.nodes), left["node_id"].to_numpy(dtype=np.int64), costs_of(left, names))
-    lost = costs_of(profile.nodes, names).sum(axis=0) - costs.sum(axis=0)
+    costs = add_at(len(profile.arrays.nodes), left["node_id"].to_numpy(dtype=np.int64), costs_of(left, names))
+    lost = costs_of(profile.arrays.nodes, names).sum(axis=0) - costs.sum(axis=0)
     chosen = restack(with_tree(profile.but(samples=left), costs), what=what)
     return chosen.with_notes(*dropped(profile, lost, what))
 

@@ -10,7 +10,7 @@ from workbench.profiles.columns import total_
 from workbench.profiles.model import Profile, frame_table
 from workbench.profiles.notes import Note
 from workbench.profiles.transforms.stacks import as_stacks, restack, with_tree
-from workbench.profiles.tree import add_at, costs_of, grow, preorder
+from workbench.profiles.tree import add_at, costs_of, grow, preorder, sizes_of
 
 TRIMMED = "(trimmed)"
 
@@ -54,7 +54,8 @@ def invert(profile: Profile) -> Profile:
 
 def trim(profile: Profile, share: float, metric: str | None = None) -> Profile:
     """Put the nodes whose total is below ``share`` (0 to 1) of the whole together, under each parent as one frame
-    ``(trimmed)``. Sums stay as they are; a note says how many nodes that were and what they weigh.
+    ``(trimmed)``. Sums stay as they are; a note says how many nodes that were and what they weigh. Costs below 0, as
+    differences have them, count by their size, so that what cancels out is not small.
     """
     if not 0 <= share <= 1:
         raise WorkbenchError(f"{share} is not a share", where="trim", hint="Give a number from 0 to 1, as 0.001")
@@ -63,10 +64,11 @@ def trim(profile: Profile, share: float, metric: str | None = None) -> Profile:
     nodes = profile.nodes
     parent = nodes["parent_id"].to_numpy()
     total = nodes[total_(name)].to_numpy()
-    small = np.abs(total) < share * abs(profile.total(name))
+    size = sizes_of(nodes, name)
+    small = size < share * size[parent < 0].sum()
     if not small.any():
         return profile
-    # totals grow toward the root, except in differences: all below a small node goes with it
+    # sizes grow toward the root: all below a small node goes with it
     top = small & ~np.where(parent >= 0, small[parent], False)
     frames = pd.concat([profile.frames, frame_table([TRIMMED]).frame()], ignore_index=True)
     frames["function_id"] = np.concatenate([profile.frames["function_id"].to_numpy(), [len(profile.functions)]])
@@ -79,11 +81,11 @@ def trim(profile: Profile, share: float, metric: str | None = None) -> Profile:
 
 
 def sorted_by_weight(profile: Profile, metric: str | None = None) -> Profile:
-    """The same tree with the heaviest child first (left-heavy)."""
+    """The same tree with the heaviest child first (left-heavy), by size where costs are below 0."""
     profile = as_stacks(profile)
     nodes = profile.nodes
     parent = nodes["parent_id"].to_numpy()
-    weight = nodes[total_(profile.metric(metric).name)].to_numpy()
+    weight = sizes_of(nodes, profile.metric(metric).name)
     depth = nodes["depth"].to_numpy()
     # by depth first, so that parents still come before their children
     by_weight = np.lexsort((-weight, depth))

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from workbench.profiles.model import Profile, from_stacks, identify
+from workbench.profiles.distinct import ascending
+from workbench.profiles.frames import identify
+from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import Note
+from workbench.profiles.table import Table
 from workbench.profiles.tree import add_at, costs_of, regrow, subtree_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from workbench.profiles.table import TableLike
 
 
 def as_stacks(profile: Profile) -> Profile:
@@ -21,7 +25,7 @@ def as_stacks(profile: Profile) -> Profile:
     """
     if profile.basis == "stacks":
         return profile
-    return with_tree(profile, costs_of(profile.nodes, profile.metric_names)).with_notes(*profile.tree_notes())
+    return with_tree(profile, costs_of(profile.arrays.nodes, profile.metric_names)).with_notes(*profile.tree_notes())
 
 
 def with_tree(
@@ -30,7 +34,7 @@ def with_tree(
     *,
     parent: NDArray[np.int64] | None = None,
     frame: NDArray[np.int64] | None = None,
-    frames: pd.DataFrame | None = None,
+    frames: TableLike | None = None,
     exact: NDArray[np.bool_] | None = None,
     node_of: NDArray[np.int64] | None = None,
 ) -> Profile:
@@ -40,25 +44,25 @@ def with_tree(
     of tables that speak of nodes by number (system calls) follow it, so that they stay what the tree is made of. Tables
     that speak of frames or functions by number do not outlive other frames.
     """
-    nodes = profile.nodes
+    nodes = profile.arrays.nodes
     tables = {
         # a table with frames of its own has nodes of its own: massif's trees
         name: table if "frame_id" in table else _followed(table, node_of)
-        for name, table in profile.tables.items()
-        if frames is None or not {"frame_id", "function_id"} & set(table)
+        for name, table in profile.arrays.tables.items()
+        if frames is None or not {"frame_id", "function_id"} & set(table.columns)
     }
     return from_stacks(
         profile.format,
         profile.name,
         metrics=profile.metrics,
-        frames=profile.frames if frames is None else frames,
-        parent=nodes["parent_id"].to_numpy() if parent is None else parent,
-        frame=nodes["frame_id"].to_numpy() if frame is None else frame,
+        frames=profile.arrays.frames if frames is None else frames,
+        parent=nodes["parent_id"] if parent is None else parent,
+        frame=nodes["frame_id"] if frame is None else frame,
         self_costs=self_costs,
         default_metric=profile.default_metric,
-        exact=nodes["exact"].to_numpy(dtype=bool) if exact is None else exact,
-        samples=_followed(profile.samples, node_of),
-        tags=profile.tags,
+        exact=nodes["exact"].astype(bool) if exact is None else exact,
+        samples=_followed(profile.arrays.samples, node_of),
+        tags=profile.arrays.tags,
         tables=tables,
         meta=profile.meta,
         notes=profile.notes,
@@ -71,7 +75,7 @@ def restack(
     keep_frame: NDArray[np.bool_] | None = None,
     keep_cost: NDArray[np.bool_] | None = None,
     frame: NDArray[np.int64] | None = None,
-    frames: pd.DataFrame | None = None,
+    frames: TableLike | None = None,
     what: str,
 ) -> Profile:
     """Grow the tree of a profile of stacks again.
@@ -81,9 +85,9 @@ def restack(
     none. ``frame`` and ``frames`` give nodes new frames; siblings with the same one become one. Nodes that hold no cost
     any more go. ``what`` names the transform in the note that says the dropped weight.
     """
-    nodes = profile.nodes
+    nodes = profile.arrays.nodes
     names = profile.metric_names
-    parent = nodes["parent_id"].to_numpy()
+    parent = nodes["parent_id"]
     own = costs_of(nodes, names)
     before = own.sum(axis=0)
     if keep_cost is not None:
@@ -92,12 +96,12 @@ def restack(
     if names:
         # costs can be negative in differences
         keep = keep & (subtree_sums(parent, np.abs(own)) != 0).any(axis=1)
-    tree = regrow(parent, nodes["frame_id"].to_numpy() if frame is None else frame, keep)
+    tree = regrow(parent, nodes["frame_id"] if frame is None else frame, keep)
     costs = add_at(len(tree.parent), tree.node_of, own)
     exact = np.ones(len(tree.parent), dtype=bool)
     stays = tree.node_of >= 0
-    np.logical_and.at(exact, tree.node_of[stays], nodes["exact"].to_numpy(dtype=bool)[stays])
-    table, used = _used(profile.frames if frames is None else frames, tree.frame)
+    np.logical_and.at(exact, tree.node_of[stays], nodes["exact"].astype(bool)[stays])
+    table, used = _used(profile.arrays.frames if frames is None else Table.of(frames), tree.frame)
     grown = with_tree(
         profile,
         costs,
@@ -118,19 +122,16 @@ def dropped(profile: Profile, lost: NDArray[Any], what: str) -> list[Note]:
     return [Note(f"dropped by {what}", metric=profile.default_metric, weight=weight)] if weight else []
 
 
-def _used(frames: pd.DataFrame, frame: NDArray[np.int64]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+def _used(frames: Table, frame: NDArray[np.int64]) -> tuple[Table, NDArray[np.int64]]:
     """Only the frames that are in use, renumbered."""
-    kept = np.unique(frame)
-    table = frames.iloc[kept].reset_index(drop=True)
-    table["function_id"] = identify(table)
-    return table, np.searchsorted(kept, frame).astype(np.int64)
+    kept = ascending(frame)
+    table = frames.take(kept)
+    return table.assign(function_id=identify(table)), np.searchsorted(kept, frame).astype(np.int64)
 
 
-def _followed(table: pd.DataFrame, node_of: NDArray[np.int64] | None) -> pd.DataFrame:
+def _followed(table: Table, node_of: NDArray[np.int64] | None) -> Table:
     """The rows whose node is still there, with its new number."""
-    if node_of is None or "node_id" not in table or table.empty:
+    if node_of is None or "node_id" not in table or not len(table):
         return table
-    node = node_of[table["node_id"].to_numpy(dtype=np.int64)]
-    kept = table[node >= 0].reset_index(drop=True)
-    kept["node_id"] = node[node >= 0]
-    return kept
+    node = node_of[table["node_id"].astype(np.int64)]
+    return table.take(node >= 0).assign(node_id=node[node >= 0])

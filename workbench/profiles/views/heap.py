@@ -62,7 +62,7 @@ def at_snapshot(profile: Profile, snapshot: int | str) -> Profile:
     detailed = profile.meta["detailed"]
     number, why = choose(profile.tables["snapshots"], detailed, snapshot, profile.name)
     meta = {**profile.meta, "nodes_snapshot": number, "nodes_why": why}
-    return heap_profile(profile.name, profile.frames, profile.tables, meta, NoteBook())
+    return heap_profile(profile.name, profile.arrays.frames, profile.arrays.tables, meta, NoteBook())
 
 
 def allocation_sites(

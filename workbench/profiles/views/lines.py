@@ -49,7 +49,7 @@ def source_lines(
     table = costs.groupby(["file", "line"], as_index=False)[[self_(name), total_(name)]].sum()
     table.columns = pd.Index(["file", "line", "self", "total"])
     parts = [_with_source(part, str(path), roots or {}, context) for path, part in table.groupby("file", sort=False)]
-    joined = pd.concat(sorted(parts, key=lambda part: -float(part["self"].sum())), ignore_index=True)
+    joined = pd.concat(sorted(parts, key=lambda part: -float(part["self"].abs().sum())), ignore_index=True)
     joined.insert(3, "self_pct", percent(joined["self"], whole_of(profile, name)))
     return joined
 

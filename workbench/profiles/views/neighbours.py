@@ -10,10 +10,11 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import cost_, self_, total_
 from workbench.profiles.graph import arcs
+from workbench.profiles.labels import labels_of
 from workbench.profiles.share import percent, whole_of
 from workbench.profiles.transforms.group_totals import group_totals
 from workbench.profiles.transforms.patterns import compiled
-from workbench.profiles.tree import costs_of, outermost, totals_of
+from workbench.profiles.tree import costs_of, outermost, sizes_of, totals_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,14 +38,15 @@ def find_functions(profile: Profile, function: str) -> NDArray[np.int64]:
 
 
 def hottest(profile: Profile) -> str:
-    """The function that spends most by itself, by its raw name; "" where there is none."""
-    costs = profile.functions[self_(profile.default_metric)]
+    """The function that spends most by itself, whatever the sign, by its raw name; "" where there is none."""
+    costs = profile.functions[self_(profile.default_metric)].abs()
     return str(profile.functions["raw_function"].iloc[int(costs.argmax())]) if len(costs) else ""
 
 
 def callers(profile: Profile, function: str, metric: str | None = None) -> pd.DataFrame:
-    """Who calls a function, and what it cost for each of them: name, file, object, calls, cost, cost_pct (of all that
-    callers account for). Calls from itself, recursion, come with their own row, whose cost is inside the others'."""
+    """Who calls a function, and what it cost for each of them, largest size first: name, file, object, calls, cost,
+    cost_pct (of all that callers account for), label. Calls from itself, recursion, come with their own row, whose cost
+    is inside the others'."""
     return _neighbours(profile, function, metric, here="callee_id", there="caller_id")
 
 
@@ -64,17 +66,20 @@ def callees(profile: Profile, function: str, metric: str | None = None) -> pd.Da
             "object": pd.Series([""], dtype="str"),
             "calls": pd.array([pd.NA], dtype="Int64"),
             "cost": [found[self_(name)].sum()],
+            "label": pd.Series(["(self)"], dtype="str"),
         }
     )
     both = pd.concat([own, table.drop(columns="cost_pct")], ignore_index=True)
     whole = _total(profile, find_functions(profile, function), name)
-    both["cost_pct"] = percent(both["cost"], whole if (both["cost"] >= 0).all() else np.nan)
+    shares = percent(both["cost"], whole if (both["cost"] >= 0).all() else np.nan)
+    both.insert(len(both.columns) - 1, "cost_pct", shares)
     return both
 
 
 def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
     """From the heaviest root down, always to the heaviest child: depth, name, file, crate, total, total_pct, self,
-    self_pct, exact. It ends where no child is heavier than the node itself is.
+    self_pct, exact, label. It ends where no child is heavier than the node itself is. Where costs are below 0, as in a
+    difference, the heaviest is what holds most that rose or fell.
 
     On a call graph the tree is built from the calls; ``exact`` is False where a share was assumed.
     """
@@ -82,18 +87,23 @@ def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
     nodes = profile.nodes
     parent = nodes["parent_id"].to_numpy()
     total, own = nodes[total_(name)].to_numpy(), nodes[self_(name)].to_numpy()
+    size = sizes_of(nodes, name)
     children = np.argsort(parent, kind="stable")
     low, high = (np.searchsorted(parent[children], np.arange(-1, len(parent)), side=side) for side in ("left", "right"))
     path: list[int] = []
     here = -1
     while high[here + 1] > low[here + 1]:
         below = children[low[here + 1] : high[here + 1]]
-        heaviest = int(below[np.argmax(total[below])])
-        if total[heaviest] <= 0 or (here >= 0 and own[here] > total[heaviest]):
+        heaviest = int(below[np.argmax(size[below])])
+        if size[heaviest] <= 0 or (here >= 0 and abs(own[here]) > size[heaviest]):
             break
         path.append(heaviest)
         here = heaviest
     frames = profile.frames.iloc[nodes["frame_id"].to_numpy()[path]]
+    # a function that is on the path twice has one name
+    functions = frames.drop_duplicates("function_id")
+    names = dict(zip(functions["function_id"], labels_of(functions), strict=True))
+    named = [names[function] for function in frames["function_id"]]
     whole = whole_of(profile, name)
     return pd.DataFrame(
         {
@@ -106,6 +116,7 @@ def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
             "self": own[path],
             "self_pct": percent(own[path], whole),
             "exact": nodes["exact"].to_numpy()[path],
+            "label": pd.Series(named, dtype="str"),
         }
     )
 
@@ -116,7 +127,7 @@ def _neighbours(profile: Profile, function: str, metric: str | None, *, here: st
     edges = _edges(profile, found)
     rows = edges[edges[here].isin(found)]
     rows = rows.groupby(there, as_index=False)[["calls", cost_(name)]].sum(min_count=1)
-    rows = rows.sort_values(cost_(name), ascending=False, kind="stable")
+    rows = rows.sort_values(cost_(name), key=np.abs, ascending=False, kind="stable")
     functions = profile.functions.iloc[rows[there].to_numpy()]
     recursive = np.isin(rows[there].to_numpy(), found)
     costs = rows[cost_(name)].to_numpy()
@@ -129,6 +140,7 @@ def _neighbours(profile: Profile, function: str, metric: str | None, *, here: st
             "calls": rows["calls"].array,
             "cost": costs,
             "cost_pct": percent(costs, outer),
+            "label": pd.Series(labels_of(functions), dtype="str"),
         }
     )
 

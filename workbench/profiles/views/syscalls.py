@@ -1,9 +1,10 @@
 """Views of a system call log: which calls, how long, by whom, with which errors.
 
 Times are nanoseconds of wall clock in the call, strace's own stops included. **Waiting** calls wait for something else
-to happen (another thread, a socket, a clock); the others are **working**. A call **returned** unless it never does
-(exit) or the log ends first; only calls that returned are counted as calls, as strace -c does. Percentiles are over
-calls with a time (nearest rank, so each is a time that was measured).
+to happen (another thread, a peer, a clock); **working** calls do what was asked. Of some the log does not show which:
+they are **undecided**. The table of ``readers/strace/waiting.py`` says which call is what, and why. A call **returned**
+unless it never does (exit) or the log ends first; only calls that returned are counted as calls, as strace -c does.
+Percentiles are over calls with a time (nearest rank, so each is a time that was measured).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_
 from workbench.profiles.model import Profile, identify
 from workbench.profiles.notes import Note
-from workbench.profiles.readers.strace.tasks import labels, rows_of
+from workbench.profiles.readers.strace.timeline import lane_labels, timeline_table
 from workbench.profiles.readers.strace.tree import costs
+from workbench.profiles.readers.strace.waiting import JUDGEMENTS, UNTOLD, WAITING, WORKING
+from workbench.profiles.table import Deferred, Table
 from workbench.profiles.transforms.stacks import with_tree
 from workbench.profiles.tree import regrow, subtree_sums
 
@@ -29,16 +32,17 @@ if TYPE_CHECKING:
 
 PERCENTILES = (50, 90, 99)
 ARGS_SHOWN = 100
-_TIMES = ("time_ns", "waiting_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns")
+_SPENT = ("working_ns", "waiting_ns", "undecided_ns")
+_TIMES = ("time_ns", "waiting_ns", "undecided_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "max_ns")
 
 
 def call_table(profile: Profile, by_thread: bool = False) -> pd.DataFrame:
     """One row a system call (with ``by_thread`` a thread and system call), the longest time first.
 
-    Columns: (pid, thread,) syscall, calls, errors, unreturned, time_ns, time_pct, waiting_ns, mean_ns, p50_ns, p90_ns,
-    p99_ns, max_ns. Calls and errors are those of ``strace -c``, except that the continuation of an interrupted call
-    counts for that call and not for ``restart_syscall``. Of a profile of ``strace -c`` itself only calls, errors, time
-    and mean are known.
+    Columns: (pid, thread,) syscall, calls, errors, unreturned, time_ns, time_pct, waiting_ns, undecided_ns, mean_ns,
+    p50_ns, p90_ns, p99_ns, max_ns, why (the reason for which most of its time is judged as it is). Calls and errors are
+    those of ``strace -c``, except that the continuation of an interrupted call counts for that call and not for
+    ``restart_syscall``. Of a profile of ``strace -c`` itself only calls, errors, time and mean are known.
 
     Raises WorkbenchError for a profile of another format, or by thread where the log is only a table.
     """
@@ -53,18 +57,19 @@ def call_table(profile: Profile, by_thread: bool = False) -> pd.DataFrame:
             "errors": (calls["error"] != "").astype(np.int64),
             "unreturned": (~calls["returned"]).astype(np.int64),
             "time_ns": calls["duration_ns"].fillna(0).astype(np.int64),
-            "waiting_ns": calls["duration_ns"].fillna(0).astype(np.int64).where(calls["waiting"], 0),
         }
     )
+    for column, judgement in (("waiting_ns", WAITING), ("undecided_ns", UNTOLD)):
+        rows[column] = rows["time_ns"].where(is_judged(calls, judgement), 0)
     grouped = rows.groupby(keys, observed=True, sort=False)
-    table = grouped.sum().join(_percentiles(calls, keys)).reset_index()
-    table = table.astype(dict.fromkeys(_TIMES[2:], "Int64"))
+    table = grouped.sum().join([_percentiles(calls, keys), _reasons(rows, calls["why"], keys)]).reset_index()
+    table = table.astype(dict.fromkeys(_TIMES[3:], "Int64"))
     table["syscall"] = table["syscall"].astype("str")
     table["time_pct"] = _percent(table["time_ns"], table["time_ns"].sum())
     if by_thread:
         table["thread"] = _thread_names(profile, table["pid"].to_numpy())
     columns = [*(["pid", "thread"] if by_thread else []), "syscall", "calls", "errors", "unreturned"]
-    columns += ["time_ns", "time_pct", *_TIMES[1:]]
+    columns += ["time_ns", "time_pct", *_TIMES[1:], "why"]
     table = table.sort_values(["time_ns", "calls"], ascending=False, kind="stable", ignore_index=True)
     return table[columns]
 
@@ -72,16 +77,17 @@ def call_table(profile: Profile, by_thread: bool = False) -> pd.DataFrame:
 def thread_table(profile: Profile) -> pd.DataFrame:
     """One row a thread or process, in order of appearance.
 
-    Columns: pid, thread, kind, process, parent_pid, calls, errors, working_ns, waiting_ns, open_ns (of a call that was
-    still running at the end of the log, at least), lifetime_ns (from its first line to its exit, or to the log's end),
-    outside_ns (of that, not in a call: running, or ready to run; <NA> where only some calls of the log were chosen),
-    exit. Times are <NA> where the log has none.
+    Columns: pid, thread, kind, process, parent_pid, calls, errors, working_ns, waiting_ns, undecided_ns (of calls of
+    which the log does not show whether they worked or waited), open_ns (of a call that was still running at the end of
+    the log, at least), lifetime_ns (from its first line to its exit, or to the log's end), outside_ns (of that, not in
+    a call: running, or ready to run; <NA> where only some calls of the log were chosen), exit. Times are <NA> where the
+    log has none.
     """
     calls = calls_of(profile)
     tasks = profile.tables["threads"]
     row = rows_of(tasks, calls["pid"].to_numpy())
     duration = calls["duration_ns"].fillna(0).to_numpy(dtype=np.int64)
-    waiting = calls["waiting"].to_numpy()
+    judged = [is_judged(calls, judgement) for judgement in (WORKING, WAITING, UNTOLD)]
     table = pd.DataFrame(
         {
             "pid": tasks["pid"],
@@ -91,8 +97,10 @@ def thread_table(profile: Profile) -> pd.DataFrame:
             "parent_pid": tasks["parent_pid"],
             "calls": _sum_at(row, calls["returned"].to_numpy(dtype=np.int64), len(tasks)),
             "errors": _sum_at(row, (calls["error"] != "").to_numpy(dtype=np.int64), len(tasks)),
-            "working_ns": pd.array(_sum_at(row, np.where(waiting, 0, duration), len(tasks)), dtype="Int64"),
-            "waiting_ns": pd.array(_sum_at(row, np.where(waiting, duration, 0), len(tasks)), dtype="Int64"),
+            **{
+                name: pd.array(_sum_at(row, np.where(chosen, duration, 0), len(tasks)), dtype="Int64")
+                for name, chosen in zip(_SPENT, judged, strict=True)
+            },
         }
     )
     end = profile.meta["ended_ns"]
@@ -101,11 +109,10 @@ def thread_table(profile: Profile) -> pd.DataFrame:
     so_far = np.where(opened, np.maximum(0, (end or 0) - began), 0)
     table["open_ns"] = pd.array(_sum_at(row, so_far, len(tasks)), dtype="Int64")
     table["lifetime_ns"] = tasks["ended_ns"].fillna(pd.NA if end is None else end) - tasks["started_ns"]
-    table["outside_ns"] = (table["lifetime_ns"] - table["working_ns"] - table["waiting_ns"] - table["open_ns"]).clip(
-        lower=0
-    )
+    spent = table["working_ns"] + table["waiting_ns"] + table["undecided_ns"]
+    table["outside_ns"] = (table["lifetime_ns"] - spent - table["open_ns"]).clip(lower=0)
     if not profile.meta["timed"]:
-        table[["working_ns", "waiting_ns", "outside_ns"]] = pd.NA
+        table[[*_SPENT, "outside_ns"]] = pd.NA
     if not has_all_calls(profile):
         table["outside_ns"] = pd.array([pd.NA] * len(table), dtype="Int64")
     table["exit"] = tasks["exit"]
@@ -115,8 +122,8 @@ def thread_table(profile: Profile) -> pd.DataFrame:
 def latency_histogram(profile: Profile, syscall: str | None = None) -> pd.DataFrame:
     """How many calls took how long, in buckets that double: from_ns <= time < to_ns.
 
-    Columns: from_ns, to_ns, working, waiting (calls), time_ns. The first bucket is 0 to 1 ns; empty buckets between
-    others are kept. ``syscall`` limits it to one call. Raises WorkbenchError for a call that is not in the log.
+    Columns: from_ns, to_ns, working, waiting, undecided (calls), time_ns. The first bucket is 0 to 1 ns; empty buckets
+    between others are kept. ``syscall`` limits it to one call. Raises WorkbenchError for a call that is not in the log.
     """
     calls = _chosen(profile, syscall)
     known = calls[calls["duration_ns"].notna()]
@@ -124,14 +131,15 @@ def latency_histogram(profile: Profile, syscall: str | None = None) -> pd.DataFr
     bucket = _bit_lengths(duration)
     low, high = (int(bucket.min()), int(bucket.max())) if len(bucket) else (0, -1)
     size = high - low + 1
-    waiting = known["waiting"].to_numpy(dtype=np.int64)
     edges = [0, *(1 << bit for bit in range(63))]
     return pd.DataFrame(
         {
             "from_ns": np.array(edges[low : high + 1], dtype=np.int64),
             "to_ns": np.array([1 << bit for bit in range(low, high + 1)], dtype=np.uint64),
-            "working": _sum_at(bucket - low, 1 - waiting, size),
-            "waiting": _sum_at(bucket - low, waiting, size),
+            **{
+                name: _sum_at(bucket - low, is_judged(known, judgement).astype(np.int64), size)
+                for name, judgement in (("working", WORKING), ("waiting", WAITING), ("undecided", UNTOLD))
+            },
             "time_ns": _sum_at(bucket - low, duration, size),
         }
     )
@@ -156,12 +164,16 @@ def errors(profile: Profile) -> pd.DataFrame:
     return table[["syscall", "error", "meaning", "calls", "share_pct", "time_ns", "first_line"]]
 
 
-def slowest(profile: Profile, n: int = 20, waiting: bool | None = None) -> pd.DataFrame:
+def slowest(profile: Profile, n: int = 20, judged: str | None = None) -> pd.DataFrame:
     """The ``n`` calls that took longest: pid, thread, syscall, duration_ns, result, args (the first ARGS_SHOWN
-    characters), start_ns, waiting, line. ``waiting`` limits them to waiting (True) or working (False) calls."""
+    characters), start_ns, judged, why, line. ``judged`` limits them to ``working``, ``waiting`` or ``cannot be told``.
+
+    Raises WorkbenchError for another word."""
     calls = calls_of(profile)
-    if waiting is not None:
-        calls = calls[calls["waiting"] == waiting]
+    if judged is not None:
+        if judged not in JUDGEMENTS:
+            raise WorkbenchError(f"no call is judged {judged!r}", where="judged", hint=f"Give {', '.join(JUDGEMENTS)}")
+        calls = calls[is_judged(calls, JUDGEMENTS.index(judged))]
     duration = calls["duration_ns"].fillna(-1).to_numpy(dtype=np.int64)
     order = np.argsort(-duration, kind="stable")[: max(0, n)]
     chosen = calls.iloc[order[duration[order] >= 0]].reset_index(drop=True)
@@ -174,7 +186,8 @@ def slowest(profile: Profile, n: int = 20, waiting: bool | None = None) -> pd.Da
             "result": chosen["result_text"],
             "args": pd.Series([_shortened(text) for text in chosen["args"]], dtype="str"),
             "start_ns": chosen["start_ns"],
-            "waiting": chosen["waiting"],
+            "judged": chosen["judged"].astype("str"),
+            "why": chosen["why"].astype("str"),
             "line": chosen["line"],
         }
     )
@@ -183,7 +196,8 @@ def slowest(profile: Profile, n: int = 20, waiting: bool | None = None) -> pd.Da
 def process_tree(profile: Profile) -> pd.DataFrame:
     """The threads in the order of a tree, makers before what they made.
 
-    Columns: depth, tree (the name after a dot a level), pid, kind, calls, working_ns, waiting_ns, exit.
+    Columns: depth, tree (the name after a dot a level), pid, kind, calls, working_ns, waiting_ns, undecided_ns,
+    exit.
     """
     table = thread_table(profile)
     known = {pid: row for row, pid in enumerate(table["pid"].tolist())}
@@ -209,7 +223,7 @@ def process_tree(profile: Profile) -> pd.DataFrame:
     result.insert(0, "depth", np.array(depth, dtype=np.int64))
     names = [f"{'· ' * level}{name}" for level, name in zip(depth, result["thread"], strict=True)]
     result.insert(1, "tree", pd.Series(names, dtype="str"))
-    return result[["depth", "tree", "pid", "kind", "calls", "working_ns", "waiting_ns", "exit"]]
+    return result[["depth", "tree", "pid", "kind", "calls", *_SPENT, "exit"]]
 
 
 def between(profile: Profile, start_ns: int, end_ns: int) -> Profile:
@@ -244,8 +258,21 @@ def between(profile: Profile, start_ns: int, end_ns: int) -> Profile:
 
 
 def working(profile: Profile) -> Profile:
-    """The profile of the working calls only."""
-    return select_calls(profile, ~calls_of(profile)["waiting"].to_numpy(dtype=bool))
+    """The profile of the calls that are known to work; a note says how much of the time is undecided."""
+    calls = calls_of(profile)
+    chosen = select_calls(profile, is_judged(calls, WORKING))
+    undecided = is_judged(calls, UNTOLD)
+    if not undecided.any():
+        return chosen
+    what = "calls of which the log does not show whether they worked or waited were left out"
+    weight = float(calls.loc[undecided, "duration_ns"].fillna(0).sum()) if profile.meta["timed"] else None
+    metric = profile.metric_names[0] if profile.meta["timed"] else None
+    return chosen.with_notes(Note(what, int(undecided.sum()), metric=metric, weight=weight))
+
+
+def is_judged(calls: pd.DataFrame, judgement: int) -> NDArray[np.bool_]:
+    """Which calls are judged so: WORKING, WAITING or UNTOLD."""
+    return np.asarray(calls["judged"] == JUDGEMENTS[judgement], dtype=bool)
 
 
 def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
@@ -272,14 +299,30 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
     kept = calls[chosen].reset_index(drop=True)
     kept["node_id"] = tree.node_of[node[chosen]]
     grown = with_tree(
-        profile,
+        # what speaks of frames is made anew
+        profile.but(tables=profile.arrays.tables.without("timeline")),
         costs(len(tree.parent), kept["node_id"].to_numpy(), None if duration is None else duration[chosen]),
         parent=tree.parent,
         frame=np.searchsorted(used, tree.frame).astype(np.int64),
         frames=frames,
         exact=np.ones(len(tree.parent), dtype=bool),
     )
-    return grown.but(tables=profile.arrays.tables.but(calls=kept))
+    tables: dict[str, Any] = {"calls": kept}
+    if "timeline" in profile.tables:
+        tables["timeline"] = Deferred(lambda: _timeline(grown, kept))
+    return grown.but(tables=grown.arrays.tables.but(**tables))
+
+
+def _timeline(profile: Profile, calls: pd.DataFrame) -> Table:
+    """The spans of these calls, as the reader makes them of all."""
+    tasks, end = profile.tables["threads"], profile.meta["ended_ns"]
+    calls = calls[calls["start_ns"].notna() & (calls["open"] | calls["duration_ns"].notna())]
+    start = calls["start_ns"].to_numpy(dtype=np.int64)
+    until = np.where(calls["open"], end, start + calls["duration_ns"].fillna(0).to_numpy(dtype=np.int64))
+    names = lane_labels(labels(tasks).tolist(), tasks["pid"].to_numpy())
+    row, node = rows_of(tasks, calls["pid"].to_numpy()), calls["node_id"].to_numpy()
+    nodes = profile.nodes
+    return timeline_table(row, names, start, until, node, nodes["parent_id"].to_numpy(), nodes["frame_id"].to_numpy())
 
 
 def has_all_calls(profile: Profile) -> bool:
@@ -325,20 +368,41 @@ def _percentiles(calls: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def _reasons(rows: pd.DataFrame, why: pd.Series, keys: Sequence[str]) -> pd.DataFrame:
+    """The reason for most of the time of each group; for most of its calls where it took none."""
+    weighed = rows[list(keys)].assign(why=why.astype("str"), calls=1, time_ns=rows["time_ns"])
+    summed = weighed.groupby([*keys, "why"], observed=True, sort=False)[["time_ns", "calls"]].sum().reset_index()
+    summed = summed.sort_values(["time_ns", "calls"], ascending=False, kind="stable")
+    return summed.drop_duplicates(list(keys)).set_index(list(keys))[["why"]]
+
+
 def _of_summary(profile: Profile) -> pd.DataFrame:
     if "summary" not in profile.tables:
         calls_of(profile)
     summary = profile.tables["summary"]
-    time = (summary["seconds"] * 1e9).round().astype(np.int64)
-    table = pd.DataFrame({"syscall": summary["syscall"], "calls": summary["calls"], "errors": summary["errors"]})
+    unknown = pd.array([pd.NA] * len(summary), dtype="Int64")
+    table = pd.DataFrame({"syscall": summary["syscall"]})
+    for column in ("calls", "errors"):
+        table[column] = summary.get(column, unknown)
     table["unreturned"] = 0
-    table["time_ns"] = time
-    table["time_pct"] = _percent(time, time.sum())
-    table["waiting_ns"] = pd.array([pd.NA] * len(table), dtype="Int64")
-    table["mean_ns"] = (time / summary["calls"].clip(lower=1)).round().astype("Int64")
-    for column in _TIMES[3:]:
-        table[column] = pd.array([pd.NA] * len(table), dtype="Int64")
+    table["time_ns"] = (summary["seconds"] * 1e9).round().astype(np.int64) if "seconds" in summary else 0
+    table["time_pct"] = _percent(table["time_ns"], table["time_ns"].sum())
+    for column in _TIMES[1:]:
+        table[column] = unknown
+    if "calls" in summary and "seconds" in summary:
+        table["mean_ns"] = (table["time_ns"] / summary["calls"].clip(lower=1)).round().astype("Int64")
+    table["why"] = ""
     return table.sort_values(["time_ns", "calls"], ascending=False, kind="stable", ignore_index=True)
+
+
+def labels(tasks: pd.DataFrame) -> pd.Series:
+    """What each task is called in tables and charts: its name, else its pid."""
+    return tasks["name"].where(tasks["name"] != "", "pid " + tasks["pid"].astype("str"))
+
+
+def rows_of(tasks: pd.DataFrame, pid: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row of each pid in the table of tasks."""
+    return np.asarray(pd.Index(tasks["pid"]).get_indexer(pid), dtype=np.int64)
 
 
 def _shortened(text: str) -> str:

@@ -18,7 +18,7 @@ THREAD = "thread"
 
 
 def tag_costs(profile: Profile, key: str = THREAD, metric: str | None = None) -> pd.DataFrame:
-    """What the samples of each value of a label cost: value, cost, cost_pct, by falling cost. Samples without the label
+    """What the samples of each value of a label cost: value, cost, cost_pct, by falling size. Samples without the label
     are one row, ``(none)``; a sample with several values counts for its first. Empty where there are no labels."""
     name = profile.metric(metric).name
     if profile.samples.empty:
@@ -34,4 +34,4 @@ def tag_costs(profile: Profile, key: str = THREAD, metric: str | None = None) ->
     out = pd.DataFrame({"value": pd.Series([*values, "(none)"], dtype="str"), "cost": sums})
     out["cost_pct"] = percent(out["cost"], whole_of(profile, name))
     out = out[(out["cost"] != 0) | (out["value"] != "(none)")]
-    return out.sort_values("cost", ascending=False, kind="stable", ignore_index=True)
+    return out.sort_values("cost", key=np.abs, ascending=False, kind="stable", ignore_index=True)

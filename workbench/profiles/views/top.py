@@ -9,8 +9,9 @@ import numpy as np
 from workbench.errors import WorkbenchError
 from workbench.profiles import groups
 from workbench.profiles.columns import self_, total_
+from workbench.profiles.labels import labels_of
 from workbench.profiles.share import percent, whole_of
-from workbench.profiles.table import Counts, Table
+from workbench.profiles.table import Counts, Table, text
 from workbench.profiles.views.line_costs import line_table
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ Sort = Literal["self", "total"]
 def top(
     profile: Profile, metric: str | None = None, n: int | None = None, *, by: By = "function", sort: Sort = "self"
 ) -> pd.DataFrame:
-    """The most expensive functions, names, files, crates, objects or source lines, by self or total cost.
+    """The most expensive functions, names, files, crates, objects or source lines, by self or total cost, the largest
+    first; costs below 0, as differences have them, count by their size.
 
     Columns: name, file, line (only by line), object, crate, self, self_pct, cumulative_pct (of self, down to this row),
-    total, total_pct, total_exact, calls (<NA> where unknown), cost_per_call (total / calls). Percentages are of the
-    profile's sum of self costs; NaN where there is no whole (:mod:`workbench.profiles.share`). Recursion counts once in
-    a total; ``total_exact`` is False where a call graph does not say how much of a total a function of a cycle, or a
-    group that is entered again, has of its own. ``n`` limits the rows, not the percentages.
+    total, total_pct, total_exact, calls (<NA> where unknown), cost_per_call (total / calls), label (the name, with what
+    tells it apart from others of that name: :mod:`workbench.profiles.labels`). Percentages are of the profile's sum of
+    self costs; NaN where there is no whole (:mod:`workbench.profiles.share`). Recursion counts once in a total;
+    ``total_exact`` is False where a call graph does not say how much of a total a function of a cycle, or a group that
+    is entered again, has of its own. ``n`` limits the rows, not the percentages.
 
     Raises WorkbenchError where the metric is not there, or the format has no lines that can be trusted.
     """
@@ -48,7 +51,7 @@ def top_table(
         raise WorkbenchError(f"cannot sort by {sort!r}", hint="Sort by self or total")
     table = _rows(profile, name, by)
     own, total = table[self_(name)], table[total_(name)]
-    keys = (-own.astype(float), -total.astype(float))
+    keys = (-np.abs(own.astype(float)), -np.abs(total.astype(float)))
     order = np.lexsort(keys[::-1] if sort == "self" else keys)
     whole = whole_of(profile, name)
     self_pct = percent(own[order], whole)
@@ -72,6 +75,7 @@ def top_table(
         "total_exact": table["total_exact"][order].astype(bool),
         "calls": counted,
         "cost_per_call": total / counted_calls,
+        "label": text(labels_of(table))[order],
     }
     return Table(columns).head(n)
 
@@ -83,7 +87,9 @@ def _rows(profile: Profile, name: str, by: By) -> Table:
         return arrays.functions
     if by == "line":
         lines = line_table(profile)
-        of = arrays.functions.select(["function", "object", "crate"]).take(lines["function_id"].astype(np.int64))
+        of = arrays.functions.select(["function", "raw_function", "object", "crate"]).take(
+            lines["function_id"].astype(np.int64)
+        )
         return lines.assign(
             **dict(of.items()), total_exact=np.ones(len(lines), dtype=bool), calls=Counts.unknown(len(lines))
         )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_
+from workbench.profiles.share import whole_of
 from workbench.profiles.views.derived import FORMULAS, derived
 from workbench.profiles.views.lines import source_lines
 from workbench.profiles.views.neighbours import hot_path
 from workbench.profiles.views.top import top
+from workbench.report.answers.functions import DIFFERENCE, changes
 from workbench.report.answers.words import in_words, sentence
 from workbench.report.display import View, table
 
@@ -34,8 +37,10 @@ def answer(profile: Profile) -> View:
     asked = "Where does CPU time go?" if metric.name in (_INSTRUCTIONS, _CYCLES) else f"Where does {metric.name} go?"
     if not metric.additive:
         return in_words({asked: [f"Nobody can say: {metric.name} is a ratio, and ratios have no sum."]})
-    if not profile.total():
+    if not profile.functions[self_(metric.name)].any():
         return in_words({asked: ["Nobody can say: the profile holds no costs."]})
+    if math.isnan(whole_of(profile)):
+        return in_words({asked: changes(profile), "How sure is this?": [DIFFERENCE]})
     return in_words(
         {
             asked: _functions(profile),
@@ -80,7 +85,7 @@ def _functions(profile: Profile) -> list[str]:
     metric = profile.metric()
     own = top(profile, n=_TOP)
     own = own[own["self"] != 0]
-    rows = "; ".join(f"{name} {share:.1f} %" for name, share in zip(own["name"], own["self_pct"], strict=True))
+    rows = "; ".join(f"{name} {share:.1f} %" for name, share in zip(own["label"], own["self_pct"], strict=True))
     crates = top(profile, n=_TOP, by="crate")
     crates = crates[crates["self"] != 0]
     by_crate = "; ".join(
@@ -100,7 +105,8 @@ def _functions(profile: Profile) -> list[str]:
         last = path.iloc[-1]
         guess = "" if path["exact"].all() else ", as far as calls tell stacks"
         sentences.append(
-            f"The heaviest path ends after {len(path)} frames in {last['name']}, with {last['total_pct']:.1f} %{guess}."
+            f"The heaviest path ends after {len(path)} frames in {last['label']}, "
+            f"with {last['total_pct']:.1f} %{guess}."
         )
     return sentences
 

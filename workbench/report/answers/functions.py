@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.profiles.columns import total_
+from workbench.profiles.interval import interval, range_text, ticks_of
+from workbench.profiles.share import whole_of
 from workbench.profiles.views.neighbours import callees, callers
+from workbench.profiles.views.top import By, Sort, top
 from workbench.report.answers.words import sentence
 from workbench.report.display import View, table
 from workbench.report.snakeviz import snakeviz_frame
@@ -16,7 +21,53 @@ if TYPE_CHECKING:
     from workbench.charts.flame import FlameGraph
     from workbench.profiles.model import Profile
 
+DIFFERENCE = (
+    "The profile is a difference: it has values below zero, and gains and losses cancel out in its sum. So it has no "
+    "shares; compare the values."
+)
+UNITS_OF_TIME_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_TOP = 3
+_SHOWN_S = 0.01  # two decimals of seconds show nothing of less
 _NO_FUNCTIONS = "The profile has no functions, so there is nothing around one."
+
+
+def changes(profile: Profile) -> list[str]:
+    """What rose and what fell in a difference of two profiles."""
+    own = top(profile)
+    total = amount(profile, profile.total())
+    said = [f"The profile is the difference of two profiles: {total} of {profile.default_metric} in sum."]
+    for word, rows in (("rose", own[own["self"] > 0].head(_TOP)), ("fell", own[own["self"] < 0].head(_TOP))):
+        listed = [f"{row.label} by {amount(profile, row.self)}" for row in rows.itertuples(index=False)]
+        if listed:
+            said.append(f"By own code alone {word} most: {'; '.join(listed)}.")
+    return said
+
+
+def amount(profile: Profile, value: float) -> str:
+    unit = profile.metric().unit
+    seconds = UNITS_OF_TIME_S.get(unit)
+    if seconds is None or 0 < abs(value * seconds) < _SHOWN_S:
+        return f"{value:,} {unit}"
+    return f"{value * seconds:,.2f} s"
+
+
+def shares(
+    profile: Profile, rows: int | None = None, *, by: By = "function", sort: Sort = "self", columns: Sequence[str] = ()
+) -> View:
+    """The top table with names that differ, and of samples the 95 % intervals of the shares; ``columns`` are shown
+    besides."""
+    found = top(profile, by=by, sort=sort)
+    ticks, whole = ticks_of(profile), whole_of(profile)
+    wanted = ["label"]
+    for which in (sort, "total" if sort == "self" else "self"):
+        wanted += [which, f"{which}_pct"]
+        if ticks and not math.isnan(whole):
+            ends = zip(*interval(found[which], whole, ticks), strict=True)
+            found[f"{which}_95"] = [range_text(float(low), float(high)) for low, high in ends]
+            wanted.append(f"{which}_95")
+        if which == sort == "self":
+            wanted.append("cumulative_pct")
+    return table(found[[*wanted, *columns]].rename(columns={"label": "name"}), rows)
 
 
 def callers_table(profile: Profile, function: str, rows: int | None = None) -> View:
@@ -48,4 +99,4 @@ def snakeviz(profile: Profile) -> View:
 
 def _around(found: pd.DataFrame, rows: int | None) -> View:
     counted = ["calls"] if found["calls"].notna().any() else []
-    return table(found[["name", *counted, "cost", "cost_pct"]], rows)
+    return table(found[["label", *counted, "cost", "cost_pct"]].rename(columns={"label": "name"}), rows)

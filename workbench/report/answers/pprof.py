@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.profiles.columns import self_
+from workbench.profiles.interval import interval, range_text, ticks_of
 from workbench.profiles.share import whole_of
 from workbench.profiles.views.neighbours import hot_path
 from workbench.profiles.views.tags import THREAD, tag_costs
 from workbench.profiles.views.top import top
+from workbench.report.answers.functions import DIFFERENCE, UNITS_OF_TIME_S, changes
 from workbench.report.answers.words import in_words, sentence
 from workbench.report.display import View, table
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 _TOP = 3
-_SHOWN_S = 0.01  # two decimals of seconds show nothing of less
-_UNITS_OF_TIME_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
 def answer(profile: Profile) -> View:
@@ -27,13 +27,12 @@ def answer(profile: Profile) -> View:
     name = profile.default_metric
     asked = f"Where does {'CPU time' if name == 'cpu' else name} go?"
     if not profile.functions[self_(name)].any():
-        groups: dict[str, Sequence[str]] = {asked: ["Nobody can say: the profile holds no samples."]}
+        groups: dict[str, Sequence[str]] = {asked: [_nothing(profile)]}
     elif math.isnan(whole_of(profile)):
         groups = {
-            asked: _changes(profile),
+            asked: changes(profile),
             "How sure is this?": [
-                "The profile is a difference: it has values below zero, and gains and losses cancel out in its sum. So "
-                "it has no shares; compare the values.",
+                DIFFERENCE,
                 *_window(profile),
             ],
         }
@@ -53,30 +52,19 @@ def threads(profile: Profile, rows: int | None = None) -> View:
     return table(tag_costs(profile).rename(columns={"value": THREAD}), rows)
 
 
-def _changes(profile: Profile) -> list[str]:
-    """What rose and what fell in a difference of two profiles."""
-    own = top(profile)
-    total = _amount(profile, profile.total())
-    said = [f"The profile is the difference of two profiles: {total} of {profile.default_metric} in sum."]
-    for word, rows in (("rose", own[own["self"] > 0].head(_TOP)), ("fell", own[own["self"] < 0].tail(_TOP)[::-1])):
-        listed = [f"{row.name} by {_amount(profile, row.self)}" for row in rows.itertuples(index=False)]
-        if listed:
-            said.append(f"By own code alone {word} most: {'; '.join(listed)}.")
-    return said
-
-
-def _amount(profile: Profile, value: float) -> str:
-    unit = profile.metric().unit
-    seconds = _UNITS_OF_TIME_S.get(unit)
-    if seconds is None or 0 < abs(value * seconds) < _SHOWN_S:
-        return f"{value:,} {unit}"
-    return f"{value * seconds:,.2f} s"
+def _nothing(profile: Profile) -> str:
+    """Why nothing can be said, and of what there is something to say."""
+    name = profile.default_metric
+    others = [one for one in profile.metric_names if profile.functions[self_(one)].any()]
+    if not others:
+        return "Nobody can say: the profile holds no samples."
+    return f"The profile holds no {name}. It holds {' and '.join(others)}: choose by metric."
 
 
 def _whole(profile: Profile) -> str:
     metric = profile.metric()
     total = profile.total()
-    seconds = _UNITS_OF_TIME_S.get(metric.unit)
+    seconds = UNITS_OF_TIME_S.get(metric.unit)
     if seconds is None:
         return f"The profile holds {total:,} {metric.unit} of {metric.name}."
     said = f"The profile holds {total * seconds:,.2f} s of {metric.name} time"
@@ -89,7 +77,7 @@ def _whole(profile: Profile) -> str:
 def _functions(profile: Profile) -> list[str]:
     own = top(profile, n=_TOP)
     own = own[own["self"] != 0]
-    rows = [f"{name} {share:.1f} %" for name, share in zip(own["name"], own["self_pct"], strict=True)]
+    rows = [f"{name} {share:.1f} %" for name, share in zip(own["label"], own["self_pct"], strict=True)]
     return [f"Most is spent in {'; '.join(rows)}, not counting what they call. Together {own['self_pct'].sum():.1f} %."]
 
 
@@ -100,7 +88,7 @@ def _path(profile: Profile) -> list[str]:
     last = path.iloc[-1]
     return [
         f"Going down from the heaviest root, always to the heaviest call, ends after {len(path)} frames in "
-        f"{last['name']}, which has {last['total_pct']:.1f} % on this path."
+        f"{last['label']}, which has {last['total_pct']:.1f} % on this path."
     ]
 
 
@@ -123,14 +111,12 @@ def _threads(profile: Profile) -> list[str]:
 
 def _doubts(profile: Profile) -> list[str]:
     said = []
-    period, metric = profile.meta.get("period", 0), profile.metric()
-    if period > 0 and profile.meta.get("period_type") == metric.name:
-        ticks = profile.total() / period
-        share = float(top(profile, n=1)["self_pct"].iloc[0]) / 100.0
-        error = 200.0 * math.sqrt(max(0.0, share * (1 - share)) / ticks)
+    if ticks := ticks_of(profile):
+        first = top(profile, n=1)
+        low, high = interval(first["self"], whole_of(profile), ticks)
         said.append(
-            f"These are {ticks:,.0f} ticks of a sampler: the share of the first function is sure to about "
-            f"± {error:.1f} percentage points."
+            f"These are {ticks:,} ticks of a sampler: by them the share of {first['label'].iloc[0]} is "
+            f"{range_text(low[0], high[0])} (95 % interval)."
         )
     if profile.meta.get("dialect") == "pprof-rs":
         said.append(

@@ -5,7 +5,16 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from workbench.profiles.views.syscalls import call_table, errors, has_all_calls, process_tree, slowest, thread_table
+from workbench.profiles.readers.strace.waiting import JUDGEMENTS, UNTOLD, WORKING
+from workbench.profiles.views.syscalls import (
+    call_table,
+    errors,
+    has_all_calls,
+    is_judged,
+    process_tree,
+    slowest,
+    thread_table,
+)
 from workbench.report.answers.words import sentence
 from workbench.report.display import View, table
 
@@ -33,7 +42,8 @@ def answer(profile: Profile) -> View:
 
     The rule looks at the thread with the largest share of its life in working calls. Below IDLE_PCT the calls do not
     hold the service back, whatever they wait for. Above, they do if calls longer than LONG_NS make up that much by
-    themselves; if not, strace's own stops may be most of it, and the log cannot tell.
+    themselves; if not, strace's own stops may be most of it, and the log cannot tell. The same is asked with all calls
+    counted as working that may have waited or worked: where that is another answer, it cannot be told.
     """
     if not _is_log(profile):
         return _of_table(profile)
@@ -46,11 +56,8 @@ def answer(profile: Profile) -> View:
         )
     lives = thread_table(profile)
     sentences = [_times(lives), *_calls(profile), *_open(lives), *_errors(errors(profile))]
-    busiest = _busiest(lives)
-    if busiest is None:
-        verdict = "That cannot be said: the log has no time stamps, so the threads' lives are not known."
-    else:
-        verdict = _verdict(profile, busiest)
+    verdict = _verdict(profile, lives)
+    sentences += _undecided(profile)
     if not has_all_calls(profile):
         chosen = len(profile.tables["calls"])
         sentences.insert(0, f"This speaks of {chosen:,} calls chosen from {profile.meta['calls']:,} in the log.")
@@ -85,8 +92,8 @@ def tree(profile: Profile, rows: int | None = None) -> View:
 
 
 def slowest_working(profile: Profile, rows: int) -> View:
-    """The slowest calls that do not wait."""
-    return _of_log(profile, lambda log: slowest(log, rows, waiting=False))
+    """The slowest calls that work."""
+    return _of_log(profile, lambda log: slowest(log, rows, JUDGEMENTS[WORKING]))
 
 
 def failures(profile: Profile, rows: int | None = None) -> View:
@@ -102,22 +109,66 @@ def _is_log(profile: Profile) -> bool:
     return "calls" in profile.tables
 
 
-def _verdict(profile: Profile, thread: pd.Series) -> str:
-    calls = profile.tables["calls"]
-    own = calls[(calls["pid"] == thread["pid"]) & ~calls["waiting"]]
-    long_ns = int(own.loc[own["duration_ns"].fillna(0) >= LONG_NS, "duration_ns"].sum())
-    long_pct = 100.0 * long_ns / int(thread["lifetime_ns"])
-    share = (
-        f"{thread['thread']} ({thread['pid']}), spent {thread['share_pct']:.0f} % of its life in working system calls"
-    )
-    if thread["share_pct"] < IDLE_PCT:
-        return f"No: the busiest thread, {share}, less than {IDLE_PCT:.0f} %."
-    if long_pct >= IDLE_PCT:
-        return f"Yes: the busiest thread, {share}, {long_pct:.0f} % in calls longer than {LONG_NS / 1e6} ms."
+_YES, _PERHAPS, _NO = "Yes", "Perhaps", "No"
+_HOW_TO_TELL = (
+    "Trace the service from its start, with strace -f -tt -T -yy: then the log shows which descriptors are sockets and "
+    "pipes, and which of them block."
+)
+
+
+def _verdict(profile: Profile, lives: pd.DataFrame) -> str:
+    """The answer in one sentence: as the calls are judged, unless what is undecided could turn it."""
+    least, most = _busiest(lives, ["working_ns"]), _busiest(lives, ["working_ns", "undecided_ns"])
+    if least is None or most is None:
+        return "That cannot be said: the log has no time stamps, so the threads' lives are not known."
+    at_least, sentence = _judged(profile, least, (WORKING,), "in working system calls")
+    at_most, _ = _judged(profile, most, (WORKING, UNTOLD), "in calls that work or may work")
+    if at_least == at_most:
+        return sentence
     return (
+        f"That cannot be told: {most['thread']} ({most['pid']}) spent {_share(most, 'undecided_ns'):.0f} % of its life "
+        f"in calls of which the log does not show whether they worked or waited; the answer is {at_least} "
+        f"if they waited and {at_most} if they worked."
+    )
+
+
+def _judged(profile: Profile, thread: pd.Series, judgements: tuple[int, ...], where: str) -> tuple[str, str]:
+    """Yes, Perhaps or No, and the sentence that says so, with calls of these judgements counted as working."""
+    calls = profile.tables["calls"]
+    own = calls[calls["pid"] == thread["pid"]]
+    chosen = own[sum(is_judged(own, judgement) for judgement in judgements) > 0]
+    long_ns = int(chosen.loc[chosen["duration_ns"].fillna(0) >= LONG_NS, "duration_ns"].sum())
+    long_pct = 100.0 * long_ns / int(thread["lifetime_ns"])
+    share = f"{thread['thread']} ({thread['pid']}), spent {thread['share_pct']:.0f} % of its life {where}"
+    if thread["share_pct"] < IDLE_PCT:
+        return _NO, f"No: the busiest thread, {share}, less than {IDLE_PCT:.0f} %."
+    if long_pct >= IDLE_PCT:
+        return _YES, f"Yes: the busiest thread, {share}, {long_pct:.0f} % in calls longer than {LONG_NS / 1e6} ms."
+    return _PERHAPS, (
         f"Perhaps: the busiest thread, {share}, but only {long_pct:.0f} % in calls longer than {LONG_NS / 1e6} ms. "
         "Of short calls strace's own stops are the larger part: what counts is how many there are."
     )
+
+
+def _share(thread: pd.Series, column: str) -> float:
+    return 100.0 * float(thread[column]) / float(thread["lifetime_ns"])
+
+
+def _undecided(profile: Profile) -> list[str]:
+    """Which calls may have waited or worked, why that is not known, and how to know it."""
+    calls = profile.tables["calls"]
+    chosen = calls[is_judged(calls, UNTOLD)]
+    spent = chosen.assign(time_ns=chosen["duration_ns"].fillna(0)).groupby(["syscall", "why"], observed=True)["time_ns"]
+    times = spent.sum().sort_values(ascending=False)
+    whole = int(times.sum())
+    if 100 * whole < int(calls["duration_ns"].fillna(0).sum()):
+        return []  # less than a hundredth
+    (name, why), most = times.index[0], int(times.iloc[0])
+    return [
+        f"Whether they worked or waited cannot be told of calls that took {whole / 1e9:,.3f} s, most of it {name} "
+        f"({most / 1e9:,.3f} s): {why}.",
+        _HOW_TO_TELL,
+    ]
 
 
 def _of_table(profile: Profile) -> View:
@@ -128,32 +179,33 @@ def _of_table(profile: Profile) -> View:
     )
 
 
-def _busiest(threads: pd.DataFrame) -> pd.Series | None:
-    """The thread with the largest share of its life in working calls, among those that hold most of such time."""
+def _busiest(threads: pd.DataFrame, columns: list[str]) -> pd.Series | None:
+    """The thread with the largest share of its life in the times of these columns, short lives left out."""
     known = threads[(threads["lifetime_ns"].fillna(0) > 0) & threads["working_ns"].notna()]
     # a process that only starts another lives for milliseconds and is all system calls: it holds nobody back
     known = known[known["lifetime_ns"] * 10 >= known["lifetime_ns"].max()]
     if known.empty:
         return None
-    share = 100.0 * known["working_ns"].astype(float) / known["lifetime_ns"].astype(float)
+    share = 100.0 * known[columns].astype(float).sum(axis=1) / known["lifetime_ns"].astype(float)
     return known.assign(share_pct=share).loc[share.idxmax()]
 
 
 def _times(threads: pd.DataFrame) -> str:
-    working, waiting = int(threads["working_ns"].sum()), int(threads["waiting_ns"].sum())
-    whole = working + waiting
+    working, waiting, undecided = (int(threads[name].sum()) for name in ("working_ns", "waiting_ns", "undecided_ns"))
+    whole = working + waiting + undecided
     if not whole:
         return "No time was spent in system calls."
+    rest = f", {100 * undecided / whole:.1f} % ({undecided / 1e9:,.3f} s) cannot be told" if undecided else ""
     return (
         f"{_count(len(threads), 'thread')} spent {whole / 1e9:,.3f} s in system calls: "
         f"{100 * waiting / whole:.1f} % waiting for something else, {100 * working / whole:.1f} % "
-        f"({working / 1e9:,.3f} s) working."
+        f"({working / 1e9:,.3f} s) working{rest}."
     )
 
 
 def _calls(profile: Profile) -> list[str]:
     table = call_table(profile)
-    table = table.assign(working_ns=table["time_ns"] - table["waiting_ns"])
+    table = table.assign(working_ns=table["time_ns"] - table["waiting_ns"] - table["undecided_ns"])
     whole = int(table["working_ns"].sum())
     if not whole:
         return _frequency(table)
@@ -169,11 +221,14 @@ def _calls(profile: Profile) -> list[str]:
 def _largest(table: pd.DataFrame) -> str:
     row = table.iloc[0]
     if not row["time_ns"]:
-        return "The table holds no time: the calls took less than strace counts."
-    return f"{row['syscall']} has the most time: {row['time_pct']:.0f} % in {_count(int(row['calls']), 'call')}."
+        return "The table holds no time: the calls took less than strace counts, or it was written without times."
+    calls = f" in {_count(int(row['calls']), 'call')}" if table["calls"].notna().all() else ""
+    return f"{row['syscall']} has the most time: {row['time_pct']:.0f} %{calls}."
 
 
 def _frequency(table: pd.DataFrame) -> list[str]:
+    if table["calls"].isna().any():
+        return ["How often each is called is not in the table."]
     whole = int(table["calls"].sum())
     if not whole:
         return ["No call returned."]

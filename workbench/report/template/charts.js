@@ -16,7 +16,7 @@
     }
     document.documentElement.dataset.charts = "drawn";
   } catch (error) {
-    for (const plot of plots.filter((plot) => !plot.classList.contains("js-plotly-plot"))) {
+    for (const plot of plots.filter((each) => !each.classList.contains("js-plotly-plot"))) {
       plot.textContent = "This browser cannot draw the chart. Its data are in the table below.";
     }
     console.error("charts cannot be drawn:", error);

@@ -37,13 +37,16 @@ _ROOT = "all"
 _MOST = 2**63 - 1
 # A frame narrower than this share of the picture is not drawn by default.
 _MIN_SHARE = 1e-4
+# No limit is raised further than this: what is wider is drawn.
+_MOST_MIN_SHARE = 0.1
 _HINT = "Save the file again from the profiler; a browser's copy or an editor may have changed it"
 
 
 def recognise(source: Source) -> str | None:
-    """The file begins with XML whose first elements hold ``<svg``."""
+    """The file begins with XML whose first elements hold ``<svg``, and is no HTML page with a picture in it."""
     head = source.data[:_HEAD_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
-    return "an SVG picture" if head.startswith(b"<") and b"<svg" in head else None
+    page = head[:20].lower().startswith((b"<!doctype html", b"<html"))
+    return "an SVG picture" if head.startswith(b"<") and b"<svg" in head and not page else None
 
 
 def read(source: Source) -> Profile:
@@ -55,6 +58,8 @@ def read(source: Source) -> Profile:
     """
     drawing = draw(source)
     notes = NoteBook()
+    if drawing.cut_at:
+        notes.add("the file was cut off behind its last frame", drawing.cut_at)
     if not drawing.boxes:
         told = next((text for text in drawing.texts if text.startswith("ERROR")), "")
         raise ReadError(
@@ -302,8 +307,27 @@ def _reconcile(
     if pruned:
         what = "frames too narrow to be drawn, counted as self cost of their caller: at least"
         notes.add(what, metric=counted, weight=float(pruned))
+    elif (narrowest := _raised_limit(shape)) is not None:
+        share = 100 * narrowest / int(shape.cost[shape.level == 0].sum())
+        what = (
+            f"no frame narrower than {narrowest:,} {counted} ({share:.2g} %) is drawn: where the picture was made with "
+            "a raised minimum width, self cost may be that of frames left out, at most"
+        )
+        notes.add(what, metric=counted, weight=float(costs[:, 0].sum()))
     elif float(costs[:, 0].sum()) * _MIN_SHARE > 1:
         notes.add("frames narrower than the picture's limit are not drawn; their cost counts as their caller's own")
+
+
+def _raised_limit(shape: _Shape) -> int | None:
+    """The cost of the narrowest frame, where it is so large that a raised limit may have left out narrower ones: more
+    than one of what is counted, and than twice what is left out by default."""
+    drawn = shape.cost[(shape.cost > 0) & (shape.level > 0)]
+    whole = int(shape.cost[shape.level == 0].sum())
+    if not len(drawn):
+        return None
+    narrowest = int(drawn.min())
+    raised = narrowest > max(1, 2 * _MIN_SHARE * whole)
+    return narrowest if raised and whole * _MOST_MIN_SHARE > 1 else None
 
 
 def _factor(shape: _Shape) -> float:

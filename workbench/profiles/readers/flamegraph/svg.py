@@ -20,6 +20,16 @@ _COUNT = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?) (.*)\Z", re.DOTALL)
 _TITLE_END = 60
 _MOST_BRACKETS = 16
 _INVERTED = re.compile(r"\binverted\s*=\s*(true|false)\b")
+# What expat says of a document that ends inside of a tag, a character, an element, or before the last one is closed.
+_ENDS_EARLY = {
+    expat.errors.codes[getattr(expat.errors, name)]
+    for name in (
+        "XML_ERROR_NO_ELEMENTS",
+        "XML_ERROR_UNCLOSED_TOKEN",
+        "XML_ERROR_PARTIAL_CHAR",
+        "XML_ERROR_UNCLOSED_CDATA_SECTION",
+    )
+}
 _HINT = "Save the file again from the profiler; a browser's copy or an editor may have changed it"
 
 
@@ -51,14 +61,16 @@ class Box:
 
 @dataclass
 class Drawing:
-    """All of a flame graph. ``inverted`` is what its script says (None: it does not), ``texts`` what is written
-    outside of frames: title, subtitle, an error."""
+    """All of a flame graph. ``inverted`` is what its script says (None: it does not), ``texts`` what is written outside
+    of frames: title, subtitle, an error. ``is_whole``: all frames were there; ``cut_at`` is where a file ends early."""
 
     boxes: list[Box] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     total_samples: int | None = None
     inverted: bool | None = None
     generator: str = ""
+    is_whole: bool = False
+    cut_at: str = ""
 
 
 def draw(source: Source) -> Drawing:
@@ -74,6 +86,15 @@ def draw(source: Source) -> Drawing:
     try:
         parser.Parse(source.data, True)
     except expat.ExpatError as error:
+        if error.code in _ENDS_EARLY:
+            if handler.drawing.is_whole:
+                handler.drawing.cut_at = source.at(error.lineno)
+                return handler.drawing
+            raise ReadError(
+                f"the picture was cut off, after {len(handler.drawing.boxes):,} frames",
+                where=source.at(error.lineno),
+                hint="A frame may be drawn before its callers, so the rest tells nothing: save the file again",
+            ) from error
         raise ReadError(
             f"not whole XML: {expat.errors.messages[error.code]}", where=source.at(error.lineno), hint=_HINT
         ) from error
@@ -131,6 +152,8 @@ class _Handler:
             self.drawing.total_samples = self._integer(attributes["total_samples"])
 
     def end(self, tag: str) -> None:
+        if tag == "svg":
+            self.drawing.is_whole = bool(self.drawing.boxes)
         if tag in ("g", "a"):
             self._groups -= 1
             self._title = None

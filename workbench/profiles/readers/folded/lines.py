@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.readers.folded.austin import FULL, full_costs
+from workbench.profiles.readers.folded.shape import NUMBER
 from workbench.profiles.source import MIB
 from workbench.profiles.tree import add_at
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
-NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 CHUNK_BYTES = MIB
 MOST_COMMENTS = 20
@@ -40,25 +41,26 @@ class Stacks:
     line: NDArray[np.int64]
 
 
-def stacks_of(source: Source, notes: NoteBook) -> tuple[Stacks, list[str]]:
+def stacks_of(source: Source, notes: NoteBook, *, full: bool = False) -> tuple[Stacks, list[str]]:
     """The distinct stacks of a file with their costs, and its first comments. Two cost columns where every line has two
-    counts, else one: then a number before the count is part of a name.
+    counts, else one: then a number before the count is part of a name. ``full``: three columns, of austin's figures.
 
     Raises ReadError where no line has a count, or counts do not fit 64 bits.
     """
     data = _utf8(source, notes)
-    two = _two_counts(data)
+    two = not full and _two_counts(data)
+    number = FULL if full else NUMBER
     sums, comments = _Sums(), _Comments()
-    weight = np.zeros(1 + two)
+    weight = np.zeros(3 if full else 1 + two)
     uncounted = 0
     for first, text in _chunks(data):
         lines, times, line = _told(text, first, comments)
-        stacks, counts, has = _split_last(lines)
+        stacks, counts, has = _split_last(lines, number)
         if not has.all():
             uncounted = uncounted or int(line[~has][0])
             notes.add("line without a count, ignored", source.at(int(line[~has][0])), count=int(times[~has].sum()))
         times, line = times[has], line[has]
-        columns = [_values(counts, line, source)]
+        columns = _full_columns(counts, line, source) if full else [_values(counts, line, source)]
         if two:
             stacks, before, _ = _split_last(stacks)
             columns.insert(0, _values(before, line, source))
@@ -197,7 +199,16 @@ def _told(text: bytes, first: int, comments: _Comments) -> tuple[Any, NDArray[np
     return distinct.take(kept), times[kept], place[kept] + first
 
 
-def _split_last(lines: Any) -> tuple[Any, Any, NDArray[np.bool_]]:
+def _full_columns(counts: Any, line: NDArray[np.int64], source: Source) -> list[NDArray[Any]]:
+    """The columns of austin's ``time,idle,bytes``."""
+    import pyarrow.compute as pc
+
+    figures = pc.split_pattern(counts, ",").flatten()
+    places = np.arange(len(counts)) * 3
+    return full_costs(*(_values(figures.take(places + column), line, source) for column in range(3)))
+
+
+def _split_last(lines: Any, number: str = NUMBER) -> tuple[Any, Any, NDArray[np.bool_]]:
     """What is before and after the last blanks, of the lines that end in a number, and which lines those are."""
     import pyarrow.compute as pc
 
@@ -206,7 +217,7 @@ def _split_last(lines: Any) -> tuple[Any, Any, NDArray[np.bool_]]:
     first = parts.offsets.to_numpy()[:-1][has]
     values = parts.values
     counts = values.take(first + 1)
-    right = bools(pc.match_substring_regex(counts, rf"^{NUMBER}$"))
+    right = bools(pc.match_substring_regex(counts, rf"^(?:{number})$"))
     has[has] = right
     return pc.ascii_rtrim_whitespace(values.take(first[right])), counts.filter(right), has
 

@@ -5,6 +5,7 @@ specification; what is taken as what:
 
 - The count is the text after the last blank; it may be fractional. Two counts on every line are a comparison: before
   and after. A line without a count is ignored and noted, ``# `` begins a comment.
+- A ``;`` at the end of a stack is no frame. One at its beginning, or two in a row, are a frame without a name.
 - ``;`` inside a Rust array type (``[u8; 32]``) does not separate frames.
 - UTF-8, UTF-16 with a mark at the start, any line ends.
 
@@ -13,7 +14,6 @@ Columns are worked on as Arrow arrays, since such files grow to 100 MB.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +21,11 @@ import numpy as np
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
-from workbench.profiles.readers.folded.lines import NUMBER, WIDE, Stacks, stacks_of
-from workbench.profiles.readers.folded.stacks import ARRAY_REST, cut_deep, frames_of_labels
+from workbench.profiles.readers.folded.austin import Austin, austin_of
+from workbench.profiles.readers.folded.austin import split as split_austin
+from workbench.profiles.readers.folded.lines import WIDE, Stacks, stacks_of
+from workbench.profiles.readers.folded.shape import why_stacks
+from workbench.profiles.readers.folded.stacks import ARRAY_REST, cut_deep, frames_of_labels, split_label
 from workbench.profiles.source import check_fits
 from workbench.profiles.tree import add_at, grow
 
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 
 FORMAT = "folded"
 _HEAD_BYTES = 65_536
-_PLAUSIBLE = re.compile(rf"\S.* {NUMBER}\s*")
 # Stands for the ``;`` of an array type while stacks are split.
 _HELD = "\x1f"
 # What a profile takes where every frame of every stack is a node of its own, and for each name. Measured.
@@ -42,34 +44,32 @@ _LABEL_BYTES = 350
 
 
 def recognise(source: Source) -> str | None:
-    """Most of the first lines end in a number. Folded stacks have no mark, so they are asked for last."""
+    """The first lines are stacks beyond doubt (:mod:`.shape`). They have no mark, so they are asked for last."""
     head = source.data[:_HEAD_BYTES]
     text = head.decode(WIDE.get(head[:2], "utf-8-sig"), "replace")
     if "\0" in text:
         return None
     lines = text.splitlines()
-    if len(source.data) > _HEAD_BYTES:
+    if len(source.data) > _HEAD_BYTES and lines:
         # the last line is cut; if it is the only one, its own end says whether it has a count
         end = source.data.find(b"\n", _HEAD_BYTES)
         rest = source.data[_HEAD_BYTES : None if end < 0 else end][-40:].decode("utf-8", "replace")
         lines = lines[:-1] or [lines[0] + rest]
-    told = [line for line in lines if line.strip() and not line.startswith(("#", "//"))]
-    plausible = sum(1 for line in told if _PLAUSIBLE.fullmatch(line))
-    if plausible and plausible * 2 > len(told):
-        return f"{plausible} of the first {len(told)} lines end in a count"
-    return None
+    return why_stacks(lines)
 
 
-def read(source: Source, *, metric: str = "samples", unit: str = "count") -> Profile:
+def read(source: Source, *, metric: str | None = None, unit: str | None = None) -> Profile:
     """The stacks of a folded file as a profile.
 
-    The file does not say what was counted: ``metric`` and ``unit`` do. A file with two counts a line has the metrics
-    ``before`` and ``after`` instead. Raises ReadError where no line has a count, or a count does not fit 64 bits.
+    The file does not say what was counted: ``metric`` and ``unit`` do, ``samples`` and ``count`` unless austin's header
+    says otherwise. A file with two counts a line has the metrics ``before`` and ``after`` instead; austin's full one
+    has ``wall``, ``cpu`` and ``memory``. Raises ReadError where no line has a count, or a count does not fit 64 bits.
     """
     notes = NoteBook()
-    stacks, comments = stacks_of(source, notes)
+    austin = austin_of(source.data)
+    stacks, comments = stacks_of(source, notes, full=austin is not None and austin.is_full)
     costs = stacks.costs
-    metrics = [Metric(metric, unit)] if costs.shape[1] == 1 else [Metric("before", unit), Metric("after", unit)]
+    metrics = _metrics(costs.shape[1], austin, metric, unit)
     offsets, codes, labels = _frames(stacks.text, source)
     if "" in labels:
         _note_nameless(stacks, offsets, codes == labels.index(""), source, notes)
@@ -79,8 +79,8 @@ def read(source: Source, *, metric: str = "samples", unit: str = "count") -> Pro
         FORMAT,
         source.name,
         metrics=metrics,
-        default_metric=metrics[-1].name,
-        frames=frames_of_labels(labels),
+        default_metric=metrics[-1].name if costs.shape[1] == 2 else metrics[0].name,
+        frames=frames_of_labels(labels, split_austin if austin else split_label),
         parent=tree.parent,
         frame=tree.frame,
         self_costs=add_at(len(tree.parent), tree.node_of, costs),
@@ -89,10 +89,20 @@ def read(source: Source, *, metric: str = "samples", unit: str = "count") -> Pro
     )
 
 
+def _metrics(columns: int, austin: Austin | None, metric: str | None, unit: str | None) -> list[Metric]:
+    if columns == 2:
+        return [Metric("before", unit or "count"), Metric("after", unit or "count")]
+    if austin is not None and (columns > 1 or metric is None):
+        return austin.metrics()
+    return [Metric(metric or "samples", unit or "count")]
+
+
 def _frames(stacks: Any, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
     """Stacks as offsets into an array of label numbers, and the labels."""
     import pyarrow.compute as pc
 
+    # a stack may end in a separator, as heaptrack's do: behind it is no frame (flamegraph.pl drops it too)
+    stacks = pc.utf8_rtrim(stacks, ";")
     held = pc.any(pc.match_substring(stacks, "; ")).as_py()
     if held:
         stacks = pc.replace_substring_regex(stacks, f";({ARRAY_REST})", f"{_HELD}\\1")

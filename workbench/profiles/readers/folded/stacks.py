@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
@@ -18,28 +18,53 @@ if TYPE_CHECKING:
 
     from workbench.profiles.metrics import Metric
     from workbench.profiles.notes import NoteBook
+    from workbench.profiles.table import Table
 
 # py-spy and austin2speedscope: ``fit (implicit/als.py:130)``
 _PYTHON = re.compile(r"(.+) \(((?:[^()]*\.(?:py|pyx|pxd|pyi|ipynb))|<[^()]*>):(\d{1,9})\)")
+# heaptrack, and py-spy without lines: ``leak (m.c)``
+_SOURCE = re.compile(
+    r"(.+\S) \(([^()/]+\.(?:c|cc|cpp|cxx|c\+\+|C|h|hh|hpp|hxx|inl|tcc|m|mm|rs|py|pyx|go|d|zig|f90|S|s))\)"
+)
 # The rest of a Rust array type whose ``;`` was taken for a separator: ``[u8; 32]`` leaves the piece `` 32]``.
 ARRAY_REST = r" [^;\[\]\n]*\]"
 _ARRAY_REST = re.compile(ARRAY_REST)
 NO_NAME = "(no name)"
 
 
-def frames_of_labels(labels: Sequence[str]) -> pd.DataFrame:
-    """The frames of labels, one a label. Rust names are tidied; ``name (file.py:line)`` is taken apart, so that the
-    lines of a Python function are one function."""
-    raw: list[str] = []
-    file: list[str] = []
-    line: list[int] = []
-    for label in labels:
-        match = _PYTHON.fullmatch(label) if label.endswith(")") else None
-        name, path, number = match.groups() if match else (label, "", 0)
-        raw.append(name)
-        file.append(path)
-        line.append(int(number))
-    return frame_table([tidy_rust(name) or NO_NAME for name in raw], file, line, raw_function=raw)
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one label says: a function's name as the file has it, and where it is."""
+
+    name: str
+    file: str = ""
+    line: int = 0
+    object: str = ""
+
+
+def split_label(label: str) -> Label:
+    """A label taken apart: ``name (file.py:3)`` and heaptrack's ``name (m.c)``. The marks of FlameGraph's collapsers
+    (``_[k]`` kernel, ``_[j]`` compiled at run time, ``_[i]`` inlined, ``_[w]`` waker) stay: they tell functions
+    apart."""
+    if label.endswith(")"):
+        if match := _PYTHON.fullmatch(label):
+            return Label(match[1], match[2], int(match[3]))
+        if match := _SOURCE.fullmatch(label):
+            return Label(match[1], match[2])
+    return Label(label)
+
+
+def frames_of_labels(labels: Sequence[str], split: Callable[[str], Label] = split_label) -> Table:
+    """The frames of labels, one a label. Rust names are tidied; ``name (file.py:line)`` is taken apart by ``split``,
+    so that the lines of a function are one function."""
+    parts = [split(label) for label in labels]
+    return frame_table(
+        [tidy_rust(part.name) or NO_NAME for part in parts],
+        [part.file for part in parts],
+        [part.line for part in parts],
+        [part.object for part in parts],
+        raw_function=[part.name for part in parts],
+    )
 
 
 def label_of(raw_function: str, file: str, line: int) -> str:

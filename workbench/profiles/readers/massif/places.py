@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
+from workbench.profiles.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +19,7 @@ BELOW_THRESHOLD = "(below massif's threshold)"
 PAGES = "(page allocation syscalls)"
 
 _FRAME = re.compile(r"0x([0-9A-Fa-f]{1,16}): (.+)", re.DOTALL)
-_BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%\))?$")
+_BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%?\))?$")
 _TOP = re.compile(r"\([^)]*\)|\S+(?= : )")
 # a location is looked for at the last few " (" of a line: names contain them too, paths hardly ever
 _TRIES = 4
@@ -62,7 +61,7 @@ def top_of(text: str) -> str:
     return text if match is None else match[0]
 
 
-def frames_of(places: Sequence[Place], inlined: NDArray[Any] | Sequence[bool]) -> pd.DataFrame:
+def frames_of(places: Sequence[Place], inlined: NDArray[Any] | Sequence[bool]) -> Table:
     """A frame for each place, in their order."""
     raw = [place.function for place in places]
     tidy = {name: tidy_rust(name) for name in dict.fromkeys(raw)}
@@ -96,6 +95,9 @@ def _located(text: str) -> tuple[str, str, int, str]:
         if where.startswith("in "):
             object = where[3:]
             return text[:at], "", 0, "" if object == UNKNOWN else object
+        if where == UNKNOWN or (where.startswith("/") and ":" not in where):
+            # heaptrack writes an object without "in"
+            return text[:at], "", 0, "" if where == UNKNOWN else where
         file, _, line = where.rpartition(":")
         if file and len(line) < 10 and line.isascii() and line.isdigit():
             return text[:at], file, int(line), ""

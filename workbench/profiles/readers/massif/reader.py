@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import ReadError
+from workbench.profiles.distinct import numbered
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
@@ -46,10 +46,14 @@ from workbench.profiles.readers.massif.trees import (
     touched,
 )
 from workbench.profiles.source import Source
+from workbench.profiles.table import Table, text
 from workbench.profiles.tree import add_at, grow
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
+
+    from workbench.profiles.table import TableLike
 
 FORMAT = "massif"
 
@@ -58,6 +62,7 @@ _REPORT = re.compile(rb"-{60,}\nCommand: .*\nMassif arguments: ")
 _HEADER_ONLY = re.compile(rb"(?:desc:.*\n)*(?:(?:desc|cmd):.*\n?)?")
 _THRESHOLD = re.compile(r"(?:^|\s)--threshold=(\d{1,3}(?:\.\d{1,9})?)(?=\s|$)")
 _XTREE = "xtree."
+_HEAPTRACK = "heaptrack"
 
 
 def recognise(source: Source) -> str | None:
@@ -93,7 +98,7 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
         notes.add("line ends of another system, or a byte order mark, were removed", source.at(1))
     header = read_header(source, data, notes)
     texts = Texts()
-    pairs = list(read_snapshots(source, data, header.end, texts, notes))
+    pairs = list(read_snapshots(source, data, header.end, texts, notes, loose=header.desc == _HEAPTRACK))
     snapshots = [one for one, _ in pairs]
     _check_numbers(source, data, snapshots, notes)
     forest = _plant(source, [(one.number, tree) for one, tree in pairs if tree is not None], texts, notes)
@@ -106,7 +111,7 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
         "snapshots": len(snapshots),
         "detailed": list(forest.tops),
         "peak_snapshot": next((one.number for one in snapshots if one.kind == "peak"), None),
-        "largest_snapshot": max(snapshots, key=lambda one: one.heap + one.extra + one.stacks).number,
+        "largest_snapshot": _largest(snapshots),
         "threshold_pct": _threshold(forest.places, header.desc),
         "xtree": header.desc.startswith(_XTREE),
         "pages_as_heap": any(top.startswith(PAGES) for top in forest.tops.values()),
@@ -119,7 +124,7 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
 
 
 def choose(
-    snapshots: pd.DataFrame, detailed: Mapping[int, str] | Sequence[int], wanted: int | str | None, name: str
+    snapshots: Table | pd.DataFrame, detailed: Mapping[int, str] | Sequence[int], wanted: int | str | None, name: str
 ) -> tuple[int | None, str]:
     """Which snapshot's tree to show, and why it is that one. ``detailed`` are those that have a tree.
 
@@ -152,8 +157,8 @@ def choose(
 
 def heap_profile(
     name: str,
-    frames: pd.DataFrame,
-    tables: Mapping[str, pd.DataFrame],
+    frames: TableLike,
+    tables: Mapping[str, TableLike],
     meta: Mapping[str, Any],
     notes: NoteBook,
 ) -> Profile:
@@ -162,14 +167,14 @@ def heap_profile(
     said = "bytes of pages mapped" if meta["pages_as_heap"] else "bytes allocated and not yet freed"
     number = meta["nodes_snapshot"]
     metric = Metric(word, "bytes", f"{said}, snapshot {number}")
-    rows = tables["heap_trees"]["snapshot"].to_numpy()
+    rows = Table.of(tables["heap_trees"])["snapshot"]
     chosen = np.flatnonzero(rows == (-1 if number is None else number))
     if number is None:
         notes.add("no snapshot has a heap tree: there is a timeline, but no call tree")
     else:
-        listed = tables["snapshots"]
+        listed = Table.of(tables["snapshots"])
         row = listed["snapshot"].tolist().index(number)
-        beside = sum(int(listed[column].to_numpy()[row]) for column in ("heap_extra_bytes", "stacks_bytes"))
+        beside = sum(int(listed[column][row]) for column in ("heap_extra_bytes", "stacks_bytes"))
         if beside:
             notes.add(
                 "the heap's administration and stacks have no place in the tree",
@@ -188,8 +193,8 @@ class _Forest:
     """All heap trees of a file. ``places`` are those of the texts, ``tops`` the top line of each snapshot,
     ``lines`` the line of the file each node stands in."""
 
-    frames: pd.DataFrame
-    table: pd.DataFrame
+    frames: Table
+    table: Table
     places: Sequence[Place]
     tops: Mapping[int, str]
     lines: NDArray[np.int64]
@@ -237,14 +242,14 @@ def _plant(source: Source, trees: Sequence[tuple[int, HeapTree]], texts: Texts, 
     top_place = [Place(top_of(one)) for one in written]
     shown = [_without_address(place) for place in places]
     kind = text * 3 + np.where(depth == 0, 2, inlined.astype(np.int64))
-    codes, kinds = pd.factorize(kind)
+    codes, kinds = numbered(kind)
     numbers = []
     for one in kinds.tolist():
         number, way = divmod(one, 3)
         key = (top_place[number], False) if way == 2 else (shown[number], way == 1)
         numbers.append(keys.setdefault(key, len(keys)))
     frame = np.array(numbers, dtype=np.int64)[codes]
-    table = pd.DataFrame(
+    table = Table(
         {
             "snapshot": np.repeat(np.array([number for number, _ in trees], dtype=np.int64), sizes),
             "node_id": np.arange(len(parent)),
@@ -302,7 +307,7 @@ def _note_texts(
 def _check_sums(source: Source, forest: _Forest, heaps: Mapping[int, int], notes: NoteBook) -> None:
     """Every sum there is must fit; those that massif guarantees are checked."""
     table = forest.table
-    parent, held = table["parent_id"].to_numpy(), table["bytes"].to_numpy()
+    parent, held = table["parent_id"], table["bytes"]
     most, amount = largest_sum(parent, held)
     if amount > INT64_MAX:
         raise _overflow(source.at(int(forest.lines[most])))
@@ -321,7 +326,7 @@ def _check_sums(source: Source, forest: _Forest, heaps: Mapping[int, int], notes
     most, amount = largest_sum(np.cumsum(parent < 0) - 1, own_bytes(parent, held))
     if amount > INT64_MAX:
         raise _overflow(source.at(int(forest.lines[tops[most]])))
-    snapshot = table["snapshot"].to_numpy()
+    snapshot = table["snapshot"]
     for top in tops.tolist():
         number = int(snapshot[top])
         if int(held[top]) != heaps[number]:
@@ -337,14 +342,21 @@ def _overflow(where: str) -> ReadError:
     return ReadError("the bytes add up to more than 64 bits", where=where, hint="Massif writes no such numbers")
 
 
-def _snapshot_table(snapshots: Sequence[Snapshot]) -> pd.DataFrame:
-    figures = np.array([(one.number, one.time, one.heap, one.extra, one.stacks) for one in snapshots], dtype=np.int64).T
+def _largest(snapshots: Sequence[Snapshot]) -> int:
+    """The snapshot with most bytes: of several with as many the one that massif calls the peak, else the first."""
+    return max(snapshots, key=lambda one: (one.heap + one.extra + one.stacks, one.kind == "peak")).number
+
+
+def _snapshot_table(snapshots: Sequence[Snapshot]) -> Table:
+    figures = np.array([(one.number, 0, one.heap, one.extra, one.stacks) for one in snapshots], dtype=np.int64).T
     columns: dict[str, Any] = dict(
         zip(("snapshot", "time", "heap_bytes", "heap_extra_bytes", "stacks_bytes"), figures, strict=True)
     )
+    # whole numbers, unless the writer gives fractions of a second
+    columns["time"] = np.array([one.time for one in snapshots])
     columns["total_bytes"] = figures[2:].sum(axis=0)
-    columns["kind"] = pd.Series([one.kind for one in snapshots], dtype="str")
-    return pd.DataFrame(columns)
+    columns["kind"] = text([one.kind for one in snapshots])
+    return Table(columns)
 
 
 def _threshold(places: Sequence[Place], desc: str) -> float | None:
@@ -355,7 +367,7 @@ def _threshold(places: Sequence[Place], desc: str) -> float | None:
 
 
 def _xtree(
-    source: Source, forest: _Forest, tables: Mapping[str, pd.DataFrame], meta: dict[str, Any], notes: NoteBook
+    source: Source, forest: _Forest, tables: Mapping[str, TableLike], meta: dict[str, Any], notes: NoteBook
 ) -> Profile:
     """The profile of an xtree file: one tree, a metric a snapshot."""
     metrics: dict[str, Metric] = {}
@@ -369,7 +381,8 @@ def _xtree(
         metrics[name] = Metric(name, "bytes" if said.lower().endswith("bytes") else "count", said)
     meta |= {"nodes_snapshot": None, "nodes_why": "an xtree file: each snapshot is a metric"}
     meta["snapshot_metrics"] = dict(zip(column, metrics, strict=True))
-    place = tables["heap_trees"]["snapshot"].map(column).to_numpy(dtype=np.int64)
+    rows, numbers = numbered(forest.table["snapshot"])
+    place = np.array([column[number] for number in numbers.tolist()], dtype=np.int64)[rows]
     return _turned(
         source.name, forest.frames, tables, meta, notes, tuple(metrics.values()), np.arange(len(place)), place
     )
@@ -377,8 +390,8 @@ def _xtree(
 
 def _turned(
     name: str,
-    frames: pd.DataFrame,
-    tables: Mapping[str, pd.DataFrame],
+    frames: TableLike,
+    tables: Mapping[str, TableLike],
     meta: Mapping[str, Any],
     notes: NoteBook,
     metrics: tuple[Metric, ...],
@@ -386,16 +399,16 @@ def _turned(
     column: NDArray[np.int64],
 ) -> Profile:
     """The chosen rows of ``heap_trees`` turned into a call tree; ``column`` is the metric of each row."""
-    heap = tables["heap_trees"]
+    heap = Table.of(tables["heap_trees"])
     if len(chosen) and len(chosen) < len(heap):
         # the rows of one snapshot are a slice, whose parents count from its first
-        heap, column = heap.iloc[chosen[0] : chosen[-1] + 1], column[chosen]
+        heap, column = heap.take(chosen), column[chosen]
         parent = np.where(heap["parent_id"] >= 0, heap["parent_id"] - chosen[0], heap["parent_id"])
     else:
-        heap = heap.iloc[chosen]
-        parent = heap["parent_id"].to_numpy()
-    own = own_bytes(parent, heap["bytes"].to_numpy())
-    found = stacks(parent, heap["depth"].to_numpy(), own)
+        heap = heap.take(chosen)
+        parent = heap["parent_id"]
+    own = own_bytes(parent, heap["bytes"])
+    found = stacks(parent, heap["depth"], own)
     weight = own[found.leaf]
     unit = metrics[0].name if metrics else None
     if found.cut.any():
@@ -405,12 +418,12 @@ def _turned(
             metric=unit,
             weight=int(weight[found.cut].sum()),
         )
-    frame = heap["frame_id"].to_numpy()
-    below = touched(found, heap["below_threshold"].to_numpy())
+    frame = heap["frame_id"]
+    below = touched(found, heap["below_threshold"])
     if below.any():
         notes.add(
             f"callers too small to be listed are one frame {BELOW_THRESHOLD}",
-            count=int(heap["places"].to_numpy()[found.leaf][below].sum()),
+            count=int(heap["places"][found.leaf][below].sum()),
             metric=unit,
             weight=int(weight[below].sum()),
         )

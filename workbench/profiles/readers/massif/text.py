@@ -32,6 +32,10 @@ _NODE = re.compile(rb"^( *)n(\d{1,9}): (\d{1,19}) (.+)$", re.MULTILINE)
 _LONG_NODE = re.compile(rb" *n\d+: \d{20}")
 _FIELDS = (b"snapshot", b"time", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B", b"heap_tree")
 _MARK = b"snapshot="
+_WHOLE = (b"snapshot", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B")
+_KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
+# Seconds with a fraction, as heaptrack writes them
+_TIME = re.compile(rb"\d{1,19}(?:\.\d{1,19})?(?:e[+-]?\d{1,2})?")
 _HINT = "Read the file as massif wrote it, not an edited or joined one"
 
 
@@ -50,7 +54,7 @@ class Snapshot:
     """The figures of one snapshot in bytes, ``time`` in the file's time unit."""
 
     number: int
-    time: int
+    time: int | float
     heap: int
     extra: int
     stacks: int
@@ -124,15 +128,16 @@ def read_header(source: Source, data: bytes, notes: NoteBook) -> Header:
     if "\n" in cmd:
         notes.add("the command line has line breaks in it", line_at(source, data, at))
     time_unit = decode(unit[1], notes, line_at(source, data, unit.start()))
-    if time_unit not in ("i", "ms", "B"):
+    if time_unit not in ("i", "ms", "B", "s"):
         notes.add(f"unknown time unit {time_unit!r}", line_at(source, data, unit.start()))
     return Header(desc, cmd, time_unit, unit.end(1))
 
 
 def read_snapshots(
-    source: Source, data: bytes, start: int, texts: Texts, notes: NoteBook
+    source: Source, data: bytes, start: int, texts: Texts, notes: NoteBook, *, loose: bool = False
 ) -> Iterator[tuple[Snapshot, HeapTree | None]]:
-    """The snapshots with their trees. ``texts`` collects the texts of tree lines.
+    """The snapshots with their trees. ``texts`` collects the texts of tree lines. ``loose``: the writer announces
+    children that it leaves out, so that only the indentation tells whose they are.
 
     A last snapshot that is cut off or damaged is left out with a note. Raises ReadError for damage elsewhere, and
     where no snapshot is whole.
@@ -151,7 +156,9 @@ def read_snapshots(
         last = position + 1 == len(marks)
         line, counted = line + data.count(b"\n", counted, mark), mark
         try:
-            yield _read_snapshot(source, data, mark, len(data) if last else marks[position + 1], line, texts, notes)
+            yield _read_snapshot(
+                source, data, mark, len(data) if last else marks[position + 1], line, texts, notes, loose
+            )
         except _Damage as damage:
             where = line_at(source, data, damage.offset)
             if not last:
@@ -184,14 +191,18 @@ def _rest(data: bytes, start: int, end: int) -> str:
 
 
 def _read_snapshot(
-    source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook
+    source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook, loose: bool
 ) -> tuple[Snapshot, HeapTree | None]:
     values: list[bytes] = []
     at = start
     for name in _FIELDS:
         at, found = _next_line(data, at, end)
         key, _, value = found.partition(b"=")
-        if key != name or (name != b"heap_tree" and not value.isdigit()):
+        while key not in _FIELDS and _KEY.fullmatch(key) and at + len(found) < end:
+            notes.add(f"unknown field {key.decode()}, left out", source.at(line + data.count(b"\n", start, at)))
+            at, found = _next_line(data, at + len(found) + 1, end)
+            key, _, value = found.partition(b"=")
+        if key != name or (name in _WHOLE and not value.isdigit()) or (name == b"time" and not _TIME.fullmatch(value)):
             shown = found[:60].decode("utf-8", "backslashreplace")
             raise _Damage(min(at, end), f"expected `{name.decode()}=`, found {shown!r}" if found else "the file ends")
         values.append(value)
@@ -199,7 +210,8 @@ def _read_snapshot(
     kind = values.pop().decode("utf-8", "backslashreplace").rstrip()
     if kind not in KINDS:
         raise _Damage(at - 1, f"heap_tree is {kind[:40]!r}, which massif does not write")
-    number, time, heap, extra, stacks = (_int64(source, data, start, value) for value in values)
+    time = _time(source, data, start, values.pop(1))
+    number, heap, extra, stacks = (_int64(source, data, start, value) for value in values)
     if heap + extra + stacks > INT64_MAX:
         raise _too_large(source, data, start, "the sum of heap, administration and stacks")
     if not number <= 10**9:
@@ -210,7 +222,7 @@ def _read_snapshot(
         if rest := _rest(data, at, end):
             raise _Damage(at, f"expected the next snapshot, found {rest!r}")
         return snapshot, None
-    return snapshot, _read_tree(source, data, at, end, line + data.count(b"\n", start, at), texts, notes)
+    return snapshot, _read_tree(source, data, at, end, line + data.count(b"\n", start, at), texts, notes, loose)
 
 
 def _next_line(data: bytes, at: int, end: int) -> tuple[int, bytes]:
@@ -236,7 +248,9 @@ def _without_comments(data: bytes, start: int, end: int) -> int:
     return end
 
 
-def _read_tree(source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook) -> HeapTree:
+def _read_tree(
+    source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook, loose: bool
+) -> HeapTree:
     block = data[start:end]
     found = _NODE.findall(block)
     if len(found) != block.count(b"\n") + (not block.endswith(b"\n")):
@@ -257,6 +271,9 @@ def _read_tree(source: Source, data: bytes, start: int, end: int, line: int, tex
         first = next(number for number, amount in enumerate(held) if int(amount) > INT64_MAX)
         raise _too_large_at(source.at(line + first), f"{held[first].decode()} bytes") from None
     parent = parents_by_indent(depth, wanted)
+    if parent is None and loose and (parent := parents_by_indent(depth, None)) is not None:
+        what = "a heap tree has other numbers of children than it announces: its indentation was trusted"
+        notes.add(what, source.at(line))
     if parent is None:
         parent, depth, complete = parents_by_count(wanted)
         if not complete:
@@ -286,6 +303,10 @@ def _int64(source: Source, data: bytes, offset: int, value: bytes) -> int:
     if len(value) > 19 or int(value) > INT64_MAX:
         raise _too_large(source, data, offset, f"{value[:24].decode()}")
     return int(value)
+
+
+def _time(source: Source, data: bytes, offset: int, value: bytes) -> int | float:
+    return _int64(source, data, offset, value) if value.isdigit() else float(value)
 
 
 def _too_large(source: Source, data: bytes, offset: int, what: str) -> ReadError:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles.columns import NO_PARENT
+from workbench.profiles.distinct import numbered
 from workbench.profiles.tree import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class Stacks:
     cut: NDArray[np.bool_]
 
 
-def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """The parent of each node of one tree in preorder, from the depths; None unless they agree with the number of
-    children that each node announces."""
+def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """The parent of each node of one tree in preorder, from the depths; None unless they are possible and agree with
+    the number of children that each node announces (None: that is not asked)."""
     size = len(depth)
     steps = depth[1:] - depth[:-1]
     if not size or depth[0] != 0 or (depth[1:] < 1).any() or (steps > 1).any():
@@ -48,7 +48,7 @@ def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64]) -> 
     order = np.argsort(depth, kind="stable")
     found = np.searchsorted(key[order], key[1:] - size) - 1
     parent = np.concatenate(([NO_PARENT], order[found]))
-    if (np.bincount(parent[1:], minlength=size) != children).any():
+    if children is not None and (np.bincount(parent[1:], minlength=size) != children).any():
         return None
     return parent
 
@@ -93,7 +93,7 @@ def inlined_nodes(
     linked[:-1] = only[:-1] & (parent[1:] == np.arange(size - 1)) & known[:-1] & known[1:]
     linked[:-1] &= address[:-1] == address[1:]
     group = np.concatenate(([0], np.cumsum(~linked[:-1])))
-    codes, _ = pd.factorize(group * (int(text.max()) + 1) + text)
+    codes, _ = numbered(group * (int(text.max()) + 1) + text)
     repeats = np.ones(size, dtype=bool)
     repeats[np.unique(codes, return_index=True)[1]] = False
     inlined: NDArray[np.bool_] = linked.copy()

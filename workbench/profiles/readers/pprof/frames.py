@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
+from workbench.profiles.distinct import numbered, numbered_objects
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
+from workbench.profiles.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.pprof.tables import Functions, Locations
 
 NO_STACK = "[no stack]"
+# A function of which the file has neither name nor system name; the object tells such functions apart.
+NO_NAME = "(no name)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Frames:
     """The table of frames, and those of location ``i``, root first: ``frame[offset[i]:offset[i + 1]]``. ``no_stack`` is
     the frame that stands for a sample without locations."""
 
-    table: pd.DataFrame
+    table: Table
     offset: NDArray[np.int64]
     frame: NDArray[np.int64]
     no_stack: int
@@ -65,7 +68,7 @@ def frames_of(
     extra = 1 if no_stack else 0
     rows = [*source_row[first].tolist(), *[len(names) - 1] * extra]
     raw = [names[row] for row in rows]
-    tidy: dict[str, str] = {name: tidy_rust(name) for name in dict.fromkeys(raw)}
+    tidy: dict[str, str] = {name: tidy_rust(name) or NO_NAME for name in dict.fromkeys(raw)}
     table = frame_table(
         [tidy[name] for name in raw],
         [files[row] for row in rows],
@@ -84,15 +87,14 @@ def _address_name(locations: Locations, row: int) -> str:
 
 
 def _codes(texts: list[str]) -> NDArray[np.int64]:
-    codes, _ = pd.factorize(np.array(texts, dtype=object))
-    return np.asarray(codes, dtype=np.int64)
+    return numbered_objects(texts)[0]
 
 
 def _numbered(*columns: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the distinct rows in order of appearance; also where each appears first."""
     ids = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
-        codes, values = pd.factorize(column)
-        ids, _ = pd.factorize(ids * (len(values) + 1) + codes)
+        codes, values = numbered(column)
+        ids, _ = numbered(ids * (len(values) + 1) + codes)
     _, first = np.unique(ids, return_index=True)
     return np.asarray(ids, dtype=np.int64), first

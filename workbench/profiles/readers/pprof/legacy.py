@@ -39,3 +39,11 @@ def legacy_kind(data: bytes) -> str | None:
             if (zero, words, end) == (0, 3, 0) and version in (0, 1) and period > 0:
                 return "legacy binary CPU profile" if version == 0 else "legacy binary Java CPU profile"
     return None
+
+
+def legacy_hint(data: bytes) -> str:
+    """What to do with a legacy profile: Go writes the present format where it is not asked for a text to read."""
+    convert = "Convert it where the profiled program is: `pprof -proto PROGRAM OLD > new.pb.gz`"
+    if _GO_COUNT.match(data[:_HEAD_BYTES].lstrip()) or b"\n#\t0x" in data[:_HEAD_BYTES]:
+        return f"{convert}. Or fetch it without debug=1, which makes it a text"
+    return convert

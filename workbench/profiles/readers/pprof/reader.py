@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import ReadError
 from workbench.profiles.columns import self_
+from workbench.profiles.distinct import numbered
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.pprof import rs as pprof_rs
 from workbench.profiles.readers.pprof import schema
 from workbench.profiles.readers.pprof.frames import Frames, frames_of
-from workbench.profiles.readers.pprof.legacy import legacy_kind
+from workbench.profiles.readers.pprof.legacy import legacy_hint, legacy_kind
 from workbench.profiles.readers.pprof.prune import prune
 from workbench.profiles.readers.pprof.samples import Samples, read_samples
 from workbench.profiles.readers.pprof.stacks import stacks_of
@@ -40,6 +40,7 @@ from workbench.profiles.readers.pprof.wire import (
     field_at,
     top_level,
 )
+from workbench.profiles.table import Table
 from workbench.profiles.tree import add_at, costs_of, grow
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def read(source: Source) -> Profile:
         raise ReadError(
             f"this is a {kind}, not profile.proto",
             where=source.name,
-            hint="Convert it where the profiled program is: `pprof -proto PROGRAM OLD > new.pb.gz`",
+            hint=legacy_hint(source.data),
         )
     notes = NoteBook()
     top = top_level(source, schema.PROFILE_FIELDS)
@@ -97,11 +98,12 @@ def read(source: Source) -> Profile:
     if not types:
         raise ReadError("there are no sample types", where=source.name, hint="This is no complete pprof profile")
     metrics = _metrics(types, notes)
-    default = _default_metric(_text(top, schema.DEFAULT_SAMPLE_TYPE, strings), types, metrics, notes)
+    wanted = _text(top, schema.DEFAULT_SAMPLE_TYPE, strings)
     mappings = read_mappings(source, top, strings)
     functions = read_functions(source, top, strings)
     locations = read_locations(source, top, mappings, functions, notes)
     samples = read_samples(source, top, strings, locations.ids, len(metrics), notes)
+    default = _default_metric(wanted, types, metrics, (samples.values != 0).any(axis=0), notes)
     meta = _meta(source, top, strings)
     if not len(samples):
         notes.add("there are no samples: the profile is empty")
@@ -126,7 +128,7 @@ def _profile(
     default: str,
     frames: Frames,
     samples: Samples,
-    mappings: pd.DataFrame,
+    mappings: Table,
     meta: dict[str, Any],
     notes: NoteBook,
 ) -> Profile:
@@ -138,7 +140,7 @@ def _profile(
     node, values = tree.node_of, samples.values
     if len(samples.tags):
         table = _summed(node, samples.tags_id, values, names)
-        node, values = table["node_id"].to_numpy(), costs_of(table, names)
+        node, values = table["node_id"], costs_of(table, names)
     costs = add_at(len(tree.parent), node, values)
     return from_stacks(
         FORMAT,
@@ -157,18 +159,14 @@ def _profile(
     )
 
 
-def _summed(
-    node: NDArray[np.int64], tags_id: NDArray[np.int64], values: NDArray[np.int64], names: list[str]
-) -> pd.DataFrame:
+def _summed(node: NDArray[np.int64], tags_id: NDArray[np.int64], values: NDArray[np.int64], names: list[str]) -> Table:
     """One row for each stack with its labels, in the order of the tree."""
     width = int(tags_id.max()) + 1
-    codes, keys = pd.factorize(node * width + tags_id)
+    codes, keys = numbered(node * width + tags_id)
     order = np.argsort(keys)
     keys, sums = keys[order], add_at(len(keys), codes, values)[order]
-    table = pd.DataFrame({"node_id": keys // width, "tags_id": keys % width})
-    for position, name in enumerate(names):
-        table[self_(name)] = sums[:, position]
-    return table
+    costs = {self_(name): sums[:, position] for position, name in enumerate(names)}
+    return Table({"node_id": keys // width, "tags_id": keys % width, **costs})
 
 
 def _check_single(source: Source, top: TopLevel) -> None:
@@ -201,14 +199,27 @@ def _metrics(types: list[tuple[str, str]], notes: NoteBook) -> list[Metric]:
     return metrics
 
 
-def _default_metric(wanted: str, types: list[tuple[str, str]], metrics: list[Metric], notes: NoteBook) -> str:
+def _default_metric(
+    wanted: str, types: list[tuple[str, str]], metrics: list[Metric], counted: NDArray[np.bool_], notes: NoteBook
+) -> str:
+    """What pprof shows first; where that is 0 in every sample, the last type that is not. ``counted`` says which types
+    have a value at all."""
+    chosen = _pprofs_choice(wanted, types, notes)
+    if counted[chosen] or not counted.any():
+        return metrics[chosen].name
+    other = int(np.flatnonzero(counted)[-1])
+    notes.add(f"{metrics[chosen].name}, which pprof shows, is 0 in every sample: {metrics[other].name} is shown first")
+    return metrics[other].name
+
+
+def _pprofs_choice(wanted: str, types: list[tuple[str, str]], notes: NoteBook) -> int:
     """The type the profile names as default, else the last, as in pprof."""
-    for (kind, _), metric in zip(types, metrics, strict=True):
+    for place, (kind, _) in enumerate(types):
         if wanted and kind in (wanted, f"inuse_{wanted}"):
-            return metric.name
+            return place
     if wanted:
         notes.add(f"the default sample type {wanted!r} is not among the sample types: the last one is taken")
-    return metrics[-1].name
+    return len(types) - 1
 
 
 def _last(top: TopLevel, number: int) -> int:

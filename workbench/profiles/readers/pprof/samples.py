@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import ReadError
+from workbench.profiles.distinct import numbered
 from workbench.profiles.readers.pprof.schema import LABEL_FIELDS, SAMPLE, SAMPLE_FIELDS
 from workbench.profiles.readers.pprof.tables import Finder, Strings
 from workbench.profiles.readers.pprof.wire import DAMAGED, Column, Spans, TopLevel, batches, decode, joined, signed
+from workbench.profiles.table import Counts, Table, text
 from workbench.profiles.tree import grow
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Samples:
     location: NDArray[np.int32]
     values: NDArray[np.int64]
     tags_id: NDArray[np.int64]
-    tags: pd.DataFrame
+    tags: Table
 
     def __len__(self) -> int:
         return len(self.values)
@@ -107,9 +108,7 @@ def _check_sums(source: Source, spans: Spans, values: NDArray[np.int64]) -> None
             )
 
 
-def _labels(
-    source: Source, column: Column, strings: Strings, notes: NoteBook
-) -> tuple[NDArray[np.int64], pd.DataFrame]:
+def _labels(source: Source, column: Column, strings: Strings, notes: NoteBook) -> tuple[NDArray[np.int64], Table]:
     """For each sample the number of its set of labels (0: none), and the table of these sets.
 
     A label is text where ``str`` is given, else a number where ``num`` or its unit is; one with neither cannot be told
@@ -135,8 +134,8 @@ def _labels(
     number, unit = np.where(text != 0, 0, number), np.where(text != 0, 0, unit)
     code = np.zeros(len(key), dtype=np.int64)
     for each in (key, text, number, unit):
-        codes, known = pd.factorize(each)
-        code, _ = pd.factorize(code * (len(known) + 1) + codes)
+        codes, known = numbered(each.astype(np.int64))
+        code, _ = numbered(code * (len(known) + 1) + codes)
     _, chosen = np.unique(code, return_index=True)
     order = np.lexsort((code, sample))
     code, sample = code[order], sample[order]
@@ -187,15 +186,18 @@ def _rows(
     return rows
 
 
-def tags_table(rows: list[tuple[int, str, str, int | None, str]]) -> pd.DataFrame:
+def tags_table(rows: list[tuple[int, str, str, int | None, str]]) -> Table:
     """The ``tags`` of a Profile from rows of tags_id, key, value, number (None: a text), unit."""
     ids, keys, values, numbers, units = zip(*rows, strict=True) if rows else ((), (), (), (), ())
-    return pd.DataFrame(
+    return Table(
         {
             "tags_id": np.array(ids, dtype=np.int64),
-            "key": pd.Series(keys, dtype="str"),
-            "value": pd.Series(values, dtype="str"),
-            "number": pd.array([pd.NA if number is None else number for number in numbers], dtype="Int64"),
-            "unit": pd.Series(units, dtype="str"),
+            "key": text(keys),
+            "value": text(values),
+            "number": Counts(
+                np.array([number or 0 for number in numbers], dtype=np.int64),
+                np.array([number is not None for number in numbers], dtype=bool),
+            ),
+            "unit": text(units),
         }
     )

@@ -25,7 +25,7 @@ _FREE_FRAMES, _FRAMES_PER_BYTE = 16_000_000, 16
 
 def stacks_of(
     source: Source, frames: Frames, samples: Samples, metric: str, notes: NoteBook
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The frames of all samples one after another, and the offset of each sample's.
 
     A sample without locations is the frame ``[no stack]``; a stack deeper than MAX_DEPTH ends there. Both are noted
@@ -34,9 +34,14 @@ def stacks_of(
     size = np.diff(frames.offset)
     limit = _FREE_FRAMES + _FRAMES_PER_BYTE * len(source.data)
     depth = np.zeros(len(samples), dtype=np.int64)
-    parts: list[NDArray[np.int64]] = []
+    parts: list[NDArray[np.int32]] = []
     total = 0
-    for first, last in _batches(samples.offset):
+    number = frames.frame.astype(np.int32)
+    if (size == 1).all() and np.diff(samples.offset).max(initial=0) <= MAX_DEPTH:
+        # one frame a location, as writers without inlining have it
+        parts.append(number[samples.location])
+        depth = np.diff(samples.offset)
+    for first, last in () if parts else _batches(samples.offset):
         offset = samples.offset[first : last + 1] - samples.offset[first]
         location = samples.location[samples.offset[first] : samples.offset[last]]
         count = size[location]
@@ -56,7 +61,7 @@ def stacks_of(
         begin = frames.offset[location]
         if here != len(location) or (len(count) and count.max() > 1):
             begin = np.repeat(begin - (np.cumsum(count) - count), count) + np.arange(here)
-        parts.append(frames.frame[begin])
+        parts.append(number[begin])
     deep = np.flatnonzero(depth > MAX_DEPTH)
     if len(deep):
         notes.add(
@@ -66,7 +71,20 @@ def stacks_of(
             weight=float(samples.values[deep, -1].sum()),
         )
         depth = np.minimum(depth, MAX_DEPTH)
-    frame = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    frame = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int32), *parts])
+    depth, frame = _with_bare(samples, depth, frame, frames.no_stack, metric, notes)
+    return np.concatenate(([0], np.cumsum(depth))), frame
+
+
+def _with_bare(
+    samples: Samples,
+    depth: NDArray[np.int64],
+    frame: NDArray[np.int32],
+    no_stack: int,
+    metric: str,
+    notes: NoteBook,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Depths and frames with a frame for each sample without locations."""
     bare = np.flatnonzero(depth == 0)
     if len(bare):
         notes.add(
@@ -76,9 +94,9 @@ def stacks_of(
             weight=float(samples.values[bare, -1].sum()),
         )
         before = np.cumsum(depth) - depth
-        frame = np.insert(frame, before[bare], frames.no_stack)
+        frame = np.insert(frame, before[bare], no_stack)
         depth[bare] = 1
-    return np.concatenate(([0], np.cumsum(depth))), frame
+    return depth, frame
 
 
 def _batches(offset: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import ReadError
 from workbench.profiles.readers.pprof.schema import (
@@ -20,6 +19,7 @@ from workbench.profiles.readers.pprof.schema import (
     STRING,
 )
 from workbench.profiles.readers.pprof.wire import DAMAGED, Spans, TopLevel, as_int64, decode, signed
+from workbench.profiles.table import Table, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,20 +79,20 @@ def read_strings(source: Source, top: TopLevel, notes: NoteBook) -> Strings:
     return Strings(source, texts)
 
 
-def read_mappings(source: Source, top: TopLevel, strings: Strings) -> pd.DataFrame:
+def read_mappings(source: Source, top: TopLevel, strings: Strings) -> Table:
     """The mapped files: id, start, limit, offset (uint64), file, build_id."""
     spans = top.spans[MAPPING]
     columns = decode(source, spans, MAPPING_FIELDS)
     ids = columns[1].last()
     _check_ids(source, spans, ids, "mapping")
-    return pd.DataFrame(
+    return Table(
         {
             "id": ids,
             "start": columns[2].last(),
             "limit": columns[3].last(),
             "offset": columns[4].last(),
-            "file": pd.Series(strings.many(columns[5].last(), spans), dtype="str"),
-            "build_id": pd.Series(strings.many(columns[6].last(), spans), dtype="str"),
+            "file": text(strings.many(columns[5].last(), spans)),
+            "build_id": text(strings.many(columns[6].last(), spans)),
         }
     )
 
@@ -139,16 +139,14 @@ class Locations:
         return np.diff(self.offset)
 
 
-def read_locations(
-    source: Source, top: TopLevel, mappings: pd.DataFrame, functions: Functions, notes: NoteBook
-) -> Locations:
+def read_locations(source: Source, top: TopLevel, mappings: Table, functions: Functions, notes: NoteBook) -> Locations:
     """The location table. Raises ReadError for a line of a function that is not there."""
     spans = top.spans[LOCATION]
     columns = decode(source, spans, LOCATION_FIELDS)
     ids = columns[1].last()
     _check_ids(source, spans, ids, "location")
     wanted = columns[2].last()
-    mapping = Finder(mappings["id"].to_numpy())(wanted)
+    mapping = Finder(mappings["id"])(wanted)
     lost = np.flatnonzero((mapping < 0) & (wanted != 0))
     if len(lost):
         notes.add(
@@ -182,17 +180,19 @@ class Finder:
 
     def __init__(self, ids: NDArray[np.uint64]) -> None:
         self._top = int(ids.max(initial=0))
-        self._index: pd.Index | None = None
+        self._sorted: NDArray[np.uint64] | None = None
         if self._top < 4 * len(ids) + 1024:
             self._table = np.full(self._top + 2, -1, dtype=np.int32)
             self._table[ids.astype(np.int64)] = np.arange(len(ids))
         else:
-            self._index = pd.Index(ids)
+            self._order = np.argsort(ids, kind="stable")
+            self._sorted = ids[self._order]
 
     def __call__(self, wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The row of each wanted id, -1 where it is not there."""
-        if self._index is not None:
-            return np.asarray(self._index.get_indexer(pd.Index(wanted)), dtype=np.int64)
+        if self._sorted is not None:
+            place = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+            return np.where(self._sorted[place] == wanted, self._order[place], -1)
         return self._table[np.minimum(wanted, np.uint64(self._top + 1)).astype(np.intp)].astype(np.int64)
 
 

@@ -29,9 +29,11 @@ Kind = Literal["number", "numbers", "message", "text"]
 DAMAGED = "The file was cut off or damaged while it was written or copied: fetch it again"
 
 # Bytes taken apart at a time: arrays of this size stay in the processor's cache and bound the memory.
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 # Fewer bytes than this are quicker by hand than by arrays.
 _FEW_BYTES = 512
+# places in a chunk are 32 bits; only a damaged message is longer than a chunk by so much
+_MOST_BYTES = 1 << 30
 _UINT64 = (1 << 64) - 1
 # A message with more changes of field than this is no profiler's: it is read by hand, which is linear in its bytes.
 _ROUNDS = 300
@@ -204,7 +206,7 @@ def _decode_batch(source: Source, spans: Spans, kinds: Mapping[int, Kind]) -> di
     start, end = spans.start - base, spans.end - base
     raw = np.frombuffer(source.data, dtype=np.uint8, count=int(end[-1]), offset=base)
     found: dict[int, list[_Found]] = {number: [] for number in kinds}
-    if len(raw) < _FEW_BYTES:
+    if len(raw) < _FEW_BYTES or len(raw) > _MOST_BYTES:
         found = _walk_by_hand(source, spans, range(len(start)), kinds)
     else:
         odd = np.flatnonzero(_walk(_Tokens.of(raw, start, end), base, start, end, kinds, found))
@@ -217,12 +219,15 @@ def _decode_batch(source: Source, spans: Spans, kinds: Mapping[int, Kind]) -> di
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """All varints of a chunk. ``at`` is the number of varints that end before each byte: the token at a byte."""
+    """All varints of a chunk: values, and the byte behind each."""
 
     value: NDArray[np.uint64]
-    end: NDArray[np.int64]
-    at: NDArray[np.int64]
+    end: NDArray[np.int32]
     whole: NDArray[np.bool_]
+
+    def at(self, place: NDArray[Any]) -> NDArray[np.int64]:
+        """The number of varints that end before a byte: the token that begins there."""
+        return np.searchsorted(self.end, place.astype(np.int32), side="right")
 
     @classmethod
     def of(cls, raw: NDArray[np.uint8], start: NDArray[np.int64], end: NDArray[np.int64]) -> _Tokens:
@@ -234,11 +239,10 @@ class _Tokens:
         stops[end[filled] - 1] = True
         inner = start[start > 0]
         stops[inner - 1] = True
-        stop = np.flatnonzero(stops)
-        begin = np.empty_like(stop)
-        if len(stop):
-            begin[0] = 0
-            begin[1:] = stop[:-1] + 1
+        # half the memory of what numpy counts with by default
+        stop = np.flatnonzero(stops).astype(np.int32)
+        begin = np.zeros_like(stop)
+        np.add(stop[:-1], 1, out=begin[1:])
         value = (raw[begin] & 0x7F).astype(np.uint64)
         longer = np.flatnonzero(stop > begin)
         shift = 7
@@ -247,12 +251,10 @@ class _Tokens:
             value[longer] |= (raw[place] & 0x7F).astype(np.uint64) << np.uint64(shift)
             longer = longer[stop[longer] > place]
             shift += 7
-        at = np.zeros(len(raw) + 1, dtype=np.intp)
-        np.cumsum(stops, out=at[1:])
         if len(longer):
             # more than ten bytes: no varint. The message it is in is read by hand, which says where
             whole[np.clip(np.searchsorted(start, begin[longer], side="right") - 1, 0, None)] = False
-        return cls(value, stop + 1, at, whole)
+        return cls(value, stop + 1, whole)
 
 
 def _walk(
@@ -265,10 +267,10 @@ def _walk(
 ) -> NDArray[np.bool_]:
     """One field (or run of equal fields) of all messages at a time. Returns which messages were not understood."""
     odd = ~tokens.whole
-    here = tokens.at[start]
-    final = tokens.at[end]
+    here = tokens.at(start)
+    final = tokens.at(end)
     active = np.flatnonzero((here < final) & ~odd)
-    runs: dict[int, NDArray[np.int64]] = {}
+    runs: dict[int, _Runs] = {}
     for _ in range(_ROUNDS):
         if not len(active):
             return odd
@@ -293,15 +295,17 @@ def _walk(
                 elif kind == "numbers":
                     key = number << 3
                     if key not in runs:
-                        runs[key] = _run_ends(tokens.value, key)
-                    count = (np.minimum(runs[key][here[rows]], final[rows]) - here[rows]) // 2
+                        runs[key] = _Runs(tokens.value, key)
+                    count = (np.minimum(runs[key].ends(here[rows]), final[rows]) - here[rows]) // 2
                     found[number].append(_taken(rows, tokens.value, here[rows] + 1, count, 2))
                     here[rows] += 2 * count
                 else:
                     found[number].append(_Found(rows, tokens.value[here[rows] + 1]))
                     here[rows] += 2
         # an unknown number is stepped over; anything else unknown may be text, which is not made of varints
-        unknown = left & (tag & np.uint64(7) == VARINT) & ~np.isin(tag >> np.uint64(3), list(kinds))
+        unknown = left & (tag & np.uint64(7) == VARINT)
+        if unknown.any():
+            unknown &= ~np.isin(tag >> np.uint64(3), list(kinds))
         here[active[unknown]] += 2
         odd[active[left & ~unknown]] = True
         active = active[(here[active] < final[active]) & ~odd[active]]
@@ -319,23 +323,34 @@ def _bodies(
     """The content of a field with a length, of each message in ``rows``: first token, token after it, first byte and
     size. Messages it does not fit into, or where it ends within a varint, become odd and are left out."""
     body = here + 2
-    begin = tokens.end[here + 1]
+    begin = tokens.end[here + 1].astype(np.int64)
     length = tokens.value[here + 1]
     fits = length <= (end[rows] - begin).astype(np.uint64)
     size = np.where(fits, length, 0).astype(np.int64)
-    stop = tokens.at[begin + size]
+    stop = tokens.at(begin + size)
     fits &= (size == 0) | (tokens.end[np.maximum(stop, 1) - 1] == begin + size)
     odd[rows[~fits]] = True
     return rows[fits], body[fits], stop[fits], begin[fits], size[fits]
 
 
-def _run_ends(value: NDArray[np.uint64], key: int) -> NDArray[np.int64]:
-    """For each token the next one, in steps of two, that is not ``key``: where a run of unpacked values ends."""
-    out = np.empty(len(value), dtype=np.int64)
-    for parity in (0, 1):
-        other = np.where(value[parity::2] != key, np.arange(parity, len(value), 2), len(value) + 1)
-        out[parity::2] = np.minimum.accumulate(other[::-1])[::-1]
-    return out
+class _Runs:
+    """Where runs of unpacked values of one field end: tag, value, tag, value ..."""
+
+    def __init__(self, value: NDArray[np.uint64], key: int) -> None:
+        # behind the last token every run ends
+        behind = len(value) + 1
+        self._others = tuple(
+            np.append(np.flatnonzero(value[parity::2] != key) * 2 + parity, behind).astype(np.int32)
+            for parity in (0, 1)
+        )
+
+    def ends(self, here: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each token the next one, in steps of two, that is not the field's tag."""
+        out = np.empty(len(here), dtype=np.int64)
+        for parity, others in enumerate(self._others):
+            mine = (here & 1) == parity
+            out[mine] = others[np.searchsorted(others, here[mine].astype(np.int32))]
+        return out
 
 
 def _taken(

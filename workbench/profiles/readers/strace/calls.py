@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.profiles.readers.strace.lines import (
     BLANK,
-    find,
+    PAD,
     matches,
     read_fractions,
     read_numbers,
@@ -25,8 +25,6 @@ from workbench.profiles.readers.strace.lines import (
 from workbench.profiles.readers.strace.prefix import SECOND_NS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from workbench.profiles.readers.strace.lines import Block, Bytes, Mask, Places
 
 # What a line is. BROKEN: it begins like a call and does not end like one.
@@ -34,6 +32,7 @@ OTHER, WHOLE, BEGUN, ENDED, EXIT, SIGNAL, FRAME, DUMP, MESSAGE, BROKEN = range(1
 
 UNKNOWN = -1  # a duration or descriptor that is not there
 
+_RESUMED = b"<... "
 _UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
 _PID_CHANGED = re.compile(rb" <pid changed to (\d{1,8}) \.\.\.>$")
 _RESTARTED = re.compile(rb"<\.\.\. resuming interrupted ([a-z0-9_]{1,31}) \.\.\.>")
@@ -42,7 +41,7 @@ _NAME_BYTES = 32
 _ERROR_BYTES = 24
 _LARGEST_SECONDS = 2**63 // SECOND_NS - 1
 _ROUND, _ROUND_END, _ANGLE, _ANGLE_END, _EQUALS = 0x28, 0x29, 0x3C, 0x3E, 0x3D
-_MINUS, _QUESTION, _ZERO, _DOT, _COMMA = 0x2D, 0x3F, 0x30, 0x2E, 0x2C
+_MINUS, _QUESTION, _ZERO, _DOT = 0x2D, 0x3F, 0x30, 0x2E
 _EARLIER_RESULTS = 8
 
 _NAME_CHARS = np.zeros(256, dtype=bool)
@@ -53,20 +52,6 @@ _HEX_DIGITS = b"0123456789abcdef"
 _ERROR_CHARS = np.zeros(256, dtype=bool)
 _ERROR_CHARS[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] = True
 
-# Calls that wait for something else to happen, whatever their arguments.
-WAITING = frozenset(
-    b"epoll_wait epoll_pwait epoll_pwait2 poll ppoll ppoll_time64 select _newselect pselect6 pselect6_time64 nanosleep "
-    b"clock_nanosleep clock_nanosleep_time64 wait4 waitid waitpid pause rt_sigsuspend rt_sigtimedwait "
-    b"rt_sigtimedwait_time64 futex_wait futex_waitv restart_syscall".split()
-)
-_FUTEX = frozenset((b"futex", b"futex_time64"))
-_FUTEX_WAITS = (b"FUTEX_WAIT", b"FUTEX_LOCK_PI")
-_RING = b"io_uring_enter"
-_RING_WAITS = re.compile(rb"\d+[^,]*, \d+, [1-9]")
-# With -y a descriptor says what it is; a read of these waits unless it is told to try again.
-_READS = frozenset((b"read", b"readv"))
-_WAITABLE = re.compile(rb"\d+<(?:pipe:|anon_inode:\[?(?:eventfd|timerfd|signalfd))")
-
 # Calls whose first argument is a file descriptor.
 _OF_DESCRIPTORS = frozenset(
     b"read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 close fstat fstat64 lseek _llseek ioctl "
@@ -74,7 +59,10 @@ _OF_DESCRIPTORS = frozenset(
     b"fchown dup dup2 dup3 sendto recvfrom sendmsg recvmsg sendmmsg recvmmsg connect accept accept4 bind listen "
     b"getsockname getpeername setsockopt getsockopt shutdown epoll_wait epoll_pwait epoll_pwait2 epoll_ctl sendfile "
     b"sendfile64 splice tee vmsplice timerfd_settime timerfd_gettime io_uring_enter readahead sync_file_range "
-    b"copy_file_range inotify_add_watch inotify_rm_watch".split()
+    b"copy_file_range inotify_add_watch inotify_rm_watch recv send recvmmsg_time64 fstatfs fstatfs64 "
+    b"fgetxattr fsetxattr flistxattr fremovexattr preadv64 pwritev64 pread pwrite signalfd signalfd4 io_uring_register "
+    b"pidfd_send_signal pidfd_getfd setns syncfs finit_module fanotify_mark mq_timedsend mq_timedreceive mq_notify "
+    b"mq_getsetattr timerfd_settime64 timerfd_gettime64".split()
 )
 
 
@@ -103,7 +91,7 @@ class CallLines:
 
     ``row``: the line in the block; ``kind``: WHOLE, BEGUN or ENDED; ``pid_to``: the pid its end will come under
     (differs from its own at an execve by a thread). ``value`` counts where ``has_value``; ``returned``: there was a
-    result or an error, not ``= ?``.
+    result or an error, not ``= ?``. ``decorated``: strace wrote behind the descriptor what it is.
     """
 
     row: Places
@@ -111,8 +99,8 @@ class CallLines:
     pid_to: Places
     name: Places
     restarted: Mask
-    waiting: Mask
     fd: Places
+    decorated: Mask
     args: tuple[Places, Places]
     result: tuple[Places, Places]
     value: Places
@@ -122,13 +110,16 @@ class CallLines:
     duration_ns: Places
 
 
-def kinds(block: Block, body: Places) -> Places:
-    """What each line of a block is. Calls are told apart by their ends: WHOLE here means that it is not BEGUN."""
+def _kinds(block: Block, body: Places) -> tuple[Places, Places]:
+    """What each line of a block is, and how long the name of the call that it begins with. Calls are told apart by
+    their ends: WHOLE here means that it is not BEGUN."""
     buf, end = block.buf, block.end
     first = buf[body]
     kind = np.full(len(body), OTHER, dtype=np.int64)
     called = np.flatnonzero(_NAME_STARTS[first])
-    kind[called[_name_lengths(buf, body[called], _ROUND) > 0]] = WHOLE
+    name = np.zeros(len(body), dtype=np.int64)
+    name[called] = _name_lengths(buf, body[called])
+    kind[called[buf[body[called] + name[called]] == _ROUND]] = WHOLE
     kind[called[matches(buf, body[called], b"strace: ")]] = MESSAGE
     for byte, text, meaning in (
         (b"<", b"<... ", ENDED),
@@ -146,14 +137,17 @@ def kinds(block: Block, body: Places) -> Places:
         row = rows[position]
         begun[position] = _PID_CHANGED.search(block.cut(int(body[row]), int(end[row]))) is not None
     kind[rows[begun]] = BEGUN
-    return kind
+    rows = np.flatnonzero(kind == ENDED)
+    name[rows] = _name_lengths(buf, body[rows] + len(_RESUMED))
+    return kind, name
 
 
 def scan_calls(
-    block: Block, pid: Places, body: Places, kind: Places, names: Vocabulary, errors: Vocabulary
-) -> CallLines:
-    """Take the call lines of a block apart. Lines without a result become BROKEN in ``kind``."""
+    block: Block, pid: Places, body: Places, names: Vocabulary, errors: Vocabulary
+) -> tuple[Places, CallLines]:
+    """What each line of a block is, and its call lines taken apart. Those without a result are BROKEN."""
     buf = block.buf
+    kind, name_length = _kinds(block, body)
     row = np.flatnonzero((kind == WHOLE) | (kind == BEGUN) | (kind == ENDED))
     results = _find_results(buf, body[row], block.end[row], kind[row] == BEGUN)
     whole = kind[row] != BEGUN
@@ -161,20 +155,21 @@ def scan_calls(
     keep = kind[row] != BROKEN
     row, results = row[keep], results.keep(keep)
     resumed = kind[row] == ENDED
-    begin = np.where(resumed, body[row] + 5, body[row])
-    length = _lengths(windows(buf, begin, _NAME_BYTES))
+    begin = np.where(resumed, body[row] + len(_RESUMED), body[row])
+    length = name_length[row]
     codes, local = words(buf, begin, length, _NAME_BYTES)
     args_start, args_end = _arguments(block, row, begin + length, resumed, kind[row] == BEGUN, results)
     restarted, codes, local = _restarted(block, codes, local, args_start, args_end)
     error = _errors(block, results, errors)
-    return CallLines(
+    fd, decorated = _descriptors(buf, codes, local, args_start, resumed)
+    return kind, CallLines(
         row=row,
         kind=kind[row],
         pid_to=_pids_to(block, row, kind, pid),
         name=names.renumber(codes, local),
         restarted=restarted,
-        waiting=_waiting(block, codes, local, args_start, args_end, resumed),
-        fd=_descriptors(buf, codes, local, args_start, resumed),
+        fd=fd,
+        decorated=decorated,
         args=(args_start, args_end),
         result=(results.start, results.end),
         value=results.value,
@@ -185,14 +180,16 @@ def scan_calls(
     )
 
 
-def _name_lengths(buf: Bytes, at: Places, stop: int) -> Places:
-    """How long the name at each place is, 0 where ``stop`` does not follow it."""
-    length = _lengths(windows(buf, at, _NAME_BYTES))
-    return np.where(buf[at + length] == stop, length, 0)
-
-
-def _lengths(rows: Bytes) -> Places:
-    return np.asarray((~_NAME_CHARS[rows]).argmax(axis=1), dtype=np.int64)
+def _name_lengths(buf: Bytes, at: Places) -> Places:
+    """How long the name at each place is, 0 where there is none or it is longer than any."""
+    length = np.zeros(len(at), dtype=np.int64)
+    left = np.arange(len(at))
+    # most are short
+    for width in (16, _NAME_BYTES):
+        stops = ~_NAME_CHARS[windows(buf, at[left], width)]
+        length[left] = stops.argmax(axis=1)
+        left = left[(length[left] == 0) & ~stops[:, 0]]
+    return length
 
 
 def _ends_with(buf: Bytes, end: Places, text: bytes) -> Mask:
@@ -222,7 +219,7 @@ class _Results:
 
 def _find_results(buf: Bytes, body: Places, end: Places, begun: Mask) -> _Results:
     text_end, duration = _durations(buf, end)
-    signs = np.flatnonzero(buf == _EQUALS)
+    signs = np.flatnonzero(buf[PAD:-PAD] == _EQUALS) + PAD
     signs = signs[(buf[signs - 1] == BLANK) & (buf[signs + 1] == BLANK)]
     order = np.searchsorted(signs, text_end) - 1
     found = _Results(
@@ -320,7 +317,7 @@ def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
     duration = np.full(len(end), UNKNOWN, dtype=np.int64)
     last = buf[end - 2]
     left = np.flatnonzero((buf[end - 1] == _ANGLE_END) & (last >= _ZERO) & (last < _ZERO + 10))
-    # <0.000003> is ten bytes, and by far the most
+    left = _short_durations(buf, end, left, text_end, duration)
     for width in (10, 11, 12, *range(3, 10), *range(13, 24)):
         if not left.size:
             break
@@ -336,6 +333,22 @@ def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
         text_end[rows] = end[rows] - width - 1
         duration[rows] = seconds[good] * SECOND_NS + np.where(dotted, fraction, 0)[good]
     return text_end, duration
+
+
+def _short_durations(buf: Bytes, end: Places, rows: Places, text_end: Places, duration: Places) -> Places:
+    """Take ``<0.000003>`` and all others of one digit and six, which are by far the most; which rows are left."""
+    width = len("<0.000003>")
+    text = windows(buf, end[rows] - width - 1, width + 1)
+    good = (text[:, 0] == BLANK) & (text[:, 1] == _ANGLE) & (text[:, 3] == _DOT)
+    left, rows = rows[~good], rows[good]
+    at = end[rows] - width
+    seconds = buf[at + 1].astype(np.int64) - _ZERO
+    micros, digits = read_numbers(buf, at + 3)
+    good = (seconds >= 0) & (seconds < 10) & (digits == len("000003"))
+    left, rows = np.concatenate((left, rows[~good])), rows[good]
+    text_end[rows] = end[rows] - width - 1
+    duration[rows] = seconds[good] * SECOND_NS + micros[good] * 1000
+    return left
 
 
 def _errors(block: Block, results: _Results, errors: Vocabulary) -> Places:
@@ -424,34 +437,22 @@ def _is_one_of(codes: Places, local: list[bytes], wanted: frozenset[bytes]) -> M
     return np.array([word in wanted for word in local], dtype=bool)[codes] if local else np.zeros(0, dtype=bool)
 
 
-def _waiting(block: Block, codes: Places, local: list[bytes], start: Places, end: Places, resumed: Mask) -> Mask:
-    """Which calls wait for something else to happen. The end of a call says nothing: its beginning does."""
-    waiting = _is_one_of(codes, local, WAITING)
-    rows = np.flatnonzero(_is_one_of(codes, local, _FUTEX) & ~resumed)
-    if rows.size:
-        comma = find(block.buf, start[rows], _COMMA)
-        operation = comma + 2
-        waits: NDArray[Any] = matches(block.buf, operation, _FUTEX_WAITS[0])
-        for text in _FUTEX_WAITS[1:]:
-            waits |= matches(block.buf, operation, text)
-        # a restarted call has no arguments of its own, and only waits are restarted
-        waiting[rows] = waits | (block.buf[start[rows]] == _ANGLE)
-    rows = np.flatnonzero(_is_one_of(codes, local, frozenset((_RING,))) & ~resumed)
-    for row in rows:
-        waiting[row] = _RING_WAITS.match(block.cut(int(start[row]), int(end[row]))) is not None
-    rows = np.flatnonzero(_is_one_of(codes, local, _READS) & ~resumed)
-    digits = start[rows] + read_numbers(block.buf, start[rows])[1]
-    for row in rows[block.buf[digits] == _ANGLE]:
-        waiting[row] = _WAITABLE.match(block.cut(int(start[row]), int(end[row]))) is not None
-    return waiting
-
-
-def _descriptors(buf: Bytes, codes: Places, local: list[bytes], start: Places, resumed: Mask) -> Places:
-    """The file descriptor each call is about, UNKNOWN where it is about none."""
+def _descriptors(buf: Bytes, codes: Places, local: list[bytes], start: Places, resumed: Mask) -> tuple[Places, Mask]:
+    """The file descriptor each call is about, UNKNOWN where it is about none, and whether strace wrote behind it what
+    it is. With -N its argument's name stands before it, and -e raw writes it as 0x3."""
     fd = np.full(len(codes), UNKNOWN, dtype=np.int64)
+    decorated = np.zeros(len(codes), dtype=bool)
     rows = np.flatnonzero(_is_one_of(codes, local, _OF_DESCRIPTORS) & ~resumed)
-    value, length = read_numbers(buf, start[rows])
-    following = buf[start[rows] + length]
-    good = (length > 0) & (length < 10) & np.isin(following, np.frombuffer(b",)< ", dtype=np.uint8))
+    at = start[rows]
+    named = np.flatnonzero(_NAME_STARTS[buf[at]])
+    after = at[named] + _name_lengths(buf, at[named])
+    at[named] = np.where(buf[after] == _EQUALS, after + 1, at[named])
+    value, length = read_numbers(buf, at)
+    raw = np.flatnonzero((buf[at] == _ZERO) & (buf[at + 1] == ord("x")))
+    value[raw], length[raw] = read_numbers(buf, at[raw] + 2, 16)
+    at[raw] += 2
+    following = buf[at + length]
+    good = (length > 0) & (length < 10) & (value < 1 << 30) & np.isin(following, np.frombuffer(b",)< ", dtype=np.uint8))
     fd[rows[good]] = value[good]
-    return fd
+    decorated[rows[good]] = following[good] == _ANGLE
+    return fd, decorated

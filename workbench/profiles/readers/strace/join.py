@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.readers.strace.calls import BEGUN, ENDED, UNKNOWN, WHOLE
+from workbench.profiles.distinct import numbered
+from workbench.profiles.readers.strace.calls import BEGUN, ENDED, UNKNOWN
 from workbench.profiles.readers.strace.prefix import NO_PID, NO_STAMP, SECOND_NS
 
 if TYPE_CHECKING:
@@ -35,27 +36,29 @@ class Pairs:
     first: Places
     last: Places
 
+    @property
+    def end(self) -> Places:
+        """The last line of each call that is there: where its end was not seen, that of its beginning."""
+        return np.where(self.last >= 0, self.last, self.first)
+
 
 def pair(log: Log, source: Source, notes: NoteBook) -> Pairs:
     """Find the end of each begun call. Beginnings and ends that stay alone are kept and noted."""
     size = len(log.kind)
-    task = np.where(log.kind == BEGUN, log.pid_to, log.pid)
-    order = np.argsort(task, kind="stable")
-    here, following = order[:-1], order[1:]
-    same_task = task[here] == task[following]
-    meets = same_task & (log.kind[here] == BEGUN) & (log.kind[following] == ENDED)
-    restart = np.int64(log.names.index(_RESTART)) if _RESTART in log.names else np.int64(-1)
+    begun = log.kind == BEGUN
+    here, following = _neighbours(np.where(begun, log.pid_to, log.pid), begun)
+    restart = log.names.index(_RESTART) if _RESTART in log.names else -1
     same_name = log.name[here] == log.name[following]
     same_name |= log.restarted[here] & (log.name[following] == restart)
-    joined = meets & same_name
-    last = np.where(log.kind == WHOLE, np.arange(size), -1)
+    joined = (log.kind[following] == ENDED) & same_name
+    last = np.arange(size)
+    last[begun] = -1
     last[here[joined]] = following[joined]
     is_end = np.zeros(size, dtype=bool)
     is_end[following[joined]] = True
     alone = (log.kind == ENDED) & ~is_end
-    last[alone] = np.flatnonzero(alone)
     first = np.flatnonzero(~is_end)
-    abandoned = here[same_task & (log.kind[here] == BEGUN) & ~joined]
+    abandoned = here[~joined]
     for rows, what in (
         (np.sort(abandoned), "a call that began has no end, though its thread went on; it is kept as open"),
         (np.flatnonzero(alone), "the end of a call whose beginning is not in the log; its arguments are not known"),
@@ -63,6 +66,34 @@ def pair(log: Log, source: Source, notes: NoteBook) -> Pairs:
         if rows.size:
             notes.add(what, source.at(int(log.line[rows[0]])), count=rows.size)
     return Pairs(first, last[first])
+
+
+def _neighbours(task: Places, begun: Mask) -> tuple[Places, Places]:
+    """Of each begun call whose task has another line after it: its own line, and that line."""
+    codes, tasks = numbered(task)
+    # sorting small numbers is many times faster
+    small = codes.astype(np.uint16) if len(tasks) <= 1 << 16 else codes
+    order = np.argsort(small, kind="stable")
+    place = np.flatnonzero(begun[order[:-1]])
+    here, following = order[place], order[place + 1]
+    same = small[here] == small[following]
+    return here[same], following[same]
+
+
+def name_the_restarted(log: Log) -> Log:
+    """Give a continuation of a continuation the name of the call that was interrupted first."""
+    restart = log.names.index(_RESTART) if _RESTART in log.names else -1
+    rows = np.flatnonzero(log.restarted)
+    if not (log.name[rows] == restart).any():
+        return log
+    names = log.name.copy()
+    first: dict[int, int] = {}
+    for row in rows.tolist():
+        if names[row] == restart:
+            names[row] = first.get(int(log.pid[row]), restart)
+        else:
+            first[int(log.pid[row])] = int(names[row])
+    return replace(log, name=names)
 
 
 def name_the_pidless(log: Log, pid: int | None, source: Source, notes: NoteBook) -> Log:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+
+from workbench.profiles.distinct import numbered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Places = NDArray[np.int64]
+    Codes = NDArray[np.int32]
     Mask = NDArray[np.bool_]
     Bytes = NDArray[np.uint8]
 
@@ -29,14 +31,22 @@ _MOST_BLANKS = 1000  # strace pads to a column; a line with more blanks than tha
 _DIGITS = np.full(256, 255, dtype=np.uint8)
 for _value, _char in enumerate(b"0123456789abcdef"):
     _DIGITS[_char] = _value
+_MOST_DIGITS = 15  # of a hexadecimal number that fits int64 whatever they are
+_TENS = 10 ** np.arange(9, dtype=np.int64)
+_ZEROS, _ABOVE_NINE, _HIGH_BITS = (np.uint64(byte * 0x0101010101010101) for byte in (0x30, 0x76, 0x80))
+_ONE, _THREE, _EIGHT, _TEN, _SIXTEEN, _THIRTY_TWO = (np.uint64(number) for number in (1, 3, 8, 10, 16, 32))
+_PAIRS, _OUTER, _INNER = (np.uint64(number) for number in (0x000000FF000000FF, 0x000F424000000064, 0x0000271000000001))
+# of eight bytes as a number the first so many
+_KEPT = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Some whole lines. ``text`` is padded, ``start`` and ``end`` of the lines are places in it."""
+    """Some whole lines. ``text`` has PAD more bytes on both sides (zeros, or what stands there in the log), ``start``
+    and ``end`` of the lines are places in it."""
 
-    text: bytes
+    text: memoryview
     buf: Bytes
     start: Places
     end: Places
@@ -44,7 +54,7 @@ class Block:
 
     def cut(self, start: int, end: int) -> bytes:
         """The bytes between two places."""
-        return self.text[start:end]
+        return bytes(self.text[start:end])
 
 
 def blocks(data: bytes, size: int = BLOCK_BYTES) -> Iterator[Block]:
@@ -53,18 +63,24 @@ def blocks(data: bytes, size: int = BLOCK_BYTES) -> Iterator[Block]:
     while begin < len(data):
         newline = data.find(b"\n", begin + size - 1) if begin + size < len(data) else -1
         stop = len(data) if newline < 0 else newline + 1
-        block = make_block(data[begin:stop], line)
+        if begin >= PAD and stop + PAD <= len(data):
+            block = _block(memoryview(data)[begin - PAD : stop + PAD], line)
+        else:
+            block = make_block(data[begin:stop], line)
         yield block
         begin, line = stop, line + len(block.start)
 
 
 def make_block(lines: bytes, first_line: int) -> Block:
     """A block of these lines, whose first has the number ``first_line``."""
-    text = b"".join((bytes(PAD), lines, bytes(PAD)))
+    return _block(memoryview(b"".join((bytes(PAD), lines, bytes(PAD)))), first_line)
+
+
+def _block(text: memoryview, first_line: int) -> Block:
     buf = np.frombuffer(text, dtype=np.uint8)
-    newline = np.flatnonzero(buf == NEWLINE)
+    newline = np.flatnonzero(buf[PAD:-PAD] == NEWLINE) + PAD
     start = np.concatenate(([PAD], newline + 1)).astype(np.int64)
-    end = np.concatenate((newline, [PAD + len(lines)])).astype(np.int64)
+    end = np.concatenate((newline, [len(text) - PAD])).astype(np.int64)
     if start[-1] == end[-1]:
         start, end = start[:-1], end[:-1]
     end = end - ((buf[end - 1] == RETURN) & (end > start))
@@ -114,21 +130,66 @@ def find(buf: Bytes, at: Places, byte: int) -> Places:
     return np.where(hit[np.arange(len(at)), first], at + first, -1)
 
 
+def eights(buf: Bytes, at: Places) -> NDArray[np.uint64]:
+    """The eight bytes from each place on as one number, the first byte the lowest."""
+    view: NDArray[np.uint64] = np.ndarray((len(buf) - 7,), "<u8", buffer=buf, strides=(1,))
+    return view[at]
+
+
 def read_numbers(buf: Bytes, at: Places, base: int = 10) -> tuple[Places, Places]:
     """The number at each place and how many digits it has (0: there is none; more than NUMBER_DIGITS are not read)."""
+    if base != 10:
+        return _read_digit_by_digit(buf, at, base)
+    value, length = _eight_digits(eights(buf, at))
+    live = np.flatnonzero(length == 8)
+    for _ in range(2):
+        if not live.size:
+            break
+        more, digits = _eight_digits(eights(buf, at[live] + length[live]))
+        digits = np.minimum(digits, NUMBER_DIGITS - length[live])
+        more = np.where(digits < 8, _first_digits(buf, at[live] + length[live], digits, more), more)
+        value[live] = value[live] * _TENS[digits] + more
+        length[live] += digits
+        live = live[digits == 8]
+    return value, length
+
+
+def _first_digits(buf: Bytes, at: Places, digits: Places, more: Places) -> Places:
+    """What the first so many digits say, where a number has more of them than are read."""
+    longer = np.flatnonzero((digits > 0) & (_DIGITS[buf[at + digits]] < 10))
+    more = more.copy()
+    for row in longer.tolist():
+        more[row] = int(bytes(buf[at[row] : at[row] + digits[row]]))
+    return more
+
+
+def _eight_digits(chars: NDArray[np.uint64]) -> tuple[Places, Places]:
+    """The number that up to eight characters begin with, and its digits; all eight are read at once.
+
+    A byte is a digit where it is below 10 after ``0`` is taken off. Then neighbours are put together: tens and ones,
+    hundreds and tens, and so on (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.2.2).
+    """
+    value = chars ^ _ZEROS
+    # the highest bit of each byte that is no digit; what carries does so behind the first of them
+    wrong = ((value + _ABOVE_NINE) | value) & _HIGH_BITS
+    length = np.bitwise_count((wrong & (~wrong + _ONE)) - _ONE).astype(np.uint64) >> _THREE
+    value <<= (_EIGHT - length) << _THREE
+    value = (value * _TEN) + (value >> _EIGHT)
+    value = ((value & _PAIRS) * _OUTER + ((value >> _SIXTEEN) & _PAIRS) * _INNER) >> _THIRTY_TWO
+    return value.astype(np.int64), length.astype(np.int64)
+
+
+def _read_digit_by_digit(buf: Bytes, at: Places, base: int) -> tuple[Places, Places]:
     value = np.zeros(len(at), dtype=np.int64)
     length = np.zeros(len(at), dtype=np.int64)
-    live: Places | slice = slice(None)
-    place = at
-    for _ in range(NUMBER_DIGITS if base == 10 else 15):
+    live, place = np.arange(len(at)), at
+    for _ in range(_MOST_DIGITS):
         digit = _DIGITS[buf[place]]
         good = digit < base
-        if not good.all():
-            live = np.flatnonzero(good) if isinstance(live, slice) else live[good]
-            place, digit = place[good], digit[good]
-            if not place.size:
-                break
-        value[live] = value[live] * base + digit
+        live, place = live[good], place[good]
+        if not live.size:
+            break
+        value[live] = value[live] * base + digit[good]
         length[live] += 1
         place = place + 1
     return value, length
@@ -144,17 +205,22 @@ def read_fractions(buf: Bytes, at: Places) -> tuple[Places, Places]:
 def words(buf: Bytes, at: Places, length: Places, width: int) -> tuple[Places, list[bytes]]:
     """Number the distinct words: ``codes`` and the words in order of appearance. None is longer than ``width``, which
     is a multiple of 8."""
-    rows = windows(buf, at, width)
-    rows = np.where(np.arange(width) < length[:, None], rows, np.uint8(0))
-    parts = np.ascontiguousarray(rows).view(np.uint64)
-    key = parts[:, 0].copy()
-    for column in range(1, parts.shape[1]):
-        key = (key ^ (key >> np.uint64(29))) * _MIX + parts[:, column]
-    codes, keys = pd.factorize(key)
-    first = np.zeros(len(keys), dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(at))[::-1]
-    if not (parts == parts[first][codes]).all():
+    longest = min(width, int(length.max(initial=0)))
+    parts = [eights(buf, at + begin) & _KEPT[np.clip(length - begin, 0, 8)] for begin in range(0, max(longest, 1), 8)]
+    key = parts[0]
+    for part in parts[1:]:
+        key = (key ^ (key >> np.uint64(29))) * _MIX + part
+    codes, keys = numbered(key.view(np.int64))
+    first = first_rows(codes, len(keys))
+    if not all((part == part[first][codes]).all() for part in parts):
         # two words of one key: number them by all their bytes
-        _, first, codes = np.unique(parts, axis=0, return_index=True, return_inverse=True)
+        _, first, codes = np.unique(np.stack(parts, axis=1), axis=0, return_index=True, return_inverse=True)
         codes = codes.reshape(-1)
-    return np.asarray(codes, dtype=np.int64), [bytes(rows[row, : length[row]]) for row in first]
+    return codes, [bytes(buf[at[row] : at[row] + length[row]]) for row in first.tolist()]
+
+
+def first_rows(codes: Places, size: int) -> Places:
+    """Where each of the numbers below ``size`` stands first in ``codes``."""
+    first = np.zeros(size, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first

@@ -13,13 +13,13 @@ from workbench.errors import ReadError
 from workbench.profiles.readers.strace import calls
 from workbench.profiles.readers.strace.lines import PAD, Block, blocks, make_block
 from workbench.profiles.readers.strace.prefix import NO_PID, SINCE_LINE_BEFORE, scan_prefixes
+from workbench.profiles.readers.strace.texts import Texts
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from workbench.profiles.notes import NoteBook
-    from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.lines import Codes, Mask, Places
     from workbench.profiles.readers.strace.prefix import Prefixes
     from workbench.profiles.source import Source
 
@@ -32,6 +32,7 @@ _UNTIMED = re.compile(rb"\) += [-\d][^\n]*[^>\n]\n")
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _TAIL_BYTES = 16 * 1024
 _LARGEST = float(2**63)
+_TEXTS = ("args", "result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +55,22 @@ class Log:
     """
 
     line: Places
-    kind: Places
+    kind: NDArray[np.int8]
     pid: Places
     pid_to: Places
-    clock: Places
+    clock: NDArray[np.int8]
     stamp_ns: Places
-    name: Places
+    name: Codes
     restarted: Mask
-    waiting: Mask
     fd: Places
+    decorated: Mask
     value: Places
     has_value: Mask
     returned: Mask
-    error: Places
+    error: Codes
     duration_ns: Places
-    args: pa.Array
-    result: pa.Array
+    args: Texts
+    result: Texts
     names: Sequence[str]
     errors: Sequence[str]
     exits: Sequence[Event]
@@ -83,7 +84,9 @@ class Log:
 @dataclass
 class _Collected:
     columns: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
-    texts: dict[str, list[pa.Array]] = field(default_factory=lambda: {"args": [], "result": []})
+    texts: list[memoryview] = field(default_factory=list)
+    length: int = 0
+    mended: bool = False
     exits: list[Event] = field(default_factory=list)
     signals: list[Event] = field(default_factory=list)
     frame_lines: list[Places] = field(default_factory=list)
@@ -95,18 +98,21 @@ class _Collected:
 
 def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
     """Take a log apart. ``data`` is UTF-8. Raises ReadError where no line of it is strace's."""
-    import pyarrow as pa
-
     names, errors = calls.Vocabulary(), calls.Vocabulary()
     errors.number(b"")
     found = _Collected()
-    for raw in blocks(_without_cut_line(data, source, notes)):
+    data = without_cut_line(data, source, notes)
+    for raw in blocks(data):
         block, prefixes, kind, rows = _take_apart(raw, names, errors, notes, source)
         _note_rest(block, kind, source, notes)
         stamps = _running(found, block, prefixes, source)
         _collect_calls(found, block, prefixes, rows, stamps)
         _collect_events(found, block, prefixes, kind, stamps)
         found.lines += len(block.start)
+        piece = block.text[PAD:-PAD]
+        found.texts.append(piece)
+        found.length += len(piece)
+        found.mended |= block is not raw
     if not any(len(rows) for rows in found.columns.get("line", [])) and not found.exits and not found.signals:
         raise ReadError(
             "there is no system call in it",
@@ -114,10 +120,12 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
             hint="Write the log with strace -f -tt -T -o FILE",
         )
     columns = {name: np.concatenate(parts) for name, parts in found.columns.items()}
-    texts = {name: pa.concat_arrays(parts) for name, parts in found.texts.items()}
+    text = b"".join(found.texts) if found.mended else data
+    args, result = (Texts(text, columns.pop(f"{name}_start"), columns.pop(f"{name}_size")) for name in _TEXTS)
     return Log(
         **columns,
-        **texts,
+        args=args,
+        result=result,
         names=[word.decode() for word in names.words],
         errors=[word.decode() for word in errors.words],
         exits=found.exits,
@@ -129,7 +137,7 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
     )
 
 
-def _without_cut_line(data: bytes, source: Source, notes: NoteBook) -> bytes:
+def without_cut_line(data: bytes, source: Source, notes: NoteBook) -> bytes:
     """strace ends every line: one without an end was cut off while it was written or copied."""
     if data.endswith(b"\n"):
         return data
@@ -150,21 +158,19 @@ def _take_apart(
     block: Block, names: calls.Vocabulary, errors: calls.Vocabulary, notes: NoteBook, source: Source
 ) -> tuple[Block, Prefixes, Places, calls.CallLines]:
     prefixes = scan_prefixes(block)
-    kind = calls.kinds(block, prefixes.body)
-    rows = calls.scan_calls(block, prefixes.pid, prefixes.body, kind, names, errors)
+    kind, rows = calls.scan_calls(block, prefixes.pid, prefixes.body, names, errors)
     if (kind == calls.BROKEN).any():
         mended = _mend(block, kind, source, notes)
         if mended is not None:
             block = mended
             prefixes = scan_prefixes(block)
-            kind = calls.kinds(block, prefixes.body)
-            rows = calls.scan_calls(block, prefixes.pid, prefixes.body, kind, names, errors)
+            kind, rows = calls.scan_calls(block, prefixes.pid, prefixes.body, names, errors)
     return block, prefixes, kind, rows
 
 
 def _mend(block: Block, kind: Places, source: Source, notes: NoteBook) -> Block | None:
     """Put together calls torn apart by other output on the same terminal; None where there are none."""
-    lines = block.text[PAD:-PAD].split(b"\n")
+    lines = bytes(block.text[PAD:-PAD]).split(b"\n")
     mended = False
     for row in np.flatnonzero(kind == calls.BROKEN).tolist():
         for ahead in range(row + 1, min(row + 1 + _AHEAD, len(kind))):
@@ -196,27 +202,28 @@ def _note_rest(block: Block, kind: Places, source: Source, notes: NoteBook) -> N
 
 
 def _collect_calls(found: _Collected, block: Block, prefixes: Prefixes, rows: calls.CallLines, stamps: Places) -> None:
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "line": rows.row + block.first_line,
-        "kind": rows.kind,
+        "kind": rows.kind.astype(np.int8),
         "pid": prefixes.pid[rows.row],
         "pid_to": rows.pid_to,
-        "clock": prefixes.clock[rows.row],
+        "clock": prefixes.clock[rows.row].astype(np.int8),
         "stamp_ns": stamps[rows.row],
-        "name": rows.name,
+        "name": rows.name.astype(np.int32),
         "restarted": rows.restarted,
-        "waiting": rows.waiting,
         "fd": rows.fd,
+        "decorated": rows.decorated,
         "value": rows.value,
         "has_value": rows.has_value,
         "returned": rows.returned,
-        "error": rows.error,
+        "error": rows.error.astype(np.int32),
         "duration_ns": rows.duration_ns,
     }
+    here = found.length - PAD  # from places in the block to places in the log
+    for text, (start, end) in (("args", rows.args), ("result", rows.result)):
+        columns |= {f"{text}_start": start + here, f"{text}_size": (end - start).astype(np.uint32)}
     for name, column in columns.items():
         found.columns.setdefault(name, []).append(column)
-    found.texts["args"].append(_texts(block, *rows.args))
-    found.texts["result"].append(_texts(block, *rows.result))
 
 
 def _running(found: _Collected, block: Block, prefixes: Prefixes, source: Source) -> Places:
@@ -234,18 +241,6 @@ def _running(found: _Collected, block: Block, prefixes: Prefixes, source: Source
     running = found.elapsed_ns + np.cumsum(steps)
     found.elapsed_ns = int(running[-1])
     return np.where(relative, running, prefixes.stamp_ns)
-
-
-def _texts(block: Block, start: Places, end: Places) -> pa.Array:
-    """The texts between places, which ascend and do not overlap, copied out in one go."""
-    import pyarrow as pa
-
-    # texts and the gaps between them in turn are one array over the block's bytes; every other one is wanted
-    offsets = np.empty(2 * len(start) + 1, dtype=np.int64)
-    offsets[0:-1:2], offsets[1::2] = start, end
-    offsets[-1] = end[-1] if len(end) else 0
-    both = pa.LargeStringArray.from_buffers(2 * len(start), pa.py_buffer(offsets), pa.py_buffer(block.text))
-    return both.take(pa.array(np.arange(0, 2 * len(start), 2)))
 
 
 def _collect_events(found: _Collected, block: Block, prefixes: Prefixes, kind: Places, stamps: Places) -> None:

@@ -1,7 +1,9 @@
-"""Calls as a tree of stacks: (working) or (waiting), the thread's name, with ``-k`` the stack, the system call.
+"""Calls as a tree of stacks: (working), (waiting) or (cannot be told), the thread's name, with ``-k`` the stack, the
+system call.
 
 The first level splits what a thread does from what it waits for: waiting is nearly all of the time of a service, and
-one click on (working) shows the rest at full width. Threads of one name are one frame, as in a sampled profile.
+one click on (working) shows the rest at full width. What the log does not tell apart is a third part. Threads of one
+name are one frame, as in a sampled profile.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.profiles import tree
+from workbench.profiles.distinct import numbered
 from workbench.profiles.model import frame_table
+from workbench.profiles.readers.strace.lines import first_rows
+from workbench.profiles.readers.strace.waiting import JUDGEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,20 +25,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.notes import NoteBook
-    from workbench.profiles.readers.strace.lines import Mask, Places
+    from workbench.profiles.readers.strace.lines import Codes, Places
     from workbench.profiles.readers.strace.log import Log
     from workbench.profiles.source import Source
+    from workbench.profiles.table import Table
 
-WORKING, WAITING = "(working)", "(waiting)"
+TOP = tuple(f"({judgement})" for judgement in JUDGEMENTS)
 THREAD, KERNEL = "thread", "kernel"  # the ``object`` of such frames
-_OWN_FRAMES = 3  # (working) or (waiting), thread, call
+_OWN_FRAMES = 3  # working, waiting or neither; thread; call
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallTree:
     """The tree, its frames, and the node of each call."""
 
-    frames: pd.DataFrame
+    frames: Table
     parent: Places
     frame: Places
     node_of: Places
@@ -102,37 +107,42 @@ def _parse_frame(text: str) -> tuple[str, str]:
 
 
 def build(
-    waiting: Mask, thread: Places, labels: Sequence[str], syscall: Places, names: Sequence[str], stacks: Stacks
+    means: NDArray[np.int8],
+    thread: Places,
+    labels: Sequence[str],
+    syscall: Codes,
+    names: Sequence[str],
+    stacks: Stacks,
 ) -> CallTree:
-    """The tree of calls. ``thread`` and ``syscall`` are positions in ``labels`` and ``names``."""
-    label_codes, label_names = (
-        pd.factorize(np.array(labels, dtype=object)) if len(labels) else (np.zeros(0, np.int64), [])
-    )
-    label = label_codes[thread] if len(thread) else thread
-    key = ((waiting.astype(np.int64) * max(1, len(label_names)) + label) * len(stacks.stacks) + stacks.stack_of) * max(
-        1, len(names)
-    ) + syscall
-    codes, keys = pd.factorize(key)
-    first = np.zeros(len(keys), dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(key))[::-1]
-    threads_at = 2
+    """The tree of calls. ``means`` is each call's position in JUDGEMENTS, ``thread`` and ``syscall`` are positions in
+    ``labels`` and ``names``."""
+    label_names = list(dict.fromkeys(labels))
+    number = {name: place for place, name in enumerate(label_names)}
+    label = np.array([number[name] for name in labels], dtype=np.int64)[thread]
+    used = sorted(set(np.unique(means).tolist()))
+    key = means.astype(np.int64)
+    for codes, count in ((label, len(label_names)), (stacks.stack_of, len(stacks.stacks)), (syscall, len(names))):
+        key = key * max(1, count) + codes
+    codes, keys = numbered(key)
+    first = first_rows(codes, len(keys))
+    threads_at = len(used)
     stacks_at = threads_at + len(label_names)
     calls_at = stacks_at + len(stacks.frames)
     rows = [
         (
-            int(waiting[call]),
+            used.index(int(means[call])),
             threads_at + int(label[call]),
             *(stacks_at + frame for frame in stacks.stacks[stacks.stack_of[call]]),
             calls_at + int(syscall[call]),
         )
-        for call in first
+        for call in first.tolist()
     ]
     offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows]))).astype(np.int64)
     grown = tree.grow(offsets, np.array([frame for row in rows for frame in row], dtype=np.int64))
-    frames = frame_table(
-        [WORKING, WAITING, *label_names, *(function for function, _ in stacks.frames), *names],
-        object=["", "", *[THREAD] * len(label_names), *(object for _, object in stacks.frames), *[KERNEL] * len(names)],
-    )
+    tops = [TOP[meaning] for meaning in used]
+    objects = [""] * len(tops) + [THREAD] * len(label_names)
+    objects += [*(object for _, object in stacks.frames), *[KERNEL] * len(names)]
+    frames = frame_table([*tops, *label_names, *(function for function, _ in stacks.frames), *names], object=objects)
     return CallTree(frames, grown.parent, grown.frame, grown.node_of[codes] if len(codes) else codes)
 
 

@@ -1,0 +1,55 @@
+// The flame graph: draws a packed call tree (see packing.py) on a canvas; no dependency, no network, no eval.
+//
+// indexerWorkbenchFlame.render(element, payload) is all there is to it; start(script) reads the payload that lies beside
+// the script. Names come from files of others: they go to the canvas and to textContent, never to markup.
+
+import { Panel } from "./panel.js";
+import { make } from "./dom.js";
+import { parse, unpack } from "./payload.js";
+
+const NAME = "indexerWorkbenchFlame";
+const VERSION = 2;
+
+export function render(element, payload) {
+  const panel = new Panel(element, payload);
+  element.dataset.state = "drawn";
+  // for scripts and tests: what is shown, as plain values
+  element.flameGraph = {
+    get panes() { return panel.panes; },
+    costOf: (key, metric) => panel.costOf(key, metric),
+    rows: (number = 0) => {
+      const { tree } = panel.panes[number];
+      return Array.from({ length: tree.size }, (_, node) => ({
+        depth: tree.depth[node], name: panel.model.nameOf(tree.fn[node]), self: tree.self.map((c) => c[node]), total: tree.total.map((c) => c[node]),
+      }));
+    },
+  };
+  return element.flameGraph;
+}
+
+// Draws the graph whose element the script stands in; where a host has moved the script, all that wait for it.
+export async function start(script) {
+  const own = script?.closest?.("[data-workbench-flame]");
+  const elements = own ? [own] : document.querySelectorAll("[data-workbench-flame]:not([data-state])");
+  await Promise.all(Array.from(elements, async (element) => {
+    element.dataset.state = "reading";
+    try {
+      // the tables of one step name all steps, so they wait for the whole page
+      if (element.closest(".wb-flame-steps") && document.readyState === "loading") {
+        await new Promise((ready) => { document.addEventListener("DOMContentLoaded", ready, { once: true }); });
+      }
+      render(element, await unpack(element.querySelector('script[type="application/gzip"]').textContent));
+    } catch (error) {
+      element.dataset.state = "failed";
+      element.append(make("p", "", "This browser cannot draw the flame graph. The table has its largest functions."));
+      console.error("the flame graph cannot be drawn:", error);
+    }
+  }));
+}
+
+// each output of a notebook brings this script; the newest that is there serves them all
+export function install(host = globalThis) {
+  if ((host[NAME]?.version ?? 0) < VERSION) host[NAME] = { version: VERSION, render, parse, unpack, start };
+}
+
+install();

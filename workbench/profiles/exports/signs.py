@@ -1,0 +1,54 @@
+"""Costs below 0 in formats that have no place for them.
+
+pprof, pstats and tables hold them; folded stacks, speedscope and callgrind are read by tools that refuse them or leave
+them out. A difference is refused there. Clocks that were read twice make single costs a little negative: these count 0,
+and a note says what they weigh.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import WorkbenchError
+from workbench.profiles.columns import self_
+from workbench.profiles.notes import Note
+from workbench.profiles.share import whole_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.model import Profile
+
+WITHOUT_NEGATIVES = ("folded", "speedscope", "callgrind")
+
+
+def not_negative(profile: Profile, costs: NDArray[Any], names: Sequence[str], format: str) -> NDArray[Any]:
+    """``costs``, one column for each of ``names``, with 0 for the little that is below. Raises WorkbenchError where
+    that is not little, as in a difference."""
+    if not (costs < 0).any():
+        return costs
+    for name, column in zip(names, costs.T, strict=True):
+        if (column < 0).any() and math.isnan(whole_of(profile, name)):
+            raise WorkbenchError(
+                f"{name} has costs below 0, which {format} cannot hold",
+                where=profile.name,
+                hint="It is a difference: write it as pprof or parquet, or export the two profiles it was made of",
+            )
+    return np.where(costs < 0, 0, costs)
+
+
+def negative_notes(profile: Profile, names: Sequence[str]) -> list[Note]:
+    """What :func:`not_negative` leaves out, a note for each metric."""
+    notes = []
+    table = profile.functions if profile.basis == "graph" else profile.nodes
+    for name in names:
+        own = table[self_(name)].to_numpy()
+        below = own[own < 0]
+        if len(below):
+            what = "costs below 0, which the format cannot hold: they count 0"
+            notes.append(Note(what, len(below), metric=name, weight=below.sum().item()))
+    return notes

@@ -1,0 +1,274 @@
+"""Heap profiles of jemalloc: ``heap_v2/PERIOD``, as a program with ``prof:true`` writes them, and as ``jeprof --raw``
+does, with names before the profile.
+
+What the file has is what was sampled; it is scaled up to what was allocated, stack by stack, as jeprof does. The
+address of a call is the one behind it: as in jeprof, one is taken off, so that it lies in the calling line. The
+allocator's own frames are left out where their names tell them, as in jeprof.
+
+Programs named in the file are not opened: a profile is untrusted, and what lies there now may be another build.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from string import hexdigits
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.errors import ReadError
+from workbench.profiles.metrics import Metric
+from workbench.profiles.model import Profile, from_stacks
+from workbench.profiles.notes import NoteBook
+from workbench.profiles.readers.jemalloc.places import Places, places_of, table_of
+from workbench.profiles.readers.jemalloc.text import Dump, Symbols, dump_of, symbols_of
+from workbench.profiles.readers.jemalloc.unsample import unsampled
+from workbench.profiles.source import check_fits
+from workbench.profiles.table import text
+from workbench.profiles.tree import MAX_DEPTH, add_at, grow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.source import Source
+
+FORMAT = "jemalloc"
+_MARK = b"heap_v2/"
+_SYMBOLS = b"--- symbol"
+_NAMES = ("inuse_objects", "inuse_space", "alloc_objects", "alloc_space")
+_METRICS = (
+    Metric("inuse_objects", "count", "objects not yet freed"),
+    Metric("inuse_space", "bytes", "bytes not yet freed"),
+    Metric("alloc_objects", "count", "objects ever allocated"),
+    Metric("alloc_space", "bytes", "bytes ever allocated"),
+)
+_MOST = float(2**63)
+# What an address of a stack takes while it is worked on. Measured.
+_ADDRESS_BYTES = 240
+# jeprof writes the symbols of a file at hand, and says that it does not write the profile behind them
+_NAME_IT = "`(jeprof --raw PROGRAM FILE; cat FILE) > named.heap`"
+_DIGIT = np.array([int(chr(byte), 16) if chr(byte) in hexdigits else 0 for byte in range(256)], dtype=np.uint64)
+_DUMP_AGAIN = "Dump it again: `prof.dump` of mallctl, or MALLOC_CONF=prof:true,prof_final:true"
+
+
+def recognise(source: Source) -> str | None:
+    """``heap_v2/`` at the beginning, or the symbols that ``jeprof --raw`` writes."""
+    if source.data.startswith(_MARK):
+        return "it begins with heap_v2/"
+    if source.data.startswith(_SYMBOLS) and source.data[len(_SYMBOLS) : len(_SYMBOLS) + 2].lstrip(b"\r")[:1] == b"\n":
+        return "it begins with the symbols of jeprof --raw"
+    return None
+
+
+def read(source: Source) -> Profile:
+    """The heap as a profile of stacks: metrics ``inuse_objects`` and ``inuse_space``, and ``alloc_objects`` and
+    ``alloc_space`` where the program ran with ``prof_accum:true``; all in whole objects and bytes.
+
+    ``tables["threads"]``: thread, name, and the four counts as sampled, not scaled (``sampled_inuse_objects`` ...).
+    ``meta``: ``period_bytes``, ``stacks``, ``binary`` where jeprof named it. Raises ReadError for a file that is cut
+    off before its first stack is whole, for the symbols of another profile, and for counts that do not fit 64 bits.
+    """
+    notes = NoteBook()
+    symbols, start = _symbols(source)
+    dump = dump_of(source, start, notes)
+    if dump is None:
+        raise _no_heap(source, start)
+    if not dump.stacks and (dump.total is None or any(dump.total.counts) or notes.notes()):
+        raise ReadError("the file was cut off before its first stack was whole", where=source.name, hint=_DUMP_AGAIN)
+    costs, metrics = _costs(dump, source)
+    _note_missing(dump, source, notes)
+    parent, frame, own, places = _tree(dump, symbols, costs, source, notes)
+    _note_names(places, symbols, source, notes)
+    # the allocator's frames are in no stack any more
+    used, numbered = np.unique(frame, return_inverse=True)
+    return from_stacks(
+        FORMAT,
+        source.name,
+        metrics=metrics,
+        default_metric=_led_by(costs, metrics),
+        frames=table_of([places.frames[number] for number in used.tolist()]),
+        parent=parent,
+        frame=numbered,
+        self_costs=own,
+        tables={"threads": _thread_table(dump)} if dump.threads else {},
+        meta={
+            "period_bytes": dump.period_bytes,
+            "stacks": len(dump.stacks),
+            **({"binary": symbols.binary} if symbols and symbols.binary else {}),
+        },
+        notes=notes.notes(),
+    )
+
+
+def _symbols(source: Source) -> tuple[Symbols | None, int]:
+    """The names before the profile, and where the profile begins."""
+    data = source.data
+    if not data.startswith(_SYMBOLS):
+        return None, 0
+    start = data.find(b"\n--- heap")
+    end = data.find(b"\n---", len(_SYMBOLS))
+    if end < 0 or start < 0:
+        other = data[end + 1 : end + 101].split(b"\n")[1:-1] if end >= 0 else []
+        if other and other[0].startswith(b"--- "):
+            raise ReadError(
+                f"the symbols are followed by {other[0].decode('utf-8', 'backslashreplace')!r}, not by a heap profile",
+                where=source.name,
+                hint="Convert it where the profiled program is: `pprof -proto FILE > new.pb.gz`",
+            )
+        raise ReadError(
+            "the file was cut off in the symbols, before the profile",
+            where=source.name,
+            hint=f"Write it again: {_NAME_IT}",
+        )
+    line = data.find(b"\n", start + 1)
+    return symbols_of(data[:end]), len(data) if line < 0 else line + 1
+
+
+def _no_heap(source: Source, start: int) -> ReadError:
+    line = source.data.count(b"\n", 0, start) + 1
+    head = source.data[start : start + 60]
+    if _MARK.startswith(head[: len(_MARK)]) and b"\n" not in head:
+        return ReadError("the file was cut off in its first line", where=source.at(line), hint=_DUMP_AGAIN)
+    if head.startswith(b"heap profile:"):
+        return ReadError(
+            "this is a heap profile of gperftools or of jemalloc before 4.0",
+            where=source.at(line),
+            hint="Convert it where the profiled program is: `pprof -proto PROGRAM FILE > new.pb.gz`",
+        )
+    return ReadError(
+        f"expected heap_v2/ and the sampling period in bytes, found {head.splitlines()[:1]!r}",
+        where=source.at(line),
+        hint=_DUMP_AGAIN,
+    )
+
+
+def _costs(dump: Dump, source: Source) -> tuple[NDArray[np.int64], list[Metric]]:
+    """What each stack's samples stand for; columns that are 0 everywhere because nothing was accumulated are left
+    out."""
+    columns = [unsampled(dump.counts[:, at], dump.counts[:, at + 1], dump.period_bytes) for at in (0, 2)]
+    accumulated = bool(dump.counts[:, 2:].any()) or (dump.total is not None and any(dump.total.counts[2:]))
+    both = np.hstack(columns[: 1 + accumulated])
+    if (both.sum(axis=0) >= _MOST).any():
+        raise ReadError(
+            "the counts add up to more than 64 bits hold",
+            where=source.name,
+            hint=f"Is the sampling period, {dump.period_bytes:,} bytes, right?",
+        )
+    return np.rint(both).astype(np.int64), list(_METRICS[: both.shape[1]])
+
+
+def _led_by(costs: NDArray[np.int64], metrics: list[Metric]) -> str:
+    """Bytes in use, or ever allocated where nothing is in use any more."""
+    return "alloc_space" if len(metrics) > 2 and not costs[:, 1].any() and costs[:, 3].any() else "inuse_space"
+
+
+def _note_missing(dump: Dump, source: Source, notes: NoteBook) -> None:
+    """Say what of the file is missing, and what the figures are."""
+    if not dump.mapped:
+        notes.add(
+            "the file ends before its list of mapped files: it was cut off, the stacks before that are read",
+            source.at(source.data.count(b"\n") + 1),
+        )
+    if not dump.stacks:
+        notes.add("nothing was sampled", source.name)
+    elif dump.period_bytes > 1:
+        notes.add(
+            f"a sample was taken about every {dump.period_bytes:,} bytes: figures are scaled up from what the file "
+            "has, as jeprof does",
+            metric="inuse_space",
+            weight=float(dump.counts[:, 1].sum(dtype=np.float64)),
+        )
+
+
+def _note_names(places: Places, symbols: Symbols | None, source: Source, notes: NoteBook) -> None:
+    unnamed = len(places.first) - places.named
+    if unnamed and symbols is None:
+        notes.add(
+            f"the file has no names, only addresses: where the program is, {_NAME_IT} writes one that has",
+            count=unnamed,
+        )
+    elif unnamed:
+        notes.add("address without a name", source.name, count=unnamed)
+
+
+def _tree(
+    dump: Dump, symbols: Symbols | None, costs: NDArray[np.int64], source: Source, notes: NoteBook
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Places]:
+    """Parent, frame and own costs of each node, and the places their frames are from."""
+    offsets, address = _addresses(dump, source)
+    # a call's address is the one behind it
+    behind = address > 0
+    behind[offsets[:-1]] = False
+    distinct, place = np.unique(address - behind.astype(np.uint64), return_inverse=True)
+    places = places_of(distinct.tolist(), dump.mappings, symbols)
+    kept = _outside_allocator(offsets, places.allocator[place], costs, notes)
+    kept &= _not_too_deep(offsets, len(place), costs, source, notes)
+    stack = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[kept][::-1]
+    place = place[kept][::-1]
+    # from here on the last stack is first, and each is outermost first
+    many = places.count[place]
+    row = np.repeat(places.first[place], many) + np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
+    lengths = np.bincount(np.repeat(stack, many), minlength=len(offsets) - 1)[::-1]
+    tree = grow(np.concatenate(([0], np.cumsum(lengths))), places.order[row])
+    own = add_at(len(tree.parent), tree.node_of, costs[::-1])
+    return tree.parent, tree.frame, own, places
+
+
+def _addresses(dump: Dump, source: Source) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """The stacks as offsets into an array of addresses, innermost first. A stack without any has the address 0."""
+    check_fits(sum(map(len, dump.stacks)) // 8 * _ADDRESS_BYTES, source)
+    stacks = [stack.split() or [b"0x0"] for stack in dump.stacks]
+    digits = np.array(list(chain.from_iterable(stacks)), dtype="S18").view(np.uint8).reshape(-1, 18)[:, 2:]
+    value = np.zeros(len(digits), dtype=np.uint64)
+    for column in digits.T:
+        # text that is shorter is filled with zero bytes
+        value = np.where(column > 0, value * np.uint64(16) + _DIGIT[column], value)
+    return np.concatenate(([0], np.cumsum([len(stack) for stack in stacks], dtype=np.int64))), value
+
+
+def _outside_allocator(
+    offsets: NDArray[np.int64], allocator: NDArray[np.bool_], costs: NDArray[np.int64], notes: NoteBook
+) -> NDArray[np.bool_]:
+    """Which frames are outside of the allocator: those that the outermost of its frames was called from. A stack that
+    has none keeps that one."""
+    position = np.arange(len(allocator))
+    if not allocator.any():
+        return np.ones(len(allocator), dtype=bool)
+    last = np.maximum.reduceat(np.where(allocator, position, -1), offsets[:-1])
+    inside = last >= 0
+    last[last == offsets[1:] - 1] -= 1
+    kept = np.asarray(position > np.repeat(last, np.diff(offsets)))
+    notes.add(
+        "the allocator's own frames are left out, as jeprof does",
+        count=int((~kept).sum()),
+        metric="inuse_space",
+        weight=float(costs[inside, 1].sum()),
+    )
+    return kept
+
+
+def _not_too_deep(
+    offsets: NDArray[np.int64], size: int, costs: NDArray[np.int64], source: Source, notes: NoteBook
+) -> NDArray[np.bool_]:
+    """Which frames are among the outermost MAX_DEPTH of their stack."""
+    lengths = np.diff(offsets)
+    outside = np.repeat(offsets[1:], lengths) - np.arange(size)
+    if (deep := lengths > MAX_DEPTH).any():
+        notes.add(
+            f"stack deeper than {MAX_DEPTH:,} frames, cut at the leaf",
+            source.name,
+            count=int(deep.sum()),
+            metric="inuse_space",
+            weight=float(costs[deep, 1].sum()),
+        )
+    return np.asarray(outside <= MAX_DEPTH)
+
+
+def _thread_table(dump: Dump) -> dict[str, Any]:
+    threads = [thread for thread in dump.threads if thread.number != "*"]
+    counts = np.array([thread.counts for thread in threads], dtype=np.int64).reshape(-1, 4)
+    return {
+        "thread": np.array([int(thread.number) for thread in threads], dtype=np.int64),
+        "name": text([thread.name for thread in threads]),
+        **{f"sampled_{name}": counts[:, at] for at, name in enumerate(_NAMES)},
+    }

@@ -1,0 +1,238 @@
+"""speedscope's JSON decoded into plain objects, and a file that was cut off brought to an end.
+
+Most of such a file is events or stacks. They are decoded straight into small structs and lists of numbers, a profile at
+a time; all else is small and is taken as it is. The schema is at https://www.speedscope.app/file-format-schema.json.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import msgspec
+import numpy as np
+
+from workbench.errors import ReadError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.notes import NoteBook
+    from workbench.profiles.source import Source
+
+HINT = "Write the file again with the tool it is from"
+Fail = Callable[..., NoReturn]
+
+_MOST_NESTING = 100
+# msgspec counts how deep it is, unless somebody raised the limit it counts against
+_USUAL_RECURSION = 3_000
+_PLACE = re.compile(r" - at `\$(.*)`$")
+_EVENT = re.compile(r"\.events\[(\d+)\](?:\.(\w+))?")
+_SAMPLE = re.compile(r"\.samples\[(\d+)\](\[)?")
+_WEIGHT = re.compile(r"\.weights\[(\d+)\]")
+_WRONG = {
+    "frame": "has a frame that is no whole number",
+    "at": "is at no number that fits 64 bits",
+    "type": "is neither O (open) nor C (close)",
+}
+# An escape in a string; a half of a surrogate pair has no other half behind it.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+_CLOSED_BY = {ord("{"): b"}", ord("["): b"]"}
+_MARKS = np.isin(np.arange(256), np.frombuffer(b'"[]{},', dtype=np.uint8))
+# the file, its list of profiles, a profile
+_DEPTH_OF_PROFILE = 3
+
+
+class Event(msgspec.Struct, gc=False):
+    """A frame that opens (``O``) or closes (``C``)."""
+
+    type: Literal["O", "C"]
+    frame: int
+    at: int | float
+
+
+class One(msgspec.Struct):
+    """One profile. Fields that are small are checked where they are used."""
+
+    type: Any = None
+    name: Any = ""
+    unit: Any = "none"
+    startValue: Any = None
+    endValue: Any = None
+    frames: Any = None
+    events: list[Event] | None = None
+    samples: list[list[int]] | None = None
+    weights: list[int | float] | None = None
+
+
+class _Listed(msgspec.Struct):
+    profiles: list[msgspec.Raw]
+
+
+class _About(msgspec.Struct):
+    shared: Any = None
+    name: Any = None
+    exporter: Any = None
+    version: Any = None
+    activeProfileIndex: Any = None
+
+
+class Document(msgspec.Struct):
+    """A file. ``profiles`` are not decoded yet; ``cut`` says that the file was cut off."""
+
+    profiles: list[msgspec.Raw]
+    frames: Any
+    name: Any
+    exporter: str
+    version: Any
+    active: Any
+    cut: bool
+
+
+def decode(source: Source, notes: NoteBook) -> Document:
+    """The file. One that ends early keeps what is whole, with a note. Raises ReadError for what is not JSON, or another
+    kind of it."""
+    data = source.data.removeprefix(b"\xef\xbb\xbf")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1:2] == b"\0" or data[:1] == b"\0":
+        data = _recoded(data, source)
+    if sys.getrecursionlimit() > _USUAL_RECURSION and _nesting(data) > _MOST_NESTING:
+        raise ReadError("JSON nested too deeply", where=source.name, hint="speedscope writes four levels")
+    try:
+        return _document(data, source, cut=False)
+    except msgspec.DecodeError as error:
+        data, before = _whole_characters(data), data
+        if data != before:
+            return decode(replace(source, data=data), notes)
+        ended = None if isinstance(error, msgspec.ValidationError) else _ended(data)
+        if ended is not None:
+            try:
+                document = _document(ended, source, cut=True)
+            except msgspec.DecodeError:
+                pass
+            else:
+                notes.add("the file was cut off: what is whole is read", source.at(offset=len(data)))
+                return document
+        raise _not_json(error, source, data) from error
+
+
+def profile_of(document: Document, place: int, fail: Fail) -> One:
+    """The profile at this position. What does not have the schema's types is refused by its place."""
+    try:
+        return msgspec.json.decode(document.profiles[place], type=One)
+    except msgspec.ValidationError as error:
+        fail(_what(str(error), f"profile {place}"))
+    except msgspec.DecodeError as error:
+        fail(f"profile {place}: not JSON: {str(error)[:200]}")
+
+
+def _document(data: bytes, source: Source, *, cut: bool) -> Document:
+    try:
+        listed = msgspec.json.decode(data, type=_Listed).profiles
+    except msgspec.ValidationError as error:
+        if not str(error).endswith((" - at `$.profiles`", "missing required field `profiles`")):
+            raise ReadError("JSON, but no speedscope file", where=source.name, hint=HINT) from error
+        what = "the file was cut off before its profiles" if cut else "no list of profiles"
+        raise ReadError(what, where=source.name, hint=HINT) from error
+    # what is said about the file stands before or behind the profiles: they are not decoded a second time
+    about = msgspec.json.decode(data, type=_About)
+    shared = about.shared
+    return Document(
+        profiles=listed,
+        frames=shared.get("frames") if isinstance(shared, dict) else None,
+        name=about.name,
+        exporter=str(about.exporter or ""),
+        version=about.version,
+        active=about.activeProfileIndex,
+        cut=cut,
+    )
+
+
+def _whole_characters(data: bytes) -> bytes:
+    """JSON without halves of surrogate pairs: writers let them through, msgspec does not."""
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], data) if b"\\u" in data else data
+
+
+def _recoded(data: bytes, source: Source) -> bytes:
+    """JSON may be UTF-16 or UTF-32 too."""
+    import json
+
+    try:
+        return data.decode(json.detect_encoding(data)).encode()
+    except UnicodeError as error:
+        raise ReadError(f"not JSON: {str(error)[:200]}", where=source.name, hint=HINT) from error
+
+
+def _not_json(error: msgspec.DecodeError, source: Source, data: bytes) -> ReadError:
+    said = str(error)[:200]
+    at = re.search(r"\(byte (\d+)\)", said)
+    line = data.count(b"\n", 0, int(at[1]) if at else len(data)) + 1
+    return ReadError(f"not whole JSON: {said}", where=source.at(line), hint=HINT)
+
+
+def _what(said: str, where: str) -> str:
+    """msgspec's words made ours, with the number of the event, sample or weight."""
+    place = _PLACE.search(said)
+    path = "" if place is None else place[1]
+    if event := _EVENT.match(path):
+        return f"{where}: event {event[1]} {_WRONG.get(event[2] or '', _WRONG['type'])}"
+    if sample := _SAMPLE.match(path):
+        wrong = "has a frame that is no whole number" if sample[2] else "is no list of frames"
+        return f"{where}: sample {sample[1]} {wrong}"
+    if weight := _WEIGHT.match(path):
+        return f"{where}: weight {weight[1]} is not a number that fits 64 bits"
+    for name in ("events", "samples", "weights"):
+        if path == f".{name}":
+            return f"{where} has no {name}"
+    return f"{where} is no profile: {said[:100]}"
+
+
+def _structure(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Where brackets and commas are outside of strings, and which."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    places = np.flatnonzero(_MARKS[text])
+    kinds = text[places]
+    quote = kinds == ord('"')
+    if b"\\" in data:
+        # a quote behind an odd number of backslashes is part of the string
+        slashes = np.flatnonzero(text == ord("\\"))
+        begins = np.concatenate(([True], slashes[1:] != slashes[:-1] + 1))
+        length = np.arange(len(slashes)) - np.maximum.accumulate(np.where(begins, np.arange(len(slashes)), 0)) + 1
+        quote &= ~np.isin(places, slashes[length % 2 == 1] + 1)
+    outside = (np.cumsum(quote, dtype=np.int64) % 2 == 0) & (kinds != ord('"'))
+    return places[outside], kinds[outside]
+
+
+def _depths(kinds: NDArray[np.uint8]) -> NDArray[np.int64]:
+    opens = (kinds == ord("[")) | (kinds == ord("{"))
+    closes = (kinds == ord("]")) | (kinds == ord("}"))
+    return np.cumsum(opens.astype(np.int8) - closes.astype(np.int8), dtype=np.int64)
+
+
+def _nesting(data: bytes) -> int:
+    """How deep lists and objects go: where somebody raised the limit of recursion, deep JSON would end the process."""
+    return int(_depths(_structure(data)[1]).max(initial=0))
+
+
+def _ended(data: bytes) -> bytes | None:
+    """JSON that was cut off, with all that is whole, and all that is open closed. None where nothing is open at its
+    end: then it was not cut off."""
+    places, kinds = _structure(data)
+    depth = _depths(kinds)
+    whole = np.flatnonzero((kinds != ord("[")) & (kinds != ord("{")))
+    if not len(whole) or depth[-1] <= 0 or int(depth.min()) < 0 or int(depth.max()) > _MOST_NESTING:
+        return None
+    last = int(whole[-1])
+    cut = int(places[last]) + 1
+    kinds, depth = kinds[: last + 1], depth[: last + 1]
+    # a bracket is still open where the depth never again falls below its own
+    behind = np.minimum.accumulate(depth[::-1])[::-1]
+    still = np.flatnonzero(((kinds == ord("[")) | (kinds == ord("{"))) & (behind >= depth)).tolist()
+    # half a frame, event or stack is none: lists hold whole ones
+    while len(still) > _DEPTH_OF_PROFILE and kinds[still[-2]] == ord("["):
+        cut = int(places[still.pop()])
+    return data[:cut].rstrip(b", \t\r\n") + b"".join(_CLOSED_BY[int(kinds[place])] for place in reversed(still))

@@ -1,0 +1,32 @@
+"""Columns of the reader's tables: whole numbers of which some are unknown, words of which few are distinct."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.profiles.table import Counts, Words, text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def optional(values: Sequence[int | None]) -> Counts:
+    """Whole numbers, None where one is not known."""
+    known = np.array([value is not None for value in values], dtype=bool)
+    return Counts(np.array([value or 0 for value in values], dtype=np.int64), known)
+
+
+def words(values: Sequence[str], distinct: Sequence[str]) -> Words:
+    """Words, all of them among ``distinct``."""
+    number = {word: place for place, word in enumerate(distinct)}
+    return coded(np.array([number[value] for value in values], dtype=np.int64), distinct)
+
+
+def coded(codes: NDArray[Any], distinct: Sequence[str]) -> Words:
+    """``distinct[codes]``; words that no row has are left out."""
+    seen = np.bincount(codes, minlength=len(distinct)) > 0
+    kept = [word for word, is_seen in zip(distinct, seen.tolist(), strict=True) if is_seen]
+    return Words((np.cumsum(seen) - 1)[codes], text(kept))

@@ -1,0 +1,90 @@
+"""Pieces of a log that are not copied out before somebody looks at them: arguments and results, of each call line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.profiles.arrow import of_numbers, to_texts
+from workbench.profiles.table import text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from workbench.profiles.readers.strace.lines import Mask, Places
+
+# For so few bytes Arrow is not worth importing.
+_FEW_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """The ``size`` bytes from ``start`` on of each row. The pieces ascend and do not overlap."""
+
+    data: bytes
+    start: Places
+    size: NDArray[np.uint32]
+
+    def objects(self, rows: Places) -> NDArray[Any]:
+        """The texts of these rows as Python strings."""
+        if not _is_ascending(rows):
+            order = np.argsort(rows, kind="stable")
+            out = np.empty(len(rows), dtype=object)
+            out[order] = self.objects(rows[order])
+            return out
+        start, end = self._bounds(rows)
+        if int((end - start).sum()) > _FEW_BYTES:
+            import pyarrow as pa
+
+            return to_texts(_cut(self.data, start, end, pa.large_string()))
+        return text([piece.decode() for piece in self._pieces(start, end)])
+
+    def matching(self, rows: Places, pattern: str, *, first: int | None = None, last: int | None = None) -> Mask:
+        """Of which rows the ``first`` or ``last`` so many bytes have the pattern in them. It is written so that RE2, in
+        which no input takes long, and Python read it alike."""
+        if not _is_ascending(rows):
+            order = np.argsort(rows, kind="stable")
+            found = np.empty(len(rows), dtype=bool)
+            found[order] = self.matching(rows[order], pattern, first=first, last=last)
+            return found
+        start, end = self._bounds(rows)
+        if first is not None:
+            end = np.minimum(end, start + first)
+        if last is not None:
+            start = np.maximum(start, end - last)
+        if int((end - start).sum()) <= _FEW_BYTES:
+            search = re.compile(pattern.encode()).search
+            return np.array([search(piece) is not None for piece in self._pieces(start, end)], dtype=bool)
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = pc.match_substring_regex(_cut(self.data, start, end, pa.large_binary()), pattern)
+        bits = np.unpackbits(np.frombuffer(found.buffers()[1], dtype=np.uint8), bitorder="little")
+        return bits[found.offset : found.offset + len(found)].astype(bool)
+
+    def _bounds(self, rows: Places) -> tuple[Places, Places]:
+        start = self.start[rows]
+        return start, start + self.size[rows]
+
+    def _pieces(self, start: Places, end: Places) -> list[bytes]:
+        return [self.data[begin:stop] for begin, stop in zip(start.tolist(), end.tolist(), strict=True)]
+
+
+def _is_ascending(rows: Places) -> bool:
+    return len(rows) < 2 or bool((rows[1:] >= rows[:-1]).all())
+
+
+def _cut(data: bytes, start: Places, end: Places, kind: pa.DataType) -> pa.Array:
+    """The texts between places, which ascend, copied out in one go."""
+    import pyarrow as pa
+
+    # texts and the gaps between them in turn are one array over the log's bytes; every other one is wanted
+    offsets = np.empty(2 * len(start) + 1, dtype=np.int64)
+    offsets[0:-1:2], offsets[1::2] = start, end
+    offsets[-1] = end[-1] if len(end) else 0
+    both = pa.Array.from_buffers(kind, 2 * len(start), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    return both.take(of_numbers(np.arange(0, 2 * len(start), 2)))

@@ -1,0 +1,15 @@
+// The page of a profile: its tables sort, it is light or dark as the reader likes, and files can be dropped on it.
+
+import { sortable } from "./sortable.js";
+import { takesFiles } from "./drop.js";
+
+function themed(select) {
+  select.addEventListener("change", () => {
+    if (select.value) document.documentElement.dataset.wbTheme = select.value;
+    else delete document.documentElement.dataset.wbTheme;
+  });
+}
+
+document.querySelectorAll("table.sortable").forEach(sortable);
+themed(document.querySelector("#theme"));
+takesFiles(document.querySelector("main"), document.querySelector("#drop"));
