@@ -125,8 +125,7 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
     if len(walk.parts) > 1:
         tables["threads"] = _threads(walk, totals, events, ids, factor)
     again = source, stop, events, factor, files, ids
-    if instr or jumps:
-        tables.update(_rows(again, instr, jumps))
+    tables.update(_rows(again, instr, jumps))
     _check_end(walk, len(used), source, notes)
     lines = None
     if any("line" in part.positions for part in walk.parts):
@@ -146,6 +145,8 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
 
 
 def _rows(again: Again, instr: bool, jumps: bool) -> dict[str, Table]:
+    if not (instr or jumps):
+        return {}
     from workbench.profiles.readers.callgrind.rows import Rows  # seldom asked for
 
     rows = Rows(*again)
