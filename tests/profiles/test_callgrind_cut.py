@@ -51,6 +51,16 @@ def whole_costs(data: bytes) -> list[tuple[int, ...]]:
     return found
 
 
+def test_a_callee_whose_body_is_cut_off_has_what_calls_to_it_cost() -> None:
+    body = WRITTEN.index(b"fn=(2)\n")
+    for end in (body - len(b"fl=(2) b.c\n"), body + len(b"fn"), body + len(b"fn=(2)\n")):
+        profile = read_callgrind(WRITTEN[:end])
+        functions = profile.functions.set_index("function")
+        assert functions["self_Ir"].to_dict() == {"main": 10, "f": 0}
+        assert functions["total_Ir"].to_dict() == {"main": 19, "f": 9}
+        assert any("cut off" in note.what for note in profile.notes)
+
+
 def test_every_cut_of_a_file_keeps_what_is_whole() -> None:
     for end in range(len(WRITTEN)):
         cut = WRITTEN[:end]

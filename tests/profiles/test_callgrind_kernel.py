@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -45,6 +46,11 @@ ENDS = st.sampled_from(["\n", "\r\n", " \n", "\t\n", "\n\n", "\x00\n"])
 LINES = st.tuples(st.sampled_from(["", " ", "\t"]), COSTS | MARKS, ENDS).map("".join)
 TEXTS = st.tuples(st.lists(LINES, max_size=12).map("".join), COSTS | MARKS | st.just("")).map("".join)
 LAYOUTS = st.sampled_from([(1, 0, -1, 1), (2, 1, -1, 3), (2, 1, 0, 2), (1, -1, 0, 1), (3, 2, 0, 2), (1, 0, -1, 0)])
+
+
+@pytest.mark.skipif(os.environ.get("CI") != "true", reason="only continuous integration must have a compiler")
+def test_continuous_integration_reads_with_the_compiled_loops() -> None:
+    assert scan._kernel is not None
 
 
 def summed(kernel: Any, data: bytes, layout: tuple[int, int, int, int], room: int, each: bool) -> list[Any]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from workbench.profiles import call_tree
 from workbench.profiles.columns import FUNCTION_COLUMNS
+from workbench.profiles.cycles import components
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, frame_table, from_graph, from_stacks
 from workbench.profiles.notes import Note
@@ -111,6 +112,30 @@ def test_with_one_caller_each_the_tree_is_the_true_one(tree: Profile) -> None:
 @given(trees())
 def test_a_tree_is_built_the_same_way_every_time(tree: Profile) -> None:
     assert graph_of(tree).nodes.equals(graph_of(tree).nodes)
+
+
+def test_a_total_is_at_least_what_calls_to_the_function_cost() -> None:
+    # half of what f (1) did was not recorded; g (2) and h (3) are a cycle of which nothing was
+    profile = by_hand([1, 20, 0, 0], [(0, 1, 40), (0, 2, 7), (0, 3, 2), (2, 3, 5), (3, 2, 1)])
+    assert profile.functions["total_Ir"].tolist() == [50, 40, 9, 9]
+    # costs below 0 bound nothing
+    assert by_hand([-5, 1], [(0, 1, 4)]).functions["total_Ir"].tolist() == [-1, 1]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 60), st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=150))
+def test_components_are_functions_that_reach_each_other_and_callers_have_higher_numbers(
+    count: int, calls: list[tuple[int, int]]
+) -> None:
+    pairs = np.asarray(calls, dtype=np.int64).reshape(-1, 2) % count
+    component = components(count, pairs[:, 0], pairs[:, 1])
+    reach = np.eye(count, dtype=bool)
+    reach[pairs[:, 0], pairs[:, 1]] = True
+    for between in range(count):
+        reach |= reach[:, [between]] & reach[[between]]
+    assert ((component[:, None] == component) == (reach & reach.T)).all()
+    assert (component[pairs[:, 0]] >= component[pairs[:, 1]]).all()
+    assert set(component) == set(range(len(set(component))))
 
 
 def test_a_shared_callee_is_split_by_the_cost_of_its_calls_and_says_so() -> None:

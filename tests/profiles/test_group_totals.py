@@ -130,7 +130,7 @@ def test_functions_of_one_cycle_do_not_lend_their_group_more_than_enters_it() ->
 
 
 def test_merged_groups_have_the_sum_of_their_totals() -> None:
-    profile = group(by_hand([900, 80, 10], [(0, 1, 100), (1, 2, 10)], ["a", "b", "a"]), "file")
+    profile = group(by_hand([900, 80, 10], [(0, 1, 90), (1, 2, 10)], ["a", "b", "a"]), "file")
     assert merge([profile, profile]).functions["total_Ir"].tolist() == [1980, 180]
 
 

@@ -71,3 +71,9 @@ def test_names_that_are_alike_when_shortened_get_a_number() -> None:
 def test_a_name_alone_stays_as_it_is() -> None:
     profile = profile_of([(("a", "b"), 3)])
     assert profile.top()["label"].tolist() == profile.top()["name"].tolist()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_the_first_rows_are_told_apart_from_rows_that_are_not_shown(n: int) -> None:
+    profile = moved({"main@m.c;init@1/a.c": 5, "main@m.c;init@1/b.c": 7})
+    assert profile.top(n=n)["label"].tolist() == profile.top()["label"].tolist()[:n]

@@ -11,11 +11,37 @@ from workbench.profiles.distinct import numbered
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_ROUNDS = 32
+
 
 def components(count: int, caller: NDArray[np.int64], callee: NDArray[np.int64]) -> NDArray[np.int64]:
     """The strongly connected component of each of ``count`` functions, numbered so that a component is called only by
-    those of higher number (Tarjan 1972, without recursion).
+    those of higher number. Most functions of a large graph are in no cycle: those that call none but numbered ones are
+    numbered first, all at once, a few times over.
     """
+    component = np.full(count, -1, dtype=np.int64)
+    apart = caller != callee
+    caller, callee = caller[apart], callee[apart]
+    made = 0
+    for _ in range(_ROUNDS):
+        calls = np.zeros(count, dtype=bool)
+        calls[caller] = True
+        ends = np.flatnonzero(~calls & (component < 0))
+        component[ends] = np.arange(made, made + len(ends))
+        made += len(ends)
+        open_ = component[callee] < 0
+        caller, callee = caller[open_], callee[open_]
+        if len(ends) * _ROUNDS < count - made:
+            break
+    rest = np.flatnonzero(component < 0)
+    number = np.full(count, -1, dtype=np.int64)
+    number[rest] = np.arange(len(rest))
+    component[rest] = made + _tarjan(len(rest), number[caller], number[callee])
+    return component
+
+
+def _tarjan(count: int, caller: NDArray[np.int64], callee: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same, one function after another (Tarjan 1972, without recursion)."""
     order = np.argsort(caller, kind="stable")
     targets: list[int] = callee[order].tolist()
     bounds: list[int] = np.searchsorted(caller[order], np.arange(count + 1)).tolist()

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 def with_totals(functions: Table, edges: Table, names: Sequence[str]) -> Table:
     """``functions`` with ``cycle``, and where they have none ``total_exact`` and the ``total_`` of each of ``names``.
 
-    The total of a function is its self cost and that of its calls, without calls to itself. Functions of a cycle share
-    the cycle's total: their self costs and what they call outside. ``cycle`` numbers the cycles from 0 in the order of
+    The total of a function is its self cost and that of its calls, without calls to itself; where a file is cut off or
+    a function was not recorded for all its time, at least what calls to it cost. Functions of a cycle share the cycle's
+    total: their self costs and what they call outside. ``cycle`` numbers the cycles from 0 in the order of
     their first function, -1: in none.
     """
     caller, callee, costs = arcs(edges, names)
@@ -40,8 +41,12 @@ def with_totals(functions: Table, edges: Table, names: Sequence[str]) -> Table:
         return functions.assign(**added)
     outside = component[caller] != component[callee]
     count = int(component.max()) + 1 if len(component) else 0
-    totals = add_at(count, component, costs_of(functions, names))
-    totals = totals + add_at(count, component[caller[outside]], costs[outside])
+    own, costs = costs_of(functions, names), costs[outside]
+    totals = add_at(count, component, own) + add_at(count, component[caller[outside]], costs)
+    # costs below 0, as differences have them, are no bounds
+    bounds = (own >= 0).all(axis=0) & (costs >= 0).all(axis=0)
+    claimed = add_at(count, component[callee[outside]], costs)
+    totals = np.where(bounds, np.maximum(totals, claimed), totals)
     added |= {total_(name): totals[component, position] for position, name in enumerate(names)}
     return functions.assign(**added)
 

@@ -51,8 +51,9 @@ def _candidates(
     name: str, files: list[str], objects: list[str], crates: list[str], raw_names: list[str]
 ) -> Iterator[list[str]]:
     """What the rows of one name may be called, best first."""
-    ends = [_ends(files, parts) for parts in range(1, _MOST_PARTS + 1)]
-    paths = next((end for end in ends if len({*end}) == len({*files})), files)
+    different = len({*files})
+    ends = (_ends(files, parts) for parts in range(1, _MOST_PARTS + 1))
+    paths = next((end for end in ends if len({*end}) == different), files)
     bases = [base_name(object) for object in objects]
     bases = bases if len({*bases}) == len({*objects}) else objects
     for told in (paths, bases, crates):

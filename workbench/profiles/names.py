@@ -16,11 +16,11 @@ _HASH = re.compile(r"::h[0-9a-f]{16}(?=$|\.(?:llvm|cold|part|isra|constprop|lto_
 _COPIED = re.compile(r"\.llvm\.\d+$")
 # nothing of this is in a demangled Rust name: C++ has argument lists, operators, destructors, other types, and its
 # pointers and references come behind the type
-_CPP = re.compile(
-    r"\(anonymous namespace\)|\boperator(?=[^\w:])|::~|\{lambda\(|\bstd::__|> >"
-    r"|[\w>] ?[*&]+(?=[,>)\[ ]|$)"
-    r"|[<,] ?(?:const )?(?:int|char|unsigned|long|short|double|float|void|wchar_t)(?=[ ,>*&])"
-    r"|[<,] ?\d+[uU]?[lL]{1,2}\b"
+_CPP_WORDS = ("(anonymous namespace)", "::~", "{lambda(", "> >")
+_CPP_MARKS = re.compile(r"\boperator(?=[^\w:])|\bstd::__")
+_CPP_POINTER = re.compile(r"[\w>] ?[*&]+(?=[,>)\[ ]|$)")
+_CPP_TYPE = re.compile(
+    r"[<,] ?(?:(?:const )?(?:int|char|unsigned|long|short|double|float|void|wchar_t)(?=[ ,>*&])|\d+[uU]?[lL]{1,2}\b)"
 )
 _RECURSION = re.compile(r"'(\d+)$")
 _CLOSURE = re.compile(r"\{\{?closure(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
@@ -201,7 +201,19 @@ def _looks_rust(name: str) -> bool:
         return True
     if "$" in name:
         return True
-    return "::" in name and not _CPP.search(name) and not _has_argument_list(name)
+    return "::" in name and not _is_cpp(name) and not _has_argument_list(name)
+
+
+def _is_cpp(name: str) -> bool:
+    """Whether a name has what no Rust name has. There are many names: what cannot be found is not searched for."""
+    for word in _CPP_WORDS:
+        if word in name:
+            return True
+    if ("operator" in name or "std::__" in name) and _CPP_MARKS.search(name):
+        return True
+    if ("*" in name or "&" in name) and _CPP_POINTER.search(name):
+        return True
+    return ("<" in name or "," in name) and _CPP_TYPE.search(name) is not None
 
 
 def _has_argument_list(name: str) -> bool:

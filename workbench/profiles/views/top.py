@@ -16,6 +16,7 @@ from workbench.profiles.views.line_costs import line_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from workbench.profiles.model import Profile
 
@@ -52,7 +53,7 @@ def top_table(
     table = _rows(profile, name, by)
     own, total = table[self_(name)], table[total_(name)]
     keys = (-np.abs(own.astype(float)), -np.abs(total.astype(float)))
-    order = np.lexsort(keys[::-1] if sort == "self" else keys)
+    order = np.lexsort(keys[::-1] if sort == "self" else keys)[: None if n is None else max(n, 0)]
     whole = whole_of(profile, name)
     self_pct = percent(own[order], whole)
     calls = table.column("calls")
@@ -75,9 +76,18 @@ def top_table(
         "total_exact": table["total_exact"][order].astype(bool),
         "calls": counted,
         "cost_per_call": total / counted_calls,
-        "label": text(labels_of(table))[order],
+        "label": _labels(table, order),
     }
-    return Table(columns).head(n)
+    return Table(columns)
+
+
+def _labels(table: Table, order: NDArray[np.int64]) -> NDArray[Any]:
+    """The labels of the rows at ``order``: they are told apart from all rows of their names, shown or not."""
+    if len(order) == len(table):
+        return text(labels_of(table))[order]
+    shown = set(table["function"][order].tolist())
+    alike = np.flatnonzero(np.fromiter((name in shown for name in table["function"]), bool, len(table)))
+    return text(labels_of(table.take(alike)))[np.searchsorted(alike, order)]
 
 
 def _rows(profile: Profile, name: str, by: By) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.errors import ReadError
 from workbench.profiles.columns import called_, self_
 from workbench.profiles.readers.callgrind.body import quiet_walk
 from workbench.profiles.readers.callgrind.context import numbers_of
@@ -50,30 +51,28 @@ class _Costs:
 
 @dataclass(frozen=True)
 class LineTable:
-    """The costs of a file by source line. ``function_ids`` says which function of the profile a function of the file
+    """The costs of a file by source line. ``kept`` holds the file until it was read: its bytes are as many as those of
+    the table. ``function_ids`` says which function of the profile a function of the file
     is, ``factor`` is a column of what brings each event to its unit."""
 
-    source: Source
+    kept: list[Source]
     stop: int
     events: Sequence[str]
     factor: NDArray[np.int64]
     files: Sequence[str]
     function_ids: NDArray[np.int64]
 
-    def too_many(self, most: int, limit_bytes: int) -> int:
-        """How many lines there are, ``most`` at most, where their costs take more memory than this; else 0."""
-        each = 2 * 8 * len(self.events)
-        # a line that comes again later in the file counts once, but to find those takes time
-        if each * most <= limit_bytes:
-            return 0
+    def too_many(self, limit_bytes: int) -> int:
+        """How many lines there are, where their costs take more memory than this; else 0."""
         count = len(_every_key(self._pieces({})))
-        return count if each * count > limit_bytes else 0
+        return count if 2 * 8 * len(self.events) * count > limit_bytes else 0
 
     def table(self) -> Table:
         """function_id, file, line, ``self_`` and ``called_`` of each event, in the order of the file's functions; a
-        row for each line that has any cost."""
+        row for each line that has any cost. Raises ReadError where this was begun before, and interrupted."""
         places: dict[int, int] = {}
         pieces = self._pieces(places)
+        self.kept.clear()
         every = _every_key(pieces)
         keys = np.fromiter(places, dtype=np.int64, count=len(places))[every >> _LINE_BITS]
         columns: dict[str, Any] = {
@@ -82,14 +81,18 @@ class LineTable:
             "line": every & _LINE_MASK,
         }
         del keys
-        for name, kind in ((self_, NAMED), (called_, CALL)):
-            sums = self._summed([piece for piece in pieces if piece.kind == kind], every)
-            pieces = [piece for piece in pieces if piece.kind != kind]
+        own = [piece for piece in pieces if piece.kind == NAMED]
+        called = [piece for piece in pieces if piece.kind == CALL]
+        del pieces
+        for name, some in ((self_, own), (called_, called)):
+            sums = self._summed(some, every)
             columns.update((name(event), column) for event, column in zip(self.events, sums, strict=True))
         return Table(columns)
 
     def _pieces(self, places: dict[int, int]) -> list[_Costs]:
-        walk = quiet_walk(self.source, self.stop)
+        if not self.kept:
+            raise ReadError("costs per source line were interrupted while they were made", hint="Read the file again")
+        walk = quiet_walk(self.kept[0], self.stop)
         pieces = []
         for stretch in walk.stretches(_PIECE_BYTES):
             added = walk.add_by_line(stretch)
@@ -104,11 +107,12 @@ class LineTable:
                 pieces.append(_Costs.of(kind, walk.parts[stretch.part].events, keys[rows], added.table[rows]))
         return pieces
 
-    def _summed(self, pieces: Sequence[_Costs], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Events x keys."""
+    def _summed(self, pieces: list[_Costs], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Events x keys. The pieces are let go as they are added, since the table grows meanwhile."""
         table = np.zeros((len(self.events), len(keys)), dtype=np.int64)
         flat = table.reshape(-1)
-        for piece in pieces:
+        while pieces:
+            piece = pieces.pop()
             width = len(piece.events)
             column = np.asarray([self.events.index(event) for event in piece.events], dtype=np.int64) * len(keys)
             row, event = np.divmod(piece.cell, width)

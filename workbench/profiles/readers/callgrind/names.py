@@ -101,9 +101,6 @@ class Names:
     def read(self, texts: Sequence[bytes], which: NDArray[np.int64], note: Note) -> NDArray[np.int64]:
         """What lines are: ``texts`` are distinct, in the order of their first appearance, ``which`` says which of them
         each line is. ``note`` gets what was odd, and the line's position."""
-        begins = [at for at, line in enumerate(texts) if line[:1] in b"v=" and begins_file(line)]
-        if len(begins) < np.count_nonzero(np.isin(which, begins)) and any(b"=(" in line for line in texts):
-            return np.asarray(self._each(texts, which.tolist(), 0, note), dtype=np.int64)
         codes: list[int] = []
         rules = self._rules
         for line in texts:
@@ -115,6 +112,9 @@ class Names:
             code = self._known.get(line)
             if code is None:
                 code = self._learn(line, lambda what: note(_first(which, len(codes)), what))
+                if code & 15 == HEADER and begins_file(line):
+                    # there again in this piece, it lets numbers be defined anew there
+                    self._renumbered = bool(np.count_nonzero(which == len(codes)) > 1)
             codes.append(code)
             if self._renumbered:
                 # from here on the same text can be another name

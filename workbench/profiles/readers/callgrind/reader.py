@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -20,11 +20,9 @@ from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.names import crates_of, tidy_rust
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.callgrind.body import SUM_LIMIT, Walk
-from workbench.profiles.readers.callgrind.by_line import LineTable
 from workbench.profiles.readers.callgrind.header import default_metric, metric_of
 from workbench.profiles.readers.callgrind.names import begins_file
 from workbench.profiles.readers.callgrind.plain import BLANKS
-from workbench.profiles.readers.callgrind.rows import Rows
 from workbench.profiles.readers.callgrind.scan import line_number
 from workbench.profiles.readers.callgrind.totals import Totals, added_up, callee_of, caller_of, read_totals
 from workbench.profiles.source import Source
@@ -32,6 +30,11 @@ from workbench.profiles.table import Counts, Deferred, Table, concat, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from workbench.profiles.readers.callgrind.by_line import LineTable
+
+    # what another pass over a file needs: see LineTable
+    Again: TypeAlias = tuple[Source, int, Sequence[str], NDArray[np.int64], Sequence[str], NDArray[np.int64]]
 
 FORMAT = "callgrind"
 _MARK = b"# callgrind format"
@@ -121,12 +124,12 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
     tables: dict[str, Any] = {"parts": _parts(walk, events, factor, notes, source)}
     if len(walk.parts) > 1:
         tables["threads"] = _threads(walk, totals, events, ids, factor)
-    rows = Rows(source, stop, events, factor, files, ids)
-    tables.update(_rows(rows, instr, jumps))
+    again = source, stop, events, factor, files, ids
+    tables.update(_rows(again, instr, jumps))
     _check_end(walk, len(used), source, notes)
     lines = None
     if any("line" in part.positions for part in walk.parts):
-        lines = _lines(LineTable(source, stop, events, factor, files, ids), walk.runs, notes)
+        lines = _lines(again, walk.runs, notes)
     return from_graph(
         FORMAT,
         source.name,
@@ -141,7 +144,12 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
     )
 
 
-def _rows(rows: Rows, instr: bool, jumps: bool) -> dict[str, Table]:
+def _rows(again: Again, instr: bool, jumps: bool) -> dict[str, Table]:
+    if not (instr or jumps):
+        return {}
+    from workbench.profiles.readers.callgrind.rows import Rows  # seldom asked for
+
+    rows = Rows(*again)
     asked = {"instructions": rows.instructions() if instr else None, "jumps": rows.jumps() if jumps else None}
     return {name: table for name, table in asked.items() if table is not None}
 
@@ -246,12 +254,22 @@ def _calls_in(count: int, edges: Table) -> Counts:
     return Counts(times, np.ones(count, dtype=bool))
 
 
-def _lines(lines: LineTable, most: int, notes: NoteBook) -> Deferred | None:
+def _lines(again: Again, most: int, notes: NoteBook) -> Deferred | None:
     """Cost per source line, made when it is asked for, unless there are too many of them."""
-    if count := lines.too_many(most, _FREE_BYTES + _LINES_PER_BYTE * lines.stop):
-        notes.add("costs per source line would take too much memory: left out", lines.source.name, count=count)
+    source, stop, events, factor, files, ids = again
+    kept = [source]
+
+    def lines() -> LineTable:
+        from workbench.profiles.readers.callgrind.by_line import LineTable  # most readers never ask
+
+        return LineTable(kept, stop, events, factor, files, ids)
+
+    limit = _FREE_BYTES + _LINES_PER_BYTE * stop
+    # a line that comes again later in the file counts once, but to find those takes time
+    if 2 * 8 * len(events) * most > limit and (count := lines().too_many(limit)):
+        notes.add("costs per source line would take too much memory: left out", source.name, count=count)
         return None
-    return Deferred(lines.table)
+    return Deferred(lambda: lines().table())
 
 
 def _parts(walk: Walk, events: Sequence[str], factor: NDArray[np.int64], notes: NoteBook, source: Source) -> Table:

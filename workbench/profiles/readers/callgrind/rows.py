@@ -25,7 +25,7 @@ _PIECE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Rows:
-    """A file to be read line by line; see :class:`by_line.LineTable` for the fields."""
+    """A file to be read line by line; the fields are those of :class:`by_line.LineTable`, the file itself first."""
 
     source: Source
     stop: int

@@ -15,7 +15,7 @@ import numpy as np
 from workbench.profiles.readers.callgrind import plain
 
 try:
-    from workbench.profiles.readers.callgrind import _kernel
+    import workbench.profiles.readers.callgrind._kernel as _kernel
 except ImportError:  # installed where there was no compiler
     _kernel = None  # type: ignore[assignment]
 
