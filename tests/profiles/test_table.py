@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.profiles import distinct
-from workbench.profiles.distinct import ascending, numbered, numbered_rows
-from workbench.profiles.table import Counts, Deferred, Table, Tables, Words, concat, plain
+from workbench.profiles.distinct import ascending, numbered, numbered_rows, stable_order
+from workbench.profiles.table import Counts, Deferred, Late, Table, Tables, Words, concat, plain
 
 
 def counts(*values: int | None) -> Counts:
@@ -99,6 +99,25 @@ def test_a_deferred_table_among_others_is_made_once_and_only_when_asked_for() ->
     assert (list(more), "late" in more, made) == (["late", "now", "other"], True, [])
     assert more["late"] is tables["late"]
     assert made == [1]
+
+
+def test_a_late_column_is_made_once_and_only_when_asked_for() -> None:
+    make = mock.Mock(return_value=np.array([1, 2]))
+    table = Table({"a": np.array([3, 4]), "b": Late(2, make)})
+    fewer, more = table.select(["b"]), table.assign(c=np.array([5, 6]))
+    assert (len(fewer), more.columns) == (2, ("a", "b", "c"))
+    make.assert_not_called()
+    assert fewer["b"].tolist() == more.take(np.array([1, 0]))["b"].tolist()[::-1] == [1, 2]
+    assert table.frame()["b"].tolist() == [1, 2]
+    make.assert_called_once()
+
+
+@given(st.lists(st.one_of(st.integers(-3, 9), st.integers(0, 1 << 17), st.integers(-(1 << 40), 1 << 40)), max_size=40))
+def test_keys_are_ordered_and_equal_ones_stay_in_theirs(keys: list[int]) -> None:
+    expected = sorted(range(len(keys)), key=keys.__getitem__)
+    assert stable_order(np.array(keys, dtype=np.int64)).tolist() == expected
+    above = [abs(key) for key in keys]
+    assert stable_order(np.array(above, dtype=np.int64)).tolist() == sorted(range(len(keys)), key=above.__getitem__)
 
 
 @given(st.lists(st.one_of(st.integers(-(2**62), 2**62), st.integers(-3, 3))), st.sampled_from([0, 1, 10**6]))

@@ -98,3 +98,31 @@ def test_a_stack_of_ten_thousand_frames() -> None:
     assert len(grown.parent) == tree.MAX_DEPTH
     assert tree.outermost(grown.parent, grown.frame).sum() == 1
     assert tree.subtree_sizes(grown.parent)[0] == tree.MAX_DEPTH
+
+
+@given(st.lists(st.integers(0, 6), max_size=60), st.data())
+def test_any_tree_in_any_order_is_summed_measured_and_put_into_preorder(steps: list[int], data: st.DataObject) -> None:
+    # most nodes follow the one before, so that there are chains; parents come before their children
+    parent = [place - 1 if step else data.draw(st.integers(-1, place - 1)) for place, step in enumerate(steps)]
+    ups = np.array(parent, dtype=np.int64)
+    own = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=len(parent), max_size=len(parent))), dtype=np.int64)
+    sums, sizes, depth = own.tolist(), [1] * len(parent), [0] * len(parent)
+    for place in reversed(range(len(parent))):
+        if parent[place] >= 0:
+            sums[parent[place]] += sums[place]
+            sizes[parent[place]] += sizes[place]
+    for place, up in enumerate(parent):
+        depth[place] = depth[up] + 1 if up >= 0 else 0
+    assert tree.subtree_sums(ups, own[:, None])[:, 0].tolist() == sums
+    assert tree.subtree_sizes(ups).tolist() == sizes
+    assert tree.depths(ups).tolist() == depth
+
+    walked: list[int] = []
+    below = [[place for place, up in enumerate(parent) if up == node] for node in range(-1, len(parent))]
+    todo = below[0][::-1]
+    while todo:
+        walked.append(todo.pop())
+        todo += below[walked[-1] + 1][::-1]
+    order, ordered = tree.preorder(ups)
+    assert order.tolist() == walked
+    assert [walked[up] if up >= 0 else -1 for up in ordered.tolist()] == [parent[node] for node in walked]

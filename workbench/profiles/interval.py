@@ -44,9 +44,8 @@ def ticks_of(profile: Profile, metric: str | None = None) -> int:
     chosen = profile.metric(metric)
     if profile.format not in _SAMPLERS or not chosen.additive:
         return 0
-    own = np.asarray(
-        (profile.arrays.functions if profile.basis == "graph" else profile.arrays.nodes)[self_(chosen.name)]
-    )
+    tables = profile.arrays
+    own = (tables.functions if profile.basis == "graph" else tables.nodes)[self_(chosen.name)]
     if not len(own) or (own < 0).any():
         return 0
     # perf samples several events, each with a count of its own

@@ -6,7 +6,8 @@ table on the terminal needs it. A column is
 - a numpy array of numbers or truth values,
 - a numpy array of objects: text,
 - :class:`Words`: text of which few are distinct, by number,
-- :class:`Counts`: whole numbers of which some are unknown.
+- :class:`Counts`: whole numbers of which some are unknown,
+- :class:`Late`: an array that is made when it is first asked for.
 """
 
 from __future__ import annotations
@@ -70,6 +71,27 @@ class Counts:
         return np.where(self.known, self.values, np.nan)
 
 
+class Late:
+    """A column of ``size`` rows that is made when it is first asked for: a tree of millions of nodes has columns that
+    most who read a profile never look at."""
+
+    __slots__ = ("_array", "_make", "_size")
+
+    def __init__(self, size: int, make: Callable[[], NDArray[Any]]) -> None:
+        self._size = size
+        self._make: Callable[[], NDArray[Any]] | None = make
+        self._array: NDArray[Any] = np.zeros(0)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def array(self) -> NDArray[Any]:
+        """The column, the same each time."""
+        if self._make is not None:
+            self._array, self._make = self._make(), None
+        return self._array
+
+
 class Table:
     """Named columns of one length, in order. Never changed: what differs is a new table, which shares the columns."""
 
@@ -128,6 +150,8 @@ class Table:
         if column is None:
             # it was given as a DataFrame
             column = self._columns[name] = _of_series(self._frame[name])
+        elif isinstance(column, Late):
+            column = self._columns[name] = column.array()
         return column
 
     def items(self) -> Iterator[tuple[str, Any]]:
@@ -139,7 +163,7 @@ class Table:
         if self._frame is None:
             import pandas as pd
 
-            columns = {name: _series(column) for name, column in self._columns.items()}
+            columns = {name: _series(column) for name, column in self.items()}
             self._frame = pd.DataFrame(columns, index=pd.RangeIndex(self._size), copy=False)
         return self._frame
 
@@ -157,7 +181,7 @@ class Table:
 
     def select(self, names: Sequence[str]) -> Table:
         """Only these columns, in this order. Raises KeyError."""
-        return Table({name: self.column(name) for name in names}, self._size)
+        return Table({name: self._kept(name) for name in names}, self._size)
 
     def without(self, *names: str) -> Table:
         """All columns but these."""
@@ -165,7 +189,12 @@ class Table:
 
     def assign(self, **columns: Any) -> Table:
         """With these columns in place of those of the same name, or behind all."""
-        return Table({**dict(self.items()), **columns}, self._size)
+        return Table({**{name: self._kept(name) for name in self._columns}, **columns}, self._size)
+
+    def _kept(self, name: str) -> Any:
+        """A column that may still be made."""
+        column = self._columns[name]
+        return column if isinstance(column, Late) else self.column(name)
 
 
 class Deferred:
@@ -277,7 +306,7 @@ def _joined(columns: Sequence[Any]) -> Any:
 
 
 def _column(values: Any) -> Any:
-    if isinstance(values, (Words, Counts)):
+    if isinstance(values, (Words, Counts, Late)):
         return values
     if isinstance(values, np.ndarray):
         return values.astype(object) if values.dtype.kind == "U" else values

@@ -7,15 +7,17 @@ arrays, so a tree of a million nodes takes seconds and its depth does not matter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiles.chains import chains_of, level_sums, levels
 from workbench.profiles.columns import FUNCTION_COLUMNS, NO_PARENT, cost_, self_, total_
-from workbench.profiles.distinct import numbered
-from workbench.profiles.table import Counts, Table
+from workbench.profiles.distinct import numbered, stable_order
+from workbench.profiles.table import Counts, Late, Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +50,7 @@ def grow(offsets: NDArray[np.int64], frames: NDArray[np.int64] | NDArray[np.int3
     active = np.flatnonzero(lengths > 0)
     parents: list[NDArray[np.int64]] = []
     taken: list[NDArray[np.int64]] = []
+    alone = np.zeros(len(lengths), dtype=np.int64)
     made = 0
     depth = 0
     while len(active):
@@ -58,9 +61,22 @@ def grow(offsets: NDArray[np.int64], frames: NDArray[np.int64] | NDArray[np.int3
         node_of[active] = made + codes
         made += len(keys)
         depth += 1
-        active = active[lengths[active] > depth]
+        # where no other stack came along, the rest of a stack is a chain
+        single = np.bincount(codes, minlength=len(keys))[codes] == 1
+        alone[active[single]] = lengths[active[single]] - depth
+        active = active[(lengths[active] > depth) & ~single]
     if not made:
         return Tree(np.zeros(0, np.int64), np.zeros(0, np.int64), node_of)
+    rest = np.flatnonzero(alone)
+    if len(rest):
+        count = alone[rest]
+        behind = np.cumsum(count)
+        place = np.arange(made, made + int(behind[-1]))
+        above = place - 1
+        above[behind - count] = node_of[rest]
+        node_of[rest] = made + behind - 1
+        parents.append(above)
+        taken.append(frames[np.repeat(offsets[1:][rest] - behind, count) + place - made].astype(np.int64))
     order, parent = preorder(np.concatenate(parents))
     return Tree(parent, np.concatenate(taken)[order], _moved(order, node_of))
 
@@ -70,75 +86,68 @@ def preorder(parent: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.i
 
     Returns ``order`` (old position of each new node) and the new ``parent`` array. Siblings keep their order.
     """
-    by_level = levels(parent)
-    sizes = subtree_sums(parent, np.ones(len(parent), dtype=np.int64), by_level)
-    start = np.zeros(len(parent), dtype=np.int64)
-    for level in by_level:
+    chains = chains_of(parent)
+    sizes = level_sums(chains.parent, chains.size)
+    begin = np.zeros(len(sizes), dtype=np.int64)
+    for level in levels(chains.parent):
         # siblings side by side, in their order; a sibling starts where those before it end
-        level = level[np.argsort(parent[level], kind="stable")]
+        level = level[np.argsort(chains.parent[level], kind="stable")]
         before = np.cumsum(sizes[level]) - sizes[level]
-        ups = parent[level]
+        ups = chains.parent[level]
         first = np.flatnonzero(np.concatenate(([True], ups[1:] != ups[:-1])))
         base = np.repeat(before[first], np.diff(np.concatenate((first, [len(level)]))))
-        start[level] = before - base + np.where(ups >= 0, start[ups] + 1, 0)
-    order = np.empty(len(parent), dtype=np.int64)
-    order[start] = np.arange(len(parent))
-    ups = parent[order]
-    return order, np.where(ups >= 0, start[ups], NO_PARENT)
+        begin[level] = before - base + np.where(ups >= 0, begin[ups] + chains.size[ups], 0)
+    ups = chains.parent
+    above = np.where(ups >= 0, begin[ups] + chains.size[ups] - 1, NO_PARENT)
+    ordered = np.arange(-1, len(parent) - 1)
+    ordered[begin] = above
+    sequence = np.argsort(begin)
+    order = np.repeat(chains.head[sequence] - begin[sequence], chains.size[sequence])
+    order += np.arange(len(parent))
+    return order, ordered
 
 
-def levels(parent: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The positions of the nodes of each depth, in ascending order. Parents come before their children."""
-    if not len(parent):
-        return []
-    children = np.argsort(parent, kind="stable")
-    sorted_parents = parent[children]
-    level = children[: np.searchsorted(sorted_parents, 0)]
-    found = []
-    while len(level):
-        found.append(level)
-        low = np.searchsorted(sorted_parents, level, side="left")
-        high = np.searchsorted(sorted_parents, level, side="right")
-        counts = high - low
-        total = int(counts.sum())
-        inside = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-        level = np.sort(children[np.repeat(low, counts) + inside])
-    return found
+def depths(parent: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Depth of each node, roots 0. Parents come before their children."""
+    chains = chains_of(parent)
+    depth = np.zeros(len(chains.head), dtype=np.int64)
+    for level in levels(chains.parent)[1:]:
+        ups = chains.parent[level]
+        depth[level] = depth[ups] + chains.size[ups]
+    return chains.spread(depth)
 
 
-def depths(parent: NDArray[np.int64], by_level: Sequence[NDArray[np.int64]] | None = None) -> NDArray[np.int64]:
-    """Depth of each node, roots 0. Parents come before their children. ``by_level``: their :func:`levels`, if known."""
-    depth = np.zeros(len(parent), dtype=np.int64)
-    for number, level in enumerate(levels(parent) if by_level is None else by_level):
-        depth[level] = number
-    return depth
-
-
-def subtree_sums(
-    parent: NDArray[np.int64], costs: NDArray[Any], by_level: Sequence[NDArray[np.int64]] | None = None
-) -> NDArray[Any]:
-    """Each node's costs with those of all nodes below it; ``costs`` has one row a node. Exact for integers.
-    ``by_level``: the nodes' :func:`levels`, if known."""
-    sums = costs.copy()
-    for level in reversed((levels(parent) if by_level is None else by_level)[1:]):
-        level = level[np.argsort(parent[level], kind="stable")]
-        ups = parent[level]
-        first = np.flatnonzero(np.concatenate(([True], ups[1:] != ups[:-1])))
-        sums[ups[first]] += np.add.reduceat(sums[level], first, axis=0)
+def subtree_sums(parent: NDArray[np.int64], costs: NDArray[Any]) -> NDArray[Any]:
+    """Each node's costs with those of all nodes below it; ``costs`` has one row a node. Exact for integers."""
+    if costs.dtype.kind not in "iu" or not len(parent):
+        return level_sums(parent, costs)
+    chains = chains_of(parent)
+    below = level_sums(chains.parent, np.add.reduceat(costs, chains.head, axis=0))
+    sums = np.empty_like(costs)
+    for column in range(costs.shape[1]):
+        sums[:, column] = chains.suffix_sums(costs[:, column], below[:, column])
     return sums
 
 
 def subtree_sizes(parent: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many nodes each node's subtree has, itself included."""
-    return subtree_sums(parent, np.ones(len(parent), dtype=np.int64))
+    chains = chains_of(parent)
+    sizes = np.repeat(level_sums(chains.parent, chains.size) + chains.head, chains.size)
+    sizes -= np.arange(len(parent))
+    return sizes
 
 
 def add_at(size: int, node: NDArray[np.int64], costs: NDArray[Any]) -> NDArray[Any]:
     """Sum rows of ``costs`` (rows x metrics) into ``size`` nodes; rows whose node is -1 are left out."""
+    out = np.zeros((costs.shape[1], size), dtype=costs.dtype).T
+    if costs.dtype == np.int64:
+        # most nodes of a tree cost nothing themselves
+        for column in range(costs.shape[1]):
+            some = np.flatnonzero((costs[:, column] != 0) & (node >= 0))
+            np.add.at(out[:, column], node[some], costs[some, column])
+        return out
     keep = node >= 0
-    if not keep.all():
-        node, costs = node[keep], costs[keep]
-    out = np.zeros((size, costs.shape[1]), dtype=costs.dtype)
+    node, costs = node[keep], costs[keep]
     if len(node):
         order = np.argsort(node, kind="stable")
         ordered = node[order]
@@ -192,7 +201,7 @@ def outermost(parent: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np
     """
     size = len(parent)
     end = np.arange(size) + subtree_sizes(parent)
-    order = np.argsort(group, kind="stable")
+    order = stable_order(group)
     rank = np.cumsum(np.concatenate(([0], np.diff(group[order]) != 0))) if size else order
     # within a group a node is nested when a subtree that began before it has not ended yet
     reach = np.maximum.accumulate(rank * (size + 1) + end[order])
@@ -213,18 +222,21 @@ def node_table(
 ) -> Table:
     """The ``nodes`` of a Profile. ``self_costs`` has one row a node and one column a metric of ``names``."""
     parent = np.asarray(parent, dtype=np.int64)
-    by_level = levels(parent)
-    totals = subtree_sums(parent, self_costs, by_level)
     columns: dict[str, Any] = {
         "parent_id": parent,
-        "depth": depths(parent, by_level),
+        "depth": Late(len(parent), partial(depths, parent)),
         "frame_id": np.asarray(frame, dtype=np.int64),
         "exact": np.ones(len(parent), dtype=bool) if exact is None else exact,
     }
     for position, name in enumerate(names):
-        columns[self_(name)] = self_costs[:, position]
-        columns[total_(name)] = totals[:, position]
+        own = self_costs[:, position]
+        columns[self_(name)] = own
+        columns[total_(name)] = Late(len(parent), partial(_sums, parent, own))
     return Table(columns)
+
+
+def _sums(parent: NDArray[np.int64], own: NDArray[Any]) -> NDArray[Any]:
+    return subtree_sums(parent, own[:, None])[:, 0]
 
 
 def costs_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:
@@ -260,16 +272,20 @@ def functions_of(nodes: Table, frames: Table, names: Sequence[str]) -> Table:
     # of several assignments to one place the last stays: backwards that is the first frame
     first = np.zeros(count, dtype=np.int64)
     first[ids[::-1]] = np.arange(len(ids))[::-1]
-    own, totals = group_sums(nodes, function, count, names)
+    counted = Late(len(nodes), lambda: np.where(outermost(nodes["parent_id"], function), function, -1))
     columns: dict[str, Any] = {
         "calls": Counts.unknown(count),
         "cycle": np.full(count, -1, dtype=np.int64),
         "total_exact": np.ones(count, dtype=bool),
     }
-    for position, name in enumerate(names):
-        columns[self_(name)] = own[:, position]
-        columns[total_(name)] = totals[:, position]
+    for name in names:
+        columns[self_(name)] = Late(count, partial(_added, count, lambda: function, nodes, self_(name)))
+        columns[total_(name)] = Late(count, partial(_added, count, counted.array, nodes, total_(name)))
     return frames.select(FUNCTION_COLUMNS).take(first).assign(**columns)
+
+
+def _added(count: int, group: Callable[[], NDArray[np.int64]], nodes: Table, column: str) -> NDArray[Any]:
+    return add_at(count, group(), nodes[column][:, None])[:, 0]
 
 
 def group_sums(

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiles.chains import levels
 from workbench.profiles.columns import NO_PARENT
-from workbench.profiles.tree import levels, outermost, regrow
+from workbench.profiles.tree import outermost, regrow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.profiles.chains import levels
 from workbench.profiles.distinct import numbered_objects
 from workbench.profiles.model import Profile
 from workbench.profiles.names import without_argument_list
@@ -20,7 +21,7 @@ from workbench.profiles.notes import Note
 from workbench.profiles.transforms.patterns import compiled
 from workbench.profiles.transforms.stacks import as_stacks, dropped, restack, with_tree
 from workbench.profiles.transforms.tag_filter import matching_tags
-from workbench.profiles.tree import add_at, costs_of, levels
+from workbench.profiles.tree import add_at, costs_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
