@@ -233,5 +233,5 @@ def test_go_heap_difference_begins_with_what_was_freed() -> None:
     graph = flame_graph(profile)
     assert graph.data.before is None
     assert graph.data.costs.sum() == -11_675_000
-    assert top_functions(graph.data, 0)["change"].iloc[0] == -12_000_000
+    assert top_functions(graph.data, 0)["self"].iloc[0] == -12_000_000
     assert hot_path(profile)["name"].iloc[-1] == "main.hold"

@@ -31,6 +31,14 @@ def to_numbers(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     return np.from_dlpack(array)
 
 
+def of_bytes(data: bytes) -> pa.Array:
+    """One text that is UTF-8 already, as an array of one. Raises pyarrow.ArrowInvalid where it is not."""
+    import pyarrow as pa
+
+    buffers = [None, pa.py_buffer(np.asarray([0, len(data)])), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), 1, buffers).cast(pa.large_string())
+
+
 def of_texts(values: Sequence[str]) -> pa.Array:
     """Texts as an Arrow array (large strings: of any size in all)."""
     import pyarrow as pa

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.arrow import of_bytes, of_numbers, to_numbers
 from workbench.profiles.readers.folded.austin import FULL, full_costs
 from workbench.profiles.readers.folded.shape import NUMBER
 from workbench.profiles.source import MIB
@@ -142,7 +143,7 @@ def _summed(stacks: Stacks) -> Stacks:
 def _encoded(texts: Any) -> tuple[NDArray[np.int64], Any, NDArray[np.int64]]:
     """The number of each text among the distinct ones, these in order of appearance, and where each is first."""
     encoded = texts.dictionary_encode()
-    code = encoded.indices.to_numpy().astype(np.int64)
+    code = to_numbers(encoded.indices).astype(np.int64)
     first = np.zeros(len(encoded.dictionary), dtype=np.int64)
     first[code[::-1]] = np.arange(len(code))[::-1]
     return code, encoded.dictionary, first
@@ -186,17 +187,16 @@ def _chunks(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _told(text: bytes, first: int, comments: _Comments) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
     """The distinct lines that are neither blank nor comments, how often each is there, and the number of its first."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    whole = pa.array([text], pa.large_binary()).cast(pa.large_string())
+    whole = of_bytes(text)
     lines = pc.ascii_rtrim_whitespace(pc.split_pattern(whole, "\n").flatten())
     code, distinct, place = _encoded(lines)
     times = np.bincount(code, minlength=len(distinct))
-    comment = pc.or_(pc.starts_with(distinct, "# "), pc.equal(distinct, "#"))
+    comment = pc.match_substring_regex(distinct, "^#( |$)")
     comments.add(distinct.filter(comment))
-    kept = np.flatnonzero(bools(pc.and_(pc.greater(pc.binary_length(distinct), 0), pc.invert(comment))))
-    return distinct.take(kept), times[kept], place[kept] + first
+    kept = np.flatnonzero((to_numbers(pc.binary_length(distinct)) > 0) & ~bools(comment))
+    return distinct.take(of_numbers(kept)), times[kept], place[kept] + first
 
 
 def _full_columns(counts: Any, line: NDArray[np.int64], source: Source) -> list[NDArray[Any]]:
@@ -205,7 +205,7 @@ def _full_columns(counts: Any, line: NDArray[np.int64], source: Source) -> list[
 
     figures = pc.split_pattern(counts, ",").flatten()
     places = np.arange(len(counts)) * 3
-    return full_costs(*(_values(figures.take(places + column), line, source) for column in range(3)))
+    return full_costs(*(_values(figures.take(of_numbers(places + column)), line, source) for column in range(3)))
 
 
 def _split_last(lines: Any, number: str = NUMBER) -> tuple[Any, Any, NDArray[np.bool_]]:
@@ -213,13 +213,18 @@ def _split_last(lines: Any, number: str = NUMBER) -> tuple[Any, Any, NDArray[np.
     import pyarrow.compute as pc
 
     parts = pc.split_pattern(lines, " ", max_splits=1, reverse=True)
-    has = np.diff(parts.offsets.to_numpy()) == 2
-    first = parts.offsets.to_numpy()[:-1][has]
+    offsets = to_numbers(parts.offsets)
+    has = np.diff(offsets) == 2
+    first = offsets[:-1][has]
     values = parts.values
-    counts = values.take(first + 1)
+    counts = values.take(of_numbers(first + 1))
     right = bools(pc.match_substring_regex(counts, rf"^(?:{number})$"))
     has[has] = right
-    return pc.ascii_rtrim_whitespace(values.take(first[right])), counts.filter(right), has
+    return (
+        pc.ascii_rtrim_whitespace(values.take(of_numbers(first[right]))),
+        counts.take(of_numbers(np.flatnonzero(right))),
+        has,
+    )
 
 
 def _two_counts(data: bytes) -> bool:
@@ -241,13 +246,13 @@ def _values(counts: Any, line: NDArray[np.int64], source: Source) -> NDArray[Any
 
     counts = pc.utf8_ltrim(counts, "+")
     if not pc.any(pc.match_substring(counts, ".")).as_py():
-        long = np.flatnonzero(bools(pc.greater(pc.binary_length(counts), 18)))
+        long = np.flatnonzero(to_numbers(pc.binary_length(counts)) > 18)
         for position in long.tolist():
             digits = counts[position].as_py()
             if len(digits) > 40 or not -_MOST <= int(digits) <= _MOST:
                 raise _too_large(source.at(int(line[position])))
-        return np.asarray(counts.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
-    values = np.asarray(counts.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        return to_numbers(counts.cast(pa.int64()))
+    values = to_numbers(counts.cast(pa.float64()))
     if not (np.abs(values) <= _MOST).all():
         raise _too_large(source.at(int(line[~(np.abs(values) <= _MOST)][0])))
     return values
@@ -259,4 +264,4 @@ def _too_large(where: str, what: str = "the count is more than") -> ReadError:
 
 def bools(array: Any) -> NDArray[np.bool_]:
     """An Arrow array of truth values for numpy."""
-    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=bool)
+    return np.asarray(to_numbers(array.cast("uint8")), dtype=bool)

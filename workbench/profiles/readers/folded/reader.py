@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.profiles.arrow import to_numbers
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
@@ -108,7 +109,7 @@ def _frames(stacks: Any, source: Source) -> tuple[NDArray[np.int64], NDArray[np.
         stacks = pc.replace_substring_regex(stacks, f";({ARRAY_REST})", f"{_HELD}\\1")
     parts = pc.split_pattern(stacks, ";")
     encoded = parts.values.dictionary_encode()
-    offsets, codes = parts.offsets.to_numpy().astype(np.int64), encoded.indices.to_numpy().astype(np.int64)
+    offsets, codes = to_numbers(parts.offsets).astype(np.int64), to_numbers(encoded.indices).astype(np.int64)
     check_fits(len(codes) * _NODE_BYTES + len(encoded.dictionary) * _LABEL_BYTES, source)
     labels = encoded.dictionary.to_pylist()
     if held:

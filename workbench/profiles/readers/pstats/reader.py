@@ -17,17 +17,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from workbench.errors import ReadError
 from workbench.profiles.columns import cost_, self_, total_
+from workbench.profiles.distinct import numbered_objects
 from workbench.profiles.graph import with_totals
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.names import crates_of
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.pstats.marshal import Pairs, load
-from workbench.profiles.table import Table
+from workbench.profiles.table import Counts, Table, text
+from workbench.profiles.tree import add_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +76,7 @@ def read(source: Source) -> Profile:
     metric, (own, cumulative, costs) = _in_unit(stats, calls, notes)
     functions = _functions(stats, metric, own)
     edges = _edges(metric, calls, cumulative, costs)
-    functions = with_totals(Table.of(functions), Table.of(edges), [metric.name])
+    functions = with_totals(functions, edges, [metric.name])
     if cumulative.any() or not own.any():
         functions = functions.assign(**{total_(metric.name): cumulative, "total_exact": np.ones(len(own), dtype=bool)})
     if not calls.timed:
@@ -217,21 +218,21 @@ def _numbers(
     return first, second, own, cumulative
 
 
-def _functions(stats: _Stats, metric: Metric, own: NDArray[Any]) -> pd.DataFrame:
+def _functions(stats: _Stats, metric: Metric, own: NDArray[Any]) -> Table:
     """What :func:`from_graph` needs of functions. ``raw_function`` has the line: lambdas of a file differ by it."""
     files = [file for file, _, _ in stats.keys]
     names = [name for _, _, name in stats.keys]
     raw = [f"{name}:{line}" if line else name for _, line, name in stats.keys]
-    return pd.DataFrame(
+    return Table(
         {
-            "function": pd.Series(names, dtype="str"),
-            "raw_function": pd.Series(raw, dtype="str"),
-            "file": pd.Series(["" if file == BUILTIN else file for file in files], dtype="str"),
-            "object": pd.Series([""] * len(names), dtype="str"),
-            "crate": pd.Series(crates_of(names, files), dtype="str"),
+            "function": text(names),
+            "raw_function": text(raw),
+            "file": text("" if file == BUILTIN else file for file in files),
+            "object": text([""] * len(names)),
+            "crate": text(crates_of(names, files)),
             "line": np.asarray([line for _, line, _ in stats.keys], dtype=np.int64),
-            "calls": pd.array(stats.calls, dtype="Int64"),
-            "primitive_calls": pd.array(stats.primitive, dtype="Int64"),
+            "calls": _counted(stats.calls),
+            "primitive_calls": _counted(stats.primitive),
             self_(metric.name): own,
         }
     )
@@ -271,20 +272,30 @@ def _calls(stats: _Stats, source: Source, notes: NoteBook) -> _Calls:
     return _Calls(table, costs, timed)
 
 
-def _edges(metric: Metric, calls: _Calls, cumulative: NDArray[Any], costs: NDArray[Any]) -> pd.DataFrame:
-    """What :func:`from_graph` needs of calls."""
-    edges = pd.DataFrame(calls.rows, columns=["caller_id", "callee_id", "calls", "primitive_calls"])
-    edges[cost_(metric.name)] = costs if calls.timed else _by_calls(edges, cumulative)
-    edges = edges.groupby(["caller_id", "callee_id"], sort=False, as_index=False).sum()
-    for column in ("calls", "primitive_calls"):
-        edges[column] = edges[column].astype("Int64")
-    return edges
+def _counted(values: NDArray[np.int64]) -> Counts:
+    return Counts(values, np.ones(len(values), dtype=bool))
 
 
-def _by_calls(edges: pd.DataFrame, cumulative: NDArray[Any]) -> NDArray[Any]:
+def _edges(metric: Metric, calls: _Calls, cumulative: NDArray[Any], costs: NDArray[Any]) -> Table:
+    """What :func:`from_graph` needs of calls, one row a pair of caller and callee."""
+    pairs, first = numbered_objects(map(tuple, calls.rows[:, :2].tolist()))
+    ends = np.asarray(first, dtype=np.int64).reshape(-1, 2)
+    cost = costs if calls.timed else _by_calls(calls.rows[:, 1], calls.rows[:, 2], cumulative)
+    counts = add_at(len(first), pairs, calls.rows[:, 2:])
+    return Table(
+        {
+            "caller_id": ends[:, 0],
+            "callee_id": ends[:, 1],
+            "calls": _counted(counts[:, 0]),
+            "primitive_calls": _counted(counts[:, 1]),
+            cost_(metric.name): add_at(len(first), pairs, cost.reshape(-1, 1))[:, 0],
+        }
+    )
+
+
+def _by_calls(callee: NDArray[np.int64], numbers: NDArray[np.int64], cumulative: NDArray[Any]) -> NDArray[Any]:
     """The cumulative time of each callee split over its calls by their numbers."""
-    callee = edges["callee_id"].to_numpy()
-    calls = np.maximum(edges["calls"].to_numpy(), 0).astype(np.float64)
+    calls = np.maximum(numbers, 0).astype(np.float64)
     all_calls = np.bincount(callee, weights=calls, minlength=len(cumulative))[callee]
     share = np.divide(calls, all_calls, out=np.zeros(len(calls)), where=all_calls > 0)
     split: NDArray[Any] = np.floor(cumulative[callee] * share).astype(cumulative.dtype)
