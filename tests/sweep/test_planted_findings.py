@@ -44,16 +44,18 @@ def leaking(folder: Path) -> RunProfiles:
     return RunProfiles(sweep(folder, plants, "massif", "60,120,180", profiler_flags=flags, paired=False))
 
 
-def others(found: list[Finding]) -> set[str]:
-    return {one.subject for one in found} - {IMITATED}
+def others(found: list[Finding]) -> list[Finding]:
+    """Without what the stand-in imitates: which of that and of a planted thread is dearer hangs on the machine, as the
+    one costs by the receipt and the other by the second."""
+    return [one for one in found if one.subject != IMITATED]
 
 
 @needs("valgrind")
 def test_the_planted_repeat_and_the_planted_thread_are_named_first(counted: RunProfiles) -> None:
-    found = list(counted.findings)
+    found = others(list(counted.findings))
     planted = {one.subject: one for one in found[:2]}
     assert set(planted) == {"planted_repeat", "planted_thread"}
-    assert others(found) == set(planted)
+    assert {one.subject for one in found} == set(planted)
     repeat, thread = planted["planted_repeat"], planted["planted_thread"]
     assert repeat.kind == "repeated work"
     assert "called 3 times a receipt" in repeat.sentence
@@ -114,6 +116,6 @@ def test_massif_windows_meet_at_their_edges(leaking: RunProfiles) -> None:
 
 @needs("valgrind")
 def test_of_a_batch_they_are_one_list(counted: RunProfiles, leaking: RunProfiles) -> None:
-    found = list(find([counted.measured("standin"), leaking.measured("standin")]))
+    found = others(list(find([counted.measured("standin"), leaking.measured("standin")])))
     assert {one.kind for one in found[:3]} == {"repeated work", "background", "leak"}
-    assert others(found) == {one.subject for one in found[:3]}
+    assert {one.subject for one in found} == {one.subject for one in found[:3]}
