@@ -120,3 +120,16 @@ def test_every_sample_is_read_alike(path: Path) -> None:
     compiled = tables(path)
     with mock.patch.object(scan, "_kernel", None):
         assert tables(path) == compiled
+
+
+USUAL = st.lists(st.sampled_from(["0", "7", "12", "+3", "-2", "*", "123456789012345678"]), min_size=1, max_size=1)
+FIGURES = st.lists(st.sampled_from(["0", "1", "345", "9999999999", "999999999999999999"]), max_size=3)
+USUAL_LINES = st.tuples(USUAL, FIGURES).map(lambda words: " ".join([*words[0], *words[1]])) | MARKS
+
+
+@needs_kernel
+@settings(max_examples=500, deadline=None)
+@given(st.lists(USUAL_LINES, max_size=20).map("\n".join), st.booleans())
+def test_what_numpy_adds_up_at_once_is_the_same(text: str, each: bool) -> None:
+    layout = (1, 0, -1, 3)
+    assert summed(scan._kernel, text.encode(), layout, 0, each) == summed(plain, text.encode(), layout, 0, each)

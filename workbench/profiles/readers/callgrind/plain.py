@@ -1,5 +1,5 @@
 """The two loops over the bytes of a callgrind file, in Python: what ``_kernel.c`` has in C, which is used where it
-could be compiled.
+could be compiled. What is usual, nearly all, is added up a piece at a time by :mod:`bulk`; the loop here has the rest.
 
 A word is a run of bytes above 32; so blanks at line ends, double blanks and CRLF need no care, and lines without a word
 do not exist, nor do comments. A line whose first byte is a digit, ``+``, ``-`` or ``*`` is a cost line, ``position...
@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from workbench.profiles.readers.callgrind.bulk import add_costs, line_starts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +41,11 @@ def marks(data: bytes, start: int, stop: int, seed: int) -> tuple[bytes, list[by
     those that are neither a call nor a jump, in order of first appearance. ``seed`` is for a hash."""
     begins, ends, values, costs, kinds = [start], [start], [-1], [0], [_NAMED]
     first: dict[bytes, int] = {}
-    at = start
-    while at < stop:
+    starts, as_costs = line_starts(data, start, stop)
+    others, passed = np.flatnonzero(~as_costs), 0
+    for number, at in zip(others.tolist(), starts[others].tolist(), strict=True):
+        costs[-1] += number - passed
+        passed = number + 1
         after = data.find(b"\n", at, stop) + 1 or stop
         text = data[at:after].strip(BLANKS)
         if text and text[0] in _COST_HEADS:
@@ -49,8 +54,8 @@ def marks(data: bytes, start: int, stop: int, seed: int) -> tuple[bytes, list[by
             kind, value = _NAMED, len(begins)
             if text.startswith((b"calls=", b"rcalls=")):
                 word = text.partition(b"=")[2].strip(BLANKS)
-                number = whole_number(_first_word(word))
-                kind, value = _CALL, -1 if number is None or number >= _INT64 else number
+                called = whole_number(_first_word(word))
+                kind, value = _CALL, -1 if called is None or called >= _INT64 else called
             elif text[:1] == b"j" and text[1:2] in (b"u", b"c") and text[4:5] == b"=":
                 kind, value = _JUMP, 0
             else:
@@ -60,7 +65,7 @@ def marks(data: bytes, start: int, stop: int, seed: int) -> tuple[bytes, list[by
             values.append(value)
             costs.append(0)
             kinds.append(kind)
-        at = after
+    costs[-1] += len(starts) - passed
     found = np.zeros(len(begins), dtype="i8,i8,i8,i4,i4")
     for name, column in zip(found.dtype.names or (), (begins, ends, values, costs, kinds), strict=True):
         found[name] = column
@@ -93,6 +98,10 @@ def costs(
 
     Returns how many runs there are, the fault that ended the reading and where it is, and the oddities.
     """
+    if not len(runs):
+        usual = add_costs(data, stop, marks, own, call, layout, state, table, sums, sizes, each)
+        if usual is not None:
+            return usual, IS_SOUND, -1, ((0, -1),) * 4
     reading = _Costs(data, layout, state, table, sums, sizes, runs, each)
     bounds = [*marks["begin"][1:].tolist(), stop]
     groups = zip(marks.tolist(), bounds, own.tolist(), call.tolist(), strict=True)
