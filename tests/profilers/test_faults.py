@@ -239,10 +239,11 @@ async def test_the_command_killed_while_it_stops_a_service(folder: Path, program
     profile("restore", "--folder", folder)
 
 
+# The step in the middle takes four seconds: progress is told once a second, and must be seen before the step is over.
 SWEEP = """
 import asyncio, sys, workbench
 asyncio.run(workbench.sweep(
-    receipts="20,30,20", rate=20.0, runs_dir="runs", run_dir=sys.argv[1], profiler="callgrind",
+    receipts="20,80,20", rate=20.0, runs_dir="runs", run_dir=sys.argv[1], profiler="callgrind",
     paired=False, warm_up_receipts=0, pinpoint=False,
 ))
 """
@@ -253,7 +254,7 @@ async def test_a_profiled_sweep_killed_in_mid_step_is_resumed() -> None:
     run_folder = Path("runs/killed").absolute()
     process = subprocess.Popen([sys.executable, "-c", SWEEP, str(run_folder)], stderr=subprocess.PIPE)
     try:
-        await asyncio.to_thread(wait_for_progress, run_folder, 1)
+        await asyncio.to_thread(wait_for_progress, run_folder, 1, process)
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     finally:

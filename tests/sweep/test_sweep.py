@@ -359,10 +359,12 @@ async def test_kill_9_in_mid_step_loses_and_doubles_no_sample(victim):
     assert run.series.sort_values("step")["t_s"].is_monotonic_increasing
 
 
-def wait_for_progress(folder: Path, step: int) -> dict:
-    """The first progress event of ``step`` with answers in it."""
+def wait_for_progress(folder: Path, step: int, process: subprocess.Popen | None = None) -> dict:
+    """The first progress event of ``step`` with answers in it, as long as ``process`` runs."""
     deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"the sweep ended by itself: {process.communicate()[1]!r}")
         events = folder / "events.jsonl"
         for line in events.read_text().splitlines() if events.exists() else []:
             try:
