@@ -15,6 +15,7 @@ from playwright.async_api import Page
 
 from tests.charts.profiles import CPU, HOSTILE, SAMPLES, folded
 from tests.charts.test_scripts import PROJECT, TESTS, node
+from tests.profiles.samples import beside
 from tests.report.browser import PHONE_PX, offline_page
 from workbench import read_profile
 from workbench.profiles.exports.write import exported
@@ -23,7 +24,6 @@ from workbench.profiles.names import crate_of
 from workbench.report import external_addresses
 from workbench.report.page import empty_page, profile_page
 
-SHARED = PROJECT.parent / "shared"
 FILES = {
     "reported/two-threads.speedscope.json": {"hot": 9_900_000_000, "idle": 100_000_000},  # ns
     "reported/perf-script.txt": {"app;main": 2, "app;main;f": 2},
@@ -78,23 +78,17 @@ def test_what_is_exported_is_read_alike(kind: str, packed: bool, tmp_path: Path)
     assert paths == totals(python, python.metric_names[metric])
 
 
-def shared(name: str) -> Path:
-    if not (SHARED / name).exists():
-        pytest.skip(f"{name} is not beside this checkout")
-    return SHARED / name
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_files_of_other_tools(name: str) -> None:
-    [found] = read_by_node(shared(name))
+    [found] = read_by_node(beside(name))
     paths = found["paths"][0]
     assert {path: paths[f"all;{path}"] for path in FILES[name]} == FILES[name]
 
 
 @pytest.mark.parametrize("name", PPROF)
 def test_pprof_of_other_tools_has_the_same_totals_as_in_python(name: str) -> None:
-    [found] = read_by_node(shared(name))
-    python = read_profile(shared(name))
+    [found] = read_by_node(beside(name))
+    python = read_profile(beside(name))
     for metric, (name_of, _) in enumerate(found["metrics"]):
         assert found["paths"][metric]["all"] == pytest.approx(python.total(name_of))
 

@@ -1,4 +1,7 @@
-"""Where the corpus of real profiles from public projects lies, if it is there: it is not part of this repository."""
+"""Where the corpus of public profiles lies, if it is there, and the folders ``reported/`` and ``real/`` beside it.
+
+They are not part of this repository.
+"""
 
 from __future__ import annotations
 
@@ -19,3 +22,11 @@ def sample(name: str) -> Path:
     if SAMPLES is None:
         pytest.skip("the corpus of public profiles is not beside this project")
     return SAMPLES / name
+
+
+def beside(name: str) -> Path:
+    """A file of the folders beside the corpus, ``reported/file`` or ``real/file``."""
+    path = _BESIDE.parent / name
+    if not path.is_file():
+        pytest.skip(f"{name}, beside the corpus of public profiles, is not there")
+    return path

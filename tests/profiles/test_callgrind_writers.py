@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.profiles.samples import SAMPLES
+from tests.profiles.samples import beside
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_callgrind, read_profile
@@ -136,7 +136,6 @@ def test_a_folder_says_which_of_its_files_to_read(tmp_path: Path) -> None:
         read_profile(tmp_path)
 
 
-REPORTED = None if SAMPLES is None else SAMPLES.parent / "reported"
 RIGHT = {
     "callgrind-cut.out": {"main": 10},
     "cg_diff.out": {"fib": -450, "walk": 30},
@@ -147,9 +146,8 @@ RIGHT = {
 }
 
 
-@pytest.mark.skipif(REPORTED is None or not REPORTED.is_dir(), reason="the reported files are not beside this project")
 @pytest.mark.parametrize("name", RIGHT)
 def test_files_that_were_read_wrong(name: str) -> None:
-    profile = read_profile((REPORTED or Path()) / name)
+    profile = read_profile(beside(f"reported/{name}"))
     costs = own(profile, profile.metric_names[0])
     assert {function: cost for function, cost in costs.items() if cost} == RIGHT[name]

@@ -14,12 +14,10 @@ from hypothesis import strategies as st
 from tests.fuzz.seeds import seeds
 from tests.profiles.corpus import TABLE, names
 from tests.profiles.foreign_heads import BPFTRACE, CSV, HEADS, PROMETHEUS
-from tests.profiles.samples import SAMPLES, needs_samples
+from tests.profiles.samples import SAMPLES, beside, needs_samples
 from workbench.errors import ReadError
 from workbench.profiles.foreign import foreign
 from workbench.profiles.read import FORMATS, read_profile
-
-REPORTED = Path(__file__).resolve().parents[3] / "shared" / "reported"
 
 
 @pytest.mark.parametrize(("what", "head", "hint"), HEADS)
@@ -48,10 +46,10 @@ def test_no_profile_of_the_corpus_is_taken_for_something_else() -> None:
         assert name not in read or foreign(path.read_bytes()) is None, name
 
 
-@pytest.mark.skipif(not REPORTED.is_dir(), reason="the reported files are not beside this project")
 def test_the_reported_metrics_are_refused() -> None:
+    path = beside("reported/metrics.prom")
     with pytest.raises(ReadError, match=r"this is text with metrics of Prometheus, not a profile"):
-        read_profile(REPORTED / "metrics.prom")
+        read_profile(path)
 
 
 # Folded stacks that look a little like something else.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.profiles.make import profile_of
-from tests.profiles.test_matching import shared
+from tests.profiles.samples import beside
 from tests.profiles.test_share import pprof_of
 from workbench.profiles.interval import EXACT_TICKS, interval, range_text, ticks_of
 from workbench.profiles.read import read_profile
@@ -65,7 +65,7 @@ def test_no_interval_without_ticks_a_whole_or_a_part() -> None:
 
 
 def test_five_ticks() -> None:
-    profile = read_profile(shared("reported/five-ticks.pb.gz"))
+    profile = read_profile(beside("reported/five-ticks.pb.gz"))
     assert ticks_of(profile) == ticks_of(profile, "samples") == 5
     said = profile_text(profile, profile.top())
     assert "48 to 100 %" in said
@@ -76,7 +76,7 @@ def test_five_ticks() -> None:
 
 
 def test_samples_of_the_real_service() -> None:
-    profile = read_profile(shared("real/service-profile-1.pb"))
+    profile = read_profile(beside("real/service-profile-1.pb"))
     assert ticks_of(profile, "cpu") == ticks_of(profile, "samples") == 11_032
 
 
@@ -85,7 +85,7 @@ def test_samples_of_the_real_service() -> None:
     [("delta-heap.pb.gz", "inuse_space"), ("two-threads.speedscope.json", None), ("cg-suffix-before.out", None)],
 )
 def test_what_was_not_sampled_has_no_ticks(name: str, metric: str | None) -> None:
-    profile = read_profile(shared(f"reported/{name}"))
+    profile = read_profile(beside(f"reported/{name}"))
     assert ticks_of(profile, metric) == 0
     assert "samples: self_95" not in profile_text(profile, profile.top())
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.profiles.samples import beside
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_jemalloc, read_profile
 
-REPORTED = Path(__file__).resolve().parents[3] / "shared" / "reported" / "jemalloc.heap"
 PROGRAM = """
 #include <pthread.h>
 #include <stdlib.h>
@@ -223,9 +223,8 @@ def tops(profile: Profile) -> dict[str, int]:
     return {row.name: row.self for row in profile.top().itertuples()}
 
 
-@pytest.mark.skipif(not REPORTED.exists(), reason="the reported files are not beside this project")
 def test_the_reported_file() -> None:
-    profile = read_profile(REPORTED)
+    profile = read_profile(beside("reported/jemalloc.heap"))
     assert profile.format == "jemalloc"
     assert (profile.total("inuse_objects"), profile.total("inuse_space")) == (15_730, 1_573_014)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.profiles.make import Stacks, profile_of, stacks
+from tests.profiles.samples import beside
 from workbench.charts.flame import flame_graph
 from workbench.profiles.builds import is_address, library, source, without_build, without_number
 from workbench.profiles.model import Profile
@@ -18,16 +17,6 @@ from workbench.profiles.read import read_profile
 from workbench.profiles.transforms.combine import Difference, difference
 from workbench.profiles.transforms.matching import EXACT, MOVED, NAMED, NUMBERED, REBUILT, REBUILT_NAME, matching
 from workbench.report.profile_text import difference_text
-
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-
-
-def shared(name: str) -> Path:
-    """A file beside the checkout that is not part of this repository."""
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"{name} is not beside this project")
-    return path
 
 
 def functions(*rows: str) -> pd.DataFrame:
@@ -177,7 +166,7 @@ def test_a_level_of_recursion_makes_no_other_function() -> None:
 
 
 def test_windows_that_begin_inside_a_function_say_no_change() -> None:
-    before, after = (read_profile(shared(f"reported/cg-suffix-{side}.out")) for side in ("before", "after"))
+    before, after = (read_profile(beside(f"reported/cg-suffix-{side}.out")) for side in ("before", "after"))
     changes = difference(before, after)
     assert (changes.functions[["change_self", "change_total"]] == 0).all(axis=None)
     assert changes.functions["matched_by"].tolist() == [EXACT, EXACT]
@@ -196,8 +185,8 @@ def test_a_window_that_begins_below_the_root_of_the_other_hangs_there() -> None:
 
 @pytest.mark.parametrize("other", ["service-step-400", "service-once-step-100"])
 def test_windows_of_the_real_service_lie_over_each_other(other: str) -> None:
-    before = read_profile(shared("real/service-step-100.callgrind.out.gz"))
-    after = read_profile(shared(f"real/{other}.callgrind.out.gz"))
+    before = read_profile(beside("real/service-step-100.callgrind.out.gz"))
+    after = read_profile(beside(f"real/{other}.callgrind.out.gz"))
     changes = difference(before, after)
     functions = changes.functions
     only = functions["state"] != "both"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.profiles.make import Stacks, profile_of, stacks_of, summed
-from tests.profiles.test_matching import shared
+from tests.profiles.samples import beside
 from workbench.charts.flame import flame_graph
 from workbench.charts.flame.graph import top_functions
 from workbench.errors import WorkbenchError
@@ -226,7 +226,7 @@ def test_the_tree_of_any_graph_sums_to_its_self_costs(own: dict[str, int], calls
 
 
 def test_go_heap_difference_begins_with_what_was_freed() -> None:
-    profile = read_profile(shared("reported/delta-heap.pb.gz"))
+    profile = read_profile(beside("reported/delta-heap.pb.gz"))
     for sort in ("self", "total"):
         first = profile.top(sort=sort).iloc[0]  # type: ignore[arg-type]
         assert (first["name"], first["self"]) == ("main.hold", -12_000_000)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.profiles.samples import beside
 from tests.profiles.stacks import stacks_of
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
@@ -18,7 +18,6 @@ from workbench.profiles.read import read_perf_script, read_profile
 from workbench.profiles.readers import perf_script
 from workbench.profiles.source import open_source
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "reported" / "perf-script.txt"
 USUAL = """\
 app  101  1000.000001:     250000 cpu-clock:u: 
 \t    55d0c1a0 f+0x10 (/srv/app)
@@ -48,9 +47,8 @@ def labels(profile: Profile, key: str) -> set[str]:
     return set(profile.tags.loc[profile.tags["key"] == key, "value"])
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the corpus of public profiles is not beside this project")
 def test_the_reported_file() -> None:
-    profile = read_profile(SHARED)
+    profile = read_profile(beside("reported/perf-script.txt"))
     assert stacks_of(profile) == {("main", "f"): 500_000}
     assert (profile.metric().name, profile.metric().unit, profile.total("samples")) == ("cpu-clock:u", "ns", 2)
     assert not profile.notes

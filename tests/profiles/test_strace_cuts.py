@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.profiles.corpus import names
 from tests.profiles.samples import SAMPLES
 from tests.profiles.test_strace import DEMO
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+OF_STRACE = re.compile(r"^strace/|\.strace$|/summary-columns\.txt$|strace\.log\.gz$")
 EVERY_BYTE = 260  # of files up to this size; of larger ones so many bytes, of which half are near line ends
 SOME = 40
 WINDOW = 60_000  # of a large log a piece of so many bytes is cut
@@ -33,13 +34,8 @@ TABLE = b"""\
 
 def logs() -> dict[str, bytes]:
     """All samples of strace that are at hand."""
-    folders = [
-        (SHARED / "reported", "*.strace"),
-        (SHARED / "reported", "summary-columns.txt"),
-        (SHARED / "real", "*strace.log.gz"),
-    ]
-    paths = [DEMO, *(path for folder, pattern in folders for path in sorted(folder.glob(pattern)))]
-    paths += sorted((SAMPLES / "strace").glob("*")) if SAMPLES else []
+    corpus = names(SAMPLES) if SAMPLES else {}
+    paths = [DEMO, *(path for name, path in corpus.items() if OF_STRACE.search(name))]
     found = {
         path.name: (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()) for path in paths
     }

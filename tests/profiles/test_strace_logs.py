@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from tests.profiles.samples import needs_samples, sample
 from tests.profiles.test_strace import DEMO, calls_of
+from tests.profiles.tracing import compiled
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
 
@@ -57,14 +57,7 @@ int main(void) {
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("strace") is None or shutil.which("gcc") is None:
-        pytest.skip("strace and gcc are needed")
-    folder = tmp_path_factory.mktemp("traced")
-    (folder / "program.c").write_text(PROGRAM)
-    subprocess.run(["gcc", "-w", "-pthread", "-o", "program", "program.c"], cwd=folder, check=True)
-    if subprocess.run(["strace", "-o", "try.log", "true"], cwd=folder, check=False).returncode:
-        pytest.skip("strace may not trace here")
-    return folder / "program"
+    return compiled(tmp_path_factory.mktemp("traced"), PROGRAM)
 
 
 def traced(program: Path, *flags: str) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.profiles.test_strace_waiting import REPORTED, needs_reported
+from tests.profiles.samples import beside
 from tests.profiles.test_strace_waiting import program as program  # a fixture
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
@@ -37,9 +37,8 @@ def said(text: str) -> str:
     return " ".join(note.what for note in profile(text).notes)
 
 
-@needs_reported
 def test_the_reported_table() -> None:
-    found = read_profile(REPORTED / "summary-columns.txt")
+    found = read_profile(beside("reported/summary-columns.txt"))
     assert (found.format, found.total("calls"), found.total("time"), found.total("errors")) == (
         "strace",
         16,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.profiles.samples import beside
 from tests.profiles.test_strace import calls_of, parse
+from tests.profiles.tracing import compiled
 from workbench.profiles.read import read_profile
 from workbench.profiles.readers.strace.waiting import JUDGEMENTS, RULES, UNTOLD, WAITING, WORKING
 from workbench.profiles.views import syscalls
 from workbench.report.answers.strace import answer
-
-REPORTED = Path(__file__).resolve().parents[3] / "shared" / "reported"
-needs_reported = pytest.mark.skipif(not REPORTED.is_dir(), reason="the reported files are not beside this project")
 
 YES, NO, UNSURE = JUDGEMENTS[WAITING], JUDGEMENTS[WORKING], JUDGEMENTS[UNTOLD]
 
@@ -237,19 +235,17 @@ def test_each_row_of_the_table_says_why_and_the_guide_has_it() -> None:
 # the files that were reported
 
 
-@needs_reported
 @pytest.mark.parametrize("name", ["futex-plain", "futex-argnames", "futex-verbose"])
 def test_the_same_log_in_other_styles_has_the_same_answer(name: str) -> None:
-    profile = read_profile(REPORTED / f"{name}.strace")
+    profile = read_profile(beside(f"reported/{name}.strace"))
     table = syscalls.call_table(profile).set_index("syscall")
     assert table.loc["futex", "waiting_ns"] == 900_000_000
     assert repr(answer(profile)).startswith("No: ")
     assert profile.tables["calls"].set_index("syscall").loc["read", "fd"] == 3
 
 
-@needs_reported
 def test_an_answer_that_what_is_undecided_could_turn_cannot_be_told() -> None:
-    profile = read_profile(REPORTED / "blocking-recv.strace")
+    profile = read_profile(beside("reported/blocking-recv.strace"))
     said = repr(answer(profile))
     assert said.startswith("That cannot be told: cli (100) spent 100 % of its life")
     assert "whether the descriptor blocks is not in the log" in said
@@ -315,14 +311,7 @@ STYLES = [
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("strace") is None or shutil.which("gcc") is None:
-        pytest.skip("strace and gcc are needed")
-    folder = tmp_path_factory.mktemp("waits")
-    (folder / "waits.c").write_text(PROGRAM)
-    subprocess.run(["gcc", "-w", "-pthread", "-o", "waits", "waits.c"], cwd=folder, check=True)
-    if subprocess.run(["strace", "-o", "try.log", "true"], cwd=folder, check=False).returncode:
-        pytest.skip("strace may not trace here")
-    return folder / "waits"
+    return compiled(tmp_path_factory.mktemp("waits"), PROGRAM)
 
 
 @pytest.mark.parametrize("flags", STYLES, ids=" ".join)
