@@ -19,10 +19,9 @@ from workbench.profiles.readers.callgrind import names as named
 from workbench.profiles.readers.callgrind import plain
 from workbench.profiles.readers.callgrind.context import MOST_FILES, MOST_NAMES, Context, Whose
 from workbench.profiles.readers.callgrind.header import Headers, Part
+from workbench.profiles.readers.callgrind.kinds import CALL, NAMED
 from workbench.profiles.readers.callgrind.names import Names, kinds_and_names
 from workbench.profiles.readers.callgrind.scan import (
-    CALL,
-    NAMED,
     PIECE_BYTES,
     RUN,
     Piece,

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from workbench.profiles.readers.callgrind.kinds import CALL, COST_HEADS, JUMP, MOST_LINE, NAMED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_DIGITS = 18  # of a number that surely fits
-_MOST_LINE = 2**31 - 1
-_NAMED, _CALL, _JUMP = range(3)
 _BLANK, _NEWLINE = 32, 10
 _HEAD = np.zeros(256, dtype=bool)
-_HEAD[list(b"0123456789+-*")] = True
+_HEAD[list(COST_HEADS)] = True
 
 
 def line_starts(data: bytes, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -94,7 +94,7 @@ def positions_of(piece: NDArray[np.uint8], words: Words, reached: int) -> tuple[
         return None
     moves = np.zeros(len(head), dtype=np.int64)
     moves[~same] = values
-    if int(moves.max(initial=0)) > _MOST_LINE:
+    if int(moves.max(initial=0)) > MOST_LINE:
         return None
     moves = np.where(head == ord("-"), -moves, moves)
     relative = same | signed
@@ -102,7 +102,7 @@ def positions_of(piece: NDArray[np.uint8], words: Words, reached: int) -> tuple[
     last = np.maximum.accumulate(np.where(relative, -1, np.arange(len(head)))) if len(head) else np.zeros(0, np.int64)
     base = np.where(last >= 0, moves[last] - drift[last], reached)
     lines = base + drift
-    if len(lines) and not (int(lines.min()) >= 0 and int(lines.max()) <= _MOST_LINE):
+    if len(lines) and not (int(lines.min()) >= 0 and int(lines.max()) <= MOST_LINE):
         return None
     return lines, int(lines[-1]) if len(lines) else reached
 
@@ -111,7 +111,7 @@ def kinds_of(marks: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     """The mark and the kind of each cost line: the first line after a call or a jump is of that, the others are the
     function's."""
     mark = np.repeat(np.arange(len(marks)), marks["costs"])
-    kind = np.full(len(mark), _NAMED, dtype=np.int64)
+    kind = np.full(len(mark), NAMED, dtype=np.int64)
     some = np.flatnonzero(marks["costs"] > 0)
     kind[(np.cumsum(marks["costs"]) - marks["costs"])[some]] = marks["kind"][some]
     return mark, kind
@@ -121,7 +121,7 @@ def runs_of(mark: NDArray[np.int64], kind: NDArray[np.int64], lines: NDArray[np.
     """How many runs the cost lines are: lines on end of one mark and source line, or ``each``."""
     if each or not len(mark):
         return len(mark)
-    same = (mark[1:] == mark[:-1]) & (kind[1:] == _NAMED) & (kind[:-1] == _NAMED) & (lines[1:] == lines[:-1])
+    same = (mark[1:] == mark[:-1]) & (kind[1:] == NAMED) & (kind[:-1] == NAMED) & (lines[1:] == lines[:-1])
     return len(mark) - int(same.sum())
 
 
@@ -154,16 +154,16 @@ def add_costs(
             return None
         lines, reached = placed
     words = words.where(words.column >= positions)
-    row = np.where(kind == _CALL, call[mark], own[mark])
+    row = np.where(kind == CALL, call[mark], own[mark])
     values = numbers_of(piece, words.begin, words.end)
     if values is None or (words.column >= positions + events).any():
         return None
     if len(row) and not (int(row.min()) >= 0 and int(row.max()) < len(table)):
         return None
     column, of = words.column - positions, kind[words.line]
-    counts = of != _JUMP
+    counts = of != JUMP
     np.add.at(table, (row[words.line][counts], column[counts]), values[counts])
-    np.add.at(sums, column[of == _NAMED], values[of == _NAMED])
+    np.add.at(sums, column[of == NAMED], values[of == NAMED])
     np.add.at(sizes, column[counts], values[counts].astype(np.float64))
     state[0] = reached
     return runs_of(mark, kind, lines, each)

@@ -12,7 +12,7 @@ from workbench.errors import ReadError
 from workbench.profiles.columns import called_, self_
 from workbench.profiles.readers.callgrind.body import quiet_walk
 from workbench.profiles.readers.callgrind.context import numbers_of
-from workbench.profiles.readers.callgrind.scan import CALL, NAMED
+from workbench.profiles.readers.callgrind.kinds import CALL, NAMED
 from workbench.profiles.source import Source
 from workbench.profiles.table import Table, text
 

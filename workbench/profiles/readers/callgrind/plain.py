@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from workbench.profiles.readers.callgrind.bulk import add_costs, line_starts
+from workbench.profiles.readers.callgrind.kinds import CALL, COST_HEADS, JUMP, MOST_LINE, NAMED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +29,6 @@ Oddities = tuple[tuple[int, int], ...]
 """How often each oddity was there, and where first (-1: nowhere)."""
 
 BLANKS = bytes(range(33))
-_NAMED, _CALL, _JUMP = range(3)
-_COST_HEADS = frozenset(b"0123456789+-*")
-_MOST_LINE = 2**31 - 1
 _INT64, _UINT64 = 2**63, 2**64
 _SPACED = bytes(max(byte, 32) for byte in range(256))
 _SHORT = 200
@@ -39,7 +37,7 @@ _SHORT = 200
 def marks(data: bytes, start: int, stop: int, seed: int) -> tuple[bytes, list[bytes]]:
     """The lines of a piece that are no costs, as the bytes of an array of ``scan.MARK``, and the distinct texts of
     those that are neither a call nor a jump, in order of first appearance. ``seed`` is for a hash."""
-    begins, ends, values, costs, kinds = [start], [start], [-1], [0], [_NAMED]
+    begins, ends, values, costs, kinds = [start], [start], [-1], [0], [NAMED]
     first: dict[bytes, int] = {}
     starts, as_costs = line_starts(data, start, stop)
     others, passed = np.flatnonzero(~as_costs), 0
@@ -48,16 +46,16 @@ def marks(data: bytes, start: int, stop: int, seed: int) -> tuple[bytes, list[by
         passed = number + 1
         after = data.find(b"\n", at, stop) + 1 or stop
         text = data[at:after].strip(BLANKS)
-        if text and text[0] in _COST_HEADS:
+        if text and text[0] in COST_HEADS:
             costs[-1] += 1
         elif text and not text.startswith(b"#"):
-            kind, value = _NAMED, len(begins)
+            kind, value = NAMED, len(begins)
             if text.startswith((b"calls=", b"rcalls=")):
                 word = text.partition(b"=")[2].strip(BLANKS)
                 called = whole_number(_first_word(word))
-                kind, value = _CALL, -1 if called is None or called >= _INT64 else called
+                kind, value = CALL, -1 if called is None or called >= _INT64 else called
             elif text[:1] == b"j" and text[1:2] in (b"u", b"c") and text[4:5] == b"=":
-                kind, value = _JUMP, 0
+                kind, value = JUMP, 0
             else:
                 value = first.setdefault(text, value)
             begins.append(data.index(text, at))
@@ -184,10 +182,10 @@ class _Costs:
         for raw in self._data[at:until].split(b"\n"):
             text = raw.strip(BLANKS)
             if text and not text.startswith(b"#"):
-                self._line(text, at + raw.index(text), index, call if kind == _CALL else own, kind)
+                self._line(text, at + raw.index(text), index, call if kind == CALL else own, kind)
                 if self.fault:
                     return
-                kind = _NAMED
+                kind = NAMED
             at += len(raw) + 1
 
     def _line(self, text: bytes, at: int, mark: int, row: int, kind: int) -> None:
@@ -201,7 +199,7 @@ class _Costs:
                 value = state.item(column) + move[1] if move[0] else move[1]
                 state[column] = (value + _INT64) % _UINT64 - _INT64
         line = state.item(0) if self._layout[1] >= 0 else 0
-        if not 0 <= line <= _MOST_LINE:
+        if not 0 <= line <= MOST_LINE:
             self._note(WRONG_LINE, at)
             line = 0
         run = self._run(mark, line, kind)
@@ -211,8 +209,8 @@ class _Costs:
             self.fault, self.fault_at = NO_POSITION, at + said.no_position
         elif not 0 <= row < len(self._table):
             self.fault, self.fault_at = NO_ROOM, at
-        elif kind != _JUMP:
-            self._add(said, at, row, kind == _NAMED)
+        elif kind != JUMP:
+            self._add(said, at, row, kind == NAMED)
 
     def _add(self, said: Line, at: int, row: int, is_self: bool) -> None:
         costs = self._table[row]
@@ -230,7 +228,7 @@ class _Costs:
 
     def _run(self, mark: int, line: int, kind: int) -> int:
         same = (mark, line, kind)
-        if not self._each and kind == _NAMED and same == self._last:
+        if not self._each and kind == NAMED and same == self._last:
             return self.run_count - 1
         if len(self._runs):
             if self.run_count == len(self._runs):

@@ -11,7 +11,7 @@ import numpy as np
 from workbench.profiles.columns import self_
 from workbench.profiles.readers.callgrind import plain
 from workbench.profiles.readers.callgrind.body import Added, Stretch, Walk, quiet_walk
-from workbench.profiles.readers.callgrind.scan import JUMP, NAMED
+from workbench.profiles.readers.callgrind.kinds import JUMP, NAMED
 from workbench.profiles.source import Source
 from workbench.profiles.table import Table, text
 

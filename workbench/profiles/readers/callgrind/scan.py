@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 PIECE_BYTES = 4 * 1024 * 1024
 
-# kinds of marks, and of runs of cost lines: those of a function, the one of a call, the one of a jump
-NAMED, CALL, JUMP = range(3)
-
 # ``begin``: the first word; ``end``: the next line; ``costs``: how many cost lines follow. ``value`` of a named mark is
 # the first mark of the piece with the same text, of a call how often it was (-1: no number).
 MARK = np.dtype([("begin", "<i8"), ("end", "<i8"), ("value", "<i8"), ("costs", "<i4"), ("kind", "<i4")])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.locations import FRAME, located
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.source import check_fits
@@ -24,13 +25,9 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.dhat.document import Document
     from workbench.profiles.source import Source
 
-_FRAME = re.compile(r"0x([0-9A-Fa-f]{1,16}): (.+)", re.DOTALL)
 # the crate dhat also says the column
 _PLACE = re.compile(r"(.*?):(\d{1,9})(?::\d{1,9})?", re.DOTALL)
-_UNKNOWN = "???"
 _OWN_LIBRARY = "vgpreload_dhat-"
-# a location is looked for at the last few " (" of a text: names contain them too, paths hardly ever
-_TRIES = 4
 # What a frame of a stack takes while it is worked on, and beside that in the tree for each metric. Measured.
 _FRAME_BYTES = 100
 _COST_BYTES = 20
@@ -177,26 +174,12 @@ def _inlined(used: Used, address: NDArray[np.uint64]) -> NDArray[np.int64]:
 def _taken_apart(text: str) -> tuple[int, tuple[str, str, int, str]]:
     """The address of a frame, and its name, file, line and object: ``0xADDRESS: NAME (FILE:LINE)``, or ``(in
     OBJECT)``."""
-    match = _FRAME.fullmatch(text)
+    match = FRAME.fullmatch(text)
     if match is None:
         return 0, (text or "(no name)", "", 0, "")
-    return int(match[1], 16), _located(match[2])
+    return int(match[1], 16), located(match[2], _place)
 
 
-def _located(text: str) -> tuple[str, str, int, str]:
-    """Name, file, line and object. Names contain blanks and brackets, so the location is sought from the end; a bracket
-    it closes must be its own."""
-    end = len(text)
-    for _ in range(_TRIES if text.endswith(")") else 0):
-        at = text.rfind(" (", 0, end)
-        if at < 1:
-            break
-        end = at
-        where = text[at + 2 : -1]
-        if where.count("(") != where.count(")"):
-            continue
-        if where.startswith("in "):
-            return text[:at], "", 0, "" if where[3:] == _UNKNOWN else where[3:]
-        if (place := _PLACE.fullmatch(where)) is not None and place[1]:
-            return text[:at], place[1], int(place[2]), ""
-    return text, "", 0, ""
+def _place(where: str) -> tuple[str, int, str] | None:
+    match = _PLACE.fullmatch(where)
+    return (match[1], int(match[2]), "") if match is not None and match[1] else None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.profiles.locations import FRAME, UNKNOWN, located
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.table import Table
@@ -14,15 +15,11 @@ from workbench.profiles.table import Table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-UNKNOWN = "???"
 BELOW_THRESHOLD = "(below massif's threshold)"
 PAGES = "(page allocation syscalls)"
 
-_FRAME = re.compile(r"0x([0-9A-Fa-f]{1,16}): (.+)", re.DOTALL)
 _BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%?\))?$")
 _TOP = re.compile(r"\([^)]*\)|\S+(?= : )")
-# a location is looked for at the last few " (" of a line: names contain them too, paths hardly ever
-_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +43,8 @@ class Place:
 def place_of(text: str) -> Place:
     """The place a tree line names: ``0xADDRESS: NAME (FILE:LINE)``, ``... (in OBJECT)``, ``0xADDRESS: ???``, or those
     that were too small to be listed."""
-    if match := _FRAME.fullmatch(text):
-        name, file, line, object = _located(match[2])
+    if match := FRAME.fullmatch(text):
+        name, file, line, object = located(match[2], _place)
         return Place(name, file, line, object, int(match[1], 16), True)
     if match := _BELOW.fullmatch(text):
         threshold = None if match[2] is None else float(match[2])
@@ -80,25 +77,9 @@ def threshold_of(places: Iterable[Place]) -> float | None:
     return next((place.threshold_pct for place in places if place.threshold_pct is not None), None)
 
 
-def _located(text: str) -> tuple[str, str, int, str]:
-    """Name, file, line and object. Names contain blanks and brackets, so the location is sought from the end; a bracket
-    it closes must be its own."""
-    end = len(text)
-    for _ in range(_TRIES if text.endswith(")") else 0):
-        at = text.rfind(" (", 0, end)
-        if at < 1:
-            break
-        end = at
-        where = text[at + 2 : -1]
-        if where.count("(") != where.count(")"):
-            continue
-        if where.startswith("in "):
-            object = where[3:]
-            return text[:at], "", 0, "" if object == UNKNOWN else object
-        if where == UNKNOWN or (where.startswith("/") and ":" not in where):
-            # heaptrack writes an object without "in"
-            return text[:at], "", 0, "" if where == UNKNOWN else where
-        file, _, line = where.rpartition(":")
-        if file and len(line) < 10 and line.isascii() and line.isdigit():
-            return text[:at], file, int(line), ""
-    return text, "", 0, ""
+def _place(where: str) -> tuple[str, int, str] | None:
+    if where == UNKNOWN or (where.startswith("/") and ":" not in where):
+        # heaptrack writes an object without "in"
+        return "", 0, "" if where == UNKNOWN else where
+    file, _, line = where.rpartition(":")
+    return (file, int(line), "") if file and len(line) < 10 and line.isascii() and line.isdigit() else None

@@ -15,13 +15,13 @@ import numpy as np
 
 from workbench.errors import ReadError
 from workbench.profiles.distinct import ascending, numbered
+from workbench.profiles.locations import UNKNOWN
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.massif.places import (
     BELOW_THRESHOLD,
     PAGES,
-    UNKNOWN,
     Place,
     frames_of,
     place_of,
