@@ -31,6 +31,11 @@ def to_numbers(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     return np.from_dlpack(array)
 
 
+def to_bools(array: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Truth values of an Arrow array that has no nulls."""
+    return np.asarray(to_numbers(array.cast("uint8")), dtype=bool)
+
+
 def of_bytes(data: bytes) -> pa.Array:
     """One text that is UTF-8 already, as an array of one. Raises pyarrow.ArrowInvalid where it is not."""
     import pyarrow as pa

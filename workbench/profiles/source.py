@@ -298,6 +298,11 @@ def _read_stream(read: Callable[[int], Any], name: str, limit: _Limit, expected:
             raise limit.exceeded(name)
 
 
+def line_number(data: bytes, offset: int) -> int:
+    """The number of the line that a byte is in, from 1."""
+    return data.count(b"\n", 0, offset) + 1
+
+
 class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
 

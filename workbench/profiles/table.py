@@ -59,6 +59,12 @@ class Counts:
         """``size`` unknown numbers."""
         return cls(np.zeros(size, dtype=np.int64), np.zeros(size, dtype=bool))
 
+    @classmethod
+    def of(cls, values: Sequence[int | None]) -> Counts:
+        """These numbers, None where one is unknown."""
+        known = np.array([value is not None for value in values], dtype=bool)
+        return cls(np.array([value or 0 for value in values], dtype=np.int64), known)
+
     def __len__(self) -> int:
         return len(self.values)
 

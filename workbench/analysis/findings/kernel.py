@@ -48,9 +48,9 @@ def waiting(one: Measured) -> list[Finding]:
         return []
     found = []
     for metric in ("waiting", "undecided"):
-        table = cost_per_receipt(one.costs, metric) if (one.costs["metric"] == metric).any() else None
-        if table is None:
+        if not (one.costs["metric"] == metric).any():
             continue
+        table = cost_per_receipt(one.costs, metric)
         table = table[~table["name"].isin(_FOR_WORK) & (table["name"] != REST)]
         for row in table[100 * table["per_receipt"] / between >= LEAST_WAITING_PCT].to_dict("records"):
             evidence = table[table["name"] == row["name"]].reset_index(drop=True)

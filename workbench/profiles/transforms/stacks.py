@@ -104,7 +104,7 @@ def restack(
     exact = np.ones(len(tree.parent), dtype=bool)
     stays = tree.node_of >= 0
     np.logical_and.at(exact, tree.node_of[stays], nodes["exact"].astype(bool)[stays])
-    table, used = _used(profile.arrays.frames if frames is None else Table.of(frames), tree.frame)
+    table, used = used_frames(profile.arrays.frames if frames is None else Table.of(frames), tree.frame)
     grown = with_tree(
         profile,
         costs,
@@ -125,7 +125,7 @@ def dropped(profile: Profile, lost: NDArray[Any], what: str) -> list[Note]:
     return [Note(f"dropped by {what}", metric=profile.default_metric, weight=weight)] if weight else []
 
 
-def _used(frames: Table, frame: NDArray[np.int64]) -> tuple[Table, NDArray[np.int64]]:
+def used_frames(frames: Table, frame: NDArray[np.int64]) -> tuple[Table, NDArray[np.int64]]:
     """Only the frames that are in use, renumbered."""
     kept = ascending(frame)
     table = frames.take(kept)

@@ -16,13 +16,13 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_
-from workbench.profiles.model import Profile, identify
+from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
 from workbench.profiles.readers.strace.timeline import lane_labels, timeline_table
 from workbench.profiles.readers.strace.tree import costs
 from workbench.profiles.readers.strace.waiting import JUDGEMENTS, UNTOLD, WAITING, WORKING
 from workbench.profiles.table import Deferred, Table
-from workbench.profiles.transforms.stacks import with_tree
+from workbench.profiles.transforms.stacks import used_frames, with_tree
 from workbench.profiles.tree import regrow, subtree_sums
 
 if TYPE_CHECKING:
@@ -293,16 +293,14 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
         )
     own = costs(len(parent), node[chosen], None if duration is None else duration[chosen])
     tree = regrow(parent, frame, subtree_sums(parent, own)[:, -1] > 0)
-    used = np.unique(tree.frame)
-    frames = profile.frames.iloc[used].reset_index(drop=True)
-    frames["function_id"] = identify(frames)
+    frames, frame = used_frames(profile.arrays.frames, tree.frame)
     kept = calls[chosen].reset_index(drop=True)
     kept["node_id"] = tree.node_of[node[chosen]]
     grown = with_tree(
         profile,
         costs(len(tree.parent), kept["node_id"].to_numpy(), None if duration is None else duration[chosen]),
         parent=tree.parent,
-        frame=np.searchsorted(used, tree.frame).astype(np.int64),
+        frame=frame,
         frames=frames,
         exact=np.ones(len(tree.parent), dtype=bool),
     )

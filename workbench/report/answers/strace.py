@@ -47,7 +47,7 @@ def answer(profile: Profile) -> View:
     """
     if not _is_log(profile):
         return _of_table(profile)
-    if profile.tables["calls"].empty or not call_table(profile)["calls"].sum():
+    if not profile.tables["calls"]["returned"].any():
         return _view("That cannot be said: no call of the log returned.", _open(thread_table(profile)))
     if not profile.meta["timed"]:
         return _view(

@@ -26,10 +26,9 @@ from workbench.profiles.readers.callgrind.scan import (
     RUN,
     Piece,
     kernel,
-    line_number,
     pieces,
 )
-from workbench.profiles.source import Source
+from workbench.profiles.source import Source, line_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

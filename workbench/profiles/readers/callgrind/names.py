@@ -61,11 +61,11 @@ Note = Callable[[int, str], None]
 
 @dataclass
 class NameTable:
-    """Names of one sort, numbered in order of appearance. ``numbered`` is what the file's own numbers mean now;
-    ``earlier`` are those of them that were defined in a file that this one was appended to."""
+    """Names of one sort, numbered in order of appearance. ``numbered`` has the name that each of the file's own numbers
+    means now; ``earlier`` are those of them that were defined in a file that this one was appended to."""
 
     ids: dict[bytes, int] = field(default_factory=dict)
-    numbered: dict[bytes, int] = field(default_factory=dict)
+    numbered: dict[bytes, bytes] = field(default_factory=dict)
     earlier: set[bytes] = field(default_factory=set)
 
     @property
@@ -162,19 +162,18 @@ class Names:
             return table.of(value)
         number, name = match[1], value[match.end() :]
         if not name:
-            found = table.numbered.get(number)
-            if found is None:
+            if number not in table.numbered:
                 note("a name that is used but never defined")
-                found = table.numbered[number] = table.of(value)
-            return found
+                table.numbered[number] = value
+            return table.of(table.numbered[number])
         if name.startswith(b"("):
             # --compress-mangled: a context of numbered names
             name = _MANGLED.sub(lambda part: part[1] + _mangled(table, part[2]), name)
         found = table.of(name)
-        if table.numbered.setdefault(number, found) != found:
+        if table.numbered.setdefault(number, name) != name:
             if number not in table.earlier:
                 note("a number of a name is defined anew")
-            table.numbered[number] = found
+            table.numbered[number] = name
             table.earlier.discard(number)
             self._known.clear()
             self._renumbered = True
@@ -196,5 +195,4 @@ def _first(which: NDArray[np.int64], index: int) -> int:
 
 
 def _mangled(table: NameTable, number: bytes) -> bytes:
-    found = table.numbered.get(number)
-    return b"(" + number + b")" if found is None else table.names[found]
+    return table.numbered.get(number, b"(" + number + b")")

@@ -197,7 +197,7 @@ class _Costs:
         for column, move in enumerate(said.moves):
             if move is not None:
                 value = state.item(column) + move[1] if move[0] else move[1]
-                state[column] = (value + _INT64) % _UINT64 - _INT64
+                state[column] = _wrapped(value)
         line = state.item(0) if self._layout[1] >= 0 else 0
         if not 0 <= line <= MOST_LINE:
             self._note(WRONG_LINE, at)

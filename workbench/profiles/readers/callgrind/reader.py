@@ -23,9 +23,8 @@ from workbench.profiles.readers.callgrind.body import SUM_LIMIT, Walk
 from workbench.profiles.readers.callgrind.header import default_metric, metric_of
 from workbench.profiles.readers.callgrind.names import begins_file
 from workbench.profiles.readers.callgrind.plain import BLANKS
-from workbench.profiles.readers.callgrind.scan import line_number
 from workbench.profiles.readers.callgrind.totals import Totals, added_up, callee_of, caller_of, read_totals
-from workbench.profiles.source import Source
+from workbench.profiles.source import Source, line_number
 from workbench.profiles.table import Counts, Deferred, Table, concat, text
 
 if TYPE_CHECKING:
@@ -275,14 +274,14 @@ def _lines(again: Again, most: int, notes: NoteBook) -> Deferred | None:
 def _parts(walk: Walk, events: Sequence[str], factor: NDArray[np.int64], notes: NoteBook, source: Source) -> Table:
     """One row a part: part, thread, pid, its self costs and the tool's own totals; they are compared here."""
     columns: dict[str, Any] = {
-        "part": _counts([part.part for part in walk.parts]),
-        "thread": _counts([part.thread for part in walk.parts]),
+        "part": Counts.of([part.part for part in walk.parts]),
+        "thread": Counts.of([part.thread for part in walk.parts]),
         "pid": text([part.pid for part in walk.parts]),
     }
     said = [dict(zip(part.events, part.totals or (), strict=False)) for part in walk.parts]
     for name, times in zip(events, factor[:, 0].tolist(), strict=True):
         columns[self_(name)] = np.asarray([part.own.get(name, 0) * times for part in walk.parts], dtype=np.int64)
-        columns[f"totals_{name}"] = _counts([_scaled(totals.get(name), times) for totals in said])
+        columns[f"totals_{name}"] = Counts.of([_scaled(totals.get(name), times) for totals in said])
     for part, totals in zip(walk.parts, said, strict=True):
         where = source.name if part.part is None else f"{source.name}, part {part.part}"
         for name, total in totals.items():
@@ -295,13 +294,6 @@ def _parts(walk: Walk, events: Sequence[str], factor: NDArray[np.int64], notes: 
 
 def _scaled(total: int | None, times: int) -> int | None:
     return None if total is None or abs(total * times) >= 2**63 else total * times
-
-
-def _counts(values: Sequence[int | None]) -> Counts:
-    return Counts(
-        np.asarray([value or 0 for value in values], dtype=np.int64),
-        np.asarray([value is not None for value in values], dtype=bool),
-    )
 
 
 def _threads(

@@ -69,11 +69,6 @@ def pieces(data: bytes, stop: int, size: int = PIECE_BYTES) -> Iterator[Piece]:
         offset = end
 
 
-def line_number(data: bytes, offset: int) -> int:
-    """The number of the line that a byte is in, from 1."""
-    return data.count(b"\n", 0, offset) + 1
-
-
 def _piece_end(data: bytes, offset: int, end: int, stop: int) -> int:
     if end == stop:
         return stop

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.profiles.distinct import numbered
 from workbench.profiles.readers.callgrind.body import Stretch, Walk
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def read_totals(walk: Walk) -> Totals:
 def _add(totals: Totals, walk: Walk, stretch: Stretch) -> None:
     marks, whose = stretch.marks, stretch.whose
     some = np.flatnonzero(marks["costs"] > 0)
-    functions, row = _distinct(whose.function[some])
+    row, functions = numbered(whose.function[some])
     own = np.full(len(marks), -1, dtype=np.int64)
     own[some] = row
     calls = stretch.calls()
@@ -68,17 +69,6 @@ def _add(totals: Totals, walk: Walk, stretch: Stretch) -> None:
     np.add.at(counts, row, np.maximum(marks["value"][calls], 0))
     totals.called.append(Costs(stretch.part, events, pairs, table[len(functions) :]))
     totals.counts.append(counts)
-
-
-def _distinct(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct keys, which are small numbers, sorted, and which of them each one is."""
-    most = int(keys.max(initial=-1)) + 1
-    if most > 4 * len(keys):
-        return np.unique(keys, return_inverse=True)
-    there = np.zeros(most, dtype=bool)
-    there[keys] = True
-    distinct = np.flatnonzero(there)
-    return distinct, (np.cumsum(there) - 1)[keys]
 
 
 def caller_of(pairs: NDArray[np.int64]) -> NDArray[np.int64]:

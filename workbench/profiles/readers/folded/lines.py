@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.arrow import of_bytes, of_numbers, to_numbers
+from workbench.profiles.arrow import of_bytes, of_numbers, to_bools, to_numbers
 from workbench.profiles.readers.folded.austin import FULL, full_costs
 from workbench.profiles.readers.folded.shape import NUMBER
 from workbench.profiles.source import MIB
@@ -195,7 +195,7 @@ def _told(text: bytes, first: int, comments: _Comments) -> tuple[Any, NDArray[np
     times = np.bincount(code, minlength=len(distinct))
     comment = pc.match_substring_regex(distinct, "^#( |$)")
     comments.add(distinct.filter(comment))
-    kept = np.flatnonzero((to_numbers(pc.binary_length(distinct)) > 0) & ~bools(comment))
+    kept = np.flatnonzero((to_numbers(pc.binary_length(distinct)) > 0) & ~to_bools(comment))
     return distinct.take(of_numbers(kept)), times[kept], place[kept] + first
 
 
@@ -218,7 +218,7 @@ def _split_last(lines: Any, number: str = NUMBER) -> tuple[Any, Any, NDArray[np.
     first = offsets[:-1][has]
     values = parts.values
     counts = values.take(of_numbers(first + 1))
-    right = bools(pc.match_substring_regex(counts, rf"^(?:{number})$"))
+    right = to_bools(pc.match_substring_regex(counts, rf"^(?:{number})$"))
     has[has] = right
     return (
         pc.ascii_rtrim_whitespace(values.take(of_numbers(first[right]))),
@@ -260,8 +260,3 @@ def _values(counts: Any, line: NDArray[np.int64], source: Source) -> NDArray[Any
 
 def _too_large(where: str, what: str = "the count is more than") -> ReadError:
     return ReadError(f"{what} 64 bits hold", where=where, hint="Count in a larger unit")
-
-
-def bools(array: Any) -> NDArray[np.bool_]:
-    """An Arrow array of truth values for numpy."""
-    return np.asarray(to_numbers(array.cast("uint8")), dtype=bool)

@@ -23,7 +23,7 @@ from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.jemalloc.places import Places, places_of, table_of
 from workbench.profiles.readers.jemalloc.text import Dump, Symbols, dump_of, symbols_of
 from workbench.profiles.readers.jemalloc.unsample import unsampled
-from workbench.profiles.source import check_fits
+from workbench.profiles.source import check_fits, line_number
 from workbench.profiles.table import text
 from workbench.profiles.tree import MAX_DEPTH, add_at, grow
 
@@ -125,7 +125,7 @@ def _symbols(source: Source) -> tuple[Symbols | None, int]:
 
 
 def _no_heap(source: Source, start: int) -> ReadError:
-    line = source.data.count(b"\n", 0, start) + 1
+    line = line_number(source.data, start)
     head = source.data[start : start + 60]
     if _MARK.startswith(head[: len(_MARK)]) and b"\n" not in head:
         return ReadError("the file was cut off in its first line", where=source.at(line), hint=_DUMP_AGAIN)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.profiles.source import line_number
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -141,7 +143,7 @@ def _first_unfinished(source: Source, body: bytes, start: int) -> str:
     """Where the first stack is that has no whole line of counts: the only one searched for a line at a time."""
     for begin in _STACK_BEGINS.finditer(body):
         if _STACK.match(body, begin.start()) is None:
-            return source.at(source.data.count(b"\n", 0, start + begin.start()) + 1)
+            return source.at(line_number(source.data, start + begin.start()))
     return source.name
 
 

@@ -18,6 +18,7 @@ from workbench.errors import ReadError
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.massif.lines import TreeLines, tree_lines
 from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
+from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +99,7 @@ class _Damage(Exception):
 
 def line_at(source: Source, data: bytes, offset: int) -> str:
     """``file:line`` of a byte."""
-    return source.at(data.count(b"\n", 0, offset) + 1)
+    return source.at(line_number(data, offset))
 
 
 def decode(data: bytes, notes: NoteBook, where: str | None = None) -> str:

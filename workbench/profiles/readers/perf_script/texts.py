@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.arrow import of_numbers, to_numbers
+from workbench.profiles.arrow import of_numbers, to_bools, to_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
     """Which texts hold a match."""
     import pyarrow.compute as pc
 
-    return _bools(pc.match_substring_regex(texts, pattern))
+    return to_bools(pc.match_substring_regex(texts, pattern))
 
 
 def extracted(texts: Any, patterns: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def extracted(texts: Any, patterns: Sequence[str], fields: Sequence[str]) -> dic
         if not len(left):
             break
         groups = pc.extract_regex(take(texts, left), pattern)
-        valid = _bools(groups.is_valid())
+        valid = to_bools(groups.is_valid())
         found.append((left[valid], take(groups, valid)))
         left = left[~valid]
     back = np.argsort(np.concatenate([*(places for places, _ in found), left]), kind="stable")
@@ -83,12 +83,6 @@ def whole_numbers(texts: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     out = np.zeros(len(texts), dtype=np.int64)
     out[has] = to_numbers(take(texts, has).cast(pa.large_string()).cast(pa.int64()))
     return out, has
-
-
-def _bools(array: Any) -> NDArray[np.bool_]:
-    import pyarrow as pa
-
-    return to_numbers(array.cast(pa.uint8())).astype(bool)
 
 
 def _group(found: Any, field: str) -> Any:

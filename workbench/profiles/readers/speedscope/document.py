@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,7 +171,7 @@ def _recoded(data: bytes, source: Source) -> bytes:
 def _not_json(error: msgspec.DecodeError, source: Source, data: bytes) -> ReadError:
     said = str(error)[:200]
     at = re.search(r"\(byte (\d+)\)", said)
-    line = data.count(b"\n", 0, int(at[1]) if at else len(data)) + 1
+    line = line_number(data, int(at[1]) if at else len(data))
     return ReadError(f"not whole JSON: {said}", where=source.at(line), hint=HINT)
 
 

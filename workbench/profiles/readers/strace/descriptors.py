@@ -182,12 +182,10 @@ class _History:
     """The events in order, to be asked what a descriptor was at a line."""
 
     def __init__(self, events: _Events, made_by: Mapping[int, tuple[int, int]]) -> None:
-        self._events = events
         self._lines = int(max(events.line.max(initial=0), *(line for _, line in made_by.values()), 0)) + 2
-        keys, self._pair = np.unique(_key(events.process, events.fd), return_inverse=True)
-        self._keys = keys
+        self._keys, pair = np.unique(_key(events.process, events.fd), return_inverse=True)
         self._told = [
-            _Told.of(said != _KEEP, self._pair * self._lines + events.line, said) for said in (events.kind, events.mode)
+            _Told.of(said != _KEEP, pair * self._lines + events.line, said) for said in (events.kind, events.mode)
         ]
         processes = np.array(sorted(made_by), dtype=np.int64)
         self._made = processes

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from workbench.profiles.readers.strace import summary
+from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
@@ -84,5 +85,5 @@ def _first_bad_line(data: bytes) -> int:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        return data.count(b"\n", 0, error.start) + 1
+        return line_number(data, error.start)
     return 1

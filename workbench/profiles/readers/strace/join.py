@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.distinct import numbered
+from workbench.profiles.distinct import numbered, stable_order
 from workbench.profiles.readers.strace.calls import BEGUN, ENDED, UNKNOWN
 from workbench.profiles.readers.strace.prefix import NO_PID, NO_STAMP, SECOND_NS
 
@@ -70,13 +70,11 @@ def pair(log: Log, source: Source, notes: NoteBook) -> Pairs:
 
 def _neighbours(task: Places, begun: Mask) -> tuple[Places, Places]:
     """Of each begun call whose task has another line after it: its own line, and that line."""
-    codes, tasks = numbered(task)
-    # sorting small numbers is many times faster
-    small = codes.astype(np.uint16) if len(tasks) <= 1 << 16 else codes
-    order = np.argsort(small, kind="stable")
+    codes, _ = numbered(task)
+    order = stable_order(codes)
     place = np.flatnonzero(begun[order[:-1]])
     here, following = order[place], order[place + 1]
-    same = small[here] == small[following]
+    same = codes[here] == codes[following]
     return here[same], following[same]
 
 

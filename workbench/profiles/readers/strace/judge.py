@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,8 +99,6 @@ def calls_of(log: Log, pairs: Pairs, process: Places) -> Calls:
 
 def _two_numbers(texts: NDArray[Any], pattern: str) -> tuple[Places, Places]:
     """The two descriptors in each text, -1 where there are none."""
-    import re
-
     found = [re.search(pattern, text) for text in texts]
     first, second = (
         np.array([int(match[place]) if match else -1 for match in found], dtype=np.int64) for place in (1, 2)

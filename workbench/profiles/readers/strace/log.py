@@ -48,10 +48,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Log:
-    """What stands in a log, in its order. The arrays have one row a call line (see ``strace_calls.CallLines``).
+    """What stands in a log, in its order. The arrays have one row a call line (see ``calls.CallLines``).
 
     ``frame_lines`` and ``frame_texts`` are the lines of ``-k``. ``comms`` are pairs of pid and name, the last known
-    last. ``pidless`` are the lines of calls that name no process.
+    last.
     """
 
     line: Places

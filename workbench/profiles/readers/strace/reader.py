@@ -36,7 +36,7 @@ from workbench.profiles.readers.strace.join import (
 from workbench.profiles.readers.strace.judge import judge
 from workbench.profiles.readers.strace.log import Log, scan
 from workbench.profiles.readers.strace.prefix import NO_STAMP, OF_DAY, SECOND_NS, SINCE_1970, SINCE_LINE_BEFORE
-from workbench.profiles.readers.strace.tables import coded, optional
+from workbench.profiles.readers.strace.tables import coded
 from workbench.profiles.readers.strace.tasks import find_tasks, task_table
 from workbench.profiles.readers.strace.timeline import lane_labels, timeline_table
 from workbench.profiles.readers.strace.tree import build, costs, read_stacks
@@ -218,7 +218,7 @@ def _signal_columns(log: Log, shift: dict[int, int]) -> dict[str, Any]:
     return {
         "pid": np.array([event.pid for event in rows], dtype=np.int64),
         "signal": text([_signal_name(event.text) for event in rows]),
-        "at_ns": optional(at),
+        "at_ns": Counts.of(at),
         "text": text([event.text for event in rows]),
         "line": np.array([event.line for event in rows], dtype=np.int64),
     }

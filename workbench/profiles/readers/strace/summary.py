@@ -19,6 +19,7 @@ import numpy as np
 from workbench.errors import ReadError
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, frame_table, from_stacks
+from workbench.profiles.source import line_number
 from workbench.profiles.table import text
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def split(data: bytes, source: Source, notes: NoteBook) -> tuple[bytes, Summary]
         return data, summary
     mode = _MODE.search(data, max(0, at - 200), at)
     begin = mode.start() if mode else at
-    first_line = data.count(b"\n", 0, at) + 1
+    first_line = line_number(data, at)
     _read(data[at:].decode("utf-8", "replace"), first_line, summary, source, notes)
     if not len(summary) and (begin == 0 or not data[:begin].strip()):
         raise ReadError(

@@ -1,4 +1,4 @@
-"""Columns of the reader's tables: whole numbers of which some are unknown, words of which few are distinct."""
+"""Columns of the reader's tables: words of which few are distinct."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.table import Counts, Words, text
+from workbench.profiles.table import Words, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-def optional(values: Sequence[int | None]) -> Counts:
-    """Whole numbers, None where one is not known."""
-    known = np.array([value is not None for value in values], dtype=bool)
-    return Counts(np.array([value or 0 for value in values], dtype=np.int64), known)
 
 
 def words(values: Sequence[str], distinct: Sequence[str]) -> Words:

@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.profiles.distinct import numbered
 from workbench.profiles.readers.strace.join import MAKERS
-from workbench.profiles.readers.strace.tables import optional, words
+from workbench.profiles.readers.strace.tables import words
 from workbench.profiles.table import Counts, text
 
 if TYPE_CHECKING:
@@ -105,10 +105,10 @@ def task_table(tasks: Tasks, start_ns: Places, known: Mask, shift: Mapping[int, 
         "pid": tasks.pid,
         "name": text(tasks.name),
         "process": tasks.process,
-        "parent_pid": optional(tasks.parent_pid),
+        "parent_pid": Counts.of(tasks.parent_pid),
         "kind": words(tasks.kind, ("root", "process", "thread")),
         "started_ns": Counts(started, started != largest),
-        "ended_ns": optional(ended),
+        "ended_ns": Counts.of(ended),
         "exit": text([event.text if event else "" for event in exits]),
     }
 

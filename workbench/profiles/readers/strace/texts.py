@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.arrow import of_numbers, to_texts
+from workbench.profiles.arrow import of_numbers, to_bools, to_texts
 from workbench.profiles.table import text
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ class Texts:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = pc.match_substring_regex(_cut(self.data, start, end, pa.large_binary()), pattern)
-        bits = np.unpackbits(np.frombuffer(found.buffers()[1], dtype=np.uint8), bitorder="little")
-        return bits[found.offset : found.offset + len(found)].astype(bool)
+        return to_bools(pc.match_substring_regex(_cut(self.data, start, end, pa.large_binary()), pattern))
 
     def _bounds(self, rows: Places) -> tuple[Places, Places]:
         start = self.start[rows]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.profiles import tree
-from workbench.profiles.distinct import numbered
+from workbench.profiles.distinct import ascending, numbered
 from workbench.profiles.model import frame_table
 from workbench.profiles.readers.strace.lines import first_rows
 from workbench.profiles.readers.strace.waiting import JUDGEMENTS
@@ -119,7 +119,7 @@ def build(
     label_names = list(dict.fromkeys(labels))
     number = {name: place for place, name in enumerate(label_names)}
     label = np.array([number[name] for name in labels], dtype=np.int64)[thread]
-    used = sorted(set(np.unique(means).tolist()))
+    used = ascending(means).tolist()
     key = means.astype(np.int64)
     for codes, count in ((label, len(label_names)), (stacks.stack_of, len(stacks.stacks)), (syscall, len(names))):
         key = key * max(1, count) + codes
