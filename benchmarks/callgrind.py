@@ -20,7 +20,7 @@ from typing import Any
 
 import workbench
 from benchmarks import callgrind_files as files
-from benchmarks.harness import Figure, arguments, interleave, median_of, run_process, table, write
+from benchmarks.harness import WORKBENCH, Figure, arguments, interleave, median_of, run_process, table, write
 
 FASTER, FASTER_WINDOW, MEMORY = 20.0, 6.0, 4.0
 ANNOTATE, GPROF2DOT = "callgrind_annotate", "gprof2dot"
@@ -55,7 +55,7 @@ def measure(profile: Path, target: float, options: Any) -> list[Figure]:
     """All programs on one profile, in turn."""
     size = profile.stat().st_size
     commands: dict[str, list[str | Path]] = {
-        "workbench": [Path(sys.executable).with_name("workbench"), "read", profile],
+        "workbench": [WORKBENCH, "read", profile],
         WITH_LINES: [sys.executable, "-c", LINES, profile],
         **({FALLBACK: [sys.executable, "-c", PLAIN, profile]} if size < LARGE else {}),
         ANNOTATE: [ANNOTATE, "--auto=no", profile],

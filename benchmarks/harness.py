@@ -18,6 +18,8 @@ from typing import Any
 from workbench.runs.machine import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
+WORKBENCH = Path(sys.executable).with_name("workbench")
+"""The command of the environment that runs the benchmark."""
 
 Measure = Callable[[], Mapping[str, float]]
 

@@ -7,9 +7,8 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-from benchmarks.harness import arguments, interleave, table, write
+from benchmarks.harness import WORKBENCH, arguments, interleave, table, write
 
 QUANTITY = "seconds"
 # of the fastest round: what else runs on the machine can only add to it
@@ -26,11 +25,10 @@ def seconds(command: Sequence[str]) -> dict[str, float]:
 def main() -> int:
     """Measure, print, write; 1 when a target is missed."""
     options = arguments(__doc__.splitlines()[0]).parse_args()
-    workbench = str(Path(sys.executable).parent / "workbench")
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "import workbench": [sys.executable, "-c", "import workbench"],
-        "workbench --help": [workbench, "--help"],
+        "workbench --help": [str(WORKBENCH), "--help"],
     }
     figures = interleave({name: partial(seconds, command) for name, command in commands.items()}, options.rounds)
     print(table(figures))

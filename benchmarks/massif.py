@@ -19,13 +19,12 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.harness import Measure, arguments, interleave, median_of, run_process, table, write
+from benchmarks.harness import WORKBENCH, Measure, arguments, interleave, median_of, run_process, table, write
 from workbench.profiles.read import read_profile
 
 TARGET = 1.0  # ours takes at most this part of ms_print's time
 SIZES_MB = (1, 5, 22, 55)
 WHOLE = "whole process, CPU s"
-OURS = str(Path(sys.executable).parent / "workbench")
 MODULES = "json, decimal, email.message, http.client, unittest, xml.dom.minidom, ctypes, asyncio, argparse"
 MASSIF = (
     "--tool=massif",
@@ -93,7 +92,7 @@ def main() -> int:
             path.write_text(enlarged(run, int(size * 1e6)))
             if not same_figures(path):
                 raise SystemExit("ms_print and the workbench read different figures, so there is nothing to compare")
-            rivals[f"workbench, {size:g} MB"] = partial(measure, [OURS, "read", str(path)])
+            rivals[f"workbench, {size:g} MB"] = partial(measure, [WORKBENCH, "read", str(path)])
             rivals[f"ms_print, {size:g} MB"] = partial(measure, ["ms_print", str(path)])
         figures = interleave(rivals, options.rounds)
     ratios = {

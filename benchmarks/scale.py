@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import arguments, interleave, median_of, run_process, table, write
+from benchmarks.harness import WORKBENCH, arguments, interleave, median_of, run_process, table, write
 from workbench.analysis.conclude import conclude_limit, conclude_run
 from workbench.load.chunks import LiveRows
 from workbench.load.outcome import CODE_OF, Outcome
@@ -153,7 +153,7 @@ def _open_run(folder: Path) -> None:
 
 def _report(folder: Path) -> None:
     """The command as anyone gives it. 1 is its answer where receipts failed, as here."""
-    if subprocess.run([Path(sys.executable).with_name("workbench"), "report", folder], check=False).returncode > 1:
+    if subprocess.run([WORKBENCH, "report", folder], check=False).returncode > 1:
         raise SystemExit("the report was not made")
 
 

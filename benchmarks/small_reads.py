@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import Measure, arguments, interleave, run_process, table, write
+from benchmarks.harness import WORKBENCH, Measure, arguments, interleave, run_process, table, write
 from workbench.profiles.exports.write import exported
 from workbench.profiles.read import read_profile
 
@@ -25,7 +25,6 @@ QUANTITY = "whole process, CPU s"
 TARGET = 0.25
 SIZE = 50_000
 EXAMPLES = Path(__file__).resolve().parents[1] / "data" / "profiles"
-OURS = str(Path(sys.executable).parent / "workbench")
 # commands that are on every machine, and of which the tools write about SIZE
 RUN = {"callgrind": ("true",), "massif": ("ls", "-l", "/")}
 
@@ -62,7 +61,7 @@ def rivals_of(files: Mapping[str, Path]) -> dict[str, Measure]:
     }
     commands: dict[str, tuple[str, ...]] = {"python -c pass": (sys.executable, "-c", "pass")}
     for format, path in files.items():
-        commands[f"workbench read, {format}"] = (OURS, "read", str(path))
+        commands[f"workbench read, {format}"] = (WORKBENCH, "read", str(path))
         tool, options = tools.get(format, ("", ()))
         if tool and shutil.which(tool):
             commands[f"{' '.join((tool, *options))}, {format}"] = (tool, *options, str(path))

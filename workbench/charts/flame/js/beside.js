@@ -1,7 +1,7 @@
 // The tables beside the graph: functions of what is seen, and of the chosen one its callers, callees, source lines and
 // what it cost in other windows.
 
-import { edgeRows, functionRows, lineRows, neighbourRows, sorted } from "./beside_rows.js";
+import { edgeRows, functionRows, lineRows, measuredIn, neighbourRows, sorted } from "./beside_rows.js";
 import { brief, inUnit, lastParts, plainNumber, share, shortened, signed } from "./words.js";
 import { button, make } from "./dom.js";
 
@@ -97,7 +97,7 @@ export class Beside {
 
   functions() {
     const { payload, model, tree, zoomed } = this.graph;
-    const measured = payload.measured && { self: [payload.measured.self[model.metric]], total: [payload.measured.total[model.metric]] };
+    const measured = measuredIn(payload, model.metric);
     const rows = sorted(functionRows(tree, measured, zoomed), this.by);
     const where = zoomed === 0 ? "" : `Inside ${model.nameOf(tree.fn[zoomed])}.`;
     return [...(where ? [make("p", "", where)] : []), ...this.table(rows, ["self", "total"], "Function")];

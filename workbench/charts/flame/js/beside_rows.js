@@ -25,6 +25,11 @@ export function functionRows(tree, measured, top = 0) {
   return rowsOf(seen, self, total);
 }
 
+// the costs of functions as they were measured, in one metric; null where only the tree was
+export function measuredIn({ measured }, metric) {
+  return measured && { self: [measured.self[metric]], total: [measured.total[metric]] };
+}
+
 function measuredRows({ self, total }) {
   return rowsOf(new Uint8Array(self[0].length).fill(1), self, total);
 }

@@ -1,6 +1,7 @@
 // Colours of bars. Nothing is told by them alone.
 
 import { changeOf } from "./tree.js";
+import { plainNumber } from "./words.js";
 import { tintNumber } from "./palette.js";
 
 const STEPS = [0.02, 0.1, 0.3]; // relative change at which the next tint begins
@@ -8,7 +9,12 @@ const LEGEND = 10;
 
 export const KINDS = { crate: "crate or module", file: "file", object: "binary", name: "function" };
 
-// the tint of a group hangs on its name alone; the legend has those that cost most by themselves
+// the tint of a group hangs on its name alone
+export function tintOf(scheme, group) {
+  return group ? scheme.tints[tintNumber(group)] : scheme.grey;
+}
+
+// the legend has those that cost most by themselves
 export function groupColours({ payload, tree, scheme }, kind) {
   const groups = payload.functions[kind];
   const costs = new Map();
@@ -16,12 +22,12 @@ export function groupColours({ payload, tree, scheme }, kind) {
     const group = groups[tree.fn[node]];
     costs.set(group, (costs.get(group) ?? 0) + Math.max(...tree.self.map((column) => Math.abs(column[node]))));
   }
-  const tints = new Map([...costs.keys()].map((group) => [group, group ? scheme.tints[tintNumber(group)] : scheme.grey]));
+  const tints = new Map([...costs.keys()].map((group) => [group, tintOf(scheme, group)]));
   const ofFunction = groups.map((group) => tints.get(group) ?? scheme.grey);
   const named = [...costs].filter(([group, cost]) => group && cost > 0).sort((a, b) => b[1] - a[1]);
   const legend = named.slice(0, LEGEND).map(([group]) => [tints.get(group), group]);
   const left = named.length - legend.length;
-  if (left > 0) legend.push([null, `and ${left.toLocaleString("en-GB")} more`]);
+  if (left > 0) legend.push([null, `and ${plainNumber(left)} more`]);
   if (costs.has("")) legend.push([scheme.grey, "unknown"]);
   return { of: (shown, node) => ofFunction[shown.fn[node]] ?? scheme.root, legend };
 }

@@ -55,7 +55,7 @@ export function neighbour({ tree, layout, focus, range, upward }, pressed) {
   return false;
 }
 
-function inView({ layout, range }, node) {
+export function inView({ layout, range }, node) {
   return layout.x[node] < range[1] && layout.x[node] + layout.width[node] > range[0];
 }
 

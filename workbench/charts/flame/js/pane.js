@@ -7,7 +7,7 @@ import { clock, ticks } from "./timeline.js";
 import { described, shortened } from "./words.js";
 import { firstBeyond } from "./layout.js";
 import { listen } from "./input.js";
-import { make, takesKeys } from "./dom.js";
+import { button, make, takesKeys } from "./dom.js";
 
 const BAR_PX = 3; // from here a bar has an edge
 const TICK_PX = 110;
@@ -297,11 +297,9 @@ export class Pane {
   crumb(node) {
     const item = make("li");
     const text = this.model.nameOf(this.tree.fn[node]);
-    const button = item.appendChild(make("button", "", shortened(text, 40)));
-    button.type = "button";
-    button.title = text;
-    if (node === this.zoomed) button.setAttribute("aria-current", "true");
-    button.addEventListener("click", () => { this.zoom(node); this.choose(node); });
+    const step = item.appendChild(button(shortened(text, 40), () => { this.zoom(node); this.choose(node); }));
+    step.title = text;
+    if (node === this.zoomed) step.setAttribute("aria-current", "true");
     return item;
   }
 

@@ -2,17 +2,17 @@
 
 import { ASSUMED, CUT, TRIMMED, changeOf, wholeTree, withCosts } from "./tree.js";
 import { Beside } from "./beside.js";
-import { KINDS, differenceColours, groupColours, signColours } from "./colours.js";
+import { KINDS, differenceColours, groupColours, signColours, tintOf } from "./colours.js";
 import { Pane } from "./pane.js";
 import { SCHEMES, onScheme, schemeName } from "./scheme.js";
 import { WIDTHS, laidOut } from "./layout.js";
-import { apartBy, described, inUnit, percent, signed } from "./words.js";
+import { apartBy, described, inUnit, percent, plainNumber, signed } from "./words.js";
 import { busyTime, timeLayout, timeTree } from "./timeline.js";
 import { button, choice, labelled, make, selection } from "./dom.js";
 import { calleesOf, callersOf, inverted } from "./regroup.js";
-import { functionRows, keyOf } from "./beside_rows.js";
+import { functionRows, keyOf, measuredIn } from "./beside_rows.js";
 import { held, matcher, matching } from "./search.js";
-import { tintNumber } from "./palette.js";
+import { inView } from "./input.js";
 
 export class Panel {
   constructor(element, payload) {
@@ -45,7 +45,7 @@ export class Panel {
       payload, nameOf, metric: payload.metric, matches: null, tree: null, whole: null, colours: null,
       scheme: SCHEMES[schemeName()], apart: apartBy(payload.functions),
       mark: (tree, node) => this.mark(tree, node),
-      tintOf: (crate) => (crate ? model.scheme.tints[tintNumber(crate)] : model.scheme.grey),
+      tintOf: (crate) => tintOf(model.scheme, crate),
     };
     return model;
   }
@@ -199,7 +199,7 @@ export class Panel {
       if (!kept) this.sizes.observe(pane.view);
     });
     this.active = this.panes.includes(this.active) ? this.active : this.panes[this.panes.length - 1];
-    this.folded.textContent = cut ? `Callers of ${cut.toLocaleString("en-GB")} bars narrower than a pixel are not unfolded here.` : "";
+    this.folded.textContent = cut ? `Callers of ${plainNumber(cut)} bars narrower than a pixel are not unfolded here.` : "";
     const empty = !(this.panes[0].layout.width[0] > 0);
     this.details.textContent = empty ? `Nothing was measured in ${name}.` : "";
     this.find();
@@ -271,10 +271,10 @@ export class Panel {
     const { model, payload, state } = this;
     const functions = model.matches.reduce((sum, match) => sum + match, 0);
     if (!functions) return "No function matches.";
-    const count = `${functions.toLocaleString("en-GB")} function${functions === 1 ? "" : "s"}`;
+    const count = `${plainNumber(functions)} function${functions === 1 ? "" : "s"}`;
     if (state.timed) {
       const { sums: [time], bars } = held(this.spans, model.matches);
-      return `${count}, ${bars.toLocaleString("en-GB")} times: ${percent(time, busyTime(this.spans))} of the time in spans, ${inUnit(time, "ns")}`;
+      return `${count}, ${plainNumber(bars)} times: ${percent(time, busyTime(this.spans))} of the time in spans, ${inUnit(time, "ns")}`;
     }
     const { sums: [after, before] } = held(model.tree, model.matches);
     const { unit } = payload.metrics[model.metric];
@@ -311,8 +311,8 @@ export class Panel {
   turned() { this.refreshButtons(); }
 
   asked(pane, node) {
-    const fn = pane.tree.fn[node];
-    if (fn < this.rootFn && !(pane.tree.flags[node] & TRIMMED)) this.open(fn);
+    const fn = this.functionAt(pane, node);
+    if (fn !== null) this.open(fn);
   }
 
   open(fn) {
@@ -324,9 +324,13 @@ export class Panel {
 
   // the function that is in focus; null: none
   chosenFunction() {
-    const { active } = this;
-    const fn = active.tree.fn[active.focus];
-    return fn < this.rootFn && !(active.tree.flags[active.focus] & TRIMMED) ? fn : null;
+    return this.functionAt(this.active, this.active.focus);
+  }
+
+  // null for the root and for what stands in for bars that were cut
+  functionAt({ tree }, node) {
+    const fn = tree.fn[node];
+    return fn < this.rootFn && !(tree.flags[node] & TRIMMED) ? fn : null;
   }
 
   // the widest bar of a function comes into focus, in sight
@@ -345,7 +349,7 @@ export class Panel {
       this.open(fn);
       return;
     }
-    if (layout.x[best] + layout.width[best] <= pane.range[0] || layout.x[best] >= pane.range[1]) pane.zoom(0);
+    if (!inView(pane, best)) pane.zoom(0);
     pane.choose(best);
   }
 
@@ -387,7 +391,7 @@ export class Panel {
     const metric = payload.metrics.findIndex((each) => each.name === metricName);
     if (metric < 0 || key === null) return null;
     const tree = withCosts(this.shape, [payload.cost[metric]]);
-    const measured = payload.measured && { self: [payload.measured.self[metric]], total: [payload.measured.total[metric]] };
+    const measured = measuredIn(payload, metric);
     const row = functionRows(tree, measured).find(({ fn }) => keyOf(payload.functions, fn) === key);
     return row ? { self: row.self[0], total: row.total[0], whole: tree.total[0][0] } : { self: 0, total: 0, whole: tree.total[0][0] };
   }

@@ -23,7 +23,7 @@ export function parse(buffer) {
   };
   const texts = (key) => Array.from(column(key), (number) => header.names[number]);
   const perMetric = (kind) => header.metrics.map((_, position) => column(`${kind}.${position}`));
-  const part = (kind, make) => (`${kind}` in header.arrays ? make() : null);
+  const part = (kind, make) => (kind in header.arrays ? make() : null);
   return {
     ...header,
     functions: {

@@ -266,7 +266,7 @@ def _event(calls: Calls, rows: Places, fd: Places, line: Places, kind: int | Sma
 
 def _modes(calls: Calls, rows: Places, nonblock: str) -> Small:
     mode = np.full(len(rows), BLOCKS, dtype=np.int8)
-    if nonblock and rows.size:
+    if nonblock:
         mode[calls.before(rows, nonblock) | calls.after(rows, nonblock)] = NEVER_BLOCKS
     return mode
 
@@ -284,7 +284,7 @@ def _made(calls: Calls) -> list[_Events]:
             kind = np.full(len(rows), FILE, dtype=np.int8)
             rest = np.arange(len(rows))
             for what, pattern in _PATHS:
-                fits = calls.before(rows[rest], pattern) if rest.size else np.zeros(0, dtype=bool)
+                fits = calls.before(rows[rest], pattern)
                 kind[rest[fits]] = what
                 rest = rest[~fits]
         parts.append(
@@ -308,16 +308,15 @@ def _closed(calls: Calls) -> _Events:
 
 
 def _changed(calls: Calls) -> list[_Events]:
-    parts = []
-    for names, pattern in (("fcntl fcntl64", _SETS_FLAGS), ("ioctl", _SETS_BLOCKING)):
-        rows = _succeeded(calls, _rows_of(calls, names))
-        rows = rows[calls.before(rows, pattern)] if rows.size else rows
-        if names == "ioctl":
-            mode = np.where(calls.before(rows, _CLEARED), BLOCKS, NEVER_BLOCKS) if rows.size else np.zeros(0)
-        else:
-            mode = _modes(calls, rows, _NONBLOCK_LAST)
-        parts.append(_event(calls, rows, calls.fd[rows], calls.ends[rows], _KEEP, mode.astype(np.int8)))
-    return parts
+    by_fcntl = _succeeded(calls, _rows_of(calls, "fcntl fcntl64"))
+    by_fcntl = by_fcntl[calls.before(by_fcntl, _SETS_FLAGS)]
+    by_ioctl = _succeeded(calls, _rows_of(calls, "ioctl"))
+    by_ioctl = by_ioctl[calls.before(by_ioctl, _SETS_BLOCKING)]
+    cleared = np.where(calls.before(by_ioctl, _CLEARED), BLOCKS, NEVER_BLOCKS).astype(np.int8)
+    return [
+        _event(calls, rows, calls.fd[rows], calls.ends[rows], _KEEP, mode)
+        for rows, mode in ((by_fcntl, _modes(calls, by_fcntl, _NONBLOCK_LAST)), (by_ioctl, cleared))
+    ]
 
 
 def _with_evidence(calls: Calls, events: _Events, made_by: Mapping[int, tuple[int, int]]) -> _Events:
@@ -343,7 +342,7 @@ def _with_copies(calls: Calls, events: _Events, made_by: Mapping[int, tuple[int,
     """dup and its like make what the copied one is; a copy of a copy is known a round later."""
     rows = _succeeded(calls, _rows_of(calls, _COPIES))
     by_fcntl = _succeeded(calls, _rows_of(calls, "fcntl fcntl64"))
-    by_fcntl = by_fcntl[calls.before(by_fcntl, _COPY_BY_FCNTL)] if by_fcntl.size else by_fcntl
+    by_fcntl = by_fcntl[calls.before(by_fcntl, _COPY_BY_FCNTL)]
     rows = np.sort(np.concatenate((rows, by_fcntl)))
     rows = rows[calls.fd[rows] >= 0]
     if not rows.size:

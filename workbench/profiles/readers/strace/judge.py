@@ -75,8 +75,7 @@ def calls_of(log: Log, pairs: Pairs, process: Places) -> Calls:
         return log.args.matching(end[rows], pattern, last=_LAST_BYTES)
 
     def pairs_of(rows: Places, pattern: str) -> tuple[Places, Places]:
-        texts = log.args.objects(end[rows]) if len(rows) else np.zeros(0, dtype=object)
-        return _two_numbers(texts, pattern)
+        return _two_numbers(log.args.objects(end[rows]), pattern)
 
     return Calls(
         process=process,

@@ -46,6 +46,8 @@ class Texts:
     def matching(self, rows: Places, pattern: str, *, first: int | None = None, last: int | None = None) -> Mask:
         """Of which rows the ``first`` or ``last`` so many bytes have the pattern in them. It is written so that RE2, in
         which no input takes long, and Python read it alike."""
+        if not len(rows):
+            return np.zeros(0, dtype=bool)
         if not _is_ascending(rows):
             order = np.argsort(rows, kind="stable")
             found = np.empty(len(rows), dtype=bool)
