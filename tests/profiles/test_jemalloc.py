@@ -17,6 +17,7 @@ from tests.profiles.samples import beside
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_jemalloc, read_profile
+from workbench.profiles.tree import MAX_DEPTH
 
 PROGRAM = """
 #include <pthread.h>
@@ -285,6 +286,15 @@ def test_a_program_that_allocated_nothing_since() -> None:
 def test_what_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(ReadError, match=said):
         read_jemalloc(data)
+
+
+def test_names_of_many_inlined_calls_are_cut_as_deep_stacks_are() -> None:
+    name = b"--".join([b"f"] * 3000)
+    stack = b"@ " + b" ".join([b"0x1001"] * 300) + b"\n  t*: 1: 10 [0: 0]\n"
+    data = b"--- symbol\n0x1000 " + name + b"\n---\n--- heap\nheap_v2/1\n  t*: 1: 10 [0: 0]\n" + stack + MAPPED
+    profile = read_jemalloc(data)
+    assert len(profile.nodes) == MAX_DEPTH
+    assert any("deeper" in note.what and note.weight == 10 for note in profile.notes)
 
 
 def test_deep_stacks_are_cut_at_the_leaf() -> None:

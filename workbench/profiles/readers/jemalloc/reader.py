@@ -20,12 +20,13 @@ from workbench.errors import ReadError
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
+from workbench.profiles.readers.folded.stacks import cut_deep
 from workbench.profiles.readers.jemalloc.places import Places, places_of, table_of
 from workbench.profiles.readers.jemalloc.text import Dump, Symbols, dump_of, symbols_of
 from workbench.profiles.readers.jemalloc.unsample import unsampled
 from workbench.profiles.source import check_fits, line_number
 from workbench.profiles.table import text
-from workbench.profiles.tree import MAX_DEPTH, add_at, grow
+from workbench.profiles.tree import add_at, grow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,8 +44,9 @@ _METRICS = (
     Metric("alloc_space", "bytes", "bytes ever allocated"),
 )
 _MOST = float(2**63)
-# What an address of a stack takes while it is worked on. Measured.
+# What an address of a stack, and a frame of one, take while they are worked on. Measured.
 _ADDRESS_BYTES = 240
+_FRAME_BYTES = 320
 # jeprof writes the symbols of a file at hand, and says that it does not write the profile behind them
 _NAME_IT = "`(jeprof --raw PROGRAM FILE; cat FILE) > named.heap`"
 _DIGIT = np.array([int(chr(byte), 16) if chr(byte) in hexdigits else 0 for byte in range(256)], dtype=np.uint64)
@@ -202,15 +204,18 @@ def _tree(
     distinct, place = np.unique(address - behind.astype(np.uint64), return_inverse=True)
     places = places_of(distinct.tolist(), dump.mappings, symbols)
     kept = _outside_allocator(offsets, places.allocator[place], costs, notes)
-    kept &= _not_too_deep(offsets, len(place), costs, source, notes)
     stack = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))[kept][::-1]
     place = place[kept][::-1]
     # from here on the last stack is first, and each is outermost first
+    costs = costs[::-1]
     many = places.count[place]
+    # a name of a few bytes can stand for hundreds of inlined calls, at each of its addresses
+    check_fits(int(many.sum()) * _FRAME_BYTES, source)
     row = np.repeat(places.first[place], many) + np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
-    lengths = np.bincount(np.repeat(stack, many), minlength=len(offsets) - 1)[::-1]
-    tree = grow(np.concatenate(([0], np.cumsum(lengths))), places.order[row])
-    own = add_at(len(tree.parent), tree.node_of, costs[::-1])
+    lengths = np.bincount(len(costs) - 1 - np.repeat(stack, many), minlength=len(costs))
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    tree = grow(*cut_deep(ends, places.order[row], costs[:, 1:], _METRICS[1], notes, source.name))
+    own = add_at(len(tree.parent), tree.node_of, costs)
     return tree.parent, tree.frame, own, places
 
 
@@ -245,23 +250,6 @@ def _outside_allocator(
         weight=float(costs[inside, 1].sum()),
     )
     return kept
-
-
-def _not_too_deep(
-    offsets: NDArray[np.int64], size: int, costs: NDArray[np.int64], source: Source, notes: NoteBook
-) -> NDArray[np.bool_]:
-    """Which frames are among the outermost MAX_DEPTH of their stack."""
-    lengths = np.diff(offsets)
-    outside = np.repeat(offsets[1:], lengths) - np.arange(size)
-    if (deep := lengths > MAX_DEPTH).any():
-        notes.add(
-            f"stack deeper than {MAX_DEPTH:,} frames, cut at the leaf",
-            source.name,
-            count=int(deep.sum()),
-            metric="inuse_space",
-            weight=float(costs[deep, 1].sum()),
-        )
-    return np.asarray(outside <= MAX_DEPTH)
 
 
 def _thread_table(dump: Dump) -> dict[str, Any]:
