@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.columns import self_
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -44,8 +42,7 @@ def ticks_of(profile: Profile, metric: str | None = None) -> int:
     chosen = profile.metric(metric)
     if profile.format not in _SAMPLERS or not chosen.additive:
         return 0
-    tables = profile.arrays
-    own = (tables.functions if profile.basis == "graph" else tables.nodes)[self_(chosen.name)]
+    own = profile.self_costs(chosen.name)
     if not len(own) or (own < 0).any():
         return 0
     # perf samples several events, each with a count of its own

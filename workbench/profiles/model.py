@@ -34,6 +34,7 @@ from workbench.profiles.frames import identify as identify
 from workbench.profiles.graph import with_totals
 from workbench.profiles.metrics import Metric
 from workbench.profiles.notes import Note
+from workbench.profiles.stacks import Stacks
 from workbench.profiles.table import Counts, Deferred, Frames, Table, Tables, kept, made, text
 from workbench.profiles.tree import edges_of, functions_of, node_table
 
@@ -68,10 +69,11 @@ class _Measured:
         self._name = name
 
     def __get__(self, profile: Profile | None, owner: type[Profile]) -> Table | None:
-        return None if profile is None else profile.__dict__[self._name]
+        table = None if profile is None else profile.__dict__[self._name]
+        return None if table is None else made(table)
 
-    def __set__(self, profile: Profile, table: TableLike | None) -> None:
-        profile.__dict__[self._name] = None if table is None else Table.of(table)
+    def __set__(self, profile: Profile, table: TableLike | Deferred | None) -> None:
+        profile.__dict__[self._name] = None if table is None else kept(table)
 
 
 class _OwnTables:
@@ -161,6 +163,8 @@ class Profile:
     def _function_table(self) -> Table:
         if self._functions is not None:
             return self._functions
+        if isinstance(stacks := self.__dict__["_nodes"], Stacks):
+            return stacks.functions(self.arrays.frames, self.metric_names)
         return functions_of(self.arrays.nodes, self.arrays.frames, self.metric_names)
 
     @cached_property
@@ -196,10 +200,19 @@ class Profile:
 
     def total(self, name: str | None = None) -> int | float:
         """The sum of all self costs of a metric: 100 % of every table. In the metric's unit."""
-        column = self_(self.metric(name).name)
-        table = self.arrays.functions if self.basis == "graph" else self.arrays.nodes
-        value: int | float = table[column].sum().item()
+        value: int | float = self.self_costs(name).sum().item()
         return value
+
+    def self_costs(self, name: str | None = None) -> NDArray[Any]:
+        """What a metric counted at each place that was recorded, which sums to :meth:`total`: functions of a graph,
+        nodes of a tree. A tree is not grown for it unless costs are below 0, of which the net at each node counts."""
+        column = self_(self.metric(name).name)
+        if self.basis == "graph":
+            return self.arrays.functions[column]
+        nodes = self.__dict__["_nodes"]
+        if isinstance(nodes, Stacks) and not ((values := nodes.values(column)) < 0).any():
+            return values
+        return self.arrays.nodes[column]
 
     def tree_notes(self) -> tuple[Note, ...]:
         """What the tree of a call graph assumes and leaves out, with weights in the default metric; none where stacks
@@ -339,8 +352,27 @@ def from_stacks(
     parent: NDArray[np.int64],
     frame: NDArray[np.int64],
     self_costs: NDArray[Any],
-    default_metric: str | None = None,
     exact: NDArray[np.bool_] | None = None,
+    **others: Any,
+) -> Profile:
+    """A profile of recorded stacks.
+
+    ``parent``, ``frame`` and ``self_costs`` (one row a node, one column a metric) are a tree in preorder, as
+    :func:`workbench.profiles.tree.grow` and :func:`~workbench.profiles.tree.preorder` give it. ``others`` are those of
+    :func:`from_nodes`.
+    """
+    nodes = node_table([metric.name for metric in metrics], parent, frame, self_costs, exact)
+    return from_nodes(format, name, metrics=metrics, frames=frames, nodes=nodes, **others)
+
+
+def from_nodes(
+    format: str,
+    name: str,
+    *,
+    metrics: Sequence[Metric],
+    frames: TableLike,
+    nodes: Table | Stacks,
+    default_metric: str | None = None,
     samples: TableLike | Deferred | None = None,
     tags: TableLike | Deferred | None = None,
     lines: TableLike | Deferred | None = None,
@@ -348,12 +380,11 @@ def from_stacks(
     meta: Mapping[str, Any] | None = None,
     notes: Sequence[Note] = (),
 ) -> Profile:
-    """A profile of recorded stacks.
+    """A profile of recorded stacks, given as a table of the nodes of their tree or as
+    :class:`~workbench.profiles.stacks.Stacks`, whose tree is grown when it is asked for.
 
-    ``parent``, ``frame`` and ``self_costs`` (one row a node, one column a metric) are a tree in preorder, as
-    :func:`workbench.profiles.tree.grow` and :func:`~workbench.profiles.tree.preorder` give it. ``frames`` is
-    made by :func:`frame_table`. A table is a Table, a mapping of columns (arrays or lists) or a DataFrame, or one of
-    these Deferred.
+    ``frames`` is made by :func:`frame_table`. A table is a Table, a mapping of columns (arrays or lists) or a
+    DataFrame, or one of these Deferred.
     """
     return Profile(
         format=format,
@@ -368,7 +399,7 @@ def from_stacks(
         tables=tables or {},
         meta=dict(meta or {}),
         notes=tuple(notes),
-        _nodes=node_table([metric.name for metric in metrics], parent, frame, self_costs, exact),
+        _nodes=nodes,
     )
 
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.columns import self_
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -28,9 +26,7 @@ def whole_of(profile: Profile, metric: str | None = None) -> float:
     chosen = profile.metric(metric)
     if not chosen.additive:
         return float("nan")
-    name = chosen.name
-    table = profile.arrays.functions if profile.basis == "graph" else profile.arrays.nodes
-    costs = table[self_(name)]
+    costs = profile.self_costs(chosen.name)
     whole = float(costs.sum())
     below = -float(costs[costs < 0].sum())
     return whole if whole > 0 and below <= _TOLERATED * whole else float("nan")

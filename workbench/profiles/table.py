@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -175,11 +176,15 @@ class Table:
 
     def take(self, positions: NDArray[Any]) -> Table:
         """The rows at these positions (or where a mask is True)."""
-        columns = {
-            name: column.take(positions) if isinstance(column, (Words, Counts)) else column[positions]
-            for name, column in self.items()
-        }
-        return Table(columns, int(np.count_nonzero(positions)) if positions.dtype == bool else len(positions))
+        size = int(np.count_nonzero(positions)) if positions.dtype == bool else len(positions)
+        columns: dict[str, Any] = {}
+        for name in self._columns:
+            column = self._kept(name)
+            if isinstance(column, Late):
+                columns[name] = Late(size, partial(_taken, column, positions))
+            else:
+                columns[name] = column.take(positions) if isinstance(column, (Words, Counts)) else column[positions]
+        return Table(columns, size)
 
     def head(self, n: int | None) -> Table:
         """The first ``n`` rows; all for None."""
@@ -303,6 +308,11 @@ def plain(column: Any) -> list[Any]:
     values: list[Any] = (column.array() if isinstance(column, Words) else column).tolist()
     # only NaN differs from itself
     return [value if value == value else None for value in values]
+
+
+def _taken(column: Late, positions: NDArray[Any]) -> NDArray[Any]:
+    some: NDArray[Any] = column.array()[positions]
+    return some
 
 
 def _joined(columns: Sequence[Any]) -> Any:

@@ -7,7 +7,7 @@ arrays, so a tree of a million nodes takes seconds and its depth does not matter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -269,19 +269,27 @@ def functions_of(nodes: Table, frames: Table, names: Sequence[str]) -> Table:
     ids = frames["function_id"]
     function = ids[nodes["frame_id"]]
     count = int(ids.max()) + 1 if len(frames) else 0
+    counted = Late(len(nodes), lambda: np.where(outermost(nodes["parent_id"], function), function, -1))
+    columns: dict[str, Any] = {}
+    for name in names:
+        columns[self_(name)] = Late(count, partial(_added, count, lambda: function, nodes, self_(name)))
+        columns[total_(name)] = Late(count, partial(_added, count, counted.array, nodes, total_(name)))
+    return function_table(frames, count, columns)
+
+
+def function_table(frames: Table, count: int, costs: Mapping[str, Any]) -> Table:
+    """The ``functions`` of a profile of stacks: ``count`` functions with the names of their first frames, and their
+    ``costs`` by column."""
+    ids = frames["function_id"]
     # of several assignments to one place the last stays: backwards that is the first frame
     first = np.zeros(count, dtype=np.int64)
     first[ids[::-1]] = np.arange(len(ids))[::-1]
-    counted = Late(len(nodes), lambda: np.where(outermost(nodes["parent_id"], function), function, -1))
-    columns: dict[str, Any] = {
+    known = {
         "calls": Counts.unknown(count),
         "cycle": np.full(count, -1, dtype=np.int64),
         "total_exact": np.ones(count, dtype=bool),
     }
-    for name in names:
-        columns[self_(name)] = Late(count, partial(_added, count, lambda: function, nodes, self_(name)))
-        columns[total_(name)] = Late(count, partial(_added, count, counted.array, nodes, total_(name)))
-    return frames.select(FUNCTION_COLUMNS).take(first).assign(**columns)
+    return frames.select(FUNCTION_COLUMNS).take(first).assign(**known, **costs)
 
 
 def _added(count: int, group: Callable[[], NDArray[np.int64]], nodes: Table, column: str) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.columns import cost_, self_
+from workbench.profiles.columns import cost_
 from workbench.profiles.exports.signs import not_negative
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile
@@ -116,8 +116,7 @@ def _written(metric: Metric, profile: Profile) -> tuple[Metric, float]:
     if metric_of(name, None)[1] != 1:
         # values are in the metric's unit, not in that of its name: Time_(10ns)
         name = re.sub(r"\([^()]*\)$", f"({metric.unit})", name)
-    column = (profile.functions if profile.basis == "graph" else profile.nodes)[self_(metric.name)]
-    if column.dtype.kind == "f" and metric.unit in _FINER:
+    if profile.self_costs(metric.name).dtype.kind == "f" and metric.unit in _FINER:
         unit, factor = _FINER[metric.unit]
         return Metric(name, unit, metric.description, metric.additive), factor
     return Metric(name, metric.unit, metric.description, metric.additive), 1.0

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.profiles.columns import self_
 from workbench.profiles.notes import Note
 from workbench.profiles.share import whole_of
 
@@ -44,9 +43,8 @@ def not_negative(profile: Profile, costs: NDArray[Any], names: Sequence[str], fo
 def negative_notes(profile: Profile, names: Sequence[str]) -> list[Note]:
     """What :func:`not_negative` leaves out, a note for each metric."""
     notes = []
-    table = profile.functions if profile.basis == "graph" else profile.nodes
     for name in names:
-        own = table[self_(name)].to_numpy()
+        own = profile.self_costs(name)
         below = own[own < 0]
         if len(below):
             what = "costs below 0, which the format cannot hold: they count 0"

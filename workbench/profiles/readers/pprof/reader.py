@@ -6,7 +6,7 @@ here, with the byte it happens at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from workbench.errors import ReadError
 from workbench.profiles.columns import self_
 from workbench.profiles.distinct import numbered
 from workbench.profiles.metrics import Metric
-from workbench.profiles.model import Profile, from_stacks
+from workbench.profiles.model import Profile, from_nodes
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.pprof import rs as pprof_rs
 from workbench.profiles.readers.pprof import schema
@@ -40,8 +40,9 @@ from workbench.profiles.readers.pprof.wire import (
     field_at,
     top_level,
 )
-from workbench.profiles.table import Table
-from workbench.profiles.tree import add_at, costs_of, grow
+from workbench.profiles.stacks import Stacks
+from workbench.profiles.table import Deferred, Table
+from workbench.profiles.tree import add_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,33 +134,26 @@ def _profile(
     notes: NoteBook,
 ) -> Profile:
     names = [metric.name for metric in metrics]
-    offset, frame = stacks_of(source, frames, samples, names[-1], notes)
-    tree = grow(offset, frame)
-    del frame
-    table = None
-    node, values = tree.node_of, samples.values
-    if len(samples.tags):
-        table = _summed(node, samples.tags_id, values, names)
-        node, values = table["node_id"], costs_of(table, names)
-    costs = add_at(len(tree.parent), node, values)
-    return from_stacks(
+    stacks = Stacks(names, *stacks_of(source, frames, samples, names[-1], notes), samples.values)
+    tagged = len(samples.tags) > 0
+    return from_nodes(
         FORMAT,
         source.name,
         metrics=metrics,
         default_metric=default,
         frames=frames.table,
-        parent=tree.parent,
-        frame=tree.frame,
-        self_costs=costs,
-        samples=table,
-        tags=samples.tags if table is not None else None,
+        nodes=stacks,
+        samples=Deferred(lambda: _summed(stacks.node_of(), samples.tags_id, samples.values, names)) if tagged else None,
+        tags=samples.tags if tagged else None,
         tables={"mappings": mappings} if len(mappings) else {},
         meta=meta,
         notes=notes.notes(),
     )
 
 
-def _summed(node: NDArray[np.int64], tags_id: NDArray[np.int64], values: NDArray[np.int64], names: list[str]) -> Table:
+def _summed(
+    node: NDArray[np.int64], tags_id: NDArray[np.int64], values: NDArray[np.int64], names: Sequence[str]
+) -> Table:
     """One row for each stack with its labels, in the order of the tree."""
     width = int(tags_id.max()) + 1
     codes, keys = numbered(node * width + tags_id)
