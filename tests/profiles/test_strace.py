@@ -85,6 +85,13 @@ def test_an_interrupted_call_is_put_together() -> None:
     assert profile.notes == ()
 
 
+def test_a_damaged_end_of_an_interrupted_call_is_left_out() -> None:
+    crabs = "\U0001f980" * 3
+    profile = parse(f'7 read(3,  <unfinished ...>\n7 <... read resumed{crabs}>"ab", 4) = 2\n')
+    assert profile.tables["calls"]["args"].tolist() == ["3, "]
+    assert any("does not end like one" in note.what for note in profile.notes)
+
+
 def test_older_versions_have_a_blank_after_resumed() -> None:
     profile = parse('7 read(3,  <unfinished ...>\n7 <... read resumed> "ab", 4) = 2\n')
     assert calls_of(profile)["args"].tolist() == ['3, "ab", 4']

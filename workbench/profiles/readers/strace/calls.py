@@ -139,6 +139,8 @@ def _kinds(block: Block, body: Places) -> tuple[Places, Places]:
     kind[rows[begun]] = BEGUN
     rows = np.flatnonzero(kind == ENDED)
     name[rows] = _name_lengths(buf, body[rows] + len(_RESUMED))
+    whole = matches(buf, body[rows] + len(_RESUMED) + name[rows], b" resumed>")
+    kind[rows[~whole]] = BROKEN
     return kind, name
 
 
