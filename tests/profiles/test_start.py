@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from tests.fuzz.damage import damaged
 from tests.fuzz.seeds import seeds
 from workbench.profiles.exports.write import exported
-from workbench.profiles.read import FORMATS, read_profile
+from workbench.profiles.read import FORMATS, may_be, read_profile
+from workbench.profiles.source import Source
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "profiles"
 # each takes as long to import as a small file to read, or longer
@@ -101,3 +105,30 @@ print(name, *asked)
         told, *asked = done.stdout.split()
         # a label in a picture is taken apart as one of folded stacks
         assert (told, set(asked) - {"folded"}) == (name, {name})
+
+
+def test_a_folded_file_does_not_import_readers_that_cannot_take_it(files: dict[str, Path]) -> None:
+    code = f"""
+import sys
+from workbench.profiles.read import recognise
+from workbench.profiles.source import open_source
+print(recognise(open_source({str(files["folded"])!r}))[0])
+print(*sorted({{part[3] for part in (m.split(".") for m in sys.modules) if part[:3] == {READERS!r} and part[3:]}}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told, asked = done.stdout.splitlines()
+    assert told == "folded"
+    assert not {"callgrind", "massif", "jemalloc", "speedscope", "firefox", "dhat", "flamegraph", "pstats"} & set(
+        asked.split()
+    )
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_no_reader_is_passed_over_that_would_take_a_file(format: str) -> None:
+    reader = import_module(f"workbench.profiles.readers.{format}")
+    chance, starts = random.Random(format), seeds(format)
+    inputs = [*starts, *(damaged(starts, chance, format) for _ in range(300))]
+    taken = [data for data in inputs if reader.recognise(Source(data, format)) is not None]
+    assert taken
+    for data in taken:
+        assert may_be(format, data), data[:200]

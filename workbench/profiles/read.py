@@ -33,6 +33,21 @@ _BEGINNINGS = (
     (re.compile(rb"(?:\[pid +)?(?:\d+\]? +)?(?:[\d:.]+ )*\w+\([^;\n]*\) += "), "strace"),
 )
 
+# What the beginning of every file of a format has in it. Without it the reader, which else decides, is not imported.
+_OBJECT = re.compile(rb"[\s\xef\xbb\xbf]*\{")
+_NEEDED = {
+    "flamegraph": re.compile(rb"[\0\s\xef\xbb\xbf\xff\xfe]*<"),
+    "speedscope": _OBJECT,
+    "firefox": _OBJECT,
+    "dhat": _OBJECT,
+    "jemalloc": re.compile(rb"heap_v2/|--- symbol"),
+    "massif": re.compile(rb"(?:\xef\xbb\xbf)?(?:desc:|cmd:|-----)"),
+    "pstats": re.compile(rb"[{\xfb]"),
+}
+# Callgrind's may be far from the beginning: a line before it has all arguments of the program.
+_CALLGRIND = (b"# callgrind format", b"events:", b"digraph")
+_CALLGRIND_BYTES = 1 << 24
+
 
 class Reader(Protocol):
     """What each module of ``readers`` offers."""
@@ -155,6 +170,8 @@ def read_firefox(source: ProfileSource, **options: Any) -> Profile:
 def recognise(source: Source) -> tuple[str, str]:
     """The format of these bytes, and why. Raises ReadError where no reader takes them."""
     for name in _asked(source):
+        if not may_be(name, source.data):
+            continue
         if name == _WITHOUT_MARK:
             _refuse_foreign(source)
         why = _reader(name).recognise(source)
@@ -166,6 +183,13 @@ def recognise(source: Source) -> tuple[str, str]:
         where=source.name,
         hint=f"Known are {', '.join(FORMATS)}; name one with format= (--format) to see what that reader says",
     )
+
+
+def may_be(name: str, data: bytes) -> bool:
+    """Whether these bytes have what every file of the format has. False spares the import of its reader."""
+    if name == "callgrind":
+        return any(data.find(mark, 0, _CALLGRIND_BYTES + len(mark)) >= 0 for mark in _CALLGRIND)
+    return name not in _NEEDED or _NEEDED[name].match(data) is not None
 
 
 def _refuse_foreign(source: Source) -> None:
