@@ -135,6 +135,23 @@ def test_frames_without_a_name_are_noted() -> None:
     assert "frame without a name, at <bytes>:1" in notes_of(profile)
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "a;b", "main;c d", "é;f"]), st.integers(1, 9999)), min_size=1), st.data()
+)
+def test_a_file_cut_at_any_byte_keeps_its_whole_lines(lines: list[tuple[str, int]], data: st.DataObject) -> None:
+    whole = "".join(f"{stack} {count}\n" for stack, count in lines).encode()
+    cut = data.draw(st.integers(whole.index(b"\n") + 1, len(whole)))
+    profile = read_profile(whole[:cut], format="folded")
+    full = whole[:cut].count(b"\n")
+    known = sum(count for _, count in lines[:full])
+    said = {note.what for note in profile.notes}
+    if profile.total() == known:
+        assert whole[:cut].endswith(b"\n") or said
+    else:
+        assert known < profile.total() <= known + lines[full][1]
+        assert any("has no end" in what for what in said)
+
+
 def test_runaway_recursion_is_cut_at_the_leaf() -> None:
     profile = read("f;" * (MAX_DEPTH + 5) + "leaf 7\nf 1\n")
     assert profile.nodes["depth"].max() == MAX_DEPTH - 1

@@ -79,6 +79,12 @@ def stacks_of(source: Source, notes: NoteBook, *, full: bool = False) -> tuple[S
         )
     if found is None:
         raise ReadError("there is no line with a stack", where=source.name, hint="Was anything sampled?")
+    if data[-1:].isdigit():
+        # tools end every line; people who join lines by hand do not, so it counts
+        notes.add(
+            "the last line has no end: if the file was cut off, its count may be too small",
+            source.at(data.count(b"\n") + 1),
+        )
     return found, comments.found
 
 
