@@ -19,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def http_server(handler: Handler) -> AsyncIterator[str]:
+async def http_server(handler: Handler, port: int = 0) -> AsyncIterator[str]:
     """A server that answers every POST by ``handler`` and everything else like an indexer-service's misc routes."""
 
     async def route(request: web.Request) -> web.StreamResponse:
@@ -31,7 +31,7 @@ async def http_server(handler: Handler) -> AsyncIterator[str]:
     app.router.add_route("*", "/{tail:.*}", route)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"

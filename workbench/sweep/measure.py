@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from workbench.analysis.conclude import judge_step, judge_walk, predict, prediction_json
@@ -31,6 +32,7 @@ from workbench.sweep.quiet import until_quiet, used_cpu_s
 from workbench.sweep.settle import Settled, settle
 from workbench.sweep.setup import Before, PlannedStep, Setup, plan_of, spec_of
 from workbench.sweep.steps import Step
+from workbench.sweep.there import sent_while_there
 from workbench.sweep.watch import pause_s
 from workbench.sweep.windows import open_window, reach
 
@@ -38,7 +40,8 @@ PROGRESS_EVENT_S = 1.0
 
 
 async def measure(setup: Setup, step: Step) -> StepRow:
-    """Measure a step; its row, which is written. Raises, before it is begun, where a program of the run has ended."""
+    """Measure a step; its row, which is written. Raises, before it is begun, where a program of the run has ended, and
+    where the target is gone before its end."""
     if setup.require_alive is not None:
         await setup.require_alive()
     planned = await plan_step(setup, step)
@@ -48,7 +51,7 @@ async def measure(setup: Setup, step: Step) -> StepRow:
         cut = await open_window(window, setup, step)
         pids = await _watched_pids(setup, step)
         used_s = used_cpu_s(pids)
-        report = await setup.send(spec, key, progress(setup, step))
+        report = await sent_while_there(setup, step, partial(setup.send, spec, key), progress(setup, step))
         quiet = await until_quiet(pids, setup.settings.settle_timeout_s) if pids else None
         used_s = used_cpu_s(pids) - used_s
         if cut is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from functools import partial
 
 from workbench.analysis.limit import Bracket
 from workbench.errors import TargetError
@@ -25,6 +26,7 @@ from workbench.sweep.payers import payer_of
 from workbench.sweep.settle import settle
 from workbench.sweep.setup import Setup, plan_of
 from workbench.sweep.steps import Step
+from workbench.sweep.there import require_there, sent_while_there
 
 APPROACH = 10
 MAX_WALK = 250
@@ -72,10 +74,12 @@ async def pinpoint(setup: Setup, number: int) -> None:
     started_ns, cpu_s = time.monotonic_ns(), 0.0
     if at_once:
         bulk = replace(planned.spec, plan=plan_of(setup.settings, at_once, number))
-        cpu_s = (await child_process(bulk, payer.key, progress(setup, step))).cpu_s
+        send = partial(child_process, bulk, payer.key)
+        cpu_s = (await sent_while_there(setup, step, send, progress(setup, step))).cpu_s
     fees = planned.before.fees
     received = 0 if fees is None else fees.received
     await walk(target, payer, planned.spec, buffer, at_once, received, setup.settings.settle_timeout_s)
+    await require_there(setup, step)
     sent = buffer.measured()
     report = StepReport(
         started_ns=started_ns,
