@@ -74,6 +74,43 @@ async def test_valgrind_killed_in_a_window(program: Path, tmp_path: Path, mode: 
     assert [window.name for window in windows_in(tmp_path)] == ["before", "cut"]
 
 
+class Mute(LocalBackend):
+    """Its profiled program is stopped, so that it cannot answer, when it is first talked to once ``armed``."""
+
+    armed = False
+
+    async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
+        if self.armed:
+            psutil.Process(await self.pid(service)).suspend()
+            self.armed = False
+        return await super().execute(service, *command, timeout_s=timeout_s)
+
+
+@needs("valgrind", "gcc")
+@pytest.mark.parametrize(("mode", "moment"), [("callgrind", "begins"), ("callgrind", "ends"), ("massif", "ends")])
+async def test_valgrind_killed_as_a_window_begins_or_ends(
+    program: Path, tmp_path: Path, mode: str, moment: str
+) -> None:
+    """Who waits for its answer is told that it has ended; the time limit of the answer is two minutes."""
+    backend = Mute(c_service(program, free_port()), tmp_path)
+    session = Session(mode, backend, tmp_path)  # type: ignore[arg-type]
+    await session.start()
+    valgrind, mine = psutil.Process(await backend.pid("service")), psutil.Process()
+    if moment == "ends":
+        await session.begin("cut")
+    backend.armed = True
+    asked = asyncio.create_task(session.begin("cut") if moment == "begins" else session.end())
+    await eventually(lambda: any("vgdb" in child.name() for child in mine.children(recursive=True)))
+    valgrind.kill()
+    async with asyncio.timeout(60):
+        with pytest.raises(ToolError, match=r"service: has ended"):
+            await asked
+    assert not any("vgdb" in child.name() for child in mine.children(recursive=True))
+    with pytest.raises(ToolError, match="valgrind wrote nothing"):
+        await session.stop()
+    await session.restore()
+
+
 @needs("strace", "gcc")
 async def test_strace_killed_in_a_window(folder: Path, program: Path) -> None:
     """The service goes on without it; stop ends both and the log is kept."""

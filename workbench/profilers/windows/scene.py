@@ -16,6 +16,8 @@ from workbench.profilers.to_the_end import to_the_end
 from workbench.profilers.windows.runs import Run
 
 POLL_S = 0.05
+LOOK_S = 1.0
+"""How often it is looked whether a program that is waited for is still there."""
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 """A dump of callgrind has some MB for each window; a disk fuller than this is said before the step, not after it."""
 
@@ -44,8 +46,27 @@ class Scene:
         return self.backend.place(self.service)
 
     async def run(self, *command: str, timeout_s: float = 60.0) -> str:
-        """A command beside the service; its output."""
-        return await self.backend.execute(self.service, *command, timeout_s=timeout_s)
+        """A command beside the service; its output. Raises ToolError as soon as the profiled program has ended: what
+        talks to it would wait for its answer until the time limit."""
+        work = asyncio.ensure_future(self.backend.execute(self.service, *command, timeout_s=timeout_s))
+        try:
+            while not work.done():
+                await asyncio.wait({work}, timeout=LOOK_S)
+                if not work.done() and (ended := await self._ended()):
+                    raise ToolError(ended, where=self.service)
+            return work.result()
+        finally:
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+
+    async def _ended(self) -> str:
+        """What became of the profiled program; "" while it is there."""
+        try:
+            await self.pid()
+        except ToolError as error:
+            return error.what
+        return ""
 
     async def tell(self, *command: str, timeout_s: float) -> str:
         """A command that talks to Valgrind, which waits for ever for the rest of a talk that was broken off: so it is
@@ -76,9 +97,15 @@ class Scene:
 
     async def until(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Wait until ``ready`` says so. Raises ToolError with ``what`` was waited for, or why the service ended."""
-        deadline = time.monotonic() + timeout_s
+        began = looked = time.monotonic()
         while not ready():
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now - looked >= LOOK_S:
+                looked = now
+                # what it wrote last may be what is waited for
+                if (ended := await self._ended()) and not ready():
+                    raise ToolError(ended, where=self.service)
+            if now - began > timeout_s:
                 wrong = await self.backend.condition(self.service)
                 raise ToolError(
                     f"{what} was not there after {timeout_s:g} s{f': {wrong}' if wrong else ''}", where=self.service
