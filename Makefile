@@ -17,13 +17,14 @@ PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 say = @echo "$(1)" >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test lint bench clean
+.PHONY: help sweep test lint bench docs clean
 
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
 	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
 	@echo "make lint    ruff check, ruff format --check, oxlint, mypy"
 	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"
+	@echo "make docs    the documentation as a site, in site/"
 	@echo "make clean   remove the virtualenv and the caches"
 	@echo "Python 3.11 to 3.13 is needed; choose one with PYTHON=python3.12, another place with VENV=path."
 
@@ -60,9 +61,13 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rival
 	@$(VENV)/bin/python -m benchmarks.scale $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.sampler --rivals $(VENV)/rivals/bin $(BENCH_ARGS)
 
+docs: $(VENV)/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet --strict
+	@echo site/index.html
+
 clean:
 	@if [ -f "$(VENV)/pyvenv.cfg" ]; then rm -rf "$(VENV)"; fi
-	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site *.egg-info
 	@find workbench tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
