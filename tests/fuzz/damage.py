@@ -13,6 +13,7 @@ import pyarrow
 
 from tests.fuzz import json_fields
 from tests.fuzz.heaps import reshaped_dhat, reshaped_jemalloc
+from tests.fuzz.parts import reshaped_pstats, reshaped_svg
 from tests.fuzz.wire import reshaped
 
 Damage = Callable[[bytes, random.Random], bytes]
@@ -111,12 +112,15 @@ STRUCTURED: Mapping[str, Damage] = {
     "firefox": json_fields.reshaped,
     "dhat": reshaped_dhat,
     "jemalloc": reshaped_jemalloc,
+    "speedscope": json_fields.reshaped,
+    "pstats": reshaped_pstats,
+    "flamegraph": reshaped_svg,
 }
 
 
 def damaged(seeds: Sequence[bytes], chance: random.Random, format: str) -> bytes:
     """One seed, damaged one to four times, sometimes with the end of another one grafted on; of pprof half are damaged
-    in their fields and stay well formed, of Firefox, DHAT and jemalloc half in their parts."""
+    in their fields and stay well formed, of the formats of STRUCTURED half in their parts."""
     data = chance.choice(seeds)
     if format == "pprof" and chance.random() < 0.5:
         return reshaped(gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data, chance)

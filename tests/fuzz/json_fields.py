@@ -61,7 +61,11 @@ def _change(document: Any, chance: random.Random) -> None:
             other = chance.choice(keys)
             place[key], place[other] = place[other], place[key]
         case 3 if isinstance(place, dict):
-            place[chance.choice(("stack", "length", "prefixOffset", "time", "weight", "lib", key))] = place.pop(key)
+            place[
+                chance.choice(
+                    ("stack", "length", "prefixOffset", "time", "weight", "lib", "type", "at", "frame", "samples", key)
+                )
+            ] = place.pop(key)
         case 4 if type(place[key]) in (int, float) and abs(place[key]) < 2**62:
             place[key] += chance.choice((-1, 1, 256))
         case _:
