@@ -90,5 +90,5 @@ def test_any_text_makes_good_xml(suite: str, cases: list[Case]) -> None:
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match="cannot write: Not a directory"):
+    with pytest.raises(RunFolderError, match="cannot write"):
         write_junit(tmp_path / "file" / "junit.xml", "thresholds", CASES)
