@@ -46,7 +46,10 @@ _OF_FILES = {
     "export": "workbench.cli_exchange",
     "calibrate": "workbench.cli_calibrate",
 }
-_OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in")
+_OWN = (
+    *("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in"),
+    "junit",
+)
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
 # what the stand-in has alone when it runs by itself
 _OF_STANDIN = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
@@ -163,9 +166,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
     if command in ("load", "sweep", "batch"):
-        unused = ("profile", "idle_s") if command == "load" else ()
-        add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
-        add_settings(parser, NetworkSettings, "the network around them")
+        _add_run(parser, command)
     if command == "load":
         add_settings(parser, LoadSettings, "load")
         add_settings(parser, EngineSettings, "generators")
@@ -186,7 +187,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
         parser.add_argument("--resume", type=Path, metavar="BATCH", help="Go on with an interrupted batch.")
         _add_sweep(parser, leave_out=("profiler", "profiler_flags", "profiler_attach"))
     elif command == "report":
+        from workbench.cli_thresholds import add_fail_if
+
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
+        add_fail_if(parser)
     elif command == "requests":
         _add_requests(parser)
     elif command == "network":
@@ -206,6 +210,19 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, CommandSettings, "database", leave_out=_all_but(CommandSettings, "database_url"))
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir"))
     return parser
+
+
+def _add_run(parser: argparse.ArgumentParser, command: str) -> None:
+    """What all commands have that send receipts."""
+    from workbench.cli_thresholds import add_junit
+    from workbench.options import add_settings
+    from workbench.settings import CommandSettings, NetworkSettings, ThresholdSettings
+
+    unused = ("profile", "idle_s") if command == "load" else ()
+    add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
+    add_settings(parser, NetworkSettings, "the network around them")
+    add_settings(parser, ThresholdSettings, "thresholds")
+    add_junit(parser)
 
 
 def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
@@ -303,6 +320,7 @@ def _load(options: argparse.Namespace) -> int:
     else:
         print(result.text)
         print(f"Run         {result.run.path}")
+    _write_junit(options, {"load": result.run.manifest})
     return result.exit_code
 
 
@@ -316,7 +334,8 @@ def _sweep(options: argparse.Namespace) -> int:
             where="workbench sweep",
             hint="Leave them out, or start a new run",
         )
-    return _finish(_awaited(report_sweep(settings, resume=options.resume, config=options.config, say=_say)))
+    run = _awaited(report_sweep(settings, resume=options.resume, config=options.config, say=_say))
+    return _finish(run, options)
 
 
 def _batch(options: argparse.Namespace) -> int:
@@ -341,26 +360,41 @@ def _batch(options: argparse.Namespace) -> int:
     for line in batch.lines():
         print(line)
     print(batch.path / "report.html")
+    _write_junit(options, {mode: run.manifest for mode, run in batch.runs().items()})
     return batches.exit_code(batch)
 
 
 def _report(options: argparse.Namespace) -> int:
     from workbench.report.sweep_report import report_run
 
-    return _finish(_awaited(report_run(options.run, say=_say)))
+    return _finish(_awaited(report_run(options.run, say=_say, fail_if=options.fail_if)), options)
 
 
-def _finish(run: Any) -> int:
+def _finish(run: Any, options: argparse.Namespace) -> int:
     """The verdict in words, and as the last line the path of the report."""
+    from workbench.cli_thresholds import lines_of, stored
+
     verdict = run.manifest.get("verdict") or {}
     prediction = run.manifest.get("prediction") or {}
-    for line in (prediction.get("sentence"), f"{run.verdict}: {verdict.get('sentence', '')}"):
+    judged = stored(run.manifest)
+    for line in (prediction.get("sentence"), f"{verdict.get('headline', run.verdict)}: {verdict.get('sentence', '')}"):
         if line:
             print(line)
+    for line in lines_of(judged):
+        print(line)
     for reason in verdict.get("reasons", []):
-        print(f"  {reason}")
+        if reason not in {one.line for one in judged}:
+            print(f"  {reason}")
+    _write_junit(options, {run.path.name: run.manifest})
     print(run.path / "report.html")
     return int(run.exit_code)
+
+
+def _write_junit(options: argparse.Namespace, runs: dict[str, Any]) -> None:
+    if options.junit is not None:
+        from workbench.cli_thresholds import write_junit
+
+        write_junit(options.junit, runs)
 
 
 def _requests(options: argparse.Namespace) -> int:

@@ -22,7 +22,9 @@ from workbench.service.connect import Target
 from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
 from workbench.sweep.expected import expect
+from workbench.sweep.judged import judge_run
 from workbench.sweep.measure import measure
+from workbench.sweep.opened import open_run
 from workbench.sweep.payers import require_payers
 from workbench.sweep.pinpoint import pinpoint
 from workbench.sweep.quiet import until_old, until_quiet
@@ -58,7 +60,8 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
                 run = _Experiment(around, record, toward_limit, engine_for(settings, client))
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
-        record.finish(limit, conclude_run(record.rows, limit))
+        judged = judge_run(open_run(record.folder.path), settings.fail_if, limit)
+        record.finish(limit, conclude_run(record.rows, limit, judged), judged)
     except (asyncio.CancelledError, KeyboardInterrupt):
         record.stop("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
         raise
