@@ -372,6 +372,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _finish(run: Any, options: argparse.Namespace) -> int:
     """The verdict in words, and as the last line the path of the report."""
+    from workbench.analysis.repeats import sentences
     from workbench.cli_thresholds import lines_of, stored
 
     verdict = run.manifest.get("verdict") or {}
@@ -380,7 +381,7 @@ def _finish(run: Any, options: argparse.Namespace) -> int:
     for line in (prediction.get("sentence"), f"{verdict.get('headline', run.verdict)}: {verdict.get('sentence', '')}"):
         if line:
             print(line)
-    for line in lines_of(judged):
+    for line in [*sentences(run.repeats), *lines_of(judged)]:
         print(line)
     for reason in verdict.get("reasons", []):
         if reason not in {one.line for one in judged}:

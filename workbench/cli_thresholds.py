@@ -28,11 +28,10 @@ def add_fail_if(parser: argparse.ArgumentParser) -> None:
     """``--fail-if`` and ``--junit`` of the commands about a run that there is already."""
     parser.add_argument(
         "--fail-if",
-        action="extend",
-        nargs="+",
+        action="append",  # one each: what follows may be the folder
         default=[],
-        metavar="VALUE",
-        help="Hold the run against thresholds, such as 'response_p95_ms > 50'; several times.",
+        metavar="THRESHOLD",
+        help="Hold the run against a threshold, such as 'response_p95_ms > 50'; several times.",
     )
     add_junit(parser)
 

@@ -145,7 +145,7 @@ def test_a_report_is_held_against_other_thresholds_and_keeps_them(
         return open_run(folder.path)
 
     monkeypatch.setattr("workbench.report.sweep_report._execute", executed)  # the notebook has tests of its own
-    assert main(["report", str(run), "--fail-if", "response_p95_ms > 30", "accepted < 5"]) == 1
+    assert main(["report", "--fail-if", "response_p95_ms > 30", "--fail-if", "accepted < 5", str(run)]) == 1
     out = capsys.readouterr().out
     assert marks(out) == ["✗", "✓"]
     assert "1 of 2 thresholds failed" in out
@@ -168,7 +168,7 @@ def test_a_batch_holds_each_run_against_what_it_measures(tmp_path: Path, capsys:
     batch = Batch.create(tmp_path, "batch", ("none", "callgrind"), {}, "workbench batch")
     for mode in ("none", "callgrind"):
         folder(batch.path / f"20260101T000000Z-{mode}", mode)
-    assert main(["findings", str(batch.path), "--fail-if", *texts]) == 0
+    assert main(["findings", str(batch.path), *(f"--fail-if={text}" for text in texts)]) == 0
     assert marks(capsys.readouterr().out) == ["✓"] * 4
     assert main(["findings", str(batch.path), "--fail-if", "system_calls_per_receipt > 1"]) == 1
     assert "not measured" in capsys.readouterr().out
@@ -201,3 +201,33 @@ def test_what_cannot_be_measured_is_an_error_before_anything_is_sent(
 def test_times_under_a_profiler_are_refused() -> None:
     with pytest.raises(SettingsError, match="times under strace are distorted"):
         asyncio.run(workbench.sweep(profiler="strace", fail_if=["response_p95_ms > 5"], runs_dir="runs"))
+
+
+async def test_repeats_are_interleaved_and_judged_together(capsys: pytest.CaptureFixture[str]) -> None:
+    run = await workbench.sweep(
+        receipts="30,130",
+        repeats=3,
+        concurrency=2,
+        limit_grt="0.1",
+        pinpoint=False,
+        stop_after_denial=True,
+        runs_dir="runs",
+        fail_if=["accepted > 40"],
+    )
+    steps = run.steps
+    assert list(zip(steps["receipts"], steps["repeat"], strict=True)) == [
+        (size, turn) for turn in (1, 2, 3) for size in (30, 130)
+    ]
+    assert steps["payer"].nunique() == 6
+    assert [one["repeat"] for one in run.manifest["steps_planned"]] == [1, 1, 2, 2, 3, 3]
+    assert run.exit_code == 1
+    assert set(run.repeats["receipts"]) <= {30, 130}
+    assert (run.repeats["repeats"] <= 3).all()
+
+
+async def test_a_repeat_goes_as_far_as_the_one_before_it() -> None:
+    run = await workbench.sweep(
+        receipts="30,130,40", repeats=2, concurrency=2, limit_grt="0.1", pinpoint=False, stop_after_denial=True,
+        runs_dir="runs",
+    )  # fmt: skip
+    assert run.steps["step"].tolist() == [0, 1, 3]

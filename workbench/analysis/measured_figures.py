@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.denied import counted
+from workbench.analysis.repeats import together
 from workbench.analysis.step_row import StepRow
 from workbench.stats.quantiles import hang_together, too_few
 from workbench.thresholds.figures import Figure
@@ -39,8 +40,16 @@ _SOURCES = {
 
 
 def step_figures(name: Name, rows: Sequence[StepRow]) -> list[Figure]:
-    """The figures of a name of steps: one for each step, not of warm-up, paired step or the walk to the limit."""
-    return [_of_step(name, row) for row in rows if row.kind == "step"]
+    """The figures of a name of steps: one for each step, not of warm-up, paired step or the walk to the limit.
+
+    Times of steps that were repeated are one figure for each size: the mean of the repeats, with the interval that they
+    give. A single repeat is no ground for a claim.
+    """
+    steps = [row for row in rows if row.kind == "step"]
+    if name.of != "time" or not any(row.repeat > 1 for row in steps):
+        return [_of_step(name, row) for row in steps]
+    sizes = dict.fromkeys(row.receipts for row in steps)
+    return [_of_repeats(name, [row for row in steps if row.receipts == size]) for size in sizes]
 
 
 def run_figures(name: Name, rows: Sequence[StepRow], limit: Mapping[str, Any], predicted: int | None) -> list[Figure]:
@@ -103,6 +112,20 @@ def _of_step(name: Name, row: StepRow) -> Figure:
         return Figure(math.nan, **at, absent=_absent(name, row))
     low, high = (math.nan if end is None else end for end in _interval(name.name, row))
     return Figure(value, low, high, n=n, **at)
+
+
+def _of_repeats(name: Name, rows: Sequence[StepRow]) -> Figure:
+    """The figure of steps of one size: of all repeats that have it."""
+    each = [_of_step(name, row) for row in rows]
+    measured = [figure for figure in each if figure.measured]
+    if not measured:
+        return each[0]
+    found = together([figure.value for figure in measured])
+    n = sum(figure.n for figure in measured)
+    if found.repeats == 1:
+        return measured[0]
+    at: dict[str, Any] = {"step": each[0].step, "receipts": each[0].receipts}
+    return Figure(found.mean, found.low, found.high, **at, n=n, repeats=found.repeats, planned=len(rows))
 
 
 def _value(name: str, row: StepRow) -> tuple[float, int]:

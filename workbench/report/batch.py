@@ -14,7 +14,7 @@ from workbench.runs.read import Run
 from workbench.settings import Settings
 from workbench.sweep.batch import Batch, unfit_modes
 from workbench.sweep.judged import fitting, require_fitting
-from workbench.sweep.steps import parse_steps
+from workbench.sweep.steps import parse_steps, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ async def report_batch(
     before anything runs. A run that fails is said and the others go on. Raises SettingsError, ToolError or
     RunFolderError.
     """
-    parse_steps(settings.receipts)
+    steps_of(settings)
     if profiled_receipts is not None:
         parse_steps(profiled_receipts)
     unfit = unfit_modes(settings, modes)

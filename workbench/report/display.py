@@ -143,6 +143,21 @@ def verdict_box(run: Run) -> View:
     return _box(_heading(run), badges_of(verdict), shown, thresholds + reasons)
 
 
+def repeats(run: Run) -> View:
+    """What steps say together that were measured several times, a row a size and figure; in words where none was."""
+    from workbench.analysis.repeats import repeats_table
+
+    found = repeats_table(run.steps)
+    if found.empty:
+        said = "Each step was measured once. With `--repeats 5` they are measured in turn, and claims can be made."
+        return View(f"<p>{html.escape(said)}</p>", said)
+    headings = {
+        "receipts": "Receipts", "figure": "Figure", "repeats": "Valid repeats", "mean": "Mean",
+        "low": "95 % sure: from", "high": "to", "lowest": "Lowest", "highest": "Highest", "spread_pct": "Spread, %",
+    }  # fmt: skip
+    return table(found[found["repeats"] > 0].rename(columns=headings))
+
+
 def provenance(run: Run) -> View:
     """What was run, on what and with which settings, as one small table a group."""
     groups: dict[str, Mapping[str, Any]] = {
@@ -159,12 +174,17 @@ def provenance(run: Run) -> View:
     )
 
 
+def headline_of(run: Run) -> str:
+    """The verdict, and what stands beside it where it is not green all through."""
+    headline: str = (run.manifest.get("verdict") or {}).get("headline", run.verdict)
+    return headline
+
+
 def _heading(run: Run) -> tuple[str, str]:
     """The verdict with its mark, and its colour. Green is only what is green all through."""
-    verdict = run.manifest.get("verdict") or {}
-    headline = verdict.get("headline", run.verdict)
+    headline = headline_of(run)
     if headline != run.verdict:
-        return headline, _BADGE_COLOURS[worst(badges_of(verdict))]
+        return headline, _BADGE_COLOURS[worst(badges_of(run.manifest["verdict"]))]
     return VERDICT_MARKS.get(run.verdict, run.verdict), _VERDICT_COLOURS.get(run.verdict, "#1A1A1A")
 
 

@@ -22,7 +22,7 @@ from workbench.runs.read import Run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings, without_passwords
 from workbench.sweep.judged import rejudge, require_fitting
 from workbench.sweep.opened import open_run
-from workbench.sweep.steps import parse_steps
+from workbench.sweep.steps import steps_of
 from workbench.sweep.subject import check_subject
 
 Say = Callable[[str], None]
@@ -48,7 +48,7 @@ async def report_sweep(
         return await _execute(folder, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
-    parse_steps(settings.receipts)
+    steps_of(settings)
     require_fitting(settings.fail_if, (settings.profiler,))
     check_subject(settings)
     folder = RunFolder.create(settings.runs_dir, settings.name)

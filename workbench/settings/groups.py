@@ -203,6 +203,9 @@ class SweepSettings(Group):
         "250,500,750,1000,1250",
         description="Receipts of each step: a list 250,500,1000, a range 250:1250:250, or geometric 125:2000:x2.",
     )
+    repeats: int = Field(
+        1, ge=1, le=100, description="Measure each step so many times, all in turn (1, 2, 3, 1, 2, 3) against drift."
+    )
     mode: Literal["fresh", "cumulative"] = Field(
         "fresh",
         description="fresh: each step spends a new payer; cumulative: all steps spend one payer's budget.",

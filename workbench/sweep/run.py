@@ -13,7 +13,7 @@ from workbench.sweep.experiment import experiment
 from workbench.sweep.judged import require_fitting
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.sweep.record import OnEvent, Record
-from workbench.sweep.steps import parse_steps
+from workbench.sweep.steps import steps_of
 from workbench.sweep.subject import check_subject
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def run_sweep(
 
     ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
     """
-    parse_steps(settings.receipts)
+    steps_of(settings)
     require_fitting(settings.fail_if, (settings.profiler,))
     check_subject(settings)
     if run_dir is not None and RunFolder(run_dir).exists():

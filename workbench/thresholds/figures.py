@@ -11,8 +11,9 @@ class Figure:
     """A value with its 95 % interval (NaN: none), in the unit of its name.
 
     ``step`` and ``receipts`` say of which step, ``service`` of which service, where it is of one. ``n``: from how many
-    receipts it is (0: no matter). ``absent`` says why there is no value, and what to do; it is empty where there is
-    one.
+    receipts it is (0: no matter). ``repeats``: it is the mean of so many steps of this size, of ``planned``
+    ones, and the interval is theirs.
+    ``absent`` says why there is no value, and what to do; it is empty where there is one.
     """
 
     value: float
@@ -22,6 +23,8 @@ class Figure:
     receipts: int | None = None
     service: str | None = None
     n: int = 0
+    repeats: int = 1
+    planned: int = 1
     absent: str = ""
 
     @property
@@ -32,5 +35,7 @@ class Figure:
     @property
     def place(self) -> str:
         """Where it was measured, in words; "" for the run."""
-        said = [] if self.step is None else [f"step {self.step}"]
+        said = [] if self.step is None or self.repeats > 1 else [f"step {self.step}"]
+        some = f"{self.repeats} of {self.planned}" if self.planned > self.repeats else f"{self.repeats}"
+        said += [f"{some} repeats of {self.receipts:,} receipts"] if self.repeats > 1 else []
         return ", ".join(said + ([self.service] if self.service else []))
