@@ -44,7 +44,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("widgets", "doctor"),
     ("options", "parser"),
     ("cli_thresholds",),
-    ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_profiles", "cli_profilers"),
+    ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_noise", "cli_profiles", "cli_profilers"),
     ("cli",),
     ("__main__",),
 )

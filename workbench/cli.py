@@ -49,8 +49,10 @@ _OF_FILES = {
 _OWN = (
     *("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in"),
     "junit",
+    *("aa", "pairs"),
 )
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
+_PROGRAMS = {"noise": "calibrate --aa"}
 # what the stand-in has alone when it runs by itself
 _OF_STANDIN = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
 # what the network takes of the stand-in's settings
@@ -109,6 +111,8 @@ def _run(arguments: list[str]) -> int:
         raise SettingsError(
             f"there is no command {command!r}", where="workbench", hint=f"There are {', '.join(_COMMANDS)}"
         )
+    if command == "calibrate" and "--aa" in arguments:
+        command = "noise"  # of a target: it has the settings of a load
     if command in _OF_FILES:
         return _of_files(command, arguments[1:])
     if command == "profile":
@@ -116,6 +120,7 @@ def _run(arguments: list[str]) -> int:
     options = _parser(command).parse_args(arguments[1:])
     commands = {
         "load": _load,
+        "noise": _noise,
         "sweep": _sweep,
         "batch": _batch,
         "report": _report,
@@ -145,7 +150,9 @@ def _bare_parser(command: str) -> argparse.ArgumentParser:
     from workbench.parser import OneLineParser
 
     parser = OneLineParser(
-        prog=f"workbench {command}", description=_COMMANDS[command].capitalize() + ".", allow_abbrev=False
+        prog=f"workbench {_PROGRAMS.get(command, command)}",
+        description=_COMMANDS.get(command, "find how far equal loads of a target differ").capitalize() + ".",
+        allow_abbrev=False,
     )
     parser.add_argument("--debug", action="store_true", help="Show tracebacks.")
     return parser
@@ -155,8 +162,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
     from workbench.options import add_settings
     from workbench.settings import (
         CommandSettings,
-        EngineSettings,
-        LoadSettings,
         NetworkSettings,
         StandinSettings,
         SweepSettings,
@@ -165,15 +170,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
-    if command in ("load", "sweep", "batch"):
+    if command in ("load", "noise", "sweep", "batch"):
         _add_run(parser, command)
-    if command == "load":
-        add_settings(parser, LoadSettings, "load")
-        add_settings(parser, EngineSettings, "generators")
-        add_settings(parser, TargetSettings, "target")
-        add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir", "name"))
-        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
-        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+    if command in ("load", "noise"):
+        _add_load(parser, command)
     elif command == "sweep":
         _add_sweep(parser)
         parser.add_argument("--resume", type=Path, metavar="RUN", help="Go on with an interrupted run.")
@@ -218,11 +218,29 @@ def _add_run(parser: argparse.ArgumentParser, command: str) -> None:
     from workbench.options import add_settings
     from workbench.settings import CommandSettings, NetworkSettings, ThresholdSettings
 
-    unused = ("profile", "idle_s") if command == "load" else ()
+    unused = ("profile", "idle_s") if command in ("load", "noise") else ()
     add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
     add_settings(parser, NetworkSettings, "the network around them")
-    add_settings(parser, ThresholdSettings, "thresholds")
-    add_junit(parser)
+    if command != "noise":
+        add_settings(parser, ThresholdSettings, "thresholds")
+        add_junit(parser)
+
+
+def _add_load(parser: argparse.ArgumentParser, command: str) -> None:
+    """The settings of a load, or of the equal loads that tell a noise floor."""
+    from workbench.cli_noise import add_noise
+    from workbench.options import add_settings
+    from workbench.settings import EngineSettings, LoadSettings, StandinSettings, SweepSettings, TargetSettings
+
+    add_settings(parser, LoadSettings, "load")
+    add_settings(parser, EngineSettings, "generators")
+    add_settings(parser, TargetSettings, "target")
+    add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir", "name"))
+    add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
+    if command == "noise":
+        add_noise(parser)
+    else:
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
 
 def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
@@ -322,6 +340,12 @@ def _load(options: argparse.Namespace) -> int:
         print(f"Run         {result.run.path}")
     _write_junit(options, {"load": result.run.manifest})
     return result.exit_code
+
+
+def _noise(options: argparse.Namespace) -> int:
+    from workbench import cli_noise
+
+    return cli_noise.noise(options, _settings(options, name="aa"))
 
 
 def _sweep(options: argparse.Namespace) -> int:

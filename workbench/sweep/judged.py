@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from workbench.analysis import measured_figures as figures
 from workbench.analysis.conclude import conclude_run
 from workbench.analysis.step_row import from_frame
 from workbench.errors import SettingsError
+from workbench.sweep.noise_known import noise_floors_of
 from workbench.sweep.opened import SweepRun
 from workbench.thresholds.judge import Judged, judge
 from workbench.thresholds.parse import parse_thresholds
@@ -40,7 +42,12 @@ def judge_run(run: SweepRun, fail_if: Sequence[str], limit: Mapping[str, Any] | 
             return figures.run_figures(name, rows, limit, predicted)
         return figures.step_figures(name, rows)
 
-    return tuple(judge(threshold, measured(threshold.name)) for threshold in thresholds)
+    floors = noise_floors_of(run)
+
+    def noise_pct(name: Name) -> float:
+        return floors[name.name].floor_pct if name.name in floors else math.nan
+
+    return tuple(judge(threshold, measured(threshold.name), noise_pct(threshold.name)) for threshold in thresholds)
 
 
 def rejudge(run: SweepRun, fail_if: Sequence[str]) -> None:

@@ -24,7 +24,8 @@ class Judged:
     ``fail_if``: its text. ``verdict``: PASS, FAIL (exceeded), UNMEASURED (which fails as well). ``value`` with its 95 %
     interval ``low`` to ``high`` (NaN: none) in ``unit``, of ``n`` receipts at ``place``: the one that decided, or comes
     nearest to the bound. ``sure``: whether the interval is all on one side of the bound (True without an interval: a
-    count is what it is). ``left_out``: which steps were not judged, and why. ``why``: why nothing was measured.
+    count is what it is). ``noise_pct``: the target's noise floor, where the value is nearer to the bound than that
+    (else NaN). ``left_out``: which steps were not judged, and why. ``why``: why nothing was measured.
     """
 
     fail_if: str
@@ -40,6 +41,7 @@ class Judged:
     sure: bool = True
     left_out: str = ""
     why: str = ""
+    noise_pct: float = math.nan
 
     @property
     def line(self) -> str:
@@ -57,6 +59,8 @@ class Judged:
         text += f" in {self.place}" if self.place else ""
         text += f", n = {self.n:,}" if self.n else ""
         text += "" if self.sure else "; the bound is inside the interval, so this may be chance"
+        if not math.isnan(self.noise_pct):
+            text += f"; equal loads differ by up to {self.noise_pct:.1f} %, so the bound is within the noise"
         return text + (f"; {self.left_out}" if self.left_out else "")
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,13 +71,14 @@ class Judged:
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Judged:
         """The inverse of :meth:`as_dict`, as a manifest has it: null is NaN."""
-        numbers = ("bound", "value", "low", "high")
+        numbers = ("bound", "value", "low", "high", "noise_pct")
         values = {name: stored[name] for name in cls.__slots__ if name in stored}
         return cls(**{**values, **{name: math.nan for name in numbers if values.get(name, 0) is None}})
 
 
-def judge(threshold: Threshold, figures: Sequence[Figure]) -> Judged:
-    """Hold a threshold against all ``figures`` that the run has of its name."""
+def judge(threshold: Threshold, figures: Sequence[Figure], noise_pct: float = math.nan) -> Judged:
+    """Hold a threshold against all ``figures`` that the run has of its name. ``noise_pct``: by how many percent two
+    equal loads differ in it (NaN: not known); a value nearer to the bound than that is not sure."""
     chosen = _chosen(threshold, figures)
     if not chosen:
         return _unmeasured(threshold, _nowhere(threshold, figures))
@@ -97,7 +102,12 @@ def judge(threshold: Threshold, figures: Sequence[Figure]) -> Judged:
         place=deciding.place,
         sure=math.isnan(deciding.low) or not deciding.low <= threshold.bound <= deciding.high,
         left_out=_left_out(absent),
+        noise_pct=noise_pct if _within(deciding.value, threshold.bound, noise_pct) else math.nan,
     )
+
+
+def _within(value: float, bound: float, noise_pct: float) -> bool:
+    return value != 0 and abs(bound - value) <= abs(value) * noise_pct / 100  # False for NaN
 
 
 def _chosen(threshold: Threshold, figures: Sequence[Figure]) -> list[Figure]:
