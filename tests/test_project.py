@@ -30,7 +30,7 @@ PACKAGE = ROOT / "workbench"
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors", "callable_room", "progress"),
-    ("child", "ramp"),
+    ("child", "ramp", "stats"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),
