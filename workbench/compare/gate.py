@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from workbench.analysis.findings.code import short
 from workbench.compare.metrics import LEAST_NOISE_PCT
-from workbench.compare.words import amount, change, count, metric_name, pair
+from workbench.compare.words import amount, change, count, metric_name, name_of, pair
 from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
 
 if TYPE_CHECKING:
@@ -121,7 +120,8 @@ def _dearest(one: Comparison, row: Any) -> str:
 
 
 def _interval(row: Any) -> str:
-    return f" ({row.low_pct:+.1f} to {row.high_pct:+.1f} %)" if row.low_pct == row.low_pct else ""
+    told = math.isfinite(row.low_pct) and row.low_pct != row.high_pct
+    return f" ({row.low_pct:+.1f} to {row.high_pct:+.1f} %)" if told else ""
 
 
 def _functions(one: Comparison, limit: float) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def _functions(one: Comparison, limit: float) -> list[dict[str, Any]]:
             continue
         said = f"{pair(row.before, row.after, row.unit, row.metric)} of its own in each call"
         why = f"{said}, {change(row.change_pct)}; {change(of_receipt)} of a receipt"
-        rows.append(_check(row, f"{short(str(row.function))}, each call", FAIL, why, limit))
+        rows.append(_check(row, f"{name_of(str(row.function))}, each call", FAIL, why, limit))
     return rows
 
 
@@ -156,10 +156,10 @@ def _calls(one: Comparison, limit: float) -> list[dict[str, Any]]:
         for part in causes.merge(one.parts, on="id", suffixes=("_cause", "")).itertuples():
             if part.whole and part.effect > 0 and not part.change_pct <= limit:
                 why = (
-                    f"calls {short(str(part.callee))} {count(part.before)} to {count(part.after)} times a receipt: "
+                    f"calls {name_of(str(part.callee))} {count(part.before)} to {count(part.after)} times a receipt: "
                     f"{amount(part.effect, 'count')} {row.metric} more"
                 )
-                name = f"{row.metric} in {short(str(part.function))}"
+                name = f"{row.metric} in {name_of(str(part.function))}"
                 values = {"before": part.before, "after": part.after, "change_pct": part.change_pct}
                 found.append(_check(row, name, FAIL, why, limit, **values))
         why = f"{pair(row.before, row.after, 'count', row.metric)} a receipt; no place has a whole number more of them"
@@ -174,7 +174,7 @@ def _places(one: Comparison, limit: float) -> list[dict[str, Any]]:
     for row in table[(table["by"] == "function") & table["kind"].isin(("counted", "sampled"))].itertuples():
         if row.verdict != "dearer" or not (row.low_pct > limit or math.isinf(row.change_pct)):
             continue
-        what = str(row.name) if row.mode == "strace" else short(str(row.name))
+        what = str(row.name) if row.mode == "strace" else name_of(str(row.name))
         why = f"{pair(row.before, row.after, row.unit, row.metric)} a receipt, {change(row.change_pct)}{_interval(row)}"
         rows.append(_check(row, f"{metric_name(str(row.metric))}, {what}", FAIL, why, limit))
     return rows
@@ -186,7 +186,7 @@ def _memory(one: Comparison) -> list[dict[str, Any]]:
     for row in one.memory.itertuples():
         if not row.verdict or (row.function != "(whole)" and row.verdict != "dearer"):
             continue
-        name = "bytes kept per receipt" if row.function == "(whole)" else f"bytes kept by {short(str(row.function))}"
+        name = "bytes kept per receipt" if row.function == "(whole)" else f"bytes kept by {name_of(str(row.function))}"
         why = f"{amount(row.before, 'bytes')} to {amount(row.after, 'bytes')} a receipt ({row.verdict})"
         values = {"mode": "massif", "metric": "bytes_kept", "unit": "bytes", "change_pct": math.nan}
         rows.append(_check(row, name, FAIL if row.verdict == "dearer" else PASS, why, 0.0, **values))

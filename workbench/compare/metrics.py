@@ -109,6 +109,8 @@ def _common(before: Side, after: Side) -> list[tuple[str, str, str, str]]:
 
 
 def _of(side: Side, service: str, mode: str) -> pd.DataFrame:
+    if side.costs.empty:
+        return side.costs
     return side.costs[(side.costs["service"] == service) & (side.costs["mode"] == mode)]
 
 

@@ -25,7 +25,7 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeats:
-    """By name and file (file "": all of that name together) what each step had: own cost a call, and calls a receipt."""
+    """By name and file (file "": all of that name together) what each step had: own cost a call, calls a receipt."""
 
     own: Mapping[_Place, Sequence[float]] = field(default_factory=dict)
     calls: Mapping[_Place, Sequence[float]] = field(default_factory=dict)

@@ -34,8 +34,9 @@ class Side:
     """``name``: what a person calls it. ``facts``: settings, machine, versions and target, by dotted name, for telling
     what differs. ``valid``: False where the run's own verdict is INVALID. ``costs``: the table of
     :mod:`workbench.analysis.costs`, background taken off. ``graphs``, by service and mode; ``findings``; ``leaks`` by
-    service. ``steps``: one row a step; ``responses``: response times in ms, a row an accepted receipt: ``step``,
-    ``response_ms``; ``outcomes``: ``outcome``, ``receipts``. ``limit``: what the run says of the sender limit."""
+    service. ``steps``: one row a step; ``responses``: response times, a row an accepted receipt in the order of
+    sending: ``load`` (in words: steps of one load are repeats), ``step``, ``response_ms``; ``outcomes``: ``outcome``,
+    ``receipts``. ``limit``: what the run says of the sender limit."""
 
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -85,8 +85,8 @@ def _findings(table: pd.DataFrame) -> list[str]:
         elif row.state == CAME:
             said.append(f"  came: {row.after}")
         else:
-            said.append(f"  stayed: {row.kind}, {short(row.subject)}: {row.share_before_pct:.1f} % of a receipt before, "
-                        f"{row.share_after_pct:.1f} % after")  # fmt: skip
+            shares = f"{row.share_before_pct:.1f} % of a receipt before, {row.share_after_pct:.1f} % after"
+            said.append(f"  stayed: {row.kind}, {short(row.subject)}: {shares}")
     return said
 
 

@@ -6,6 +6,7 @@ import math
 
 from workbench.analysis.findings.code import short
 from workbench.compare.causes import Cause, Part
+from workbench.profiles.builds import without_build
 
 _METRICS = {
     "Ir": "instructions",
@@ -21,6 +22,11 @@ _SCALES = {
 }
 _COUNTS = ((1e9, "billion"), (1e6, "million"), (0, ""))
 _SAID_PARTS, _SAID_SYMPTOMS = 3, 6
+
+
+def name_of(function: str) -> str:
+    """A function's name as a person says it, without what a build or a library's version adds."""
+    return short(without_build(function))
 
 
 def metric_name(metric: str) -> str:
@@ -67,14 +73,14 @@ def count(value: float) -> str:
 
 def part_sentence(function: str, part: Part, unit: str, metric: str) -> str:
     """What changed, in words."""
-    who = short(function)
+    who = name_of(function)
     if part.kind == "own":
         if math.isnan(part.change_pct):
             return f"{who} is new: {amount(part.after, unit)} {metric_name(metric)} of its own in each call"
         more = "more" if part.after > part.before else "less"
         said = pair(part.before, part.after, unit, metric)
         return f"{who} does {abs(part.change_pct):.3g} % {more} itself in each call ({said})"
-    whom = short(part.callee)
+    whom = name_of(part.callee)
     if not part.after:
         return f"{who} no longer calls {whom} ({count(part.before)} to 0 calls a receipt)"
     if not part.before:
@@ -101,6 +107,6 @@ def symptom_sentence(cause: Cause, unit: str) -> str:
     """The functions that cost otherwise only for this cause; "" where there are none."""
     if not cause.symptoms:
         return ""
-    said = ", ".join(f"{short(name)} {amount(value, unit)}" for name, value in cause.symptoms[:_SAID_SYMPTOMS])
+    said = ", ".join(f"{name_of(name)} {amount(value, unit)}" for name, value in cause.symptoms[:_SAID_SYMPTOMS])
     more = len(cause.symptoms) - _SAID_SYMPTOMS
     return f"Only symptoms of it: {said}{f' and {more} more' if more > 0 else ''}."

@@ -133,8 +133,8 @@ def remove_baseline(name: str, *, folder: Path | None = None) -> None:
 
 
 def baseline_table(*, folder: Path | None = None) -> pd.DataFrame:
-    """The baselines there are: ``name``, ``run``, ``saved`` (UTC), ``size_bytes``, ``state`` (whole, or what is damaged),
-    ``path``."""
+    """The baselines there are: ``name``, ``run``, ``saved`` (UTC), ``size_bytes``, ``state`` (whole, or what is
+    damaged), ``path``."""
     import pandas as pd
 
     parent = folder or baselines_dir()

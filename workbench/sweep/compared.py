@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from workbench.compare.comparison import Comparison
     from workbench.compare.side import Graph, Side
+    from workbench.runs.read import Run
     from workbench.sweep.opened import SweepRun
 
+# of a step, that are compared: enough for any decile
+MOST_ROWS = 500_000
 # what a file is called as a service
 FILE_SERVICE = "profile"
 
@@ -51,7 +54,8 @@ def compared_sides(sides: Sequence[Side], *, anyway: bool = False) -> Comparison
 def sides_of(paths: Sequence[str | Path], *, receipts: float | Sequence[float] | None = None) -> list[Side]:
     """The sides of a comparison; see :func:`compare`."""
     counts = _counts(receipts, len(paths))
-    return _named_apart([side_of(Path(path), sent) for path, sent in zip(paths, counts, strict=True)])
+    sides = [side_of(Path(path), sent) for path, sent in zip(paths, counts, strict=True)]
+    return _named_apart(sides, [Path(path) for path in paths])
 
 
 def side_of(path: Path, receipts: float | None = None) -> Side:
@@ -149,6 +153,10 @@ def _of_runs(name: str, runs: Sequence[SweepRun]) -> Side:
                 graphs=graphs,
                 findings=run.findings if profiles.services else None,
                 leaks={service: leaks for service in profiles.services if (leaks := profiles.leaks(service))},
+                steps=run.steps,
+                responses=responses_of(run),
+                outcomes=_outcomes(run),
+                limit=run.manifest.get("limit") or {},
                 notes=notes,
             )
         )
@@ -169,8 +177,49 @@ def _of_runs(name: str, runs: Sequence[SweepRun]) -> Side:
         graphs={key: graph for side in sides for key, graph in side.graphs.items()},
         findings=_all_findings(sides),
         leaks={key: leaks for side in sides for key, leaks in side.leaks.items()},
+        responses=next((side.responses for side in sides if len(side.responses)), pd.DataFrame()),
+        outcomes=next((side.outcomes for side in sides if len(side.responses)), pd.DataFrame()),
+        limit=next((side.limit for side in sides if side.limit), {}),
         notes=tuple(dict.fromkeys(note for side in sides for note in side.notes)),
     )
+
+
+def responses_of(run: Run) -> pd.DataFrame:
+    """The response times of accepted receipts in the valid steps without a profiler: load, step, response_ms. Of a step
+    of more than MOST_ROWS receipts the first ones."""
+    import pandas as pd
+
+    parts = []
+    steps = run.steps
+    if len(steps):
+        plain = steps["profiler"].isin(("none", "")) if "profiler" in steps else steps["kind"] != ""
+        steps = steps[(steps["kind"] == "step") & plain & (steps["verdict"] != "INVALID")]
+    for row in steps.itertuples():
+        try:
+            samples = run.samples_of(int(row.step), ["intended_ns", "done_ns", "outcome"])
+        except RunFolderError:
+            continue  # samples that a baseline left out
+        samples = samples[samples["outcome"] == "ok"].head(MOST_ROWS).sort_values("intended_ns", kind="stable")
+        times = (samples["done_ns"] - samples["intended_ns"]).to_numpy(dtype="float64") / 1e6
+        parts.append(pd.DataFrame({"load": _load_of(row), "step": int(row.step), "response_ms": times}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _load_of(row: Any) -> str:
+    """What load a step was, in words; steps of one load are repeats."""
+    how = f"{row.rate_per_s:g} a second" if row.loop == "open" else f"{row.concurrency:g} in flight"
+    return f"{int(row.receipts):,} receipts, {how}"
+
+
+def _outcomes(run: Run) -> pd.DataFrame:
+    import pandas as pd
+
+    outcomes, steps = run.outcomes, run.steps
+    if outcomes.empty or steps.empty:
+        return pd.DataFrame()
+    wanted = steps.loc[steps["kind"] == "step", "step"]
+    rows = outcomes[outcomes["step"].isin(wanted)]
+    return rows.groupby("outcome", as_index=False)["receipts"].sum()
 
 
 def _all_findings(sides: Sequence[Side]) -> Any:
@@ -201,10 +250,15 @@ def _graphs(run: SweepRun) -> tuple[dict[tuple[str, str], Graph], tuple[str, ...
     return found, tuple(notes)
 
 
-def _named_apart(sides: Sequence[Side]) -> list[Side]:
-    """Sides of one name get numbers, counted from 1."""
+def _named_apart(sides: Sequence[Side], paths: Sequence[Path]) -> list[Side]:
+    """Sides of one name are told apart by the folders above them, else by numbers from 1."""
     names = [side.name for side in sides]
+    for depth in range(2, 5):
+        names = [
+            "/".join(path.resolve().parts[-depth:]) if names.count(name) > 1 else name
+            for path, name in zip(paths, names, strict=True)
+        ]
     return [
-        side if names.count(side.name) == 1 else replace(side, name=f"{side.name} ({names[:at].count(side.name) + 1})")
-        for at, side in enumerate(sides)
+        replace(side, name=name if names.count(name) == 1 else f"{name} ({names[: at + 1].count(name)})")
+        for at, (side, name) in enumerate(zip(sides, names, strict=True))
     ]
