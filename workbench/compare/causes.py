@@ -68,12 +68,14 @@ class Part:
 class Cause:
     """What changed in the code of one function. ``effect``: what that did to the cost of a receipt, in the unit of the
     metric; ``parts``: the changes, the largest first; ``symptoms``: functions whose own cost changed only for it, and
-    by how much; ``own`` and ``times``: own cost a receipt and calls a receipt of the function, before and after."""
+    by how much; ``system``: the function is of a library of the system; ``own`` and ``times``: own cost a receipt and
+    calls a receipt of the function, before and after."""
 
     function: str
     file: str
     crate: str
     role: str
+    system: bool
     effect: float
     parts: tuple[Part, ...]
     symptoms: tuple[tuple[str, float], ...]
@@ -219,6 +221,7 @@ def _cause(graph: Joint, flows: _Flows, function: int, effect: float, least: flo
         file=graph.files[function],
         crate=graph.crates[function],
         role=str(graph.role[function]),
+        system=graph.system[function],
         effect=effect,
         parts=tuple(parts[:_PARTS]),
         symptoms=_symptoms(graph, flows, edges, least),

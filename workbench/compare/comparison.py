@@ -158,7 +158,7 @@ def cause_tables(before: Side, after: Side, metrics: pd.DataFrame) -> dict[str, 
             main = name == metric
             least = graph.whole[0] * LEAST_NOISE_PCT / 100 if main else _LEAST_CALLS
             told = causes(graph, least=least)
-            kept = _kept(told.causes, repeats, least) if main else _whole_only(told.causes)
+            kept = _kept(told.causes, repeats, least, told.before) if main else _whole_only(told.causes)
             unit = one.profile.metric(metric).unit if main else "count"
             for cause in kept:
                 key = f"{service}/{mode}/{name}/{cause.function}"
@@ -175,9 +175,9 @@ def cause_tables(before: Side, after: Side, metrics: pd.DataFrame) -> dict[str, 
     }
 
 
-def _kept(found: Sequence[Cause], repeats: Sequence[Repeats], least: float) -> list[Cause]:
+def _kept(found: Sequence[Cause], repeats: Sequence[Repeats], least: float, whole: float) -> list[Cause]:
     """The causes that are more than what repeating a step changes, and still large enough, by falling effect."""
-    certain = [beyond_noise(cause, repeats[0], repeats[1]) for cause in found]
+    certain = [beyond_noise(cause, repeats[0], repeats[1], whole) for cause in found]
     kept = [cause for cause in certain if cause is not None and abs(cause.effect) >= least]
     return sorted(kept, key=lambda cause: -abs(cause.effect))
 

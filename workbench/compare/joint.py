@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.analysis.findings.code import roles
+from workbench.analysis.findings.code import of_the_system, roles
 from workbench.profiles.columns import cost_, self_
 from workbench.profiles.cycles import components
 from workbench.profiles.transforms.group import legible, without_levels
@@ -29,7 +29,8 @@ class Joint:
     """Both graphs. All figures are per receipt, in two rows: before and after.
 
     ``receipts``: in how many each side was measured.
-    By function: ``names``, ``role`` (see :mod:`workbench.analysis.findings.code`), ``own`` cost and ``times`` called,
+    By function: ``names``, ``system`` (it is of a library of the system),
+    ``role`` (see :mod:`workbench.analysis.findings.code`), ``own`` cost and ``times`` called,
     ``state`` (both, added, removed).
     By call: ``caller``, ``callee``, ``calls`` and ``cost``, that of the callee with all it called. Calls of a function
     to itself are left out. ``order`` has the functions such that callers come before those they call; of a cycle, in
@@ -41,6 +42,7 @@ class Joint:
     names: tuple[str, ...]
     files: tuple[str, ...]
     crates: tuple[str, ...]
+    system: tuple[bool, ...]
     role: NDArray[np.object_]
     own: Floats
     times: Floats
@@ -84,9 +86,9 @@ def joint(before: Profile, after: Profile, metric: str, receipts: tuple[float, f
     order = np.lexsort((distance, -component))
     place = np.empty(count, dtype=np.int64)
     place[order] = np.arange(count)
-    names, files, crates, kinds = _described(sides, tables, code, count)
+    names, files, crates, objects, kinds = _described(sides, tables, code, count)
     return Joint(
-        receipts, names, files, crates, kinds, own, times,
+        receipts, names, files, crates, tuple(map(of_the_system, objects)), kinds, own, times,
         state=np.where(there.all(axis=0), "both", np.where(there[1], "added", "removed")).astype(object),
         caller=caller, callee=callee, calls=calls, cost=cost,
         order=order, back=place[caller] >= place[callee], inner=inner,
@@ -133,13 +135,14 @@ def _distance(count: int, caller: Whole, callee: Whole, component: Whole, inner:
 
 def _described(
     sides: list[Profile], tables: list[pd.DataFrame], code: Whole, count: int
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], NDArray[np.object_]]:
-    """Names, files, crates and roles of the functions; where both sides have one, as after."""
-    described: dict[str, list[Any]] = {}
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], NDArray[np.object_]]:
+    """Names, files, crates, objects and roles of the functions; where both sides have one, as after."""
+    described: list[tuple[str, ...]] = []
     at = np.full(count, -1, dtype=np.int64)
     at[code] = np.arange(len(code))
-    for column in ("function", "file", "crate"):
+    for column in ("function", "file", "crate", "object"):
         values = [*tables[0][column], *tables[1][column]]
-        described[column] = [str(values[row]) for row in at.tolist()]
+        described.append(tuple(str(values[row]) for row in at.tolist()))
     kinds = np.concatenate([roles(table) for table in tables])[at]
-    return tuple(described["function"]), tuple(described["file"]), tuple(described["crate"]), kinds
+    names, files, crates, objects = described
+    return names, files, crates, objects, kinds

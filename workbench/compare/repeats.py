@@ -20,6 +20,12 @@ from workbench.compare.side import Side
 # of which few are large enough to be named.
 ALPHA = 0.001
 
+# A function of the C library was not built again. What it does otherwise in a call hangs on what it is given, and on
+# where that lies: the stack begins elsewhere when the program's path is longer, and a search that works in steps of 16
+# bytes takes more of them or fewer (Mytkowicz, Diwan, Hauswirth and Sweeney 2009). No repeat within one start of the
+# program shows that. It is named from this part of a receipt on.
+LEAST_OF_SYSTEM_PCT = 1.0
+
 _Place = tuple[str, str]
 
 
@@ -58,9 +64,16 @@ class Repeats:
         return cls(own, calls, len(receipts))
 
 
-def beyond_noise(cause: Cause, before: Repeats, after: Repeats) -> Cause | None:
-    """The cause with those of its parts that are more than what repeating changes; None where there are none."""
-    parts = tuple(part for part in cause.parts if part.whole or _certain(cause, part, before, after))
+def beyond_noise(cause: Cause, before: Repeats, after: Repeats, whole: float) -> Cause | None:
+    """The cause with those of its parts that are more than what repeating changes; None where there are none.
+    ``whole``: what a receipt costs."""
+    least = whole * LEAST_OF_SYSTEM_PCT / 100
+    parts = tuple(
+        part
+        for part in cause.parts
+        if (part.whole or _certain(cause, part, before, after))
+        and not (cause.system and part.kind == "own" and abs(part.effect) < least)
+    )
     if not parts:
         return None
     if len(parts) == len(cause.parts):
