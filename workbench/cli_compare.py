@@ -35,15 +35,14 @@ def add_receipts(parser: argparse.ArgumentParser) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """``workbench compare``: what changed, which change explains it, and what is no more than noise."""
-    from workbench.sweep.compared import compare as compare_runs
+    from workbench.sweep.compared import compared_sides, sides_of
 
-    found = compare_runs(
-        options.before, *options.after, receipts=given_receipts(options.receipts), anyway=options.anyway
-    )
+    sides = sides_of([options.before, *options.after], receipts=given_receipts(options.receipts))
+    found = compared_sides(sides, anyway=options.anyway)
     if options.html is not None:
         from workbench.report.comparing import write_comparison
 
-        write_comparison(found, [options.before, *options.after], options.html)
+        write_comparison(found, sides, options.html)
     if options.json:
         print_json(found.as_dict())
     else:

@@ -26,6 +26,7 @@ CAUSE_COLUMNS = (
 )  # fmt: skip
 PART_COLUMNS = ("id", "kind", "callee", "before", "after", "change_pct", "effect", "whole")
 SYMPTOM_COLUMNS = ("id", "function", "effect")
+UNREPEATED = "That is no whole number of calls: it may be how the receipts fell, and no step was repeated to tell."
 # what the graph of which modes is asked for
 MAIN_METRIC = {"callgrind": "Ir"}
 # a count of calls is named from half a call a receipt on
@@ -160,9 +161,10 @@ def cause_tables(before: Side, after: Side, metrics: pd.DataFrame) -> dict[str, 
             told = causes(graph, least=least)
             kept = _kept(told.causes, repeats, least, told.before) if main else _whole_only(told.causes)
             unit = one.profile.metric(metric).unit if main else "count"
+            once = main and max(one.steps for one in repeats) < 2
             for cause in kept:
                 key = f"{service}/{mode}/{name}/{cause.function}"
-                rows.append(_row(key, service, mode, name, unit, cause, told.before))
+                rows.append(_row(key, service, mode, name, unit, cause, told.before, once))
                 parts += [(key, *_part(part)) for part in cause.parts]
                 symptoms += [(key, *symptom) for symptom in cause.symptoms]
             if not main:
@@ -192,11 +194,16 @@ def _whole_only(found: Sequence[Cause]) -> list[Cause]:
     return kept
 
 
-def _row(key: str, service: str, mode: str, metric: str, unit: str, cause: Cause, whole: float) -> tuple[Any, ...]:
+def _row(
+    key: str, service: str, mode: str, metric: str, unit: str, cause: Cause, whole: float, once: bool
+) -> tuple[Any, ...]:
     share = 100 * cause.effect / whole if whole else float("nan")
+    sentence = cause_sentence(cause, whole, unit, metric)
+    if once and cause.main.kind == "calls" and not cause.main.whole:
+        sentence += f" {UNREPEATED}"
     return (
         key, service, mode, metric, unit, cause.function, cause.file, cause.crate, cause.effect, share,
-        any(part.whole for part in cause.parts), cause_sentence(cause, whole, unit, metric), len(cause.symptoms),
+        any(part.whole for part in cause.parts), sentence, len(cause.symptoms),
         symptom_sentence(cause, unit), *cause.own, *cause.times,
     )  # fmt: skip
 
