@@ -28,6 +28,8 @@ STRENGTHS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)
 LOWEST, HIGHEST = 92.0, 98.0
 MISSING = 8.0
 SHOWN = 50.0
+FEWEST_OF_A_MEAN = 50
+"""Independent rows: the mean of a skewed distribution needs more of them than its median."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def cells(rows: int, strength: float, runs: int, seed: int = 1) -> dict[str, Cel
         for one in found:
             shown[one.name] += not one.refused
             covered[one.name] += not one.refused and one.low <= truth(one.share) <= one.high
-        if not found[0].refused:  # as many independent rows as a median needs
+        if found[0].effective_n >= FEWEST_OF_A_MEAN:
             shown["mean"] += 1
             covered["mean"] += mean in mean_interval(values, seed=run)
     return {name: Cell(runs, shown[name], covered[name]) for name in names()}

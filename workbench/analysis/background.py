@@ -304,11 +304,12 @@ def _interval(cost: float, window: _Idle, metric: str, mode: str) -> tuple[float
     """The interval of an idle window's cost by the number of events it is of; NaN where its scatter is not known."""
     if mode not in SAMPLED and not (mode == "strace" and metric == "calls"):
         return float("nan"), float("nan")
+    from scipy.special import gammaincinv
+
     cluster = _CLUSTER.get(mode, 1.0)
     events = window.events / cluster
-    # Anscombe's root makes the scatter of a Poisson count the same for all
-    root = np.sqrt(events + 3 / 8)
-    low, high = (max(0.0, (max(root + sign * _Z / 2, 0.0)) ** 2 - 3 / 8) for sign in (-1, 1))
+    # the exact interval of a Poisson count (Garwood 1936)
+    low, high = float(gammaincinv(events, 0.025)), float(gammaincinv(events + 1, 0.975))
     return cost * low / events, cost * high / events
 
 

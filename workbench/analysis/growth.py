@@ -28,7 +28,6 @@ import pandas as pd
 
 from workbench.analysis.costs import BYTES_KEPT, PLACE, By, Which, chosen, windows_of
 from workbench.analysis.denied import ALL_DENIED, counted, left_out
-from workbench.analysis.false_discovery import false_discovery_rates
 from workbench.analysis.fit import (
     FIXED_PART,
     FORMS,
@@ -60,8 +59,9 @@ from workbench.analysis.rise import (
     seen_to_rise,
     shape,
 )
-from workbench.analysis.student import quantile, upper_tail
 from workbench.errors import WorkbenchError
+from workbench.stats.false_discovery import false_discovery_rates
+from workbench.stats.student import quantile, upper_tail
 
 if TYPE_CHECKING:
     from workbench.analysis.fit import Flags, Floats, Whole

@@ -61,7 +61,14 @@ class StepRow:
     more than 5 ms at a time; ``gc_pauses`` and ``gc_pause_max_ms``; ``clock_step_ms``; ``preempted``; ``throttled_ms``;
     ``steal_percent`` of the CPU time that the machine wanted; ``other_cpu_percent`` of one core, used by processes that
     are neither generator nor service. ``disturbances``: which of these are worth a word; "" when none is.
-    ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
+    ``response_p95_low_ms`` and ``response_p95_high_ms`` (and so on): the 95 % interval of a percentile, which respects
+    that neighbouring requests hang together; NaN where the step cannot carry it. ``effective_n``: as many independent
+    receipts would say as much about response times as the ``accepted`` ones. ``warm_up``: how many accepted receipts
+    belong to a start that differs from the rest (0: none; NaN: not known; they are counted like all others).
+    ``settles``: whether response times became steady in the first half of the step (yes, no, unknown).
+    ``in_flight_mean``: requests in flight on average after the first quarter of the sending; ``littles_law``: whether
+    that fits rate and service time (yes, no, unknown). ``steadiness``: these in words; "" where there is nothing to
+    say. ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
     """
 
     step: int
@@ -132,6 +139,28 @@ class StepRow:
     steal_percent: float = math.nan
     other_cpu_percent: float = math.nan
     disturbances: str = ""
+    response_p50_low_ms: float = math.nan
+    response_p50_high_ms: float = math.nan
+    response_p90_low_ms: float = math.nan
+    response_p90_high_ms: float = math.nan
+    response_p95_low_ms: float = math.nan
+    response_p95_high_ms: float = math.nan
+    response_p99_low_ms: float = math.nan
+    response_p99_high_ms: float = math.nan
+    service_p50_low_ms: float = math.nan
+    service_p50_high_ms: float = math.nan
+    service_p90_low_ms: float = math.nan
+    service_p90_high_ms: float = math.nan
+    service_p95_low_ms: float = math.nan
+    service_p95_high_ms: float = math.nan
+    service_p99_low_ms: float = math.nan
+    service_p99_high_ms: float = math.nan
+    effective_n: float = math.nan
+    warm_up: float = math.nan
+    settles: str = "unknown"
+    in_flight_mean: float = math.nan
+    littles_law: str = "unknown"
+    steadiness: str = ""
 
 
 def step_row(
@@ -190,6 +219,7 @@ def step_row(
         profiler=profiler,
         service_cpu_s=service_cpu_s,
         **_suffered(summary.suffered),
+        **_sure(summary),
     )
 
 
@@ -244,6 +274,29 @@ def _suffered(suffered: Suffered | None) -> dict[str, Any]:
     }
     known = {name: math.nan if value is None else float(value) for name, value in figures.items()}
     return {**known, "disturbances": "; ".join(disturbances(suffered))}
+
+
+def _sure(summary: StepSummary) -> dict[str, Any]:
+    """How sure the percentiles are, and whether the step was steady."""
+    found: dict[str, Any] = {}
+    for clock in ("response", "service"):
+        for one in getattr(summary, f"{clock}_intervals"):
+            found |= {f"{clock}_{one.name}_low_ms": one.low, f"{clock}_{one.name}_high_ms": one.high}
+    steady = summary.steady
+    law = steady.law
+    return {
+        **found,
+        "effective_n": next((one.effective_n for one in summary.response_intervals), math.nan),
+        "warm_up": math.nan if steady.start.settles is None else float(steady.start.rows),
+        "settles": _said(steady.start.settles),
+        "in_flight_mean": law.in_flight,
+        "littles_law": _said(law.holds),
+        "steadiness": "; ".join(steady.sentences),
+    }
+
+
+def _said(answer: bool | None) -> str:
+    return "unknown" if answer is None else "yes" if answer else "no"
 
 
 def _percent(share: float | None) -> float | None:

@@ -64,10 +64,7 @@ class Histogram:
         known = self.counts.any()
         self.minimum = min(self.minimum, smallest) if known else smallest
         self.maximum = max(self.maximum, largest) if known else largest
-        # exponent and first bits of a double are its bucket
-        bits = np.minimum(values, _MOST).astype(np.float64).view(np.int64) >> _SHIFT
-        np.maximum(bits - (_ONE - 1), 0, out=bits)
-        self.counts += np.bincount(bits, minlength=_BUCKETS)
+        self.counts += np.bincount(buckets(values), minlength=_BUCKETS)
 
     def bounds(self, bucket: int) -> tuple[int, int]:
         """The values that can be in a bucket: from the first to below the second, no more than those that are."""
@@ -91,6 +88,13 @@ class Span:
     upper: int
     count: int
     before: int
+
+
+def buckets(values: Values) -> Values:
+    """The bucket of each of ``values``, whole nanoseconds: exponent and first bits of a double."""
+    bits = np.minimum(values, _MOST).astype(np.float64).view(np.int64) >> _SHIFT
+    found: Values = np.maximum(bits - (_ONE - 1), 0, out=bits)
+    return found
 
 
 def _lower(bucket: int) -> int:

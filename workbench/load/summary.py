@@ -18,8 +18,10 @@ from workbench.load.histogram import Histogram, order_statistics, rank_of, to_fr
 from workbench.load.outcome import OUTCOME_NAMES, Outcome
 from workbench.load.plan import Plan
 from workbench.load.spec import StepReport
+from workbench.load.steadiness import UNKNOWN, Steadiness, intervals, steadiness
 from workbench.load.suffered import Suffered
 from workbench.load.validity import Lateness, allowed_lag_ms, why_cut_short, why_late
+from workbench.stats.quantiles import Quantile
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -76,7 +78,8 @@ class StepSummary:
     ``invalid`` says why the generator, and not the service, was measured; ``cut_short`` why not even the cost of the
     step can be told, since a part of it was not sent, and is then the reason in ``invalid`` too; ``failures`` which
     receipts were neither accepted nor denied. All are empty when all is well. ``signed_late``, ``signed_anew``,
-    ``closed_idle``, ``surplus`` and ``suffered`` as in :class:`workbench.load.spec.StepReport`.
+    ``closed_idle``, ``surplus`` and ``suffered`` as in :class:`workbench.load.spec.StepReport`. ``response_intervals``
+    and ``service_intervals``: how sure the percentiles are, in ms; ``steady``: whether the step was.
     """
 
     offered: int
@@ -99,6 +102,9 @@ class StepSummary:
     closed_idle: int = 0
     surplus: int = 0
     suffered: Suffered | None = None
+    response_intervals: tuple[Quantile, ...] = ()
+    service_intervals: tuple[Quantile, ...] = ()
+    steady: Steadiness = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -181,6 +187,9 @@ def summarise(chunks: Chunks, plan: Plan, report: StepReport, tallied: Tally | N
         closed_idle=report.closed_idle,
         surplus=report.surplus,
         suffered=report.suffered,
+        response_intervals=intervals(partial(_clock, chunks, "response"), tallied.histograms["response"]),
+        service_intervals=intervals(partial(_clock, chunks, "service"), tallied.histograms["service"]),
+        steady=steadiness(chunks, accepted),
     )
 
 

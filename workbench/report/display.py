@@ -35,6 +35,8 @@ _STEP_COLUMNS = {
     "throughput_per_s": ("Accepted, 1/s", "{:,.1f}"),
     "response_p50_ms": ("Response p50, ms", "{:,.2f}"),
     "response_p95_ms": ("Response p95, ms", "{:,.2f}"),
+    "response_p95_low_ms": ("95 % sure: from", "{:,.2f}"),
+    "response_p95_high_ms": ("to", "{:,.2f}"),
     "response_p99_ms": ("Response p99, ms", "{:,.2f}"),
     "lag_p99_ms": ("Lag p99, ms", "{:,.3f}"),
     "budget_receipts": ("Predicted limit", "{:,.0f}"),
@@ -46,6 +48,9 @@ _STEP_COLUMNS = {
     "invalid": ("Invalid", "{:,.0f}"),
     "aggregated_grt": ("Aggregated, GRT", "{:,.4g}"),
     "reason": ("Reason", "{}"),
+    "effective_n": ("As good as independent", "{:,.0f}"),
+    "warm_up": ("Warm-up, receipts", "{:,.0f}"),
+    "steadiness": ("Not steady", "{}"),
     "disturbances": ("What disturbed the generator", "{}"),
 }
 
@@ -82,7 +87,7 @@ def steps_table(steps: pd.DataFrame) -> View:
 
 def _says_something(column: pd.Series) -> bool:
     """Whether any step has it; no profiler and no disturbance are nothing to say."""
-    nothing = {"profiler": "none", "disturbances": ""}.get(str(column.name))
+    nothing = {"profiler": "none", "disturbances": "", "steadiness": "", "warm_up": 0.0}.get(str(column.name))
     return bool(column.notna().any() and not (nothing is not None and (column.fillna(nothing) == nothing).all()))
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,8 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
             hint=hint,
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # not there, or its folder is none
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any, *, hint: str = RESUME, mode: int = 0o666) -> None:

@@ -12,6 +12,7 @@ from workbench.analysis.step_row import LATER
 from workbench.ramp import is_ramp
 from workbench.runs.read import Run
 from workbench.settings import Settings
+from workbench.stats.quantiles import SHARES
 from workbench.sweep.record import OnEvent
 from workbench.sweep.run import of_client, run_sweep
 
@@ -126,7 +127,9 @@ def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "c
         f"Loop        {loop}; {summary['offered']} offered, {sent} sent",
         f"Throughput  {summary['throughput_per_s']:.1f} accepted/s",
         f"Response    {_latency(summary, 'response')}  (from the intended time, accepted receipts)",
+        *([f"            {sure}"] if (sure := _sure(summary, "response")) else []),
         f"Service     {_latency(summary, 'service')}  (from the sending)",
+        *([f"            {sure}"] if summary["loop"] == "open" and (sure := _sure(summary, "service")) else []),
         f"Lag         p50 {_ms(summary['lag_p50_ms'])}, p99 {_ms(summary['lag_p99_ms'])}, "
         f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
         f"Generator   {summary['generator_cpu_percent']:.0f} % of a core{_busiest(summary)}{_signing(summary)}",
@@ -135,6 +138,8 @@ def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "c
     ]
     if disturbed := summary.get("disturbances"):  # older runs do not say
         lines.append(f"Disturbed   {disturbed}")
+    if steady := _steady(summary):
+        lines.append(f"Steady      {steady}")
     if not math.isnan(summary["budget_receipts"]):
         lines.append(f"Budget      receipt {summary['budget_receipts']:.0f} was predicted to trigger denial")
     if not math.isnan(summary["stored"]):
@@ -184,6 +189,34 @@ def _odd(summary: Mapping[str, Any]) -> str:
 
 def _latency(summary: Mapping[str, Any], clock: str) -> str:
     return ", ".join(f"{name} {_ms(summary[f'{clock}_{name}_ms'])}" for name in ("p50", "p90", "p95", "p99", "max"))
+
+
+def _sure(summary: Mapping[str, Any], clock: str) -> str:
+    """The 95 % intervals of the percentiles, and of how many receipts; "" of runs that have none yet."""
+    n, effective = int(summary["accepted"]), float(summary.get("effective_n", math.nan))
+    if math.isnan(effective) or not n:
+        return ""
+    said = []
+    for share in SHARES:
+        name = f"p{100 * share:g}"
+        low, high = (float(summary[f"{clock}_{name}_{end}_ms"]) for end in ("low", "high"))
+        if not math.isnan(low):
+            said.append(f"{name} {low:.2f} to {high:.2f}")
+        elif not math.isnan(summary[f"{clock}_{name}_ms"]):
+            said.append(f"{name} not known")
+    alike = f", as good as {effective:,.0f} independent ones" if effective < 0.9 * n else ""
+    return f"95 % sure   {', '.join(said)} ms  ({n:,} receipts{alike})" if said else ""
+
+
+def _steady(summary: Mapping[str, Any]) -> str:
+    """Whether the load was steady; "" where nobody looked, or there were too few receipts to say."""
+    if steadiness := summary.get("steadiness"):
+        return f"no: {steadiness}"
+    said = ["yes: no warm-up seen"] if summary.get("settles") == "yes" else []
+    if summary.get("littles_law") == "yes":
+        in_flight = summary["in_flight_mean"]
+        said.append(f"{in_flight:,.3g} in flight on average, as Little's law has it from rate and service time")
+    return "; ".join(said)
 
 
 def _ms(value: float) -> str:

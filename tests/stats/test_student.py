@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.analysis.student import quantile, upper_tail
+from workbench.stats.false_discovery import false_discovery_rates
+from workbench.stats.student import quantile, upper_tail
 
 # Abramowitz and Stegun, table 26.10
 TABLE = [
@@ -35,3 +36,14 @@ def test_the_two_tails_add_up_to_one(df: int, t: float) -> None:
 def test_what_has_no_answer_is_refused(p: float, df: int) -> None:
     with pytest.raises(ValueError, match="found"):
         quantile(p, df)
+
+
+def test_false_discovery_rates_are_those_of_benjamini_and_hochberg() -> None:
+    # the example of their paper, table 1: at 5 % the first four of fifteen are flagged
+    p = np.array([0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719,
+                  0.6528, 0.7590, 1.0])  # fmt: skip
+    everyone = np.ones(len(p), dtype=bool)
+    assert np.flatnonzero(false_discovery_rates(p, everyone) <= 0.05).tolist() == [0, 1, 2, 3]
+    few = p < 0.001
+    assert false_discovery_rates(p, few)[:3] == pytest.approx([0.0002, 0.0004, 1.0])
+    assert (false_discovery_rates(p, ~everyone) == 1).all()
