@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from workbench.compare.gate import Gate
+    from workbench.exchange.junit import Case, State
+
+INVALID = "Nothing can be said: no figure is exact, or certain enough, on both sides, or the run is not valid"
 NAME_ANOTHER = "Name another file, or make room"
 
 
@@ -124,7 +129,7 @@ def check(options: argparse.Namespace) -> int:
     """``workbench check``: 0 where nothing became dearer, 1 where something did, 4 where nothing can be said."""
     from workbench.compare.gate import gate
     from workbench.compare.gate_words import markdown, text
-    from workbench.exchange.junit import Case, junit_xml
+    from workbench.exchange.junit import write_junit
     from workbench.runs.atomic import replacing
     from workbench.sweep.compared import compared_sides, sides_of
 
@@ -135,14 +140,26 @@ def check(options: argparse.Namespace) -> int:
         with replacing(options.markdown, NAME_ANOTHER) as unfinished:
             unfinished.write_text(markdown(result, found), encoding="utf-8")
     if options.junit is not None:
-        cases = [Case(row.name, row.verdict, row.why) for row in result.table.itertuples(index=False)]
-        with replacing(options.junit, NAME_ANOTHER) as unfinished:
-            unfinished.write_text(junit_xml(f"{result.run} against {result.baseline}", cases), encoding="utf-8")
+        write_junit(options.junit, f"{result.run} against {result.baseline}", junit_cases(result))
     if options.json:
         print_json(result.as_dict())
     else:
         print(text(result))
     return result.exit_code
+
+
+def junit_cases(result: Gate) -> list[Case]:
+    """The checks as test cases; where nothing could be said, one that says so."""
+    from workbench.exchange.junit import Case
+
+    states: dict[str, State] = {"pass": "passed", "fail": "failed", "left out": "skipped"}
+    found = [
+        Case(row.name, states[row.verdict], message=row.why, details=row.why, group=row.mode or row.service)
+        for row in result.table.itertuples(index=False)
+    ]
+    if result.state == "INVALID":
+        found.append(Case("comparable", "error", message=INVALID))
+    return found
 
 
 def _percent(value: str) -> float:

@@ -153,15 +153,20 @@ def _calls(one: Comparison, limit: float) -> list[dict[str, Any]]:
             & (one.causes["effect"] > 0)
         ]
         found = []
-        for part in causes.merge(one.parts, on="id", suffixes=("_cause", "")).itertuples():
-            if part.whole and part.effect > 0 and not part.change_pct <= limit:
-                why = (
-                    f"calls {name_of(str(part.callee))} {count(part.before)} to {count(part.after)} times a receipt: "
-                    f"{amount(part.effect, 'count')} {row.metric} more"
-                )
-                name = f"{row.metric} in {name_of(str(part.function))}"
-                values = {"before": part.before, "after": part.after, "change_pct": part.change_pct}
-                found.append(_check(row, name, FAIL, why, limit, **values))
+        for cause in causes.itertuples():
+            parts = one.parts[(one.parts["id"] == cause.id) & one.parts["whole"] & (one.parts["effect"] > 0)]
+            parts = parts[~(parts["change_pct"] <= limit)]
+            if parts.empty:
+                continue
+            calls = ", ".join(
+                f"{name_of(str(part.callee))} {count(part.before)} to {count(part.after)} times"
+                for part in parts.itertuples()
+            )
+            why = f"calls {calls} a receipt: {amount(float(parts['effect'].sum()), 'count')} {row.metric} more"
+            name = f"{row.metric} in {name_of(str(cause.function))}"
+            was, now = float(parts["before"].sum()), float(parts["after"].sum())
+            values = {"before": was, "after": now, "change_pct": 100 * (now / was - 1) if was else math.inf}
+            found.append(_check(row, name, FAIL, why, limit, **values))
         why = f"{pair(row.before, row.after, 'count', row.metric)} a receipt; no place has a whole number more of them"
         rows += found or [_check(row, f"{row.metric} by place", PASS, why, limit)]
     return rows

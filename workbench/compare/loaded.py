@@ -50,9 +50,10 @@ def load_table(before: Side, after: Side) -> pd.DataFrame:
     ``shift_ms`` is after less before, with an interval such that all nine of a load hold together (Bonferroni). With
     LEAST_REPEATS steps of the load on each side the step is the unit, and the interval is Student's over the deciles of
     steps; else it is the block bootstrap's over the receipts of all steps, which knows nothing of what changes from
-    step to step. ``noise_pct``: the largest difference between repeats of one side at that decile, NaN where there are
-    none. ``verdict``: slower or faster where the interval leaves out 0 and the shift is above that noise; where that is
-    not known, UNTOLD in place of these; else "no difference found".
+    step to step. ``noise_pct``: by how much two repeats of one side usually differ at that decile (the standard
+    deviation times the root of two, of the noisier side), NaN where there are none. ``verdict``: slower or faster where
+    the interval leaves out 0 and the shift is above that noise; where that is not known, UNTOLD in place of these; else
+    "no difference found".
     """
     rows: list[tuple[Any, ...]] = []
     if not before.responses.empty and not after.responses.empty:
@@ -107,7 +108,8 @@ def _verdict(pct: list[float], noise: float) -> str:
 
 
 def _spread(values: Floats) -> float:
-    return float(100 * np.ptp(values) / values.mean()) if values.mean() else math.nan
+    """By how much two repeats usually differ, in percent of their mean."""
+    return float(100 * math.sqrt(2) * values.std(ddof=1) / values.mean()) if values.mean() else math.nan
 
 
 def _between_steps(one: Floats, other: Floats) -> tuple[Floats, Floats]:
@@ -189,7 +191,7 @@ def _shifts(rows: pd.DataFrame) -> str:
     shift = f"{largest['shift_pct']:+.1f} % ({largest['low_pct']:+.1f} to {largest['high_pct']:+.1f} %)"
     at = f"at the {largest['decile']:.0%} quantile {largest['before_ms']:.4g} to {largest['after_ms']:.4g} ms, {shift}"
     known = rows["noise_pct"].max()
-    noise = "no step was repeated" if math.isnan(known) else f"repeats differ by up to {known:.1f} %"
+    noise = "no step was repeated" if math.isnan(known) else f"two repeats usually differ by {known:.1f} %"
     verdicts = dict.fromkeys(rows["verdict"])
     if list(verdicts) == [NONE]:
         return f"no difference found in response times; the largest, {at}; {noise}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +19,8 @@ from workbench.profiles.transforms.matching import matching
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 WHOLE_COLUMNS = (
     "service", "mode", "metric", "unit", "kind", "before", "after", "change_pct", "low_pct", "high_pct", "p",
@@ -34,6 +38,21 @@ LEAST_NOISE_PCT = 0.1
 ALPHA = 0.01
 # fewest samples or calls on both sides together, by which a place is asked about
 _FEWEST = 10
+_UNKNOWN = Ratio(math.nan, math.nan, math.nan, math.nan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Steps:
+    """Of one side the counted steps: what something cost in each, the receipts of each, and its number."""
+
+    cost: Floats
+    receipts: Floats
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def per_receipt(self) -> float:
+        """Pooled over the steps."""
+        return float(self.cost.sum() / self.receipts.sum())
 
 
 def whole_table(before: Side, after: Side) -> pd.DataFrame:
@@ -44,16 +63,15 @@ def whole_table(before: Side, after: Side) -> pd.DataFrame:
     rows = []
     for service, mode, metric, unit in _common(before, after):
         kind = kind_of(mode, unit, metric)
-        sides = [_whole_steps(side, service, mode, metric) for side in (before, after)]
-        if any(not steps["receipts"].sum() for steps in sides):
+        sides = [_wholes(side, service, mode, metric) for side in (before, after)]
+        if any(not steps.receipts.sum() for steps in sides):
             continue
-        each = [float(steps["whole"].sum() / steps["receipts"].sum()) for steps in sides]
-        noise = np.nanmax([_noise(steps) for steps in sides] + [-1.0])
-        ratio = _ratio(kind, sides, "whole", _period((before, after), service, mode, metric))
-        floor = max(LEAST_NOISE_PCT, noise)
+        noise = max([-1.0, *(each for each in map(_noise, sides) if not math.isnan(each))])
+        ratio = _ratio(kind, sides, _period((before, after), service, mode, metric))
         rows.append(
-            (service, mode, metric, unit, kind, *each, ratio.change_pct, ratio.low_pct, ratio.high_pct, ratio.p,
-             noise if noise >= 0 else math.nan, _verdict(kind, ratio, floor, ratio.p))
+            (service, mode, metric, unit, kind, *(steps.per_receipt for steps in sides), ratio.change_pct,
+             ratio.low_pct, ratio.high_pct, ratio.p, noise if noise >= 0 else math.nan,
+             _verdict(kind, ratio, max(LEAST_NOISE_PCT, noise), ratio.p))
         )  # fmt: skip
     return pd.DataFrame(rows, columns=list(WHOLE_COLUMNS))
 
@@ -67,35 +85,48 @@ def place_table(before: Side, after: Side, metric: str, service: str, mode: str,
         return pd.DataFrame(columns=list(PLACE_COLUMNS))
     unit = str(sides[0]["unit"].iloc[0])
     kind = kind_of(mode, unit, metric)
-    firsts = [side.drop_duplicates(["name", "file", "object"]).reset_index(drop=True) for side in sides]
-    code = matching(*(first.rename(columns={"name": "raw_function"}) for first in firsts)).code
-    split = len(firsts[0])
-    keyed = [
-        side.merge(first[["name", "file", "object"]].assign(code=at), on=["name", "file", "object"])
-        for side, first, at in zip(sides, firsts, (code[:split], code[split:]), strict=True)
-    ]
-    named = pd.concat([first.assign(code=at) for first, at in zip(firsts, (code[:split], code[split:]), strict=True)])
-    named = named.drop_duplicates("code", keep="last").set_index("code")
-    receipts = [_whole_steps(side, service, mode, metric) for side in (before, after)]
+    named, costs, receipts = _laid_over(sides, [_wholes(side, service, mode, metric) for side in (before, after)])
     period = _period((before, after), service, mode, metric)
-    groups = [{int(number): rows for number, rows in side.groupby("code")} for side in keyed]
-    rows = []
-    for number, name in named.iterrows():
-        steps = [_filled(receipt, group.get(int(str(number)))) for receipt, group in zip(receipts, groups, strict=True)]
-        each = [float(one["cost"].sum() / one["receipts"].sum()) for one in steps]
-        few = kind != "exact" and sum(float(one["cost"].sum()) for one in steps) / period[0] < _FEWEST
-        ratio = Ratio(math.nan, math.nan, math.nan, math.nan) if few else _ratio(kind, steps, "cost", period)
-        rows.append(
-            (service, mode, metric, unit, kind, by, *name[["name", "file", "object", "crate"]], *each,
-             each[1] - each[0], ratio.change_pct, ratio.low_pct, ratio.high_pct, ratio.p)
-        )  # fmt: skip
-    table = pd.DataFrame(rows, columns=[name for name in PLACE_COLUMNS if name not in ("q", "verdict")])
-    q = corrected(table["p"].to_numpy(dtype=np.float64))
-    ratios = [Ratio(*row) for row in table[["change_pct", "low_pct", "high_pct", "p"]].itertuples(index=False)]
-    verdicts = [_verdict(kind, ratio, LEAST_NOISE_PCT, float(one)) for ratio, one in zip(ratios, q, strict=True)]
-    table = table.assign(q=q, verdict=verdicts)[list(PLACE_COLUMNS)]
+    ratios, each = [], []
+    for place in range(len(named)):
+        steps = [_Steps(cost[place], sent) for cost, sent in zip(costs, receipts, strict=True)]
+        few = kind != "exact" and sum(float(one.cost.sum()) for one in steps) / period[0] < _FEWEST
+        ratios.append(_UNKNOWN if few else _ratio(kind, steps, period))
+        each.append([one.per_receipt for one in steps])
+    q = corrected([ratio.p for ratio in ratios])
+    table = named.assign(
+        service=service, mode=mode, metric=metric, unit=unit, kind=kind, by=by,
+        before=[one for one, _ in each], after=[other for _, other in each],
+        change=[other - one for one, other in each],
+        **{name: [getattr(ratio, name) for ratio in ratios] for name in ("change_pct", "low_pct", "high_pct", "p")},
+        q=q,
+        verdict=[_verdict(kind, ratio, LEAST_NOISE_PCT, float(one)) for ratio, one in zip(ratios, q, strict=True)],
+    )  # fmt: skip
     order = np.argsort(-table["change"].abs().to_numpy(dtype=np.float64), kind="stable")
-    return table.iloc[order].reset_index(drop=True)
+    return table.iloc[order][list(PLACE_COLUMNS)].reset_index(drop=True)
+
+
+def _laid_over(
+    sides: Sequence[pd.DataFrame], steps: Sequence[_Steps]
+) -> tuple[pd.DataFrame, list[Floats], list[Floats]]:
+    """The places of both sides as one list (name, file, object, crate), with what each cost in each counted step of a
+    side, a row a place, and the receipts of those steps."""
+    keys = ["name", "file", "object", "crate"]
+    firsts = [side[keys].drop_duplicates(keys[:3]).reset_index(drop=True) for side in sides]
+    code = matching(*(first.rename(columns={"name": "raw_function"}) for first in firsts)).code
+    codes = (code[: len(firsts[0])], code[len(firsts[0]) :])
+    count = int(code.max(initial=-1)) + 1
+    named = pd.concat([first.assign(code=at) for first, at in zip(firsts, codes, strict=True)])
+    named = named.drop_duplicates("code", keep="last").sort_values("code")[keys].reset_index(drop=True)
+    costs = []
+    for side, first, at, one in zip(sides, firsts, codes, steps, strict=True):
+        rows = side.merge(first[keys[:3]].assign(code=at), on=keys[:3])
+        column = {step: position for position, step in enumerate(one.numbers)}
+        rows = rows[rows["step"].isin(column)]
+        cost = np.zeros((count, len(column)))
+        np.add.at(cost, (rows["code"].to_numpy(), rows["step"].map(column).to_numpy(dtype=np.int64)), rows["cost"])
+        costs.append(cost)
+    return named, costs, [one.receipts for one in steps]
 
 
 def _common(before: Side, after: Side) -> list[tuple[str, str, str, str]]:
@@ -114,10 +145,15 @@ def _of(side: Side, service: str, mode: str) -> pd.DataFrame:
     return side.costs[(side.costs["service"] == service) & (side.costs["mode"] == mode)]
 
 
-def _whole_steps(side: Side, service: str, mode: str, metric: str) -> pd.DataFrame:
-    """The counted steps: step, receipts, whole."""
+def _wholes(side: Side, service: str, mode: str, metric: str) -> _Steps:
+    """The counted steps as a whole."""
     windows = windows_of(_of(side, service, mode), metric)
-    return windows[counted(windows)][["step", "receipts", "whole"]].reset_index(drop=True)
+    windows = windows[counted(windows)]
+    return _Steps(
+        windows["whole"].to_numpy(dtype=np.float64),
+        windows["receipts"].to_numpy(dtype=np.float64),
+        tuple(windows["step"].tolist()),
+    )
 
 
 def _places(side: Side, service: str, mode: str, metric: str, by: By) -> pd.DataFrame:
@@ -128,17 +164,13 @@ def _places(side: Side, service: str, mode: str, metric: str, by: By) -> pd.Data
     return rows[rows["name"] != REST]
 
 
-def _filled(steps: pd.DataFrame, rows: pd.DataFrame | None) -> pd.DataFrame:
-    """The counted steps with what a place cost in each; 0 where it has no row."""
-    costs = {} if rows is None else rows.groupby("step")["cost"].sum().to_dict()
-    return pd.DataFrame({"receipts": steps["receipts"], "cost": steps["step"].map(costs).fillna(0.0)})
-
-
-def _noise(steps: pd.DataFrame) -> float:
+def _noise(steps: _Steps) -> float:
     """The largest difference between steps of equal size, in percent of their mean; NaN where none was repeated."""
-    each = (steps["whole"] / steps["receipts"]).groupby(steps["receipts"]).agg(["min", "max", "mean", "size"])
-    each = each[(each["size"] > 1) & (each["mean"] != 0)]
-    return float((100 * (each["max"] - each["min"]) / each["mean"].abs()).max()) if len(each) else math.nan
+    each = steps.cost / steps.receipts
+    equal = [each[steps.receipts == size] for size in np.unique(steps.receipts)]
+    return max(
+        (float(100 * np.ptp(one) / abs(one.mean())) for one in equal if len(one) > 1 and one.mean()), default=math.nan
+    )
 
 
 def _period(sides: tuple[Side, Side], service: str, mode: str, metric: str) -> tuple[float, float]:
@@ -152,35 +184,31 @@ def _period(sides: tuple[Side, Side], service: str, mode: str, metric: str) -> t
     return found[0], found[1]
 
 
-def _ratio(kind: Kind, sides: list[pd.DataFrame], cost: str, period: tuple[float, float]) -> Ratio:
-    before, after = (float(one[cost].sum() / one["receipts"].sum()) for one in sides)
+def _ratio(kind: Kind, sides: Sequence[_Steps], period: tuple[float, float]) -> Ratio:
+    before, after = (one.per_receipt for one in sides)
     change = 100 * (after / before - 1) if before else (math.nan if not after else math.inf)
     if kind in ("exact", "timed"):
         return Ratio(change, math.nan, math.nan, math.nan)
+    if kind == "counted" and _whole_numbers(sides):
+        # each step has the same whole number a receipt: there is no chance in it
+        return Ratio(change, change, change, 0.0 if round(before) != round(after) else 1.0)
+    # of samples the cost is in ticks, and the exposure in receipts for each nanosecond that a tick stands for
     first, second = (
-        (float(one[cost].sum()) / each, float(one["receipts"].sum()) / each)
+        (float(one.cost.sum()) / each, float(one.receipts.sum()) / each)
         for one, each in zip(sides, period, strict=True)
     )
     if kind == "sampled":
-        # one tick a sample: the exposure is in receipts for each nanosecond that a tick stands for
         return rates(first, second)
-    if _whole_numbers(sides, cost):
-        # each step has the same whole number a receipt: there is no chance in it
-        return Ratio(change, change, change, 0.0 if round(before) != round(after) else 1.0)
-    scatter = joint_dispersion([(one[cost].tolist(), one["receipts"].tolist()) for one in sides])
-    return rates(first, second, scatter)
+    return rates(first, second, joint_dispersion([(one.cost.tolist(), one.receipts.tolist()) for one in sides]))
 
 
-def _whole_numbers(sides: list[pd.DataFrame], cost: str) -> bool:
+def _whole_numbers(sides: Sequence[_Steps]) -> bool:
     """Whether in each step of both sides there is a whole number a receipt, one on each side."""
     for one in sides:
-        each = (one[cost] / one["receipts"]).to_numpy(dtype=np.float64)
-        slack: NDArray[np.float64] = WHOLE + EDGES / one["receipts"].to_numpy(dtype=np.float64)
-        if (
-            (slack > MOST_SLACK).any()
-            or (np.abs(each - np.round(each)) > slack).any()
-            or len(set(np.round(each).tolist())) > 1
-        ):
+        each = one.cost / one.receipts
+        slack = WHOLE + EDGES / one.receipts
+        off = np.abs(each - np.round(each)) > slack
+        if (slack > MOST_SLACK).any() or off.any() or len(set(np.round(each).tolist())) > 1:
             return False
     return True
 

@@ -103,7 +103,7 @@ def open_baseline(name: str, *, folder: Path | None = None) -> Baseline:
     if not path.is_dir():
         there = ", ".join(sorted(_names(parent))) or "none"
         raise SettingsError(
-            f"there is no baseline and no run {name!r}",
+            f"there is no baseline and no run called {name!r}",
             where="baseline",
             hint=f"There are: {there}. workbench baseline save {name} RUN keeps one",
         )
@@ -152,6 +152,8 @@ def find_baseline(path: Path, *, folder: Path | None = None) -> Path:
     """The path as it is where something is there, else the folder of the baseline of that name."""
     if path.exists():
         return path
+    if not _NAME.fullmatch(str(path)):
+        raise RunFolderError("there is nothing here", where=str(path), hint="Runs are in data/runs")
     return open_baseline(str(path), folder=folder).path
 
 
@@ -231,12 +233,17 @@ def _copy_window(window: Window, folder: Path) -> None:
         target = folder / source.name
         if not source.is_file() or target.exists():
             continue
-        if window.mode == "callgrind":
+        if window.mode == "callgrind" and not _packed(source):
             with source.open("rb") as plain, gzip.open(target, "wb", compresslevel=6) as packed:
                 shutil.copyfileobj(plain, packed)
         else:
             shutil.copyfile(source, target)
     replace(window, folder=folder, files=files).write()
+
+
+def _packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _copy(source: Path, target: Path) -> None:
