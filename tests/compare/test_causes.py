@@ -142,7 +142,7 @@ def programs(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, dict[str, int]]
     return work, plan
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(programs(), programs())
 def test_the_effects_add_up_whatever_changed(one: tuple, other: tuple) -> None:  # type: ignore[type-arg]
     found = told(program(*one), program(*other), least=0.0)
@@ -151,7 +151,7 @@ def test_the_effects_add_up_whatever_changed(one: tuple, other: tuple) -> None: 
     assert all(math.isfinite(cause.effect) for cause in found.causes)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(programs(), st.integers(2, 5))
 def test_an_unchanged_program_has_no_cause_however_many_receipts(made: tuple, more: int) -> None:  # type: ignore[type-arg]
     before, after = program(*made), program(*made, receipts=100 * more)
