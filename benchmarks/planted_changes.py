@@ -30,7 +30,7 @@ from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.modes import Mode
 from workbench.profilers.open import profiling
 from workbench.sweep.by_hand import run_of_windows
-from workbench.sweep.compared import compared_sides, sides_of
+from workbench.sweep.compared import compare
 
 SOURCE = Path(__file__).parent / "planted" / "service.c"
 RECEIPTS, STEPS = 60, 3
@@ -124,7 +124,7 @@ def _send(port: int, receipts: int) -> None:
 def judged(before: Path, after: Path) -> tuple[Comparison, Gate, float]:
     """Two runs compared and gated at the default, and how long that took, reading included."""
     began = time.perf_counter()
-    found = compared_sides(sides_of([before, after]))
+    found = compare(before, after)
     return found, gate(found), time.perf_counter() - began
 
 

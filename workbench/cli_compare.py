@@ -40,10 +40,11 @@ def add_receipts(parser: argparse.ArgumentParser) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """``workbench compare``: what changed, which change explains it, and what is no more than noise."""
-    from workbench.sweep.compared import compared_sides, sides_of
+    from workbench.compare.comparison import compare_sides
+    from workbench.sweep.compared import sides_of
 
     sides = sides_of([options.before, *options.after], receipts=given_receipts(options.receipts))
-    found = compared_sides(sides, anyway=options.anyway)
+    found = compare_sides(sides, anyway=options.anyway)
     if options.html is not None:
         from workbench.report.comparing import write_comparison
 
@@ -127,14 +128,15 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """``workbench check``: 0 where nothing became dearer, 1 where something did, 4 where nothing can be said."""
+    from workbench.compare.comparison import compare_sides
     from workbench.compare.gate import gate
     from workbench.compare.gate_words import markdown, text
     from workbench.exchange.junit import write_junit
     from workbench.runs.atomic import replacing
-    from workbench.sweep.compared import compared_sides, sides_of
+    from workbench.sweep.compared import sides_of
 
     sides = sides_of([options.baseline, options.run], receipts=given_receipts(options.receipts))
-    found = compared_sides(sides, anyway=options.anyway)
+    found = compare_sides(sides, anyway=options.anyway)
     result = gate(found, max_regression_pct=options.max_regression, valid=sides[1].valid)
     if options.markdown is not None:
         with replacing(options.markdown, NAME_ANOTHER) as unfinished:

@@ -20,6 +20,7 @@ from workbench.report import external_addresses, run_notebook
 from workbench.report.answers.example import example
 from workbench.runs.folder import RunFolder
 from workbench.sweep.baselines import open_baseline, save_baseline
+from workbench.sweep.batch import Batch
 
 RECOVER = "recover_from_prehash"
 
@@ -193,6 +194,25 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         workbench.compare(tmp_path / "gone", tmp_path)
     with pytest.raises(SettingsError, match="no baseline and no run called 'gone'"):
         workbench.compare("gone", tmp_path)
+
+
+def test_a_batch_is_one_side_of_all_its_runs(small: tuple[Path, Path], tmp_path: Path) -> None:
+    batches = []
+    for name, run in zip(("one", "other"), small, strict=True):
+        batch = Batch.create(tmp_path, name, ("callgrind", "strace"), {}, "workbench batch")
+        shutil.copytree(run, batch.path / "20260101T000000Z-callgrind")
+        batches.append(batch.path)
+    found = workbench.compare(*batches)
+    assert "hash_receipt" in set(found.causes["function"])
+    assert found.before.endswith("-one")
+    empty = Batch.create(tmp_path, "empty", ("callgrind",), {}, "workbench batch").path
+    with pytest.raises(RunFolderError, match="no run"):
+        workbench.compare(empty, empty)
+
+
+def test_a_heap_is_sent_to_diff() -> None:
+    with pytest.raises(SettingsError, match="workbench diff compares two heaps"):
+        workbench.compare(example("demo-massif.out"), example("demo-massif.out"), receipts=600)
 
 
 # the gate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -104,12 +105,14 @@ class Comparison:
 def compare_sides(sides: Sequence[Side], *, anyway: bool = False) -> Comparison:
     """The first side beside each of the others. Raises MeasurementError that names what differs where two are not
     alike, unless ``anyway``."""
+    started = time.perf_counter()
     first, *others = sides
     parts = [_pair(first, other, anyway=anyway) for other in others]
     names = [name for name in parts[0] if name != "notes"]
     tables = {name: pd.concat([part[name] for part in parts], ignore_index=True) for name in names}
     notes = dict.fromkeys(note for part in parts for note in part["notes"])
-    return Comparison(first.name, tuple(other.name for other in others), **tables, notes=tuple(notes))
+    took = time.perf_counter() - started
+    return Comparison(first.name, tuple(other.name for other in others), **tables, notes=tuple(notes), seconds=took)
 
 
 def _pair(before: Side, after: Side, *, anyway: bool) -> dict[str, Any]:

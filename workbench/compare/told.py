@@ -69,8 +69,7 @@ def _causes(one: Comparison) -> list[str]:
             said.append(f"     {row.symptom_sentence}")
     if len(one.causes) > _MOST:
         said.append(f"     {len(one.causes) - _MOST} smaller ones are in the table.")
-    exact = one.metrics[one.metrics["kind"] == "exact"]
-    if not said and len(exact):
+    if not said and (one.metrics["metric"] == "Ir").any():
         said.append("     no change in the program is seen in what a receipt costs")
     return said
 

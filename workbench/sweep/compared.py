@@ -39,15 +39,10 @@ def compare(
     two runs that are not alike (settings, machine, versions, stand-in or service), unless ``anyway``; RunFolderError,
     ReadError or SettingsError where one cannot be read.
     """
-    return compared_sides(sides_of([before, after, *more], receipts=receipts), anyway=anyway)
-
-
-def compared_sides(sides: Sequence[Side], *, anyway: bool = False) -> Comparison:
-    """The first side beside each of the others, with how long that took."""
     from workbench.compare.comparison import compare_sides
 
     started = time.perf_counter()
-    found = compare_sides(sides, anyway=anyway)
+    found = compare_sides(sides_of([before, after, *more], receipts=receipts), anyway=anyway)
     return replace(found, seconds=time.perf_counter() - started)
 
 
@@ -100,6 +95,12 @@ def _of_profile(path: Path, receipts: float | None) -> Side:
     from workbench.profiles.read import read_profile
 
     profile = read_profile(path)
+    if profile.format == "massif":
+        raise SettingsError(
+            "a heap does not say what a receipt costs",
+            where=path.name,
+            hint="workbench diff compares two heaps, and runs under massif are compared by what a receipt keeps",
+        )
     if receipts is None:
         raise SettingsError(
             "a profile does not say how many receipts it is of",
