@@ -30,7 +30,7 @@ PACKAGE = ROOT / "workbench"
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors", "callable_room", "progress"),
-    ("child", "ramp", "stats"),
+    ("child", "ramp", "stats", "thresholds"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),
@@ -44,7 +44,17 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("widgets", "doctor"),
     ("options", "parser"),
-    ("cli_calibrate", "cli_compare", "cli_exchange", "cli_findings", "cli_network", "cli_profiles", "cli_profilers"),
+    ("cli_thresholds",),
+    (
+        "cli_calibrate",
+        "cli_compare",
+        "cli_exchange",
+        "cli_findings",
+        "cli_network",
+        "cli_noise",
+        "cli_profiles",
+        "cli_profilers",
+    ),
     ("cli",),
     ("__main__",),
 )

@@ -50,8 +50,13 @@ _OF_FILES = {
     "export": "workbench.cli_exchange",
     "calibrate": "workbench.cli_calibrate",
 }
-_OWN = ("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in")
+_OWN = (
+    *("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in"),
+    "junit",
+    *("aa", "pairs"),
+)
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
+_PROGRAMS = {"noise": "calibrate --aa"}
 # what the stand-in has alone when it runs by itself
 _OF_STANDIN = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
 # what the network takes of the stand-in's settings
@@ -110,6 +115,8 @@ def _run(arguments: list[str]) -> int:
         raise SettingsError(
             f"there is no command {command!r}", where="workbench", hint=f"There are {', '.join(_COMMANDS)}"
         )
+    if command == "calibrate" and "--aa" in arguments:
+        command = "noise"  # of a target: it has the settings of a load
     if command in _OF_FILES:
         return _of_files(command, arguments[1:])
     if command == "profile":
@@ -117,6 +124,7 @@ def _run(arguments: list[str]) -> int:
     options = _parser(command).parse_args(arguments[1:])
     commands = {
         "load": _load,
+        "noise": _noise,
         "sweep": _sweep,
         "batch": _batch,
         "report": _report,
@@ -146,7 +154,9 @@ def _bare_parser(command: str) -> argparse.ArgumentParser:
     from workbench.parser import OneLineParser
 
     parser = OneLineParser(
-        prog=f"workbench {command}", description=_COMMANDS[command].capitalize() + ".", allow_abbrev=False
+        prog=f"workbench {_PROGRAMS.get(command, command)}",
+        description=_COMMANDS.get(command, "find how far equal loads of a target differ").capitalize() + ".",
+        allow_abbrev=False,
     )
     parser.add_argument("--debug", action="store_true", help="Show tracebacks.")
     return parser
@@ -156,8 +166,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
     from workbench.options import add_settings
     from workbench.settings import (
         CommandSettings,
-        EngineSettings,
-        LoadSettings,
         NetworkSettings,
         StandinSettings,
         SweepSettings,
@@ -166,17 +174,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
-    if command in ("load", "sweep", "batch"):
-        unused = ("profile", "idle_s") if command == "load" else ()
-        add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
-        add_settings(parser, NetworkSettings, "the network around them")
-    if command == "load":
-        add_settings(parser, LoadSettings, "load")
-        add_settings(parser, EngineSettings, "generators")
-        add_settings(parser, TargetSettings, "target")
-        add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir", "name"))
-        add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
-        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+    if command in ("load", "noise", "sweep", "batch"):
+        _add_run(parser, command)
+    if command in ("load", "noise"):
+        _add_load(parser, command)
     elif command == "sweep":
         _add_sweep(parser)
         parser.add_argument("--resume", type=Path, metavar="RUN", help="Go on with an interrupted run.")
@@ -190,7 +191,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
         parser.add_argument("--resume", type=Path, metavar="BATCH", help="Go on with an interrupted batch.")
         _add_sweep(parser, leave_out=("profiler", "profiler_flags", "profiler_attach"))
     elif command == "report":
+        from workbench.cli_thresholds import add_fail_if
+
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
+        add_fail_if(parser)
     elif command == "requests":
         _add_requests(parser)
     elif command == "network":
@@ -210,6 +214,37 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add_settings(parser, CommandSettings, "database", leave_out=_all_but(CommandSettings, "database_url"))
         add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir"))
     return parser
+
+
+def _add_run(parser: argparse.ArgumentParser, command: str) -> None:
+    """What all commands have that send receipts."""
+    from workbench.cli_thresholds import add_junit
+    from workbench.options import add_settings
+    from workbench.settings import CommandSettings, NetworkSettings, ThresholdSettings
+
+    unused = ("profile", "idle_s") if command in ("load", "noise") else ()
+    add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
+    add_settings(parser, NetworkSettings, "the network around them")
+    if command != "noise":
+        add_settings(parser, ThresholdSettings, "thresholds")
+        add_junit(parser)
+
+
+def _add_load(parser: argparse.ArgumentParser, command: str) -> None:
+    """The settings of a load, or of the equal loads that tell a noise floor."""
+    from workbench.cli_noise import add_noise
+    from workbench.options import add_settings
+    from workbench.settings import EngineSettings, LoadSettings, StandinSettings, SweepSettings, TargetSettings
+
+    add_settings(parser, LoadSettings, "load")
+    add_settings(parser, EngineSettings, "generators")
+    add_settings(parser, TargetSettings, "target")
+    add_settings(parser, SweepSettings, "run folder", leave_out=_all_but(SweepSettings, "runs_dir", "name"))
+    add_settings(parser, StandinSettings, "stand-in (without --target)", leave_out=_OF_STANDIN)
+    if command == "noise":
+        add_noise(parser)
+    else:
+        parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
 
 
 def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
@@ -307,7 +342,14 @@ def _load(options: argparse.Namespace) -> int:
     else:
         print(result.text)
         print(f"Run         {result.run.path}")
+    _write_junit(options, {"load": result.run.manifest})
     return result.exit_code
+
+
+def _noise(options: argparse.Namespace) -> int:
+    from workbench import cli_noise
+
+    return cli_noise.noise(options, _settings(options, name="aa"))
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -320,7 +362,8 @@ def _sweep(options: argparse.Namespace) -> int:
             where="workbench sweep",
             hint="Leave them out, or start a new run",
         )
-    return _finish(_awaited(report_sweep(settings, resume=options.resume, config=options.config, say=_say)))
+    run = _awaited(report_sweep(settings, resume=options.resume, config=options.config, say=_say))
+    return _finish(run, options)
 
 
 def _batch(options: argparse.Namespace) -> int:
@@ -345,26 +388,42 @@ def _batch(options: argparse.Namespace) -> int:
     for line in batch.lines():
         print(line)
     print(batch.path / "report.html")
+    _write_junit(options, {mode: run.manifest for mode, run in batch.runs().items()})
     return batches.exit_code(batch)
 
 
 def _report(options: argparse.Namespace) -> int:
     from workbench.report.sweep_report import report_run
 
-    return _finish(_awaited(report_run(options.run, say=_say)))
+    return _finish(_awaited(report_run(options.run, say=_say, fail_if=options.fail_if)), options)
 
 
-def _finish(run: Any) -> int:
+def _finish(run: Any, options: argparse.Namespace) -> int:
     """The verdict in words, and as the last line the path of the report."""
+    from workbench.analysis.repeats import sentences
+    from workbench.cli_thresholds import lines_of, stored
+
     verdict = run.manifest.get("verdict") or {}
     prediction = run.manifest.get("prediction") or {}
-    for line in (prediction.get("sentence"), f"{run.verdict}: {verdict.get('sentence', '')}"):
+    judged = stored(run.manifest)
+    for line in (prediction.get("sentence"), f"{verdict.get('headline', run.verdict)}: {verdict.get('sentence', '')}"):
         if line:
             print(line)
+    for line in [*sentences(run.repeats), *lines_of(judged)]:
+        print(line)
     for reason in verdict.get("reasons", []):
-        print(f"  {reason}")
+        if reason not in {one.line for one in judged}:
+            print(f"  {reason}")
+    _write_junit(options, {run.path.name: run.manifest})
     print(run.path / "report.html")
     return int(run.exit_code)
+
+
+def _write_junit(options: argparse.Namespace, runs: dict[str, Any]) -> None:
+    if options.junit is not None:
+        from workbench.cli_thresholds import write_junit
+
+        write_junit(options.junit, runs)
 
 
 def _requests(options: argparse.Namespace) -> int:

@@ -34,6 +34,11 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
         "--runs-dir", type=Path, default=default_runs_dir(), metavar="PATH", help="Folder that keeps calibration.json."
     )
     parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+    parser.add_argument(
+        "--aa",
+        action="store_true",
+        help="The noise floor of a target instead, by pairs of equal loads; takes the options of `workbench load`.",
+    )
 
 
 def calibrate(options: argparse.Namespace) -> int:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.cli_thresholds import add_fail_if, exit_code_of, judge_folder, lines_of, write_junit
+
 if TYPE_CHECKING:
     from workbench.analysis.findings import Findings
 
@@ -14,18 +16,21 @@ def add_findings(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``workbench findings``."""
     parser.add_argument("run", type=Path, metavar="RUN", help="The folder of a run under a profiler, or of a batch.")
     parser.add_argument("--json", action="store_true", help="Print them as JSON, with their evidence.")
+    add_fail_if(parser)
 
 
 def findings(options: argparse.Namespace) -> int:
     """Print what is found in the profiles of a run or a batch, the weightiest first."""
     found = findings_of(options.run)
+    judged = judge_folder(options.run, options.fail_if)
     if options.json:
         from workbench.runs.atomic import to_json
 
-        print(to_json(found.as_dict()))
+        print(to_json({**found.as_dict(), "thresholds": [one.as_dict() for one in judged]}))
     else:
-        print(found.text())
-    return 0
+        print("\n".join([found.text(), *lines_of(judged)]))
+    write_junit(options.junit, {options.run.name: {"thresholds": [one.as_dict() for one in judged]}})
+    return exit_code_of(judged)
 
 
 def findings_of(path: Path) -> Findings:

@@ -31,7 +31,13 @@ def add_settings(
             )
         elif get_origin(field.annotation) is list:
             section.add_argument(
-                *flags, dest=name, nargs="+", metavar="VALUE", default=argparse.SUPPRESS, help=help_text
+                *flags,
+                dest=name,
+                action="extend",  # several values, or the option several times
+                nargs="+",
+                metavar="VALUE",
+                default=argparse.SUPPRESS,
+                help=help_text,
             )
         else:
             section.add_argument(*flags, dest=name, metavar=_metavar(field), default=argparse.SUPPRESS, help=help_text)

@@ -51,7 +51,7 @@ def test_parameters_are_settings_with_the_same_defaults(name: str) -> None:
             assert parameter.default == ""
             continue
         field = Settings.model_fields[parameter.name]
-        default: object = OTHER_DEFAULTS.get((name, parameter.name), field.default)
+        default: object = OTHER_DEFAULTS.get((name, parameter.name), field.get_default(call_default_factory=True))
         if isinstance(default, Decimal):
             assert Decimal(parameter.default) == default, parameter.name
         else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from workbench.analysis.badges import badges, headline, stored
 from workbench.analysis.limit import Bracket, Denial
 from workbench.analysis.step_row import Judgement, StepRow
 from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
@@ -13,6 +15,7 @@ from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.service.budget import Budget, Fees
 from workbench.service.stored import StoredSince
+from workbench.thresholds.judge import Judged
 
 
 @dataclass(frozen=True)
@@ -183,11 +186,13 @@ def first_refused(rows: list[StepRow]) -> StepRow | None:
     return next((row for row in refused if row.kind == "step"), refused[0] if refused else None)
 
 
-def conclude_run(rows: list[StepRow], limit: dict[str, Any]) -> dict[str, Any]:
-    """The manifest's ``verdict``: PASS, FAIL or INVALID, the exit code, a sentence, and the reasons step by step.
+def conclude_run(rows: list[StepRow], limit: dict[str, Any], judged: Sequence[Judged] = ()) -> dict[str, Any]:
+    """The manifest's ``verdict``: PASS, FAIL or INVALID, the exit code, a sentence, the reasons step by step, and the
+    ``badges`` with their ``headline`` (see :mod:`workbench.analysis.badges`). ``judged``: what came of the thresholds.
 
     INVALID steps say nothing about the service; the run is INVALID when no step is left. The limit is a matter of
-    counts, so an invalid step still counts for it.
+    counts, so an invalid step still counts for it. A threshold that was exceeded fails an INVALID run too: it was
+    measured all the same. One that could not be measured fails the others.
     """
     steps = [row for row in rows if row.kind == "step"]
     invalid = [row for row in steps if row.verdict == "INVALID"]
@@ -196,16 +201,27 @@ def conclude_run(rows: list[StepRow], limit: dict[str, Any]) -> dict[str, Any]:
     reasons = [f"step {row.step} ({row.receipts} receipts), {row.verdict}: {row.reason}" for row in noted]
     if limit["held"] is False:
         reasons.insert(0, "the limit was not where it was predicted")
-    if failed or limit["held"] is False:
+    reasons += [one.line for one in judged if one.verdict != "PASS"]
+    if failed or limit["held"] is False or any(one.verdict == "FAIL" for one in judged):
         verdict, code = "FAIL", EXIT_SLO_FAILED
     elif len(invalid) == len(steps):
         verdict, code = "INVALID", EXIT_INVALID
+    elif any(one.verdict == "UNMEASURED" for one in judged):
+        verdict, code = "FAIL", EXIT_SLO_FAILED
     else:
         verdict, code = "PASS", EXIT_PASS
     valid = len(steps) - len(invalid)
     sentence = f"{limit['sentence']} {valid} of {len(steps)} steps are valid measurements"
     sentence += f"; {len(failed)} failed." if failed else ", none failed."
-    return {"verdict": verdict, "exit_code": code, "sentence": sentence, "reasons": reasons}
+    found = badges(rows, limit["held"], judged)
+    return {
+        "verdict": verdict,
+        "exit_code": code,
+        "sentence": sentence,
+        "reasons": reasons,
+        "headline": headline(verdict, found),
+        "badges": stored(found),
+    }
 
 
 def prediction_json(prediction: Prediction) -> dict[str, Any]:

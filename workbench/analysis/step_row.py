@@ -68,7 +68,8 @@ class StepRow:
     ``settles``: whether response times became steady in the first half of the step (yes, no, unknown).
     ``in_flight_mean``: requests in flight on average after the first quarter of the sending; ``littles_law``: whether
     that fits rate and service time (yes, no, unknown). ``steadiness``: these in words; "" where there is nothing to
-    say. ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
+    say. ``repeat``: which repeat of its size the step is, from 1. ``verdict``, ``reason``, ``failure``: see
+    :class:`Judgement`.
     """
 
     step: int
@@ -161,6 +162,7 @@ class StepRow:
     in_flight_mean: float = math.nan
     littles_law: str = "unknown"
     steadiness: str = ""
+    repeat: int = 1
 
 
 def step_row(
@@ -181,6 +183,7 @@ def step_row(
     judgement: Judgement,
     profiler: str = "none",
     service_cpu_s: float = math.nan,
+    repeat: int = 1,
     found: StoredSince | None = None,
     heard: Heard | None = None,
 ) -> StepRow:
@@ -220,6 +223,7 @@ def step_row(
         service_cpu_s=service_cpu_s,
         **_suffered(summary.suffered),
         **_sure(summary),
+        repeat=repeat,
     )
 
 

@@ -34,8 +34,8 @@ def latency_by_step(steps: pd.DataFrame) -> go.Figure:
     chart = theme.figure(
         "Response time",
         "Response time of accepted requests, from when each was due to its last byte; service time counts "
-        "from when it was sent. A percentile is missing where the step has too few samples for it. "
-        + theme.VERDICT_LEGEND,
+        "from when it was sent. A percentile is missing where the step has too few samples for it; whiskers are "
+        "95 % intervals. " + theme.VERDICT_LEGEND,
         "Receipts in the step",
         "Time in ms (log)",
     )

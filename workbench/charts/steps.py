@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -51,6 +53,7 @@ def add_line(chart: go.Figure, steps: pd.DataFrame, column: str, line: Line, uni
                 marker={"symbol": line.marks(rows["verdict"]), "size": 9, "color": line.colour},
                 text=failures(rows["verdict"]),
                 textposition="top center",
+                error_y=_interval(rows, column),
                 customdata=rows[["step", "verdict"]].to_numpy(),
                 hovertemplate=(
                     f"{line.name}: %{{y:,.4~g}} {unit}<br>%{{x:,}} receipts"
@@ -58,3 +61,14 @@ def add_line(chart: go.Figure, steps: pd.DataFrame, column: str, line: Line, uni
                 ),
             )
         )
+
+
+def _interval(rows: pd.DataFrame, column: str) -> dict[str, Any] | None:
+    """The 95 % interval of a percentile as whiskers; None where the steps have none."""
+    stem = column.removesuffix("_ms")
+    low, high = f"{stem}_low_ms", f"{stem}_high_ms"
+    if low not in rows or not rows[low].notna().any():
+        return None
+    value = rows[column]
+    up, down = ((rows[high] - value).fillna(0), (value - rows[low]).fillna(0))
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1, "width": 4}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Values = Callable[[], Iterable[npt.NDArray[np.int64]]]
 
-ENTRIES = 100_000
+ENTRIES = 20_000
 
 
 @dataclass(frozen=True)

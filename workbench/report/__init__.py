@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.report.comparing import comparison_table, comparison_words, difference_flames
     from workbench.report.costs import receipt_cost
-    from workbench.report.display import View, notes, provenance, steps_table, table, verdict_box
+    from workbench.report.display import View, notes, provenance, repeats, steps_table, table, verdict_box
     from workbench.report.execute import run_notebook
     from workbench.report.export import export_html, external_addresses
     from workbench.report.page import profile_page
@@ -40,6 +40,7 @@ __all__ = [
     "provenance",
     "read_parameters",
     "receipt_cost",
+    "repeats",
     "run_notebook",
     "snakeviz_frame",
     "steps_table",
@@ -63,6 +64,7 @@ _HOMES = {
     "provenance": "display",
     "read_parameters": "parameters",
     "receipt_cost": "costs",
+    "repeats": "display",
     "run_notebook": "execute",
     "snakeviz_frame": "snakeviz",
     "steps_table": "display",

@@ -6,14 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.errors import EXIT_PASS, EXIT_TOOL, SettingsError, ToolError, WorkbenchError
+from workbench.errors import EXIT_PASS, EXIT_SLO_FAILED, EXIT_TOOL, SettingsError, ToolError, WorkbenchError
 from workbench.profilers.modes import Mode
 from workbench.report.execute import run_notebook
 from workbench.report.sweep_report import Say, command_line, notebook_path, report_run, report_sweep
 from workbench.runs.read import Run
 from workbench.settings import Settings
 from workbench.sweep.batch import Batch, unfit_modes
-from workbench.sweep.steps import parse_steps
+from workbench.sweep.judged import fitting, require_fitting
+from workbench.sweep.steps import parse_steps, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ async def report_batch(
     before anything runs. A run that fails is said and the others go on. Raises SettingsError, ToolError or
     RunFolderError.
     """
-    parse_steps(settings.receipts)
+    steps_of(settings)
     if profiled_receipts is not None:
         parse_steps(profiled_receipts)
     unfit = unfit_modes(settings, modes)
@@ -45,6 +46,7 @@ async def report_batch(
     for mode, why in skipped.items():
         say(f"{mode}: left out, {why}")
     wanted = [mode for mode in modes if mode not in skipped]
+    require_fitting(settings.fail_if, wanted)
     batch = Batch.create(settings.runs_dir, settings.name, wanted, skipped, command_line())
     return await _run(batch, settings, profiled_receipts, config, say)
 
@@ -60,8 +62,12 @@ async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
 
 
 def exit_code(batch: Batch) -> int:
-    """Of the run without a profiler where there is one; a run that failed for a tool is one of those all the same."""
+    """1 where a threshold of any run failed; else that of the run without a profiler where there is one. A run that
+    failed for a tool is one of those all the same."""
     runs = batch.runs()
+    thresholds = [one for run in runs.values() for one in run.manifest.get("thresholds") or ()]
+    if any(one["verdict"] != "PASS" for one in thresholds):
+        return EXIT_SLO_FAILED
     codes = [run.exit_code for mode, run in runs.items() if mode == "none"] or [run.exit_code for run in runs.values()]
     worst = next((code for code in codes if code != EXIT_PASS), EXIT_PASS)
     return EXIT_TOOL if worst == EXIT_PASS and batch.errors else worst
@@ -113,6 +119,7 @@ async def _run(batch: Batch, settings: Settings, profiled_receipts: str | None, 
 def _of_mode(settings: Settings, mode: Mode, profiled_receipts: str | None, batch: Batch) -> Settings:
     """The sweep's settings in one mode, its run folder inside the batch's."""
     changes: dict[str, object] = {"profiler": mode, "name": mode, "runs_dir": Path(os.path.relpath(batch.path))}
+    changes["fail_if"] = fitting(settings.fail_if, mode)
     if mode != "none":
         changes["receipts"] = profiled_receipts or settings.receipts
     return settings.model_copy(update=changes)

@@ -7,9 +7,11 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from workbench.analysis.badges import Badge, badges_of, worst
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 VERDICT_MARKS = {"PASS": "✓ PASS", "FAIL": "✗ FAIL", "INVALID": "◇ INVALID"}
 _VERDICT_COLOURS = {"PASS": "#007A5A", "FAIL": "#B34700", "INVALID": "#5F5F5F"}
+
+_BADGE_COLOURS = {"good": "#007A5A", "bad": "#B34700", "doubt": "#7A5F00", "none": "#5F5F5F"}
 
 # column of the steps frame -> heading with its unit, format
 _STEP_COLUMNS = {
@@ -133,7 +137,25 @@ def verdict_box(run: Run) -> View:
         (manifest.get("target") or {}).get("sentence"),
         (manifest.get("calibration") or {}).get("warning"),
     ]
-    return _box(run.verdict, [sentence for sentence in sentences if sentence], verdict.get("reasons") or [])
+    thresholds = [one["sentence"] for one in manifest.get("thresholds") or ()]
+    reasons = [reason for reason in verdict.get("reasons") or [] if reason not in thresholds]
+    shown = [sentence for sentence in sentences if sentence]
+    return _box(_heading(run), badges_of(verdict), shown, thresholds + reasons)
+
+
+def repeats(run: Run) -> View:
+    """What steps say together that were measured several times, a row a size and figure; in words where none was."""
+    from workbench.analysis.repeats import repeats_table
+
+    found = repeats_table(run.steps)
+    if found.empty:
+        said = "Each step was measured once. With `--repeats 5` they are measured in turn, and claims can be made."
+        return View(f"<p>{html.escape(said)}</p>", said)
+    headings = {
+        "receipts": "Receipts", "figure": "Figure", "repeats": "Valid repeats", "mean": "Mean",
+        "low": "95 % sure: from", "high": "to", "lowest": "Lowest", "highest": "Highest", "spread_pct": "Spread, %",
+    }  # fmt: skip
+    return table(found[found["repeats"] > 0].rename(columns=headings))
 
 
 def provenance(run: Run) -> View:
@@ -152,17 +174,37 @@ def provenance(run: Run) -> View:
     )
 
 
-def _box(verdict: str, sentences: list[str], reasons: list[str]) -> View:
-    mark = VERDICT_MARKS.get(verdict, verdict)
-    colour = _VERDICT_COLOURS.get(verdict, "#1A1A1A")
+def headline_of(run: Run) -> str:
+    """The verdict, and what stands beside it where it is not green all through."""
+    headline: str = (run.manifest.get("verdict") or {}).get("headline", run.verdict)
+    return headline
+
+
+def _heading(run: Run) -> tuple[str, str]:
+    """The verdict with its mark, and its colour. Green is only what is green all through."""
+    headline = headline_of(run)
+    if headline != run.verdict:
+        return headline, _BADGE_COLOURS[worst(badges_of(run.manifest["verdict"]))]
+    return VERDICT_MARKS.get(run.verdict, run.verdict), _VERDICT_COLOURS.get(run.verdict, "#1A1A1A")
+
+
+def _box(heading: tuple[str, str], badges: Sequence[Badge], sentences: list[str], reasons: list[str]) -> View:
+    mark, colour = heading
+    row = " ".join(
+        f'<span class="badge" style="border:1px solid {_BADGE_COLOURS[badge.state]};border-radius:0.4em;'
+        f'padding:0 0.5em;margin-right:0.5em;color:{_BADGE_COLOURS[badge.state]}">{html.escape(badge.line)}</span>'
+        for badge in badges
+    )
     listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
     said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
     return View(
         f'<div class="verdict" style="border-left:6px solid {colour};padding:0.1em 1em">'
-        f'<p><strong style="color:{colour}">{html.escape(mark)}</strong></p>{said}'
+        f'<p><strong style="color:{colour}">{html.escape(mark)}</strong></p>'
+        + (f"<p>{row}</p>" if row else "")
+        + said
         + (f"<ul>{listed}</ul>" if listed else "")
         + "</div>",
-        "\n".join([mark, *sentences, *(f"- {reason}" for reason in reasons)]),
+        "\n".join([mark, *(badge.line for badge in badges), *sentences, *(f"- {reason}" for reason in reasons)]),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.report.answers.words import in_words, sentence
 from workbench.report.costs import ReceiptCost, Shown
-from workbench.report.display import View, table, verdict_box
+from workbench.report.display import View, headline_of, table, verdict_box
 from workbench.sweep.batch import Batch
 
 
@@ -32,7 +32,7 @@ class BatchSummary:
             rows.append(
                 {
                     "mode": mode,
-                    "verdict": "not begun" if run is None else run.verdict,
+                    "verdict": "not begun" if run is None else headline_of(run),
                     "receipts": int(run.steps["sent"].sum()) if run is not None and len(run.steps) else 0,
                     "throughput, times": float("nan") if overhead is None else overhead.throughput,
                     "median response, times": float("nan") if overhead is None else overhead.response_p50,

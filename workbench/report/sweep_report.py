@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from workbench.progress import line_of
 from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
 from workbench.runs.folder import EVENTS, RunFolder
-from workbench.runs.read import Run, open_run
+from workbench.runs.read import Run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings, without_passwords
-from workbench.sweep.steps import parse_steps
+from workbench.sweep.judged import rejudge, require_fitting
+from workbench.sweep.opened import open_run
+from workbench.sweep.steps import steps_of
 from workbench.sweep.subject import check_subject
 
 Say = Callable[[str], None]
@@ -46,7 +48,8 @@ async def report_sweep(
         return await _execute(folder, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
-    parse_steps(settings.receipts)
+    steps_of(settings)
+    require_fitting(settings.fail_if, (settings.profiler,))
     check_subject(settings)
     folder = RunFolder.create(settings.runs_dir, settings.name)
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=command_line())
@@ -54,8 +57,9 @@ async def report_sweep(
     return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, {**environment, **file}, say, go_on)
 
 
-async def report_run(path: Path, *, say: Say) -> Run:
-    """Make notebook and report of an existing run again; nothing is measured."""
+async def report_run(path: Path, *, say: Say, fail_if: Sequence[str] = ()) -> Run:
+    """Make notebook and report of an existing run again; nothing is measured. ``fail_if``: thresholds that it is held
+    against in place of its own."""
     run = open_run(path)
     if run.manifest["state"] != "finished":
         raise SettingsError(
@@ -63,6 +67,8 @@ async def report_run(path: Path, *, say: Say) -> Run:
             where=str(path),
             hint="Finish it with `workbench sweep --resume`",
         )
+    if fail_if:
+        rejudge(run, fail_if)
     return await _execute(run.folder, {"run_dir": str(path)}, {}, say)
 
 

@@ -18,6 +18,7 @@ from workbench.settings.groups import (
     StandinSettings,
     SweepSettings,
     TargetSettings,
+    ThresholdSettings,
     default_runs_dir,
 )
 from workbench.settings.kinds import to_wei, without_password, without_passwords
@@ -38,6 +39,7 @@ __all__ = [
     "StandinSettings",
     "SweepSettings",
     "TargetSettings",
+    "ThresholdSettings",
     "default_runs_dir",
     "nearest_hint",
     "settings_error",

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from workbench.ramp import Ramp, is_ramp
 from workbench.receipts.fields import U128_MAX
@@ -25,6 +25,7 @@ from workbench.settings.kinds import (
     SchedulerUrl,
     Url,
     Version,
+    check_threshold,
     is_loopback,
     to_wei,
 )
@@ -202,6 +203,9 @@ class SweepSettings(Group):
         "250,500,750,1000,1250",
         description="Receipts of each step: a list 250,500,1000, a range 250:1250:250, or geometric 125:2000:x2.",
     )
+    repeats: int = Field(
+        1, ge=1, le=100, description="Measure each step so many times, all in turn (1, 2, 3, 1, 2, 3) against drift."
+    )
     mode: Literal["fresh", "cumulative"] = Field(
         "fresh",
         description="fresh: each step spends a new payer; cumulative: all steps spend one payer's budget.",
@@ -220,6 +224,16 @@ class SweepSettings(Group):
     )
     runs_dir: Annotated[Path, BeforeValidator(lambda given: given or default_runs_dir())] = Field(
         default_factory=lambda: default_runs_dir(), description="Where run folders are made."
+    )
+
+
+class ThresholdSettings(Group):
+    """What a run must not exceed."""
+
+    fail_if: list[Annotated[str, AfterValidator(check_threshold)]] = Field(
+        default_factory=list,
+        description="Fail where this is so, such as 'response_p95_ms > 50', 'refused_share > 0.1%' or "
+        "'instructions_per_receipt > 7e6'; several times. All names are in docs/thresholds.md.",
     )
 
 

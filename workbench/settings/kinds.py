@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
-from workbench.errors import ReceiptError
+from workbench.errors import ReceiptError, SettingsError
 from workbench.ramp import FORM as RAMP_FORM
 from workbench.ramp import Ramp, is_ramp
 from workbench.receipts import address as addresses
 from workbench.receipts.fields import U128_MAX
+from workbench.thresholds.parse import parse_threshold
 
 _EXACT = Context(prec=200)  # the default of 28 digits would round amounts
 _NUMBER = r"\d+(\.\d+)?"
@@ -64,6 +65,15 @@ def _check_scheduler(text: str) -> str:
     if not parts.hostname or not port or parts.username:
         raise ValueError(f"an address such as tcp://127.0.0.1:8786 is wanted, found {text[:80]!r}")
     return parts.geturl()
+
+
+def check_threshold(text: str) -> str:
+    """The text of a threshold, or ValueError with what is wrong and the nearest name."""
+    try:
+        parse_threshold(text)
+    except SettingsError as error:
+        raise ValueError(f"{error.what}. {error.hint}" if error.hint else error.what) from None
+    return text
 
 
 def _check_processes(value: object) -> object:

@@ -20,6 +20,7 @@ from workbench.settings.groups import (
     StandinSettings,
     SweepSettings,
     TargetSettings,
+    ThresholdSettings,
 )
 from workbench.settings.kinds import without_password
 
@@ -34,6 +35,7 @@ class Settings(
     LoadSettings,
     EngineSettings,
     SweepSettings,
+    ThresholdSettings,
     ProfilerSettings,
     NetworkSettings,
     StandinSettings,

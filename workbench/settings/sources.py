@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
@@ -64,13 +65,22 @@ def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
                 hint=nearest_hint(name, model.model_fields),
             )
     try:
-        return EnvSettingsSource(_with_environment(model), env_prefix=ENV_PREFIX)()
+        return _Variables(_with_environment(model), env_prefix=ENV_PREFIX)()
     except SourceError as error:
         raise SettingsError(
             f"cannot be parsed: {error}",
             where=f"environment {ENV_PREFIX}*",
             hint='A list is written as ["a", "b"]',
         ) from None
+
+
+class _Variables(EnvSettingsSource):
+    """Variables; a list of thresholds may be written without JSON too, apart by semicolons."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        if field_name == "fail_if" and not str(value).lstrip().startswith("["):
+            return [part.strip() for part in str(value).split(";") if part.strip()]
+        return super().decode_complex_value(field_name, field, value)
 
 
 @cache

@@ -36,7 +36,7 @@ FEWEST_BLOCKS = 8
 
 _BLOCKS_A_FREEDOM = 2.5
 """Blocks overlap and their spread is corrected: so many count as one degree of freedom (found by simulation)."""
-_FEW_VALUES = 257
+_FEW_VALUES = 65
 """Sums of blocks with no more values than this are drawn all at once."""
 
 
@@ -231,7 +231,7 @@ def _sums_drawn(sums: Floats, drawn: int, replicates: int, seed: int) -> Floats:
         whole: Floats = rng.multinomial(drawn, count / count.sum(), size=replicates) @ few
         return whole
     parts: list[npt.NDArray[Any]] = []
-    at_once = max(1, 1_000_000 // drawn)
+    at_once = max(1, 50_000 // drawn)
     for first in range(0, replicates, at_once):
         size = (min(at_once, replicates - first), drawn)
         parts.append(sums[rng.integers(0, len(sums), size=size, dtype=np.int32)].sum(axis=1))

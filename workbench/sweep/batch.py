@@ -143,8 +143,10 @@ class Batch:
             run = runs.get(mode)
             verdict = {} if run is None else run.manifest.get("verdict") or {}
             sentence = verdict.get("sentence") or errors.get(mode) or (run and run.manifest.get("error"))
-            state = "no run" if run is None else run.verdict
+            state = "no run" if run is None else verdict.get("headline", run.verdict)
             lines.append(f"{mode}: {state}: {sentence}" if sentence else f"{mode}: {state}")
+            thresholds = [] if run is None else run.manifest.get("thresholds") or []
+            lines += [f"  {one['sentence']}" for one in thresholds]
         return [*lines, *(f"{mode}: left out, {why}" for mode, why in self.skipped.items())]
 
     def profiles(self) -> dict[Mode, RunProfiles]:

@@ -22,14 +22,16 @@ from workbench.service.connect import Target
 from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
 from workbench.sweep.expected import expect
+from workbench.sweep.judged import judge_run
 from workbench.sweep.measure import measure
+from workbench.sweep.opened import open_run
 from workbench.sweep.payers import require_payers
 from workbench.sweep.pinpoint import pinpoint
 from workbench.sweep.quiet import until_old, until_quiet
 from workbench.sweep.ready import denials, ready
 from workbench.sweep.record import Record
 from workbench.sweep.setup import Setup, in_flight, rate_of
-from workbench.sweep.steps import Step, extra_steps, parse_steps
+from workbench.sweep.steps import Step, extra_steps, steps_of
 from workbench.sweep.subject import absent, running, tool_sentence
 from workbench.sweep.surroundings import Surroundings, surroundings
 from workbench.sweep.watch import Watch, watching
@@ -45,7 +47,7 @@ SAMPLER_START_S = 2.0
 async def experiment(settings: Settings, record: Record, *, toward_limit: bool, client: Client | None = None) -> None:
     """All steps, and the conclusion. The manifest's state says how it ended. ``client``: as in :func:`.run.sweep`."""
     try:
-        steps = parse_steps(settings.receipts)
+        steps = steps_of(settings)
         rates = [rate_of(settings, step.receipts) for step in steps]
         record.begin(steps, rates, in_flight(settings), toward_limit=toward_limit)
         if settings.profiler != "none":
@@ -58,7 +60,8 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
                 run = _Experiment(around, record, toward_limit, engine_for(settings, client))
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
-        record.finish(limit, conclude_run(record.rows, limit))
+        judged = judge_run(open_run(record.folder.path), settings.fail_if, limit)
+        record.finish(limit, conclude_run(record.rows, limit, judged), judged)
     except (asyncio.CancelledError, KeyboardInterrupt):
         record.stop("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
         raise
@@ -156,7 +159,7 @@ async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
     for step in steps:
         if setup.record.has(step):
             continue
-        if _stopped(setup.settings, setup.record):
+        if _stopped(setup.settings, setup.record, step):
             setup.record.event("step_left_out", step=step.number, receipts=step.receipts)
             continue
         await measure(setup, step)
@@ -194,16 +197,21 @@ def _idle_due(settings: Settings, record: Record) -> float:
     return 0.0 if any(window.name == IDLE for window in windows) else idle_seconds(settings, windows)
 
 
-def _stopped(settings: Settings, record: Record) -> bool:
-    """Whether a denied step has ended the sweep. The paired step or the warm-up does not: nothing would have been
-    measured."""
-    denied = any(row.denied_after_settle == "yes" for row in record.rows if row.kind == "step")
-    return settings.stop_after_denial and denied
+def _stopped(settings: Settings, record: Record, step: Step) -> bool:
+    """Whether a denied step has ended the sweep, or this round of it: a repeat goes as far as the one before. The
+    paired step or the warm-up ends nothing: nothing would have been measured."""
+    if not settings.stop_after_denial:
+        return False
+    denied = [row.step for row in record.rows if row.kind == "step" and row.denied_after_settle == "yes"]
+    if settings.mode == "cumulative":
+        return bool(denied)
+    a_round = len(steps_of(settings)) // settings.repeats
+    return any(number % a_round <= step.number % a_round for number in denied)
 
 
 def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> bool:
     """Whether anything of the run is still to be measured."""
-    if not _stopped(settings, record) and any(not record.has(step) for step in steps):
+    if any(not record.has(step) and not _stopped(settings, record, step) for step in steps):
         return True
     if _idle_due(settings, record):
         return True

@@ -123,6 +123,7 @@ async def finish(
     row = step_row(
         step=step.number,
         kind=step.kind,
+        repeat=step.repeat,
         plan=planned.plan,
         payer=planned.address,
         value_wei=settings.value_wei,

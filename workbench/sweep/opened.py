@@ -14,6 +14,8 @@ from workbench.runs.read import Run
 from workbench.sweep.profiles import RunProfiles
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.analysis.findings import Findings
 
 
@@ -24,6 +26,14 @@ class SweepRun(Run):
     def profiles(self) -> RunProfiles:
         """The run's windows and what they cost; empty tables where no profiler was on."""
         return RunProfiles(self)
+
+    @property
+    def repeats(self) -> pd.DataFrame:
+        """What steps say together that were measured several times (``--repeats``); columns in
+        :func:`workbench.analysis.repeats.repeats_table`."""
+        from workbench.analysis.repeats import repeats_table
+
+        return repeats_table(self.steps)
 
     @property
     def findings(self) -> Findings:

@@ -25,6 +25,7 @@ from workbench.sweep.costs import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.series import per_second
 from workbench.sweep.steps import Step
 from workbench.sweep.watch import Clock, Watch
+from workbench.thresholds.judge import Judged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,10 +150,15 @@ class Record:
             self.folder.update_manifest(generators=kept)
             self.event("generators", step=step, generators=lines)
 
-    def finish(self, limit: dict[str, Any], verdict: dict[str, Any]) -> None:
-        """The run's conclusion."""
+    def finish(self, limit: dict[str, Any], verdict: dict[str, Any], judged: Sequence[Judged] = ()) -> None:
+        """The run's conclusion; ``judged`` are its thresholds."""
         self.folder.update_manifest(
-            state="finished", finished=utc_now(), limit=limit, verdict=verdict, exit_code=verdict["exit_code"]
+            state="finished",
+            finished=utc_now(),
+            limit=limit,
+            verdict=verdict,
+            thresholds=[one.as_dict() for one in judged],
+            exit_code=verdict["exit_code"],
         )
         self.event("run_finished", verdict=verdict["verdict"], sentence=verdict["sentence"])
 

@@ -10,9 +10,10 @@ from workbench.load.engines.chosen import address_of
 from workbench.runs.folder import RunFolder, one_run_at_a_time
 from workbench.settings import Settings, without_passwords
 from workbench.sweep.experiment import experiment
+from workbench.sweep.judged import require_fitting
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.sweep.record import OnEvent, Record
-from workbench.sweep.steps import parse_steps
+from workbench.sweep.steps import steps_of
 from workbench.sweep.subject import check_subject
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ async def run_sweep(
 
     ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
     """
-    parse_steps(settings.receipts)
+    steps_of(settings)
+    require_fitting(settings.fail_if, (settings.profiler,))
     check_subject(settings)
     if run_dir is not None and RunFolder(run_dir).exists():
         run = open_run(run_dir)

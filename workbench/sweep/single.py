@@ -43,7 +43,8 @@ class LoadResult:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name.
+        """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name,
+        ``thresholds`` as :meth:`workbench.thresholds.judge.Judged.as_dict` has them.
 
         ``generators``: how each of several fared, in words."""
         row: dict[str, Any] = {**LATER, **self.run.steps.iloc[0].to_dict()}
@@ -51,7 +52,8 @@ class LoadResult:
         generators = self.run.manifest.get("generators", {})  # those of the one step there is
         several = {"generators": {name.removeprefix("step 0, "): text for name, text in generators.items()}}
         outcomes = dict(zip(counts["outcome"], counts["receipts"].tolist(), strict=True))
-        return {**row, "outcomes": outcomes, **(several if generators else {})}
+        thresholds = self.run.manifest.get("thresholds") or []
+        return {**row, "outcomes": outcomes, "thresholds": thresholds, **(several if generators else {})}
 
     @property
     def exit_code(self) -> int:
@@ -63,7 +65,10 @@ class LoadResult:
         """The guide's four summary lines, and what they hide."""
         settings = self.run.manifest["settings"]
         arrivals = settings.get("arrivals", "constant")  # older runs do not say
-        return summary_text(self.summary, version=settings["receipt_version"], arrivals=arrivals)
+        lines = [summary_text(self.summary, version=settings["receipt_version"], arrivals=arrivals)]
+        for number, one in enumerate(self.run.manifest.get("thresholds") or ()):
+            lines.append(f"{'' if number else 'Thresholds':12}{one['sentence']}")
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return self.text

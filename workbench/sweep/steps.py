@@ -17,11 +17,12 @@ _RANGE = re.compile(r"(\d+):(\d+):(x?)(\d+(?:\.\d+)?)")
 @dataclass(frozen=True)
 class Step:
     """``receipts`` to be offered as step ``number``. ``kind``: step; pinpoint, the walk to the exact limit; under a
-    profiler also paired, a step without it, and warm_up."""
+    profiler also paired, a step without it, and warm_up. ``repeat``: which repeat of its size it is, from 1."""
 
     number: int
     receipts: int
     kind: str = "step"
+    repeat: int = 1
 
 
 def parse_steps(text: str) -> tuple[Step, ...]:
@@ -36,6 +37,16 @@ def parse_steps(text: str) -> tuple[Step, ...]:
                 f"a step of {count} receipts is not possible; 1 to {MAX_RECEIPTS:,} are", where="receipts"
             )
     return tuple(Step(number, count) for number, count in enumerate(counts))
+
+
+def steps_of(settings: Settings) -> tuple[Step, ...]:
+    """The steps of a sweep, each as often as the settings want it: all once, then all again, so that a drift of the
+    machine or the service touches all sizes alike. Raises SettingsError as :func:`parse_steps`."""
+    once = parse_steps(settings.receipts)
+    if len(once) * settings.repeats > MAX_STEPS:
+        raise SettingsError(f"{len(once)} steps, {settings.repeats} times, are more than {MAX_STEPS}", where="repeats")
+    rounds = range(settings.repeats)
+    return tuple(Step(one.number + turn * len(once), one.receipts, repeat=turn + 1) for turn in rounds for one in once)
 
 
 def extra_steps(steps: tuple[Step, ...], settings: Settings) -> tuple[Step | None, Step | None]:

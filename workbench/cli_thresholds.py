@@ -1,0 +1,115 @@
+"""What the commands say of thresholds: lines in the terminal, JUnit for CI, a run that is held against new ones."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import EXIT_PASS, EXIT_SLO_FAILED
+
+if TYPE_CHECKING:
+    from workbench.exchange.junit import Case
+    from workbench.thresholds.judge import Judged
+
+_STATES = {"PASS": "passed", "FAIL": "failed", "UNMEASURED": "error"}
+_BADGES = {"good": "passed", "bad": "failed", "doubt": "skipped", "none": "skipped"}
+
+
+def add_junit(parser: argparse.ArgumentParser) -> None:
+    """``--junit`` of the commands that judge."""
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="Write verdict and thresholds as JUnit XML, a test case each."
+    )
+
+
+def add_fail_if(parser: argparse.ArgumentParser) -> None:
+    """``--fail-if`` and ``--junit`` of the commands about a run that there is already."""
+    parser.add_argument(
+        "--fail-if",
+        action="append",  # one each: what follows may be the folder
+        default=[],
+        metavar="THRESHOLD",
+        help="Hold the run against a threshold, such as 'response_p95_ms > 50'; several times.",
+    )
+    add_junit(parser)
+
+
+def lines_of(judged: Sequence[Judged]) -> list[str]:
+    """A line each, and one that sums them up."""
+    failed = sum(one.verdict != "PASS" for one in judged)
+    if not judged:
+        return []
+    whole = f"{failed} of {len(judged)} thresholds failed" if failed else f"all {len(judged)} thresholds held"
+    return [*(one.line for one in judged), *([whole] if len(judged) > 1 else [])]
+
+
+def exit_code_of(judged: Sequence[Judged]) -> int:
+    """1 where one was exceeded or not measured."""
+    return EXIT_SLO_FAILED if any(one.verdict != "PASS" for one in judged) else EXIT_PASS
+
+
+def stored(manifest: Mapping[str, Any]) -> list[Judged]:
+    """The thresholds that a run was held against when it ended."""
+    from workbench.thresholds.judge import Judged
+
+    return [Judged.from_dict(one) for one in manifest.get("thresholds") or ()]
+
+
+def write_junit(path: Path | None, runs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the badges and thresholds of runs, manifests by name, as one JUnit file; nothing where no path is given."""
+    if path is None:
+        return
+    from workbench.exchange import junit
+
+    cases = [case for name, manifest in runs.items() for case in _cases(name, manifest)]
+    junit.write_junit(path, "workbench " + ", ".join(runs), cases)
+
+
+def judge_folder(path: Path, fail_if: Sequence[str]) -> list[Judged]:
+    """What comes of thresholds for the run in a folder, or for a batch: there each is held against the runs that can
+    measure it. Raises SettingsError for one that cannot be read, RunFolderError where there is no run."""
+    from workbench.sweep.batch import FILE, Batch
+    from workbench.sweep.judged import fitting, judge_run
+    from workbench.sweep.opened import open_run
+
+    if not fail_if:
+        return []
+    if not (path / FILE).exists():
+        return list(judge_run(open_run(path), fail_if))
+    judged: list[Judged] = []
+    modes = {mode: open_run(run.path) for mode, run in Batch.open(path).runs().items()}
+    for text in fail_if:
+        fits = [run for mode, run in modes.items() if fitting([text], mode)] or list(modes.values())[:1]
+        judged += [one for run in fits for one in judge_run(run, [text])]
+    return judged
+
+
+def _cases(name: str, manifest: Mapping[str, Any]) -> list[Case]:
+    from workbench.analysis.badges import badges_of
+    from workbench.exchange.junit import Case
+
+    verdict = manifest.get("verdict") or {}
+    judged = stored(manifest)
+    said = {one.line for one in judged}
+    reasons = "\n".join(reason for reason in verdict.get("reasons") or () if reason not in said)
+    cases = [
+        Case(
+            badge.what,
+            _BADGES[badge.state],  # type: ignore[arg-type]
+            badge.text,
+            reasons if badge.state in ("bad", "doubt") else badge.text,
+            group=f"{name}.run",
+        )
+        for badge in badges_of(verdict)
+        if badge.what != "thresholds"
+    ]
+    return cases + [threshold_case(one, f"{name}.thresholds") for one in judged]
+
+
+def threshold_case(one: Judged, group: str) -> Case:
+    """A threshold as a test case."""
+    from workbench.exchange.junit import Case
+
+    return Case(f"fail if {one.fail_if}", _STATES[one.verdict], one.said, one.said, group=group)  # type: ignore[arg-type]

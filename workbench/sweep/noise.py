@@ -1,0 +1,56 @@
+"""A/A: equal loads in pairs against one target, and how far they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.analysis.noise import Floor, noise_floors, sentence
+from workbench.analysis.step_row import from_frame
+from workbench.calibration.identity import identity
+from workbench.calibration.noise_stored import keep_noise
+from workbench.runs.folder import utc_now
+from workbench.runs.read import Run
+from workbench.settings import Settings
+from workbench.sweep.noise_known import load_of, target_of
+from workbench.sweep.record import OnEvent
+from workbench.sweep.run import run_sweep
+from workbench.sweep.single import load_settings
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What equal loads showed: the ``run`` that has them as repeats of one step, and a floor a figure."""
+
+    run: Run
+    floors: tuple[Floor, ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether any figure has a floor."""
+        return any(floor.floor_pct == floor.floor_pct for floor in self.floors)
+
+    @property
+    def text(self) -> str:
+        """A line a figure."""
+        return "\n".join(sentence(floor) for floor in self.floors)
+
+
+async def measure_noise(settings: Settings, pairs: int, on_event: OnEvent | None = None) -> Noise:
+    """Send the load of ``settings`` in ``pairs`` of equal loads, one after another, and keep the noise floor of the
+    target beside the calibration of this machine. Raises as :func:`workbench.sweep.run.sweep`."""
+    load = load_settings(settings).model_copy(update={"repeats": 2 * pairs, "fail_if": []})
+    run = await run_sweep(load, None, on_event, toward_limit=False)
+    floors = noise_floors(from_frame(run.steps))
+    manifest = run.manifest
+    keep_noise(
+        load.runs_dir,
+        {
+            "made": utc_now(),
+            "identity": identity(manifest["machine"], manifest["versions"]),
+            "target": target_of(manifest),
+            "load": load_of(manifest),
+            "run": run.path.name,
+            "floors": [floor.to_json() for floor in floors],
+        },
+    )
+    return Noise(run, floors)

@@ -1,0 +1,134 @@
+"""What a threshold can name: the figures of a step, of a run, and what a receipt costs under a profiler."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from workbench.errors import SettingsError
+
+Of = Literal["count", "time", "cost", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A figure that a threshold can name.
+
+    ``unit``: ms, s, GRT, bytes, share, percent, per second, or "" for a number. ``of``: ``count`` of a step, which
+    holds however late the generator was; ``time`` of a step, which only a valid step without a profiler has; ``cost``
+    of a receipt, which needs the profiler ``mode`` (and is there ``metric``); ``run``: one figure of the whole run.
+    """
+
+    name: str
+    unit: str
+    of: Of
+    meaning: str
+    mode: str = ""
+    metric: str = ""
+
+
+_PERCENTILES = ("p50", "p90", "p95", "p99", "max")
+_UNITS = {"_per_s": "per second", "_ms": "ms", "_s": "s", "_grt": "GRT", "_percent": "percent", "_share": "share"}
+_TIMES = {
+    "throughput_per_s": "accepted receipts a second",
+    "duration_s": "from the first intended time to the last answer",
+    "in_flight_mean": "requests in flight on average",
+    "warm_up": "accepted receipts of a start that differs from the rest",
+    "service_cpu_s": "CPU of the service's processes",
+}
+_COUNTS = {
+    "receipts": "asked for",
+    "offered": "planned",
+    "sent": "put on the wire",
+    "accepted": "answered with a good body",
+    "denied": "refused since the payer was denied",
+    "failed": "neither accepted nor denied",
+    "paid": "that the payer was charged for, by the answers",
+    "counted": "that the payer was charged for, by the agent",
+    "stored": "found in the database",
+    "invalid": "that the agent refused to aggregate",
+    "refused_share": "of what was sent: denied or failed",
+    "denied_share": "of what was sent: denied",
+    "failed_share": "of what was sent: failed otherwise",
+    "unsent_share": "of what was planned: not sent",
+    "lost_share": "of what was paid for: not in the database",
+    "aggregated_grt": "that went into RAVs",
+    "fees_after_grt": "what the payer owed at the end",
+    "settle_s": "until the agent had counted all",
+    "first_refusal_s": "until the first refusal",
+    "denial_lag_receipts": "accepted between the limit and the first refusal",
+    "denial_lag_s": "the same in time",
+    "denylisted_s": "until the payer was on the denylist",
+    "denylist_lag_s": "from the limit to that moment",
+    "paid_after_denylisted": "sent after it and taken all the same",
+    "generator_cpu_percent": "CPU of the generator",
+    "lag_p50_ms": "the generator's lateness, median",
+    "lag_p99_ms": "99th percentile of it",
+    "lag_max_ms": "the most",
+    "signed_late": "receipts signed inside the timed path",
+    "signed_anew": "receipts signed twice",
+    "closed_idle": "requests that met a closed connection",
+    "surplus": "connections with bytes that nobody had asked for",
+    "loop_delay_max_ms": "the longest that the generator's event loop was late",
+    "loop_held_percent": "time in which it was held up",
+    "gc_pauses": "of the generator",
+    "gc_pause_max_ms": "the longest of them",
+    "clock_step_ms": "by which the wall clock was set",
+    "preempted": "times that the generator was taken off its core",
+    "throttled_ms": "for which a CPU quota stopped it",
+    "steal_percent": "CPU that the host gave to others",
+    "other_cpu_percent": "CPU of other processes",
+}
+_RUN = {
+    "limit_receipts": "receipt at which the limit was observed exactly",
+    "limit_error_receipts": "by how many receipts the prediction was off",
+    "valid_steps": "steps that are valid measurements",
+    "valid_share": "of the steps: valid measurements",
+}
+# name -> profiler mode, metric in the table of costs, unit, meaning
+_COSTS = {
+    "instructions_per_receipt": ("callgrind", "Ir", "", "instructions"),
+    "cycles_per_receipt": ("callgrind", "CEst", "", "estimated cycles"),
+    "l1_misses_per_receipt": ("callgrind", "L1m", "", "misses of the first cache"),
+    "ll_misses_per_receipt": ("callgrind", "LLm", "", "misses of the last cache"),
+    "branch_misses_per_receipt": ("callgrind", "Bm", "", "mispredicted branches"),
+    "allocated_bytes_per_receipt": ("massif", "bytes_allocated", "bytes", "allocated, freed or not"),
+    "kept_bytes_per_receipt": ("massif", "bytes_kept", "bytes", "by which the heap grew"),
+    "leak_bytes_per_receipt": ("massif", "leak", "bytes", "kept by places that the test of leaks flags"),
+    "system_calls_per_receipt": ("strace", "calls", "", "system calls"),
+    "failed_calls_per_receipt": ("strace", "errors", "", "system calls that failed"),
+    "waiting_ms_per_receipt": ("strace", "waiting", "ms", "in system calls that wait"),
+    "working_ms_per_receipt": ("strace", "working", "ms", "in system calls that work"),
+    "cpu_ms_per_receipt": ("flamegraph", "cpu", "ms", "CPU by samples"),
+    "cpu_samples_per_receipt": ("flamegraph", "samples", "", "samples of CPU"),
+}
+
+
+def _unit(name: str) -> str:
+    return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
+
+
+def _all() -> dict[str, Name]:
+    clocks = {
+        f"{clock}_{part}_ms": f"{clock} time, {'longest' if part == 'max' else part}"
+        for clock in ("response", "service")
+        for part in _PERCENTILES
+    }
+    groups: tuple[tuple[dict[str, str], Of], ...] = ((clocks | _TIMES, "time"), (_COUNTS, "count"), (_RUN, "run"))
+    found = {name: Name(name, _unit(name), of, says) for group, of in groups for name, says in group.items()}
+    costs = {name: Name(name, unit, "cost", says, mode, metric) for name, (mode, metric, unit, says) in _COSTS.items()}
+    return found | costs
+
+
+NAMES = _all()
+"""All names, in the order in which they are listed."""
+
+
+def named(name: str, where: str) -> Name:
+    """The figure of a name. Raises SettingsError with the nearest ones."""
+    if name in NAMES:
+        return NAMES[name]
+    close = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(close)}?" if close else "docs/thresholds.md lists all names"
+    raise SettingsError(f"no figure has the name that was found: {name!r}", where=where, hint=hint)
