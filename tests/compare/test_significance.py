@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,16 @@ def test_without_a_repeat_a_difference_is_left_out_of_the_gate() -> None:
     table = gate(compare_sides(sides)).table
     assert (table.loc[table["mode"] == "load", "verdict"].iloc[:2] == "left out").all()
     assert "no step was repeated" in table["why"].iloc[0]
+
+
+def test_the_noise_floor_of_the_target_is_taken_where_it_was_measured() -> None:
+    before, after = times(5, 1), replace(times(6, 1, shift=2.0), floors={0.5: 20.0, 0.9: 150.0})
+    table = load_table(before, after).set_index("decile")
+    assert set(table["noise_from"]) == {"A/A"}
+    assert table.at[0.3, "noise_pct"] == 20
+    assert table.at[0.3, "verdict"] == "slower"
+    assert table.at[0.8, "verdict"] == "no difference found"
+    assert "equal loads of this target differ by up to 150.0 % (A/A)" in compare_sides([before, after]).text
 
 
 def test_too_few_receipts_have_no_deciles() -> None:

@@ -12,11 +12,14 @@ from workbench.errors import MeasurementError
 # Where things are and what they are called changes nothing that is measured. The commands are what is compared.
 _ELSEWHERE = frozenset(
     {
-        "target", "graph_url", "service_metrics_url", "agent_metrics_url", "database_url", "allocation", "indexer",
-        "payers", "signer_keys", "allow_remote", "runs_dir", "name", "config", "service_command", "agent_command",
-        "compose", "standin_db", "seed", "standin_seed", "host", "service_port", "service_metrics_port",
-        "agent_metrics_port", "graph_port", "scheduler", "deployment", "warm_start", "fail_if", "repeats",
-        "cluster", "network", "network_dir", "standin_payers", "limit_hint_grt", "timeout_s",
+        "target", "graph_url", "service_metrics_url", "agent_metrics_url", "database_url", "database", "allocation",
+        "indexer", "payers", "signer_keys", "free_query_token", "allow_remote", "allow_unencrypted", "deployment",
+        "chain_id", "collector", "data_service", "tap_verifier", "limit_hint_grt", "runs_dir", "name", "profile_dir",
+        "service_command", "agent_command", "compose", "network", "network_folder", "migrations", "postgres",
+        "postgres_port", "aggregator", "aggregator_port", "host", "url_prefix", "service_port",
+        "service_metrics_port", "agent_metrics_port", "graph_port", "scheduler", "seed", "standin_seed",
+        "standin_payers", "fail_if", "repeats", "timeout_s", "settle_timeout_s", "preflight", "pinpoint",
+        "stop_after_denial", "paired",
     }
 )  # fmt: skip
 _MACHINE = ("system", "release", "processor", "cores", "usable_cores", "hypervisor", "memory_bytes")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 LOAD_COLUMNS = (
     "load", "receipts_before", "receipts_after", "steps_before", "steps_after", "decile", "before_ms", "after_ms",
-    "shift_ms", "low_ms", "high_ms", "shift_pct", "low_pct", "high_pct", "noise_pct", "verdict",
+    "shift_ms", "low_ms", "high_ms", "shift_pct", "low_pct", "high_pct", "noise_pct", "noise_from",
+    "verdict",
 )  # fmt: skip
 DECILES = tuple(round(0.1 * number, 1) for number in range(1, 10))
 SLOWER, FASTER, NONE = "slower", "faster", "no difference found"
@@ -51,7 +52,8 @@ def load_table(before: Side, after: Side) -> pd.DataFrame:
     LEAST_REPEATS steps of the load on each side the step is the unit, and the interval is Student's over the deciles of
     steps; else it is the block bootstrap's over the receipts of all steps, which knows nothing of what changes from
     step to step. ``noise_pct``: by how much two repeats of one side usually differ at that decile (the standard
-    deviation times the root of two, of the noisier side), NaN where there are none. ``verdict``: slower or faster where
+    deviation times the root of two, of the noisier side), NaN where there are none; in its place the noise floor of the
+    target where equal loads were measured (A/A). ``noise_from`` says which. ``verdict``: slower or faster where
     the interval leaves out 0 and the shift is above that noise; where that is not known, UNTOLD in place of these; else
     "no difference found".
     """
@@ -60,7 +62,7 @@ def load_table(before: Side, after: Side) -> pd.DataFrame:
         sides = [_by_load(side.responses) for side in (before, after)]
         for load in sides[0]:
             if load in sides[1]:
-                rows += _shift(load, sides[0][load], sides[1][load])
+                rows += _shift(load, sides[0][load], sides[1][load], {**before.floors, **after.floors})
     return pd.DataFrame(rows, columns=list(LOAD_COLUMNS))
 
 
@@ -72,7 +74,7 @@ def _by_load(responses: pd.DataFrame) -> dict[str, list[Floats]]:
     return found
 
 
-def _shift(load: str, one: list[Floats], other: list[Floats]) -> list[tuple[Any, ...]]:
+def _shift(load: str, one: list[Floats], other: list[Floats], floors: Mapping[float, float]) -> list[tuple[Any, ...]]:
     from workbench.stats.quantiles import too_few
 
     counts = [sum(map(len, side)) for side in (one, other)]
@@ -90,10 +92,14 @@ def _shift(load: str, one: list[Floats], other: list[Floats]) -> list[tuple[Any,
         first, second = float(centre[0][at]), float(centre[1][at])
         shift = second - first
         noise = max((_spread(steps[:, at]) for steps in deciles if len(steps) > 1), default=math.nan)
+        measured = _floor(floors, share)
+        source = "repeats" if noise == noise else ""
+        if measured == measured:
+            noise, source = measured, "A/A"
         pct = [100 * value / first if first else math.nan for value in (shift, low[at], high[at])]
         rows.append(
             (load, *counts, len(one), len(other), share, first, second, shift, float(low[at]), float(high[at]), *pct,
-             noise, _verdict(pct, noise))
+             noise, source, _verdict(pct, noise))
         )  # fmt: skip
     return rows
 
@@ -105,6 +111,15 @@ def _verdict(pct: list[float], noise: float) -> str:
     if math.isnan(noise):
         return UNTOLD
     return SLOWER if shift > 0 else FASTER
+
+
+def _floor(floors: Mapping[float, float], share: float) -> float:
+    """The floor of the nearest quantile from this one up, which scatters no less, else of the highest there is; NaN
+    where none was measured."""
+    known = sorted(quantile for quantile, floor in floors.items() if not math.isnan(floor))
+    if not known:
+        return math.nan
+    return floors[next((quantile for quantile in known if quantile >= share), known[-1])]
 
 
 def _spread(values: Floats) -> float:
@@ -191,7 +206,11 @@ def _shifts(rows: pd.DataFrame) -> str:
     shift = f"{largest['shift_pct']:+.1f} % ({largest['low_pct']:+.1f} to {largest['high_pct']:+.1f} %)"
     at = f"at the {largest['decile']:.0%} quantile {largest['before_ms']:.4g} to {largest['after_ms']:.4g} ms, {shift}"
     known = rows["noise_pct"].max()
-    noise = "no step was repeated" if math.isnan(known) else f"two repeats usually differ by {known:.1f} %"
+    noise = {
+        "": "no step was repeated",
+        "repeats": f"two repeats usually differ by {known:.1f} %",
+        "A/A": f"equal loads of this target differ by up to {known:.1f} % (A/A)",
+    }[rows["noise_from"].iloc[0]]
     verdicts = dict.fromkeys(rows["verdict"])
     if list(verdicts) == [NONE]:
         return f"no difference found in response times; the largest, {at}; {noise}"
@@ -220,7 +239,10 @@ def checks(
             f"{row.high_pct:+.1f} %)"
         )
         if math.isnan(row.noise_pct):
-            verdict, why = "left out", f"{why}; no step was repeated, so what repeating changes is not known"
+            verdict, why = (
+                "left out",
+                f"{why}; no step was repeated and no noise floor measured, so what repeating changes is not known",
+            )
         else:
             verdict = "fail" if row.verdict == SLOWER and row.low_pct > held else "pass"
         name = f"response at {row.decile:.0%}, {row.load}"

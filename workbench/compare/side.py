@@ -36,7 +36,8 @@ class Side:
     :mod:`workbench.analysis.costs`, background taken off. ``graphs``, by service and mode; ``findings``; ``leaks`` by
     service. ``steps``: one row a step; ``responses``: response times, a row an accepted receipt in the order of
     sending: ``load`` (in words: steps of one load are repeats), ``step``, ``response_ms``; ``outcomes``: ``outcome``,
-    ``receipts``. ``limit``: what the run says of the sender limit."""
+    ``receipts``. ``limit``: what the run says of the sender limit. ``floors``: by quantile of response times the
+    noise floor of its target in percent, where equal loads were measured (A/A)."""
 
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Side:
     responses: pd.DataFrame = field(default_factory=pd.DataFrame)
     outcomes: pd.DataFrame = field(default_factory=pd.DataFrame)
     limit: Mapping[str, Any] = field(default_factory=dict)
+    floors: Mapping[float, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -158,6 +158,7 @@ def _of_runs(name: str, runs: Sequence[SweepRun]) -> Side:
                 responses=responses_of(run),
                 outcomes=_outcomes(run),
                 limit=run.manifest.get("limit") or {},
+                floors=_floors(run),
                 notes=notes,
             )
         )
@@ -181,6 +182,7 @@ def _of_runs(name: str, runs: Sequence[SweepRun]) -> Side:
         responses=next((side.responses for side in sides if len(side.responses)), pd.DataFrame()),
         outcomes=next((side.outcomes for side in sides if len(side.responses)), pd.DataFrame()),
         limit=next((side.limit for side in sides if side.limit), {}),
+        floors=next((side.floors for side in sides if side.floors), {}),
         notes=tuple(dict.fromkeys(note for side in sides for note in side.notes)),
     )
 
@@ -204,6 +206,15 @@ def responses_of(run: Run) -> pd.DataFrame:
         times = (samples["done_ns"] - samples["intended_ns"]).to_numpy(dtype="float64") / 1e6
         parts.append(pd.DataFrame({"load": _load_of(row), "step": int(row.step), "response_ms": times}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _floors(run: Run) -> dict[float, float]:
+    """The noise floors of the run's target by quantile of response times, as ``workbench calibrate --aa`` kept them."""
+    from workbench.sweep.noise_known import noise_floors_of
+
+    found = noise_floors_of(run)
+    names = {0.5: "response_p50_ms", 0.9: "response_p90_ms", 0.95: "response_p95_ms"}
+    return {share: found[name].floor_pct for share, name in names.items() if name in found}
 
 
 def _load_of(row: Any) -> str:
