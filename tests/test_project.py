@@ -38,13 +38,23 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("service", "runs"),
     ("network", "calibration"),
     ("analysis", "profilers"),
+    ("compare",),
     ("sweep",),
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
     ("options", "parser"),
     ("cli_thresholds",),
-    ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_noise", "cli_profiles", "cli_profilers"),
+    (
+        "cli_calibrate",
+        "cli_compare",
+        "cli_exchange",
+        "cli_findings",
+        "cli_network",
+        "cli_noise",
+        "cli_profiles",
+        "cli_profilers",
+    ),
     ("cli",),
     ("__main__",),
 )
@@ -394,5 +404,5 @@ def test_no_lazy_name_is_also_a_module() -> None:
     for package in (workbench, report):
         folder = Path(package.__file__ or "").parent
         modules = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
-        rooms = {"load", "sweep"} if package is workbench else set()  # packages that can be called
+        rooms = {"compare", "load", "sweep"} if package is workbench else set()  # packages that can be called
         assert not (set(package.__all__) - rooms) & modules

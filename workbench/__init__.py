@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.compare.comparison import Comparison
     from workbench.profilers.open import profiling
     from workbench.profiles.model import Profile
     from workbench.profiles.read import (
@@ -32,16 +33,19 @@ if TYPE_CHECKING:
     )
     from workbench.runs.read import Run
     from workbench.settings import Settings
+    from workbench.sweep.compared import compare
     from workbench.sweep.opened import open_run
     from workbench.sweep.run import sweep
     from workbench.sweep.single import LoadResult, load
 
 __version__ = "0.1.0"
 __all__ = [
+    "Comparison",
     "LoadResult",
     "Profile",
     "Run",
     "Settings",
+    "compare",
     "load",
     "open_run",
     "profiling",
@@ -62,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Comparison": "workbench.compare.comparison",
     "LoadResult": "workbench.sweep.single",
     "Profile": "workbench.profiles.model",
     "Run": "workbench.runs.read",
@@ -82,7 +87,7 @@ _HOMES = {
     "read_speedscope": "workbench.profiles.read",
     "read_strace": "workbench.profiles.read",
 }
-_ROOMS = ("load", "sweep")  # packages that can be called, see workbench.callable_room
+_ROOMS = ("compare", "load", "sweep")  # packages that can be called, see workbench.callable_room
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,9 @@ _COMMANDS = {
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
     "batch": "the same sweep once a profiler mode; ends in one summary report",
     "findings": "what the profiles of a run or a batch say, ranked",
+    "compare": "what a receipt costs before and after, which change explains it, and what is noise",
+    "check": "the gate: a run against a baseline; exit code, JUnit XML, a table for a pull request",
+    "baseline": "keep a run by name, for later ones to be compared with",
     "report": "make the notebook and the HTML report of a run again",
     "profile": "start a service under a profiler, cut windows, stop, restore",
     "read": "read a profile: totals, what costs most, notes",
@@ -43,6 +46,7 @@ _COMMANDS = {
 _OF_FILES = {
     **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
     "findings": "workbench.cli_findings",
+    **dict.fromkeys(("compare", "check", "baseline"), "workbench.cli_compare"),
     "export": "workbench.cli_exchange",
     "calibrate": "workbench.cli_calibrate",
 }

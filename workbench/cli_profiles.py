@@ -64,8 +64,8 @@ def add_convert(parser: argparse.ArgumentParser) -> None:
 
 def add_diff(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``workbench diff``."""
-    parser.add_argument("before", type=Path, metavar="A", help="The profile before.")
-    parser.add_argument("after", type=Path, metavar="B", help="The profile after.")
+    parser.add_argument("before", type=Path, metavar="A", help="The profile, or the folder of the run, before.")
+    parser.add_argument("after", type=Path, metavar="B", help="The profile, or the folder of the run, after.")
     _add_table(parser)
     parser.add_argument("--normalise", action="store_true", help="Compare shares of the whole in place of costs.")
     parser.add_argument(
@@ -128,7 +128,9 @@ def convert(options: argparse.Namespace) -> int:
 
 
 def diff(options: argparse.Namespace) -> int:
-    """``workbench diff``: what changed from A to B."""
+    """``workbench diff``: what changed from A to B; of two folders of runs what ``workbench compare`` says."""
+    if options.before.is_dir() and options.after.is_dir():
+        return _diff_of_runs(options)
     from workbench.profiles.transforms.combine import difference
     from workbench.report.profile_text import difference_json, difference_text
 
@@ -146,6 +148,25 @@ def diff(options: argparse.Namespace) -> int:
         _print_json(difference_json(changes, table))
     else:
         print(difference_text(changes, table))
+    return 0
+
+
+def _diff_of_runs(options: argparse.Namespace) -> int:
+    """Two runs are compared as runs; what selects in a profile says nothing of them."""
+    from workbench.sweep.compared import compare
+
+    of_profiles = ("metric", "normalise", "per", "tidy", "format", *SELECTIONS)
+    if given := [name for name in of_profiles if getattr(options, name)]:
+        raise WorkbenchError(
+            f"--{given[0].replace('_', '-')} is about profiles, and these are folders",
+            where="workbench diff",
+            hint="Leave it out, or name two profiles",
+        )
+    found = compare(options.before, options.after)
+    if options.json:
+        _print_json(found.as_dict())
+    else:
+        print(found.text)
     return 0
 
 

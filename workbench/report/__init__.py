@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.report.comparing import comparison_table, comparison_words, difference_flames
     from workbench.report.costs import receipt_cost
     from workbench.report.display import View, notes, provenance, repeats, steps_table, table, verdict_box
     from workbench.report.execute import run_notebook
@@ -29,6 +30,9 @@ __all__ = [
     "View",
     "batch_summary",
     "check_parameters",
+    "comparison_table",
+    "comparison_words",
+    "difference_flames",
     "export_html",
     "external_addresses",
     "notes",
@@ -50,6 +54,9 @@ _HOMES = {
     "View": "display",
     "batch_summary": "summary",
     "check_parameters": "parameters",
+    "comparison_table": "comparing",
+    "comparison_words": "comparing",
+    "difference_flames": "comparing",
     "export_html": "export",
     "external_addresses": "export",
     "notes": "display",

@@ -78,7 +78,7 @@ def profile_page(
         f"<h2>Notes</h2>{_notes(profiles)}",
         f"<h2>Totals and header</h2>{_facts(profiles)}",
     ]
-    return _page(graph.title, parts)
+    return offline_page(graph.title, parts)
 
 
 def empty_page() -> str:
@@ -90,11 +90,11 @@ def empty_page() -> str:
         "pprof, packed by gzip or not. This page reads the file in this browser and sends it nowhere. Other "
         "formats: <code>workbench view FILE</code>.</p>"
     )
-    return _page("workbench view", [said, f"<script>{joined_script()}</script>"])
+    return offline_page("workbench view", [said, f"<script>{joined_script()}</script>"])
 
 
-def _page(title: str, parts: list[str]) -> str:
-    """One file that needs nothing from outside and cannot ask for it."""
+def offline_page(title: str, parts: list[str]) -> str:
+    """One file that needs nothing from outside and cannot ask for it; ``parts`` are pieces of HTML."""
     from workbench.charts.flame.graph import asset
     from workbench.charts.flame.script import joined_script
 

@@ -49,6 +49,11 @@ def roles(functions: pd.DataFrame) -> NDArray[np.object_]:
     return np.where(plumbing, PLUMBING, np.where(own, OWN, LIBRARY)).astype(object)
 
 
+def of_the_system(object: str) -> bool:
+    """Whether an object is one of the system's libraries, which no build of the service makes anew."""
+    return _SYSTEM.search(object) is not None
+
+
 def short(name: str) -> str:
     """A name as a person says it: its type and its function, without hash, arguments and the closure of an async one.
 

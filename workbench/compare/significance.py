@@ -1,0 +1,99 @@
+"""Whether two counts differ by more than chance, and by how much: exact tests, corrected for how many are asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+# Calls to the system come in tens: a commit is some ten writes and locks. Taken where a single step says nothing of
+# how they scatter; as in workbench.analysis.growth.
+CALLS_COME_IN = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """after / before - 1 in percent with its interval, and the chance ``p`` of a difference as large where there is
+    none. NaN: not known."""
+
+    change_pct: float
+    low_pct: float
+    high_pct: float
+    p: float
+
+
+def rates(before: tuple[float, float], after: tuple[float, float], dispersion: float = 1.0) -> Ratio:
+    """Two rates from counts and exposures (receipts, say), each ``(count, exposure)``.
+
+    Given both, the later count is binomial of their sum: the exact conditional test of two Poisson rates (Przyborowski
+    and Wilenski 1940) with Clopper and Pearson's interval. ``dispersion``: counts scatter by so many times more than
+    Poisson's; they are divided by it.
+    """
+    from scipy.stats import binomtest
+
+    (one, exposed), (other, exposed_then) = before, after
+    if one <= 0 and other <= 0:
+        return Ratio(0.0, math.nan, math.nan, 1.0)
+    share = exposed_then / (exposed + exposed_then)
+    counts = [max(0, round(count / max(dispersion, 1.0))) for count in (one, other)]
+    change = 100 * ((other / exposed_then) / (one / exposed) - 1) if one > 0 else math.inf
+    if not sum(counts):
+        return Ratio(change, math.nan, math.nan, 1.0)
+    test = binomtest(counts[1], sum(counts), share)
+    ends = test.proportion_ci(CONFIDENCE, method="exact" if sum(counts) < 100_000 else "wilson")
+    low, high = (_percent(float(end), share) for end in (ends.low, ends.high))
+    return Ratio(change, low, high, float(test.pvalue))
+
+
+def shares(before: tuple[int, int], after: tuple[int, int]) -> float:
+    """The chance of two shares, each ``(count, of)``, as far apart as these where they are one: Fisher's exact test,
+    Boschloo's stands no large counts."""
+    from scipy.stats import fisher_exact
+
+    table = [[one, of - one] for one, of in (before, after)]
+    return float(fisher_exact(table).pvalue)
+
+
+def corrected(chances: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Chances adjusted such that of those called real at q at most that share is false: Benjamini and Hochberg (1995).
+    NaN stays NaN and counts for none."""
+    from scipy.stats import false_discovery_control
+
+    values = np.asarray(chances, dtype=np.float64)
+    known = ~np.isnan(values)
+    out = np.full(len(values), np.nan)
+    if known.any():
+        out[known] = false_discovery_control(values[known])
+    return out
+
+
+def dispersion(counts: Sequence[float], exposures: Sequence[float]) -> tuple[float, int]:
+    """How many times more than Poisson's the counts of steps scatter about one rate (Pearson's chi-squared over its
+    degrees of freedom), and those degrees; NaN and 0 where there are fewer than two steps."""
+    observed, exposed = np.asarray(counts, dtype=np.float64), np.asarray(exposures, dtype=np.float64)
+    if len(observed) < 2 or not observed.sum() > 0:
+        return math.nan, 0
+    expected = exposed * observed.sum() / exposed.sum()
+    free = len(observed) - 1
+    return float(((observed - expected) ** 2 / expected).sum() / free), free
+
+
+def joint_dispersion(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
+    """The scatter of the steps of both sides together, 1 at least; CALLS_COME_IN where neither has two steps."""
+    found = [dispersion(counts, exposures) for counts, exposures in sides]
+    free = sum(degrees for _, degrees in found)
+    if not free:
+        return CALLS_COME_IN
+    return max(1.0, sum(value * degrees for value, degrees in found if degrees) / free)
+
+
+def _percent(part: float, share: float) -> float:
+    """A share of the later count as a change of the rate, in percent."""
+    return math.inf if part >= 1 else 100 * ((part / (1 - part)) / (share / (1 - share)) - 1)

@@ -1,0 +1,131 @@
+"""A comparison as people read it: the sentences, the tables, and the difference flame graph; in notebooks, and as one
+offline page."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import SettingsError
+from workbench.report.display import View, table
+from workbench.report.page import offline_page
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.charts.flame import FlameGraph
+    from workbench.compare.comparison import Comparison
+    from workbench.compare.side import Side
+
+ROWS = 50
+NAME_ANOTHER = "Name another file, or make room"
+EXAMPLE = ("receipts-before.callgrind.out.gz", "receipts-after.callgrind.out.gz")
+EXAMPLE_RECEIPTS = 60
+# table of a comparison -> its heading, and the columns that are shown
+_TABLES = {
+    "metrics": (
+        "What a receipt costs",
+        ["service", "mode", "metric", "unit", "before", "after", "change_pct", "low_pct", "high_pct", "noise_pct",
+         "verdict"],
+    ),
+    "causes": ("What explains it", ["sentence", "metric", "effect", "effect_pct", "symptoms", "file"]),
+    "symptoms": ("Functions that only show it", ["id", "function", "effect"]),
+    "findings": (
+        "Findings", ["state", "kind", "service", "subject", "foretold_pct", "saved_pct", "before", "after"],
+    ),
+    "load": (
+        "Response times by decile",
+        ["load", "decile", "before_ms", "after_ms", "shift_ms", "low_ms", "high_ms", "noise_pct", "verdict"],
+    ),
+    "outcomes": ("Outcomes", ["outcome", "before", "after", "share_before_pct", "share_after_pct", "q", "verdict"]),
+    "memory": ("Memory kept per receipt", ["service", "function", "before", "after", "flag_after", "verdict"]),
+    "limit": ("The sender limit", ["what", "before", "after"]),
+    "places": ("Place by place", ["mode", "by", "name", "before", "after", "change", "change_pct", "q", "verdict"]),
+    "unlike": ("What differs besides the build", ["what", "before", "after"]),
+}  # fmt: skip
+
+
+def comparison_words(found: Comparison) -> View:
+    """The comparison in sentences."""
+    return View(f'<pre class="said" style="white-space:pre-wrap">{html.escape(found.text)}</pre>', found.text)
+
+
+def comparison_table(found: Comparison, name: str, rows: int = ROWS) -> View:
+    """One of its tables, with the columns that are read first. Says so where it has no row."""
+    shown = _shown(found, name)
+    return table(shown, rows) if len(shown) else View("<p>Nothing.</p>", "Nothing.")
+
+
+def difference_flames(sides: Sequence[Side]) -> list[FlameGraph]:
+    """The difference flame graph of each service and mode whose call graphs two sides have, per receipt: of the first
+    side and each of the others."""
+    from workbench.charts.flame import flame_graph
+
+    first, *others = sides
+    return [
+        flame_graph(
+            other.graphs[key].profile,
+            before=first.graphs[key].profile,
+            per=(first.graphs[key].receipts, other.graphs[key].receipts),
+            title=f"{key[0]} under {key[1]}: {first.name}, compared with {other.name}",
+        )
+        for other in others
+        for key in first.graphs
+        if key in other.graphs
+    ]
+
+
+def asked(before: str, after: str, receipts: str = "") -> list[Side]:
+    """The sides that a notebook names, in texts with commas; without names those of the committed example, a service
+    in which one function does 10 % more and which allocates once more a receipt. Raises WorkbenchError."""
+    from workbench.report.answers.example import example
+    from workbench.sweep.compared import sides_of
+
+    if not before and not after:
+        return sides_of([example(name) for name in EXAMPLE], receipts=EXAMPLE_RECEIPTS)
+    numbers = [_number(text) for text in _listed(receipts)]
+    return sides_of(
+        [before, *_listed(after)], receipts=(numbers if len(numbers) > 1 else numbers[0]) if numbers else None
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError(f"{text!r} is no number of receipts", where="receipts", hint="Write it as 100") from None
+
+
+def write_comparison(found: Comparison, sides: Sequence[Side], path: Path) -> None:
+    """One page that needs nothing from outside. Raises RunFolderError where it cannot be written."""
+    from workbench.runs.atomic import replacing
+
+    title = f"{found.before} and {', '.join(found.after)}"
+    with replacing(path, NAME_ANOTHER) as unfinished:
+        unfinished.write_text(
+            offline_page(title, list(_parts(found, sides, title))), encoding="utf-8", errors="backslashreplace"
+        )
+
+
+def _parts(found: Comparison, sides: Sequence[Side], title: str) -> Iterator[str]:
+    yield f"<h1>{html.escape(title)}</h1>"
+    yield comparison_words(found).as_html
+    for graph in difference_flames(sides):
+        yield f"<h2>{html.escape(graph.title)}</h2>{graph._repr_html_()}"
+    for name, (heading, _) in _TABLES.items():
+        if len(_shown(found, name)):
+            yield f"<h2>{heading}</h2>{comparison_table(found, name).as_html}"
+
+
+def _shown(found: Comparison, name: str) -> pd.DataFrame:
+    """The columns of a table that say something; ``run`` where there are several."""
+    whole = found.tables()[name]
+    columns = [*(["run"] if len(found.after) > 1 else []), *_TABLES[name][1]]
+    shown = whole[columns]
+    return shown[[column for column in columns if shown[column].notna().any()]] if len(shown) else shown
