@@ -39,11 +39,12 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("network", "calibration"),
     ("analysis", "profilers"),
     ("sweep",),
+    ("catalogue",),
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
     ("options", "parser"),
-    ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_profiles", "cli_profilers"),
+    ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_profiles", "cli_profilers", "cli_runs"),
     ("cli",),
     ("__main__",),
 )
@@ -73,7 +74,7 @@ def test_version_is_said_once_or_alike() -> None:
 
 # environment.yml
 
-CONDA_NAMES = {"prometheus-client": "prometheus_client"}
+CONDA_NAMES = {"duckdb": "python-duckdb", "prometheus-client": "prometheus_client"}
 CONDA_ONLY = {"python", "pip"}
 PIP_ONLY = {"pprofile"}  # conda-forge has only an old one
 
@@ -393,5 +394,5 @@ def test_no_lazy_name_is_also_a_module() -> None:
     for package in (workbench, report):
         folder = Path(package.__file__ or "").parent
         modules = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
-        rooms = {"load", "sweep"} if package is workbench else set()  # packages that can be called
+        rooms = {"load", "runs", "sweep"} if package is workbench else set()  # packages that can be called
         assert not (set(package.__all__) - rooms) & modules

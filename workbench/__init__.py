@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.catalogue.history import history
+    from workbench.catalogue.listing import runs
     from workbench.profilers.open import profiling
     from workbench.profiles.model import Profile
     from workbench.profiles.read import (
@@ -42,6 +44,7 @@ __all__ = [
     "Profile",
     "Run",
     "Settings",
+    "history",
     "load",
     "open_run",
     "profiling",
@@ -58,6 +61,7 @@ __all__ = [
     "read_pstats",
     "read_speedscope",
     "read_strace",
+    "runs",
     "sweep",
 ]
 
@@ -66,6 +70,7 @@ _HOMES = {
     "Profile": "workbench.profiles.model",
     "Run": "workbench.runs.read",
     "Settings": "workbench.settings",
+    "history": "workbench.catalogue.history",
     "open_run": "workbench.sweep.opened",
     "profiling": "workbench.profilers.open",
     "read_callgrind": "workbench.profiles.read",
@@ -82,7 +87,7 @@ _HOMES = {
     "read_speedscope": "workbench.profiles.read",
     "read_strace": "workbench.profiles.read",
 }
-_ROOMS = ("load", "sweep")  # packages that can be called, see workbench.callable_room
+_ROOMS = ("load", "runs", "sweep")  # packages that can be called, see workbench.callable_room
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
     "batch": "the same sweep once a profiler mode; ends in one summary report",
+    "runs": "the runs there are: list, ask, show, tag, note, remove; a figure's history",
     "findings": "what the profiles of a run or a batch say, ranked",
     "report": "make the notebook and the HTML report of a run again",
     "profile": "start a service under a profiler, cut windows, stop, restore",
@@ -43,6 +44,7 @@ _COMMANDS = {
 _OF_FILES = {
     **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
     "findings": "workbench.cli_findings",
+    "runs": "workbench.cli_runs",
     "export": "workbench.cli_exchange",
     "calibrate": "workbench.cli_calibrate",
 }

@@ -149,10 +149,10 @@ class Record:
             self.folder.update_manifest(generators=kept)
             self.event("generators", step=step, generators=lines)
 
-    def finish(self, limit: dict[str, Any], verdict: dict[str, Any]) -> None:
-        """The run's conclusion."""
+    def finish(self, limit: dict[str, Any], verdict: dict[str, Any], **facts: Any) -> None:
+        """The run's conclusion, and other ``facts`` for its manifest."""
         self.folder.update_manifest(
-            state="finished", finished=utc_now(), limit=limit, verdict=verdict, exit_code=verdict["exit_code"]
+            state="finished", finished=utc_now(), limit=limit, verdict=verdict, exit_code=verdict["exit_code"], **facts
         )
         self.event("run_finished", verdict=verdict["verdict"], sentence=verdict["sentence"])
 
