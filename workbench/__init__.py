@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         read_speedscope,
         read_strace,
     )
+    from workbench.report.batch import batch
     from workbench.runs.read import Run
     from workbench.settings import Settings
     from workbench.sweep.opened import open_run
@@ -44,6 +45,7 @@ __all__ = [
     "Profile",
     "Run",
     "Settings",
+    "batch",
     "history",
     "load",
     "open_run",
@@ -70,6 +72,7 @@ _HOMES = {
     "Profile": "workbench.profiles.model",
     "Run": "workbench.runs.read",
     "Settings": "workbench.settings",
+    "batch": "workbench.report.batch",
     "history": "workbench.catalogue.history",
     "open_run": "workbench.sweep.opened",
     "profiling": "workbench.profilers.open",
