@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench
@@ -170,6 +170,7 @@ VALUES = st.recursive(
 KEYS = st.sampled_from(("settings", "target", "verdict", "limit", "machine", "created", "error", "figures", "profiler"))
 
 
+@settings(max_examples=40)
 @given(changes=st.dictionaries(KEYS, VALUES, max_size=4))
 def test_whatever_a_manifest_holds_there_is_a_row(
     changes: dict[str, object], tmp_path_factory: pytest.TempPathFactory

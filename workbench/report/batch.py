@@ -145,7 +145,9 @@ async def run_batch(made: Planned, *, keep_going: bool, config: Path | None, say
     ToolError or RunFolderError.
     """
     if made.unfit and (not keep_going or not made.fit):
-        raise next(iter(made.unfit.values()))
+        first = next(iter(made.unfit.values()))
+        hint = f"{first.hint or 'It cannot be run here'}; or leave such runs out with --keep-going"
+        raise type(first)(first.what, where=first.where, hint=hint if made.fit else first.hint)
     skipped = {name: f"{error.what}{f'. {error.hint}' if error.hint else ''}" for name, error in made.unfit.items()}
     for name, why in skipped.items():
         say(f"{name}: left out, {why}")
