@@ -9,6 +9,7 @@ import pytest
 
 import workbench
 from tests.analysis.made import costs_of
+from tests.catalogue.made import made, row
 from workbench import charts
 from workbench.analysis.figures import PER_RECEIPT, VERSION, cost_figures
 from workbench.catalogue.columns import COLUMNS, NAMES
@@ -30,10 +31,22 @@ async def test_a_run_keeps_its_figures_and_the_version_it_measured(tmp_path: Pat
     del kept["version"]
     run.folder.update_manifest(figures=None)
     assert rows_in(tmp_path) == [first]  # the same, read from its tables
-    shown = charts.history(history("throughput_per_s", runs_dir=tmp_path))
-    assert len(shown.data) == 1
-    assert history("instructions_per_receipt", runs_dir=tmp_path).runs.empty
-    charts.history(history("instructions_per_receipt", runs_dir=tmp_path))
+
+
+def test_the_chart_of_a_history_rings_the_first_run_after_a_change_and_tells_series_apart(tmp_path: Path) -> None:
+    for number in range(8):
+        created = f"2026-01-0{number + 1}T00:00:00Z"
+        p50 = 2.0 if number < 5 else 3.0
+        made(tmp_path, f"2026010{number + 1}T000000Z-slow", [row(0, response_p50_ms=p50)], created=created)
+        made(tmp_path, f"2026010{number + 1}T000000Z-fast", [row(0)], created=created, settings={"rate": 50.0})
+    chart = charts.history(history("response_p50_ms", runs_dir=tmp_path))
+    assert [list(trace.y) for trace in chart.data] == [[1.0] * 8, [2.0] * 5 + [3.0] * 3]
+    assert [size > 10 for size in chart.data[1].marker.size] == [False] * 5 + [True] + [False] * 2
+    assert len({(trace.line.dash, trace.marker.symbol) for trace in chart.data}) == 2
+    assert chart.layout.meta["caption"].endswith(".")
+    nothing = charts.history(history("instructions_per_receipt", runs_dir=tmp_path))
+    assert len(nothing.data) == 0
+    assert nothing.layout.annotations[0].text == "No finished run has instructions per receipt"
 
 
 def test_costs_are_those_of_the_reports_by_metric_and_program() -> None:
