@@ -53,6 +53,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rival
 	@$(VENV)/bin/python -m benchmarks.callgrind --gprof2dot $(VENV)/rivals/bin/gprof2dot $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.massif $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.speedscope $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.catalogue $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.pprof $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.strace --stracetools $(VENV)/rivals/bin/python $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.perf_script $(BENCH_ARGS)

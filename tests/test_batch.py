@@ -14,13 +14,14 @@ import pytest
 
 from tests.report.browser import PHONE_PX, open_offline
 from tests.report.conftest import NOTEBOOKS
+from workbench.batches.folder import Batch
+from workbench.batches.modes import runs_of_modes
 from workbench.cli import main
 from workbench.errors import ToolError
 from workbench.report import external_addresses, run_notebook
-from workbench.report.batch import exit_code, report_batch
+from workbench.report.batch import exit_code, of_runs, run_batch
 from workbench.settings import Settings
 from workbench.standin.accounts import payer
-from workbench.sweep.batch import Batch
 
 BATCH = [sys.executable, "-m", "workbench.cli", "batch"]
 SMALL = ["--limit-grt", "0.05", "--receipts", "20,40,60", "--profiled-receipts", "10,20,30", "--warm-up-receipts", "10"]
@@ -85,7 +86,7 @@ def test_no_key_is_in_the_folder_of_a_batch(done: subprocess.CompletedProcess[st
 async def test_the_notebook_of_a_profiled_sweep_shows_any_run(
     done: subprocess.CompletedProcess[str], tmp_path: Path, mode: str
 ) -> None:
-    folder = Batch.open(report_of(done).parent).folder(mode)  # type: ignore[arg-type]
+    folder = Batch.open(report_of(done).parent).folder(mode)
     html = tmp_path / "report.html"
     record = await run_notebook(
         NOTEBOOKS / "profiled_sweep.ipynb", {"run_dir": str(folder)}, tmp_path / "made.ipynb", html, title=mode
@@ -116,8 +117,9 @@ def test_a_batch_that_was_stopped_goes_on_wherever_that_was(tmp_path: Path) -> N
     settings = Settings.resolve(
         receipts="20,40", rate=40.0, limit_grt="0.05", pinpoint=False, warm_up_receipts=0, runs_dir=str(tmp_path)
     )
-    batch = Batch.create(tmp_path, "batch", ["none", "flamegraph"], {}, "workbench batch")
-    batch.remember(settings, "10,20,30")
+    runs = runs_of_modes(("none", "flamegraph"), "10,20,30")
+    batch = Batch.create(tmp_path, "batch", runs, {}, "workbench batch")
+    batch.remember({run.name: settings.model_copy(update=dict(run.changes)) for run in runs})
 
     def resume() -> subprocess.Popen[str]:
         command = [*BATCH, "--resume", str(batch.path)]
@@ -170,14 +172,10 @@ async def test_what_is_missing_or_broken_does_not_take_the_others_with_it(
     said: list[str] = []
 
     async def batch_of(keep_going: bool) -> Batch:
-        return await report_batch(
-            settings,
-            ("none", "callgrind", "strace"),
-            profiled_receipts=None,
-            keep_going=keep_going,
-            config=None,
-            say=said.append,
-        )
+        runs = runs_of_modes(("none", "callgrind", "strace"))
+        own = {run.name: settings.model_copy(update={**run.changes, "name": run.name}) for run in runs}
+        planned = of_runs("batch", settings.runs_dir, runs, own)
+        return await run_batch(planned, keep_going=keep_going, config=None, say=said.append)
 
     with pytest.raises(ToolError, match="strace is not installed"):
         await batch_of(False)

@@ -40,12 +40,16 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("analysis", "profilers"),
     ("compare",),
     ("sweep",),
+    ("catalogue",),
+    ("batches",),
+    ("comparing",),
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
     ("options", "parser"),
     ("cli_thresholds",),
     (
+        "cli_batch",
         "cli_calibrate",
         "cli_compare",
         "cli_exchange",
@@ -54,6 +58,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
         "cli_noise",
         "cli_profiles",
         "cli_profilers",
+        "cli_runs",
     ),
     ("cli",),
     ("__main__",),
@@ -84,7 +89,7 @@ def test_version_is_said_once_or_alike() -> None:
 
 # environment.yml
 
-CONDA_NAMES = {"prometheus-client": "prometheus_client"}
+CONDA_NAMES = {"duckdb": "python-duckdb", "prometheus-client": "prometheus_client"}
 CONDA_ONLY = {"python", "pip"}
 PIP_ONLY = {"pprofile"}  # conda-forge has only an old one
 
@@ -404,5 +409,5 @@ def test_no_lazy_name_is_also_a_module() -> None:
     for package in (workbench, report):
         folder = Path(package.__file__ or "").parent
         modules = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
-        rooms = {"compare", "load", "sweep"} if package is workbench else set()  # packages that can be called
+        rooms = {"compare", "load", "runs", "sweep"} if package is workbench else set()  # packages that can be called
         assert not (set(package.__all__) - rooms) & modules

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from workbench.batches.folder import Batch
+from workbench.batches.modes import runs_of_modes
 from workbench.cli import main
 from workbench.errors import SettingsError
 from workbench.runs.folder import RunFolder
 from workbench.settings import Settings, without_passwords
-from workbench.sweep.batch import Batch
 
 DATABASE = "postgresql://indexer:s3cret@127.0.0.1:5432/indexer"
 
@@ -84,7 +85,7 @@ def test_a_run_is_not_gone_on_with_without_the_password(tmp_path: Path, capsys: 
 
 def test_a_batch_has_no_password(tmp_path: Path) -> None:
     settings = Settings.resolve(database_url=DATABASE)
-    batch = Batch.create(tmp_path, "batch", ["none"], {}, "workbench batch")
-    batch.remember(settings, "10,20")
+    batch = Batch.create(tmp_path, "batch", runs_of_modes(("none",)), {}, "workbench batch")
+    batch.remember({"none": settings})
     assert "s3cret" not in (batch.path / "batch.json").read_text()
-    assert batch.facts()["settings"]["database_url"] == "postgresql://indexer:***@127.0.0.1:5432/indexer"
+    assert batch.facts()["runs"][0]["settings"]["database_url"] == "postgresql://indexer:***@127.0.0.1:5432/indexer"

@@ -13,7 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from workbench.catalogue.history import history
+    from workbench.catalogue.listing import runs
     from workbench.compare.comparison import Comparison
+    from workbench.comparing.compared import compare
     from workbench.profilers.open import profiling
     from workbench.profiles.model import Profile
     from workbench.profiles.read import (
@@ -31,9 +34,9 @@ if TYPE_CHECKING:
         read_speedscope,
         read_strace,
     )
+    from workbench.report.batch import batch
     from workbench.runs.read import Run
     from workbench.settings import Settings
-    from workbench.sweep.compared import compare
     from workbench.sweep.opened import open_run
     from workbench.sweep.run import sweep
     from workbench.sweep.single import LoadResult, load
@@ -45,7 +48,9 @@ __all__ = [
     "Profile",
     "Run",
     "Settings",
+    "batch",
     "compare",
+    "history",
     "load",
     "open_run",
     "profiling",
@@ -62,6 +67,7 @@ __all__ = [
     "read_pstats",
     "read_speedscope",
     "read_strace",
+    "runs",
     "sweep",
 ]
 
@@ -71,6 +77,8 @@ _HOMES = {
     "Profile": "workbench.profiles.model",
     "Run": "workbench.runs.read",
     "Settings": "workbench.settings",
+    "batch": "workbench.report.batch",
+    "history": "workbench.catalogue.history",
     "open_run": "workbench.sweep.opened",
     "profiling": "workbench.profilers.open",
     "read_callgrind": "workbench.profiles.read",
@@ -87,7 +95,7 @@ _HOMES = {
     "read_speedscope": "workbench.profiles.read",
     "read_strace": "workbench.profiles.read",
 }
-_ROOMS = ("compare", "load", "sweep")  # packages that can be called, see workbench.callable_room
+_ROOMS = ("compare", "load", "runs", "sweep")  # packages that can be called, see workbench.callable_room
 
 
 def __getattr__(name: str) -> Any:

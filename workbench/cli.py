@@ -24,7 +24,8 @@ T = TypeVar("T")
 _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
-    "batch": "the same sweep once a profiler mode; ends in one summary report",
+    "batch": "a grid of sweeps by a plan, or the same one once a profiler mode; ends in one summary report",
+    "runs": "the runs there are: list, ask, show, tag, note, remove; a figure's history",
     "findings": "what the profiles of a run or a batch say, ranked",
     "compare": "what a receipt costs before and after, which change explains it, and what is noise",
     "check": "the gate: a run against a baseline; exit code, JUnit XML, a table for a pull request",
@@ -47,14 +48,12 @@ _OF_FILES = {
     **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
     "findings": "workbench.cli_findings",
     **dict.fromkeys(("compare", "check", "baseline"), "workbench.cli_compare"),
+    "runs": "workbench.cli_runs",
     "export": "workbench.cli_exchange",
     "calibrate": "workbench.cli_calibrate",
 }
-_OWN = (
-    *("command", "debug", "json", "resume", "run", "config", "modes", "profiled_receipts", "to", "output", "start_in"),
-    "junit",
-    *("aa", "pairs"),
-)
+_OWN = ("command", "debug", "json", "resume", "run", "config", "to", "output", "start_in", "junit", "aa", "pairs")
+_OWN_OF_BATCH = ("plan", "modes", "profiled_receipts", "dry_run", "keep_going")
 _OWN_OF_NETWORK = ("action", "fresh", "payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
 _PROGRAMS = {"noise": "calibrate --aa"}
 # what the stand-in has alone when it runs by itself
@@ -182,13 +181,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
         _add_sweep(parser)
         parser.add_argument("--resume", type=Path, metavar="RUN", help="Go on with an interrupted run.")
     elif command == "batch":
-        parser.add_argument(
-            "--modes", help="Modes, with commas (none,flamegraph,massif,callgrind,strace as installed)."
-        )
-        parser.add_argument(
-            "--profiled-receipts", metavar="STEPS", help="Steps of the runs under a profiler (the same as --receipts)."
-        )
-        parser.add_argument("--resume", type=Path, metavar="BATCH", help="Go on with an interrupted batch.")
+        from workbench import cli_batch
+
+        cli_batch.add_arguments(parser)
         _add_sweep(parser, leave_out=("profiler", "profiler_flags", "profiler_attach"))
     elif command == "report":
         from workbench.cli_thresholds import add_fail_if
@@ -307,7 +302,9 @@ def _all_but(group: Any, *names: str) -> tuple[str, ...]:
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that were given as options."""
-    return {name: value for name, value in vars(options).items() if name not in (*_OWN, *_OWN_OF_NETWORK)}
+    return {
+        name: value for name, value in vars(options).items() if name not in (*_OWN, *_OWN_OF_BATCH, *_OWN_OF_NETWORK)
+    }
 
 
 def _settings(options: argparse.Namespace, **defaults: Any) -> Settings:
@@ -367,29 +364,9 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _batch(options: argparse.Namespace) -> int:
-    from workbench.report import batch as batches
-    from workbench.sweep.batch import DEFAULT_MODES, parse_modes
+    from workbench import cli_batch
 
-    if options.resume:
-        if _given(options) or options.modes or options.profiled_receipts:
-            raise SettingsError("--resume takes the batch's own settings and nothing else", where="workbench batch")
-        batch = _awaited(batches.resume_batch(options.resume, config=options.config, say=_say))
-    else:
-        batch = _awaited(
-            batches.report_batch(
-                _settings(options, name="batch"),
-                DEFAULT_MODES if options.modes is None else parse_modes(options.modes),
-                profiled_receipts=options.profiled_receipts,
-                keep_going=options.modes is None,
-                config=options.config,
-                say=_say,
-            )
-        )
-    for line in batch.lines():
-        print(line)
-    print(batch.path / "report.html")
-    _write_junit(options, {mode: run.manifest for mode, run in batch.runs().items()})
-    return batches.exit_code(batch)
+    return cli_batch.run(options, _given(options), _say)
 
 
 def _report(options: argparse.Namespace) -> int:

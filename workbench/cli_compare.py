@@ -41,7 +41,7 @@ def add_receipts(parser: argparse.ArgumentParser) -> None:
 def compare(options: argparse.Namespace) -> int:
     """``workbench compare``: what changed, which change explains it, and what is no more than noise."""
     from workbench.compare.comparison import compare_sides
-    from workbench.sweep.compared import sides_of
+    from workbench.comparing.compared import sides_of
 
     sides = sides_of([options.before, *options.after], receipts=given_receipts(options.receipts))
     found = compare_sides(sides, anyway=options.anyway)
@@ -73,8 +73,8 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
 
 def baseline(options: argparse.Namespace) -> int:
     """``workbench baseline``: keep a run by name, list what is kept, forget one."""
+    from workbench.comparing.baselines import baseline_table, remove_baseline, save_baseline
     from workbench.errors import SettingsError
-    from workbench.sweep.baselines import baseline_table, remove_baseline, save_baseline
 
     wanted = {"save": 2, "list": 0, "rm": 1}[options.action]
     given = [one for one in (options.name, options.run) if one is not None]
@@ -131,9 +131,9 @@ def check(options: argparse.Namespace) -> int:
     from workbench.compare.comparison import compare_sides
     from workbench.compare.gate import gate
     from workbench.compare.gate_words import markdown, text
+    from workbench.comparing.compared import sides_of
     from workbench.exchange.junit import write_junit
     from workbench.runs.atomic import replacing
-    from workbench.sweep.compared import sides_of
 
     sides = sides_of([options.baseline, options.run], receipts=given_receipts(options.receipts))
     found = compare_sides(sides, anyway=options.anyway)

@@ -35,9 +35,9 @@ def findings(options: argparse.Namespace) -> int:
 
 def findings_of(path: Path) -> Findings:
     """The findings of the run or batch in a folder. Raises RunFolderError where it is neither."""
+    from workbench.batches.folder import FILE, Batch
     from workbench.errors import RunFolderError
     from workbench.profilers.state import FILE as SESSION
-    from workbench.sweep.batch import FILE, Batch
     from workbench.sweep.opened import open_run
 
     if (path / SESSION).exists():

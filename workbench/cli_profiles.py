@@ -153,7 +153,7 @@ def diff(options: argparse.Namespace) -> int:
 
 def _diff_of_runs(options: argparse.Namespace) -> int:
     """Two runs are compared as runs; what selects in a profile says nothing of them."""
-    from workbench.sweep.compared import compare
+    from workbench.comparing.compared import compare
 
     of_profiles = ("metric", "normalise", "per", "tidy", "format", *SELECTIONS)
     if given := [name for name in of_profiles if getattr(options, name)]:

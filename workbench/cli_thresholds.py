@@ -70,7 +70,7 @@ def write_junit(path: Path | None, runs: Mapping[str, Mapping[str, Any]]) -> Non
 def judge_folder(path: Path, fail_if: Sequence[str]) -> list[Judged]:
     """What comes of thresholds for the run in a folder, or for a batch: there each is held against the runs that can
     measure it. Raises SettingsError for one that cannot be read, RunFolderError where there is no run."""
-    from workbench.sweep.batch import FILE, Batch
+    from workbench.batches.folder import FILE, Batch
     from workbench.sweep.judged import fitting, judge_run
     from workbench.sweep.opened import open_run
 

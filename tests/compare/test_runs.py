@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from workbench.sweep.batch import Batch
 
 import workbench
 from tests.report.browser import open_offline
@@ -14,13 +15,12 @@ from tests.report.conftest import NOTEBOOKS
 from tests.sweep.real_runs import callgrind_run, real_run
 from workbench.cli import main
 from workbench.compare.comparison import Comparison
+from workbench.comparing.baselines import open_baseline, save_baseline
 from workbench.errors import MeasurementError, RunFolderError, SettingsError
 from workbench.profilers.windows.record import Window
 from workbench.report import external_addresses, run_notebook
 from workbench.report.answers.example import example
 from workbench.runs.folder import RunFolder
-from workbench.sweep.baselines import open_baseline, save_baseline
-from workbench.sweep.batch import Batch
 
 RECOVER = "recover_from_prehash"
 

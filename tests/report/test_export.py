@@ -121,6 +121,10 @@ def test_numpy_columns_are_read_as_plotly_stores_them() -> None:
         '<img src="https://example.org/a.png">',
         '<script src="//example.org/a.js"></script>',
         '<img src="beside-the-page.png">',
+        '<img src="20260101T000000Z-none/report.html">',
+        '<a href="../20260101T000000Z-none/report.html">the text</a>',
+        '<a href="//example.org/report.html">the text</a>',
+        '<a href="javascript:x/report.html">the text</a>',
         '<link rel="stylesheet" href="http://example.org/a.css">',
         '<img srcset="a.png 1x, https://example.org/b.png 2x">',
         '<form action="https://example.org/"></form>',
@@ -146,6 +150,7 @@ def test_an_address_in_an_output_is_found_and_taken_out(html: str) -> None:
         ("<script>fetch('https://example.org/')</script>", ["https://example.org/"]),
         ('<script type="application/json">{"url": "http://127.0.0.1:7601"}</script>', []),
         ("<script>const ns = 'http://www.w3.org/2000/svg';</script>", []),
+        ('<a href="20260101T000000Z-none/report.html">a run of a batch</a>', []),
         ('<p>http://127.0.0.1:7601 <a href="#x">x</a> <img src="data:image/png;base64,//+="></p>', []),
     ],
 )

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from workbench.batches.folder import Batch
+from workbench.batches.modes import DEFAULT_MODES, runs_of_modes
 from workbench.cli import main
-from workbench.errors import SettingsError, ToolError
+from workbench.errors import SettingsError, ToolError, WorkbenchError
 from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.progress import line_of
-from workbench.report.batch import reported
+from workbench.report.batch import of_runs, reported
 from workbench.runs.folder import RunFolder
 from workbench.runs.read import open_run
 from workbench.settings import Settings
-from workbench.sweep.batch import DEFAULT_MODES, Batch, unfit_modes
 from workbench.sweep.subject import check_subject
 from workbench.sweep.windows import step_of, window_name
 
@@ -42,10 +44,17 @@ def test_a_tool_that_is_not_installed_is_said_before_anything_is_sent(
     assert not Path("runs").exists()
 
 
+def unfit_modes(**settings: str) -> Mapping[str, WorkbenchError]:
+    """Of the default modes those that a sweep cannot be run in, and why."""
+    runs = runs_of_modes(DEFAULT_MODES)
+    own = {run.name: Settings.resolve(**settings, **run.changes) for run in runs}
+    return of_runs("batch", Path("runs"), runs, own).unfit
+
+
 def test_modes_that_cannot_be_run_are_found_before_a_batch_is_made(bare: Path) -> None:
-    assert set(unfit_modes(Settings.resolve(), DEFAULT_MODES)) == {"massif", "callgrind", "strace"}
-    assert unfit_modes(Settings.resolve(compose="compose.yaml"), DEFAULT_MODES) == {}
-    unfit = unfit_modes(Settings.resolve(target="http://127.0.0.1:9"), DEFAULT_MODES)
+    assert set(unfit_modes()) == {"massif", "callgrind", "strace"}
+    assert unfit_modes(compose="compose.yaml") == {}
+    unfit = unfit_modes(target="http://127.0.0.1:9")
     assert set(unfit) == set(DEFAULT_MODES) - {"none"}
     assert all(isinstance(error, SettingsError) for error in unfit.values())
 
@@ -101,10 +110,11 @@ def run_in(folder: Path, **manifest: object) -> RunFolder:
 
 
 def test_a_batch_says_the_error_of_a_mode_that_has_no_verdict(tmp_path: Path) -> None:
-    batch = Batch.create(tmp_path, "batch", ["none", "callgrind", "massif"], {"strace": "not installed"}, "workbench")
+    runs = runs_of_modes(("none", "callgrind", "massif"))
+    batch = Batch.create(tmp_path, "batch", runs, {"strace": "not installed"}, "workbench")
     run_in(batch.path / "20260101T000000Z-none", state="finished", verdict={"verdict": "PASS", "sentence": "Good."})
     run_in(batch.path / "20260101T000001Z-callgrind", state="new")
-    batch.failed("callgrind", "valgrind: it is broken")
+    batch.ended("callgrind", "valgrind: it is broken")
     assert batch.lines() == [
         "none: PASS: Good.",
         "callgrind: new: valgrind: it is broken",

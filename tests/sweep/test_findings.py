@@ -11,10 +11,11 @@ import workbench
 from tests.report.conftest import NOTEBOOKS
 from tests.sweep.real_runs import callgrind_run, flamegraph_run, massif_run, real_run, strace_run
 from workbench.analysis.findings import COLUMNS, Findings
+from workbench.batches.folder import Batch
+from workbench.batches.modes import runs_of_modes
 from workbench.cli import main
 from workbench.profilers.modes import Mode
 from workbench.report import run_notebook
-from workbench.sweep.batch import Batch
 from workbench.sweep.opened import open_run
 
 TWICE = {100: "service-step-100.callgrind.out.gz", 400: "service-step-400.callgrind.out.gz"}
@@ -27,7 +28,7 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     """The real service in four modes."""
     folder = tmp_path_factory.mktemp("real")
     modes: tuple[Mode, ...] = ("callgrind", "flamegraph", "massif", "strace")
-    made = Batch.create(folder, "batch", modes, {}, "workbench batch")
+    made = Batch.create(folder, "batch", runs_of_modes(modes), {}, "workbench batch")
     callgrind_run(made.path / "20261129T140000Z-callgrind", TWICE)
     flamegraph_run(made.path / "20261129T140001Z-flamegraph")
     massif_run(made.path / "20261129T140002Z-massif")

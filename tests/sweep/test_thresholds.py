@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from junitparser import Error, Failure, JUnitXml
+from workbench.sweep.batch import Batch
 
 import workbench
 from tests.exchange.test_junit import against_the_rules
@@ -20,7 +21,6 @@ from workbench.report import run_notebook
 from workbench.report.batch import exit_code
 from workbench.runs.read import open_run
 from workbench.settings import Settings
-from workbench.sweep.batch import Batch
 from workbench.sweep.judged import fitting, require_fitting
 
 HOLD = ("response_p50_ms > 1 min", "refused_share > 0.1%", "accepted < 60", "valid_steps > 1")

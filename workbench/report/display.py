@@ -95,9 +95,10 @@ def _says_something(column: pd.Series) -> bool:
     return bool(column.notna().any() and not (nothing is not None and (column.fillna(nothing) == nothing).all()))
 
 
-def table(frame: pd.DataFrame, rows: int | None = None) -> View:
+def table(frame: pd.DataFrame, rows: int | None = None, links: Mapping[str, Sequence[str]] | None = None) -> View:
     """A table of a profile as people read it: figures with separators, percentages with two decimals, a dash where
-    there is no value. ``rows`` limits it; that more were left out is said below.
+    there is no value. ``rows`` limits it; that more were left out is said below. ``links``: of a column where each of
+    its cells that is not empty leads.
     """
     import pandas as pd
 
@@ -105,8 +106,8 @@ def table(frame: pd.DataFrame, rows: int | None = None) -> View:
     text = pd.DataFrame({str(name): [_plain(value, str(name)) for value in shown[name]] for name in shown}, dtype="str")
     heading = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in text.columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(value)}</td>" for value in row) + "</tr>"
-        for row in text.itertuples(index=False, name=None)
+        "<tr>" + "".join(f"<td>{_linked(value, name, at, links or {})}</td>" for name, value in row.items()) + "</tr>"
+        for at, row in enumerate(text.to_dict("records"))
     )
     left_out = f"{len(frame) - len(shown):,} more rows" if len(shown) < len(frame) else ""
     return View(
@@ -115,6 +116,11 @@ def table(frame: pd.DataFrame, rows: int | None = None) -> View:
         + (f"<p>{left_out}</p>" if left_out else ""),
         text.to_string(index=False) + (f"\n{left_out}" if left_out else ""),
     )
+
+
+def _linked(value: str, column: Any, row: int, links: Mapping[str, Sequence[str]]) -> str:
+    shown = html.escape(value)
+    return f'<a href="{html.escape(links[column][row])}">{shown}</a>' if value and column in links else shown
 
 
 def notes(profile: Profile) -> View:

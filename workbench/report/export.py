@@ -41,6 +41,7 @@ _HEADING = re.compile(r"^## +(.+?) *#*$", re.MULTILINE)
 _LOADING = frozenset(
     ("action", "background", "cite", "data", "formaction", "href", "ping", "poster", "src", "srcset", "xlink:href")
 )
+_OF_A_RUN = re.compile(r"\w[\w.-]*/(?:report\.html|notebook\.ipynb)")
 _INSIDE = re.compile(r"\s*(?:data:|blob:|#|$)", re.IGNORECASE)
 _STYLE_LOAD = re.compile(r"""(?:url\(\s*|@import\s+)["']?(?!data:|#)([^"')\s;]+)""", re.IGNORECASE)
 _SCRIPT_ADDRESS = re.compile(r"""(?:https?|wss?)://(?!www\.w3\.org/)[^\s"'`)]+""", re.IGNORECASE)
@@ -135,7 +136,7 @@ def external_addresses(html: str) -> list[str]:
     found = []
     for element in soup.find_all(True):
         for name, value in element.attrs.items():
-            if _leads_outside(name, value):
+            if _leads_outside(element.name, name, value):
                 found.append(str(value))
             elif name == "style":
                 found += _STYLE_LOAD.findall(str(value))
@@ -154,7 +155,7 @@ def without_external(html: str) -> str:
     """
     soup = BeautifulSoup(html, "html.parser")
     for element in soup.find_all(True):
-        outside = any(_leads_outside(name, value) for name, value in element.attrs.items())
+        outside = any(_leads_outside(element.name, name, value) for name, value in element.attrs.items())
         if outside and element.name == "a":
             element.unwrap()
         elif outside:
@@ -162,8 +163,11 @@ def without_external(html: str) -> str:
     return str(soup)
 
 
-def _leads_outside(attribute: str, value: object) -> bool:
-    """Whether an attribute makes a browser load or follow what is not in the page, a file beside it too."""
+def _leads_outside(element: str, attribute: str, value: object) -> bool:
+    """Whether an attribute makes a browser load or follow what is not in the page, a file beside it too. A link from a
+    batch's page to a report or notebook of one of its runs, in a folder below, is none: it is followed by hand only."""
+    if element == "a" and attribute == "href" and _OF_A_RUN.fullmatch(str(value)):
+        return False
     return attribute in _LOADING and not _INSIDE.match(str(value))
 
 

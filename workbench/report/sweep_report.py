@@ -31,27 +31,34 @@ _POLL_S = 0.2
 
 
 async def report_sweep(
-    settings: Settings | None, *, resume: Path | None, config: Path | None, say: Say, go_on: str | None = None
+    settings: Settings | None,
+    *,
+    resume: Path | None,
+    config: Path | None,
+    say: Say,
+    go_on: str | None = None,
+    folder: RunFolder | None = None,
 ) -> Run:
     """Run (or with ``resume`` go on with) a sweep by papermill; ``say`` gets its progress line by line.
 
     ``config`` is the settings file the command was given: the kernel reads it too, as keys come from there. ``go_on``:
-    the command that goes on with the sweep when it ends early (None: a resumed sweep).
+    the command that goes on with the sweep when it ends early (None: a resumed sweep). ``folder``: one that was made
+    for it, in which nothing is measured yet (None: a new one).
 
     Raises the error the sweep met, after notebook and report of what was measured were written.
     """
     file = {} if config is None else {CONFIG_VARIABLE: str(config)}
     if resume is not None:
-        folder = RunFolder(resume)
+        begun = RunFolder(resume)
         # what is missing to go on, such as a password, is said before a notebook is begun
-        Settings.restore(folder.manifest()["settings"], toml=config)
-        return await _execute(folder, {"resume": str(resume)}, file, say, go_on)
+        Settings.restore(begun.manifest()["settings"], toml=config)
+        return await _execute(begun, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
     steps_of(settings)
     require_fitting(settings.fail_if, (settings.profiler,))
     check_subject(settings)
-    folder = RunFolder.create(settings.runs_dir, settings.name)
+    folder = folder or RunFolder.create(settings.runs_dir, settings.name)
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=command_line())
     parameters, environment = _split(settings, notebook_path("load_sweep"))
     return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, {**environment, **file}, say, go_on)

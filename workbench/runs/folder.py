@@ -19,6 +19,7 @@ import asyncio
 import fcntl
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -35,6 +36,7 @@ MANIFEST = "manifest.json"
 EVENTS = "events.jsonl"
 _LOCK = ".lock"
 LOCK_WAIT_S = 10.0
+_STAMPED = re.compile(r"\d{8}T\d{6}Z-.+")
 
 
 class RunFolder:
@@ -92,6 +94,19 @@ class RunFolder:
         attempt = len(list(folder.glob(f"step-{step:03d}-*.parquet"))) + 1
         return folder / f"step-{step:03d}-{attempt}.parquet"
 
+    def is_locked(self) -> bool:
+        """Whether another process writes the run now."""
+        try:
+            file = (self.path / _LOCK).open("rb")
+        except OSError:
+            return False  # nobody ever held it
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def manifest(self) -> dict[str, Any]:
         """The manifest. Raises RunFolderError when there is none or it is of another schema."""
         path = self.path / MANIFEST
@@ -137,6 +152,11 @@ class RunFolder:
         """Hold the folder for writing. Raises RunFolderError when another process does."""
         async with exclusive(self.path / _LOCK, f"run {self.path.name} is being written", wait_s=LOCK_WAIT_S):
             yield
+
+
+def is_stamped(name: str) -> bool:
+    """Whether a folder has the name of one that :meth:`RunFolder.create` makes."""
+    return _STAMPED.fullmatch(name) is not None
 
 
 def _cannot_make(path: Path, reason: str | None) -> RunFolderError:

@@ -20,6 +20,7 @@ from workbench.service.health import require_service
 from workbench.service.network import escrow_balance, find_allocation
 from workbench.service.postgres import PostgresDatabase
 from workbench.service.stored import Stored
+from workbench.service.version import build_of, told_version
 from workbench.settings import Settings, to_wei
 from workbench.standin.accounts import payer as standin_payer
 
@@ -40,6 +41,7 @@ class Target:
     database: Path | None = None
     database_url: str | None = field(default=None, repr=False)  # it may hold a password
     pids: dict[str, int] = field(default_factory=dict)
+    version: str = ""  # what the service says of itself, and of which binary it is; "": it says nothing
     probed: frozenset[bytes] = frozenset()  # payers of whom the service said in the preflight that it takes receipts
 
     @property
@@ -107,6 +109,7 @@ async def connect(
         )
     url = addresses.service_url
     await require_service(url)
+    version = await told_version(url)
     if settings.allocation is not None:
         allocation = parse_address(settings.allocation)
     elif addresses.graph_url is not None:
@@ -132,6 +135,7 @@ async def connect(
         database=None if addresses.database is None else Path(addresses.database),
         database_url=addresses.database_url,
         pids=dict(pids or {}),
+        version="+".join(filter(None, (version, build_of(settings.service_command)))),
     )
 
 

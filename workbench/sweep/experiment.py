@@ -22,6 +22,7 @@ from workbench.service.connect import Target
 from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
 from workbench.sweep.expected import expect
+from workbench.sweep.figures import run_figures
 from workbench.sweep.judged import judge_run
 from workbench.sweep.measure import measure
 from workbench.sweep.opened import open_run
@@ -61,7 +62,7 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
         judged = judge_run(open_run(record.folder.path), settings.fail_if, limit)
-        record.finish(limit, conclude_run(record.rows, limit, judged), judged)
+        record.finish(limit, conclude_run(record.rows, limit, judged), judged, figures=run_figures(record))
     except (asyncio.CancelledError, KeyboardInterrupt):
         record.stop("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
         raise
@@ -228,6 +229,7 @@ def _target_facts(target: Target) -> dict[str, Any]:
         "sentence": f"Measured at {target.url}: {what}.",
         "url": target.url,
         "is_standin": target.is_standin,
+        "service_version": target.version,
         "allocation": checksum(target.allocation),
         "service_metrics_url": target.service_metrics_url,
         "agent_metrics_url": target.agent_metrics_url,

@@ -150,8 +150,10 @@ class Record:
             self.folder.update_manifest(generators=kept)
             self.event("generators", step=step, generators=lines)
 
-    def finish(self, limit: dict[str, Any], verdict: dict[str, Any], judged: Sequence[Judged] = ()) -> None:
-        """The run's conclusion; ``judged`` are its thresholds."""
+    def finish(
+        self, limit: dict[str, Any], verdict: dict[str, Any], judged: Sequence[Judged] = (), **facts: Any
+    ) -> None:
+        """The run's conclusion, and other ``facts`` for its manifest; ``judged`` are its thresholds."""
         self.folder.update_manifest(
             state="finished",
             finished=utc_now(),
@@ -159,6 +161,7 @@ class Record:
             verdict=verdict,
             thresholds=[one.as_dict() for one in judged],
             exit_code=verdict["exit_code"],
+            **facts,
         )
         self.event("run_finished", verdict=verdict["verdict"], sentence=verdict["sentence"])
 

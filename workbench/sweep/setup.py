@@ -19,15 +19,10 @@ from workbench.service.connect import Target, receipt_template
 from workbench.service.denylist import DenylistWatch
 from workbench.service.stored import Stored
 from workbench.settings import Settings
+from workbench.sweep.defaults import DEFAULT_RATE, PROFILED_IN_FLIGHT
 from workbench.sweep.record import Record
 from workbench.sweep.steps import Step
 from workbench.sweep.watch import Watch
-
-DEFAULT_RATE = 400.0
-"""Receipts per second of a sweep that names neither rate nor concurrency."""
-
-PROFILED_IN_FLIGHT = 4
-"""Requests in flight of a sweep under a profiler that names neither: no rate worth planning can be kept there."""
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ def sides_of(paths: Sequence[str | Path], *, receipts: float | Sequence[float] |
 
 def side_of(path: Path, receipts: float | None = None) -> Side:
     """One side of a comparison; see :func:`compare`."""
-    from workbench.sweep.baselines import find_baseline
-    from workbench.sweep.batch import FILE, Batch
+    from workbench.batches.folder import FILE, Batch
+    from workbench.comparing.baselines import find_baseline
     from workbench.sweep.opened import open_run
 
     path = find_baseline(path)

@@ -1,0 +1,94 @@
+"""The figures of a whole run: one number a quantity, so that runs can stand below each other. Pure.
+
+They are kept in the manifest when a run finishes (key FIGURES), and made again of the tables where they are not there.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIGURES = "figures"
+VERSION = 1
+"""Of the meaning of the figures: those that another version kept are made again."""
+
+COUNTS = ("sent", "accepted", "denied", "failed")
+TIMES = (
+    "throughput_per_s",
+    "response_p50_ms",
+    "response_p95_ms",
+    "response_p99_ms",
+    "service_p50_ms",
+    "service_p99_ms",
+    "lag_p99_ms",
+)
+STEP_COLUMNS = ("kind", "verdict", "profiler", *COUNTS, *TIMES)
+"""What of steps.parquet is asked for."""
+
+PER_RECEIPT: Mapping[str, str] = {
+    "Ir": "instructions_per_receipt",
+    "CEst": "cycles_per_receipt",
+    "L1m": "l1_misses_per_receipt",
+    "LLm": "last_level_misses_per_receipt",
+    "Bm": "mispredicted_branches_per_receipt",
+    "cpu": "cpu_ns_per_receipt",
+    "samples": "samples_per_receipt",
+    "hits": "python_lines_per_receipt",
+    "calls": "system_calls_per_receipt",
+    "working": "working_in_calls_ns_per_receipt",
+    "waiting": "waiting_in_calls_ns_per_receipt",
+    "bytes_kept": "kept_bytes_per_receipt",
+    "bytes_allocated": "allocated_bytes_per_receipt",
+}
+"""The column of each metric of a profile that a receipt is asked for."""
+
+AGENT = "agent_"
+"""Before the columns of the tap-agent's costs."""
+
+
+def step_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """``steps``, ``valid_steps``, the COUNTS summed over all steps, and the median of TIMES over the valid steps that
+    no profiler distorts (absent where there is none). The walk to the limit, warm-up and paired steps are left out.
+    """
+    steps = [row for row in rows if row.get("kind", "step") == "step"]
+    valid = [row for row in steps if row.get("verdict") != "INVALID"]
+    timed = [row for row in valid if row.get("profiler") in (None, "", "none")]
+    found: dict[str, Any] = {"steps": len(steps), "valid_steps": len(valid)}
+    for name in COUNTS:
+        found[name] = int(sum(row[name] for row in steps if _is_number(row.get(name))))
+    for name in TIMES:
+        values = [float(row[name]) for row in timed if _is_number(row.get(name))]
+        if values:
+            found[name] = statistics.median(values)
+    return found
+
+
+def cost_figures(costs: pd.DataFrame, agents: Iterable[str] = ()) -> dict[str, float]:
+    """What one receipt costs by each metric, by the names of PER_RECEIPT; of the programs ``agents`` with AGENT before.
+
+    ``costs`` are those of one run, its background taken off (:attr:`workbench.sweep.profiles.RunProfiles.costs`); steps
+    with denied receipts are left out unless all have some, as in the reports.
+    """
+    from workbench.analysis.costs import cost_per_receipt
+
+    found: dict[str, float] = {}
+    if not len(costs):
+        return found
+    of_agents = set(agents)
+    for service in sorted(set(costs["service"])):
+        rows = costs[costs["service"] == service]
+        for metric in sorted(set(rows["metric"]) & set(PER_RECEIPT)):
+            whole = cost_per_receipt(rows, metric, "whole")
+            if len(whole):
+                name = (AGENT if service in of_agents else "") + PER_RECEIPT[metric]
+                found.setdefault(name, float(whole["per_receipt"].iloc[0]))
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -1,0 +1,224 @@
+"""A batch: runs by one plan, each in a folder of its own, with one record of them all.
+
+``<UTC time>-<name>/``: ``batch.json``, the runs' folders, ``notebook.ipynb`` and ``report.html`` of all together.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.batches.grid import PlannedRun
+from workbench.catalogue.listing import row_in
+from workbench.errors import RunFolderError
+from workbench.runs.atomic import write_json
+from workbench.runs.folder import RunFolder, utc_now
+from workbench.runs.read import Run, open_run
+from workbench.settings import Settings
+from workbench.sweep.profiles import RunProfiles
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.analysis.findings import Findings
+
+FILE = "batch.json"
+SCHEMA = 2
+"""1: once a profiler mode, with ``modes`` in place of ``runs``."""
+
+FIGURES = (
+    "throughput_per_s", "response_p50_ms", "response_p95_ms", "response_p99_ms", "limit_receipts",
+    "denial_lag_receipts", "instructions_per_receipt", "cpu_ns_per_receipt", "system_calls_per_receipt",
+    "kept_bytes_per_receipt", "python_lines_per_receipt",
+)  # fmt: skip
+"""What of a run's figures stands in the table of a batch, where a run has it."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch, read from its folder each time."""
+
+    path: Path
+
+    @classmethod
+    def create(
+        cls, runs_dir: Path, name: str, runs: Sequence[PlannedRun], skipped: Mapping[str, str], command: str
+    ) -> Batch:
+        """A new batch folder that plans ``runs``; ``skipped`` says of runs that are left out why. Raises RunFolderError
+        when it cannot be made."""
+        folder = RunFolder.create(runs_dir, name).path
+        for unused in ("samples", "interrupted"):
+            (folder / unused).rmdir()
+        batch = cls(folder)
+        facts = [
+            {"name": run.name, "axes": dict(run.axes), "repeat": run.repeat, "repeats": run.repeats}
+            | {"settings": dict(run.changes)}
+            for run in runs
+        ]
+        batch._write(
+            {"schema": SCHEMA, "created": utc_now(), "command": command, "runs": facts}
+            | {"skipped": dict(skipped), "errors": {}, "seconds": {}}
+        )
+        return batch
+
+    @classmethod
+    def open(cls, path: Path) -> Batch:
+        """The batch in a folder. Raises RunFolderError where it is none."""
+        batch = cls(path)
+        batch.facts()
+        return batch
+
+    def facts(self) -> dict[str, Any]:
+        """What batch.json says; one of an earlier release as it would say it now."""
+        try:
+            facts = json.loads((self.path / FILE).read_text("utf-8"))
+        except FileNotFoundError:
+            raise RunFolderError(f"this is not the folder of a batch: it has no {FILE}", where=str(self.path)) from None
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"cannot be read: {error}", where=str(self.path / FILE)) from None
+        if isinstance(facts, dict) and facts.get("schema") == 1:
+            facts = _as_of_now(facts)
+        if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
+            raise RunFolderError(f"is not of schema {SCHEMA} or before", where=str(self.path / FILE))
+        return facts
+
+    @property
+    def planned(self) -> tuple[PlannedRun, ...]:
+        """The runs of the plan, in their order, left out ones excepted. Their changes are all their settings."""
+        return tuple(
+            PlannedRun(run["name"], run["axes"], run["repeat"], run["settings"], run["repeats"])
+            for run in self.facts()["runs"]
+        )
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Runs that were left out, and why."""
+        skipped: dict[str, str] = self.facts()["skipped"]
+        return skipped
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Runs that ended in an error, and which."""
+        errors: dict[str, str] = self.facts()["errors"]
+        return errors
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long runs took that were made in one go, with their notebooks and reports."""
+        seconds: dict[str, float] = self.facts()["seconds"]
+        return seconds
+
+    def remember(self, settings: Mapping[str, Settings]) -> None:
+        """Keep what each run is made with, keys and passwords excepted, so that the batch can be gone on with."""
+        facts = self.facts()
+        for run in facts["runs"]:
+            run["settings"] = settings[run["name"]].public()
+        self._write({**facts, "settings_kept": True})
+
+    def ended(self, name: str, error: str | None, seconds: float | None = None) -> None:
+        """Note the error a run ended with (None: it ended well), and how long it took if it was made in one go."""
+        facts = self.facts()
+        facts["errors"].pop(name, None)
+        if error is not None:
+            facts["errors"][name] = error
+        elif seconds is not None:
+            facts["seconds"][name] = round(seconds, 3)
+        self._write(facts)
+
+    def folder(self, name: str) -> Path | None:
+        """The folder of a run, the newest if several were begun; None where none was."""
+        of_run = re.compile(rf"\d{{8}}T\d{{6}}Z-{re.escape(name)}(-\d+)?")
+        found = sorted(path for path in self.path.iterdir() if of_run.fullmatch(path.name) and path.is_dir())
+        return found[-1] if found else None
+
+    def runs(self) -> dict[str, Run]:
+        """The runs there are, by name, finished or not."""
+        folders = {run.name: self.folder(run.name) for run in self.planned}
+        return {
+            name: open_run(folder)
+            for name, folder in folders.items()
+            if folder is not None and RunFolder(folder).exists()
+        }
+
+    def lines(self) -> list[str]:
+        """How each run came out, a line each: its verdict, or the error it ended with, or why it was left out."""
+        runs, errors, lines = self.runs(), self.errors, []
+        for planned in self.planned:
+            run = runs.get(planned.name)
+            verdict = {} if run is None else run.manifest.get("verdict") or {}
+            sentence = verdict.get("sentence") or errors.get(planned.name) or (run and run.manifest.get("error"))
+            state = "no run" if run is None else verdict.get("headline", run.verdict)
+            label = planned.name if self.once_a_mode else f"{planned.name} ({planned.label})"
+            lines.append(f"{label}: {state}: {sentence}" if sentence else f"{label}: {state}")
+            thresholds = [] if run is None else run.manifest.get("thresholds") or []
+            lines += [f"  {one['sentence']}" for one in thresholds]
+        return [*lines, *(f"{name}: left out, {why}" for name, why in self.skipped.items())]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The plan's runs, a row each: ``run`` (its name), a column an axis, ``repeat``, ``state`` (``not begun``, else
+        as in :func:`workbench.runs`), ``verdict``, ``validity``, those of FIGURES that any run has, ``error``,
+        ``seconds`` (NaN where it was not made in one go) and ``folder``. Units are in the names."""
+        import pandas as pd
+
+        errors, seconds, axes = self.errors, self.seconds, self.axes
+        rows = []
+        for run in self.planned:
+            folder = self.folder(run.name)
+            row = row_in(folder) if folder is not None and RunFolder(folder).exists() else {}
+            place = {axis: run.axes.get(axis, "") for axis in axes}
+            known = {"state": "not begun", "verdict": "", "validity": ""} | row
+            told = {name: known[name] for name in ("state", "verdict", "validity")}
+            figures = {name: row.get(name) for name in FIGURES}
+            ended = {"error": errors.get(run.name, ""), "seconds": seconds.get(run.name, math.nan)}
+            where = "" if folder is None else folder.name
+            rows.append({"run": run.name, **place, "repeat": run.repeat, **told, **figures, **ended, "folder": where})
+        table = pd.DataFrame(rows)
+        for name in FIGURES:
+            table[name] = table[name].astype("float64")
+        return table.drop(columns=[name for name in FIGURES if table[name].isna().all()])
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the axes, in the plan's order."""
+        return tuple(dict.fromkeys(axis for run in self.planned for axis in run.axes))
+
+    @property
+    def once_a_mode(self) -> bool:
+        """Whether the runs differ in the profiler alone, so that what they say can be told together."""
+        return self.axes in ((), ("profiler",)) and all(run.repeat == 1 for run in self.planned)
+
+    def profiles(self) -> dict[str, RunProfiles]:
+        """The profiles of the runs that have any, by the run's name."""
+        found = {name: RunProfiles(run) for name, run in self.runs().items()}
+        return {name: profiles for name, profiles in found.items() if profiles.mode != "none" and profiles.services}
+
+    @property
+    def findings(self) -> Findings:
+        """What the profiles of all runs say, as one ranked list."""
+        from workbench.analysis.findings import find
+
+        return find([found.measured(service) for found in self.profiles().values() for service in found.services])
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        write_json(self.path / FILE, facts)
+
+
+def _as_of_now(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a batch of schema 1: the same sweep once a mode."""
+    settings, profiled = facts.get("settings"), facts.get("profiled_receipts")
+    runs = []
+    for mode in facts["modes"]:
+        own = {**(settings or {}), "profiler": mode}
+        if mode != "none" and profiled:
+            own["receipts"] = profiled
+        runs.append({"name": mode, "axes": {"profiler": mode}, "repeat": 1, "repeats": 1, "settings": own})
+    kept = {name: facts[name] for name in ("created", "command", "skipped", "errors") if name in facts}
+    return {"skipped": {}, "errors": {}, **kept, "schema": SCHEMA, "runs": runs, "seconds": {}} | (
+        {} if settings is None else {"settings_kept": True}
+    )

@@ -1,0 +1,96 @@
+"""The columns of the catalogue: name, type, meaning and unit. One row a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from workbench.analysis.figures import AGENT, PER_RECEIPT
+
+Kind = Literal["text", "number", "count", "time"]
+SQL_TYPES: dict[Kind, str] = {"text": "VARCHAR", "number": "DOUBLE", "count": "BIGINT", "time": "TIMESTAMP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. ``what`` says its meaning and unit."""
+
+    name: str
+    kind: Kind
+    what: str
+
+
+_WHAT = {
+    "Ir": "instructions",
+    "CEst": "estimated cycles",
+    "L1m": "misses of the first-level caches",
+    "LLm": "misses of the last-level cache",
+    "Bm": "mispredicted branches",
+    "cpu": "CPU time in ns",
+    "samples": "samples",
+    "hits": "lines of Python",
+    "calls": "system calls",
+    "working": "time in system calls at work, ns",
+    "waiting": "time in system calls that wait, ns",
+    "bytes_kept": "bytes of heap kept",
+    "bytes_allocated": "bytes of heap allocated",
+}
+
+
+def _costs(before: str, whose: str) -> tuple[Column, ...]:
+    return tuple(
+        Column(before + name, "number", f"{_WHAT[metric]} a receipt costs {whose}, background taken off")
+        for metric, name in PER_RECEIPT.items()
+    )
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("run", "text", "name of the run folder, which is unique among the runs of one folder"),
+    Column("name", "text", "name the run was given"),
+    Column("path", "text", "the run folder"),
+    Column("batch", "text", "the batch the run is part of; empty: none"),
+    Column("started", "time", "when it began, UTC"),
+    Column("duration_s", "number", "from begin to end in seconds; of a run that was gone on with, the pause as well"),
+    Column("kind", "text", "sweep, load, or windows (cut by hand)"),
+    Column("state", "text", "new, running, finished, interrupted, failed or damaged"),
+    Column("fault", "text", "what ended it, or why its folder cannot be read; empty: nothing"),
+    Column("verdict", "text", "PASS, FAIL or INVALID; empty where the run has not finished"),
+    Column("validity", "text", "valid steps of all, as in 4 of 5"),
+    Column("target", "text", "stand-in, or the service's URL or program"),
+    Column("service_version", "text", "the service's version, and after + the first digits of its binary's SHA-256"),
+    Column("workbench_version", "text", "version of the workbench"),
+    Column("machine", "text", "processor, usable cores and system"),
+    Column("profiler", "text", "none, or the profiler the service was under"),
+    Column("receipts", "text", "receipts of each step, as given"),
+    Column("mode", "text", "fresh or cumulative payers"),
+    Column("loop", "text", "open, closed or ramp"),
+    Column("rate_per_s", "number", "receipts per second of an open loop"),
+    Column("concurrency", "count", "requests in flight of a closed loop"),
+    Column("value_grt", "number", "value of one receipt in GRT"),
+    Column("service_command", "text", "command that started the service"),
+    Column("agent_command", "text", "command that started the tap-agent"),
+    Column("steps", "count", "steps measured, without warm-up, pair and the walk to the limit"),
+    Column("valid_steps", "count", "of them the valid measurements"),
+    Column("sent", "count", "receipts sent in these steps"),
+    Column("accepted", "count", "receipts accepted in them"),
+    Column("denied", "count", "receipts refused since the payer was denied"),
+    Column("failed", "count", "receipts refused or lost for other reasons"),
+    Column("limit_receipts", "count", "the receipt that got the payer denied, as observed"),
+    Column("predicted_receipts", "count", "the same as predicted"),
+    Column("denial_lag_receipts", "number", "receipts that were paid for after the limit"),
+    Column("denial_lag_s", "number", "seconds from the limit to the denial"),
+    Column("throughput_per_s", "number", "receipts accepted per second, median of the valid steps without a profiler"),
+    Column("response_p50_ms", "number", "response time in ms, half are quicker; median of the same steps"),
+    Column("response_p95_ms", "number", "response time in ms, 95 % are quicker; median of the same steps"),
+    Column("response_p99_ms", "number", "response time in ms, 99 % are quicker; median of the same steps"),
+    Column("service_p50_ms", "number", "service time in ms, half are quicker; median of the same steps"),
+    Column("service_p99_ms", "number", "service time in ms, 99 % are quicker; median of the same steps"),
+    Column("lag_p99_ms", "number", "lateness of the generator in ms, 99 % are less late; median of the same steps"),
+    *_costs("", "the service"),
+    *_costs(AGENT, "the tap-agent"),
+    Column("tags", "text", "tags, with commas between and in alphabetical order"),
+    Column("note", "text", "what somebody wrote about the run"),
+    Column("sentence", "text", "the verdict in words"),
+)
+NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
+NUMBERS: tuple[str, ...] = tuple(column.name for column in COLUMNS if column.kind in ("number", "count"))
