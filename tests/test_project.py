@@ -59,6 +59,7 @@ HEAVY = (
     "IPython",
     "nbconvert",
     "papermill",
+    "scipy",
     "numpy",
 )
 
