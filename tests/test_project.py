@@ -74,6 +74,7 @@ HEAVY = (
     "IPython",
     "nbconvert",
     "papermill",
+    "scipy",
     "numpy",
 )
 

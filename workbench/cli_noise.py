@@ -42,5 +42,6 @@ def noise(options: argparse.Namespace, settings: Settings) -> int:
         print(to_json({"run": str(found.run.path), "floors": [floor.to_json() for floor in found.floors]}))
     else:
         print(found.text)
-        print(f"Kept in {settings.runs_dir / FILE}; the loads are in {found.run.path}")
+        kept = f"Kept in {settings.runs_dir / FILE}" if found.known else "Nothing is kept: too few loads were valid"
+        print(f"{kept}; the loads are in {found.run.path}")
     return EXIT_PASS if found.known else EXIT_INVALID

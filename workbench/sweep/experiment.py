@@ -207,7 +207,7 @@ def _stopped(settings: Settings, record: Record, step: Step) -> bool:
     if settings.mode == "cumulative":
         return bool(denied)
     a_round = len(steps_of(settings)) // settings.repeats
-    return any(number % a_round <= step.number % a_round for number in denied)
+    return any(number % a_round < step.number % a_round for number in denied)
 
 
 def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> bool:

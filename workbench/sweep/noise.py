@@ -40,8 +40,10 @@ async def measure_noise(settings: Settings, pairs: int, on_event: OnEvent | None
     target beside the calibration of this machine. Raises as :func:`workbench.sweep.run.sweep`."""
     load = load_settings(settings).model_copy(update={"repeats": 2 * pairs, "fail_if": []})
     run = await run_sweep(load, None, on_event, toward_limit=False)
-    floors = noise_floors(from_frame(run.steps))
+    found = Noise(run, noise_floors(from_frame(run.steps)))
     manifest = run.manifest
+    if not found.known:  # an earlier floor is better than none
+        return found
     keep_noise(
         load.runs_dir,
         {
@@ -50,7 +52,7 @@ async def measure_noise(settings: Settings, pairs: int, on_event: OnEvent | None
             "target": target_of(manifest),
             "load": load_of(manifest),
             "run": run.path.name,
-            "floors": [floor.to_json() for floor in floors],
+            "floors": [floor.to_json() for floor in found.floors],
         },
     )
-    return Noise(run, floors)
+    return found
