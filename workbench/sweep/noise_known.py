@@ -20,8 +20,8 @@ def noise_floors_of(run: Run) -> dict[str, Floor]:
     manifest = run.manifest
     if not all(name in manifest for name in ("machine", "versions", "settings")):
         return {}
-    machine = identity(manifest["machine"], manifest["versions"])
     try:
+        machine = identity(manifest["machine"], manifest["versions"])
         found = noise_of(run.path.parent, machine, target_of(manifest), load_of(manifest))
         return {one["figure"]: Floor.from_json(one) for one in found}
     except (RunFolderError, KeyError, TypeError, ValueError):
