@@ -132,6 +132,9 @@ def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow])
         else {
             "step": first.step,
             "index": int(first.first_refusal_index),
+            "receipt": int(first.first_refusal_index) + 1,
+            "receipts": first.receipts,
+            "paid_before": _paid_before(first),
             "t_s": first.first_refusal_s,
             "fees_grt": first.fees_at_first_refusal_grt,
         },
@@ -145,15 +148,13 @@ def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow])
 def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, rows: list[StepRow]) -> str:
     text = _observation(bracket, rows)
     if predicted is not None:
-        word = {True: "as predicted", False: "not as predicted", None: "not contradicting the prediction"}[held]
+        agrees = "as predicted" if bracket.exact else "which agrees with the prediction"
+        word = {True: agrees, False: "not as predicted", None: "not contradicting the prediction"}[held]
         text += f", {word} ({predicted:,})"
     text += "."
     first = first_refused(rows)
     if first is not None:
-        text += (
-            f" First refusal in step {first.step}: receipt with index {first.first_refusal_index:.0f}, "
-            f"{first.first_refusal_s:.3f} s after the step began, at {first.fees_at_first_refusal_grt:g} GRT of fees."
-        )
+        text += f" {_refusal_sentence(first)}"
         if not math.isnan(first.denial_lag_receipts):
             text += f" Denial came {first.denial_lag_receipts:.0f} receipts"
             if not math.isnan(first.denial_lag_s):
@@ -164,12 +165,33 @@ def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, 
     return text
 
 
+def _paid_before(row: StepRow) -> int | None:
+    """Receipts that the payer had been charged for when the first one was refused, by its fees; None: not known."""
+    receipts = row.fees_at_first_refusal_grt / row.value_grt if row.value_grt else math.nan
+    return None if math.isnan(receipts) else round(receipts)
+
+
+def _refusal_sentence(first: StepRow) -> str:
+    """Where in its step, counted from 1, and after how many receipts of its payer the first refusal came: a payer may
+    have paid for others before the step."""
+    text = (
+        f"First refusal in step {first.step}: receipt {first.first_refusal_index + 1:,.0f} of {first.receipts:,}, "
+        f"{first.first_refusal_s:.3f} s after the step began"
+    )
+    fees = f"{first.fees_at_first_refusal_grt:g} GRT of fees"
+    before = _paid_before(first)
+    return f"{text}, at {fees}." if before is None else f"{text}, after {before:,} receipts of its payer ({fees})."
+
+
 def _observation(bracket: Bracket, rows: list[StepRow]) -> str:
     if bracket.exact:
         return f"The limit was observed at receipt {bracket.high:,}"
     if bracket.high is not None:
-        low = "an unknown number of" if bracket.low is None else f"{bracket.low:,}"
-        return f"The limit was observed between {low} (survived) and {bracket.high:,} (denied) receipts"
+        if not bracket.low:
+            return (
+                f"The limit was observed at receipt {bracket.high:,} or before, no smaller number having been survived"
+            )
+        return f"The limit was observed between {bracket.low:,} (survived) and {bracket.high:,} (denied) receipts"
     if first_refused(rows) is not None:
         return "The payer was denied, and how many receipts that took is not known"
     if any(row.denied_after_settle == "unknown" for row in rows):

@@ -62,6 +62,9 @@ class StepRow:
     ``steal_percent`` of the CPU time that the machine wanted; ``other_cpu_percent`` of one core, used by processes that
     are neither generator nor service. ``disturbances``: which of these are worth a word; "" when none is.
     ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
+    ``survived``: so many receipts of the payer's budget the agent had surely counted without denying it, in a step
+    that it was denied in (NaN: not seen).
+    Columns named ``_index`` count from 0, as ``index`` of the samples does; people are told of receipts from 1.
     """
 
     step: int
@@ -132,6 +135,7 @@ class StepRow:
     steal_percent: float = math.nan
     other_cpu_percent: float = math.nan
     disturbances: str = ""
+    survived: float = math.nan
 
 
 def step_row(
@@ -154,6 +158,7 @@ def step_row(
     service_cpu_s: float = math.nan,
     found: StoredSince | None = None,
     heard: Heard | None = None,
+    survived: float = math.nan,
 ) -> StepRow:
     """Lay the parts of a step out as one row."""
     heard = heard or Heard()
@@ -190,6 +195,7 @@ def step_row(
         profiler=profiler,
         service_cpu_s=service_cpu_s,
         **_suffered(summary.suffered),
+        survived=survived,
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.report.record import NotebookRecord
     from workbench.report.snakeviz import snakeviz_frame
     from workbench.report.summary import batch_summary
+    from workbench.report.what_was_given import given
 
 __all__ = [
     "NotebookRecord",
@@ -31,6 +32,7 @@ __all__ = [
     "check_parameters",
     "export_html",
     "external_addresses",
+    "given",
     "notes",
     "profile_page",
     "provenance",
@@ -51,6 +53,7 @@ _HOMES = {
     "check_parameters": "parameters",
     "export_html": "export",
     "external_addresses": "export",
+    "given": "what_was_given",
     "notes": "display",
     "profile_page": "page",
     "provenance": "display",

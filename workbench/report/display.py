@@ -38,7 +38,7 @@ _STEP_COLUMNS = {
     "response_p99_ms": ("Response p99, ms", "{:,.2f}"),
     "lag_p99_ms": ("Lag p99, ms", "{:,.3f}"),
     "budget_receipts": ("Predicted limit", "{:,.0f}"),
-    "first_refusal_index": ("First refused", "{:,.0f}"),
+    "first_refusal_index": ("First refused receipt", "{:,.0f}"),
     "denial_lag_receipts": ("Denial lag, receipts", "{:,.0f}"),
     "denial_lag_s": ("Denial lag, s", "{:,.3f}"),
     "denylist_lag_s": ("In the denylist after, s", "{:,.3f}"),
@@ -48,6 +48,8 @@ _STEP_COLUMNS = {
     "reason": ("Reason", "{}"),
     "disturbances": ("What disturbed the generator", "{}"),
 }
+
+_FROM_ZERO = ("first_refusal_index",)  # people count from 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class View:
 def steps_table(steps: pd.DataFrame) -> View:
     """The steps as a table with units in its headings; what a step does not have is a dash, not a number."""
     shown = {
-        heading: [_cell(value, form, column) for value in steps[column]]
+        heading: [_cell(value + 1 if column in _FROM_ZERO else value, form, column) for value in steps[column]]
         for column, (heading, form) in _STEP_COLUMNS.items()
         if column in steps and _says_something(steps[column])
     }

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,8 @@ async def report_sweep(
     folder = RunFolder.create(settings.runs_dir, settings.name)
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=command_line())
     parameters, environment = _split(settings, notebook_path("load_sweep"))
-    return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, {**environment, **file}, say, go_on)
+    given = {**parameters, "run_dir": str(folder.path)}
+    return await _execute(folder, given, {**environment, **file}, say, go_on)
 
 
 async def report_run(path: Path, *, say: Say) -> Run:
@@ -75,7 +76,11 @@ def notebook_path(name: str) -> Path:
 
 
 async def _execute(
-    folder: RunFolder, parameters: dict[str, Any], environment: dict[str, str], say: Say, go_on: str | None = None
+    folder: RunFolder,
+    parameters: dict[str, Any],
+    environment: Mapping[str, str | None],
+    say: Say,
+    go_on: str | None = None,
 ) -> Run:
     notebook = notebook_path("load_sweep")
     command = go_on or f"workbench sweep --resume {folder.path}"
@@ -123,32 +128,36 @@ def _ended(manifest: dict[str, Any], run: Path, command: str) -> WorkbenchError:
     return error
 
 
-def _split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Settings for the notebook's parameters, and all others as variables: an option wins over a variable."""
+def _split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """Settings for the notebook's parameters, and all of them as variables: an option wins over a variable, and a
+    parameter that is at its default must not give way to one (see :mod:`workbench.report.what_was_given`)."""
     names = {parameter.name for parameter in read_parameters(notebook)}
     values = settings.model_dump(mode="json", exclude=set(SECRETS))
     parameters = {name: value for name, value in values.items() if name in names}
-    environment = {
-        ENV_PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
+    environment: dict[str, str | None] = {
+        ENV_PREFIX + name.upper(): value if value is None or isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
-        if name not in names and value is not None
     }
     return parameters, environment
 
 
 @contextlib.contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    """The variables a child process is started with; secrets in the environment reach it unchanged."""
+def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """The variables a child process is started with (None: not set); secrets reach it unchanged."""
     before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
+    _set(changes)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @asynccontextmanager
