@@ -39,11 +39,12 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("network", "calibration"),
     ("analysis", "profilers"),
     ("sweep",),
+    ("search",),
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
     ("options", "parser"),
-    ("cli_calibrate", "cli_exchange", "cli_findings", "cli_network", "cli_profiles", "cli_profilers"),
+    ("cli_calibrate", "cli_exchange", "cli_find_limit", "cli_findings", "cli_network", "cli_profiles", "cli_profilers"),
     ("cli",),
     ("__main__",),
 )

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         read_strace,
     )
     from workbench.runs.read import Run
+    from workbench.search.result import FoundLimit
+    from workbench.search.run import find_limit
     from workbench.settings import Settings
     from workbench.sweep.opened import open_run
     from workbench.sweep.run import sweep
@@ -38,10 +40,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "FoundLimit",
     "LoadResult",
     "Profile",
     "Run",
     "Settings",
+    "find_limit",
     "load",
     "open_run",
     "profiling",
@@ -62,6 +66,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FoundLimit": "workbench.search.result",
+    "find_limit": "workbench.search.run",
     "LoadResult": "workbench.sweep.single",
     "Profile": "workbench.profiles.model",
     "Run": "workbench.runs.read",

@@ -24,6 +24,7 @@ T = TypeVar("T")
 _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
+    "find-limit": "find the sender limit to the receipt, or the capacity under thresholds",
     "batch": "the same sweep once a profiler mode; ends in one summary report",
     "findings": "what the profiles of a run or a batch say, ranked",
     "report": "make the notebook and the HTML report of a run again",
@@ -114,6 +115,7 @@ def _run(arguments: list[str]) -> int:
     commands = {
         "load": _load,
         "sweep": _sweep,
+        "find-limit": _find_limit,
         "batch": _batch,
         "report": _report,
         "requests": _requests,
@@ -131,7 +133,7 @@ def _overview(arguments: list[str]) -> int:
     print("usage: workbench COMMAND [options]\n")
     print("Load-test and profile indexer-service and tap-agent as one experiment.\n")
     for name, what in _COMMANDS.items():
-        print(f"  {name:9} {what}")
+        print(f"  {name:10} {what}")
     print("\nEach command has --help, and --debug for tracebacks. Settings also come from WORKBENCH_* variables")
     print("and from workbench.toml in the working directory.")
     return 0 if arguments else EXIT_USAGE
@@ -162,8 +164,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
-    if command in ("load", "sweep", "batch"):
-        unused = ("profile", "idle_s") if command == "load" else ()
+    if command in ("load", "sweep", "find-limit", "batch"):
+        unused = ("profile", "idle_s") if command in ("load", "find-limit") else ()
         add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
         add_settings(parser, NetworkSettings, "the network around them")
     if command == "load":
@@ -185,6 +187,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         )
         parser.add_argument("--resume", type=Path, metavar="BATCH", help="Go on with an interrupted batch.")
         _add_sweep(parser, leave_out=("profiler", "profiler_flags", "profiler_attach"))
+    elif command == "find-limit":
+        import_module("workbench.cli_find_limit").add_find_limit(parser, _OF_STANDIN)
     elif command == "report":
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
     elif command == "requests":
@@ -317,6 +321,12 @@ def _sweep(options: argparse.Namespace) -> int:
             hint="Leave them out, or start a new run",
         )
     return _finish(_awaited(report_sweep(settings, resume=options.resume, config=options.config, say=_say)))
+
+
+def _find_limit(options: argparse.Namespace) -> int:
+    from workbench import cli_find_limit
+
+    return cli_find_limit.run(options, _given(options), lambda: _settings(options, name="find-limit"))
 
 
 def _batch(options: argparse.Namespace) -> int:

@@ -155,7 +155,7 @@ def heard_denial(chunks: Chunks, denial: Denial, denied_ns: int | None) -> Heard
 class Bracket:
     """Where the limit lies, in receipts of one fresh budget: ``low`` were survived, ``high`` led to denial.
 
-    None: not seen. The limit is ``high`` exactly when the two are neighbours.
+    None: not seen. The limit is ``high`` exactly when the two are neighbours; no receipt at all is always survived.
     """
 
     low: int | None
@@ -164,7 +164,7 @@ class Bracket:
     @property
     def exact(self) -> bool:
         """Whether the limit is known to the receipt."""
-        return self.high is not None and self.low is not None and self.high == self.low + 1
+        return self.high is not None and self.high == (self.low or 0) + 1
 
     def holds(self, predicted: int | None) -> bool | None:
         """Whether a predicted limit lies in the bracket; None when nothing contradicts it and nothing confirms it."""

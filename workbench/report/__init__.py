@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.report.display import View, notes, provenance, steps_table, table, verdict_box
     from workbench.report.execute import run_notebook
     from workbench.report.export import export_html, external_addresses
+    from workbench.report.limits import knee, search_spending, search_trials
     from workbench.report.page import profile_page
     from workbench.report.parameters import Parameter, check_parameters, read_parameters
     from workbench.report.record import NotebookRecord
@@ -33,12 +34,15 @@ __all__ = [
     "export_html",
     "external_addresses",
     "given",
+    "knee",
     "notes",
     "profile_page",
     "provenance",
     "read_parameters",
     "receipt_cost",
     "run_notebook",
+    "search_spending",
+    "search_trials",
     "snakeviz_frame",
     "steps_table",
     "table",
@@ -54,12 +58,15 @@ _HOMES = {
     "export_html": "export",
     "external_addresses": "export",
     "given": "what_was_given",
+    "knee": "limits",
     "notes": "display",
     "profile_page": "page",
     "provenance": "display",
     "read_parameters": "parameters",
     "receipt_cost": "costs",
     "run_notebook": "execute",
+    "search_spending": "limits",
+    "search_trials": "limits",
     "snakeviz_frame": "snakeviz",
     "steps_table": "display",
     "table": "display",

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,28 +44,30 @@ async def report_sweep(
         folder = RunFolder(resume)
         # what is missing to go on, such as a password, is said before a notebook is begun
         Settings.restore(folder.manifest()["settings"], toml=config)
-        return await _execute(folder, {"resume": str(resume)}, file, say, go_on)
+        return await execute(folder, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
     parse_steps(settings.receipts)
     check_subject(settings)
     folder = RunFolder.create(settings.runs_dir, settings.name)
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=command_line())
-    parameters, environment = _split(settings, notebook_path("load_sweep"))
+    parameters, environment = split(settings, notebook_path("load_sweep"))
     given = {**parameters, "run_dir": str(folder.path)}
-    return await _execute(folder, given, {**environment, **file}, say, go_on)
+    return await execute(folder, given, {**environment, **file}, say, go_on)
 
 
 async def report_run(path: Path, *, say: Say) -> Run:
     """Make notebook and report of an existing run again; nothing is measured."""
     run = open_run(path)
+    search = run.manifest.get("what") == "find-limit"
     if run.manifest["state"] != "finished":
         raise SettingsError(
             f"the run is {run.manifest['state']}",
             where=str(path),
-            hint="Finish it with `workbench sweep --resume`",
+            hint=f"Finish it with `workbench {'find-limit' if search else 'sweep'} --resume`",
         )
-    return await _execute(run.folder, {"run_dir": str(path)}, {}, say)
+    notebook = FIND_LIMIT if search else LOAD_SWEEP
+    return await execute(run.folder, {"run_dir": str(path)}, {}, say, notebook=notebook)
 
 
 def notebook_path(name: str) -> Path:
@@ -75,23 +78,40 @@ def notebook_path(name: str) -> Path:
     return path
 
 
-async def _execute(
+@dataclass(frozen=True)
+class ReportNotebook:
+    """A notebook that measures and is its own report: its file's ``name``, the ``title`` of the report, and the
+    ``command`` that goes on with its run."""
+
+    name: str
+    title: str
+    command: str
+
+
+LOAD_SWEEP = ReportNotebook("load_sweep", "Load sweep", "sweep")
+FIND_LIMIT = ReportNotebook("find_limit", "Limit", "find-limit")
+
+
+async def execute(
     folder: RunFolder,
     parameters: dict[str, Any],
     environment: Mapping[str, str | None],
     say: Say,
     go_on: str | None = None,
+    *,
+    notebook: ReportNotebook = LOAD_SWEEP,
 ) -> Run:
-    notebook = notebook_path("load_sweep")
-    command = go_on or f"workbench sweep --resume {folder.path}"
+    """Run a notebook that measures into ``folder``; its run. Raises the error the run met, after notebook and report of
+    what was measured were written."""
+    command = go_on or f"workbench {notebook.command} --resume {folder.path}"
     async with _following(folder.path / EVENTS, say):
         with _environment(environment), _saying_how_to_go_on(command, say):
             record = await run_notebook(
-                notebook,
+                notebook_path(notebook.name),
                 parameters,
                 folder.path / "notebook.ipynb",
                 folder.path / "report.html",
-                title=f"Load sweep {folder.path.name}",
+                title=f"{notebook.title} {folder.path.name}",
             )
     folder.update_manifest(notebook=record.as_dict())
     run = open_run(folder.path)
@@ -128,7 +148,7 @@ def _ended(manifest: dict[str, Any], run: Path, command: str) -> WorkbenchError:
     return error
 
 
-def _split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str | None]]:
+def split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str | None]]:
     """Settings for the notebook's parameters, and all of them as variables: an option wins over a variable, and a
     parameter that is at its default must not give way to one (see :mod:`workbench.report.what_was_given`)."""
     names = {parameter.name for parameter in read_parameters(notebook)}

@@ -38,11 +38,14 @@ from workbench.sweep.windows import open_window, reach
 PROGRESS_EVENT_S = 1.0
 
 
-async def measure(setup: Setup, step: Step) -> StepRow:
-    """Measure a step; its row, which is written. Raises, before it is begun, where a program of the run has ended."""
+async def measure(setup: Setup, step: Step, payer: Payer | None = None, plan: Plan | None = None) -> StepRow:
+    """Measure a step; its row, which is written. Raises, before it is begun, where a program of the run has ended.
+
+    ``payer`` and ``plan``: in place of those that the settings give.
+    """
     if setup.require_alive is not None:
         await setup.require_alive()
-    planned = await plan_step(setup, step)
+    planned = await plan_step(setup, step, payer, plan)
     spec, key = planned.spec, planned.payer.key
     SampleBuffer.create(spec.buffer, planned.plan.count)
     async with AsyncExitStack() as window:

@@ -86,6 +86,11 @@ class Record:
         done = sum(row.kind == "step" for row in self.rows)
         self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=done)
 
+    def plan(self, steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None) -> None:
+        """Keep the plan of a run that decides as it goes on: all steps so far, the next one among them."""
+        self.folder.update_manifest(steps_planned=[asdict(step) for step in steps])
+        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rates, concurrency))
+
     def has(self, step: Step) -> bool:
         """Whether a step is measured."""
         return any(row.step == step.number for row in self.rows)

@@ -1,0 +1,77 @@
+"""What a trial must hold: functions of a step's row. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from workbench.analysis.step_row import StepRow
+from workbench.settings import Settings
+
+Condition = Callable[[StepRow], str]
+"""Why a trial does not pass; "" where it does."""
+
+LEAST_SHARE = 0.98
+"""Of the planned rate: a service that accepts less than this does not keep up."""
+P95_RECEIPTS = 200
+"""A 95th percentile has ten values beyond it then."""
+
+
+def keeps_up(row: StepRow) -> str:
+    """The operational limit: at least 98 % of the planned rate was accepted. The time until the last answer counts, so
+    a queue that was left at the end shows."""
+    if math.isnan(row.rate_per_s) or row.throughput_per_s >= LEAST_SHARE * row.rate_per_s:
+        return ""
+    share = 100 * row.throughput_per_s / row.rate_per_s
+    return f"{row.throughput_per_s:,.4g}/s were accepted, {share:.1f} % of the rate"
+
+
+def share_refused(most: float) -> Condition:
+    """At most this share of the receipts was not accepted."""
+
+    def condition(row: StepRow) -> str:
+        refused = row.sent - row.accepted
+        if refused <= most * row.sent:
+            return ""
+        return f"{refused:,} of {row.sent:,} receipts were not accepted, the limit is {100 * most:g} %"
+
+    return condition
+
+
+def p95_within(most_ms: float) -> Condition:
+    """The 95th percentile of the response time is at most this; one that the trial cannot carry does not pass."""
+
+    def condition(row: StepRow) -> str:
+        if row.response_p95_ms <= most_ms:
+            return ""
+        if math.isnan(row.response_p95_ms):
+            return "too few receipts were accepted to tell the 95th percentile"
+        return f"response p95 was {row.response_p95_ms:,.2f} ms, the limit is {most_ms:g} ms"
+
+    return condition
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """Every one of them; all that fail are said."""
+
+    def condition(row: StepRow) -> str:
+        return "; ".join(filter(None, (one(row) for one in conditions)))
+
+    return condition
+
+
+def of_settings(settings: Settings) -> Condition:
+    """What the settings ask for: keeping up, few errors, and the 95th percentile where one was given."""
+    conditions = [keeps_up, share_refused(settings.max_error_share)]
+    if settings.max_p95_ms is not None:
+        conditions.append(p95_within(settings.max_p95_ms))
+    return all_of(*conditions)
+
+
+def sentence(settings: Settings) -> str:
+    """The conditions of the settings in words."""
+    said = [f"at least {100 * LEAST_SHARE:g} % of the rate is accepted"]
+    said.append(f"at most {100 * settings.max_error_share:g} % of the receipts are not accepted")
+    if settings.max_p95_ms is not None:
+        said.append(f"response p95 is at most {settings.max_p95_ms:g} ms")
+    return f"{', '.join(said[:-1])} and {said[-1]}"
