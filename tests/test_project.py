@@ -29,6 +29,7 @@ PACKAGE = ROOT / "workbench"
 
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
+    ("numbers",),
     ("errors", "callable_room", "progress"),
     ("child", "ramp"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them

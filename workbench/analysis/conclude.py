@@ -10,6 +10,7 @@ from workbench.analysis.limit import Bracket, Denial
 from workbench.analysis.step_row import Judgement, StepRow
 from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
 from workbench.load.summary import StepSummary
+from workbench.numbers import grt as in_grt
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.service.budget import Budget, Fees
 from workbench.service.stored import StoredSince
@@ -34,10 +35,12 @@ class Prediction:
             return "Receipts of value 0 spend nothing: there is no limit to predict."
         if self.receipts is None:
             return "The limit cannot be predicted: neither the agent's limit nor the escrow is known."
-        limit, escrow = ("unknown" if math.isnan(grt) else f"{grt:g} GRT" for grt in (self.limit_grt, self.escrow_grt))
+        limit, escrow = (
+            "unknown" if math.isnan(value) else in_grt(value) for value in (self.limit_grt, self.escrow_grt)
+        )
         return (
-            f"Receipt {self.receipts:,} of {self.value_grt:g} GRT is predicted to trigger denial "
-            f"(rule {self.rule}; limit {limit}, escrow {escrow}, {self.fees_before_grt:g} GRT spent before)."
+            f"Receipt {self.receipts:,} of {in_grt(self.value_grt)} is predicted to trigger denial "
+            f"(rule {self.rule}; limit {limit}, escrow {escrow}, {in_grt(self.fees_before_grt)} spent before)."
         )
 
 
@@ -178,7 +181,7 @@ def _refusal_sentence(first: StepRow) -> str:
         f"First refusal in step {first.step}: receipt {first.first_refusal_index + 1:,.0f} of {first.receipts:,}, "
         f"{first.first_refusal_s:.3f} s after the step began"
     )
-    fees = f"{first.fees_at_first_refusal_grt:g} GRT of fees"
+    fees = f"{in_grt(first.fees_at_first_refusal_grt)} of fees"
     before = _paid_before(first)
     return f"{text}, at {fees}." if before is None else f"{text}, after {before:,} receipts of its payer ({fees})."
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench import numbers
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -95,7 +97,9 @@ def table(frame: pd.DataFrame, rows: int | None = None) -> View:
     import pandas as pd
 
     shown = frame if rows is None else frame.head(rows)
-    text = pd.DataFrame({str(name): [_plain(value, str(name)) for value in shown[name]] for name in shown}, dtype="str")
+    text = pd.DataFrame(
+        {str(name): [_in_table(value, str(name)) for value in shown[name]] for name in shown}, dtype="str"
+    )
     heading = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in text.columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(value)}</td>" for value in row) + "</tr>"
@@ -178,19 +182,13 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _plain(value: Any, column: str) -> str:
+def _in_table(value: Any, column: str) -> str:
     import pandas as pd
 
-    if pd.isna(value):
-        return "–"
-    if isinstance(value, (bool, str)) or type(value).__name__ == "bool":
-        return {"True": "yes", "False": "no"}.get(str(value), str(value))
-    if column.endswith("_pct"):
-        return f"{value:,.2f}"
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.4g}"
+    return numbers.cell(None if pd.isna(value) else value, column)
 
 
 def _cell(value: Any, form: str, column: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
+        return numbers.UNKNOWN
     return VERDICT_MARKS.get(value, str(value)) if column == "verdict" else form.format(value)

@@ -13,10 +13,11 @@ from workbench.analysis.step_row import StepRow
 from workbench.errors import EXIT_INVALID, EXIT_PASS, SettingsError, TargetError
 from workbench.load.plan import OpenPlan
 from workbench.load.validity import CAP_REACHED
+from workbench.numbers import counted
 from workbench.receipts.payer import Payer
 from workbench.search.condition import P95_RECEIPTS, Condition
 from workbench.search.sender import cut_off, keep_spent
-from workbench.search.spending import Spending, counted, spent
+from workbench.search.spending import Spending, spent
 from workbench.service.budget import budget
 from workbench.settings import Settings
 from workbench.sweep.experiment import Experiment

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from workbench.analysis.step_row import StepRow
+from workbench.numbers import milliseconds, per_second
 from workbench.settings import Settings
 
 Condition = Callable[[StepRow], str]
@@ -18,12 +19,14 @@ P95_RECEIPTS = 200
 
 
 def keeps_up(row: StepRow) -> str:
-    """The operational limit: at least 98 % of the planned rate was accepted. The time until the last answer counts, so
-    a queue that was left at the end shows."""
-    if math.isnan(row.rate_per_s) or row.throughput_per_s >= LEAST_SHARE * row.rate_per_s:
+    """The operational limit: at least 98 % of the planned rate was accepted, over the time until the last answer less a
+    median response: a queue that is left at the end shows, and an answer that takes its usual time does not."""
+    usual_s = 0.0 if math.isnan(row.response_p50_ms) else row.response_p50_ms / 1000
+    seconds = max(row.duration_s - usual_s, row.receipts / row.rate_per_s if row.rate_per_s > 0 else 0.0)
+    accepted = row.accepted / seconds if seconds > 0 else math.nan
+    if math.isnan(row.rate_per_s) or math.isnan(accepted) or accepted >= LEAST_SHARE * row.rate_per_s:
         return ""
-    share = 100 * row.throughput_per_s / row.rate_per_s
-    return f"{row.throughput_per_s:,.4g}/s were accepted, {share:.1f} % of the rate"
+    return f"{per_second(accepted)} were accepted, {100 * accepted / row.rate_per_s:.1f} % of the rate"
 
 
 def share_refused(most: float) -> Condition:
@@ -46,7 +49,7 @@ def p95_within(most_ms: float) -> Condition:
             return ""
         if math.isnan(row.response_p95_ms):
             return "too few receipts were accepted to tell the 95th percentile"
-        return f"response p95 was {row.response_p95_ms:,.2f} ms, the limit is {most_ms:g} ms"
+        return f"response p95 was {milliseconds(row.response_p95_ms)}, the limit is {most_ms:g} ms"
 
     return condition
 

@@ -8,8 +8,9 @@ from typing import Any
 from workbench.analysis.limit_search import Cost, LimitSearch
 from workbench.analysis.step_row import StepRow
 from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED, SettingsError, TargetError
+from workbench.numbers import counted
 from workbench.receipts.address import checksum
-from workbench.search.spending import Spending, counted, spent
+from workbench.search.spending import Spending, spent
 from workbench.service.budget import budget
 from workbench.settings import Settings
 from workbench.sweep.experiment import Experiment

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from workbench.analysis.step_row import StepRow
+from workbench.numbers import counted, grt
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Spending:
     @property
     def text(self) -> str:
         """In words."""
-        return f"{counted(self.trials, 'trial')}, {counted(self.receipts, 'receipt')} ({self.grt:,.6g} GRT)"
+        return f"{counted(self.trials, 'trial')}, {counted(self.receipts, 'receipt')} ({grt(self.grt)})"
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest."""
@@ -35,8 +36,3 @@ class Spending:
 def spent(rows: Sequence[StepRow], value_grt: float, cut_off: int = 0) -> Spending:
     """What the trials of a search have cost: all receipts that were sent, and those of trials that were ``cut_off``."""
     return Spending.of(len(rows), sum(row.sent for row in rows) + cut_off, value_grt)
-
-
-def counted(number: int, word: str) -> str:
-    """``1 trial``, ``2,000 receipts``."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
