@@ -41,8 +41,8 @@ _STEP = 0.005
 @dataclass(frozen=True)
 class CapacityBracket:
     """The answer: the capacity is between ``low`` and ``high`` receipts a second with ``confidence``. ``low`` 0: no
-    rate passed; ``high`` None: none failed. ``limited_by``: what kept the search from the precision that was asked for
-    ("": nothing)."""
+    rate passed; ``high`` None: none failed, or not often enough to be believed. ``limited_by``: what kept the search
+    from the precision that was asked for ("": nothing)."""
 
     low: float
     high: float | None
@@ -84,7 +84,8 @@ class CapacitySearch:
             low = min(low, max(passed, default=0.0))
         return CapacityBracket(
             low=_round(low) if passed else 0.0,
-            high=_round(high) if failed else None,
+            # an end above all that was told is no more than what was thought before anything was tried
+            high=_round(high) if failed and high <= max(passed + failed) else None,
             confidence=self.confidence,
             limited_by=self._limit(),
         )

@@ -184,7 +184,8 @@ def conclude_capacity(search: dict[str, Any], rows: Sequence[StepRow]) -> dict[s
         said = "No capacity was found: no rate passed."
     elif found.high is None:
         verdict, code = "INVALID", EXIT_INVALID
-        said = f"The capacity is at least {found.low:,.4g}/s ({100 * found.confidence:g} % confidence): no rate failed."
+        said = f"The capacity is at least {found.low:,.4g}/s ({100 * found.confidence:g} % confidence)"
+        said += ": no rate failed for sure."
     else:
         verdict, code = "PASS", EXIT_PASS
         said = (
