@@ -84,12 +84,13 @@ def denial(samples: pd.DataFrame, *, spent_wei: int, value_wei: int, budget: int
         return found
     first = int(np.argmax(denied))
     before = int(paid[:first].sum())
+    known = bool(done[first] >= crossing_sent)  # not where the refusal came before the crossing was sent
     return found | {
         "refusal_index": float(index[first]),
         "refusal_s": float(done[first] - samples["intended_ns"].min()) / 1e9,
         "fees_grt": (spent_wei + before * value_wei) / WEI_PER_GRT,
-        "lag_receipts": float(max(0, before - budget)) if budget and len(paid_positions) >= budget else nan,
-        "lag_s": max(0.0, float(sent[first]) - crossing_sent) / 1e9 if not math.isnan(crossing_sent) else nan,
+        "lag_receipts": float(max(0, before - (budget or 0))) if known else nan,
+        "lag_s": max(0.0, float(sent[first]) - crossing_sent) / 1e9 if known else nan,
         "paid_before_refusal": float(before),
     }
 

@@ -29,6 +29,7 @@ PACKAGE = ROOT / "workbench"
 
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
+    ("numbers",),
     ("errors", "callable_room", "progress"),
     ("child", "ramp", "stats", "thresholds"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
@@ -43,6 +44,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("catalogue",),
     ("batches",),
     ("comparing",),
+    ("search",),
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
@@ -53,6 +55,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
         "cli_calibrate",
         "cli_compare",
         "cli_exchange",
+        "cli_find_limit",
         "cli_findings",
         "cli_network",
         "cli_noise",

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     )
     from workbench.report.batch import batch
     from workbench.runs.read import Run
+    from workbench.search.result import FoundLimit
+    from workbench.search.run import find_limit
     from workbench.settings import Settings
     from workbench.sweep.opened import open_run
     from workbench.sweep.run import sweep
@@ -44,12 +46,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Comparison",
+    "FoundLimit",
     "LoadResult",
     "Profile",
     "Run",
     "Settings",
     "batch",
     "compare",
+    "find_limit",
     "history",
     "load",
     "open_run",
@@ -73,6 +77,8 @@ __all__ = [
 
 _HOMES = {
     "Comparison": "workbench.compare.comparison",
+    "FoundLimit": "workbench.search.result",
+    "find_limit": "workbench.search.run",
     "LoadResult": "workbench.sweep.single",
     "Profile": "workbench.profiles.model",
     "Run": "workbench.runs.read",

@@ -24,6 +24,7 @@ T = TypeVar("T")
 _COMMANDS = {
     "load": "send receipts once and measure",
     "sweep": "step the receipts up toward the sender limit; ends in a notebook and one HTML report",
+    "find-limit": "find the sender limit to the receipt, or the capacity under thresholds",
     "batch": "a grid of sweeps by a plan, or the same one once a profiler mode; ends in one summary report",
     "runs": "the runs there are: list, ask, show, tag, note, remove; a figure's history",
     "findings": "what the profiles of a run or a batch say, ranked",
@@ -125,6 +126,7 @@ def _run(arguments: list[str]) -> int:
         "load": _load,
         "noise": _noise,
         "sweep": _sweep,
+        "find-limit": _find_limit,
         "batch": _batch,
         "report": _report,
         "requests": _requests,
@@ -142,7 +144,7 @@ def _overview(arguments: list[str]) -> int:
     print("usage: workbench COMMAND [options]\n")
     print("Load-test and profile indexer-service and tap-agent as one experiment.\n")
     for name, what in _COMMANDS.items():
-        print(f"  {name:9} {what}")
+        print(f"  {name:10} {what}")
     print("\nEach command has --help, and --debug for tracebacks. Settings also come from WORKBENCH_* variables")
     print("and from workbench.toml in the working directory.")
     return 0 if arguments else EXIT_USAGE
@@ -173,7 +175,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
     parser = _bare_parser(command)
     parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
-    if command in ("load", "noise", "sweep", "batch"):
+    if command in ("load", "noise", "sweep", "find-limit", "batch"):
         _add_run(parser, command)
     if command in ("load", "noise"):
         _add_load(parser, command)
@@ -185,6 +187,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
         cli_batch.add_arguments(parser)
         _add_sweep(parser, leave_out=("profiler", "profiler_flags", "profiler_attach"))
+    elif command == "find-limit":
+        import_module("workbench.cli_find_limit").add_find_limit(parser, _OF_STANDIN)
     elif command == "report":
         from workbench.cli_thresholds import add_fail_if
 
@@ -217,7 +221,7 @@ def _add_run(parser: argparse.ArgumentParser, command: str) -> None:
     from workbench.options import add_settings
     from workbench.settings import CommandSettings, NetworkSettings, ThresholdSettings
 
-    unused = ("profile", "idle_s") if command in ("load", "noise") else ()
+    unused = ("profile", "idle_s") if command in ("load", "noise", "find-limit") else ()
     add_settings(parser, CommandSettings, "the services by their commands", leave_out=unused)
     add_settings(parser, NetworkSettings, "the network around them")
     if command != "noise":
@@ -361,6 +365,12 @@ def _sweep(options: argparse.Namespace) -> int:
         )
     run = _awaited(report_sweep(settings, resume=options.resume, config=options.config, say=_say))
     return _finish(run, options)
+
+
+def _find_limit(options: argparse.Namespace) -> int:
+    from workbench import cli_find_limit
+
+    return cli_find_limit.run(options, _given(options), lambda: _settings(options, name="find-limit"))
 
 
 def _batch(options: argparse.Namespace) -> int:

@@ -18,6 +18,10 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
     if kind == "step_started":
         what = _DOING.get(facts["kind_of_step"], "sending")
         return f"step {facts['step']}: {what} {facts['receipts']:,} receipts"
+    if kind == "search_budget":
+        return str(facts["sentence"])
+    if kind == "trial_finished":
+        return f"step {facts['step']}: {facts['rate_per_s']:g}/s, {facts['outcome']}: {facts['why']}"
     if kind == "progress":
         return f"step {facts['step']}: {facts['done']:,} of {facts['receipts']:,} answered, {facts['ok']:,} ok"
     if kind == "step_finished":

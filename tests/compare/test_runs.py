@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from workbench.sweep.batch import Batch
 
 import workbench
 from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
 from tests.sweep.real_runs import callgrind_run, real_run
+from workbench.batches.folder import Batch
 from workbench.cli import main
 from workbench.compare.comparison import Comparison
 from workbench.comparing.baselines import open_baseline, save_baseline

@@ -26,7 +26,7 @@ NUMBERS = {
     "denial_lag_receipts", "denial_lag_s", "fees_after_grt", "settle_s", "counted", "stored", "invalid",
     "aggregated_grt", "denylisted_s", "denylist_lag_s", "paid_after_denylisted", "service_cpu_s",
     "loop_delay_max_ms", "loop_held_percent", "gc_pauses", "gc_pause_max_ms", "clock_step_ms", "preempted",
-    "throttled_ms", "steal_percent", "other_cpu_percent",
+    "throttled_ms", "steal_percent", "other_cpu_percent", "survived",
 }  # fmt: skip
 COUNTS = {
     "schema", "step", "receipts", "offered", "sent", "accepted", "denied", "failed", "paid", "signed_late",

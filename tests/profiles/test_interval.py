@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.profiles.make import profile_of
 from tests.profiles.samples import beside
 from tests.profiles.test_share import pprof_of
-from workbench.profiles.interval import EXACT_TICKS, interval, range_text, ticks_of
+from workbench.numbers import range_text
+from workbench.profiles.interval import EXACT_TICKS, interval, ticks_of
 from workbench.profiles.read import read_profile
 from workbench.report.answers.functions import shares
 from workbench.report.answers.pprof import answer

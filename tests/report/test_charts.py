@@ -145,7 +145,7 @@ def test_the_limit_shows_prediction_observation_and_lag() -> None:
     text = " ".join(annotation.text for annotation in chart.layout.annotations)
     assert "predicted 1,000" in text
     assert "observed 1,000" in text
-    assert "first refusal: receipt 1,000" in text
+    assert "first refusal: receipt 1,001" in text
     assert "denial lag 1 receipt, 0.05 s" in text
     assert [shape.x0 for shape in chart.layout.shapes] == [1000, 1000]
     assert MANIFEST["limit"]["sentence"] in chart.layout.meta["caption"]

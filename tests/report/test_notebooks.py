@@ -15,7 +15,7 @@ from workbench.runs.read import Run
 from workbench.settings import SECRETS, WITH_PASSWORD, Settings
 
 EXTRA = {"run_dir", "resume", "runs_dir"}  # empty text stands for "not given"
-OTHER_DEFAULTS = {("single_load", "name"): "load"}
+OTHER_DEFAULTS = {("single_load", "name"): "load", ("find_limit", "name"): "find-limit"}
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 
 
@@ -42,7 +42,7 @@ def test_a_notebook_is_committed_clean(name: str) -> None:
     assert not any("def " in cell.source or "class " in cell.source for cell in code)
 
 
-@pytest.mark.parametrize("name", ["load_sweep", "single_load"])
+@pytest.mark.parametrize("name", ["load_sweep", "single_load", "find_limit"])
 def test_parameters_are_settings_with_the_same_defaults(name: str) -> None:
     for parameter in read_parameters(NOTEBOOKS / f"{name}.ipynb"):
         assert parameter.help, parameter.name
@@ -58,7 +58,7 @@ def test_parameters_are_settings_with_the_same_defaults(name: str) -> None:
             assert parameter.default == (str(default) if isinstance(default, Path) else default), parameter.name
 
 
-@pytest.mark.parametrize("name", ["load_sweep", "single_load"])
+@pytest.mark.parametrize("name", ["load_sweep", "single_load", "find_limit"])
 def test_every_parameter_is_used(name: str) -> None:
     run_cell = next(cell.source for cell in read(name).cells if cell.id == "run")
     for parameter in read_parameters(NOTEBOOKS / f"{name}.ipynb"):

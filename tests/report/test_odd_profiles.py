@@ -108,15 +108,15 @@ ODD: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     "only zeros": ("pprof", pprof(CPU, [([2, 1], [0, 0])]), ["holds no samples"], []),
     "more lost than won": (
         "pprof", pprof(CPU, [([2, 1], [-1, -10_000_000]), ([3, 1], [-2, -20_000_000])]),
-        ["difference", "-0.03 s", "fell most"], ["of a sampler", "Most is spent"],
+        ["difference", "-30.000 ms", "fell most"], ["of a sampler", "Most is spent"],
     ),
     "won and lost": (
         "pprof", pprof(CPU, [([2, 1], [5, 50_000_000]), ([3, 1], [-2, -20_000_000])]),
-        ["difference", "a by 0.05 s", "b by -0.02 s"], ["of a sampler", "Most is spent"],
+        ["difference", "a by 50.000 ms", "b by -20.000 ms"], ["of a sampler", "Most is spent"],
     ),
     "won as much as lost": (
         "pprof", pprof(CPU, [([2, 1], [5, 50_000_000]), ([3, 1], [-5, -50_000_000])]),
-        ["difference", "0.00 s"], ["holds no samples"],
+        ["difference", "0 ns"], ["holds no samples"],
     ),
     "a sample without a stack": ("pprof", pprof(CPU, [([], [5, 50_000_000])]), ["[no stack] 100.0 %"], ["a 0.0 %"]),
     "table of sums": (

@@ -101,7 +101,8 @@ async def test_it_stops_after_denial_if_asked():
     run = await workbench.sweep(receipts="40,160,320,640", stop_after_denial=True, pinpoint=False, **FAST)
     assert list(run.steps["receipts"]) == [40, 160]
     limit = run.manifest["limit"]
-    assert (limit["observed_low"], limit["exact"], limit["held"]) == (40, False, True)
+    assert 40 <= limit["observed_low"] < 99  # more where the agent was seen to hold more without denying
+    assert (limit["exact"], limit["held"]) == (False, True)
 
 
 @asynccontextmanager

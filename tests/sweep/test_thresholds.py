@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from junitparser import Error, Failure, JUnitXml
-from workbench.sweep.batch import Batch
 
 import workbench
 from tests.exchange.test_junit import against_the_rules
 from tests.report.conftest import NOTEBOOKS
 from tests.thresholds.made import folder, row
+from workbench.batches.folder import Batch
 from workbench.cli import main
 from workbench.errors import SettingsError
 from workbench.report import run_notebook

@@ -13,6 +13,7 @@ from workbench.analysis.costs import REST, cost_per_receipt, windows_of
 from workbench.analysis.denied import ALL_DENIED, counted, left_out
 from workbench.analysis.growth import Growth, growth
 from workbench.analysis.leaks import LEAK, TIMED, UNEVEN, WARM_UP, Leaks
+from workbench.numbers import amount, figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,6 @@ _STARTED_IN_WINDOW = ("pprofile",)
 _CYCLES = {"L1m": 10, "LLm": 100, "Bm": 10}  # weights of the cycle estimate, see profiles.views.derived
 # a part of the estimated cycles below which misses are not what to look at first
 _SMALL_PCT = 10.0
-_UNITS = {"ns": (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))}
 _WORDS = {"Ir": "instructions", "cpu": "of CPU time", "samples": "samples", "hits": "lines of Python"}
 
 
@@ -53,7 +53,7 @@ def answers(
             said[CACHES] += cache_answer(rows)
             if "sysCount" in metrics and _measured(rows, "sysCount"):
                 calls = cost_per_receipt(rows, "sysCount", "whole").iloc[0]
-                said[SYSCALLS].append(f"By {mode}, a receipt makes {_figure(calls['per_receipt'])} system calls.")
+                said[SYSCALLS].append(f"By {mode}, a receipt makes {figure(calls['per_receipt'])} system calls.")
         if background is not None:
             said[BACKGROUND] += background_answer(background, mode)
     if leaks is not None:
@@ -197,9 +197,9 @@ def cache_answer(costs: pd.DataFrame) -> list[str]:
         part = 100 * _CYCLES[metric] * misses / cycles if cycles else 0.0
         heaviest = max(heaviest, part)
         worst = _largest(cost_per_receipt(costs, metric))
-        said.append(f"A receipt has {_figure(misses)} {what}, {part:.0f} % of its estimated cycles{worst}.")
+        said.append(f"A receipt has {figure(misses)} {what}, {part:.0f} % of its estimated cycles{worst}.")
     verdict = "Not where to look first" if heaviest < _SMALL_PCT else "Worth looking at"
-    return [f"{verdict}: a receipt takes some {_figure(cycles)} estimated cycles.", *said]
+    return [f"{verdict}: a receipt takes some {figure(cycles)} estimated cycles.", *said]
 
 
 def syscall_answer(costs: pd.DataFrame) -> list[str]:
@@ -215,10 +215,10 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
     if "calls" in whole:
         table = cost_per_receipt(costs, "calls")
         rows = "; ".join(
-            f"{name} {_figure(each)}"
+            f"{name} {figure(each)}"
             for name, each in zip(table["name"][:_TOP], table["per_receipt"][:_TOP], strict=True)
         )
-        said.append(f"A receipt makes {_figure(whole['calls'])} system calls: {rows}.")
+        said.append(f"A receipt makes {figure(whole['calls'])} system calls: {rows}.")
     if "working" in whole and "waiting" in whole:
         either = whole.get("undecided", 0.0)
         undecided = f"; of {_amount(either, 'ns')} the log does not show which" if either > 0 else ""
@@ -238,7 +238,7 @@ def _allocated(costs: pd.DataFrame) -> list[str]:
     if not (costs["metric"] == "bytes_allocated").any() or not _measured(costs, "bytes_allocated"):
         return []
     row = cost_per_receipt(costs, "bytes_allocated", "whole").iloc[0]
-    return [f"A receipt allocates {_figure(row['per_receipt'])} bytes, massif's administration included."]
+    return [f"A receipt allocates {figure(row['per_receipt'])} bytes, massif's administration included."]
 
 
 def _measured(costs: pd.DataFrame, metric: str) -> bool:
@@ -270,12 +270,4 @@ def _largest(table: pd.DataFrame) -> str:
 
 
 def _amount(value: float, unit: str, word: str = "") -> str:
-    for name, size in _UNITS.get(unit, ()):
-        if abs(value) >= size or size == 1.0:
-            return f"{value / size:,.3g} {name} {word}".rstrip()
-    return f"{_figure(value)} {word or ('' if unit == 'count' else unit)}".rstrip()
-
-
-def _figure(value: float) -> str:
-    """Three figures of small numbers, no fractions of large ones."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.3g}"
+    return f"{amount(value, unit)} {word}".rstrip()

@@ -12,6 +12,7 @@ from workbench.analysis.limit import Bracket, Denial
 from workbench.analysis.step_row import Judgement, StepRow
 from workbench.errors import EXIT_INVALID, EXIT_PASS, EXIT_SLO_FAILED
 from workbench.load.summary import StepSummary
+from workbench.numbers import grt as in_grt
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.service.budget import Budget, Fees
 from workbench.service.stored import StoredSince
@@ -37,10 +38,12 @@ class Prediction:
             return "Receipts of value 0 spend nothing: there is no limit to predict."
         if self.receipts is None:
             return "The limit cannot be predicted: neither the agent's limit nor the escrow is known."
-        limit, escrow = ("unknown" if math.isnan(grt) else f"{grt:g} GRT" for grt in (self.limit_grt, self.escrow_grt))
+        limit, escrow = (
+            "unknown" if math.isnan(value) else in_grt(value) for value in (self.limit_grt, self.escrow_grt)
+        )
         return (
-            f"Receipt {self.receipts:,} of {self.value_grt:g} GRT is predicted to trigger denial "
-            f"(rule {self.rule}; limit {limit}, escrow {escrow}, {self.fees_before_grt:g} GRT spent before)."
+            f"Receipt {self.receipts:,} of {in_grt(self.value_grt)} is predicted to trigger denial "
+            f"(rule {self.rule}; limit {limit}, escrow {escrow}, {in_grt(self.fees_before_grt)} spent before)."
         )
 
 
@@ -135,6 +138,9 @@ def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow])
         else {
             "step": first.step,
             "index": int(first.first_refusal_index),
+            "receipt": int(first.first_refusal_index) + 1,
+            "receipts": first.receipts,
+            "paid_before": _paid_before(first),
             "t_s": first.first_refusal_s,
             "fees_grt": first.fees_at_first_refusal_grt,
         },
@@ -148,15 +154,13 @@ def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow])
 def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, rows: list[StepRow]) -> str:
     text = _observation(bracket, rows)
     if predicted is not None:
-        word = {True: "as predicted", False: "not as predicted", None: "not contradicting the prediction"}[held]
+        agrees = "as predicted" if bracket.exact else "which agrees with the prediction"
+        word = {True: agrees, False: "not as predicted", None: "not contradicting the prediction"}[held]
         text += f", {word} ({predicted:,})"
     text += "."
     first = first_refused(rows)
     if first is not None:
-        text += (
-            f" First refusal in step {first.step}: receipt with index {first.first_refusal_index:.0f}, "
-            f"{first.first_refusal_s:.3f} s after the step began, at {first.fees_at_first_refusal_grt:g} GRT of fees."
-        )
+        text += f" {_refusal_sentence(first)}"
         if not math.isnan(first.denial_lag_receipts):
             text += f" Denial came {first.denial_lag_receipts:.0f} receipts"
             if not math.isnan(first.denial_lag_s):
@@ -167,12 +171,33 @@ def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, 
     return text
 
 
+def _paid_before(row: StepRow) -> int | None:
+    """Receipts that the payer had been charged for when the first one was refused, by its fees; None: not known."""
+    receipts = row.fees_at_first_refusal_grt / row.value_grt if row.value_grt else math.nan
+    return None if math.isnan(receipts) else round(receipts)
+
+
+def _refusal_sentence(first: StepRow) -> str:
+    """Where in its step, counted from 1, and after how many receipts of its payer the first refusal came: a payer may
+    have paid for others before the step."""
+    text = (
+        f"First refusal in step {first.step}: receipt {first.first_refusal_index + 1:,.0f} of {first.receipts:,}, "
+        f"{first.first_refusal_s:.3f} s after the step began"
+    )
+    fees = f"{in_grt(first.fees_at_first_refusal_grt)} of fees"
+    before = _paid_before(first)
+    return f"{text}, at {fees}." if before is None else f"{text}, after {before:,} receipts of its payer ({fees})."
+
+
 def _observation(bracket: Bracket, rows: list[StepRow]) -> str:
     if bracket.exact:
         return f"The limit was observed at receipt {bracket.high:,}"
     if bracket.high is not None:
-        low = "an unknown number of" if bracket.low is None else f"{bracket.low:,}"
-        return f"The limit was observed between {low} (survived) and {bracket.high:,} (denied) receipts"
+        if not bracket.low:
+            return (
+                f"The limit was observed at receipt {bracket.high:,} or before, no smaller number having been survived"
+            )
+        return f"The limit was observed between {bracket.low:,} (survived) and {bracket.high:,} (denied) receipts"
     if first_refused(rows) is not None:
         return "The payer was denied, and how many receipts that took is not known"
     if any(row.denied_after_settle == "unknown" for row in rows):

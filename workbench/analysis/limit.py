@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Denial:
-    """How one step met the limit. Indices are positions in the plan, times seconds after its first intended time.
+    """How one step met the limit. Indices are positions in the plan, from 0; times seconds after its first intended
+    time.
 
     ``refusal_index``: the first receipt, in the order they were sent, that the denylist refused; ``refusal_s`` when
     that answer came; ``fees_grt`` the payer's fees at that moment (before the step + receipts paid for that were sent
     before it); ``crossing_index``: the receipt that used up the budget; ``lag_receipts`` and ``lag_s``: how many
     receipts were still taken, and how much time passed between the two sendings, from the crossing to the first
-    refusal (NaN where the budget was used up before the step). ``paid``: all receipts of the step that were paid for.
-    NaN: not seen.
+    refusal (NaN where the budget was used up before the step, or the refusal was answered before the receipt that
+    should have used it up was sent: the budget was not what it was thought to be). ``paid``: all receipts of the step
+    that were paid for. NaN: not seen.
     """
 
     refusal_index: float
@@ -66,14 +68,18 @@ def find_denial(chunks: Chunks, *, spent_wei: int, value_wei: int, budget: int |
     if first is None:
         return Denial(nan, nan, nan, crossing_index, nan, nan, paid, nan)
     before = sum(_paid_before(chunk, first) for chunk in chunks)
+    lag_receipts = lag_s = nan
+    if budget is not None and crossing is not None and first.done_ns >= crossing.sent_ns:
+        # a few receipts that were sent just before the crossing can be counted after it: never less than none
+        lag_receipts = float(max(0, before - budget))
+        lag_s = max(0.0, float(first.sent_ns - crossing.sent_ns)) / 1e9
     return Denial(
         refusal_index=float(first.index),
         refusal_s=float(first.done_ns - min(intended_ns)) / 1e9,
         fees_grt=(spent_wei + before * value_wei) / WEI_PER_GRT,
         crossing_index=crossing_index,
-        # a few receipts that were sent just before the crossing can be counted after it: never less than none
-        lag_receipts=float(max(0, before - budget)) if budget and paid >= budget else nan,
-        lag_s=nan if crossing is None else max(0.0, float(first.sent_ns - crossing.sent_ns)) / 1e9,
+        lag_receipts=lag_receipts,
+        lag_s=lag_s,
         paid=paid,
         paid_before_refusal=float(before),
     )
@@ -149,7 +155,7 @@ def heard_denial(chunks: Chunks, denial: Denial, denied_ns: int | None) -> Heard
 class Bracket:
     """Where the limit lies, in receipts of one fresh budget: ``low`` were survived, ``high`` led to denial.
 
-    None: not seen. The limit is ``high`` exactly when the two are neighbours.
+    None: not seen. The limit is ``high`` exactly when the two are neighbours; no receipt at all is always survived.
     """
 
     low: int | None
@@ -158,7 +164,7 @@ class Bracket:
     @property
     def exact(self) -> bool:
         """Whether the limit is known to the receipt."""
-        return self.high is not None and self.low is not None and self.high == self.low + 1
+        return self.high is not None and self.high == (self.low or 0) + 1
 
     def holds(self, predicted: int | None) -> bool | None:
         """Whether a predicted limit lies in the bracket; None when nothing contradicts it and nothing confirms it."""

@@ -70,6 +70,9 @@ class StepRow:
     that fits rate and service time (yes, no, unknown). ``steadiness``: these in words; "" where there is nothing to
     say. ``repeat``: which repeat of its size the step is, from 1. ``verdict``, ``reason``, ``failure``: see
     :class:`Judgement`.
+    ``survived``: so many receipts of the payer's budget the agent had surely counted without denying it, in a step
+    that it was denied in (NaN: not seen).
+    Columns named ``_index`` count from 0, as ``index`` of the samples does; people are told of receipts from 1.
     """
 
     step: int
@@ -163,6 +166,7 @@ class StepRow:
     littles_law: str = "unknown"
     steadiness: str = ""
     repeat: int = 1
+    survived: float = math.nan
 
 
 def step_row(
@@ -186,9 +190,9 @@ def step_row(
     repeat: int = 1,
     found: StoredSince | None = None,
     heard: Heard | None = None,
+    survived: float = math.nan,
 ) -> StepRow:
     """Lay the parts of a step out as one row."""
-    heard = heard or Heard()
     # the service goes by the denylist, whatever the agent's gauge says
     denied = denial.refused or (found is not None and found.denied) or (after is not None and after.denied)
     denied_after = "yes" if denied else "no" if settled and after is not None else "unknown"
@@ -213,9 +217,7 @@ def step_row(
         settle_s=settle_s,
         counted=counted,
         **_stored(found),
-        denylisted_s=heard.denied_s,
-        denylist_lag_s=heard.lag_s,
-        paid_after_denylisted=heard.paid_after,
+        **_heard(heard or Heard()),
         verdict=judgement.verdict,
         reason=judgement.reason,
         failure=judgement.failure,
@@ -224,6 +226,7 @@ def step_row(
         **_suffered(summary.suffered),
         **_sure(summary),
         repeat=repeat,
+        survived=survived,
     )
 
 
@@ -258,6 +261,15 @@ def _stored(found: StoredSince | None) -> dict[str, Any]:
         "invalid": float(found.invalid),
         "invalid_reasons": found.reasons,
         "aggregated_grt": found.aggregated_wei / WEI_PER_GRT,
+    }
+
+
+def _heard(heard: Heard) -> dict[str, Any]:
+    """What the database said of the denial."""
+    return {
+        "denylisted_s": heard.denied_s,
+        "denylist_lag_s": heard.lag_s,
+        "paid_after_denylisted": heard.paid_after,
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from workbench.load.suffered import OTHER_CORE_SHARE
+from workbench.numbers import UNKNOWN
 
 Limit = Literal["generator", "null server", "not reached"]
 """What kept the rate from being higher. ``not reached``: the search was cut short, or went up to its end."""
@@ -125,14 +126,14 @@ def _row(offer: Offer) -> tuple[str, ...]:
         offer.rate,
         _figure(offer.lag_p50_ms, ".2f", " ms"),
         _figure(offer.lag_p99_ms, ".2f", " ms"),
-        _figure(offer.cpu_us, ".0f", " us"),
+        _figure(offer.cpu_us, ".0f", " µs"),
         _figure(offer.closed_per_s, ",.0f", "/s"),
         offer.limited_by,
     )
 
 
 def _figure(value: float, form: str, unit: str) -> str:
-    return "–" if math.isnan(value) else f"{value:{form}}{unit}"
+    return UNKNOWN if math.isnan(value) else f"{value:{form}}{unit}"
 
 
 def count(processes: int) -> str:

@@ -93,7 +93,7 @@ class _Work:
         """Try rates until the highest honest one is found, or time or trials are up."""
         until = time.monotonic() + self._wanted.max_s
         self._closed = closed = await self._closed_loop()
-        self._tell(f"closed loop: {closed.sent_per_s:,.0f}/s, {closed.cpu_us:.0f} us of CPU a request", closed)
+        self._tell(f"closed loop: {closed.sent_per_s:,.0f}/s, {closed.cpu_us:.0f} µs of CPU a request", closed)
         self._search = Search(_start(closed.sent_per_s), max_trials=self._wanted.max_trials)
         while (rate := self._search.upcoming()) is not None and time.monotonic() < until:
             receipts = max(MIN_SENT, round(rate * self._wanted.seconds))

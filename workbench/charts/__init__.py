@@ -12,6 +12,7 @@ from workbench.charts.flame import flame_graph, flame_steps
 from workbench.charts.growth import growth_lines
 from workbench.charts.heap import memory_growth, memory_timeline
 from workbench.charts.history import history
+from workbench.charts.knee import knee
 from workbench.charts.lag import lag_by_step, lag_over_time
 from workbench.charts.latency import latency_by_step, latency_distribution
 from workbench.charts.leaks import leak_lines
@@ -29,6 +30,7 @@ __all__ = [
     "flame_steps",
     "growth_lines",
     "history",
+    "knee",
     "lag_by_step",
     "lag_over_time",
     "latency_by_step",

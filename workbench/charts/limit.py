@@ -132,7 +132,7 @@ def _add_first_refusal(chart: go.Figure, points: pd.DataFrame, observation: Mapp
     chart.add_annotation(
         x=float(at["offered"].iloc[0]),
         y=float(at["accepted"].iloc[0]),
-        text=f"first refusal: receipt {first['index']:,}<br>of step {first['step']}{lag}",
+        text=f"first refusal: receipt {first['index'] + 1:,}<br>of step {first['step']}{lag}",
         align="right",
         showarrow=True,
         arrowhead=2,

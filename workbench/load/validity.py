@@ -37,6 +37,10 @@ def why_cut_short(plan: Plan, report: StepReport, sent: int) -> str:
     return ""
 
 
+CAP_REACHED = "the limit of requests in flight was reached"
+"""How the reason begins where so many answers were waited for that no more could be sent."""
+
+
 @dataclass(frozen=True)
 class Lateness:
     """How late ``count`` requests left: half of them ``median_ms`` or more, ``late`` of them more than ``allowed_ms``.
@@ -64,7 +68,7 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Latenes
         return alone
     if isinstance(plan, OpenPlan):
         if report.cap_hits:
-            return f"the limit of requests in flight was reached {report.cap_hits} times, so the plan was not kept"
+            return f"{CAP_REACHED} {report.cap_hits} times, so the plan was not kept"
         if report.cpu_percent > MAX_GENERATOR_CPU:
             return f"{report.busiest} used {report.cpu_percent:.0f} % of a core and had none to spare"
         if late := _why_lagging(lag, service_p50_ms):

@@ -71,14 +71,6 @@ def interval(part: Any, whole: float, ticks: int) -> tuple[NDArray[np.float64], 
     return 100.0 * low, 100.0 * high
 
 
-def range_text(low: float, high: float) -> str:
-    """An interval in percent as text: ``48 to 100 %``, with as many digits as tell its ends apart; "" for NaN."""
-    if math.isnan(low) or math.isnan(high):
-        return ""
-    digits = 0 if high - low >= 5 else 1 if high - low >= 0.2 else 2
-    return f"{low:.{digits}f} to {high:.{digits}f} %"
-
-
 def _wilson(share: NDArray[np.float64], ticks: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     square = _Z * _Z / ticks
     middle = (share + square / 2) / (1 + square)

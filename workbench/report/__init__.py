@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from workbench.report.display import View, notes, provenance, repeats, steps_table, table, verdict_box
     from workbench.report.execute import run_notebook
     from workbench.report.export import export_html, external_addresses
+    from workbench.report.limits import knee, search_spending, search_trials
     from workbench.report.page import profile_page
     from workbench.report.parameters import Parameter, check_parameters, read_parameters
     from workbench.report.record import NotebookRecord
     from workbench.report.snakeviz import snakeviz_frame
     from workbench.report.summary import batch_summary
+    from workbench.report.what_was_given import given
 
 __all__ = [
     "NotebookRecord",
@@ -35,6 +37,8 @@ __all__ = [
     "difference_flames",
     "export_html",
     "external_addresses",
+    "given",
+    "knee",
     "notes",
     "profile_page",
     "provenance",
@@ -42,6 +46,8 @@ __all__ = [
     "receipt_cost",
     "repeats",
     "run_notebook",
+    "search_spending",
+    "search_trials",
     "snakeviz_frame",
     "steps_table",
     "table",
@@ -59,6 +65,8 @@ _HOMES = {
     "difference_flames": "comparing",
     "export_html": "export",
     "external_addresses": "export",
+    "given": "what_was_given",
+    "knee": "limits",
     "notes": "display",
     "profile_page": "page",
     "provenance": "display",
@@ -66,6 +74,8 @@ _HOMES = {
     "receipt_cost": "costs",
     "repeats": "display",
     "run_notebook": "execute",
+    "search_spending": "limits",
+    "search_trials": "limits",
     "snakeviz_frame": "snakeviz",
     "steps_table": "display",
     "table": "display",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench import numbers
 from workbench.analysis.badges import Badge, badges_of, worst
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _STEP_COLUMNS = {
     "response_p99_ms": ("Response p99, ms", "{:,.2f}"),
     "lag_p99_ms": ("Lag p99, ms", "{:,.3f}"),
     "budget_receipts": ("Predicted limit", "{:,.0f}"),
-    "first_refusal_index": ("First refused", "{:,.0f}"),
+    "first_refusal_index": ("First refused receipt", "{:,.0f}"),
     "denial_lag_receipts": ("Denial lag, receipts", "{:,.0f}"),
     "denial_lag_s": ("Denial lag, s", "{:,.3f}"),
     "denylist_lag_s": ("In the denylist after, s", "{:,.3f}"),
@@ -57,6 +58,8 @@ _STEP_COLUMNS = {
     "steadiness": ("Not steady", "{}"),
     "disturbances": ("What disturbed the generator", "{}"),
 }
+
+_FROM_ZERO = ("first_refusal_index",)  # people count from 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class View:
 def steps_table(steps: pd.DataFrame) -> View:
     """The steps as a table with units in its headings; what a step does not have is a dash, not a number."""
     shown = {
-        heading: [_cell(value, form, column) for value in steps[column]]
+        heading: [_cell(value + 1 if column in _FROM_ZERO else value, form, column) for value in steps[column]]
         for column, (heading, form) in _STEP_COLUMNS.items()
         if column in steps and _says_something(steps[column])
     }
@@ -103,7 +106,9 @@ def table(frame: pd.DataFrame, rows: int | None = None, links: Mapping[str, Sequ
     import pandas as pd
 
     shown = frame if rows is None else frame.head(rows)
-    text = pd.DataFrame({str(name): [_plain(value, str(name)) for value in shown[name]] for name in shown}, dtype="str")
+    text = pd.DataFrame(
+        {str(name): [_in_table(value, str(name)) for value in shown[name]] for name in shown}, dtype="str"
+    )
     heading = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in text.columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{_linked(value, name, at, links or {})}</td>" for name, value in row.items()) + "</tr>"
@@ -229,19 +234,13 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _plain(value: Any, column: str) -> str:
+def _in_table(value: Any, column: str) -> str:
     import pandas as pd
 
-    if pd.isna(value):
-        return "–"
-    if isinstance(value, (bool, str)) or type(value).__name__ == "bool":
-        return {"True": "yes", "False": "no"}.get(str(value), str(value))
-    if column.endswith("_pct"):
-        return f"{value:,.2f}"
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.4g}"
+    return numbers.cell(None if pd.isna(value) else value, column)
 
 
 def _cell(value: Any, form: str, column: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
+        return numbers.UNKNOWN
     return VERDICT_MARKS.get(value, str(value)) if column == "verdict" else form.format(value)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.interval import interval, range_text, ticks_of
+from workbench.numbers import cell, precise, range_text
+from workbench.profiles.interval import interval, ticks_of
 from workbench.profiles.labels import labels
 from workbench.profiles.names import apart, symbol_label, tidy_rust
 from workbench.profiles.share import whole_of
@@ -35,7 +36,7 @@ def profile_text(profile: Profile, table: TableLike, metric: str | None = None) 
     ]
     lines += [
         f"{'Total' if not position else '':11} "
-        f"{quantity(profile.total(one.name), one.unit) if one.additive else 'no sum'}  {one.name}"
+        f"{precise(profile.total(one.name), one.unit) if one.additive else 'no sum'}  {one.name}"
         + (f" ({one.description})" if one.description else "")
         for position, one in enumerate(profile.metrics)
     ]
@@ -96,7 +97,7 @@ def difference_text(changes: Difference, table: TableLike) -> str:
     unit = changes.metric.unit
     before, after = changes.before_sum, changes.after_sum
     ratio = f", {after / before:.4g} times" if before > 0 and after >= 0 else ""
-    sums = f"{quantity(before, unit)} before, {quantity(after, unit)} after{ratio}"
+    sums = f"{precise(before, unit)} before, {precise(after, unit)} after{ratio}"
     if not changes.metric.additive:
         sums = "a ratio, so without sums"
     lines = [f"{changes.metric.name}: {sums}; figures {changes.scaling}"]
@@ -132,7 +133,7 @@ def table_text(table: TableLike) -> str:
     if not any(columns.values()):
         return "(nothing)"
     said = {name: values for name, values in columns.items() if any(value is not None for value in values)}
-    cells_of = {name: [_figure(value, name) for value in values] for name, values in said.items() if name not in _NAMED}
+    cells_of = {name: [cell(value, name) for value in values] for name, values in said.items() if name not in _NAMED}
     names = [name for name in _SHOWN if any(value not in ("", None) for value in said.get(name, ()))]
     cells_of |= {name: _names(columns) if name == "name" else [_short(value) for value in said[name]] for name in names}
     shown = []
@@ -152,30 +153,6 @@ def _names(columns: dict[str, list[Any]]) -> list[str]:
         return [_cut(name) for name in named]
     whole = columns.get("label") or names
     return apart([_cut(name) for name in labels(named, files, objects, crates, whole)], "#{}")
-
-
-def quantity(value: float, unit: str) -> str:
-    """A figure with its unit, as people read it."""
-    if unit == "bytes":
-        for size, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-            if abs(value) >= size:
-                return f"{value / size:,.2f} {name}"
-        return f"{value:,.10g} bytes"
-    if unit == "ns":
-        for scale, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-            if abs(value) >= scale:
-                return f"{value / scale:,.3f} {name}"
-    return f"{value:,.10g}" if unit == "count" else f"{value:,.10g} {unit}"
-
-
-def _figure(value: Any, column: str) -> str:
-    if value is None:
-        return "-"
-    if column.endswith("_pct"):
-        return f"{value:.2f}"
-    if isinstance(value, (bool, str)):
-        return str(value)
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 
 def _short(value: Any) -> str:

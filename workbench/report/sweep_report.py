@@ -7,8 +7,9 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ async def report_sweep(
         begun = RunFolder(resume)
         # what is missing to go on, such as a password, is said before a notebook is begun
         Settings.restore(begun.manifest()["settings"], toml=config)
-        return await _execute(begun, {"resume": str(resume)}, file, say, go_on)
+        return await execute(begun, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
     steps_of(settings)
@@ -60,23 +61,26 @@ async def report_sweep(
     check_subject(settings)
     folder = folder or RunFolder.create(settings.runs_dir, settings.name)
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=command_line())
-    parameters, environment = _split(settings, notebook_path("load_sweep"))
-    return await _execute(folder, {**parameters, "run_dir": str(folder.path)}, {**environment, **file}, say, go_on)
+    parameters, environment = split(settings, notebook_path("load_sweep"))
+    given = {**parameters, "run_dir": str(folder.path)}
+    return await execute(folder, given, {**environment, **file}, say, go_on)
 
 
 async def report_run(path: Path, *, say: Say, fail_if: Sequence[str] = ()) -> Run:
     """Make notebook and report of an existing run again; nothing is measured. ``fail_if``: thresholds that it is held
     against in place of its own."""
     run = open_run(path)
+    search = run.manifest.get("what") == "find-limit"
     if run.manifest["state"] != "finished":
         raise SettingsError(
             f"the run is {run.manifest['state']}",
             where=str(path),
-            hint="Finish it with `workbench sweep --resume`",
+            hint=f"Finish it with `workbench {'find-limit' if search else 'sweep'} --resume`",
         )
     if fail_if:
         rejudge(run, fail_if)
-    return await _execute(run.folder, {"run_dir": str(path)}, {}, say)
+    notebook = FIND_LIMIT if search else LOAD_SWEEP
+    return await execute(run.folder, {"run_dir": str(path)}, {}, say, notebook=notebook)
 
 
 def notebook_path(name: str) -> Path:
@@ -87,19 +91,40 @@ def notebook_path(name: str) -> Path:
     return path
 
 
-async def _execute(
-    folder: RunFolder, parameters: dict[str, Any], environment: dict[str, str], say: Say, go_on: str | None = None
+@dataclass(frozen=True)
+class ReportNotebook:
+    """A notebook that measures and is its own report: its file's ``name``, the ``title`` of the report, and the
+    ``command`` that goes on with its run."""
+
+    name: str
+    title: str
+    command: str
+
+
+LOAD_SWEEP = ReportNotebook("load_sweep", "Load sweep", "sweep")
+FIND_LIMIT = ReportNotebook("find_limit", "Limit", "find-limit")
+
+
+async def execute(
+    folder: RunFolder,
+    parameters: dict[str, Any],
+    environment: Mapping[str, str | None],
+    say: Say,
+    go_on: str | None = None,
+    *,
+    notebook: ReportNotebook = LOAD_SWEEP,
 ) -> Run:
-    notebook = notebook_path("load_sweep")
-    command = go_on or f"workbench sweep --resume {folder.path}"
+    """Run a notebook that measures into ``folder``; its run. Raises the error the run met, after notebook and report of
+    what was measured were written."""
+    command = go_on or f"workbench {notebook.command} --resume {folder.path}"
     async with _following(folder.path / EVENTS, say):
         with _environment(environment), _saying_how_to_go_on(command, say):
             record = await run_notebook(
-                notebook,
+                notebook_path(notebook.name),
                 parameters,
                 folder.path / "notebook.ipynb",
                 folder.path / "report.html",
-                title=f"Load sweep {folder.path.name}",
+                title=f"{notebook.title} {folder.path.name}",
             )
     folder.update_manifest(notebook=record.as_dict())
     run = open_run(folder.path)
@@ -136,32 +161,36 @@ def _ended(manifest: dict[str, Any], run: Path, command: str) -> WorkbenchError:
     return error
 
 
-def _split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Settings for the notebook's parameters, and all others as variables: an option wins over a variable."""
+def split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """Settings for the notebook's parameters, and all of them as variables: an option wins over a variable, and a
+    parameter that is at its default must not give way to one (see :mod:`workbench.report.what_was_given`)."""
     names = {parameter.name for parameter in read_parameters(notebook)}
     values = settings.model_dump(mode="json", exclude=set(SECRETS))
     parameters = {name: value for name, value in values.items() if name in names}
-    environment = {
-        ENV_PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
+    environment: dict[str, str | None] = {
+        ENV_PREFIX + name.upper(): value if value is None or isinstance(value, str) else json.dumps(value)
         for name, value in values.items()
-        if name not in names and value is not None
     }
     return parameters, environment
 
 
 @contextlib.contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    """The variables a child process is started with; secrets in the environment reach it unchanged."""
+def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """The variables a child process is started with (None: not set); secrets reach it unchanged."""
     before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
+    _set(changes)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.load.outcome import Outcome
+from workbench.numbers import grt
 from workbench.receipts.address import checksum
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.service.probe import Attestation, ProbeAnswer
@@ -135,8 +136,8 @@ def judge_counting(facts: PayerFacts, counted_wei: int) -> Note | None:
     if not is_behind(facts.owed_wei, counted_wei):
         return None
     what = (
-        f"the tap-agent holds {counted_wei / WEI_PER_GRT:g} GRT of payer {checksum(facts.payer)}, "
-        f"{facts.owed_wei / WEI_PER_GRT:g} GRT are in the database"
+        f"the tap-agent holds {grt(counted_wei / WEI_PER_GRT)} of payer {checksum(facts.payer)}, "
+        f"{grt(facts.owed_wei / WEI_PER_GRT)} are in the database"
     )
     if counted_wei != before:
         return Note("counting", f"{what}: it is counting still", "Wait until it is done, or the limit comes early")
@@ -162,8 +163,8 @@ def judge_service(facts: ServiceFacts) -> list[Note]:
         notes.append(
             Note(
                 "value",
-                f"receipts of {facts.value_wei / WEI_PER_GRT:g} GRT reach the service's maximum of "
-                f"{facts.max_value_wei / WEI_PER_GRT:g} GRT ({facts.max_value_from}), and are refused from there on",
+                f"receipts of {grt(facts.value_wei / WEI_PER_GRT)} reach the service's maximum of "
+                f"{grt(facts.max_value_wei / WEI_PER_GRT)} ({facts.max_value_from}), and are refused from there on",
                 "Lower --value-grt, or raise max_receipt_value_grt of the service",
                 refuses=True,
             )
@@ -178,7 +179,7 @@ def judge_probe(answer: ProbeAnswer | None, value_wei: int) -> list[Note]:
     if answer.passed:
         return [Note("probe", "one probe was sent: the service would take the receipts; nothing was stored or charged")]
     if answer.charged:
-        cost = f"a receipt of {value_wei / WEI_PER_GRT:g} GRT was spent and is counted"
+        cost = f"a receipt of {grt(value_wei / WEI_PER_GRT)} was spent and is counted"
         return [Note("probe", f"the service took a probe that names another payer, so that {cost}")]
     check, remedy = _REFUSED.get(
         answer.outcome, ("probe", "Look at the service's log, and run `workbench doctor --target ...`")

@@ -237,6 +237,35 @@ class ThresholdSettings(Group):
     )
 
 
+class SearchSettings(Group):
+    """The search for a limit: of the sender, or of the service's capacity under thresholds."""
+
+    capacity: bool = Field(
+        False, description="Search the highest rate that passes the thresholds, in place of the sender limit."
+    )
+    search_receipts: int = Field(
+        200_000, ge=1, le=1_000_000_000, description="The search sends at most this many receipts."
+    )
+    predict: bool = Field(
+        True, description="Sender limit: try what is predicted from the agent's figures first; else search blindly."
+    )
+    max_p95_ms: float | None = Field(
+        None, gt=0, description="Capacity: a trial passes up to this 95th percentile of the response time in ms."
+    )
+    max_error_share: float = Field(
+        0.0, ge=0, lt=1, description="Capacity: a trial passes up to this share of receipts that were not accepted."
+    )
+    trial_s: float = Field(2.0, gt=0, le=3600, description="Capacity: length of one trial in seconds.")
+    max_trials: int = Field(40, ge=1, le=1000, description="Capacity: the search makes at most this many trials.")
+    precision: float = Field(
+        1.1,
+        gt=1,
+        le=10,
+        description="Capacity: the search ends when the bracket's ends differ by less than this factor.",
+    )
+    start_rate: float = Field(50.0, gt=0, le=1_000_000, description="Capacity: the first rate that is tried.")
+
+
 class ProfilerSettings(Group):
     """The profiler of a sweep: each step is a window of its own."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ SAMPLER_START_S = 2.0
 
 async def experiment(settings: Settings, record: Record, *, toward_limit: bool, client: Client | None = None) -> None:
     """All steps, and the conclusion. The manifest's state says how it ended. ``client``: as in :func:`.run.sweep`."""
-    try:
+    with told_how_it_ended(record):
         steps = steps_of(settings)
         rates = [rate_of(settings, step.receipts) for step in steps]
         record.begin(steps, rates, in_flight(settings), toward_limit=toward_limit)
@@ -55,14 +55,18 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
             record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
         if _to_come(settings, record, steps):  # else resumed for its conclusion only
             expect(settings, record, steps)
-            if settings.network:
-                record.event("network_starting")
-            async with surroundings(settings, record.folder.path.name) as around:
-                run = _Experiment(around, record, toward_limit, engine_for(settings, client))
+            async with experimenting(settings, record, toward_limit=toward_limit, client=client) as run:
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
         judged = judge_run(open_run(record.folder.path), settings.fail_if, limit)
         record.finish(limit, conclude_run(record.rows, limit, judged), judged, figures=run_figures(record))
+
+
+@contextmanager
+def told_how_it_ended(record: Record) -> Iterator[None]:
+    """Keep in the manifest what ended a run early; what was measured until then is in its folder."""
+    try:
+        yield
     except (asyncio.CancelledError, KeyboardInterrupt):
         record.stop("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
         raise
@@ -74,8 +78,19 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
         raise
 
 
+@asynccontextmanager
+async def experimenting(
+    settings: Settings, record: Record, *, toward_limit: bool, client: Client | None = None
+) -> AsyncIterator[Experiment]:
+    """What the services need around them, running, and who sends, while the block measures."""
+    if settings.network:
+        record.event("network_starting")
+    async with surroundings(settings, record.folder.path.name) as around:
+        yield Experiment(around, record, toward_limit, engine_for(settings, client))
+
+
 @dataclass(frozen=True)
-class _Experiment:
+class Experiment:
     """What is the same for all set-ups of a run."""
 
     around: Surroundings
@@ -120,7 +135,7 @@ def engine_for(settings: Settings, client: Client | None) -> Engine:
     return child_process if settings.profiler != "none" else engine_of(settings, client)
 
 
-async def _plainly(experiment: _Experiment, steps: tuple[Step, ...]) -> None:
+async def _plainly(experiment: Experiment, steps: tuple[Step, ...]) -> None:
     """All steps without a profiler, and the walk to the exact limit."""
     record = experiment.record
     async with experiment.set_up("none", steps) as setup:
@@ -131,7 +146,7 @@ async def _plainly(experiment: _Experiment, steps: tuple[Step, ...]) -> None:
             await pinpoint(setup, walk.number)
 
 
-async def _under_profiler(experiment: _Experiment, steps: tuple[Step, ...]) -> None:
+async def _under_profiler(experiment: Experiment, steps: tuple[Step, ...]) -> None:
     """The paired step without a profiler, then under it the warm-up, all steps and the idle window."""
     settings, record = experiment.settings, experiment.record
     paired, warm_up = extra_steps(steps, settings)

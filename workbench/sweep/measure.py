@@ -29,6 +29,7 @@ from workbench.service.stored import Stored, StoredSince, since
 from workbench.settings import Settings
 from workbench.sweep.payers import payer_of
 from workbench.sweep.quiet import until_quiet, used_cpu_s
+from workbench.sweep.record import Record
 from workbench.sweep.settle import Settled, settle
 from workbench.sweep.setup import Before, PlannedStep, Setup, plan_of, spec_of
 from workbench.sweep.steps import Step
@@ -39,12 +40,15 @@ from workbench.sweep.windows import open_window, reach
 PROGRESS_EVENT_S = 1.0
 
 
-async def measure(setup: Setup, step: Step) -> StepRow:
+async def measure(setup: Setup, step: Step, payer: Payer | None = None, plan: Plan | None = None) -> StepRow:
     """Measure a step; its row, which is written. Raises, before it is begun, where a program of the run has ended, and
-    where the target is gone before its end."""
+    where the target is gone before its end.
+
+    ``payer`` and ``plan``: in place of those that the settings give.
+    """
     if setup.require_alive is not None:
         await setup.require_alive()
-    planned = await plan_step(setup, step)
+    planned = await plan_step(setup, step, payer, plan)
     spec, key = planned.spec, planned.payer.key
     SampleBuffer.create(spec.buffer, planned.plan.count)
     async with AsyncExitStack() as window:
@@ -75,14 +79,14 @@ async def plan_step(setup: Setup, step: Step, payer: Payer | None = None, plan: 
     setup.watch.step, setup.watch.payer = step.number, payer.address
     fees, stored = await target.fees(payer.address), await _rows(setup, payer)
     if fees is not None and target.agent_metrics_url is None:
-        fees = _without_agent(fees, stored, sum(row.paid for row in record.rows if row.payer == address), settings)
+        fees = _without_agent(fees, stored, record.paid_by(address), settings)
     found = None if fees is None else budget(fees, settings.value_wei)
     if record.learnt.predicted is None and step.kind != "pinpoint" and not record.rows:
         prediction = predict(fees, found, settings.value_wei)
         record.learnt = replace(record.learnt, predicted=prediction.receipts)
         record.folder.update_manifest(prediction=prediction_json(prediction))
         record.event("predicted", receipts=prediction.receipts, sentence=prediction.sentence)
-    record.give(step.number, address)
+    record.give(step.number, address, None if fees is None else fees.spent)
     left = None if found is None else found.receipts
     record.event(
         "step_started",
@@ -143,6 +147,7 @@ async def finish(
         service_cpu_s=service_cpu_s,
         found=found,
         heard=heard,
+        survived=_survived(setup, planned, settled),
     )
     if cut is not None:
         await asyncio.to_thread(setup.record.keep_profiles, step, summary, cut.windows)
@@ -303,7 +308,30 @@ def _charged(setup: Setup, planned: PlannedStep, settled: Settled, paid: int) ->
     value, before = setup.settings.value_wei, planned.before.fees
     if not settled.complete or settled.fees is None or before is None or not value:
         return paid, math.nan
-    rows = [row for row in setup.record.rows if row.payer == planned.address]
-    start = round(rows[0].fees_before_grt * WEI_PER_GRT) if rows else before.spent
+    start = _spent_at_start(setup.record, planned)
     spent = settled.fees.spent
     return round((spent - before.spent) / value), float(round((spent - start) / value))
+
+
+def _spent_at_start(record: Record, planned: PlannedStep) -> int:
+    """What the agent held of the payer when the run first took it, in wei: a step of it may have been cut off since."""
+    known = record.spent_before.get(planned.address)
+    if known is not None:
+        return known
+    rows = [row for row in record.rows if row.payer == planned.address]  # a run of an earlier release
+    before = 0 if planned.before.fees is None else planned.before.fees.spent
+    return round(rows[0].fees_before_grt * WEI_PER_GRT) if rows else before
+
+
+def _survived(setup: Setup, planned: PlannedStep, settled: Settled) -> float:
+    """Receipts of the payer's budget that the agent was seen to hold without denying it, before the step, during it or
+    while it was counted: one less than it held, since its figures are not all of one moment. NaN where that was not
+    seen."""
+    value, before = setup.settings.value_wei, planned.before.fees
+    seen = [settled.survived_wei, setup.watch.survived_wei.get(planned.payer.address)]
+    if before is not None and not before.denied and setup.target.agent_metrics_url is not None:
+        seen.append(before.spent)
+    most = max((wei for wei in seen if wei is not None), default=None)
+    if most is None or not value:
+        return math.nan
+    return float(max(0, (most - _spent_at_start(setup.record, planned)) // value - 1))

@@ -23,7 +23,7 @@ def require_payers(target: Target, settings: Settings, given: Sequence[str], ste
         raise SettingsError(
             f"fresh needs a payer for each of {steps} steps, there are {left}",
             where="mode",
-            hint="Use --mode cumulative, give more payers, or raise --standin-payers",
+            hint=f"Use --mode cumulative, or {_more_payers(settings)}",
         )
 
 
@@ -59,5 +59,18 @@ async def payer_of(
     raise TargetError(
         f"step {step.number} needs a payer with budget left, and none of {len(target.payers)} has it{reason}",
         where=target.url,
-        hint="Redeem or top up, give other payers, or raise --standin-payers",
+        hint="Raise --standin-payers" if _are_ours(settings) else f"Redeem, top up, or {_more_payers(settings)}",
     )
+
+
+def _are_ours(settings: Settings) -> bool:
+    """Whether the payers are the stand-in's, or those of a network that is started for the run."""
+    elsewhere = (settings.target, settings.compose, settings.service_command)
+    return not settings.payers and (settings.network or all(where is None for where in elsewhere))
+
+
+def _more_payers(settings: Settings) -> str:
+    """What to do where there are too few payers: only what is started here can be given more by an option."""
+    if _are_ours(settings):
+        return "raise --standin-payers"
+    return "give more payers with their keys in WORKBENCH_PAYERS and WORKBENCH_SIGNER_KEYS"

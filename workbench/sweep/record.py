@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis import step_row as steps_table
-from workbench.analysis.learnt import Learnt, learnt_from
+from workbench.analysis.learnt import CutOff, Learnt, learnt_from
 from workbench.errors import RunFolderError
-from workbench.load.chunks import LiveRows
+from workbench.load.chunks import LiveRows, StoredRows
 from workbench.load.samples import PARQUET, nonces_from, to_frame
 from workbench.load.spec import StepReport, generator_lines
 from workbench.load.summary import StepSummary, Tally, histogram_table
@@ -37,9 +37,10 @@ class Record:
     """The rows of the finished steps, the run's clock, and the folder they are written to.
 
     ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
-    of steps that were cut off among them. ``manifest`` is the one of the session that was interrupted, empty for a new
-    run. ``generators`` says how many send each step. ``learnt`` is what the rows say of the limit. ``session`` counts
-    how often the run was gone on with: the service was started again each time.
+    of steps that were cut off among them, and ``spent_before`` what the agent held of each in wei then. ``manifest`` is
+    the one of the session that was interrupted, empty for a new run. ``generators`` says how many send each step.
+    ``learnt`` is what the rows say of the limit. ``session`` counts how often the run was gone on with: the service was
+    started again each time.
     """
 
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
@@ -49,6 +50,7 @@ class Record:
         self.payers: dict[int, str] = {}
         self.generators: dict[int, int] = {}
         self.given: list[str] = []
+        self.spent_before: dict[str, int] = {}
         self.manifest: dict[str, Any] = {}
         self.learnt = Learnt()
         self.watch: Watch | None = None
@@ -85,16 +87,29 @@ class Record:
         done = sum(row.kind == "step" for row in self.rows)
         self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=done)
 
+    def plan(self, steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None) -> None:
+        """Keep the plan of a run that decides as it goes on: all steps so far, the next one among them."""
+        self.folder.update_manifest(steps_planned=[asdict(step) for step in steps])
+        write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rates, concurrency))
+
     def has(self, step: Step) -> bool:
         """Whether a step is measured."""
         return any(row.step == step.number for row in self.rows)
 
-    def give(self, step: int, payer: str) -> None:
-        """Note that ``step`` spends ``payer``."""
+    def give(self, step: int, payer: str, spent_wei: int | None) -> None:
+        """Note that ``step`` spends ``payer``, of whom the agent holds ``spent_wei``."""
         self.payers[step] = payer
         self.given.append(payer)
+        if spent_wei is not None:
+            self.spent_before.setdefault(payer, spent_wei)
         payers = {str(number): address for number, address in self.payers.items()}
-        self.folder.update_manifest(payers=payers, payers_given=self.given)
+        spent = {address: str(wei) for address, wei in self.spent_before.items()}
+        self.folder.update_manifest(payers=payers, payers_given=self.given, payers_spent_before_wei=spent)
+
+    def paid_by(self, payer: str) -> int:
+        """Receipts of the run that ``payer`` paid for, in steps that ended and in those that were cut off."""
+        ended = sum(row.paid for row in self.rows if row.payer == payer)
+        return ended + sum(one.paid for one in self.learnt.cut_off if one.payer == payer)
 
     def live(self, step: int) -> LiveRows:
         """The rows that the running step has measured."""
@@ -185,6 +200,8 @@ class Record:
         """Take over what an interrupted session finished, and put aside what it cut off."""
         self.given = list(self.manifest.get("payers_given", []))
         self.payers = {int(step): payer for step, payer in self.manifest.get("payers", {}).items()}
+        spent = self.manifest.get("payers_spent_before_wei", {})
+        self.spent_before = {payer: int(wei) for payer, wei in spent.items()}
         self._put_aside()
         run = open_run(self.folder.path)
         rows = steps_table.from_frame(run.steps) if len(run.steps) else []
@@ -196,11 +213,24 @@ class Record:
                 path.replace(self.folder.interrupted_samples(step))
         prediction = self.manifest.get("prediction") or {}
         self.learnt = learnt_from(
-            self.rows, predicted=prediction.get("receipts"), approached=self.manifest.get("approached", 0)
+            self.rows,
+            predicted=prediction.get("receipts"),
+            approached=self.manifest.get("approached", 0),
+            cut_off=self._cut_off(),
         )
         series = run.series
         if len(series) and not set(series["step"]) <= done:
             write_parquet(self.folder.path / "series.parquet", series[series["step"].isin(done)])
+
+    def _cut_off(self) -> list[CutOff]:
+        """What was paid for in steps that were cut off, or dropped. Each has one payer."""
+        found = []
+        for path in sorted((self.folder.path / "interrupted").glob("step-*.parquet")):
+            rows = StoredRows(path)
+            payers = read_parquet(path, ["payer"])["payer"].unique() if len(rows) else []
+            paid = sum(int(chunk.paid.sum()) for chunk in rows)
+            found += [CutOff(int(path.stem.split("-")[1]), str(payer), paid) for payer in payers[:1]]
+        return found
 
     def _put_aside(self) -> None:
         """Keep the rows of a step that was cut off, apart from those of finished steps."""

@@ -85,6 +85,10 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, clien
     """Go on with an interrupted run at its first step without samples; a finished run is opened."""
     if folder.manifest()["state"] == "finished":
         return open_run(folder.path)
+    if folder.manifest().get("what") == "find-limit":
+        raise RunFolderError(
+            "holds a search for a limit", where=str(folder.path), hint="Go on with `workbench find-limit --resume`"
+        )
     settings = stored_settings(folder)
     async with one_run_at_a_time(), folder.locked():
         toward_limit = folder.manifest().get("toward_limit", True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.step_row import LATER
+from workbench.numbers import grt, milliseconds
 from workbench.ramp import is_ramp
 from workbench.runs.read import Run
 from workbench.settings import Settings
@@ -158,7 +159,7 @@ def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "c
 def _stored(summary: Mapping[str, Any]) -> str:
     text = f"{summary['stored']:.0f} receipts found in the database, {summary['paid']} were answered as paid for"
     if summary["aggregated_grt"] > 0:
-        text += f"; {summary['aggregated_grt']:g} GRT went into RAVs"
+        text += f"; {grt(summary['aggregated_grt'])} went into RAVs"
     if summary["invalid"] > 0:
         text += f"; invalid: {summary['invalid_reasons']}"
     return text
@@ -225,7 +226,7 @@ def _steady(summary: Mapping[str, Any]) -> str:
 
 
 def _ms(value: float) -> str:
-    return "too few samples" if math.isnan(value) else f"{value:.2f} ms"
+    return "too few samples" if math.isnan(value) else milliseconds(value)
 
 
 def _duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ import psutil
 
 from workbench.errors import TargetError
 from workbench.receipts.address import checksum
+from workbench.service.agent import fees_of
 from workbench.service.connect import Target
 from workbench.service.metrics import Reading, scrape
 
@@ -48,6 +49,7 @@ class Watch:
         self.step = BEFORE
         self.scraping = True  # off while a profile is made: the answers would be in it
         self.payer: bytes | None = None
+        self.survived_wei: dict[bytes, int] = {}
         by_pid: dict[int, str] = {}
         for source, pid in sorted(target.pids.items(), reverse=True):
             by_pid.setdefault(pid, source)  # service and agent can be one process: it is watched once, as service
@@ -112,11 +114,21 @@ class Watch:
                 readings = await scrape(url, f"the {source}'s metrics")
             except TargetError:
                 continue  # the load itself will show whether the service is gone
+            if source == "agent":
+                self._note_survived(readings)
             t_s = self._seconds()
             for reading in readings:
                 if self._wanted(reading):
                     labels = ",".join(f"{key}={value}" for key, value in reading.labels)
                     self.rows.append((t_s, self.step, source, reading.name, labels, reading.value))
+
+    def _note_survived(self, readings: list[Reading]) -> None:
+        """Keep the most fees that the agent was seen to hold of the step's payer without denying it."""
+        if self.payer is None:
+            return
+        fees = fees_of(readings, self.payer, limit=None)
+        if not fees.denied:
+            self.survived_wei[self.payer] = max(fees.spent, self.survived_wei.get(self.payer, 0))
 
     def _wanted(self, reading: Reading) -> bool:
         """Only the payer of the step; a stand-in with 64 payers would fill the table with the others."""

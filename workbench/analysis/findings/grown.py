@@ -9,7 +9,8 @@ import pandas as pd
 
 from workbench.analysis.findings.code import short
 from workbench.analysis.findings.model import Finding, Size
-from workbench.analysis.findings.words import amount, percent
+from workbench.analysis.findings.words import amount
+from workbench.numbers import percent
 
 if TYPE_CHECKING:
     from workbench.analysis.findings.measured import Measured

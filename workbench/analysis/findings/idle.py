@@ -12,8 +12,9 @@ from workbench.analysis.background import STARTED_IN_WINDOW
 from workbench.analysis.costs import REST
 from workbench.analysis.findings.code import PLUMBING, roles, short
 from workbench.analysis.findings.model import Finding, Size
-from workbench.analysis.findings.words import amount, figure, percent
+from workbench.analysis.findings.words import amount
 from workbench.analysis.profiler_share import profiler_part
+from workbench.numbers import figure, percent
 from workbench.profiles.columns import self_
 from workbench.profiles.transforms.group import legible
 from workbench.profiles.tree import subtree_sums

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from workbench.analysis.costs import REST, cost_by_step, cost_per_receipt, windows_of
 from workbench.analysis.denied import counted
 from workbench.analysis.findings.model import Finding, Size
-from workbench.analysis.findings.words import amount, figure, percent
+from workbench.analysis.findings.words import amount
+from workbench.numbers import figure, percent
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,9 @@ import pandas as pd
 from workbench.analysis.costs import REST, cost_per_receipt
 from workbench.analysis.findings.code import PLUMBING, roles, short
 from workbench.analysis.findings.model import Finding, Size
-from workbench.analysis.findings.words import amount, figure, percent
+from workbench.analysis.findings.words import amount
 from workbench.analysis.profiler_share import profiler_part
+from workbench.numbers import figure, percent
 
 if TYPE_CHECKING:
     from workbench.analysis.findings.measured import Measured

@@ -16,9 +16,10 @@ import pandas as pd
 
 from workbench.analysis.findings.code import LIBRARY, OWN, PLUMBING, roles, short
 from workbench.analysis.findings.model import Finding, Size, folded
-from workbench.analysis.findings.words import amount, percent, times
+from workbench.analysis.findings.words import amount, times
+from workbench.numbers import percent, range_text
 from workbench.profiles.columns import self_
-from workbench.profiles.interval import interval, range_text
+from workbench.profiles.interval import interval
 from workbench.profiles.transforms.group import legible, tidy
 from workbench.profiles.tree import subtree_sums
 

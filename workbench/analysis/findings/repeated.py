@@ -24,7 +24,8 @@ from workbench.analysis.denied import counted
 from workbench.analysis.findings.calls import ROOT, Calls
 from workbench.analysis.findings.code import LIBRARY, OWN, PLUMBING, short
 from workbench.analysis.findings.model import Finding, Size, folded
-from workbench.analysis.findings.words import amount, percent, times
+from workbench.analysis.findings.words import amount, times
+from workbench.numbers import percent
 from workbench.profiles.names import base_name, tidy_file
 from workbench.profiles.transforms.group import legible
 

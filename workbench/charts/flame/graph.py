@@ -27,6 +27,7 @@ from workbench.charts.flame.calltree import (
 from workbench.charts.flame.packing import clean, pack
 from workbench.charts.flame.script import joined_script
 from workbench.errors import WorkbenchError
+from workbench.numbers import plain
 from workbench.profiles.labels import labels_of
 from workbench.profiles.transforms.group import without_levels
 
@@ -200,13 +201,13 @@ def _table_html(graph: FlameGraph) -> str:
     if tree.before is None:
         headings = [f"Self ({unit})", "Self, %", f"Total ({unit})", "Total, %"]
         rows = [
-            [name, _number(own), share(own), _number(both), share(both)]
+            [name, plain(own), share(own), plain(both), share(both)]
             for name, own, both in table[["function", "self", "total"]].head(_ROWS).itertuples(index=False)
         ]
     else:
         headings = [f"Before ({unit})", "After", "Change", "Self after"]
         rows = [
-            [name, _number(was), _number(now), _number(change, "+"), _number(own)]
+            [name, plain(was), plain(now), plain(change, "+"), plain(own)]
             for name, was, now, change, own in table[["function", "before", "total", "change", "self"]]
             .head(_ROWS)
             .itertuples(index=False)
@@ -221,10 +222,6 @@ def _table_html(graph: FlameGraph) -> str:
         f'<div class="wb-flame-scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         f"<p>{more} {html.escape(_said(graph))}</p>"
     )
-
-
-def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign},}" if isinstance(value, int) else f"{value:{sign},.6g}"
 
 
 def asset(name: str) -> str:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workbench.numbers import precise, range_text
 from workbench.profiles.columns import total_
-from workbench.profiles.interval import interval, range_text, ticks_of
+from workbench.profiles.interval import interval, ticks_of
 from workbench.profiles.share import whole_of
 from workbench.profiles.views.neighbours import callees, callers
 from workbench.profiles.views.top import By, Sort, top
@@ -44,11 +45,8 @@ def changes(profile: Profile) -> list[str]:
 
 
 def amount(profile: Profile, value: float) -> str:
-    unit = profile.metric().unit
-    seconds = UNITS_OF_TIME_S.get(unit)
-    if seconds is None or 0 < abs(value * seconds) < _SHOWN_S:
-        return f"{value:,} {unit}"
-    return f"{value * seconds:,.2f} s"
+    """A cost of the profile's metric, with its unit."""
+    return precise(value, profile.metric().unit)
 
 
 def shares(

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workbench.numbers import range_text
 from workbench.profiles.columns import self_
-from workbench.profiles.interval import interval, range_text, ticks_of
+from workbench.profiles.interval import interval, ticks_of
 from workbench.profiles.share import whole_of
 from workbench.profiles.views.neighbours import hot_path
 from workbench.profiles.views.tags import THREAD, tag_costs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from workbench.numbers import counted
 from workbench.profiles.readers.strace.waiting import JUDGEMENTS, UNTOLD, WORKING
 from workbench.profiles.views.syscalls import (
     call_table,
@@ -197,7 +198,7 @@ def _times(threads: pd.DataFrame) -> str:
         return "No time was spent in system calls."
     rest = f", {100 * undecided / whole:.1f} % ({undecided / 1e9:,.3f} s) cannot be told" if undecided else ""
     return (
-        f"{_count(len(threads), 'thread')} spent {whole / 1e9:,.3f} s in system calls: "
+        f"{counted(len(threads), 'thread')} spent {whole / 1e9:,.3f} s in system calls: "
         f"{100 * waiting / whole:.1f} % waiting for something else, {100 * working / whole:.1f} % "
         f"({working / 1e9:,.3f} s) working{rest}."
     )
@@ -212,7 +213,7 @@ def _calls(profile: Profile) -> list[str]:
     row = table.loc[table["working_ns"].idxmax()]
     most = (
         f"Of the working time, {row['syscall']} has the most: {100 * row['working_ns'] / whole:.0f} % in "
-        f"{_count(int(row['calls']), 'call')} (median {row['p50_ns'] / 1e3:,.0f} µs, "
+        f"{counted(int(row['calls']), 'call')} (median {row['p50_ns'] / 1e3:,.0f} µs, "
         f"longest {row['max_ns'] / 1e6:,.3f} ms)."
     )
     return [most, *_frequency(table)]
@@ -222,7 +223,7 @@ def _largest(table: pd.DataFrame) -> str:
     row = table.iloc[0]
     if not row["time_ns"]:
         return "The table holds no time: the calls took less than strace counts, or it was written without times."
-    calls = f" in {_count(int(row['calls']), 'call')}" if table["calls"].notna().all() else ""
+    calls = f" in {counted(int(row['calls']), 'call')}" if table["calls"].notna().all() else ""
     return f"{row['syscall']} has the most time: {row['time_pct']:.0f} %{calls}."
 
 
@@ -233,14 +234,14 @@ def _frequency(table: pd.DataFrame) -> list[str]:
     if not whole:
         return ["No call returned."]
     row = table.loc[table["calls"].idxmax()]
-    return [f"{row['syscall']} is called most often: {int(row['calls']):,} of {_count(whole, 'call')}."]
+    return [f"{row['syscall']} is called most often: {int(row['calls']):,} of {counted(whole, 'call')}."]
 
 
 def _open(threads: pd.DataFrame) -> list[str]:
     still = threads[threads["open_ns"] > 0]
     return (
         [
-            f"{_count(len(still), 'thread')} had a call open when the log ended; its time, at least "
+            f"{counted(len(still), 'thread')} had a call open when the log ended; its time, at least "
             f"{int(still['open_ns'].sum()) / 1e9:,.3f} s, is in no sum."
         ]
         if len(still)
@@ -258,10 +259,6 @@ def _errors(table: pd.DataFrame) -> list[str]:
         f"{row.syscall} failed {row.calls:,} times with {row.error} ({row.share_pct:.0f} % of its calls)."
         for row in odd.head(3).itertuples()
     ]
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _view(verdict: str, sentences: list[str]) -> View:

@@ -17,7 +17,10 @@ export function inUnit(value, unit) {
   return short && short !== text ? `${text} (${short})` : text;
 }
 
-const in3 = (number) => Number(number.toPrecision(3)).toString();
+// as figure() of numbers.py: three digits of small numbers, no fractions of large ones
+const in3 = (number) => Math.abs(number) >= 999.5
+  ? Math.round(number).toLocaleString("en-GB")
+  : Number(number.toPrecision(3)).toLocaleString("en-GB", { maximumFractionDigits: 12 });
 
 // with three digits in the unit that people would choose; "" where that says nothing new
 export function rounded(value, unit) {

@@ -1,0 +1,175 @@
+"""The search for the highest rate that passes a noisy test. Pure: trials in, the next rate and the bracket out.
+
+Rates are doubled until one fails; then the gap is halved where what is known of the capacity is halved. One trial
+decides nothing: near the capacity, trials pass and fail by chance, and a hiccup fails anywhere. So what is known is a
+distribution: for each capacity C that could be true, how likely are the trials that were seen? A trial at rate r passes
+with the probability
+
+    HICCUP + (1 - 2 HICCUP) / (1 + exp(-(ln C - ln r) / s))
+
+where s, the width of the range in which both happen, is not known either and is summed over. C is then the rate at
+which half of the trials pass. Trying the median again and again is probabilistic bisection (Horstein 1963; Waeber,
+Frazier and Henderson 2013); a rate near the answer is repeated by itself. The bracket is the central interval of the
+distribution, at the confidence that was asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outcome = Literal["pass", "fail", "invalid"]
+
+CONFIDENCE = 0.95
+PRECISION = 1.1
+"""The search ends when the upper end of the bracket is less than this times the lower one."""
+HICCUP = 0.03
+"""How often a trial ends against what its rate would have it, whatever the rate: other work on the machine."""
+WIDTHS = (0.01, 0.03, 0.06, 0.12)
+"""The widths that are summed over, as shares of the rate."""
+INVALID = 3
+"""Trials of one rate that the generator could not offer, after which higher rates are not asked of it."""
+_STEP = 0.005
+
+
+@dataclass(frozen=True)
+class CapacityBracket:
+    """The answer: the capacity is between ``low`` and ``high`` receipts a second with ``confidence``. ``low`` 0: no
+    rate passed; ``high`` None: none failed, or not often enough to be believed. ``limited_by``: what kept the search
+    from the precision that was asked for ("": nothing)."""
+
+    low: float
+    high: float | None
+    confidence: float
+    limited_by: str = ""
+
+
+@dataclass(frozen=True)
+class CapacitySearch:
+    """What was tried: (rate, outcome) in their order. Immutable; :meth:`tried` gives the next one.
+
+    ``start`` is the first rate; all are between ``lowest`` and ``highest``. After ``max_trials`` it ends with what it
+    has. An ``invalid`` trial says nothing of the service: the rate was not offered.
+    """
+
+    start: float = 50.0
+    lowest: float = 1.0
+    highest: float = 100_000.0
+    precision: float = PRECISION
+    confidence: float = CONFIDENCE
+    max_trials: int = 40
+    trials: tuple[tuple[float, Outcome], ...] = ()
+
+    def tried(self, rate: float, outcome: Outcome) -> CapacitySearch:
+        """The search after one more trial."""
+        return replace(self, trials=(*self.trials, (rate, outcome)))
+
+    def upcoming(self) -> float | None:
+        """The rate to try next; None when the search has ended."""
+        if len(self.trials) >= self.max_trials:
+            return None
+        return self._wanted()
+
+    def bracket(self) -> CapacityBracket:
+        """Where the capacity is, by all trials so far."""
+        passed, failed = self._rates("pass"), self._rates("fail")
+        low, high = self._interval()
+        if not failed:  # what was not tried is not known to pass
+            low = min(low, max(passed, default=0.0))
+        return CapacityBracket(
+            low=_round(low) if passed else 0.0,
+            # an end above all that was told is no more than what was thought before anything was tried
+            high=_round(high) if failed and high <= max(passed + failed) else None,
+            confidence=self.confidence,
+            limited_by=self._limit(),
+        )
+
+    @property
+    def ceiling(self) -> float:
+        """The lowest rate that the generator could not offer; infinite where there is none."""
+        spoilt = Counter(rate for rate, outcome in self.trials if outcome == "invalid")
+        good = {rate for rate, outcome in self.trials if outcome != "invalid"}
+        return min((rate for rate, count in spoilt.items() if count >= INVALID and rate not in good), default=math.inf)
+
+    def _wanted(self) -> float | None:
+        passed, failed = self._rates("pass"), self._rates("fail")
+        if not passed and not failed:
+            first = min(self.start, self.highest)
+            return first if first < self.ceiling else self._below(self.ceiling / 2)
+        if not failed:
+            return self._growing(max(passed))
+        if not passed:
+            return self._shrinking(min(failed))
+        low, high = self._interval()
+        if high <= low * self.precision:
+            return None
+        rate = min(max(_round(self._quantile(0.5)), self.lowest), self.highest)
+        if rate < self.ceiling:
+            return rate
+        return self._under_ceiling(max(passed))
+
+    def _growing(self, passed: float) -> float | None:
+        if passed >= self.highest:
+            # reached: believed when it has passed twice
+            return None if self.trials.count((passed, "pass")) > 1 else passed
+        rate = min(self.highest, _round(2 * passed))
+        return rate if rate < self.ceiling else self._under_ceiling(passed)
+
+    def _shrinking(self, failed: float) -> float | None:
+        if failed <= self.lowest:
+            return None if self.trials.count((failed, "fail")) > 1 else failed
+        return self._below(min(failed, self.ceiling) / 2)
+
+    def _below(self, rate: float) -> float | None:
+        return max(self.lowest, _round(rate)) if rate >= self.lowest / 2 else None
+
+    def _under_ceiling(self, passed: float) -> float | None:
+        """Between the highest rate that passed and the lowest that cannot be offered."""
+        rate = _round(math.sqrt(passed * self.ceiling))
+        return rate if passed * self.precision < self.ceiling and passed < rate < self.ceiling else None
+
+    def _limit(self) -> str:
+        low, high = self._interval()
+        passed, failed = self._rates("pass"), self._rates("fail")
+        if passed and failed and high <= low * self.precision:
+            return ""
+        if self._wanted() is not None:
+            return "the number of trials" if len(self.trials) >= self.max_trials else "the search was cut short"
+        if self.ceiling < math.inf:
+            return f"the generator, which could not offer {self.ceiling:g}/s"
+        return "the highest rate that was to be tried" if passed else "the lowest rate that was to be tried"
+
+    def _rates(self, outcome: Outcome) -> list[float]:
+        return [rate for rate, came in self.trials if came == outcome]
+
+    def _interval(self) -> tuple[float, float]:
+        tail = (1 - self.confidence) / 2
+        return self._quantile(tail), self._quantile(1 - tail)
+
+    def _quantile(self, share: float) -> float:
+        grid, below = self._distribution
+        return float(np.exp(np.interp(share, below, grid)))
+
+    @cached_property
+    def _distribution(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The logarithm of each capacity that could be true, and how likely it is that the true one is not above."""
+        grid = np.arange(math.log(self.lowest / 2), math.log(self.highest * 2), _STEP)
+        widths = np.array(WIDTHS)[:, None]
+        total = np.zeros((len(WIDTHS), len(grid)))
+        for (rate, outcome), times in Counter(self.trials).items():
+            if outcome != "invalid":
+                passes = HICCUP + (1 - 2 * HICCUP) / (1 + np.exp(np.clip((math.log(rate) - grid) / widths, -50, 50)))
+                total += times * np.log(passes if outcome == "pass" else 1 - passes)
+        weights = np.exp(total - total.max()).sum(axis=0)
+        return grid, np.cumsum(weights) / weights.sum()
+
+
+def _round(rate: float) -> float:
+    """To three digits: rates that people can read."""
+    return float(f"{rate:.3g}")

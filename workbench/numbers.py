@@ -1,0 +1,107 @@
+"""Numbers as people read them: one way for each kind of quantity, in text, tables and labels alike.
+
+Three digits tell what matters, thousands are separated, times and memory are in the unit that leaves few digits before
+the point (s, ms, µs, ns; GiB, MiB, KiB, bytes: powers of 1,024), and counts from a million on are in M or G. GRT is
+never written with an exponent. What is not known is a dash in a table and words in a sentence.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+UNKNOWN = "–"
+_TIMES = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_BYTES = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+_COUNTS = (("G", 1e9), ("M", 1e6))
+
+
+def figure(value: float) -> str:
+    """Three digits of small numbers, no fractions of large ones: ``0.0123``, ``456``, ``12,345``."""
+    if math.isnan(value):
+        return "an unknown number of"
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:,.3g}"
+
+
+def amount(value: float, unit: str) -> str:
+    """An amount with its unit, in three digits: ``4.56 M``, ``1.2 ms``, ``48 bytes``, ``1.5 MiB``."""
+    scaled, name = _scaled(value, unit)
+    return f"{figure(scaled)} {name}".rstrip()
+
+
+def precise(value: float, unit: str) -> str:
+    """A total with its unit: counts and bytes to the last one where they are few, times with three decimals."""
+    scaled, name = (value, "") if unit in ("count", "") else _scaled(value, unit)
+    if unit == "bytes" and name != "bytes":
+        return f"{scaled:,.2f} {name}"
+    if unit in _SECONDS and value:
+        return f"{scaled:,.3f} {name}" if name != "ns" else f"{scaled:,.10g} ns"
+    return f"{plain(value)} {name or unit}".removesuffix(" count").rstrip()
+
+
+def plain(value: float, sign: str = "") -> str:
+    """A number as it is, whole ones to the last digit: ``1,234,567``, ``0.125``. ``sign`` "+" shows it always."""
+    return f"{value:{sign},}" if isinstance(value, int) else f"{value:{sign},.10g}"
+
+
+def cell(value: Any, column: str = "") -> str:
+    """A value in a table: shares (``_pct``) with two decimals, whole numbers whole, others with four digits."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return UNKNOWN
+    if isinstance(value, (bool, str)) or type(value).__name__ == "bool":
+        return {"True": "yes", "False": "no"}.get(str(value), str(value))
+    if column.endswith("_pct"):
+        return f"{value:,.2f}"
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.4g}"
+
+
+def counted(number: int, word: str) -> str:
+    """So many of something: ``1 trial``, ``2,000 receipts``."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def milliseconds(value: float) -> str:
+    """A time of a request: ``12.35 ms``."""
+    return f"{value:,.2f} ms"
+
+
+def per_second(value: float) -> str:
+    """A rate, in four digits at most: ``1,683/s``, ``38.5/s``."""
+    return f"{value:,.0f}/s" if abs(value) >= 1000 else f"{value:,.4g}/s"
+
+
+def grt(value: float | Decimal) -> str:
+    """An amount of GRT without an exponent, to the sixth digit: ``0.000001 GRT``, ``1.021 GRT``."""
+    digits = Decimal(f"{value:.6g}").normalize()
+    return f"{digits:,f} GRT"
+
+
+def percent(value: float) -> str:
+    """A share in percent, with one decimal."""
+    return "an unknown share" if math.isnan(value) else f"{value:.1f} %"
+
+
+def range_text(low: float, high: float) -> str:
+    """An interval in percent: ``48 to 100 %``, with as many digits as tell its ends apart; "" for NaN."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    digits = 0 if high - low >= 5 else 1 if high - low >= 0.2 else 2
+    return f"{low:.{digits}f} to {high:.{digits}f} %"
+
+
+def _scaled(value: float, unit: str) -> tuple[float, str]:
+    """The value in the unit that people would choose, and that unit's name."""
+    size = abs(value)
+    if unit in _SECONDS:
+        seconds = size * _SECONDS[unit]
+        name, scale = next(((name, scale) for name, scale in _TIMES if seconds >= scale), _TIMES[-1])
+        return (value, unit) if not value else (value * (_SECONDS[unit] / scale), name)
+    if unit == "bytes":
+        name, least = next(((name, least) for name, least in _BYTES if size >= least), ("bytes", 1))
+        return value / least, name
+    if unit in ("count", ""):
+        name, scale = next(((name, scale) for name, scale in _COUNTS if size >= scale), ("", 1.0))
+        return value / scale, name
+    return value, unit

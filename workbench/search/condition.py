@@ -1,0 +1,105 @@
+"""What a trial must hold: functions of a step's row. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from workbench.analysis.measured_figures import step_figures
+from workbench.analysis.step_row import StepRow
+from workbench.errors import SettingsError
+from workbench.numbers import milliseconds, per_second
+from workbench.settings import Settings
+from workbench.thresholds.judge import judge
+from workbench.thresholds.parse import Threshold, parse_thresholds
+
+Condition = Callable[[StepRow], str]
+"""Why a trial does not pass; "" where it does."""
+
+LEAST_SHARE = 0.98
+"""Of the planned rate: a service that accepts less than this does not keep up."""
+P95_RECEIPTS = 200
+"""A 95th percentile has ten values beyond it then."""
+
+
+def keeps_up(row: StepRow) -> str:
+    """The operational limit: at least 98 % of the planned rate was accepted, over the time until the last answer less a
+    median response: a queue that is left at the end shows, and an answer that takes its usual time does not."""
+    usual_s = 0.0 if math.isnan(row.response_p50_ms) else row.response_p50_ms / 1000
+    seconds = max(row.duration_s - usual_s, row.receipts / row.rate_per_s if row.rate_per_s > 0 else 0.0)
+    accepted = row.accepted / seconds if seconds > 0 else math.nan
+    if math.isnan(row.rate_per_s) or math.isnan(accepted) or accepted >= LEAST_SHARE * row.rate_per_s:
+        return ""
+    return f"{per_second(accepted)} were accepted, {100 * accepted / row.rate_per_s:.1f} % of the rate"
+
+
+def share_refused(most: float) -> Condition:
+    """At most this share of the receipts was not accepted."""
+
+    def condition(row: StepRow) -> str:
+        refused = row.sent - row.accepted
+        if refused <= most * row.sent:
+            return ""
+        return f"{refused:,} of {row.sent:,} receipts were not accepted, the limit is {100 * most:g} %"
+
+    return condition
+
+
+def p95_within(most_ms: float) -> Condition:
+    """The 95th percentile of the response time is at most this; one that the trial cannot carry does not pass."""
+
+    def condition(row: StepRow) -> str:
+        if row.response_p95_ms <= most_ms:
+            return ""
+        if math.isnan(row.response_p95_ms):
+            return "too few receipts were accepted to tell the 95th percentile"
+        return f"response p95 was {milliseconds(row.response_p95_ms)}, the limit is {most_ms:g} ms"
+
+    return condition
+
+
+def holds(threshold: Threshold) -> Condition:
+    """A threshold of ``--fail-if``, held against the trial; one that the trial cannot carry does not pass.
+
+    Raises SettingsError for a threshold of what a trial does not measure.
+    """
+    if threshold.name.of in ("cost", "run"):
+        raise SettingsError(
+            f"{threshold.text!r}: a trial does not measure {threshold.name.name}",
+            where="fail_if",
+            hint="Give a threshold of a step, such as 'response_p95_ms > 50'",
+        )
+
+    def condition(row: StepRow) -> str:
+        judged = judge(threshold, step_figures(threshold.name, [row]))
+        return "" if judged.verdict == "PASS" else f"{threshold.text}: {judged.said}"
+
+    return condition
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """Every one of them; all that fail are said."""
+
+    def condition(row: StepRow) -> str:
+        return "; ".join(filter(None, (one(row) for one in conditions)))
+
+    return condition
+
+
+def of_settings(settings: Settings) -> Condition:
+    """What the settings ask for: keeping up, few errors, the 95th percentile where one was given, each threshold."""
+    conditions = [keeps_up, share_refused(settings.max_error_share)]
+    if settings.max_p95_ms is not None:
+        conditions.append(p95_within(settings.max_p95_ms))
+    conditions += map(holds, parse_thresholds(settings.fail_if))
+    return all_of(*conditions)
+
+
+def sentence(settings: Settings) -> str:
+    """The conditions of the settings in words."""
+    said = [f"at least {100 * LEAST_SHARE:g} % of the rate is accepted"]
+    said.append(f"at most {100 * settings.max_error_share:g} % of the receipts are not accepted")
+    if settings.max_p95_ms is not None:
+        said.append(f"response p95 is at most {settings.max_p95_ms:g} ms")
+    said += [f"not {text}" for text in settings.fail_if]
+    return f"{', '.join(said[:-1])} and {said[-1]}"

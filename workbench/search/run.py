@@ -1,0 +1,121 @@
+"""The public ways into a search: a new one, one that is gone on with, one that is opened."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from workbench.analysis.conclude import conclude_limit
+from workbench.errors import RunFolderError, SettingsError
+from workbench.runs.folder import RunFolder, one_run_at_a_time
+from workbench.search.capacity import conclude_capacity, find_capacity
+from workbench.search.condition import Condition, of_settings, sentence
+from workbench.search.result import FoundLimit
+from workbench.search.sender import conclude_sender, find_sender_limit
+from workbench.settings import Settings
+from workbench.sweep.experiment import experimenting, told_how_it_ended
+from workbench.sweep.opened import open_run
+from workbench.sweep.record import OnEvent, Record
+from workbench.sweep.run import stored_settings
+from workbench.sweep.setup import in_flight
+from workbench.sweep.subject import check_subject
+
+CAPACITY_VALUE = Decimal("0.000001")
+"""GRT a receipt of a search for the capacity that names no value: what is asked is how fast, and a trial of thousands
+must fit into a payer's budget."""
+
+
+async def find_limit(
+    *,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    passes: Condition | None = None,
+    condition: str = "",
+    **parameters: Any,
+) -> FoundLimit:
+    """Find the sender limit to the receipt, or with ``capacity=True`` the highest rate that passes the thresholds.
+
+    ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write; one whose search
+    has finished is opened and nothing is sent. ``resume`` goes on with an interrupted search, by its own settings.
+    ``passes``: why the row of a trial does not pass ("" where it does), in place of ``max_p95_ms`` and
+    ``max_error_share``, with ``condition``, the same in words. ``on_event`` is called with each line that goes into
+    events.jsonl.
+
+    Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
+    """
+    if resume:
+        if parameters:
+            raise SettingsError("a search is gone on with by its own settings", where=next(iter(parameters)))
+        return await resume_search(RunFolder(Path(resume)), on_event, passes, condition)
+    settings = search_settings(Settings.resolve(**{"name": "find-limit", **parameters}))
+    return await run_search(settings, Path(run_dir) if run_dir else None, on_event, passes, condition)
+
+
+def search_settings(settings: Settings) -> Settings:
+    """The settings of a search: fresh payers, nothing after it, and of a capacity a small value where none is given."""
+    changes: dict[str, Any] = {"mode": "fresh", "pinpoint": False}
+    if settings.profiler != "none":
+        raise SettingsError("a limit is not searched under a profiler", where="profiler", hint="Leave it out")
+    if settings.capacity and "value_grt" not in settings.model_fields_set:
+        changes["value_grt"] = CAPACITY_VALUE
+    return settings.model_copy(update=changes)
+
+
+async def run_search(
+    settings: Settings,
+    run_dir: Path | None = None,
+    on_event: OnEvent | None = None,
+    passes: Condition | None = None,
+    condition: str = "",
+) -> FoundLimit:
+    """:func:`find_limit` with the settings of :func:`search_settings`."""
+    check_subject(settings)
+    if run_dir is not None and RunFolder(run_dir).exists():
+        state = open_run(run_dir).manifest["state"]
+        if state == "finished":
+            return FoundLimit(open_run(run_dir))
+        if state != "new":
+            raise RunFolderError(f"holds a run that is {state}", where=str(run_dir), hint="Go on with --resume")
+    folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
+    return await _search(settings, folder, on_event, passes, condition)
+
+
+async def resume_search(
+    folder: RunFolder, on_event: OnEvent | None = None, passes: Condition | None = None, condition: str = ""
+) -> FoundLimit:
+    """Go on with an interrupted search at its next trial; a finished one is opened."""
+    manifest = folder.manifest()
+    if manifest["state"] == "finished":
+        return FoundLimit(open_run(folder.path))
+    if manifest["state"] != "new" and manifest.get("what") != "find-limit":
+        raise RunFolderError(
+            "holds a sweep, not a search for a limit",
+            where=str(folder.path),
+            hint="Go on with `workbench sweep --resume`",
+        )
+    return await _search(stored_settings(folder), folder, on_event, passes, condition)
+
+
+async def _search(
+    settings: Settings, folder: RunFolder, on_event: OnEvent | None, passes: Condition | None, condition: str
+) -> FoundLimit:
+    record = Record(settings, folder, on_event)
+    async with one_run_at_a_time(), folder.locked():
+        with told_how_it_ended(record):
+            toward_limit = not settings.capacity
+            record.begin((), (), in_flight(settings), toward_limit=toward_limit, what="find-limit")
+            async with experimenting(settings, record, toward_limit=toward_limit) as experiment:
+                if settings.capacity:
+                    said = condition if passes is not None else sentence(settings)
+                    await find_capacity(experiment, passes or of_settings(settings), said)
+                else:
+                    await find_sender_limit(experiment)
+            limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
+            search = folder.manifest()["search"]
+            if settings.capacity:
+                record.finish(limit, conclude_capacity(search, record.rows))
+            else:
+                record.finish(limit, conclude_sender(record.rows, limit, search))
+    return FoundLimit(open_run(folder.path))
