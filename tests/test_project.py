@@ -29,8 +29,9 @@ PACKAGE = ROOT / "workbench"
 
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
+    ("masking",),
     ("errors", "callable_room", "progress"),
-    ("child", "ramp"),
+    ("child", "keyring", "ramp"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),

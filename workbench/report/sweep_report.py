@@ -14,6 +14,7 @@ from typing import Any
 
 from workbench import errors
 from workbench.errors import SettingsError, ToolError, WorkbenchError
+from workbench.masking import masked
 from workbench.progress import line_of
 from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
@@ -138,7 +139,7 @@ def _split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str
 
 @contextlib.contextmanager
 def _environment(changes: dict[str, str]) -> Iterator[None]:
-    """The variables a child process is started with; secrets in the environment reach it unchanged."""
+    """The variables a child process is started with; keys reach it by a pipe."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:
@@ -190,5 +191,5 @@ def _size(path: Path) -> int:
 
 
 def command_line() -> str:
-    """The command that this process was started with, as it can be written down: without passwords."""
-    return without_passwords(" ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench")
+    """The command that this process was started with, as it can be written down: without passwords and keys."""
+    return masked(without_passwords(" ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench"))

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workbench.errors import RunFolderError
+from workbench.masking import masked
 from workbench.runs.atomic import write_json
 
 SCHEMA = 1
@@ -123,7 +124,7 @@ class RunFolder:
 
     def event(self, kind: str, **facts: Any) -> None:
         """Append one line to events.jsonl: wall time, kind and facts."""
-        line = json.dumps({"time": utc_now(), "kind": kind, **facts})
+        line = masked(json.dumps({"time": utc_now(), "kind": kind, **facts}))
         try:
             with (self.path / EVENTS).open("a+b") as file:
                 if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from workbench.errors import ReceiptError
+from workbench.keyring import COMMAND_HINT, is_key
+from workbench.masking import shown
 from workbench.ramp import FORM as RAMP_FORM
 from workbench.ramp import Ramp, is_ramp
 from workbench.receipts import address as addresses
@@ -36,11 +38,11 @@ def _check_address(text: str) -> str:
 
 
 def _check_deployment(text: str) -> str:
+    """As Qm... in whatever form it was given: 64 hex digits could be a key, which is never shown."""
     try:
-        addresses.parse_deployment(text)
+        return addresses.deployment_to_qm(addresses.parse_deployment(text))
     except ReceiptError as error:
         raise ValueError(str(error)) from None
-    return text
 
 
 def _check_url(text: str) -> str:
@@ -50,7 +52,7 @@ def _check_url(text: str) -> str:
     except ValueError:
         port = -1
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username:
-        raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {text!r}")
+        raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {shown(text)}")
     return text.rstrip("/")
 
 
@@ -62,7 +64,7 @@ def _check_scheduler(text: str) -> str:
         port = None
     # no list of schemes: a gateway or a plugin of Dask brings its own
     if not parts.hostname or not port or parts.username:
-        raise ValueError(f"an address such as tcp://127.0.0.1:8786 is wanted, found {text[:80]!r}")
+        raise ValueError(f"an address such as tcp://127.0.0.1:8786 is wanted, found {shown(text)}")
     return parts.geturl()
 
 
@@ -70,7 +72,7 @@ def _check_processes(value: object) -> object:
     text = str(value).strip()
     if text == "auto" or (text.isdecimal() and 1 <= int(text) <= 256):
         return text if text == "auto" else int(text)
-    raise ValueError(f"a number of processes from 1 to 256 is wanted, or auto, found {text[:80]!r}")
+    raise ValueError(f"a number of processes from 1 to 256 is wanted, or auto, found {shown(text)}")
 
 
 def _check_grt(value: Decimal) -> Decimal:
@@ -87,7 +89,7 @@ def _check_grt(value: Decimal) -> Decimal:
 def _check_latency(text: str) -> str:
     if not _LATENCY.fullmatch(text):
         raise ValueError(
-            f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {text[:80]!r}"
+            f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {shown(text)}"
         )
     return text
 
@@ -96,7 +98,7 @@ def _check_arrivals(text: str) -> str:
     if is_ramp(text):
         Ramp.parse(text)
     elif text not in ("constant", "poisson"):
-        raise ValueError(f"must be constant, poisson or {RAMP_FORM}, found {text[:80]!r}")
+        raise ValueError(f"must be constant, poisson or {RAMP_FORM}, found {shown(text)}")
     return text
 
 
@@ -104,7 +106,7 @@ def _check_flags(text: str) -> str:
     try:
         shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"flags are written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
+        raise ValueError(f"flags are written as in a shell: {str(error).lower()}, found {shown(text)}") from None
     return text
 
 
@@ -112,9 +114,11 @@ def _check_command(text: str) -> str:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"a command is written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
+        raise ValueError(f"a command is written as in a shell: {str(error).lower()}, found {shown(text)}") from None
     if not words:
         raise ValueError("a command is wanted, found nothing")
+    if any(is_key(word) for word in words):
+        raise ValueError(f"a command must not hold what has the shape of a private key. {COMMAND_HINT}")
     if without_passwords(text) != text:
         raise ValueError(
             "a command is written down with the run and must not hold a password, found one in a database URL; "

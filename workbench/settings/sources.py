@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,8 +15,12 @@ from pydantic import BaseModel
 from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
+from workbench import keyring
 from workbench.errors import SettingsError
 from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE
+
+# the secrets, and the one value of 32 bytes that is no secret: it is kept as Qm...
+_MAY_BE_KEYS = frozenset(("signer_keys", "free_query_token", "deployment"))
 
 
 def collected(
@@ -34,6 +39,9 @@ def collected(
         values[name], sources[name] = value, ENV_PREFIX + name.upper()
     for name, value in given.items():
         values[name], sources[name] = value, labels.get(name, name)
+    for name, value in values.items():
+        if name not in _MAY_BE_KEYS:
+            keyring.refuse(value, sources[name])
     return values, sources
 
 
@@ -53,6 +61,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
+    keys = keyring.take()
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX).lower()
         if variable == CONFIG_VARIABLE:
@@ -64,13 +73,28 @@ def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
                 hint=nearest_hint(name, model.model_fields),
             )
     try:
-        return EnvSettingsSource(_with_environment(model), env_prefix=ENV_PREFIX)()
+        values = EnvSettingsSource(_with_environment(model), env_prefix=ENV_PREFIX)()
     except SourceError as error:
         raise SettingsError(
             f"cannot be parsed: {error}",
             where=f"environment {ENV_PREFIX}*",
             hint='A list is written as ["a", "b"]',
         ) from None
+    return values if keys is None else {**values, "signer_keys": _list_of(keys)}
+
+
+def _list_of(keys: str) -> list[Any]:
+    try:
+        found = json.loads(keys)
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise SettingsError(
+            "is no list of keys, and is not shown",
+            where=f"environment variable {keyring.KEYS_VARIABLE}",
+            hint='Write it as ["<64 hex digits>", "<64 hex digits>"]',
+        )
+    return found
 
 
 @cache

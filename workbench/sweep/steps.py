@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from workbench.errors import SettingsError
+from workbench.masking import shown
 from workbench.settings import Settings
 
 MAX_STEPS = 1000
@@ -57,7 +58,7 @@ def _counts(text: str) -> list[int]:
         return counts
     match = _RANGE.fullmatch(text)
     if not match:
-        raise SettingsError(f"cannot read {text[:80]!r}", where="receipts", hint=f"Give {_FORMS}")
+        raise SettingsError(f"cannot read {shown(text)}", where="receipts", hint=f"Give {_FORMS}")
     start, stop, geometric = int(match[1]), int(match[2]), bool(match[3])
     if start < 1 or stop < start:
         raise SettingsError(f"{text!r} does not go up from at least 1", where="receipts", hint=f"Give {_FORMS}")
