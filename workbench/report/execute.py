@@ -18,6 +18,7 @@ import nbformat
 from workbench import keyring
 from workbench.errors import SettingsError
 from workbench.masking import masked
+from workbench.private import sweep_hidden, temporary_folder
 from workbench.report.child import INTERRUPT_GRACE_S, KILL_GRACE_S
 from workbench.report.export import export_html
 from workbench.report.notebooks import read_notebook, write_notebook
@@ -63,6 +64,7 @@ async def run_notebook(
     """
     checked = check_parameters(notebook, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
+    sweep_hidden(output.parent)
     working = output.with_name(f".{output.stem}.{os.getpid()}.running.ipynb")
     request = {"notebook": str(notebook), "output": str(working), "parameters": checked, "timeout_s": timeout_s}
     started = utc_now()
@@ -93,8 +95,8 @@ async def run_notebook(
         return record
 
     try:
-        with tempfile.TemporaryDirectory(prefix="workbench-notebook-", ignore_cleanup_errors=True) as runtime:
-            ending = await _execute({**request, "runtime": runtime}, heard)
+        with temporary_folder("notebook") as runtime:
+            ending = await _execute({**request, "runtime": str(runtime)}, heard)
     except asyncio.CancelledError:
         finish(Ending("killed", "Interrupted", "the run was stopped"))
         raise

@@ -119,6 +119,7 @@ class Program:
     def launch(self, mode: Mode, argv: Sequence[str], mark: Mapping[str, str]) -> None:
         """Start the process; ``mark`` is in its environment. Raises ToolError."""
         tool, folder, service = tool_of(mode), self._place(mode).host, self.service
+        tool.sweep()
         _set_aside(folder / tool.output if tool.output else None)
         self._find_sampler(mode)
         log = folder / LOG
