@@ -31,7 +31,7 @@ PACKAGE = ROOT / "workbench"
 ORDER: tuple[tuple[str, ...], ...] = (
     ("masking",),
     ("errors", "callable_room", "progress"),
-    ("child", "keyring", "private", "ramp"),
+    ("child", "keyring", "loopback", "private", "ramp"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),

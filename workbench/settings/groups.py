@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from workbench.loopback import is_loopback
 from workbench.ramp import Ramp, is_ramp
 from workbench.receipts.fields import U128_MAX
 from workbench.settings.kinds import (
@@ -25,7 +26,6 @@ from workbench.settings.kinds import (
     SchedulerUrl,
     Url,
     Version,
-    is_loopback,
     to_wei,
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import shlex
 from collections.abc import Sequence
@@ -184,14 +183,3 @@ def apart(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
 def to_wei(grt: Decimal) -> int:
     """An amount of GRT in wei (1e-18 GRT)."""
     return int(grt.scaleb(18, _EXACT))
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
