@@ -19,6 +19,7 @@ from workbench.ramp import Ramp, is_ramp
 from workbench.receipts import address as addresses
 from workbench.receipts.fields import U128_MAX
 
+_MOST_DIGITS = 60  # of 2^128 wei in GRT there are 39
 _EXACT = Context(prec=200)  # the default of 28 digits would round amounts
 _NUMBER = r"\d+(\.\d+)?"
 _POSTGRES_URL = re.compile(r"postgres(?:ql)?://\S+")
@@ -50,8 +51,20 @@ def _check_url(text: str) -> str:
         port = parts.port
     except ValueError:
         port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username:
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username or "#" in text:
         raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {shown(text)}")
+    return text.rstrip("/")
+
+
+def _check_service_url(text: str) -> str:
+    """The service itself: what stands after its port would be sent with every request, or be lost."""
+    _check_url(text)
+    parts = urlsplit(text)
+    if parts.path not in ("", "/") or parts.query or "?" in text or "#" in text:
+        raise ValueError(
+            f"the address of a service is wanted, without a path, query or fragment, found {shown(text)}; "
+            "a prefix of its paid route is url_prefix"
+        )
     return text.rstrip("/")
 
 
@@ -77,6 +90,8 @@ def _check_processes(value: object) -> object:
 def _check_grt(value: Decimal) -> Decimal:
     if not value.is_finite():
         raise ValueError("an amount in GRT is wanted")
+    if len(value.as_tuple().digits) > _MOST_DIGITS or (value and abs(value.adjusted()) > _MOST_DIGITS):
+        raise ValueError("the amount must be from 0 to 2^128 - 1 wei, with 18 decimals at most")
     wei = value.scaleb(18, _EXACT)
     if wei != wei.to_integral_value(context=_EXACT):
         raise ValueError("GRT has 18 decimals, and no more can be given")
@@ -160,6 +175,7 @@ SchedulerUrl = Annotated[str, AfterValidator(_check_scheduler)]
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]
+ServiceUrl = Annotated[str, AfterValidator(_check_service_url)]
 Grt = Annotated[Decimal, AfterValidator(_check_grt)]
 Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}.get(text, text))]
 Arrivals = Annotated[str, AfterValidator(_check_arrivals)]

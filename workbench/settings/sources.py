@@ -19,6 +19,7 @@ from workbench import keyring
 from workbench.errors import SettingsError
 from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE
 
+MAX_FILE_BYTES = 1 << 20
 # the secrets, and the one value of 32 bytes that is no secret: it is kept as Qm...
 _MAY_BE_KEYS = frozenset(("signer_keys", "free_query_token", "deployment"))
 
@@ -32,7 +33,7 @@ def collected(
     file = Path(chosen or TOML_FILE)
     sources: dict[str, str] = {}
     values: dict[str, Any] = {}
-    if chosen or file.is_file():
+    if chosen or file.exists():
         for name, value in _read_toml(file).items():
             values[name], sources[name] = value, f"{file}: {name}"
     for name, value in _read_environment(model).items():
@@ -53,10 +54,16 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+        if len(text) > MAX_FILE_BYTES:
+            raise SettingsError(f"is larger than {MAX_FILE_BYTES:,} bytes, which no settings file is", where=str(path))
+        return tomllib.loads(text.decode())
     except OSError as error:
         raise SettingsError(f"cannot read the settings file: {error.strerror}", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise SettingsError("its values are nested too deeply", where=str(path)) from None
+    except ValueError as error:  # of TOML, of UTF-8, and of a number with thousands of digits
         raise SettingsError(f"not valid TOML: {error}", where=str(path)) from None
 
 
@@ -74,7 +81,7 @@ def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
             )
     try:
         values = EnvSettingsSource(_with_environment(model), env_prefix=ENV_PREFIX)()
-    except SourceError as error:
+    except (SourceError, RecursionError) as error:
         raise SettingsError(
             f"cannot be parsed: {error}",
             where=f"environment {ENV_PREFIX}*",
@@ -86,7 +93,7 @@ def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
 def _list_of(keys: str) -> list[Any]:
     try:
         found = json.loads(keys)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list):
         raise SettingsError(
