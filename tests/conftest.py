@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.ci_skips import pytest_make_collect_report, pytest_runtest_makereport
 from tests.workers import give_folder, pytest_collection_modifyitems, pytest_unconfigure
+from workbench import keyring
 
 __all__ = [
     "pytest_collection_modifyitems",
@@ -36,4 +37,5 @@ def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Tem
     for name in list(os.environ):
         if name.startswith("WORKBENCH_"):
             monkeypatch.delenv(name)
+    keyring.hold(None)  # those of the test before
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))

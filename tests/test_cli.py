@@ -116,9 +116,12 @@ def test_runs_dir_that_cannot_be_written(capsys, tmp_path):
     assert "--runs-dir" in capsys.readouterr().err
 
 
-def test_a_traceback_only_with_debug(closed_port):
-    with pytest.raises(Exception, match="not reachable"):
-        main(["load", "-n", "5", "--target", f"http://127.0.0.1:{closed_port}", "--debug"])
+def test_a_traceback_only_with_debug(closed_port, capsys):
+    for debug in ([], ["--debug"]):
+        assert main(["load", "-n", "5", "--target", f"http://127.0.0.1:{closed_port}", *debug]) == 3
+        said = capsys.readouterr().err
+        assert ("Traceback" in said) == bool(debug)
+        assert "not reachable" in said.splitlines()[-1]
 
 
 def test_load_prints_the_guides_four_lines_first_and_then_what_they_hide(capsys):

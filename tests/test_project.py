@@ -29,9 +29,9 @@ PACKAGE = ROOT / "workbench"
 
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("numbers",),
+    ("masking", "numbers"),
     ("errors", "callable_room", "progress"),
-    ("child", "ramp", "stats", "thresholds"),
+    ("child", "keyring", "loopback", "private", "ramp", "stats", "thresholds"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),

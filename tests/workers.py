@@ -21,6 +21,7 @@ _folder = pytest.StashKey[str]()
 def give_folder(config: pytest.Config) -> None:
     """A worker has a folder of its own for temporary files: the lock of whoever measures is there, and its pipes."""
     if hasattr(config, "workerinput"):
+        os.environ.pop("XDG_RUNTIME_DIR", None)  # where it would be else
         config.stash[_folder] = os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="worker-")
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from workbench import __version__
+from workbench import __version__, keyring
 from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError
+from workbench.masking import masked, masked_streams
 
 if TYPE_CHECKING:
     from workbench.settings import Settings
@@ -81,30 +83,39 @@ _OF_NETWORK = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Errors are one line, unless --debug is given."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
+    """Run one command and return its exit code. Errors are one line, with a traceback before it where --debug is given.
+
+    What is said has no private key in it, and nothing that is started inherits the signer keys.
+    """
+    keyring.take()
+    with masked_streams():
+        return _said(list(sys.argv[1:] if argv is None else argv))
+
+
+def _said(arguments: list[str]) -> int:
+    own = arguments[: arguments.index("--") if "--" in arguments else len(arguments)]
     try:
+        for word, before in zip(own, ["", *own], strict=False):
+            if before != "--deployment" and not word.startswith("--deployment="):
+                keyring.refuse(word.partition("=")[2] if word.startswith("--") and "=" in word else word, "an argument")
         return _run(arguments)
-    except WorkbenchError as error:
-        if debug:
-            raise
-        print(f"workbench: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        print("workbench: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_TOOL
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        debug = "--debug" in own
         if debug:
-            raise
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        print(f"workbench: unexpected error: {text}. Run again with --debug for the details", file=sys.stderr)
-        return EXIT_TOOL
+            traceback.print_exc()
+        if isinstance(error, WorkbenchError):
+            line, code = str(error), error.exit_code
+        elif isinstance(error, KeyboardInterrupt):
+            line, code = "interrupted", EXIT_INTERRUPTED
+        else:
+            text = masked(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
+            line, code = f"unexpected error: {text}", EXIT_TOOL
+            line += "" if debug else ". Run again with --debug for the details"
+        print(f"workbench: {line}", file=sys.stderr)
+        return code
 
 
 def _run(arguments: list[str]) -> int:

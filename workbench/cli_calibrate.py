@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from workbench.errors import EXIT_INVALID, EXIT_PASS, SettingsError
+from workbench.masking import shown
 
 
 def add_calibrate(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +77,7 @@ def _processes(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and 1 <= int(part) <= 256 for part in parts):
         raise SettingsError(
-            f"cannot read {text[:80]!r}", where="--processes", hint="Give numbers from 1 to 256 with commas, or auto"
+            f"cannot read {shown(text)}", where="--processes", hint="Give numbers from 1 to 256 with commas, or auto"
         )
     return tuple(sorted({int(part) for part in parts}))
 

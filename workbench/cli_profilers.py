@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import keyring
 from workbench.errors import SettingsError, ToolError, WorkbenchError
+from workbench.masking import shown
 from workbench.options import option_of
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ def _flags(text: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise SettingsError(
-            f"flags are written as in a shell: {str(error).lower()}, found {text[:80]!r}", where="--flags"
+            f"flags are written as in a shell: {str(error).lower()}, found {shown(text)}", where="--flags"
         ) from None
 
 
@@ -155,6 +157,7 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
         else:
             file.forget()
         raise
+    _follow_changes(session, file, "running")
     file.write(session, "running")
     by_name = options.command or options.compose or _given(options)
     what = ", ".join(backend.services) if by_name else "the stand-in"
@@ -236,7 +239,10 @@ async def _inside(session: Session, options: argparse.Namespace) -> int:
         return 0
     try:
         environment = variables_of(_addresses(session), session.mode, os.environ)
-        process = await asyncio.create_subprocess_exec(*options.command, env=environment)
+        with keyring.handed_on() as (keys, descriptors):  # it may be ours, such as `workbench load`
+            process = await asyncio.create_subprocess_exec(
+                *options.command, env={**environment, **keys}, pass_fds=descriptors
+            )
     except OSError as error:
         raise ToolError(
             f"cannot be started: {error.strerror}: {options.command[0]}", where="workbench profile window"
@@ -305,7 +311,7 @@ def _receipts(words: list[str]) -> dict[str, int]:
     for word in words:
         name, _, number = word.rpartition("=")
         if not name or not number.isdigit():
-            raise SettingsError(f"NAME=N is wanted, found {word[:80]!r}", where="--receipts")
+            raise SettingsError(f"NAME=N is wanted, found {shown(word)}", where="--receipts")
         found[name] = int(number)
     return found
 

@@ -6,20 +6,22 @@ and carries the exit code the command line ends with.
 
 from __future__ import annotations
 
+from workbench.masking import masked
+
 
 class WorkbenchError(Exception):
     """Base of all errors the workbench raises on purpose.
 
     ``what`` is the finding, ``where`` the file, option or address it was found at, ``hint`` the next thing to do.
-    ``str(error)`` is always a single line.
+    ``str(error)`` is always a single line. What has the shape of a private key is in none of them.
     """
 
     exit_code: int = 2
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
-        self.what = what
-        self.where = where
-        self.hint = hint
+        self.what = what = masked(what)
+        self.where = where = None if where is None else masked(where)
+        self.hint = hint = None if hint is None else masked(hint)
         line = f"{where}: {what}" if where else what
         if hint:
             line = f"{line.rstrip('.')}. {hint}"

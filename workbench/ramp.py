@@ -6,11 +6,14 @@ import math
 import re
 from dataclasses import dataclass
 
+from workbench.masking import shown
+
 FORM = "ramp:FROM:TO:DURATION such as ramp:100:2000:60s"
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _RAMP = re.compile(rf"ramp:{_NUMBER}:{_NUMBER}:{_NUMBER}(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_RATE = 1_000_000
+LEAST_RATE = 1e-6  # at less a plan does not end
 MAX_DURATION_S = 7 * 86_400
 
 
@@ -27,15 +30,15 @@ class Ramp:
         """The ramp of a text like ``ramp:100:2000:60s`` (units ms, s, m, h). Raises ValueError with what is wrong."""
         match = _RAMP.fullmatch(text)
         if match is None:
-            raise ValueError(f"{FORM} is wanted, found {text[:80]!r}")
+            raise ValueError(f"{FORM} is wanted, found {shown(text)}")
         start, end = float(match[1]), float(match[2])
         duration_s = float(match[3]) * _SECONDS[match[4]]
-        if not (0 < end <= MAX_RATE and start <= MAX_RATE):
+        if not (LEAST_RATE <= end <= MAX_RATE and start <= MAX_RATE):
             raise ValueError(
-                f"a ramp ends above 0 and has at most {MAX_RATE:,} receipts per second ({FORM}), found {text[:80]!r}"
+                f"a ramp ends above 0 and has at most {MAX_RATE:,} receipts per second ({FORM}), found {shown(text)}"
             )
         if not 0 < duration_s <= MAX_DURATION_S:
-            raise ValueError(f"a ramp takes more than 0 s and at most 7 days ({FORM}), found {text[:80]!r}")
+            raise ValueError(f"a ramp takes more than 0 s and at most 7 days ({FORM}), found {shown(text)}")
         return cls(start, end, duration_s)
 
     @property

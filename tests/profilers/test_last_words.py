@@ -121,4 +121,5 @@ def test_secrets_are_hidden() -> None:
     key = "5e" * 32
     text = f"key 0x{key} or {key}, postgres://me:pass@db/x, token freestuff-1"
     assert hidden(text, ["freestuff-1"]) == "key *** or ***, postgres://***@db/x, token ***"
-    assert hidden(f"0x{key}00 is no key") == f"0x{key}00 is no key"
+    assert hidden(f"a key with a digit too many, {key}0") == "a key with a digit too many, ***"
+    assert hidden(f"a signature, 0x{key}{key}1b") == f"a signature, 0x{key}{key}1b"

@@ -131,6 +131,8 @@ async def test_it_is_served_on_loopback_only_and_nothing_else_is(profile: Profil
         for path in ("/", "/snakeviz/%2Fetc", "/static/snakeviz.js", "/../../etc/passwd"):
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 urllib.request.urlopen(root + path, timeout=10)
+        with pytest.raises(urllib.error.HTTPError, match="404"):  # a site's own name that leads here
+            urllib.request.urlopen(urllib.request.Request(address, headers={"Host": "site.example"}), timeout=10)
         port = int(root.rsplit(":", 1)[1])
         with pytest.raises(ToolError, match="cannot listen"), serve_snakeviz(profile, port=port):
             pass

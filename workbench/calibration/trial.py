@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import secrets
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -20,6 +18,7 @@ from workbench.load.samples import SampleBuffer
 from workbench.load.spec import StepSpec
 from workbench.load.summary import StepSummary, summarise
 from workbench.nullserver.child import NullServer
+from workbench.private import temporary_folder
 from workbench.receipts.keys import SigningKey
 from workbench.receipts.template import ReceiptTemplate
 
@@ -75,12 +74,12 @@ class Bench:
     async def attempt(self, plan: Plan) -> Trial:
         """Send a plan of signed receipts, as a step does, with a key of its own. Raises ToolError where a generator or
         the null server ends."""
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder("trial") as folder:
             spec = StepSpec(
                 url=self.server.paid_url,
                 query=QUERY,
                 plan=plan,
-                buffer=Path(folder) / "step.live",
+                buffer=folder / "step.live",
                 receipt=_RECEIPT,
                 max_in_flight=self.max_in_flight,
                 services=self.server.pids,

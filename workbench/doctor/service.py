@@ -41,17 +41,20 @@ async def checks(settings: Settings) -> list[Check]:
 async def _health_and_clock(url: str, tolerance_s: float) -> list[Check]:
     import aiohttp
 
-    from workbench.service.fetch import TIMEOUT_S
+    from workbench.service.fetch import TIMEOUT_S, require_no_redirect
 
     sent = time.time()
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trust_env=False) as session,
-            session.get(f"{url}/healthz") as response,
+            session.get(f"{url}/healthz", allow_redirects=False) as response,
         ):
             received = time.time()
+            require_no_redirect(response.status, response.headers, "/healthz", url)
             text = (await response.content.read(1 << 16)).decode(errors="replace")
             status, date = response.status, response.headers.get("Date")
+    except TargetError as error:
+        return [_failed("target health", error)]
     except (aiohttp.ClientError, TimeoutError) as error:
         failure = TargetError(f"/healthz does not answer ({type(error).__name__})", where=url)
         return [_failed("target health", failure)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workbench.doctor.check import Check
+from workbench.keyring import for_foreign
 
 TIMEOUT_S = 10.0
 
@@ -132,6 +133,7 @@ def output(*command: str) -> tuple[int, str]:
     try:
         done = subprocess.run(  # noqa: S603  the commands are this module's own
             command,
+            env=for_foreign(os.environ)[0],
             capture_output=True,
             stdin=subprocess.DEVNULL,
             text=True,

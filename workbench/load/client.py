@@ -23,6 +23,7 @@ from workbench.load.connection import Connection, Done
 from workbench.load.deadlines import Deadlines
 from workbench.load.outcome import CODE_OF, Outcome
 from workbench.load.request import post, preflight
+from workbench.loopback import elsewhere
 
 _CANCELLED, _CONNECT_ERROR, _TIMEOUT = (
     CODE_OF[outcome] for outcome in (Outcome.CANCELLED, Outcome.CONNECT_ERROR, Outcome.TIMEOUT)
@@ -211,7 +212,10 @@ class ReceiptClient:
             found = []
             with contextlib.suppress(OSError):  # a name that is not known: connections cannot be made
                 found = await loop.getaddrinfo(self._host, self._port, type=2)
-            self._addresses = tuple(dict.fromkeys(str(address[4][0]) for address in found))
+            addresses = dict.fromkeys(str(address[4][0]) for address in found)
+            # decided here, on what is connected to: a name can lead anywhere, and elsewhere the next time
+            host = f"//[{self._host}]" if ":" in self._host else f"//{self._host}"
+            self._addresses = tuple(address for address in addresses if elsewhere(host, address) is None)
 
     async def _connect(self, connection: Connection) -> None:
         """Connect by the address that worked last, else by the others in turn."""

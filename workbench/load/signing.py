@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import BinaryIO
 
+from workbench.masking import ended
 from workbench.receipts.keys import SigningKey
 from workbench.receipts.template import ReceiptTemplate
 
@@ -183,4 +184,4 @@ def _say(answers: BinaryIO, headers: bytes) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

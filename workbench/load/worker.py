@@ -20,6 +20,7 @@ from workbench.errors import MeasurementError, WorkbenchError
 from workbench.load.drive import Progress
 from workbench.load.engines.in_process import in_process
 from workbench.load.spec import StepReport, StepSpec
+from workbench.masking import ended
 from workbench.receipts.keys import SigningKey
 
 PROGRESS_INTERVAL_S = 0.25
@@ -116,4 +117,4 @@ def _say(message: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

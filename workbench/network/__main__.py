@@ -7,8 +7,10 @@ the process. When it answers, one line of JSON on standard output says where.
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from workbench.errors import EXIT_USAGE, WorkbenchError
+from workbench.masking import ended
 
 
 def main(arguments: list[str]) -> int:
@@ -34,4 +36,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(partial(main, sys.argv[1:])))

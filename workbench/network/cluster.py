@@ -15,6 +15,7 @@ import subprocess
 from pathlib import Path
 
 from workbench.errors import ToolError
+from workbench.keyring import for_foreign
 from workbench.network.extra import HINT
 
 VERSION = "18"
@@ -97,7 +98,9 @@ def _initdb(programs: Path, data: Path, secret: Path) -> None:
         *("-E", "UTF8", "--locale=C", "--no-sync"),
     ]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=INIT_TIMEOUT_S, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, env=for_foreign(os.environ)[0], capture_output=True, timeout=INIT_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired:
         raise ToolError(f"PostgreSQL did not make its data within {INIT_TIMEOUT_S:.0f} s", where=str(data)) from None
     if done.returncode:

@@ -13,6 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
+
+from workbench.keyring import for_foreign
+from workbench.masking import ended
 
 STOP_S = 30.0
 
@@ -22,7 +26,12 @@ def main(arguments: list[str]) -> int:
     log, *command = arguments
     with open(log, "ab", buffering=0) as output:
         process = subprocess.Popen(  # noqa: S603 - the workbench's own command
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command,
+            env=for_foreign(os.environ)[0],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
@@ -42,4 +51,4 @@ def _end_with_parent(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(partial(main, sys.argv[1:])))

@@ -79,7 +79,7 @@ async def change(network: Network, changes: dict[str, Any]) -> dict[str, Any]:
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session,
-            session.post(network.admin_url, json=changes) as answer,
+            session.post(network.admin_url, json=changes, allow_redirects=False) as answer,
         ):
             facts: dict[str, Any] = await answer.json()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:

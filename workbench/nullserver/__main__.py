@@ -17,6 +17,7 @@ from functools import partial
 from typing import IO
 
 from workbench.child import Lifeline, loop_factory
+from workbench.masking import ended
 from workbench.nullserver.delayed import Delayed
 from workbench.nullserver.protocol import NullProtocol, at_once
 
@@ -62,4 +63,4 @@ def _listening(port: int, shared: bool) -> socket.socket:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from workbench.child import last_line, start, stop, tell
 from workbench.errors import ToolError
+from workbench.private import temporary_folder
 
 READY_TIMEOUT_S = 30.0
 PAID_PATH = "/subgraphs/id/QmV4R5g7Go94bVFmKTVFG7vaMTb1ztUUWb45mNrsc7Yyqs"
@@ -39,7 +39,7 @@ async def null_server(processes: int = 1, *, delay_ms: float = 0.0) -> AsyncIter
     not get ready.
     """
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(temporary_folder("nullserver"))
         port, pids = 0, []
         for number in range(processes):
             process = await stack.enter_async_context(_one(folder / f"{number}.log"))

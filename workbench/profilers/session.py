@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ToolError, WorkbenchError
+from workbench.masking import shown
 from workbench.profilers.backends.protocol import STOP_TIMEOUT_S, Backend, Ended
 from workbench.profilers.modes import Mode
 from workbench.profilers.to_the_end import to_the_end
@@ -131,7 +132,7 @@ class Session:
             raise ToolError(f"window {self.open_name} is open", where=name[:80], hint="End it first")
         if not _NAME.fullmatch(name):
             raise ToolError(
-                f"{name[:80]!r} cannot be the name of a window",
+                f"{shown(name)} cannot be the name of a window",
                 where="window",
                 hint="Give letters, digits, dots, hyphens and underscores, 64 at most, a letter or digit first",
             )

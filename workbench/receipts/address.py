@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.errors import ReceiptError
+from workbench.masking import shown
 from workbench.receipts.eip712 import keccak
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -20,7 +21,7 @@ def parse_hex(text: str, size: int, field: str) -> bytes:
     if len(digits) == 2 * size and _HEX.issuperset(digits):
         return bytes.fromhex(digits)
     raise ReceiptError(
-        f"{field} must be {size} bytes of hex, found {text[:80]!r}",
+        f"{field} must be {size} bytes of hex, found {shown(text)}",
         hint=f"Write 0x and {2 * size} hex digits",
     )
 
@@ -72,7 +73,7 @@ def parse_deployment(text: str) -> bytes:
                 if raw.startswith(_IPFS_SHA256):
                     return raw[2:]
         raise ReceiptError(
-            f"deployment id {text[:80]!r} begins with Qm but is not 46 base58 characters of a SHA-256 multihash",
+            f"deployment id {shown(text)} begins with Qm but is not 46 base58 characters of a SHA-256 multihash",
             hint="Copy the whole id, or give its 32 bytes as hex",
         )
     return parse_hex(text, 32, "deployment id")

@@ -6,6 +6,7 @@ so a receipt with the same fields always has the same bytes.
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 from coincurve import PrivateKey, PublicKey
@@ -15,6 +16,7 @@ from workbench.receipts.eip712 import keccak
 
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HALF_ORDER = _ORDER // 2
+_KEY = re.compile("(?:0[xX])?([0-9a-fA-F]{64})")  # what workbench.masking hides
 
 
 class SigningKey:
@@ -29,7 +31,8 @@ class SigningKey:
     def __init__(self, secret: bytes | str) -> None:
         try:
             if isinstance(secret, str):
-                secret = bytes.fromhex(secret.strip().removeprefix("0x"))
+                digits = _KEY.fullmatch(secret.strip())
+                secret = bytes.fromhex(digits[1]) if digits else b""
             if len(secret) != 32:
                 raise ValueError
             key = PrivateKey(secret)

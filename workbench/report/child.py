@@ -23,6 +23,8 @@ from typing import Any, TextIO
 
 import psutil
 
+from workbench import keyring
+from workbench.masking import ended
 from workbench.report.record import Ending, first_line
 
 INTERRUPT_GRACE_S = 20.0
@@ -70,6 +72,7 @@ class Course:
 def main() -> int:
     """Run the requested notebook; the exit code is 0 when its ending was told, whatever it was."""
     request = json.loads(sys.stdin.readline())
+    keyring.hold(request.pop("keys"))
     say = _events(_take_standard_output())
     course = Course(say)
     threading.Thread(target=_stop_in_time, args=(course, request["timeout_s"]), daemon=True).start()
@@ -90,6 +93,8 @@ def _execute(request: dict[str, Any], course: Course) -> Ending:
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
+    from workbench.report.kernel import KernelWithKeys
+
     try:
         papermill.execute_notebook(
             _literal(request["notebook"]),
@@ -102,6 +107,7 @@ def _execute(request: dict[str, Any], course: Course) -> Ending:
             on_cell_execute=course.before_cell,
             on_cell_executed=course.after_cell,
             config=Config({"KernelManager": _connection(request["runtime"])}),
+            kernel_manager_class=KernelWithKeys,
         )
     except PapermillExecutionError as error:
         return Ending("failed", error.ename, first_line(error.evalue))
@@ -169,4 +175,4 @@ def _events(stream: TextIO) -> Callable[[dict[str, Any]], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -15,7 +15,10 @@ from typing import Any
 
 import nbformat
 
+from workbench import keyring
 from workbench.errors import SettingsError
+from workbench.masking import masked
+from workbench.private import sweep_hidden, temporary_folder
 from workbench.report.child import INTERRUPT_GRACE_S, KILL_GRACE_S
 from workbench.report.export import export_html
 from workbench.report.notebooks import read_notebook, write_notebook
@@ -61,6 +64,7 @@ async def run_notebook(
     """
     checked = check_parameters(notebook, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
+    sweep_hidden(output.parent)
     working = output.with_name(f".{output.stem}.{os.getpid()}.running.ipynb")
     request = {"notebook": str(notebook), "output": str(working), "parameters": checked, "timeout_s": timeout_s}
     started = utc_now()
@@ -72,7 +76,7 @@ async def run_notebook(
         record = NotebookRecord(
             status=ending.status,
             exception=ending.exception,
-            message=ending.message,
+            message=None if ending.message is None else masked(ending.message),
             started=started,
             ended=utc_now(),
             cells_executed=count_executed(executed, heard.answered),
@@ -80,6 +84,7 @@ async def run_notebook(
             notebook=output.name,
             html=html.name if html else None,
         )
+        _mask(executed)
         executed.metadata[RECORD_KEY] = record.as_dict()
         # papermill's own lines name the temporary file and the folders of this machine
         executed.metadata.get("papermill", {}).update(input_path=notebook.name, output_path=output.name)
@@ -90,12 +95,29 @@ async def run_notebook(
         return record
 
     try:
-        with tempfile.TemporaryDirectory(prefix="workbench-notebook-", ignore_cleanup_errors=True) as runtime:
-            ending = await _execute({**request, "runtime": runtime}, heard)
+        with temporary_folder("notebook") as runtime:
+            ending = await _execute({**request, "runtime": str(runtime)}, heard)
     except asyncio.CancelledError:
         finish(Ending("killed", "Interrupted", "the run was stopped"))
         raise
     return await asyncio.to_thread(finish, ending)
+
+
+def _mask(executed: nbformat.NotebookNode) -> None:
+    """Take what has the shape of a private key out of what was run and printed, errors with their tracebacks above all.
+
+    Figures stay as they are: their numbers are packed, and a run of zeros among them looks like a key.
+    """
+    for cell in executed.cells:
+        cell.source = masked(cell.source)
+        for output in cell.get("outputs", ()):
+            for name in ("text", "ename", "evalue"):
+                if name in output:
+                    output[name] = masked(output[name])
+            if "traceback" in output:
+                output.traceback = [masked(line) for line in output.traceback]
+            if "text/plain" in output.get("data", {}):
+                output.data["text/plain"] = masked(output.data["text/plain"])
 
 
 def _last_saved(working: Path, notebook: Path) -> nbformat.NotebookNode:
@@ -126,7 +148,7 @@ async def _execute(request: Mapping[str, Any], heard: Heard) -> Ending:
         timeout_s = request["timeout_s"]
         try:
             async with asyncio.timeout(None if timeout_s is None else timeout_s + CHILD_GRACE_S):
-                stdin.write(json.dumps(request).encode() + b"\n")
+                stdin.write(json.dumps({**request, "keys": keyring.take()}).encode() + b"\n")
                 await _follow(stdout, heard)
                 await process.wait()
         except TimeoutError:

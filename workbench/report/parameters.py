@@ -21,6 +21,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from workbench import keyring
 from workbench.errors import SettingsError
 from workbench.report.notebooks import read_notebook, tags
 
@@ -86,6 +87,8 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]
                 hint=f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(known)}",
             )
         checked[name] = json_value(value, where=name)
+        if name != "deployment":
+            keyring.refuse(checked[name], name)
         _check_type(known[name], checked[name])
     return checked
 

@@ -153,7 +153,9 @@ def serve_snakeviz(profile: Profile, metric: str | None = None, *, port: int = 0
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if not secrets.compare_digest(self.path.encode(), path.encode()):
+            # a name that leads here is another site's: only the address itself is served
+            asked_for = self.headers.get("Host", "").rpartition(":")[0] == LOOPBACK
+            if not asked_for or not secrets.compare_digest(self.path.encode(), path.encode()):
                 self.send_error(404)
                 return
             self.send_response(200)

@@ -15,6 +15,7 @@ from typing import Any
 
 from workbench import errors
 from workbench.errors import SettingsError, ToolError, WorkbenchError
+from workbench.masking import masked
 from workbench.progress import line_of
 from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
@@ -176,7 +177,7 @@ def split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str,
 
 @contextlib.contextmanager
 def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """The variables a child process is started with (None: not set); secrets reach it unchanged."""
+    """The variables a child process is started with (None: not set); keys reach it by a pipe."""
     before = {name: os.environ.get(name) for name in changes}
     _set(changes)
     try:
@@ -232,5 +233,5 @@ def _size(path: Path) -> int:
 
 
 def command_line() -> str:
-    """The command that this process was started with, as it can be written down: without passwords."""
-    return without_passwords(" ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench")
+    """The command that this process was started with, as it can be written down: without passwords and keys."""
+    return masked(without_passwords(" ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench"))

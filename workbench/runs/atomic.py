@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunFolderError
+from workbench.masking import masked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +55,8 @@ def write_json(path: Path, value: Any, *, hint: str = RESUME, mode: int = 0o666)
 
 
 def to_json(value: Any) -> str:
-    """``value`` as indented JSON text; NaN and infinity become null."""
-    return json.dumps(_finite(value), indent=2, allow_nan=False, default=_plain)
+    """``value`` as indented JSON text, without private keys; NaN and infinity become null."""
+    return masked(json.dumps(_finite(value), indent=2, allow_nan=False, default=_plain))
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:

@@ -20,7 +20,6 @@ import fcntl
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +27,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from workbench import private
 from workbench.errors import RunFolderError
+from workbench.masking import masked
 from workbench.runs.atomic import write_json
 
 SCHEMA = 1
@@ -37,6 +38,7 @@ EVENTS = "events.jsonl"
 _LOCK = ".lock"
 LOCK_WAIT_S = 10.0
 _STAMPED = re.compile(r"\d{8}T\d{6}Z-.+")
+_PID_WIDTH = 19  # of the greatest number of a process on any system
 
 
 class RunFolder:
@@ -138,7 +140,7 @@ class RunFolder:
 
     def event(self, kind: str, **facts: Any) -> None:
         """Append one line to events.jsonl: wall time, kind and facts."""
-        line = json.dumps({"time": utc_now(), "kind": kind, **facts})
+        line = masked(json.dumps({"time": utc_now(), "kind": kind, **facts}))
         try:
             with (self.path / EVENTS).open("a+b") as file:
                 if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
@@ -151,6 +153,7 @@ class RunFolder:
     async def locked(self) -> AsyncIterator[None]:
         """Hold the folder for writing. Raises RunFolderError when another process does."""
         async with exclusive(self.path / _LOCK, f"run {self.path.name} is being written", wait_s=LOCK_WAIT_S):
+            private.sweep_hidden(self.path)  # of a run that was killed
             yield
 
 
@@ -174,7 +177,7 @@ async def one_run_at_a_time() -> AsyncIterator[None]:
     Among the runs of one user, wherever their folders are. Waits LOCK_WAIT_S; raises RunFolderError naming the process
     that has it.
     """
-    path = Path(tempfile.gettempdir()) / f"indexer-workbench-{os.getuid()}.lock"
+    path = private.lock_folder() / f"indexer-workbench-{os.getuid()}.lock"
     async with exclusive(path, "another run is measuring on this machine", wait_s=LOCK_WAIT_S):
         yield
 
@@ -183,26 +186,20 @@ async def one_run_at_a_time() -> AsyncIterator[None]:
 async def exclusive(path: Path, what: str, *, wait_s: float) -> AsyncIterator[None]:
     """An advisory lock that the kernel drops when the holder dies. Waits ``wait_s``, then raises RunFolderError.
 
-    The wait lets the processes of a run that was just killed notice it and end.
+    The wait lets the processes of a run that was just killed notice it and end. The file holds the number of the
+    process, in a line as long as any, so that nothing of a file is ever cut off. Raises RunFolderError also for a link
+    or a file of another user.
     """
-    try:
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write: {error.strerror}",
-            where=str(path),
-            hint="Choose a folder you may write to with --runs-dir",
-        ) from None
-    with file:
+    with os.fdopen(private.opened(path), "r+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s
         while not _taken(file):
             if time.monotonic() > deadline:
                 file.seek(0)
-                holder = file.read().strip() or "unknown"
+                holder = file.readline().strip() or "unknown"
                 raise RunFolderError(f"{what} (process {holder})", where=str(path), hint="Wait for it, or stop it")
             await asyncio.sleep(0.05)  # flock has no wait with a time limit
-        file.truncate(0)
-        file.write(str(os.getpid()))
+        file.seek(0)
+        file.write(f"{os.getpid():<{_PID_WIDTH}}\n")
         file.flush()
         yield
 

@@ -58,6 +58,11 @@ def parse_configuration(text: str, role: Role, environment: Mapping[str, str], w
     return values
 
 
+def variables_of(text: str) -> frozenset[str]:
+    """The names of the variables that a configuration asks for, as ``${NAME}``."""
+    return frozenset(_VARIABLE.findall(text))
+
+
 def value_at(values: Mapping[str, Any], *path: str) -> Any:
     """A value of nested tables by its names; None where it is not there."""
     found: Any = values

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
 
-from workbench.errors import TargetError
+from workbench.errors import SettingsError, TargetError
+from workbench.loopback import elsewhere
+from workbench.masking import shown
+from workbench.settings.kinds import without_password
 
 TIMEOUT_S = 5.0
 _MAX_BYTES = 64 * 1024 * 1024
@@ -61,6 +66,25 @@ async def post_graphql(url: str, query: str, what: str) -> dict[str, Any]:
     return data
 
 
+def require_no_redirect(status: int, headers: Mapping[str, str], what: str, url: str) -> None:
+    """Raise TargetError for an answer that points elsewhere: none of our requests follows one."""
+    if 300 <= status < 400 and "Location" in headers:
+        there = shown(without_password(headers["Location"]), 200)
+        raise TargetError(
+            f"{what} answers HTTP {status} and points to {there}, which was not followed",
+            where=url,
+            hint="Give that address, if it is the right one",
+        )
+
+
+def _socket(url: str, found: Any) -> socket.socket:
+    """A socket to the address that a name was found to have, which is only known here."""
+    family, kind, protocol, _, address = found
+    if reason := elsewhere(url, str(address[0])):
+        raise SettingsError(reason, where=url, hint="Look at /etc/hosts, or write 127.0.0.1")
+    return socket.socket(family, kind, protocol)
+
+
 async def _request(
     method: str,
     url: str,
@@ -73,9 +97,13 @@ async def _request(
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
-            session.request(method, url, json=payload, headers=headers) as response,
+            aiohttp.ClientSession(
+                timeout=timeout, trust_env=False, connector=aiohttp.TCPConnector(socket_factory=partial(_socket, url))
+            ) as session,
+            # what is asked of one service is not carried on to where an answer points
+            session.request(method, url, json=payload, headers=headers, allow_redirects=False) as response,
         ):
+            require_no_redirect(response.status, response.headers, what, url)
             body = await response.content.read(_MAX_BYTES)
             while chunk := await response.content.read(_MAX_BYTES - len(body)):
                 body += chunk

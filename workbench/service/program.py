@@ -19,8 +19,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.errors import SettingsError
+from workbench.loopback import is_loopback
 from workbench.service.configuration import config_path, parse_configuration, value_at
-from workbench.settings.kinds import apart, is_loopback, to_wei
+from workbench.settings.kinds import apart, to_wei
 
 DEFAULT_MAX_VALUE_WEI = 10**15  # 0.001 GRT: service.tap.max_receipt_value_grt of the release's default_values.toml
 _LEVELS = {"off": 0, "error": 1, "warn": 2, "info": 3, "debug": 4, "trace": 5}

@@ -7,8 +7,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
+from workbench.loopback import is_loopback
 from workbench.ramp import Ramp, is_ramp
 from workbench.receipts.fields import U128_MAX
 from workbench.settings.kinds import (
@@ -23,13 +33,15 @@ from workbench.settings.kinds import (
     Processes,
     ProfilerMode,
     SchedulerUrl,
+    ServiceUrl,
     Url,
     Version,
     check_threshold,
-    is_loopback,
     to_wei,
 )
 
+LEAST = 1e-6
+"""The smallest number that a setting with decimals can have, but for 0."""
 TOML_FILE = "workbench.toml"
 ENV_PREFIX = "WORKBENCH_"
 CONFIG_VARIABLE = "WORKBENCH_CONFIG"  # path of a settings file in place of workbench.toml
@@ -50,13 +62,23 @@ def default_runs_dir() -> Path:
 class Group(BaseModel):
     """Base of the groups: unknown names are refused, values of secrets never shown."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False, allow_inf_nan=False
+    )
+
+    @field_validator("*")
+    @classmethod
+    def _not_next_to_nothing(cls, value: object) -> object:
+        """A rate of 1e-300 is a plan that never ends, and a time of as many seconds is none."""
+        if isinstance(value, float) and 0 < abs(value) < LEAST:
+            raise ValueError(f"must be 0 or at least {LEAST:g}, found {value:g}")
+        return value
 
 
 class TargetSettings(Group):
     """Where the receipts go and whose they are. Defaults are the constants of the local test network."""
 
-    target: Url | None = Field(
+    target: ServiceUrl | None = Field(
         None, description="URL of the indexer-service; without it the embedded stand-in is started."
     )
     deployment: Deployment = Field(

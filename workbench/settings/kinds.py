@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,12 +12,15 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator
 
 from workbench.errors import ReceiptError, SettingsError
+from workbench.keyring import COMMAND_HINT, is_key
+from workbench.masking import shown
 from workbench.ramp import FORM as RAMP_FORM
 from workbench.ramp import Ramp, is_ramp
 from workbench.receipts import address as addresses
 from workbench.receipts.fields import U128_MAX
 from workbench.thresholds.parse import parse_threshold
 
+_MOST_DIGITS = 60  # of 2^128 wei in GRT there are 39
 _EXACT = Context(prec=200)  # the default of 28 digits would round amounts
 _NUMBER = r"\d+(\.\d+)?"
 _POSTGRES_URL = re.compile(r"postgres(?:ql)?://\S+")
@@ -37,11 +39,11 @@ def _check_address(text: str) -> str:
 
 
 def _check_deployment(text: str) -> str:
+    """As Qm... in whatever form it was given: 64 hex digits could be a key, which is never shown."""
     try:
-        addresses.parse_deployment(text)
+        return addresses.deployment_to_qm(addresses.parse_deployment(text))
     except ReceiptError as error:
         raise ValueError(str(error)) from None
-    return text
 
 
 def _check_url(text: str) -> str:
@@ -50,8 +52,20 @@ def _check_url(text: str) -> str:
         port = parts.port
     except ValueError:
         port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username:
-        raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {text!r}")
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username or "#" in text:
+        raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {shown(text)}")
+    return text.rstrip("/")
+
+
+def _check_service_url(text: str) -> str:
+    """The service itself: what stands after its port would be sent with every request, or be lost."""
+    _check_url(text)
+    parts = urlsplit(text)
+    if parts.path not in ("", "/") or parts.query or "?" in text or "#" in text:
+        raise ValueError(
+            f"the address of a service is wanted, without a path, query or fragment, found {shown(text)}; "
+            "a prefix of its paid route is url_prefix"
+        )
     return text.rstrip("/")
 
 
@@ -63,7 +77,7 @@ def _check_scheduler(text: str) -> str:
         port = None
     # no list of schemes: a gateway or a plugin of Dask brings its own
     if not parts.hostname or not port or parts.username:
-        raise ValueError(f"an address such as tcp://127.0.0.1:8786 is wanted, found {text[:80]!r}")
+        raise ValueError(f"an address such as tcp://127.0.0.1:8786 is wanted, found {shown(text)}")
     return parts.geturl()
 
 
@@ -80,12 +94,14 @@ def _check_processes(value: object) -> object:
     text = str(value).strip()
     if text == "auto" or (text.isdecimal() and 1 <= int(text) <= 256):
         return text if text == "auto" else int(text)
-    raise ValueError(f"a number of processes from 1 to 256 is wanted, or auto, found {text[:80]!r}")
+    raise ValueError(f"a number of processes from 1 to 256 is wanted, or auto, found {shown(text)}")
 
 
 def _check_grt(value: Decimal) -> Decimal:
     if not value.is_finite():
         raise ValueError("an amount in GRT is wanted")
+    if len(value.as_tuple().digits) > _MOST_DIGITS or (value and abs(value.adjusted()) > _MOST_DIGITS):
+        raise ValueError("the amount must be from 0 to 2^128 - 1 wei, with 18 decimals at most")
     wei = value.scaleb(18, _EXACT)
     if wei != wei.to_integral_value(context=_EXACT):
         raise ValueError("GRT has 18 decimals, and no more can be given")
@@ -97,7 +113,7 @@ def _check_grt(value: Decimal) -> Decimal:
 def _check_latency(text: str) -> str:
     if not _LATENCY.fullmatch(text):
         raise ValueError(
-            f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {text[:80]!r}"
+            f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {shown(text)}"
         )
     return text
 
@@ -106,7 +122,7 @@ def _check_arrivals(text: str) -> str:
     if is_ramp(text):
         Ramp.parse(text)
     elif text not in ("constant", "poisson"):
-        raise ValueError(f"must be constant, poisson or {RAMP_FORM}, found {text[:80]!r}")
+        raise ValueError(f"must be constant, poisson or {RAMP_FORM}, found {shown(text)}")
     return text
 
 
@@ -114,7 +130,7 @@ def _check_flags(text: str) -> str:
     try:
         shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"flags are written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
+        raise ValueError(f"flags are written as in a shell: {str(error).lower()}, found {shown(text)}") from None
     return text
 
 
@@ -122,9 +138,11 @@ def _check_command(text: str) -> str:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"a command is written as in a shell: {str(error).lower()}, found {text[:80]!r}") from None
+        raise ValueError(f"a command is written as in a shell: {str(error).lower()}, found {shown(text)}") from None
     if not words:
         raise ValueError("a command is wanted, found nothing")
+    if any(is_key(word) for word in words):
+        raise ValueError(f"a command must not hold what has the shape of a private key. {COMMAND_HINT}")
     if without_passwords(text) != text:
         raise ValueError(
             "a command is written down with the run and must not hold a password, found one in a database URL; "
@@ -167,6 +185,7 @@ SchedulerUrl = Annotated[str, AfterValidator(_check_scheduler)]
 Address = Annotated[str, AfterValidator(_check_address)]
 Deployment = Annotated[str, AfterValidator(_check_deployment)]
 Url = Annotated[str, AfterValidator(_check_url)]
+ServiceUrl = Annotated[str, AfterValidator(_check_service_url)]
 Grt = Annotated[Decimal, AfterValidator(_check_grt)]
 Version = Annotated[Literal[1, 2], BeforeValidator(lambda text: {"1": 1, "2": 2}.get(text, text))]
 Arrivals = Annotated[str, AfterValidator(_check_arrivals)]
@@ -190,14 +209,3 @@ def apart(words: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
 def to_wei(grt: Decimal) -> int:
     """An amount of GRT in wei (1e-18 GRT)."""
     return int(grt.scaleb(18, _EXACT))
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workbench.errors import SettingsError
+from workbench.masking import shown
 from workbench.settings.groups import (
     ENV_PREFIX,
     TOML_FILE,
@@ -117,7 +118,7 @@ def settings_error(
         return SettingsError(f"there is no setting {name!r}", where=where, hint=nearest_hint(name))
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     if "found" not in message and name not in SECRETS | WITH_PASSWORD and name in (values or {}):
-        message += f", found {str((values or {})[name])[:80]!r}"
+        message += f", found {shown((values or {})[name])}"
     return SettingsError(message, where=where)
 
 

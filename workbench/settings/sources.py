@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,8 +16,13 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
+from workbench import keyring
 from workbench.errors import SettingsError
 from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE
+
+MAX_FILE_BYTES = 1 << 20
+# the secrets, and the one value of 32 bytes that is no secret: it is kept as Qm...
+_MAY_BE_KEYS = frozenset(("signer_keys", "free_query_token", "deployment"))
 
 
 def collected(
@@ -28,13 +34,16 @@ def collected(
     file = Path(chosen or TOML_FILE)
     sources: dict[str, str] = {}
     values: dict[str, Any] = {}
-    if chosen or file.is_file():
+    if chosen or file.exists():
         for name, value in _read_toml(file).items():
             values[name], sources[name] = value, f"{file}: {name}"
     for name, value in _read_environment(model).items():
         values[name], sources[name] = value, ENV_PREFIX + name.upper()
     for name, value in given.items():
         values[name], sources[name] = value, labels.get(name, name)
+    for name, value in values.items():
+        if name not in _MAY_BE_KEYS:
+            keyring.refuse(value, sources[name])
     return values, sources
 
 
@@ -46,14 +55,21 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+        if len(text) > MAX_FILE_BYTES:
+            raise SettingsError(f"is larger than {MAX_FILE_BYTES:,} bytes, which no settings file is", where=str(path))
+        return tomllib.loads(text.decode())
     except OSError as error:
         raise SettingsError(f"cannot read the settings file: {error.strerror}", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise SettingsError("its values are nested too deeply", where=str(path)) from None
+    except ValueError as error:  # of TOML, of UTF-8, and of a number with thousands of digits
         raise SettingsError(f"not valid TOML: {error}", where=str(path)) from None
 
 
 def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
+    keys = keyring.take()
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX).lower()
         if variable == CONFIG_VARIABLE:
@@ -65,13 +81,28 @@ def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
                 hint=nearest_hint(name, model.model_fields),
             )
     try:
-        return _Variables(_with_environment(model), env_prefix=ENV_PREFIX)()
-    except SourceError as error:
+        values = _Variables(_with_environment(model), env_prefix=ENV_PREFIX)()
+    except (SourceError, RecursionError) as error:
         raise SettingsError(
             f"cannot be parsed: {error}",
             where=f"environment {ENV_PREFIX}*",
             hint='A list is written as ["a", "b"]',
         ) from None
+    return values if keys is None else {**values, "signer_keys": _list_of(keys)}
+
+
+def _list_of(keys: str) -> list[Any]:
+    try:
+        found = json.loads(keys)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise SettingsError(
+            "is no list of keys, and is not shown",
+            where=f"environment variable {keyring.KEYS_VARIABLE}",
+            hint='Write it as ["<64 hex digits>", "<64 hex digits>"]',
+        )
+    return found
 
 
 class _Variables(EnvSettingsSource):

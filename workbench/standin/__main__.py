@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.masking import ended
 from workbench.settings import Settings
 from workbench.standin.child import TOKEN_VARIABLE
 from workbench.standin.server import serve
@@ -39,4 +41,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(ended(partial(main, sys.argv[1:])))

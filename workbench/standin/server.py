@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from workbench.child import Lifeline, loop_factory
 from workbench.errors import SettingsError
+from workbench.private import temporary_folder
 from workbench.profilers.sampler import setup_profiling
 from workbench.receipts import v1, v2
 from workbench.receipts.address import collection_of, parse_address, parse_deployment
@@ -146,8 +146,8 @@ class Standin:
         settings = self.settings
         path = settings.database
         if path is None:
-            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="workbench-standin-"))
-            path = Path(folder) / "standin.sqlite"
+            folder = self._stack.enter_context(temporary_folder("standin"))
+            path = folder / "standin.sqlite"
         self._database = await self._open(path, "agent")
         apply_watched(await self._database.run(read_watched), self._known)
         agent_metrics_url = service_url = service_metrics_url = graph_url = ""

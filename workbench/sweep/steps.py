@@ -6,10 +6,13 @@ import re
 from dataclasses import dataclass
 
 from workbench.errors import SettingsError
+from workbench.masking import shown
 from workbench.settings import Settings
 
 MAX_STEPS = 1000
 MAX_RECEIPTS = 10_000_000
+_MOST_DIGITS = 15
+_LEAST_FACTOR = 1.001  # 17,000 of its steps go from 1 to MAX_RECEIPTS
 _FORMS = "a list 250,500,1000, a range 250:1250:250, or a geometric series 125:2000:x2"
 _RANGE = re.compile(r"(\d+):(\d+):(x?)(\d+(?:\.\d+)?)")
 
@@ -61,6 +64,9 @@ def extra_steps(steps: tuple[Step, ...], settings: Settings) -> tuple[Step | Non
 
 
 def _counts(text: str) -> list[int]:
+    if long := [digits for digits in re.findall(r"\d+", text) if len(digits) > _MOST_DIGITS]:
+        said = f"a number of {len(long[0])} digits is not possible"
+        raise SettingsError(said, where="receipts", hint=f"Give {_FORMS}")
     if re.fullmatch(r"\d+(,\d+)*", text):
         counts = [int(part) for part in text.split(",")]
         if len(counts) > MAX_STEPS:
@@ -68,14 +74,16 @@ def _counts(text: str) -> list[int]:
         return counts
     match = _RANGE.fullmatch(text)
     if not match:
-        raise SettingsError(f"cannot read {text[:80]!r}", where="receipts", hint=f"Give {_FORMS}")
+        raise SettingsError(f"cannot read {shown(text)}", where="receipts", hint=f"Give {_FORMS}")
     start, stop, geometric = int(match[1]), int(match[2]), bool(match[3])
     if start < 1 or stop < start:
-        raise SettingsError(f"{text!r} does not go up from at least 1", where="receipts", hint=f"Give {_FORMS}")
+        raise SettingsError(f"{shown(text)} does not go up from at least 1", where="receipts", hint=f"Give {_FORMS}")
     if geometric:
         factor = float(match[4])
-        if factor <= 1:
-            raise SettingsError(f"the factor {match[4]} does not go up", where="receipts", hint="Give one above 1")
+        if factor < _LEAST_FACTOR:
+            raise SettingsError(
+                f"the factor {match[4]} does not go up", where="receipts", hint=f"Give one of at least {_LEAST_FACTOR}"
+            )
         counts, value = [], float(start)
         while round(value) <= stop and len(counts) <= MAX_STEPS:
             if not counts or round(value) > counts[-1]:
@@ -86,5 +94,5 @@ def _counts(text: str) -> list[int]:
             raise SettingsError(f"the step {match[4]} is not a whole number above 0", where="receipts")
         counts = list(range(start, stop + 1, int(match[4]))[: MAX_STEPS + 1])
     if len(counts) > MAX_STEPS:
-        raise SettingsError(f"{text!r} gives more than {MAX_STEPS} steps", where="receipts")
+        raise SettingsError(f"{shown(text)} gives more than {MAX_STEPS} steps", where="receipts")
     return counts

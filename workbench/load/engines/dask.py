@@ -28,8 +28,8 @@ from workbench.load.engines.in_process import Start
 from workbench.load.engines.remote import CarriedKey, News, Place, RemoteGenerator, boot_id, proof, rows_of
 from workbench.load.samples import COLUMNS, SampleBuffer
 from workbench.load.spec import StepReport, StepSpec
+from workbench.loopback import is_loopback
 from workbench.receipts.keys import SigningKey
-from workbench.settings.kinds import is_loopback
 
 if TYPE_CHECKING:
     from distributed import Client

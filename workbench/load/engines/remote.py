@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench import __version__
+from workbench import __version__, private
 from workbench.errors import MeasurementError, ToolError, WorkbenchError
 from workbench.load.engines.child import ChildGenerator
 from workbench.load.samples import COLUMNS, DONE, SampleBuffer
@@ -144,7 +143,7 @@ class RemoteGenerator:
             raise ToolError("this share of the step has been opened already, and is not sent twice")
         step = StepSpec.from_json(spec)
         if own_rows:
-            path = Path(tempfile.gettempdir()) / f"workbench-{self._identity}-step-{step.step:03}.live"
+            path = private.folder() / f"{self._identity}-step-{step.step:03}.live"
             self._rows = Rows(SampleBuffer.create(path, step.count))
             step = replace(step, buffer=path, own_rows=True)
         self._generator = ChildGenerator(step, carried.key())

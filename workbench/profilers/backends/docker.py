@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from workbench.errors import ToolError
+from workbench.keyring import by_name
 
 QUICK_S = 30.0
 """How long a question to the engine may take."""
@@ -91,7 +92,7 @@ async def run(
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=STDOUT if merged else PIPE,
-            env=None if environment is None else dict(environment),
+            env=by_name(os.environ if environment is None else environment),
             start_new_session=True,
         )
     except OSError as error:

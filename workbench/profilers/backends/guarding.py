@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from workbench.masking import ended
 from workbench.profilers.backends.guardian import MARK
 
 
@@ -48,4 +49,4 @@ def _kill_marked(mark: str | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

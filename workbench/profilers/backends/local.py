@@ -18,7 +18,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench import keyring
 from workbench.errors import SettingsError, TargetError, ToolError, WorkbenchError
+from workbench.keyring import for_foreign
+from workbench.masking import HIDDEN
 from workbench.profilers.backends.guardian import MARK, Guardian
 from workbench.profilers.backends.listening import Previous, listener_on, port_of, stop_previous
 from workbench.profilers.backends.processes import POLL_S
@@ -58,6 +61,7 @@ class LocalBackend:
                 where="services",
                 hint="Give each a name of its own, and put at least one of them under the profiler",
             )
+        keyring.take()  # nothing that is started here, the guardian among it, inherits them
         self.out = out
         self.changed = changed
         self._programs = {service.name: Program(service, out, self._say_changed, ready_timeout_s) for service in given}
@@ -212,6 +216,7 @@ class LocalBackend:
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
+                env=for_foreign(os.environ)[0],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -311,7 +316,13 @@ class LocalBackend:
             await asyncio.sleep(POLL_S)
 
     def _start_previous(self, previous: Previous, name: str) -> subprocess.Popen[bytes]:
-        environment = dict(os.environ if previous.environment is None else previous.environment)
+        if any(HIDDEN in word for word in previous.argv):
+            raise TargetError(
+                f"what ran before ({previous.name}) had a key among its arguments, which is written nowhere",
+                where=name,
+                hint=f"Start it by hand in {previous.folder}",
+            )
+        environment = dict(previous.environment or for_foreign(os.environ)[0])
         if missing := previous.missing(environment):
             self._notes.append(
                 f"What ran before was started without {', '.join(missing)}, which it had in its environment then"

@@ -19,6 +19,7 @@ from typing import IO, Any
 import psutil
 
 from workbench.errors import TargetError, ToolError
+from workbench.keyring import for_foreign
 from workbench.profilers.backends.executable import require_program, sampler_folder
 from workbench.profilers.backends.listening import port_of
 from workbench.profilers.backends.masked import blocked
@@ -26,7 +27,7 @@ from workbench.profilers.backends.outputs import set_aside
 from workbench.profilers.backends.processes import POLL_S, birth, members, runs, send, until
 from workbench.profilers.backends.protocol import READY_TIMEOUT_S, Ended, Place
 from workbench.profilers.backends.said import said_in
-from workbench.profilers.backends.service import Known, LocalService
+from workbench.profilers.backends.service import Known, LocalService, asked_for
 from workbench.profilers.backends.tail import last_words
 from workbench.profilers.modes import Mode
 from workbench.profilers.tools.chosen import tool_of
@@ -118,13 +119,14 @@ class Program:
     def launch(self, mode: Mode, argv: Sequence[str], mark: Mapping[str, str]) -> None:
         """Start the process; ``mark`` is in its environment. Raises ToolError."""
         tool, folder, service = tool_of(mode), self._place(mode).host, self.service
+        tool.sweep()
         _set_aside(folder / tool.output if tool.output else None)
         self._find_sampler(mode)
         log = folder / LOG
         if log not in self._logs:
             _set_aside(log)
             self._logs.add(log)
-        variables = {**os.environ, **tool.variables(folder), **service.environment, **mark}
+        variables = {**self._inherited(), **tool.variables(folder), **service.environment, **mark}
         line = service.first_line
         with _opened(log) as output, blocked(*([signal.SIGPROF] if tool.blocks_sampler else [])):
             try:
@@ -148,6 +150,18 @@ class Program:
             with contextlib.suppress(OSError):
                 process.stdin.write(line.encode() + b"\n")
                 process.stdin.flush()
+
+    def _inherited(self) -> dict[str, str]:
+        """Of this process's variables those that are a foreign program's affair."""
+        kept, withheld = for_foreign(os.environ, asked_for(self.service.argv, self.service.folder))
+        if withheld:
+            said = (
+                f"{self.service.name} was started without {', '.join(withheld)}, which has the shape of a private key; "
+                "its own are those that begin with INDEXER_ or TAP_, or that its configuration file asks for"
+            )
+            if said not in self.notes:
+                self.notes.append(said)
+        return kept
 
     async def ready(self, mode: Mode) -> None:
         """Wait until it answers. Raises ToolError where it ends first, TargetError where it does not answer in time, or

@@ -10,9 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import SettingsError, ToolError
+from workbench.keyring import COMMAND_HINT, refuse
+from workbench.masking import shown
 from workbench.profilers.modes import Mode
 from workbench.service.addresses import Addresses
-from workbench.service.configuration import Role, config_path, known_addresses, parse_configuration, secrets_of
+from workbench.service.configuration import (
+    Role,
+    config_path,
+    known_addresses,
+    parse_configuration,
+    secrets_of,
+    variables_of,
+)
 from workbench.settings.kinds import without_password
 
 Known = Mapping[str, str]
@@ -50,11 +59,13 @@ class LocalService:
     secrets: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        for word in self.argv:
+            refuse(word, f"command of {self.name}", COMMAND_HINT)
         if not self.argv:
             raise ToolError("no command was given", where=self.name, hint="Give the service's command line")
         if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
             raise ToolError(
-                f"{self.name[:80]!r} cannot be the name of a service",
+                f"{shown(self.name)} cannot be the name of a service",
                 where="service",
                 hint="Its profiles go into a folder of that name: give one without slashes",
             )
@@ -122,6 +133,17 @@ def configuration_of(
         return {}, ()
     configuration = parse_configuration(text, role, environment, str(path))
     return known_addresses(configuration, role), secrets_of(configuration, environment)
+
+
+def asked_for(argv: tuple[str, ...], folder: Path | None) -> frozenset[str]:
+    """The variables that the file after ``--config`` in a command takes from the environment."""
+    given = config_path(argv)
+    if given is None:
+        return frozenset()
+    try:
+        return variables_of(((folder or Path.cwd()) / given).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
 
 
 def merged(services: Sequence[tuple[LocalService, Known]]) -> Known:

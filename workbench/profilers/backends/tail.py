@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from workbench.masking import HIDDEN, masked
 from workbench.profilers.tools.tool import Tool
 
 _PART_BYTES = 65536
@@ -13,9 +14,7 @@ _LINES = 5
 _LINE_CHARACTERS = 300
 _PANIC = re.compile(r"^thread '.*' (?:\(\d+\) )?panicked at ")
 _PANIC_LINES = 2
-_HIDDEN = "***"
-# a private key, and a password in a URL
-_SECRETS = (re.compile(r"(?<![0-9a-fA-F])(?:0x)?[0-9a-fA-F]{64}(?![0-9a-fA-F])"), re.compile(r"(?<=://)[^\s/@]+(?=@)"))
+_PASSWORD = re.compile(r"(?<=://)[^\s/@]+(?=@)")
 # colours of a terminal
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -30,8 +29,8 @@ def last_words(log: Path, tool: Tool, secrets: Sequence[str] = ()) -> str:
     # a tool's refusal comes first in a log, an assertion last
     reason = tool.reason(f"{head}\n{tail}" if head != tail else head)
     lines = [reason] if reason else _services_own(tail, tool)
-    said = " / ".join(line.strip()[:_LINE_CHARACTERS] for line in lines if line.strip())
-    return hidden(said, secrets) or "it wrote nothing"
+    lines = [hidden(line.strip(), secrets) for line in lines if line.strip()]  # before they are cut
+    return " / ".join(line[:_LINE_CHARACTERS] for line in lines) or "it wrote nothing"
 
 
 def _services_own(text: str, tool: Tool) -> list[str]:
@@ -43,12 +42,10 @@ def _services_own(text: str, tool: Tool) -> list[str]:
 
 
 def hidden(text: str, secrets: Sequence[str] = ()) -> str:
-    """A text without secrets: those given, 32 bytes of hex (a key), users and passwords in URLs."""
+    """A text without secrets: those given, private keys, users and passwords in URLs."""
     for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
-    for pattern in _SECRETS:
-        text = pattern.sub(_HIDDEN, text)
-    return text
+        text = text.replace(secret, HIDDEN)
+    return masked(_PASSWORD.sub(HIDDEN, text))
 
 
 def _parts(log: Path) -> tuple[str, str]:

@@ -108,6 +108,9 @@ class Tool:
         """Remove what a killed tool has left outside its folder."""
         del pid
 
+    def sweep(self) -> None:
+        """Remove what this user's killed tools of dead processes have left outside their folders."""
+
     def reason(self, log: str) -> str:
         """Why the tool itself has ended, from what it and the service printed; "" where it says nothing of that."""
         del log

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from workbench.private import alive
 from workbench.profilers.tools.tool import Tool
 
 INSTALL = "Install valgrind: apt-get install valgrind"
@@ -19,6 +21,7 @@ SAMPLER_STOPPED = (
 # "==1234== " before what Valgrind says of the program, "--1234-- " of itself, nothing before "valgrind: "
 _OWN = re.compile(r"^(?:(?:==|--)\d+(?:==|--) )?(?P<said>.*)$")
 _NUMBERED = re.compile(r"^(==|--)\d+\1 ?")
+_PIPE = re.compile(r"vgdb-pipe-.*-(\d+)-by-.*")
 # its worst first: an assertion, then the impossible, then a signal that ended the program, then a refusal to start
 _REASONS = tuple(
     re.compile(pattern)
@@ -58,6 +61,14 @@ class Valgrind(Tool):
         for path in _pipes(pid):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+    def sweep(self) -> None:
+        """Files of vgdb whose Valgrind was killed, and whoever started it too."""
+        for path in Path(tempfile.gettempdir()).glob("vgdb-pipe-*-by-*"):
+            made = _PIPE.fullmatch(path.name)
+            with contextlib.suppress(OSError):
+                if made and not alive(int(made[1])) and path.lstat().st_uid == os.geteuid():
+                    path.unlink()
 
     def reason(self, log: str) -> str:
         """Valgrind's own reason: its assertion or error. What follows it in a log, registers, stacks of threads and a
