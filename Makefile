@@ -6,7 +6,8 @@ PYTHON ?= python3
 SWEEP_ARGS ?=
 PROFILED_RECEIPTS ?= 100,150,200,250
 PYTEST_ARGS ?=
-# a worker a core, and no more than these: each runs servers and browsers
+# three workers for two cores, since half of a worker's time is waiting, and no more than these: each runs servers and
+# browsers
 PYTEST_WORKERS ?= 4
 BENCH_ARGS ?=
 
@@ -34,7 +35,7 @@ sweep: $(VENV)/.installed-run
 	@$(VENV)/bin/workbench batch --profiled-receipts $(PROFILED_RECEIPTS) $(SWEEP_ARGS) || [ $$? -eq 4 ]
 
 test: $(VENV)/.installed-dev
-	@$(VENV)/bin/python -m pytest -n logical --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
 	  $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev

@@ -13,6 +13,7 @@ from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
 from tests.sweep.real_runs import callgrind_run, real_run
 from workbench.batches.folder import Batch
+from workbench.batches.modes import runs_of_modes
 from workbench.cli import main
 from workbench.compare.comparison import Comparison
 from workbench.comparing.baselines import open_baseline, save_baseline
@@ -199,13 +200,13 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_batch_is_one_side_of_all_its_runs(small: tuple[Path, Path], tmp_path: Path) -> None:
     batches = []
     for name, run in zip(("one", "other"), small, strict=True):
-        batch = Batch.create(tmp_path, name, ("callgrind", "strace"), {}, "workbench batch")
+        batch = Batch.create(tmp_path, name, runs_of_modes(("callgrind", "strace")), {}, "workbench batch")
         shutil.copytree(run, batch.path / "20260101T000000Z-callgrind")
         batches.append(batch.path)
     found = workbench.compare(*batches)
     assert "hash_receipt" in set(found.causes["function"])
     assert found.before.endswith("-one")
-    empty = Batch.create(tmp_path, "empty", ("callgrind",), {}, "workbench batch").path
+    empty = Batch.create(tmp_path, "empty", runs_of_modes(("callgrind",)), {}, "workbench batch").path
     with pytest.raises(RunFolderError, match="no run"):
         workbench.compare(empty, empty)
 

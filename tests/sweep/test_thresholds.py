@@ -15,6 +15,7 @@ from tests.exchange.test_junit import against_the_rules
 from tests.report.conftest import NOTEBOOKS
 from tests.thresholds.made import folder, row
 from workbench.batches.folder import Batch
+from workbench.batches.modes import runs_of_modes
 from workbench.cli import main
 from workbench.errors import SettingsError
 from workbench.report import run_notebook
@@ -163,7 +164,7 @@ def test_a_batch_holds_each_run_against_what_it_measures(tmp_path: Path, capsys:
     ):
         require_fitting(texts, ("none", "massif"))
     require_fitting(texts, ("none", "callgrind"))
-    batch = Batch.create(tmp_path, "batch", ("none", "callgrind"), {}, "workbench batch")
+    batch = Batch.create(tmp_path, "batch", runs_of_modes(("none", "callgrind")), {}, "workbench batch")
     for mode in ("none", "callgrind"):
         folder(batch.path / f"20260101T000000Z-{mode}", mode)
     assert main(["findings", str(batch.path), *(f"--fail-if={text}" for text in texts)]) == 0
