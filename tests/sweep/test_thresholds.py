@@ -143,7 +143,7 @@ def test_a_report_is_held_against_other_thresholds_and_keeps_them(
     async def executed(folder, *_arguments, **_options):
         return open_run(folder.path)
 
-    monkeypatch.setattr("workbench.report.sweep_report._execute", executed)  # the notebook has tests of its own
+    monkeypatch.setattr("workbench.report.sweep_report.execute", executed)  # the notebook has tests of its own
     assert main(["report", "--fail-if", "response_p95_ms > 30", "--fail-if", "accepted < 5", str(run)]) == 1
     out = capsys.readouterr().out
     assert marks(out) == ["✗", "✓"]
