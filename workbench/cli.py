@@ -409,6 +409,8 @@ def _finish(run: Any, options: argparse.Namespace) -> int:
             print(line)
     for line in [*sentences(run.repeats), *lines_of(judged)]:
         print(line)
+    if run.missing:
+        print(f"Missing from the run's folder: {', '.join(run.missing)}", file=sys.stderr)
     for reason in verdict.get("reasons", []):
         if reason not in {one.line for one in judged}:
             print(f"  {reason}")

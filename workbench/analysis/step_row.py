@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.limit import Denial, Heard
@@ -11,6 +11,7 @@ from workbench.load.plan import OpenPlan, Plan
 from workbench.load.suffered import Suffered, disturbances
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
+from workbench.runs.shape import Kind
 from workbench.service.budget import Fees
 from workbench.service.stored import StoredSince
 
@@ -352,3 +353,12 @@ def from_frame(frame: pd.DataFrame) -> list[StepRow]:
     """The inverse of to_frame. Older runs lack columns that came later."""
     records = [{str(name): value for name, value in record.items()} for record in frame.to_dict(orient="records")]
     return [StepRow(**{**LATER, **record}) for record in records]
+
+
+_KINDS: dict[str, Kind] = {"int": "number", "float": "number", "str": "text"}
+COLUMNS: dict[str, Kind] = {field.name: _KINDS[str(field.type)] for field in fields(StepRow)}
+"""What the columns of a run of this release hold."""
+REQUIRED: dict[str, Kind] = {
+    field.name: COLUMNS[field.name] for field in fields(StepRow) if field.default is MISSING and field.name not in LATER
+}
+"""Those that every run has."""

@@ -143,7 +143,7 @@ def verdict_box(run: Run) -> View:
     manifest = run.manifest
     verdict = manifest.get("verdict") or {}
     sentences = [
-        verdict.get("sentence") or f"The run is {manifest['state']}; there is no verdict.",
+        verdict.get("sentence") or f"The run is {run.state}; there is no verdict.",
         (manifest.get("prediction") or {}).get("sentence"),
         (manifest.get("target") or {}).get("sentence"),
         (manifest.get("calibration") or {}).get("warning"),
@@ -151,7 +151,7 @@ def verdict_box(run: Run) -> View:
     thresholds = [one["sentence"] for one in manifest.get("thresholds") or ()]
     reasons = [reason for reason in verdict.get("reasons") or [] if reason not in thresholds]
     shown = [sentence for sentence in sentences if sentence]
-    return _box(_heading(run), badges_of(verdict), shown, thresholds + reasons)
+    return _box(_heading(run), badges_of(verdict), shown, [*_missing(run), *thresholds, *reasons])
 
 
 def repeats(run: Run) -> View:
@@ -197,6 +197,13 @@ def _heading(run: Run) -> tuple[str, str]:
     if headline != run.verdict:
         return headline, _BADGE_COLOURS[worst(badges_of(run.manifest["verdict"]))]
     return VERDICT_MARKS.get(run.verdict, run.verdict), _VERDICT_COLOURS.get(run.verdict, "#1A1A1A")
+
+
+def _missing(run: Run) -> list[str]:
+    """What a finished run should have and has not, in a line."""
+    if not run.missing:
+        return []
+    return [f"Missing from the run's folder, and not looked at: {', '.join(run.missing)}."]
 
 
 def _box(heading: tuple[str, str], badges: Sequence[Badge], sentences: list[str], reasons: list[str]) -> View:

@@ -24,6 +24,7 @@ from workbench.runs.read import Run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings, without_passwords
 from workbench.sweep.judged import rejudge, require_fitting
 from workbench.sweep.opened import open_run
+from workbench.sweep.run import settings_in
 from workbench.sweep.steps import steps_of
 from workbench.sweep.subject import check_subject
 
@@ -53,7 +54,7 @@ async def report_sweep(
     if resume is not None:
         begun = RunFolder(resume)
         # what is missing to go on, such as a password, is said before a notebook is begun
-        Settings.restore(begun.manifest()["settings"], toml=config)
+        Settings.restore(settings_in(begun), toml=config)
         return await execute(begun, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
         raise SettingsError("neither settings nor a run to resume were given")
@@ -72,9 +73,9 @@ async def report_run(path: Path, *, say: Say, fail_if: Sequence[str] = ()) -> Ru
     against in place of its own."""
     run = open_run(path)
     search = run.manifest.get("what") == "find-limit"
-    if run.manifest["state"] != "finished":
+    if run.state != "finished":
         raise SettingsError(
-            f"the run is {run.manifest['state']}",
+            f"the run is {run.state}",
             where=str(path),
             hint=f"Finish it with `workbench {'find-limit' if search else 'sweep'} --resume`",
         )

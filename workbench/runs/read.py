@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,34 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import EXIT_INTERRUPTED, RunFolderError
 from workbench.load.chunks import CHUNK_ROWS, StoredRows
 from workbench.load.summary import histogram_table
-from workbench.runs.folder import RunFolder
+from workbench.runs.folder import MANIFEST, RunFolder
+from workbench.runs.shape import Kind, checked_manifest, checked_table, require_columns
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# what is looked at, of the tables whose columns are made below this room or beside it
+_NUMBERS = (
+    "offered",
+    "sent",
+    "done_ok",
+    "done_denied",
+    "done_failed",
+    "response_p50_ms",
+    "response_p99_ms",
+    "lag_p99_ms",
+)
+_SERIES: Mapping[str, Kind] = dict.fromkeys(("t_s", "step", *_NUMBERS), "number")
+_WATCH: Mapping[str, Kind] = {"t_s": "number", "step": "number", "source": "text", "metric": "text", "value": "number"}
+_SAMPLES: Mapping[str, Kind] = {
+    **dict.fromkeys(("index", "step", "intended_ns", "sent_ns", "first_byte_ns", "done_ns", "status"), "number"),
+    "outcome": "text",
+}
+_HISTOGRAMS: Mapping[str, Kind] = {
+    **dict.fromkeys(("step", "lower_ns", "upper_ns", "count"), "number"),
+    "clock": "text",
+}
 
 
 class Run:
@@ -25,12 +49,31 @@ class Run:
         self.path = path
         self.folder = RunFolder(path)
         self.manifest: dict[str, Any] = self.folder.manifest()
+        checked_manifest(self.manifest, path / MANIFEST)
+
+    @property
+    def state(self) -> str:
+        """new, running, finished, interrupted or failed. A run that nobody writes any more is not running, whatever its
+        manifest says: it was killed, and is interrupted."""
+        state: str = self.manifest["state"]
+        return "interrupted" if state == "running" and not self.folder.is_locked() else state
 
     @property
     def verdict(self) -> str:
         """PASS, FAIL, INVALID, or the state of a run that has not finished."""
-        verdict: str = (self.manifest.get("verdict") or {}).get("verdict") or self.manifest["state"]
+        verdict: str = (self.manifest.get("verdict") or {}).get("verdict") or self.state
         return verdict
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The files that a finished run should have and has not: what they held cannot be shown."""
+        if self.state != "finished" or "windows" in self.manifest:
+            return ()
+        expected = ["steps.parquet", "series.parquet", "watch.parquet"]
+        if (self.path / "steps.parquet").is_file() and "step" in self.steps:
+            names = [f"step-{step:03d}.parquet" for step in self.steps["step"].tolist()]
+            expected += [f"samples/{name}" for name in names]
+        return tuple(name for name in expected if not (self.path / name).is_file())
 
     @property
     def exit_code(self) -> int:
@@ -46,12 +89,12 @@ class Run:
     @cached_property
     def series(self) -> pd.DataFrame:
         """One row a second of each step; columns in :mod:`workbench.sweep.series`."""
-        return self._table("series.parquet")
+        return self._table("series.parquet", _SERIES)
 
     @cached_property
     def watch(self) -> pd.DataFrame:
         """Processes and metrics over time: ``t_s``, ``step``, ``source``, ``metric``, ``labels``, ``value``."""
-        return self._table("watch.parquet")
+        return self._table("watch.parquet", _WATCH)
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -63,7 +106,7 @@ class Run:
         """
         import pandas as pd
 
-        parts = [read_parquet(path) for path in self._sample_paths().values()]
+        parts = [checked_table(read_parquet(path), _SAMPLES, path) for path in self._sample_paths().values()]
         return _joined(parts) if parts else pd.DataFrame()
 
     def samples_of(self, step: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -84,6 +127,7 @@ class Run:
         for number, path in self._sample_paths().items():
             if step is None or number == step:
                 with _readable(path), pq.ParquetFile(path) as file:
+                    require_columns(columns or (), file.schema_arrow.names, path)
                     for batch in file.iter_batches(rows, columns=None if columns is None else list(columns)):
                         yield batch.to_pandas()
 
@@ -114,18 +158,20 @@ class Run:
 
     def _histograms_of(self, step: int, samples: Path) -> pd.DataFrame:
         path = self.folder.histograms(step)
-        return read_parquet(path) if path.exists() else histogram_table(StoredRows(samples), step)
+        if not path.exists():
+            return histogram_table(StoredRows(samples), step)
+        return checked_table(read_parquet(path), _HISTOGRAMS, path)
 
     def _sample_paths(self) -> dict[int, Path]:
         """The sample files of the finished steps, by step."""
         paths = (self.path / "samples").glob("step-*.parquet")
         return dict(sorted((int(path.stem.removeprefix("step-")), path) for path in paths))
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def _table(self, name: str, kinds: Mapping[str, Kind] | None = None) -> pd.DataFrame:
         import pandas as pd
 
         path = self.path / name
-        return read_parquet(path) if path.exists() else pd.DataFrame()
+        return checked_table(read_parquet(path), kinds or {}, path) if path.exists() else pd.DataFrame()
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.verdict})"
@@ -148,6 +194,8 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
+    except RunFolderError:
+        raise
     except Exception as error:  # pyarrow's errors have no common base
         raise RunFolderError(f"cannot be read as Parquet: {error}", where=str(path)) from None
 

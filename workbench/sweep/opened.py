@@ -10,7 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.analysis import step_row
+from workbench.errors import RunFolderError
 from workbench.runs.read import Run
+from workbench.runs.shape import checked_table
 from workbench.sweep.profiles import RunProfiles
 
 if TYPE_CHECKING:
@@ -21,6 +24,18 @@ if TYPE_CHECKING:
 
 class SweepRun(Run):
     """One run folder with its profiles, all read when first asked for."""
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """One row a step; columns in :mod:`workbench.analysis.step_row`, of which later ones may be absent."""
+        table, path = super().steps, self.path / "steps.parquet"
+        if self.state == "finished" and "windows" not in self.manifest and not path.is_file():
+            raise RunFolderError(
+                "is not there, though the run has finished",
+                where=str(path),
+                hint="Take it from a copy, or measure anew; run.manifest and run.samples can be read",
+            )
+        return checked_table(table, step_row.REQUIRED, path, step_row.COLUMNS) if len(table.columns) else table
 
     @cached_property
     def profiles(self) -> RunProfiles:

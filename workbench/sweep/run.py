@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunFolderError, SettingsError
 from workbench.load.engines.chosen import address_of
-from workbench.runs.folder import RunFolder, one_run_at_a_time
+from workbench.runs.folder import MANIFEST, RunFolder, one_run_at_a_time
 from workbench.settings import Settings, without_passwords
 from workbench.sweep.experiment import experiment
 from workbench.sweep.judged import require_fitting
@@ -83,7 +83,7 @@ def of_client(client: Client | None) -> dict[str, Any]:
 
 async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, client: Client | None = None) -> SweepRun:
     """Go on with an interrupted run at its first step without samples; a finished run is opened."""
-    if folder.manifest()["state"] == "finished":
+    if open_run(folder.path).state == "finished":
         return open_run(folder.path)
     if folder.manifest().get("what") == "find-limit":
         raise RunFolderError(
@@ -98,7 +98,19 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, clien
 
 def stored_settings(folder: RunFolder) -> Settings:
     """The settings a run was made with, see :meth:`workbench.Settings.restore`."""
-    return Settings.restore(folder.manifest()["settings"], runs_dir=str(folder.path.parent))
+    return Settings.restore(settings_in(folder), runs_dir=str(folder.path.parent))
+
+
+def settings_in(folder: RunFolder) -> dict[str, Any]:
+    """The settings in a run's manifest. Raises RunFolderError where it has none that could be gone on with."""
+    settings = open_run(folder.path).manifest.get("settings")
+    if not isinstance(settings, dict):
+        raise RunFolderError(
+            "lacks 'settings', so the run cannot be gone on with",
+            where=str(folder.path / MANIFEST),
+            hint="What it measured can be read with workbench.open_run; measure anew for the rest",
+        )
+    return settings
 
 
 def _require_same(settings: Settings, parameters: dict[str, Any]) -> None:

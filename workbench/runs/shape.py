@@ -1,0 +1,109 @@
+"""What the files of a run folder have to be, so that one that was damaged is named and not stumbled over.
+
+A run folder is copied, synchronised, edited and cut off by people and disks. Whoever reads it gets what can be given of
+it, or one error with the file, what is wrong in it and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench.errors import RunFolderError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["number", "text", "truth"]
+
+_OBJECT, _LIST, _TEXT, _WHOLE = "an object", "a list", "text", "a whole number"
+_TYPES: Mapping[str, type] = {_OBJECT: dict, _LIST: list, _TEXT: str, _WHOLE: int}
+
+# keys that are looked at, and what they are; others are anybody's
+MANIFEST: Mapping[str, str] = {
+    "schema": _WHOLE,
+    "state": _TEXT,
+    "name": _TEXT,
+    "created": _TEXT,
+    "settings": _OBJECT,
+    "versions": _OBJECT,
+    "machine": _OBJECT,
+    "target": _OBJECT,
+    "clock": _OBJECT,
+    "prediction": _OBJECT,
+    "limit": _OBJECT,
+    "verdict": _OBJECT,
+    "profiler": _OBJECT,
+    "payers": _OBJECT,
+    "payers_given": _LIST,
+    "steps_planned": _LIST,
+    "generators": _OBJECT,
+    "notebook": _OBJECT,
+    "exit_code": _WHOLE,
+}
+STATES = ("new", "running", "finished", "interrupted", "failed")
+# what every run in a state has
+_ALWAYS = ("state",)
+_FINISHED = ("verdict", "exit_code")
+_INNER: Mapping[str, tuple[str, ...]] = {"verdict": ("verdict", "sentence")}
+
+_HINT = "The file was damaged or changed since: take it from a copy, or measure anew"
+
+
+def checked_manifest(manifest: Mapping[str, Any], path: Path) -> None:
+    """Raise RunFolderError that names the first key of a manifest that is missing or is of another kind."""
+    required = _ALWAYS + (_FINISHED if manifest.get("state") == "finished" and "windows" not in manifest else ())
+    for key in required:
+        if key not in manifest:
+            raise RunFolderError(f"lacks {key!r}", where=str(path), hint=_HINT)
+    for key, kind in MANIFEST.items():
+        value = manifest.get(key)
+        wrong = value is not None and (not isinstance(value, _TYPES[kind]) or isinstance(value, bool))
+        if wrong or (value is None and key in required):
+            raise RunFolderError(f"{key!r} is {_said(value)}, not {kind}", where=str(path), hint=_HINT)
+    if manifest["state"] not in STATES:
+        raise RunFolderError(
+            f"'state' is {manifest['state']!r}, not one of {', '.join(STATES)}", where=str(path), hint=_HINT
+        )
+    for key, inner in _INNER.items():
+        for name in inner if key in required else ():
+            if not isinstance(manifest[key].get(name), str):
+                raise RunFolderError(f"{key!r} lacks the text {name!r}", where=str(path), hint=_HINT)
+
+
+def checked_table(
+    table: pd.DataFrame, kinds: Mapping[str, Kind], path: Path, later: Mapping[str, Kind] | None = None
+) -> pd.DataFrame:
+    """The table, which has a column of its kind for each of ``kinds``; those of ``later`` may be absent. Raises
+    RunFolderError that names the first that it lacks or that holds something else."""
+    require_columns(kinds, table.columns, path)
+    there = {name: kind for name, kind in (later or {}).items() if name in table}
+    for name, kind in {**kinds, **there}.items():
+        if len(table) and (found := _kind(table[name])) != kind:
+            raise RunFolderError(f"column {name!r} holds {found}, not {kind}", where=str(path), hint=_HINT)
+    return table
+
+
+def require_columns(wanted: Iterable[str], there: Iterable[str], path: Path) -> None:
+    """Raise RunFolderError that names the first of the ``wanted`` columns that a table lacks."""
+    names = set(there)
+    for name in wanted:
+        if name not in names:
+            raise RunFolderError(f"has no column {name!r}", where=str(path), hint=_HINT)
+
+
+def _kind(column: pd.Series[Any]) -> str:
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column):
+        return "truth"
+    return "number" if pd.api.types.is_numeric_dtype(column) else "text"
+
+
+def _said(value: Any) -> str:
+    """A value of JSON in words."""
+    for words, kind in _TYPES.items():
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return words
+    return {None: "null", True: "true", False: "false"}.get(value, "a fraction")
