@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.keys.places import parser_of
+from workbench.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -21,6 +26,31 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 def blocks(page: Path, language: str) -> list[str]:
     """The code of one language on a page."""
     return [code for name, code in BLOCK.findall(page.read_text("utf-8")) if name == language]
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of each ``workbench`` command on a page."""
+    for code in blocks(page, "sh"):
+        for line in code.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\|\|", line):
+                words = shlex.split(part, comments=True)
+                if words[:1] == ["workbench"] and words[1:2] != ["--version"]:
+                    # what follows is another program's, or output that a shell takes
+                    yield words[
+                        : next((at for at, word in enumerate(words) if word in ("--", ">", "|", "&")), len(words))
+                    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
+    wrong = []
+    for words in commands(page):
+        try:
+            parser = parser_of("noise" if words[1:3] == ["calibrate", "--aa"] else words[1])
+            (parser.parse_intermixed_args if words[1] == "profile" else parser.parse_args)(words[2:])
+        except SettingsError as error:
+            wrong.append(f"{shlex.join(words)}: {error}")
+    assert wrong == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -43,6 +73,8 @@ def test_the_site_is_whole_and_loads_nothing_from_elsewhere(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     pages = sorted((tmp_path / "site").glob("*.html"))
     assert {page.stem for page in pages} >= {page.stem for page in PAGES[1:]}
+    listed = (ROOT / "mkdocs.yml").read_text("utf-8")
+    assert [page.name for page in PAGES[1:] if f" {page.name}" not in listed and f"[{page.name}" not in listed] == []
     loaded = re.compile(
         r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"https?:|<link\b[^>]*\bhref=\"https?:[^>]*stylesheet"
     )
