@@ -280,7 +280,7 @@ async def test_a_target_that_is_gone_ends_the_step_which_is_measured_again(monke
             run_dir="runs/gone",
         )
     await server
-    assert "in step 2" in str(caught.value)
+    assert "in step 1" in str(caught.value)
     assert "--resume" in str(caught.value)
     run = workbench.open_run("runs/gone")
     assert (run.manifest["state"], run.exit_code, list(run.steps["step"])) == ("failed", 3, [0])

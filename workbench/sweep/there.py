@@ -122,7 +122,7 @@ async def _gone(setup: Setup, step: Step) -> TargetError:
     lost = await asyncio.to_thread(_lost, rows)
     return TargetError(
         f"nobody takes connections there any more: {lost:,} of the {rows.measured():,} receipts sent in step "
-        f"{step.number + 1} had none, and the step is cut off",
+        f"{step.number} had none, and the step is cut off",
         where=setup.target.url,
         hint="Its log says why it ended. Start it again, then go on with --resume",
     )
