@@ -26,6 +26,7 @@ _NUMBERS = (
     "done_ok",
     "done_denied",
     "done_failed",
+    "in_flight",
     "response_p50_ms",
     "response_p99_ms",
     "lag_p99_ms",
