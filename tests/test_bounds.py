@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +110,13 @@ def test_a_variable_that_is_nested_without_end(capsys, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setenv(name, "[" * 100_000)
             assert "WORKBENCH_" in refused(capsys, "load")
+
+
+def test_nor_where_a_library_raised_the_limit_of_recursion():
+    """As py_ecc does, which libraries of Ethereum import: decoding would overflow the stack and end the process."""
+    code = "import sys; sys.setrecursionlimit(100_000); from workbench.cli import main; sys.exit(main(['load']))"
+    for name in ("WORKBENCH_PAYERS", "WORKBENCH_SIGNER_KEYS"):
+        environment = {**os.environ, name: "[" * 100_000}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert done.returncode == 2, done.returncode
+        assert "WORKBENCH_" in done.stderr

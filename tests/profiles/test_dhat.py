@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -296,3 +297,19 @@ def test_totals_of_any_points(made: list[dict[str, Any]]) -> None:
     ours = dict(zip(rows["name"], rows["total"], strict=True))
     for number, name in ((1, "a"), (2, "b"), (4, "c")):
         assert ours.get(name, 0) == sum(point["tb"] for point in made if number in point["fs"])
+
+
+def test_deep_json_is_refused_where_a_library_raised_the_limit_of_recursion() -> None:
+    code = """
+import sys
+sys.setrecursionlimit(100_000)
+from workbench.errors import ReadError
+from workbench.profiles.read import read_dhat
+try:
+    read_dhat(b'{"dhatFileVersion":2,"pps":' + b"[" * 90_000)
+except ReadError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.returncode
+    assert "nested too deeply" in done.stdout

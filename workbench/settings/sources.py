@@ -22,6 +22,8 @@ from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE
 
 MAX_FILE_BYTES = 1 << 20
 # the secrets, and the one value of 32 bytes that is no secret: it is kept as Qm...
+# a list of payers is one bracket
+_MOST_BRACKETS = 1_000
 _MAY_BE_KEYS = frozenset(("signer_keys", "free_query_token", "deployment"))
 
 
@@ -93,6 +95,7 @@ def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
 
 def _list_of(keys: str) -> list[Any]:
     try:
+        _require_flat(keys)
         found = json.loads(keys)
     except (ValueError, RecursionError):
         found = None
@@ -105,12 +108,20 @@ def _list_of(keys: str) -> list[Any]:
     return found
 
 
+def _require_flat(text: str) -> None:
+    """Raise ValueError for JSON of more lists than any setting has. Where a library raised Python's limit of recursion,
+    decoding what is nested deeply would end the process."""
+    if text.count("[") + text.count("{") > _MOST_BRACKETS:
+        raise ValueError("nested too deeply")
+
+
 class _Variables(EnvSettingsSource):
     """Variables; a list of thresholds may be written without JSON too, apart by semicolons."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         if field_name == "fail_if" and not str(value).lstrip().startswith("["):
             return [part.strip() for part in str(value).split(";") if part.strip()]
+        _require_flat(str(value))
         return super().decode_complex_value(field_name, field, value)
 
 

@@ -8,13 +8,13 @@ out or ends early are filled up with "unknown", as the viewer does.
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.json_nesting import require_shallow
 
 if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 HINT = "Save it again from the viewer, or write it again with samply"
 Whole = list[int | None]
 Numbers = list[int | float | None]
-# What the profiler writes is 9 levels deep; msgspec stops at Python's limit of recursion, unless somebody raised it.
-_MOST_NESTING = 200
-_USUAL_RECURSION = 3_000
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _THREADS = re.compile(rb'"threads"\s*:\s*$')
 
@@ -146,8 +143,7 @@ class Document(msgspec.Struct):
 def decode(source: Source, notes: NoteBook) -> Document:
     """The file. Of one that was cut off the threads that are whole are kept, with a note. Raises ReadError."""
     data = source.data.removeprefix(b"\xef\xbb\xbf")
-    if sys.getrecursionlimit() > _USUAL_RECURSION and _nesting(data) > _MOST_NESTING:
-        raise ReadError("JSON nested too deeply", where=source.name, hint=HINT)
+    require_shallow(data, source, HINT)
     try:
         return msgspec.json.decode(data, type=Document)
     except msgspec.ValidationError as error:
@@ -198,11 +194,6 @@ def _bare(data: bytes) -> np.ndarray[Any, np.dtype[np.int8]]:
     for match in _STRING.finditer(data):
         turns[match.start() : match.end()] = 0
     return turns
-
-
-def _nesting(data: bytes) -> int:
-    """How deep lists and objects go."""
-    return int(np.cumsum(_bare(data), dtype=np.int64).max(initial=0))
 
 
 def _whole_threads(data: bytes) -> bytes | None:

@@ -7,7 +7,6 @@ a time; all else is small and is taken as it is. The schema is at https://www.sp
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -16,20 +15,16 @@ import msgspec
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.json_nesting import MOST_NESTING, depths, require_shallow, structure
 from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
 HINT = "Write the file again with the tool it is from"
 Fail = Callable[..., NoReturn]
 
-_MOST_NESTING = 100
-# msgspec counts how deep it is, unless somebody raised the limit it counts against
-_USUAL_RECURSION = 3_000
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _EVENT = re.compile(r"\.events\[(\d+)\](?:\.(\w+))?")
 _SAMPLE = re.compile(r"\.samples\[(\d+)\](\[)?")
@@ -44,7 +39,6 @@ _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 _CLOSED_BY = {ord("{"): b"}", ord("["): b"]"}
-_MARKS = np.isin(np.arange(256), np.frombuffer(b'"[]{},', dtype=np.uint8))
 # the file, its list of profiles, a profile
 _DEPTH_OF_PROFILE = 3
 
@@ -101,8 +95,7 @@ def decode(source: Source, notes: NoteBook) -> Document:
     data = source.data.removeprefix(b"\xef\xbb\xbf")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1:2] == b"\0" or data[:1] == b"\0":
         data = _recoded(data, source)
-    if sys.getrecursionlimit() > _USUAL_RECURSION and _nesting(data) > _MOST_NESTING:
-        raise ReadError("JSON nested too deeply", where=source.name, hint="speedscope writes four levels")
+    require_shallow(data, source, "speedscope writes four levels")
     try:
         return _document(data, source, cut=False)
     except msgspec.DecodeError as error:
@@ -192,40 +185,13 @@ def _what(said: str, where: str) -> str:
     return f"{where} is no profile: {said[:100]}"
 
 
-def _structure(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Where brackets and commas are outside of strings, and which."""
-    text = np.frombuffer(data, dtype=np.uint8)
-    places = np.flatnonzero(_MARKS[text])
-    kinds = text[places]
-    quote = kinds == ord('"')
-    if b"\\" in data:
-        # a quote behind an odd number of backslashes is part of the string
-        slashes = np.flatnonzero(text == ord("\\"))
-        begins = np.concatenate(([True], slashes[1:] != slashes[:-1] + 1))
-        length = np.arange(len(slashes)) - np.maximum.accumulate(np.where(begins, np.arange(len(slashes)), 0)) + 1
-        quote &= ~np.isin(places, slashes[length % 2 == 1] + 1)
-    outside = (np.cumsum(quote, dtype=np.int64) % 2 == 0) & (kinds != ord('"'))
-    return places[outside], kinds[outside]
-
-
-def _depths(kinds: NDArray[np.uint8]) -> NDArray[np.int64]:
-    opens = (kinds == ord("[")) | (kinds == ord("{"))
-    closes = (kinds == ord("]")) | (kinds == ord("}"))
-    return np.cumsum(opens.astype(np.int8) - closes.astype(np.int8), dtype=np.int64)
-
-
-def _nesting(data: bytes) -> int:
-    """How deep lists and objects go: where somebody raised the limit of recursion, deep JSON would end the process."""
-    return int(_depths(_structure(data)[1]).max(initial=0))
-
-
 def _ended(data: bytes) -> bytes | None:
     """JSON that was cut off, with all that is whole, and all that is open closed. None where nothing is open at its
     end: then it was not cut off."""
-    places, kinds = _structure(data)
-    depth = _depths(kinds)
+    places, kinds = structure(data)
+    depth = depths(kinds)
     whole = np.flatnonzero((kinds != ord("[")) & (kinds != ord("{")))
-    if not len(whole) or depth[-1] <= 0 or int(depth.min()) < 0 or int(depth.max()) > _MOST_NESTING:
+    if not len(whole) or depth[-1] <= 0 or int(depth.min()) < 0 or int(depth.max()) > MOST_NESTING:
         return None
     last = int(whole[-1])
     cut = int(places[last]) + 1

@@ -1,0 +1,53 @@
+"""How deep JSON is nested, told before it is decoded.
+
+Decoders count how deep they are against Python's limit of recursion. Where a library has raised that, deep JSON would
+overflow the stack and end the process: with py_ecc, which libraries of Ethereum import, it does.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.errors import ReadError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workbench.profiles.source import Source
+
+MOST_NESTING = 200
+# up to here a decoder stops by itself, long before the stack ends
+_USUAL_RECURSION = 3_000
+_MARKS = np.isin(np.arange(256), np.frombuffer(b'"[]{},', dtype=np.uint8))
+
+
+def require_shallow(data: bytes, source: Source, hint: str) -> None:
+    """Raise ReadError for JSON that is nested so deep that decoding it could end the process."""
+    if sys.getrecursionlimit() > _USUAL_RECURSION and int(depths(structure(data)[1]).max(initial=0)) > MOST_NESTING:
+        raise ReadError("JSON nested too deeply", where=source.name, hint=hint)
+
+
+def structure(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Where brackets and commas are outside of strings, and which."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    places = np.flatnonzero(_MARKS[text])
+    kinds = text[places]
+    quote = kinds == ord('"')
+    if b"\\" in data:
+        # a quote behind an odd number of backslashes is part of the string
+        slashes = np.flatnonzero(text == ord("\\"))
+        begins = np.concatenate(([True], slashes[1:] != slashes[:-1] + 1))
+        length = np.arange(len(slashes)) - np.maximum.accumulate(np.where(begins, np.arange(len(slashes)), 0)) + 1
+        quote &= ~np.isin(places, slashes[length % 2 == 1] + 1)
+    outside = (np.cumsum(quote, dtype=np.int64) % 2 == 0) & (kinds != ord('"'))
+    return places[outside], kinds[outside]
+
+
+def depths(kinds: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many brackets are open behind each of these marks."""
+    opens = (kinds == ord("[")) | (kinds == ord("{"))
+    closes = (kinds == ord("]")) | (kinds == ord("}"))
+    return np.cumsum(opens.astype(np.int8) - closes.astype(np.int8), dtype=np.int64)
