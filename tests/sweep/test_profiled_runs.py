@@ -84,7 +84,8 @@ def test_all_that_the_service_was_sent_before_a_step_counts(tmp_path: Path) -> N
         return record
 
     def rows(count: int) -> pd.DataFrame:
-        return pd.DataFrame({"index": range(count)})
+        times = dict.fromkeys(("intended_ns", "sent_ns", "first_byte_ns", "done_ns"), 1)
+        return pd.DataFrame({"index": range(count), **times, "payer": "0x1", "status": 200, "outcome": "ok"})
 
     first = begun()
     assert (first.session, first.sent_before()) == (0, 0)

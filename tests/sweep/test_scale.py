@@ -56,7 +56,7 @@ def finished(path: Path) -> Record:
     """A run of two steps whose rows are kept; their rows in steps.parquet are not part of this."""
     record = begun(path)
     for step, count in enumerate((20_000, 30_000)):
-        record.give(step, f"0x{step:040x}")
+        record.give(step, f"0x{step:040x}", 0)
         make_rows(record.folder.live_samples(step), count)
         record.keep_rows(step, tally(record.live(step)))
     return record

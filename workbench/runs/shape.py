@@ -45,29 +45,28 @@ MANIFEST: Mapping[str, str] = {
 STATES = ("new", "running", "finished", "interrupted", "failed")
 # what every run in a state has
 _ALWAYS = ("state",)
-_FINISHED = ("verdict", "exit_code")
-_INNER: Mapping[str, tuple[str, ...]] = {"verdict": ("verdict", "sentence")}
+# texts that an object has, where it is there
+_INNER: Mapping[str, tuple[str, ...]] = {"verdict": ("verdict",)}
 
 _HINT = "The file was damaged or changed since: take it from a copy, or measure anew"
 
 
 def checked_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     """Raise RunFolderError that names the first key of a manifest that is missing or is of another kind."""
-    required = _ALWAYS + (_FINISHED if manifest.get("state") == "finished" and "windows" not in manifest else ())
-    for key in required:
+    for key in _ALWAYS:
         if key not in manifest:
             raise RunFolderError(f"lacks {key!r}", where=str(path), hint=_HINT)
     for key, kind in MANIFEST.items():
         value = manifest.get(key)
         wrong = value is not None and (not isinstance(value, _TYPES[kind]) or isinstance(value, bool))
-        if wrong or (value is None and key in required):
+        if wrong or (value is None and key in _ALWAYS):
             raise RunFolderError(f"{key!r} is {_said(value)}, not {kind}", where=str(path), hint=_HINT)
     if manifest["state"] not in STATES:
         raise RunFolderError(
             f"'state' is {manifest['state']!r}, not one of {', '.join(STATES)}", where=str(path), hint=_HINT
         )
     for key, inner in _INNER.items():
-        for name in inner if key in required else ():
+        for name in inner if manifest.get(key) else ():
             if not isinstance(manifest[key].get(name), str):
                 raise RunFolderError(f"{key!r} lacks the text {name!r}", where=str(path), hint=_HINT)
 
@@ -80,7 +79,8 @@ def checked_table(
     require_columns(kinds, table.columns, path)
     there = {name: kind for name, kind in (later or {}).items() if name in table}
     for name, kind in {**kinds, **there}.items():
-        if len(table) and (found := _kind(table[name])) != kind:
+        # of a column without any value it is not known what it would hold
+        if table[name].notna().any() and (found := _kind(table[name])) != kind:
             raise RunFolderError(f"column {name!r} holds {found}, not {kind}", where=str(path), hint=_HINT)
     return table
 
