@@ -97,7 +97,9 @@ def steps(of: pd.DataFrame | None = None) -> pd.DataFrame:
             "denied_after_settle": "yes" if len(denied) else "no",
             "fees_after_grt": min(receipts, LIMIT) / 1000,
             "settle_s": 0.2,
+            "counted": float("nan"),
             "stored": float(len(ok)),
+            "failure": "",
             "verdict": VERDICTS[step],
             "reason": HOSTILE if step == 3 else "",
         }

@@ -48,7 +48,7 @@ OF_PROFILES = {
     "flame_graph", "flame_steps", "growth_lines", "leak_lines", "memory_growth", "memory_timeline", "receipt_costs",
     "syscall_latency", "syscall_top", "thread_time", "top_bars",
 }  # fmt: skip
-OF_RUNS = {"history"}  # tested in tests/catalogue
+OF_RUNS = {"history", "knee"}  # tested in tests/catalogue and tests/analysis
 
 
 def test_every_public_chart_is_tested() -> None:
