@@ -12,6 +12,7 @@ import workbench
 from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
 from tests.sweep.real_runs import callgrind_run, real_run
+from workbench.analysis.step_row import to_frame
 from workbench.batches.folder import Batch
 from workbench.batches.modes import runs_of_modes
 from workbench.cli import main
@@ -244,6 +245,7 @@ def test_the_gate_passes_what_is_the_same_and_fails_what_became_dearer(
 def test_where_nothing_can_be_said_the_gate_is_invalid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunFolder.at(tmp_path / "empty")
     folder.update_manifest(state="finished", exit_code=0)
+    to_frame([]).to_parquet(folder.path / "steps.parquet")
     assert main(["check", str(folder.path), "--baseline", str(folder.path)]) == 4
     assert "INVALID: Nothing can be said" in capsys.readouterr().out
 
