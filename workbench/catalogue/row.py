@@ -16,11 +16,11 @@ from workbench.catalogue.marks import read_marks
 from workbench.errors import WorkbenchError
 from workbench.ramp import is_ramp
 from workbench.runs.folder import MANIFEST, SCHEMA, RunFolder
+from workbench.runs.shape import STATES
 from workbench.sweep.defaults import DEFAULT_RATE, PROFILED_IN_FLIGHT
 
 DAMAGED, RUNNING, FINISHED = "damaged", "running", "finished"
 KILLED = "it was killed: no process writes it any more; go on with `workbench sweep --resume`"
-_STATES = ("new", RUNNING, FINISHED, "interrupted", "failed")
 _KINDS = {column.name: column.kind for column in COLUMNS}
 
 Row = dict[str, Any]
@@ -42,7 +42,7 @@ def manifest_of(run: Path) -> tuple[Manifest, str]:
     schema = manifest.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
         return {}, f"{MANIFEST} is of schema {schema}, this workbench reads up to {SCHEMA}"
-    if manifest.get("state", FINISHED) not in _STATES:
+    if manifest.get("state", FINISHED) not in STATES:
         return {}, f"{MANIFEST} has the unknown state {manifest['state']!r}"
     return manifest, ""
 

@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
     from workbench.profiles.source import Source
 
-MOST_NESTING = 200
 # up to here a decoder stops by itself, long before the stack ends
 _USUAL_RECURSION = 3_000
 _MARKS = np.isin(np.arange(256), np.frombuffer(b'"[]{},', dtype=np.uint8))
 
 
-def require_shallow(data: bytes, source: Source, hint: str) -> None:
-    """Raise ReadError for JSON that is nested so deep that decoding it could end the process."""
-    if sys.getrecursionlimit() > _USUAL_RECURSION and int(depths(structure(data)[1]).max(initial=0)) > MOST_NESTING:
+def require_shallow(data: bytes, source: Source, most: int, hint: str) -> None:
+    """Raise ReadError for JSON that is nested more than ``most`` deep, where decoding it could end the process."""
+    if sys.getrecursionlimit() > _USUAL_RECURSION and int(depths(structure(data)[1]).max(initial=0)) > most:
         raise ReadError("JSON nested too deeply", where=source.name, hint=hint)
 
 

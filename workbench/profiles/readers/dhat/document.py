@@ -23,6 +23,7 @@ VERSIONS = (1, 2)
 _ROOT = "[root]"
 _TABLE = re.compile(r'"ftbl"\s*:\s*\[')
 _TEXT = re.compile(r'\s*,?\s*("(?:[^"\\]|\\.)*")(?=\s*[,\]])', re.DOTALL)
+_MOST_NESTING = 100
 _WRITE_AGAIN = "DHAT writes when the program ends: let it end by itself or by SIGTERM, and do not kill Valgrind"
 
 
@@ -41,7 +42,7 @@ class Document:
 def document_of(source: Source, notes: NoteBook) -> Document:
     """The file decoded. Raises ReadError for JSON that is damaged or cut off before the frame table, another version,
     and a file without program points or frame table."""
-    require_shallow(source.data, source, _WRITE_AGAIN)
+    require_shallow(source.data, source, _MOST_NESTING, _WRITE_AGAIN)
     text = _text(source, notes)
     whole = True
     try:

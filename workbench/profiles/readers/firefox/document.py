@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.json_nesting import require_shallow
+from workbench.profiles.json_nesting import depths, require_shallow, structure
 
 if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 HINT = "Save it again from the viewer, or write it again with samply"
 Whole = list[int | None]
 Numbers = list[int | float | None]
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+# What the profiler writes is 9 levels deep.
+_MOST_NESTING = 200
 _THREADS = re.compile(rb'"threads"\s*:\s*$')
 
 
@@ -143,7 +144,7 @@ class Document(msgspec.Struct):
 def decode(source: Source, notes: NoteBook) -> Document:
     """The file. Of one that was cut off the threads that are whole are kept, with a note. Raises ReadError."""
     data = source.data.removeprefix(b"\xef\xbb\xbf")
-    require_shallow(data, source, HINT)
+    require_shallow(data, source, _MOST_NESTING, HINT)
     try:
         return msgspec.json.decode(data, type=Document)
     except msgspec.ValidationError as error:
@@ -186,25 +187,16 @@ def _broken(error: Exception, where: str) -> ReadError:
     return ReadError(f"not as the Firefox profiler writes it: {what}", where=where, hint=HINT)
 
 
-def _bare(data: bytes) -> np.ndarray[Any, np.dtype[np.int8]]:
-    """1 where a list or object opens, -1 where one closes, 0 elsewhere and in strings."""
-    bytes_of = np.frombuffer(data, dtype=np.uint8)
-    turns = np.isin(bytes_of, np.frombuffer(b"[{", dtype=np.uint8)).astype(np.int8)
-    turns -= np.isin(bytes_of, np.frombuffer(b"]}", dtype=np.uint8)).astype(np.int8)
-    for match in _STRING.finditer(data):
-        turns[match.start() : match.end()] = 0
-    return turns
-
-
 def _whole_threads(data: bytes) -> bytes | None:
     """The file up to the last thread that is whole, with its end put there; None where there is none."""
-    turns = _bare(data)
-    depth = np.cumsum(turns, dtype=np.int64)
-    opened = np.flatnonzero((turns > 0) & (depth == 2))
+    places, kinds = structure(data)
+    depth = depths(kinds)
+    opens, closes = (np.isin(kinds, np.frombuffer(marks, dtype=np.uint8)) for marks in (b"[{", b"]}"))
+    opened = places[opens & (depth == 2)]
     lists = [int(at) for at in opened[-3:] if _THREADS.search(data[max(at - 100, 0) : at])]
     if not lists:
         return None
-    ends = np.flatnonzero((turns < 0) & (depth == 2))
+    ends = places[closes & (depth == 2)]
     ends = ends[ends > lists[-1]]
     if not len(ends):
         return None

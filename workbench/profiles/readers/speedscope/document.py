@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.json_nesting import MOST_NESTING, depths, require_shallow, structure
+from workbench.profiles.json_nesting import depths, require_shallow, structure
 from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HINT = "Write the file again with the tool it is from"
 Fail = Callable[..., NoReturn]
 
+_MOST_NESTING = 100
 _PLACE = re.compile(r" - at `\$(.*)`$")
 _EVENT = re.compile(r"\.events\[(\d+)\](?:\.(\w+))?")
 _SAMPLE = re.compile(r"\.samples\[(\d+)\](\[)?")
@@ -95,7 +96,7 @@ def decode(source: Source, notes: NoteBook) -> Document:
     data = source.data.removeprefix(b"\xef\xbb\xbf")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1:2] == b"\0" or data[:1] == b"\0":
         data = _recoded(data, source)
-    require_shallow(data, source, "speedscope writes four levels")
+    require_shallow(data, source, _MOST_NESTING, "speedscope writes four levels")
     try:
         return _document(data, source, cut=False)
     except msgspec.DecodeError as error:
@@ -191,7 +192,7 @@ def _ended(data: bytes) -> bytes | None:
     places, kinds = structure(data)
     depth = depths(kinds)
     whole = np.flatnonzero((kinds != ord("[")) & (kinds != ord("{")))
-    if not len(whole) or depth[-1] <= 0 or int(depth.min()) < 0 or int(depth.max()) > MOST_NESTING:
+    if not len(whole) or depth[-1] <= 0 or int(depth.min()) < 0 or int(depth.max()) > _MOST_NESTING:
         return None
     last = int(whole[-1])
     cut = int(places[last]) + 1
