@@ -127,14 +127,12 @@ def _of_limit(manifest: Manifest) -> Row:
 
 
 def _state(run: Path, manifest: Manifest) -> tuple[str, str]:
-    """The state, and what ended the run. Who holds the folder's lock is running, whatever the manifest says."""
-    state = str(manifest.get("state", FINISHED))
-    error = str(manifest.get("error") or "")
-    if state == FINISHED:
-        return state, error
-    if RunFolder(run).is_locked():
-        return RUNNING, ""
-    return ("interrupted", KILLED) if state == RUNNING else (state, error)
+    """The state, and what ended the run."""
+    said = str(manifest.get("state", FINISHED))
+    state = RunFolder(run).state_now(said)
+    if state == RUNNING:
+        return state, ""
+    return state, KILLED if said == RUNNING else str(manifest.get("error") or "")
 
 
 def _target(manifest: Manifest, settings: Mapping[str, Any]) -> str:

@@ -109,6 +109,15 @@ class RunFolder:
                 return True
         return False
 
+    def state_now(self, state: str) -> str:
+        """The state of the run whose manifest says ``state``. Who holds the lock is running, whatever that says;
+        a run that nobody writes any more is not: it was killed, and is interrupted."""
+        if state == "finished":
+            return state
+        if self.is_locked():
+            return "running"
+        return "interrupted" if state == "running" else state
+
     def manifest(self) -> dict[str, Any]:
         """The manifest. Raises RunFolderError when there is none or it is of another schema."""
         path = self.path / MANIFEST

@@ -54,10 +54,8 @@ class Run:
 
     @property
     def state(self) -> str:
-        """new, running, finished, interrupted or failed. A run that nobody writes any more is not running, whatever its
-        manifest says: it was killed, and is interrupted."""
-        state: str = self.manifest["state"]
-        return "interrupted" if state == "running" and not self.folder.is_locked() else state
+        """new, running, finished, interrupted or failed: see :meth:`workbench.runs.folder.RunFolder.state_now`."""
+        return self.folder.state_now(self.manifest["state"])
 
     @property
     def verdict(self) -> str:
