@@ -18,12 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from workbench.analysis.capacity_search import CapacitySearch
+from workbench.search.condition import unseen
 
 NOISES = ((0.0, 0.0), (0.01, 0.0), (0.03, 0.02), (0.1, 0.05))
 """Scatter of the capacity from trial to trial (as a share), and how often a trial fails whatever its rate."""
 
-TOLD = 1.04
-"""A trial passes up to this times the capacity: see :func:`workbench.search.condition.keeps_up`."""
+
+FRESH = 10_000
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,14 @@ class Simulated:
 
 def simulated(seed: int, noise: float, hiccups: float) -> Simulated:
     """Search a capacity drawn from ``seed``. A trial passes when its rate is at most the capacity, which scatters from
-    trial to trial, and fails by itself now and then."""
+    trial to trial, and fails by itself now and then. A little more than the capacity passes, too, as in a real trial:
+    between nothing and what a trial of 2 s cannot see."""
     generator = np.random.default_rng(seed)
     capacity = math.exp(generator.uniform(math.log(20), math.log(5000)))
-    search = CapacitySearch(start=50)
+    search = CapacitySearch(start=50, unseen=unseen(2.0))
+    told = capacity * generator.uniform(1, unseen(2.0))
     while (rate := search.upcoming()) is not None:
-        passed = rate <= capacity * math.exp(noise * generator.standard_normal()) and generator.random() >= hiccups
+        passed = rate <= told * math.exp(noise * generator.standard_normal()) and generator.random() >= hiccups
         search = search.tried(rate, "pass" if passed else "fail")
     found = search.bracket()
     high = math.inf if found.high is None else found.high
@@ -50,10 +53,10 @@ def simulated(seed: int, noise: float, hiccups: float) -> Simulated:
 
 
 def simulate(count: int = 500) -> None:
-    """The table of simulated searches."""
+    """The table of simulated searches. The constants of the search were chosen on the seeds below FRESH."""
     print(f"{'scatter':>8} {'hiccups':>8} {'held the truth':>15} {'trials':>8} {'width':>7}")
     for noise, hiccups in NOISES:
-        found = [simulated(seed, noise, hiccups) for seed in range(count)]
+        found = [simulated(seed, noise, hiccups) for seed in range(FRESH, FRESH + count)]
         held = 100 * sum(one.held for one in found) / count
         trials, width = np.mean([one.trials for one in found]), np.median([one.width for one in found])
         print(f"{100 * noise:7.0f}% {100 * hiccups:7.0f}% {held:14.1f}% {trials:8.1f} {width:7.3f}")
@@ -118,8 +121,7 @@ async def really(repeats: int = 20) -> None:
                 )
             low, high = one.rates or (0.0, None)
             truth = 1000 / service_ms
-            # a queue that grows by up to 4 % of the rate is not seen in a trial: half of it is waited for by the median
-            holds = low <= TOLD * truth and truth <= (math.inf if high is None else high)
+            holds = low <= truth <= (math.inf if high is None else high)
             held += holds
             print(
                 f"capacity {truth:6.1f}/s: {low:g} to {high}/s, {len(one.run.steps)} trials, "

@@ -105,7 +105,7 @@ async def test_the_notebook_of_a_profiled_sweep_shows_any_run(
 def until_step(process: subprocess.Popen[str], folder: Path, mode: str) -> None:
     """Wait until the run of a mode is at its steps."""
     deadline = time.monotonic() + 200
-    while not list(folder.glob(f"*-{mode}/samples/step-000.*")):
+    while not list(folder.glob(f"*-{mode}/samples/step-001.*")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -150,7 +150,7 @@ def test_a_batch_that_was_stopped_goes_on_wherever_that_was(tmp_path: Path) -> N
     assert len(list(batch.path.glob("*-none"))) == len(list(batch.path.glob("*-flamegraph"))) == 1
     steps = batch.runs()["flamegraph"].steps
     steps = steps[steps["kind"] == "step"].sort_values("step")
-    assert steps["step"].tolist() == [0, 1, 2]
+    assert steps["step"].tolist() == [1, 2, 3]
     assert steps["accepted"].tolist() == [10, 20, 30]
     assert (batch.path / "report.html").is_file()
 

@@ -164,7 +164,7 @@ def test_ctrl_c_in_mid_step_ends_with_130_and_a_readable_folder():
         text=True,
     )
     folder = wait_for_folder()
-    wait_for_progress(folder, step=0)
+    wait_for_progress(folder, step=1)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -172,7 +172,7 @@ def test_ctrl_c_in_mid_step_ends_with_130_and_a_readable_folder():
     assert error.strip().splitlines()[-1].startswith("workbench: interrupted")
     run = open_run(folder)
     assert run.manifest["state"] == "interrupted"
-    assert list((folder / "interrupted").glob("step-000-1.parquet"))
+    assert list((folder / "interrupted").glob("step-001-1.parquet"))
 
 
 def test_a_full_disk_is_one_clear_line_and_the_run_can_be_read(tmp_path):

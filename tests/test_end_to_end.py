@@ -141,7 +141,7 @@ def test_a_second_sweep_at_the_same_time_is_exit_code_2(tmp_path):
         text=True,
     )
     try:
-        wait_for_progress(asyncio.run(folder_in(tmp_path / "a")), step=0)
+        wait_for_progress(asyncio.run(folder_in(tmp_path / "a")), step=1)
         second = subprocess.run(
             [*SWEEP, "--receipts", "20", "--runs-dir", str(tmp_path / "b")],
             capture_output=True,
@@ -167,7 +167,7 @@ def test_a_stopped_sweep_is_resumed_with_the_same_steps(how, tmp_path):
     )
     try:
         folder = asyncio.run(folder_in(tmp_path))
-        wait_for_progress(folder, step=1)
+        wait_for_progress(folder, step=2)
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         _, error = process.communicate(timeout=60)
@@ -190,11 +190,11 @@ def test_a_stopped_sweep_is_resumed_with_the_same_steps(how, tmp_path):
     assert resumed.returncode in (0, 4), resumed.stderr
     assert resumed.stdout.strip().splitlines()[-1] == str(folder / "report.html")
     run = open_run(folder)
-    assert run.samples.groupby("step").size().to_dict() == {0: 40, 1: 240, 2: 60}
+    assert run.samples.groupby("step").size().to_dict() == {1: 40, 2: 240, 3: 60}
     assert not run.samples.duplicated(["step", "index"]).any()
     assert not run.samples["nonce"].duplicated().any()
     assert set(run.steps["rate_per_s"]) == {60.0}
-    assert list((folder / "interrupted").glob("step-001-*.parquet"))
+    assert list((folder / "interrupted").glob("step-002-*.parquet"))
 
 
 async def folder_in(runs_dir: Path) -> Path:

@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workbench import charts
 from workbench.analysis import kneedle, operational, usl
 from workbench.analysis.knee import Estimate, Knees, by_rate, knees
+from workbench.search.condition import LEAST_SHARE, SLACK_S, unseen
 
 
 def test_operational_is_the_last_rate_that_was_kept_up_with() -> None:
@@ -78,6 +81,25 @@ def test_the_models_stand_beside_each_other() -> None:
     assert by_model["universal scalability law"] == pytest.approx(500, rel=0.25)  # approached
     assert "they agree" in found.sentence
     assert sum("/s" in str(note.text) for note in charts.knee(found).layout.annotations) == 4
+
+
+def test_what_sending_and_answering_take_by_chance_is_no_lack_of_capacity() -> None:
+    """20 receipts at 100/s that take 50 ms each are 83 a second from first to last; none was left over."""
+    slow = {"sent": 20, "accepted": 20, "duration_s": [0.24, 0.24, 0.44], "drain_s": [0.05, 0.05, 0.25]}
+    table = by_rate(steps([100.0, 200.0, 300.0], [83.0, 83.0, 45.0], [50.0] * 3, **slow))
+    assert table["kept_per_s"].tolist() == pytest.approx([100, 200, 300 * 0.19 / 0.39])
+
+
+@given(st.floats(0.2, 10), st.floats(0.001, 0.5), st.floats(1.0001, 2.0))
+def test_a_queue_that_is_left_at_the_end_shows(sending_s: float, usual_s: float, over: float) -> None:
+    """At ``over`` times the capacity the last answer comes so much later. Half of that is in the median, too."""
+    queue_s = sending_s * (over - 1)
+    share = operational.kept_share(sending_s + usual_s + queue_s, usual_s + queue_s, usual_s + queue_s / 2)
+    assert share == pytest.approx(1 / (1 + (over - 1) / 2))
+    passes = share >= LEAST_SHARE or queue_s / 2 <= SLACK_S
+    assert abs(over - unseen(sending_s)) < 1e-6 or passes == (over <= unseen(sending_s))
+    assert operational.kept_share(sending_s + usual_s, usual_s, usual_s) == pytest.approx(1)
+    assert math.isnan(operational.kept_share(usual_s, usual_s, usual_s))  # one receipt
 
 
 def test_models_that_disagree_say_so() -> None:

@@ -291,7 +291,7 @@ async def test_a_profiled_sweep_killed_in_mid_step_is_resumed() -> None:
     run_folder = Path("runs/killed").absolute()
     process = subprocess.Popen([sys.executable, "-c", SWEEP, str(run_folder)], stderr=subprocess.PIPE)
     try:
-        await asyncio.to_thread(wait_for_progress, run_folder, 1, process)
+        await asyncio.to_thread(wait_for_progress, run_folder, 2, process)
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     finally:
@@ -300,12 +300,12 @@ async def test_a_profiled_sweep_killed_in_mid_step_is_resumed() -> None:
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == [], "a process of a killed run went on"
     profiles = run_folder / "profiles"
-    assert [window.name for window in windows_in(profiles)] == ["step-000"]
+    assert [window.name for window in windows_in(profiles)] == ["step-001"]
     assert b"\ntotals:" in (profiles / "standin" / "callgrind" / "callgrind.out").read_bytes()
     run = await workbench.sweep(resume=run_folder)
     assert run.manifest["state"] == "finished"
     windows = windows_in(profiles)
-    assert [window.name for window in windows] == ["step-000", "step-001", "step-002", "idle"]
+    assert [window.name for window in windows] == ["step-001", "step-002", "step-003", "idle"]
     first, _, last, _ = (window_profile(window).total("Ir") for window in windows)
     assert last == pytest.approx(first, rel=0.5)  # of a step of as many receipts, and not of two
     # the whole life's file of the killed session is not overwritten

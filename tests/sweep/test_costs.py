@@ -31,14 +31,14 @@ def test_an_idle_window_is_kept_beside_steps_and_counts_for_none(tmp_path: Path,
     keep_costs(run, steps[1], Sent(100, 100, 0, 50), (windows["step-100"],))
     costs = read_parquet(run / COSTS)
     each = costs.drop_duplicates(["window", "step"]).set_index("step")
-    assert each["window"].to_dict() == {IDLE_STEP: IDLE, 0: "step", 1: "step"}
-    assert each["seconds"].to_dict() == pytest.approx({IDLE_STEP: 60.061, 0: 2.576, 1: 2.644}, abs=0.001)
-    assert each["receipts"].to_dict() == {IDLE_STEP: 0, 0: 50, 1: 100}
+    assert each["window"].to_dict() == {IDLE_STEP: IDLE, 1: "step", 2: "step"}
+    assert each["seconds"].to_dict() == pytest.approx({IDLE_STEP: 60.061, 1: 2.576, 2: 2.644}, abs=0.001)
+    assert each["receipts"].to_dict() == {IDLE_STEP: 0, 1: 50, 2: 100}
     assert not costs.duplicated(["window", "step", "by", "name", "metric"]).any()
     # what a receipt costs is of steps alone
     table = cost_per_receipt(costs, "calls", "whole")
     assert table["receipts"].tolist() == [150]
-    assert [name for name in table if name.startswith("step_")] == ["step_0", "step_1"]
+    assert [name for name in table if name.startswith("step_")] == ["step_1", "step_2"]
 
 
 def test_tables_from_before_are_read_and_added_to(tmp_path: Path, windows: dict[str, Window]) -> None:
@@ -53,4 +53,4 @@ def test_tables_from_before_are_read_and_added_to(tmp_path: Path, windows: dict[
     keep_costs(run, steps[1], Sent(100, 100, 0, 50), (windows["step-100"],))
     costs = read_parquet(path)
     assert len(of_steps(costs)) == len(costs)
-    assert costs.groupby("step")["seconds"].count().tolist() == [0, (costs["step"] == 1).sum()]
+    assert costs.groupby("step")["seconds"].count().tolist() == [0, (costs["step"] == 2).sum()]

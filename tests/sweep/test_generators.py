@@ -23,12 +23,12 @@ async def test_a_sweep_by_two_processes_finds_the_limit_and_tells_of_each() -> N
     run = await workbench.sweep(receipts="60,150", processes=2, **FAST)
     assert run.manifest["limit"]["observed_receipts"] == 100
     samples = run.samples
-    steps = samples[samples["step"] < 2]
+    steps = samples[samples["step"] <= 2]
     assert (steps["worker"] == steps["index"] % 2).all()
-    assert set(samples.loc[samples["step"] == 2, "worker"]) == {0}  # the walk is receipt by receipt
+    assert set(samples.loc[samples["step"] == 3, "worker"]) == {0}  # the walk is receipt by receipt
     told = run.manifest["generators"]
-    assert list(told) == [f"step {step}, generator {number} of 2" for step in (0, 1) for number in (1, 2)]
-    assert all("75 sent" in text for name, text in told.items() if name.startswith("step 1"))
+    assert list(told) == [f"step {step}, generator {number} of 2" for step in (1, 2) for number in (1, 2)]
+    assert all("75 sent" in text for name, text in told.items() if name.startswith("step 2"))
     threads = run.watch.query("source == 'generator' and metric == 'threads'")["value"]
     assert threads.max() >= 4  # both are watched, as one
     assert not samples.duplicated(["step", "index"]).any()
@@ -58,7 +58,7 @@ async def test_a_load_from_a_notebooks_client_and_one_gone_on_with_on_another_cl
             )
     interrupted = workbench.open_run("cut")
     assert interrupted.manifest["state"] == "failed"
-    assert list(Path("cut/interrupted").glob("step-000*.parquet"))
+    assert list(Path("cut/interrupted").glob("step-001*.parquet"))
     with (
         dask_cluster(tmp_path / "second", workers=2) as second,
         Client(second.address, set_as_default=False) as client,  # synchronous, its loop is in a thread of its own

@@ -65,7 +65,7 @@ def counted(folder: Path) -> RunProfiles:
 def test_every_step_has_its_window_and_its_costs(counted: RunProfiles) -> None:
     run = counted.run
     assert run.verdict == "PASS", run.manifest["verdict"]
-    assert [window.name for window in counted.windows] == ["step-000", "step-001", "step-002", "step-003"]
+    assert [window.name for window in counted.windows] == ["step-001", "step-002", "step-003", "step-004"]
     assert run.steps["kind"].tolist() == ["paired", "warm_up", "step", "step", "step", "step"]
     assert run.steps["profiler"].tolist() == ["none", *["callgrind"] * 5]
     assert counted.services == ["standin"]

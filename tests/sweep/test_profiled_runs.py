@@ -89,16 +89,16 @@ def test_all_that_the_service_was_sent_before_a_step_counts(tmp_path: Path) -> N
 
     first = begun()
     assert (first.session, first.sent_before()) == (0, 0)
-    for number, kind, sent in ((4, "warm_up", 10), (0, "step", 20)):
+    for number, kind, sent in ((5, "warm_up", 10), (1, "step", 20)):
         first.rows.append(row(number, kind, sent=sent))
         rows(sent).to_parquet(folder.samples(number))
-    rows(7).to_parquet(folder.interrupted_samples(1))
+    rows(7).to_parquet(folder.interrupted_samples(2))
     assert first.sent_before() == 10 + 20 + 7
     steps_table.to_frame(first.rows).to_parquet(folder.path / "steps.parquet", index=False)
     again = begun()
     assert (again.session, again.sent_before()) == (1, 37)
-    again.drop(4)
-    again.rows.append(row(4, "warm_up", sent=10))
+    again.drop(5)
+    again.rows.append(row(5, "warm_up", sent=10))
     assert again.sent_before() == 47
 
 
@@ -120,7 +120,7 @@ async def test_only_steps_end_a_sweep_and_a_run_that_has_them_all_is_only_conclu
     assert run.steps["denied_after_settle"].tolist() == ["yes", "yes"]
     window, idle = windows_in(run.path / "profiles")
     assert (window.notes, window.facts["session"]) == ((), 0)
-    assert (window.name, idle.name) == ("step-000", "idle")
+    assert (window.name, idle.name) == ("step-001", "idle")
     # as long as the shortest step, in which a receipt was sent
     step_s, idle_s = ((cut.ended_ns - cut.started_ns) / 1e9 for cut in (window, idle))
     assert 0.9 * step_s < idle_s < 1.1 * step_s + 1
@@ -139,7 +139,7 @@ async def test_a_window_that_was_cut_while_the_service_worked_says_so() -> None:
         profiler="flamegraph", receipts="5", paired=False, warm_up_receipts=0, settle_timeout_s=0.01, runs_dir="runs"
     )
     assert RunProfiles(run).notes() == [
-        "The window of step 0 ended while the service was still at work: a part can be missing"
+        "The window of step 1 ended while the service was still at work: a part can be missing"
     ]
 
 
@@ -151,9 +151,9 @@ async def test_a_run_that_was_cut_off_in_its_idle_window_gets_it_when_it_is_gone
     given: dict[str, Any] = {"profiler": "flamegraph", "receipts": "20", "paired": False, "warm_up_receipts": 0}
     with pytest.raises(asyncio.CancelledError):
         await workbench.sweep(run_dir="cut", on_event=stop, **given)
-    assert {window.name for window in windows_in(Path("cut/profiles"))} == {"step-000"}
+    assert {window.name for window in windows_in(Path("cut/profiles"))} == {"step-001"}
     run = await workbench.sweep(resume="cut")
-    assert {window.name for window in windows_in(run.path / "profiles")} == {"step-000", "idle"}
+    assert {window.name for window in windows_in(run.path / "profiles")} == {"step-001", "idle"}
     assert run.steps["kind"].tolist() == ["step"]
     before = len(events(run))
     assert len(events(await workbench.sweep(resume="cut"))) == before

@@ -55,7 +55,7 @@ def begun(path: Path, receipts: str = "20000,30000") -> Record:
 def finished(path: Path) -> Record:
     """A run of two steps whose rows are kept; their rows in steps.parquet are not part of this."""
     record = begun(path)
-    for step, count in enumerate((20_000, 30_000)):
+    for step, count in enumerate((20_000, 30_000), 1):
         record.give(step, f"0x{step:040x}", 0)
         make_rows(record.folder.live_samples(step), count)
         record.keep_rows(step, tally(record.live(step)))
@@ -72,17 +72,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def peak_of_finishing(path: Path, count: int) -> int:
     """Most bytes that numpy, pandas and Arrow hold while a step of ``count`` rows is looked at and kept."""
     record = begun(path, str(count))
-    make_rows(record.folder.live_samples(0), count)
+    make_rows(record.folder.live_samples(1), count)
     before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
     pa.set_memory_pool(pool)
     tracemalloc.start()
     try:
-        live = record.live(0)
+        live = record.live(1)
         tallied = tally(live)
         denial = find_denial(live, spent_wei=0, value_wei=10**15, budget=int(0.9 * count))
         summarise(live, OpenPlan(count, 20_000), REPORT, tallied)
         heard_denial(live, denial, 10**15 + 10**9)
-        record.keep_rows(0, tallied)
+        record.keep_rows(1, tallied)
         return tracemalloc.get_traced_memory()[1] + (pool.max_memory() or 0)
     finally:
         tracemalloc.stop()
@@ -96,26 +96,26 @@ def test_memory_of_finishing_a_step_does_not_grow_with_it(tmp_path: Path) -> Non
     assert large < 1.5 * small
     assert large < 240_000 * 70 / 3  # as one frame it has 70 bytes a row
     run = open_run(tmp_path / "large")
-    assert len(run.samples_of(0)) == 240_000
-    assert pa.parquet.read_metadata(run.folder.samples(0)).num_row_groups == 30
+    assert len(run.samples_of(1)) == 240_000
+    assert pa.parquet.read_metadata(run.folder.samples(1)).num_row_groups == 30
 
 
 def test_a_run_is_read_whole_by_the_step_and_in_batches(made: Path) -> None:
     run = open_run(made)
     samples = run.samples
-    assert samples.groupby("step").size().to_dict() == {0: 20_000, 1: 30_000}
+    assert samples.groupby("step").size().to_dict() == {1: 20_000, 2: 30_000}
     assert not samples["nonce"].duplicated().any()
-    assert set(samples["payer"]) == {f"0x{step:040x}" for step in range(2)}
-    one = run.samples_of(1)
-    pd.testing.assert_series_equal(one["done_ns"], samples.loc[samples["step"] == 1, "done_ns"].reset_index(drop=True))
-    assert list(run.samples_of(1, ["index", "outcome"])) == ["index", "outcome"]
+    assert set(samples["payer"]) == {f"0x{step:040x}" for step in (1, 2)}
+    one = run.samples_of(2)
+    pd.testing.assert_series_equal(one["done_ns"], samples.loc[samples["step"] == 2, "done_ns"].reset_index(drop=True))
+    assert list(run.samples_of(2, ["index", "outcome"])) == ["index", "outcome"]
     parts = list(run.sample_batches(["index", "done_ns"], rows=7_000))
     assert max(map(len, parts)) <= 7_000
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), samples[["index", "done_ns"]])
-    assert sum(map(len, run.sample_batches(step=0))) == 20_000
+    assert sum(map(len, run.sample_batches(step=1))) == 20_000
     with pytest.raises(RunFolderError, match=r"step 7 has no samples") as caught:
         run.samples_of(7)
-    assert "0, 1" in str(caught.value.hint)
+    assert "1, 2" in str(caught.value.hint)
 
 
 def test_counts_and_distributions_are_those_of_the_samples(made: Path) -> None:
@@ -126,8 +126,8 @@ def test_counts_and_distributions_are_those_of_the_samples(made: Path) -> None:
     accepted = (run.samples["outcome"] == "ok").groupby(run.samples["step"]).sum().to_dict()
     buckets = run.histograms
     sums = buckets.groupby(["step", "clock"])["count"].sum()
-    assert {step: sums[step, "response"] for step in (0, 1)} == accepted
-    assert {step: sums[step, "lag"] for step in (0, 1)} == {0: 20_000, 1: 30_000}
+    assert {step: sums[step, "response"] for step in (1, 2)} == accepted
+    assert {step: sums[step, "lag"] for step in (1, 2)} == {1: 20_000, 2: 30_000}
 
 
 def test_a_run_of_an_earlier_release_has_its_distributions_made_of_its_samples(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_no_samples_are_no_tables(tmp_path: Path) -> None:
 
 def test_rows_of_a_step_that_was_cut_off_are_kept_whatever_their_number(tmp_path: Path) -> None:
     record = begun(tmp_path / "run")
-    live = record.folder.live_samples(0)
+    live = record.folder.live_samples(1)
     make_rows(live, 30_000)
     SampleBuffer.open(live).rows[25_000:] = 0  # not sent yet
     SampleBuffer.open(live).rows[100:9_000:3] = 0  # not answered yet
@@ -162,7 +162,7 @@ def test_rows_of_a_step_that_was_cut_off_are_kept_whatever_their_number(tmp_path
 
 def test_a_disk_that_is_full_while_rows_are_kept_loses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = begun(tmp_path / "run")
-    live = record.folder.live_samples(0)
+    live = record.folder.live_samples(1)
     make_rows(live, 20_000)
     rows = np.array(SampleBuffer.open(live).rows)
 
@@ -176,21 +176,21 @@ def test_a_disk_that_is_full_while_rows_are_kept_loses_none(tmp_path: Path, monk
 
     monkeypatch.setattr(record_module, "to_frame", full)
     with pytest.raises(RunFolderError, match="No space left"):
-        record.keep_rows(0, tally(record.live(0)))
+        record.keep_rows(1, tally(record.live(1)))
     assert (SampleBuffer.open(live).rows == rows).all()
     assert list((tmp_path / "run" / "samples").iterdir()) == [live]
 
 
 def test_a_step_that_is_run_again_is_in_the_series_once(tmp_path: Path) -> None:
     record = finished(tmp_path / "run")
-    record.drop(0)
-    make_rows(record.folder.live_samples(0), 40_000)
-    record.keep_rows(0, tally(record.live(0)))
+    record.drop(1)
+    make_rows(record.folder.live_samples(1), 40_000)
+    record.keep_rows(1, tally(record.live(1)))
     run = Run(tmp_path / "run")
-    assert run.series.groupby("step")["sent"].sum().to_dict() == {0: 40_000, 1: 30_000}
+    assert run.series.groupby("step")["sent"].sum().to_dict() == {1: 40_000, 2: 30_000}
     assert run.histograms[run.histograms["clock"] == "lag"].groupby("step")["count"].sum().to_dict() == {
-        0: 40_000,
-        1: 30_000,
+        1: 40_000,
+        2: 30_000,
     }
 
 
@@ -229,10 +229,10 @@ async def test_ctrl_c_while_rows_are_kept_waits_for_them_and_the_step_is_run_aga
     monkeypatch.undo()
     run = open_run(tmp_path / "run")
     assert run.manifest["state"] == "interrupted"
-    assert len(run.samples_of(0)) == 20  # whole, and nothing else has touched them
+    assert len(run.samples_of(1)) == 20  # whole, and nothing else has touched them
     assert not list((run.path / "samples").glob("*.live"))
     done = await workbench.sweep(resume=run.path)
-    assert len(done.samples) == len(pd.read_parquet(run.path / "interrupted" / "step-000-1.parquet")) == 20
+    assert len(done.samples) == len(pd.read_parquet(run.path / "interrupted" / "step-001-1.parquet")) == 20
 
 
 def test_a_step_of_days_is_looked_at_often_enough_and_not_too_often() -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import SettingsError
-from workbench.sweep.steps import parse_steps
+from workbench.settings import Settings
+from workbench.sweep.steps import extra_steps, first_number, parse_steps, steps_of, walk_of
 
 
 def receipts(text: str) -> list[int]:
@@ -35,7 +36,23 @@ def test_forms(text, expected):
 def test_a_list_is_taken_as_it_is(counts):
     steps = parse_steps(",".join(map(str, counts)))
     assert [step.receipts for step in steps] == counts
-    assert [step.number for step in steps] == list(range(len(counts)))
+    assert [step.number for step in steps] == list(range(1, len(counts) + 1))  # people count from 1
+
+
+@pytest.mark.parametrize("first", [1, 0])
+def test_the_walk_and_the_steps_of_a_profiler_come_after_all_repeats(first: int) -> None:
+    """A run of an earlier release, which counted from 0, goes on as it began."""
+    settings = Settings.resolve(receipts="10,20", repeats=2)
+    steps = steps_of(settings, first)
+    assert [(step.number - first, step.receipts, step.repeat) for step in steps] == [
+        (0, 10, 1), (1, 20, 1), (2, 10, 2), (3, 20, 2)
+    ]  # fmt: skip
+    paired, warm_up = extra_steps(steps, settings)
+    assert paired is not None
+    assert warm_up is not None
+    assert [step.number - first for step in (walk_of(steps), paired, warm_up)] == [4, 5, 6]
+    assert first_number({"steps_planned": [vars(step) for step in steps]}) == first
+    assert first_number({"steps_planned": []}) == first_number({}) == 1
 
 
 @given(st.integers(1, 1000), st.integers(0, 100_000), st.floats(1.05, 10).map(lambda x: round(x, 2)))

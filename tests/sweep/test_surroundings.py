@@ -27,7 +27,7 @@ from workbench.sweep.profiles import RunProfiles
 from workbench.sweep.surroundings import check_surroundings, surroundings
 from workbench.sweep.windows import FOLDER
 
-RECEIPTS = {0: 40, 1: 90, 2: 60}
+RECEIPTS = {1: 40, 2: 90, 3: 60}
 LIMIT = 80
 KILLS = int(os.environ.get("KILLS", "3"))
 """How many random moments a sweep is killed at."""
@@ -134,7 +134,7 @@ async def test_killed_at_a_random_moment_nothing_runs_on_and_the_sweep_is_comple
     until_nothing_is_left(tmp_path)
     assert run.manifest["state"] == "finished", f"killed after {moment:.1f} s"
     samples = run.samples
-    assert samples[samples["step"] < 3].groupby("step").size().to_dict() == RECEIPTS
+    assert samples[samples["step"] <= 3].groupby("step").size().to_dict() == RECEIPTS
     assert not samples.duplicated(["step", "index"]).any()
     assert not samples["nonce"].duplicated().any()
     assert run.manifest["limit"]["observed_receipts"] == LIMIT
@@ -157,7 +157,7 @@ async def test_a_part_that_is_killed_in_mid_step_is_named_and_the_run_can_be_gon
     killed: list[int] = []
 
     def on_event(kind: str, facts: dict[str, object]) -> None:
-        if kind == "progress" and facts["step"] == 1 and not killed:
+        if kind == "progress" and facts["step"] == 2 and not killed:
             for process in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error):  # one that has ended meanwhile
                     if re.match(victim, " ".join(process.cmdline())):
@@ -170,11 +170,11 @@ async def test_a_part_that_is_killed_in_mid_step_is_named_and_the_run_can_be_gon
     until_nothing_is_left(tmp_path)
     run = workbench.open_run(tmp_path / "run")
     assert (run.manifest["state"], run.exit_code) == ("failed", 3)
-    assert run.steps["step"].tolist() == [0, 1]  # what the killed part left of its step is kept and judged
+    assert run.steps["step"].tolist() == [1, 2]  # what the killed part left of its step is kept and judged
     done = await workbench.sweep(resume=tmp_path / "run")
     assert done.manifest["state"] == "finished"
     samples = done.samples
-    assert samples[samples["step"] < 3].groupby("step").size().to_dict() == RECEIPTS
+    assert samples[samples["step"] <= 3].groupby("step").size().to_dict() == RECEIPTS
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -192,7 +192,7 @@ async def test_a_sweep_of_two_commands_has_windows_and_costs_of_both(mode: str, 
     profiles = RunProfiles(run)
     assert profiles.services == ["workbench.cli-agent", "workbench.cli-service"]
     assert [profiles.receipts(service) for service in profiles.services] == [[20, 40], [20, 40]]
-    assert {window.name for window in windows_in(run.path / FOLDER)} == {"step-000", "step-001", "idle"}
+    assert {window.name for window in windows_in(run.path / FOLDER)} == {"step-001", "step-002", "idle"}
     assert run.steps["failure"].eq("").all()
     assert left_of(tmp_path) == []
 

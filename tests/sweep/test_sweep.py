@@ -51,7 +51,7 @@ async def test_the_limit_is_predicted_found_exactly_and_the_lag_measured():
     assert last["accepted"] >= 100
     # every receipt that was answered as paid for is in the database
     assert (steps["stored"] == steps["paid"]).all()
-    assert limit["first_refusal"]["step"] == 2
+    assert limit["first_refusal"]["step"] == 3
     assert limit["first_refusal"]["fees_grt"] == pytest.approx((100 + last["denial_lag_receipts"]) * 0.001)
     # the prediction was made and shown before anything was sent
     kinds = [kind for kind, _ in events]
@@ -68,8 +68,8 @@ async def test_the_folder_holds_everything_and_no_key():
     assert not samples["nonce"].duplicated().any()
     assert set(samples["outcome"].astype(str)) == {"ok"}
     series = again.series
-    assert series.groupby("step")["sent"].sum().to_dict() == {0: 30, 1: 60}
-    assert series.groupby("step")["done_ok"].sum().to_dict() == {0: 30, 1: 60}
+    assert series.groupby("step")["sent"].sum().to_dict() == {1: 30, 2: 60}
+    assert series.groupby("step")["done_ok"].sum().to_dict() == {1: 30, 2: 60}
     watch = again.watch
     assert {"service", "generator"} <= set(watch["source"])
     assert {"cpu_percent", "rss_bytes", "threads"} <= set(watch["metric"])
@@ -280,11 +280,11 @@ async def test_a_target_that_is_gone_ends_the_step_which_is_measured_again(monke
             run_dir="runs/gone",
         )
     await server
-    assert "in step 1" in str(caught.value)
+    assert "in step 2" in str(caught.value)
     assert "--resume" in str(caught.value)
     run = workbench.open_run("runs/gone")
-    assert (run.manifest["state"], run.exit_code, list(run.steps["step"])) == ("failed", 3, [0])
-    kept = pd.concat(pd.read_parquet(path) for path in Path("runs/gone/interrupted").glob("step-001-*.parquet"))
+    assert (run.manifest["state"], run.exit_code, list(run.steps["step"])) == ("failed", 3, [1])
+    kept = pd.concat(pd.read_parquet(path) for path in Path("runs/gone/interrupted").glob("step-002-*.parquet"))
     assert 10 <= len(kept) < 120  # it was not sent to its end
     again, serving = asyncio.Event(), asyncio.Event()
     server = asyncio.create_task(serve(again))
@@ -293,7 +293,7 @@ async def test_a_target_that_is_gone_ends_the_step_which_is_measured_again(monke
     again.set()
     await server
     assert done.manifest["state"] == "finished"
-    assert done.samples.groupby("step").size().to_dict() == {0: 40, 1: 120}
+    assert done.samples.groupby("step").size().to_dict() == {1: 40, 2: 120}
     assert done.steps["failure"].eq("").all()
 
 
@@ -344,7 +344,7 @@ async def test_cancelling_keeps_the_rows_and_resuming_finishes():
     enough = asyncio.Event()
 
     def on_event(kind: str, facts: dict) -> None:
-        if kind == "progress" and facts["step"] == 1 and facts["done"] > 5:
+        if kind == "progress" and facts["step"] == 2 and facts["done"] > 5:
             enough.set()
 
     task = asyncio.create_task(
@@ -357,11 +357,11 @@ async def test_cancelling_keeps_the_rows_and_resuming_finishes():
     run = workbench.open_run(next(Path("runs").glob("*-sweep")))
     assert run.manifest["state"] == "interrupted"
     assert run.exit_code == 130
-    assert list(run.steps["step"]) == [0]
+    assert list(run.steps["step"]) == [1]
     cut_off = pd.concat(pd.read_parquet(path) for path in (run.path / "interrupted").glob("*.parquet"))
     assert len(cut_off) > 5
     done = await workbench.sweep(resume=run.path)
-    assert done.samples.groupby("step").size().to_dict() == {0: 20, 1: 90}
+    assert done.samples.groupby("step").size().to_dict() == {1: 20, 2: 90}
 
 
 SCRIPT = """
@@ -372,11 +372,11 @@ asyncio.run(workbench.sweep(receipts="40,90,60", rate=60.0, runs_dir="runs", run
 
 @pytest.mark.parametrize("victim", ["workbench", "generator", "standin"])
 async def test_kill_9_in_mid_step_loses_and_doubles_no_sample(victim):
-    """Killed with -9 in step 1 and resumed: the same steps, each index once, the cut-off rows kept apart."""
+    """Killed with -9 in step 2 and resumed: the same steps, each index once, the cut-off rows kept apart."""
     folder = Path("runs/killed").absolute()
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], stderr=subprocess.PIPE)
     try:
-        facts = wait_for_progress(folder, step=1)
+        facts = wait_for_progress(folder, step=2)
         family = psutil.Process(process.pid).children(recursive=True)
         pid = {
             "workbench": process.pid,
@@ -392,18 +392,18 @@ async def test_kill_9_in_mid_step_loses_and_doubles_no_sample(victim):
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == [], "a process of a killed run went on"
     first = workbench.open_run(folder)
-    assert list(first.steps["step"]) == [0]
+    assert list(first.steps["step"]) == [1]
     run = await workbench.sweep(resume=folder)
     assert list(run.steps["receipts"])[:3] == [40, 90, 60]
     samples = run.samples
-    steps = samples[samples["step"] < 3]
-    assert steps.groupby("step").size().to_dict() == {0: 40, 1: 90, 2: 60}
+    steps = samples[samples["step"] <= 3]
+    assert steps.groupby("step").size().to_dict() == {1: 40, 2: 90, 3: 60}
     assert not samples.duplicated(["step", "index"]).any()
     assert not samples["nonce"].duplicated().any()
     assert run.manifest["state"] == "finished"
     assert run.manifest["limit"]["observed_receipts"] == 80
     assert run.steps["failure"].eq("").all()
-    kept = pd.concat(pd.read_parquet(path) for path in (folder / "interrupted").glob("step-001-*.parquet"))
+    kept = pd.concat(pd.read_parquet(path) for path in (folder / "interrupted").glob("step-002-*.parquet"))
     assert facts["done"] <= len(kept) <= 90
     # time goes on over the interruption
     assert run.series.sort_values("step")["t_s"].is_monotonic_increasing
@@ -447,12 +447,12 @@ def unfinish(path: Path, **manifest) -> None:
 async def test_killed_between_the_samples_and_the_row_the_step_is_run_again():
     run = await workbench.sweep(receipts="20,30,40", pinpoint=False, **FAST)
     unfinish(run.path)
-    run.steps[run.steps["step"] < 1].to_parquet(run.path / "steps.parquet", index=False)
+    run.steps[run.steps["step"] < 2].to_parquet(run.path / "steps.parquet", index=False)
     with (run.path / "events.jsonl").open("a") as file:
         file.write('{"time": "2026-01-01T00:00:00Z", "kin')  # a line cut off
     done = await workbench.sweep(resume=run.path)
-    assert done.samples.groupby("step").size().to_dict() == {0: 20, 1: 30, 2: 40}
-    assert done.series.groupby("step")["sent"].sum().to_dict() == {0: 20, 1: 30, 2: 40}
+    assert done.samples.groupby("step").size().to_dict() == {1: 20, 2: 30, 3: 40}
+    assert done.series.groupby("step")["sent"].sum().to_dict() == {1: 20, 2: 30, 3: 40}
     assert len(list((run.path / "interrupted").glob("*.parquet"))) == 2
     assert done.steps["payer"].nunique() == 3
     # the payers of the steps that were run again are spent, and not given out another time
@@ -461,10 +461,27 @@ async def test_killed_between_the_samples_and_the_row_the_step_is_run_again():
     assert json.loads(lines[-1])["kind"] == "run_finished"
 
 
+async def test_a_run_whose_steps_count_from_0_goes_on_so():
+    """As releases before steps were counted from 1 wrote it: killed in its second step."""
+    run = await workbench.sweep(receipts="20,30", pinpoint=False, **FAST)
+    planned = [step | {"number": step["number"] - 1} for step in run.manifest["steps_planned"]]
+    payers = {str(int(step) - 1): payer for step, payer in run.manifest["payers"].items()}
+    unfinish(run.path, steps_planned=planned, payers=payers)
+    run.steps.assign(step=run.steps["step"] - 1).head(1).to_parquet(run.path / "steps.parquet", index=False)
+    (run.path / "series.parquet").unlink()
+    for kept in (run.folder.samples, run.folder.histograms):
+        for number in (1, 2):
+            kept(number).replace(kept(number - 1))
+    done = await workbench.sweep(resume=run.path)
+    assert done.steps["step"].tolist() == [0, 1]
+    assert done.steps["receipts"].tolist() == [20, 30]
+    assert done.samples.groupby("step").size().to_dict() == {0: 20, 1: 30}
+
+
 async def test_a_cumulative_run_is_resumed_with_its_payer_and_its_budget():
     run = await workbench.sweep(receipts="40,40,40", mode="cumulative", **FAST)
     unfinish(run.path)
-    run.steps[run.steps["step"] < 1].to_parquet(run.path / "steps.parquet", index=False)
+    run.steps[run.steps["step"] < 2].to_parquet(run.path / "steps.parquet", index=False)
     done = await workbench.sweep(resume=run.path)
     steps = done.steps[done.steps["kind"] == "step"]
     assert steps["payer"].nunique() == 1
@@ -477,7 +494,7 @@ async def test_a_run_killed_in_its_walk_finds_the_limit_when_resumed():
     run = await workbench.sweep(receipts="60,140", **FAST)
     assert list(run.steps["kind"]) == ["step", "step", "pinpoint"]
     unfinish(run.path)
-    run.steps[run.steps["step"] < 2].to_parquet(run.path / "steps.parquet", index=False)
+    run.steps[run.steps["step"] < 3].to_parquet(run.path / "steps.parquet", index=False)
     done = await workbench.sweep(resume=run.path)
     assert done.manifest["limit"]["observed_receipts"] == 100
     assert done.steps["payer"].nunique() == 3

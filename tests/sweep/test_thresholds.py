@@ -229,4 +229,4 @@ async def test_a_repeat_goes_as_far_as_the_one_before_it() -> None:
         receipts="30,130,40", repeats=2, concurrency=2, limit_grt="0.1", pinpoint=False, stop_after_denial=True,
         runs_dir="runs",
     )  # fmt: skip
-    assert run.steps["step"].tolist() == [0, 1, 3, 4]
+    assert run.steps["step"].tolist() == [1, 2, 4, 5]

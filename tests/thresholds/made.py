@@ -35,6 +35,7 @@ COSTS_OF = {
     "massif": (("bytes_kept", "bytes", 100.0), ("bytes_allocated", "bytes", 64_000.0)),
     "strace": (("calls", "count", 31.0), ("errors", "count", 2.0), ("waiting", "ns", 4e6), ("working", "ns", 1e6)),
     "flamegraph": (("cpu", "ns", 1.5e6), ("samples", "count", 0.2)),
+    "pprofile": (("hits", "count", 900.0),),
 }
 
 

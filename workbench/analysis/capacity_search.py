@@ -55,7 +55,8 @@ class CapacitySearch:
     """What was tried: (rate, outcome) in their order. Immutable; :meth:`tried` gives the next one.
 
     ``start`` is the first rate; all are between ``lowest`` and ``highest``. After ``max_trials`` it ends with what it
-    has. An ``invalid`` trial says nothing of the service: the rate was not offered.
+    has. ``unseen``: a rate up to this times the capacity passes, since a trial cannot see so small an overload; the
+    lower end of the bracket allows for it. An ``invalid`` trial says nothing of the service: the rate was not offered.
     """
 
     start: float = 50.0
@@ -64,6 +65,7 @@ class CapacitySearch:
     precision: float = PRECISION
     confidence: float = CONFIDENCE
     max_trials: int = 40
+    unseen: float = 1.0
     trials: tuple[tuple[float, Outcome], ...] = ()
 
     def tried(self, rate: float, outcome: Outcome) -> CapacitySearch:
@@ -83,7 +85,7 @@ class CapacitySearch:
         if not failed:  # what was not tried is not known to pass
             low = min(low, max(passed, default=0.0))
         return CapacityBracket(
-            low=_round(low) if passed else 0.0,
+            low=_round(low / self.unseen) if passed else 0.0,
             # an end above all that was told is no more than what was thought before anything was tried
             high=_round(high) if failed and high <= max(passed + failed) else None,
             confidence=self.confidence,
@@ -107,7 +109,7 @@ class CapacitySearch:
         if not passed:
             return self._shrinking(min(failed))
         low, high = self._interval()
-        if high <= low * self.precision:
+        if high * self.unseen <= low * self.precision:
             return None
         rate = min(max(_round(self._quantile(0.5)), self.lowest), self.highest)
         if rate < self.ceiling:
@@ -137,7 +139,7 @@ class CapacitySearch:
     def _limit(self) -> str:
         low, high = self._interval()
         passed, failed = self._rates("pass"), self._rates("fail")
-        if passed and failed and high <= low * self.precision:
+        if passed and failed and high * self.unseen <= low * self.precision:
             return ""
         if self._wanted() is not None:
             return "the number of trials" if len(self.trials) >= self.max_trials else "the search was cut short"

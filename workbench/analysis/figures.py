@@ -10,11 +10,13 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from workbench.thresholds.names import PER_RECEIPT, in_unit
+
 if TYPE_CHECKING:
     import pandas as pd
 
 FIGURES = "figures"
-VERSION = 1
+VERSION = 2
 """Of the meaning of the figures: those that another version kept are made again."""
 
 COUNTS = ("sent", "accepted", "denied", "failed")
@@ -29,23 +31,6 @@ TIMES = (
 )
 STEP_COLUMNS = ("kind", "verdict", "profiler", *COUNTS, *TIMES)
 """What of steps.parquet is asked for."""
-
-PER_RECEIPT: Mapping[str, str] = {
-    "Ir": "instructions_per_receipt",
-    "CEst": "cycles_per_receipt",
-    "L1m": "l1_misses_per_receipt",
-    "LLm": "last_level_misses_per_receipt",
-    "Bm": "mispredicted_branches_per_receipt",
-    "cpu": "cpu_ns_per_receipt",
-    "samples": "samples_per_receipt",
-    "hits": "python_lines_per_receipt",
-    "calls": "system_calls_per_receipt",
-    "working": "working_in_calls_ns_per_receipt",
-    "waiting": "waiting_in_calls_ns_per_receipt",
-    "bytes_kept": "kept_bytes_per_receipt",
-    "bytes_allocated": "allocated_bytes_per_receipt",
-}
-"""The column of each metric of a profile that a receipt is asked for."""
 
 AGENT = "agent_"
 """Before the columns of the tap-agent's costs."""
@@ -69,7 +54,7 @@ def step_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def cost_figures(costs: pd.DataFrame, agents: Iterable[str] = ()) -> dict[str, float]:
-    """What one receipt costs by each metric, by the names of PER_RECEIPT; of the programs ``agents`` with AGENT before.
+    """What one receipt costs by each metric, by the names of thresholds; of the programs ``agents`` with AGENT before.
 
     ``costs`` are those of one run, its background taken off (:attr:`workbench.sweep.profiles.RunProfiles.costs`); steps
     with denied receipts are left out unless all have some, as in the reports.
@@ -85,8 +70,9 @@ def cost_figures(costs: pd.DataFrame, agents: Iterable[str] = ()) -> dict[str, f
         for metric in sorted(set(rows["metric"]) & set(PER_RECEIPT)):
             whole = cost_per_receipt(rows, metric, "whole")
             if len(whole):
-                name = (AGENT if service in of_agents else "") + PER_RECEIPT[metric]
-                found.setdefault(name, float(whole["per_receipt"].iloc[0]))
+                name = PER_RECEIPT[metric]
+                column = (AGENT if service in of_agents else "") + name.name
+                found.setdefault(column, in_unit(name, float(whole["per_receipt"].iloc[0])))
     return found
 
 

@@ -64,12 +64,13 @@ class Knees:
 
 def by_rate(steps: pd.DataFrame, histograms: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row a planned rate, rising, of the valid steps of a run without a profiler in an open loop: ``rate_per_s``,
-    ``steps``, ``throughput_per_s``, ``response_ms``, ``response_p95_ms`` (medians over the steps) and ``in_flight``,
-    throughput times response time (Little's law). ``response_ms`` is the mean, from ``histograms`` of the run; without
-    them the median stands in its place."""
+    ``steps``, ``throughput_per_s``, ``kept_per_s``, ``response_ms``, ``response_p95_ms`` (medians over the steps) and
+    ``in_flight``, throughput times response time (Little's law). ``kept_per_s``: what was accepted at the rate that was
+    kept (:func:`workbench.analysis.operational.kept_share`; of older runs the throughput). ``response_ms`` is the mean,
+    from ``histograms`` of the run; without them the median stands in its place."""
     import pandas as pd
 
-    columns = ["rate_per_s", "steps", "throughput_per_s", "response_ms", "response_p95_ms", "in_flight"]
+    columns = ["rate_per_s", "steps", "throughput_per_s", "kept_per_s", "response_ms", "response_p95_ms", "in_flight"]
     if steps.empty:
         return pd.DataFrame(columns=columns)
     rows = steps[(steps["kind"] == "step") & (steps["verdict"] != "INVALID") & steps["rate_per_s"].notna()]
@@ -77,11 +78,27 @@ def by_rate(steps: pd.DataFrame, histograms: pd.DataFrame | None = None) -> pd.D
         rows = rows[rows["profiler"] == "none"]
     means = _means_ms(histograms)
     medians = zip(rows["step"], rows["response_p50_ms"], strict=True)
-    rows = rows.assign(response_ms=[means.get(step, median) for step, median in medians])
+    rows = rows.assign(response_ms=[means.get(step, median) for step, median in medians], kept_per_s=_kept(rows))
     grouped = rows.groupby("rate_per_s", sort=True)
-    table = grouped[["throughput_per_s", "response_ms", "response_p95_ms"]].median().assign(steps=grouped.size())
+    table = (
+        grouped[["throughput_per_s", "kept_per_s", "response_ms", "response_p95_ms"]]
+        .median()
+        .assign(steps=grouped.size())
+    )
     table["in_flight"] = table["throughput_per_s"] * table["response_ms"] / 1000
     return table.reset_index()[columns]
+
+
+def _kept(rows: pd.DataFrame) -> list[float]:
+    """How many were accepted a second, less what random arrivals and slow answers add to the time of a step."""
+    found: list[float] = []
+    if "drain_s" not in rows:
+        return list(rows["throughput_per_s"])
+    for row in rows.to_dict("records"):
+        share = operational.kept_share(row["duration_s"], row["drain_s"], row["response_p50_ms"] / 1000)
+        kept = share * row["rate_per_s"] * row["accepted"] / row["sent"] if row["sent"] else math.nan
+        found.append(row["throughput_per_s"] if math.isnan(kept) else kept)
+    return found
 
 
 def _means_ms(histograms: pd.DataFrame | None) -> dict[int, float]:
@@ -104,7 +121,7 @@ def knees(steps: pd.DataFrame, histograms: pd.DataFrame | None = None) -> Knees:
 
 def _operational(rates: pd.DataFrame) -> Estimate:
     model = "operational"
-    kept, lost = operational.last_kept_up(rates["rate_per_s"].tolist(), rates["throughput_per_s"].tolist())
+    kept, lost = operational.last_kept_up(rates["rate_per_s"].tolist(), rates["kept_per_s"].tolist())
     share = f"{100 * operational.LEAST_SHARE:g} %"
     if lost is None:
         return Estimate(model, math.nan, kept, math.nan, f"at least {share} of every rate was accepted")

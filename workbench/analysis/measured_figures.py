@@ -11,14 +11,13 @@ from workbench.analysis.repeats import together
 from workbench.analysis.step_row import StepRow
 from workbench.stats.quantiles import hang_together, too_few
 from workbench.thresholds.figures import Figure
-from workbench.thresholds.names import Name
+from workbench.thresholds.names import Name, in_unit
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.analysis.leaks import Leaks
 
-_NS_IN_MS = 1e6
 # why a count that a step may lack is not there
 _SOURCES = {
     **dict.fromkeys(
@@ -92,10 +91,9 @@ def cost_figures(name: Name, costs: pd.DataFrame, leaks: Mapping[str, Leaks | No
     figures = []
     for _, of_service in whole.groupby("service", sort=True):
         for row in of_service[counted(of_service)].to_dict("records"):
-            cost = float(row["self"]) / (_NS_IN_MS if row["unit"] == "ns" and name.unit == "ms" else 1.0)
             receipts = int(row["receipts"])
             place: dict[str, Any] = {"step": int(row["step"]), "receipts": receipts, "service": str(row["service"])}
-            figures.append(Figure(cost / receipts, n=receipts, **place))
+            figures.append(Figure(in_unit(name, float(row["self"])) / receipts, n=receipts, **place))
     return figures or [Figure(math.nan, absent="every receipt was denied: a refusal is no receipt")]
 
 

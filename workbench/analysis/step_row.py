@@ -72,7 +72,7 @@ class StepRow:
     say. ``repeat``: which repeat of its size the step is, from 1. ``verdict``, ``reason``, ``failure``: see
     :class:`Judgement`.
     ``survived``: so many receipts of the payer's budget the agent had surely counted without denying it, in a step
-    that it was denied in (NaN: not seen).
+    that it was denied in (NaN: not seen). ``drain_s``: from when the last receipt was due until the last answer.
     Columns named ``_index`` count from 0, as ``index`` of the samples does; people are told of receipts from 1.
     """
 
@@ -168,6 +168,7 @@ class StepRow:
     steadiness: str = ""
     repeat: int = 1
     survived: float = math.nan
+    drain_s: float = math.nan
 
 
 def step_row(
@@ -244,7 +245,7 @@ def _planned(plan: Plan) -> dict[str, Any]:
 def _summarised(summary: StepSummary) -> dict[str, Any]:
     """What was sent, how it was answered, and when."""
     counts = ("offered", "sent", "accepted", "denied", "failed", "signed_late", "signed_anew", "closed_idle", "surplus")
-    figures = ("duration_s", "throughput_per_s", "generator_cpu_percent")
+    figures = ("duration_s", "throughput_per_s", "generator_cpu_percent", "drain_s")
     percentiles = {
         f"{clock}_{name}_ms": getattr(getattr(summary, clock), f"{name}_ms")
         for clock, names in _PERCENTILES.items()

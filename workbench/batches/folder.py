@@ -33,7 +33,7 @@ SCHEMA = 2
 
 FIGURES = (
     "throughput_per_s", "response_p50_ms", "response_p95_ms", "response_p99_ms", "limit_receipts",
-    "denial_lag_receipts", "instructions_per_receipt", "cpu_ns_per_receipt", "system_calls_per_receipt",
+    "denial_lag_receipts", "instructions_per_receipt", "cpu_ms_per_receipt", "system_calls_per_receipt",
     "kept_bytes_per_receipt", "python_lines_per_receipt",
 )  # fmt: skip
 """What of a run's figures stands in the table of a batch, where a run has it."""

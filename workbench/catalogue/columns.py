@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from workbench.analysis.figures import AGENT, PER_RECEIPT
+from workbench.analysis.figures import AGENT
+from workbench.thresholds.names import PER_RECEIPT
 
 Kind = Literal["text", "number", "count", "time"]
 SQL_TYPES: dict[Kind, str] = {"text": "VARCHAR", "number": "DOUBLE", "count": "BIGINT", "time": "TIMESTAMP"}
@@ -20,27 +21,10 @@ class Column:
     what: str
 
 
-_WHAT = {
-    "Ir": "instructions",
-    "CEst": "estimated cycles",
-    "L1m": "misses of the first-level caches",
-    "LLm": "misses of the last-level cache",
-    "Bm": "mispredicted branches",
-    "cpu": "CPU time in ns",
-    "samples": "samples",
-    "hits": "lines of Python",
-    "calls": "system calls",
-    "working": "time in system calls at work, ns",
-    "waiting": "time in system calls that wait, ns",
-    "bytes_kept": "bytes of heap kept",
-    "bytes_allocated": "bytes of heap allocated",
-}
-
-
 def _costs(before: str, whose: str) -> tuple[Column, ...]:
     return tuple(
-        Column(before + name, "number", f"{_WHAT[metric]} a receipt costs {whose}, background taken off")
-        for metric, name in PER_RECEIPT.items()
+        Column(before + cost.name, "number", f"{cost.text}, a receipt of {whose}, background taken off")
+        for cost in PER_RECEIPT.values()
     )
 
 

@@ -78,7 +78,8 @@ class StepSummary:
     ``invalid`` says why the generator, and not the service, was measured; ``cut_short`` why not even the cost of the
     step can be told, since a part of it was not sent, and is then the reason in ``invalid`` too; ``failures`` which
     receipts were neither accepted nor denied. All are empty when all is well. ``signed_late``, ``signed_anew``,
-    ``closed_idle``, ``surplus`` and ``suffered`` as in :class:`workbench.load.spec.StepReport`. ``response_intervals``
+    ``closed_idle``, ``surplus`` and ``suffered`` as in :class:`workbench.load.spec.StepReport`. ``drain_s``: from when
+    the last receipt was due until the last answer. ``response_intervals``
     and ``service_intervals``: how sure the percentiles are, in ms; ``steady``: whether the step was.
     """
 
@@ -101,6 +102,7 @@ class StepSummary:
     signed_anew: int = 0
     closed_idle: int = 0
     surplus: int = 0
+    drain_s: float = math.nan
     suffered: Suffered | None = None
     response_intervals: tuple[Quantile, ...] = ()
     service_intervals: tuple[Quantile, ...] = ()
@@ -110,12 +112,13 @@ class StepSummary:
 @dataclass(frozen=True)
 class Tally:
     """What one look at a step's rows gives: how many there are of each outcome (by code) and without an answer, when
-    the first was due and the last done, and a histogram of each clock (CLOCKS)."""
+    the first and the last were due and the last was done, and a histogram of each clock (CLOCKS)."""
 
     count: int
     by_code: tuple[int, ...]
     unsure: int
     first_ns: int
+    due_ns: int
     last_ns: int
     histograms: dict[str, Histogram]
 
@@ -130,7 +133,7 @@ def tally(chunks: Chunks) -> Tally:
     by_code = np.zeros(len(OUTCOME_NAMES), dtype=np.int64)
     histograms = {clock: Histogram() for clock in CLOCKS}
     count = unsure = 0
-    first_ns, last_ns = [], []
+    first_ns, due_ns, last_ns = [], [], []
     for chunk in chunks:
         if not len(chunk):
             continue
@@ -138,6 +141,7 @@ def tally(chunks: Chunks) -> Tally:
         by_code += np.bincount(chunk.outcome[chunk.outcome >= 0], minlength=len(by_code))
         unsure += int(chunk.unsure.sum())
         first_ns.append(int(chunk.intended_ns.min()))
+        due_ns.append(int(chunk.intended_ns.max()))
         last_ns.append(int(chunk.done_ns.max()))
         for clock, values in CLOCKS.items():
             histograms[clock].add(values(chunk))
@@ -146,6 +150,7 @@ def tally(chunks: Chunks) -> Tally:
         by_code=tuple(by_code.tolist()),
         unsure=unsure,
         first_ns=min(first_ns, default=0),
+        due_ns=max(due_ns, default=0),
         last_ns=max(last_ns, default=0),
         histograms=histograms,
     )
@@ -186,6 +191,7 @@ def summarise(chunks: Chunks, plan: Plan, report: StepReport, tallied: Tally | N
         signed_anew=report.signed_anew,
         closed_idle=report.closed_idle,
         surplus=report.surplus,
+        drain_s=float(tallied.last_ns - tallied.due_ns) / 1e9,
         suffered=report.suffered,
         response_intervals=intervals(partial(_clock, chunks, "response"), tallied.histograms["response"]),
         service_intervals=intervals(partial(_clock, chunks, "service"), tallied.histograms["service"]),

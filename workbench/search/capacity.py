@@ -39,13 +39,14 @@ class Tried:
     why: str
 
 
-async def find_capacity(experiment: Experiment, passes: Condition, condition: str) -> None:
-    """Search the highest rate whose trials hold ``passes`` (``condition`` in words); written trial by trial. Raises
-    before anything is sent where it cannot be found."""
+async def find_capacity(experiment: Experiment, passes: Condition, condition: str, unseen: float) -> None:
+    """Search the highest rate whose trials hold ``passes`` (``condition`` in words, ``unseen`` as in
+    :class:`workbench.analysis.capacity_search.CapacitySearch`); written trial by trial. Raises before anything is sent
+    where it cannot be found."""
     record, settings = experiment.record, experiment.settings
-    async with experiment.set_up("none", (Step(len(record.rows), 1),)) as setup:
+    async with experiment.set_up("none", (Step(record.upcoming, 1),)) as setup:
         if not record.manifest.get("search"):
-            _say_budget(record, settings, condition)
+            _say_budget(record, settings, condition, unseen)
         search = resumed(settings, record)
         _keep(record, search, "the search was cut short")
         ended = await _search(setup, search, passes)
@@ -60,7 +61,7 @@ async def _search(setup: Setup, search: CapacitySearch, passes: Condition) -> st
         used = spent(record.rows, float(settings.value_grt), cut_off(record)).receipts
         if used + receipts > settings.search_receipts:
             return f"{BUDGET} (the next trial's {receipts:,} and {used:,} so far are more than may be sent)"
-        step = Step(len(record.rows), receipts)
+        step = Step(record.upcoming, receipts)
         payer = await payer_with(setup, receipts)
         _plan(record, settings, step, rate)
         seed = settings.seed + step.number
@@ -113,13 +114,15 @@ async def payer_with(setup: Setup, receipts: int) -> Payer:
 
 def resumed(settings: Settings, record: Record) -> CapacitySearch:
     """The search after the trials that the run folder holds."""
+    kept = record.folder.manifest()["search"]
     search = CapacitySearch(
         start=settings.start_rate,
         precision=settings.precision,
         max_trials=settings.max_trials,
         lowest=min(1.0, settings.start_rate),
+        unseen=kept.get("unseen", 1.0),
     )
-    for tried in trials(record.folder.manifest()["search"], record.rows):
+    for tried in trials(kept, record.rows):
         search = search.tried(tried.rate_per_s, tried.outcome)
     return search
 
@@ -130,7 +133,7 @@ def trials(search: dict[str, Any], rows: Sequence[StepRow]) -> list[Tried]:
     return [Tried(**facts) for facts in search.get("trials", []) if facts["step"] in done]
 
 
-def _say_budget(record: Record, settings: Settings, condition: str) -> None:
+def _say_budget(record: Record, settings: Settings, condition: str, unseen: float) -> None:
     if settings.ramp is not None or settings.concurrency is not None:
         raise SettingsError(
             "the search says the rates of its trials itself, in an open loop",
@@ -149,8 +152,16 @@ def _say_budget(record: Record, settings: Settings, condition: str) -> None:
         f"The search for the capacity takes at most {most.text}, each trial {settings.trial_s:g} s long. "
         f"A trial passes when {condition}."
     )
-    facts = {"kind": "capacity", "condition": condition, "budget": {**most.to_json(), "sentence": text}, "trials": []}
-    record.folder.update_manifest(search={**facts, "ended": ""})
+    spending = {**most.to_json(), "sentence": text}
+    facts = {
+        "kind": "capacity",
+        "condition": condition,
+        "unseen": unseen,
+        "budget": spending,
+        "trials": [],
+        "ended": "",
+    }
+    record.folder.update_manifest(search=facts)
     record.event("search_budget", sentence=text)
 
 

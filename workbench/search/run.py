@@ -10,7 +10,7 @@ from workbench.analysis.conclude import conclude_limit
 from workbench.errors import RunFolderError, SettingsError
 from workbench.runs.folder import RunFolder, one_run_at_a_time
 from workbench.search.capacity import conclude_capacity, find_capacity
-from workbench.search.condition import Condition, of_settings, sentence
+from workbench.search.condition import Condition, of_settings, sentence, unseen
 from workbench.search.result import FoundLimit
 from workbench.search.sender import conclude_sender, find_sender_limit
 from workbench.settings import Settings
@@ -108,8 +108,8 @@ async def _search(
             record.begin((), (), in_flight(settings), toward_limit=toward_limit, what="find-limit")
             async with experimenting(settings, record, toward_limit=toward_limit) as experiment:
                 if settings.capacity:
-                    said = condition if passes is not None else sentence(settings)
-                    await find_capacity(experiment, passes or of_settings(settings), said)
+                    given = (of_settings(settings), sentence(settings), unseen(settings.trial_s))
+                    await find_capacity(experiment, *(given if passes is None else (passes, condition, 1.0)))
                 else:
                     await find_sender_limit(experiment)
             limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)

@@ -29,7 +29,7 @@ async def find_sender_limit(experiment: Experiment) -> None:
     """Search until the limit is known to the receipt, or the budget, the payers or the agent do not let it; written
     trial by trial. Raises TargetError, before anything is sent, where it cannot be found."""
     record, settings = experiment.record, experiment.settings
-    async with experiment.set_up("none", (Step(len(record.rows), 1),)) as setup:
+    async with experiment.set_up("none", (Step(record.upcoming, 1),)) as setup:
         _require_agent(setup)
         search = LimitSearch.of(await _predicted(setup, record, settings))
         search = replace(search, bracket=record.learnt.bracket)
@@ -47,7 +47,7 @@ async def _search(setup: Setup, search: LimitSearch) -> str:
         used = spent(record.rows, float(settings.value_grt), cut_off(record))
         if used.receipts + count > settings.search_receipts:
             return f"the next trial's {counted(count, 'receipt')} are beyond the budget of {settings.search_receipts:,}"
-        step = Step(len(record.rows), count)
+        step = Step(record.upcoming, count)
         try:
             payer = await payer_of(setup.target, settings, record.given, step, toward_limit=True)
         except TargetError as error:
@@ -85,7 +85,7 @@ async def _predicted(setup: Setup, record: Record, settings: Settings) -> int | 
         return None
     if record.rows or record.learnt.predicted is not None:
         return record.learnt.predicted
-    payer = await payer_of(setup.target, settings, record.given, Step(0, 1), toward_limit=True)
+    payer = await payer_of(setup.target, settings, record.given, Step(record.upcoming, 1), toward_limit=True)
     fees = await setup.target.fees(payer.address)
     found = None if fees is None else budget(fees, settings.value_wei)
     return None if found is None else found.receipts

@@ -281,7 +281,7 @@ class SearchSettings(Group):
     max_trials: int = Field(40, ge=1, le=1000, description="Capacity: the search makes at most this many trials.")
     precision: float = Field(
         1.1,
-        gt=1,
+        gt=1.03,  # a smaller overload is not seen in a trial: search.condition.unseen
         le=10,
         description="Capacity: the search ends when the bracket's ends differ by less than this factor.",
     )

@@ -32,7 +32,7 @@ from workbench.sweep.quiet import until_old, until_quiet
 from workbench.sweep.ready import denials, ready
 from workbench.sweep.record import Record
 from workbench.sweep.setup import Setup, in_flight, rate_of
-from workbench.sweep.steps import Step, extra_steps, steps_of
+from workbench.sweep.steps import Step, extra_steps, steps_of, walk_of
 from workbench.sweep.subject import absent, running, tool_sentence
 from workbench.sweep.surroundings import Surroundings, surroundings
 from workbench.sweep.watch import Watch, watching
@@ -48,7 +48,7 @@ SAMPLER_START_S = 2.0
 async def experiment(settings: Settings, record: Record, *, toward_limit: bool, client: Client | None = None) -> None:
     """All steps, and the conclusion. The manifest's state says how it ended. ``client``: as in :func:`.run.sweep`."""
     with told_how_it_ended(record):
-        steps = steps_of(settings)
+        steps = steps_of(settings, record.first)
         rates = [rate_of(settings, step.receipts) for step in steps]
         record.begin(steps, rates, in_flight(settings), toward_limit=toward_limit)
         if settings.profiler != "none":
@@ -140,7 +140,7 @@ async def _plainly(experiment: Experiment, steps: tuple[Step, ...]) -> None:
     record = experiment.record
     async with experiment.set_up("none", steps) as setup:
         await _measure_all(setup, steps)
-        walk = Step(len(steps), 0, "pinpoint")
+        walk = walk_of(steps)
         # a profiler slows the walk a hundredfold, and the limit is not what it is about
         if setup.settings.pinpoint and not record.has(walk):
             await pinpoint(setup, walk.number)
@@ -221,8 +221,9 @@ def _stopped(settings: Settings, record: Record, step: Step) -> bool:
     denied = [row.step for row in record.rows if row.kind == "step" and row.denied_after_settle == "yes"]
     if settings.mode == "cumulative":
         return bool(denied)
+    first = record.first
     a_round = len(steps_of(settings)) // settings.repeats
-    return any(number % a_round < step.number % a_round for number in denied)
+    return any((number - first) % a_round < (step.number - first) % a_round for number in denied)
 
 
 def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> bool:
@@ -231,7 +232,7 @@ def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> boo
         return True
     if _idle_due(settings, record):
         return True
-    walk = Step(len(steps), 0, "pinpoint")
+    walk = walk_of(steps)
     return settings.profiler == "none" and settings.pinpoint and not record.has(walk)
 
 

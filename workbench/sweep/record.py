@@ -23,7 +23,7 @@ from workbench.runs.read import open_run, read_parquet
 from workbench.settings import Settings
 from workbench.sweep.costs import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.series import per_second
-from workbench.sweep.steps import Step
+from workbench.sweep.steps import Step, first_number
 from workbench.sweep.watch import Clock, Watch
 from workbench.thresholds.judge import Judged
 
@@ -91,6 +91,16 @@ class Record:
         """Keep the plan of a run that decides as it goes on: all steps so far, the next one among them."""
         self.folder.update_manifest(steps_planned=[asdict(step) for step in steps])
         write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rates, concurrency))
+
+    @property
+    def first(self) -> int:
+        """The number of the first step."""
+        return first_number(self.folder.manifest() if self.folder.exists() else {})
+
+    @property
+    def upcoming(self) -> int:
+        """The number of the next step of a run that decides as it goes on."""
+        return max((row.step for row in self.rows), default=self.first - 1) + 1
 
     def has(self, step: Step) -> bool:
         """Whether a step is measured."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from workbench.errors import SettingsError
 from workbench.masking import shown
 from workbench.settings import Settings
 
+FIRST = 1
+"""The number of the first step. Runs of earlier releases count from 0, and are gone on with as they began."""
 MAX_STEPS = 1000
 MAX_RECEIPTS = 10_000_000
 _MOST_DIGITS = 15
@@ -28,8 +32,9 @@ class Step:
     repeat: int = 1
 
 
-def parse_steps(text: str) -> tuple[Step, ...]:
-    """Steps from a list, an inclusive range START:STOP:STEP, or a geometric series START:STOP:xFACTOR.
+def parse_steps(text: str, first: int = FIRST) -> tuple[Step, ...]:
+    """Steps from a list, an inclusive range START:STOP:STEP, or a geometric series START:STOP:xFACTOR; numbered from
+    ``first`` on.
 
     Raises SettingsError with what was found and the forms there are.
     """
@@ -39,17 +44,27 @@ def parse_steps(text: str) -> tuple[Step, ...]:
             raise SettingsError(
                 f"a step of {count} receipts is not possible; 1 to {MAX_RECEIPTS:,} are", where="receipts"
             )
-    return tuple(Step(number, count) for number, count in enumerate(counts))
+    return tuple(Step(number, count) for number, count in enumerate(counts, first))
 
 
-def steps_of(settings: Settings) -> tuple[Step, ...]:
+def steps_of(settings: Settings, first: int = FIRST) -> tuple[Step, ...]:
     """The steps of a sweep, each as often as the settings want it: all once, then all again, so that a drift of the
     machine or the service touches all sizes alike. Raises SettingsError as :func:`parse_steps`."""
-    once = parse_steps(settings.receipts)
+    once = parse_steps(settings.receipts, first)
     if len(once) * settings.repeats > MAX_STEPS:
         raise SettingsError(f"{len(once)} steps, {settings.repeats} times, are more than {MAX_STEPS}", where="repeats")
     rounds = range(settings.repeats)
     return tuple(Step(one.number + turn * len(once), one.receipts, repeat=turn + 1) for turn in rounds for one in once)
+
+
+def first_number(manifest: Mapping[str, Any]) -> int:
+    """The number of a run's first step, by what it planned: FIRST where nothing is planned yet."""
+    return min((step["number"] for step in manifest.get("steps_planned") or ()), default=FIRST)
+
+
+def walk_of(steps: tuple[Step, ...]) -> Step:
+    """The walk to the exact limit, which comes after the steps."""
+    return Step(steps[-1].number + 1, 0, "pinpoint")
 
 
 def extra_steps(steps: tuple[Step, ...], settings: Settings) -> tuple[Step | None, Step | None]:
@@ -57,7 +72,7 @@ def extra_steps(steps: tuple[Step, ...], settings: Settings) -> tuple[Step | Non
 
     They are numbered after the steps and the pinpoint. The paired step is as large as the first one.
     """
-    after = len(steps) + 1
+    after = walk_of(steps).number + 1
     paired = Step(after, steps[0].receipts, "paired") if settings.paired else None
     warm_up = Step(after + 1, settings.warm_up_receipts, "warm_up") if settings.warm_up_receipts else None
     return paired, warm_up

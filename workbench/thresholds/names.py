@@ -27,6 +27,11 @@ class Name:
     mode: str = ""
     metric: str = ""
 
+    @property
+    def text(self) -> str:
+        """The meaning of a cost with its unit, in words."""
+        return self.meaning + (f" ({self.unit})" if self.unit else "")
+
 
 _PERCENTILES = ("p50", "p90", "p95", "p99", "max")
 _UNITS = {"_per_s": "per second", "_ms": "ms", "_s": "s", "_grt": "GRT", "_percent": "percent", "_share": "share"}
@@ -102,6 +107,7 @@ _COSTS = {
     "working_ms_per_receipt": ("strace", "working", "ms", "in system calls that work"),
     "cpu_ms_per_receipt": ("flamegraph", "cpu", "ms", "CPU by samples"),
     "cpu_samples_per_receipt": ("flamegraph", "samples", "", "samples of CPU"),
+    "python_lines_per_receipt": ("pprofile", "hits", "", "executed lines of Python"),
 }
 
 
@@ -123,6 +129,17 @@ def _all() -> dict[str, Name]:
 
 NAMES = _all()
 """All names, in the order in which they are listed."""
+
+
+PER_RECEIPT = {one.metric: one for one in NAMES.values() if one.of == "cost" and one.metric != "leak"}
+"""The name of each metric of a profile that a receipt is asked for; a metric is of one mode."""
+
+NS_IN_MS = 1e6
+
+
+def in_unit(name: Name, cost: float) -> float:
+    """A cost as profiles hold it (times in nanoseconds), in the unit of its name."""
+    return cost / NS_IN_MS if name.unit == "ms" else cost
 
 
 def named(name: str, where: str) -> Name:
