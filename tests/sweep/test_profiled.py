@@ -124,7 +124,8 @@ def test_the_profiler_s_cost_is_told_from_the_pair(counted: RunProfiles) -> None
 
 @pytest.fixture(scope="module")
 def traced(folder: Path) -> RunProfiles:
-    return RunProfiles(sweep(folder, Plants(calls=2), "strace", "30,60,90"))
+    thresholds = ["system_calls_per_receipt > 2", "system_calls_per_receipt[receipts=30] < 2", "failed > 0"]
+    return RunProfiles(sweep(folder, Plants(calls=2), "strace", "30,60,90", fail_if=thresholds))
 
 
 @needs("strace")
@@ -133,6 +134,16 @@ def test_the_planted_system_calls_are_counted_exactly(traced: RunProfiles) -> No
     planted = calls[calls["name"] == "getppid"].set_index("step")
     assert planted["cost"].tolist() == [60, 120, 180]
     assert planted["cost_per_receipt"].tolist() == [2, 2, 2]
+
+
+@needs("strace")
+def test_thresholds_are_held_against_what_the_profiler_counted(traced: RunProfiles) -> None:
+    dear, cheap, failed = traced.run.manifest["thresholds"]
+    assert [one["verdict"] for one in (dear, cheap, failed)] == ["FAIL", "PASS", "PASS"]
+    assert traced.run.exit_code == 1
+    calls = cost_by_step(traced.costs, "calls", "whole").set_index("step")["cost_per_receipt"]
+    assert dear["value"] == pytest.approx(calls.max())
+    assert cheap["value"] == pytest.approx(calls.iloc[0])
 
 
 @needs("strace")
