@@ -16,7 +16,7 @@ A_CHART = "from workbench.charts.theme import figure; figure('a', 'b', 'c', 'd')
     "code",
     [
         "import workbench.report.execute, workbench.report.export",
-        "import workbench.report.quick_nbformat, papermill, workbench.report.kernel",
+        "from workbench.leaving_out import *\nwith left_out(OF_JSONSCHEMA):\n    import papermill, workbench.report.kernel",
         A_CHART,
     ],
 )

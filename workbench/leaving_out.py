@@ -1,8 +1,8 @@
 """Importing a library without a part of it that nothing here uses and that is slow to import.
 
 ``nbformat`` imports ``jsonschema``, which imports ``rfc3987_syntax`` where it is installed, and Jupyter's server brings
-it: that compiles 38 grammars to check addresses in other alphabets, 1.3 seconds of CPU time in each process that reads a
-notebook. jsonschema does without it where it cannot be imported.
+it. That compiles 38 grammars to check addresses in other alphabets: 1.3 seconds of CPU time in each process that reads
+a notebook. jsonschema does without it where it cannot be imported.
 """
 
 from __future__ import annotations
