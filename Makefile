@@ -18,10 +18,11 @@ PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 say = @echo "$(1)" >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test lint bench docs clean
+.PHONY: help sweep quick test lint bench docs clean
 
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
+	@echo "make quick   install with the test tools, run the tests that need nothing but Python: under a minute"
 	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
 	@echo "make lint    ruff check, ruff format --check, oxlint, mypy"
 	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"
@@ -36,6 +37,11 @@ sweep: $(VENV)/.installed-run
 
 test: $(VENV)/.installed-dev
 	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+	  $(PYTEST_ARGS)
+
+# what needs no tool, no process and no port, with few examples of each property (tests/quick.py)
+quick: $(VENV)/.installed-dev
+	@$(VENV)/bin/python -m pytest --quick -q -r fE -n $$(getconf _NPROCESSORS_ONLN) --maxprocesses $(PYTEST_WORKERS) --dist worksteal \
 	  $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev

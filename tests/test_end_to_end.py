@@ -20,6 +20,8 @@ from workbench.report import external_addresses
 from workbench.runs.read import open_run
 from workbench.standin.accounts import payer
 
+pytestmark = pytest.mark.slow
+
 SWEEP = [sys.executable, "-m", "workbench.cli", "sweep", "--limit-grt", "0.1", "--rate", "300"]
 
 
@@ -64,6 +66,7 @@ def test_the_manifest_keeps_the_notebooks_own_record(swept):
     assert all(cell["execution_count"] for cell in notebook["cells"] if cell["cell_type"] == "code")
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("width_px", [1200, PHONE_PX])
 async def test_the_report_opens_without_network(swept, width_px):
     opened = await open_offline(report_of(swept), width_px=width_px)

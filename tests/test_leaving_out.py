@@ -10,13 +10,17 @@ import pytest
 from workbench.leaving_out import OF_JSONSCHEMA, left_out
 
 A_CHART = "from workbench.charts.theme import figure; figure('a', 'b', 'c', 'd')._repr_mimebundle_()"
+PAPERMILL = """
+from workbench.leaving_out import OF_JSONSCHEMA, left_out
+with left_out(OF_JSONSCHEMA):
+    import papermill, workbench.report.kernel"""
 
 
 @pytest.mark.parametrize(
     "code",
     [
         "import workbench.report.execute, workbench.report.export",
-        "from workbench.leaving_out import *\nwith left_out(OF_JSONSCHEMA):\n    import papermill, workbench.report.kernel",
+        PAPERMILL,
         A_CHART,
     ],
 )

@@ -14,6 +14,8 @@ from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
 
+pytestmark = pytest.mark.slow
+
 FIGURES = ["snapshot", "time", "heap_bytes", "heap_extra_bytes", "stacks_bytes"]
 NODES = ["depth", "bytes", "address", "below_threshold", "places"]
 # the figures of a snapshot that are there to their last digit
