@@ -6,13 +6,13 @@ PYTHON ?= python3
 SWEEP_ARGS ?=
 PROFILED_RECEIPTS ?= 100,150,200,250
 PYTEST_ARGS ?=
-# three workers for two cores, since half of a worker's time is waiting, and no more than these: each runs servers and
-# browsers
+# two workers a core, since half of a worker's time is waiting, and no more than these: each runs servers and browsers
 PYTEST_WORKERS ?= 4
 BENCH_ARGS ?=
 
-# another virtualenv that happens to be active must not reach into ours
-unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# another virtualenv that happens to be active must not reach into ours; and hundreds of processes, some of them under
+# valgrind, must not compile the package each for itself
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 # progress goes to stderr: the last line of `make sweep` on stdout is the report's path
 say = @echo "$(1)" >&2
@@ -36,7 +36,7 @@ sweep: $(VENV)/.installed-run
 	@$(VENV)/bin/workbench batch --profiled-receipts $(PROFILED_RECEIPTS) $(SWEEP_ARGS) || [ $$? -eq 4 ]
 
 test: $(VENV)/.installed-dev
-	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 2)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
 	  $(PYTEST_ARGS)
 
 # what needs no tool, no process and no port, with few examples of each property (tests/quick.py)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -26,6 +27,9 @@ __all__ = [
 
 def pytest_configure(config: pytest.Config) -> None:
     """Started in the background, tests and what they start would ignore Ctrl-C, which some of them send."""
+    # each of hundreds of processes would compile the package for itself, some of them under valgrind
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     workers.give_folder(config)
