@@ -6,22 +6,23 @@ PYTHON ?= python3
 SWEEP_ARGS ?=
 PROFILED_RECEIPTS ?= 100,150,200,250
 PYTEST_ARGS ?=
-# three workers for two cores, since half of a worker's time is waiting, and no more than these: each runs servers and
-# browsers
+# two workers a core, since half of a worker's time is waiting, and no more than these: each runs servers and browsers
 PYTEST_WORKERS ?= 4
 BENCH_ARGS ?=
 
-# another virtualenv that happens to be active must not reach into ours
-unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# another virtualenv that happens to be active must not reach into ours; and hundreds of processes, some of them under
+# valgrind, must not compile the package each for itself
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 # progress goes to stderr: the last line of `make sweep` on stdout is the report's path
 say = @echo "$(1)" >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test lint bench docs clean
+.PHONY: help sweep quick test lint bench docs clean
 
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
+	@echo "make quick   install with the test tools, run the tests that need nothing but Python: under a minute"
 	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
 	@echo "make lint    ruff check, ruff format --check, oxlint, mypy"
 	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"
@@ -35,7 +36,12 @@ sweep: $(VENV)/.installed-run
 	@$(VENV)/bin/workbench batch --profiled-receipts $(PROFILED_RECEIPTS) $(SWEEP_ARGS) || [ $$? -eq 4 ]
 
 test: $(VENV)/.installed-dev
-	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 2)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+	  $(PYTEST_ARGS)
+
+# what needs no tool, no process and no port, with few examples of each property (tests/quick.py)
+quick: $(VENV)/.installed-dev
+	@$(VENV)/bin/python -m pytest --quick -q -r fE -n $$(getconf _NPROCESSORS_ONLN) --maxprocesses $(PYTEST_WORKERS) --dist worksteal \
 	  $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev

@@ -4,31 +4,59 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+import pytest_asyncio
 
+from tests import quick, workers
 from tests.ci_skips import pytest_make_collect_report, pytest_runtest_makereport
-from tests.workers import give_folder, pytest_collection_modifyitems, pytest_unconfigure
+from tests.quick import pytest_addoption, pytest_runtest_protocol
+from tests.workers import pytest_unconfigure
 from workbench import keyring
 
 __all__ = [
-    "pytest_collection_modifyitems",
+    "pytest_addoption",
     "pytest_make_collect_report",
     "pytest_runtest_makereport",
+    "pytest_runtest_protocol",
     "pytest_unconfigure",
 ]
-
-# machines that run tests are shared: how long an example takes, or making it, says nothing
-settings.register_profile("workbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("workbench")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Started in the background, tests and what they start would ignore Ctrl-C, which some of them send."""
+    # each of hundreds of processes would compile the package for itself, some of them under valgrind
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    give_folder(config)
+    workers.give_folder(config)
+    quick.choose_examples(config)
+    quick.guard(config)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is not asked for is left out; of the rest the longest come first."""
+    for item in items:
+        if any("valgrind" in marker.kwargs.get("reason", "") for marker in item.iter_markers("skipif")):
+            item.add_marker("valgrind")  # it says itself that it is skipped where there is none
+        if item.get_closest_marker("browser"):
+            # a browser is bound to a loop, so those who share it share the loop
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.fixturenames.insert(0, "chromium")  # type: ignore[attr-defined]  # of functions, and these are
+    quick.leave_out(config, items)
+    workers.longest_first(config, items)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[None]:
+    """One browser for the tests marked ``browser``, see :func:`tests.report.browser.headless_chromium`."""
+    from tests.report.browser import one_browser
+
+    async with one_browser():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,8 @@ from workbench.report.batch import exit_code, of_runs, run_batch
 from workbench.settings import Settings
 from workbench.standin.accounts import payer
 
+pytestmark = pytest.mark.slow
+
 BATCH = [sys.executable, "-m", "workbench.cli", "batch"]
 SMALL = ["--limit-grt", "0.05", "--receipts", "20,40,60", "--profiled-receipts", "10,20,30", "--warm-up-receipts", "10"]
 MODES = ("none", "callgrind", "strace")
@@ -58,6 +60,7 @@ def test_each_mode_has_its_run_and_the_last_line_is_the_summary(done: subprocess
     assert set(batch.profiles()) == {"callgrind", "strace"}
 
 
+@pytest.mark.browser
 @needs_tools
 async def test_the_summary_answers_the_questions_without_network(done: subprocess.CompletedProcess[str]) -> None:
     opened = await open_offline(report_of(done), width_px=PHONE_PX)
@@ -81,6 +84,7 @@ def test_no_key_is_in_the_folder_of_a_batch(done: subprocess.CompletedProcess[st
             assert not any(key.encode() in data or bytes.fromhex(key) in data for key in keys), path
 
 
+@pytest.mark.browser
 @needs_tools
 @pytest.mark.parametrize("mode", ["none", "strace"])
 async def test_the_notebook_of_a_profiled_sweep_shows_any_run(

@@ -17,6 +17,8 @@ from tests.report.browser import PATIENCE_MS, headless_chromium
 from tests.report.conftest import NOTEBOOKS
 from workbench.runs.read import open_run
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "load_sweep": {"receipts": '"20,70"', "rate": "300.0", "limit_grt": '"0.05"', "pinpoint": "False"},
     "single_load": {"num_receipts": "40", "rate": "300.0"},
@@ -99,6 +101,7 @@ async def jupyter_lab(folder: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
+@pytest.mark.browser
 async def test_in_jupyterlab_all_cells_run_and_charts_are_drawn(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data-dir"))

@@ -14,7 +14,8 @@ import pytest
 from workbench import private
 from workbench.errors import RunFolderError
 from workbench.profilers.tools.chosen import tool_of
-from workbench.runs.folder import RunFolder, exclusive, one_run_at_a_time
+from workbench.runs.alone import alone_on_this_machine
+from workbench.runs.folder import RunFolder, exclusive
 
 HOLDS = "from workbench.private import temporary_folder as f\nwith f('notebook') as p: print(p, flush=True); input()"
 
@@ -36,7 +37,7 @@ def dead_process() -> int:
 
 
 async def held() -> None:
-    async with one_run_at_a_time():
+    async with alone_on_this_machine():
         pass
 
 

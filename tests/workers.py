@@ -31,7 +31,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def longest_first(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Workers begin with the longest."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: rank(item.nodeid))

@@ -35,7 +35,7 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
         return f"starting the service under {facts['mode']}"
     if kind == "profiler_stopping":
         return f"stopping the service, so that {facts['mode']} writes all it has"
-    if kind == "beyond_calibration":
+    if kind in ("beyond_calibration", "beside_another"):
         return f"warning: {facts['why']}"
     if kind == "calibration_not_used":
         return f"note: the calibration is not used: {facts['why']}; make one with `workbench calibrate`"

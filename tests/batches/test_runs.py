@@ -18,6 +18,8 @@ from workbench.errors import RunFolderError
 from workbench.report import run_notebook
 from workbench.runs.atomic import write_json
 
+pytestmark = pytest.mark.slow
+
 BATCH = [sys.executable, "-m", "workbench.cli", "batch"]
 PLAN = """
 name = "grid"

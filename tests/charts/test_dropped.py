@@ -129,6 +129,7 @@ async def drop(page: Page, name: str, content: bytes) -> None:
     )
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("width_px", [PHONE_PX, 1920])
 async def test_a_dropped_file_is_shown_and_sent_nowhere(width_px: int, tmp_path: Path) -> None:
     path = tmp_path / "view.html"
@@ -168,6 +169,7 @@ async def test_a_dropped_file_is_shown_and_sent_nowhere(width_px: int, tmp_path:
         assert offline.complaints == []
 
 
+@pytest.mark.browser
 async def test_a_file_can_be_dropped_on_the_page_of_another_and_the_page_turns_dark(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text(profile_page(folded({"app::main;zip::work": 10}, name="first")), encoding="utf-8")

@@ -14,6 +14,8 @@ from workbench.charts.flame import flame_graph
 from workbench.profiles.metrics import Metric
 from workbench.report import export_html, run_notebook
 
+pytestmark = pytest.mark.browser
+
 PROJECT = Path(__file__).resolve().parents[2]
 STACKS = {
     "main;tokio::run@a.rs:3;tokio::poll;~app::serve@b.rs:9": 50,

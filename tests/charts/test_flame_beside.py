@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.charts.flame_page import Graph, shown
 from tests.charts.profiles import CPU, SAMPLES, folded
 from tests.report.browser import offline_page
 from workbench.charts.flame import flame_graph, flame_steps
 from workbench.profiles.metrics import Metric
 from workbench.profiles.read import read_profile
+
+pytestmark = pytest.mark.browser
 
 STACKS = {
     "main;run@a.rs:3;poll@b.rs:9": 50,

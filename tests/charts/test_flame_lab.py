@@ -14,6 +14,8 @@ from tests.report.browser import PATIENCE_MS, headless_chromium
 from tests.test_jupyterlab import jupyter_lab
 from workbench.charts.flame import flame_graph
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parents[2]
 STACKS = {"main;work": 5, "main;rest": 2}
 SOURCE = f"""import sys
@@ -39,6 +41,7 @@ async def opened(page: Page, address: str, name: str) -> None:
     await page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
 
 
+@pytest.mark.browser
 async def test_in_jupyterlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))

@@ -15,6 +15,7 @@ STEPS = [folded({"main;serve": 10 * step, "main;idle": 1}, metrics=(SAMPLES,)) f
 LABELS = ["step 0, 100 receipts", "step 1, 200 receipts", "<step> 2"]
 
 
+@pytest.mark.browser
 async def test_the_slider_shows_one_step_at_a_time_by_keyboard_too(tmp_path: Path) -> None:
     page = tmp_path / "steps.html"
     graphs = flame_steps(STEPS, LABELS)

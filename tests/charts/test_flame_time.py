@@ -42,6 +42,7 @@ async def in_time_order(graph: Graph) -> None:
     await graph.element.get_by_role("button", name="Time order").click()
 
 
+@pytest.mark.browser
 async def test_spans_lie_where_their_time_lies(tmp_path: Path) -> None:
     async with shown(flame_graph(TIMED), tmp_path) as graph:
         assert await graph.element.get_by_role("button", name="Merged").get_attribute("aria-pressed") == "true"
@@ -75,6 +76,7 @@ async def test_spans_lie_where_their_time_lies(tmp_path: Path) -> None:
         assert await graph.page.locator("b").count() == 0
 
 
+@pytest.mark.browser
 async def test_by_keyboard_from_thread_to_thread_and_to_the_callers(tmp_path: Path) -> None:
     async with shown(flame_graph(TIMED), tmp_path) as graph:
         await in_time_order(graph)
@@ -87,11 +89,13 @@ async def test_by_keyboard_from_thread_to_thread_and_to_the_callers(tmp_path: Pa
         assert (await graph.rows(1))[0]["name"] == "serve"
 
 
+@pytest.mark.browser
 async def test_without_time_there_is_no_choice(tmp_path: Path) -> None:
     async with shown(flame_graph(folded({"main": 1})), tmp_path) as graph:
         assert await graph.element.get_by_role("button", name="Time order").count() == 0
 
 
+@pytest.mark.browser
 async def test_a_hundred_thousand_spans_are_drawn_in_few_operations(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     threads, each = 4, 25_000

@@ -17,6 +17,7 @@ from workbench.report.page import ROWS, profile_page
 PROFILE = folded({"main;work@w.rs:3": 1_000, "main;rest": 30, "main": 4}, metrics=(CPU, SAMPLES), name="run.folded")
 
 
+@pytest.mark.browser
 async def test_it_has_facts_graph_table_and_notes(tmp_path: Path) -> None:
     profile = PROFILE.with_notes(Note("lines without a count", 3, "run.folded:7"))
     path = tmp_path / "page.html"
@@ -42,6 +43,7 @@ async def test_it_has_facts_graph_table_and_notes(tmp_path: Path) -> None:
         assert offline.complaints == []
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_it_fits_every_screen(scheme: str, tmp_path: Path) -> None:
     path = tmp_path / "page.html"

@@ -106,6 +106,7 @@ def test_a_diff_of_two_run_folders_says_the_same(small: tuple[Path, Path], capsy
     assert "--metric is about profiles" in capsys.readouterr().err
 
 
+@pytest.mark.browser
 async def test_the_page_needs_nothing_and_has_the_flame_graph(
     small: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 WORKFLOW = Path(__file__).parents[2] / "docs" / "gate-workflow.yml"
 ELSEWHERE = {"install", "build", "comment"}
 # what is measured here: system calls, which take the stand-in seconds

@@ -13,6 +13,8 @@ from tests.fuzz.wire import reshaped
 from workbench.profiles.read import FORMATS, read_profile, recognise
 from workbench.profiles.source import open_source
 
+pytestmark = pytest.mark.slow
+
 INPUTS = 300
 
 

@@ -112,7 +112,7 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 def needs(*tools: str) -> pytest.MarkDecorator:
     """Skip where one of the tools is not installed; in CI that is a failure."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} is not installed")
+    return pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing or tools)} is not installed")
 
 
 def free_port() -> int:

@@ -19,6 +19,8 @@ from workbench.runs.read import open_run
 from workbench.sweep.by_hand import run_of_windows
 from workbench.sweep.profiles import RunProfiles
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["folder"]
 LOAD = (sys.executable, "-m", "workbench.cli", "load", "--concurrency", "2", "-n")
 

@@ -34,6 +34,8 @@ from workbench.profilers.session import Session, profiling_session
 from workbench.profilers.windows.read import window_profile
 from workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 RECEIPTS = 10
 SERVICE, AGENT = "workbench.cli-service", "workbench.cli-agent"
 PROFILES: dict[str, tuple[str, ...]] = {"service": (SERVICE,), "agent": (AGENT,), "both": (SERVICE, AGENT)}

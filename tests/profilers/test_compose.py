@@ -22,6 +22,8 @@ from workbench.profilers.modes import Mode
 from workbench.profilers.session import profiling_session
 from workbench.profilers.tools.chosen import tool_of
 
+pytestmark = pytest.mark.docker
+
 RECEIPTS = 20
 FILE = "docker-compose.yml"
 

@@ -13,6 +13,8 @@ from workbench.profilers.backends.docker import parse_container, program_of
 from workbench.profilers.backends.outputs import set_aside
 from workbench.profilers.modes import Mode
 
+pytestmark = pytest.mark.docker
+
 ORDINARY = "1 (python) S 0 1 1\n20 (cat) R 0 20 20\n"
 TRACED = "1 (strace) S 0 1 1\n9 (python) S 1 9 9\n12 (worker) S 9 9 9\n30 (orphan) Z 1 9 9\n40 (cat) R 0 40 40\n"
 

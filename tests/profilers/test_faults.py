@@ -31,6 +31,8 @@ from workbench.profilers.windows.record import windows_in
 from workbench.profiles.read import read_callgrind, read_strace
 from workbench.profiles.views.syscalls import calls_of
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["folder"]
 ROOT = Path(__file__).parents[2]
 

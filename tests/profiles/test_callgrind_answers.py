@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
+import pytest
 
 from tests.report.browser import offline_page, open_offline
 from workbench.profiles.read import read_callgrind
@@ -59,6 +60,7 @@ def test_a_name_in_a_refusal_is_only_text() -> None:
     assert "<script>" not in source(read_callgrind(EXAMPLE), "<script>x</script>", {}).as_html
 
 
+@pytest.mark.browser
 async def test_the_notebook_opens_offline_with_its_flame_graph(tmp_path: Path) -> None:
     saved, page = tmp_path / "notebook.ipynb", tmp_path / "report.html"
     record = await run_notebook(ROOT / "notebooks" / "callgrind.ipynb", {}, saved, page, title="Instructions")

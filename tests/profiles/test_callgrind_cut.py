@@ -11,6 +11,8 @@ from tests.profiles.samples import SAMPLES, needs_samples
 from workbench.errors import ReadError
 from workbench.profiles.read import read_callgrind
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "data" / "profiles" / "demo-callgrind.out"
 ALL_CUTS, SOME_CUTS = 4000, 40

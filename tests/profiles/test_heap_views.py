@@ -269,6 +269,7 @@ def test_a_file_without_trees_is_drawn_all_the_same() -> None:
 MARKUP = ('<a href="https://evil.example/x">legit</a>', "Foo<b>evil</b>", "a &amp; b", "operator<(T & U)")
 
 
+@pytest.mark.browser
 async def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
     """In Chromium: the legend, the axis and what is shown under the mouse."""
     first, last = dict.fromkeys(MARKUP, 1000), {name: 5000 + 1000 * at for at, name in enumerate(MARKUP)}
@@ -328,6 +329,7 @@ def test_memory_that_was_freed_is_said_to_be() -> None:
     assert "B: the x axis" not in text
 
 
+@pytest.mark.browser
 async def test_the_notebook_opens_offline(tmp_path: Path) -> None:
     path = tmp_path / "massif.out"
     shutil.copy(EXAMPLE, path)

@@ -478,6 +478,7 @@ def test_costs_by_label_sum_to_the_whole() -> None:
     assert "no samples" in repr(answer(read(encode(CPU, []))))
 
 
+@pytest.mark.browser
 @needs_examples
 async def test_the_notebook_of_a_window_opens_offline(tmp_path: Path) -> None:
     output, page = tmp_path / "notebook.ipynb", tmp_path / "report.html"

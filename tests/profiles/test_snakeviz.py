@@ -64,6 +64,7 @@ async def drawn(frame: Frame | Page) -> list[str]:
     return [label for label in labels if label]
 
 
+@pytest.mark.browser
 async def test_the_page_is_drawn_offline_from_a_file(profile: Profile, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text(snakeviz_page(profile), encoding="utf-8")
@@ -87,6 +88,7 @@ async def test_the_page_is_drawn_offline_from_a_file(profile: Profile, tmp_path:
     assert any(EVIL in label for label in labels)
 
 
+@pytest.mark.browser
 async def test_the_frame_is_drawn_in_a_report_under_its_policy(profile: Profile, tmp_path: Path) -> None:
     cell = nbformat.v4.new_code_cell("snakeviz_frame(profile)")
     cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": snakeviz_frame(profile)._repr_html_()})]
@@ -105,6 +107,7 @@ async def test_the_frame_is_drawn_in_a_report_under_its_policy(profile: Profile,
     assert any("check" in label for label in labels)
 
 
+@pytest.mark.browser
 async def test_a_frame_that_has_no_size_yet_is_drawn_when_it_gets_one(profile: Profile, tmp_path: Path) -> None:
     path = tmp_path / "hidden.html"
     inside = escape(snakeviz_page(profile))
@@ -121,6 +124,7 @@ async def test_a_frame_that_has_no_size_yet_is_drawn_when_it_gets_one(profile: P
         assert seen.complaints == []
 
 
+@pytest.mark.browser
 async def test_it_is_served_on_loopback_only_and_nothing_else_is(profile: Profile) -> None:
     with serve_snakeviz(profile) as address:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{16,}/", address)

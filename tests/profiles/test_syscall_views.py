@@ -309,6 +309,7 @@ def test_the_answer_follows_its_rule(profile: Profile) -> None:
     assert "That cannot be said" in repr(answer(read_profile(b"1 read(3) = 0\n", format="strace")))
 
 
+@pytest.mark.browser
 async def test_the_notebook_opens_offline(tmp_path: Path) -> None:
     from workbench.report import external_addresses, run_notebook
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,48 @@ class Offline:
     complaints: list[str] = field(default_factory=list)
 
 
+@dataclass
+class OfSession:
+    """The browser that all tests marked ``browser`` of a worker share: they run in one loop, to which it is bound."""
+
+    browser: Browser | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+
+_shared = OfSession()
+
+
+@asynccontextmanager
+async def one_browser() -> AsyncIterator[None]:
+    """In the block :func:`headless_chromium` gives one browser to all who ask in this loop."""
+    _shared.loop = asyncio.get_running_loop()
+    try:
+        async with _shared.stack:
+            yield
+    finally:
+        _shared.browser = _shared.loop = None
+
+
 @asynccontextmanager
 async def headless_chromium() -> AsyncIterator[Browser]:
-    """Headless Chromium. Skips the test where there is none."""
+    """Headless Chromium: for tests marked ``browser`` the session's, with the pages of the block closed after it, for
+    others a new one. Skips the test where there is none."""
+    if asyncio.get_running_loop() is not _shared.loop:
+        async with _launched() as browser:
+            yield browser
+        return
+    if _shared.browser is None or not _shared.browser.is_connected():
+        _shared.browser = await _shared.stack.enter_async_context(_launched())
+    try:
+        yield _shared.browser
+    finally:
+        for context in _shared.browser.contexts:
+            await context.close()
+
+
+@asynccontextmanager
+async def _launched() -> AsyncIterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed")

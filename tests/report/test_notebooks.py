@@ -14,6 +14,8 @@ from workbench.report import external_addresses, read_parameters, run_notebook
 from workbench.runs.read import Run
 from workbench.settings import SECRETS, WITH_PASSWORD, Settings
 
+pytestmark = pytest.mark.slow
+
 EXTRA = {"run_dir", "resume", "runs_dir"}  # empty text stands for "not given"
 OTHER_DEFAULTS = {("single_load", "name"): "load", ("find_limit", "name"): "find-limit"}
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -65,6 +67,7 @@ def test_every_parameter_is_used(name: str) -> None:
         assert f"{parameter.name}={parameter.name}" in run_cell, parameter.name
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize(("name", "widths"), [("load_sweep", [PHONE_PX, DESKTOP_PX]), ("single_load", [PHONE_PX])])
 async def test_the_report_of_a_finished_run_opens_offline(
     name: str, widths: list[int], finished_run: Run, tmp_path: Path

@@ -19,6 +19,8 @@ from workbench.profiles.read import read_profile
 from workbench.report import run_notebook
 from workbench.report.notebooks import read_notebook
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ("massif", "callgrind", "pprof", "strace")
 _MASSIF = "desc: --time-unit=i\ncmd: ./x\ntime_unit: i\n"
 _XTREE = "desc: xtree.produce_report\ncmd: ./x\ntime_unit: ms\n"
@@ -205,6 +207,7 @@ def test_what_was_asked_wrongly_is_still_an_error(tmp_path: Path) -> None:
     assert growth_table(profile, "0", "").as_text == growth_table(profile, "first", "peak").as_text
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("name", ["xtree", "no function", "won as much as lost", "table of sums"])
 async def test_the_notebooks_run_to_their_end_on_odd_files(name: str, tmp_path: Path) -> None:
     notebook, content, said, _ = ODD[name]

@@ -15,6 +15,8 @@ from workbench.cli import main
 from workbench.errors import RunFolderError
 from workbench.report.display import verdict_box
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = 60
 
 

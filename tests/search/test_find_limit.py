@@ -24,6 +24,8 @@ from workbench.search.capacity import Tried, conclude_capacity
 from workbench.search.condition import all_of, keeps_up, p95_within, share_refused
 from workbench.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 NO_TARGET = {"allocation": "0x" + "11" * 20, "runs_dir": "runs"}
 
 

@@ -18,6 +18,8 @@ from workbench.profilers.modes import Mode
 from workbench.report import run_notebook
 from workbench.sweep.opened import open_run
 
+pytestmark = pytest.mark.slow
+
 TWICE = {100: "service-step-100.callgrind.out.gz", 400: "service-step-400.callgrind.out.gz"}
 ONCE = {100: "service-once-step-100.callgrind.out.gz"}
 RECOVERY = "recover_from_prehash"

@@ -16,6 +16,8 @@ from workbench.load.engines.dask import Cluster, dask
 from workbench.settings import Settings
 from workbench.sweep.experiment import engine_for
 
+pytestmark = pytest.mark.slow
+
 FAST: dict[str, Any] = {"rate": 400.0, "limit_grt": "0.1", "runs_dir": "runs"}  # the limit is receipt 100
 
 

@@ -20,6 +20,8 @@ from workbench.profilers.windows.read import edges
 from workbench.profiles.read import read_profile
 from workbench.sweep.profiles import RunProfiles
 
+pytestmark = pytest.mark.slow
+
 # turns of a loop, of some six instructions each
 REPEAT, THREAD = 150_000, 40_000
 # what the stand-in imitates

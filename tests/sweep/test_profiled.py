@@ -22,6 +22,8 @@ from workbench.runs.read import Run, read_parquet
 from workbench.sweep.costs import COSTS
 from workbench.sweep.profiles import RunProfiles
 
+pytestmark = pytest.mark.slow
+
 LEAK_BYTES = 4096
 EQUAL_WITHIN = 0.03
 

@@ -34,6 +34,8 @@ from workbench.sweep.series import per_second
 from workbench.sweep.steps import parse_steps
 from workbench.sweep.watch import pause_s
 
+pytestmark = pytest.mark.slow
+
 REPORT = StepReport(0, 10**9, 0.2, 1, 0, 1, 0, 0, False, 1)
 CHUNK = 8_192
 

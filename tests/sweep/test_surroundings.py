@@ -27,6 +27,8 @@ from workbench.sweep.profiles import RunProfiles
 from workbench.sweep.surroundings import check_surroundings, surroundings
 from workbench.sweep.windows import FOLDER
 
+pytestmark = pytest.mark.slow
+
 RECEIPTS = {1: 40, 2: 90, 3: 60}
 LIMIT = 80
 KILLS = int(os.environ.get("KILLS", "3"))

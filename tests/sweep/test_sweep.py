@@ -308,25 +308,6 @@ async def test_fresh_steps_need_fresh_payers_and_that_is_said_before_anything_is
     assert run.exit_code == 2
 
 
-async def test_a_second_run_at_the_same_time_is_refused(monkeypatch):
-    from workbench.runs import folder
-
-    monkeypatch.setattr(folder, "LOCK_WAIT_S", 0.2)
-    started = asyncio.Event()
-
-    def on_event(kind: str, facts: dict) -> None:
-        if kind == "step_started":
-            started.set()
-
-    first = asyncio.create_task(
-        workbench.sweep(receipts="60", rate=60.0, runs_dir="runs", pinpoint=False, on_event=on_event)
-    )
-    await started.wait()
-    with pytest.raises(RunFolderError, match=f"another run is measuring on this machine .process {os.getpid()}"):
-        await workbench.sweep(receipts="20", rate=200.0, runs_dir="elsewhere")
-    assert (await first).manifest["state"] == "finished"
-
-
 async def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(RunFolderError, match=r"--runs-dir"):

@@ -18,7 +18,8 @@ from workbench.calibration.stored import keep
 from workbench.calibration.trial import Bench, Trial, limit_of
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.nullserver.child import null_server
-from workbench.runs.folder import one_run_at_a_time, utc_now
+from workbench.runs.alone import alone_on_this_machine
+from workbench.runs.folder import utc_now
 
 Say = Callable[[str], None]
 
@@ -52,7 +53,7 @@ async def calibrate(wanted: Wanted, identity: Mapping[str, Any], runs_dir: Path,
     kept.
     """
     offers: list[Offer] = []
-    async with one_run_at_a_time():
+    async with alone_on_this_machine():
         timers = await asyncio.to_thread(idle_timers)
         try:
             for processes in wanted.processes:

@@ -16,6 +16,11 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
+from workbench.leaving_out import OF_JSONSCHEMA, left_out
+
+with left_out(OF_JSONSCHEMA):
+    import nbformat  # noqa: F401  # plotly imports it to show a chart, and slowly
+
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#767676"
 COLOURWAY = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)

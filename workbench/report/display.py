@@ -147,11 +147,16 @@ def verdict_box(run: Run) -> View:
         (manifest.get("prediction") or {}).get("sentence"),
         (manifest.get("target") or {}).get("sentence"),
         (manifest.get("calibration") or {}).get("warning"),
+        _sentence(manifest.get("beside")),
     ]
     thresholds = [one["sentence"] for one in manifest.get("thresholds") or ()]
     reasons = [reason for reason in verdict.get("reasons") or [] if reason not in thresholds]
     shown = [sentence for sentence in sentences if sentence]
     return _box(_heading(run), badges_of(verdict), shown, [*_missing(run), *thresholds, *reasons])
+
+
+def _sentence(words: str | None) -> str | None:
+    return words and f"{words[0].upper()}{words[1:]}."
 
 
 def repeats(run: Run) -> View:

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from workbench import keyring
 from workbench.errors import SettingsError
 from workbench.masking import masked
@@ -23,6 +21,7 @@ from workbench.report.child import INTERRUPT_GRACE_S, KILL_GRACE_S
 from workbench.report.export import export_html
 from workbench.report.notebooks import read_notebook, write_notebook
 from workbench.report.parameters import check_parameters
+from workbench.report.quick_nbformat import nbformat
 from workbench.report.record import Ending, NotebookRecord, code_cells, count_executed, judge
 from workbench.runs.folder import utc_now
 

@@ -15,12 +15,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 from bs4 import BeautifulSoup
 
 from workbench.errors import ToolError
 from workbench.report.figures import PLOTLY_MIME, figure_html
 from workbench.report.notebooks import read_notebook, tags
+from workbench.report.quick_nbformat import nbformat
 from workbench.runs.atomic import replacing
 
 # Interactive-only cells need a kernel; papermill's error notes are told by the banner.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
-from nbformat.reader import NotJSONError
-
 from workbench.errors import SettingsError
+from workbench.report.quick_nbformat import nbformat
 from workbench.runs.atomic import replacing
+
+_NO_NOTEBOOK = (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError, AttributeError, KeyError)
 
 
 def read_notebook(path: Path) -> nbformat.NotebookNode:
@@ -17,7 +17,7 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
         notebook: nbformat.NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except OSError as error:
         raise SettingsError(f"cannot read the notebook: {error.strerror}", where=str(path)) from None
-    except (NotJSONError, nbformat.ValidationError, UnicodeDecodeError, AttributeError, KeyError) as error:
+    except _NO_NOTEBOOK as error:
         first_line = str(error).partition("\n")[0]
         raise SettingsError(f"this is not a notebook: {first_line}", where=str(path)) from None
     return notebook

@@ -180,28 +180,16 @@ def _cannot_make(path: Path, reason: str | None) -> RunFolderError:
 
 
 @asynccontextmanager
-async def one_run_at_a_time() -> AsyncIterator[None]:
-    """Hold the machine for measuring: two loads at once would measure each other.
-
-    Among the runs of one user, wherever their folders are. Waits LOCK_WAIT_S; raises RunFolderError naming the process
-    that has it.
-    """
-    path = private.lock_folder() / f"indexer-workbench-{os.getuid()}.lock"
-    async with exclusive(path, "another run is measuring on this machine", wait_s=LOCK_WAIT_S):
-        yield
-
-
-@asynccontextmanager
-async def exclusive(path: Path, what: str, *, wait_s: float) -> AsyncIterator[None]:
+async def exclusive(path: Path, what: str, *, wait_s: float, together: bool = False) -> AsyncIterator[TextIO]:
     """An advisory lock that the kernel drops when the holder dies. Waits ``wait_s``, then raises RunFolderError.
 
     The wait lets the processes of a run that was just killed notice it and end. The file holds the number of the
-    process, in a line as long as any, so that nothing of a file is ever cut off. Raises RunFolderError also for a link
-    or a file of another user.
+    process, in a line as long as any, so that nothing of a file is ever cut off. ``together`` holds it beside
+    others who do so too. Raises RunFolderError also for a link or a file of another user.
     """
     with os.fdopen(private.opened(path), "r+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s
-        while not _taken(file):
+        while not _taken(file, fcntl.LOCK_SH if together else fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 file.seek(0)
                 holder = file.readline().strip() or "unknown"
@@ -210,12 +198,12 @@ async def exclusive(path: Path, what: str, *, wait_s: float) -> AsyncIterator[No
         file.seek(0)
         file.write(f"{os.getpid():<{_PID_WIDTH}}\n")
         file.flush()
-        yield
+        yield file
 
 
-def _taken(file: TextIO) -> bool:
+def _taken(file: TextIO, kind: int) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.analysis.conclude import conclude_limit
 from workbench.errors import RunFolderError, SettingsError
-from workbench.runs.folder import RunFolder, one_run_at_a_time
+from workbench.runs.folder import RunFolder
 from workbench.search.capacity import conclude_capacity, find_capacity
 from workbench.search.condition import Condition, of_settings, sentence, unseen
 from workbench.search.result import FoundLimit
@@ -17,7 +17,7 @@ from workbench.settings import Settings
 from workbench.sweep.experiment import experimenting, told_how_it_ended
 from workbench.sweep.opened import open_run
 from workbench.sweep.record import OnEvent, Record
-from workbench.sweep.run import stored_settings
+from workbench.sweep.run import held, stored_settings
 from workbench.sweep.setup import in_flight
 from workbench.sweep.subject import check_subject
 
@@ -102,7 +102,7 @@ async def _search(
     settings: Settings, folder: RunFolder, on_event: OnEvent | None, passes: Condition | None, condition: str
 ) -> FoundLimit:
     record = Record(settings, folder, on_event)
-    async with one_run_at_a_time(), folder.locked():
+    async with held(folder, on_event):
         with told_how_it_ended(record):
             toward_limit = not settings.capacity
             record.begin((), (), in_flight(settings), toward_limit=toward_limit, what="find-limit")

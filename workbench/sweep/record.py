@@ -202,9 +202,14 @@ class Record:
 
     def event(self, kind: str, **facts: Any) -> None:
         """Write a line of events.jsonl and tell whoever listens."""
-        self.folder.event(kind, **facts)
-        if self._on_event is not None:
-            self._on_event(kind, facts)
+        self.tell(self.folder, self._on_event, kind, **facts)
+
+    @staticmethod
+    def tell(folder: RunFolder, on_event: OnEvent | None, kind: str, **facts: Any) -> None:
+        """As :meth:`event`, where the record is not there yet."""
+        folder.event(kind, **facts)
+        if on_event is not None:
+            on_event(kind, facts)
 
     def _take_up(self) -> None:
         """Take over what an interrupted session finished, and put aside what it cut off."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import RunFolderError, SettingsError
 from workbench.load.engines.chosen import address_of
-from workbench.runs.folder import MANIFEST, RunFolder, one_run_at_a_time
+from workbench.runs.alone import measuring
+from workbench.runs.folder import MANIFEST, RunFolder
 from workbench.settings import Settings, without_passwords
 from workbench.sweep.experiment import experiment
 from workbench.sweep.judged import require_fitting
@@ -71,9 +74,24 @@ async def run_sweep(
                 f"holds a run that is {run.manifest['state']}", where=str(run_dir), hint="Go on with --resume"
             )
     folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
-    async with one_run_at_a_time(), folder.locked():
+    async with held(folder, on_event):
         await experiment(settings, Record(settings, folder, on_event), toward_limit=toward_limit, client=client)
     return open_run(folder.path)
+
+
+@asynccontextmanager
+async def held(folder: RunFolder, on_event: OnEvent | None) -> AsyncIterator[None]:
+    """The run folder, to measure into. That another run measured beside it is said at once and kept in the manifest."""
+    async with measuring(folder.path) as company, folder.locked():
+        beside = company.others()
+        if beside is not None:
+            Record.tell(folder, on_event, "beside_another", why=beside)
+        try:
+            yield
+        finally:
+            beside = beside or company.others()
+            if beside is not None and folder.exists():
+                folder.update_manifest(beside=beside)
 
 
 def of_client(client: Client | None) -> dict[str, Any]:
@@ -90,7 +108,7 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, clien
             "holds a search for a limit", where=str(folder.path), hint="Go on with `workbench find-limit --resume`"
         )
     settings = stored_settings(folder)
-    async with one_run_at_a_time(), folder.locked():
+    async with held(folder, on_event):
         toward_limit = folder.manifest().get("toward_limit", True)
         await experiment(settings, Record(settings, folder, on_event), toward_limit=toward_limit, client=client)
     return open_run(folder.path)

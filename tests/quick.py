@@ -1,0 +1,80 @@
+"""``make quick`` (``pytest --quick``): the tests that need nothing but Python, with few examples of each property.
+
+Nobody keeps a list of them. Left out are tests with one of the marks in ``WITH_TOOLS``, and each other test at the
+moment at which it would start a process or open a port: Python's audit events tell of both.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+WITH_TOOLS = ("browser", "docker", "slow", "valgrind")
+NOT_PURE = {
+    "subprocess.Popen": "starts a process",
+    "os.fork": "starts a process",
+    "os.posix_spawn": "starts a process",
+    "socket.bind": "opens a port",
+    "socket.connect": "connects to a port",
+}
+EXAMPLES = 10
+
+_on = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option; ``make quick`` gives it."""
+    parser.addoption("--quick", action="store_true", help="only what starts no process and opens no port")
+
+
+def choose_examples(config: pytest.Config) -> None:
+    """How many examples of a property are tried. How long one takes says nothing: machines are shared."""
+    common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("workbench", **common)  # type: ignore[arg-type]
+    settings.register_profile("quick", max_examples=EXAMPLES, **common)  # type: ignore[arg-type]
+    settings.load_profile("quick" if config.getoption("--quick") else "workbench")
+
+
+def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out the tests that are marked as needing a tool or long, where only the quick ones are asked for."""
+    if config.getoption("--quick"):
+        gone = [item for item in items if any(item.get_closest_marker(mark) for mark in WITH_TOOLS)]
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [item for item in items if item not in set(gone)]
+        for item in items:
+            _few_examples(getattr(item, "function", None))
+
+
+def _few_examples(function: object) -> None:
+    """Tests that say themselves how many examples they try have few as well. hypothesis has no public way to tell."""
+    own = getattr(function, "_hypothesis_internal_use_settings", None)
+    if own is not None and own.max_examples > EXAMPLES:
+        function._hypothesis_internal_use_settings = settings(own, max_examples=EXAMPLES)  # type: ignore[union-attr]
+
+
+def guard(config: pytest.Config) -> None:
+    """From now on a process or a port is the end of the test, as a skip. A hook cannot be taken out again."""
+    if not config.getoption("--quick"):
+        return
+    config.stash[_on] = False
+
+    def heard(event: str, arguments: tuple[object, ...]) -> None:
+        if event in NOT_PURE and config.stash[_on]:
+            pytest.skip(f"is not quick: it {NOT_PURE[event]}")
+
+    sys.addaudithook(heard)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """The guard is on for the time of a test and its fixtures; pytest's own processes are none of its business."""
+    if _on in item.config.stash:
+        item.config.stash[_on] = True
+    try:
+        return (yield)
+    finally:
+        if _on in item.config.stash:
+            item.config.stash[_on] = False

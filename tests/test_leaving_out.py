@@ -1,0 +1,40 @@
+"""What takes most of the time of an import and is never used is not imported: three processes a notebook would pay."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from workbench.leaving_out import OF_JSONSCHEMA, left_out
+
+A_CHART = "from workbench.charts.theme import figure; figure('a', 'b', 'c', 'd')._repr_mimebundle_()"
+PAPERMILL = """
+from workbench.leaving_out import OF_JSONSCHEMA, left_out
+with left_out(OF_JSONSCHEMA):
+    import papermill, workbench.report.kernel"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import workbench.report.execute, workbench.report.export",
+        PAPERMILL,
+        A_CHART,
+    ],
+)
+def test_notebooks_are_read_and_charts_shown_without_the_grammars(code: str) -> None:
+    code += f"\nimport sys; print('nbformat' in sys.modules, {OF_JSONSCHEMA!r} in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.stdout.split()) == ("", ["True", "False"])
+
+
+def test_what_is_left_out_can_be_imported_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with pytest.raises(ImportError, match="colorsys"), left_out("colorsys"):
+        import colorsys
+    import colorsys
+
+    with left_out("colorsys"):
+        assert sys.modules["colorsys"] is colorsys  # there already: nothing is taken away
