@@ -237,8 +237,8 @@ def test_keys_are_nowhere(monkeypatch, tmp_path):
 
 
 def test_no_secret_is_an_option():
-    from workbench.options import add_settings
-    from workbench.parser import OneLineParser
+    from workbench.cli.options import add_settings
+    from workbench.cli.parser import OneLineParser
     from workbench.settings import SECRETS, StandinSettings, TargetSettings
 
     parser = OneLineParser()

@@ -48,23 +48,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("charts", "exchange"),
     ("report",),
     ("widgets", "doctor"),
-    ("options", "parser"),
-    ("cli_thresholds",),
-    (
-        "cli_batch",
-        "cli_calibrate",
-        "cli_compare",
-        "cli_exchange",
-        "cli_find_limit",
-        "cli_findings",
-        "cli_network",
-        "cli_noise",
-        "cli_profiles",
-        "cli_profilers",
-        "cli_runs",
-    ),
     ("cli",),
-    ("__main__",),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 

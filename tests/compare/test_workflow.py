@@ -27,7 +27,7 @@ def steps() -> dict[str, dict]:  # type: ignore[type-arg]
 
 
 def test_the_sweep_of_the_workflow_is_one_the_command_takes() -> None:
-    from workbench.cli import _parser
+    from workbench.cli.program import _parser
     from workbench.sweep.steps import parse_steps
 
     words = yaml.safe_load(WORKFLOW.read_text())["env"]["SWEEP"].split()

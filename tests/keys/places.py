@@ -8,7 +8,8 @@ import secrets
 from collections.abc import Iterator
 from importlib import import_module
 
-from workbench import cli, cli_profilers
+from workbench.cli import profilers
+from workbench.cli import program as cli
 from workbench.settings import SECRETS, Settings
 
 FORMS = ("{key}", "0x{key}", "http://{key}:x@127.0.0.1:1/{key}?a={key}", "20,{key},30", "abc{key}", "{key}=1")
@@ -27,7 +28,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
         return parser
     if command == "profile":
         parser = cli._bare_parser(command)
-        cli_profilers.add_arguments(parser)
+        profilers.add_arguments(parser)
         return parser
     return cli._parser(command)
 

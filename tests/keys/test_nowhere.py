@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.keys.places import files, lines, new_key, variables
-from workbench import cli
 from workbench.cli import main
+from workbench.cli import program as cli
 from workbench.errors import SettingsError
 from workbench.receipts.address import deployment_to_qm
 from workbench.report.parameters import check_parameters, read_parameters

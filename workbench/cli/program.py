@@ -48,12 +48,12 @@ _COMMANDS = {
 }
 # the commands that need no settings, by the module that has them
 _OF_FILES = {
-    **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli_profiles"),
-    "findings": "workbench.cli_findings",
-    **dict.fromkeys(("compare", "check", "baseline"), "workbench.cli_compare"),
-    "runs": "workbench.cli_runs",
-    "export": "workbench.cli_exchange",
-    "calibrate": "workbench.cli_calibrate",
+    **dict.fromkeys(("read", "convert", "diff", "view"), "workbench.cli.profiles"),
+    "findings": "workbench.cli.findings",
+    **dict.fromkeys(("compare", "check", "baseline"), "workbench.cli.compare"),
+    "runs": "workbench.cli.runs",
+    "export": "workbench.cli.exchange",
+    "calibrate": "workbench.cli.calibrate",
 }
 _OWN = ("command", "debug", "json", "resume", "run", "config", "to", "output", "start_in", "junit", "aa", "pairs")
 _OWN_OF_BATCH = ("plan", "modes", "profiled_receipts", "dry_run", "keep_going")
@@ -163,7 +163,7 @@ def _overview(arguments: list[str]) -> int:
 
 def _bare_parser(command: str) -> argparse.ArgumentParser:
     """What every command has."""
-    from workbench.parser import OneLineParser
+    from workbench.cli.parser import OneLineParser
 
     parser = OneLineParser(
         prog=f"workbench {_PROGRAMS.get(command, command)}",
@@ -175,7 +175,7 @@ def _bare_parser(command: str) -> argparse.ArgumentParser:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    from workbench.options import add_settings
+    from workbench.cli.options import add_settings
     from workbench.settings import (
         CommandSettings,
         NetworkSettings,
@@ -194,23 +194,23 @@ def _parser(command: str) -> argparse.ArgumentParser:
         _add_sweep(parser)
         parser.add_argument("--resume", type=Path, metavar="RUN", help="Go on with an interrupted run.")
     elif command == "batch":
-        from workbench import cli_batch
+        from workbench.cli import batch
 
-        cli_batch.add_arguments(parser)
+        batch.add_arguments(parser)
         _add_sweep(parser, leave_out=("profiler", "profiler_flags", "profiler_attach"))
     elif command == "find-limit":
-        import_module("workbench.cli_find_limit").add_find_limit(parser, _OF_STANDIN)
+        import_module("workbench.cli.find_limit").add_find_limit(parser, _OF_STANDIN)
     elif command == "report":
-        from workbench.cli_thresholds import add_fail_if
+        from workbench.cli.thresholds import add_fail_if
 
         parser.add_argument("run", type=Path, metavar="RUN", help="The run folder.")
         add_fail_if(parser)
     elif command == "requests":
         _add_requests(parser)
     elif command == "network":
-        from workbench import cli_network
+        from workbench.cli import network
 
-        cli_network.add_arguments(parser)
+        network.add_arguments(parser)
         add_settings(parser, NetworkSettings, "network", leave_out=("network",))
         add_settings(parser, StandinSettings, "as of the stand-in", leave_out=_all_but(StandinSettings, *_OF_NETWORK))
         target = ("deployment", "indexer", "data_service", "collector", "chain_id", "allow_remote")
@@ -228,8 +228,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 def _add_run(parser: argparse.ArgumentParser, command: str) -> None:
     """What all commands have that send receipts."""
-    from workbench.cli_thresholds import add_junit
-    from workbench.options import add_settings
+    from workbench.cli.options import add_settings
+    from workbench.cli.thresholds import add_junit
     from workbench.settings import CommandSettings, NetworkSettings, ThresholdSettings
 
     unused = ("profile", "idle_s") if command in ("load", "noise", "find-limit") else ()
@@ -242,8 +242,8 @@ def _add_run(parser: argparse.ArgumentParser, command: str) -> None:
 
 def _add_load(parser: argparse.ArgumentParser, command: str) -> None:
     """The settings of a load, or of the equal loads that tell a noise floor."""
-    from workbench.cli_noise import add_noise
-    from workbench.options import add_settings
+    from workbench.cli.noise import add_noise
+    from workbench.cli.options import add_settings
     from workbench.settings import EngineSettings, LoadSettings, StandinSettings, SweepSettings, TargetSettings
 
     add_settings(parser, LoadSettings, "load")
@@ -259,7 +259,7 @@ def _add_load(parser: argparse.ArgumentParser, command: str) -> None:
 
 def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
     """The settings of a sweep, of its profiler all but ``leave_out``."""
-    from workbench.options import add_settings
+    from workbench.cli.options import add_settings
     from workbench.settings import (
         EngineSettings,
         LoadSettings,
@@ -279,11 +279,11 @@ def _add_sweep(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -
 
 def _add_requests(parser: argparse.ArgumentParser) -> None:
     """What is asked for, and the service it is for."""
-    from workbench import cli_exchange
-    from workbench.options import add_settings
+    from workbench.cli import exchange
+    from workbench.cli.options import add_settings
     from workbench.settings import CommandSettings, LoadSettings, StandinSettings, TargetSettings
 
-    cli_exchange.add_requests(parser)
+    exchange.add_requests(parser)
     plan = ("num_receipts", "rate", "concurrency", "seed", "timeout_s", "max_in_flight", "timestamp_window_s")
     add_settings(parser, LoadSettings, "load", leave_out=_all_but(LoadSettings, *plan))
     add_settings(parser, TargetSettings, "target")
@@ -301,14 +301,14 @@ def _of_files(command: str, arguments: list[str]) -> int:
 
 
 def _profile(arguments: list[str]) -> int:
-    from workbench import cli_profilers
+    from workbench.cli import profilers
 
     parser = _bare_parser("profile")
-    cli_profilers.add_arguments(parser)
+    profilers.add_arguments(parser)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     options = parser.parse_intermixed_args(arguments[:cut])
     options.command = arguments[cut + 1 :]
-    return cli_profilers.run(options)
+    return profilers.run(options)
 
 
 def _all_but(group: Any, *names: str) -> tuple[str, ...]:
@@ -324,7 +324,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 def _settings(options: argparse.Namespace, **defaults: Any) -> Settings:
     """All settings of a command, with errors that name the option."""
-    from workbench.options import option_of
+    from workbench.cli.options import option_of
     from workbench.settings import Settings
 
     given = {**defaults, **_given(options)}
@@ -359,9 +359,9 @@ def _load(options: argparse.Namespace) -> int:
 
 
 def _noise(options: argparse.Namespace) -> int:
-    from workbench import cli_noise
+    from workbench.cli import noise
 
-    return cli_noise.noise(options, _settings(options, name="aa"))
+    return noise.noise(options, _settings(options, name="aa"))
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -379,15 +379,15 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _find_limit(options: argparse.Namespace) -> int:
-    from workbench import cli_find_limit
+    from workbench.cli import find_limit
 
-    return cli_find_limit.run(options, _given(options), lambda: _settings(options, name="find-limit"))
+    return find_limit.run(options, _given(options), lambda: _settings(options, name="find-limit"))
 
 
 def _batch(options: argparse.Namespace) -> int:
-    from workbench import cli_batch
+    from workbench.cli import batch
 
-    return cli_batch.run(options, _given(options), _say)
+    return batch.run(options, _given(options), _say)
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -399,7 +399,7 @@ def _report(options: argparse.Namespace) -> int:
 def _finish(run: Any, options: argparse.Namespace) -> int:
     """The verdict in words, and as the last line the path of the report."""
     from workbench.analysis.repeats import sentences
-    from workbench.cli_thresholds import lines_of, stored
+    from workbench.cli.thresholds import lines_of, stored
 
     verdict = run.manifest.get("verdict") or {}
     prediction = run.manifest.get("prediction") or {}
@@ -421,21 +421,21 @@ def _finish(run: Any, options: argparse.Namespace) -> int:
 
 def _write_junit(options: argparse.Namespace, runs: dict[str, Any]) -> None:
     if options.junit is not None:
-        from workbench.cli_thresholds import write_junit
+        from workbench.cli.thresholds import write_junit
 
         write_junit(options.junit, runs)
 
 
 def _requests(options: argparse.Namespace) -> int:
-    from workbench import cli_exchange
+    from workbench.cli import exchange
 
-    return cli_exchange.requests(options, _settings(options))
+    return exchange.requests(options, _settings(options))
 
 
 def _network(options: argparse.Namespace) -> int:
-    from workbench import cli_network
+    from workbench.cli import network
 
-    return cli_network.run(options, _settings(options), _given(options))
+    return network.run(options, _settings(options), _given(options))
 
 
 def _standin(options: argparse.Namespace) -> int:
@@ -456,7 +456,3 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, given: Mapping[str, Any], say: Callable[[st
 def _planned(options: argparse.Namespace, given: Mapping[str, Any]) -> Planned:
     from workbench.batches.modes import DEFAULT_MODES, parse_modes, runs_of_modes
     from workbench.batches.plan import read_plan
-    from workbench.options import option_of
+    from workbench.cli.options import option_of
     from workbench.report.batch import NAME, of_runs, planned
     from workbench.settings import Settings
 
@@ -96,7 +96,7 @@ def _print(batch: Batch, options: argparse.Namespace) -> int:
     from workbench.runs.atomic import to_json
 
     if options.junit is not None:
-        from workbench.cli_thresholds import write_junit
+        from workbench.cli.thresholds import write_junit
 
         write_junit(options.junit, {name: run.manifest for name, run in batch.runs().items()})
     if options.json:

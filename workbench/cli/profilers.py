@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import keyring
+from workbench.cli.options import option_of
 from workbench.errors import SettingsError, ToolError, WorkbenchError
 from workbench.masking import shown
-from workbench.options import option_of
 
 if TYPE_CHECKING:
     from workbench.profilers.backends.protocol import Backend
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_commands(parser: argparse.ArgumentParser) -> None:
     """The sweep's options for services by their commands, and where they answer."""
-    from workbench.options import add_settings
+    from workbench.cli.options import add_settings
     from workbench.settings import CommandSettings, TargetSettings
 
     add_settings(parser, CommandSettings, "start: services by their commands", leave_out=("idle_s", "preflight"))

@@ -14,7 +14,7 @@ from workbench.errors import SettingsError
 
 def add_find_limit(parser: argparse.ArgumentParser, unused: tuple[str, ...]) -> None:
     """The arguments of ``workbench find-limit``; ``unused`` of the stand-in's settings are not offered."""
-    from workbench.options import add_settings
+    from workbench.cli.options import add_settings
     from workbench.settings import (
         EngineSettings,
         LoadSettings,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.cli_thresholds import add_fail_if, exit_code_of, judge_folder, lines_of, write_junit
+from workbench.cli.thresholds import add_fail_if, exit_code_of, judge_folder, lines_of, write_junit
 
 if TYPE_CHECKING:
     from workbench.analysis.findings import Findings
