@@ -71,6 +71,17 @@ def test_requests_in_any_pieces(asked: list[tuple[str, bytes]], cuts: list[int],
     assert asyncio.run(exchange()) == [(200, b"POST " + path.encode() + b" " + body) for path, body in asked]
 
 
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [("host: page.example", 421), ("Host: page.example:80", 421), ("origin: http://page.example", 403)],
+)
+async def test_what_a_page_in_a_browser_sends_reaches_no_handler(header: str, status: int) -> None:
+    async with serving() as (reader, writer):
+        writer.write(f"POST /a HTTP/1.1\r\n{header}\r\ncontent-length: 1\r\n\r\nx".encode())
+        assert await answer(reader) == (status, b"")
+        assert await reader.read() == b""
+
+
 async def test_a_slow_answer_holds_the_later_ones_back() -> None:
     async with serving() as (reader, writer):
         writer.write(post("/slow/0.05", b"1") + post("/fast", b"2") + post("/slow/0.01", b"3") + post("/fast", b"4"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -11,7 +12,8 @@ from aiohttp import web
 from workbench.doctor.service import _health_and_clock
 from workbench.errors import SettingsError, TargetError
 from workbench.load.client import ReceiptClient
-from workbench.loopback import elsewhere, is_loopback, is_loopback_address
+from workbench.loopback import could_be_here, elsewhere, is_loopback, is_loopback_address
+from workbench.network.look import change, describe
 from workbench.service.agent import read_fees
 from workbench.service.fetch import get_text, post_graphql, post_json
 from workbench.service.health import require_service
@@ -58,6 +60,8 @@ async def test_no_request_of_ours_follows_a_redirect(pointing):
         post_json(url, {"a": 1}, "it"),
         post_graphql(url, "{ a }", "it"),
         read_fees(url, bytes(20), limit=None, timeout_s=5.0),
+        describe(SimpleNamespace(admin_url=url)),
+        change(SimpleNamespace(admin_url=url), {"backend_down": True}),
     )
     for request in requests:
         with pytest.raises(TargetError) as refused:
@@ -119,3 +123,10 @@ def test_what_is_this_machine():
         assert elsewhere("http://indexer.example", address) is None  # --allow-remote has been asked for it
     assert is_loopback("http://[::1]:7601")
     assert not is_loopback("http://localhost.example")
+
+
+def test_by_what_names_a_server_of_this_machine_is_asked():
+    for host in ("127.0.0.1:7600", "127.0.0.1", "[::1]:7600", "[::1]", "::1", "localhost:7600", "a.localhost", "", "a"):
+        assert could_be_here(host)
+    for host in ("page.example", "page.example:7600", "127.0.0.1.page.example:80", "localhost.page.example", "ai."):
+        assert not could_be_here(host)

@@ -12,11 +12,14 @@ from typing import cast
 
 from httptools import HttpParserError, HttpRequestParser
 
+from workbench.loopback import could_be_here
 from workbench.network.reply import Handler
 
 MAX_BODY_BYTES = 4 << 20
 
 _TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_MISDIRECTED = b"HTTP/1.1 421 Misdirected Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_FOR_PAGES = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _MALFORMED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -62,6 +65,15 @@ class Connection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         """A piece of the address."""
         self._path += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. What a page in a browser sends reaches no handler: payers can be changed here, and a page needs no
+        permission to send, only to read."""
+        if len(name) == 4 and name.lower() == b"host":
+            if not could_be_here(value.decode("latin-1")):
+                self._end(_MISDIRECTED)
+        elif len(name) == 6 and name.lower() == b"origin":
+            self._end(_FOR_PAGES)
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -110,6 +122,8 @@ class Connection(asyncio.Protocol):
             self._answer(*self._waiting.popleft())
 
     def _end(self, data: bytes) -> None:
+        if self._closing:
+            return
         self._closing = True
         if self._transport is not None:
             self._transport.write(data)

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.errors import TargetError, WorkbenchError
+from workbench.masking import shown
 from workbench.network.run import Network
-from workbench.service.fetch import get_text
+from workbench.service.fetch import get_text, post_json
 from workbench.settings.kinds import without_password
 
 PATIENCE_S = 5.0
@@ -65,8 +66,7 @@ async def describe(network: Network) -> dict[str, Any]:
     status, text = await get_text(network.admin_url, "the network")
     if status != 200:
         raise TargetError(f"answers HTTP {status}", where=network.admin_url)
-    facts: dict[str, Any] = json.loads(text)
-    return facts
+    return _facts(network, status, text)
 
 
 async def change(network: Network, changes: dict[str, Any]) -> dict[str, Any]:
@@ -74,20 +74,24 @@ async def change(network: Network, changes: dict[str, Any]) -> dict[str, Any]:
 
     Raises TargetError where the network does not answer, or with its words where it refuses the change.
     """
-    import aiohttp
-
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session,
-            session.post(network.admin_url, json=changes, allow_redirects=False) as answer,
-        ):
-            facts: dict[str, Any] = await answer.json()
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise TargetError(
-            f"the network does not answer: {error or type(error).__name__}", where=network.admin_url
-        ) from None
+    answer = await post_json(network.admin_url, changes, "the network", timeout_s=PATIENCE_S)
+    facts = _facts(network, answer.status, answer.text)
     if "errors" in facts:
         raise TargetError(str(facts["errors"][0]["message"]), where=network.admin_url)
+    return facts
+
+
+def _facts(network: Network, status: int, text: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise TargetError(
+            f"the network does not answer as one of ours: HTTP {status}, {shown(text, 120)}",
+            where=network.admin_url,
+            hint="Something else listens there; workbench network status tells what runs",
+        )
     return facts
 
 

@@ -216,7 +216,10 @@ class Standin:
         return database
 
     async def _listen(self, handler: Handler, option: str, always: tuple[tuple[str, str], ...] = ()) -> str:
-        listener = await listen(Service(handler, always), self.settings.host, getattr(self.settings, option), option)
+        settings = self.settings
+        # who lets other machines in does not know by what name they ask
+        service = Service(handler, always, any_host=settings.allow_remote)
+        listener = await listen(service, settings.host, getattr(settings, option), option)
         self._stack.push_async_callback(listener.close)
         return listener.url
 

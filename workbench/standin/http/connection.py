@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import cast
 
+from workbench.loopback import could_be_here
 from workbench.standin.http.body import BrokenBody, Chunks, Sized, decoder
 from workbench.standin.http.head import MAX_HEAD_BYTES, Head, Refused, may_be_complete, read_head
 from workbench.standin.http.messages import Answer, BodyTooLarge, Request
@@ -23,14 +24,24 @@ PREFACE_BYTES = 24
 
 # More than this is not read ahead of a handler.
 _READ_AHEAD_BYTES = 2 * MAX_HEAD_BYTES
+# RFC 9110, 15.5.20. It has no CORS headers, so that a page cannot even read it.
+_MISDIRECTED = Answer(
+    421,
+    b"This server is asked by its address or localhost; --allow-remote lets it be asked by any name",
+    "text/plain; charset=utf-8",
+)
 _RST = struct.pack("ii", 1, 0)
 
 
 class Service:
-    """A handler and the connections to it. ``always`` are headers of every answer that the handler gives."""
+    """A handler and the connections to it. ``always`` are headers of every answer that the handler gives.
 
-    def __init__(self, handler: Handler, always: tuple[tuple[str, str], ...] = ()) -> None:
+    Without ``any_host`` a request that asks for another site's name is answered 421 and reaches no handler.
+    """
+
+    def __init__(self, handler: Handler, always: tuple[tuple[str, str], ...] = (), *, any_host: bool = False) -> None:
         self.handler = handler
+        self.any_host = any_host
         self.always = "".join(f"{name}: {value}\r\n" for name, value in always).encode()
         self.connections: set[Connection] = set()
         self.closing = False
@@ -190,6 +201,9 @@ class Connection(asyncio.Protocol):
 
     async def _exchange(self, head: Head) -> bool:
         """Have one request answered; whether another may follow."""
+        if not self._service.any_host and not could_be_here(head.header("host") or ""):
+            self._transport.write(_MISDIRECTED.encode(head, b"", False, self._service.date()))
+            return False
         self._body = decoder(head.length)
         self._continue_due = head.expects_continue
         self._busy = True
