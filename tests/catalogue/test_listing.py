@@ -119,7 +119,9 @@ def test_only_who_holds_the_lock_is_running(tmp_path: Path) -> None:
         assert rows_in(tmp_path)[0]["state"] == "running"
     (killed,) = rows_in(tmp_path)
     assert killed["state"] == "interrupted"
-    assert "it was killed" in killed["fault"]
+    assert (
+        f"it was killed: no process writes it any more; go on with `workbench sweep --resume {path}`" in killed["fault"]
+    )
 
 
 def test_runs_of_batches_are_listed_and_links_and_other_folders_are_not(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_run_that_was_killed_is_not_running(run: Path, tmp_path: Path, capsys:
     assert main(["report", str(tmp_path / "run")]) == 2
     said = capsys.readouterr().err
     assert "the run is interrupted" in said
-    assert "workbench sweep --resume" in said
+    assert f"`workbench sweep --resume {tmp_path / 'run'}`" in said
 
 
 @pytest.mark.parametrize("key", ["state", "settings"])

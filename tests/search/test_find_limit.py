@@ -99,7 +99,7 @@ async def test_a_search_that_was_cut_off_can_be_read_and_goes_on() -> None:
         assert run.manifest["search"]["spent"]["trials"] == 3
         with pytest.raises(RunFolderError, match="holds a search") as caught:
             await workbench.sweep(resume=folder)
-        assert "find-limit --resume" in str(caught.value)
+        assert f"`workbench find-limit --resume {folder}`" in str(caught.value)
         found = await workbench.find_limit(resume=folder)
     assert found.receipts == 150
     assert not found.run.steps["step"].duplicated().any()

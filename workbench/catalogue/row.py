@@ -20,7 +20,6 @@ from workbench.runs.shape import STATES
 from workbench.sweep.defaults import DEFAULT_RATE, PROFILED_IN_FLIGHT
 
 DAMAGED, RUNNING, FINISHED = "damaged", "running", "finished"
-KILLED = "it was killed: no process writes it any more; go on with `workbench sweep --resume`"
 _KINDS = {column.name: column.kind for column in COLUMNS}
 
 Row = dict[str, Any]
@@ -132,7 +131,9 @@ def _state(run: Path, manifest: Manifest) -> tuple[str, str]:
     state = RunFolder(run).state_now(said)
     if state == RUNNING:
         return state, ""
-    return state, KILLED if said == RUNNING else str(manifest.get("error") or "")
+    if said == RUNNING:
+        return state, f"it was killed: no process writes it any more; go on with `{RunFolder(run).next_command()}`"
+    return state, str(manifest.get("error") or "")
 
 
 def _target(manifest: Manifest, settings: Mapping[str, Any]) -> str:

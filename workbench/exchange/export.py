@@ -77,7 +77,9 @@ def _frames(run: Run, steps: list[int]) -> Iterator[tuple[pd.DataFrame, int]]:
 def _steps(run: Run) -> list[int]:
     """The finished steps that have samples."""
     if run.steps.empty:
-        raise RunFolderError("no step of this run has finished", where=str(run.path), hint="Go on with it: --resume")
+        raise RunFolderError(
+            "no step of this run has finished", where=str(run.path), hint=f"Go on with `{run.folder.next_command()}`"
+        )
     return [step for step in run.steps["step"].tolist() if run.folder.samples(step).exists()]
 
 

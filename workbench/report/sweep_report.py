@@ -72,16 +72,15 @@ async def report_run(path: Path, *, say: Say, fail_if: Sequence[str] = ()) -> Ru
     """Make notebook and report of an existing run again; nothing is measured. ``fail_if``: thresholds that it is held
     against in place of its own."""
     run = open_run(path)
-    search = run.manifest.get("what") == "find-limit"
     if run.state != "finished":
         raise SettingsError(
             f"the run is {run.state}",
             where=str(path),
-            hint=f"Finish it with `workbench {'find-limit' if search else 'sweep'} --resume`",
+            hint=f"Finish it with `{run.folder.next_command()}`",
         )
     if fail_if:
         rejudge(run, fail_if)
-    notebook = FIND_LIMIT if search else LOAD_SWEEP
+    notebook = FIND_LIMIT if run.manifest.get("what") == "find-limit" else LOAD_SWEEP
     return await execute(run.folder, {"run_dir": str(path)}, {}, say, notebook=notebook)
 
 
@@ -95,16 +94,14 @@ def notebook_path(name: str) -> Path:
 
 @dataclass(frozen=True)
 class ReportNotebook:
-    """A notebook that measures and is its own report: its file's ``name``, the ``title`` of the report, and the
-    ``command`` that goes on with its run."""
+    """A notebook that measures and is its own report: its file's ``name``, and the ``title`` of the report."""
 
     name: str
     title: str
-    command: str
 
 
-LOAD_SWEEP = ReportNotebook("load_sweep", "Load sweep", "sweep")
-FIND_LIMIT = ReportNotebook("find_limit", "Limit", "find-limit")
+LOAD_SWEEP = ReportNotebook("load_sweep", "Load sweep")
+FIND_LIMIT = ReportNotebook("find_limit", "Limit")
 
 
 async def execute(
@@ -118,7 +115,7 @@ async def execute(
 ) -> Run:
     """Run a notebook that measures into ``folder``; its run. Raises the error the run met, after notebook and report of
     what was measured were written."""
-    command = go_on or f"workbench {notebook.command} --resume {folder.path}"
+    command = go_on or folder.next_command()
     async with _following(folder.path / EVENTS, say):
         with _environment(environment), _saying_how_to_go_on(command, say):
             record = await run_notebook(
@@ -142,7 +139,7 @@ async def execute(
         raise ToolError(
             f"the notebook ended as {record.status}: {record.exception}: {record.message}",
             where=str(folder.path / "notebook.ipynb"),
-            hint="The run folder holds what was measured; `workbench report RUN` makes the report again",
+            hint=f"What was measured is in {folder.path}; go on with `{go_on or folder.next_command()}`",
         )
     return run
 
@@ -210,7 +207,10 @@ async def _following(events: Path, say: Say) -> AsyncIterator[None]:
         whole = data[: data.rfind(b"\n") + 1]
         position += len(whole)
         for raw in whole.splitlines():
-            facts = json.loads(raw)
+            try:
+                facts = json.loads(raw)
+            except ValueError:
+                continue  # one that a full disk or a kill cut off, and the end of it
             line = line_of(facts["kind"], facts)
             if line is not None:
                 say(line)

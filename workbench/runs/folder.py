@@ -20,6 +20,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -93,7 +94,7 @@ class RunFolder:
     def interrupted_samples(self, step: int) -> Path:
         """A free name for the rows of a step that was cut off."""
         folder = self.path / "interrupted"
-        attempt = len(list(folder.glob(f"step-{step:03d}-*.parquet"))) + 1
+        attempt = len({path.stem for path in folder.glob(f"step-{step:03d}-*")}) + 1
         return folder / f"step-{step:03d}-{attempt}.parquet"
 
     def is_locked(self) -> bool:
@@ -117,6 +118,14 @@ class RunFolder:
         if self.is_locked():
             return "running"
         return "interrupted" if state == "running" else state
+
+    def next_command(self) -> str:
+        """What to type next, whole: it makes the report of a finished run again, and goes on with any other."""
+        manifest = self.manifest()
+        path = shlex.quote(str(self.path))
+        if manifest.get("state") == "finished":
+            return f"workbench report {path}"
+        return f"workbench {'find-limit' if manifest.get('what') == 'find-limit' else 'sweep'} --resume {path}"
 
     def manifest(self) -> dict[str, Any]:
         """The manifest. Raises RunFolderError when there is none or it is of another schema."""

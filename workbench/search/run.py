@@ -77,7 +77,11 @@ async def run_search(
         if state == "finished":
             return FoundLimit(open_run(run_dir))
         if state != "new":
-            raise RunFolderError(f"holds a run that is {state}", where=str(run_dir), hint="Go on with --resume")
+            raise RunFolderError(
+                f"holds a run that is {state}",
+                where=str(run_dir),
+                hint=f"Go on with `{RunFolder(run_dir).next_command()}`",
+            )
     folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
     return await _search(settings, folder, on_event, passes, condition)
 
@@ -93,7 +97,7 @@ async def resume_search(
         raise RunFolderError(
             "holds a sweep, not a search for a limit",
             where=str(folder.path),
-            hint="Go on with `workbench sweep --resume`",
+            hint=f"Go on with `{folder.next_command()}`",
         )
     return await _search(stored_settings(folder), folder, on_event, passes, condition)
 

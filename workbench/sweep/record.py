@@ -70,7 +70,7 @@ class Record:
         earlier = self.manifest.get("clock", {}).get("sessions", [])
         self.session = len(earlier)
         sessions = [*earlier, {"step": len(self.rows), "wall_ns": wall_ns, "monotonic_ns": monotonic_ns}]
-        self.clock = Clock(sessions[0]["wall_ns"], wall_ns, monotonic_ns)
+        self.clock = Clock(sessions[0]["wall_ns"], wall_ns, monotonic_ns, self._known_s() if earlier else 0.0)
         self.folder.update_manifest(
             name=self.settings.name,
             created=self.manifest.get("created", utc_now()),
@@ -247,14 +247,25 @@ class Record:
             found += [CutOff(int(path.stem.split("-")[1]), str(payer), paid) for payer in payers[:1]]
         return found
 
+    def _known_s(self) -> float:
+        """The last moment that a table of the run has."""
+        run = open_run(self.folder.path)
+        return max((float(table["t_s"].max()) for table in (run.series, run.watch) if len(table)), default=0.0)
+
     def _put_aside(self) -> None:
-        """Keep the rows of a step that was cut off, apart from those of finished steps."""
+        """Keep the rows of a step that was cut off, apart from those of finished steps.
+
+        The live rows get their place first: who is killed before all is written writes it again, under the same name.
+        """
         for live in sorted((self.folder.path / "samples").glob("step-*.live")):
             step = int(live.stem.removeprefix("step-"))
             if not self.folder.samples(step).exists() and self.live(step).measured():
-                write_parquet_parts(
-                    self.folder.interrupted_samples(step), self._frames(step, self.live(step)), **PARQUET
-                )
+                live.replace(self.folder.interrupted_samples(step).with_suffix(".live"))
+            else:
+                live.unlink()
+        for live in sorted((self.folder.path / "interrupted").glob("step-*.live")):
+            step = int(live.stem.split("-")[1])
+            write_parquet_parts(live.with_suffix(".parquet"), self._frames(step, LiveRows(live)), **PARQUET)
             live.unlink()
 
     def _frames(self, step: int, live: LiveRows) -> Iterator[pd.DataFrame]:

@@ -71,7 +71,9 @@ async def run_sweep(
             return run
         if run.manifest["state"] != "new":
             raise RunFolderError(
-                f"holds a run that is {run.manifest['state']}", where=str(run_dir), hint="Go on with --resume"
+                f"holds a run that is {run.state}",
+                where=str(run_dir),
+                hint=f"Go on with `{run.folder.next_command()}`",
             )
     folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
     async with held(folder, on_event):
@@ -105,7 +107,7 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, clien
         return open_run(folder.path)
     if folder.manifest().get("what") == "find-limit":
         raise RunFolderError(
-            "holds a search for a limit", where=str(folder.path), hint="Go on with `workbench find-limit --resume`"
+            "holds a search for a limit", where=str(folder.path), hint=f"Go on with `{folder.next_command()}`"
         )
     settings = stored_settings(folder)
     async with held(folder, on_event):

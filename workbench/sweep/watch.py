@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -151,10 +152,13 @@ def _facts(process: psutil.Process) -> dict[str, float]:
 
 
 class Clock:
-    """Seconds since the run began, also after it was interrupted and resumed (or the machine restarted)."""
+    """Seconds since the run began, also after it was interrupted and resumed (or the machine restarted).
 
-    def __init__(self, run_wall_ns: int, wall_ns: int, monotonic_ns: int) -> None:
-        self.monotonic_start_ns = monotonic_ns - (wall_ns - run_wall_ns)
+    ``known_s``: the last of an earlier session. Time goes on from there where the machine's clock was set back since.
+    """
+
+    def __init__(self, run_wall_ns: int, wall_ns: int, monotonic_ns: int, known_s: float = 0.0) -> None:
+        self.monotonic_start_ns = monotonic_ns - max(wall_ns - run_wall_ns, math.ceil(known_s * 1e9))
 
     def __call__(self) -> float:
         return self.at(time.monotonic_ns())
