@@ -110,6 +110,21 @@ class RunFolder:
                 return True
         return False
 
+    def holder(self) -> int | None:
+        """The number of the process that writes the run now; None where none does, or it cannot be told."""
+        import psutil
+
+        if not self.is_locked():
+            return None
+        path = self.path / _LOCK
+        try:
+            pid = int(path.read_text(encoding="utf-8"))
+            opened = [Path(file.path) for file in psutil.Process(pid).open_files()]
+        except (OSError, ValueError, psutil.Error):
+            return None
+        # a number that an earlier holder left may be another program's by now
+        return pid if any(file.exists() and file.samefile(path) for file in opened) else None
+
     def state_now(self, state: str) -> str:
         """The state of the run whose manifest says ``state``. Who holds the lock is running, whatever that says;
         a run that nobody writes any more is not: it was killed, and is interrupted."""

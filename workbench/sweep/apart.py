@@ -1,0 +1,204 @@
+"""A run measured by a process of its own: started here, followed by its folder, stopped by a signal.
+
+Whoever starts it only controls it. The process outlives the one that started it, a notebook's kernel for example: the
+run is found again by its folder, whose lock says who writes it. Settings and keys go down a pipe, not into a command
+line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from workbench import keyring, masking
+from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, RunFolderError, SettingsError, WorkbenchError
+from workbench.runs.folder import RunFolder, is_stamped
+from workbench.settings import SECRETS, Settings
+from workbench.sweep.judged import require_fitting
+from workbench.sweep.run import resume_sweep, run_sweep, settings_in
+from workbench.sweep.single import load_settings
+from workbench.sweep.steps import steps_of
+from workbench.sweep.subject import check_subject
+
+What = Literal["load", "sweep"]
+LOG = "process.log"
+"""What the process of a run says, in its run folder: nothing, where all goes well."""
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A run that a process of its own measures: its folder, and the process while whoever started it is there."""
+
+    folder: RunFolder
+    process: subprocess.Popen[bytes]
+
+    def ended(self) -> bool:
+        """Whether the process has ended. Where that was before the run began, its manifest says so from now on."""
+        if self.process.poll() is None:
+            return False
+        why = self.said() or "stopped before it began"
+        state = "interrupted" if self.process.returncode in (-signal.SIGINT, -signal.SIGTERM) else "failed"
+        _never_began(self.folder, state, why, EXIT_INTERRUPTED if state == "interrupted" else EXIT_TOOL)
+        return True
+
+    def stop(self) -> None:
+        """Ask it to stop, also before it holds the run."""
+        if not stop_apart(self.folder) and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+
+    def said(self) -> str:
+        """The last line that the process wrote; "" where it wrote none."""
+        try:
+            lines = (self.folder.path / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            return ""
+        return masking.masked(lines[-1]) if lines else ""
+
+
+def start_apart(what: What, parameters: Mapping[str, Any]) -> Apart:
+    """Start a load or a sweep in a process of its own. ``parameters`` are fields of :class:`workbench.Settings`.
+
+    Raises SettingsError where they cannot be used, keys among them: those come from the environment or the settings
+    file. Raises RunFolderError where the folder cannot be made.
+    """
+    settings = settings_for(what, parameters)
+    folder = RunFolder.create(settings.runs_dir, settings.name)
+    command = f"a process of its own, started as a {what}"
+    folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=command)
+    given = {name: _plain(value) for name, value in parameters.items()}
+    return _started(folder, {"what": what, "parameters": given})
+
+
+def resume_apart(path: Path) -> Apart:
+    """Go on with an interrupted run in a process of its own, at its first step without samples.
+
+    Raises RunFolderError where it is measured just now, has finished, or holds what is not gone on with this way;
+    SettingsError where a password is missing.
+    """
+    folder = RunFolder(path)
+    state = folder.state_now(str(folder.manifest().get("state", "")))
+    if state in ("running", "finished"):
+        raise RunFolderError(f"the run is {state}", where=str(path), hint="Start a new one")
+    if folder.manifest().get("what") == "find-limit":
+        raise RunFolderError(
+            "holds a search for a limit", where=str(path), hint="Go on with `workbench find-limit --resume`"
+        )
+    Settings.restore(settings_in(folder))
+    return _started(folder, {"what": "resume", "parameters": {}})
+
+
+def stop_apart(folder: RunFolder) -> bool:
+    """Ask the process that measures a run to stop, as Ctrl-C does: what is measured is kept, and the run can be gone on
+    with. False where nobody measures it."""
+    holder = folder.holder()
+    if holder is None:
+        return False
+    try:
+        os.kill(holder, signal.SIGINT)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def running_in(runs_dir: Path) -> RunFolder | None:
+    """The newest run of a folder that is being measured now, by whom ever; None where none is."""
+    try:
+        names = sorted((entry.name for entry in os.scandir(runs_dir) if is_stamped(entry.name)), reverse=True)
+    except OSError:
+        return None
+    return next((folder for name in names if (folder := RunFolder(runs_dir / name)).is_locked()), None)
+
+
+def settings_for(what: What, parameters: Mapping[str, Any]) -> Settings:
+    """The settings of a load or a sweep, looked at before anything is made. Raises SettingsError."""
+    if secret := sorted(SECRETS & set(parameters)):
+        raise SettingsError(f"{secret[0]} is no parameter", where=secret[0], hint=keyring.HINT)
+    settings = Settings.resolve(**{"name": what, **parameters})
+    if what == "load":
+        settings = load_settings(settings)
+    steps_of(settings)
+    require_fitting(settings.fail_if, (settings.profiler,))
+    check_subject(settings)
+    return settings
+
+
+def _started(folder: RunFolder, request: dict[str, Any]) -> Apart:
+    """The process, told what to measure. In a session of its own: what ends a kernel and its children is not sent to
+    it, and Ctrl-C in a terminal is not either."""
+    with (folder.path / LOG).open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workbench.sweep.apart"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    line = json.dumps({**request, "run": str(folder.path.resolve()), "keys": keyring.take()})
+    if process.stdin is not None:
+        with process.stdin:
+            process.stdin.write(line.encode() + b"\n")
+    return Apart(folder, process)
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON has it; paths and decimals as text, which settings take as well."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+async def _measure(request: Mapping[str, Any], folder: RunFolder) -> None:
+    """The run, cancelled by the first SIGINT or SIGTERM, however signals were set when the process was started."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    told = False
+
+    def stop() -> None:
+        nonlocal told
+        if task is not None and not told:
+            told = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    if request["what"] == "resume":
+        await resume_sweep(folder)
+    else:
+        settings = settings_for(request["what"], request["parameters"])
+        await run_sweep(settings, folder.path, toward_limit=request["what"] == "sweep")
+
+
+def main() -> int:
+    """Measure what standard input asks for. The manifest says how it ended, also where it never began."""
+    request = json.loads(sys.stdin.readline())
+    keyring.hold(request.pop("keys"))
+    folder = RunFolder(Path(request["run"]))
+    try:
+        asyncio.run(_measure(request, folder))
+    except asyncio.CancelledError:
+        return _never_began(folder, "interrupted", "stopped before it began", EXIT_INTERRUPTED)
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        return _never_began(folder, "failed", str(error), error.exit_code)
+    except Exception as error:
+        _never_began(folder, "failed", masking.masked(f"{type(error).__name__}: {error}"), EXIT_TOOL)
+        raise
+    return int(folder.manifest().get("exit_code", 0))
+
+
+def _never_began(folder: RunFolder, state: str, why: str, code: int) -> int:
+    """Say in the manifest why a run ended that had not begun; one that had has said so itself."""
+    if folder.manifest().get("state") == "new":
+        folder.update_manifest(state=state, error=why, exit_code=code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(masking.ended(main))
