@@ -8,8 +8,7 @@ never written with an exponent. What is not known is a dash in a table and words
 from __future__ import annotations
 
 import math
-from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 UNKNOWN = "–"
 _TIMES = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
@@ -74,6 +73,8 @@ def per_second(value: float) -> str:
 
 def grt(value: float | Decimal) -> str:
     """An amount of GRT without an exponent, to the sixth digit: ``0.000001 GRT``, ``1.021 GRT``."""
+    from decimal import Decimal  # 2 ms that reading a profile does not need
+
     digits = Decimal(f"{value:.6g}").normalize()
     return f"{digits:,f} GRT"
 

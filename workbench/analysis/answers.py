@@ -113,7 +113,7 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
     else:
         said += [
             f"By {mode}, a receipt costs {average}.",
-            "What a step costs whatever its receipts is in this figure and cannot be told apart.",
+            "This includes each step's fixed cost, which these steps cannot separate.",
         ]
     places = found.table[found.table["name"] != REST]
     if fixed_pct > _MOSTLY_FIXED_PCT:

@@ -102,7 +102,7 @@ def idle_heap_costs(
 def _parts(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
     if profile.format == "massif":
         raise WorkbenchError(
-            "a heap is no cost of a window", where=profile.name, hint="Give its edges to heap_costs(begin, end)"
+            "massif records levels, not what a window costs", where=profile.name, hint="Use heap_costs(begin, end)"
         )
     return _syscalls(profile, metrics) if profile.format == "strace" else _places(profile, metrics)
 
