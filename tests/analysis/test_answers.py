@@ -84,7 +84,7 @@ def test_start_up_that_cannot_be_told_apart_is_said() -> None:
     assert "its start-up is in this figure" in " ".join(said)
     assert "costs 65,000 lines of Python, start-up included" in said[0]
     one = answers(costs_of([20], {"a": [100.0]}))[CPU]
-    assert "What a step costs whatever its receipts is in this figure" in " ".join(one)
+    assert "This includes each step's fixed cost" in " ".join(one)
     n = [20, 40, 60]
     told = {"_parse": [1_200_000.0] * 3, "verify": [5000 * each for each in n]}
     said = answers(costs_of(n, told, mode="pprofile", metric="hits"))[CPU]
