@@ -24,6 +24,8 @@ from workbench.report import external_addresses, run_notebook
 from workbench.report.answers.example import example
 from workbench.runs.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 RECOVER = "recover_from_prehash"
 
 
