@@ -8,6 +8,7 @@ never written with an exponent. What is not known is a dash in a table and words
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -47,9 +48,12 @@ def plain(value: float, sign: str = "") -> str:
 
 
 def cell(value: Any, column: str = "") -> str:
-    """A value in a table: shares (``_pct``) with two decimals, whole numbers whole, others with four digits."""
+    """A value in a table: shares (``_pct``) with two decimals, whole numbers whole, others with four digits, moments
+    to the second."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return UNKNOWN
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
     if isinstance(value, (bool, str)) or type(value).__name__ == "bool":
         return {"True": "yes", "False": "no"}.get(str(value), str(value))
     if column.endswith("_pct"):

@@ -223,7 +223,7 @@ async def _run(batch: Batch, settings: Mapping[str, Settings], config: Path | No
             when = f"{own.text}; all to come {rest.text}, {_until(rest)}"
             say(f"run {number} of {len(batch.planned)}, {run.label}: {when}")
             await _make(batch, run, settings[run.name], config, say)
-        await _summary(batch)
+        await summarise(batch)
     return batch
 
 
@@ -254,7 +254,8 @@ async def _make(batch: Batch, planned: PlannedRun, settings: Settings, config: P
         batch.ended(planned.name, None, time.monotonic() - began if whole else None)
 
 
-async def _summary(batch: Batch) -> None:
+async def summarise(batch: Batch) -> None:
+    """Make notebook and report of a batch. Raises ToolError where the notebook fails."""
     record = await run_notebook(
         notebook_path("batch"),
         {"batch_dir": str(batch.path)},

@@ -15,6 +15,7 @@ from workbench.search.result import FoundLimit
 from workbench.search.sender import conclude_sender, find_sender_limit
 from workbench.settings import Settings
 from workbench.sweep.experiment import experimenting, told_how_it_ended
+from workbench.sweep.interrupt import for_a_person
 from workbench.sweep.opened import open_run
 from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.run import stored_settings
@@ -40,17 +41,27 @@ async def find_limit(
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write; one whose search
     has finished is opened and nothing is sent. ``resume`` goes on with an interrupted search, by its own settings.
     ``passes``: why the row of a trial does not pass ("" where it does), in place of ``max_p95_ms`` and
-    ``max_error_share``, with ``condition``, the same in words. ``on_event`` is called with each line that goes into
-    events.jsonl.
+    ``max_error_share``, with ``condition``, the same in words. ``on_event`` and what an interrupt
+    gives are as in :func:`workbench.sweep.run.sweep`.
 
     Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
     """
     if resume:
         if parameters:
             raise SettingsError("a search is gone on with by its own settings", where=next(iter(parameters)))
-        return await resume_search(RunFolder(Path(resume)), on_event, passes, condition)
+        begun = RunFolder(Path(resume))
+        return await for_a_person(
+            lambda heard: resume_search(begun, heard, passes, condition), on_event, _opened, "find_limit"
+        )
     settings = search_settings(Settings.resolve(**{"name": "find-limit", **parameters}))
-    return await run_search(settings, Path(run_dir) if run_dir else None, on_event, passes, condition)
+    into = Path(run_dir) if run_dir else None
+    return await for_a_person(
+        lambda heard: run_search(settings, into, heard, passes, condition), on_event, _opened, "find_limit"
+    )
+
+
+def _opened(path: Path) -> FoundLimit:
+    return FoundLimit(open_run(path))
 
 
 def search_settings(settings: Settings) -> Settings:

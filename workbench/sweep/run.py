@@ -10,6 +10,7 @@ from workbench.load.engines.chosen import address_of
 from workbench.runs.folder import MANIFEST, RunFolder, one_run_at_a_time
 from workbench.settings import Settings, without_passwords
 from workbench.sweep.experiment import experiment
+from workbench.sweep.interrupt import for_a_person
 from workbench.sweep.judged import require_fitting
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.sweep.record import OnEvent, Record
@@ -33,8 +34,10 @@ async def sweep(
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write (made when it is
     not there); a folder whose run has finished is opened and nothing is sent, so a notebook can be run again over it.
     ``resume`` goes on with an interrupted run, with that run's settings, at the first step without samples.
-    ``on_event`` is called with each line that goes into events.jsonl. ``client``: a ``distributed.Client`` whose
-    cluster sends, with ``engine="dask"`` and its scheduler as the settings.
+    ``on_event`` is called with each line that goes into events.jsonl; without it a notebook and a terminal show how far
+    the run is. An interrupt of a notebook's kernel gives the run with what was measured, whose ``state`` is then
+    interrupted. ``client``: a ``distributed.Client`` whose cluster sends, with ``engine="dask"`` and its scheduler as
+    the settings.
 
     Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
     """
@@ -42,9 +45,12 @@ async def sweep(
         folder = RunFolder(Path(resume))
         if parameters:
             _require_same(stored_settings(folder), parameters)
-        return await resume_sweep(folder, on_event, client)
+        return await for_a_person(lambda heard: resume_sweep(folder, heard, client), on_event, open_run, "sweep")
     settings = Settings.resolve(**{**of_client(client), **parameters})
-    return await run_sweep(settings, Path(run_dir) if run_dir else None, on_event, client=client)
+    into = Path(run_dir) if run_dir else None
+    return await for_a_person(
+        lambda heard: run_sweep(settings, into, heard, client=client), on_event, open_run, "sweep"
+    )
 
 
 async def run_sweep(
