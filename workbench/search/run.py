@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast
 
 from workbench.analysis.conclude import conclude_limit
 from workbench.errors import RunFolderError, SettingsError
@@ -13,7 +13,9 @@ from workbench.search.capacity import conclude_capacity, find_capacity
 from workbench.search.condition import Condition, of_settings, sentence
 from workbench.search.result import FoundLimit
 from workbench.search.sender import conclude_sender, find_sender_limit
-from workbench.settings import Settings
+from workbench.settings import LoadSettings, SearchSettings, Settings
+from workbench.settings.parameters import Parameters
+from workbench.settings.signature import with_settings
 from workbench.sweep.experiment import experimenting, told_how_it_ended
 from workbench.sweep.interrupt import for_a_person
 from workbench.sweep.opened import open_run
@@ -27,6 +29,7 @@ CAPACITY_VALUE = Decimal("0.000001")
 must fit into a payer's budget."""
 
 
+@with_settings(SearchSettings, LoadSettings)
 async def find_limit(
     *,
     run_dir: str | Path | None = None,
@@ -34,7 +37,7 @@ async def find_limit(
     on_event: OnEvent | None = None,
     passes: Condition | None = None,
     condition: str = "",
-    **parameters: Any,
+    **parameters: Unpack[Parameters],
 ) -> FoundLimit:
     """Find the sender limit to the receipt, or with ``capacity=True`` the highest rate that passes the thresholds.
 
@@ -53,7 +56,8 @@ async def find_limit(
         return await for_a_person(
             lambda heard: resume_search(begun, heard, passes, condition), on_event, _opened, "find_limit"
         )
-    settings = search_settings(Settings.resolve(**{"name": "find-limit", **parameters}))
+    given = cast(dict[str, Any], parameters)
+    settings = search_settings(Settings.resolve(**{"name": "find-limit", **given}))
     into = Path(run_dir) if run_dir else None
     return await for_a_person(
         lambda heard: run_search(settings, into, heard, passes, condition), on_event, _opened, "find_limit"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from workbench.errors import RunFolderError, SettingsError
 from workbench.load.engines.chosen import address_of
 from workbench.runs.folder import MANIFEST, RunFolder, one_run_at_a_time
-from workbench.settings import Settings, without_passwords
+from workbench.settings import LoadSettings, Settings, SweepSettings, without_passwords
+from workbench.settings.parameters import Parameters
+from workbench.settings.signature import with_settings
 from workbench.sweep.experiment import experiment
 from workbench.sweep.interrupt import for_a_person
 from workbench.sweep.judged import require_fitting
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+@with_settings(SweepSettings, LoadSettings)
 async def sweep(
     *,
     run_dir: str | Path | None = None,
     resume: str | Path | None = None,
     on_event: OnEvent | None = None,
     client: Client | None = None,
-    **parameters: Any,
+    **parameters: Unpack[Parameters],
 ) -> SweepRun:
     """Step the receipt count up toward the sender limit and past it; the result is a run folder.
 
@@ -41,12 +44,13 @@ async def sweep(
 
     Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
     """
+    given = cast(dict[str, Any], parameters)
     if resume:
         folder = RunFolder(Path(resume))
-        if parameters:
-            _require_same(stored_settings(folder), parameters)
+        if given:
+            _require_same(stored_settings(folder), given)
         return await for_a_person(lambda heard: resume_sweep(folder, heard, client), on_event, open_run, "sweep")
-    settings = Settings.resolve(**{**of_client(client), **parameters})
+    settings = Settings.resolve(**{**of_client(client), **given})
     into = Path(run_dir) if run_dir else None
     return await for_a_person(
         lambda heard: run_sweep(settings, into, heard, client=client), on_event, open_run, "sweep"

@@ -6,13 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from workbench.analysis.step_row import LATER
 from workbench.numbers import grt, milliseconds
 from workbench.ramp import is_ramp
 from workbench.runs.read import Run
-from workbench.settings import Settings
+from workbench.settings import LoadSettings, Settings
+from workbench.settings.parameters import Parameters
+from workbench.settings.signature import with_settings
 from workbench.stats.quantiles import SHARES
 from workbench.sweep.interrupt import for_a_person
 from workbench.sweep.opened import open_run
@@ -79,12 +81,13 @@ class LoadResult:
         return self.text
 
 
+@with_settings(LoadSettings)
 async def load(
     *,
     run_dir: str | Path | None = None,
     on_event: OnEvent | None = None,
     client: Client | None = None,
-    **parameters: Any,
+    **parameters: Unpack[Parameters],
 ) -> LoadResult:
     """Send ``num_receipts`` receipts, in a closed loop (``concurrency``) or an open one (``rate``, or a ramp as
     ``arrivals``), and measure.
@@ -93,7 +96,8 @@ async def load(
     ``on_event``, ``client``, what an interrupt gives, and errors are those of :func:`workbench.sweep.run.sweep`. The
     run folder gets the samples as they are measured.
     """
-    settings = load_settings(Settings.resolve(**{"name": "load", **of_client(client), **parameters}))
+    given = cast(dict[str, Any], parameters)
+    settings = load_settings(Settings.resolve(**{"name": "load", **of_client(client), **given}))
     into = Path(run_dir) if run_dir else None
     return await for_a_person(
         lambda heard: run_load(settings, into, heard, client),
