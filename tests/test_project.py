@@ -49,7 +49,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("widgets", "doctor"),
     ("options", "parser"),
-    ("cli_thresholds",),
+    ("cli_thresholds", "cli_tiles"),
     (
         "cli_batch",
         "cli_calibrate",

@@ -339,6 +339,7 @@ def _awaited(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _load(options: argparse.Namespace) -> int:
+    from workbench.cli_tiles import print_tiles
     from workbench.progress import Progress
     from workbench.sweep.single import load_settings, run_load
 
@@ -353,6 +354,7 @@ def _load(options: argparse.Namespace) -> int:
         print(to_json(load_json(result.summary, result.run.path)))
     else:
         print(result.text)
+        print_tiles(result.run)
         print(f"Run         {result.run.path}")
     _write_junit(options, {"load": result.run.manifest})
     return result.exit_code
@@ -397,9 +399,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _finish(run: Any, options: argparse.Namespace) -> int:
-    """The verdict in words, and as the last line the path of the report."""
+    """The verdict in words, then the tiles that the report begins with, and as the last line its path."""
     from workbench.analysis.repeats import sentences
     from workbench.cli_thresholds import lines_of, stored
+    from workbench.cli_tiles import print_tiles
 
     verdict = run.manifest.get("verdict") or {}
     prediction = run.manifest.get("prediction") or {}
@@ -415,6 +418,7 @@ def _finish(run: Any, options: argparse.Namespace) -> int:
         if reason not in {one.line for one in judged}:
             print(f"  {reason}")
     _write_junit(options, {run.path.name: run.manifest})
+    print_tiles(run)
     print(run.path / "report.html")
     return int(run.exit_code)
 

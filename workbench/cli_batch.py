@@ -103,5 +103,9 @@ def _print(batch: Batch, options: argparse.Namespace) -> int:
         rows = batch.table.to_dict("records")
         print(to_json({"batch": str(batch.path), "runs": rows, "skipped": batch.skipped}))
     else:
-        print(*batch.lines(), batch.path / "report.html", sep="\n")
+        from workbench.cli_tiles import print_tiles
+
+        print(*batch.lines(), sep="\n")
+        print_tiles(batch)
+        print(batch.path / "report.html")
     return exit_code(batch)

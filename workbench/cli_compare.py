@@ -52,7 +52,10 @@ def compare(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found.as_dict())
     else:
+        from workbench.cli_tiles import print_tiles
+
         print(found.text)
+        print_tiles(found)
     if options.html is not None:
         print(options.html, file=sys.stderr if options.json else sys.stdout)
     return 0

@@ -49,6 +49,7 @@ def run(options: argparse.Namespace, given: dict[str, Any], settings: Callable[[
     asked = None if options.resume else search_settings(settings())
     if options.json:
         return _as_json(options, asked)
+    from workbench.cli_tiles import print_tiles
     from workbench.report.search_report import report_search
 
     found = asyncio.run(report_search(asked, resume=options.resume, config=options.config, say=_say))
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace, given: dict[str, Any], settings: Callable[[
     print(f"{found.verdict}: {verdict.get('sentence', '')}")
     for reason in verdict.get("reasons", []):
         print(f"  {reason}")
+    print_tiles(found)
     print(found.path / "report.html")
     return int(found.exit_code)
 
