@@ -15,6 +15,8 @@ from typing import Any, Protocol, TextIO
 
 from workbench.terminal import coloured, painted
 
+PROGRESS = "workbench_progress"
+"""In the metadata of an output of a notebook: it is the progress of a run, which its report leaves out."""
 _DOING = {
     "pinpoint": "walking to the limit, at most",
     "paired": "without the profiler, sending",
@@ -184,9 +186,9 @@ class NotebookScreen:
         text = "\n".join([*self._lines, *([self._last] if self._last else [])])
         shown = {"text/plain": text, "text/html": f'<pre style="margin:0">{html.escape(text)}</pre>'}
         if self._handle is None:
-            self._handle = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(shown, raw=True, display_id=True, metadata={PROGRESS: True})  # type: ignore[no-untyped-call]
         else:
-            self._handle.update(shown, raw=True)
+            self._handle.update(shown, raw=True, metadata={PROGRESS: True})
 
 
 class Progress:

@@ -51,6 +51,14 @@ AGENT = "agent_"
 """Before the columns of the tap-agent's costs."""
 
 
+def kept_figures(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The figures that a finished run keeps in its manifest; None where they are to be made of its tables."""
+    kept = manifest.get(FIGURES)
+    if not isinstance(kept, Mapping) or manifest.get("state") != "finished" or kept.get("version") != VERSION:
+        return None
+    return kept
+
+
 def step_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """``steps``, ``valid_steps``, the COUNTS summed over all steps, and the median of TIMES over the valid steps that
     no profiler distorts (absent where there is none). The walk to the limit, warm-up and paired steps are left out.

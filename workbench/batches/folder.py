@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.batches.grid import PlannedRun
+from workbench.batches.tiles import RunOfBatch, batch_tiles
 from workbench.catalogue.listing import row_in
-from workbench.errors import RunFolderError
+from workbench.errors import RunFolderError, WorkbenchError
 from workbench.runs.atomic import write_json
 from workbench.runs.folder import RunFolder, utc_now
-from workbench.runs.read import Run, open_run
 from workbench.settings import Settings
+from workbench.sweep.opened import SweepRun, open_run
 from workbench.sweep.profiles import RunProfiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.analysis.findings import Findings
+    from workbench.analysis.tiles import Tile
 
 FILE = "batch.json"
 SCHEMA = 2
@@ -136,7 +138,7 @@ class Batch:
         found = sorted(path for path in self.path.iterdir() if of_run.fullmatch(path.name) and path.is_dir())
         return found[-1] if found else None
 
-    def runs(self) -> dict[str, Run]:
+    def runs(self) -> dict[str, SweepRun]:
         """The runs there are, by name, finished or not."""
         folders = {run.name: self.folder(run.name) for run in self.planned}
         return {
@@ -201,12 +203,45 @@ class Batch:
     @property
     def findings(self) -> Findings:
         """What the profiles of all runs say, as one ranked list."""
-        from workbench.analysis.findings import find
+        return findings_of(self.profiles())
 
-        return find([found.measured(service) for found in self.profiles().values() for service in found.services])
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The four answers that stand first wherever the batch is shown: see :mod:`workbench.analysis.tiles`. Profiles
+        that cannot be read say nothing."""
+        try:
+            findings = self.findings
+        except WorkbenchError:
+            findings = None
+        return self.tiles_with(findings)
+
+    def tiles_with(self, findings: Findings | None) -> tuple[Tile, ...]:
+        """The tiles with findings that are known already."""
+        runs, errors = self.runs(), self.errors
+        of_runs = []
+        for planned in self.planned:
+            run, error = runs.get(planned.name), errors.get(planned.name, "")
+            label = planned.name if self.once_a_mode else planned.label
+            of_runs.append(RunOfBatch(label, {}, {}, error) if run is None else _of_batch(label, run, error))
+        return batch_tiles(of_runs, findings, list(self.skipped))
 
     def _write(self, facts: dict[str, Any]) -> None:
         write_json(self.path / FILE, facts)
+
+
+def findings_of(profiles: Mapping[str, RunProfiles]) -> Findings:
+    """What the profiles of several runs say, as one ranked list."""
+    from workbench.analysis.findings import find
+
+    return find([found.measured(service) for found in profiles.values() for service in found.services])
+
+
+def _of_batch(label: str, run: SweepRun, error: str) -> RunOfBatch:
+    try:
+        figures = run.figures
+    except WorkbenchError:
+        figures = {}
+    return RunOfBatch(label, run.manifest, figures, error)
 
 
 def _as_of_now(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.analysis.figures import kept_figures
 from workbench.catalogue.cache import read_cache, signature, write_cache
 from workbench.catalogue.columns import COLUMNS
-from workbench.catalogue.row import FINISHED, Row, kept_figures, manifest_of, row_of, with_fault
+from workbench.catalogue.row import FINISHED, Row, manifest_of, row_of, with_fault
 from workbench.errors import RunFolderError
 from workbench.runs.folder import MANIFEST, is_stamped
 

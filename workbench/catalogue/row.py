@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from workbench.analysis.figures import FIGURES, VERSION
 from workbench.catalogue.columns import COLUMNS, NAMES
 from workbench.catalogue.marks import read_marks
 from workbench.errors import WorkbenchError
@@ -45,12 +44,6 @@ def manifest_of(run: Path) -> tuple[Manifest, str]:
     if manifest.get("state", FINISHED) not in STATES:
         return {}, f"{MANIFEST} has the unknown state {manifest['state']!r}"
     return manifest, ""
-
-
-def kept_figures(manifest: Manifest) -> Mapping[str, Any] | None:
-    """The figures that a finished run keeps in its manifest; None where they are to be made of its tables."""
-    kept = part(manifest, FIGURES)
-    return kept if manifest.get("state") == FINISHED and kept.get("version") == VERSION else None
 
 
 def row_of(run: Path, batch: str, manifest: Manifest, fault: str, figures: Mapping[str, Any]) -> Row:

@@ -14,6 +14,7 @@ from workbench.cli.options import add_config, given, option_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.thresholds import write_junit
+from workbench.cli.tiles import tile_lines
 from workbench.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -115,5 +116,5 @@ def _print(batch: Batch, options: argparse.Namespace) -> int:
         rows = batch.table.to_dict("records")
         print_json({"batch": str(batch.path), "runs": rows, "skipped": batch.skipped})
     else:
-        result("\n".join([*batch.lines(), str(batch.path / "report.html")]))
+        result("\n".join([*batch.lines(), tile_lines(batch), str(batch.path / "report.html")]))
     return exit_code(batch)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result, say
+from workbench.cli.tiles import tile_lines
 
 
 def add_compare(parser: OneLineParser) -> None:
@@ -46,7 +47,7 @@ def do_compare(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found.as_dict())
     else:
-        result(found.text)
+        result(f"{found.text}\n{tile_lines(found)}")
     if options.html is not None:
         (say if options.json else result)(str(options.html))
     return 0

@@ -14,6 +14,7 @@ from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.sweep import require_alone
 from workbench.cli.thresholds import write_junit
+from workbench.cli.tiles import tile_lines
 
 
 def add_find_limit(parser: OneLineParser) -> None:
@@ -58,7 +59,7 @@ def do_find_limit(options: argparse.Namespace) -> int:
     verdict, search = found.manifest.get("verdict") or {}, found.manifest.get("search") or {}
     reasons = [f"  {reason}" for reason in verdict.get("reasons", [])]
     said = [(search.get("budget") or {}).get("sentence", ""), f"{found.verdict}: {verdict.get('sentence', '')}"]
-    result("\n".join([*said, *reasons, str(found.path / "report.html")]))
+    result("\n".join([*said, *reasons, tile_lines(found), str(found.path / "report.html")]))
     write_junit(options.junit, {found.path.name: found.manifest})
     return int(found.exit_code)
 

@@ -11,6 +11,7 @@ from workbench.cli.options import add_config, settings_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.thresholds import write_junit
+from workbench.cli.tiles import tile_lines
 
 
 def add_load(parser: OneLineParser) -> None:
@@ -37,6 +38,6 @@ def do_load(options: argparse.Namespace) -> int:
 
         print_json(load_json(measured.summary, measured.run.path))
     else:
-        result(f"{measured.text}\nRun         {measured.run.path}")
+        result(f"{measured.text}\n{tile_lines(measured.run)}\nRun         {measured.run.path}")
     write_junit(options.junit, {"load": measured.run.manifest})
     return measured.exit_code

@@ -9,6 +9,7 @@ from typing import Any
 from workbench.cli.options import add_settings, all_but
 from workbench.cli.saying import print_json, result, say
 from workbench.cli.thresholds import add_junit, lines_of, stored, write_junit
+from workbench.cli.tiles import tile_lines
 from workbench.settings import (
     CommandSettings,
     EngineSettings,
@@ -58,12 +59,12 @@ def add_sweep_settings(parser: argparse.ArgumentParser, leave_out: Sequence[str]
 
 
 def finish(run: Any, options: argparse.Namespace) -> int:
-    """The verdict of a run in words, and as the last line the path of the report; or all of it as JSON."""
+    """The verdict of a run in words, the tiles that its report begins with, and as the last line its path; or JSON."""
     write_junit(options.junit, {run.path.name: run.manifest})
     if options.json:
         print_json(facts_of(run))
     else:
-        result("\n".join([*lines(run), str(run.path / "report.html")]))
+        result("\n".join([*lines(run), tile_lines(run), str(run.path / "report.html")]))
     if run.missing:
         say(f"Missing from the run's folder: {', '.join(run.missing)}")
     return int(run.exit_code)
@@ -99,5 +100,6 @@ def facts_of(run: Any) -> dict[str, Any]:
         "exit_code": run.exit_code,
         **{name: manifest.get(name) for name in ("verdict", "prediction", "limit")},
         "thresholds": manifest.get("thresholds") or [],
+        "tiles": [one.as_dict() for one in run.tiles],
         "steps": run.steps.astype(object).where(run.steps.notna(), None).to_dict("records"),
     }

@@ -21,6 +21,8 @@ from workbench.compare.words import cause_sentence, symptom_sentence
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from workbench.analysis.tiles import Tile
+
 CAUSE_COLUMNS = (
     "id", "service", "mode", "metric", "unit", "function", "file", "crate", "effect", "effect_pct", "whole", "sentence",
     "symptoms", "symptom_sentence", "own_before", "own_after", "calls_before", "calls_after",
@@ -73,6 +75,13 @@ class Comparison:
         from workbench.compare.told import text
 
         return text(self)
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The four answers that stand first wherever the comparison is shown: see :mod:`workbench.analysis.tiles`."""
+        from workbench.compare.tiles import comparison_tiles
+
+        return comparison_tiles(self)
 
     def of(self, run: str) -> Comparison:
         """The comparison with one of the others alone."""

@@ -40,9 +40,8 @@ def text(comparison: Comparison) -> str:
 
 def headline(one: Comparison) -> list[str]:
     """A sentence a metric: what a receipt costs on both sides."""
-    rows = one.metrics[~one.metrics["metric"].isin(_QUIET)]
     said = []
-    for row in rows.itertuples():
+    for row in main_metrics(one.metrics).itertuples():
         noise = f"; repeats differ by {row.noise_pct:.2g} %" if row.noise_pct == row.noise_pct else ""
         interval = (
             f" ({row.low_pct:+.1f} to {row.high_pct:+.1f} %)"
@@ -55,6 +54,11 @@ def headline(one: Comparison) -> list[str]:
             f"{change(row.change_pct)}{interval}: {verdict}{noise}."
         )
     return said or ["No cost per receipt was measured by both."]
+
+
+def main_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The rows of what is asked first; the others are parts of these."""
+    return metrics[~metrics["metric"].isin(_QUIET)]
 
 
 def _unlike(table: pd.DataFrame) -> list[str]:

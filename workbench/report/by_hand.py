@@ -54,7 +54,7 @@ def windows_costs(run: Run) -> list[dict[str, Any]]:
 def windows_text(run: Run) -> str:
     """What a receipt costs, service by service: as a whole in each window, and where the most of it goes."""
     from workbench.analysis.costs import cost_per_receipt
-    from workbench.report.display import table
+    from workbench.report.tables import table
     from workbench.sweep.profiles import RunProfiles
 
     found, names = RunProfiles(run), run.manifest["windows"]

@@ -10,6 +10,8 @@ from workbench.sweep.opened import SweepRun
 if TYPE_CHECKING:
     import pandas as pd
 
+    from workbench.analysis.tiles import Tile
+
 
 @dataclass(frozen=True)
 class FoundLimit:
@@ -58,6 +60,11 @@ class FoundLimit:
     def sentence(self) -> str:
         """The answer in words."""
         return str((self.run.manifest.get("verdict") or {}).get("sentence", ""))
+
+    @property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The four answers that stand first wherever the search is shown: see :mod:`workbench.analysis.tiles`."""
+        return self.run.tiles
 
     @property
     def exit_code(self) -> int:

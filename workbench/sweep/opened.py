@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.analysis import step_row
-from workbench.errors import RunFolderError
+from workbench.analysis.figures import cost_figures, kept_figures, step_figures
+from workbench.analysis.tiles import Tile, run_tiles
+from workbench.errors import RunFolderError, WorkbenchError
 from workbench.runs.read import Run
 from workbench.runs.shape import checked_table
+from workbench.sweep.agents import agents_of
 from workbench.sweep.profiles import RunProfiles
 
 if TYPE_CHECKING:
@@ -54,6 +57,27 @@ class SweepRun(Run):
     def findings(self) -> Findings:
         """What the profiles say, ranked; none where no profiler was on. ``run.findings.table`` is a DataFrame."""
         return self.profiles.findings
+
+    @cached_property
+    def figures(self) -> dict[str, Any]:
+        """One number a quantity, of the whole run, as :mod:`workbench.analysis.figures` names them: those that the run
+        kept when it finished, else made of its tables."""
+        kept = kept_figures(self.manifest)
+        if kept is not None:
+            return dict(kept)
+        steps: Any = self.steps.to_dict("records") if len(self.steps) else []
+        agents = agents_of((self.manifest.get("settings") or {}).get("agent_command"))
+        return {**step_figures(steps), **cost_figures(self.profiles.costs, agents)}
+
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The four answers that stand first wherever the run is shown: see :mod:`workbench.analysis.tiles`. Profiles
+        that cannot be read say nothing."""
+        try:
+            findings = self.findings
+        except WorkbenchError:
+            findings = None
+        return run_tiles(self.manifest, self.figures, findings, state=self.state)
 
 
 def open_run(path: str | Path) -> SweepRun:
