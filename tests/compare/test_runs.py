@@ -301,4 +301,4 @@ def test_names_that_are_none_are_refused(name: str, small: tuple[Path, Path], tm
 
 def test_the_words_of_the_command_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["baseline", "save", "main"]) == 2
-    assert "baseline save NAME RUN" in capsys.readouterr().err
+    assert "workbench baseline save: the following arguments are required: RUN" in capsys.readouterr().err

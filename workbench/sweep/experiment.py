@@ -23,6 +23,7 @@ from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
 from workbench.sweep.expected import expect
 from workbench.sweep.figures import run_figures
+from workbench.sweep.interrupt import mark
 from workbench.sweep.judged import judge_run
 from workbench.sweep.measure import measure
 from workbench.sweep.opened import open_run
@@ -67,8 +68,10 @@ def told_how_it_ended(record: Record) -> Iterator[None]:
     """Keep in the manifest what ended a run early; what was measured until then is in its folder."""
     try:
         yield
-    except (asyncio.CancelledError, KeyboardInterrupt):
+    except (asyncio.CancelledError, KeyboardInterrupt) as error:
         record.stop("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
+        command = "find-limit" if record.folder.manifest().get("what") else "sweep"
+        mark(error, record.folder.path, f"workbench {command} --resume {record.folder.path}")
         raise
     except WorkbenchError as error:
         record.stop("failed", str(error), error.exit_code)

@@ -12,4 +12,6 @@ function themed(select) {
 
 document.querySelectorAll("table.sortable").forEach(sortable);
 themed(document.querySelector("#theme"));
+// contents that stand above the page would push its answers down
+if (innerWidth < 1000) document.querySelector("nav details")?.removeAttribute("open");
 takesFiles(document.querySelector("main"), document.querySelector("#drop"));
