@@ -79,6 +79,8 @@ HEAVY = (
     "papermill",
     "scipy",
     "numpy",
+    "ipywidgets",
+    "anywidget",
 )
 
 
