@@ -64,6 +64,8 @@ HEAVY = (
     "papermill",
     "scipy",
     "numpy",
+    "ipywidgets",
+    "anywidget",
 )
 
 

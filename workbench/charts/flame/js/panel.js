@@ -306,6 +306,8 @@ export class Panel {
       const part = make(number ? "span" : "strong", "", line);
       return number ? [document.createTextNode(" · "), part] : [part];
     }));
+    const fn = this.chosenFunction();
+    this.element.dispatchEvent(new CustomEvent("workbench-chosen", { detail: fn === null ? "" : this.model.nameOf(fn) }));
     this.refresh();
   }
 
