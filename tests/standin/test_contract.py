@@ -6,13 +6,10 @@ import asyncio
 import base64
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -33,7 +30,6 @@ NO_RECEIPT = "No Tap receipt was found in the request"
 NOBODY = "There was an error while accessing escrow account: No sender found for signer "
 STRANGER = SigningKey(b"\x42" * 32)
 SUCCESS = {"graphQLResponse": '{"data":{"_meta":{"block":{"number":1000}}}}', "attestation": None}
-DOCS = Path(__file__).parents[2] / "docs" / "standin.md"
 
 
 def v1_header(caller: Caller) -> str:
@@ -484,20 +480,3 @@ async def test_v1_is_taken_when_switched_on(session: aiohttp.ClientSession) -> N
             (ALLOCATION.hex(), str(MILLI_GRT))
         ]
         assert caller.stored() == 1
-
-
-def test_docs_name_tests_that_exist() -> None:
-    named = set(re.findall(r"`(test_\w+\.py::[^`]+)`", DOCS.read_text(encoding="utf-8")))
-    listing = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", str(Path(__file__).parent)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=DOCS.parents[1],
-    ).stdout
-    existing = {
-        line.rsplit("/", 1)[-1] if "[" not in line else line[line.index("test_") :] for line in listing.split("\n")
-    }
-    whole = existing | {test.split("[")[0] for test in existing}
-    assert len(named) > 40
-    assert named - whole == set()

@@ -11,7 +11,8 @@ import ipywidgets
 from workbench.catalogue.listing import runs, to_frame
 from workbench.comparing.compared import compare
 from workbench.errors import SettingsError
-from workbench.report.display import steps_table, verdict_box
+from workbench.report.display import verdict_box
+from workbench.report.tables import steps_table
 from workbench.settings import Settings
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.widgets.cells import table_of
