@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import re
 import sys
 import textwrap
@@ -26,7 +28,7 @@ class OneLineParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *, first: Sequence[str] = (), **more: Any) -> None:
-        super().__init__(add_help=False, **more)
+        super().__init__(add_help=False, **{"formatter_class": _Formatter, **more})
         self.first = tuple(first)
         self.add_argument("-h", "--help", action=_Help, help="Show this, on one screen.")
         self.add_argument("--help-all", action=_Help, help="Show all options.")
@@ -72,6 +74,24 @@ class OneLineParser(argparse.ArgumentParser):
         count = sum(bool(action.option_strings) for action in self._actions)
         of = f", those of {'; '.join(groups)} too" if groups else ""
         return "\n" + textwrap.fill(f"--help-all shows all {count} options{of}.", 79) + "\n"
+
+
+class _Formatter(argparse.HelpFormatter):
+    """A HelpFormatter that asks the terminal for its width itself. argparse makes one for each argument, and imports
+    ``shutil`` and its compressors to ask: a few milliseconds of every command."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """As :func:`shutil.get_terminal_size` tells it."""
+    with contextlib.suppress(KeyError, ValueError):
+        if (columns := int(os.environ["COLUMNS"])) > 0:
+            return columns
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # no terminal, or none that says it
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    return 80
 
 
 class _Help(argparse.Action):
