@@ -26,6 +26,8 @@ from workbench.analysis.costs import (
 from workbench.errors import WorkbenchError
 from workbench.profiles.model import Profile
 
+pytestmark = pytest.mark.slow
+
 
 def window(rows: Stacks, step: int = 1, receipts: int = 10) -> pd.DataFrame:
     return window_costs(profile_of(rows), service="indexer-service", mode="pprof", step=step, receipts=receipts)

@@ -81,6 +81,7 @@ def test_10_000_answers_in_pieces_mean_what_they_mean_whole():
             assert by_http_client(given.raw) == (given.status, given.body)
 
 
+@pytest.mark.slow
 def test_100_000_broken_answers_end_once_and_harm_nothing_after_them():
     """Where we see a whole answer, the standard library sees the same one."""
     dice = random.Random(2)

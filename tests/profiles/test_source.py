@@ -24,6 +24,8 @@ from workbench.errors import ReadError
 from workbench.profiles.read import read_profile
 from workbench.profiles.source import MIB, open_source
 
+pytestmark = pytest.mark.slow
+
 
 def zstd(data: bytes) -> bytes:
     return bytes(pyarrow.compress(data, codec="zstd", asbytes=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 EXTRA = {"run_dir", "resume", "runs_dir"}  # empty text stands for "not given"
 OTHER_DEFAULTS = {("single_load", "name"): "load", ("find_limit", "name"): "find-limit"}
+FOLDED = {"source_hidden": True}
 ALL = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 
 
@@ -39,7 +42,8 @@ def test_a_notebook_is_committed_clean(name: str) -> None:
     assert set(made.metadata) <= {"kernelspec", "language_info"}
     assert set(made.metadata["language_info"]) == {"name"}
     assert len({cell.id for cell in made.cells}) == len(made.cells)
-    assert all(set(cell.metadata) <= {"tags"} for cell in made.cells)
+    assert all(set(cell.metadata) <= {"tags", "jupyter"} for cell in made.cells)
+    assert all(cell.metadata.get("jupyter", FOLDED) == FOLDED for cell in made.cells)
     assert "parameters" in code[0].metadata["tags"]
     assert not any("def " in cell.source or "class " in cell.source for cell in code)
 
@@ -93,3 +97,30 @@ async def test_the_report_of_a_finished_run_opens_offline(
         assert opened.charts_without_traces == []
         assert opened.page_width_px <= opened.window_width_px
         assert opened.text.index("✗ FAIL") < opened.text.index("What became of the receipts")
+
+
+def test_the_first_notebook_leads_to_all_others_and_they_are_there() -> None:
+    text = "\n".join(cell.source for cell in read("00_start_here").cells if cell.cell_type == "markdown")
+    assert set(re.findall(r"\]\((\w+)\.ipynb\)", text)) == {*ALL} - {"00_start_here"}
+
+
+async def test_the_first_notebook_answers(tmp_path: Path) -> None:
+    output, html = tmp_path / "notebook.ipynb", tmp_path / "report.html"
+    small = {"num_receipts": 20, "rate": 200.0, "runs_dir": str(tmp_path / "runs")}
+    record = await run_notebook(NOTEBOOKS / "00_start_here.ipynb", small, output, html, title="Start here")
+    assert record.ok, f"{record.exception}: {record.message}"
+    assert "every receipt was accepted" in html.read_text("utf-8") or "20 receipts" in html.read_text("utf-8")
+
+
+def test_copies_are_opened_and_the_tracked_notebooks_left_alone(tmp_path: Path) -> None:
+    """``make lab`` without the JupyterLab."""
+    made = subprocess.run(
+        ["make", "-C", str(NOTEBOOKS.parent), "lab-copies", f"LAB={tmp_path / 'lab'}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    assert sorted(path.stem for path in (tmp_path / "lab").iterdir()) == ALL
+    copy = tmp_path / "lab" / "00_start_here.ipynb"
+    assert copy.read_bytes() == (NOTEBOOKS / copy.name).read_bytes()

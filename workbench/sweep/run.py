@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from workbench.errors import RunFolderError, SettingsError
-from workbench.load.engines.chosen import address_of
+from workbench.load.engines.chosen import Engine, address_of
 from workbench.runs.alone import measuring
 from workbench.runs.folder import MANIFEST, RunFolder
 from workbench.settings import LoadSettings, Settings, SweepSettings, without_passwords
@@ -67,10 +67,12 @@ async def run_sweep(
     *,
     toward_limit: bool = True,
     client: Client | None = None,
+    engine: Engine | None = None,
 ) -> SweepRun:
     """:func:`sweep` with resolved settings.
 
     ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
+    ``engine`` sends in place of the one that the settings name.
     """
     steps_of(settings)
     require_fitting(settings.fail_if, (settings.profiler,))
@@ -87,7 +89,8 @@ async def run_sweep(
             )
     folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
     async with held(folder, on_event):
-        await experiment(settings, Record(settings, folder, on_event), toward_limit=toward_limit, client=client)
+        record = Record(settings, folder, on_event)
+        await experiment(settings, record, toward_limit=toward_limit, client=client, engine=engine)
     return open_run(folder.path)
 
 
