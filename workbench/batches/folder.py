@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.batches.grid import PlannedRun
 from workbench.batches.tiles import RunOfBatch, batch_tiles
+from workbench.card import card
 from workbench.catalogue.listing import row_in
 from workbench.errors import RunFolderError, WorkbenchError
 from workbench.runs.atomic import write_json
@@ -46,6 +47,8 @@ class Batch:
     """One batch, read from its folder each time."""
 
     path: Path
+
+    _repr_mimebundle_ = card("batch")
 
     @classmethod
     def create(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.thresholds import write_junit
 from workbench.cli.tiles import tile_lines
+from workbench.cli.waiting import awaited
 from workbench.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def do_batch(options: argparse.Namespace) -> int:
             raise SettingsError("--resume takes the batch's own settings and nothing else", where="workbench batch")
         with Progress(sys.stderr) as progress:
             resumed = batches.resume_batch(options.resume, config=options.config, say=progress)
-            return _print(asyncio.run(resumed), options)
+            return _print(awaited(resumed), options)
     made = _planned(options, settings)
     if options.dry_run:
         return _dry_run(made, options.json)
     keep_going = options.keep_going or (options.plan is None and options.modes is None)
     with Progress(sys.stderr) as progress:
         running = batches.run_batch(made, keep_going=keep_going, config=options.config, say=progress)
-        return _print(asyncio.run(running), options)
+        return _print(awaited(running), options)
 
 
 def _planned(options: argparse.Namespace, values: Mapping[str, Any]) -> Planned:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result, say
+from workbench.cli.waiting import awaited
 from workbench.errors import EXIT_INVALID, EXIT_PASS, SettingsError
 from workbench.masking import shown
 
@@ -58,7 +58,7 @@ def do_calibrate(options: argparse.Namespace) -> int:
         servers=None if options.servers is None else int(_within("--servers", options.servers, 1, 64)),
         max_s=_within("--max-s", options.max_s, 1, 3600),
     )
-    found = asyncio.run(calibrate(wanted, identity(machine(), versions()), options.runs_dir, say))
+    found = awaited(calibrate(wanted, identity(machine(), versions()), options.runs_dir, say))
     if options.json:
         print_json(found.to_json())
     else:

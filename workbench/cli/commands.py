@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command as it is typed: one word, or two where it is an action of another (``profile start``).
 
     Its module, named by the first word, has ``add_VERB(parser)``, which adds its arguments, and ``do_VERB(options)``,
@@ -142,7 +140,7 @@ def overview(*, actions: bool = False) -> str:
 
 def actions_of(command: Command) -> str:
     """What the help of a command says that only has actions."""
-    lines = [f"usage: {command.prog} ACTION [options]", "", *textwrap.wrap(f"{_sentence(command.summary)}", 78), ""]
+    lines = [f"usage: {command.prog} ACTION [options]", "", _sentence(command.summary), ""]
     lines += [f"  {one.verb:10} {one.summary}" for one in command.actions]
     return "\n".join([*lines, "", f"`{command.prog} ACTION --help` says more of each."])
 

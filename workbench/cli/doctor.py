@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from workbench.cli.options import add_config, add_settings, all_but, settings_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json
+from workbench.cli.waiting import awaited
 from workbench.terminal import coloured
 
 
@@ -30,7 +30,7 @@ def do_doctor(options: argparse.Namespace) -> int:
     """Look, and print a row for each thing that was looked at."""
     from workbench import doctor
 
-    found = asyncio.run(doctor.checks(settings_of(options)))
+    found = awaited(doctor.checks(settings_of(options)))
     if options.json:
         print_json([one.as_dict() for one in found])
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.sweep import require_alone
 from workbench.cli.thresholds import write_junit
 from workbench.cli.tiles import tile_lines
+from workbench.cli.waiting import awaited
 
 
 def add_find_limit(parser: OneLineParser) -> None:
@@ -55,7 +55,7 @@ def do_find_limit(options: argparse.Namespace) -> int:
     from workbench.report.search_report import report_search
 
     with Progress(sys.stderr) as progress:
-        found = asyncio.run(report_search(asked, resume=options.resume, config=options.config, say=progress))
+        found = awaited(report_search(asked, resume=options.resume, config=options.config, say=progress))
     verdict, search = found.manifest.get("verdict") or {}, found.manifest.get("search") or {}
     reasons = [f"  {reason}" for reason in verdict.get("reasons", [])]
     said = [(search.get("budget") or {}).get("sentence", ""), f"{found.verdict}: {verdict.get('sentence', '')}"]
@@ -70,7 +70,7 @@ def _as_json(options: argparse.Namespace, settings: Any) -> int:
     from workbench.search.run import resume_search, run_search
 
     with Progress(sys.stderr) as progress:
-        found = asyncio.run(
+        found = awaited(
             resume_search(RunFolder(options.resume), progress.event)
             if settings is None
             else run_search(settings, None, progress.event)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from workbench.cli.measuring import add_load_settings, add_services, add_thresholds
@@ -12,6 +11,7 @@ from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.thresholds import write_junit
 from workbench.cli.tiles import tile_lines
+from workbench.cli.waiting import awaited
 
 
 def add_load(parser: OneLineParser) -> None:
@@ -32,7 +32,7 @@ def do_load(options: argparse.Namespace) -> int:
 
     settings = load_settings(settings_of(options, name="load"))
     with Progress(sys.stderr) as progress:
-        measured = asyncio.run(run_load(settings, on_event=progress.event))
+        measured = awaited(run_load(settings, on_event=progress.event))
     if options.json:
         from workbench.exchange.load_json import load_json
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from workbench.cli.options import add_config, add_settings, all_but, given, settings_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result, tell
+from workbench.cli.waiting import awaited
 from workbench.errors import EXIT_PASS, EXIT_TARGET, SettingsError
 
 if TYPE_CHECKING:
@@ -89,22 +89,22 @@ def _add_common(parser: OneLineParser) -> None:
 
 def do_up(options: argparse.Namespace) -> int:
     """Start it, and say where everything answers."""
-    return asyncio.run(_up(options, settings_of(options)))
+    return awaited(_up(options, settings_of(options)))
 
 
 def do_status(options: argparse.Namespace) -> int:
     """What runs and answers; 3 where something does not."""
-    return asyncio.run(_status(options, settings_of(options)))
+    return awaited(_status(options, settings_of(options)))
 
 
 def do_set(options: argparse.Namespace) -> int:
     """Change accounts or failures, and say what holds now."""
-    return asyncio.run(_set(options, settings_of(options), given(options)))
+    return awaited(_set(options, settings_of(options), given(options)))
 
 
 def do_down(options: argparse.Namespace) -> int:
     """End it."""
-    return asyncio.run(_down(options, settings_of(options)))
+    return awaited(_down(options, settings_of(options)))
 
 
 async def _up(options: argparse.Namespace, settings: Settings) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from workbench.cli.measuring import add_load_settings, add_services
 from workbench.cli.options import add_config, settings_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
+from workbench.cli.waiting import awaited
 from workbench.errors import EXIT_INVALID, EXIT_PASS, SettingsError
 
 DEFAULT_PAIRS = 10
@@ -40,7 +40,7 @@ def do_noise(options: argparse.Namespace) -> int:
         raise SettingsError(f"must be from 3 to 50, found {options.pairs}", where="--pairs")
     settings = settings_of(options, name="aa")
     with Progress(sys.stderr) as progress:
-        found = asyncio.run(measure_noise(settings, options.pairs, progress.event))
+        found = awaited(measure_noise(settings, options.pairs, progress.event))
     if options.json:
         print_json({"run": str(found.run.path), "floors": [floor.to_json() for floor in found.floors]})
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from workbench.cli.parser import OneLineParser
 from workbench.cli.runs import add_runs_dir, named
 from workbench.cli.saying import add_json, say, tell
+from workbench.cli.waiting import awaited
 
 PAGE = "report.html"
 
@@ -37,14 +38,12 @@ def do_open(options: argparse.Namespace) -> int:
 def _make(folder: Path) -> None:
     """The report of a run or batch. Raises SettingsError where the run has not finished, ToolError where the notebook
     fails."""
-    import asyncio
-
     from workbench.batches.folder import FILE, Batch
     from workbench.report.batch import summarise
     from workbench.report.sweep_report import report_run
 
     say(f"{folder} has no report yet; it is being made")
     if (folder / FILE).exists():
-        asyncio.run(summarise(Batch.open(folder)))
+        awaited(summarise(Batch.open(folder)))
     else:
-        asyncio.run(report_run(folder, say=say))
+        awaited(report_run(folder, say=say))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, say
 from workbench.cli.thresholds import add_fail_if
+from workbench.cli.waiting import awaited
 
 
 def add_report(parser: OneLineParser) -> None:
@@ -23,4 +23,4 @@ def do_report(options: argparse.Namespace) -> int:
     from workbench.cli.measuring import finish
     from workbench.report.sweep_report import report_run
 
-    return finish(asyncio.run(report_run(options.run, say=say, fail_if=options.fail_if)), options)
+    return finish(awaited(report_run(options.run, say=say, fail_if=options.fail_if)), options)

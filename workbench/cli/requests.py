@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from workbench.cli.options import add_config, add_settings, all_but, settings_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import say
+from workbench.cli.waiting import awaited
 
 
 def add_requests(parser: OneLineParser) -> None:
@@ -50,7 +50,7 @@ def do_requests(options: argparse.Namespace) -> int:
     from workbench.exchange.requests import find, write
 
     settings = settings_of(options)
-    write(asyncio.run(find(settings)), options.to, options.output, options.start_in, say)
+    write(awaited(find(settings)), options.to, options.output, options.start_in, say)
     return 0
 
 

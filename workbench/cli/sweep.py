@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from workbench.cli.measuring import add_services, add_sweep_settings, add_thresh
 from workbench.cli.options import add_config, given, settings_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json
+from workbench.cli.waiting import awaited
 from workbench.errors import SettingsError
 
 
@@ -34,7 +34,7 @@ def do_sweep(options: argparse.Namespace) -> int:
     require_alone(options, "run")
     settings = None if options.resume else settings_of(options)
     with Progress(sys.stderr) as progress:
-        run = asyncio.run(report_sweep(settings, resume=options.resume, config=options.config, say=progress))
+        run = awaited(report_sweep(settings, resume=options.resume, config=options.config, say=progress))
     return finish(run, options)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from workbench.analysis.step_row import LATER
+from workbench.card import card
 from workbench.numbers import grt, milliseconds
 from workbench.ramp import is_ramp
 from workbench.runs.read import Run
@@ -76,6 +77,8 @@ class LoadResult:
         for number, one in enumerate(self.run.manifest.get("thresholds") or ()):
             lines.append(f"{'' if number else 'Thresholds':12}{one['sentence']}")
         return "\n".join(lines)
+
+    _repr_mimebundle_ = card("load")
 
     def __repr__(self) -> str:
         return self.text
