@@ -65,7 +65,10 @@
 
   // the contents: folded where they would push the answers down, and marked where the reader is
   const contents = document.querySelector("nav details");
-  if (contents && innerWidth < 1000) contents.open = false;
+  const beside = matchMedia("(min-width: 1000px)");
+  const fold = () => { if (contents) contents.open = beside.matches; };
+  fold();
+  beside.addEventListener("change", fold);
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
   const inSight = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((each) => each.isIntersecting)) {
