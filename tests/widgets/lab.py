@@ -108,7 +108,7 @@ async def lab_with(made: nbformat.NotebookNode, folder: Path) -> AsyncIterator[L
         patch.setenv("JUPYTER_CONFIG_DIR", str(folder / "config"))
         patch.setenv("JUPYTER_DATA_DIR", str(folder / "data-dir"))
         async with jupyter_lab(folder / "work") as address, headless_chromium() as browser:
-            page = await browser.new_page(viewport={"width": 1500, "height": 1000})
+            page = await browser.new_page(viewport={"width": 1400, "height": 1250})
             page.set_default_timeout(PATIENCE_MS)
             # anywidget gives a panel two seconds to be made, which a busy machine may take
             await page.add_init_script(
