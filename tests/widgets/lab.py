@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ async def lab_with(made: nbformat.NotebookNode, folder: Path) -> AsyncIterator[L
         patch.setenv("JUPYTER_CONFIG_DIR", str(folder / "config"))
         patch.setenv("JUPYTER_DATA_DIR", str(folder / "data-dir"))
         async with jupyter_lab(folder / "work") as address, headless_chromium() as browser:
-            page = await browser.new_page(viewport={"width": 1500, "height": 1000})
+            page = await browser.new_page(viewport={"width": 1400, "height": 1250})
             page.set_default_timeout(PATIENCE_MS)
             # anywidget gives a panel two seconds to be made, which a busy machine may take
             await page.add_init_script(
@@ -131,9 +132,15 @@ async def lab_with(made: nbformat.NotebookNode, folder: Path) -> AsyncIterator[L
 
 
 async def picture(locator: Locator, name: str) -> None:
-    """Write a picture for the documentation, where the variable that asks for it names a folder."""
-    import os
-
+    """Write a picture for the documentation, as much as is in sight, where PANEL_PICTURES names a folder for it."""
     if folder := os.environ.get("PANEL_PICTURES"):
         await locator.scroll_into_view_if_needed()
-        await locator.screenshot(path=Path(folder) / f"{name}.png")
+        whole, sight = (
+            await locator.bounding_box(),
+            await locator.page.locator(".jp-WindowedPanel-outer").bounding_box(),
+        )
+        assert whole is not None
+        assert sight is not None
+        top, bottom = max(whole["y"], sight["y"]), min(whole["y"] + whole["height"], sight["y"] + sight["height"])
+        clip: Any = {"x": whole["x"], "y": top, "width": whole["width"], "height": bottom - top}
+        await locator.page.screenshot(path=Path(folder) / f"{name}.png", clip=clip)

@@ -12,16 +12,18 @@ import pytest
 import workbench
 from tests.charts.profiles import folded
 from tests.keys.places import new_key
-from workbench.analysis.findings import Finding, Findings
-from workbench.analysis.findings.model import Size
+from tests.report.conftest import finished_run
+from tests.widgets.made import EVIL, finding, two_runs
+from workbench.analysis.findings import Findings
 from workbench.errors import ReadError, SettingsError
 from workbench.runs.folder import RunFolder
+from workbench.runs.read import Run
 from workbench.runs.status import Live, RunStatus, status_of
 from workbench.widgets.cells import table_of
 from workbench.widgets.panel import Panel
 from workbench.widgets.words import run_html, time_left, words_of
 
-EVIL = "<script>alert(1)</script>"
+__all__ = ["finished_run"]
 
 
 def shown(panel: Panel) -> dict[str, str]:
@@ -47,7 +49,7 @@ def test_a_run_in_words() -> None:
     }  # fmt: skip
     assert (second["state"], second["answered"], second["outcomes"]) == ("planned", "10 planned", "")
     page = run_html(words)
-    assert "&lt;script&gt;" in page
+    assert "&lt;img src=x" in page
     assert EVIL not in page
 
 
@@ -138,15 +140,6 @@ async def test_several_profiles_can_be_chosen_from() -> None:
     assert explorer.shown.total() == 7
 
 
-def finding(subject: str, weight: float) -> Finding:
-    evidence = pd.DataFrame({"function": [EVIL, "g"], "calls": [2.0, math.nan]})
-    return Finding(
-        kind="repeated work", service="s", mode="callgrind", subject=subject, sentence=f"{subject} is called. Twice.",
-        metric="Ir", size=Size(1234.5, "instructions"), share_pct=12.5, saving_pct=math.nan, certainty="sure",
-        confidence=1.0, todo="Call it once", shown="Where", weight=weight, evidence=evidence,
-    )  # fmt: skip
-
-
 def test_findings_are_ranked_and_the_chosen_one_is_told_whole() -> None:
     view = workbench.FindingsView(Findings((finding(EVIL, 9), finding("g", 5)), notes=("One file is gone.",)))
     assert view.chosen is not None
@@ -173,6 +166,27 @@ def test_runs_there_are(tmp_path: Path) -> None:
     assert (browser._open.disabled, browser._compare.disabled) == (True, False)
     assert browser.chosen == [Path(path) for path in paths]
     assert paths[0].rsplit("/", 1)[1] in browser.html()
+
+
+async def test_two_runs_are_compared(finished_run: Run, tmp_path: Path) -> None:
+    before, after = two_runs(finished_run, tmp_path)
+    browser = workbench.RunBrowser(runs_dir=tmp_path)
+    browser._table.chosen = [str(before)]
+    browser.compare()
+    await browser.done()
+    assert "two runs are compared, 1 are chosen" in browser.message
+    browser._table.chosen = [str(before), str(after)]
+    browser.compare()
+    await browser.done()
+    assert browser.comparison is not None
+    assert (browser.comparison.before, browser.comparison.after) == (before.name, (after.name,))
+    assert (browser._told_view.text, browser.message) == (browser.comparison.text, "")
+    browser._table.chosen = [str(after)]
+    browser.open()
+    await browser.done()
+    assert browser.run is not None
+    assert browser.run.path == after
+    assert "FAIL" in browser.html()
 
 
 def test_cells_are_text_and_what_is_not_known_stands_last() -> None:

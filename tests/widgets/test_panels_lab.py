@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,17 +16,29 @@ from playwright.async_api import expect
 
 from tests.keys.places import new_key
 from tests.report.browser import PATIENCE_MS
-from tests.widgets.lab import NOTEBOOK, Lab, lab_with, notebook_with, picture
+from tests.report.conftest import finished_run
+from tests.widgets.lab import NOTEBOOK, PROJECT, Lab, lab_with, notebook_with, picture
+from tests.widgets.made import EVIL, two_runs
 from workbench.report import external_addresses
+from workbench.report.answers.example import example
 from workbench.report.export import export_html
 from workbench.runs.folder import RunFolder
+from workbench.runs.read import Run
 from workbench.sweep.apart import running_in, stop_apart
 from workbench.sweep.opened import open_run
+
+__all__ = ["finished_run"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 expect.set_options(timeout=PATIENCE_MS)
 NODES = 120_000
-EVIL = "<img src=x onerror=document.title='evil'>"
+DEMO = "demo-callgrind.out"
+FINDINGS = f"""import sys
+sys.path.insert(0, {str(PROJECT)!r})
+from tests.widgets.made import EVIL, finding
+from workbench.analysis.findings import Findings
+found = workbench.FindingsView(Findings((finding(EVIL, 9), finding("parse", 5)), notes=("One file is gone.",)))
+found"""
 
 
 def folded(path: Path) -> Path:
@@ -36,10 +49,16 @@ def folded(path: Path) -> Path:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+async def lab(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
-    profile = folded(folder / "many.folded")
-    async with lab_with(notebook_with(receipts="30,30000", rate=100.0, profile=str(profile)), folder) as lab:
+    made = notebook_with(receipts="30,30000", rate=100.0, profile="many.folded")
+    cells = {cell.id: cell for cell in made.cells}
+    cells["findings"].source = FINDINGS
+    cells["explorer"].source = f"explorer = workbench.ProfileExplorer([profile, {DEMO!r}])\nexplorer"
+    async with lab_with(made, folder) as lab:
+        folded(lab.folder / "many.folded")
+        shutil.copy(example(DEMO), lab.folder)
+        two_runs(finished_run, lab.folder / "data" / "runs")
         yield lab
         while (left := running_in(lab.folder / "data" / "runs")) is not None:
             stop_apart(left)
@@ -116,7 +135,6 @@ async def test_a_profile_of_a_hundred_thousand_nodes_is_explored(lab: Lab) -> No
     await expect(graph.locator(".wb-flame-rows")).to_contain_text("{closure}$x$")
     assert await lab.page.title() != "evil"
     assert await panel.locator("img").count() == 0
-    await picture(panel, "panel-explorer")
     await lab.fill("explorer", "Focus", "group_7$")
     few = "() => [...document.querySelectorAll('.wb-flame')].some((e) => e.flameGraph?.rows().length < 10000)"
     await lab.page.wait_for_function(few)
@@ -125,23 +143,54 @@ async def test_a_profile_of_a_hundred_thousand_nodes_is_explored(lab: Lab) -> No
     assert "group_8" not in names
     await lab.fill("explorer", "Focus", "(")
     await expect(panel.locator('.wb-said[data-kind="message"]')).to_contain_text("regular expression")
+    await lab.button("explorer", "Whole profile").click()
+    await lab.field("explorer", "Profile").select_option(DEMO)
+    await expect(graph.locator(".wb-flame-title")).to_have_text(DEMO)
+    await expect(graph.get_by_label("Metric")).to_be_visible()
+    await graph.locator(".wb-flame-rows button").nth(2).click()
+    await picture(panel, "panel-explorer")
 
 
 async def test_runs_are_listed_opened_and_compared(lab: Lab) -> None:
     panel = lab.panel("browser")
     await lab.button("browser", "Refresh").click()
     row = panel.locator("tbody tr[aria-selected]")
-    await expect(row).to_have_count(1)
-    await expect(row).to_contain_text("interrupted")
+    await expect(row).to_have_count(3)
+    stopped, one, two = (row.filter(has_text=name) for name in ("-sweep", "-one", "-two"))
     await expect(panel.locator("button.jupyter-button[disabled]:text-is('Compare')")).to_be_visible()
-    await row.click()
+    await one.click()
+    await two.click()
+    await lab.button("browser", "Compare").click()
+    told = panel.locator('.wb-said[data-kind="run"]')
+    await expect(told).to_contain_text("Z-two")
+    await one.click()
+    await two.click()
+    await stopped.click()
     await lab.button("browser", "Open").click()
-    await expect(panel.locator(".verdict")).to_contain_text("The run is interrupted")
+    await expect(told).to_contain_text("The run is interrupted")
     await picture(panel, "panel-runs")
+    await one.click()
+    await stopped.click()
+    await lab.button("browser", "Open").click()
+    await expect(told).to_contain_text("FAIL")
+    await expect(panel.locator("table").nth(1)).to_contain_text("Accepted, 1/s")
     await lab.fill("browser", "Where", "verdict = 'PASS'")
     await expect(panel.get_by_text("There is no such run")).to_be_visible()
     await lab.fill("browser", "Where", "nonsense")
     await expect(panel.locator('.wb-said[data-kind="message"]')).to_contain_text("nonsense")
+
+
+async def test_findings_are_listed_and_told(lab: Lab) -> None:
+    panel = lab.panel("findings")
+    told = panel.locator('.wb-said[data-kind="finding"]')
+    await expect(told).to_contain_text(f"{EVIL} is called. Twice.")
+    await panel.locator("tbody tr[aria-selected]").filter(has_text="parse").click()
+    await expect(told).to_contain_text("parse is called. Twice.")
+    await expect(panel.locator("table").nth(1)).to_contain_text(EVIL)  # the evidence
+    await panel.get_by_role("button", name="Per receipt").click()
+    await expect(panel.locator("th[aria-sort]")).to_have_text("Per receipt")
+    assert await panel.locator("img").count() == 0
+    assert await lab.page.title() != "evil"
 
 
 async def test_a_profiler_session_is_started_cut_stopped_and_restored(lab: Lab) -> None:

@@ -170,7 +170,7 @@ class LoadPanel(Panel):
             if alive and status.ended and not begun:
                 status = replace(status, state="new")  # its process has yet to take the run up again
             self._show(status)
-            if status.ended and not alive:
+            if not alive and status.state != "running":
                 return self._ended()
             await asyncio.sleep(POLL_S)
 
@@ -193,7 +193,7 @@ class LoadPanel(Panel):
     def _buttons(self) -> None:
         """Each button is there for what can be done now."""
         status = self._status
-        running = status is not None and not status.ended
+        running = status is not None and (status.state == "running" or self._apart is not None)
         self._start.disabled = running
         self._stop.disabled = not running or self._stopping
-        self._resume.disabled = status is None or status.state not in ("interrupted", "failed")
+        self._resume.disabled = running or status is None or status.state == "finished"

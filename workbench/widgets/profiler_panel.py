@@ -188,7 +188,9 @@ async def _seen(file: SessionFile) -> Seen:
 
 
 def _lines(session: Session, state: str, condition: Any) -> Sequence[str]:
-    lines = [f"{state}: mode {session.mode}, profiles in {session.out}"]
+    here = Path.cwd()
+    out = session.out.relative_to(here) if session.out.is_relative_to(here) else session.out
+    lines = [f"{state}: mode {session.mode}, profiles in {out}"]
     lines += [f"{service}: {wrong or 'runs and answers'}" for service, wrong in condition.items()]
     if session.open_name:
         lines.append(f"window {session.open_name} is open")

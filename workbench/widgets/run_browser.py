@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,9 @@ from workbench.catalogue.listing import runs, to_frame
 from workbench.comparing.compared import compare
 from workbench.errors import SettingsError
 from workbench.report.display import verdict_box
-from workbench.report.tables import steps_table
 from workbench.settings import Settings
 from workbench.sweep.opened import SweepRun, open_run
-from workbench.widgets.cells import table_of
+from workbench.widgets.cells import Columns, Rows, table_html, table_of
 from workbench.widgets.panel import Panel, button, paragraph, text_field
 from workbench.widgets.views import SaidView, TableView, on_change
 
@@ -39,6 +39,20 @@ HEADINGS = {
     "limit_receipts": "Limit, receipts",
     "tags": "Tags",
 }
+STEPS = {
+    "step": "Step",
+    "kind": "Kind",
+    "verdict": "Verdict",
+    "receipts": "Receipts",
+    "accepted": "Accepted",
+    "denied": "Denied",
+    "failed": "Other refusals",
+    "throughput_per_s": "Accepted, 1/s",
+    "response_p50_ms": "Response p50, ms",
+    "response_p95_ms": "p95, ms",
+    "response_p99_ms": "p99, ms",
+    "reason": "Reason",
+}
 
 
 class RunBrowser(Panel):
@@ -56,7 +70,6 @@ class RunBrowser(Panel):
         self._runs_dir = Path(runs_dir) if runs_dir is not None else Settings.resolve().runs_dir
         self.run: SweepRun | None = None
         self.comparison: Comparison | None = None
-        self._html = ""
         self._table = TableView(most=2)
         self._where = text_field("Where", where or "", "a condition in SQL, such as verdict = 'FAIL'")
         self._where.continuous_update = False
@@ -64,12 +77,12 @@ class RunBrowser(Panel):
         self._refresh = button("Refresh", self.refresh, "look at the folder again")
         self._open = button("Open", self.open, "verdict and steps of the chosen run")
         self._compare = button("Compare", self.compare, "the two chosen runs; the first chosen is the one before")
-        self._shown = ipywidgets.Output()
-        self._compared_text = SaidView(kind="comparison")
+        self._told_view = SaidView(kind="run")
+        self._steps = TableView(most=0)
         on_change(self._where, "value", lambda _: self.refresh())
         on_change(self._table, "chosen", lambda _: self._buttons())
         buttons = ipywidgets.HBox([self._refresh, self._open, self._compare, self._anyway])
-        parts = [self._where, self._table, buttons, self._said, self._shown, self._compared_text]
+        parts = [self._where, self._table, buttons, self._said, self._told_view, self._steps]
         self.widget = ipywidgets.VBox(parts)
         self._fill(self.table())
         self._buttons()
@@ -102,14 +115,10 @@ class RunBrowser(Panel):
 
     def html(self) -> str:
         """The runs, and what was opened or compared last."""
-        from html import escape
-
-        columns, rows, said = self._table.columns, self._table.rows, self._table.said
-        head = "".join(f'<th scope="col">{escape(heading)}</th>' for _, heading, _ in columns)
-        body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>" for _, texts, _ in rows)
-        told = f"<pre>{escape(self._compared_text.text)}</pre>" if self._compared_text.text else ""
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return f"{table}{paragraph(said)}{self._html}{told}{paragraph(self.message)}"
+        runs_there = table_html(self._table.columns, self._table.rows, self._table.said)
+        told = f"<pre>{escape(self._told_view.text)}</pre>" if self._told_view.text else ""
+        steps = table_html(self._steps.columns, self._steps.rows) if self._steps.rows else ""
+        return f"{runs_there}{told}{steps}{paragraph(self.message)}"
 
     def __repr__(self) -> str:
         return f"RunBrowser({str(self._runs_dir)!r}, {len(self._table.rows)} runs)"
@@ -121,15 +130,7 @@ class RunBrowser(Panel):
     async def _opened(self) -> None:
         (path,) = self.chosen
         self.run = run = open_run(path)
-        box = await asyncio.to_thread(verdict_box, run)
-        steps = steps_table(run.steps) if len(run.steps) else None
-        self._html = box.as_html + ("" if steps is None else steps.as_html)
-        text = box.as_text + ("" if steps is None else f"\n{steps.as_text}")
-        self._compared_text.text = ""
-        # made by our own code from escaped text; the output area draws it as it draws any cell's
-        data = {"text/html": self._html, "text/plain": text}
-        self._shown.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
-        self.keep()
+        self._show((await asyncio.to_thread(verdict_box, run)).as_text, run.steps)
 
     async def _compared(self) -> None:
         if len(self.chosen) != 2:
@@ -140,8 +141,15 @@ class RunBrowser(Panel):
         finally:
             self.say("")
         self.comparison = found
-        self._html, self._shown.outputs = "", ()
-        self._compared_text.text = found.text
+        self._show(found.text)
+
+    def _show(self, text: str, steps: pd.DataFrame | None = None) -> None:
+        """What was opened or compared, in place of what was before."""
+        self._told_view.text = text
+        nothing: tuple[Columns, Rows, str] = ([], [], "")
+        columns, rows, said = nothing if steps is None else table_of(steps, STEPS)
+        with self._steps.hold_sync():
+            self._steps.columns, self._steps.rows, self._steps.said = columns, rows, said
         self.keep()
 
     def _fill(self, table: pd.DataFrame) -> None:

@@ -1,7 +1,7 @@
 // A run under way: its state, and a bar a step. What is shown comes as text from Python and goes to textContent.
 
 const COLUMNS = ["step", "bar", "state", "answered", "rate", "p50", "p99", "outcomes", "left", "verdict"];
-const TEXT = new Set(["state", "outcomes", "verdict"]);
+const TEXT = new Set(["bar", "state", "outcomes", "verdict"]);
 
 function make(name, text = "", classes = "") {
   const element = document.createElement(name);

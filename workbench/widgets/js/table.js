@@ -24,7 +24,7 @@ function sorted(rows, order) {
 class Table {
   constructor(model, el) {
     Object.assign(this, { model, order: null, table: make("table"), said: make("p", "", "wb-soft") });
-    const root = make("div", "", "wb-panel wb-scroll");
+    const root = make("div", "", "wb-panel wb-table wb-scroll");
     root.tabIndex = 0;
     root.append(this.table, this.said);
     el.append(root);
