@@ -11,8 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.hostile.answers import KINDS as KINDS_OF_ANSWERS
 from tests.hostile.files import KINDS, bomb, head_of, sparse
-from tests.hostile.measured import Job, measured
+from tests.hostile.measured import Job, asked, measured
 from workbench.profiles.memory import MIB
 from workbench.profiles.read import FORMATS
 
@@ -25,7 +26,10 @@ def main() -> int:
     parser.add_argument("formats", nargs="*", choices=[[], *FORMATS], metavar="FORMAT")
     parser.add_argument("--mib", type=float, default=64, help="Size of each file.")
     parser.add_argument("--memory-mib", type=int, default=512, help="What reading one may take.")
+    parser.add_argument("--answers", action="store_true", help="The generator under hostile answers, in their place.")
     options = parser.parse_args()
+    if options.answers:
+        return _answers()
     size, memory = int(options.mib * MIB), options.memory_mib * MIB
     print("| format | what | file, MiB | memory, MiB | s | what was said |")
     print("| --- | --- | ---: | ---: | ---: | --- |")
@@ -47,6 +51,15 @@ def main() -> int:
                 figures = f"{path.stat().st_size / MIB:,.1f} | {found.peak_bytes / MIB:,.0f} | {found.took_s:.1f}"
                 print(f"| {format} | {kind} | {figures} | {said[:110]} |", flush=True)
     return 1 if broken else 0
+
+
+def _answers() -> int:
+    print("| answers | memory, MiB | outcomes |\n| --- | ---: | --- |")
+    for kind, (send, _, _) in KINDS_OF_ANSWERS.items():
+        outcomes, peak_bytes = asked(kind, address_bytes=4 << 30)
+        what = (send.__doc__ or "").rstrip(".")
+        print(f"| {what} | {peak_bytes / MIB:,.0f} | {outcomes} |", flush=True)
+    return 0
 
 
 if __name__ == "__main__":

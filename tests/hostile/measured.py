@@ -50,6 +50,14 @@ def measured(jobs: Sequence[Job]) -> list[Measured]:
     return [Measured(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
+def asked(kind: str, *, address_bytes: int) -> tuple[dict[str, int], int]:
+    """Outcomes, and the memory a generator took, under the answers of :mod:`tests.hostile.answers`."""
+    command = [sys.executable, "-m", "tests.hostile.answers", kind, str(address_bytes)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    outcomes, peak_bytes = json.loads(done.stdout)
+    return outcomes, peak_bytes
+
+
 def most_bytes() -> int:
     """The most memory that this process has had."""
     status = Path("/proc/self/status").read_text()
