@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 NAME_ANOTHER = "Name another file with -o, or make room"
+MEMORY_MIB = 4096  # workbench.profiles.memory, which is not imported for --help
+MOST_MEMORY_MIB = 1 << 20
 SELECTIONS = {
     "focus": "Only stacks with a frame that matches.",
     "ignore": "Only stacks without a frame that matches.",
@@ -47,6 +49,13 @@ def add_selections(parser: OneLineParser) -> None:
         )
     section.add_argument("--tidy", action="store_true", help="Readable Rust names and file paths.")
     section.add_argument("--format", metavar="F", help="The format, where the content does not tell.")
+    section.add_argument(
+        "--memory-mib",
+        type=_memory,
+        default=MEMORY_MIB,
+        metavar="N",
+        help=f"The memory that reading a profile may take ({MEMORY_MIB:,}); the file may have an eighth of it.",
+    )
 
 
 def selected(path: Path, options: argparse.Namespace, *, derive: Collection[str] | None = None) -> Profile:
@@ -54,7 +63,7 @@ def selected(path: Path, options: argparse.Namespace, *, derive: Collection[str]
     from workbench.profiles.read import read_profile
     from workbench.profiles.views.derived import derived
 
-    profile = derived(read_profile(path, format=options.format), derive)
+    profile = derived(read_profile(path, format=options.format, memory_bytes=options.memory_mib << 20), derive)
     if options.tidy:
         from workbench.profiles.transforms.group import tidy
 
@@ -73,3 +82,10 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} rows cannot be shown, give 1 or more")
     return number
+
+
+def _memory(text: str) -> int:
+    mebibytes = int(text)
+    if not 1 <= mebibytes <= MOST_MEMORY_MIB:
+        raise argparse.ArgumentTypeError(f"1 to {MOST_MEMORY_MIB:,} MiB can be given, found {mebibytes}")
+    return mebibytes
