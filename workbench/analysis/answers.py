@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from workbench.analysis.costs import REST, cost_per_receipt, windows_of
-from workbench.analysis.denied import ALL_DENIED, counted, left_out
 from workbench.analysis.growth import Growth, growth
 from workbench.analysis.leaks import LEAK, TIMED, UNEVEN, WARM_UP, Leaks
+from workbench.analysis.refusals import ALL_DENIED, counted, left_out
 from workbench.numbers import amount, figure
 
 if TYPE_CHECKING:

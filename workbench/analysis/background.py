@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.analysis.costs import IDLE, PLACE, UNNAMED, as_of_now
-from workbench.analysis.denied import counted
+from workbench.analysis.refusals import counted
 from workbench.profiles.columns import total_
 from workbench.profiles.graph import arcs
 from workbench.profiles.transforms.group import legible

@@ -26,7 +26,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from workbench.analysis.denied import counted, refusals, with_denials
+from workbench.analysis.refusals import counted, refusals, with_denials
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_, total_
 from workbench.profiles.model import Profile

@@ -15,7 +15,7 @@ of functions of its size, whichever is larger. With three steps a model of three
 scatter of its own: only that of the others speaks, and the rise must be larger, and be seen in the cost per receipt
 as it was measured: the last above each of the others.
 
-Steps with denied receipts are left out, see :mod:`workbench.analysis.denied`.
+Steps with denied receipts are left out, see :mod:`workbench.analysis.refusals`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import numpy as np
 import pandas as pd
 
 from workbench.analysis.costs import BYTES_KEPT, PLACE, By, Which, chosen, windows_of
-from workbench.analysis.denied import ALL_DENIED, counted, left_out
 from workbench.analysis.fit import (
     FIXED_PART,
     FORMS,
@@ -50,6 +49,7 @@ from workbench.analysis.fit import (
     smallest,
     weights_of,
 )
+from workbench.analysis.refusals import ALL_DENIED, counted, left_out
 from workbench.analysis.rise import (
     FEWEST_STEPS,
     LEAST_PART_OF_WHOLE,

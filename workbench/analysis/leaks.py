@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.analysis.costs import held_bytes, unlisted_at_most
-from workbench.analysis.denied import ALL_DENIED, left_out
 from workbench.analysis.profiler_share import without_profiler
+from workbench.analysis.refusals import ALL_DENIED, left_out
 from workbench.errors import WorkbenchError
 from workbench.profiles.readers.massif.places import BELOW_THRESHOLD
 from workbench.stats.student import quantile

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.analysis.denied import counted
+from workbench.analysis.refusals import counted
 from workbench.analysis.repeats import together
 from workbench.analysis.step_row import StepRow
 from workbench.stats.quantiles import hang_together, too_few

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from workbench.analysis.costs import REST as SMALL_PLACES
 from workbench.analysis.costs import UNNAMED
-from workbench.analysis.denied import refusals
+from workbench.analysis.refusals import refusals
 from workbench.charts import theme
 from workbench.charts.crate_colours import crate_colour
 from workbench.charts.top import legend_names

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.analysis.costs import REST, By, cost_by_step, windows_of
-from workbench.analysis.denied import counted
+from workbench.analysis.refusals import counted
 from workbench.compare.causes import EDGES, MOST_SLACK, WHOLE
 from workbench.compare.side import Kind, Side, kind_of
 from workbench.compare.significance import Ratio, corrected, joint_dispersion, rates

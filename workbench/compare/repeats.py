@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from workbench.analysis.costs import chosen, windows_of
-from workbench.analysis.denied import counted
+from workbench.analysis.refusals import counted
 from workbench.compare.causes import Cause, Part
 from workbench.compare.side import Side
 

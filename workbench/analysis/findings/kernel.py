@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.costs import REST, cost_by_step, cost_per_receipt, windows_of
-from workbench.analysis.denied import counted
 from workbench.analysis.findings.model import Finding, Size
 from workbench.analysis.findings.words import amount
+from workbench.analysis.refusals import counted
 from workbench.numbers import figure, percent
 
 if TYPE_CHECKING:

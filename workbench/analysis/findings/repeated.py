@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.analysis.costs import UNNAMED, chosen, windows_of
-from workbench.analysis.denied import counted
 from workbench.analysis.findings.calls import ROOT, Calls
 from workbench.analysis.findings.code import LIBRARY, OWN, PLUMBING, short
 from workbench.analysis.findings.model import Finding, Size, folded
 from workbench.analysis.findings.words import amount, times
+from workbench.analysis.refusals import counted
 from workbench.numbers import percent
 from workbench.profiles.names import base_name, tidy_file
 from workbench.profiles.transforms.group import legible
