@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from workbench.profiles.transforms.combine import difference
-from workbench.report.answers.words import in_words
-from workbench.report.display import View, table
+from workbench.report.tables import table
+from workbench.report.view import View, in_words
 
 if TYPE_CHECKING:
     import pandas as pd
