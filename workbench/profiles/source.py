@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import bz2
 import io
-import lzma
 import os
 import re
 import stat
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -321,6 +318,9 @@ def _member(view: memoryview, position: int, packing: str, name: str) -> Iterato
     if packing == "zstd":
         yield from _zstd(view, position, name)
         return
+    from lzma import LZMAError
+    from zlib import error as ZlibError
+
     decompressor = _decompressor(packing)
     window, piece, fed = _FIRST_WINDOW, b"", b""
     while not decompressor.eof:
@@ -333,7 +333,7 @@ def _member(view: memoryview, position: int, packing: str, name: str) -> Iterato
             window = min(2 * window, _WINDOW)
         try:
             piece = decompressor.decompress(fed, _CHUNK)
-        except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
+        except (ZlibError, OSError, LZMAError, EOFError, ValueError) as error:
             raise ReadError(
                 f"the {packing} data is damaged: {error}",
                 where=f"{name}, near byte {position - len(fed)}",
@@ -371,6 +371,10 @@ def _unpacks_to_too_much(name: str, packed: int, bomb: int, limit: _Limit) -> Re
 
 
 def _decompressor(packing: str) -> _Decompressor:
+    import bz2  # libraries of their own, which a profile that is not packed does not wait for
+    import lzma
+    import zlib
+
     if packing == "gzip":
         return zlib.decompressobj(wbits=31)
     return bz2.BZ2Decompressor() if packing == "bzip2" else lzma.LZMADecompressor(memlimit=512 * MIB)
