@@ -201,12 +201,17 @@ class Batch:
     @property
     def findings(self) -> Findings:
         """What the profiles of all runs say, as one ranked list."""
-        from workbench.analysis.findings import find
-
-        return find([found.measured(service) for found in self.profiles().values() for service in found.services])
+        return findings_of(self.profiles())
 
     def _write(self, facts: dict[str, Any]) -> None:
         write_json(self.path / FILE, facts)
+
+
+def findings_of(profiles: Mapping[str, RunProfiles]) -> Findings:
+    """What the profiles of several runs say, as one ranked list."""
+    from workbench.analysis.findings import find
+
+    return find([found.measured(service) for found in profiles.values() for service in found.services])
 
 
 def _as_of_now(facts: Mapping[str, Any]) -> dict[str, Any]:

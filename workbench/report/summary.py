@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench.batches.folder import Batch
+from workbench.batches.folder import Batch, findings_of
 from workbench.report.answers.words import in_words, sentence
 from workbench.report.costs import ReceiptCost, Shown
 from workbench.report.display import View, table, verdict_box
 from workbench.runs.read import Run
+from workbench.sweep.profiles import RunProfiles
 
 _IN_EACH = "The runs differ in more than the profiler: the report of each run, linked above, says it of that run."
 
@@ -21,12 +23,17 @@ class BatchSummary:
 
     batch: Batch
 
+    @cached_property
+    def _profiles(self) -> dict[str, RunProfiles]:
+        """Kept for all cells: what is computed of a run's costs is computed once, and is most of the work."""
+        return self.batch.profiles()
+
     def overview(self) -> View:
         """One row a run: where it is on the axes, its verdict and figures, what the profiler cost, and the way to its
         notebook and report; of one that failed the error."""
         import pandas as pd
 
-        found, profiles, runs = self.batch.table, self.batch.profiles(), self.batch.runs()
+        found, profiles, runs = self.batch.table, self._profiles, self.batch.runs()
         overheads = {name: profiles[name].overhead() for name in found["run"] if name in profiles}
         said = []
         for run, error in zip(found["run"], found["error"], strict=True):
@@ -85,11 +92,11 @@ class BatchSummary:
 
         from workbench.report.findings import BATCH_SECTIONS, shown
 
-        profiles = self.batch.profiles()
+        profiles = self._profiles
         if not profiles:
             return sentence("No run of the batch was under a profiler.")
         if self.batch.once_a_mode:
-            return shown(self.batch.findings, BATCH_SECTIONS)
+            return shown(findings_of(self._profiles), BATCH_SECTIONS)
         rows = []
         for run in self.batch.planned:
             if run.name in profiles:
@@ -132,7 +139,7 @@ class BatchSummary:
 
         from workbench.analysis.answers import answers
 
-        profiles = self.batch.profiles()
+        profiles = self._profiles
         if not self.batch.once_a_mode:
             return Shown((sentence(_IN_EACH),))
         services = sorted({service for found in profiles.values() for service in found.services})
@@ -169,7 +176,7 @@ class BatchSummary:
         parts: list[Any] = []
         if not self.batch.once_a_mode:
             return Shown((sentence(_IN_EACH),))
-        for mode, found in self.batch.profiles().items():
+        for mode, found in self._profiles.items():
             parts += [sentence(f"{mode}:"), *show(ReceiptCost(found)).parts]
         return Shown(tuple(parts) or (sentence("No run of the batch was under a profiler."),))
 
