@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -59,11 +61,25 @@ async def chromium() -> AsyncIterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def new_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Empty folders, one after the other. ``mktemp`` looks through all there are, thousands of times."""
+    home = tmp_path_factory.mktemp("cwd")
+
+    def made() -> Iterator[Path]:
+        for number in count():
+            path = home / str(number)
+            path.mkdir()
+            yield path
+
+    return made()
+
+
 @pytest.fixture(autouse=True)
-def clean_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def clean_settings(monkeypatch: pytest.MonkeyPatch, new_folders: Iterator[Path]) -> None:
     """No WORKBENCH_* variable, no workbench.toml, and runs in a folder of the test's own."""
     for name in list(os.environ):
         if name.startswith("WORKBENCH_"):
             monkeypatch.delenv(name)
     keyring.hold(None)  # those of the test before
-    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+    monkeypatch.chdir(next(new_folders))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import os
 import resource
 import socket
@@ -343,7 +344,7 @@ async def test_a_service_that_runs_is_asked_of_the_kernel() -> None:
 
 def test_the_clock_matters_to_a_service_on_another_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = SimpleNamespace(adjtimex=lambda _: machine._TIME_ERROR)
-    monkeypatch.setattr(machine.ctypes, "CDLL", lambda *_, **__: kernel)
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: kernel)
     away = Settings(target="http://192.0.2.1:7601", allow_remote=True)
     assert machine.synchronised(Settings()).status == "ok"
     assert machine.synchronised(Settings(target="http://127.0.0.1:7601")).status == "ok"
@@ -351,7 +352,7 @@ def test_the_clock_matters_to_a_service_on_another_machine_alone(monkeypatch: py
 
 
 def test_an_extra_that_only_building_the_project_uses_is_not_recommended() -> None:
-    extras = packages.metadata.metadata(packages.DISTRIBUTION).get_all("Provides-Extra") or []
+    extras = importlib.metadata.metadata(packages.DISTRIBUTION).get_all("Provides-Extra") or []
     assert set(extras) - set(packages.USES) == {"dev", "docs"}
     assert not [row for row in packages.checks() if row.name in ("extra dev", "extra docs")]
     missing = packages.extra("distributed", REQUIREMENTS, versions())

@@ -33,8 +33,8 @@ def test_the_list_is_newest_first_and_says_how_many(runs_dir: Path, capsys: pyte
     lines = said(capsys, "--runs-dir", str(runs_dir)).splitlines()
     assert [line.split()[0] for line in lines[1:3]] == ["20260101T110000Z-second", "20260101T100000Z-first"]
     assert lines[-1] == f"2 runs in {runs_dir}"
-    lines = said(capsys, "--where", "run like '%first'", "--columns", "run,accepted", "--runs-dir", str(runs_dir))
-    assert lines.splitlines()[1:] == ["20260101T100000Z-first       200", f"1 of 2 runs in {runs_dir}"]
+    text = said(capsys, "--where", "run like '%first'", "--columns", "run,accepted", "--runs-dir", str(runs_dir))
+    assert text.splitlines()[1:] == ["20260101T100000Z-first       200", f"1 of 2 runs in {runs_dir}"]
     (newest,) = json.loads(said(capsys, "--json", "--last", "1", "--runs-dir", str(runs_dir)))
     assert tuple(newest) == NAMES
     assert newest["started"] == "2026-01-01T11:00:00.000Z"

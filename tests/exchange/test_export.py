@@ -55,7 +55,8 @@ def exported(measured: Run, tmp_path: Path, to: str, *options: str) -> str:
 def chunk(intended: Any, sent: Any, done: Any, outcome: Any) -> Chunk:
     columns = [np.asarray(column, dtype=np.int64) for column in (intended, sent, done, outcome)]
     index = np.arange(len(columns[0]))
-    return Chunk(index, *columns[:3], np.where(columns[3] == OK, 200, 400), columns[3])
+    due, began, ended, what = columns
+    return Chunk(index, due, began, ended, np.where(what == OK, 200, 400), what)
 
 
 # HdrHistogram

@@ -478,7 +478,7 @@ async def test_strace_does_not_write_down_the_stand_ins_token(tmp_path: Path) ->
     token = "a-token-of-the-test"
     headers = {"Authorization": f"Bearer {token}"}
     async with (
-        workbench.profiling("strace", out=tmp_path, free_query_token=token) as session,
+        workbench.profiling("strace", out=tmp_path, free_query_token=token) as session,  # type: ignore[call-arg]
         aiohttp.ClientSession(headers=headers) as client,
     ):
         url = f"{session.url}/subgraphs/id/QmV4R5g7Go94bVFmKTVFG7vaMTb1ztUUWb45mNrsc7Yyqs"

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def read(data: bytes | Path) -> Profile:
     return read_profile(data, format="pprof")
 
 
-def stacks(profile: Profile) -> Counter[tuple[object, ...]]:
+def stacks(profile: Profile) -> Counter[tuple[Any, ...]]:
     """(stack root first, labels) -> values, by plain loops over the tables."""
     frames = profile.frames
     shown = list(zip(frames["raw_function"], frames["file"], frames["line"], frames["inlined"], strict=True))

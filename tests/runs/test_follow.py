@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from workbench.errors import RunFolderError
+from workbench.load.chunks import LiveRows
 from workbench.load.outcome import CODE_OF, Outcome
 from workbench.load.samples import SampleBuffer
 from workbench.runs import follow
@@ -52,8 +53,8 @@ def test_chunks_that_are_complete_are_read_once(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(follow, "CHUNK_ROWS", 256)
     buffer, tail = SampleBuffer.create(tmp_path / "step-001.live", 2000), LiveTail(tmp_path / "step-001.live")
     read: list[int] = []
-    original = follow.LiveRows.chunk
-    monkeypatch.setattr(follow.LiveRows, "chunk", lambda rows, number: (read.append(number), original(rows, number))[1])
+    original = LiveRows.chunk
+    monkeypatch.setattr(LiveRows, "chunk", lambda rows, number: (read.append(number), original(rows, number))[1])
     rng = np.random.default_rng(1)
     for last in (100, 700, 1500, 2000):
         filled(buffer, 0, last)

@@ -16,6 +16,7 @@ from workbench.stats.bootstrap import dependence, ranks
 from workbench.stats.quantiles import Quantile, grouped, of_ranks, quantiles, rank_intervals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "strength"), [(200, 0.0), (1_000, 0.0), (1_000, 0.5), (1_000, 0.9), (5_000, 0.8)])
 def test_95_percent_intervals_cover_92_to_98_percent(rows: int, strength: float) -> None:
     # the table of 500 runs a line is benchmarks/coverage.py; 150 are off by 4 points at most

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -76,7 +77,7 @@ def test_no_key_comes_into_a_panel(tmp_path: Path) -> None:
     assert key not in "".join(shown(panel).values())
 
 
-def _all(widget: object) -> list[object]:
+def _all(widget: Any) -> list[Any]:
     return [widget, *(one for child in getattr(widget, "children", ()) for one in _all(child))]
 
 
