@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,34 @@ async def test_the_slider_shows_one_step_at_a_time_by_keyboard_too(tmp_path: Pat
         assert await offline.page.locator("output").inner_text() == LABELS[2]
         assert offline.complaints == []
         assert offline.requests == []
+
+
+async def test_another_step_keeps_metric_and_search(tmp_path: Path) -> None:
+    page = tmp_path / "steps.html"
+    two = [
+        folded({"main;serve": 10 * step, "main;idle": 7}, metrics=(SAMPLES, replace(SAMPLES, name="calls")))
+        for step in (1, 2)
+    ]
+    graphs = flame_steps(two, LABELS[:2])
+    page.write_text(f"<!DOCTYPE html><html lang=en><body>{graphs._repr_html_()}</body></html>", "utf-8")
+    async with offline_page(page) as offline:
+        first, second = (offline.page.locator("section[data-step]").nth(number) for number in (0, 1))
+        await first.get_by_label("Metric").select_option(label="calls")
+        await first.get_by_label("Search").fill("ser")
+        await first.get_by_label("Order").select_option("leaves")
+        slider = offline.page.get_by_role("slider", name="Step")
+        await slider.focus()
+        await offline.page.keyboard.press("ArrowRight")
+        assert await second.get_by_label("Metric").evaluate("(e) => e.selectedOptions[0].text") == "calls"
+        assert await second.get_by_label("Search").input_value() == "ser"
+        assert await second.get_by_label("Order").input_value() == "leaves"
+        assert (await second.locator(".wb-flame-found").inner_text()).startswith("1 function: 50 % of the total")
+        # and back again, with what was changed meanwhile
+        await second.get_by_label("Search").fill("")
+        await slider.focus()
+        await offline.page.keyboard.press("ArrowLeft")
+        assert await first.get_by_label("Search").input_value() == ""
+        assert offline.complaints == []
 
 
 def test_as_many_labels_as_profiles_are_wanted() -> None:
