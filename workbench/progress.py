@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TextIO
 
 from workbench.terminal import coloured, painted
@@ -211,6 +211,8 @@ class Progress:
             self._steps = facts["steps"]
         if kind == "step_started":
             self._step = Step(facts["step"], self._steps, facts["receipts"], self._clock())
+        if kind == "progress" and not facts["done"]:  # the generator is still starting
+            self._step = replace(self._step, began_s=self._clock())
         if kind == "progress":
             self._screen.rewrite(bar_line(self._step, facts, self._clock()))
         elif line := line_of(kind, facts):

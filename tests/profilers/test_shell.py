@@ -292,7 +292,7 @@ async def test_a_window_around_a_command_that_is_interrupted(folder: Path, progr
         ("stop --stop-timeout-s inf", "has to be a time in seconds"),
         ("stop x", "unrecognized arguments: x"),
         ("status --out y", "unrecognized arguments: --out"),
-        ("restore -- true", "unrecognized arguments: true"),
+        ("restore -- true", "unrecognized arguments: -- true"),
         ("begin", "there is no action 'begin'"),
         ("stop --stop-timeout 3", "Did you mean --stop-timeout-s?"),
     ],
