@@ -11,6 +11,7 @@ import pytest
 from tests.load.scripted import ANSWER, Peer, good, scripted
 from tests.load.test_drive import BYTES, DONE, FIRST, SENT, STATUS, outcomes
 from tests.load.wire import GOOD
+from workbench.child import loop_factory
 from workbench.errors import SettingsError
 from workbench.load.answers import Answers
 from workbench.load.client import ReceiptClient
@@ -333,6 +334,26 @@ async def test_time_limits_are_kept_without_a_timer_each(tmp_path):
     assert seen == {"ok": 20, "timeout": 20}
     late = rows[rows[:, STATUS] == 0]
     assert (late[:, DONE] - late[:, SENT] >= 200_000_000).all()
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_connection_that_is_made_as_its_time_ends_is_not_waited_for(turns):
+    """Whatever turn of the loop it is made in. A target that hardly keeps up makes thousands of them."""
+
+    async def run() -> None:
+        async with scripted(good) as url:
+            client = ReceiptClient(url, BODY, timeout_s=10)
+            await client.open_connections(0)
+            for position in range(20):
+                client.send(position, 0, None, lambda _: None)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            client.cancel()
+            async with asyncio.timeout(10):
+                await client.close()
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())
 
 
 def test_remembered_answers_have_a_bound():

@@ -132,10 +132,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there; what was to be sent on it is sent."""
         self._transport = cast(asyncio.Transport, transport)
-        self._owner.made(self)
         if not self.usable:  # its time was over before
+            # nor is it made for its owner, who would wait for its end: where the attempt is cancelled just now uvloop
+            # closes the transport and never says that it is lost
             self._transport.abort()
             return
+        self._owner.made(self)
         # uvloop collects small writes until the end of a turn of the loop, unless this is the limit. Not 0, at which
         # the TLS of asyncio never says that all is written
         self._transport.set_write_buffer_limits(high=1)

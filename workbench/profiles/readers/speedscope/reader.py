@@ -50,6 +50,8 @@ _SEEN_BYTES = 4096
 _OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*+\{[ \t\r\n]*+["}]')
 _LONGEST_NAME = 200
 _MOST_METRICS = 64
+# A profile is a thread: more of them than a program has would take hours.
+_MOST_PROFILES = 10_000
 
 
 def recognise(source: Source) -> str | None:
@@ -85,6 +87,8 @@ def read(source: Source, *, profile: int | str | None = None) -> Profile:
     if not document.profiles:
         fail("the list of profiles is empty", "Was anything sampled?")
     chosen = _chosen(document, profile, fail)
+    if len(chosen) > _MOST_PROFILES:
+        fail(f"{len(chosen):,} profiles, up to {_MOST_PROFILES:,} are read together", "Read one of them with profile=")
     ones = [profile_of(document, place, fail) for place in chosen]
     frames = _frames(document, ones, notes, fail)
     for one in ones:

@@ -144,8 +144,10 @@ def _line(data: bytes, begin: int) -> bytes:
 
 def _header(line: str, ruled: str) -> _Header | None:
     """What a first line says, or None where it is none. ``ruled`` is the line below it."""
+    if len(line) > _HEAD_BYTES:
+        return None
     columns = tuple(line.replace("% time", "%time").split())
-    if len(line) > _HEAD_BYTES or not columns or not _COLUMNS.issuperset(columns) or not _RULED.fullmatch(ruled):
+    if not columns or not _COLUMNS.issuperset(columns) or not _RULED.fullmatch(ruled):
         return None
     if len(columns) == 1 and not ruled.strip():
         return None  # one word of a text
