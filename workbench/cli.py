@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from workbench import __version__, keyring
-from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError
+from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError, of_file
 from workbench.masking import masked, masked_streams
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def _said(arguments: list[str]) -> int:
             line, code = str(error), error.exit_code
         elif isinstance(error, KeyboardInterrupt):
             line, code = "interrupted", EXIT_INTERRUPTED
+        elif isinstance(error, OSError) and (told := of_file(error)) is not None:
+            line, code = str(told), told.exit_code
         else:
             text = masked(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
             line, code = f"unexpected error: {text}", EXIT_TOOL

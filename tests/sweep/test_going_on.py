@@ -1,4 +1,4 @@
-"""Runs that are gone on with after something worse than a kill: a kill while rows are put aside, a clock that was set."""
+"""Runs that are gone on with after worse than a kill in a step: one while rows are put aside, a clock that was set."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ async def test_killed_while_rows_are_put_aside_they_are_there_once(monkeypatch: 
             raise Killed
         unlink(path, missing_ok)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Path, "unlink", killed)
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(Killed):
         await workbench.sweep(resume=run.path)
+    monkeypatch.setattr(Path, "unlink", unlink)
     done = await workbench.sweep(resume=run.path)
     assert done.samples.groupby("step").size().tolist() == [20, 30]
     kept = [pd.read_parquet(path) for path in (run.path / "interrupted").iterdir()]
