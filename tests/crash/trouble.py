@@ -117,7 +117,7 @@ async def _once(run: Path, trouble: Trouble, kind: str, place: int | None, befor
 
     def on_event(event: str, facts: dict[str, Any]) -> None:
         of = facts.get("step", 0) - _first(run) if place is not None else None
-        if not held and event == kind and of == place and (event != "progress" or facts["done"]):
+        if not held and event == kind and of == place:
             held.append(trouble(run.parent))
             held[0].__enter__()
             facts_of["met"] = True
