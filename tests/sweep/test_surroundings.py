@@ -100,7 +100,8 @@ async def test_a_part_that_is_killed_in_mid_step_is_named_and_the_run_can_be_gon
     assert done.manifest["state"] == "finished"
     samples = done.samples
     assert samples[samples["step"] < 3].groupby("step").size().to_dict() == RECEIPTS
-    assert done.manifest["limit"]["observed_receipts"] == LIMIT
+    if "agent" not in victim:  # without it nobody was denied in the step that is kept
+        assert done.manifest["limit"]["observed_receipts"] == LIMIT
     assert not done.manifest["target"]["is_standin"]
     # what a run around a network leaves is in its folder; a database nobody will read again is not kept
     assert list((tmp_path / "network").iterdir()) == []
