@@ -6,6 +6,8 @@ and carries the exit code the command line ends with.
 
 from __future__ import annotations
 
+import os
+
 from workbench.masking import masked
 
 
@@ -60,6 +62,14 @@ class ToolError(WorkbenchError):
     """A profiler, notebook kernel, stand-in process or another tool that was started here failed."""
 
     exit_code = 5
+
+
+def of_file(error: OSError, hint: str | None = None) -> RunFolderError | None:
+    """An error of the system about a file as one of ours; None where it names no file (one of a connection)."""
+    if not isinstance(error.filename, (str, os.PathLike)):
+        return None
+    hint = hint or "Make room, or give a folder that may be read and written"
+    return RunFolderError(f"cannot be read or written: {error.strerror}", where=os.fspath(error.filename), hint=hint)
 
 
 EXIT_PASS = 0

@@ -401,6 +401,15 @@ def test_every_test_that_the_table_names_exists() -> None:
     assert [path for path in files if not (ROOT / path).is_file()] == []
 
 
+def test_every_fault_has_a_test() -> None:
+    tables = [
+        part for part in (ROOT / "docs" / "faults.md").read_text("utf-8").split("\n\n") if part.startswith("| fault")
+    ]
+    rows = [row for table in tables for row in table.splitlines()[2:]]
+    assert len(rows) > 100
+    assert [row for row in rows if not re.search(r"`(test_\w+|tests/[\w/]+\.py)`", row)] == []
+
+
 def test_every_fault_here_is_in_the_table() -> None:
     text = (ROOT / "docs" / "faults.md").read_text("utf-8")
     here = re.findall(r"^async def (test_\w+)", Path(__file__).read_text("utf-8"), re.MULTILINE)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import random
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -31,13 +26,6 @@ pytestmark = pytest.mark.slow
 
 RECEIPTS = {1: 40, 2: 90, 3: 60}
 LIMIT = 80
-KILLS = int(os.environ.get("KILLS", "3"))
-"""How many random moments a sweep is killed at."""
-
-SCRIPT = """
-import asyncio, json, sys, workbench
-asyncio.run(workbench.sweep(**json.loads(sys.argv[1])))
-"""
 
 
 def commands(folder: Path) -> dict[str, str]:
@@ -75,73 +63,10 @@ def left_of(folder: Path) -> list[str]:
     return found
 
 
-def run_until(folder: Path, seconds: float | None) -> subprocess.CompletedProcess[str]:
-    """The sweep in a process of its own, killed after ``seconds``; None: to its end."""
-    parameters = sweep_of(folder)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, json.dumps(parameters)], stderr=subprocess.PIPE, text=True, cwd=folder
-    )
-    try:
-        _, error = process.communicate(timeout=seconds or 240)
-    except subprocess.TimeoutExpired:
-        if seconds is None:
-            raise
-        process.send_signal(signal.SIGKILL)
-        _, error = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, "", error)
-
-
 def until_nothing_is_left(folder: Path) -> None:
     watched = [process for process in psutil.process_iter(["cmdline"]) if str(folder) in str(process.info["cmdline"])]
     psutil.wait_procs(watched, timeout=40)
     assert left_of(folder) == []
-
-
-@pytest.fixture(scope="module")
-def whole_s(tmp_path_factory: pytest.TempPathFactory) -> float:
-    """How long the sweep takes from nothing to its end, in seconds."""
-    folder = tmp_path_factory.mktemp("whole")
-    started_s = time.monotonic()
-    done = run_until(folder, None)
-    assert done.returncode == 0, done.stderr
-    whole_s = time.monotonic() - started_s
-    until_nothing_is_left(folder)
-    run = workbench.open_run(folder / "run")
-    assert run.manifest["state"] == "finished"
-    assert run.manifest["limit"]["observed_receipts"] == LIMIT
-    assert not run.manifest["target"]["is_standin"]
-    # what a run around a network leaves is in its folder; a database nobody will read again is not kept
-    assert list((folder / "network").iterdir()) == []
-    return whole_s
-
-
-@pytest.mark.parametrize("seed", range(KILLS))
-async def test_killed_at_a_random_moment_nothing_runs_on_and_the_sweep_is_completed(
-    seed: int, tmp_path: Path, whole_s: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    moment = random.Random(seed).uniform(0.5, whole_s)
-    killed = run_until(tmp_path, moment)
-    until_nothing_is_left(tmp_path)
-    folder = tmp_path / "run"
-    if killed.returncode == 0 or not (folder / "manifest.json").exists():
-        return  # it was over before its end was due, or killed before it began: nothing is to be completed
-    state = json.loads((folder / "manifest.json").read_text())["state"]
-    assert state in ("new", "running", "finished"), f"killed after {moment:.1f} s"
-    before = {row.step: row.sent for row in workbench.open_run(folder).steps.itertuples()}
-    if state == "new":
-        run = await workbench.sweep(**sweep_of(tmp_path))
-    else:
-        run = await workbench.sweep(resume=folder)
-    until_nothing_is_left(tmp_path)
-    assert run.manifest["state"] == "finished", f"killed after {moment:.1f} s"
-    samples = run.samples
-    assert samples[samples["step"] <= 3].groupby("step").size().to_dict() == RECEIPTS
-    assert not samples.duplicated(["step", "index"]).any()
-    assert not samples["nonce"].duplicated().any()
-    assert run.manifest["limit"]["observed_receipts"] == LIMIT
-    after = {row.step: row.sent for row in run.steps.itertuples()}
-    assert {step: after[step] for step in before} == before  # what was finished was not run again
 
 
 @pytest.mark.parametrize(
@@ -177,6 +102,11 @@ async def test_a_part_that_is_killed_in_mid_step_is_named_and_the_run_can_be_gon
     assert done.manifest["state"] == "finished"
     samples = done.samples
     assert samples[samples["step"] <= 3].groupby("step").size().to_dict() == RECEIPTS
+    if "agent" not in victim:  # without it nobody was denied in the step that is kept
+        assert done.manifest["limit"]["observed_receipts"] == LIMIT
+    assert not done.manifest["target"]["is_standin"]
+    # what a run around a network leaves is in its folder; a database nobody will read again is not kept
+    assert list((tmp_path / "network").iterdir()) == []
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")

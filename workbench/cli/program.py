@@ -14,7 +14,7 @@ from importlib import import_module
 
 from workbench import __version__, keyring
 from workbench.cli.commands import COMMANDS, NOISE, Command, actions_of, overview
-from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError
+from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError, of_file
 from workbench.masking import masked, masked_streams
 from workbench.terminal import coloured, paint
 
@@ -47,6 +47,8 @@ def _said(arguments: list[str]) -> int:
             line, code = str(error), error.exit_code
         elif isinstance(error, KeyboardInterrupt):
             line, code = _interrupted(error), EXIT_INTERRUPTED
+        elif isinstance(error, OSError) and (told := of_file(error)) is not None:
+            line, code = str(told), told.exit_code
         else:
             text = masked(" ".join(f"{type(error).__name__}: {error}".split()))[:300]
             line, code = f"unexpected error: {text}", EXIT_TOOL

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from workbench import errors
-from workbench.errors import SettingsError, ToolError, WorkbenchError
+from workbench.errors import RunFolderError, SettingsError, ToolError, WorkbenchError
 from workbench.masking import masked
 from workbench.progress import Progress, line_of
 from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
+from workbench.runs.atomic import RESUME
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings, without_passwords
@@ -117,16 +118,17 @@ async def execute(
     """Run a notebook that measures into ``folder``; its run. Raises the error the run met, after notebook and report of
     what was measured were written."""
     command = go_on or folder.next_command()
-    async with _following(folder.path / EVENTS, say):
-        with _environment(environment), _saying_how_to_go_on(command, folder.path):
-            record = await run_notebook(
-                notebook_path(notebook.name),
-                parameters,
-                folder.path / "notebook.ipynb",
-                folder.path / "report.html",
-                title=f"{notebook.title} {folder.path.name}",
-            )
-    folder.update_manifest(notebook=record.as_dict())
+    with _with_whole_hint(folder, go_on):
+        async with _following(folder.path / EVENTS, say):
+            with _environment(environment), _saying_how_to_go_on(command, folder.path):
+                record = await run_notebook(
+                    notebook_path(notebook.name),
+                    parameters,
+                    folder.path / "notebook.ipynb",
+                    folder.path / "report.html",
+                    title=f"{notebook.title} {folder.path.name}",
+                )
+        folder.update_manifest(notebook=record.as_dict())
     run = open_run(folder.path)
     if run.manifest["state"] in ("failed", "interrupted"):
         raise _ended(run.manifest, folder.path, command)
@@ -143,6 +145,19 @@ async def execute(
             hint=f"What was measured is in {folder.path}; go on with `{go_on or folder.next_command()}`",
         )
     return run
+
+
+@contextlib.contextmanager
+def _with_whole_hint(folder: RunFolder, go_on: str | None) -> Iterator[None]:
+    """An error of files that cannot be written says which command goes on with the run as it is then."""
+    try:
+        yield
+    except RunFolderError as error:
+        if error.hint != RESUME:
+            raise
+        command = go_on or folder.next_command()
+        hint = f"What was measured before is still in the run folder; make room and go on with `{command}`"
+        raise RunFolderError(error.what, where=error.where, hint=hint) from error
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 
 RESUME = "What was measured before is still in the run folder; make room and go on with --resume"
+
+
+def has_room(folder: Path) -> bool:
+    """Whether anything can be written there still: the file system of ``folder`` has a free block."""
+    return shutil.disk_usage(folder).free > 0
 
 
 @contextmanager

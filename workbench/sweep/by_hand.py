@@ -120,9 +120,8 @@ def _row(number: int, mode: Mode, sent: Mapping[str, int], window: Window) -> St
     runs = [open_run(Path(path)).steps for path in window.facts.get("runs", []) if Path(path).is_dir()]
     if len(runs) == 1 and len(runs[0]) == 1 and int(runs[0]["sent"].iloc[0]) == sent["sent"]:
         values.update({name: value for name, value in runs[0].iloc[0].items() if name in values})
-    seconds = (window.ended_ns - window.started_ns) / 1e9
     failed = sent["sent"] - sent["accepted"] - sent["denied"]
-    values.update(step=number, kind="step", profiler=mode, duration_s=seconds, failed=failed, **sent)
+    values.update(step=number, kind="step", profiler=mode, duration_s=window.seconds, failed=failed, **sent)
     values.update(receipts=sent["sent"], offered=sent["sent"], paid=sent["accepted"])
     return StepRow(**values)
 

@@ -56,15 +56,10 @@ def idle_costs_of(window: Window) -> pd.DataFrame:
 
     if window.mode == "massif":
         return idle_heap_costs(
-            *map(without_profiler, edges(window)), service=window.service, mode=window.mode, seconds=seconds_of(window)
+            *map(without_profiler, edges(window)), service=window.service, mode=window.mode, seconds=window.seconds
         )
     profile = window_profile(window)
-    return idle_costs(profile, service=window.service, mode=window.mode, seconds=seconds_of(window))
-
-
-def seconds_of(window: Window) -> float:
-    """How long a window was."""
-    return (window.ended_ns - window.started_ns) / 1e9
+    return idle_costs(profile, service=window.service, mode=window.mode, seconds=window.seconds)
 
 
 def _keep(run: Path, parts: list[pd.DataFrame]) -> None:
@@ -102,5 +97,5 @@ def costs_of_window(window: Window, step: int, receipts: Sent) -> pd.DataFrame:
         receipts_before=receipts.before,
         accepted=receipts.accepted,
         denied=receipts.denied,
-        seconds=seconds_of(window),
+        seconds=window.seconds,
     )

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.conclude import conclude_limit, conclude_run
-from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, WorkbenchError
+from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, RunFolderError, WorkbenchError, of_file
 from workbench.load.engines.child import child_process
 from workbench.load.engines.chosen import Engine, engine_of
 from workbench.profilers.commands import has_commands
@@ -18,6 +19,7 @@ from workbench.profilers.tools.chosen import tool_of
 from workbench.profilers.tools.flamegraph import START_DELAY_S
 from workbench.profilers.windows.record import windows_in
 from workbench.receipts.address import checksum
+from workbench.runs.atomic import RESUME, has_room
 from workbench.service.connect import Target
 from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
@@ -81,12 +83,25 @@ def told_how_it_ended(record: Record) -> Iterator[None]:
         command = "find-limit" if record.folder.manifest().get("what") else "sweep"
         mark(error, record.folder.path, f"workbench {command} --resume {record.folder.path}")
         raise
-    except WorkbenchError as error:
-        record.stop("failed", str(error), error.exit_code)
-        raise
     except Exception as error:
-        record.stop("failed", f"{type(error).__name__}: {error}", EXIT_TOOL)
-        raise
+        told = _to_tell(error, record.folder.path)
+        if isinstance(told, WorkbenchError):
+            record.stop("failed", str(told), told.exit_code)
+        else:
+            record.stop("failed", f"{type(error).__name__}: {error}", EXIT_TOOL)
+        if told is error:
+            raise
+        raise told from error
+
+
+def _to_tell(error: Exception, run: Path) -> Exception:
+    """What to tell of an error: which file cannot be written, and that the disk is full where it is. A service that
+    cannot write either ends for any reason, or for none that it could write down."""
+    if isinstance(error, OSError):
+        return of_file(error, RESUME) or error
+    if not isinstance(error, WorkbenchError) or isinstance(error, RunFolderError) or has_room(run):
+        return error
+    return RunFolderError(f"No space left on device, and so: {error}", where=str(run), hint=RESUME)
 
 
 @asynccontextmanager

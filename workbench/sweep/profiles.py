@@ -192,7 +192,7 @@ class RunProfiles:
                     session=int(window.facts.get("session", 0)),
                     denied=int(row["denied"]),
                     started_s=window.started_ns / 1e9,
-                    ended_s=window.ended_ns / 1e9,
+                    ended_s=window.started_ns / 1e9 + window.seconds,
                 )
             )
         return leak_rates(heaps, idle=self._idle_heap(service))
@@ -212,7 +212,7 @@ class RunProfiles:
             begin=begin,
             end=end,
             started_s=window.started_ns / 1e9,
-            ended_s=window.ended_ns / 1e9,
+            ended_s=window.started_ns / 1e9 + window.seconds,
         )
 
     def measured(self, service: str) -> Measured:

@@ -66,7 +66,7 @@ def idle_seconds(settings: Settings, windows: Sequence[Window]) -> float:
     steps = [window for window in windows if window.name.startswith(_STEP)]
     if not steps:
         return 0.0
-    return min(MAX_IDLE_S, *((window.ended_ns - window.started_ns) / 1e9 for window in steps))
+    return min(MAX_IDLE_S, *(window.seconds for window in steps))
 
 
 def reach(step: Step, quiet: bool | None) -> list[str]:

@@ -12,12 +12,16 @@ from workbench.profilers.tools.tool import Tool
 from workbench.profilers.windows.record import Window
 from workbench.profilers.windows.scene import Scene, require_room
 
+_CLOCK_SET_NS = 10**9
+"""From here on the clock was set; what keeps it right moves it by less."""
+
 
 async def begin_window(tool: Tool, scene: Scene) -> dict[str, Any]:
     """Begin a window; what :func:`end_window` needs, as plain JSON."""
     require_room(scene.keep)
     async with _with_its_reason(scene):
-        return {"begun": await tool.begin(scene), "started_ns": time.time_ns()}
+        begun = await tool.begin(scene)
+        return {"begun": begun, "started_ns": time.time_ns(), "monotonic_ns": time.monotonic_ns()}
 
 
 async def end_window(
@@ -33,6 +37,7 @@ async def end_window(
     Raises ToolError where a file is not whole.
     """
     ended_ns = time.time_ns()
+    elapsed_ns = time.monotonic_ns() - opened["monotonic_ns"]
     async with _with_its_reason(scene):
         parts = await tool.end(scene, opened["begun"])
     window = Window(
@@ -43,11 +48,21 @@ async def end_window(
         ended_ns=ended_ns,
         folder=scene.keep,
         files=parts.files,
-        facts={**(facts or {}), **parts.facts},
-        notes=(*parts.notes, *notes),
+        facts={**(facts or {}), "elapsed_ns": elapsed_ns, **parts.facts},
+        notes=(*parts.notes, *clock_notes(ended_ns - opened["started_ns"] - elapsed_ns), *notes),
     )
     window.write()
     return window
+
+
+def clock_notes(set_by_ns: int) -> tuple[str, ...]:
+    """What has to be said where the machine's clock was set while a window was open: logs have times of day."""
+    if abs(set_by_ns) < _CLOCK_SET_NS:
+        return ()
+    return (
+        f"the machine's clock was set by {set_by_ns / 1e9:+,.1f} s while the window was open: what is cut by times of "
+        "day (strace's log) may lack calls of it or have others",
+    )
 
 
 @asynccontextmanager

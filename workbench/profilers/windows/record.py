@@ -34,6 +34,12 @@ class Window:
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
 
+    @property
+    def seconds(self) -> float:
+        """How long it was, whatever was done to the machine's clock meanwhile."""
+        elapsed_ns: int = self.facts.get("elapsed_ns", self.ended_ns - self.started_ns)
+        return elapsed_ns / 1e9
+
     def path(self, what: str) -> Path:
         """A raw file. Raises ReadError where the window has none of that kind."""
         if what not in self.files:

@@ -1,0 +1,99 @@
+"""The processes of a case, what each of them is for, and what they hold that outlives nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+COMMAND = "workbench itself"
+ROLES = {
+    "notebook's process": r".*-m workbench\.report\.child",
+    "kernel": r".*-m ipykernel_launcher",
+    "load worker": r".*-m workbench\.load\.worker",
+    "stand-in": r"\S*python\S* -m workbench\.standin",
+    "service": r"\S*python\S* .*standin .*--role service",
+    "agent": r"\S*python\S* .*standin .*--role agent",
+    "profiler": r"\S*strace ",
+    "guardian of the services": r".*-m workbench\.profilers\.backends\.guarding",
+    "graph-node and subgraph": r".*-m workbench\.network graph",
+    "aggregator": r".*-m workbench\.network aggregator",
+    "guard of PostgreSQL": r".*-m workbench\.network\.guard",
+    "PostgreSQL": r"\S*/postgres -D",
+}
+GONE_S = 40.0
+"""So long a process has to notice that its parent was killed."""
+
+
+def family(parent: psutil.Process) -> dict[str, list[psutil.Process]]:
+    """The living processes of a command by what they are for."""
+    found = {COMMAND: [parent]}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in parent.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                words = " ".join(process.cmdline())
+                role = next((role for role, pattern in ROLES.items() if re.match(pattern, words)), "")
+                if role and process.status() != psutil.STATUS_ZOMBIE:
+                    found.setdefault(role, []).append(process)
+    return found
+
+
+def left(folder: Path) -> list[str]:
+    """The processes that have to do with a folder: by their words, variables or working directory."""
+    mine, found = str(folder), []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            words = process.cmdline()
+            if any(mine in word for word in [*words, *process.environ().values(), process.cwd()]):
+                found.append(" ".join(words))
+    return found
+
+
+def until_gone(folder: Path) -> list[str]:
+    """What is left of a case's processes once they had time to end."""
+    deadline = time.monotonic() + GONE_S
+    while (found := left(folder)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return found
+
+
+@dataclass
+class Held:
+    """What the processes of a case were seen to hold: listening ``sockets`` by inode, shared memory by its name or
+    number."""
+
+    sockets: set[str] = field(default_factory=set)
+    memory: set[str] = field(default_factory=set)
+
+    def look(self, processes: Iterable[psutil.Process]) -> None:
+        """Add what ``processes`` hold now."""
+        for process in processes:
+            with contextlib.suppress(psutil.Error, OSError):
+                links = [os.readlink(path) for path in Path(f"/proc/{process.pid}/fd").iterdir()]
+                self.sockets |= {link[8:-1] for link in links if link.startswith("socket:[")} & _listening()
+                for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines():
+                    words = line.split(maxsplit=5)
+                    if len(words) > 5 and words[5].startswith(("/dev/shm/", "/SYSV")):
+                        self.memory.add(words[5] if words[5].startswith("/dev") else f"SYSV {words[4]}")
+
+    def left(self) -> list[str]:
+        """What of it is still there."""
+        numbers = {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
+        memory = {f"SYSV {number}" for number in numbers} | {str(path) for path in Path("/dev/shm").iterdir()}
+        return [f"a listening socket ({inode})" for inode in sorted(self.sockets & _listening())] + [
+            f"shared memory {name}" for name in sorted(self.memory & memory)
+        ]
+
+
+def _listening() -> set[str]:
+    """The inodes of all sockets of this machine that listen."""
+    lines = [line for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {words[9] for words in map(str.split, lines) if words[3] == "0A"}

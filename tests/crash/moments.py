@@ -1,0 +1,127 @@
+"""When a process is killed: when a run has so many rows, or its report so many cells, told from the run's files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.crash.family import COMMAND, ROLES
+from workbench.load.samples import COLUMNS, DONE
+
+Rows = set[tuple[int, int, int]]
+"""Rows by step, place in the step's plan, and moment of sending, which no two have in common."""
+
+CELLS = 14
+REPORT_SHARE = 0.5
+_SENT = COLUMNS.index("sent_ns")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """``place``: from 0 to 1, of the rows that are to come or of the report's cells. ``roles``: who is killed, the
+    first of them that is there."""
+
+    report: bool
+    place: float
+    roles: tuple[str, ...]
+
+
+def moments(chance: random.Random, count: int) -> list[Moment]:
+    """So many moments at random: while rows are written, and the last maybe while the report is made. Early ones are
+    likelier than late ones: more of them fit into a run."""
+    found = []
+    for number in range(count):
+        roles = [COMMAND, *ROLES]
+        chance.shuffle(roles)
+        report = chance.random() < REPORT_SHARE and number == count - 1
+        found.append(Moment(report, chance.random() if report else 0.9 * chance.random() ** 2, tuple(roles)))
+    return found
+
+
+def rows(run: Path) -> Rows:
+    """All rows that the folder of a run holds, finished, cut off or being written."""
+    found: Rows = set()
+    for path in [*run.glob("samples/step-*.parquet"), *run.glob("interrupted/step-*.parquet")]:
+        found |= set(stored_rows(path))
+    for path in run.glob("*/step-*.live"):
+        with contextlib.suppress(FileNotFoundError):  # it has become Parquet meanwhile
+            live = _live(path)
+            step = int(path.stem.split("-")[1])
+            measured = np.flatnonzero(live[:, DONE])
+            found |= {(step, int(index), int(live[index, _SENT])) for index in measured}
+    return found
+
+
+def stored_rows(path: Path) -> list[tuple[int, int, int]]:
+    """The rows of one Parquet file; none where it was moved meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        table = pq.read_table(path, columns=["step", "index", "sent_ns"])
+        return list(zip(*(table[name].to_pylist() for name in ("step", "index", "sent_ns")), strict=True))
+    return []
+
+
+def count(run: Path) -> int:
+    """How many rows a run has written in finished steps and the one that runs."""
+    finished = live = 0
+    with contextlib.suppress(FileNotFoundError, pa.ArrowInvalid):
+        finished = sum(pq.read_metadata(path).num_rows for path in run.glob("samples/step-*.parquet"))
+        live = sum(int(np.count_nonzero(_live(path)[:, DONE])) for path in run.glob("samples/step-*.live"))
+    return finished + live
+
+
+def run_in(runs: Path) -> Path | None:
+    """The only run there, once it has begun."""
+    return next((path.parent for path in runs.glob("*/events.jsonl")), None)
+
+
+def wait(moment: Moment, runs: Path, planned: int, runs_on: Callable[[], bool]) -> bool:
+    """Until the moment has come; False where it cannot come any more."""
+    at = None
+    while runs_on():
+        run = run_in(runs)
+        if run is not None:
+            if moment.report:
+                if _cells(run) >= 1 + int(moment.place * CELLS):
+                    return True
+            else:
+                there = count(run)
+                if at is None:
+                    at = there + 1 + int(moment.place * max(0, planned - there - 1))
+                if there >= at:
+                    return True
+                if state(run) == "finished":
+                    return False
+        time.sleep(0.03)
+    return False
+
+
+def _live(path: Path) -> np.ndarray:
+    flat = np.fromfile(path, np.int64)
+    return flat[: len(flat) // len(COLUMNS) * len(COLUMNS)].reshape(-1, len(COLUMNS))
+
+
+def state(run: Path) -> str:
+    """The state in a run's manifest."""
+    with contextlib.suppress(FileNotFoundError):
+        return str(json.loads((run / "manifest.json").read_text())["state"])
+    return ""
+
+
+def _cells(run: Path) -> int:
+    """How many cells of the running notebook have been run, once the run has been measured."""
+    if state(run) != "finished":
+        return 0
+    for path in run.glob(".notebook.*.running.ipynb"):
+        with contextlib.suppress(ValueError, FileNotFoundError):  # it is being written
+            cells = json.loads(path.read_text())["cells"]
+            return sum(1 for cell in cells if cell.get("execution_count"))
+    return 0

@@ -1,0 +1,113 @@
+"""A full disk, folders that are closed, a machine that stands still, a clock that is set: what is said and left."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.kinds import RECEIPTS
+from tests.crash.trouble import MOMENTS
+from workbench.cli import main
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+SET_BY_S = 3600.0
+
+
+def trouble(kind: str, folder: Path, *options: str, before: tuple[str, ...] = (), **variables: str) -> list[Any]:
+    """What came of a kind of trouble in a process of its own. Skips where the machine does not let it come."""
+    disk, temporary = folder / "disk", folder / "tmp"
+    for path in (disk, temporary):
+        path.mkdir()
+    done = subprocess.run(
+        [*before, sys.executable, "-m", "tests.crash.trouble", kind, str(disk), *options],
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"TMPDIR": str(temporary)} | variables,
+    )
+    assert done.returncode == 0, done.stderr
+    came = [json.loads(line) for line in done.stdout.splitlines()]
+    if "skipped" in came[0]:
+        pytest.skip(came[0]["skipped"])
+    return came
+
+
+def check_ten(came: list[Any], words: tuple[str, ...]) -> None:
+    """Each moment was met, said in a line with exit code 2, and left all finished steps to be read."""
+    *moments, end = came
+    assert [(one["kind"], one["place"]) for one in moments] == list(MOMENTS)
+    for one in moments:
+        assert one["met"], one
+        assert one["exit_code"] == 2, one
+        assert any(word in one["error"] for word in words), one
+        assert "\n" not in one["error"]
+        assert one["rows"] == sum(RECEIPTS[: one["finished"]]), one
+    finished = [one["finished"] for one in moments]
+    assert finished == sorted(finished), "a finished step was lost"
+    assert end == {"state": "finished", "wrong": [], "left": []}
+
+
+def test_a_disk_that_is_full_at_ten_moments_of_a_run(tmp_path: Path) -> None:
+    check_ten(trouble("full", tmp_path), ("No space left on device",))
+
+
+def test_folders_that_are_closed_at_ten_moments_of_a_run(tmp_path: Path) -> None:
+    """Root may pass over all modes: that right is taken from it first."""
+    without = ("--bounding-set=-dac_override", "--inh-caps=-dac_override")
+    before = ("setpriv", *without) if os.getuid() == 0 else ()
+    check_ten(trouble("closed", tmp_path, before=before), ("Permission denied",))
+
+
+def test_a_file_that_cannot_be_written_is_a_line_and_no_unexpected_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it comes up: here it is the last thing a command does."""
+    refused = PermissionError(13, "Permission denied", "/somewhere/report.xml")
+
+    def fail(*_: object) -> None:
+        raise refused
+
+    monkeypatch.setattr("workbench.cli._write_junit", fail)
+    assert main(["load", "-n", "5", "--concurrency", "2"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("workbench: /somewhere/report.xml: cannot be read or written: Permission denied. ")
+
+
+def test_a_machine_that_stood_still_is_seen_and_loses_no_row(tmp_path: Path) -> None:
+    """For 3 s; ``python -m tests.crash.trouble suspended FOLDER`` does it for 30."""
+    (came,) = trouble("suspended", tmp_path, "--seconds", "3")
+    assert (came["state"], came["wrong"]) == ("finished", [])
+    assert came["times_go_on"]
+    assert came["duration_s"][1] >= 3
+    assert came["verdicts"][1] == "INVALID"
+    assert "after their time" in came["reasons"][1]
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="faketime is not installed")
+def test_a_clock_that_is_set_in_a_step_changes_no_duration_and_loses_no_row(tmp_path: Path) -> None:
+    """Forward by an hour in the second step, and back in the third."""
+    shown = tmp_path / "shown"
+    shown.write_text("+0\n")
+    (came,) = trouble(
+        "clock",
+        tmp_path,
+        "--seconds",
+        str(SET_BY_S),
+        LD_PRELOAD=str(FAKETIME),
+        FAKETIME_TIMESTAMP_FILE=str(shown),
+        FAKETIME_CACHE_DURATION="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+    )
+    assert (came["state"], came["wrong"]) == ("finished", [])
+    assert came["times_go_on"]
+    assert came["verdicts"][1:3] == ["INVALID", "INVALID"]
+    assert max(came["duration_s"]) < SET_BY_S / 10
+    assert 0 < came["lasted_s"] < SET_BY_S / 10
