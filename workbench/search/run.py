@@ -1,4 +1,4 @@
-"""The public ways into a search: a new one, one that is gone on with, one that is opened."""
+"""The public ways into a search: start, resume or open a search."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def find_limit(
     """Find the sender limit to the receipt, or with ``capacity=True`` the highest rate that passes the thresholds.
 
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write; one whose search
-    has finished is opened and nothing is sent. ``resume`` goes on with an interrupted search, by its own settings.
+    has finished is opened and nothing is sent. ``resume`` resumes an interrupted search with its own settings.
     ``passes``: why the row of a trial does not pass ("" where it does), in place of ``max_p95_ms`` and
     ``max_error_share``, with ``condition``, the same in words. ``on_event`` is called with each line that goes into
     events.jsonl.
@@ -47,7 +47,7 @@ async def find_limit(
     """
     if resume:
         if parameters:
-            raise SettingsError("a search is gone on with by its own settings", where=next(iter(parameters)))
+            raise SettingsError("a resumed search keeps its own settings", where=next(iter(parameters)))
         return await resume_search(RunFolder(Path(resume)), on_event, passes, condition)
     settings = search_settings(Settings.resolve(**{"name": "find-limit", **parameters}))
     return await run_search(settings, Path(run_dir) if run_dir else None, on_event, passes, condition)
@@ -57,7 +57,7 @@ def search_settings(settings: Settings) -> Settings:
     """The settings of a search: fresh payers, nothing after it, and of a capacity a small value where none is given."""
     changes: dict[str, Any] = {"mode": "fresh", "pinpoint": False}
     if settings.profiler != "none":
-        raise SettingsError("a limit is not searched under a profiler", where="profiler", hint="Leave it out")
+        raise SettingsError("a limit search cannot run under a profiler", where="profiler", hint="Leave it out")
     if settings.capacity and "value_grt" not in settings.model_fields_set:
         changes["value_grt"] = CAPACITY_VALUE
     return settings.model_copy(update=changes)

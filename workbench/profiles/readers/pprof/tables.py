@@ -64,7 +64,9 @@ def read_strings(source: Source, top: TopLevel, notes: NoteBook) -> Strings:
     spans = top.spans[STRING]
     if len(spans) and spans.start[0] != spans.end[0]:
         raise ReadError(
-            'the first string is not ""', where=source.at(offset=int(spans.start[0])), hint="This is no pprof profile"
+            'the first string is not ""',
+            where=source.at(offset=int(spans.start[0])),
+            hint="This is not a pprof profile",
         )
     texts: list[str] = []
     for raw in spans.text(source.data):
