@@ -18,10 +18,11 @@ PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 say = @echo "$(1)" >&2
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep quick test lint bench docs clean
+.PHONY: help lab lab-copies sweep quick test lint bench docs clean
 
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
+	@echo "make lab     JupyterLab on copies of the notebooks, in data/lab"
 	@echo "make quick   install with the test tools, run the tests that need nothing but Python: under a minute"
 	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
 	@echo "make lint    ruff check, ruff format --check, oxlint, mypy"
@@ -34,6 +35,18 @@ help:
 # The sweep toward the limit, then short ones under each profiler that is installed; what is not is said.
 sweep: $(VENV)/.installed-run
 	@$(VENV)/bin/workbench batch --profiled-receipts $(PROFILED_RECEIPTS) $(SWEEP_ARGS) || [ $$? -eq 4 ]
+
+# copies: what is run leaves the tracked notebooks alone. One that is older than its notebook is kept beside the new one
+LAB ?= data/lab
+lab: $(VENV)/.installed-run lab-copies
+	@$(VENV)/bin/jupyter lab --notebook-dir=. $(LAB)/00_start_here.ipynb
+
+lab-copies: $(patsubst notebooks/%,$(LAB)/%,$(wildcard notebooks/*.ipynb))
+
+$(LAB)/%.ipynb: notebooks/%.ipynb
+	@mkdir -p $(LAB)
+	@if [ -e $@ ]; then mv $@ $(basename $@).before.ipynb; fi
+	@cp $< $@
 
 test: $(VENV)/.installed-dev
 	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 2)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \

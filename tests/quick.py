@@ -6,8 +6,11 @@ moment at which it would start a process or open a port: Python's audit events t
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,8 +24,43 @@ NOT_PURE = {
     "socket.connect": "connects to a port",
 }
 EXAMPLES = 10
+PATIENCE_S = 1.0
+"""How long a test may go on after it was told to end: somebody may wait for the task or thread that was told."""
 
-_on = pytest.StashKey[bool]()
+
+@dataclass
+class Guard:
+    """Whether a test runs, and what it did that is not quick."""
+
+    on: bool = False
+    why: str = ""
+    timer: threading.Timer | None = None
+
+    def heard(self, event: str, arguments: tuple[object, ...]) -> None:
+        """An audit event. What is not pure is the end of the test, as a skip."""
+        if not self.on or event not in NOT_PURE:
+            return
+        self.why = f"is not quick: it {NOT_PURE[event]}"
+        if self.timer is None:
+            main = threading.main_thread().ident or 0
+            self.timer = threading.Timer(PATIENCE_S, signal.pthread_kill, (main, signal.SIGUSR1))
+            self.timer.start()
+        pytest.skip(self.why)
+
+    def end(self) -> None:
+        """The test is over."""
+        self.on = False
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = None
+
+    def told(self, number: int, frame: object) -> None:
+        """The test waits for what was ended."""
+        if self.on:
+            pytest.skip(self.why)
+
+
+_guard = pytest.StashKey[Guard]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,9 +79,9 @@ def choose_examples(config: pytest.Config) -> None:
 def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take out the tests that are marked as needing a tool or long, where only the quick ones are asked for."""
     if config.getoption("--quick"):
-        gone = [item for item in items if any(item.get_closest_marker(mark) for mark in WITH_TOOLS)]
-        config.hook.pytest_deselected(items=gone)
-        items[:] = [item for item in items if item not in set(gone)]
+        gone = {item for item in items if any(item.get_closest_marker(mark) for mark in WITH_TOOLS)}
+        config.hook.pytest_deselected(items=list(gone))
+        items[:] = [item for item in items if item not in gone]
         for item in items:
             _few_examples(getattr(item, "function", None))
 
@@ -52,29 +90,23 @@ def _few_examples(function: object) -> None:
     """Tests that say themselves how many examples they try have few as well. hypothesis has no public way to tell."""
     own = getattr(function, "_hypothesis_internal_use_settings", None)
     if own is not None and own.max_examples > EXAMPLES:
-        function._hypothesis_internal_use_settings = settings(own, max_examples=EXAMPLES)  # type: ignore[union-attr]
+        function._hypothesis_internal_use_settings = settings(own, max_examples=EXAMPLES)  # type: ignore[attr-defined]
 
 
-def guard(config: pytest.Config) -> None:
-    """From now on a process or a port is the end of the test, as a skip. A hook cannot be taken out again."""
-    if not config.getoption("--quick"):
-        return
-    config.stash[_on] = False
-
-    def heard(event: str, arguments: tuple[object, ...]) -> None:
-        if event in NOT_PURE and config.stash[_on]:
-            pytest.skip(f"is not quick: it {NOT_PURE[event]}")
-
-    sys.addaudithook(heard)
+def watch(config: pytest.Config) -> None:
+    """From now on look at what tests do. An audit hook cannot be taken out again, so this is for the whole session."""
+    if config.getoption("--quick"):
+        guard = config.stash[_guard] = Guard()
+        signal.signal(signal.SIGUSR1, guard.told)
+        sys.addaudithook(guard.heard)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """The guard is on for the time of a test and its fixtures; pytest's own processes are none of its business."""
-    if _on in item.config.stash:
-        item.config.stash[_on] = True
+    guard = item.config.stash.get(_guard, Guard())
+    guard.on = True
     try:
         return (yield)
     finally:
-        if _on in item.config.stash:
-            item.config.stash[_on] = False
+        guard.end()

@@ -134,7 +134,7 @@ def test_a_batch_that_was_stopped_goes_on_wherever_that_was(tmp_path: Path) -> N
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=100)
     assert process.returncode == 130
-    assert f"stopped; go on with `workbench batch --resume {batch.path}`" in said
+    assert f"go on with `workbench batch --resume {batch.path}`" in said
 
     process = resume()
     until_step(process, batch.path, "flamegraph")

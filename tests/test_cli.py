@@ -169,7 +169,10 @@ def test_ctrl_c_in_mid_step_ends_with_130_and_a_readable_folder():
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert error.strip().splitlines()[-1].startswith("workbench: interrupted")
+    said = error.strip().splitlines()[-1]
+    assert said == (
+        f"workbench: interrupted. What was measured is in {folder}; go on with `workbench sweep --resume {folder}`"
+    )
     run = open_run(folder)
     assert run.manifest["state"] == "interrupted"
     assert list((folder / "interrupted").glob("step-001-1.parquet"))

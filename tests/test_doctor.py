@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import socket
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -22,7 +24,7 @@ from tests.calibration.made import calibration, offer
 from workbench import doctor
 from workbench.calibration.identity import identity
 from workbench.calibration.stored import keep
-from workbench.doctor import machine, packages, service, tools
+from workbench.doctor import machine, packages, programs, service, tools
 from workbench.doctor.calibration import calibrated
 from workbench.doctor.check import Check
 from workbench.runs import machine as this_machine
@@ -300,6 +302,60 @@ async def test_what_a_run_would_be_told_before_its_first_receipt_is_shown() -> N
         preflight = {name: check for name, check in by_name(without).items() if name.startswith("preflight")}
         assert {name: check.status for name, check in preflight.items()} == expected
         assert doctor.exit_code(without) == (0 if limit_grt == "1" else 3)
+
+
+@pytest.mark.parametrize(
+    ("rust_log", "status", "said"),
+    [
+        (None, "ok", "RUST_LOG is not set"),
+        ("info", "ok", "'info'"),
+        ("warn,indexer_service_rs=debug", "failed", "indexer_service_rs=debug"),
+        ("trace", "failed", "trace"),
+    ],
+)
+def test_a_program_that_logs_much_is_named(
+    rust_log: str | None, status: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUST_LOG", raising=False)
+    prefix = "" if rust_log is None else f"RUST_LOG={rust_log} "
+    (row,) = programs.log_levels(Settings(service_command=f"{prefix}indexer-service-rs --config a.toml"))
+    assert (row.name, row.status, row.exit_code) == ("log level of indexer-service", status, 3 if row.mend else 0)
+    assert said in row.found
+
+
+async def test_a_service_that_runs_is_asked_of_the_kernel() -> None:
+    """The process that listens, whoever started it: its environment says at which level it logs."""
+    code = (
+        "import socket, sys\nwith socket.create_server(('127.0.0.1', 0)) as server:\n"
+        "    print(server.getsockname()[1], flush=True)\n    sys.stdin.read()\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, env={**os.environ, "RUST_LOG": "debug"}, stdin=-1, stdout=-1
+    )
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    (row,) = programs.log_levels(Settings(target=f"http://127.0.0.1:{port}"))
+    assert (row.status, "'debug'" in row.found, "RUST_LOG=info" in row.mend) == ("failed", True, True)
+    process.kill()
+    await process.communicate()
+    assert programs.log_levels(Settings(target=f"http://127.0.0.1:{port}")) == []  # nobody listens any more
+
+
+def test_the_clock_matters_to_a_service_on_another_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = SimpleNamespace(adjtimex=lambda _: machine._TIME_ERROR)
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda *_, **__: kernel)
+    away = Settings(target="http://192.0.2.1:7601", allow_remote=True)
+    assert machine.synchronised(Settings()).status == "ok"
+    assert machine.synchronised(Settings(target="http://127.0.0.1:7601")).status == "ok"
+    assert machine.synchronised(away).status == "warning"
+
+
+def test_an_extra_that_only_building_the_project_uses_is_not_recommended() -> None:
+    extras = packages.metadata.metadata(packages.DISTRIBUTION).get_all("Provides-Extra") or []
+    assert set(extras) - set(packages.USES) == {"dev", "docs"}
+    assert not [row for row in packages.checks() if row.name in ("extra dev", "extra docs")]
+    missing = packages.extra("distributed", REQUIREMENTS, versions())
+    assert packages.USES["distributed"] in missing.found
 
 
 async def test_what_is_no_indexer_service_gets_one_row() -> None:

@@ -30,7 +30,8 @@ PACKAGE = ROOT / "workbench"
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("masking", "numbers"),
-    ("errors", "callable_room", "leaving_out", "progress"),
+    ("errors", "callable_room", "leaving_out", "card", "terminal"),
+    ("progress",),
     ("child", "keyring", "loopback", "private", "ramp", "stats", "thresholds"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
@@ -63,6 +64,8 @@ HEAVY = (
     "papermill",
     "scipy",
     "numpy",
+    "ipywidgets",
+    "anywidget",
 )
 
 

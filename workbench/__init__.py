@@ -42,14 +42,24 @@ if TYPE_CHECKING:
     from workbench.sweep.opened import open_run
     from workbench.sweep.run import sweep
     from workbench.sweep.single import LoadResult, load
+    from workbench.widgets.findings_view import FindingsView
+    from workbench.widgets.load_panel import LoadPanel
+    from workbench.widgets.profile_explorer import ProfileExplorer
+    from workbench.widgets.profiler_panel import ProfilerPanel
+    from workbench.widgets.run_browser import RunBrowser
 
 __version__ = "0.1.0"
 __all__ = [
     "Comparison",
+    "FindingsView",
     "FoundLimit",
+    "LoadPanel",
     "LoadResult",
     "Profile",
+    "ProfileExplorer",
+    "ProfilerPanel",
     "Run",
+    "RunBrowser",
     "Settings",
     "batch",
     "compare",
@@ -77,11 +87,16 @@ __all__ = [
 
 _HOMES = {
     "Comparison": "workbench.compare.comparison",
+    "FindingsView": "workbench.widgets.findings_view",
     "FoundLimit": "workbench.search.result",
     "find_limit": "workbench.search.run",
+    "LoadPanel": "workbench.widgets.load_panel",
     "LoadResult": "workbench.sweep.single",
     "Profile": "workbench.profiles.model",
+    "ProfileExplorer": "workbench.widgets.profile_explorer",
+    "ProfilerPanel": "workbench.widgets.profiler_panel",
     "Run": "workbench.runs.read",
+    "RunBrowser": "workbench.widgets.run_browser",
     "Settings": "workbench.settings",
     "batch": "workbench.report.batch",
     "history": "workbench.catalogue.history",
@@ -110,6 +125,11 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext workbench`` calls: the magics of :mod:`workbench.widgets.magics`."""
+    import_module("workbench.widgets.magics").register(shell)
 
 
 def __dir__() -> list[str]:

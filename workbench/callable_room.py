@@ -22,6 +22,10 @@ def make_callable(room: str, module: str, name: str) -> None:
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return getattr(import_module(module), name)(*args, **kwargs)
 
+        @property  # of the function too: this is what people ask about
+        def __doc__(self) -> str | None:  # type: ignore[override]
+            return getattr(import_module(module), name).__doc__  # type: ignore[no-any-return]
+
         @property
         def __signature__(self) -> Signature:
             return signature(getattr(import_module(module), name))

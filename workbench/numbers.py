@@ -8,7 +8,11 @@ never written with an exponent. What is not known is a dash in a table and words
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 UNKNOWN = "–"
 _TIMES = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
@@ -46,9 +50,12 @@ def plain(value: float, sign: str = "") -> str:
 
 
 def cell(value: Any, column: str = "") -> str:
-    """A value in a table: shares (``_pct``) with two decimals, whole numbers whole, others with four digits."""
+    """A value in a table: shares (``_pct``) with two decimals, whole numbers whole, others with four digits, moments
+    to the second."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return UNKNOWN
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
     if isinstance(value, (bool, str)) or type(value).__name__ == "bool":
         return {"True": "yes", "False": "no"}.get(str(value), str(value))
     if column.endswith("_pct"):

@@ -1,9 +1,22 @@
-"""Events of a run as lines for a person; on a terminal the last line is rewritten while a step runs."""
+"""Events of a run for a person: a line for what has happened, and while a step runs a bar that is rewritten.
+
+A terminal and a notebook have the bar; files and pipes get the lines alone.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+import html
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, TextIO
 
+from workbench.terminal import coloured, painted
+
+PROGRESS = "workbench_progress"
+"""In the metadata of an output of a notebook: it is the progress of a run, which its report leaves out."""
 _DOING = {
     "pinpoint": "walking to the limit, at most",
     "paired": "without the profiler, sending",
@@ -22,8 +35,6 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
         return str(facts["sentence"])
     if kind == "trial_finished":
         return f"step {facts['step']}: {facts['rate_per_s']:g}/s, {facts['outcome']}: {facts['why']}"
-    if kind == "progress":
-        return f"step {facts['step']}: {facts['done']:,} of {facts['receipts']:,} answered, {facts['ok']:,} ok"
     if kind == "step_finished":
         return (
             f"step {facts['step']}: {facts['accepted']:,} accepted, {facts['denied']:,} denied, "
@@ -63,29 +74,163 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
     return None
 
 
-class Progress:
-    """Writes events to a stream, usually standard error. Call it with kind and facts; ``end`` ends an open line."""
+@dataclass(frozen=True)
+class Step:
+    """The step that is being sent: which of how many (0: not known), its receipts, and when it began."""
+
+    number: int
+    of: int
+    receipts: int
+    began_s: float
+
+
+def bar(done: int, whole: int, width: int = 24) -> str:
+    """How far something is, as a bar of ``width`` characters."""
+    full = width if done >= whole else width * max(done, 0) // whole
+    return "█" * full + "░" * (width - full)
+
+
+def time_left(done: int, whole: int, elapsed_s: float) -> str:
+    """How long the rest takes if it goes on as it went, as ``1:05``; "" while that cannot be told."""
+    if not 0 < done <= whole or elapsed_s <= 0:
+        return ""
+    seconds = round(elapsed_s * (whole - done) / done)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}:{minutes:02d}:{seconds % 60:02d}" if hours else f"{minutes}:{seconds % 60:02d}"
+
+
+def bar_line(step: Step, facts: dict[str, Any], now_s: float) -> str:
+    """A step under way in one line: bar, receipts answered, how many of them well, time left."""
+    done, whole = facts["done"], step.receipts
+    of = f" of {step.of}" if step.number <= step.of else ""
+    left = time_left(done, whole, now_s - step.began_s)
+    said = [f"{done:,} of {whole:,} receipts", f"{facts['ok']:,} ok", *([f"{left} left"] if left else [])]
+    return f"step {step.number}{of} {bar(done, whole)} {', '.join(said)}"
+
+
+class Screen(Protocol):
+    """Where progress is shown: lines that stay, and a last one that is rewritten."""
+
+    def line(self, text: str) -> None:
+        """Add a line that stays."""
+
+    def rewrite(self, text: str) -> None:
+        """Show ``text`` as the last line, in place of what was rewritten there before."""
+
+    def close(self) -> None:
+        """Take the line that is rewritten away."""
+
+
+class StreamScreen:
+    """A terminal; of a file or a pipe only the lines that stay."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._live = stream.isatty()
         self._open = False
 
-    def __call__(self, kind: str, facts: dict[str, Any]) -> None:
-        line = line_of(kind, facts)
-        if line is None:
-            return
-        if self._live:
-            self._stream.write(f"\r\x1b[2K{line}")
-            self._open = kind == "progress"
-            if not self._open:
-                self._stream.write("\n")
-        else:
-            self._stream.write(line + "\n")
+    def line(self, text: str) -> None:
+        """Add a line."""
+        self.close()
+        self._stream.write((painted(text) if coloured(self._stream) else text) + "\n")
         self._stream.flush()
 
-    def end(self) -> None:
-        """End the line that was being rewritten."""
+    def rewrite(self, text: str) -> None:
+        """Rewrite the last line of a terminal, no wider than it is."""
+        if self._live:
+            import shutil
+
+            width = shutil.get_terminal_size().columns
+            self._stream.write(f"\r\x1b[2K{text[: width - 1]}")
+            self._stream.flush()
+            self._open = True
+
+    def close(self) -> None:
+        """Clear the line that was being rewritten."""
         if self._open:
-            self._stream.write("\n")
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
             self._open = False
+
+
+class NotebookScreen:
+    """One output of a notebook's cell, which is replaced as it changes."""
+
+    MOST_LINES = 200
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._last = ""
+        self._handle: Any = None
+
+    def line(self, text: str) -> None:
+        """Add a line; of very many the last."""
+        self._lines = [*self._lines, text][-self.MOST_LINES :]
+        self._last = ""
+        self._show()
+
+    def rewrite(self, text: str) -> None:
+        """Show ``text`` below the lines."""
+        self._last = text
+        self._show()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._last:
+            self._last = ""
+            self._show()
+
+    def _show(self) -> None:
+        from IPython.display import display
+
+        text = "\n".join([*self._lines, *([self._last] if self._last else [])])
+        shown = {"text/plain": text, "text/html": f'<pre style="margin:0">{html.escape(text)}</pre>'}
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True, metadata={PROGRESS: True})  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(shown, raw=True, metadata={PROGRESS: True})
+
+
+class Progress:
+    """Shows a run to a person. ``event`` takes what a run says of itself, the progress itself a line; a context whose
+    end takes the bar away."""
+
+    def __init__(self, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._screen: Screen = NotebookScreen() if stream is None else StreamScreen(stream)
+        self._clock = clock
+        self._steps = 0
+        self._step = Step(0, 0, 0, 0.0)
+
+    def __call__(self, line: str) -> None:
+        """Say a line."""
+        self._screen.line(line)
+
+    def event(self, kind: str, facts: dict[str, Any]) -> None:
+        """Show one event of a run; those that say nothing new are passed over."""
+        if kind in ("run_started", "run_resumed"):
+            self._steps = facts["steps"]
+        if kind == "step_started":
+            self._step = Step(facts["step"], self._steps, facts["receipts"], self._clock())
+        if kind == "progress":
+            self._screen.rewrite(bar_line(self._step, facts, self._clock()))
+        elif line := line_of(kind, facts):
+            self._screen.line(line)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._screen.close()
+
+
+def in_notebook() -> bool:
+    """Whether this is a notebook's kernel."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
+
+
+def where_somebody_looks() -> AbstractContextManager[Progress | None]:
+    """Progress in a notebook and in a terminal; none in scripts, logs and pipes."""
+    if in_notebook():
+        return Progress()
+    return Progress(sys.stderr) if sys.stderr.isatty() else nullcontext()

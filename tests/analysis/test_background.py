@@ -24,6 +24,8 @@ from workbench.analysis.growth import growth
 from workbench.analysis.leaks import LEAK, TIMED, HeapWindow, leak_rates
 from workbench.analysis.profiler_share import profiler_part, without_profiler
 
+pytestmark = pytest.mark.slow
+
 SERVICE = "indexer-service"
 
 

@@ -14,6 +14,7 @@ from benchmarks.limits import simulated
 from workbench.analysis.capacity_search import INVALID, CapacitySearch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "hiccups"), [(0.0, 0.0), (0.03, 0.02), (0.1, 0.05)])
 def test_brackets_hold_the_truth(noise: float, hiccups: float) -> None:
     found = [simulated(seed, noise, hiccups) for seed in range(25)]

@@ -19,6 +19,8 @@ from workbench.analysis.findings.paths import work_by_path
 from workbench.analysis.growth import growth
 from workbench.profiles.model import Profile
 
+pytestmark = pytest.mark.slow
+
 LOOP = "tokio::run"
 RECEIPTS = (50, 100)
 FILES = {LOOP: STD}

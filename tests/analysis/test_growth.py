@@ -18,6 +18,8 @@ from workbench.analysis.costs import compact_costs, window_costs
 from workbench.analysis.growth import FIXED, GROWS, LINEAR, STEADY, TOO_FEW, growth
 from workbench.errors import WorkbenchError
 
+pytestmark = pytest.mark.slow
+
 LADDERS = [[50, 100, 200], [100, 200, 400, 800], [50, 100, 200, 400, 800], [50, 100, 200, 400, 800, 1600]]
 FUNCTIONS = 600
 

@@ -71,14 +71,6 @@ def test_a_run_that_is_not_there_or_not_the_only_one_is_said(
     assert "2 runs have '20260101' in their name" in said(capsys, "show", "20260101", *at, code=2)
 
 
-def test_the_report_is_opened_where_there_is_one(runs_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    at = ("--runs-dir", str(runs_dir))
-    assert "the run has no report" in said(capsys, "open", "first", *at, code=2)
-    page = runs_dir / "20260101T100000Z-first" / "report.html"
-    page.write_text("<p>")
-    assert said(capsys, "open", "first", *at) == f"{page}\n"
-
-
 def test_a_run_is_removed_when_that_is_confirmed(
     runs_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ from workbench.report import external_addresses, run_notebook
 from workbench.report.answers.example import example
 from workbench.runs.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 RECOVER = "recover_from_prehash"
 
 
@@ -299,4 +301,4 @@ def test_names_that_are_none_are_refused(name: str, small: tuple[Path, Path], tm
 
 def test_the_words_of_the_command_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["baseline", "save", "main"]) == 2
-    assert "baseline save NAME RUN" in capsys.readouterr().err
+    assert "workbench baseline save: the following arguments are required: RUN" in capsys.readouterr().err

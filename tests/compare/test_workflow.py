@@ -27,11 +27,12 @@ def steps() -> dict[str, dict]:  # type: ignore[type-arg]
 
 
 def test_the_sweep_of_the_workflow_is_one_the_command_takes() -> None:
-    from workbench.cli.program import _parser
+    from workbench.cli.commands import COMMANDS
+    from workbench.cli.program import parser_of
     from workbench.sweep.steps import parse_steps
 
     words = yaml.safe_load(WORKFLOW.read_text())["env"]["SWEEP"].split()
-    options = _parser("sweep").parse_args([*words, "--name", "base"])
+    options = parser_of(COMMANDS["sweep"]).parse_args([*words, "--name", "base"])
     assert len(parse_steps(options.receipts)) == 3
     assert options.profiler == "callgrind"
 

@@ -6,10 +6,9 @@ import argparse
 import json
 import secrets
 from collections.abc import Iterator
-from importlib import import_module
 
-from workbench.cli import profilers
-from workbench.cli import program as cli
+from workbench.cli.commands import NOISE, Command
+from workbench.cli.program import parser_of
 from workbench.settings import SECRETS, Settings
 
 FORMS = ("{key}", "0x{key}", "http://{key}:x@127.0.0.1:1/{key}?a={key}", "20,{key},30", "abc{key}", "{key}=1")
@@ -20,46 +19,34 @@ def new_key() -> str:
     return secrets.token_hex(32)
 
 
-def parser_of(command: str) -> argparse.ArgumentParser:
-    """The parser of a command."""
-    if command in cli._OF_FILES:
-        parser = cli._bare_parser(command)
-        getattr(import_module(cli._OF_FILES[command]), f"add_{command}")(parser)
-        return parser
-    if command == "profile":
-        parser = cli._bare_parser(command)
-        profilers.add_arguments(parser)
-        return parser
-    return cli._parser(command)
-
-
-def lines(command: str) -> Iterator[list[str]]:
+def lines(command: Command) -> Iterator[list[str]]:
     """A command line for each option and argument of ``command`` with a key as its value, and some that no
     parser knows. A deployment may be 32 bytes of hex.
 
     The forms go round, so that each option meets one and all forms are met.
     """
     number = 0
+    typed = ["calibrate", "--aa"] if command == NOISE else command.name.split()
     needed = [
         next(iter(action.choices)) if action.choices else "given"
         for action in parser_of(command)._actions
         if not action.option_strings and action.nargs not in ("?", "*", argparse.REMAINDER)
     ]
     for action in parser_of(command)._actions:
-        if isinstance(action, argparse._HelpAction | argparse._StoreTrueAction) or action.dest == "deployment":
+        if isinstance(action, argparse._StoreTrueAction) or action.dest == "deployment":
             continue
         number += 1
         value = FORMS[number % len(FORMS)].format(key=new_key())
         if not action.option_strings:
-            yield [command, value]
+            yield [*typed, value]
         elif action.nargs == 0:
-            yield [command, *needed, f"{action.option_strings[0]}={value}"]
+            yield [*typed, *needed, f"{action.option_strings[0]}={value}"]
         else:
-            yield [command, *needed, action.option_strings[-1], value]
+            yield [*typed, *needed, action.option_strings[-1], value]
     for form in FORMS:
-        yield [command, form.format(key=new_key())]
-        yield [command, *needed, "--signer-keys", form.format(key=new_key())]
-        yield [command, *needed, "--" + form.format(key=new_key())]
+        yield [*typed, form.format(key=new_key())]
+        yield [*typed, *needed, "--signer-keys", form.format(key=new_key())]
+        yield [*typed, *needed, "--" + form.format(key=new_key())]
 
 
 def variables() -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ import pytest
 from tests.keys.places import files, lines, new_key, variables
 from workbench.cli import main
 from workbench.cli import program as cli
+from workbench.cli.commands import Command, every
 from workbench.errors import SettingsError
 from workbench.receipts.address import deployment_to_qm
 from workbench.report.parameters import check_parameters, read_parameters
@@ -40,12 +41,12 @@ def judged(capsys: pytest.CaptureFixture[str], given: object) -> None:
         assert found is None, f"{given}: {text[max(0, found.start() - 300) : found.end() + 100]}"
 
 
-@pytest.mark.parametrize("command", cli._COMMANDS)
-def test_as_an_option_or_argument(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", every(), ids=lambda command: command.name)
+def test_as_an_option_or_argument(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     tried = 0
     for tried, line in enumerate(lines(command), 1):
         debug = ["--debug"] if tried % 2 else []
-        code = main([line[0], *debug, *line[1:]])
+        code = main([*line, *debug])
         assert code in (2, 3, 5), line
         judged(capsys, line)
     assert tried >= 18

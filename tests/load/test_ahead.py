@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -153,6 +154,7 @@ def test_before_the_step_as_much_as_stays_good_is_signed():
     assert before(1000, None) == 1000
 
 
+@pytest.mark.slow
 def test_ten_million_receipts_take_the_memory_of_those_that_lie_ahead():
     count, sends, per_s = 10_000_000, 150_000, 50_000
     offsets = np.arange(count, dtype=np.int64) * (NS_PER_S // per_s)

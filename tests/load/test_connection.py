@@ -9,9 +9,9 @@ import pytest
 
 from tests.load.wire import GOOD, REQUEST, Answer, Owner, answer, by_http_client, connected, end, feed, mutated, split
 from workbench.load import connection as module
-from workbench.load.answers import MAX_ANSWER_BYTES, MAX_HEAD_BYTES
+from workbench.load.answers import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES, Answers
 from workbench.load.connection import Connection
-from workbench.load.outcome import OUTCOME_NAMES, Outcome
+from workbench.load.outcome import OUTCOME_NAMES, OUTCOMES, Outcome
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(GOOD), GOOD)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (
@@ -81,6 +81,7 @@ def test_10_000_answers_in_pieces_mean_what_they_mean_whole():
             assert by_http_client(given.raw) == (given.status, given.body)
 
 
+@pytest.mark.slow
 def test_100_000_broken_answers_end_once_and_harm_nothing_after_them():
     """Where we see a whole answer, the standard library sees the same one."""
     dice = random.Random(2)
@@ -223,6 +224,31 @@ def test_an_answer_without_end_has_an_outcome_of_its_own(framing):
     feed(connection, transport, [chunk])
     assert (outcome(connection), connection.status) == (Outcome.TOO_LARGE.value, 200)
     assert transport.closed
+
+
+def test_all_answers_under_way_together_have_a_bound():
+    owner, ended = Owner(), 0
+    head, piece = b"HTTP/1.1 200 OK\r\nContent-Length: 60000000\r\n\r\n", bytes(8 << 20)
+    pairs = [connected(owner) for _ in range(64)]
+    for connection, transport in pairs:
+        connection.begin(0, 0, b"", lambda _: None)
+        feed(connection, transport, [head, piece])
+        assert owner.answers.held <= MAX_HELD_BYTES
+        ended += not connection.busy
+    assert ended == 64 - (MAX_HELD_BYTES - 64) // (8 << 20)
+    assert {outcome(connection) for connection, _ in pairs if not connection.busy} == {Outcome.TOO_LARGE.value}
+    for connection, _ in pairs:
+        if connection.busy:
+            connection.fail(0, 0)
+    assert owner.answers.held == 0
+
+
+@pytest.mark.parametrize("brackets", [b"{}", b"[]"])
+def test_an_answer_of_brackets_alone_is_not_judged(brackets):
+    answers = Answers()
+    large = b"[" + (brackets + b",") * (14 << 20) + brackets + b"]"
+    assert OUTCOMES[answers.code(200, large)] is Outcome.TOO_LARGE
+    assert OUTCOMES[answers.code(200, large[: 3 << 18])] is Outcome.HTTP_ERROR
 
 
 def test_a_large_answer_in_very_small_chunks_is_read():

@@ -113,6 +113,7 @@ def tables(path: Path) -> list[Any]:
     return [profile.notes, *(frame.astype(str).values.tolist() for frame in frames)]
 
 
+@pytest.mark.slow
 @needs_kernel
 @needs_samples
 @pytest.mark.parametrize("path", sorted((SAMPLES or Path()).glob("callgrind/*")), ids=lambda path: path.name)

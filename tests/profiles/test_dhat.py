@@ -201,6 +201,7 @@ def test_the_first_version_says_the_same_with_other_keys() -> None:
     assert (one.meta["version"], one.meta["time_end"], one.meta["time_gmax"]) == (1, 9, 7)
 
 
+@pytest.mark.slow
 def test_a_file_cut_at_any_byte_is_read_or_said_to_be_cut() -> None:
     """The frame table is at the end: without it no cost has a name."""
     data = RUST.read_bytes()

@@ -22,10 +22,10 @@ from workbench.profiles.exports.folded import to_folded
 from workbench.profiles.exports.pstats import to_pstats, to_stats
 from workbench.profiles.exports.speedscope import to_speedscope
 from workbench.profiles.exports.tables import read_tables, write_tables
+from workbench.profiles.memory import MIB
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, frame_table, from_graph, from_stacks
 from workbench.profiles.read import read_profile
-from workbench.profiles.source import MIB
 from workbench.profiles.tree import add_at, grow
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "data" / "profiles"

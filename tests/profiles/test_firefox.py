@@ -260,6 +260,7 @@ def test_what_is_no_json_of_it_is_refused(data: bytes) -> None:
         read_firefox(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [55, 70])
 def test_a_file_cut_at_any_byte_keeps_its_whole_threads(version: int) -> None:
     data = json.dumps(file(ROWS, version)).encode()

@@ -15,12 +15,13 @@ from tests.profiles.limited import limited, needs_limits
 from tests.profiles.samples import needs_samples, sample
 from tests.profiles.stacks import stacks_of
 from workbench.errors import ReadError
-from workbench.profiles import source as opening
+from workbench.profiles import memory
+from workbench.profiles.memory import MIB
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
 from workbench.profiles.readers.folded import lines
 from workbench.profiles.readers.folded import reader as folded
-from workbench.profiles.source import MIB, Source
+from workbench.profiles.source import Source
 from workbench.profiles.tree import MAX_DEPTH
 
 PUBLIC = {
@@ -207,9 +208,9 @@ def test_what_would_not_fit_is_refused_before_it_is_made() -> None:
     """Distinct names take more than the eighth of the memory that the file's size is held against."""
     data = b"".join(b"%x 1\n" % name for name in range(20_000))
     assert len(read(data).nodes) == 20_000
-    with mock.patch.object(opening, "_free_bytes", return_value=2 * MIB), pytest.raises(ReadError) as caught:
+    with mock.patch.object(memory, "free_bytes", return_value=5 * MIB), pytest.raises(ReadError) as caught:
         read(data)
-    assert "the profile would take about 9 MiB of memory, 2 are free" in str(caught.value)
+    assert "the profile would take about 9 MiB of memory, 5 are free" in str(caught.value)
 
 
 LINE = st.sampled_from(

@@ -119,6 +119,7 @@ heaps = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(heaps, st.integers(0, 3))
 def test_every_view_adds_up_to_the_heap(trees: list[dict[str, int] | None], n: int) -> None:

@@ -337,6 +337,7 @@ LINES = (
 ) * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [SAMPLES, LINES, SAMPLES.replace("\n", "\r\n")], ids=["stacks", "lines", "crlf"])
 def test_a_file_cut_at_any_byte_keeps_its_whole_samples(text: str) -> None:
     ends = [match.end() for match in re.finditer(r"(?<=\n)\r?\n", text)] or [at.end() for at in re.finditer("\n", text)]

@@ -21,8 +21,11 @@ from hypothesis import strategies as st
 
 from tests.profiles.limited import limited, needs_limits
 from workbench.errors import ReadError
+from workbench.profiles.memory import MIB
 from workbench.profiles.read import read_profile
-from workbench.profiles.source import MIB, open_source
+from workbench.profiles.source import open_source
+
+pytestmark = pytest.mark.slow
 
 
 def zstd(data: bytes) -> bytes:

@@ -148,6 +148,7 @@ WEIGHTS_FIRST = json.dumps(
 ).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [TWO, WEIGHTS_FIRST], ids=["two", "weights first"])
 def test_a_file_cut_anywhere_keeps_what_is_whole_and_says_so(whole: bytes) -> None:
     full = stacks_of(read(whole))

@@ -238,6 +238,7 @@ def test_what_cannot_be_read_is_refused(data: bytes, message: str) -> None:
         strace.read(Source(data, "log"))
 
 
+@pytest.mark.slow
 def test_a_log_cut_anywhere_gives_the_calls_before_the_cut() -> None:
     data = (
         b"7     10:00:00.000000 read(3,  <unfinished ...>\n"

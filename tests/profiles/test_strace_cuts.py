@@ -17,6 +17,8 @@ from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
 
+pytestmark = pytest.mark.slow
+
 OF_STRACE = re.compile(r"^strace/|\.strace$|/summary-columns\.txt$|strace\.log\.gz$")
 EVERY_BYTE = 260  # of files up to this size; of larger ones so many bytes, of which half are near line ends
 SOME = 40

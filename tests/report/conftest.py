@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import nbformat
 import pytest
 
 from tests.report import frames
+from workbench.report import run_notebook
 from workbench.runs.atomic import write_json, write_parquet
 from workbench.runs.read import Run, open_run
 
@@ -27,6 +29,24 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_parquet(folder / "watch.parquet", frames.watch())
     write_json(folder / "manifest.json", frames.manifest())
     return open_run(folder)
+
+
+@pytest.fixture(scope="session")
+def made_report(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``report.html`` of the made-up run, its ``notebook.ipynb`` beside it: made once."""
+    folder = tmp_path_factory.mktemp("reports")
+    record = asyncio.run(
+        run_notebook(
+            NOTEBOOKS / "load_sweep.ipynb",
+            {"run_dir": finished_run.path},
+            folder / "notebook.ipynb",
+            folder / "report.html",
+            title=f"Report {finished_run.path.name}",
+            timeout_s=300,
+        )
+    )
+    assert record.ok, f"{record.exception}: {record.message}"
+    return folder / "report.html"
 
 
 @pytest.fixture

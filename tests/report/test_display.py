@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from bs4 import BeautifulSoup
 
 from tests.report import frames
 from workbench.report import provenance, steps_table, verdict_box
@@ -22,7 +23,9 @@ def test_text_from_a_service_is_escaped(finished_run: Run) -> None:
 def test_the_table_has_a_row_a_step_and_dashes_for_what_is_not_known() -> None:
     steps = frames.steps()
     html = steps_table(steps)._repr_html_()
-    assert html.count("<tr") == len(steps) + 1
+    tables = BeautifulSoup(html, "html.parser").find_all("table")
+    assert [len(table.select("tbody tr")) for table in tables] == [len(steps)] * 3
+    assert all(table.th.text == "Step" for table in tables)
     assert "nan" not in html.lower()
     assert "–" in html
     for mark in ("✓ PASS", "✗ FAIL", "◇ INVALID"):

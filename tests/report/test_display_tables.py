@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import pandas as pd
+from bs4 import BeautifulSoup
 
 from workbench import report
 from workbench.profiles.read import read_profile
@@ -21,10 +25,37 @@ def test_figures_are_readable_and_names_cannot_do_harm() -> None:
     )
     view = report.table(frame)
     assert "<script>" not in view.as_html
-    for text in ("1,234,567", "100.00", "0.10", "–", "0.1235", "yes", "no"):
-        assert f"<td>{text}</td>" in view.as_html
+    page = BeautifulSoup(view.as_html, "html.parser")
+    cells = {cell.text: cell.get("class", []) for cell in page.find_all("td")}
+    for text in ("1,234,567", "100.00", "0.10", "–", "0.1235"):
+        assert cells[text] == []
+    # what is no figure stands at the left
+    assert cells["yes"][0] == cells["b"][0] == "text"
+    assert [one.text for one in page.find_all("th")] == ["name", "self", "self, %", "calls", "per", "exact"]
     assert "1 more rows" in report.table(frame, 1).as_html
-    assert "<tbody></tbody>" in report.table(frame.head(0)).as_html
+    assert not BeautifulSoup(report.table(frame.head(0)).as_html, "html.parser").select("tbody tr")
+
+
+def test_every_table_has_all_its_rows_as_csv() -> None:
+    frame = pd.DataFrame({"name": ["a,b", "c"], "cost_ns": [1.5, float("nan")]})
+    page = BeautifulSoup(report.table(frame, 1, name="What it costs").as_html, "html.parser")
+    link = page.select_one("a[download]")
+    assert link["download"] == "what-it-costs.csv"
+    kept = pd.read_csv(io.BytesIO(base64.b64decode(link["href"].partition(",")[2])))
+    pd.testing.assert_frame_equal(kept, frame)
+
+
+def test_a_column_that_no_row_has_is_left_out() -> None:
+    frame = pd.DataFrame({"name": ["a"], "low": [float("nan")], "crate": [""]})
+    page = BeautifulSoup(report.table(frame).as_html, "html.parser")
+    assert [one.text for one in page.find_all("th")] == ["name"]
+
+
+def test_a_name_can_lead_somewhere() -> None:
+    frame = pd.DataFrame({"run": ["a", "b"], "verdict": ["PASS", "FAIL"]})
+    view = report.table(frame, links={"run": ["a/report.html", ""]})
+    links = [(link["href"], link.text) for link in BeautifulSoup(view.as_html, "html.parser").select("td a")]
+    assert links == [("a/report.html", "a")]
 
 
 def test_notes_are_listed_with_the_header() -> None:

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.standin.http.body import BrokenBody, Chunks
+from workbench.standin.http.connection import Service
 from workbench.standin.http.head import CHUNKED, MAX_HEAD_BYTES, Refused, path_of, read_head
+from workbench.standin.http.messages import Answer, Request
+from workbench.standin.listen import listen
 from workbench.standin.server import Standin
 
 CLOSE = b"connection: close\r\n"
@@ -207,6 +210,33 @@ async def test_the_client_is_told_to_go_on_when_the_body_is_wanted(standin: Stan
 async def test_a_body_that_ends_early_is_told(standin: Standin) -> None:
     answer = await talk(standin, paid(standin, b"content-length: 100\r\n") + BODY, half_close=True)
     assert answer.endswith(b'{"message":"error reading a body from connection"}')
+
+
+async def test_a_request_whose_client_is_gone_is_dropped_where_it_stands() -> None:
+    begun = dropped = 0
+
+    async def never(request: Request) -> Answer | None:
+        nonlocal begun, dropped
+        begun += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            dropped += 1
+
+    listener = await listen(Service(never), "127.0.0.1", 0, "service_port")
+    address = urlparse(listener.url)
+    async with asyncio.timeout(20):
+        clients = [(await asyncio.open_connection(address.hostname, address.port))[1] for _ in range(20)]
+        for client in clients:
+            client.write(GET + b"\r\n")
+        while begun < 20:
+            await asyncio.sleep(0)
+        assert dropped == 0
+        for client in clients:
+            client.transport.abort()
+        while dropped < 20:
+            await asyncio.sleep(0)
+        await listener.close()
 
 
 async def test_half_a_head_is_not_answered(standin: Standin) -> None:

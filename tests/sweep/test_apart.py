@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.keys.places import new_key
-from workbench.errors import RunFolderError, SettingsError
+from workbench.errors import EXIT_TARGET, RunFolderError, SettingsError
 from workbench.runs.folder import RunFolder
 from workbench.runs.follow import RunFollower
 from workbench.runs.status import RunStatus
-from workbench.sweep.apart import LOG, Apart, resume_apart, running_in, start_apart, stop_apart
+from workbench.sweep.apart import LOG, Apart, main, resume_apart, running_in, start_apart, stop_apart
 
 MOST_S = 120
 
@@ -69,12 +72,15 @@ def test_a_run_is_followed_found_again_stopped_and_gone_on_with(runs_dir: Path) 
     assert (found.path / LOG).read_bytes() == b""
 
 
-def test_what_ends_a_run_before_it_begins_is_in_its_manifest(runs_dir: Path) -> None:
-    apart = start_apart("load", {"target": "http://127.0.0.1:9", "runs_dir": runs_dir})
-    status = until(apart, lambda status: status.ended)
+def test_what_ends_a_run_before_it_begins_is_in_its_manifest(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder.create(runs_dir, "load")
+    folder.update_manifest(state="new")
+    request = {"what": "load", "parameters": {"target": "http://127.0.0.1:9"}, "run": str(folder.path), "keys": None}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
+    assert main() == EXIT_TARGET  # what the process does
+    status = RunFollower(folder.path).read()
     assert status.state == "failed"
     assert "127.0.0.1:9" in status.sentence
-    apart.process.wait(MOST_S)
 
 
 def test_a_process_that_is_killed_at_its_start_leaves_no_run_that_waits(runs_dir: Path) -> None:

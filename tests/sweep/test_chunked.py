@@ -26,6 +26,8 @@ from workbench.runs.atomic import write_parquet_parts
 from workbench.sweep.series import per_second
 from workbench.sweep.watch import Clock
 
+pytestmark = pytest.mark.slow
+
 REPORT = StepReport(0, 10**9, 0.2, 1, 0, 1, 0, 0, False, 1)
 CLOCK = Clock(0, 0, 0)
 PAYER, VALUE = "0xabc", 0.001

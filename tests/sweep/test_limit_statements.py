@@ -21,7 +21,7 @@ from workbench.analysis.step_row import StepRow
 from workbench.charts.limit import limit as limit_chart
 from workbench.errors import TargetError
 from workbench.load.chunks import chunk_of
-from workbench.report.display import steps_table
+from workbench.report.tables import steps_table
 
 MS = 1_000_000
 

@@ -24,6 +24,8 @@ from workbench.settings import Settings
 from workbench.sweep.judged import fitting, require_fitting
 from workbench.sweep.opened import open_run
 
+pytestmark = pytest.mark.slow
+
 HOLD = ("response_p50_ms > 1 min", "refused_share > 0.1%", "accepted < 60", "valid_steps > 1")
 FAIL = ("response_p50_ms > 1 ns", "refused_share >= 0", "accepted[last] >= 60", "valid_steps < 5")
 LOAD = ("load", "-n", "60", "--concurrency", "2", "--runs-dir", "runs")

@@ -339,7 +339,7 @@ def _sentence(table: pd.DataFrame, rate: tuple[float, float, float], enough: boo
         first = "the first" if sessions < 2 else "the first of each session"
         return (
             f"{steps} {'step does' if steps == 1 else 'steps do'} not show whether memory leaks: {first} is warm-up, "
-            f"and at least {FEWEST_STEPS - 1 + max(sessions, 1)} are needed."
+            f"at least {FEWEST_STEPS - 1 + max(sessions, 1)} are needed."
         )
     whole = f"after the first of {steps} steps the heap keeps {rate[0]:,.1f} bytes per receipt"
     if sessions > 1:

@@ -51,6 +51,6 @@ def left_out(denied: Sequence[int]) -> str:
     if some == len(denied):
         return (
             f"Every step has denied receipts ({sum(denied):,} in all): these figures mix served and refused receipts. "
-            "Send fewer, or raise the limit."
+            f"Send fewer, or raise the limit."
         )
     return f"{some} {'step' if some == 1 else 'steps'} with denied receipts {'is' if some == 1 else 'are'} left out."

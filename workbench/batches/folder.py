@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.batches.grid import PlannedRun
 from workbench.batches.tiles import RunOfBatch, batch_tiles
+from workbench.card import card
 from workbench.catalogue.listing import row_in
 from workbench.errors import RunFolderError, WorkbenchError
 from workbench.runs.atomic import write_json
@@ -46,6 +47,8 @@ class Batch:
     """One batch, read from its folder each time."""
 
     path: Path
+
+    _repr_mimebundle_ = card("batch")
 
     @classmethod
     def create(
@@ -203,28 +206,37 @@ class Batch:
     @property
     def findings(self) -> Findings:
         """What the profiles of all runs say, as one ranked list."""
-        from workbench.analysis.findings import find
-
-        return find([found.measured(service) for found in self.profiles().values() for service in found.services])
+        return findings_of(self.profiles())
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
         """The four answers that stand first wherever the batch is shown: see :mod:`workbench.analysis.tiles`. Profiles
         that cannot be read say nothing."""
+        try:
+            findings = self.findings
+        except WorkbenchError:
+            findings = None
+        return self.tiles_with(findings)
+
+    def tiles_with(self, findings: Findings | None) -> tuple[Tile, ...]:
+        """The tiles with findings that are known already."""
         runs, errors = self.runs(), self.errors
         of_runs = []
         for planned in self.planned:
             run, error = runs.get(planned.name), errors.get(planned.name, "")
             label = planned.name if self.once_a_mode else planned.label
             of_runs.append(RunOfBatch(label, {}, {}, error) if run is None else _of_batch(label, run, error))
-        try:
-            findings = self.findings
-        except WorkbenchError:
-            findings = None
         return batch_tiles(of_runs, findings, list(self.skipped))
 
     def _write(self, facts: dict[str, Any]) -> None:
         write_json(self.path / FILE, facts)
+
+
+def findings_of(profiles: Mapping[str, RunProfiles]) -> Findings:
+    """What the profiles of several runs say, as one ranked list."""
+    from workbench.analysis.findings import find
+
+    return find([found.measured(service) for found in profiles.values() for service in found.services])
 
 
 def _of_batch(label: str, run: SweepRun, error: str) -> RunOfBatch:

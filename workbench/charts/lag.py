@@ -10,6 +10,8 @@ from workbench.charts.steps import add_line, ladder
 from workbench.charts.thin import thin_series
 from workbench.charts.timeline import add_percentile, mark_steps
 
+NEVER_DUE = "In a closed loop no request is due at a time, so none is late"
+
 
 def lag_by_step(steps: pd.DataFrame) -> go.Figure:
     """Generator lag (sent minus intended, ms) at p50, p99 and at most, against receipts.
@@ -27,6 +29,8 @@ def lag_by_step(steps: pd.DataFrame) -> go.Figure:
     if steps.empty:
         return theme.say_no_data(chart, "No step was measured")
     rows = ladder(steps)
+    if not (rows["lag_max_ms"] > 0).any():
+        return theme.say_no_data(chart, NEVER_DUE)
     for name in ("p50", "p99", "max"):
         add_line(chart, rows, f"lag_{name}_ms", theme.PERCENTILES[name], "ms")
     if not chart.data:
@@ -44,6 +48,8 @@ def lag_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) -> go
     )
     if series.empty:
         return theme.say_no_data(chart, "No request was sent")
+    if series["lag_p99_ms"].notna().any() and not (series["lag_p99_ms"] > 0).any():
+        return theme.say_no_data(chart, NEVER_DUE)
     series, thinned = thin_series(series)
     theme.add_to_caption(chart, thinned)
     add_percentile(chart, series, "lag_p99_ms", theme.PERCENTILES["p99"])

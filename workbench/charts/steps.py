@@ -26,6 +26,11 @@ def undistorted(steps: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["profiler"] == "none"] if "profiler" in rows else rows
 
 
+def all_distorted(steps: pd.DataFrame | None) -> bool:
+    """Whether a profiler was on in every step of the sweep proper."""
+    return steps is not None and len(steps) > 0 and undistorted(steps).empty and not ladder(steps).empty
+
+
 def labels(steps: pd.DataFrame) -> list[str]:
     """A unique label a step: how many receipts, which step it was, and whether it is invalid."""
     return [

@@ -117,8 +117,9 @@ def failures(verdicts: Iterable[str]) -> list[str]:
 
 def say_no_data(chart: go.Figure, reason: str) -> go.Figure:
     """Write ``reason`` where the data would be, so that an empty chart does not look like a result of
-    zero.
+    zero. Reports leave such a chart out and say the reason: it stands as ``nothing`` beside the caption.
     """
+    chart.update_layout(meta={**chart.layout.meta, "nothing": reason})
     chart.update_xaxes(showticklabels=False, range=[0, 1], type="linear")
     chart.update_yaxes(showticklabels=False, range=[0, 1], type="linear")
     chart.add_annotation(text=reason, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)

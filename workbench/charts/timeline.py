@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.charts import theme
+from workbench.charts.steps import DISTORTED, all_distorted
 from workbench.charts.thin import thin_series
 
 RATES = (
@@ -74,6 +75,8 @@ def response_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) 
     )
     if series.empty:
         return theme.say_no_data(chart, "No request was sent")
+    if all_distorted(steps):
+        return theme.say_no_data(chart, DISTORTED)
     series, thinned = thin_series(series)
     theme.add_to_caption(chart, thinned)
     for name in ("p50", "p99"):

@@ -1,17 +1,18 @@
-"""The command that calibrates this machine. Thin."""
+"""``workbench calibrate``: which rates this machine can offer honestly."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import sys
 from pathlib import Path
 
+from workbench.cli.parser import OneLineParser
+from workbench.cli.saying import add_json, print_json, result, say
+from workbench.cli.waiting import awaited
 from workbench.errors import EXIT_INVALID, EXIT_PASS, SettingsError
 from workbench.masking import shown
 
 
-def add_calibrate(parser: argparse.ArgumentParser) -> None:
+def add_calibrate(parser: OneLineParser) -> None:
     """The arguments of ``workbench calibrate``."""
     from workbench.settings import default_runs_dir
 
@@ -34,7 +35,7 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs-dir", type=Path, default=default_runs_dir(), metavar="PATH", help="Folder that keeps calibration.json."
     )
-    parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+    add_json(parser)
     parser.add_argument(
         "--aa",
         action="store_true",
@@ -42,14 +43,12 @@ def add_calibrate(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def calibrate(options: argparse.Namespace) -> int:
+def do_calibrate(options: argparse.Namespace) -> int:
     """Look for what this machine offers honestly; where that is nothing, the exit code is that of a measurement that is
     not valid."""
     from workbench.calibration.identity import identity
-    from workbench.calibration.run import Wanted
-    from workbench.calibration.run import calibrate as look
+    from workbench.calibration.run import Wanted, calibrate
     from workbench.calibration.stored import FILE
-    from workbench.runs.atomic import to_json
     from workbench.runs.machine import machine, versions
 
     wanted = Wanted(
@@ -59,12 +58,11 @@ def calibrate(options: argparse.Namespace) -> int:
         servers=None if options.servers is None else int(_within("--servers", options.servers, 1, 64)),
         max_s=_within("--max-s", options.max_s, 1, 3600),
     )
-    found = asyncio.run(look(wanted, identity(machine(), versions()), options.runs_dir, _say))
+    found = awaited(calibrate(wanted, identity(machine(), versions()), options.runs_dir, say))
     if options.json:
-        print(to_json(found.to_json()))
+        print_json(found.to_json())
     else:
-        print(found.text)
-        print(f"Kept in {options.runs_dir / FILE}")
+        result(f"{found.text}\nKept in {options.runs_dir / FILE}")
     return EXIT_PASS if any(offer.rate_per_s for offer in found.offers) else EXIT_INVALID
 
 
@@ -86,7 +84,3 @@ def _within(option: str, value: float, least: float, most: float) -> float:
     if not least <= value <= most:
         raise SettingsError(f"must be from {least:g} to {most:g}, found {value:g}", where=option)
     return value
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The command about findings of a run or a batch. Thin."""
+"""``workbench findings``: what the profiles of a run or a batch say."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench.cli.parser import OneLineParser
+from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.thresholds import add_fail_if, exit_code_of, judge_folder, lines_of, write_junit
 
 if TYPE_CHECKING:
     from workbench.analysis.findings import Findings
 
 
-def add_findings(parser: argparse.ArgumentParser) -> None:
+def add_findings(parser: OneLineParser) -> None:
     """The arguments of ``workbench findings``."""
     parser.add_argument("run", type=Path, metavar="RUN", help="The folder of a run under a profiler, or of a batch.")
-    parser.add_argument("--json", action="store_true", help="Print them as JSON, with their evidence.")
+    add_json(parser, "them, with their evidence,")
     add_fail_if(parser)
 
 
-def findings(options: argparse.Namespace) -> int:
+def do_findings(options: argparse.Namespace) -> int:
     """Print what is found in the profiles of a run or a batch, the weightiest first."""
     found = findings_of(options.run)
     judged = judge_folder(options.run, options.fail_if)
     if options.json:
-        from workbench.runs.atomic import to_json
-
-        print(to_json({**found.as_dict(), "thresholds": [one.as_dict() for one in judged]}))
+        print_json({**found.as_dict(), "thresholds": [one.as_dict() for one in judged]})
     else:
-        print("\n".join([found.text(), *lines_of(judged)]))
+        result("\n".join([found.text(), *lines_of(judged)]))
     write_junit(options.junit, {options.run.name: {"thresholds": [one.as_dict() for one in judged]}})
     return exit_code_of(judged)
 

@@ -1,90 +1,151 @@
-"""``workbench network``: the network around the real programs, from the shell. Thin, one function an action."""
+"""``workbench network``: the network around the real programs: up, status, set, down."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 from typing import TYPE_CHECKING, Any
 
+from workbench.cli.options import add_config, add_settings, all_but, given, settings_of
+from workbench.cli.parser import OneLineParser
+from workbench.cli.saying import add_json, print_json, result, tell
+from workbench.cli.waiting import awaited
 from workbench.errors import EXIT_PASS, EXIT_TARGET, SettingsError
 
 if TYPE_CHECKING:
-    from workbench.network.look import Part
     from workbench.network.run import Network
     from workbench.settings import Settings
 
-ACTIONS = {
-    "up": "start it, and return when all of it answers",
-    "status": "what runs and answers, payers and balances",
-    "set": "change a payer's balance, latency or failures while it runs",
-    "down": "end all of it; the data stays",
-}
 _SHOWN_PAYERS = 10
+# what the network takes of the stand-in's settings
+_OF_STANDIN = (
+    "limit_grt", "escrow_grt", "standin_payers", "max_receipt_value_grt", "timestamp_tolerance_s",
+    "trigger_value_divisor", "backend_latency", "backend_down", "reset_share", "url_prefix", "host", "service_port",
+    "service_metrics_port", "agent_metrics_port", "graph_port", "standin_seed",
+)  # fmt: skip
+_OF_TARGET = ("deployment", "indexer", "data_service", "collector", "chain_id", "allow_remote")
+_FAULTS = ("backend_latency", "backend_down", "reset_share")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``workbench network`` that are not settings."""
-    parser.add_argument(
-        "action",
-        choices=tuple(ACTIONS),
-        metavar="ACTION",
-        help="; ".join(f"{name}: {what}" for name, what in ACTIONS.items()),
+def add_up(parser: OneLineParser) -> None:
+    """The arguments of ``workbench network up``."""
+    from workbench.settings import NetworkSettings, StandinSettings, TargetSettings
+
+    parser.first = (
+        "fresh",
+        "network_folder",
+        "postgres",
+        "limit_grt",
+        "escrow_grt",
+        "standin_payers",
+        "json",
+        "config",
     )
-    starting = parser.add_argument_group("up")
-    starting.add_argument("--fresh", action="store_true", help="Begin with an empty database.")
-    setting = parser.add_argument_group("set")
-    setting.add_argument("--payer", metavar="N|ADDRESS", help="The payer, by its number from 0 or its address.")
-    setting.add_argument("--balance-grt", metavar="GRT", help="The payer's escrow.")
-    setting.add_argument("--thawing-grt", metavar="GRT", help="How much of it is thawing.")
-    setting.add_argument("--signer", metavar="ADDRESS", help="Signer of a payer that is new.")
-    setting.add_argument(
+    parser.add_argument("--fresh", action="store_true", help="Begin with an empty database.")
+    _add_common(parser)
+    add_settings(parser, NetworkSettings, "network", leave_out=("network", "network_folder"))
+    add_settings(parser, StandinSettings, "as of the stand-in", leave_out=all_but(StandinSettings, *_OF_STANDIN))
+    add_settings(parser, TargetSettings, "whose", leave_out=all_but(TargetSettings, *_OF_TARGET))
+
+
+def add_status(parser: OneLineParser) -> None:
+    """The arguments of ``workbench network status``."""
+    _add_common(parser)
+
+
+def add_set(parser: OneLineParser) -> None:
+    """The arguments of ``workbench network set``."""
+    from workbench.settings import NetworkSettings, StandinSettings
+
+    parser.first = ("payer", "balance_grt", "thawing_grt", "signer", "backend_latency", "backend_down", "reset_share",
+                    "subgraph_down", "json")  # fmt: skip
+    _add_common(parser)
+    parser.add_argument("--payer", metavar="N|ADDRESS", help="The payer, by its number from 0 or its address.")
+    parser.add_argument("--balance-grt", metavar="GRT", help="The payer's escrow.")
+    parser.add_argument("--thawing-grt", metavar="GRT", help="How much of it is thawing.")
+    parser.add_argument("--signer", metavar="ADDRESS", help="Signer of a payer that is new.")
+    parser.add_argument(
         "--subgraph-down",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="The network subgraph does not answer.",
     )
+    add_settings(parser, StandinSettings, "failures", leave_out=all_but(StandinSettings, *_FAULTS))
+    interval = all_but(NetworkSettings, "syncing_interval_s")
+    add_settings(parser, NetworkSettings, "how soon it is seen", leave_out=interval)
 
 
-def run(options: argparse.Namespace, settings: Settings, given: dict[str, Any]) -> int:
-    """Do one action; the exit code. ``given`` are the settings that were given as options."""
-    own = ("payer", "balance_grt", "thawing_grt", "signer", "subgraph_down")
-    strange = [name for name in own if getattr(options, name) is not None] if options.action != "set" else []
-    strange += ["fresh"] if options.fresh and options.action != "up" else []
-    if strange:
-        raise SettingsError(
-            f"--{strange[0].replace('_', '-')} does not go with {options.action}", where="workbench network"
-        )
-    actions = {"up": _up, "status": _status, "set": _set, "down": _down}
-    return asyncio.run(actions[options.action](options, settings, given))
+def add_down(parser: OneLineParser) -> None:
+    """The arguments of ``workbench network down``."""
+    _add_common(parser)
 
 
-async def _up(options: argparse.Namespace, settings: Settings, given: dict[str, Any]) -> int:
+def _add_common(parser: OneLineParser) -> None:
+    from workbench.settings import NetworkSettings
+
+    add_json(parser)
+    add_config(parser)
+    add_settings(parser, NetworkSettings, "where", leave_out=all_but(NetworkSettings, "network_folder"))
+
+
+def do_up(options: argparse.Namespace) -> int:
+    """Start it, and say where everything answers."""
+    return awaited(_up(options, settings_of(options)))
+
+
+def do_status(options: argparse.Namespace) -> int:
+    """What runs and answers; 3 where something does not."""
+    return awaited(_status(options, settings_of(options)))
+
+
+def do_set(options: argparse.Namespace) -> int:
+    """Change accounts or failures, and say what holds now."""
+    return awaited(_set(options, settings_of(options), given(options)))
+
+
+def do_down(options: argparse.Namespace) -> int:
+    """End it."""
+    return awaited(_down(options, settings_of(options)))
+
+
+async def _up(options: argparse.Namespace, settings: Settings) -> int:
     from workbench.network import detached
 
     network = await detached.up(settings, fresh=options.fresh)
-    _print_network(network)
+    facts = _facts_of(network)
+    if options.json:
+        print_json({name.replace(" ", "_"): value for name, value in facts.items()} | {"commands": network.commands()})
+        return EXIT_PASS
+    result("\n".join(f"{name:27} {value}" for name, value in facts.items()))
+    result("\n".join(["Run the two programs:", *(f"  {command}" for command in network.commands())]))
     return EXIT_PASS
 
 
-async def _status(options: argparse.Namespace, settings: Settings, given: dict[str, Any]) -> int:
+async def _status(options: argparse.Namespace, settings: Settings) -> int:
     from workbench.network import detached, look
 
     state = detached.require(settings.network_folder)
     parts = await look.look(state.network)
-    print(f"up since {state.started} (process {state.keeper})")
-    for part in (*parts, *await look.programs(state.network)):
-        _print_part(part)
+    every = (*parts, *await look.programs(state.network))
+    facts: dict[str, Any] = {}
+    denied: set[str] = set()
     if not parts[1].wrong:
         denied = await look.denied(state.network) if not parts[0].wrong else set()
-        _print_payers(await look.describe(state.network), denied)
+        facts = await look.describe(state.network)
+    if options.json:
+        rows = [{"name": part.name, "address": part.address, "wrong": part.wrong} for part in every]
+        print_json({"started": state.started, "process": state.keeper, "parts": rows, **_with_denied(facts, denied)})
+    else:
+        result(f"up since {state.started} (process {state.keeper})")
+        result("\n".join(f"{part.name:16} {part.address:60} {part.wrong or 'answers'}" for part in every))
+        if facts:
+            result("\n".join(_payer_lines(facts, denied)))
     return EXIT_TARGET if any(part.wrong for part in parts) else EXIT_PASS
 
 
 async def _set(options: argparse.Namespace, settings: Settings, given: dict[str, Any]) -> int:
     from workbench.network import detached, look
 
-    faults = ("backend_latency", "backend_down", "reset_share")
-    changes = {name: getattr(settings, name) for name in faults if name in given}
+    changes = {name: getattr(settings, name) for name in _FAULTS if name in given}
     if options.subgraph_down is not None:
         changes["subgraph_down"] = options.subgraph_down
     account = {
@@ -104,16 +165,20 @@ async def _set(options: argparse.Namespace, settings: Settings, given: dict[str,
             hint="For example --payer 0 --balance-grt 5, or --backend-down",
         )
     state = detached.require(settings.network_folder)
-    _print_payers(await look.change(state.network, changes), set())
-    print(f"The programs see changes of escrow when they next ask, every {settings.syncing_interval_s:g} s")
+    facts = await look.change(state.network, changes)
+    if options.json:
+        print_json(_with_denied(facts, set()))
+        return EXIT_PASS
+    result("\n".join(_payer_lines(facts, set())))
+    result(f"The programs see changes of escrow when they next ask, every {settings.syncing_interval_s:g} s")
     return EXIT_PASS
 
 
-async def _down(options: argparse.Namespace, settings: Settings, given: dict[str, Any]) -> int:
+async def _down(options: argparse.Namespace, settings: Settings) -> int:
     from workbench.network import detached
 
     network = await detached.down(settings.network_folder)
-    print(f"the network is down; its data is in {network.folder}")
+    tell(options, {"folder": str(network.folder)}, f"the network is down; its data is in {network.folder}")
     return EXIT_PASS
 
 
@@ -128,40 +193,44 @@ def _payer(text: str) -> tuple[str, str | None]:
     return checksum(found.address), checksum(found.key.address)
 
 
-def _print_network(network: Network) -> None:
+def _facts_of(network: Network) -> dict[str, str]:
+    """Where everything is, by what it is called."""
     from workbench.receipts.address import checksum
     from workbench.settings.kinds import without_password
 
     addresses = network.addresses
-    for name, value in (
-        ("database", without_password(network.database_url)),
-        ("network subgraph", network.graph_url),
-        ("graph-node", f"{network.query_url}subgraphs/id/..., status {network.status_url}"),
-        ("aggregator", network.aggregator_url),
-        ("admin", network.admin_url),
-        ("allocation", f"{checksum(network.allocation)} (derived from the operator's mnemonic)"),
-        ("payers", f"{network.payer_count} with escrow"),
-        ("service will answer at", f"{addresses.service_url}, metrics {addresses.service_metrics_url}"),
-        ("agent's metrics will be at", str(addresses.agent_metrics_url)),
-        ("configuration", f"{network.service_config}, {network.agent_config} (with the database's password)"),
-    ):
-        print(f"{name:27} {value}")
-    print("Run the two programs:")
-    for command in network.commands():
-        print(f"  {command}")
+    return {
+        "database": without_password(network.database_url),
+        "network subgraph": network.graph_url,
+        "graph-node": f"{network.query_url}subgraphs/id/..., status {network.status_url}",
+        "aggregator": network.aggregator_url,
+        "admin": network.admin_url,
+        "allocation": f"{checksum(network.allocation)} (derived from the operator's mnemonic)",
+        "payers": f"{network.payer_count} with escrow",
+        "service will answer at": f"{addresses.service_url}, metrics {addresses.service_metrics_url}",
+        "agent's metrics will be at": str(addresses.agent_metrics_url),
+        "configuration": f"{network.service_config}, {network.agent_config} (with the database's password)",
+    }
 
 
-def _print_part(part: Part) -> None:
-    print(f"{part.name:16} {part.address:60} {part.wrong or 'answers'}")
+def _with_denied(facts: dict[str, Any], denied: set[str]) -> dict[str, Any]:
+    """What the subgraph says, with each payer's ``denied``."""
+    payers = {
+        address: {**account, "denied": address[2:].lower() in denied}
+        for address, account in facts.get("payers", {}).items()
+    }
+    return {**facts, "payers": payers}
 
 
-def _print_payers(facts: dict[str, Any], denied: set[str]) -> None:
-    print(f"latency {facts['backend_latency']}", *(name for name in ("backend_down", "subgraph_down") if facts[name]))
+def _payer_lines(facts: dict[str, Any], denied: set[str]) -> list[str]:
+    faults = [name for name in ("backend_down", "subgraph_down") if facts[name]]
+    lines = [" ".join([f"latency {facts['backend_latency']}", *faults])]
     payers = facts["payers"]
     for number, (address, account) in enumerate(payers.items()):
         if number == _SHOWN_PAYERS:
-            print(f"... and {len(payers) - number} more: see the admin address")
+            lines.append(f"... and {len(payers) - number} more: see the admin address, or --json")
             break
         thawing = f", {account['thawing_grt']} thawing" if account["thawing_grt"] != "0" else ""
         mark = "  DENIED" if address[2:].lower() in denied else ""
-        print(f"payer {number:3}  {address}  {account['balance_grt']} GRT{thawing}{mark}")
+        lines.append(f"payer {number:3}  {address}  {account['balance_grt']} GRT{thawing}{mark}")
+    return lines

@@ -1,47 +1,49 @@
-"""``workbench calibrate --aa``: the noise floor of a target. Thin."""
+"""``workbench calibrate --aa``: the noise floor of a target, by pairs of equal loads."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-from typing import TYPE_CHECKING
 
+from workbench.cli.measuring import add_load_settings, add_services
+from workbench.cli.options import add_config, settings_of
+from workbench.cli.parser import OneLineParser
+from workbench.cli.saying import add_json, print_json, result
+from workbench.cli.waiting import awaited
 from workbench.errors import EXIT_INVALID, EXIT_PASS, SettingsError
 
-if TYPE_CHECKING:
-    from workbench.settings import Settings
-
-FLAG = "--aa"
 DEFAULT_PAIRS = 10
 
 
-def add_noise(parser: argparse.ArgumentParser) -> None:
-    """What the command has beside the settings of a load."""
-    parser.add_argument(FLAG, action="store_true", required=True, help="Pairs of equal loads: how far they differ.")
+def add_noise(parser: OneLineParser) -> None:
+    """The arguments of ``workbench calibrate --aa``."""
+    parser.first = ("aa", "pairs", "num_receipts", "rate", "concurrency", "target", "json", "config")
+    parser.epilog = "Example: workbench calibrate --aa -n 500 --rate 200"
+    parser.add_argument("--aa", action="store_true", required=True, help="Pairs of equal loads: how far they differ.")
     parser.add_argument(
         "--pairs", type=int, default=DEFAULT_PAIRS, metavar="N", help=f"Pairs of loads, from 3 ({DEFAULT_PAIRS})."
     )
-    parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
+    add_json(parser)
+    add_config(parser)
+    add_load_settings(parser)
+    add_services(parser, unused=("profile", "idle_s"))
 
 
-def noise(options: argparse.Namespace, settings: Settings) -> int:
+def do_noise(options: argparse.Namespace) -> int:
     """Measure the noise floor of a target and keep it; the exit code is that of an invalid measurement where no figure
     has one."""
     from workbench.calibration.noise_stored import FILE
     from workbench.progress import Progress
-    from workbench.runs.atomic import to_json
     from workbench.sweep.noise import measure_noise
 
     if not 3 <= options.pairs <= 50:
         raise SettingsError(f"must be from 3 to 50, found {options.pairs}", where="--pairs")
-    progress = Progress(sys.stderr)
-    found = asyncio.run(measure_noise(settings, options.pairs, progress))
-    progress.end()
+    settings = settings_of(options, name="aa")
+    with Progress(sys.stderr) as progress:
+        found = awaited(measure_noise(settings, options.pairs, progress.event))
     if options.json:
-        print(to_json({"run": str(found.run.path), "floors": [floor.to_json() for floor in found.floors]}))
+        print_json({"run": str(found.run.path), "floors": [floor.to_json() for floor in found.floors]})
     else:
-        print(found.text)
         kept = f"Kept in {settings.runs_dir / FILE}" if found.known else "Nothing is kept: too few loads were valid"
-        print(f"{kept}; the loads are in {found.run.path}")
+        result(f"{found.text}\n{kept}; the loads are in {found.run.path}")
     return EXIT_PASS if found.known else EXIT_INVALID

@@ -1,4 +1,4 @@
-"""Command line options made from the settings model: one definition, one description, one default."""
+"""Command line options made from the settings model, and settings made of the options that were given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from workbench.settings import SECRETS
+from workbench.settings import SECRETS, Settings
 
 
 def add_settings(
@@ -59,3 +59,24 @@ def _metavar(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     return "" if default is None or default == [] else f"(default: {default})"
+
+
+def all_but(group: type[BaseModel], *names: str) -> tuple[str, ...]:
+    """The fields of a group that are not among ``names``: what :func:`add_settings` is to leave out."""
+    return tuple(name for name in group.model_fields if name not in names)
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """``--config`` of the commands that have settings."""
+    parser.add_argument("--config", type=Path, metavar="PATH", help="Settings file (default: workbench.toml).")
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given as options."""
+    return {name: value for name, value in vars(options).items() if name in Settings.model_fields}
+
+
+def settings_of(options: argparse.Namespace, **defaults: Any) -> Settings:
+    """All settings of a command, with errors that name the option. ``defaults`` give way to options only."""
+    values = {**defaults, **given(options)}
+    return Settings.resolve(toml=options.config, labels={name: option_of(name) for name in values}, **values)

@@ -1,13 +1,16 @@
-"""The commands about the runs there are: list, ask, show, tag, note, remove, open, and a figure's history. Thin."""
+"""``workbench runs``: the runs there are: list, ask, show, tag, note, remove, and a figure's history."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from workbench.cli.parser import OneLineParser
+from workbench.cli.saying import add_json, print_json, result, tell
+from workbench.numbers import cell
 
 if TYPE_CHECKING:
     from workbench.catalogue.row import Row
@@ -17,68 +20,84 @@ _SHOWN = (
     "response_p50_ms", "response_p99_ms", "instructions_per_receipt", "tags", "fault",
 )  # fmt: skip
 _LONGEST = 60
+_RUN = "The folder of a run, or its name or a part of it."
 
 
-def add_runs(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``workbench runs``; without an action it lists."""
-    _add_list(parser)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="what to do with runs")
-    show = actions.add_parser("show", help="All that is known of a run.")
-    tag = actions.add_parser("tag", help="Give a run tags, or take them away.")
-    note = actions.add_parser("note", help="Write a note about a run.")
-    remove = actions.add_parser("rm", help="Remove runs with all that is in their folders.")
-    opening = actions.add_parser("open", help="Open a run's report in the browser.")
-    history = actions.add_parser("history", help="How a figure went over the runs, and where it changed.")
-    for one in (show, tag, note, opening):
-        one.add_argument("run", metavar="RUN", help="The folder of a run, or its name or a part of it.")
-    remove.add_argument("run", nargs="+", metavar="RUN", help="Folders of runs, or their names or parts of them.")
-    remove.add_argument("--yes", action="store_true", help="Do not ask.")
-    tag.add_argument("tags", nargs="*", metavar="TAG", help="Tags to give.")
-    tag.add_argument("--remove", nargs="+", metavar="TAG", default=[], help="Tags to take away.")
-    note.add_argument("text", metavar="TEXT", help='The note, in place of the one there is; "" removes it.')
-    history.add_argument("figure", metavar="FIGURE", help="A column that is a number, such as response_p95_ms.")
-    history.add_argument("--by", default="service_version", metavar="COLUMN", help="Set side by side by this.")
-    history.add_argument("--where", metavar="SQL", default=None, help="Of the runs for which this is true.")
-    history.add_argument("-o", "--output", type=Path, metavar="PATH", help="Write a chart: one offline HTML page.")
-    for one in (show, tag, note, remove, opening, history):
-        one.add_argument("--debug", action="store_true", help="Show tracebacks.")
-        # not given here, what was given before the action holds
-        one.add_argument("--runs-dir", type=Path, metavar="PATH", default=argparse.SUPPRESS, help="Where runs are.")
-        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="Print JSON.")
-
-
-def _add_list(parser: argparse.ArgumentParser) -> None:
+def add_runs(parser: OneLineParser) -> None:
+    """The arguments of ``workbench runs``, which lists."""
+    parser.epilog = "Actions, each with --help: runs show, runs tag, runs note, runs rm, runs history."
     parser.add_argument("--where", metavar="SQL", help="Runs for which this is true: \"verdict = 'FAIL'\".")
     parser.add_argument("--columns", metavar="NAMES", help="Columns to show, with commas, or all.")
     parser.add_argument("--last", type=int, metavar="N", help="The newest N only.")
+    _add_common(parser)
+
+
+def add_show(parser: OneLineParser) -> None:
+    """The arguments of ``workbench runs show``."""
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    _add_common(parser)
+
+
+def add_tag(parser: OneLineParser) -> None:
+    """The arguments of ``workbench runs tag``."""
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument("tags", nargs="*", metavar="TAG", help="Tags to give.")
+    parser.add_argument("--remove", nargs="+", metavar="TAG", default=[], help="Tags to take away.")
+    _add_common(parser)
+
+
+def add_note(parser: OneLineParser) -> None:
+    """The arguments of ``workbench runs note``."""
+    parser.add_argument("run", metavar="RUN", help=_RUN)
+    parser.add_argument("text", metavar="TEXT", help='The note, in place of the one there is; "" removes it.')
+    _add_common(parser)
+
+
+def add_rm(parser: OneLineParser) -> None:
+    """The arguments of ``workbench runs rm``."""
+    parser.add_argument("run", nargs="+", metavar="RUN", help="Folders of runs, or their names or parts of them.")
+    parser.add_argument("--yes", action="store_true", help="Do not ask.")
+    _add_common(parser)
+
+
+def add_history(parser: OneLineParser) -> None:
+    """The arguments of ``workbench runs history``."""
+    parser.add_argument("figure", metavar="FIGURE", help="A column that is a number, such as response_p95_ms.")
+    parser.add_argument("--by", default="service_version", metavar="COLUMN", help="Set side by side by this.")
+    parser.add_argument("--where", metavar="SQL", default=None, help="Of the runs for which this is true.")
+    parser.add_argument("-o", "--output", type=Path, metavar="PATH", help="Write a chart: one offline HTML page.")
+    _add_common(parser)
+
+
+def _add_common(parser: OneLineParser) -> None:
+    add_runs_dir(parser)
+    add_json(parser)
+
+
+def add_runs_dir(parser: OneLineParser) -> None:
+    """Where the runs are."""
     parser.add_argument("--runs-dir", type=Path, metavar="PATH", help="Where runs are (default: data/runs).")
-    parser.add_argument("--json", action="store_true", help="Print JSON, all columns.")
 
 
-def runs(options: argparse.Namespace) -> int:
-    """Do what was asked for; returns the exit code."""
-    actions = {"show": _show, "tag": _tag, "note": _note, "rm": _remove, "open": _open, "history": _history}
-    return actions.get(options.action, _list)(options)
-
-
-def _list(options: argparse.Namespace) -> int:
+def do_runs(options: argparse.Namespace) -> int:
+    """A row a run, the newest first."""
     from workbench.catalogue.listing import rows_in
     from workbench.catalogue.query import check_column, chosen
 
     names = _columns(options.columns)
     for name in names:
         check_column(name, where="--columns")
-    rows = rows_in(_runs_dir(options))
+    rows = rows_in(runs_dir(options))
     shown = rows if options.where is None else chosen(rows, options.where)
     if options.last is not None:
         shown = shown[: max(options.last, 0)]
     if options.json:
-        _print_json(shown)
+        print_json(shown)
         return 0
     if shown:
-        print(table(shown, names))
+        result(table(shown, names))
     which = "" if options.where is None else f" of {len(rows):,}"
-    print(f"{len(shown):,}{which} runs in {_runs_dir(options)}")
+    result(f"{len(shown):,}{which} runs in {runs_dir(options)}")
     return 0
 
 
@@ -90,20 +109,21 @@ def _columns(text: str | None) -> Sequence[str]:
     return NAMES if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _show(options: argparse.Namespace) -> int:
+def do_show(options: argparse.Namespace) -> int:
+    """A line a column."""
     from workbench.catalogue.columns import COLUMNS
     from workbench.catalogue.remove import size_of
 
-    run = _named(options)
+    run = named(options)
     row = _row(run)
     size = size_of(run)
     if options.json:
-        _print_json([{**row, "size_bytes": size}])
+        print_json([{**row, "size_bytes": size}])
         return 0
     width = max(len(column.name) for column in COLUMNS)
     for column in COLUMNS:
         if row[column.name] not in (None, ""):
-            print(f"{column.name:{width}}  {figure(row[column.name])}")
+            print(f"{column.name:{width}}  {cell(row[column.name])}")
     print(f"{'size_bytes':{width}}  {size:,}")
     for name in ("report.html", "notebook.ipynb"):
         if (run / name).is_file():
@@ -111,31 +131,34 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tag(options: argparse.Namespace) -> int:
+def do_tag(options: argparse.Namespace) -> int:
+    """Change the tags, and say which there are."""
     from workbench.catalogue.marks import tag
 
-    run = _named(options)
+    run = named(options)
     marks = tag(run, options.tags, options.remove)
-    _say(options, {"run": run.name, "tags": list(marks.tags)}, f"{run.name}: {', '.join(marks.tags) or 'no tags'}")
+    tell(options, {"run": run.name, "tags": list(marks.tags)}, f"{run.name}: {', '.join(marks.tags) or 'no tags'}")
     return 0
 
 
-def _note(options: argparse.Namespace) -> int:
+def do_note(options: argparse.Namespace) -> int:
+    """Change the note, and say it."""
     from workbench.catalogue.marks import note
 
-    run = _named(options)
+    run = named(options)
     marks = note(run, options.text)
-    _say(options, {"run": run.name, "note": marks.note}, f"{run.name}: {marks.note or 'no note'}")
+    tell(options, {"run": run.name, "note": marks.note}, f"{run.name}: {marks.note or 'no note'}")
     return 0
 
 
-def _remove(options: argparse.Namespace) -> int:
+def do_rm(options: argparse.Namespace) -> int:
+    """Remove runs, after asking."""
     from workbench.catalogue.named import run_named
     from workbench.catalogue.remove import check_removable, remove_run, size_of
     from workbench.errors import SettingsError
 
-    runs_dir = _runs_dir(options)
-    found = list(dict.fromkeys(run_named(text, runs_dir) for text in options.run))
+    folder = runs_dir(options)
+    found = list(dict.fromkeys(run_named(text, folder) for text in options.run))
     for run in found:
         check_removable(run)
     if not options.yes:
@@ -149,39 +172,26 @@ def _remove(options: argparse.Namespace) -> int:
             return 0
     removed = [{"run": run.name, "size_bytes": remove_run(run)} for run in found]
     words = "\n".join(f"{one['run']}: removed, {one['size_bytes']:,} bytes" for one in removed)
-    _say(options, removed, words)
+    tell(options, removed, words)
     return 0
 
 
-def _open(options: argparse.Namespace) -> int:
-    from workbench.errors import RunFolderError
-    from workbench.report.opening import open_page
-
-    run = _named(options)
-    page = run / "report.html"
-    if not page.is_file():
-        raise RunFolderError(
-            "the run has no report", where=str(run), hint=f"`workbench report {run}` makes it of a finished run"
-        )
-    _say(options, {"run": run.name, "report": str(page), "opened": open_page(page)}, str(page))
-    return 0
-
-
-def _history(options: argparse.Namespace) -> int:
+def do_history(options: argparse.Namespace) -> int:
+    """A row a version, and the changes that were found."""
     from workbench.catalogue.history import tables_of
 
-    by, where, runs_dir = options.by, options.where, _runs_dir(options)
-    tables = tables_of(options.figure, by=by, where=where, runs_dir=runs_dir)
+    by, where, folder = options.by, options.where, runs_dir(options)
+    tables = tables_of(options.figure, by=by, where=where, runs_dir=folder)
     if options.output is not None:
         from workbench.catalogue.history import history
         from workbench.charts import history as chart
         from workbench.runs.atomic import replacing
 
         with replacing(options.output, "Name another file with -o, or make room") as temporary:
-            found = history(options.figure, by=by, where=where, runs_dir=runs_dir)
+            found = history(options.figure, by=by, where=where, runs_dir=folder)
             chart(found).write_html(temporary, include_plotlyjs=True)
     if options.json:
-        _print_json({"figure": options.figure, "by": by, **tables})
+        print_json({"figure": options.figure, "by": by, **tables})
         return 0
     if not tables["runs"]:
         print(f"No finished run has {options.figure}.")
@@ -200,18 +210,18 @@ def _history(options: argparse.Namespace) -> int:
 
 def _changes(rows: Sequence[Row], name: str, by: str) -> list[str]:
     return [
-        f"{name} changed from {figure(row['before'])} to {figure(row['after'])} ({row['change_pct']:+.1f} %) "
+        f"{name} changed from {cell(row['before'])} to {cell(row['after'])} ({row['change_pct']:+.1f} %) "
         f"with {row['run']}{f', {row[by]}' if row[by] else ''}"
         for row in rows
     ]
 
 
-def _named(options: argparse.Namespace) -> Path:
+def named(options: argparse.Namespace) -> Path:
     """The run that is meant; a path is taken without asking where the runs are."""
     from workbench.catalogue.named import run_named
 
     given = Path(options.run)
-    return run_named(options.run, given.parent if given.is_dir() else _runs_dir(options))
+    return run_named(options.run, given.parent if given.is_dir() else runs_dir(options))
 
 
 def _row(run: Path) -> Row:
@@ -220,7 +230,8 @@ def _row(run: Path) -> Row:
     return row_in(run)
 
 
-def _runs_dir(options: argparse.Namespace) -> Path:
+def runs_dir(options: argparse.Namespace) -> Path:
+    """Where the runs are."""
     if options.runs_dir is not None:
         return Path(options.runs_dir)
     from workbench.settings import Settings
@@ -234,45 +245,12 @@ def table(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     shown = []
     for name in said:
         numbers = all(isinstance(row[name], (int, float)) or row[name] is None for row in rows)
-        cells = [name, *(_cut(figure(row[name])) for row in rows)]
+        cells = [name, *(_cut(cell(row[name])) for row in rows)]
         width = max(map(len, cells))
         shown.append([cell.rjust(width) if numbers else cell.ljust(width) for cell in cells])
     return "\n".join("  ".join(line).rstrip() for line in zip(*shown, strict=True))
 
 
-def figure(value: Any) -> str:
-    """A value as people read it: figures with separators and four digits at least, times to the second."""
-    if value is None or value != value:
-        return "-"
-    if isinstance(value, datetime):
-        return value.isoformat(" ", "seconds")
-    if isinstance(value, (bool, str)):
-        return str(value)
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:,.4g}"
-
-
 def _cut(text: str) -> str:
     seen = "".join(char if char.isprintable() else "?" for char in text)
     return seen if len(seen) <= _LONGEST else f"{seen[: _LONGEST - 1]}…"
-
-
-def _say(options: argparse.Namespace, facts: Any, words: str) -> None:
-    if options.json:
-        _print_json(facts)
-    else:
-        print(words)
-
-
-def _print_json(value: Any) -> None:
-    from workbench.runs.atomic import to_json
-
-    print(to_json(_plain(value)))
-
-
-def _plain(value: Any) -> Any:
-    """Times as text in UTC."""
-    if isinstance(value, datetime):
-        return f"{value.isoformat(timespec='milliseconds')}Z"
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from workbench.card import card
 from workbench.compare.causes import Cause, causes
 from workbench.compare.families import SYSTEM_CALLS, graphs
 from workbench.compare.followed import followed
@@ -106,6 +107,8 @@ class Comparison:
             "before": self.before, "after": list(self.after), **plain,
             "notes": list(self.notes), "seconds": self.seconds,
         }  # fmt: skip
+
+    _repr_mimebundle_ = card("comparison")
 
     def __repr__(self) -> str:
         return self.text

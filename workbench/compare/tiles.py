@@ -83,10 +83,18 @@ def _change(found: Comparison) -> Tile:
     if not len(found.causes):
         why = "no change in the program was found in the cost of a receipt" if len(found.metrics) else ""
         return Tile("change", "no cause found", few([why, *moved]))
-    first = found.causes.iloc[0]
+    first = _leading(found.causes, found.metrics)
     sentence, _, rest = str(first["sentence"]).partition(": ")
     more = others(range(len(found.causes) - 1), "other change")
     return Tile("change", sentence, few([rest.partition(". ")[0].removesuffix("."), *more, *moved]))
+
+
+def _leading(causes: pd.DataFrame, metrics: pd.DataFrame) -> pd.Series:
+    """The cause to name: the largest that goes the way in which its metric went, else the largest."""
+    keys = ["run", "service", "mode", "metric"]
+    whole = causes.merge(metrics[[*keys, "change_pct"]], on=keys, how="left")
+    with_it = (whole["effect"] * whole["change_pct"] > 0).to_numpy()
+    return causes.iloc[int(with_it.argmax()) if with_it.any() else 0]
 
 
 def _limit(found: Comparison) -> Tile:

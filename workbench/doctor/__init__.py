@@ -1,8 +1,8 @@
 """What is installed and reachable, and for each gap the command that mends it: ``workbench doctor``.
 
 ``check`` (one finding, the table of them), ``packages`` (Python and its packages), ``tools`` (valgrind, strace,
-docker), ``machine`` (clock, disk, limits, ports), ``calibration`` (which rates it offers), ``service`` (the target,
-when one is given).
+docker), ``machine`` (clock, disk, limits, ports), ``calibration`` (which rates it offers), ``programs`` (how loudly the
+services log), ``service`` (the target, when one is given).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ async def checks(settings: Settings) -> list[Check]:
     Looks only: nothing is installed, written or started. Of the target, a few small requests are made. Never raises
     for what it finds.
     """
-    from workbench.doctor import calibration, machine, packages, service, tools
+    from workbench.doctor import calibration, machine, packages, programs, service, tools
 
     clocks = machine.Clocks.now()
     found, target = await asyncio.gather(asyncio.to_thread(tools.checks), service.checks(settings))
@@ -34,5 +34,6 @@ async def checks(settings: Settings) -> list[Check]:
         *machine.checks(settings),
         machine.steady_clock(clocks, machine.Clocks.now()),
         calibration.calibrated(settings.runs_dir),
+        *programs.log_levels(settings),
         *target,
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from workbench.errors import EXIT_PASS
+from workbench.terminal import of_word, paint
 
 Status = Literal["ok", "missing", "warning", "failed"]
 
@@ -29,22 +30,29 @@ class Check:
     mend: str = ""
     exit_code: int = EXIT_PASS
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
 
 def exit_code(checks: Iterable[Check]) -> int:
     """What ``workbench doctor`` ends with: the code of the first failed check, 0 without one."""
     return next((check.exit_code for check in checks if check.status == "failed"), EXIT_PASS)
 
 
-def render(checks: Sequence[Check]) -> str:
-    """The findings as a table of plain text, the mending command below each gap, and a closing count."""
+def render(checks: Sequence[Check], *, colours: bool = False) -> str:
+    """The findings as a table of plain text, the mending command below each gap, and a closing count. ``colours``: the
+    states in theirs."""
     name_width = max((len(check.name) for check in checks), default=0)
     indent = " " * (len("warning") + name_width + 4)
     lines = []
     for check in checks:
         start = f"{check.status:<7}  {check.name:<{name_width}}  "
-        lines += textwrap.wrap(
+        own = textwrap.wrap(
             check.found, _WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False
         ) or [start.rstrip()]
+        colour = of_word(check.status) if colours else None
+        lines += own if colour is None else [paint(check.status, colour) + own[0][len(check.status) :], *own[1:]]
         if check.mend:
             lines.append(f"{indent}-> {check.mend}")  # never wrapped: it is there to be copied
     counts = {status: sum(check.status == status for check in checks) for status in ("failed", "warning", "missing")}

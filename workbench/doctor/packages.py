@@ -17,6 +17,13 @@ from workbench.errors import EXIT_USAGE
 DISTRIBUTION = "indexer-workbench"
 KERNEL = "python3"
 
+USES = {
+    "distributed": "load from the workers of a Dask cluster (--engine dask)",
+    "real": "the network around the real programs (--network) and their database",
+    "exchange": "HdrHistogram's files (workbench export --to hdr, hgrm)",
+}
+"""What uses an extra. Those for building this project alone, its documentation and its tests, are nobody's lack."""
+
 InstalledVersion = Callable[[str], str | None]
 
 
@@ -33,7 +40,7 @@ def checks() -> list[Check]:
         *(
             extra(name, requirements, installed_version)
             for name in about.get_all("Provides-Extra") or []
-            if name != "dev"
+            if name in USES
         ),
         kernelspec(),
     ]
@@ -97,8 +104,9 @@ def extra(name: str, requirements: list[Requirement], version_of: InstalledVersi
     if not unmet:
         return Check(f"extra {name}", "ok", ", ".join(f"{r.name} {version_of(r.name)}" for r in own))
     found = ", ".join(f"{requirement.name} {what}" for requirement, what in unmet)
+    found = f"{found}; optional, for {USES.get(name, 'nothing here')}"
     wanted = " ".join(f"'{requirement.name}{requirement.specifier}'" for requirement, _ in unmet)
-    return Check(f"extra {name}", "missing", f"{found}; optional", _pip(wanted))
+    return Check(f"extra {name}", "missing", found, _pip(wanted))
 
 
 def kernelspec() -> Check:

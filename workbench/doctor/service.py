@@ -19,7 +19,8 @@ async def checks(settings: Settings) -> list[Check]:
     """The service, its health, its clock, both metrics pages, its database, and what the preflight of a run says; one
     row when no target is given."""
     if settings.target is None:
-        return [Check("target", "ok", "none given: the embedded stand-in is used")]
+        given = "its command is given: a run starts it" if settings.service_command else "the embedded stand-in is used"
+        return [Check("target", "ok", f"no address given: {given}")]
     try:
         from workbench.service.health import require_service
     except ImportError as error:
@@ -146,7 +147,7 @@ async def _preflight(settings: Settings) -> list[Check]:
     except (TargetError, ToolError) as error:
         return [Check("preflight", "warning", f"could not be made: {error.what}", error.hint or "")]
     rows = []
-    for check in dict.fromkeys(note.check for note in notes):
+    for check in dict.fromkeys(note.check for note in notes if note.check != "log"):  # it has a row of its own
         of_it = [note for note in notes if note.check == check]
         said = "; ".join(note.what for note in of_it)
         if any(note.refuses for note in of_it):

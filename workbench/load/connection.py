@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from workbench.load.answers import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, Answers
+from workbench.load.answers import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES, Answers
 from workbench.load.framing import ends_with_connection
 from workbench.load.outcome import CODE_OF, Outcome
 
@@ -242,13 +242,15 @@ class Connection(asyncio.Protocol):
 
     def _unfinished(self, data: bytes, now_ns: int) -> None:
         self._received += len(data)
+        answers = self._owner.answers
+        answers.held += len(data)
         if not self._head_whole:
             self._head += data
             self._head_whole = self._headers_done
             if not self._headers_done and len(self._head) > MAX_HEAD_BYTES:
                 self.fail(_HTTP_ERROR, now_ns)
                 return
-        if self._received > MAX_ANSWER_BYTES:
+        if self._received > MAX_ANSWER_BYTES or answers.held > MAX_HELD_BYTES:
             assert self._parser is not None  # noqa: S101 - for the type checker
             self._over(_TOO_LARGE, now_ns, self._parser.get_status_code(), 0, usable=False)
 
@@ -279,6 +281,8 @@ class Connection(asyncio.Protocol):
     def _forget(self) -> None:
         """What the parser has seen of an answer."""
         self._complete = self._surplus = self._keep_alive = self._headers_done = self._head_whole = False
-        self._received = 0
+        if self._received:
+            self._owner.answers.held -= self._received
+            self._received = 0
         self._head = b""
         self._body = b""

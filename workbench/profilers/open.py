@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast
 
 from workbench.errors import RunFolderError, SettingsError
 from workbench.profilers.backends.local import LocalBackend, LocalService
@@ -16,10 +16,13 @@ from workbench.profilers.modes import Mode, parse_mode
 from workbench.profilers.session import Session, check_attach, profiling_session
 from workbench.profilers.standin import child_service, standin_settings
 from workbench.settings import Settings, default_runs_dir
+from workbench.settings.parameters import ServiceParameters
+from workbench.settings.signature import OF_A_SERVICE, with_settings
 
 Service = LocalService | Sequence[str] | Backend | None
 
 
+@with_settings(only=OF_A_SERVICE)
 @asynccontextmanager
 async def profiling(
     mode: str,
@@ -31,7 +34,7 @@ async def profiling(
     flags: Sequence[str] | None = None,
     attach: bool = False,
     stop_timeout_s: float = STOP_TIMEOUT_S,
-    **settings: Any,
+    **settings: Unpack[ServiceParameters],
 ) -> AsyncIterator[Session]:
     """Profile a service while the block runs.
 
@@ -70,7 +73,9 @@ async def profiling(
 
         backend: Backend = ComposeBackend(Path(compose))
     elif service is None:
-        resolved = Settings.resolve(**settings).model_copy(update={"profiler": chosen, "compose": None})
+        resolved = Settings.resolve(**cast(dict[str, Any], settings)).model_copy(
+            update={"profiler": chosen, "compose": None}
+        )
         backend = backend_of(resolved, folder) if has_commands(resolved) else _standin(resolved, folder)
     else:
         backend = _of_service(service, health_url, folder)

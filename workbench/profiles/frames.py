@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.profiles.distinct import numbered_rows
+from workbench.profiles.memory import require
 from workbench.profiles.names import crates_of
 from workbench.profiles.table import Table, text
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workbench.profiles.table import TableLike
+
+# What a frame takes, with names of its own. Measured.
+_FRAME_BYTES = 400
 
 
 def frame_table(
@@ -28,6 +32,7 @@ def frame_table(
     """A table of frames; what is not given is unknown: "" or 0. ``function_id`` numbers the distinct (raw_function,
     file, object) in order of appearance, ``crate`` is derived from name and file."""
     size = len(function)
+    require(size * _FRAME_BYTES)
     raw = text(function if raw_function is None else raw_function)
     files = text([""] * size if file is None else file)
     objects = text([""] * size if object is None else object)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from workbench.card import card
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import FRAME_COLUMNS, FUNCTION_COLUMNS, self_
 from workbench.profiles.frames import frame_table as frame_table
@@ -123,6 +124,8 @@ class Profile:
     _functions: _Measured = _Measured()
     _edges: _Measured = _Measured()
     _nodes: _Measured = _Measured()
+
+    _repr_mimebundle_ = card("profile")
 
     def __repr__(self) -> str:
         total = self.total(self.default_metric)

@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import MEMORY_BYTES, reading
 from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
-from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, open_source
+from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, name_of, open_source
 
 # In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
 FORMATS = (
@@ -64,7 +65,12 @@ class Reader(Protocol):
 
 
 def read_profile(
-    source: ProfileSource, *, format: str | None = None, limit_bytes: int = LIMIT_BYTES, **options: Any
+    source: ProfileSource,
+    *,
+    format: str | None = None,
+    limit_bytes: int = LIMIT_BYTES,
+    memory_bytes: int = MEMORY_BYTES,
+    **options: Any,
 ) -> Profile:
     """Read a profile: callgrind, massif, DHAT, jemalloc's, pprof, strace, perf script, the Firefox profiler's JSON,
     flame graph SVG, folded stacks, speedscope or pstats. Files of other tools are refused by name, with the command
@@ -72,11 +78,16 @@ def read_profile(
 
     ``source`` is a path, bytes or a binary file object; gzip, bzip2, xz and zstd are unpacked. ``format`` (one of
     FORMATS) names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says
-    under ``reader`` which reader took it and why.
+    under ``reader`` which reader took it and why. Reading takes no more than about ``memory_bytes`` of memory; a file,
+    and what it unpacks to, may have an eighth of that, and ``limit_bytes``.
 
     Raises ReadError with file, line or byte offset, what was expected and what to do.
     """
-    opened = open_source(source, limit_bytes=limit_bytes)
+    with reading(name_of(source), memory_bytes):
+        return _opened(open_source(source, limit_bytes=limit_bytes, memory_bytes=memory_bytes), format, options)
+
+
+def _opened(opened: Source, format: str | None, options: dict[str, Any]) -> Profile:
     if not opened.cut_at:
         return _read(opened, format, options)
     try:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import bz2
 import io
-import lzma
 import os
 import re
 import stat
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import MEMORY_BYTES, MIB, free_bytes
 
-MIB = 1024 * 1024
 LIMIT_BYTES = 4096 * MIB
 # Readers need up to this many bytes of memory for a byte of a profile: no more is read than fits.
 MEMORY_PER_BYTE = 8
@@ -33,7 +30,6 @@ _WINDOW = 64 * 1024
 MOST_EMPTY_MEMBERS = 1000
 # a folder's files are listed in an error up to here
 _MOST_ENTRIES = 10_000
-_GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _REFUSED = {
@@ -65,42 +61,31 @@ class Source:
         return self.name if offset is None else f"{self.name}, byte {offset}"
 
 
-def open_source(source: ProfileSource | Source, *, limit_bytes: int = LIMIT_BYTES) -> Source:
+def open_source(
+    source: ProfileSource | Source, *, limit_bytes: int = LIMIT_BYTES, memory_bytes: int = MEMORY_BYTES
+) -> Source:
     """Read a profile whole; gzip, bzip2, xz and zstd are unpacked, whatever the file is called.
 
-    What is read, and what it unpacks to, may each be as large as ``limit_bytes`` and as the memory that is free allows
-    (:func:`allowed_bytes`). Raises ReadError for more than that, for a file that is missing, a device, empty, cut off
-    while packed, or packed so tightly that it must be a bomb.
+    What is read, and what it unpacks to, may each be as large as ``limit_bytes`` and as the memory allows that is free
+    and that reading may take (:func:`allowed_bytes`). Raises ReadError for more than that, for a file that is missing,
+    a device, empty, cut off while packed, or packed so tightly that it must be a bomb.
     """
     if isinstance(source, Source):
         return source
     try:
-        return _opened(source, limit_bytes)
+        return _opened(source, limit_bytes, memory_bytes)
     except MemoryError as error:
-        raise ReadError(
-            "more than fits into memory", where=_name_of(source), hint="Profile a shorter window"
-        ) from error
+        raise ReadError("more than fits into memory", where=name_of(source), hint="Profile a shorter window") from error
 
 
-def allowed_bytes(limit_bytes: int = LIMIT_BYTES) -> int:
-    """How large a profile may be that is read now: ``limit_bytes``, or an eighth of the memory this process can still
-    get, whichever is less."""
-    return min(limit_bytes, _free_bytes() // MEMORY_PER_BYTE)
+def allowed_bytes(limit_bytes: int = LIMIT_BYTES, memory_bytes: int = MEMORY_BYTES) -> int:
+    """How large a profile may be that is read now: ``limit_bytes``, or an eighth of ``memory_bytes`` or of the memory
+    this process can still get, whichever is least."""
+    return min(limit_bytes, memory_bytes // MEMORY_PER_BYTE, free_bytes() // MEMORY_PER_BYTE)
 
 
-def check_fits(needed_bytes: int, source: Source) -> None:
-    """Raise ReadError where a profile would need more memory than this process can still get."""
-    free = _free_bytes()
-    if needed_bytes > free:
-        raise ReadError(
-            f"the profile would take about {needed_bytes // MIB:,} MiB of memory, {free // MIB:,} are free",
-            where=source.name,
-            hint="Profile a shorter window, or read it where there is more memory",
-        )
-
-
-def _opened(source: ProfileSource, limit_bytes: int) -> Source:
-    limit = _Limit(allowed_bytes(limit_bytes), limit_bytes)
+def _opened(source: ProfileSource, limit_bytes: int, memory_bytes: int) -> Source:
+    limit = _Limit(allowed_bytes(limit_bytes, memory_bytes), limit_bytes, memory_bytes)
     data, name, modified_s = _read(source, limit)
     if not data:
         raise ReadError("the file is empty", where=name, hint=_instead_of_empty(source))
@@ -151,12 +136,21 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """The most bytes that are read or unpacked, and the most that was asked for: less where memory is short."""
+    """The most bytes that are read or unpacked; the most that was asked for, of these and of memory: it is less where
+    memory is short."""
 
     size: int
     asked: int
+    memory: int
 
     def exceeded(self, name: str, what: str = "larger") -> ReadError:
+        if self.size == self.memory // MEMORY_PER_BYTE < self.asked:
+            return ReadError(
+                f"{what} than {self.size // MIB} MiB, an eighth of the {self.memory // MIB:,} MiB of memory that "
+                "reading may take",
+                where=name,
+                hint="Profile a shorter window, or let it take more: --memory-mib (memory_bytes)",
+            )
         if self.size < self.asked:
             return ReadError(
                 f"{what} than {self.size // MIB} MiB, an eighth of the memory that is free",
@@ -170,49 +164,10 @@ class _Limit:
         )
 
 
-def _free_bytes() -> int:
-    """What the machine, the container and ``ulimit -v`` still let this process have."""
-    free = _available_bytes()
-    for path in _GROUP_LIMITS:
-        try:
-            free = min(free, int(Path(path).read_text()))
-        except (OSError, ValueError):
-            continue  # no such group, or "max": no limit
-    try:
-        import resource
-    except ImportError:
-        return free
-    most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if most != resource.RLIM_INFINITY:
-        free = min(free, max(0, most - _mapped_bytes()))
-    return free
-
-
-def _available_bytes() -> int:
-    """What the machine has for a process that starts now. Linux says so in a file that is read in no time."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            if name == "MemAvailable":
-                return int(rest.split()[0]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    import psutil
-
-    return int(psutil.virtual_memory().available)
-
-
-def _mapped_bytes() -> int:
-    """How much address space this process has taken."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        import psutil
-
-        return int(psutil.Process().memory_info().vms)
-
-
-def _name_of(source: ProfileSource) -> str:
+def name_of(source: ProfileSource | Source) -> str:
+    """What a profile is called in messages: its path."""
+    if isinstance(source, Source):
+        return source.name
     if isinstance(source, (bytes, bytearray, memoryview)):
         return "<bytes>"
     if isinstance(source, (str, os.PathLike)):
@@ -221,7 +176,7 @@ def _name_of(source: ProfileSource) -> str:
 
 
 def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | None]:
-    name = _name_of(source)
+    name = name_of(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source), name, None
     if isinstance(source, (str, os.PathLike)):
@@ -363,6 +318,9 @@ def _member(view: memoryview, position: int, packing: str, name: str) -> Iterato
     if packing == "zstd":
         yield from _zstd(view, position, name)
         return
+    from lzma import LZMAError
+    from zlib import error as ZlibError
+
     decompressor = _decompressor(packing)
     window, piece, fed = _FIRST_WINDOW, b"", b""
     while not decompressor.eof:
@@ -375,7 +333,7 @@ def _member(view: memoryview, position: int, packing: str, name: str) -> Iterato
             window = min(2 * window, _WINDOW)
         try:
             piece = decompressor.decompress(fed, _CHUNK)
-        except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
+        except (ZlibError, OSError, LZMAError, EOFError, ValueError) as error:
             raise ReadError(
                 f"the {packing} data is damaged: {error}",
                 where=f"{name}, near byte {position - len(fed)}",
@@ -413,6 +371,10 @@ def _unpacks_to_too_much(name: str, packed: int, bomb: int, limit: _Limit) -> Re
 
 
 def _decompressor(packing: str) -> _Decompressor:
+    import bz2  # libraries of their own, which a profile that is not packed does not wait for
+    import lzma
+    import zlib
+
     if packing == "gzip":
         return zlib.decompressobj(wbits=31)
     return bz2.BZ2Decompressor() if packing == "bzip2" else lzma.LZMADecompressor(memlimit=512 * MIB)

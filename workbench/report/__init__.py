@@ -1,8 +1,9 @@
 """Notebooks in, executed notebooks and offline HTML out. Nothing is measured or computed here.
 
 ``parameters`` reads and checks what a notebook can be given, ``execute`` runs it in a ``child`` process and keeps our
-own ``record`` of how that ended, ``export`` makes one self-contained page with its ``figures``, ``display`` is what
-notebook cells show, ``sweep_report`` joins them for a sweep.
+own ``record`` of how that ended, ``export`` makes one self-contained page with its ``figures``, in the order that
+``arrange`` gives it. ``view``, ``tables`` and ``display`` are what notebook cells show, their HTML made of the
+templates in ``html/`` by ``markup``. ``sweep_report`` joins them for a sweep.
 
 Names are imported when first used: a kernel that only shows tables does not wait for nbformat.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from workbench.report.comparing import comparison_table, comparison_words, difference_flames
     from workbench.report.costs import receipt_cost
-    from workbench.report.display import View, notes, provenance, repeats, steps_table, table, verdict_box
+    from workbench.report.display import notes, provenance, repeats, tiles, verdict_box
     from workbench.report.execute import run_notebook
     from workbench.report.export import export_html, external_addresses
     from workbench.report.limits import knee, search_spending, search_trials
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from workbench.report.record import NotebookRecord
     from workbench.report.snakeviz import snakeviz_frame
     from workbench.report.summary import batch_summary
+    from workbench.report.tables import steps_table, table
+    from workbench.report.view import View
     from workbench.report.what_was_given import given
 
 __all__ = [
@@ -51,13 +54,14 @@ __all__ = [
     "snakeviz_frame",
     "steps_table",
     "table",
+    "tiles",
     "verdict_box",
 ]
 
 _HOMES = {
     "NotebookRecord": "record",
     "Parameter": "parameters",
-    "View": "display",
+    "View": "view",
     "batch_summary": "summary",
     "check_parameters": "parameters",
     "comparison_table": "comparing",
@@ -77,8 +81,9 @@ _HOMES = {
     "search_spending": "limits",
     "search_trials": "limits",
     "snakeviz_frame": "snakeviz",
-    "steps_table": "display",
-    "table": "display",
+    "steps_table": "tables",
+    "table": "tables",
+    "tiles": "display",
     "verdict_box": "display",
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast, get_type_hints
 
 from workbench.batches.estimate import Estimate, Finished, Kind, duration, estimate, sending_s, total
 from workbench.batches.folder import Batch
@@ -27,7 +27,9 @@ from workbench.report.execute import run_notebook
 from workbench.report.sweep_report import Say, command_line, notebook_path, report_run, report_sweep
 from workbench.runs.folder import RunFolder, exclusive
 from workbench.runs.read import Run
-from workbench.settings import Settings
+from workbench.settings import LoadSettings, Settings, SweepSettings
+from workbench.settings.parameters import Parameters
+from workbench.settings.signature import with_settings
 from workbench.sweep.judged import fitting, require_fitting
 from workbench.sweep.setup import in_flight, rate_of
 from workbench.sweep.steps import parse_steps, steps_of
@@ -113,6 +115,16 @@ def of_runs(name: str, runs_dir: Path, runs: Sequence[PlannedRun], settings: Map
     return Planned(name, runs_dir, tuple(runs), settings, unfit)
 
 
+class BatchParameters(Parameters, total=False):
+    """The settings of all runs, and those of a plan (:mod:`workbench.batches.plan`)."""
+
+    order: str
+    exclude: list[dict[str, Any]]
+    include: list[dict[str, Any]]
+    rules: list[dict[str, Any]]
+
+
+@with_settings(SweepSettings, LoadSettings, also=get_type_hints(BatchParameters))
 async def batch(
     plan: str | Path | Mapping[str, Any] | None = None,
     *,
@@ -121,7 +133,7 @@ async def batch(
     resume: str | Path | None = None,
     keep_going: bool = False,
     say: Say | None = None,
-    **settings: Any,
+    **settings: Unpack[BatchParameters],
 ) -> Batch:
     """Sweeps by a plan: every combination of some settings, each a run with notebook and report, and a summary of all.
 
@@ -135,7 +147,7 @@ async def batch(
     A run that fails is noted, and the others go on. The result's ``table`` is a DataFrame with a row a run. Raises
     SettingsError for a plan that cannot be used, ToolError where the summary cannot be made.
     """
-    heard = say or _silent
+    heard, given = say or _silent, cast(dict[str, Any], settings)
     if batch_dir is not None:
         return Batch.open(Path(batch_dir))
     if resume is not None:
@@ -146,9 +158,9 @@ async def batch(
         found = read_plan(Path(plan))
     else:
         stored = dict(plan or {}) | ({} if axes is None else {"axes": axes})
-        stored |= {key: settings.pop(key) for key in _OF_A_PLAN if key in settings}
+        stored |= {key: given.pop(key) for key in _OF_A_PLAN if key in given}
         found = plan_of(stored)
-    return await run_batch(planned(found, settings, {}, None), keep_going=keep_going, config=None, say=heard)
+    return await run_batch(planned(found, given, {}, None), keep_going=keep_going, config=None, say=heard)
 
 
 async def run_batch(made: Planned, *, keep_going: bool, config: Path | None, say: Say) -> Batch:
@@ -223,7 +235,7 @@ async def _run(batch: Batch, settings: Mapping[str, Settings], config: Path | No
             when = f"{own.text}; all to come {rest.text}, {_until(rest)}"
             say(f"run {number} of {len(batch.planned)}, {run.label}: {when}")
             await _make(batch, run, settings[run.name], config, say)
-        await _summary(batch)
+        await summarise(batch)
     return batch
 
 
@@ -254,7 +266,8 @@ async def _make(batch: Batch, planned: PlannedRun, settings: Settings, config: P
         batch.ended(planned.name, None, time.monotonic() - began if whole else None)
 
 
-async def _summary(batch: Batch) -> None:
+async def summarise(batch: Batch) -> None:
+    """Make notebook and report of a batch. Raises ToolError where the notebook fails."""
     record = await run_notebook(
         notebook_path("batch"),
         {"batch_dir": str(batch.path)},

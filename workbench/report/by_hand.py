@@ -3,7 +3,7 @@ sweep."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ToolError
 
@@ -36,10 +36,25 @@ async def report_windows(run: Run) -> None:
         )
 
 
+def windows_costs(run: Run) -> list[dict[str, Any]]:
+    """What a receipt costs as a whole, a row a service and metric: ``service``, ``metric``, and the columns of
+    :func:`workbench.analysis.costs.cost_per_receipt`; what is not known is None."""
+    from workbench.analysis.costs import cost_per_receipt
+    from workbench.sweep.profiles import RunProfiles
+
+    found = RunProfiles(run)
+    rows = []
+    for service in found.services:
+        table = cost_per_receipt(found.of_service(service), found.metric, "whole")
+        plain = table.astype(object).where(table.notna(), None).to_dict("records")
+        rows += [{"service": service, "metric": found.metric, **row} for row in plain]
+    return rows
+
+
 def windows_text(run: Run) -> str:
     """What a receipt costs, service by service: as a whole in each window, and where the most of it goes."""
     from workbench.analysis.costs import cost_per_receipt
-    from workbench.report.display import table
+    from workbench.report.tables import table
     from workbench.sweep.profiles import RunProfiles
 
     found, names = RunProfiles(run), run.manifest["windows"]

@@ -3,14 +3,16 @@ offline page."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import SettingsError
-from workbench.report.display import View, table
+from workbench.report.display import tiles
+from workbench.report.markup import markup, safe
 from workbench.report.page import offline_page
+from workbench.report.tables import table
+from workbench.report.view import View, nothing, plain_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,13 +51,15 @@ _TABLES = {
 
 def comparison_words(found: Comparison) -> View:
     """The comparison in sentences."""
-    return View(f'<pre class="said" style="white-space:pre-wrap">{html.escape(found.text)}</pre>', found.text)
+    return View(plain_html(found.text), found.text)
 
 
 def comparison_table(found: Comparison, name: str, rows: int = ROWS) -> View:
     """One of its tables, with the columns that are read first. Says so where it has no row."""
     shown = _shown(found, name)
-    return table(shown, rows) if len(shown) else View("<p>Nothing.</p>", "Nothing.")
+    return (
+        table(shown, rows, name=_TABLES[name][0]) if len(shown) else nothing("Nothing was measured by both, or differs")
+    )
 
 
 def difference_flames(sides: Sequence[Side]) -> list[FlameGraph]:
@@ -107,20 +111,22 @@ def write_comparison(found: Comparison, sides: Sequence[Side], path: Path) -> No
     from workbench.runs.atomic import replacing
 
     title = f"{found.before} and {', '.join(found.after)}"
+    sections = list(_sections(found, sides))
+    contents = [(anchor, heading) for anchor, heading, _ in sections]
+    head = markup("heading", level=1, anchor="", text=title, below=safe(tiles(found).as_html))
+    parts = [head, *(markup("heading", level=2, anchor=at, text=text, below=safe(html)) for at, text, html in sections)]
     with replacing(path, NAME_ANOTHER) as unfinished:
-        unfinished.write_text(
-            offline_page(title, list(_parts(found, sides, title))), encoding="utf-8", errors="backslashreplace"
-        )
+        unfinished.write_text(offline_page(title, parts, contents), encoding="utf-8", errors="backslashreplace")
 
 
-def _parts(found: Comparison, sides: Sequence[Side], title: str) -> Iterator[str]:
-    yield f"<h1>{html.escape(title)}</h1>"
-    yield comparison_words(found).as_html
-    for graph in difference_flames(sides):
-        yield f"<h2>{html.escape(graph.title)}</h2>{graph._repr_html_()}"
+def _sections(found: Comparison, sides: Sequence[Side]) -> Iterator[tuple[str, str, str]]:
+    """Anchor, heading and HTML of each part that has something to show."""
+    yield "words", "In words", comparison_words(found).as_html
     for name, (heading, _) in _TABLES.items():
         if len(_shown(found, name)):
-            yield f"<h2>{heading}</h2>{comparison_table(found, name).as_html}"
+            yield name, heading, comparison_table(found, name).as_html
+    for number, graph in enumerate(difference_flames(sides), 1):
+        yield f"difference-{number}", graph.title, graph._repr_html_()
 
 
 def _shown(found: Comparison, name: str) -> pd.DataFrame:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.report.answers.words import in_words, sentence
-from workbench.report.display import View, table
+from workbench.report.tables import table
+from workbench.report.view import View, below, in_words, nothing, sentence
 
 if TYPE_CHECKING:
     from workbench.runs.read import Run
     from workbench.sweep.profiles import RunProfiles
 
-ROWS = 25
+ROWS = 15
 _LABELS = {
     "Ir": "instructions",
     "calls": "system calls",
@@ -101,12 +101,12 @@ class ReceiptCost:
         def one(service: str) -> View:
             rows = self.found.background[self.found.background["service"] == service]
             main = rows[rows["metric"] == self.found.metric]
-            said = sentence(" ".join(main["sentence"]) or NOT_TOLD)
+            said = " ".join(main["sentence"]) or NOT_TOLD
             if main.empty or not bool(main["told"].iloc[0]):
-                return said
+                return nothing(said)
             work = doing(self.found.measured(service), ROWS)
             both = (table(rows[list(_BACKGROUND_COLUMNS)].rename(columns=_BACKGROUND_COLUMNS)), table(work))
-            return View(said.as_html + "".join(one.as_html for one in both), "\n".join(map(repr, (said, *both))))
+            return below(sentence(said), *both)
 
         return self._each(one)
 
@@ -141,6 +141,8 @@ class ReceiptCost:
 
         def one(service: str) -> Any:
             growth = self.found.growth(service)
+            if not growth.enough:
+                return nothing(growth.sentence)
             return charts.growth_lines(growth.points, growth.table, self._label)
 
         return self._each(one)
@@ -153,6 +155,8 @@ class ReceiptCost:
 
         def one(service: str) -> View:
             growth = self.found.growth(service)
+            if not growth.enough:
+                return nothing(growth.sentence)
             flagged = growth.flagged()
             others = growth.table[~growth.table["name"].isin(flagged["name"])]
             import pandas as pd
@@ -201,7 +205,7 @@ class ReceiptCost:
             profiles, labels = self.found.first_and_last(service), self.found.labels(service)
             receipts = self.found.receipts(service)
             if len(profiles) < 2:
-                return sentence("There is one step, and nothing to compare it with.")
+                return nothing("There is one step, and nothing to compare it with.")
             # a heap is no cost of a step: it is compared as it is
             per = None if self.found.mode == "massif" else (float(receipts[0]), float(receipts[-1]))
             title = f"{labels[-1]}, compared with {labels[0]}"
@@ -211,7 +215,7 @@ class ReceiptCost:
 
     @property
     def _no_heap(self) -> View:
-        return sentence(f"{self.found.mode} does not see the heap; massif does.")
+        return nothing(f"{self.found.mode} does not see the heap; massif does.")
 
     @property
     def _label(self) -> str:
@@ -224,7 +228,7 @@ class ReceiptCost:
         services = self.found.services
         if not services:
             mode = self.found.mode
-            return Shown((sentence(NOT_PROFILED if mode == "none" else NO_WINDOW.format(mode=mode)),))
+            return Shown((nothing(NOT_PROFILED if mode == "none" else NO_WINDOW.format(mode=mode)),))
         parts: list[Any] = []
         for service in services:
             if len(services) > 1:
@@ -237,4 +241,4 @@ def receipt_cost(run: Run) -> ReceiptCost:
     """The cells about the profile of ``run``."""
     from workbench.sweep.profiles import RunProfiles
 
-    return ReceiptCost(RunProfiles(run))
+    return ReceiptCost(getattr(run, "profiles", None) or RunProfiles(run))

@@ -12,18 +12,21 @@ import copy
 import gzip
 import html as html_text
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bs4 import BeautifulSoup
 
 from workbench.errors import ToolError
+from workbench.report.arrange import Arranged, arranged, changed
 from workbench.report.figures import PLOTLY_MIME, figure_html
 from workbench.report.notebooks import read_notebook, tags
 from workbench.report.quick_nbformat import nbformat
 from workbench.runs.atomic import replacing
 
 # Interactive-only cells need a kernel; papermill's error notes are told by the banner.
+MADE = "How this was made"
 DROPPED_TAGS = {"interactive-only", "papermill-error-cell-tag"}
 POLICY = "; ".join(
     (
@@ -37,7 +40,6 @@ POLICY = "; ".join(
     )
 )
 _TEMPLATES = Path(__file__).parent
-_HEADING = re.compile(r"^## +(.+?) *#*$", re.MULTILINE)
 _LOADING = frozenset(
     ("action", "background", "cite", "data", "formaction", "href", "ping", "poster", "src", "srcset", "xlink:href")
 )
@@ -75,7 +77,8 @@ def render(notebook: nbformat.NotebookNode, *, title: str) -> str:
     from nbconvert import HTMLExporter
     from traitlets.config import Config
 
-    shown, charts = with_figures(notebook)
+    page = arranged([cell for cell in notebook.cells if not DROPPED_TAGS.intersection(tags(cell))])
+    shown, charts = with_figures(_in_order(notebook, page))
     shown.metadata.pop("widgets", None)  # nothing here draws them
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="template",
@@ -89,22 +92,40 @@ def render(notebook: nbformat.NotebookNode, *, title: str) -> str:
         ),
     )
     resources = {
-        "contents": contents(shown),
+        "contents": contents(page),
+        "left_out": page.left_out,
+        "made": bool(page.made),
+        "says_how": page.says_how,
+        "head_code": page.head_code,
         "title": html_text.escape(title),
         "policy": POLICY,
         "record": notebook.metadata.get("workbench", {}),
         "plotly": _packed_plotly() if charts else "",
     }
-    page, _ = exporter.from_notebook_node(shown, resources)
-    return without_external(page)
+    html, _ = exporter.from_notebook_node(shown, resources)
+    return without_external(html)
+
+
+def _in_order(notebook: nbformat.NotebookNode, page: Arranged) -> nbformat.NotebookNode:
+    """A copy of the notebook with the cells of its report. ``place`` in the metadata of a cell says what it opens and
+    closes: a section, the head, or how it was made."""
+    cells: list[nbformat.NotebookNode] = []
+
+    def add(these: Sequence[nbformat.NotebookNode], kind: str, code: str = "") -> None:
+        for at, cell in enumerate(these):
+            place = {"kind": kind, "opens": not at, "closes": at == len(these) - 1, "code": code}
+            cells.append(changed(cell, metadata={**cell.metadata, "place": place}))
+
+    add(page.head, "head")
+    for section in page.sections:
+        add(section.cells, "section", section.code)
+    add(page.made, "made")
+    return changed(notebook, cells=cells)
 
 
 def with_figures(notebook: nbformat.NotebookNode) -> tuple[nbformat.NotebookNode, int]:
-    """A copy in which every plotly output is HTML and interactive-only cells are gone, and how many charts
-    it has.
-    """
+    """A copy in which every plotly output is HTML, and how many charts it has."""
     shown = copy.deepcopy(notebook)
-    shown.cells = [cell for cell in shown.cells if not DROPPED_TAGS.intersection(tags(cell))]
     charts = 0
     for cell in shown.cells:
         for output in cell.get("outputs", []):
@@ -115,15 +136,12 @@ def with_figures(notebook: nbformat.NotebookNode) -> tuple[nbformat.NotebookNode
     return shown, charts
 
 
-def contents(notebook: nbformat.NotebookNode) -> list[Heading]:
-    """The second-level headings of the markdown cells; nbconvert anchors each at its text with hyphens for
-    spaces.
-    """
+def contents(page: Arranged) -> list[Heading]:
+    """The headings of the sections; nbconvert anchors each at its text with hyphens for blanks."""
+    texts = [text for section in page.sections for text in section.headings]
     return [
         Heading(html_text.escape(text), html_text.escape(text.replace(" ", "-")))
-        for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for text in _HEADING.findall(cell.source)
+        for text in [*texts, *([MADE] if page.says_how else [])]
     ]
 
 

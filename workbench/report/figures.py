@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from workbench.report.markup import markup, safe, script_json
+from workbench.report.tables import table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +26,17 @@ def figure_html(spec: Mapping[str, Any], name: str) -> str:
     title = (layout.get("title", {}).get("text") or "Chart").replace("<br>", " ")
     caption = (layout.get("meta") or {}).get("caption") or title
     height = layout.get("height") or 450
-    data = _script_json({"data": spec.get("data", []), "layout": dict(layout)})
-    return (
-        f'<figure class="chart"><div class="plot" id="{name}" role="img" aria-label="{html.escape(title)}"'
-        f' style="min-height:{height:d}px"></div>'
-        f'<script type="application/json" id="{name}-data">{data}</script>'
-        f"<figcaption>{html.escape(caption)}</figcaption>"
-        f"{_data_html(figure_table(spec), name)}</figure>"
-    )
+    data = script_json({"data": spec.get("data", []), "layout": dict(layout)})
+    points = figure_table(spec)
+    below = safe(table(points, ROWS_SHOWN, name=name).as_html) if len(points) else None
+    return markup("figure", name=name, title=title, caption=caption, height=int(height), data=data, table=below)
+
+
+def nothing_in(spec: Mapping[str, Any]) -> tuple[str, str]:
+    """Title of a figure without data, and the reason that stands in its place; "" twice of one with data."""
+    layout = spec.get("layout", {})
+    why = str((layout.get("meta") or {}).get("nothing", ""))
+    return (str(layout.get("title", {}).get("text") or "Chart").replace("<br>", " "), why) if why else ("", "")
 
 
 def figure_table(spec: Mapping[str, Any]) -> pd.DataFrame:
@@ -57,19 +61,6 @@ def figure_table(spec: Mapping[str, Any]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).dropna(subset=[y_title])
 
 
-def _data_html(table: pd.DataFrame, name: str) -> str:
-    if table.empty:
-        return ""
-    rows = table.head(ROWS_SHOWN).to_html(index=False, border=0, float_format="{:,.6g}".format)
-    more = f"<p>The first {ROWS_SHOWN} of {len(table):,} rows; the file has all.</p>" if len(table) > ROWS_SHOWN else ""
-    csv = base64.b64encode(table.to_csv(index=False).encode()).decode()
-    return (
-        '<details class="data"><summary>Data of this chart</summary>'
-        f'<div class="scroll" tabindex="0">{rows}</div>{more}'
-        f'<p><a download="{name}.csv" href="data:text/csv;base64,{csv}">Save as CSV</a></p></details>'
-    )
-
-
 def _axis_title(layout: Mapping[str, Any], axis: str) -> str:
     """The title of axis ``x``, ``y``, ``y2`` …"""
     key = f"{axis[0]}axis{axis[1:]}"
@@ -90,8 +81,3 @@ def _values(column: Any) -> list[Any]:
 def _plain(value: Any) -> Any:
     """Labels break their lines with <br>, which a table does not."""
     return value.replace("<br>", ", ") if isinstance(value, str) else value
-
-
-def _script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in, nor open a comment."""
-    return json.dumps(value).replace("<", "\\u003c")

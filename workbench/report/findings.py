@@ -3,12 +3,12 @@ evidence."""
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from workbench.report.answers.words import sentence
-from workbench.report.display import View
+from workbench.report.markup import markup, safe
+from workbench.report.tables import table
+from workbench.report.view import View, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,14 +37,17 @@ _OTHERS = "repeated work"
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One finding in words: what was found, first in a sentence; then how sure, what to do, where its evidence is."""
+    """One finding in words: what was found, first in a sentence; what to do; how sure it is and where its evidence
+    stands."""
 
     found: str
     more: str
+    todo: str
     about: str
     shown: str
     section: str
-    rows: str
+    anchor: str
+    rows: Any
 
 
 def shown(findings: Findings, sections: Mapping[str, str]) -> View:
@@ -52,16 +55,7 @@ def shown(findings: Findings, sections: Mapping[str, str]) -> View:
     if not len(findings):
         return sentence(" ".join((NOTHING, *findings.notes)))
     items = [_item(one, findings, sections) for one in findings]
-    listed = "".join(
-        f"<li><p><strong>{html.escape(item.found)}.</strong> {html.escape(item.more)}</p>"
-        f"<p>{html.escape(item.about)} See "
-        f'<a href="#{html.escape(anchor(item.section))}">{html.escape(item.section)}</a>, '
-        f"{html.escape(item.shown)}.</p>"
-        f"<details><summary>Evidence</summary>{item.rows}</details></li>"
-        for item in items
-    )
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in findings.notes)
-    return View(f'<ol class="findings">{listed}</ol>{notes}', findings.text())
+    return View(markup("findings", items=items, notes=findings.notes), findings.text())
 
 
 def anchor(heading: str) -> str:
@@ -71,16 +65,18 @@ def anchor(heading: str) -> str:
 
 def _item(one: Finding, findings: Findings, sections: Mapping[str, str]) -> _Item:
     from workbench.analysis.findings.model import symptoms
-    from workbench.report.display import table
 
     more: Sequence[Finding] = findings.symptoms_of(one)
-    about = f"{one.kind.capitalize()} ({one.service}, {one.mode}); {one.certainty}. {one.todo}."
+    about = f"{one.kind.capitalize()} ({one.service}, {one.mode}); {one.certainty}."
     first, _, rest = one.sentence.partition(". ")
+    section = sections.get(one.kind, sections[_OTHERS])
     return _Item(
         found=first.removesuffix("."),
         more=rest,
+        todo=one.todo,
         about=f"{about} {symptoms(more)}" if more else about,
         shown=one.shown,
-        section=sections.get(one.kind, sections[_OTHERS]),
-        rows=table(one.evidence, 10).as_html,
+        section=section,
+        anchor=anchor(section),
+        rows=safe(table(one.evidence, 10, name=f"evidence of {one.subject}").as_html),
     )

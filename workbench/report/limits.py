@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.report.answers.words import sentence
 from workbench.report.costs import Shown
-from workbench.report.display import View, table
+from workbench.report.tables import table
+from workbench.report.view import View, nothing, sentence
 
 if TYPE_CHECKING:
     from workbench.runs.read import Run
@@ -20,7 +20,7 @@ def knee(run: Run) -> Shown:
 
     found = knees(run.steps, run.histograms if len(run.steps) else None)
     if not found.sentence:
-        return Shown((sentence("The knee is not told: the run has fewer than three rates in valid steps."),))
+        return Shown((nothing("The knee is not told: the run has fewer than three rates in valid steps."),))
     return Shown((sentence(found.sentence), charts.knee(found), table(found.table), table(found.rates)))
 
 

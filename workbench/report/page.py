@@ -6,8 +6,8 @@ without a profile is there for that alone.
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,10 @@ import pandas as pd
 
 from workbench.charts.crate_colours import crate_colour
 from workbench.report.export import POLICY
+from workbench.report.markup import csv_link, markup, safe
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
-    from workbench.profiles.notes import Note
 
 ROWS = 500
 _HERE = Path(__file__).parent
@@ -51,11 +51,15 @@ _CHANGES: dict[str, tuple[str, int | None]] = {
     "file": ("File", None),
 }
 
-_HEADER = (
-    '<header><div id="drop"><label>Open or drop another file <input type="file"></label>'
-    '<span role="status"></span></div><label>Light or dark <select id="theme"><option value="">as the system</option>'
-    '<option value="light">light</option><option value="dark">dark</option></select></label></header>'
-)
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The table of functions: what is said above it, its columns, and what it is sorted by."""
+
+    rows: pd.DataFrame
+    columns: Mapping[str, tuple[str, int | None]]
+    said: str
+    sorted_by: str
 
 
 def profile_page(
@@ -71,61 +75,61 @@ def profile_page(
     graph = flame_graph(profile, before=before, title=title, metric=metric)
     profiles = [profile] if before is None else [profile, before]
     functions = _top_table(profile, metric) if before is None else _changes_table(before, profile, metric)
-    parts = [
-        f"<h1>{_text(graph.title)}</h1>",
-        f"<h2>Flame graph</h2>{graph._repr_html_()}",
-        f"<h2>Functions</h2>{functions}",
-        f"<h2>Notes</h2>{_notes(profiles)}",
-        f"<h2>Totals and header</h2>{_facts(profiles)}",
-    ]
-    return offline_page(graph.title, parts)
+    shown = {name: look for name, look in functions.columns.items() if _says_something(functions.rows[name])}
+    table = functions.rows[list(shown)]
+    noted = [[_clean(note) for note in (*one.notes, *one.tree_notes())] for one in profiles]
+    body = markup(
+        "profile",
+        title=_clean(graph.title),
+        graph=safe(graph._repr_html_()),
+        said=_clean(functions.said),
+        more=f"The first {ROWS} of {len(table):,} are shown." if len(table) > ROWS else "",
+        columns=[
+            {"heading": look[0], "kind": "text" if look[1] is None else "number", "sorted": name == functions.sorted_by}
+            for name, look in shown.items()
+        ],
+        rows=[_row(values, shown.values()) for values in table.head(ROWS).itertuples(index=False)],
+        csv=csv_link(table),
+        noted=zip(("After", "Before") if before is not None else ("",), noted, strict=True),
+        sides=("After", "Before") if before is not None else (),
+        facts=_facts(profiles),
+    )
+    return offline_page(graph.title, [body])
 
 
 def empty_page() -> str:
     """The page without a profile: what is dropped on it is shown, and nothing is loaded or sent."""
     from workbench.charts.flame.script import joined_script
 
-    said = (
-        "<h1>Drop a profile here</h1><p>Folded stacks, the output of <code>perf script</code>, speedscope, Firefox or "
-        "pprof, packed by gzip or not. This page reads the file in this browser and sends it nowhere. Other "
-        "formats: <code>workbench view FILE</code>.</p>"
-    )
-    return offline_page("workbench view", [said, f"<script>{joined_script()}</script>"])
+    return offline_page("workbench view", [markup("drop", script=safe(joined_script()))])
 
 
-def offline_page(title: str, parts: list[str]) -> str:
-    """One file that needs nothing from outside and cannot ask for it; ``parts`` are pieces of HTML."""
+def offline_page(title: str, parts: Sequence[str], contents: Sequence[tuple[str, str]] = ()) -> str:
+    """One file that needs nothing from outside and cannot ask for it; ``parts`` are pieces of HTML, ``contents`` the
+    anchors of its headings with their texts (none: no list of them)."""
     from workbench.charts.flame.graph import asset
     from workbench.charts.flame.script import joined_script
 
     look = [_HERE / "template" / "report.css", _HERE / "profile_page.css"]
-    style = "".join(path.read_text(encoding="utf-8") for path in look)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light dark">\n<title>{_text(title)}</title>\n'
-        f"<style>{style}</style>\n</head>\n<body>\n<main>\n{_HEADER}\n"
-        + "\n".join(parts)
-        + f'\n</main>\n<template id="flame-style"><style>{asset("flame.css")}</style></template>\n'
-        f"<script>{joined_script(_HERE / 'js' / 'page.js')}</script>\n</body>\n</html>\n"
+    return markup(
+        "page",
+        title=_clean(title),
+        policy=POLICY,
+        style=safe("".join(path.read_text(encoding="utf-8") for path in look)),
+        contents=contents,
+        parts=[safe(part) for part in parts],
+        flame_style=safe(asset("flame.css")),
+        script=safe(joined_script(_HERE / "js" / "page.js")),
     )
 
 
-def _facts(profiles: list[Profile]) -> str:
+def _facts(profiles: list[Profile]) -> dict[str, list[str]]:
     """Format, totals and header of each profile, side by side."""
     rows: dict[str, list[str]] = {}
     for position, profile in enumerate(profiles):
         for key, value in _facts_of(profile).items():
-            rows.setdefault(key, [""] * len(profiles))[position] = value
-    head = ""
-    if len(profiles) > 1:
-        head = '<thead><tr><td></td><th scope="col">After</th><th scope="col">Before</th></tr></thead>'
-    body = "".join(
-        f'<tr><th scope="row">{_text(key)}</th>' + "".join(f"<td>{_text(value)}</td>" for value in values) + "</tr>"
-        for key, values in rows.items()
-    )
-    return f'<div class="scroll" tabindex="0"><table class="facts">{head}<tbody>{body}</tbody></table></div>'
+            rows.setdefault(_clean(key), [""] * len(profiles))[position] = _clean(value)
+    return rows
 
 
 def _facts_of(profile: Profile) -> dict[str, str]:
@@ -140,7 +144,7 @@ def _facts_of(profile: Profile) -> dict[str, str]:
     return facts
 
 
-def _top_table(profile: Profile, metric: str | None) -> str:
+def _top_table(profile: Profile, metric: str | None) -> _Table:
     from workbench.profiles.views.top import top
 
     chosen = profile.metric(metric)
@@ -149,10 +153,10 @@ def _top_table(profile: Profile, metric: str | None) -> str:
         "recursion counts once."
     )
     table = top(profile, chosen.name)
-    return _sortable(table.assign(name=table["label"]), _COLUMNS, said, "self")
+    return _Table(table.assign(name=table["label"]), _COLUMNS, said, "self")
 
 
-def _changes_table(before: Profile, after: Profile, metric: str | None) -> str:
+def _changes_table(before: Profile, after: Profile, metric: str | None) -> _Table:
     from workbench.profiles.transforms.combine import difference
 
     changes = difference(before, after, metric)
@@ -162,67 +166,35 @@ def _changes_table(before: Profile, after: Profile, metric: str | None) -> str:
     )
     table = changes.functions
     said = " ".join([said, *(f"{str(note)[0].upper()}{str(note)[1:]}." for note in changes.unmatched)])
-    return _sortable(table.assign(name=table["label"]), _CHANGES, said, "change_self")
-
-
-def _sortable(table: pd.DataFrame, columns: Mapping[str, tuple[str, int | None]], said: str, sorted_by: str) -> str:
-    shown = {column: look for column, look in columns.items() if _says_something(table[column])}
-    head = "".join(
-        f'<th scope="col" data-kind="{"text" if decimals is None else "number"}"'
-        f'{" aria-sort=descending" if column == sorted_by else ""}><button type="button">{heading}</button></th>'
-        for column, (heading, decimals) in shown.items()
-    )
-    body = "".join(_row(values, shown.values()) for values in table[list(shown)].head(ROWS).itertuples(index=False))
-    more = f" The first {ROWS} of {len(table):,} are shown." if len(table) > ROWS else ""
-    return (
-        f"<p>{_text(said)}{more} A heading sorts by its column.</p>"
-        f'<div class="scroll top" tabindex="0"><table class="sortable"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return _Table(table.assign(name=table["label"]), _CHANGES, said, "change_self")
 
 
 def _says_something(column: pd.Series) -> bool:
     return bool((column.notna() & (column.astype(object) != "")).any())
 
 
-def _row(values: Iterable[Any], looks: Iterable[tuple[str, int | None]]) -> str:
+def _row(values: Iterable[Any], looks: Iterable[tuple[str, int | None]]) -> list[dict[str, Any]]:
+    """The cells of a row: ``text``; ``value`` of a figure, to sort by; ``swatch``: the crate's colours, as in the
+    flame graph."""
     cells = []
     for value, (heading, decimals) in zip(values, looks, strict=True):
-        if heading == _CRATE:
-            cells.append(f'<td class="text">{_swatch(str(value))}{_text(value)}</td>')
-        elif decimals is None:
-            cells.append(f'<td class="text">{_text(value)}</td>')
+        if decimals is None:
+            crate = str(value) if heading == _CRATE else ""
+            swatch = (crate_colour(crate), crate_colour(crate, dark=True)) if crate else ()
+            cells.append({"text": _clean(value), "value": None, "kind": "text", "swatch": swatch})
         elif pd.isna(value):
-            cells.append("<td>–</td>")
+            cells.append({"text": "–", "value": None, "kind": "", "swatch": ()})
         else:
             plain = value.item() if hasattr(value, "item") else value
-            cells.append(f'<td data-value="{plain!r}">{_number(plain, decimals)}</td>')
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _swatch(crate: str) -> str:
-    """The crate's colour, as the flame graph has it."""
-    return f'<i style="--light:{crate_colour(crate)};--dark:{crate_colour(crate, dark=True)}"></i>' if crate else ""
-
-
-def _notes(profiles: list[Profile]) -> str:
-    lists = [_list([*profile.notes, *profile.tree_notes()]) for profile in profiles]
-    if len(profiles) > 1:
-        lists = [f"<h3>{name}</h3>{each}" for name, each in zip(("After", "Before"), lists, strict=True)]
-    said = "".join(lists)
-    return f"<p>What was odd, assumed or dropped while the profile was read and its tree made.</p>{said}"
-
-
-def _list(notes: Iterable[Note]) -> str:
-    items = "".join(f"<li>{_text(str(note))}</li>" for note in notes)
-    return f"<ul>{items}</ul>" if items else "<p>Nothing.</p>"
+            cells.append({"text": _number(plain, decimals), "value": repr(plain), "kind": "", "swatch": ()})
+    return cells
 
 
 def _number(value: float, decimals: int) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{decimals}f}"
 
 
-def _text(value: object) -> str:
+def _clean(value: object) -> str:
     from workbench.charts.flame.packing import clean
 
-    return html.escape(clean(str(value)))
+    return clean(str(value))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import pstats
 import re
@@ -26,7 +25,8 @@ from typing import Any
 from workbench.errors import ToolError, WorkbenchError
 from workbench.profiles.exports.pstats import Stats, to_stats
 from workbench.profiles.model import Profile
-from workbench.report.display import View
+from workbench.report.markup import markup
+from workbench.report.view import View
 
 LOOPBACK = "127.0.0.1"
 # Every function is written into the page, drawn or not: more would make a notebook that is slow to open.
@@ -129,15 +129,14 @@ def snakeviz_frame(
 
     Functions beyond the ``most`` heaviest are left out, which is said below the frame.
     """
-    page = html.escape(snakeviz_page(profile, metric, most=most), quote=True)
-    title = html.escape(f"SnakeViz of {profile.name}", quote=True)
-    left_out = len(profile.functions) - most
-    said = f"The {left_out:,} of {len(profile.functions):,} functions with the smallest totals are left out."
+    page = snakeviz_page(profile, metric, most=most)
+    title = f"SnakeViz of {profile.name}"
+    left_out, said = len(profile.functions) - most, ""
+    if left_out > 0:
+        said = f"The {left_out:,} of {len(profile.functions):,} functions with the smallest totals are left out."
     return View(
-        f'<iframe class="snakeviz" title="{title}" sandbox="allow-scripts" srcdoc="{page}" '
-        f'style="width:100%;height:{int(height_px)}px;border:1px solid #ccc"></iframe>'
-        + (f"<p>{said}</p>" if left_out > 0 else ""),
-        f"SnakeViz of {profile.name}: shown in a browser." + (f" {said}" if left_out > 0 else ""),
+        markup("snakeviz", title=title, page=page, height=int(height_px), said=said),
+        f"{title}: shown in a browser. {said}".rstrip(),
     )
 
 

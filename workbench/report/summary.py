@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench.batches.folder import Batch
-from workbench.report.answers.words import in_words, sentence
+from workbench.analysis.tiles import Tile, cost_lines
+from workbench.batches.folder import Batch, findings_of
 from workbench.report.costs import ReceiptCost, Shown
-from workbench.report.display import View, table, verdict_box
-from workbench.runs.read import Run
+from workbench.report.display import verdict_box
+from workbench.report.tables import heading, table
+from workbench.report.view import View, in_words, nothing, sentence
+from workbench.sweep.opened import SweepRun
 
+if TYPE_CHECKING:
+    from workbench.analysis.findings import Findings
+    from workbench.sweep.profiles import RunProfiles
+
+_UNPROFILED = "No run of the batch was under a profiler."
 _IN_EACH = "The runs differ in more than the profiler: the report of each run, linked above, says it of that run."
 
 
@@ -21,43 +30,75 @@ class BatchSummary:
 
     batch: Batch
 
+    @cached_property
+    def runs(self) -> dict[str, SweepRun]:
+        """The runs there are, opened once for all cells."""
+        return self.batch.runs()
+
+    @cached_property
+    def profiles(self) -> dict[str, RunProfiles]:
+        """Of the runs that have any, read once for all cells."""
+        found = {name: run.profiles for name, run in self.runs.items()}
+        return {name: profiles for name, profiles in found.items() if profiles.mode != "none" and profiles.services}
+
+    @cached_property
+    def found(self) -> Findings:
+        """What the profiles of all runs say."""
+        return findings_of(self.profiles)
+
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The four answers that stand first."""
+        return self.batch.tiles_with(self.found)
+
     def overview(self) -> View:
         """One row a run: where it is on the axes, its verdict and figures, what the profiler cost, and the way to its
-        notebook and report; of one that failed the error."""
+        report and notebook; of one that failed the error. The CSV file has all figures."""
         import pandas as pd
 
-        found, profiles, runs = self.batch.table, self.batch.profiles(), self.batch.runs()
-        overheads = {name: profiles[name].overhead() for name in found["run"] if name in profiles}
-        said = []
-        for run, error in zip(found["run"], found["error"], strict=True):
-            verdict = (runs[run].manifest.get("verdict") or {}).get("sentence", "") if run in runs else ""
-            said.append(error or verdict)
+        found = self.batch.table
         shown = found.drop(columns=["error", "folder"]).rename(columns={name: _heading(name) for name in found})
-        known = [overheads.get(run) for run in found["run"]]
-        if any(known):
-            shown["throughput, times"] = [one.throughput if one else float("nan") for one in known]
-            shown["median response, times"] = [one.response_p50 if one else float("nan") for one in known]
+        overheads = {
+            name: one for name in found["run"] if name in self.profiles and (one := self.profiles[name].overhead())
+        }
+        if overheads:
+            times = [overheads[run].response_p50 if run in overheads else float("nan") for run in found["run"]]
+            shown["slower under it, times"] = times
         if self.batch.once_a_mode:
-            shown = shown.drop(columns=["run", "repeat"])
+            costs = [name for name in found if str(name).endswith("_per_receipt")]
+            shown = shown.drop(columns=["run", "repeat", *map(_heading, costs)])
+            shown["a receipt costs"] = [self._cost(run) for run in found["run"]]
         elif (found["repeat"] == 1).all():
             shown = shown.drop(columns=["repeat"])
-        for name, file in (("report", "report.html"), ("notebook", "notebook.ipynb")):
-            there = [folder and (self.batch.path / folder / file).is_file() for folder in found["folder"]]
-            shown[name] = [name if one else "" for one in there]
-        shown["what came of it"] = said
+        if (found["state"] == "finished").all():
+            shown = shown.drop(columns=["state"])
+        if found["error"].ne("").any() or self.batch.skipped:
+            shown["what became of it"] = found["error"]
+        there = [bool(folder) and (self.batch.path / folder / "notebook.ipynb").is_file() for folder in found["folder"]]
+        shown["notebook"] = ["notebook" if one else "" for one in there]
+        first = shown.columns[0]
         left_out = pd.DataFrame(
-            [{shown.columns[0]: name, "state": "left out", "what came of it": why} for name, why in self._skipped()]
+            [{first: name, "verdict": "left out", "what became of it": why} for name, why in self.batch.skipped.items()]
         )
         whole = pd.concat([shown, left_out], ignore_index=True) if len(left_out) else shown
         texts = [name for name in whole if whole[name].dtype == object or str(whole[name].dtype) == "str"]
-        folders = [*found["folder"], *[""] * len(left_out)]
         return table(
             whole.fillna(dict.fromkeys(texts, "")),
             links={
-                "report": [f"{folder}/report.html" for folder in folders],
-                "notebook": [f"{folder}/notebook.ipynb" for folder in folders],
+                str(first): [*self._addresses(found["folder"], "report.html"), *[""] * len(left_out)],
+                "notebook": [*self._addresses(found["folder"], "notebook.ipynb"), *[""] * len(left_out)],
             },
+            name="runs",
+            csv=found,
         )
+
+    def _addresses(self, folders: Iterable[str], file: str) -> list[str]:
+        """Where a file of each run is, from the batch's page; "" where it is not there."""
+        return [f"{one}/{file}" if one and (self.batch.path / one / file).is_file() else "" for one in folders]
+
+    def _cost(self, run: str) -> str:
+        """What a receipt costs in a run, by what its profiler is first asked for."""
+        return next(iter(cost_lines(self.runs[run].figures)), "") if run in self.runs else ""
 
     def combinations(self) -> View:
         """What repeats of the same run say together: of each figure the median, and the lowest and highest."""
@@ -67,7 +108,7 @@ class BatchSummary:
 
         found, axes = self.batch.table, list(self.batch.axes)
         if found.empty or not axes or (found["repeat"] == 1).all():
-            return sentence("No run was repeated.")
+            return nothing("No run was repeated.")
         rows = []
         for place, group in found.groupby(axes, sort=False):
             row = {**dict(zip(axes, place, strict=True)), "runs": int(group["verdict"].ne("").sum())}
@@ -76,7 +117,7 @@ class BatchSummary:
                 low, middle, high = values.min(), values.median(), values.max()
                 row[_heading(name)] = f"{middle:,.4g} ({low:,.4g} to {high:,.4g})" if len(values) else ""
             rows.append(row)
-        return table(pd.DataFrame(rows))
+        return table(pd.DataFrame(rows), name="repeats")
 
     def findings(self) -> View:
         """What the profiles say by themselves: of runs that differ in the profiler alone as one ranked list, of others
@@ -85,11 +126,11 @@ class BatchSummary:
 
         from workbench.report.findings import BATCH_SECTIONS, shown
 
-        profiles = self.batch.profiles()
+        profiles = self.profiles
         if not profiles:
-            return sentence("No run of the batch was under a profiler.")
+            return nothing(_UNPROFILED)
         if self.batch.once_a_mode:
-            return shown(self.batch.findings, BATCH_SECTIONS)
+            return shown(self.found, BATCH_SECTIONS)
         rows = []
         for run in self.batch.planned:
             if run.name in profiles:
@@ -98,9 +139,6 @@ class BatchSummary:
                 what = "Nothing was found." if first is None else first.sentence
                 rows.append({"run": run.label, "findings": len(found), "the weightiest": what})
         return table(pd.DataFrame(rows))
-
-    def _skipped(self) -> list[tuple[str, str]]:
-        return list(self.batch.skipped.items())
 
     def verdict(self) -> View:
         """The verdict of the run without a profiler; of several the table says it."""
@@ -117,14 +155,14 @@ class BatchSummary:
         if len(plain) > 1:
             return sentence("The limit that each run found is in the table above, and in the run's report.")
         if not plain or not plain[0].manifest.get("limit"):
-            return sentence("The limit was not looked for.")
+            return nothing("The limit was not looked for.")
         run = plain[0]
         return charts.limit(run.steps, run.manifest["prediction"], run.manifest["limit"])
 
-    def _plain(self) -> list[Run]:
+    def _plain(self) -> list[SweepRun]:
         """The runs without a profiler."""
         settings = {run.name: run.changes.get("profiler", run.axes.get("profiler")) for run in self.batch.planned}
-        return [run for name, run in self.batch.runs().items() if settings[name] in (None, "none")]
+        return [run for name, run in self.runs.items() if settings[name] in (None, "none")]
 
     def answers(self) -> Shown:
         """The guide's four questions, each answered by the modes that can."""
@@ -132,12 +170,12 @@ class BatchSummary:
 
         from workbench.analysis.answers import answers
 
-        profiles = self.batch.profiles()
+        profiles = self.profiles
         if not self.batch.once_a_mode:
-            return Shown((sentence(_IN_EACH),))
+            return Shown((nothing(_IN_EACH),))
         services = sorted({service for found in profiles.values() for service in found.services})
         if not services:
-            return Shown((sentence("No run of the batch was under a profiler."),))
+            return Shown((nothing(_UNPROFILED),))
         parts: list[View] = []
         for service in services:
             having = [found for found in profiles.values() if service in found.services]
@@ -168,10 +206,10 @@ class BatchSummary:
     def _each(self, show: Any) -> Shown:
         parts: list[Any] = []
         if not self.batch.once_a_mode:
-            return Shown((sentence(_IN_EACH),))
-        for mode, found in self.batch.profiles().items():
+            return Shown((nothing(_IN_EACH),))
+        for mode, found in self.profiles.items():
             parts += [sentence(f"{mode}:"), *show(ReceiptCost(found)).parts]
-        return Shown(tuple(parts) or (sentence("No run of the batch was under a profiler."),))
+        return Shown(tuple(parts) or (nothing(_UNPROFILED),))
 
 
 def batch_summary(batch_dir: str | Path) -> BatchSummary:
@@ -180,8 +218,7 @@ def batch_summary(batch_dir: str | Path) -> BatchSummary:
 
 
 def _heading(name: str) -> str:
-    """A column of figures as a heading: the unit after a comma."""
-    for ending, unit in (("_per_s", "1/s"), ("_ms", "ms"), ("_s", "s"), ("_per_receipt", "a receipt")):
-        if name.endswith(ending):
-            return f"{name.removesuffix(ending).replace('_', ' ')}, {unit}"
-    return {"seconds": "took, s"}.get(name, name.replace("_", " "))
+    """A column of figures as a heading."""
+    if name.endswith("_per_receipt"):
+        return f"{name.removesuffix('_per_receipt').replace('_', ' ')} a receipt"
+    return {"seconds": "took, s"}.get(name, heading(name))

@@ -16,12 +16,13 @@ from typing import Any
 from workbench import errors
 from workbench.errors import SettingsError, ToolError, WorkbenchError
 from workbench.masking import masked
-from workbench.progress import line_of
+from workbench.progress import Progress, line_of
 from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings, without_passwords
+from workbench.sweep.interrupt import mark
 from workbench.sweep.judged import rejudge, require_fitting
 from workbench.sweep.opened import open_run
 from workbench.sweep.run import settings_in
@@ -117,7 +118,7 @@ async def execute(
     what was measured were written."""
     command = go_on or folder.next_command()
     async with _following(folder.path / EVENTS, say):
-        with _environment(environment), _saying_how_to_go_on(command, say):
+        with _environment(environment), _saying_how_to_go_on(command, folder.path):
             record = await run_notebook(
                 notebook_path(notebook.name),
                 parameters,
@@ -145,11 +146,11 @@ async def execute(
 
 
 @contextlib.contextmanager
-def _saying_how_to_go_on(command: str, say: Say) -> Iterator[None]:
+def _saying_how_to_go_on(command: str, folder: Path) -> Iterator[None]:
     try:
         yield
-    except asyncio.CancelledError:
-        say(f"stopped; go on with `{command}`")
+    except asyncio.CancelledError as error:
+        mark(error, folder, command)
         raise
 
 
@@ -194,8 +195,9 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 @asynccontextmanager
 async def _following(events: Path, say: Say) -> AsyncIterator[None]:
-    """Say the lines that are added to ``events`` while the context is open."""
+    """Say the lines that are added to ``events`` while the context is open; a Progress gets the events themselves."""
     position = _size(events)
+    tell = say.event if isinstance(say, Progress) else _as_lines(say)
 
     def read() -> None:
         nonlocal position
@@ -211,9 +213,7 @@ async def _following(events: Path, say: Say) -> AsyncIterator[None]:
                 facts = json.loads(raw)
             except ValueError:
                 continue  # one that a full disk or a kill cut off, and the end of it
-            line = line_of(facts["kind"], facts)
-            if line is not None:
-                say(line)
+            tell(facts["kind"], facts)
 
     async def follow() -> None:
         while True:
@@ -227,6 +227,14 @@ async def _following(events: Path, say: Say) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.wait((task,))
         read()
+
+
+def _as_lines(say: Say) -> Callable[[str, dict[str, Any]], None]:
+    def tell(kind: str, facts: dict[str, Any]) -> None:
+        if line := line_of(kind, facts):
+            say(line)
+
+    return tell
 
 
 def _size(path: Path) -> int:

@@ -21,7 +21,7 @@ from workbench.load.chunks import LiveRows
 from workbench.load.histogram import Histogram, rank_of
 from workbench.load.outcome import OUTCOME_NAMES
 from workbench.runs.folder import EVENTS, RunFolder
-from workbench.runs.status import Event, Live, RunStatus, status_of
+from workbench.runs.status import ENDED, Event, Live, RunStatus, status_of
 
 RECENT_NS = 2_000_000_000
 """Of late, in nanoseconds: the time over which the live rate is taken."""
@@ -54,7 +54,22 @@ class RunFollower:
         planned = self._table("plan.parquet", _OF_PLAN)
         rates = {int(row["step"]): float(row["rate_per_s"]) for row in planned if row["rate_per_s"] is not None}
         rows = self._table("steps.parquet", _OF_STEPS)
-        return status_of(self.folder.path.name, manifest, state, events, rows, rates, live)
+        kept = self._kept() if state in ENDED else {}
+        return status_of(self.folder.path.name, manifest, state, events, rows, rates, live, kept)
+
+    def _kept(self) -> dict[int, int]:
+        """How many rows there are of each step that was cut off, the last time that it was."""
+        import pyarrow.parquet as pq
+
+        found: dict[int, tuple[int, Path]] = {}
+        for path in (self.folder.path / "interrupted").glob("step-*-*.parquet"):
+            _, number, attempt = path.stem.split("-")
+            found[int(number)] = max(found.get(int(number), (0, path)), (int(attempt), path))
+        kept = {}
+        for step, (_, path) in found.items():
+            with contextlib.suppress(OSError, ValueError):
+                kept[step] = int(pq.read_metadata(path).num_rows)
+        return kept
 
     def _live(self, events: list[Event], now_ns: int) -> Live | None:
         """What the rows of the running step say. When they have become Parquet, what they said last."""

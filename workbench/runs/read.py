@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.card import card
 from workbench.errors import EXIT_INTERRUPTED, RunFolderError
 from workbench.load.chunks import CHUNK_ROWS, StoredRows
 from workbench.load.summary import histogram_table
@@ -171,6 +172,8 @@ class Run:
 
         path = self.path / name
         return checked_table(read_parquet(path), kinds or {}, path) if path.exists() else pd.DataFrame()
+
+    _repr_mimebundle_ = card("run")
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.verdict})"

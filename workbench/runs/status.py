@@ -101,11 +101,13 @@ def status_of(
     rows: Iterable[Mapping[str, Any]] = (),
     rates: Mapping[int, float] | None = None,
     live: Live | None = None,
+    kept: Mapping[int, int] | None = None,
 ) -> RunStatus:
     """The status of a run from what its folder says.
 
     ``state``: as it is now. ``rows``: the finished steps as steps.parquet has them. ``rates``: receipts per second that
-    are planned for each step, NaN or absent in a closed loop. ``live``: the rows of the running step.
+    are planned for each step, NaN or absent in a closed loop. ``live``: the rows of the running step. ``kept``: how
+    many rows are kept of each step that was cut off.
     """
     course = _Course.of(events)
     measured = {int(row["step"]): row for row in rows}
@@ -121,6 +123,10 @@ def status_of(
         if number not in planned and number not in seen
     ]
     shown = [_as_measured(step, course, measured.get(step.number), live, state in ENDED) for step in steps]
+    shown = [
+        replace(step, answered=(kept or {}).get(step.number, step.answered)) if step.state == "cut off" else step
+        for step in shown
+    ]
     timed = _with_times(shown, rates or {}, course.overhead_s(measured))
     verdict = manifest.get("verdict") or {}
     return RunStatus(

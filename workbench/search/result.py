@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.card import card
 from workbench.sweep.opened import SweepRun
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class FoundLimit:
     def exit_code(self) -> int:
         """What the command line ends with."""
         return self.run.exit_code
+
+    _repr_mimebundle_ = card("found_limit")
 
     def __repr__(self) -> str:
         return f"{self.run.verdict}: {self.sentence}"

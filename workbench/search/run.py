@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, cast
 
 from workbench.analysis.conclude import conclude_limit
 from workbench.errors import RunFolderError, SettingsError
@@ -13,8 +13,11 @@ from workbench.search.capacity import conclude_capacity, find_capacity
 from workbench.search.condition import Condition, of_settings, sentence, unseen
 from workbench.search.result import FoundLimit
 from workbench.search.sender import conclude_sender, find_sender_limit
-from workbench.settings import Settings
+from workbench.settings import LoadSettings, SearchSettings, Settings
+from workbench.settings.parameters import Parameters
+from workbench.settings.signature import with_settings
 from workbench.sweep.experiment import experimenting, told_how_it_ended
+from workbench.sweep.interrupt import for_a_person
 from workbench.sweep.opened import open_run
 from workbench.sweep.record import OnEvent, Record
 from workbench.sweep.run import held, stored_settings
@@ -26,6 +29,7 @@ CAPACITY_VALUE = Decimal("0.000001")
 must fit into a payer's budget."""
 
 
+@with_settings(SearchSettings, LoadSettings)
 async def find_limit(
     *,
     run_dir: str | Path | None = None,
@@ -33,24 +37,35 @@ async def find_limit(
     on_event: OnEvent | None = None,
     passes: Condition | None = None,
     condition: str = "",
-    **parameters: Any,
+    **parameters: Unpack[Parameters],
 ) -> FoundLimit:
     """Find the sender limit to the receipt, or with ``capacity=True`` the highest rate that passes the thresholds.
 
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write; one whose search
     has finished is opened and nothing is sent. ``resume`` resumes an interrupted search with its own settings.
     ``passes``: why the row of a trial does not pass ("" where it does), in place of ``max_p95_ms`` and
-    ``max_error_share``, with ``condition``, the same in words. ``on_event`` is called with each line that goes into
-    events.jsonl.
+    ``max_error_share``, with ``condition``, the same in words. ``on_event`` and what an interrupt
+    gives are as in :func:`workbench.sweep.run.sweep`.
 
     Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
     """
     if resume:
         if parameters:
             raise SettingsError("a resumed search keeps its own settings", where=next(iter(parameters)))
-        return await resume_search(RunFolder(Path(resume)), on_event, passes, condition)
-    settings = search_settings(Settings.resolve(**{"name": "find-limit", **parameters}))
-    return await run_search(settings, Path(run_dir) if run_dir else None, on_event, passes, condition)
+        begun = RunFolder(Path(resume))
+        return await for_a_person(
+            lambda heard: resume_search(begun, heard, passes, condition), on_event, _opened, "find_limit"
+        )
+    given = cast(dict[str, Any], parameters)
+    settings = search_settings(Settings.resolve(**{"name": "find-limit", **given}))
+    into = Path(run_dir) if run_dir else None
+    return await for_a_person(
+        lambda heard: run_search(settings, into, heard, passes, condition), on_event, _opened, "find_limit"
+    )
+
+
+def _opened(path: Path) -> FoundLimit:
+    return FoundLimit(open_run(path))
 
 
 def search_settings(settings: Settings) -> Settings:

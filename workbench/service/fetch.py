@@ -18,7 +18,7 @@ from workbench.settings.kinds import without_password
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 64 << 20
-"""The most of an answer that is taken. A metrics page of an agent with 100,000 payers has some 20 MiB."""
+"""The most of an answer that is taken: the metrics of an agent of 10,000 payers are some 10 MiB."""
 
 
 @dataclass(frozen=True)

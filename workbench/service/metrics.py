@@ -9,6 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from workbench.errors import TargetError
 from workbench.service.fetch import get_text
 
+MAX_LINES = 250_000
+"""The most lines of a metrics page that are read: an agent of 10,000 payers has some 100,000. Each takes about 1 KB."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -20,7 +23,9 @@ class Reading:
 
 
 def parse(text: str) -> list[Reading]:
-    """The samples of an exposition. Raises ValueError when the text is not one."""
+    """The samples of an exposition. Raises ValueError when the text is not one, or has more than MAX_LINES lines."""
+    if (lines := text.count("\n")) > MAX_LINES:
+        raise ValueError(f"{lines:,} lines, up to {MAX_LINES:,} are read")
     return [
         Reading(sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
         for family in text_string_to_metric_families(text)

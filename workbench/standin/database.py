@@ -21,6 +21,8 @@ from workbench.errors import SettingsError
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LOG_BYTES = 32 << 20
+"""The most of the write-ahead log that is kept when it has been copied into the file; SQLite keeps all of it else."""
 LOCKED_S = 30.0
 """How long a connection waits for another that has the file locked."""
 
@@ -142,6 +144,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         )
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
         connection.executescript(SCHEMA)
     except sqlite3.Error as error:
         raise SettingsError(

@@ -23,6 +23,7 @@ from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings
 from workbench.sweep.expected import expect
 from workbench.sweep.figures import run_figures
+from workbench.sweep.interrupt import mark
 from workbench.sweep.judged import judge_run
 from workbench.sweep.measure import measure
 from workbench.sweep.opened import open_run
@@ -45,8 +46,16 @@ SAMPLER_START_S = 2.0
 """How long a sampler has, after its delay, until it is seen to be at work."""
 
 
-async def experiment(settings: Settings, record: Record, *, toward_limit: bool, client: Client | None = None) -> None:
-    """All steps, and the conclusion. The manifest's state says how it ended. ``client``: as in :func:`.run.sweep`."""
+async def experiment(
+    settings: Settings,
+    record: Record,
+    *,
+    toward_limit: bool,
+    client: Client | None = None,
+    engine: Engine | None = None,
+) -> None:
+    """All steps, and the conclusion. The manifest's state says how it ended. ``client``: as in :func:`.run.sweep`;
+    ``engine`` sends in place of the one that the settings name."""
     with told_how_it_ended(record):
         steps = steps_of(settings, record.first)
         rates = [rate_of(settings, step.receipts) for step in steps]
@@ -55,7 +64,7 @@ async def experiment(settings: Settings, record: Record, *, toward_limit: bool, 
             record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
         if _to_come(settings, record, steps):  # else resumed for its conclusion only
             expect(settings, record, steps)
-            async with experimenting(settings, record, toward_limit=toward_limit, client=client) as run:
+            async with experimenting(settings, record, toward_limit=toward_limit, client=client, engine=engine) as run:
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
         judged = judge_run(open_run(record.folder.path), settings.fail_if, limit)
@@ -67,8 +76,10 @@ def told_how_it_ended(record: Record) -> Iterator[None]:
     """Keep in the manifest what ended a run early; what was measured until then is in its folder."""
     try:
         yield
-    except (asyncio.CancelledError, KeyboardInterrupt):
+    except (asyncio.CancelledError, KeyboardInterrupt) as error:
         record.stop("interrupted", "interrupted by the user", EXIT_INTERRUPTED)
+        command = "find-limit" if record.folder.manifest().get("what") else "sweep"
+        mark(error, record.folder.path, f"workbench {command} --resume {record.folder.path}")
         raise
     except WorkbenchError as error:
         record.stop("failed", str(error), error.exit_code)
@@ -80,13 +91,18 @@ def told_how_it_ended(record: Record) -> Iterator[None]:
 
 @asynccontextmanager
 async def experimenting(
-    settings: Settings, record: Record, *, toward_limit: bool, client: Client | None = None
+    settings: Settings,
+    record: Record,
+    *,
+    toward_limit: bool,
+    client: Client | None = None,
+    engine: Engine | None = None,
 ) -> AsyncIterator[Experiment]:
     """What the services need around them, running, and who sends, while the block measures."""
     if settings.network:
         record.event("network_starting")
     async with surroundings(settings, record.folder.path.name) as around:
-        yield Experiment(around, record, toward_limit, engine_for(settings, client))
+        yield Experiment(around, record, toward_limit, engine or engine_for(settings, client))
 
 
 @dataclass(frozen=True)

@@ -285,6 +285,9 @@ class Record:
         if self.watch is not None:
             watched, self.watch.rows = self.watch.frame(), []
             self._append("watch.parquet", watched)
+            if self.watch.left_out:
+                self.event("metrics_left_out", rows=self.watch.left_out, kept=len(watched))
+                self.watch.left_out = 0
 
     def _append(self, name: str, frame: pd.DataFrame, step: int | None = None) -> None:
         """Add rows to a table, in place of those it has of ``step``: one that was dropped has been run again."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from workbench.errors import RunFolderError, SettingsError
-from workbench.load.engines.chosen import address_of
+from workbench.load.engines.chosen import Engine, address_of
 from workbench.runs.alone import measuring
 from workbench.runs.folder import MANIFEST, RunFolder
-from workbench.settings import Settings, without_passwords
+from workbench.settings import LoadSettings, Settings, SweepSettings, without_passwords
+from workbench.settings.parameters import Parameters
+from workbench.settings.signature import with_settings
 from workbench.sweep.experiment import experiment
+from workbench.sweep.interrupt import for_a_person
 from workbench.sweep.judged import require_fitting
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.sweep.record import OnEvent, Record
@@ -23,31 +26,38 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+@with_settings(SweepSettings, LoadSettings)
 async def sweep(
     *,
     run_dir: str | Path | None = None,
     resume: str | Path | None = None,
     on_event: OnEvent | None = None,
     client: Client | None = None,
-    **parameters: Any,
+    **parameters: Unpack[Parameters],
 ) -> SweepRun:
     """Step the receipt count up toward the sender limit and past it; the result is a run folder.
 
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write (made when it is
     not there); a folder whose run has finished is opened and nothing is sent, so a notebook can be run again over it.
     ``resume`` resumes an interrupted run with that run's settings, at the first step without samples.
-    ``on_event`` is called with each line that goes into events.jsonl. ``client``: a ``distributed.Client`` whose
-    cluster sends, with ``engine="dask"`` and its scheduler as the settings.
+    ``on_event`` is called with each line that goes into events.jsonl; without it a notebook and a terminal show how far
+    the run is. An interrupt of a notebook's kernel gives the run with what was measured, whose ``state`` is then
+    interrupted. ``client``: a ``distributed.Client`` whose cluster sends, with ``engine="dask"`` and its scheduler as
+    the settings.
 
     Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
     """
+    given = cast(dict[str, Any], parameters)
     if resume:
         folder = RunFolder(Path(resume))
-        if parameters:
-            _require_same(stored_settings(folder), parameters)
-        return await resume_sweep(folder, on_event, client)
-    settings = Settings.resolve(**{**of_client(client), **parameters})
-    return await run_sweep(settings, Path(run_dir) if run_dir else None, on_event, client=client)
+        if given:
+            _require_same(stored_settings(folder), given)
+        return await for_a_person(lambda heard: resume_sweep(folder, heard, client), on_event, open_run, "sweep")
+    settings = Settings.resolve(**{**of_client(client), **given})
+    into = Path(run_dir) if run_dir else None
+    return await for_a_person(
+        lambda heard: run_sweep(settings, into, heard, client=client), on_event, open_run, "sweep"
+    )
 
 
 async def run_sweep(
@@ -57,10 +67,12 @@ async def run_sweep(
     *,
     toward_limit: bool = True,
     client: Client | None = None,
+    engine: Engine | None = None,
 ) -> SweepRun:
     """:func:`sweep` with resolved settings.
 
     ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
+    ``engine`` sends in place of the one that the settings name.
     """
     steps_of(settings)
     require_fitting(settings.fail_if, (settings.profiler,))
@@ -77,7 +89,8 @@ async def run_sweep(
             )
     folder = RunFolder.at(run_dir) if run_dir else RunFolder.create(settings.runs_dir, settings.name)
     async with held(folder, on_event):
-        await experiment(settings, Record(settings, folder, on_event), toward_limit=toward_limit, client=client)
+        record = Record(settings, folder, on_event)
+        await experiment(settings, record, toward_limit=toward_limit, client=client, engine=engine)
     return open_run(folder.path)
 
 

@@ -6,14 +6,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from workbench.analysis.step_row import LATER
+from workbench.card import card
 from workbench.numbers import grt, milliseconds
 from workbench.ramp import is_ramp
 from workbench.runs.read import Run
-from workbench.settings import Settings
+from workbench.settings import LoadSettings, Settings
+from workbench.settings.parameters import Parameters
+from workbench.settings.signature import with_settings
 from workbench.stats.quantiles import SHARES
+from workbench.sweep.interrupt import for_a_person
+from workbench.sweep.opened import open_run
 from workbench.sweep.record import OnEvent
 from workbench.sweep.run import of_client, run_sweep
 
@@ -63,7 +68,9 @@ class LoadResult:
 
     @property
     def text(self) -> str:
-        """The guide's four summary lines, and what they hide."""
+        """The guide's four summary lines, and what they hide; of a load that was stopped before its end, that."""
+        if self.run.steps.empty:
+            return f"The load is {self.run.state}: {self.run.path} has what was sent until then."
         settings = self.run.manifest["settings"]
         arrivals = settings.get("arrivals", "constant")  # older runs do not say
         lines = [summary_text(self.summary, version=settings["receipt_version"], arrivals=arrivals)]
@@ -71,26 +78,36 @@ class LoadResult:
             lines.append(f"{'' if number else 'Thresholds':12}{one['sentence']}")
         return "\n".join(lines)
 
+    _repr_mimebundle_ = card("load")
+
     def __repr__(self) -> str:
         return self.text
 
 
+@with_settings(LoadSettings)
 async def load(
     *,
     run_dir: str | Path | None = None,
     on_event: OnEvent | None = None,
     client: Client | None = None,
-    **parameters: Any,
+    **parameters: Unpack[Parameters],
 ) -> LoadResult:
     """Send ``num_receipts`` receipts, in a closed loop (``concurrency``) or an open one (``rate``, or a ramp as
     ``arrivals``), and measure.
 
     ``parameters`` are fields of :class:`workbench.Settings`; without ``target`` the stand-in is started for the load.
-    ``client`` and errors are those of :func:`workbench.sweep.run.sweep`. The run folder gets the samples as they are
-    measured.
+    ``on_event``, ``client``, what an interrupt gives, and errors are those of :func:`workbench.sweep.run.sweep`. The
+    run folder gets the samples as they are measured.
     """
-    settings = load_settings(Settings.resolve(**{"name": "load", **of_client(client), **parameters}))
-    return await run_load(settings, Path(run_dir) if run_dir else None, on_event, client)
+    given = cast(dict[str, Any], parameters)
+    settings = load_settings(Settings.resolve(**{"name": "load", **of_client(client), **given}))
+    into = Path(run_dir) if run_dir else None
+    return await for_a_person(
+        lambda heard: run_load(settings, into, heard, client),
+        on_event,
+        lambda path: LoadResult(open_run(path)),
+        "sweep",
+    )
 
 
 async def run_load(

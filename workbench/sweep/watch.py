@@ -24,6 +24,9 @@ INTERVAL_S = 0.5
 LONGEST_S = 10.0
 LOOKS = 1000
 SCRAPE_EVERY = 2
+MOST_ROWS = 500_000
+"""The most rows that are kept of a step, some 200 MB: the metrics of two services for as long as a step can take.
+Of what comes after that only processes are kept, which are few."""
 BEFORE = -1
 """The step of what is seen before the first one."""
 COLUMNS = ("t_s", "step", "source", "metric", "labels", "value")
@@ -47,6 +50,7 @@ class Watch:
         self._seconds = seconds
         self._processes: dict[str, list[psutil.Process]] = {}
         self.rows: list[tuple[float, int, str, str, str, float]] = []
+        self.left_out = 0  # rows of metrics beyond MOST_ROWS
         self.step = BEFORE
         self.scraping = True  # off while a profile is made: the answers would be in it
         self.payer: bytes | None = None
@@ -119,7 +123,11 @@ class Watch:
                 self._note_survived(readings)
             t_s = self._seconds()
             for reading in readings:
-                if self._wanted(reading):
+                if not self._wanted(reading):
+                    continue
+                if len(self.rows) >= MOST_ROWS:
+                    self.left_out += 1
+                else:
                     labels = ",".join(f"{key}={value}" for key, value in reading.labels)
                     self.rows.append((t_s, self.step, source, reading.name, labels, reading.value))
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from workbench.analysis.findings.code import short
+from workbench.card import card
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +138,7 @@ class Findings:
         return "\n".join([*lines, *self.notes])
 
     __repr__ = text
+    _repr_mimebundle_ = card("findings")
 
 
 def symptoms(more: Sequence[Finding]) -> str:

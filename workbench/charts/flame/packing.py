@@ -44,6 +44,9 @@ def pack(tree: CallTree, beside: Beside | None = None, **header: Any) -> bytes:
     """
     names = _Names()
     functions = tree.functions
+    if beside is None:  # nothing else speaks of functions that were cut off with all their nodes
+        functions = functions.copy()
+        functions.loc[~np.isin(np.arange(len(functions)), tree.function)] = ""
     arrays: dict[str, NDArray[Any]] = {
         "depth": tree.depth,
         "fn": tree.function,

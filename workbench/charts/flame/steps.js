@@ -18,9 +18,16 @@
   label.append("Step ", slider, " ", shown);
   bar.append(label);
   root.prepend(bar);
+  let last = 0;
+  const graphIn = (number) => panels[number].querySelector("[data-workbench-flame]")?.flameGraph;
   const show = () => {
-    panels.forEach((panel, number) => { panel.hidden = number !== Number(slider.value); });
-    const name = panels[Number(slider.value)].getAttribute("aria-label");
+    const now = Number(slider.value);
+    panels.forEach((panel, number) => { panel.hidden = number !== now; });
+    // metric, search and colours stay what they were: the reader compares steps
+    const before = graphIn(last);
+    if (now !== last && before) graphIn(now)?.takeOver(before.choices);
+    last = now;
+    const name = panels[now].getAttribute("aria-label");
     shown.textContent = name;
     slider.setAttribute("aria-valuetext", name);
   };

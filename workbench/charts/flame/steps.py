@@ -25,7 +25,8 @@ class StepGraphs:
 
     def _repr_html_(self) -> str:
         panels = "".join(
-            f'<section data-step="{number}" aria-label="{html.escape(label)}">{graph._repr_html_()}</section>'
+            f'<section role="group" data-step="{number}" aria-label="{html.escape(label)}">'
+            f"{graph._repr_html_()}</section>"
             for number, (graph, label) in enumerate(zip(self.graphs, self.labels, strict=True))
         )
         script = asset("steps.js")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from workbench.errors import EXIT_INVALID, MeasurementError
@@ -18,21 +19,25 @@ LAST_WORDS_S = 3.0
 """What a process gets to write down the answers in flight before it is killed."""
 
 
-async def child_process(spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None = None) -> StepReport:
+async def child_process(
+    spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None = None, *, under: Sequence[str] = ()
+) -> StepReport:
     """Run one step in one process and wait for it, as :func:`workbench.load.engines.conduct.conduct` says.
 
-    Raises ToolError when the process dies.
+    ``under``: what comes between the interpreter and its module, such as ``-m pprofile``. Raises ToolError when the
+    process dies.
     """
-    return await conduct([ChildGenerator(spec, key)], on_progress)
+    return await conduct([ChildGenerator(spec, key, under)], on_progress)
 
 
 class ChildGenerator:
     """The process of one generator. The key goes down the pipe and nowhere else."""
 
-    def __init__(self, spec: StepSpec, key: SigningKey | None) -> None:
+    def __init__(self, spec: StepSpec, key: SigningKey | None, under: Sequence[str] = ()) -> None:
         self.counters = Counters()
         self._spec = spec
         self._key = key
+        self._under = under
         self._process: asyncio.subprocess.Process | None = None
         self._stopped = False
 
@@ -40,6 +45,7 @@ class ChildGenerator:
         """See :class:`workbench.load.engines.conduct.Generator`."""
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable,
+            *self._under,
             "-m",
             "workbench.load.worker",
             stdin=asyncio.subprocess.PIPE,

@@ -8,9 +8,10 @@ from decimal import Decimal
 from workbench.errors import WorkbenchError
 from workbench.profiles.columns import self_
 from workbench.profiles.exports.signs import not_negative
+from workbench.profiles.memory import MIB
 from workbench.profiles.model import Profile
 from workbench.profiles.readers.folded.stacks import label_of
-from workbench.profiles.source import MIB, allowed_bytes
+from workbench.profiles.source import allowed_bytes
 
 _ARRAY = re.compile(r";( [^;\[\]\n]*\])")
 _HELD = "\x1f"

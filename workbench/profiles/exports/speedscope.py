@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.profiles.exports.signs import not_negative
+from workbench.profiles.memory import MIB
 from workbench.profiles.model import Profile
-from workbench.profiles.source import MIB, allowed_bytes
+from workbench.profiles.source import allowed_bytes
 from workbench.profiles.tree import costs_of
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from workbench.profiles.interval import interval, ticks_of
 from workbench.profiles.share import whole_of
 from workbench.profiles.views.neighbours import callees, callers
 from workbench.profiles.views.top import By, Sort, top
-from workbench.report.answers.words import sentence
-from workbench.report.display import View, table
 from workbench.report.snakeviz import snakeviz_frame
+from workbench.report.tables import table
+from workbench.report.view import View, sentence
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from workbench.profiles.readers.massif.reader import choose
 from workbench.profiles.views.heap import Leaks, allocation_sites, growth, leak_candidates, timeline
 from workbench.profiles.views.top import top
-from workbench.report.answers.words import in_words, joined, sentence
-from workbench.report.display import View, table
+from workbench.report.tables import table
+from workbench.report.view import View, below, in_words, sentence
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -83,7 +83,7 @@ def growth_table(profile: Profile, before: int | str, after: int | str) -> View:
     if "peak" in (before, after) and not _has_peak(profile):
         last = profile.meta["detailed"][-1]
         what = f"The file has no tree of a peak: growth is shown to the last heap tree, that of snapshot {last}."
-        return joined(shown, what)
+        return below(shown, sentence(what))
     return shown
 
 

@@ -14,8 +14,8 @@ from workbench.profiles.views.neighbours import hot_path
 from workbench.profiles.views.tags import THREAD, tag_costs
 from workbench.profiles.views.top import top
 from workbench.report.answers.functions import DIFFERENCE, UNITS_OF_TIME_S, changes
-from workbench.report.answers.words import in_words, sentence
-from workbench.report.display import View, table
+from workbench.report.tables import table
+from workbench.report.view import View, in_words, sentence
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 from workbench.numbers import counted
@@ -16,8 +15,9 @@ from workbench.profiles.views.syscalls import (
     slowest,
     thread_table,
 )
-from workbench.report.answers.words import sentence
-from workbench.report.display import View, table
+from workbench.report.markup import markup
+from workbench.report.tables import table
+from workbench.report.view import View, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -262,8 +262,4 @@ def _errors(table: pd.DataFrame) -> list[str]:
 
 
 def _view(verdict: str, sentences: list[str]) -> View:
-    said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
-    return View(
-        f'<div class="answer"><p><strong>{html.escape(verdict)}</strong></p>{said}</div>',
-        "\n".join([verdict, *sentences]),
-    )
+    return View(markup("answer", verdict=verdict, sentences=sentences), "\n".join([verdict, *sentences]))

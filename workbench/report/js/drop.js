@@ -45,6 +45,8 @@ function shown(main, place, payload) {
   const title = make("h1", "", payload.title);
   const sections = [...main.children].filter((each) => each !== place && !each.matches("header"));
   sections.forEach((each) => each.remove());
+  document.querySelector("nav")?.parentElement.removeAttribute("class");
+  document.querySelector("nav")?.remove();
   main.append(title, graph);
   document.title = payload.title;
   globalThis.indexerWorkbenchFlame.render(graph, payload);

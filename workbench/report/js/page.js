@@ -12,4 +12,9 @@ function themed(select) {
 
 document.querySelectorAll("table.sortable").forEach(sortable);
 themed(document.querySelector("#theme"));
+// contents that stand above the page would push its answers down
+const beside = matchMedia("(min-width: 1000px)");
+const fold = () => document.querySelector("nav details")?.toggleAttribute("open", beside.matches);
+fold();
+beside.addEventListener("change", fold);
 takesFiles(document.querySelector("main"), document.querySelector("#drop"));

@@ -104,6 +104,10 @@ class Connection(asyncio.Protocol):
         self._ended = True
         self._wake()
         self.resume_writing()
+        if self._busy:
+            # nobody waits for the answer any more: hyper drops the handler where it stands, and a service that is too
+            # slow for its clients would else hold all that they gave up
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Keep it for whoever reads, and stop reading when nobody does."""

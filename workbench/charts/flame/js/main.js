@@ -17,6 +17,8 @@ export function render(element, payload) {
   element.flameGraph = {
     get panes() { return panel.panes; },
     costOf: (key, metric) => panel.costOf(key, metric),
+    get choices() { return panel.choices; },
+    takeOver: (choices) => panel.takeOver(choices),
     rows: (number = 0) => {
       const { tree } = panel.panes[number];
       return Array.from({ length: tree.size }, (_, node) => ({

@@ -124,7 +124,10 @@ export class Panel {
     }
     const kinds = this.colourKinds();
     bar.append(...this.merged);
-    if (kinds.length) bar.append(labelled("Colour by", selection(kinds, state.colour, (value) => { state.colour = value; this.recolour(); })));
+    if (kinds.length) {
+      this.colours = selection(kinds, state.colour, (value) => { state.colour = value; this.recolour(); });
+      bar.append(labelled("Colour by", this.colours));
+    }
     bar.append(buttons.icicle, buttons.back, buttons.reset, buttons.sandwich, buttons.leave);
     return [search, bar];
   }
@@ -303,10 +306,33 @@ export class Panel {
       const part = make(number ? "span" : "strong", "", line);
       return number ? [document.createTextNode(" · "), part] : [part];
     }));
+    const fn = this.chosenFunction();
+    this.element.dispatchEvent(new CustomEvent("workbench-chosen", { detail: fn === null ? "" : this.model.nameOf(fn) }));
     this.refresh();
   }
 
   zoomed() { this.refresh(); }
+
+  // what the reader chose, in names that another window has as well
+  get choices() {
+    const { state, model, payload } = this;
+    const { query, regex, icicle, colour } = state;
+    return { metric: payload.metrics[model.metric].name, order: state.sandwich < 0 ? state.order : "roots", query, regex, icicle, colour };
+  }
+
+  // the same choices here, as far as this window has them
+  takeOver({ metric, order, query, regex, icicle, colour }) {
+    const { state, model, payload } = this;
+    const known = payload.metrics.findIndex((each) => each.name === metric);
+    if (known >= 0) model.metric = known;
+    if (this.colourKinds().some(([kind]) => kind === colour)) state.colour = colour;
+    Object.assign(state, { order, query, regex, icicle, sandwich: -1 });
+    this.query.value = query;
+    this.regex.checked = regex;
+    this.metrics.value = String(model.metric);
+    if (this.colours) this.colours.value = state.colour;
+    this.measure();
+  }
 
   turned() { this.refreshButtons(); }
 

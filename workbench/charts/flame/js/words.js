@@ -36,8 +36,10 @@ export function rounded(value, unit) {
 }
 
 // a number for a narrow column
-export function brief(value, unit) {
-  const size = Math.abs(value);
+export function brief(exact, unit) {
+  const size = Math.abs(exact);
+  // parts of a whole say nothing of thousands: a count that was scaled has them
+  const value = size >= 1000 ? Math.round(exact) : exact;
   const [name, scale] = [["G", 1e9], ["M", 1e6]].find(([, least]) => size >= least) ?? ["", 1];
   const text = rounded(value, unit) || (name ? `${in3(value / scale)} ${name}` : plainNumber(value));
   return text.replace("-", "−");

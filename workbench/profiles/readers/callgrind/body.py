@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import require
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.callgrind import names as named
 from workbench.profiles.readers.callgrind import plain
@@ -91,6 +92,7 @@ class Walk:
         Raises ReadError for what no callgrind file has: a line that is nothing, costs without events.
         """
         for piece in pieces(self._source.data, self._stop, size):
+            require()
             yield from self._stretches(piece)
             if len(self.names.files.ids) > MOST_FILES or len(self.names.functions.ids) > MOST_NAMES:
                 raise ReadError("more names than any program has", where=self._at(piece.marks, 0))

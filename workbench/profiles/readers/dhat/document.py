@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from workbench.errors import ReadError
-from workbench.profiles.json_nesting import require_shallow
+from workbench.profiles.json_nesting import require_decodable
 
 if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
@@ -42,7 +42,7 @@ class Document:
 def document_of(source: Source, notes: NoteBook) -> Document:
     """The file decoded. Raises ReadError for JSON that is damaged or cut off before the frame table, another version,
     and a file without program points or frame table."""
-    require_shallow(source.data, source, _MOST_NESTING, _WRITE_AGAIN)
+    require_decodable(source.data, source, _MOST_NESTING, _WRITE_AGAIN)
     text = _text(source, notes)
     whole = True
     try:

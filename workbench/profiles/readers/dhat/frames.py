@@ -12,9 +12,9 @@ import numpy as np
 
 from workbench.errors import ReadError
 from workbench.profiles.locations import FRAME, located
+from workbench.profiles.memory import require
 from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
-from workbench.profiles.source import check_fits
 from workbench.profiles.tree import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -76,10 +76,11 @@ def used_of(document: Document, source: Source) -> Used:
 def frames_of(document: Document, used: Used, source: Source) -> Frames:
     """The frames that the texts name; texts that name one place (at several addresses) are one frame. A table that was
     cut off is filled up with frames that say so."""
+    require(len(document.frames) * _FRAME_BYTES)
     texts = list(document.frames)
     missing = int(used.flat.max(initial=0)) + 1 - len(texts)
     if not document.whole and missing > 0:
-        check_fits(missing * _FRAME_BYTES, source)
+        require(missing * _FRAME_BYTES, name=source.name)
         texts += [f"(frame {number}, cut off)" for number in range(len(texts), len(texts) + missing)]
     numbers: dict[tuple[str, str, int, str], int] = {}
     number, address, own = [], [], []
@@ -115,7 +116,7 @@ def stacks_of(
     """The stacks of the program points, outermost first, as offsets into an array of frames. What is left out is noted
     with its weight in ``metric``, the first column of ``costs``."""
     lengths, flat = used.lengths, used.flat
-    check_fits(len(flat) * (_FRAME_BYTES + _COST_BYTES * costs.shape[1]), source)
+    require(len(flat) * (_FRAME_BYTES + _COST_BYTES * costs.shape[1]), name=source.name)
     if len(flat) and int(flat.max()) >= len(frames.number):
         at = int(np.searchsorted(np.cumsum(lengths), int(np.argmax(flat >= len(frames.number))), side="right"))
         raise ReadError(

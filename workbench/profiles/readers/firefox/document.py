@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.json_nesting import depths, require_shallow, structure
+from workbench.profiles.json_nesting import depths, require_decodable, structure
 
 if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
@@ -144,7 +144,7 @@ class Document(msgspec.Struct):
 def decode(source: Source, notes: NoteBook) -> Document:
     """The file. Of one that was cut off the threads that are whole are kept, with a note. Raises ReadError."""
     data = source.data.removeprefix(b"\xef\xbb\xbf")
-    require_shallow(data, source, _MOST_NESTING, HINT)
+    require_decodable(data, source, _MOST_NESTING, HINT)
     try:
         return msgspec.json.decode(data, type=Document)
     except msgspec.ValidationError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import require
 from workbench.profiles.source import Source
 
 # `` (1,234 samples, 5.67%)``, and in a comparison ``; +8.90%`` before the bracket; read from the end, since names and
@@ -18,6 +19,8 @@ from workbench.profiles.source import Source
 _SHARE = re.compile(r", ([0-9.]{1,12})%(?:; ([+-]?[0-9.]{1,12})%)?\)\Z")
 _COUNT = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?) (.*)\Z", re.DOTALL)
 _TITLE_END = 60
+# After so many boxes it is asked how much memory they take.
+_LOOK_EVERY = 1 << 12
 _MOST_BRACKETS = 16
 _INVERTED = re.compile(r"\binverted\s*=\s*(true|false)\b")
 # What expat says of a document that ends inside of a tag, a character, an element, or before the last one is closed.
@@ -140,6 +143,8 @@ class _Handler:
         if tag == "rect":
             if self._title is not None and self._groups:
                 self.drawing.boxes.append(self._box(self._title, attributes))
+                if not len(self.drawing.boxes) % _LOOK_EVERY:
+                    require()
                 self._title = None
         elif tag in ("title", "script"):
             self._text = []

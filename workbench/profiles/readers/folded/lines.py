@@ -13,9 +13,9 @@ import numpy as np
 
 from workbench.errors import ReadError
 from workbench.profiles.arrow import of_bytes, of_numbers, to_bools, to_numbers
+from workbench.profiles.memory import MIB, require
 from workbench.profiles.readers.folded.austin import FULL, full_costs
 from workbench.profiles.readers.folded.shape import NUMBER
-from workbench.profiles.source import MIB
 from workbench.profiles.tree import add_at
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 CHUNK_BYTES = MIB
 MOST_COMMENTS = 20
+# What a line takes while it is told apart from others. Measured.
+_LINE_BYTES = 200
 _MOST = 2**63 - 1
 
 
@@ -55,6 +57,7 @@ def stacks_of(source: Source, notes: NoteBook, *, full: bool = False) -> tuple[S
     weight = np.zeros(3 if full else 1 + two)
     uncounted = 0
     for first, text in _chunks(data):
+        require(text.count(b"\n") * _LINE_BYTES)
         lines, times, line = _told(text, first, comments)
         stacks, counts, has = _split_last(lines, number)
         if not has.all():

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.profiles.arrow import to_numbers
+from workbench.profiles.memory import require
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
@@ -27,7 +28,6 @@ from workbench.profiles.readers.folded.austin import split as split_austin
 from workbench.profiles.readers.folded.lines import WIDE, Stacks, stacks_of
 from workbench.profiles.readers.folded.shape import why_stacks
 from workbench.profiles.readers.folded.stacks import ARRAY_REST, cut_deep, frames_of_labels, split_label
-from workbench.profiles.source import check_fits
 from workbench.profiles.tree import add_at, grow
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _HEAD_BYTES = 65_536
 _HELD = "\x1f"
 # What a profile takes where every frame of every stack is a node of its own, and for each name. Measured.
 _NODE_BYTES = 150
+# and a frame of a stack before it is known whether another has it too
+_PART_BYTES = 40
 _LABEL_BYTES = 350
 
 
@@ -107,10 +109,11 @@ def _frames(stacks: Any, source: Source) -> tuple[NDArray[np.int64], NDArray[np.
     held = pc.any(pc.match_substring(stacks, "; ")).as_py()
     if held:
         stacks = pc.replace_substring_regex(stacks, f";({ARRAY_REST})", f"{_HELD}\\1")
+    require(int(pc.sum(pc.count_substring(stacks, ";")).as_py() or 0) * _PART_BYTES)
     parts = pc.split_pattern(stacks, ";")
     encoded = parts.values.dictionary_encode()
     offsets, codes = to_numbers(parts.offsets).astype(np.int64), to_numbers(encoded.indices).astype(np.int64)
-    check_fits(len(codes) * _NODE_BYTES + len(encoded.dictionary) * _LABEL_BYTES, source)
+    require(len(codes) * _NODE_BYTES + len(encoded.dictionary) * _LABEL_BYTES, name=source.name)
     labels = encoded.dictionary.to_pylist()
     if held:
         labels = [label.replace(_HELD, ";") for label in labels]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import require
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_stacks
 from workbench.profiles.notes import NoteBook
@@ -24,7 +25,7 @@ from workbench.profiles.readers.folded.stacks import cut_deep
 from workbench.profiles.readers.jemalloc.places import Places, places_of, table_of
 from workbench.profiles.readers.jemalloc.text import Dump, Symbols, dump_of, symbols_of
 from workbench.profiles.readers.jemalloc.unsample import unsampled
-from workbench.profiles.source import check_fits, line_number
+from workbench.profiles.source import line_number
 from workbench.profiles.table import text
 from workbench.profiles.tree import add_at, grow
 
@@ -209,7 +210,7 @@ def _tree(
     costs = costs[::-1]
     many = places.count[place]
     # a name of a few bytes can stand for hundreds of inlined calls, at each of its addresses
-    check_fits(int(many.sum()) * _FRAME_BYTES, source)
+    require(int(many.sum()) * _FRAME_BYTES, name=source.name)
     row = np.repeat(places.first[place], many) + np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
     lengths = np.bincount(len(costs) - 1 - np.repeat(stack, many), minlength=len(costs))
     ends = np.concatenate(([0], np.cumsum(lengths)))
@@ -220,7 +221,7 @@ def _tree(
 
 def _addresses(dump: Dump, source: Source) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     """The stacks as offsets into an array of addresses, innermost first. A stack without any has the address 0."""
-    check_fits(sum(map(len, dump.stacks)) // 8 * _ADDRESS_BYTES, source)
+    require(sum(map(len, dump.stacks)) // 8 * _ADDRESS_BYTES, name=source.name)
     stacks = [stack.split() or [b"0x0"] for stack in dump.stacks]
     digits = np.array(list(chain.from_iterable(stacks)), dtype="S18").view(np.uint8).reshape(-1, 18)[:, 2:]
     value = np.zeros(len(digits), dtype=np.uint64)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.profiles.memory import require
 from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
+# What a stack takes while its line and its counts are taken apart. Measured.
+_STACK_BYTES = 600
 HEADER = re.compile(rb"heap_v2/(\d{1,18})[ \t]*\r?\n")
 # The four counts: objects and bytes in use, and in brackets those ever allocated. 20 digits are a count below zero,
 # which wrapped around: such a stack is not whole.
 _COUNTS = rb"(\d{1,18}):[ \t]+(\d{1,18})[ \t]+\[[ \t]*(\d{1,18}):[ \t]+(\d{1,18})\]"
 _STACK = re.compile(
-    rb"^[ \t]*@((?:[ \t]+0x[0-9a-fA-F]{1,16})*)[ \t]*\r?\n[ \t]*t\*:[ \t]+" + _COUNTS + rb"(?=[ \t\r]*(?:\n|\Z))",
+    rb"^[ \t]*@((?:[ \t]++0x[0-9a-fA-F]{1,16}+)*+)[ \t]*\r?\n[ \t]*t\*:[ \t]+" + _COUNTS + rb"(?=[ \t\r]*(?:\n|\Z))",
     re.MULTILINE,
 )
 _STACK_BEGINS = re.compile(rb"^[ \t]*@", re.MULTILINE)
@@ -95,6 +98,7 @@ def dump_of(source: Source, start: int, notes: NoteBook) -> Dump | None:
     first = _STACK_BEGINS.search(source.data, header.end(), stop)
     threads = _threads(source.data[header.end() : first.start() if first else stop])
     body = source.data[first.start() if first else stop : stop]
+    require(body.count(b"@") * _STACK_BYTES)
     found = _STACK.findall(body)
     if (begun := len(_STACK_BEGINS.findall(body))) > len(found):
         notes.add(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.profiles.arrow import to_numbers
+from workbench.profiles.memory import require
 from workbench.profiles.readers.perf_script.texts import extracted, matches, pieces, take
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 BLANK, COMMENT, FRAME, HEADER, RECORD, OTHER = range(6)
 
+# What a line takes while it is told apart from others. Measured.
+_LINE_BYTES = 120
 _ENDS = r"[ \t\r\n]*$"
 _EVENT = r"(?:(?P<period>\d{1,18})\s+)?(?P<event>\S+):(?:\s+(?P<rest>.*?))?" + _ENDS
 _TIME = r"^\s*(?P<who>(?:.*?\s)??)(?P<second>\d{1,10})\.(?P<fraction>\d{1,9}):"
@@ -68,6 +71,7 @@ def lines_of(data: bytes) -> Lines:
     if data[-17:].rpartition(b"\n")[2].isspace():
         # the beginning of a line; a blank one ends a sample
         data = data.rstrip(b" \t\r")
+    require(data.count(b"\n") * _LINE_BYTES)
     ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
     starts = np.concatenate(([0], ends)).astype(np.int64)
     if starts[-1] != len(data):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import require
 from workbench.profiles.readers.pprof.schema import (
     FUNCTION,
     FUNCTION_FIELDS,
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
     from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
+
+
+# What a text takes beside its bytes, as bytes and as text, and its places
+_TEXT_BYTES = 120
+# and a function or a location
+_ROW_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ def read_strings(source: Source, top: TopLevel, notes: NoteBook) -> Strings:
             where=source.at(offset=int(spans.start[0])),
             hint="This is not a pprof profile",
         )
+    require(len(spans) * _TEXT_BYTES)
     texts: list[str] = []
     for raw in spans.text(source.data):
         try:
@@ -111,6 +119,7 @@ class Functions:
 def read_functions(source: Source, top: TopLevel, strings: Strings) -> Functions:
     """The function table; a function without name has its system name."""
     spans = top.spans[FUNCTION]
+    require(len(spans) * _ROW_BYTES)
     columns = decode(source, spans, FUNCTION_FIELDS)
     ids = columns[1].last()
     _check_ids(source, spans, ids, "function")
@@ -144,6 +153,7 @@ class Locations:
 def read_locations(source: Source, top: TopLevel, mappings: Table, functions: Functions, notes: NoteBook) -> Locations:
     """The location table. Raises ReadError for a line of a function that is not there."""
     spans = top.spans[LOCATION]
+    require(len(spans) * _ROW_BYTES)
     columns = decode(source, spans, LOCATION_FIELDS)
     ids = columns[1].last()
     _check_ids(source, spans, ids, "location")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +31,10 @@ DAMAGED = "The file was cut off or damaged while it was written or copied: fetch
 
 # Bytes taken apart at a time: arrays of this size stay in the processor's cache and bound the memory.
 _CHUNK = 1 << 16
+# What a byte of a longer message takes meanwhile, where each is a number. Measured.
+_OF_BYTE = 60
+# After so many bytes of the outermost message it is asked how much memory its places take.
+_LOOK_EVERY = 1 << 20
 # Fewer bytes than this are quicker by hand than by arrays.
 _FEW_BYTES = 512
 # places in a chunk are 32 bits; only a damaged message is longer than a chunk by so much
@@ -120,8 +125,11 @@ def top_level(source: Source, kinds: Mapping[int, Kind]) -> TopLevel:
     ends: dict[int, Any] = {number: array("q") for number in starts}
     numbers: dict[int, list[int]] = {number: [] for number in kinds if number not in starts}
     offsets: dict[int, list[int]] = {number: [] for number in numbers}
-    position = 0
+    position = look = 0
     while position < size:
+        if position >= look:
+            require()
+            look = position + _LOOK_EVERY
         tag = data[position]
         # nearly every field of a profile is a message of less than 16 KiB under a tag of one byte
         if tag & 0x87 == LENGTH and tag >> 3 in starts and position + 2 < size:
@@ -175,6 +183,8 @@ def batches(source: Source, spans: Spans, kinds: Mapping[int, Kind]) -> Iterator
     while first < len(spans):
         last = int(np.searchsorted(spans.end, spans.start[first] + _CHUNK, side="right"))
         last = max(last, first + 1)
+        size = int(spans.end[last - 1] - spans.start[first])
+        require(size * _OF_BYTE if size > _CHUNK else 0)
         yield first, _decode_batch(source, Spans(spans.start[first:last], spans.end[first:last]), kinds)
         first = last
 

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import require
 from workbench.profiles.source import Source
 
 # A profile nests dict > tuple > dict > tuple > text.
 MAX_NESTING = 8
 _REF_FLAG = 0x80
+# After so many values it is asked how much memory they take.
+_LOOK_EVERY = 1 << 14
 _DOUBLE = struct.Struct("<d")
 _LONG = struct.Struct("<i")
 _WIDE = struct.Struct("<q")
@@ -52,6 +55,7 @@ class _Reader:
         self._source = source
         self._data = source.data
         self._at = 0
+        self._values = 0
         self._objects: list[Any] = []
         self._strings: list[str] = []
 
@@ -64,6 +68,9 @@ class _Reader:
 
     def value(self, depth: int) -> Any:
         code = self._take(1)[0]
+        self._values += 1
+        if not self._values % _LOOK_EVERY:
+            require()
         kind = code & ~_REF_FLAG
         if depth > MAX_NESTING:
             raise self.error(f"nests deeper than {MAX_NESTING} levels, which no profile does")

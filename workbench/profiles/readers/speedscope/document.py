@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from workbench.errors import ReadError
-from workbench.profiles.json_nesting import depths, require_shallow, structure
+from workbench.profiles.json_nesting import depths, require_decodable, structure
 from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def decode(source: Source, notes: NoteBook) -> Document:
     data = source.data.removeprefix(b"\xef\xbb\xbf")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1:2] == b"\0" or data[:1] == b"\0":
         data = _recoded(data, source)
-    require_shallow(data, source, _MOST_NESTING, "speedscope writes four levels")
+    require_decodable(data, source, _MOST_NESTING, "speedscope writes four levels")
     try:
         return _document(data, source, cut=False)
     except msgspec.DecodeError as error:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from workbench.errors import ReadError
+from workbench.profiles.memory import require
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, frame_table, from_stacks
 from workbench.profiles.names import tidy_rust
@@ -179,6 +180,7 @@ def _parts(
     """The tree of each profile."""
     parts = []
     for place, one, begin, size in zip(chosen, ones, frames.begin, frames.size, strict=True):
+        require()
         where = f"profile {place}"
         cut = document.cut and place == len(document.profiles) - 1
         if cut and len(ones) > 1 and (one.events is None and (one.samples is None or one.weights is None)):

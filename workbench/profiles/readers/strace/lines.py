@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.profiles.distinct import numbered
+from workbench.profiles.memory import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 BLOCK_BYTES = 2 * 1024 * 1024  # the arrays of one block stay in the processor's cache
+_OF_BYTE = 30  # what a byte of a line that is longer than a block takes meanwhile
 PAD = 64  # zero bytes before and after a block, so that no window leaves it
 NUMBER_DIGITS = 18  # 10^18 fits int64; a longer number is not read
 BLANK, NEWLINE, RETURN = 0x20, 0x0A, 0x0D
@@ -63,6 +65,7 @@ def blocks(data: bytes, size: int = BLOCK_BYTES) -> Iterator[Block]:
     while begin < len(data):
         newline = data.find(b"\n", begin + size - 1) if begin + size < len(data) else -1
         stop = len(data) if newline < 0 else newline + 1
+        require((stop - begin) * _OF_BYTE if stop - begin > 2 * size else 0)
         if begin >= PAD and stop + PAD <= len(data):
             block = _block(memoryview(data)[begin - PAD : stop + PAD], line)
         else:

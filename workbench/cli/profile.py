@@ -1,4 +1,4 @@
-"""``workbench profile``: a profiler session from the shell. Thin, one function an action."""
+"""``workbench profile``: a profiler session from the shell: start, window, status, report, stop, restore."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import asyncio
 import contextlib
 import math
 import os
-import sys
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import keyring
-from workbench.cli.options import option_of
+from workbench.cli.options import add_settings, all_but, option_of
+from workbench.cli.parser import OneLineParser
+from workbench.cli.saying import add_json, result, say, tell
 from workbench.errors import SettingsError, ToolError, WorkbenchError
 from workbench.masking import shown
 
@@ -28,93 +30,143 @@ _COMMANDS = ("service_command", "agent_command", "profile", "database_url", *_AD
 REPORT = "report"
 """Of a session's folder of profiles: the run made of its windows."""
 
-ACTIONS = {
-    "start": "start the service under a profiler and wait until it answers",
-    "window": "cut a window: begin NAME, end it with --end; or for --seconds; or around a command after --",
-    "status": "what runs under which profiler, whether it answers, and where",
-    "report": "what a receipt costs, from the windows of the session (or of a folder of profiles): text, tables, HTML",
-    "stop": "stop the service so that the profiler's output is whole; prints the files",
-    "restore": "bring back what ran before, and prove that it answers",
-}
+
+def add_start(parser: OneLineParser) -> None:
+    """The arguments of ``workbench profile start``."""
+    from workbench.settings import CommandSettings, TargetSettings
+
+    parser.first = ("service_command", "agent_command", "profile", "target", "compose", "health_url", "out", "flags",
+                    "json")  # fmt: skip
+    parser.epilog = "Without a service: the stand-in. After --: the command of any other service."
+    parser.add_argument("mode", metavar="MODE", help="flamegraph, massif, callgrind, strace or pprofile.")
+    parser.add_argument("--compose", type=Path, metavar="FILE", help="Profile the services of this compose file.")
+    parser.add_argument("--health-url", metavar="URL", help="Where a command given after -- answers when it is ready.")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="Where profiles go (a new folder of the session's).")
+    parser.add_argument("--flags", metavar="FLAGS", help="The tool's flags in place of the guide's, in one argument.")
+    parser.add_argument("--attach", action="store_true", help="strace: attach to the running service in windows only.")
+    _add_session(parser)
+    add_settings(parser, CommandSettings, "services by their commands", leave_out=("idle_s", "preflight"))
+    add_settings(
+        parser,
+        TargetSettings,
+        "where they answer, where they do not say",
+        leave_out=all_but(TargetSettings, *_ADDRESSES),
+    )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``workbench profile``."""
-    parser.add_argument("action", choices=tuple(ACTIONS), metavar="ACTION", help="; ".join(_lines()))
+def add_window(parser: OneLineParser) -> None:
+    """The arguments of ``workbench profile window``."""
+    parser.epilog = (
+        "After --: what to run inside the window. A workbench command there finds the session's service by itself."
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="What the window is called (letters, digits, . _ -).")
+    parser.add_argument("--end", action="store_true", help="End the open window.")
+    parser.add_argument("--seconds", type=float, metavar="S", help="End the window after this time.")
+    _add_session(parser)
+
+
+def add_status(parser: OneLineParser) -> None:
+    """The arguments of ``workbench profile status``."""
+    _add_session(parser)
+
+
+def add_report(parser: OneLineParser) -> None:
+    """The arguments of ``workbench profile report``."""
+    parser.add_argument("name", nargs="?", metavar="DIR", help="A folder of profiles (those of the session).")
     parser.add_argument(
-        "name",
-        nargs="?",
-        metavar="MODE|NAME|DIR",
-        help="start: the mode; window: the window's name (letters, digits, . _ -); report: a folder of profiles",
-    )
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="Where the session is kept (data/profiling).")
-    starting = parser.add_argument_group("start")
-    starting.add_argument(
-        "--compose",
-        type=Path,
-        metavar="FILE",
-        help="Profile the services of this compose file (without: the stand-in).",
-    )
-    starting.add_argument(
-        "--health-url", metavar="URL", help="Where a command given after -- answers when it is ready."
-    )
-    _add_commands(parser)
-    starting.add_argument("--out", type=Path, metavar="DIR", help="Where profiles go (a new folder of the session's).")
-    starting.add_argument("--flags", metavar="FLAGS", help="The tool's flags in place of the guide's, in one argument.")
-    starting.add_argument(
-        "--attach", action="store_true", help="strace: attach to the running service in windows only."
-    )
-    windows = parser.add_argument_group("window")
-    windows.add_argument("--end", action="store_true", help="End the open window.")
-    windows.add_argument("--seconds", type=float, metavar="S", help="End the window after this time.")
-    reporting = parser.add_argument_group("report")
-    reporting.add_argument(
         "--receipts",
         action="append",
         metavar="NAME=N",
         help="How many receipts a window had; without it those of the runs made inside it. 0: its idle window.",
     )
-    stopping = parser.add_argument_group("stop")
-    stopping.add_argument(
+    _add_session(parser)
+
+
+def add_stop(parser: OneLineParser) -> None:
+    """The arguments of ``workbench profile stop``."""
+    parser.add_argument(
         "--stop-timeout-s", type=float, default=None, metavar="S", help="How long the service may take to stop (120)."
     )
-    parser.epilog = (
-        "After --: the command of a service (start), or what to run inside the window (window): a workbench command "
-        "there finds the session's service by itself."
-    )
+    _add_session(parser)
 
 
-def _add_commands(parser: argparse.ArgumentParser) -> None:
-    """The sweep's options for services by their commands, and where they answer."""
-    from workbench.cli.options import add_settings
-    from workbench.settings import CommandSettings, TargetSettings
-
-    add_settings(parser, CommandSettings, "start: services by their commands", leave_out=("idle_s", "preflight"))
-    others = tuple(name for name in TargetSettings.model_fields if name not in _ADDRESSES)
-    add_settings(parser, TargetSettings, "start: where they answer, where they do not say", leave_out=others)
+def add_restore(parser: OneLineParser) -> None:
+    """The arguments of ``workbench profile restore``."""
+    _add_session(parser)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Do one action; the exit code."""
+def _add_session(parser: OneLineParser) -> None:
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="Where the session is kept (data/profiling).")
+    add_json(parser)
+
+
+Action = Callable[[argparse.Namespace, "SessionFile"], Coroutine[Any, Any, int]]
+
+
+def _locked(action: Action, options: argparse.Namespace) -> int:
+    """What an action comes to, with the session's file held: two commands at once would undo each other."""
     from workbench.profilers.open import default_profiling_dir
     from workbench.profilers.state import SessionFile
 
-    _require_fitting(options)
     file = SessionFile(options.folder or default_profiling_dir())
-    actions = {
-        "start": _start,
-        "window": _window,
-        "status": _status,
-        "report": _report,
-        "stop": _stop,
-        "restore": _restore,
-    }
 
     async def act() -> int:
         async with file.locked():
-            return await actions[options.action](options, file)
+            return await action(options, file)
 
     return asyncio.run(act())
+
+
+def do_start(options: argparse.Namespace) -> int:
+    """Start the service under a profiler."""
+    if options.compose is not None and options.command:
+        raise SettingsError("--compose and a command exclude each other", where="workbench profile start")
+    if options.command and {"service_command", "agent_command"} & set(_given(options)):
+        raise SettingsError("--service, --agent and a command after -- exclude each other", where="workbench profile")
+    if options.health_url is not None and not options.command:
+        raise SettingsError(
+            "--health-url belongs to a command of your own, given after --", where="workbench profile start"
+        )
+    return _locked(_start, options)
+
+
+def do_window(options: argparse.Namespace) -> int:
+    """Begin a window, end it, or cut one around something."""
+    where = "workbench profile window"
+    if options.end and (options.name or options.command or options.seconds is not None):
+        raise SettingsError("--end ends the open window and takes nothing else", where=where)
+    if options.seconds is not None and options.command:
+        raise SettingsError("--seconds and a command exclude each other", where=where)
+    if options.name is None and not options.end:
+        raise SettingsError("which name?", where=where, hint="Give one, or --end")
+    _require_time("--seconds", options.seconds)
+    return _locked(_window, options)
+
+
+def do_status(options: argparse.Namespace) -> int:
+    """What runs, and whether it answers."""
+    return _locked(_status, options)
+
+
+def do_report(options: argparse.Namespace) -> int:
+    """A run of the session's windows, and its report."""
+    return _locked(_report, options)
+
+
+def do_stop(options: argparse.Namespace) -> int:
+    """Stop the service."""
+    _require_time("--stop-timeout-s", options.stop_timeout_s)
+    return _locked(_stop, options)
+
+
+def do_restore(options: argparse.Namespace) -> int:
+    """Start again what ran before."""
+    return _locked(_restore, options)
+
+
+def _require_time(option: str, value: float | None) -> None:
+    if value is not None and not 0 <= value < math.inf:
+        raise SettingsError(f"has to be a time in seconds, found {value:g}", where=option)
 
 
 def _flags(text: str) -> tuple[str, ...]:
@@ -134,9 +186,7 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     from workbench.profilers.open import make_folder, new_folder
     from workbench.profilers.session import Session, check_attach
 
-    if options.name is None:
-        raise SettingsError("which mode?", where="workbench profile start", hint=f"Give one: {_modes()}")
-    mode = parse_mode(options.name)
+    mode = parse_mode(options.mode)
     check_attach(mode, options.attach)
     before = await _over(file)
     out = options.out or new_folder(file.folder, mode)
@@ -161,12 +211,14 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     file.write(session, "running")
     by_name = options.command or options.compose or _given(options)
     what = ", ".join(backend.services) if by_name else "the stand-in"
-    print(
-        f"{what} {'answer' if by_name and len(backend.services) > 1 else 'answers'} under {mode}; profiles go to {out}"
-    )
-    _say_addresses(session)
-    if mode == "flamegraph" and (wait_s := await session.first_report_after_s()):
-        print(f"The first report comes {wait_s:.0f} s after the start: a shorter run has no profile.")
+    plural = by_name and len(backend.services) > 1
+    lines = [f"{what} {'answer' if plural else 'answers'} under {mode}; profiles go to {out}"]
+    wait_s = await session.first_report_after_s() if mode == "flamegraph" else 0.0
+    if wait_s:
+        lines.append(f"The first report comes {wait_s:.0f} s after the start: a shorter run has no profile.")
+    lines[1:1] = _address_lines(session)
+    facts = {"mode": mode, "services": list(backend.services), "out": str(out), "addresses": _shown_addresses(session)}
+    tell(options, {**facts, "first_report_after_s": wait_s or None}, "\n".join(lines))
     return 0
 
 
@@ -197,16 +249,15 @@ async def _window(options: argparse.Namespace, file: SessionFile) -> int:
     _follow_changes(session, file, "running")
     if options.end:
         try:
-            _say_windows(await session.end())
+            _say_windows(options, await session.end())
         finally:
             file.write(session, "running")
         return 0
-    if options.name is None:
-        raise SettingsError("which name?", where="workbench profile window", hint="Give one, or --end")
     await session.begin(options.name)
     file.write(session, "running")
     if options.seconds is None and not options.command:
-        print(f"window {options.name} is open; end it with: workbench profile window --end")
+        words = f"window {options.name} is open; end it with: workbench profile window --end"
+        tell(options, {"open": options.name}, words)
         return 0
     try:
         return await _around(session, options)
@@ -224,9 +275,7 @@ async def _around(session: Session, options: argparse.Namespace) -> int:
         return await _inside(session, options)
     finally:
         facts = runs.facts() if options.command else {}
-        _say_windows(await to_the_end(session.end(facts=facts)))
-        if facts:
-            print(f"{facts['receipts']['sent']:,} receipts were sent inside")
+        _say_windows(options, await to_the_end(session.end(facts=facts)), facts)
 
 
 async def _inside(session: Session, options: argparse.Namespace) -> int:
@@ -270,22 +319,30 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 async def _status(options: argparse.Namespace, file: SessionFile) -> int:
     session, state = file.read()
-    print(f"{state}: mode {session.mode}, profiles in {session.out}")
-    code = 0
-    if state != "stopped":
-        for service, wrong in (await session.condition()).items():
-            print(f"  {service}: {wrong or 'runs and answers'}")
-            code = ToolError.exit_code if wrong else code
-        _say_addresses(session)
-        if session.open_name is not None:
-            print(f"  window {session.open_name} is open")
-    print(f"  windows: {', '.join(session.names) or 'none yet'}")
-    return code
+    condition = {} if state == "stopped" else await session.condition()
+    addresses = [] if state == "stopped" else _address_lines(session)
+    lines = [f"{state}: mode {session.mode}, profiles in {session.out}"]
+    lines += [f"  {service}: {wrong or 'runs and answers'}" for service, wrong in condition.items()]
+    lines += addresses
+    if state != "stopped" and session.open_name is not None:
+        lines.append(f"  window {session.open_name} is open")
+    lines.append(f"  windows: {', '.join(session.names) or 'none yet'}")
+    facts = {
+        "state": state,
+        "mode": session.mode,
+        "out": str(session.out),
+        "services": {service: wrong or "runs and answers" for service, wrong in condition.items()},
+        "addresses": _shown_addresses(session) if addresses else {},
+        "open": session.open_name,
+        "windows": list(session.names),
+    }
+    tell(options, facts, "\n".join(lines))
+    return ToolError.exit_code if any(condition.values()) else 0
 
 
 async def _report(options: argparse.Namespace, file: SessionFile) -> int:
     from workbench.profilers.windows.record import windows_in
-    from workbench.report.by_hand import report_windows, windows_text
+    from workbench.report.by_hand import report_windows, windows_costs, windows_text
     from workbench.sweep.by_hand import run_of_windows
 
     folder = Path(options.name) if options.name else file.read()[0].out
@@ -298,10 +355,13 @@ async def _report(options: argparse.Namespace, file: SessionFile) -> int:
         [window for window in windows if window.mode == mode], path, given=_receipts(options.receipts or [])
     )
     for name in left_out:
-        print(f"Note: window {name} is left out: give --receipts {name}=N to say how many it had.", file=sys.stderr)
-    print(windows_text(run))
+        say(f"Note: window {name} is left out: give --receipts {name}=N to say how many it had.")
+    if not options.json:
+        result(windows_text(run))
     await report_windows(run)
-    print(path / "report.html")
+    page = str(path / "report.html")
+    facts = {"run": str(path), "report": page, "mode": mode, "windows": run.manifest["windows"]}
+    tell(options, {**facts, "left_out": list(left_out), "costs": windows_costs(run)} if options.json else {}, page)
     return 0
 
 
@@ -328,13 +388,14 @@ async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
     if not backend.running:
         # whoever started or stopped it was killed in between
         file.write(session, "stopped")
-        print("nothing runs; workbench profile restore brings back what ran before")
+        words = "nothing runs; `workbench profile restore` starts again what ran before"
+        tell(options, {"stopped": [], "files": []}, words)
         return 0
     _follow_changes(session, file, "stopping")
     file.write(session, "stopping")
     for service, wrong in (await session.condition()).items():
         if wrong:
-            print(f"Note: {service} {wrong}.", file=sys.stderr)
+            say(f"Note: {service} {wrong}.")
     timeout_s = STOP_TIMEOUT_S if options.stop_timeout_s is None else options.stop_timeout_s
     try:
         ended = await session.stop(timeout_s)
@@ -342,12 +403,17 @@ async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
         file.write(session, "stopping" if backend.running else "stopped")
         raise
     file.write(session, "stopped")
+    files = [str(path) for path in sorted(session.out.rglob("*")) if path.is_file()]
+    lines = []
     for one in ended:
         code = "" if one.exit_code is None else f", exit code {one.exit_code}"
         how = "was killed: its output may not be whole" if one.killed else "stopped"
-        print(f"{one.service} {how} after {one.seconds:.1f} s{code}")
-    for path in sorted(path for path in session.out.rglob("*") if path.is_file()):
-        print(path)
+        lines.append(f"{one.service} {how} after {one.seconds:.1f} s{code}")
+    stopped = [
+        {"service": one.service, "killed": one.killed, "seconds": one.seconds, "exit_code": one.exit_code}
+        for one in ended
+    ]
+    tell(options, {"stopped": stopped, "files": files}, "\n".join([*lines, *files]))
     return ToolError.exit_code if any(one.killed for one in ended) else 0
 
 
@@ -359,8 +425,9 @@ async def _restore(options: argparse.Namespace, file: SessionFile) -> int:
     await session.restore()
     file.forget()
     for note in session.backend.notes[len(before) :]:
-        print(f"Note: {note}.", file=sys.stderr)
-    print("what ran before answers again" if session.restored else "nothing ran before, and nothing runs now")
+        say(f"Note: {note}.")
+    words = "what ran before answers again" if session.restored else "nothing ran before, and nothing runs now"
+    tell(options, {"restored": bool(session.restored)}, words)
     return 0
 
 
@@ -378,7 +445,7 @@ def _backend(options: argparse.Namespace, out: Path) -> Backend:
         service = LocalService(Path(command[0]).name, command, options.health_url, given=known)
         return LocalBackend(service, out, lifeline=False)
     labels = {name: option_of(name) for name in given}
-    settings = Settings.resolve(labels=labels, profiler=parse_mode(options.name), compose=options.compose, **given)
+    settings = Settings.resolve(labels=labels, profiler=parse_mode(options.mode), compose=options.compose, **given)
     if settings.compose is not None or has_commands(settings) or settings.target is not None:
         return backend_of(settings, out, lifeline=False, replaces=True)
     if not settings.service_port:
@@ -403,11 +470,15 @@ def _addresses(session: Session) -> dict[str, str]:
         return {}
 
 
-def _say_addresses(session: Session) -> None:
+def _shown_addresses(session: Session) -> dict[str, str]:
+    """Where the services answer, without passwords."""
     from workbench.settings.kinds import without_password
 
-    for name, url in _addresses(session).items():
-        print(f"  {option_of(name)} {without_password(url)}")
+    return {name: without_password(url) for name, url in _addresses(session).items()}
+
+
+def _address_lines(session: Session) -> list[str]:
+    return [f"  {option_of(name)} {url}" for name, url in _shown_addresses(session).items()]
 
 
 def _follow_changes(session: Session, file: SessionFile, state: State) -> None:
@@ -415,54 +486,13 @@ def _follow_changes(session: Session, file: SessionFile, state: State) -> None:
     session.backend.changed = lambda: file.write(session, state)
 
 
-def _say_windows(windows: tuple[Window, ...]) -> None:
-    for note in dict.fromkeys(note for window in windows for note in window.notes):
-        print(f"Note: {note}.", file=sys.stderr)
-    for window in windows:
-        for what in window.files:
-            print(window.path(what))
-
-
-def _require_fitting(options: argparse.Namespace) -> None:
-    """Raise SettingsError for options of another action."""
-    own = {
-        "start": ("compose", "health_url", "out", "flags", "attach", "command", "name", *_COMMANDS),
-        "window": ("end", "seconds", "command", "name"),
-        "report": ("receipts", "name"),
-        "stop": ("stop_timeout_s",),
-    }
-    for name in dict.fromkeys(name for names in own.values() for name in names):
-        value = getattr(options, name, None)
-        given = value is not None and value is not False and value != []
-        if given and name not in own.get(options.action, ()):
-            raise SettingsError(
-                f"{options.action} takes no {option_of(name).removeprefix('--')}",
-                where="workbench profile",
-                hint="See `workbench profile --help`",
-            )
-    if options.end and (options.name or options.command or options.seconds is not None):
-        raise SettingsError("--end ends the open window and takes nothing else", where="workbench profile window")
-    if options.compose is not None and options.command:
-        raise SettingsError("--compose and a command exclude each other", where="workbench profile start")
-    if options.action == "start" and options.command and {"service_command", "agent_command"} & set(_given(options)):
-        raise SettingsError("--service, --agent and a command after -- exclude each other", where="workbench profile")
-    if options.health_url is not None and not options.command:
-        raise SettingsError(
-            "--health-url belongs to a command of your own, given after --", where="workbench profile start"
-        )
-    for name in ("seconds", "stop_timeout_s"):
-        value = getattr(options, name)
-        if value is not None and not 0 <= value < math.inf:
-            raise SettingsError(f"has to be a time in seconds, found {value:g}", where=f"--{name.replace('_', '-')}")
-    if options.seconds is not None and options.command:
-        raise SettingsError("--seconds and a command exclude each other", where="workbench profile window")
-
-
-def _modes() -> str:
-    from workbench.profilers.modes import MODES
-
-    return ", ".join(mode for mode in MODES if mode != "none")
-
-
-def _lines() -> list[str]:
-    return [f"{name}: {what}" for name, what in ACTIONS.items()]
+def _say_windows(
+    options: argparse.Namespace, windows: tuple[Window, ...], inside: Mapping[str, Any] | None = None
+) -> None:
+    """The files of windows that were cut, and how many receipts were sent inside."""
+    notes = list(dict.fromkeys(note for window in windows for note in window.notes))
+    files = [str(window.path(what)) for window in windows for what in window.files]
+    for note in notes:
+        say(f"Note: {note}.")
+    sent = [f"{inside['receipts']['sent']:,} receipts were sent inside"] if inside else []
+    tell(options, {"files": files, "notes": notes, **(inside or {})}, "\n".join([*files, *sent]))

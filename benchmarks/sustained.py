@@ -1,0 +1,133 @@
+"""A load that goes on: whether memory stays flat, and how large and slow what is left of it becomes.
+
+``python -m benchmarks.sustained --minutes 60`` sends 100 receipts a second for an hour. The short form is
+``--receipts 200000 --rate 1500``: once to a stand-in that can, once (``--cannot``) to one whose store takes at most 500
+a second, so that requests time out. One row a process: its memory once it has settled, and at most later.
+What is said at the end: the size of the run folder, of the report and of SQLite's log, and what became of receipts.
+
+Exit code 1 where a process has grown by more than a half, or timeouts and lag are not told apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.harness import WORKBENCH
+
+MIB = 1 << 20
+LOOK_EVERY_S = 1.0
+SETTLED_SHARE, SETTLED_S = 0.2, 90.0
+"""After this share of the load, and this time, a process has all that it keeps: imports, connections, signed receipts;
+the stand-in's agent the receipts of its timestamp buffer, which is a minute."""
+MOST_GROWTH = 1.5
+SMALL_BYTES = 48 * MIB
+"""Growth below this is not judged: a list of what is watched, freed at the end of the step."""
+# Values and limits at which nobody is denied: 10^7 receipts cost 0.01 GRT.
+UNLIMITED = ("--value-grt", "0.000000001", "--limit-grt", "1000", "--escrow-grt", "10000")
+CANNOT = ("--store", "slow", "--store-delay-ms", "200", "--timeout-s", "1")
+_ROLES = {"workbench.standin": "stand-in", "workbench.load": "generator", "workbench.sweep": "orchestrator"}
+
+
+@dataclass
+class Seen:
+    """Memory of the processes of a run, by role: seconds since the first receipt, bytes."""
+
+    rss: dict[str, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
+    log_bytes: int = 0
+
+    def look(self, main: psutil.Process, elapsed_s: float, log: Path) -> None:
+        """Take down what each process has now."""
+        for process in (main, *main.children(recursive=True)):
+            try:
+                command = " ".join(process.cmdline())
+                role = next((role for name, role in _ROLES.items() if f"-m {name}" in command), "command")
+                if "load.signing" in command:
+                    role = "signer"
+                self.rss[f"{role} {process.pid}"].append((elapsed_s, process.memory_info().rss))
+            except psutil.Error:
+                continue
+        if log.exists():
+            self.log_bytes = max(self.log_bytes, log.stat().st_size)
+
+    def grown(self, duration_s: float) -> dict[str, tuple[int, int]]:
+        """For each process that was there long enough: its memory after the first part of the load, and the most
+        later."""
+        found = {}
+        for role, looks in self.rss.items():
+            settled_s = min(max(SETTLED_SHARE * duration_s, SETTLED_S), duration_s / 2)
+            early = [rss for at, rss in looks if at <= settled_s]
+            late = [rss for at, rss in looks if settled_s < at]
+            if early and late:
+                found[role] = (max(early), max(late))
+        return found
+
+
+def main() -> int:
+    """Run the load, watch it and say what it took."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sustained", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--receipts", type=int, help="In place of --minutes.")
+    parser.add_argument("--cannot", action="store_true", help="A target that cannot keep up.")
+    options = parser.parse_args()
+    receipts = options.receipts or round(options.minutes * 60 * options.rate)
+    with tempfile.TemporaryDirectory() as folder:
+        return _measured(Path(folder), receipts, options.rate, cannot=options.cannot)
+
+
+def _measured(folder: Path, receipts: int, rate: float, *, cannot: bool) -> int:
+    duration_s, log = receipts / rate, folder / "standin.sqlite-wal"
+    command = [
+        WORKBENCH, "load", "-n", str(receipts), "--rate", f"{rate:g}", "--runs-dir", folder / "runs", "--database",
+        folder / "standin.sqlite", "--json", *UNLIMITED, *(CANNOT if cannot else ()),
+    ]  # fmt: skip
+    seen, began = Seen(), 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        main = psutil.Process(process.pid)
+        while process.poll() is None:
+            sending = any((folder / "runs").glob("*/samples/*.live"))
+            began = began or (time.monotonic() if sending else 0.0)
+            seen.look(main, time.monotonic() - began if began else 0.0, log)
+            time.sleep(LOOK_EVERY_S)
+        said = process.stdout.read() if process.stdout else ""
+    (run,) = (folder / "runs").iterdir()
+    began = time.monotonic()
+    report = subprocess.run([WORKBENCH, "report", run], capture_output=True, check=False)
+    report_s = time.monotonic() - began
+    if report.returncode > 1 and report.returncode != 4:  # 1 and 4: receipts failed, or the load could not be offered
+        raise SystemExit(f"the report was not made: {report.stderr.decode()[-500:]}")
+    return _told(json.loads(said), run, seen, duration_s, receipts, report_s)
+
+
+def _told(summary: dict[str, Any], run: Path, seen: Seen, duration_s: float, receipts: int, report_s: float) -> int:
+    grown = seen.grown(duration_s)
+    print("| process | once it has settled, MiB | at most later, MiB | ratio |\n| --- | ---: | ---: | ---: |")
+    for role, (early, late) in sorted(grown.items()):
+        print(f"| {role.partition(' ')[0]} | {early / MIB:.0f} | {late / MIB:.0f} | {late / early:.2f} |")
+    kept = {str(path.relative_to(run)): path.stat().st_size for path in run.rglob("*") if path.is_file()}
+    samples = sum(size for name, size in kept.items() if name.startswith("samples/"))
+    database = (run.parents[1] / "standin.sqlite").stat().st_size
+    outcomes, page = summary.get("outcomes"), kept.get("report.html", 0)
+    print(f"receipts {receipts:,}, in {duration_s:,.0f} s; outcomes {outcomes}; verdict {summary.get('verdict')}")
+    print(f"run folder {sum(kept.values()) / MIB:.1f} MiB, {samples / receipts:.1f} bytes of samples a receipt")
+    print(f"report.html {page / MIB:.1f} MiB in {report_s:.0f} s; database {database / MIB:.0f} MiB")
+    print(f"SQLite's log {seen.log_bytes / MIB:.1f} MiB at most")
+    too_much = [role for role, (early, late) in grown.items() if late > max(MOST_GROWTH * early, early + SMALL_BYTES)]
+    for role in too_much:
+        print(f"{role} has grown", file=sys.stderr)
+    return 1 if too_much or not grown else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""``workbench read``: a profile in text."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from workbench.cli.parser import OneLineParser
+from workbench.cli.saying import print_json, result
+from workbench.cli.selection import add_file, add_selections, add_table, selected
+
+
+def add_read(parser: OneLineParser) -> None:
+    """The arguments of ``workbench read``."""
+    add_file(parser)
+    add_table(parser)
+    parser.add_argument(
+        "--by",
+        choices=("function", "name", "file", "crate", "object", "line"),
+        default="function",
+        help="What a row is (function).",
+    )
+    parser.add_argument("--sort", choices=("self", "total"), default="self", help="What rows are sorted by (self).")
+    add_selections(parser)
+
+
+def do_read(options: argparse.Namespace) -> int:
+    """``workbench read``: totals, the top table and notes."""
+    # numpy's linear algebra, which no profile needs, starts threads when numpy is imported: a third of that time
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from workbench.profiles.views.top import top_table
+    from workbench.report.profile_text import profile_json, profile_text
+
+    profile = selected(options.file, options)
+    table = top_table(profile, options.metric, options.top, by=options.by, sort=options.sort)
+    if options.json:
+        print_json(profile_json(profile, table, options.metric))
+    else:
+        result(profile_text(profile, table, options.metric))
+    return 0

@@ -1,0 +1,91 @@
+"""What the commands about profile files share: which file, which table, and what of it is looked at."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.cli.parser import OneLineParser
+from workbench.cli.saying import add_json
+
+if TYPE_CHECKING:
+    from workbench.profiles.model import Profile
+
+NAME_ANOTHER = "Name another file with -o, or make room"
+MEMORY_MIB = 4096  # workbench.profiles.memory, which is not imported for --help
+MOST_MEMORY_MIB = 1 << 20
+SELECTIONS = {
+    "focus": "Only stacks with a frame that matches.",
+    "ignore": "Only stacks without a frame that matches.",
+    "hide": "Leave matching frames out; their cost goes to their callers.",
+    "show": "Leave all other frames out.",
+    "show_from": "Leave out what is above the outermost match.",
+    "tag_focus": "Only samples with such labels: [key=]regular expressions, or a range as 16kb:32kb.",
+    "tag_ignore": "Only samples without such labels.",
+    "prune_from": "Leave out what is below the innermost match (of names alone).",
+}
+
+
+def add_file(parser: OneLineParser) -> None:
+    """The profile."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="A profile of any known format, packed or not.")
+
+
+def add_table(parser: OneLineParser) -> None:
+    """Which metric, how many rows, and JSON."""
+    parser.add_argument("--metric", metavar="M", help="The metric (the profile's default).")
+    parser.add_argument("--top", type=_count, default=20, metavar="N", help="How many rows (20).")
+    add_json(parser)
+
+
+def add_selections(parser: OneLineParser) -> None:
+    """Parts of a profile to keep or leave out."""
+    section = parser.add_argument_group("selection (regular expressions on function, file and object; pprof's words)")
+    for name, what in SELECTIONS.items():
+        section.add_argument(
+            f"--{name.replace('_', '-')}", metavar="TAGS" if name.startswith("tag") else "RE", help=what
+        )
+    section.add_argument("--tidy", action="store_true", help="Readable Rust names and file paths.")
+    section.add_argument("--format", metavar="F", help="The format, where the content does not tell.")
+    section.add_argument(
+        "--memory-mib",
+        type=_memory,
+        default=MEMORY_MIB,
+        metavar="N",
+        help=f"The memory that reading a profile may take ({MEMORY_MIB:,}); the file may have an eighth of it.",
+    )
+
+
+def selected(path: Path, options: argparse.Namespace, *, derive: Collection[str] | None = None) -> Profile:
+    """The profile at ``path`` with derived events (those of ``derive``, None: all) and the selections asked for."""
+    from workbench.profiles.read import read_profile
+    from workbench.profiles.views.derived import derived
+
+    profile = derived(read_profile(path, format=options.format, memory_bytes=options.memory_mib << 20), derive)
+    if options.tidy:
+        from workbench.profiles.transforms.group import tidy
+
+        profile = tidy(profile)
+    chosen = {name: pattern for name in SELECTIONS if (pattern := getattr(options, name)) is not None}
+    if chosen:
+        from workbench.profiles.transforms import select
+
+        for name, pattern in chosen.items():
+            profile = getattr(select, name)(profile, pattern)
+    return profile
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} rows cannot be shown, give 1 or more")
+    return number
+
+
+def _memory(text: str) -> int:
+    mebibytes = int(text)
+    if not 1 <= mebibytes <= MOST_MEMORY_MIB:
+        raise argparse.ArgumentTypeError(f"1 to {MOST_MEMORY_MIB:,} MiB can be given, found {mebibytes}")
+    return mebibytes

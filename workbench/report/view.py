@@ -1,0 +1,69 @@
+"""Something a cell shows: HTML in a notebook, text elsewhere, and what a report has to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.report.markup import markup
+
+FACTS = "workbench"
+"""Where the metadata of an output has the facts of a View."""
+NOTHING = "nothing"
+"""The fact that there is nothing to show, and why: reports leave such an output out."""
+
+
+@dataclass(frozen=True)
+class View:
+    """``as_html`` in a notebook, ``as_text`` elsewhere. ``facts`` go into the metadata of the output: NOTHING, or the
+    ``tiles`` as plain values."""
+
+    as_html: str
+    as_text: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        return self.as_html
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        bundle = {"text/html": self.as_html, "text/plain": self.as_text}
+        return bundle, {FACTS: dict(self.facts)} if self.facts else {}
+
+    def __repr__(self) -> str:
+        return self.as_text
+
+
+def sentence(text: str) -> View:
+    """One sentence where a table or chart would stand."""
+    return View(markup("words", said=[("", [text])]), text)
+
+
+def nothing(why: str) -> View:
+    """A sentence where there is nothing to show: reports leave it out, with all of its section where that has nothing
+    else, and say ``why`` in one place."""
+    return View(markup("words", said=[("", [why])]), why, {NOTHING: why})
+
+
+def below(*views: View) -> View:
+    """Views below each other, as one."""
+    return View("".join(view.as_html for view in views), "\n".join(view.as_text for view in views))
+
+
+def in_words(answers: Mapping[str, Sequence[str]]) -> View:
+    """Each question with its sentences, each of which is said once; a question without any is left out."""
+    heard: set[str] = set()
+    said: list[tuple[str, list[str]]] = []
+    for question, sentences in answers.items():
+        new = [one for one in dict.fromkeys(sentences) if one not in heard]
+        heard.update(new)
+        if new:
+            said.append((question, new))
+    return View(
+        markup("words", said=said), "\n\n".join("\n".join((question, *sentences)) for question, sentences in said)
+    )
+
+
+def plain_html(text: str) -> str:
+    """A text of several lines, as it is."""
+    return markup("plain", text=text)

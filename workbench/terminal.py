@@ -1,0 +1,40 @@
+"""What a terminal is told beside words: colours, where somebody looks who wants them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TextIO
+
+_CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bold": 1, "dim": 2}
+_OF_WORDS = {
+    **dict.fromkeys(("PASS", "ok", "passed"), "green"),
+    **dict.fromkeys(("FAIL", "FAILED", "failed", "DENIED"), "red"),
+    **dict.fromkeys(("INVALID", "warning", "UNMEASURED"), "yellow"),
+    "missing": "cyan",
+}
+# as words of their own: a verdict at the start of a line, before a colon or in a column
+_WORD = re.compile(r"(?<![\w-])(PASS|FAIL|INVALID|UNMEASURED|DENIED)(?![\w-])")
+
+
+def coloured(stream: TextIO, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether what is written to ``stream`` may have colours: a terminal that can, of somebody who has not said no
+    (``NO_COLOR``, https://no-color.org; ``TERM=dumb``)."""
+    own = os.environ if environment is None else environment
+    return not own.get("NO_COLOR") and own.get("TERM") != "dumb" and stream.isatty()
+
+
+def paint(text: str, colour: str) -> str:
+    """``text`` in a colour, or ``bold`` or ``dim``, as terminals are told (ECMA-48, SGR)."""
+    return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if text else text
+
+
+def of_word(word: str) -> str | None:
+    """The colour of a word that says how something is; None of any other."""
+    return _OF_WORDS.get(word)
+
+
+def painted(text: str) -> str:
+    """``text`` with its verdicts in their colours."""
+    return _WORD.sub(lambda found: paint(found[0], _OF_WORDS[found[0]]), text)

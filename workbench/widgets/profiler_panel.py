@@ -1,0 +1,211 @@
+"""A profiler session from a notebook: a service started under a mode, windows cut, stopped, what ran before restored.
+
+The session is that of ``workbench profile``: it is kept in a file, so shells and kernels see the same one, and it goes
+on when the kernel ends. Each button runs that command in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from workbench.errors import SettingsError, ToolError, WorkbenchError
+from workbench.profilers.modes import MODES
+from workbench.profilers.open import default_profiling_dir
+from workbench.profilers.session import Session
+from workbench.profilers.state import SessionFile
+from workbench.widgets.command import run_command
+from workbench.widgets.panel import Panel, button, choice_field, paragraph, text_field, without_secrets
+from workbench.widgets.views import SaidView
+
+POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A session as it is now. ``state``: none, starting, running, stopping or stopped; ``lines``: all of it in words,
+    ``window``: the open one, "" where none is."""
+
+    state: str
+    lines: tuple[str, ...]
+    window: str = ""
+
+
+class ProfilerPanel(Panel):
+    """Start a service under a profiler, cut windows, stop it, and bring back what ran before.
+
+    ``folder``: where the session is kept (None: ``data/profiling``, as of ``workbench profile``). ``mode``, ``service``
+    and ``agent`` (commands), ``compose`` (a compose file): the first values of the fields; without a command or a file
+    it is the stand-in. What is running is always said, also what another shell or kernel has started.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        mode: str = "callgrind",
+        service: str = "",
+        agent: str = "",
+        compose: str | Path = "",
+    ) -> None:
+        super().__init__()
+        self._file = SessionFile(default_profiling_dir() if folder is None else Path(folder))
+        self._seen = Seen("none", ())
+        self._state = SaidView(kind="state")
+        self._output = SaidView(kind="output")
+        self._mode = choice_field("Mode", [one for one in MODES if one != "none"], mode)
+        self._service = text_field("Service command", service, "empty: the stand-in")
+        self._agent = text_field("Agent command", agent)
+        self._compose = text_field("Compose file", compose, "its services are recreated under the profiler")
+        self._name = text_field("Window", "step-001", "a name")
+        self._start = button("Start", self.start, "the service under the profiler", "primary")
+        self._begin = button("Begin window", self.begin_window)
+        self._end = button("End window", self.end_window)
+        self._stop = button("Stop", self.stop, "its files are complete then")
+        self._restore = button("Restore", self.restore, "what ran before the start")
+        fields = [self._service, self._agent, self._compose, self._name]
+        without_secrets(self, fields)
+        windows = ipywidgets.HBox([self._begin, self._end])
+        ends = ipywidgets.HBox([self._stop, self._restore])
+        first = [self._mode, self._service, self._agent, self._compose, self._start]
+        parts = [*first, self._name, windows, ends, self._state, self._said, self._output]
+        self.widget = ipywidgets.VBox(parts)
+        self._busy = False
+        self._show(Seen("none", ("The session is being looked at.",)))
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> str:
+        """none, starting, running, stopping or stopped, as it was seen last."""
+        return self._seen.state
+
+    def start(self) -> None:
+        """Start the service under the profiler, as the button does."""
+        given = {"--service": self._service.value, "--agent": self._agent.value, "--compose": self._compose.value}
+        options = [word for option, value in given.items() if value.strip() for word in (option, value.strip())]
+        self._run("start", str(self._mode.value), *options)
+
+    def begin_window(self) -> None:
+        """Begin a window, as the button does."""
+        self._run("window", str(self._name.value).strip())
+
+    def end_window(self) -> None:
+        """End the open window, as the button does."""
+        self._run("window", "--end")
+
+    def stop(self) -> None:
+        """Stop the service so that all files are whole, as the button does."""
+        self._run("stop")
+
+    def restore(self) -> None:
+        """Bring back what ran before the start, as the button does."""
+        self._run("restore")
+
+    async def look(self) -> None:
+        """See what the session is now."""
+        self._show(await _seen(self._file))
+
+    def html(self) -> str:
+        """The session as it was last seen."""
+        return "".join(map(paragraph, [*self._seen.lines, self.message, *self._output.text.splitlines()]))
+
+    def __repr__(self) -> str:
+        return "\n".join(self._seen.lines)
+
+    def _ipython_display_(self) -> None:
+        super()._ipython_display_()
+        if self._watcher is None:
+            with contextlib.suppress(RuntimeError):  # no loop, so nothing that would change by itself
+                # nothing waits for it: a session may be changed by others at any time
+                loop = asyncio.get_running_loop()
+                self._watcher = loop.create_task(self._looking())
+
+    async def _looking(self) -> None:
+        while True:
+            if not self._busy:
+                await self._told(self.look())
+            await asyncio.sleep(POLL_S)
+
+    def _run(self, action: str, *words: str) -> None:
+        if self._busy:
+            return
+        self.say("")
+        self.begin(self._command(action, *words))
+
+    async def _command(self, action: str, *words: str) -> None:
+        line = ["profile", action, *words, "--folder", str(self._file.folder)]
+        self._busy, self._output.text = True, f"workbench {shlex.join(line)}"
+        self._show(await _seen(self._file))
+        lines: list[str] = []
+
+        def heard(line: str) -> None:
+            lines.append(line)
+            self._output.text = "\n".join(lines)
+
+        try:
+            code = await run_command(line, heard)
+        finally:
+            self._busy = False
+            await self.look()
+        self.keep()
+        if code:
+            self.say(f"`workbench profile {action}` ended with exit code {code}.")
+        elif action == "window" and "--end" in words:
+            self._name.value = _next(str(self._name.value))
+
+    def _show(self, seen: Seen) -> None:
+        """The state, and of the buttons those that do something now."""
+        self._seen = seen
+        self._state.text = "\n".join(seen.lines)
+        state, open_ = seen.state, bool(seen.window)
+        free = not self._busy
+        self._start.disabled = not (free and state in ("none", "stopped"))
+        self._begin.disabled = not (free and state == "running" and not open_)
+        self._end.disabled = not (free and state == "running" and open_)
+        self._stop.disabled = not (free and state in ("starting", "running", "stopping"))
+        self._restore.disabled = not (free and state == "stopped")
+
+
+async def _seen(file: SessionFile) -> Seen:
+    """The session of a file as it is now; one that cannot be read is a state as well."""
+    if not file.exists():
+        return Seen("none", ("No profiler session.",))
+    try:
+        session, state = await asyncio.to_thread(file.read)
+        condition = {} if state == "stopped" else await session.condition()
+    except ToolError:
+        return Seen("none", ("No profiler session.",))  # it ended between the two looks
+    except WorkbenchError as error:
+        return Seen("unreadable", (str(error),))
+    return Seen(state, tuple(_lines(session, state, condition)), session.open_name or "")
+
+
+def _lines(session: Session, state: str, condition: Any) -> Sequence[str]:
+    here = Path.cwd()
+    out = session.out.relative_to(here) if session.out.is_relative_to(here) else session.out
+    lines = [f"{state}: mode {session.mode}, profiles in {out}"]
+    lines += [f"{service}: {wrong or 'runs and answers'}" for service, wrong in condition.items()]
+    if session.open_name:
+        lines.append(f"window {session.open_name} is open")
+    lines.append(f"windows: {', '.join(session.names) or 'none yet'}")
+    if state == "running":
+        try:
+            url = session.addresses.get("target", "")
+        except SettingsError:
+            url = ""
+        if url:
+            lines.append(f"load it: LoadPanel(target={url!r}), or workbench load --target {url}")
+    return lines
+
+
+def _next(name: str) -> str:
+    """A name for the next window: the number at its end, one more."""
+    digits = name[len(name.rstrip("0123456789")) :]
+    return f"{name[: len(name) - len(digits)]}{int(digits) + 1:0{len(digits)}d}" if digits else f"{name}-2"

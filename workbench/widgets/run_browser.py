@@ -1,0 +1,165 @@
+"""The runs there are, in a notebook: chosen with SQL, opened, and two of them compared."""
+
+from __future__ import annotations
+
+import asyncio
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ipywidgets
+
+from workbench.catalogue.listing import runs, to_frame
+from workbench.comparing.compared import compare
+from workbench.errors import SettingsError
+from workbench.report.display import verdict_box
+from workbench.settings import Settings
+from workbench.sweep.opened import SweepRun, open_run
+from workbench.widgets.cells import Columns, Rows, table_html, table_of
+from workbench.widgets.panel import Panel, button, paragraph, text_field
+from workbench.widgets.views import SaidView, TableView, on_change
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.compare.comparison import Comparison
+
+HEADINGS = {
+    "run": "Run",
+    "started": "Started, UTC",
+    "kind": "Kind",
+    "state": "State",
+    "verdict": "Verdict",
+    "profiler": "Profiler",
+    "target": "Target",
+    "sent": "Sent",
+    "accepted": "Accepted",
+    "response_p50_ms": "Response p50, ms",
+    "response_p95_ms": "p95, ms",
+    "limit_receipts": "Limit, receipts",
+    "tags": "Tags",
+}
+STEPS = {
+    "step": "Step",
+    "kind": "Kind",
+    "verdict": "Verdict",
+    "receipts": "Receipts",
+    "accepted": "Accepted",
+    "denied": "Denied",
+    "failed": "Other refusals",
+    "throughput_per_s": "Accepted, 1/s",
+    "response_p50_ms": "Response p50, ms",
+    "response_p95_ms": "p95, ms",
+    "response_p99_ms": "p99, ms",
+    "reason": "Reason",
+}
+
+
+class RunBrowser(Panel):
+    """The runs of a folder, the newest first.
+
+    ``where`` is a condition in SQL over the columns of :func:`workbench.runs`, such as ``"verdict = 'FAIL'"``, and can
+    be changed in the panel. One chosen run can be opened, two compared: the one chosen first is the one before.
+    ``runs_dir`` None: that of the settings. ``run`` is the run that was opened last, ``comparison`` the last
+    comparison. A folder that is not there has no runs. Raises RunFolderError for what is no folder, SettingsError for a
+    condition that cannot be used.
+    """
+
+    def __init__(self, where: str | None = None, *, runs_dir: str | Path | None = None) -> None:
+        super().__init__()
+        self._runs_dir = Path(runs_dir) if runs_dir is not None else Settings.resolve().runs_dir
+        self.run: SweepRun | None = None
+        self.comparison: Comparison | None = None
+        self._table = TableView(most=2)
+        self._where = text_field("Where", where or "", "a condition in SQL, such as verdict = 'FAIL'")
+        self._where.continuous_update = False
+        self._anyway = ipywidgets.Checkbox(value=False, description="also where they are not alike", indent=False)
+        self._refresh = button("Refresh", self.refresh, "look at the folder again")
+        self._open = button("Open", self.open, "verdict and steps of the chosen run")
+        self._compare = button("Compare", self.compare, "the two chosen runs; the first chosen is the one before")
+        self._told_view = SaidView(kind="run")
+        self._steps = TableView(most=0)
+        on_change(self._where, "value", lambda _: self.refresh())
+        on_change(self._table, "chosen", lambda _: self._buttons())
+        buttons = ipywidgets.HBox([self._refresh, self._open, self._compare, self._anyway])
+        parts = [self._where, self._table, buttons, self._said, self._told_view, self._steps]
+        self.widget = ipywidgets.VBox(parts)
+        self._fill(self.table())
+        self._buttons()
+
+    @property
+    def chosen(self) -> list[Path]:
+        """The folders of the chosen runs, in the order in which they were chosen."""
+        return [Path(path) for path in self._table.chosen]
+
+    def table(self) -> pd.DataFrame:
+        """The runs that are shown, columns as :func:`workbench.runs` has them."""
+        if not self._runs_dir.exists():  # nothing was measured yet
+            return to_frame([])
+        return runs(self._where.value.strip() or None, runs_dir=self._runs_dir)
+
+    def refresh(self) -> None:
+        """Look at the folder again, as the button does."""
+        self.say("")
+        self.begin(self._refreshed())
+
+    def open(self) -> None:
+        """Show the chosen run, as the button does."""
+        self.say("")
+        self.begin(self._opened())
+
+    def compare(self) -> None:
+        """Compare the two chosen runs, as the button does."""
+        self.say("Comparing.")
+        self.begin(self._compared())
+
+    def html(self) -> str:
+        """The runs, and what was opened or compared last."""
+        runs_there = table_html(self._table.columns, self._table.rows, self._table.said)
+        told = f"<pre>{escape(self._told_view.text)}</pre>" if self._told_view.text else ""
+        steps = table_html(self._steps.columns, self._steps.rows) if self._steps.rows else ""
+        return f"{runs_there}{told}{steps}{paragraph(self.message)}"
+
+    def __repr__(self) -> str:
+        return f"RunBrowser({str(self._runs_dir)!r}, {len(self._table.rows)} runs)"
+
+    async def _refreshed(self) -> None:
+        self._fill(await asyncio.to_thread(self.table))
+        self.keep()
+
+    async def _opened(self) -> None:
+        (path,) = self.chosen
+        self.run = run = open_run(path)
+        self._show((await asyncio.to_thread(verdict_box, run)).as_text, run.steps)
+
+    async def _compared(self) -> None:
+        if len(self.chosen) != 2:
+            raise SettingsError(f"two runs are compared, {len(self.chosen)} are chosen", where="Compare")
+        before, after = self.chosen
+        try:
+            found = await asyncio.to_thread(compare, before, after, anyway=bool(self._anyway.value))
+        finally:
+            self.say("")
+        self.comparison = found
+        self._show(found.text)
+
+    def _show(self, text: str, steps: pd.DataFrame | None = None) -> None:
+        """What was opened or compared, in place of what was before."""
+        self._told_view.text = text
+        nothing: tuple[Columns, Rows, str] = ([], [], "")
+        columns, rows, said = nothing if steps is None else table_of(steps, STEPS)
+        with self._steps.hold_sync():
+            self._steps.columns, self._steps.rows, self._steps.said = columns, rows, said
+        self.keep()
+
+    def _fill(self, table: pd.DataFrame) -> None:
+        columns, rows, said = table_of(table, HEADINGS, ids="path")
+        there = {one[0] for one in rows}
+        self._table.chosen = [path for path in self._table.chosen if path in there]
+        with self._table.hold_sync():
+            self._table.columns, self._table.rows = columns, rows
+            self._table.said = said or ("" if rows else f"There is no such run in {self._runs_dir}.")
+
+    def _buttons(self) -> None:
+        self._open.disabled = len(self._table.chosen) != 1
+        self._compare.disabled = len(self._table.chosen) != 2

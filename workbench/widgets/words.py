@@ -1,0 +1,105 @@
+"""A run's status as people read it: text for each cell, the same in the panel and in a page without a kernel."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from workbench.numbers import UNKNOWN, milliseconds, per_second
+from workbench.runs.status import RunStatus, StepStatus
+
+HEADINGS: Mapping[str, str] = {
+    "step": "Step",
+    "bar": "Done",
+    "state": "State",
+    "answered": "Answered",
+    "rate": "Rate",
+    "p50": "Response p50",
+    "p99": "p99",
+    "outcomes": "Outcomes",
+    "left": "Time left",
+    "verdict": "Verdict",
+}
+_KINDS = {"pinpoint": "walk to the limit", "paired": "without profiler", "warm_up": "warm-up"}
+
+
+def words_of(status: RunStatus) -> dict[str, Any]:
+    """All that a panel shows of a run, as text; ``share`` of each step is a number from 0 to 1."""
+    return {
+        "run": status.name,
+        "state": status.state,
+        "about": f": {_about(status)}",
+        "doing": "" if status.ended else status.doing,
+        "sentence": status.sentence,
+        "headings": dict(HEADINGS),
+        "steps": [_step(step) for step in status.steps],
+    }
+
+
+def run_html(words: Mapping[str, Any]) -> str:
+    """The same as HTML that needs neither script nor kernel."""
+    if not words["run"]:
+        return "<p>No run was started.</p>"
+    columns = [name for name in words["headings"] if name != "bar"]
+    head = "".join(f'<th scope="col">{html.escape(words["headings"][name])}</th>' for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(step[name]))}</td>" for name in columns) + "</tr>"
+        for step in words["steps"]
+    )
+    said = "".join(f"<p>{html.escape(words[name])}</p>" for name in ("doing", "sentence") if words[name])
+    return (
+        f"<p><strong>{html.escape(words['run'])}</strong>{html.escape(words['about'])}</p>{said}"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def time_left(seconds: float) -> str:
+    """Seconds as people wait for them; a dash where they are not known."""
+    if math.isnan(seconds):
+        return UNKNOWN
+    whole = math.ceil(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _about(status: RunStatus) -> str:
+    steps = f"{status.done} of {len(status.steps)} steps done"
+    if status.state == "new":
+        return "starting"
+    if status.state == "running":
+        if not status.steps or (status.running is None and not status.done):
+            return "running, starting the target"
+        left = "" if math.isnan(status.left_s) else f", about {time_left(status.left_s)} left"
+        return f"running, {steps}{left}"
+    verdict = f", {status.verdict}" if status.verdict else ""
+    return f"{status.state}, {steps}{verdict}"
+
+
+def _step(step: StepStatus) -> dict[str, Any]:
+    begun = step.state not in ("planned", "left out")
+    return {
+        "step": str(step.number) if step.kind == "step" else f"{step.number}, {_KINDS.get(step.kind, step.kind)}",
+        "share": step.share,
+        "state": step.state,
+        "answered": f"{step.answered:,} of {step.receipts:,}" if begun else f"{step.receipts:,} planned",
+        "rate": UNKNOWN if math.isnan(step.rate_per_s) else per_second(step.rate_per_s),
+        "p50": UNKNOWN if math.isnan(step.p50_ms) else milliseconds(step.p50_ms),
+        "p99": UNKNOWN if math.isnan(step.p99_ms) else milliseconds(step.p99_ms),
+        "outcomes": _outcomes(step) if begun and step.state != "cut off" else "",
+        "left": "" if step.state in ("done", "cut off", "left out") else time_left(step.left_s),
+        "verdict": f"{step.verdict}: {step.reason}" if step.verdict else "",
+    }
+
+
+def _outcomes(step: StepStatus) -> str:
+    others = {name: count for name, count in step.by_outcome.items() if name not in ("ok", "denied")}
+    named = "".join(f", {name} {count:,}" for name, count in others.items())
+    if not named and step.failed:
+        named = f", failed {step.failed:,}"
+    return f"accepted {step.accepted:,}, denied {step.denied:,}{named}"
