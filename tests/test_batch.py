@@ -71,7 +71,7 @@ async def test_the_summary_answers_the_questions_without_network(done: subproces
     assert "The limit was observed at receipt 50, as predicted (50)" in opened.text
     assert "By callgrind, a receipt costs" in opened.text
     assert "system calls" in opened.text
-    assert "What callgrind costs is not known: a pair of steps of 10 accepted receipts is too short" in opened.text
+    assert "The overhead of callgrind is not known: steps of 10 accepted receipts are too short" in opened.text
     assert external_addresses(report_of(done).read_text()) == []
 
 

@@ -106,7 +106,7 @@ def test_without_an_idle_window_it_is_said_that_nothing_is_known() -> None:
     assert (less[BACKGROUND] == 0).all()
     (row,) = background_table(costs, less).to_dict("records")
     assert not row["told"]
-    assert "could not be told: there is no window without receipts" in row["sentence"]
+    assert "is not known: there is no idle window" in row["sentence"]
     said = answers(less, background=background_table(costs, less))
     assert said[QUESTION] == [f"By callgrind: {row['sentence']}"]
     found = find([Measured(SERVICE, "callgrind", "Ir", less, background=background_table(costs, less))])

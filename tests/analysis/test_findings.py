@@ -237,7 +237,7 @@ def test_what_a_receipt_waits_in_and_what_cannot_be_told_are_two_findings() -> N
     by_call = {one.subject: one for one in found}
     assert set(by_call) == {"recvfrom", "read"}
     assert by_call["recvfrom"].sentence.startswith("A receipt waits 4 ms in recvfrom, 40.0 % of the time")
-    assert by_call["read"].sentence.endswith("Whether it waits or works there cannot be told from the log.")
+    assert by_call["read"].sentence.endswith("The log does not show whether it waits or works there.")
     assert by_call["read"].confidence < by_call["recvfrom"].confidence
 
 

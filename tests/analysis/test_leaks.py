@@ -164,7 +164,7 @@ def test_warm_up_is_what_rose_and_the_most_of_it_is_named(tmp_path: Path) -> Non
     flags = found.table.set_index("function")["flag"].to_dict()
     assert flags == {"cache": WARM_UP, "large": STEADY, "t": STEADY}
     said = " ".join(leak_answer(found))
-    assert "cache (x.c:1) rose by 80,000 bytes in the first step and no more: that is warm-up" in said
+    assert "cache (x.c:1) rose by 80,000 bytes in the first step only: that is warm-up" in said
 
 
 def test_a_site_that_crosses_the_threshold_in_the_first_step_is_no_warm_up(tmp_path: Path) -> None:

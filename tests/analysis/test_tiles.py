@@ -49,8 +49,8 @@ def test_a_run_without_a_profiler() -> None:
     assert (limit.figure, limit.state) == ("1,000 receipts", "good")
     assert "as predicted (receipt 1,000)" in limit.lines
     assert cost.figure == "2.52 ms"
-    assert "95 % are quicker than 8.30 ms" in cost.lines
-    assert following.figure == "Ask what a receipt costs"
+    assert "95 % were answered within 8.30 ms" in cost.lines
+    assert following.figure == "Measure the cost of a receipt"
 
 
 def test_under_a_profiler_the_cost_comes_first() -> None:
@@ -84,9 +84,9 @@ def test_a_profiler_that_saw_no_receipt_is_told_apart_from_no_profiler() -> None
 @pytest.mark.parametrize(
     ("limit", "looked_for", "figure", "line"),
     [
-        ({"observed_low": 9, "observed_high": 12}, True, "9 to 12 receipts", "9 were taken, 12 were denied"),
-        ({"observed_low": 0, "observed_high": 1000}, True, "at most 1,000 receipts", "1,000 were denied"),
-        ({"observed_low": 100, "held": None}, True, "not reached", "100 receipts were taken"),
+        ({"observed_low": 9, "observed_high": 12}, True, "9 to 12 receipts", "9 were accepted, 12 triggered denial"),
+        ({"observed_low": 0, "observed_high": 1000}, True, "at most 1,000 receipts", "1,000 triggered denial"),
+        ({"observed_low": 100, "held": None}, True, "not reached", "100 receipts were accepted"),
         ({"observed_low": 100}, False, "not looked for", "predicted: receipt 1,000"),
         ({"first_refusal": {"step": 1}}, False, "not known", "predicted: receipt 1,000"),
         ({**LIMIT, "held": False}, True, "1,000 receipts", "not as predicted (receipt 1,000)"),
@@ -148,7 +148,7 @@ def test_windows_by_hand_have_no_verdict() -> None:
     known = {"state": "finished", "windows": {"step-1": "a", "step-2": "b"}, "profiler": {"mode": "callgrind"}}
     tiles = by_what(run_tiles(known, {"instructions_per_receipt": 1.7e6}))
     assert tiles["verdict"].figure == "by hand"
-    assert tiles["verdict"].lines == ("2 windows cut by hand, held against nothing",)
+    assert tiles["verdict"].lines == ("2 windows cut by hand, no thresholds judged",)
     assert tiles["limit"].figure == "not looked for"
     assert tiles["next"].figure == "Compare it"
 

@@ -89,7 +89,7 @@ def test_what_the_finding_foretold_stands_beside_what_came_of_it(compared: Compa
     row = went[went["subject"].str.contains(RECOVER)].iloc[0]
     assert row["foretold_pct"] == pytest.approx(34.4, abs=0.05)
     assert row["saved_pct"] == pytest.approx(35.1, abs=0.1)
-    assert "Foretold to save 34.4 %; the change saved 35.1 %." in compared.text
+    assert "Predicted to save 34.4 %; the change saved 35.1 %." in compared.text
 
 
 def test_all_of_it_is_plain_json(small: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +143,7 @@ def test_three_runs_are_compared_with_the_first(small: tuple[Path, Path], tmp_pa
 def test_profiles_are_compared_when_their_receipts_are_given(capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(example(f"receipts-{name}.callgrind.out.gz")) for name in ("before", "after")]
     assert main(["compare", *files]) == 2
-    assert "does not say how many receipts" in capsys.readouterr().err
+    assert "does not hold its number of receipts" in capsys.readouterr().err
     assert main(["compare", *files, "--receipts", "60"]) == 0
     said = capsys.readouterr().out
     assert "hash_receipt does 9.9 % more itself in each call (505 to 555 instructions)" in said

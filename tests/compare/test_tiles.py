@@ -40,7 +40,7 @@ def test_the_same_beside_itself_is_no_difference() -> None:
     tiles = by_what(compare_sides([side, replace(side, name="again")]).tiles)
     assert tiles["verdict"].figure == "no difference found"
     assert tiles["verdict"].state == "none"
-    assert tiles["change"].figure == "nothing that explains it"
+    assert tiles["change"].figure == "no cause found"
 
 
 def test_what_is_not_alike_is_said_and_not_green(example: Comparison) -> None:

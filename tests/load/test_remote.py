@@ -32,7 +32,7 @@ async def test_a_share_is_opened_once_and_by_its_own_actor_only(tmp_path: Path) 
     assert not (await actor.place(str(tmp_path / "none"), token)).shares_files
     async with http_server(good) as url:
         spec = step(url, ClosedPlan(20, 2), tmp_path)
-        with pytest.raises(ToolError, match="made again, and sends nothing"):
+        with pytest.raises(ToolError, match="it sends nothing"):
             await made_again.open(place.identity, spec.to_json(), NO_KEY, False)
         with pytest.raises(ToolError, match="has not been opened"):
             await actor.ask(place.identity, 0, 0, False, 0.1)

@@ -67,7 +67,7 @@ def test_validity_names_the_generator_that_had_no_cpu_to_spare() -> None:
     parts = [report(cpu_s=share, started_ns=0, ended_ns=10**9) for share in (0.3, 0.97, 0.2, 0.4)]
     lag = Lateness(count=10, median_ms=0.0, allowed_ms=5.0, late=0)
     said = why_late(OpenPlan(10, 10), merge_reports(parts), 5.0, lag)
-    assert said == "generator 2 of 4 used 97 % of a core and had none to spare"
+    assert said == "generator 2 of 4 used 97 % of a core and was at its limit"
     assert why_late(OpenPlan(10, 10), merge_reports(parts[:1]), 5.0, lag) == ""
 
 
@@ -85,7 +85,7 @@ def test_each_of_several_generators_is_told_of() -> None:
 
 def test_a_drift_is_told_where_it_is_more_than_the_error() -> None:
     assert str(ClockOffset(-2_000_000, 500_000, 400_000)) == "-2.00 ms ± 0.50 ms"
-    assert str(ClockOffset(0, 500_000, 700_000)) == "+0.00 ms ± 0.50 ms, +0.70 ms more at the end"
+    assert str(ClockOffset(0, 500_000, 700_000)) == "+0.00 ms ± 0.50 ms, +0.70 ms drift by the end"
 
 
 trips = st.tuples(st.integers(0, 10**12), st.integers(0, 10**8), st.integers(0, 10**8))

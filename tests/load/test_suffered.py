@@ -46,14 +46,14 @@ def test_a_quiet_step_has_nothing_to_say():
         ({"busy_cpu_s": 2.9, "own_cpu_s": 0.5, "wanted_cpu_s": 3.0}, "other processes used 1.8 of the 2 cores"),
         (
             {"stolen_cpu_s": 0.3, "wanted_cpu_s": 1.5},
-            "the hypervisor gave 20 % of the wanted CPU time to other machines",
+            "the hypervisor took 20 % of the wanted CPU time (steal)",
         ),
-        ({"gc_pauses": 1, "gc_pause_max_ms": 12.0}, "garbage was collected once, for 12.0 ms at most"),
-        ({"gc_pauses": 3, "gc_pause_max_ms": 12.0}, "garbage was collected 3 times, for 12.0 ms at most"),
+        ({"gc_pauses": 1, "gc_pause_max_ms": 12.0}, "garbage collection ran once, for 12.0 ms at most"),
+        ({"gc_pauses": 3, "gc_pause_max_ms": 12.0}, "garbage collection ran 3 times, for 12.0 ms at most"),
         ({"clock_step_ms": -1500.0}, "the wall clock was set by -1.5 s"),
         ({"clock_step_ms": 2.5}, "the wall clock was set by +2.5 ms"),
-        ({"throttled_ms": 230.0}, "the CPU limit of its container stopped the generator for 230 ms"),
-        ({"preempted": 1240}, "the generator was taken off its core 1,240 times"),
+        ({"throttled_ms": 230.0}, "the CPU limit of its container throttled the generator for 230 ms"),
+        ({"preempted": 1240}, "the generator was preempted 1,240 times"),
         (
             {"loop_delay_max_ms": 51.0, "loop_held_s": held(51, 20)},
             "the event loop was held up by up to 51 ms, 71 ms in all",
@@ -97,7 +97,7 @@ def test_a_disturbance_that_made_nothing_late_is_no_reason():
         ({"clock_step_ms": 1500.0}, "the wall clock was set by +1.5 s while the step ran"),
         (
             {"stolen_cpu_s": 0.5, "wanted_cpu_s": 2.0},
-            "the hypervisor gave 25 % of the wanted CPU time to other machines",
+            "the hypervisor took 25 % of the wanted CPU time (steal)",
         ),
     ],
 )

@@ -131,7 +131,7 @@ async def test_failures_are_switched_while_it_runs(graph: Child) -> None:
     ("changes", "words"),
     [
         (b"no json", "a JSON object is wanted"),
-        ({"latency": "constant:1"}, "latency: there is nothing of that name; there are payers, backend_down"),
+        ({"latency": "constant:1"}, "latency: unknown name; there are payers, backend_down"),
         ({"backend_latency": "slow"}, "a latency is written constant:MS"),
         ({"backend_down": "yes"}, "backend_down: true or false is wanted, found 'yes'"),
         ({"reset_share": 2}, "reset_share: a share from 0 to 1 is wanted, found 2"),

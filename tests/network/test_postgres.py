@@ -97,7 +97,7 @@ async def test_data_of_another_version(tmp_path: Path) -> None:
 async def test_data_whose_password_is_lost(tmp_path: Path) -> None:
     cluster.prepare(cluster.find_programs(), tmp_path, tmp_path / "postgres")
     (tmp_path / "postgres.password").unlink()
-    with pytest.raises(ToolError, match=r"postgres\.password: the password of the data beside it is lost"):
+    with pytest.raises(ToolError, match=r"postgres\.password: the password of its data is lost"):
         async with postgres.server(tmp_path, a_port()):
             pass
 

@@ -126,7 +126,7 @@ async def test_a_migration_that_fails_is_named_and_leaves_nothing(database: str,
     with pytest.raises(SettingsError) as caught:
         await apply_schema(database, migrations)
     assert str(caught.value) == (
-        f'{tmp_path / "a1.up.sql"}, line 3: PostgreSQL does not take it: relation "u" does not exist'
+        f'{tmp_path / "a1.up.sql"}, line 3: PostgreSQL refuses it: relation "u" does not exist'
     )
     folder(tmp_path, a1_up="CREATE TABLE t (x INT);")
     await apply_schema(database, migrations)

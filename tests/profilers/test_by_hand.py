@@ -80,7 +80,7 @@ async def test_receipts_can_be_given_and_windows_without_are_left_out(folder: Pa
         await work(url, times)
         profile("window", "--end", "--folder", folder)
     wrong = profile("report", "--folder", folder, code=EXIT_USAGE).stderr
-    assert "of no window is it known how many receipts it had. Give them, as in --receipts one=100" in wrong
+    assert "no window has a known number of receipts. Give them, as in --receipts one=100" in wrong
     wrong = profile("report", "--folder", folder, "--receipts", "three=5", code=EXIT_USAGE).stderr
     assert "there is no window three. There are one, two, unknown" in wrong
     wrong = profile("report", "--folder", folder, "--receipts", "one", code=EXIT_USAGE).stderr
@@ -138,7 +138,7 @@ def test_a_folder_that_is_no_report_is_left_alone(tmp_path: Path) -> None:
         ("start strace --service x --compose y.yml", "a compose file and a command were given"),
         ("start strace --target http://127.0.0.1:1", "cannot be started from here"),
         ("start strace --service /does/not/exist", "there is no program /does/not/exist"),
-        ("start strace --service x --profile both", "the agent is to be profiled and has no command"),
+        ("start strace --service x --profile both", "there is no command for the agent, which is to be profiled"),
         ("report", "no profiler session was started"),
     ],
 )

@@ -142,7 +142,9 @@ async def test_addresses_are_what_was_given_then_said_then_configured(tmp_path: 
 async def test_a_program_that_never_says_where_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "SAY_TIMEOUT_S", 0.5)
     settings = Settings.resolve(service_command=shlex.join([sys.executable, "-c", "import time; time.sleep(600)"]))
-    with pytest.raises(TargetError, match=r"did not answer within 0 s: it has not said .* Give its address with --tar"):
+    with pytest.raises(
+        TargetError, match=r"did not answer within 0 s: it has not reported .* Give its address with --tar"
+    ):
         await backend_of(settings, tmp_path).start("none")
 
 
@@ -196,7 +198,7 @@ async def test_of_two_programs_a_failure_of_the_second_leaves_neither(tmp_path: 
         ({"service_command": "x --config no.toml"}, r"no.toml: cannot read the configuration: No such file"),
         (
             {"service_command": "x", "profile": "both", "profiler": "strace"},
-            "--profile: the agent is to be profiled and has no command.* --agent, .* --profile service",
+            "--profile: there is no command for the agent, which is to be profiled.* --agent, .* --profile service",
         ),
     ],
 )

@@ -164,7 +164,7 @@ async def test_a_service_that_dies_at_its_start(stack: Path, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setenv("WORKBENCH_LIMIT_GRT", "much")
         with pytest.raises(
-            ToolError, match=r"ended with exit code 2: workbench: .*LIMIT_GRT.*not back: .* All it said"
+            ToolError, match=r"ended with exit code 2: workbench: .*LIMIT_GRT.*not restored: .* Its log"
         ):
             await backend.start("strace")
         assert "LIMIT_GRT" in (stack / "indexer-service" / "service.log").read_text()

@@ -121,7 +121,7 @@ async def test_docker_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.
 
 async def test_before_the_start_nothing_is_known_and_nothing_to_bring_back(tmp_path: Path) -> None:
     backend = ComposeBackend(compose_file(tmp_path))
-    with pytest.raises(ToolError, match="tap-agent: where it writes is known only once it is started"):
+    with pytest.raises(ToolError, match="tap-agent: its output folder is known only after it is started"):
         backend.place("tap-agent")
     with pytest.raises(SettingsError, match="other: there is no such service here"):
         backend.place("other")

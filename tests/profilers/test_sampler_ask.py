@@ -82,7 +82,10 @@ def test_no_answer_is_said_after_the_timeout(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ends_instead_is_said_at_once(tmp_path: Path) -> None:
-    with service(SLEEPING, "ends") as child, pytest.raises(ToolError, match="ended without the profile"):
+    with (
+        service(SLEEPING, "ends") as child,
+        pytest.raises(ToolError, match="ended before it wrote the requested profile"),
+    ):
         request_snapshot(child.pid, tmp_path, timeout=60)
 
 

@@ -210,7 +210,7 @@ async def test_out_and_attach(folder: Path, program: Path, tmp_path: Path) -> No
     # the same folder again: its windows stay
     start_c(folder, program, free_port(), "strace", "--out", str(out))
     said = profile("window", "step-0", "--folder", folder, code=EXIT_TOOL).stderr
-    assert "there is a window step-0 already" in said
+    assert "there is already a window step-0" in said
     profile("stop", "--folder", folder)
     assert syscalls(out) == {"step-0": 3 * SYSCALLS, "step-1": 3 * SYSCALLS}
 
@@ -334,7 +334,7 @@ async def test_only_one_command_at_a_time(folder: Path, program: Path) -> None:
     try:
         await eventually(lambda: "long" in str(json.loads((folder / "session.json").read_text())["open_name"]))
         said = profile("stop", "--folder", folder, code=EXIT_USAGE).stderr
-        assert f"another profile command is at work (process {holder.pid})" in said
+        assert f"another profile command is running (process {holder.pid})" in said
     finally:
         holder.send_signal(signal.SIGINT)
         await asyncio.to_thread(holder.wait, 60)

@@ -331,14 +331,14 @@ async def test_names_of_windows_and_their_order(program: Path, tmp_path: Path) -
                 await session.begin("inner")
         async with session.window("a.b_c-1"):
             pass
-        with pytest.raises(ToolError, match=r"there is a window a\.b_c-1 already"):
+        with pytest.raises(ToolError, match=r"there is already a window a\.b_c-1"):
             await session.begin("a.b_c-1")
     assert [window.name for window in windows_in(tmp_path / "out")] == ["x" * 64, "a.b_c-1"]
     assert sorted(os.listdir(tmp_path)) == ["out"]
     # another session in the same folder overwrites nothing either, unless it says so
     service = c_service(program, free_port())
     async with under("strace", service, tmp_path / "out") as session:
-        with pytest.raises(ToolError, match=r"there is a window a\.b_c-1 already"):
+        with pytest.raises(ToolError, match=r"there is already a window a\.b_c-1"):
             await session.begin("a.b_c-1")
     service = c_service(program, free_port())
     async with under("strace", service, tmp_path / "out", replaces=True) as session, session.window("a.b_c-1"):

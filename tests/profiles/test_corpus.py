@@ -28,7 +28,7 @@ def test_a_file_holds_what_the_table_says(name: str) -> None:
 
 
 # What a line of SOURCES.tsv says of a file that is no profile, is a relative that is refused by name, or is invalid;
-# and one file whose line does not: its costs are relative, which the format does not have.
+# and one file whose line does not: its costs are relative, which the format does not allow.
 REFUSED = re.compile(
     r"negative test|legacy|\bNOT callgrind|\binvalid\b|must be refused|zero-byte|oracle|ms_print output|no frames"
 )

@@ -239,7 +239,7 @@ def changed(**fields: Any) -> bytes:
         (changed(pps={}), "no list of program points, pps"),
         (changed(ftbl=[1]), "no frame table"),
         (changed(pps=[{"tb": 1}]), "program point 0 has no whole number 'tbk'"),
-        (changed(pps=[7]), "program point 0 is no object"),
+        (changed(pps=[7]), "program point 0 is not an object"),
         (
             changed(bklt=False, pps=[{"tb": 1, "tbk": 1, "fs": [99]}]),
             "program point 0 uses frame 99, the frame table has",

@@ -211,7 +211,7 @@ def test_another_snapshot_gives_another_tree() -> None:
 
 
 def test_the_wrong_profile_is_refused() -> None:
-    with pytest.raises(WorkbenchError, match="no massif profile"):
+    with pytest.raises(WorkbenchError, match="not a massif profile"):
         timeline(read_profile(b"a;b 1\n", format="folded"))
 
 

@@ -144,10 +144,10 @@ def test_a_caller_without_an_entry_is_noted() -> None:
         ({1: 2}, "a key is not (file, line, name)"),
         ({("a", "b", "c"): (1, 1, 1.0, 1.0, {})}, "a key is not (file, line, name)"),
         ({MAIN: (1, 1, 1.0)}, "app.py:1(main) is not (calls"),
-        ({MAIN: (1, 1, float("nan"), 1.0, {})}, "has a time that is none"),
-        ({MAIN: (1, 1, 1e300, 1.0, {})}, "has a time that is none, or too large"),
-        ({MAIN: (1.5, 1, 1.0, 1.0, {})}, "number of calls that is none"),
-        ({MAIN: (1, 2**63, 1.0, 1.0, {})}, "number of calls that is none"),
+        ({MAIN: (1, 1, float("nan"), 1.0, {})}, "has an invalid time"),
+        ({MAIN: (1, 1, 1e300, 1.0, {})}, "has an invalid time, or one too large"),
+        ({MAIN: (1.5, 1, 1.0, 1.0, {})}, "an invalid number of calls"),
+        ({MAIN: (1, 2**63, 1.0, 1.0, {})}, "an invalid number of calls"),
         ({MAIN: (1, 2**70, 1.0, 1.0, {})}, "more than 64 bits"),
         ({MAIN: (1, 1, 1.0, 1.0, {MAIN: "x"})}, "as a caller is neither"),
         ({MAIN: (1, 1, 1.0, 1.0, {MAIN: (1, 2)})}, "as a caller is neither"),
@@ -191,7 +191,7 @@ def test_references_cannot_blow_few_bytes_up() -> None:
     entry = b")\x05" + number(1) * 4
     first = key(0) + entry + callers
     others = b"".join(key(place) + entry + b"r" + struct.pack("<i", 0) for place in range(1, 2000))
-    with pytest.raises(ReadError, match="references blow its bytes up"):
+    with pytest.raises(ReadError, match="references expand it"):
         read(b"{" + first + others + b"0")
 
 

@@ -138,7 +138,7 @@ def test_what_has_no_other_half_is_kept_and_noted() -> None:
     assert calls["open"].tolist() == [False, True, False, True, False]
     assert calls["start_ns"].iloc[0] == 36_000_750_000_000
     weights = {note.what: note.weight for note in profile.notes}
-    assert weights["a call has no end in the log; at least this much time of it is not counted"] == 12e9
+    assert weights["a call has no end in the log; at least this much of its time is not counted"] == 12e9
     assert len(weights) == 3
 
 

@@ -106,7 +106,7 @@ async def test_the_report_of_a_finished_run_opens_offline(
         assert (opened.charts_wanted, opened.charts_drawn) == (figures, figures)
         assert opened.charts_without_traces == []
         assert opened.page_width_px <= opened.window_width_px
-        assert opened.text.index("✗ FAIL") < opened.text.index("What became of the receipts")
+        assert opened.text.index("✗ FAIL") < opened.text.index("Outcomes of the receipts")
 
 
 def test_the_first_notebook_leads_to_all_others_and_they_are_there() -> None:

@@ -23,7 +23,7 @@ SECRET = "https://me:pass-word@elsewhere.example/"
 
 @pytest.fixture
 async def pointing():
-    """A server that points to another for everything, and the requests which that one got."""
+    """A server that redirects to another for everything, and the requests which that one got."""
     followed: list[str] = []
     runners = []
 
@@ -66,7 +66,7 @@ async def test_no_request_of_ours_follows_a_redirect(pointing):
     for request in requests:
         with pytest.raises(TargetError) as refused:
             await request
-        assert f"points to '{there}/there', which was not followed" in str(refused.value)
+        assert f"redirects to '{there}/there', which was not followed" in str(refused.value)
     (check,) = await _health_and_clock(url, 5.0)
     assert check.status == "failed"
     assert f"{there}/there" in check.found

@@ -85,7 +85,7 @@ def test_an_actor_that_did_not_come_to_run_is_none() -> None:
     note = rules.judge_payer(PayerFacts(WHO, in_denylist=True, held_denied=False, has_actor=False))
     assert note is not None
     assert note.check == "actor"
-    assert "stands in the denylist" in note.what
+    assert "is on the denylist" in note.what
     alive = [*dead, *parse(f'tap_sender_escrow_balance_grt_total{{sender="{sender}"}} 1e19\n')]
     assert has_actor(alive, WHO)
 

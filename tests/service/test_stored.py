@@ -167,7 +167,7 @@ def test_denied_payers_are_told_also_where_the_schema_lets_them_in_twice(databas
 
 
 def test_a_database_that_is_none_of_theirs_is_one_line_without_the_password(postgres_server: Server) -> None:
-    for name, words in (("postgres", "not their tables"), ("nowhere", 'database "nowhere" does not exist')):
+    for name, words in (("postgres", "lacks their tables"), ("nowhere", 'database "nowhere" does not exist')):
         with pytest.raises(TargetError) as caught:
             PostgresDatabase(postgres_server.url(name)).denied(version=2)
         text = str(caught.value)

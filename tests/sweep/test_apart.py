@@ -95,7 +95,7 @@ def test_settings_that_cannot_be_used_are_said_before_anything_is_made(runs_dir:
     for parameters, said in (
         ({"num_receipts": 0}, "num_receipts"),
         ({"receipts": "ten"}, "receipts"),
-        ({"signer_keys": [new_key()], "payers": []}, "signer_keys is no parameter"),
+        ({"signer_keys": [new_key()], "payers": []}, "signer_keys cannot be a parameter"),
     ):
         with pytest.raises(SettingsError, match=said):
             start_apart("sweep", {**parameters, "runs_dir": runs_dir})

@@ -80,7 +80,7 @@ def test_the_background_is_named_with_what_it_does(found: Findings) -> None:
     assert "ProfilerGuardBuilder::build 99.8 %" in background.sentence
     # it happened once, and not in the steps: next to nothing is taken from them
     assert background.share_pct < 0.1
-    assert "does not come steadily" in background.sentence
+    assert "is not steady" in background.sentence
 
 
 def test_the_profiler_s_own_share_of_the_heap_is_said(found: Findings) -> None:

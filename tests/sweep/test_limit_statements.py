@@ -35,7 +35,7 @@ def row(number: int, paid: int, denied: str = "no", **changes: Any) -> StepRow:
 def test_a_limit_without_a_survived_number_is_at_what_was_sent_or_before() -> None:
     found = conclude_limit(Bracket(None, 1000), 1000, [row(0, 1000, "yes")])
     assert found["sentence"] == (
-        "The limit was observed at receipt 1,000 or before, no smaller number having been survived, "
+        "The limit was observed at receipt 1,000 or earlier; no smaller number was accepted, "
         "which agrees with the prediction (1,000)."
     )
 

@@ -117,7 +117,7 @@ def test_the_profiler_s_cost_is_told_from_the_pair(counted: RunProfiles) -> None
     overhead = counted.overhead()
     assert overhead is not None
     # of 40 receipts each: too short a step to say more than that
-    assert "What callgrind costs is not known: a pair of steps of 40 accepted receipts" in overhead.sentence
+    assert "The overhead of callgrind is not known: steps of 40 accepted receipts" in overhead.sentence
     cpu_s = counted.run.steps.set_index("step")["service_cpu_s"]
     paired = counted.run.steps.query("kind == 'paired'")["step"].item()
     assert cpu_s[0] > 2 * cpu_s[paired] > 0

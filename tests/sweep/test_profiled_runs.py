@@ -56,7 +56,7 @@ def test_a_pair_with_denials_is_refused(tmp_path: Path, side: int) -> None:
     assert found is not None
     assert math.isnan(found.cpu)
     assert math.isnan(found.throughput)
-    assert found.sentence.startswith("What strace costs is not known: receipts were denied")
+    assert found.sentence.startswith("The overhead of strace is not known: receipts were denied")
 
 
 def test_a_pair_that_is_too_short_says_so_and_nothing_else(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_pair_that_is_too_short_says_so_and_nothing_else(tmp_path: Path) -> No
         found = pair(tmp_path / str(number), profiled, plain).overhead()
         assert found is not None
         assert math.isnan(found.throughput)
-        assert "20 accepted receipts is too short to tell" in found.sentence
+        assert "20 accepted receipts are too short" in found.sentence
     # what takes long is told for all that
     long = pair(tmp_path / "long", {**few, "service_cpu_s": 6.0}, {**few, "service_cpu_s": 0.6}).overhead()
     assert long is not None
@@ -139,7 +139,7 @@ async def test_a_window_that_was_cut_while_the_service_worked_says_so() -> None:
         profiler="flamegraph", receipts="5", paired=False, warm_up_receipts=0, settle_timeout_s=0.01, runs_dir="runs"
     )
     assert RunProfiles(run).notes() == [
-        "The window of step 1 ended while the service was still at work: a part can be missing"
+        "The window of step 1 ended while the service was still working: some of its cost may be missing"
     ]
 
 

@@ -119,7 +119,7 @@ def test_a_payer_in_the_denylist_of_the_database(postgres: Database, capsys, mon
     monkeypatch.setenv("WORKBENCH_DATABASE_URL", postgres.url)
     with service() as given:
         line = refused(given, capsys)
-    assert "is denied already: it is in the denylist of the database" in line
+    assert "is denied already: it is on the denylist of the database" in line
     assert "top up its escrow" in line
     assert postgres.url not in line
 
@@ -158,7 +158,7 @@ def test_an_agent_that_does_not_count(postgres: Database, capsys, monkeypatch) -
     with service() as given:
         line = refused(given, capsys)
     assert "holds 0 GRT" in line
-    assert "0.03 GRT are in the database, and it does not count" in line
+    assert "0.03 GRT are in the database, and it has stopped counting" in line
     assert "Start the tap-agent again" in line
 
 
@@ -333,7 +333,7 @@ async def test_the_moment_of_denial_in_the_database_is_in_the_row_the_events_and
     later = ((samples["sent_ns"] - samples["intended_ns"].min()) / 1e9 > summary["denylisted_s"]).sum()
     assert 0 < later < 800
     assert summary["paid_after_denylisted"] == later
-    assert f"{later} receipts sent later were taken all the same" in result.text
+    assert f"{later} receipts sent later were still accepted" in result.text
     assert summary["denied_after_settle"] == "yes"
     assert math.isnan(summary["denylist_lag_s"])  # the limit was not reached
     # nothing of this stand-in's is in that database
@@ -373,5 +373,5 @@ async def test_a_database_that_is_killed_in_mid_step_costs_the_run_nothing_but_i
     notes = [event["why"] for event in events("database_note")]
     assert sum("Denial cannot be seen" in note for note in notes) == 1
     # one for each step: after the first, and before the second
-    assert sum("What was stored cannot be told" in note for note in notes) == 2
+    assert sum("What was stored is not known" in note for note in notes) == 2
     assert all(postgres.url not in note for note in notes)

@@ -158,9 +158,9 @@ async def test_a_command_without_a_configuration_gets_the_networks(tmp_path: Pat
     ("given", "words"),
     [
         ({"network": True}, "--service"),
-        ({"agent_command": "agent"}, "no service's"),
-        ({"network": True, "service_command": "s", "target": "http://127.0.0.1:1"}, "its own addresses"),
-        ({"network": True, "service_command": "s", "compose": "compose.yml"}, "its own addresses"),
+        ({"agent_command": "agent"}, "the service has none"),
+        ({"network": True, "service_command": "s", "target": "http://127.0.0.1:1"}, "sets the addresses itself"),
+        ({"network": True, "service_command": "s", "compose": "compose.yml"}, "sets the addresses itself"),
     ],
 )
 def test_what_does_not_go_together_is_said_before_anything_starts(given: dict[str, object], words: str) -> None:

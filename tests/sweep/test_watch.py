@@ -58,5 +58,5 @@ async def test_a_metrics_page_of_too_many_lines_is_refused_before_it_is_taken_ap
 async def test_an_answer_that_does_not_end_is_left_at_its_bound(page, monkeypatch):
     monkeypatch.setattr(fetch, "MAX_BYTES", 1 << 20)
     page.text = "a" * (3 << 20)
-    with pytest.raises(TargetError, match="the metrics answers with more than 1 MiB, of which no more was read"):
+    with pytest.raises(TargetError, match="the metrics answers with more than 1 MiB; reading stopped there"):
         await metrics.scrape(page.url, "the metrics")

@@ -90,11 +90,11 @@ def test_a_bound_inside_the_interval_is_said() -> None:
         ("response_p99_ms > 50", {"accepted": 300}, "p99 needs 1,000 rows, found 300: send more receipts"),
         ("stored < 5", {"stored": math.nan}, "no database could be read: give --database-url"),
         ("denial_lag_s > 1", {}, "the payer was not denied"),
-        ("steal_percent > 1", {}, "does not say"),
+        ("steal_percent > 1", {}, "not available"),
         (
             "response_p95_ms[step=7] > 50",
             {},
-            "no step is the one that was asked for. There are steps: 0 (1,000 receipts)",
+            "the run has no such step. It has steps: 0 (1,000 receipts)",
         ),
     ],
 )
@@ -174,7 +174,7 @@ def test_costs_are_by_service_and_denied_steps_are_left_out() -> None:
     [
         ([], True, "PASS", "0 bytes in standin"),
         ([120.0, 30.0], True, "FAIL", "150 (135 to 165) bytes in standin"),
-        ([120.0], False, "UNMEASURED", "a leak takes three steps or more to be told: give more with --receipts"),
+        ([120.0], False, "UNMEASURED", "leaks need at least three steps: give more with --receipts"),
     ],
 )
 def test_a_leak_is_what_the_test_of_leaks_flags(rates: list[float], enough: bool, verdict: str, said: str) -> None:

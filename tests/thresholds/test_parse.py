@@ -57,7 +57,7 @@ def test_brackets_say_which_steps() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("response_p95 > 50", "no figure has the name that was found: 'response_p95'. Did you mean response_p95_ms"),
+        ("response_p95 > 50", "there is no figure 'response_p95'. Did you mean response_p95_ms"),
         ("instruction_per_receipt > 5", "Did you mean instructions_per_receipt"),
         ("qqq > 5", "docs/thresholds.md lists all names"),
         ("response_p95_ms > 50 KiB", "response_p95_ms is a time, found the unit 'KiB'. Units are ns, us"),

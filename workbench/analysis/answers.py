@@ -40,8 +40,8 @@ _WORDS = {"Ir": "instructions", "cpu": "of CPU time", "samples": "samples", "hit
 def answers(
     costs: pd.DataFrame, leaks: Leaks | None = None, background: pd.DataFrame | None = None
 ) -> dict[str, list[str]]:
-    """The four questions for one service, from the windows of one mode or several and the leak rates of massif, and
-    what was taken from all figures as background (see :mod:`workbench.analysis.background`)."""
+    """The four questions for one service, from the windows of one mode or several, the leak rates of massif, and the
+    background that was subtracted from all figures (see :mod:`workbench.analysis.background`)."""
     said: dict[str, list[str]] = {CPU: [], LEAKS: [], CACHES: [], SYSCALLS: [], BACKGROUND: []}
     for mode in dict.fromkeys(costs["mode"]):
         rows = costs[costs["mode"] == mode]
@@ -64,7 +64,7 @@ def answers(
 
 
 def background_answer(background: pd.DataFrame, mode: str) -> list[str]:
-    """What a service costs without receipts in one mode: of what is counted first there."""
+    """What an idle service costs in one mode, in that mode's main metric."""
     rows = background[background["mode"] == mode]
     first = next((name for name in (*_CPU_METRICS, "calls", "bytes_kept") if name in set(rows["metric"])), None)
     if first is None:
@@ -78,8 +78,8 @@ def background_answer(background: pd.DataFrame, mode: str) -> list[str]:
     )
     second = _amount(row["per_second"], str(row["unit"]), word)
     return [
-        f"By {mode}: {row['sentence']} A second without receipts costs {second}; of the steps, a receipt costs {each} "
-        f"and the time that went by meanwhile {alone}."
+        f"By {mode}: {row['sentence']} A second without receipts costs {second}; in the steps, a receipt costs {each} "
+        f"without background, and background adds {alone}."
     ]
 
 
@@ -90,7 +90,7 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
     found = growth(costs, metric)
     whole = growth(costs, metric, "whole").table
     if whole.empty:
-        return [f"Nothing was counted of {metric}."]
+        return [f"{metric} was not measured."]
     mode, all_ = str(costs["mode"].iloc[0]), whole.iloc[0]
     unit, word = str(all_["unit"]), _WORDS.get(metric, metric)
     average = _amount(all_["average_per_receipt"], unit, word)
@@ -107,8 +107,8 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
     elif mode in _STARTED_IN_WINDOW:
         said += [
             f"By {mode}, a receipt costs {average}, start-up included.",
-            f"{mode} starts the service anew for each window: its start-up is in this figure and cannot be told from "
-            "what receipts cost. Steps of three sizes tell them apart.",
+            f"{mode} restarts the service for each window, so this includes its start-up. Steps of three sizes "
+            "separate the two.",
         ]
     else:
         said += [
@@ -124,13 +124,13 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
     fixed = places[places["fixed"] > 0].sort_values("fixed", ascending=False, kind="stable")
     if fixed_pct >= _LEAST_FIXED_PCT and len(fixed):
         said.append(
-            f"{fixed_pct:.1f} % of the cost does not depend on the receipts; the most of that is in "
+            f"{fixed_pct:.1f} % of the cost is fixed, whatever the number of receipts; most of it is in "
             f"{fixed['name'].iloc[0]}."
         )
     already = set(found.flagged()["name"])
     before = growth(costs, metric, against="accumulated").flagged()
     return said + [
-        f"{row.name_} costs the more, the more receipts were sent before: {row.rise_pct:,.0f} % more at the end of the "
+        f"{row.name_} costs more per receipt as more are sent before: {row.rise_pct:,.0f} % more at the end of the "
         "sweep."
         for row in before[~before["name"].isin(already)].head(_TOP).rename(columns={"name": "name_"}).itertuples()
     ]
@@ -143,9 +143,9 @@ def growth_answer(found: Growth) -> list[str]:
     lawful = found.chosen_by in ("AICc", "leave-one-out")
     for row in found.flagged().head(_TOP).rename(columns={"name": "name_"}).itertuples():
         said.append(
-            f"{row.name_} grows faster than the load{f' ({row.growth_term})' if lawful else ''}: at the end of the "
-            f"sweep a receipt costs it {row.rise_pct:,.0f} % more than at its start, and {row.marginal_share_pct:.0f} "
-            f"% of what one more receipt costs is this, beside {row.average_share_pct:.0f} % of the average cost."
+            f"{row.name_} grows faster than the load{f' ({row.growth_term})' if lawful else ''}: its cost per receipt "
+            f"rises by {row.rise_pct:,.0f} % over the sweep. It is {row.marginal_share_pct:.0f} % of the cost of one "
+            f"more receipt and {row.average_share_pct:.0f} % of the average cost."
         )
     return said
 
@@ -159,36 +159,37 @@ def leak_answer(leaks: Leaks) -> list[str]:
     if len(uneven):
         most = uneven.sort_values("kept_bytes", ascending=False, kind="stable").iloc[0]
         said.append(
-            f"{most['allocator']} holds {most['kept_bytes']:,.0f} bytes more at the end than after the first step, but "
-            "not in step with the receipts."
+            f"{most['allocator']} holds {most['kept_bytes']:,.0f} bytes more at the end than after the first step, "
+            "but does not grow with the receipts."
         )
     timed = leaks.table[leaks.table["flag"] == TIMED]
     if len(timed):
         most = timed.sort_values("background", ascending=False, kind="stable").iloc[0]
         said.append(
-            f"{most['allocator']} rises without receipts too: {most['background']:,.1f} bytes per receipt are of the "
-            "time that went by, and are no leak of receipts."
+            f"{most['allocator']} grows without receipts too: {most['background']:,.1f} bytes per receipt are due to "
+            "time, not to receipts."
         )
     warm_up = leaks.table[leaks.table["flag"] == WARM_UP]
     if len(warm_up):
         most = warm_up.sort_values("first_step_bytes", ascending=False, kind="stable").iloc[0]
         said.append(
-            f"{most['allocator']} rose by {most['first_step_bytes']:,.0f} bytes in the first step and no more: that is "
+            f"{most['allocator']} rose by {most['first_step_bytes']:,.0f} bytes in the first step only: that is "
             "warm-up."
         )
     return said
 
 
 def cache_answer(costs: pd.DataFrame) -> list[str]:
-    """Misses per receipt, who has them, and how much of the estimated cycles they are; of one service and mode."""
+    """Cache and branch misses per receipt, where they occur, and their share of the estimated cycles; of one service
+    and mode."""
     metrics = set(costs["metric"])
     if "CEst" not in metrics or "L1m" not in metrics or not _measured(costs, "CEst"):
         return []
     cycles = float(cost_per_receipt(costs, "CEst", "whole")["per_receipt"].iloc[0])
     said, heaviest = [], 0.0
     for metric, what in (
-        ("L1m", "misses of the first cache"),
-        ("LLm", "misses of the last cache"),
+        ("L1m", "L1 cache misses"),
+        ("LLm", "last-level cache misses"),
         ("Bm", "mispredicted branches"),
     ):
         if metric not in metrics:
@@ -198,7 +199,7 @@ def cache_answer(costs: pd.DataFrame) -> list[str]:
         heaviest = max(heaviest, part)
         worst = _largest(cost_per_receipt(costs, metric))
         said.append(f"A receipt has {figure(misses)} {what}, {part:.0f} % of its estimated cycles{worst}.")
-    verdict = "Not where to look first" if heaviest < _SMALL_PCT else "Worth looking at"
+    verdict = "Not the first place to look" if heaviest < _SMALL_PCT else "Worth looking at"
     return [f"{verdict}: a receipt takes some {figure(cycles)} estimated cycles.", *said]
 
 
@@ -221,11 +222,11 @@ def syscall_answer(costs: pd.DataFrame) -> list[str]:
         said.append(f"A receipt makes {figure(whole['calls'])} system calls: {rows}.")
     if "working" in whole and "waiting" in whole:
         either = whole.get("undecided", 0.0)
-        undecided = f"; of {_amount(either, 'ns')} the log does not show which" if either > 0 else ""
+        undecided = f"; for {_amount(either, 'ns')} the log does not show which" if either > 0 else ""
         said.append(
             f"It spends {_amount(whole['working'], 'ns')} working in them"
             f"{_largest(cost_per_receipt(costs, 'working'))} and {_amount(whole['waiting'], 'ns')} waiting{undecided}, "
-            "strace's own stops included."
+            "strace's own overhead included."
         )
     if "calls" in whole:
         found = growth(costs, "calls")
@@ -238,11 +239,11 @@ def _allocated(costs: pd.DataFrame) -> list[str]:
     if not (costs["metric"] == "bytes_allocated").any() or not _measured(costs, "bytes_allocated"):
         return []
     row = cost_per_receipt(costs, "bytes_allocated", "whole").iloc[0]
-    return [f"A receipt allocates {figure(row['per_receipt'])} bytes, massif's administration included."]
+    return [f"A receipt allocates {figure(row['per_receipt'])} bytes, allocator overhead included."]
 
 
 def _measured(costs: pd.DataFrame, metric: str) -> bool:
-    """Whether any step says what receipts cost, rather than refusals."""
+    """Whether any step has served receipts, whose cost can be told."""
     windows = windows_of(costs, metric)
     return windows.empty or bool(counted(windows).any())
 

@@ -1,4 +1,4 @@
-"""What time alone costs: polls, timers and threads that work without a receipt, told from a window without one.
+"""What an idle service costs: polls, timers and threads that work without a receipt, measured in an idle window.
 
 The cost of a window is background per second * seconds + cost per receipt * receipts. The first of these is what the
 **idle window** of the same service and mode cost, over its length. It is taken from the steps place by place, with two
@@ -68,7 +68,8 @@ class _Idle:
 
 
 def without_background(costs: pd.DataFrame, idle: Mapping[tuple[str, str], Profile] | None = None) -> pd.DataFrame:
-    """The steps of a table of costs less their background, with the column BACKGROUND: what was taken from ``self``.
+    """The steps of a table of costs with background subtracted; the column BACKGROUND is what was subtracted from
+    ``self``.
 
     ``idle``: the Profile of the idle window by service and mode, whose call graph says whose work a shared function
     did; without it each function is judged by itself. Where there is no idle window, or one that tells nothing, or a
@@ -92,7 +93,7 @@ def without_background(costs: pd.DataFrame, idle: Mapping[tuple[str, str], Profi
 
 
 def background_table(costs: pd.DataFrame, less: pd.DataFrame) -> pd.DataFrame:
-    """What time costs and what receipts cost, a row a service, mode and metric, from the table of costs and the one
+    """Background and cost of receipts, a row a service, mode and metric, from the table of costs and the one
     :func:`without_background`.
 
     Columns: ``idle_s`` and ``idle_cost`` of the idle window; ``per_second``, with an interval of 95 % for samples and
@@ -121,15 +122,15 @@ def idle_rows(costs: pd.DataFrame, service: str) -> pd.DataFrame:
 def _idle(costs: pd.DataFrame, service: str, mode: str) -> _Idle:
     rows = costs[(costs["window"] == IDLE) & (costs["service"] == service) & (costs["mode"] == mode)]
     if rows.empty:
-        return _Idle(rows, float("nan"), 0.0, "there is no window without receipts")
+        return _Idle(rows, float("nan"), 0.0, "there is no idle window")
     seconds = float(rows["seconds"].iloc[0])
     events = _events(rows)
     why = ""
     if not seconds > 0:
-        why = "it is not known how long the window without receipts was"
+        why = "the length of the idle window is not known"
     elif mode not in _LEVELS and events < FEWEST_EVENTS:
         seen = "1 event" if events == 1 else f"{events:,.0f} events"
-        why = f"the window without receipts ({seconds:,.3g} s) has {seen}, fewer than {FEWEST_EVENTS}"
+        why = f"the idle window ({seconds:,.3g} s) has {seen}, fewer than {FEWEST_EVENTS}"
     return _Idle(rows, seconds, events, why)
 
 
@@ -189,7 +190,7 @@ class _Graph:
         return pd.Series(share, index=self.places)
 
     def below(self, own: pd.Series[float], most: pd.Series[float]) -> pd.Series[float]:
-        """What was taken from each place with all it called, from what was taken from each by itself."""
+        """What is subtracted from each place's total cost, from what is subtracted from each self cost."""
         own_costs = own.reindex(self.places).fillna(0.0).to_numpy(dtype=np.float64)
         limit = most.reindex(self.places).fillna(0.0).to_numpy(dtype=np.float64)
         total = own_costs
@@ -282,7 +283,7 @@ def _row(service: str, mode: str, metric: str, steps: pd.DataFrame, window: _Idl
         "steps_s": steps_s, "expected": nan, "in_steps": taken, "receipts": receipts,
         "background_per_receipt": taken / receipts if receipts else nan, "cost_per_receipt": each,
         "share_pct": 100 * taken / (taken + left) if taken + left else nan, "receipts_worth": nan,
-        "told": not window.why, "sentence": f"What time alone costs could not be told: {window.why}.",
+        "told": not window.why, "sentence": f"The idle cost is not known: {window.why}.",
     }  # fmt: skip
     if window.why:
         return row
@@ -318,9 +319,12 @@ def _sentence(row: Mapping[str, object]) -> str:
     taken, expected = float(row["in_steps"]), float(row["expected"])  # type: ignore[arg-type]
     said = f"{seconds:,.3g} s without a receipt cost as much as {worth:,.3g} receipts"
     if not expected > 0:
-        return f"{said}; how much of the steps that is cannot be told, since their length is not known."
+        return f"{said}; its share of the steps is not known, because their length is not."
     if taken < _STEADY * expected:
         said += (
-            f", but the steps show {100 * taken / expected:,.2g} % of what that would make of them: it is not steady"
+            f", but the steps show only {100 * taken / expected:,.2g} % of the background this predicts, so it is not "
+            "steady"
         )
-    return f"{said}; {row['share_pct']:,.2g} % of what the steps cost was background and is taken from all figures."
+    return (
+        f"{said}; {row['share_pct']:,.2g} % of the cost of the steps was background and is subtracted from all figures."
+    )

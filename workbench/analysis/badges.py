@@ -55,7 +55,7 @@ def badges(rows: Sequence[StepRow], held: bool | None, judged: Sequence[Judged] 
 
 
 def headline(verdict: str, found: Sequence[Badge]) -> str:
-    """The verdict in one word, and with what stands beside it where it is not green all through."""
+    """The verdict in one word, followed by the badges that are not green."""
     beside = [badge.line for badge in found if badge.state in ("bad", "doubt")]
     return verdict if verdict != "PASS" or not beside else f"{verdict}, but {', '.join(beside)}"
 

@@ -41,8 +41,8 @@ _STEP = 0.005
 @dataclass(frozen=True)
 class CapacityBracket:
     """The answer: the capacity is between ``low`` and ``high`` receipts a second with ``confidence``. ``low`` 0: no
-    rate passed; ``high`` None: none failed, or not often enough to be believed. ``limited_by``: what kept the search
-    from the precision that was asked for ("": nothing)."""
+    rate passed; ``high`` None: none failed, or too few to be sure. ``limited_by``: what kept the search from the
+    requested precision ("": nothing)."""
 
     low: float
     high: float | None

@@ -113,7 +113,7 @@ def _lost(denial: Denial, found: StoredSince | None) -> str:
     """HTTP 200 is no proof: receipts that were answered as stored and are not in the database."""
     if found is None or found.receipts >= denial.paid:
         return ""
-    return f"{denial.paid} receipts were answered as paid for, {found.receipts} are in the database"
+    return f"{denial.paid} receipts were paid according to the answers, {found.receipts} are in the database"
 
 
 def _invalid(found: StoredSince | None) -> str:
@@ -155,7 +155,7 @@ def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, 
     text = _observation(bracket, rows)
     if predicted is not None:
         agrees = "as predicted" if bracket.exact else "which agrees with the prediction"
-        word = {True: agrees, False: "not as predicted", None: "not contradicting the prediction"}[held]
+        word = {True: agrees, False: "not as predicted", None: "consistent with the prediction"}[held]
         text += f", {word} ({predicted:,})"
     text += "."
     first = first_refused(rows)
@@ -194,19 +194,18 @@ def _observation(bracket: Bracket, rows: list[StepRow]) -> str:
         return f"The limit was observed at receipt {bracket.high:,}"
     if bracket.high is not None:
         if not bracket.low:
-            return (
-                f"The limit was observed at receipt {bracket.high:,} or before, no smaller number having been survived"
-            )
+            return f"The limit was observed at receipt {bracket.high:,} or earlier; no smaller number was accepted"
         return f"The limit was observed between {bracket.low:,} (survived) and {bracket.high:,} (denied) receipts"
     if first_refused(rows) is not None:
-        return "The payer was denied, and how many receipts that took is not known"
+        return "The payer was denied after an unknown number of receipts"
     if any(row.denied_after_settle == "unknown" for row in rows):
         return "Whether the limit was reached is not known: the agent did not say, or had not counted all receipts"
     return "The limit was not reached" + ("" if bracket.low is None else f" up to {bracket.low:,} receipts")
 
 
 def first_refused(rows: list[StepRow]) -> StepRow | None:
-    """The step with the first refusal. The walk comes last: its pace is its own, and lag under load is in the steps."""
+    """The step with the first refusal. The walk to the limit counts last: it is slow, and lag under load is in the
+    steps."""
     refused = [row for row in rows if not math.isnan(row.first_refusal_index)]
     return next((row for row in refused if row.kind == "step"), refused[0] if refused else None)
 

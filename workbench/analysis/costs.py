@@ -88,14 +88,14 @@ def window_costs(
 def idle_costs(
     profile: Profile, *, service: str, mode: str, seconds: float, metrics: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The table of costs of a window of ``seconds`` without a receipt, else as :func:`window_costs`."""
+    """The table of costs of an idle window of ``seconds``; else as :func:`window_costs`."""
     return _in_window(_parts(profile, metrics), service, mode, _Window(IDLE, IDLE_STEP, seconds))
 
 
 def idle_heap_costs(
     begin: Profile, end: Profile, *, service: str, seconds: float, mode: str = "massif"
 ) -> pd.DataFrame:
-    """The table of costs of a window of massif without a receipt, else as :func:`heap_costs`."""
+    """The table of costs of an idle window of massif; else as :func:`heap_costs`."""
     return _in_window(_heap_parts(begin, end), service, mode, _Window(IDLE, IDLE_STEP, seconds))
 
 
@@ -169,7 +169,7 @@ def _kept_bytes(begin: Profile, end: Profile) -> pd.DataFrame:
 
 def held_bytes(profile: Profile, by: Literal["function", "site"]) -> pd.DataFrame:
     """What each allocator holds in the last detailed snapshot: allocator, function, file, line, object, crate, bytes.
-    What is below massif's threshold is one row of its own. Raises WorkbenchError where there is no heap tree."""
+    Allocators below massif's threshold share one row. Raises WorkbenchError where there is no heap tree."""
     require_massif(profile)
     if not profile.meta["detailed"]:
         raise WorkbenchError(
@@ -181,8 +181,8 @@ def held_bytes(profile: Profile, by: Literal["function", "site"]) -> pd.DataFram
 
 
 def unlisted_at_most(profile: Profile) -> int:
-    """What an allocator can have held at most that the last detailed snapshot does not list: all that is below massif's
-    threshold, and no more than the threshold itself where it is known."""
+    """The most that an allocator missing from the last detailed snapshot can have held: all that is below massif's
+    threshold, or the threshold itself where it is known."""
     row = bytes_by_allocator(profile, "function", PLUMBING).iloc[-1]
     below = int(row.get(-1, 0))
     threshold = profile.meta.get("threshold_pct")
@@ -194,7 +194,7 @@ def unlisted_at_most(profile: Profile) -> int:
 
 
 def allocated_bytes(begin: Profile, end: Profile) -> int | None:
-    """Bytes allocated between two edges, with massif's administration and rounding; None where its clock counts no
+    """Bytes allocated between two edges, with allocator overhead and rounding; None where its clock counts no
     bytes."""
     if begin.meta.get("time_unit") != "B" or end.meta.get("time_unit") != "B":
         return None
@@ -231,8 +231,8 @@ def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.D
 
 
 def as_of_now(costs: pd.DataFrame) -> pd.DataFrame:
-    """The table with the columns that older runs lack: they have no idle window, do not say how long a window was, and
-    denied nothing."""
+    """The table with the columns that older runs lack, filled in: no idle window, unknown length of windows, no denied
+    receipts."""
     costs = with_denials(costs)
     absent = {"window": STEP, "seconds": math.nan}
     return costs.assign(**{name: value for name, value in absent.items() if name not in costs})
@@ -246,7 +246,7 @@ def of_steps(costs: pd.DataFrame) -> pd.DataFrame:
 def cost_by_step(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
     """The costs of one metric with what a receipt cost, in long form, every place in every step: service, mode, step,
     receipts, accepted, denied, name, file, object, crate, unit, cost, cost_per_receipt (of all receipts sent; NaN in a
-    step in which every receipt was denied: a refusal is no receipt), share_pct of the step's whole.
+    step in which every receipt was denied), share_pct of the step's whole.
 
     Raises WorkbenchError that lists what there is where the table has no such metric.
     """
@@ -277,7 +277,7 @@ def cost_by_step(costs: pd.DataFrame, metric: str, by: By = "function", *, which
 
 
 def cost_per_receipt(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
-    """What one receipt costs, place by place, the dearest first.
+    """What one receipt costs, place by place, the most expensive first.
 
     Columns: service, mode, name, file, object, crate, unit, cost (of all steps), receipts (of all steps),
     per_receipt (pooled: cost / receipts), lowest and highest of the steps, spread_pct, share_pct (of all that all steps

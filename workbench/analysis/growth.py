@@ -156,7 +156,7 @@ def growth(
     every = windows_of(costs, metric)
     table = every[counted(every)].reset_index(drop=True)
     if table.empty:
-        sentence = f"How {metric} grows cannot be told: {ALL_DENIED}."
+        sentence = f"The growth of {metric} is not known: {ALL_DENIED}."
         nothing = pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=list(POINT_COLUMNS))
         return Growth(metric, by, which, against, sentence, False, "", float("nan"), *nothing)
     windows = _windows(table, against)
@@ -172,7 +172,7 @@ def growth(
         if enough and samples < FEWEST_SAMPLES:
             enough = False
             why = (
-                f"there are {samples:,.0f} samples of all steps together, and at least {FEWEST_SAMPLES} are needed: "
+                f"there are {samples:,.0f} samples in all steps together, at least {FEWEST_SAMPLES} are needed: "
                 "send more receipts"
             )
     known = (measured.sum(axis=1) >= least) & enough
@@ -192,9 +192,9 @@ def growth(
 def _refuse_kept(metric: str) -> None:
     if metric == BYTES_KEPT:
         raise WorkbenchError(
-            "bytes that are kept are no cost of a step: what one frees another one kept",
+            "kept bytes are a level, not a cost per step",
             where="growth",
-            hint="workbench.analysis.leaks.leak_rates says which sites keep how much for each receipt",
+            hint="Use workbench.analysis.leaks.leak_rates() for the bytes each site keeps per receipt",
         )
 
 
@@ -238,7 +238,7 @@ def _of_one(costs: pd.DataFrame, service: str | None, mode: str | None) -> pd.Da
             costs = costs[costs[column] == wanted]
         elif len(there) > 1:
             raise WorkbenchError(
-                f"the costs are of more than one {column}: {', '.join(there)}", where="growth", hint=f"Choose {column}="
+                f"the costs have more than one {column}: {', '.join(there)}", where="growth", hint=f"Choose {column}="
             )
     return costs
 
@@ -268,12 +268,12 @@ def _enough(windows: Windows, against: Against) -> tuple[bool, str]:
     one, what = ("size", "sizes") if against == "receipts" else ("number", "numbers of receipts before")
     if len(distinct) < FEWEST_STEPS:
         there = f"one {one}" if len(distinct) == 1 else f"{len(distinct)} different {what}"
-        why = f"the steps have {there}, and at least {FEWEST_STEPS} are needed"
+        why = f"the steps have {there}, at least {FEWEST_STEPS} are needed"
     elif distinct[-1] < LEAST_SPAN * distinct[0]:
         why = f"the largest of the {what} is less than {LEAST_SPAN:g} times the smallest"
     else:
         return True, ""
-    more = "" if against == "accumulated" else "; steps of one size can be looked at against accumulated receipts"
+    more = "" if against == "accumulated" else "; for steps of one size, take against='accumulated'"
     return False, why + more
 
 
@@ -472,7 +472,7 @@ def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, agains
     """What these steps allow to be told."""
     sizes = "receipts" if against == "receipts" else "receipts sent before"
     if why:
-        return f"How {metric} grows cannot be told: {why}."
+        return f"The growth of {metric} is not known: {why}."
     distinct = np.unique(windows.position)
     found = int((table["flag"] == GROWS).sum())
     noun = {"function": ("function", "functions"), "file": ("file", "files"), "crate": ("crate", "crates")}
@@ -487,6 +487,6 @@ def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, agains
     if len(distinct) > FEWEST_STEPS:
         return sentence
     return (
-        f"{sentence} Three sizes tell a rise of the cost per receipt of more than {100 * LEAST_RISE_OF_THREE:.0f} % "
-        "from a fixed cost, which can only make it fall; whether it goes on so, and by which law, takes more steps."
+        f"{sentence} Three sizes show a rise of the cost per receipt of more than {100 * LEAST_RISE_OF_THREE:.0f} %; "
+        "the law it follows takes more steps. Fixed cost only makes it fall."
     )

@@ -52,14 +52,14 @@ class Knees:
             return ""
         known = [one for one in self.estimates if math.isfinite(one.rate_per_s)]
         if not known:
-            return "No model finds a knee: throughput follows the rate as far as it was stepped."
+            return "No model finds a knee: throughput follows the rate up to the highest one tried."
         least, most = min(one.rate_per_s for one in known), max(one.rate_per_s for one in known)
         if len(known) == 1:
             return f"One model finds a knee, at {least:,.4g}/s ({known[0].model})."
         if most <= AGREE * least:
             return f"{len(known)} models find a knee from {least:,.4g} to {most:,.4g}/s: they agree."
         said = ", ".join(f"{one.model} {one.rate_per_s:,.4g}/s" for one in known)
-        return f"The models disagree, from {least:,.4g} to {most:,.4g}/s ({said}): each looks at something else."
+        return f"The models disagree, from {least:,.4g} to {most:,.4g}/s ({said}): each uses another criterion."
 
 
 def by_rate(steps: pd.DataFrame, histograms: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -143,7 +143,7 @@ def _kneedle(rates: pd.DataFrame, what: str, column: str, bend: kneedle.Bend, wo
     model = f"Kneedle, {what}"
     if math.isnan(at):
         few = len(known) < kneedle.LEAST_POINTS
-        why = f"{kneedle.LEAST_POINTS} rates are wanted, there are {len(known)}" if few else "the curve does not bend"
+        why = f"{kneedle.LEAST_POINTS} rates are needed, there are {len(known)}" if few else "the curve does not bend"
         return Estimate(model, math.nan, math.nan, math.nan, why)
     points = known["rate_per_s"].to_numpy()
     place = int(np.flatnonzero(points == at)[0])
@@ -157,7 +157,7 @@ def _usl(rates: pd.DataFrame) -> Estimate:
     found = usl.fit(known["in_flight"], known["throughput_per_s"])
     nothing = (math.nan, math.nan, math.nan)
     if found is None:
-        return Estimate(model, *nothing, f"{usl.LEAST_POINTS} rates are wanted, there are {len(known)}")
+        return Estimate(model, *nothing, f"{usl.LEAST_POINTS} rates are needed, there are {len(known)}")
     if found.aicc_gain <= 0 or not math.isfinite(found.peak_per_s):
         return Estimate(model, *nothing, "a straight line fits as well: nothing limits the throughput yet")
     where = (

@@ -180,7 +180,7 @@ def _later(edges: Sequence[_Edge]) -> list[_Edge]:
 
 def leak_rates(windows: Sequence[HeapWindow], by: By = "site", idle: HeapWindow | None = None) -> Leaks:
     """Bytes kept per receipt by allocation site (a line) or function, and which of them are leaks; less what ``idle``,
-    a window without receipts, says that time alone adds.
+    a window without receipts, shows to come from time alone.
 
     A leak's rate is above 0 with CONFIDENCE, it still rises in the last step, and it matters: LEAST_RATE bytes per
     receipt and LEAST_SHARE of what rises. Warm-up matters by the same measures, in the first step.
@@ -202,7 +202,7 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site", idle: HeapWindow 
     rate = _slope(later, np.array([_heap_bytes(one.profile) for one in later], dtype=np.float64))
     sentence = _sentence(table, rate, enough, len(steps), len({one.session for one in edges}))
     if windows and not edges:
-        sentence = f"Whether memory leaks cannot be told: {ALL_DENIED}."
+        sentence = f"Whether memory leaks is not known: {ALL_DENIED}."
     elif note := left_out([window.denied for window in windows]):
         sentence = f"{sentence} {note}"
     return Leaks(sentence, enough, rate, held, table)
@@ -338,22 +338,22 @@ def _sentence(table: pd.DataFrame, rate: tuple[float, float, float], enough: boo
     if not enough:
         first = "the first" if sessions < 2 else "the first of each session"
         return (
-            f"Whether memory leaks cannot be told from {steps} {'step' if steps == 1 else 'steps'}: {first} is "
-            f"warm-up, and at least {FEWEST_STEPS - 1 + max(sessions, 1)} are needed."
+            f"{steps} {'step does' if steps == 1 else 'steps do'} not show whether memory leaks: {first} is warm-up, "
+            f"at least {FEWEST_STEPS - 1 + max(sessions, 1)} are needed."
         )
     whole = f"after the first of {steps} steps the heap keeps {rate[0]:,.1f} bytes per receipt"
     if sessions > 1:
         whole = (
-            f"over {steps} steps in {sessions} sessions, each with a heap of its own and its first step left out, the "
-            f"heap keeps {rate[0]:,.1f} bytes per receipt"
+            f"over {steps} steps in {sessions} sessions, without the first step of each, the heap keeps "
+            f"{rate[0]:,.1f} bytes per receipt"
         )
     leaks = table[table["flag"] == LEAK]
     if leaks.empty:
-        return f"Nothing looks like a leak: {whole}, and no place rises in step with the receipts."
+        return f"Nothing looks like a leak: {whole}, and no place grows with the receipts."
     first = leaks.iloc[0]
     more = f", and {len(leaks) - 1} more" if len(leaks) > 1 else ""
     return (
         f"This looks like a leak: {first['allocator']} keeps {first['rate']:,.1f} bytes per receipt "
-        f"({first['rate_low']:,.1f} to {first['rate_high']:,.1f}){more}; {whole}. A cache that still fills looks the "
-        "same."
+        f"({first['rate_low']:,.1f} to {first['rate_high']:,.1f}){more}; {whole}. A cache that is still filling looks "
+        "the same."
     )

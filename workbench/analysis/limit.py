@@ -153,7 +153,7 @@ def heard_denial(chunks: Chunks, denial: Denial, denied_ns: int | None) -> Heard
 
 @dataclass(frozen=True)
 class Bracket:
-    """Where the limit lies, in receipts of one fresh budget: ``low`` were survived, ``high`` led to denial.
+    """Where the limit lies, in receipts of one fresh budget: ``low`` were accepted, ``high`` led to denial.
 
     None: not seen. The limit is ``high`` exactly when the two are neighbours; no receipt at all is always survived.
     """

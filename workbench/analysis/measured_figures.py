@@ -1,4 +1,5 @@
-"""What a run measured of the names that thresholds can name. Pure functions over its rows and its table of costs."""
+"""What a run measured for each figure that a threshold can name. Pure functions over its rows and its table of
+costs."""
 
 from __future__ import annotations
 
@@ -94,7 +95,7 @@ def cost_figures(name: Name, costs: pd.DataFrame, leaks: Mapping[str, Leaks | No
             receipts = int(row["receipts"])
             place: dict[str, Any] = {"step": int(row["step"]), "receipts": receipts, "service": str(row["service"])}
             figures.append(Figure(in_unit(name, float(row["self"])) / receipts, n=receipts, **place))
-    return figures or [Figure(math.nan, absent="every receipt was denied: a refusal is no receipt")]
+    return figures or [Figure(math.nan, absent="every receipt was denied, none was served")]
 
 
 def _of_step(name: Name, row: StepRow) -> Figure:
@@ -153,12 +154,12 @@ def _absent(name: Name, row: StepRow) -> str:
     if name.unit == "ms" and part.isdecimal():
         share, n = int(part) / 100, row.sent if name.name.startswith("lag_") else row.accepted
         return f"{too_few(n, share) or hang_together(n, share, row.effective_n)}: send more receipts"
-    return _SOURCES.get(name.name, "this machine or this target does not say")
+    return _SOURCES.get(name.name, "not available on this machine or from this target")
 
 
 def _leak(service: str, found: Leaks | None) -> Figure:
     if found is None or not found.enough:
-        why = "a leak takes three steps or more to be told: give more with --receipts"
+        why = "leaks need at least three steps: give more with --receipts"
         return Figure(math.nan, service=service, absent=why)
     flagged = found.flagged()
     rate, low, high = (float(flagged[column].sum()) for column in ("rate", "rate_low", "rate_high"))

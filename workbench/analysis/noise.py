@@ -1,4 +1,4 @@
-"""The noise floor of a target: how far two equal loads differ (A/A). What is below it is no difference. Pure.
+"""The noise floor of a target: how far two equal loads differ (A/A). Smaller differences mean nothing. Pure.
 
 Loads are taken in pairs whose order alternates (A B, B A, A B ..), so that a drift does not look like a difference. Of
 each figure the differences of the pairs, in percent of the pair's mean, scatter around 0; the **floor** is what 95 % of

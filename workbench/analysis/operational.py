@@ -1,4 +1,4 @@
-"""What a service keeps up with, as operations see it. Pure."""
+"""The rate a service keeps up with. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a profiler costs the service: a step under it beside the same step without it."""
+"""The overhead of a profiler: a step under it beside the same step without it."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def overhead(
     receipt is the better measure there. Where the plain step is INVALID its times are the generator's: only the CPU is
     compared then.
 
-    Raises WorkbenchError where the steps are no pair.
+    Raises WorkbenchError where the steps do not match.
     """
     for column in ("receipts", "loop"):
         if profiled[column] != plain[column]:
             raise WorkbenchError(
-                f"the steps are no pair: {column} {profiled[column]} with the profiler, {plain[column]} without",
+                f"the steps do not match: {column} {profiled[column]} with the profiler, {plain[column]} without",
                 where=f"steps {profiled['step']} and {plain['step']}",
                 hint="Take the overhead from two steps of the same plan",
             )
@@ -75,7 +75,7 @@ def distorted(mode: str) -> str:
     if mode == "none":
         return ""
     why = _WHY.get(mode)
-    said = "Latencies and rates of this step are distorted by the profiler and take part in no comparison"
+    said = "The profiler distorts the latencies and rates of this step; no comparison uses them"
     return f"{said}: {why}." if why else f"{said}."
 
 
@@ -91,7 +91,7 @@ def _sentence(mode: str, receipts: int, throughput: float, p50: float, p99: floa
         kept = abs(throughput - 1) <= UNCHANGED
         parts.append("throughput was kept" if kept else f"throughput was {100 * throughput:.3g} % of that without")
     if not parts:
-        return f"What {mode} costs is not known: the step without it has nothing to compare with."
+        return f"The overhead of {mode} is not known: the step without it has no figure to compare with."
     return f"Under {mode}, with {receipts:,} receipts: {', '.join(parts)}."
 
 

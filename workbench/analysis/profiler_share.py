@@ -1,4 +1,4 @@
-"""What of a profile is the profiler's own: samplers that were built into the service, which other tools see as well.
+"""The profiler's own share of a profile: samplers built into the service, which other tools measure too.
 
 pprof-rs loads the symbols of all libraries when it starts, and keeps them: under massif that can be nearly all of the
 heap, under callgrind most of an idle window. The sampler of this package for Python has a thread that takes samples.

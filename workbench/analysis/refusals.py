@@ -1,7 +1,7 @@
-"""Steps with denied receipts: a refusal is answered at once and costs something else than a receipt.
+"""Steps with denied receipts: a refusal is answered at once, so it does not cost what a served receipt costs.
 
-Where a table has steps without any, only these are fitted and pooled. Where it has none, those are taken in which some
-receipts were accepted, and it is said. A step in which every receipt was denied never counts.
+Where some steps have no denied receipts, only those are fitted and pooled. Otherwise the steps with some accepted
+receipts are used, and a note says so. A step in which every receipt was denied never counts.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-ALL_DENIED = "every receipt was denied, and a refusal is no receipt"
+ALL_DENIED = "every receipt was denied, none was served"
 
 
 def with_denials(costs: pd.DataFrame) -> pd.DataFrame:
-    """The table with ``accepted`` and ``denied``: tables from before they were counted say of no receipt that it was
-    denied."""
+    """The table with ``accepted`` and ``denied``; older tables, which lack them, get 0 denied receipts."""
     if "denied" in costs and "accepted" in costs and costs["denied"].notna().all():
         return costs
     accepted = costs.get("accepted")
@@ -29,7 +28,7 @@ def with_denials(costs: pd.DataFrame) -> pd.DataFrame:
 
 
 def refusals(windows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Of each row with ``receipts``, ``accepted`` and ``denied``: whether none was accepted and some were denied."""
+    """For each row with ``receipts``, ``accepted`` and ``denied``: whether some were denied and none was accepted."""
     denied = windows["denied"].to_numpy(dtype=np.int64)
     others = windows["receipts"].to_numpy(dtype=np.int64) - denied
     accepted = windows["accepted"].astype("Float64").fillna(np.nan).to_numpy(dtype=np.float64, na_value=np.nan)
@@ -37,7 +36,7 @@ def refusals(windows: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def counted(windows: pd.DataFrame) -> NDArray[np.bool_]:
-    """Of each row with service, mode, receipts, accepted, denied: whether its step says what receipts cost."""
+    """For each row with service, mode, receipts, accepted, denied: whether its step counts in the cost of a receipt."""
     clean = windows["denied"].to_numpy(dtype=np.int64) == 0
     keys = [windows["service"], windows["mode"]]
     any_clean = windows["denied"].eq(0).groupby(keys).transform("any").to_numpy(dtype=bool)
@@ -45,13 +44,13 @@ def counted(windows: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def left_out(denied: Sequence[int]) -> str:
-    """What is said of the denied receipts of each step, "" where there are none."""
+    """The note on denied receipts, from their number in each step; "" where there are none."""
     some = sum(one > 0 for one in denied)
     if not some:
         return ""
     if some == len(denied):
         return (
-            f"Every step has denied receipts ({sum(denied):,} in all): these figures mix receipts and refusals. Send "
-            "fewer, or raise the limit."
+            f"Every step has denied receipts ({sum(denied):,} in all): these figures mix served and refused receipts. "
+            f"Send fewer, or raise the limit."
         )
     return f"{some} {'step' if some == 1 else 'steps'} with denied receipts {'is' if some == 1 else 'are'} left out."

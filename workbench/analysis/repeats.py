@@ -94,7 +94,7 @@ def sentences(table: pd.DataFrame) -> list[str]:
             if (row := by.loc[name])["repeats"] > 1
         ]
         repeats = int(by.loc["throughput_per_s", "repeats"])
-        what = ", ".join(parts) or "too few valid repeats to say anything"
+        what = ", ".join(parts) or "too few valid repeats"
         said.append(f"{receipts:,} receipts, {repeats} valid repeats: {what}")
     return said
 

@@ -1,4 +1,4 @@
-"""How much dearer a receipt gets over a sweep, and whether that is worth a flag."""
+"""How much the cost of a receipt rises over a sweep, and whether that is worth a flag."""
 
 from __future__ import annotations
 

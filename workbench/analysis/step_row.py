@@ -27,7 +27,7 @@ _PERCENTILES = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """Verdict and reason of a step, and apart from them what the target did wrong (empty when nothing).
+    """Verdict and reason of a step, and apart from them the target's failure (empty when none).
 
     The two are independent: a late generator spoils the latencies of a step (INVALID), but a receipt that was refused
     or lost is refused or lost all the same.

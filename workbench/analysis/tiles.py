@@ -34,7 +34,7 @@ TITLES: Mapping[What, str] = {
     "change": "What changed",
 }
 NOT_MEASURED = "not measured"
-ASK_FOR_COST = "`workbench batch` asks each profiler what a receipt costs"
+ASK_FOR_COST = "`workbench batch` measures it with each profiler"
 _VERDICTS: Mapping[str, State] = {"PASS": "good", "FAIL": "bad", "INVALID": "doubt"}
 # a figure of a run -> its unit and meaning
 MAIN_COSTS: Mapping[str, tuple[str, str]] = {
@@ -48,7 +48,7 @@ MAIN_COSTS: Mapping[str, tuple[str, str]] = {
 COSTS: Mapping[str, tuple[str, str]] = {
     **MAIN_COSTS,
     "cycles_per_receipt": ("count", "estimated cycles"),
-    "last_level_misses_per_receipt": ("count", "misses of the last cache"),
+    "last_level_misses_per_receipt": ("count", "last-level cache misses"),
     "mispredicted_branches_per_receipt": ("count", "mispredicted branches"),
     "working_in_calls_ns_per_receipt": ("ns", "at work in system calls"),
     "allocated_bytes_per_receipt": ("bytes", "of heap allocated"),
@@ -142,7 +142,7 @@ def mode_of(manifest: Mapping[str, Any]) -> str:
 
 
 def verdict_tile(manifest: Mapping[str, Any], figures: Mapping[str, Any], state: str) -> Tile:
-    """How the run came out, and how much of it is valid."""
+    """The run's verdict, and how many of its steps are valid."""
     verdict = manifest.get("verdict") or {}
     if not verdict:
         return Tile("verdict", *_without_verdict(manifest, figures, state))
@@ -158,10 +158,10 @@ def verdict_tile(manifest: Mapping[str, Any], figures: Mapping[str, Any], state:
 def _without_verdict(manifest: Mapping[str, Any], figures: Mapping[str, Any], state: str) -> tuple[str, Any, State]:
     if "windows" in manifest:
         windows = numbers.counted(len(manifest["windows"]), "window")
-        return "by hand", (f"{windows} cut by hand, held against nothing",), "none"
+        return "by hand", (f"{windows} cut by hand, no thresholds judged",), "none"
     error = manifest.get("error")
     lines = [*([str(error)] if error else []), *_valid_steps(figures)]
-    return state, few(lines or ["there is no verdict before its end"]), "bad" if state == "failed" else "doubt"
+    return state, few(lines or ["no verdict before the run ends"]), "bad" if state == "failed" else "doubt"
 
 
 def _valid_steps(figures: Mapping[str, Any]) -> list[str]:
@@ -193,15 +193,15 @@ def _observed(limit: Mapping[str, Any], looked_for: bool) -> tuple[str, list[str
     """What was seen of the limit, and what that is."""
     low, high, exact = limit.get("observed_low"), limit.get("observed_high"), limit.get("observed_receipts")
     if exact is not None:
-        return f"{exact:,} receipts", ["the last of them got the payer denied; found to the receipt"]
+        return f"{exact:,} receipts", ["exact: the last of them triggered denial"]
     if high is not None:
         figure = f"{low:,} to {high:,} receipts" if low else f"at most {high:,} receipts"
-        return figure, [f"{low:,} were taken, {high:,} were denied" if low else f"{high:,} were denied"]
+        return figure, [f"{low:,} were accepted, {high:,} triggered denial" if low else f"{high:,} triggered denial"]
     if limit.get("first_refusal"):
-        return "not known", ["the payer was denied; how many receipts that took is not known"]
+        return "not known", ["the payer was denied after an unknown number of receipts"]
     if not looked_for or not limit:
         return "not looked for", []
-    return "not reached", [f"{low:,} receipts were taken" if low else "no step says how many are taken"]
+    return "not reached", [f"{low:,} receipts were accepted" if low else "no step shows how many are accepted"]
 
 
 def _capacity(search: Mapping[str, Any]) -> Tile:
@@ -225,7 +225,7 @@ def cost_tile(mode: str, figures: Mapping[str, Any]) -> Tile:
         more = [*costs[1:], *(f"tap-agent: {line}" for line in agents[:1])]
         return Tile("cost", costs[0], few([f"counted by {mode}, background taken off", *more]))
     if mode != "none":
-        return Tile("cost", NOT_MEASURED, (f"no window of {mode} has a receipt",), "doubt")
+        return Tile("cost", NOT_MEASURED, (f"no window of {mode} has receipts",), "doubt")
     return plain_cost(figures)
 
 
@@ -235,10 +235,10 @@ def plain_cost(figures: Mapping[str, Any]) -> Tile:
     if math.isnan(p50):
         return Tile("cost", NOT_MEASURED, ("no valid step without a profiler",))
     p95, rate = _number(figures.get("response_p95_ms")), _number(figures.get("throughput_per_s"))
-    lines = ["response time; half of the receipts are quicker"]
-    lines += [] if math.isnan(p95) else [f"95 % are quicker than {numbers.milliseconds(p95)}"]
+    lines = ["median response time"]
+    lines += [] if math.isnan(p95) else [f"95 % were answered within {numbers.milliseconds(p95)}"]
     lines += [] if math.isnan(rate) else [f"{numbers.per_second(rate)} were accepted"]
-    lines.append("CPU and memory take a profiler to be measured")
+    lines.append("CPU and memory need a profiler")
     return Tile("cost", numbers.milliseconds(p50), few(lines))
 
 
@@ -260,7 +260,7 @@ def next_tile(manifest: Mapping[str, Any], findings: Findings | None, state: str
     """What to do next: mend what failed, look at the weightiest finding, send more, ask for the cost, or compare."""
     verdict = manifest.get("verdict") or {}
     if "windows" not in manifest and state != "finished":
-        return Tile("next", "Go on with it", (f"{_resumed(manifest)} measures the rest",))
+        return Tile("next", "Resume it", (f"{_resumed(manifest)} measures the rest",))
     reasons = [str(reason) for reason in verdict.get("reasons") or ()]
     if verdict.get("verdict") == "INVALID":
         again = "`workbench calibrate` finds how fast this machine can send"
@@ -275,9 +275,9 @@ def next_tile(manifest: Mapping[str, Any], findings: Findings | None, state: str
         steps = f"`workbench sweep --receipts {predicted},{round(1.25 * predicted)}` reaches the limit"
         return Tile("next", "Send more receipts", (steps, ASK_FOR_COST))
     if mode == "none":
-        return Tile("next", "Ask what a receipt costs", (ASK_FOR_COST, "`workbench compare` tells two runs apart"))
+        return Tile("next", "Measure the cost of a receipt", (ASK_FOR_COST, "`workbench compare` compares two runs"))
     return Tile(
-        "next", "Compare it", ("nothing was found in the profiles", "`workbench compare RUN OTHER` says what changed")
+        "next", "Compare it", ("nothing was found in the profiles", "`workbench compare RUN OTHER` shows what changed")
     )
 
 

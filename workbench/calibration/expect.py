@@ -1,4 +1,4 @@
-"""What a calibration lets expect of a step that is to come. Pure."""
+"""What a calibration predicts for a coming step. Pure."""
 
 from __future__ import annotations
 

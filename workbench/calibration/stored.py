@@ -26,8 +26,8 @@ _HINT = "Choose a folder you may write to with --runs-dir"
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a machine before it sends: its ``calibration``, or ``why_not`` one that is there is not used;
-    neither where there is none."""
+    """What is known of a machine before it sends: its ``calibration``, or ``why_not``: the reason that an existing one
+    is not used; neither where there is none."""
 
     calibration: Calibration | None = None
     why_not: str = ""
@@ -93,5 +93,5 @@ def _old(calibration: Calibration, now: datetime) -> str:
     try:
         age = now - datetime.fromisoformat(made)
     except (ValueError, TypeError):
-        return "it does not say when it was made"
+        return "it has no date"
     return f"it is {age.days} days old" if age > MAX_AGE else ""

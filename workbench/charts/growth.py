@@ -27,8 +27,8 @@ def growth_lines(
     """
     chart = theme.figure(
         f"Growth of {metric_label} per receipt",
-        "Cost per receipt of each step, and the model fitted to it. A line that falls is fixed cost spread over more "
-        "receipts, a level one is cost in step with the load, one that rises grows faster.",
+        "Cost per receipt of each step, and the model fitted to it. A falling line is fixed cost spread over more "
+        "receipts, a level one is cost in proportion to the load, a rising one grows faster.",
         _X_TITLES.get(against, against),
         per_receipt(metric_label, table),
     )

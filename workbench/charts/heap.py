@@ -33,8 +33,8 @@ def memory_timeline(profile: Profile, n: int = 6, *, by: By = "function") -> go.
     """
     chart = theme.figure(
         "Memory over time",
-        "What the program held at each snapshot, by who allocated it; what it grew since the last heap tree is rest. "
-        "The line is the total with administration and stacks, the mark the peak.",
+        "Memory held at each snapshot, by allocation site; growth since the last heap tree is rest. The line is the "
+        "total with allocator overhead and stacks, the mark the peak.",
         _TIME_TITLES.get(profile.meta.get("time_unit", ""), "Time"),
         "",
     )

@@ -21,8 +21,8 @@ def lag_by_step(steps: pd.DataFrame) -> go.Figure:
     """
     chart = theme.figure(
         "Generator lag",
-        "How late the generator itself sent its requests; a step in which this is large says nothing about "
-        "the service and is invalid. " + theme.VERDICT_LEGEND,
+        "How late the generator itself sent its requests; a step where this is large is invalid. "
+        + theme.VERDICT_LEGEND,
         "Receipts in the step",
         "Lag in ms (log)",
     )

@@ -22,9 +22,9 @@ def leak_lines(edges: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> go.Figur
     site, because it held little, has no mark. A line is broken where the service was started anew.
     """
     chart = theme.figure(
-        "What is kept, over the receipts sent",
-        "Memory each allocation site holds before and after each step. A leak rises to the end in step with the "
-        "receipts; a site that rises in the first step only is warm-up.",
+        "Memory kept over the receipts sent",
+        "Memory each allocation site holds before and after each step. A leak keeps growing with the receipts; a site "
+        "that grows in the first step only is warm-up.",
         "Receipts sent since the start of the sweep",
         "Memory in KiB",
     )

@@ -1,4 +1,4 @@
-"""What became of the receipts of each step."""
+"""The outcomes of the receipts of each step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def outcomes(counts: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figu
     """
     chart = theme.figure(
         "Outcomes",
-        "What became of the receipts of each step; faint bars are invalid steps.",
+        "Outcomes of the receipts of each step; faint bars are invalid steps.",
         "Receipts in the step" if steps is not None else "Step",
         "Receipts",
     )

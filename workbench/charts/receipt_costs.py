@@ -30,12 +30,12 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6, *, by: str
     chart = theme.figure(
         f"What a receipt costs: {metric_label}",
         f"Cost of each step divided by its receipts, by where it was spent: the {n} dearest places, and the rest. "
-        "Equal bars mean that cost grows with the receipts alone; a small step carries its fixed cost on few receipts.",
+        "Equal bars: cost grows in proportion to receipts. A small step spreads its fixed cost over few receipts.",
         "Receipts in the step",
         per_receipt(metric_label, steps),
     )
     if steps.empty:
-        return theme.say_no_data(chart, "Nothing was counted, or not by this")
+        return theme.say_no_data(chart, "Nothing was counted by this grouping")
     keys = ["name", "file", "object", "crate"]
     named = steps[steps["name"] != SMALL_PLACES]
     order = named.groupby(keys, sort=False)["cost"].sum().sort_values(ascending=False, kind="stable").index[: max(n, 0)]

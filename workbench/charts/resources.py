@@ -63,7 +63,7 @@ def resources(watch: pd.DataFrame) -> go.Figure:
         chart.update_yaxes(title_text=title, rangemode="tozero", row=number, col=1)
     if thinned:
         theme.add_to_caption(
-            chart, f" Of long curves {MOST_POINTS:,} points are drawn, the largest among their neighbours."
+            chart, f" Long curves are drawn with {MOST_POINTS:,} points, each the largest of its neighbours."
         )
     chart.update_xaxes(title_text="")
     chart.update_xaxes(title_text="Time since the start in s", row=len(panels), col=1)

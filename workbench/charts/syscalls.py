@@ -21,7 +21,7 @@ _UNDECIDED = theme.Fill("cannot be told", theme.YELLOW, ".")
 _FILLS = (_WORKING, _WAITING, _UNDECIDED)
 _NS_PER_MS = 1e6
 _NS_PER_US = 1e3
-_STOPS = "Times include strace's own stops: compare shapes, not absolutes."
+_STOPS = "Times include strace's own overhead: compare shapes, not absolute values."
 
 
 def syscall_top(profile: Profile) -> go.Figure:

@@ -23,7 +23,7 @@ def thin_series(series: pd.DataFrame, most: int = MOST_POINTS) -> tuple[pd.DataF
     rules = {name: "min" if name == "t_s" else "mean" if name in _MEANS else "max" for name in series if name != "step"}
     grouped = series.groupby([series["step"], steps.cumcount() // span], sort=False)
     rows = grouped.agg(rules).assign(span_s=grouped.size()).reset_index(level="step").reset_index(drop=True)
-    return rows, f" A point is {span} seconds: rates are their mean, what else is shown their largest value."
+    return rows, f" A point is {span} seconds: rates are means, all else is the largest value."
 
 
 def thin_curve(curve: pd.DataFrame, column: str, most: int = MOST_POINTS) -> pd.DataFrame:

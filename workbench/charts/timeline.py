@@ -25,7 +25,7 @@ def rates_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) -> 
     """
     chart = theme.figure(
         "Throughput over time",
-        "Requests done in each second by what became of them, against those offered and those in flight.",
+        "Requests done in each second by outcome, with those offered and those in flight.",
         "Time since the start in s",
         "Requests per second; in flight",
     )

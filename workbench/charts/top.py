@@ -89,6 +89,6 @@ def legend_names(names: Sequence[str], flags: Sequence[str] | None = None) -> li
 def _caption(rows: int, shown: int, metric_label: str) -> str:
     which = f"The first {shown} of {rows:,} rows: " if rows > shown else ""
     return (
-        f"{which}{metric_label} spent in a function itself (self), and with all that it called (total). "
-        "Totals of callers hold those of their callees and do not add up."
+        f"{which}{metric_label} spent in a function itself (self), and including all it called (total). Totals of "
+        "callers include those of callees, so they do not add up."
     )

@@ -1,4 +1,4 @@
-"""Which changes in a program made its cost change, and which functions only show it.
+"""Which changes in a program changed its cost, and which functions are only symptoms.
 
 A function costs more for one of three reasons: it does more in each call, it is called more often by code that
 changed, or its callers are called more often themselves. Only the first two are causes. So the change in each

@@ -30,7 +30,7 @@ CAUSE_COLUMNS = (
 )  # fmt: skip
 PART_COLUMNS = ("id", "kind", "callee", "before", "after", "change_pct", "effect", "whole")
 SYMPTOM_COLUMNS = ("id", "function", "effect")
-UNREPEATED = "That is no whole number of calls: it may be how the receipts fell, and no step was repeated to tell."
+UNREPEATED = "Not a whole number of calls per receipt: this may be chance, and no step was repeated to check."
 # what the graph of which modes is asked for
 MAIN_METRIC = {"callgrind": "Ir"}
 # a count of calls is named from half a call a receipt on
@@ -266,10 +266,10 @@ def _notes(before: Side, after: Side, metrics: pd.DataFrame, tables: Mapping[str
         f"{side.name} is INVALID by its own verdict: its times say little" for side in (before, after) if not side.valid
     ]
     if metrics.empty and tables["load"].empty:
-        notes.append("The two have nothing that both measured")
+        notes.append("The two have no figure in common")
     elif len(metrics) and metrics["noise_pct"].isna().all():
         notes.append(
-            f"No step was repeated, so what repeating changes is not known: {LEAST_NOISE_PCT:g} % is taken for exact "
-            "counts. Steps of one size (--receipts 100,100,100) tell it"
+            f"No step was repeated, so the noise is not known: {LEAST_NOISE_PCT:g} % is assumed for exact counts. "
+            "Steps of one size (--receipts 100,100,100) measure it"
         )
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Findings of the run before that are gone, new ones, and what became of what they foretold."""
+"""Findings of the run before that are gone, new ones, and how their predicted savings came out."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ class Gate:
 
 
 def gate(comparison: Comparison, *, max_regression_pct: float = DEFAULT_PCT, valid: bool = True) -> Gate:
-    """The checks of a comparison of two runs. ``valid``: False where the run is INVALID by its own verdict: then no
-    passing check is worth anything, and the state is INVALID unless an exact one fails."""
+    """The checks of a comparison of two runs. ``valid``: False where the run is INVALID by its own verdict: then
+    passing checks do not count, and the state is INVALID unless an exact check fails."""
     run = comparison.after[0]
     one = comparison.of(run)
     rows = [
@@ -168,7 +168,7 @@ def _calls(one: Comparison, limit: float) -> list[dict[str, Any]]:
             was, now = float(parts["before"].sum()), float(parts["after"].sum())
             values = {"before": was, "after": now, "change_pct": 100 * (now / was - 1) if was else math.inf}
             found.append(_check(row, name, FAIL, why, limit, **values))
-        why = f"{pair(row.before, row.after, 'count', row.metric)} a receipt; no place has a whole number more of them"
+        why = f"{pair(row.before, row.after, 'count', row.metric)} a receipt; no place has a whole number more"
         rows += found or [_check(row, f"{row.metric} by place", PASS, why, limit)]
     return rows
 

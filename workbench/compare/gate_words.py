@@ -12,7 +12,7 @@ _MARKS = {FAIL: "✗", PASS: "✓"}
 _STATES = {
     "PASS": "No check failed",
     "FAIL": "A receipt became dearer",
-    "INVALID": "Nothing can be said: no figure is there that is exact, or certain enough, on both sides",
+    "INVALID": "Nothing to judge: no figure is exact, or certain enough, on both sides",
 }
 _MOST_CAUSES = 10
 

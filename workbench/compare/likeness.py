@@ -29,7 +29,7 @@ _MEMORY_SLACK = 0.05
 
 
 def facts_of(manifest: dict[str, Any]) -> dict[str, Any]:
-    """What of a run's manifest tells whether it may be compared, by dotted name."""
+    """The facts of a run's manifest that decide whether it may be compared, by dotted name."""
     settings = manifest.get("settings") or {}
     machine, versions = manifest.get("machine") or {}, manifest.get("versions") or {}
     target = manifest.get("target") or {}
@@ -62,9 +62,9 @@ def require_alike(before: Side, after: Side, differences: pd.DataFrame) -> None:
         return
     said = ", ".join(f"{row.what} ({row.before} and {row.after})" for row in differences.itertuples())
     raise MeasurementError(
-        f"these runs differ in {said}: a difference between them need not be the build's",
+        f"these runs differ in {said}, so what changed need not be due to the build",
         where=f"{before.name} and {after.name}",
-        hint="Run both alike, or compare them with --anyway",
+        hint="Measure both with the same settings, or pass --anyway",
     )
 
 

@@ -25,7 +25,7 @@ LOAD_COLUMNS = (
 )  # fmt: skip
 DECILES = tuple(round(0.1 * number, 1) for number in range(1, 10))
 SLOWER, FASTER, NONE = "slower", "faster", "no difference found"
-UNTOLD = "differs, but no repeat tells what repeating changes"
+UNTOLD = "differs, but no step was repeated to measure the noise"
 LEVEL = 0.95
 LEAST_REPEATS = 3
 # the deciles that the gate looks at: what most receipts wait, and what the slow ones do
@@ -38,8 +38,8 @@ LIMIT_COLUMNS = ("what", "before", "after")
 ALPHA = 0.01
 _LIMIT = {
     "observed_receipts": "receipts until the sender was denied",
-    "observed_low": "receipts taken for certain",
-    "denial_lag_receipts": "receipts taken after the limit was crossed",
+    "observed_low": "receipts certainly accepted",
+    "denial_lag_receipts": "receipts accepted past the limit",
     "denial_lag_s": "seconds from the limit to denial",
 }
 
@@ -241,7 +241,7 @@ def checks(
         if math.isnan(row.noise_pct):
             verdict, why = (
                 "left out",
-                f"{why}; no step was repeated and no noise floor measured, so what repeating changes is not known",
+                f"{why}; no step was repeated and no noise floor measured, so the noise is not known",
             )
         else:
             verdict = "fail" if row.verdict == SLOWER and row.low_pct > held else "pass"

@@ -30,7 +30,7 @@ PLACE_COLUMNS = (
     "service", "mode", "metric", "unit", "kind", "by", "name", "file", "object", "crate", "before", "after", "change",
     "change_pct", "low_pct", "high_pct", "p", "q", "verdict",
 )  # fmt: skip
-DEARER, CHEAPER, NONE, UNTOLD = "dearer", "cheaper", "no difference found", "not told apart from noise"
+DEARER, CHEAPER, NONE = "dearer", "cheaper", "no difference found"
 # Two windows of one build of the real service, of 100 and 400 receipts, differ by 0.03 % in instructions. Exact counts
 # that differ by less than this are not called different where no repeat says what repeating changes.
 LEAST_NOISE_PCT = 0.1

@@ -81,8 +81,8 @@ def _change(found: Comparison) -> Tile:
         if (count := (main["state"] == word).sum())
     ]
     if not len(found.causes):
-        why = "no change in the program is seen in what a receipt costs" if len(found.metrics) else ""
-        return Tile("change", "nothing that explains it", few([why, *moved]))
+        why = "no change in the program was found in the cost of a receipt" if len(found.metrics) else ""
+        return Tile("change", "no cause found", few([why, *moved]))
     first = _leading(found.causes, found.metrics)
     sentence, _, rest = str(first["sentence"]).partition(": ")
     more = others(range(len(found.causes) - 1), "other change")
@@ -100,7 +100,7 @@ def _leading(causes: pd.DataFrame, metrics: pd.DataFrame) -> pd.Series:
 def _limit(found: Comparison) -> Tile:
     rows = found.limit
     if not len(rows):
-        return Tile("limit", "not looked for", ("one of the two did not look for it",))
+        return Tile("limit", "not looked for", ("only one of the two looked for it",))
     first, *rest = [f"{_count(row.before)} to {_count(row.after)} {row.what}" for row in rows.itertuples()]
     return Tile("limit", first, few(rest))
 

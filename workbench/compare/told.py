@@ -74,7 +74,7 @@ def _causes(one: Comparison) -> list[str]:
     if len(one.causes) > _MOST:
         said.append(f"     {len(one.causes) - _MOST} smaller ones are in the table.")
     if not said and (one.metrics["metric"] == "Ir").any():
-        said.append("     no change in the program is seen in what a receipt costs")
+        said.append("     no change in the program was found in the cost of a receipt")
     return said
 
 
@@ -82,14 +82,14 @@ def _findings(table: pd.DataFrame) -> list[str]:
     said = []
     for row in table[~table["folded"].astype(bool)].itertuples():
         if row.state == WENT:
-            foretold = f" Foretold to save {row.foretold_pct:.1f} %" if row.foretold_pct == row.foretold_pct else ""
+            foretold = f" Predicted to save {row.foretold_pct:.1f} %" if row.foretold_pct == row.foretold_pct else ""
             saved = f"; the change saved {row.saved_pct:.1f} %" if foretold and row.saved_pct == row.saved_pct else ""
-            said.append(f"  went: {row.before}{foretold}{saved}{'.' if foretold else ''}")
+            said.append(f"  gone: {row.before}{foretold}{saved}{'.' if foretold else ''}")
         elif row.state == CAME:
-            said.append(f"  came: {row.after}")
+            said.append(f"  new: {row.after}")
         else:
             shares = f"{row.share_before_pct:.1f} % of a receipt before, {row.share_after_pct:.1f} % after"
-            said.append(f"  stayed: {row.kind}, {short(row.subject)}: {shares}")
+            said.append(f"  still there: {row.kind}, {short(row.subject)}: {shares}")
     return said
 
 

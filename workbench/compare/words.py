@@ -104,7 +104,7 @@ def cause_sentence(cause: Cause, whole: float, unit: str, metric: str) -> str:
 
 
 def symptom_sentence(cause: Cause, unit: str) -> str:
-    """The functions that cost otherwise only for this cause; "" where there are none."""
+    """The functions whose cost changed only because of this cause; "" where there are none."""
     if not cause.symptoms:
         return ""
     said = ", ".join(f"{name_of(name)} {amount(value, unit)}" for name, value in cause.symptoms[:_SAID_SYMPTOMS])

@@ -59,7 +59,7 @@ def baselines_dir() -> Path:
 
 
 def save_baseline(name: str, run: Path, *, folder: Path | None = None) -> Baseline:
-    """Keep a run under a name; one of that name is replaced. Raises SettingsError for a name that is none,
+    """Keep a run under a name; one of that name is replaced. Raises SettingsError for an invalid name,
     RunFolderError where the folder is no run or cannot be copied."""
     _check(name)
     if not (run / MANIFEST).exists():
@@ -149,7 +149,7 @@ def baseline_table(*, folder: Path | None = None) -> pd.DataFrame:
 
 
 def find_baseline(path: Path, *, folder: Path | None = None) -> Path:
-    """The path as it is where something is there, else the folder of the baseline of that name."""
+    """The path if it exists, else the folder of the baseline of that name."""
     if path.exists():
         return path
     if not _NAME.fullmatch(str(path)):

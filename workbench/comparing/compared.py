@@ -97,13 +97,13 @@ def _of_profile(path: Path, receipts: float | None) -> Side:
     profile = read_profile(path)
     if profile.format == "massif":
         raise SettingsError(
-            "a heap does not say what a receipt costs",
+            "a heap profile has no cost per receipt",
             where=path.name,
             hint="workbench diff compares two heaps, and runs under massif are compared by what a receipt keeps",
         )
     if receipts is None:
         raise SettingsError(
-            "a profile does not say how many receipts it is of",
+            "a profile does not hold its number of receipts",
             where=path.name,
             hint="Give --receipts, one number for all profiles or one each",
         )

@@ -18,12 +18,12 @@ def calibrated(runs_dir: Path) -> Check:
         from workbench.calibration.stored import known
         from workbench.runs.machine import machine, versions
     except ImportError as error:
-        return Check(NAME, "missing", f"cannot be looked at without {error.name}")
+        return Check(NAME, "missing", f"cannot be checked without {error.name}")
     found = known(runs_dir, identity(machine(), versions()))
     if found.why_not:
-        return Check(NAME, "missing", f"one is there and not used: {found.why_not}", MEND)
+        return Check(NAME, "missing", f"there is one, but it is not used: {found.why_not}", MEND)
     if found.calibration is None:
-        return Check(NAME, "missing", "not made; it tells which rates this machine can offer honestly", MEND)
+        return Check(NAME, "missing", "not made; it finds which rates this machine can offer honestly", MEND)
     calibration = found.calibration
     offers = ", ".join(f"{count(offer.processes)} {offer.rate}" for offer in calibration.offers)
     made = day(max(offer.made for offer in calibration.offers))

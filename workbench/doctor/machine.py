@@ -54,7 +54,7 @@ def steady_clock(before: Clocks, after: Clocks) -> Check:
     """
     step = (after.wall - before.wall) - (after.monotonic - before.monotonic)
     if abs(step) <= MAX_STEP_S:
-        return Check("clock steps", "ok", f"wall and monotonic clock went apart by {step * 1e3:.1f} ms")
+        return Check("clock steps", "ok", f"wall and monotonic clock drifted apart by {step * 1e3:.1f} ms")
     found = f"the wall clock was set by {step:+.1f} s while the doctor looked; receipts carry its time"
     return Check("clock steps", "warning", found, _SYNCHRONISE)
 
@@ -65,7 +65,7 @@ def synchronised(settings: Settings) -> Check:
     try:
         adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
     except (AttributeError, OSError):
-        return Check("clock", "ok", "this system does not say whether it is synchronised")
+        return Check("clock", "ok", "not known on this system")
     state = adjtimex(ctypes.create_string_buffer(512))  # zeros: no mode is set, so it only reads
     if state == _TIME_ERROR:
         if settings.target is None or is_loopback(settings.target):
@@ -73,7 +73,7 @@ def synchronised(settings: Settings) -> Check:
         found = "not synchronised by NTP; the service is on another machine and may refuse receipts as too old or new"
         return Check("clock", "warning", found, _SYNCHRONISE)
     if state < 0:
-        return Check("clock", "ok", f"not to be asked here ({os.strerror(ctypes.get_errno())})")
+        return Check("clock", "ok", f"cannot be checked here ({os.strerror(ctypes.get_errno())})")
     return Check("clock", "ok", "synchronised")
 
 

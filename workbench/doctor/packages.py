@@ -127,7 +127,7 @@ def kernelspec() -> Check:
     # jupyter_client replaces a bare "python" by the running interpreter
     if program.name == str(program) or program.parent == Path(sys.executable).parent:
         return Check(name, "ok", spec.resource_dir)
-    found = f"{spec.resource_dir} runs {program}, which is another environment"
+    found = f"{spec.resource_dir} runs {program}, which is not this environment"
     return Check(name, "failed", found, mend, EXIT_USAGE)
 
 

@@ -24,7 +24,7 @@ async def checks(settings: Settings) -> list[Check]:
     try:
         from workbench.service.health import require_service
     except ImportError as error:
-        return [Check("target", "missing", f"cannot be asked without {error.name}")]
+        return [Check("target", "missing", f"cannot be checked without {error.name}")]
     try:
         await require_service(settings.target)
     except TargetError as error:
@@ -74,7 +74,7 @@ def health(status: int, text: str) -> Check:
         said = repr(text[:80])
     if status == 200:
         return Check(name, "ok", said)
-    mend = "look at the service's log, and start what it says is unhealthy"
+    mend = "look at the service's log, and start what it reports as unhealthy"
     return Check(name, "failed", f"HTTP {status}: {said}", mend, EXIT_TARGET)
 
 
@@ -108,7 +108,7 @@ async def _metrics(name: str, url: str | None, prefix: str, option: str) -> Chec
     from workbench.service.metrics import scrape
 
     if url is None:
-        return Check(name, "missing", "no address given; budgets and denial are seen through it", f"{option}=URL")
+        return Check(name, "missing", "no address given; it is needed for budgets and denial", f"{option}=URL")
     try:
         readings = await scrape(url, f"the {name}")
     except TargetError as error:
@@ -125,7 +125,7 @@ async def _database(settings: Settings) -> Check:
 
     url, name = settings.database_url, "database"
     if url is None:
-        found = "no address given; stored receipts are counted and denial is seen there"
+        found = "no address given; it is needed to count stored receipts and see denial"
         return Check(name, "missing", found, "WORKBENCH_DATABASE_URL=URL")
     try:
         denied = await asyncio.to_thread(PostgresDatabase(url).denied, version=settings.receipt_version)
@@ -155,7 +155,7 @@ async def _preflight(settings: Settings) -> list[Check]:
         else:
             status: Status = "ok" if check == "probe" else "warning"
             rows.append(Check(f"preflight {check}", status, said, of_it[0].remedy))
-    return rows or [Check("preflight", "ok", "nothing speaks against a run")]
+    return rows or [Check("preflight", "ok", "no obstacle to a run")]
 
 
 def _failed(name: str, error: TargetError) -> Check:

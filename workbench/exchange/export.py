@@ -60,7 +60,7 @@ def _text(run: Run, step: int, to: Format, clock: str) -> Iterable[str]:
 def to_unix_ns(run: Run, step: int) -> int:
     """What has to be added to the monotonic clock of a step's rows for nanoseconds since 1970.
 
-    A run that was gone on with has several clocks: that of a session holds from the step that it began with.
+    A resumed run has several clocks: that of a session holds from the step that it began with.
     """
     place = run.steps["step"].tolist().index(step)
     sessions = [session for session in run.manifest["clock"]["sessions"] if session["step"] <= place]

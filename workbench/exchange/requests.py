@@ -64,13 +64,13 @@ async def find(settings: Settings) -> Paid:
     """
     if settings.target is None:
         raise SettingsError(
-            "no service was given, and requests for one that stops at once would be of no use",
+            "no service was given: the embedded stand-in stops before the requests could be sent",
             where="target",
             hint="Give --target; `workbench standin` starts one at http://127.0.0.1:7601",
         )
     if settings.ramp is not None:
         raise SettingsError(
-            f"other tools are given one rate, and arrivals are {settings.arrivals}",
+            f"other tools take one constant rate, but arrivals are {settings.arrivals}",
             where="arrivals",
             hint="Give --rate alone",
         )
@@ -189,7 +189,7 @@ def _tell(paid: Paid, planned: Sending, say: Say, *, say_until: bool = True) -> 
         say(planned.sentence() + ".")
         if planned.start_ns < time.time_ns():
             late_s = (time.time_ns() - planned.start_ns) / NS_PER_S
-            say(f"Warning: the first was due {late_s:.1f} s ago; --start-in was short.")
+            say(f"Warning: the first was due {late_s:.1f} s ago; give a longer --start-in.")
         if planned.warning():
             say(f"Warning: {planned.warning()}.")
     else:

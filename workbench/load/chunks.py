@@ -49,7 +49,7 @@ class Chunk:
 
     @cached_property
     def accepted(self) -> Mask:
-        """Which were answered with a good body."""
+        """Which were accepted."""
         accepted: Mask = self.outcome == _OK
         return accepted
 

@@ -245,7 +245,7 @@ def _own(number: int, *, reached: bool) -> MeasurementError | None:
     """The error of our own that an errno is, if it is one. ``reached``: the service has taken connections."""
     if number in _NO_FILES:
         return MeasurementError(
-            "the system does not give the generator another open file, so no connection can be opened",
+            "the generator is out of open files, so no connection can be opened",
             where="ulimit -n",
             hint="Raise it, or lower --concurrency or --max-in-flight",
         )

@@ -22,7 +22,7 @@ class ClockOffset:
 
     def __str__(self) -> str:
         text = f"{self.offset_ns / 1e6:+.2f} ms ± {self.error_ns / 1e6:.2f} ms"
-        return f"{text}, {self.drift_ns / 1e6:+.2f} ms more at the end" if abs(self.drift_ns) > self.error_ns else text
+        return f"{text}, {self.drift_ns / 1e6:+.2f} ms drift by the end" if abs(self.drift_ns) > self.error_ns else text
 
 
 def offset_of(trips: Sequence[RoundTrip]) -> ClockOffset:

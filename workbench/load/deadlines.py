@@ -12,7 +12,7 @@ _LOOK_NS = 50_000_000
 
 
 class Deadlines(Generic[T]):
-    """What is under way, in the order in which it began, each with the monotonic nanosecond at which it did.
+    """Requests in flight in order of their start, each with its monotonic start time in nanoseconds.
 
     ``waiting`` is filled and emptied by whoever uses this: it is on the timed path, and a dict keeps its order. One
     timer looks at the oldest; what is older than ``limit_ns`` is given to ``expire`` with the time.

@@ -1,4 +1,4 @@
-"""Times counted in log-linear buckets: bounded memory for any number of them, and exact percentiles all the same.
+"""Times counted in log-linear buckets: bounded memory for any number of them, yet exact percentiles.
 
 A bucket is a power of two divided by 128, as in HdrHistogram with two digits: it is at most 0.8 % wide. Which bucket
 holds a percentile is known from the counts; a second look at the values of that bucket alone gives it exactly.

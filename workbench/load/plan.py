@@ -42,9 +42,7 @@ class OpenPlan:
             raise SettingsError(f"arrivals must be constant, poisson or {FORM}, found {self.arrivals!r}")
         if self.ramp is not None:
             if self.rate is not None:
-                raise SettingsError(
-                    f"{self.arrivals} says its rates itself, found the rate {self.rate:g}", where="rate"
-                )
+                raise SettingsError(f"{self.arrivals} sets its own rates, found the rate {self.rate:g}", where="rate")
         elif self.rate is None or not 0 < self.rate < float("inf"):
             raise SettingsError(f"rate must be a positive number of receipts per second, found {self.rate}")
         if self.duration_s > MAX_PLAN_S:

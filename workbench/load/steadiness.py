@@ -48,7 +48,7 @@ class Steadiness:
         if start.settles is False:
             said.append(
                 f"response times did not settle in the first half of the step (mean {start.before / 1e6:,.3g} ms, then "
-                f"{start.after / 1e6:,.3g} ms): there is no steady state to have percentiles of"
+                f"{start.after / 1e6:,.3g} ms): there is no steady state, so percentiles mean little"
             )
         elif start.rows:
             said.append(

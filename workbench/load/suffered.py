@@ -115,7 +115,7 @@ def clock_step(suffered: Suffered) -> str:
 
 def steal(share: float) -> str:
     """Steal in words."""
-    return f"the hypervisor gave {100 * share:.0f} % of the wanted CPU time to other machines"
+    return f"the hypervisor took {100 * share:.0f} % of the wanted CPU time (steal)"
 
 
 def together(parts: Sequence[Suffered | None]) -> Suffered | None:
@@ -165,20 +165,20 @@ def _throttled(suffered: Suffered) -> str:
     stopped_ms = suffered.throttled_ms
     if stopped_ms is None or stopped_ms < THROTTLED_MS:
         return ""
-    return f"the CPU limit of its container stopped the generator for {stopped_ms:.0f} ms"
+    return f"the CPU limit of its container throttled the generator for {stopped_ms:.0f} ms"
 
 
 def _collections(suffered: Suffered) -> str:
     if suffered.gc_pause_max_ms < GC_PAUSE_MS:
         return ""
     times = "once" if suffered.gc_pauses == 1 else f"{suffered.gc_pauses} times"
-    return f"garbage was collected {times}, for {suffered.gc_pause_max_ms:.1f} ms at most"
+    return f"garbage collection ran {times}, for {suffered.gc_pause_max_ms:.1f} ms at most"
 
 
 def _preempted(suffered: Suffered) -> str:
     if suffered.preempted < max(1.0, PREEMPTED_PER_S * suffered.seconds):
         return ""
-    return f"the generator was taken off its core {suffered.preempted:,} times"
+    return f"the generator was preempted {suffered.preempted:,} times"
 
 
 def _held_up(suffered: Suffered) -> str:

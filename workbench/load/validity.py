@@ -29,7 +29,7 @@ that stood still, or one whose receipts carry a wrong time."""
 
 
 def why_cut_short(plan: Plan, report: StepReport, sent: int) -> str:
-    """Why the step is not the whole one; empty when it is."""
+    """Why the step is incomplete; empty when it is complete."""
     if report.interrupted:
         return f"interrupted after {sent} of {plan.count} receipts"
     if sent < MIN_SENT_SHARE * plan.count:
@@ -60,17 +60,18 @@ def allowed_lag_ms(service_p50_ms: float) -> float:
 
 
 def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Lateness) -> str:
-    """Why the step measured the generator; empty when it did not. ``service_p50_ms``: NaN where it is not known."""
+    """Why the step measured the generator, not the service; empty when it did not. ``service_p50_ms``: NaN where it is
+    not known."""
     # at least two, here and below, so that one hiccup in a short step decides nothing
     if report.signed_late > max(1, MAX_SIGNED_LATE_SHARE * plan.count):
-        return _because(f"{report.signed_late} receipts had to be signed inside the timed path", report.suffered)
+        return _because(f"{report.signed_late} receipts had to be signed in the timed path", report.suffered)
     if alone := _why_alone(report.suffered):
         return alone
     if isinstance(plan, OpenPlan):
         if report.cap_hits:
             return f"{CAP_REACHED} {report.cap_hits} times, so the plan was not kept"
         if report.cpu_percent > MAX_GENERATOR_CPU:
-            return f"{report.busiest} used {report.cpu_percent:.0f} % of a core and had none to spare"
+            return f"{report.busiest} used {report.cpu_percent:.0f} % of a core and was at its limit"
         if late := _why_lagging(lag, service_p50_ms):
             return _because(late, report.suffered)
     return _why_held_up(report.suffered, lag.allowed_ms)

@@ -57,7 +57,7 @@ def _allow_connections(spec: StepSpec) -> None:
     needed = min(spec.count, spec.in_flight) + OTHER_FILES
     if soft not in (resource.RLIM_INFINITY, -1) and needed > soft:
         raise MeasurementError(
-            f"{needed} open files are needed for that many requests in flight, the system allows {soft}",
+            f"{needed} open files are needed for the requests in flight, the system allows {soft}",
             where="ulimit -n",
             hint="Raise it, or lower --concurrency or --max-in-flight",
         )

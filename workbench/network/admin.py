@@ -67,9 +67,7 @@ def change(world: World, body: bytes) -> None:
 def _faults(now: Faults, asked: dict[str, Any]) -> Faults:
     for name, value in asked.items():
         if name not in _FAULTS:
-            raise SettingsError(
-                f"there is nothing of that name; there are payers, {', '.join(sorted(_FAULTS))}", where=name
-            )
+            raise SettingsError(f"unknown name; there are payers, {', '.join(sorted(_FAULTS))}", where=name)
         if name == "backend_latency":
             parse_latency(str(value))
         elif name == "reset_share":

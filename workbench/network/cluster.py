@@ -65,7 +65,7 @@ def prepare(programs: Path, folder: Path, data: Path) -> str:
             return secret.read_text("ascii").strip()
         except (OSError, UnicodeDecodeError):
             raise ToolError(
-                "the password of the data beside it is lost", where=str(secret), hint=f"Delete {data} or move it away"
+                "the password of its data is lost", where=str(secret), hint=f"Delete {data} or move it away"
             ) from None
     password = secrets.token_urlsafe(24)
     # takes its name when it is whole: an initdb that was cut off leaves no data behind

@@ -167,7 +167,7 @@ def read(folder: Path) -> State | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
-            f"is not the state of a network: {error}", where=str(path), hint="Delete it, and end its processes by hand"
+            f"is not the state of a network: {error}", where=str(path), hint="Delete it, and stop its processes by hand"
         ) from None
 
 
@@ -207,7 +207,7 @@ async def _end(pid: int, folder: Path) -> None:
                 raise ToolError(
                     f"the network (process {pid}) did not end within {STOP_TIMEOUT_S:.0f} s",
                     where=str(folder),
-                    hint=f"What it does is in {folder / LOG}",
+                    hint=f"Its log is {folder / LOG}",
                 )
             await asyncio.sleep(0.05)
 

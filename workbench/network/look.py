@@ -57,7 +57,7 @@ async def require_answering(network: Network) -> None:
             raise TargetError(
                 f"the network's {part.name} does not answer: {part.wrong}",
                 where=part.address,
-                hint=f"Its log is in {network.folder}; what was stored stays there",
+                hint=f"Its log and data stay in {network.folder}",
             )
 
 
@@ -90,7 +90,7 @@ def _facts(network: Network, status: int, text: str) -> dict[str, Any]:
         raise TargetError(
             f"the network does not answer as one of ours: HTTP {status}, {shown(text, 120)}",
             where=network.admin_url,
-            hint="Something else listens there; workbench network status tells what runs",
+            hint="Something else listens there; run: workbench network status",
         )
     return facts
 

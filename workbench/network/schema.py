@@ -33,7 +33,7 @@ async def apply_schema(url: str, migrations: Path | None) -> None:
         raise TargetError(
             f"the database does not answer: {_first_line(error)}",
             where=without_password(url),
-            hint="Start it, or leave --postgres out for one of our own",
+            hint="Start it, or leave --postgres out to use the embedded one",
         ) from None
     async with connection:
         if migrations is None:
@@ -80,7 +80,7 @@ async def _execute(connection: psycopg.AsyncConnection, script: str, where: str)
     except psycopg.Error as error:
         line = script[: int(position)].count("\n") + 1 if (position := error.diag.statement_position) else None
         at = where if line is None else f"{where}, line {line}"
-        raise SettingsError(f"PostgreSQL does not take it: {_first_line(error)}", where=at) from None
+        raise SettingsError(f"PostgreSQL refuses it: {_first_line(error)}", where=at) from None
 
 
 def _first_line(error: Exception) -> str:

@@ -78,7 +78,7 @@ def profiled_names(settings: Settings, services: tuple[LocalService, ...]) -> tu
     missing = [role for role in wanted if role not in by_role]
     if missing and settings.profiler != "none":
         raise SettingsError(
-            f"the {missing[0]} is to be profiled and has no command",
+            f"there is no command for the {missing[0]}, which is to be profiled",
             where="--profile",
             hint=f"Give one with {OPTIONS[missing[0]]}, or profile the other one: --profile {next(iter(by_role))}",
         )

@@ -137,7 +137,7 @@ class Session:
                 hint="Give letters, digits, dots, hyphens and underscores, 64 at most, a letter or digit first",
             )
         if name in self.names or (not self.replaces and self._recorded(name)):
-            raise ToolError(f"there is a window {name} already", where=str(self.out), hint="Give another name")
+            raise ToolError(f"there is already a window {name}", where=str(self.out), hint="Give another name")
         for service in self.backend.services:
             if not self.tool.run_a_window:
                 await self._require_running(service)

@@ -41,7 +41,7 @@ class SessionFile:
             raise RunFolderError(
                 f"cannot make the folder: {error.strerror}", where=str(self.folder), hint="Give another with --folder"
             ) from None
-        async with exclusive(self.folder / ".lock", "another profile command is at work", wait_s=1.0):
+        async with exclusive(self.folder / ".lock", "another profile command is running", wait_s=1.0):
             yield
 
     def exists(self) -> bool:
@@ -66,7 +66,7 @@ class SessionFile:
                 "names": session.names,
                 "backend": session.backend.to_json(),
             },
-            hint="Make room; until then the services go on, and the file says what they were before",
+            hint="Make room; the services keep running, and the file still holds their earlier state",
             mode=0o600,
         )
 

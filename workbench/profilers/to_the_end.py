@@ -1,4 +1,4 @@
-"""Work that must not be left half done: it ends, and only then is the caller's cancellation heard."""
+"""Work that must not be left half done: it ends before the caller's cancellation takes effect."""
 
 from __future__ import annotations
 

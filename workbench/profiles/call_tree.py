@@ -53,7 +53,9 @@ def tree_notes(functions: Table, edges: Table, metrics: Sequence[Metric], metric
     kept = tree.own[:, column]
     notes = []
     if count := int((~tree.exact).sum()):
-        notes.append(_note("a call graph has no stacks: split over callers pro rata", count, metric, kept[~tree.exact]))
+        notes.append(
+            _note("a call graph has no stacks: costs are split over callers pro rata", count, metric, kept[~tree.exact])
+        )
     moved = tree.cut[column].item()
     # whole numbers are compared with true shares, which are fractions
     moved = round(moved) if kept.dtype.kind == "i" else moved

@@ -100,7 +100,7 @@ TEXT: Sequence[Mark] = (
     (
         rb"\d{4}-\d\d-\d\d [\d:]+\r?\nFull thread dump ",
         "a dump of Java's threads",
-        "It is one moment, no profile: use async-profiler with `-o collapsed`",
+        "It shows one moment, not a profile: use async-profiler with `-o collapsed`",
     ),
     (rb"-{60,}\r?\nProfile data file '", "callgrind_annotate's report", "Give the callgrind.out file it was made from"),
     (

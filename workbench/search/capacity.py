@@ -60,7 +60,7 @@ async def _search(setup: Setup, search: CapacitySearch, passes: Condition) -> st
         receipts = receipts_of(settings, rate)
         used = spent(record.rows, float(settings.value_grt), cut_off(record)).receipts
         if used + receipts > settings.search_receipts:
-            return f"{BUDGET} (the next trial's {receipts:,} and {used:,} so far are more than may be sent)"
+            return f"{BUDGET} (the next trial needs {receipts:,}, {used:,} are sent)"
         step = Step(record.upcoming, receipts)
         payer = await payer_with(setup, receipts)
         _plan(record, settings, step, rate)
@@ -93,7 +93,7 @@ def receipts_of(settings: Settings, rate: float) -> int:
 
 
 async def payer_with(setup: Setup, receipts: int) -> Payer:
-    """A payer whose budget bears a trial of so many receipts. Raises TargetError where there is none."""
+    """A payer whose budget is enough for a trial of so many receipts. Raises TargetError where there is none."""
     value, most = setup.settings.value_wei, 0
     for payer in setup.target.payers:
         fees = await setup.target.fees(payer.address)
@@ -105,7 +105,7 @@ async def payer_with(setup: Setup, receipts: int) -> Payer:
             continue
         return payer
     raise TargetError(
-        f"a trial of {counted(receipts, 'receipt')} needs a payer whose budget bears it, the most that one has left is "
+        f"a trial of {counted(receipts, 'receipt')} needs a payer with that budget; the largest budget left is "
         f"{counted(most, 'receipt')}",
         where=setup.target.url,
         hint="Send receipts of a smaller --value-grt, make trials shorter with --trial-s, or raise the agent's limit",
@@ -136,9 +136,9 @@ def trials(search: dict[str, Any], rows: Sequence[StepRow]) -> list[Tried]:
 def _say_budget(record: Record, settings: Settings, condition: str, unseen: float) -> None:
     if settings.ramp is not None or settings.concurrency is not None:
         raise SettingsError(
-            "the search says the rates of its trials itself, in an open loop",
+            "the search sets the rates of its trials itself, in an open loop",
             where="arrivals" if settings.ramp is not None else "concurrency",
-            hint="Leave it out; --arrivals poisson is possible, --start-rate says where to begin",
+            hint="Leave it out; --arrivals poisson is allowed, --start-rate sets the first rate",
         )
     first = receipts_of(settings, settings.start_rate)
     if first > settings.search_receipts:

@@ -56,7 +56,7 @@ def share_refused(most: float) -> Condition:
 
 
 def p95_within(most_ms: float) -> Condition:
-    """The 95th percentile of the response time is at most this; one that the trial cannot carry does not pass."""
+    """The 95th percentile of the response time is at most this; one that the trial cannot measure does not pass."""
 
     def condition(row: StepRow) -> str:
         if row.response_p95_ms <= most_ms:
@@ -69,7 +69,7 @@ def p95_within(most_ms: float) -> Condition:
 
 
 def holds(threshold: Threshold) -> Condition:
-    """A threshold of ``--fail-if``, held against the trial; one that the trial cannot carry does not pass.
+    """A threshold of ``--fail-if``, judged on the trial; one that the trial cannot measure does not pass.
 
     Raises SettingsError for a threshold of what a trial does not measure.
     """
@@ -88,7 +88,7 @@ def holds(threshold: Threshold) -> Condition:
 
 
 def all_of(*conditions: Condition) -> Condition:
-    """Every one of them; all that fail are said."""
+    """All conditions; every failure is reported."""
 
     def condition(row: StepRow) -> str:
         return "; ".join(filter(None, (one(row) for one in conditions)))

@@ -1,4 +1,4 @@
-"""The public ways into a search: a new one, one that is gone on with, one that is opened."""
+"""The public ways into a search: start, resume or open a search."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def find_limit(
     """Find the sender limit to the receipt, or with ``capacity=True`` the highest rate that passes the thresholds.
 
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write; one whose search
-    has finished is opened and nothing is sent. ``resume`` goes on with an interrupted search, by its own settings.
+    has finished is opened and nothing is sent. ``resume`` resumes an interrupted search with its own settings.
     ``passes``: why the row of a trial does not pass ("" where it does), in place of ``max_p95_ms`` and
     ``max_error_share``, with ``condition``, the same in words. ``on_event`` and what an interrupt
     gives are as in :func:`workbench.sweep.run.sweep`.
@@ -51,7 +51,7 @@ async def find_limit(
     """
     if resume:
         if parameters:
-            raise SettingsError("a search is gone on with by its own settings", where=next(iter(parameters)))
+            raise SettingsError("a resumed search keeps its own settings", where=next(iter(parameters)))
         begun = RunFolder(Path(resume))
         return await for_a_person(
             lambda heard: resume_search(begun, heard, passes, condition), on_event, _opened, "find_limit"
@@ -72,7 +72,7 @@ def search_settings(settings: Settings) -> Settings:
     """The settings of a search: fresh payers, nothing after it, and of a capacity a small value where none is given."""
     changes: dict[str, Any] = {"mode": "fresh", "pinpoint": False}
     if settings.profiler != "none":
-        raise SettingsError("a limit is not searched under a profiler", where="profiler", hint="Leave it out")
+        raise SettingsError("a limit search cannot run under a profiler", where="profiler", hint="Leave it out")
     if settings.capacity and "value_grt" not in settings.model_fields_set:
         changes["value_grt"] = CAPACITY_VALUE
     return settings.model_copy(update=changes)

@@ -46,12 +46,12 @@ async def _search(setup: Setup, search: LimitSearch) -> str:
     while (count := search.upcoming()) is not None:
         used = spent(record.rows, float(settings.value_grt), cut_off(record))
         if used.receipts + count > settings.search_receipts:
-            return f"the next trial's {counted(count, 'receipt')} are beyond the budget of {settings.search_receipts:,}"
+            return f"the next trial of {counted(count, 'receipt')} exceeds the budget of {settings.search_receipts:,}"
         step = Step(record.upcoming, count)
         try:
             payer = await payer_of(setup.target, settings, record.given, step, toward_limit=True)
         except TargetError as error:
-            return f"there is no payer left that never paid ({error})"
+            return f"no unused payer is left ({error})"
         _plan(record, settings, step)
         row = await measure(setup, step, payer)
         keep_spent(record, settings)
@@ -60,7 +60,7 @@ async def _search(setup: Setup, search: LimitSearch) -> str:
             return f"the agent did not say in {UNKNOWN} trials whether the payer was denied"
         before, search = search, replace(search, bracket=record.learnt.bracket)
         if search == before and not unknown:
-            return f"a trial taught nothing: {row.reason}"
+            return f"a trial was inconclusive: {row.reason}"
     return ""
 
 
@@ -71,7 +71,7 @@ def _keep_ended(record: Record, why: str) -> None:
 def _require_agent(setup: Setup) -> None:
     if setup.target.agent_metrics_url is None:
         raise TargetError(
-            "the sender limit cannot be found: the agent has to be asked after each trial whether the payer is denied",
+            "the sender limit cannot be found: each trial needs the agent's word on whether the payer is denied",
             where=setup.target.url,
             hint="Give --agent-metrics-url",
         )
@@ -102,7 +102,7 @@ def _say_budget(record: Record, settings: Settings, search: LimitSearch, payers:
     expected, most = search.expected(), search.at_most()
     if payers < min(expected.trials, LEAST_PAYERS):
         raise TargetError(
-            f"each of at least {expected.trials} trials needs a payer that never paid, there are {payers}",
+            f"at least {expected.trials} trials need an unused payer each, there are {payers}",
             hint="Give more payers, or use `workbench sweep`, whose last payer is led to the limit receipt by receipt",
         )
     if expected.receipts > settings.search_receipts:
@@ -114,10 +114,10 @@ def _say_budget(record: Record, settings: Settings, search: LimitSearch, payers:
         )
     capped = Cost(min(most.trials, payers), min(most.receipts, settings.search_receipts))
     budget_facts = Spending.of(capped.trials, capped.receipts, value)
-    text = f"The search for the sender limit takes at most {budget_facts.text}, each trial a payer of its own"
+    text = f"The search for the sender limit takes at most {budget_facts.text}, each trial with its own payer"
     if settings.predict and search.predicted:
         likely = Spending.of(expected.trials, expected.receipts, value)
-        text += f"; {likely.text} if receipt {search.predicted:,} triggers denial, as is predicted"
+        text += f"; {likely.text} if receipt {search.predicted:,} triggers denial as predicted"
     text += f". There are {counted(payers, 'payer')}."
     record.folder.update_manifest(
         search={"kind": "sender", "budget": {**budget_facts.to_json(), "sentence": text}, "ended": ""}
@@ -131,7 +131,7 @@ def _plan(record: Record, settings: Settings, step: Step) -> None:
 
 
 def cut_off(record: Record) -> int:
-    """Receipts of trials that were cut off: they were sent all the same."""
+    """Receipts of trials that were cut off: they count as sent."""
     done = sum(row.sent for row in record.rows)
     return record.sent_before() - done
 
@@ -150,7 +150,7 @@ def conclude_sender(rows: list[StepRow], limit: dict[str, Any], search: dict[str
     reasons = ([search["ended"]] if search.get("ended") else []) + failed
     if not limit["exact"]:
         verdict, code = "INVALID", EXIT_INVALID
-        reasons = reasons or ["there is no limit in what may be tried"]
+        reasons = reasons or ["no limit was found within the allowed receipts"]
     elif limit["held"] is False:
         verdict, code = "FAIL", EXIT_SLO_FAILED
         reasons.insert(0, "the limit was not where it was predicted")

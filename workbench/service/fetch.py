@@ -72,7 +72,7 @@ def require_no_redirect(status: int, headers: Mapping[str, str], what: str, url:
     if 300 <= status < 400 and "Location" in headers:
         there = shown(without_password(headers["Location"]), 200)
         raise TargetError(
-            f"{what} answers HTTP {status} and points to {there}, which was not followed",
+            f"{what} answers HTTP {status} and redirects to {there}, which was not followed",
             where=url,
             hint="Give that address, if it is the right one",
         )
@@ -92,9 +92,9 @@ async def _body(content: aiohttp.StreamReader, what: str, url: str) -> bytearray
         body += chunk
         if len(body) > MAX_BYTES:
             raise TargetError(
-                f"{what} answers with more than {MAX_BYTES >> 20} MiB, of which no more was read",
+                f"{what} answers with more than {MAX_BYTES >> 20} MiB; reading stopped there",
                 where=url,
-                hint="Check the address; nothing that is asked for here is that large",
+                hint="Check the address; no expected answer is that large",
             )
     return body
 

@@ -13,7 +13,7 @@ async def require_service(url: str) -> None:
     status, text = await get_text(f"{url}/", "the indexer-service")
     if status == 429:
         raise TargetError(
-            "the service limits its misc routes to ten requests a second and is over it",
+            "the service limits its misc routes to ten requests a second, and got more",
             where=url,
             hint="Wait a second, and stop whatever polls it",
         )

@@ -70,5 +70,5 @@ def unreadable(url: str, error: Exception) -> TargetError:
         reason = reason.replace(password, "***")
     hint = "Start PostgreSQL, or correct --database-url"
     if type(error).__name__ == "UndefinedTable":
-        hint = "Give the database that the services were started with; this one has not their tables"
+        hint = "Give the database of the services; this one lacks their tables"
     return TargetError(f"the database cannot be read ({reason})", where=without_password(url), hint=hint)

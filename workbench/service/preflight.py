@@ -1,4 +1,4 @@
-"""Before anything is spent: would the receipts be taken, counted and measured as what they are?
+"""Before anything is spent: would the receipts be accepted, counted and measured correctly?
 
 The database is asked, the agent's metrics, the programs' processes, and the service itself with a probe that costs
 nothing (``probe``). The rules are pure functions of what was found (``preflight_rules``). Each note is one line with

@@ -71,8 +71,8 @@ _DENIED = (
     "the tap-agent allows it"
 )
 _NO_ACTOR = (
-    "Start the aggregator, see that [tap.sender_aggregator_endpoints] names the payer and that its escrow is known, "
-    "then start the tap-agent again"
+    "Start the aggregator, check that [tap.sender_aggregator_endpoints] names the payer and that its escrow is known, "
+    "then restart the tap-agent"
 )
 _REFUSED = {
     Outcome.UNKNOWN_SIGNER: (
@@ -92,16 +92,16 @@ def judge_payer(facts: PayerFacts) -> Note | None:
     """Why a payer's receipts would be refused; None where nothing says so."""
     who = checksum(facts.payer)
     if facts.has_actor is False:
-        listed = "stands in the denylist and " if facts.in_denylist else ""
+        listed = "is on the denylist and " if facts.in_denylist else ""
         return Note(
             "actor",
-            f"payer {who} {listed}has no actor in the tap-agent, which tells nothing of its escrow: its aggregator was "
-            "out of reach when the agent started, or it has no endpoint",
+            f"payer {who} {listed}has no actor in the tap-agent, so its escrow is not known: its aggregator was out "
+            "of reach when the agent started, or it has no endpoint",
             _NO_ACTOR,
             refuses=True,
         )
     if facts.in_denylist or facts.held_denied:
-        by = "it is in the denylist of the database" if facts.in_denylist else "the tap-agent's gauge says so"
+        by = "it is on the denylist of the database" if facts.in_denylist else "the tap-agent's gauge says so"
         return Note("denied", f"payer {who} is denied already: {by}", _DENIED, refuses=True)
     if facts.probe is not None and facts.probe.outcome is Outcome.DENIED:
         return Note("denied", f"payer {who} is denied already: the service refused a probe", _DENIED, refuses=True)
@@ -112,7 +112,7 @@ def judge_payer(facts: PayerFacts) -> Note | None:
 
 
 def judge_payers(facts: Sequence[PayerFacts], needed: int) -> list[Note]:
-    """Whether enough of the payers can pay; those that cannot are left out, and that is said."""
+    """Whether enough of the payers can pay; those that cannot are left out, with a note."""
     wrong = [note for fact in facts if (note := judge_payer(fact)) is not None]
     if not wrong:
         return []
@@ -131,7 +131,7 @@ def is_behind(owed_wei: int, counted_wei: int) -> bool:
 
 
 def judge_counting(facts: PayerFacts, counted_wei: int) -> Note | None:
-    """An agent that was behind the database, and holds ``counted_wei`` after it was given time."""
+    """An agent that was behind the database, and holds ``counted_wei`` after a wait."""
     before = facts.counted_wei or 0
     if not is_behind(facts.owed_wei, counted_wei):
         return None
@@ -140,12 +140,12 @@ def judge_counting(facts: PayerFacts, counted_wei: int) -> Note | None:
         f"{grt(facts.owed_wei / WEI_PER_GRT)} are in the database"
     )
     if counted_wei != before:
-        return Note("counting", f"{what}: it is counting still", "Wait until it is done, or the limit comes early")
-    return Note("counting", f"{what}, and it does not count", "Start the tap-agent again", refuses=True)
+        return Note("counting", f"{what}: it is still counting", "Wait until it is done, else the limit comes early")
+    return Note("counting", f"{what}, and it has stopped counting", "Start the tap-agent again", refuses=True)
 
 
 def judge_service(facts: ServiceFacts) -> list[Note]:
-    """What would spoil the run whoever pays."""
+    """What would spoil the run for any payer."""
     notes = []
     for program, value in facts.rust_log:
         directive = loud(value)
@@ -164,7 +164,7 @@ def judge_service(facts: ServiceFacts) -> list[Note]:
             Note(
                 "value",
                 f"receipts of {grt(facts.value_wei / WEI_PER_GRT)} reach the service's maximum of "
-                f"{grt(facts.max_value_wei / WEI_PER_GRT)} ({facts.max_value_from}), and are refused from there on",
+                f"{grt(facts.max_value_wei / WEI_PER_GRT)} ({facts.max_value_from}); it refuses this value and more",
                 "Lower --value-grt, or raise max_receipt_value_grt of the service",
                 refuses=True,
             )
@@ -177,10 +177,12 @@ def judge_probe(answer: ProbeAnswer | None, value_wei: int) -> list[Note]:
     if answer is None or answer.outcome in (Outcome.DENIED, Outcome.UNKNOWN_SIGNER):
         return []
     if answer.passed:
-        return [Note("probe", "one probe was sent: the service would take the receipts; nothing was stored or charged")]
+        return [
+            Note("probe", "one probe was sent: the service would accept the receipts; nothing was stored or charged")
+        ]
     if answer.charged:
         cost = f"a receipt of {grt(value_wei / WEI_PER_GRT)} was spent and is counted"
-        return [Note("probe", f"the service took a probe that names another payer, so that {cost}")]
+        return [Note("probe", f"the service accepted a probe that names another payer, so {cost}")]
     check, remedy = _REFUSED.get(
         answer.outcome, ("probe", "Look at the service's log, and run `workbench doctor --target ...`")
     )
@@ -196,8 +198,8 @@ def judge_attestation(seen: Attestation | None, profiler: str) -> list[Note]:
         Note(
             "attestation",
             "the answers are not attested although graph-node calls them attestable: the allocation cannot be derived "
-            "from the service's operator_mnemonic. At each poll it tries 200 keys, and that was 89 % of all "
-            "instructions in windows of 50 to 200 receipts under callgrind",
+            "from the service's operator_mnemonic. At each poll it tries 200 keys: 89 % of all instructions in "
+            "windows of 50 to 200 receipts under callgrind",
             "Open the allocation with that mnemonic's key, or raise syncing_interval_secs",
             refuses=profiler == "callgrind",
         )
@@ -207,11 +209,11 @@ def judge_attestation(seen: Attestation | None, profiler: str) -> list[Note]:
 def _sampler(program: str, profiler: str) -> Note:
     """A binary with pprof-rs in it, under a tool that sees the sampler as a part of the program."""
     if profiler == "massif":
-        effect = "what the sampler allocates is in the heap too: 225 of 240 MB in the release that was measured"
+        effect = "the heap includes the sampler's own allocations: 225 of 240 MB in the release measured"
     else:
-        effect = "its timer would end callgrind, so it is started with SIGPROF blocked, and the sampler takes nothing"
+        effect = "its timer would end callgrind, so SIGPROF is blocked and its sampler records nothing"
     return Note(
         "profiling",
         f"the {program} is built with the feature profiling: {effect}",
-        "A build without it has none of that",
+        "Use a build without it",
     )

@@ -27,7 +27,7 @@ _PASSED = {2: "Invalid payer: receipt claims payer", 1: "does not have the minim
 @dataclass(frozen=True)
 class ProbeAnswer:
     """What the service said. ``message`` is the text of its refusal. ``passed``: only the check that had to refuse the
-    probe did. ``charged``: it was taken for a receipt, which no known release does."""
+    probe did. ``charged``: it was charged as a receipt, which no known release does."""
 
     status: int
     message: str

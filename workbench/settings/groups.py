@@ -48,7 +48,7 @@ CONFIG_VARIABLE = "WORKBENCH_CONFIG"  # path of a settings file in place of work
 
 
 def default_runs_dir() -> Path:
-    """``data/runs`` of the project: of the nearest folder above with a workbench.toml or pyproject.toml, else of here.
+    """``data/runs`` of the nearest folder above with a workbench.toml or pyproject.toml, else of the current one.
 
     A notebook's kernel works in the notebook's folder, the command line in the project's; both mean the same runs.
     """
@@ -91,7 +91,7 @@ class TargetSettings(Group):
     graph_url: Url | None = Field(None, description="Network subgraph, for finding the allocation and the escrow.")
     service_metrics_url: Url | None = Field(None, description="Metrics of the indexer-service.")
     agent_metrics_url: Url | None = Field(
-        None, description="Metrics of the tap-agent, for the budget and for seeing denial."
+        None, description="Metrics of the tap-agent: gives the budget and shows denial."
     )
     allocation: Address | None = Field(
         None, description="Allocation to pay; without it the indexer's first active one is looked up."
@@ -113,7 +113,7 @@ class TargetSettings(Group):
     chain_id: int = Field(1337, ge=0, lt=1 << 64, description="Chain id of the signing domain.")
     payers: list[Address] = Field(
         default_factory=list,
-        description="Payers whose escrow is spent, one per signer key; without them the stand-in's own.",
+        description="Payers whose escrow is spent, one per signer key; default: those of the stand-in.",
     )
     signer_keys: list[SecretStr] = Field(
         default_factory=list,
@@ -131,9 +131,7 @@ class TargetSettings(Group):
                 f"payers and signer_keys go in pairs, found {len(self.payers)} and {len(self.signer_keys)}"
             )
         if self.target and not self.allow_remote and not is_loopback(self.target):
-            raise ValueError(
-                f"the target {self.target} is not on this machine; pass --allow-remote to load it all the same"
-            )
+            raise ValueError(f"the target {self.target} is not on this machine; pass --allow-remote to load it")
         return self
 
     @property
@@ -153,7 +151,7 @@ class LoadSettings(Group):
     arrivals: Arrivals = Field(
         "constant",
         description="Spacing of an open loop: constant, poisson, or ramp:FROM:TO:DURATION such as ramp:100:2000:60s, "
-        "which needs no rate; its last rate goes on where more receipts are asked for.",
+        "which needs no rate; further receipts are sent at its last rate.",
     )
     spin: bool = Field(
         False,
@@ -162,7 +160,7 @@ class LoadSettings(Group):
     )
     seed: int = Field(1, ge=0, lt=1 << 63, description="Seed of nonces and Poisson arrivals.")
     timeout_s: float = Field(
-        10.0, gt=0, le=600, description="Time limit of one request in seconds (under a profiler at least 60)."
+        10.0, gt=0, le=600, description="Time limit of one request in seconds (at least 60 under a profiler)."
     )
     max_in_flight: int = Field(
         1000, ge=1, le=20_000, description="Open loop: most requests in flight before sending waits."
@@ -177,7 +175,7 @@ class LoadSettings(Group):
             raise ValueError("concurrency (closed loop) and rate (open loop) exclude each other; give one")
         for name in ("concurrency", "rate"):
             if self.ramp is not None and getattr(self, name) is not None:
-                raise ValueError(f"arrivals {self.arrivals} says its rates itself; leave {name} out")
+                raise ValueError(f"arrivals {self.arrivals} sets its own rates; leave {name} out")
         return self
 
     @property
@@ -204,7 +202,7 @@ class EngineSettings(Group):
         None, description="Dask: address of the scheduler, such as tcp://127.0.0.1:8786 or tls://host:8786."
     )
     allow_unencrypted: bool = Field(
-        False, description="Dask: send signing keys over tcp:// to other machines, where the network can read them."
+        False, description="Dask: send signing keys unencrypted over tcp:// to other machines."
     )
 
     @model_validator(mode="after")
@@ -226,7 +224,7 @@ class SweepSettings(Group):
         description="Receipts of each step: a list 250,500,1000, a range 250:1250:250, or geometric 125:2000:x2.",
     )
     repeats: int = Field(
-        1, ge=1, le=100, description="Measure each step so many times, all in turn (1, 2, 3, 1, 2, 3) against drift."
+        1, ge=1, le=100, description="Number of times each step is measured, in turn (1, 2, 3, 1, 2, 3) against drift."
     )
     mode: Literal["fresh", "cumulative"] = Field(
         "fresh",
@@ -250,12 +248,12 @@ class SweepSettings(Group):
 
 
 class ThresholdSettings(Group):
-    """What a run must not exceed."""
+    """Thresholds of a run."""
 
     fail_if: list[Annotated[str, AfterValidator(check_threshold)]] = Field(
         default_factory=list,
-        description="Fail where this is so, such as 'response_p95_ms > 50', 'refused_share > 0.1%' or "
-        "'instructions_per_receipt > 7e6'; several times. All names are in docs/thresholds.md.",
+        description="Fail if this holds, such as 'response_p95_ms > 50', 'refused_share > 0.1%' or "
+        "'instructions_per_receipt > 7e6'; may be repeated. All names are in docs/thresholds.md.",
     )
 
 
@@ -269,7 +267,7 @@ class SearchSettings(Group):
         200_000, ge=1, le=1_000_000_000, description="The search sends at most this many receipts."
     )
     predict: bool = Field(
-        True, description="Sender limit: try what is predicted from the agent's figures first; else search blindly."
+        True, description="Sender limit: start at the number the agent's figures predict; if off, search blindly."
     )
     max_p95_ms: float | None = Field(
         None, gt=0, description="Capacity: a trial passes up to this 95th percentile of the response time in ms."
@@ -283,7 +281,7 @@ class SearchSettings(Group):
         1.1,
         gt=1.03,  # a smaller overload is not seen in a trial: search.condition.unseen
         le=10,
-        description="Capacity: the search ends when the bracket's ends differ by less than this factor.",
+        description="Capacity: the search ends when high / low of the bracket is below this factor.",
     )
     start_rate: float = Field(50.0, gt=0, le=1_000_000, description="Capacity: the first rate that is tried.")
 
@@ -302,10 +300,10 @@ class ProfilerSettings(Group):
         None, description="Profile the services of this docker compose file; --target says where its service answers."
     )
     paired: bool = Field(
-        True, description="Under a profiler: first a step without it, to tell what the profiler costs."
+        True, description="Under a profiler: first measure a step without it, to get the profiler's overhead."
     )
     warm_up_receipts: int = Field(
-        50, ge=0, le=100_000, description="Under a profiler: receipts sent before the first window, so that it is warm."
+        50, ge=0, le=100_000, description="Under a profiler: warm-up receipts sent before the first window."
     )
 
     @model_validator(mode="after")
@@ -321,27 +319,29 @@ class CommandSettings(Group):
     service_command: Command | None = Field(
         None, description="Command that starts the indexer-service, as in a shell; stopped at the end."
     )
-    agent_command: Command | None = Field(None, description="Command that starts the tap-agent, likewise.")
+    agent_command: Command | None = Field(
+        None, description="Command that starts the tap-agent, as in a shell; stopped at the end."
+    )
     profile: Literal["service", "agent", "both"] = Field(
-        "service", description="Under a profiler: which of the two programs is put under it."
+        "service", description="Which of the two programs is profiled."
     )
     idle_s: float | None = Field(
         None,
         ge=0,
         le=3600,
-        description="Under a profiler: seconds of a window without a receipt, which tells what time alone costs "
-        "(default: as long as the shortest step, 30 at most; 0 leaves it out).",
+        description="Under a profiler: seconds of an idle window, which measures background cost (default: as long as "
+        "the shortest step, 30 at most; 0 leaves it out).",
     )
     database_url: PostgresUrl | None = Field(
-        None, description="PostgreSQL of the services: stored receipts are counted and denial is seen there."
+        None, description="PostgreSQL of the services, to count stored receipts and see denial."
     )
     preflight: bool = Field(
-        True, description="Refuse to begin where receipts would be denied or the measurement spoilt; else only say so."
+        True, description="Refuse to start if receipts would be denied or the measurement spoilt; if off, only warn."
     )
 
 
 class NetworkSettings(Group):
-    """All that the two programs need on one machine without chain, graph-node or containers."""
+    """What the two programs need to run on one machine without chain, graph-node or containers."""
 
     network: bool = Field(False, description="Start the network around the commands, and stop it at the end.")
     network_folder: Path = Field(
@@ -352,12 +352,14 @@ class NetworkSettings(Group):
     )
     postgres_port: int = Field(0, ge=0, le=65535, description="Port of the embedded PostgreSQL; 0 takes a free one.")
     migrations: Path | None = Field(
-        None, description="Folder of SQL migrations that make the schema; without it statements of our own."
+        None, description="Folder of SQL migrations that make the schema; default: built-in statements."
     )
-    aggregator: Url | None = Field(None, description="tap-aggregator to use; without it one of our own is started.")
-    aggregator_port: int = Field(7610, ge=0, le=65535, description="Port of our own aggregator; 0 takes a free one.")
+    aggregator: Url | None = Field(None, description="tap-aggregator to use; default: a built-in one is started.")
+    aggregator_port: int = Field(
+        7610, ge=0, le=65535, description="Port of the built-in aggregator; 0 takes a free one."
+    )
     syncing_interval_s: float = Field(
-        10.0, gt=0, le=3600, description="How often the two programs ask the network subgraph (theirs is 60)."
+        10.0, gt=0, le=3600, description="How often the two programs poll the network subgraph (their default is 60)."
     )
 
 
@@ -368,7 +370,7 @@ class StandinSettings(Group):
         Decimal(1), description="tap.max_amount_willing_to_lose_grt: unaggregated fees that deny a payer."
     )
     escrow_grt: Grt = Field(Decimal(10), description="Escrow of each payer.")
-    standin_payers: int = Field(64, ge=1, le=10_000, description="How many funded payers there are.")
+    standin_payers: int = Field(64, ge=1, le=10_000, description="Number of funded payers.")
     max_receipt_value_grt: Grt = Field(
         Decimal("0.002"),
         description="A receipt of this value or more is refused (upstream's 0.001 would refuse 0.001 itself).",
@@ -383,7 +385,7 @@ class StandinSettings(Group):
         10.0, gt=0, description="A RAV is requested when limit / divisor of fees can be aggregated."
     )
     redeem_after_s: float | None = Field(
-        None, ge=0, description="Redeem a RAV on chain this long after it was made; without it never."
+        None, ge=0, description="Redeem a RAV on chain this long after it was made; default: never."
     )
     agent_delay_ms: float = Field(
         50.0, ge=0, le=60_000, description="Time from a receipt's commit to the agent having counted it."
@@ -394,7 +396,7 @@ class StandinSettings(Group):
             "Latency of graph-node in ms: constant:MS, uniform:LOW:HIGH, exponential:MEAN, lognormal:MEDIAN:SIGMA."
         ),
     )
-    backend_down: bool = Field(False, description="graph-node does not answer: 200 with an error body.")
+    backend_down: bool = Field(False, description="graph-node fails: 200 with an error body.")
     store: Literal["ok", "slow", "lost", "failing", "gone"] = Field(
         "ok",
         description=(

@@ -63,8 +63,8 @@ def _check_service_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.path not in ("", "/") or parts.query or "?" in text or "#" in text:
         raise ValueError(
-            f"the address of a service is wanted, without a path, query or fragment, found {shown(text)}; "
-            "a prefix of its paid route is url_prefix"
+            f"the address of a service is wanted, without a path, query or fragment, found {shown(text)}; set the "
+            "prefix of its paid route with url_prefix"
         )
     return text.rstrip("/")
 
@@ -104,7 +104,7 @@ def _check_grt(value: Decimal) -> Decimal:
         raise ValueError("the amount must be from 0 to 2^128 - 1 wei, with 18 decimals at most")
     wei = value.scaleb(18, _EXACT)
     if wei != wei.to_integral_value(context=_EXACT):
-        raise ValueError("GRT has 18 decimals, and no more can be given")
+        raise ValueError("GRT has at most 18 decimals")
     if not 0 <= wei <= U128_MAX:
         raise ValueError("the amount must be from 0 to 2^128 - 1 wei")
     return value
@@ -142,11 +142,11 @@ def _check_command(text: str) -> str:
     if not words:
         raise ValueError("a command is wanted, found nothing")
     if any(is_key(word) for word in words):
-        raise ValueError(f"a command must not hold what has the shape of a private key. {COMMAND_HINT}")
+        raise ValueError(f"a command must not hold anything that looks like a private key. {COMMAND_HINT}")
     if without_passwords(text) != text:
         raise ValueError(
-            "a command is written down with the run and must not hold a password, found one in a database URL; "
-            "export it as a variable before, the services get the environment"
+            "a command is stored with the run and must not hold a password, found one in a database URL; export it as "
+            "a variable, the services get the environment"
         )
     return text
 

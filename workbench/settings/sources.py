@@ -60,7 +60,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             text = file.read(MAX_FILE_BYTES + 1)
         if len(text) > MAX_FILE_BYTES:
-            raise SettingsError(f"is larger than {MAX_FILE_BYTES:,} bytes, which no settings file is", where=str(path))
+            raise SettingsError(f"is larger than {MAX_FILE_BYTES:,} bytes: not a settings file", where=str(path))
         return tomllib.loads(text.decode())
     except OSError as error:
         raise SettingsError(f"cannot read the settings file: {error.strerror}", where=str(path)) from None
@@ -101,7 +101,7 @@ def _list_of(keys: str) -> list[Any]:
         found = None
     if not isinstance(found, list):
         raise SettingsError(
-            "is no list of keys, and is not shown",
+            "is not a list of keys (value not shown)",
             where=f"environment variable {keyring.KEYS_VARIABLE}",
             hint='Write it as ["<64 hex digits>", "<64 hex digits>"]',
         )

@@ -59,10 +59,10 @@ class LittlesLaw:
             f"{self.seconds * 1e3:,.4g} ms each make {self.expected:,.4g}"
         )
         if self.holds is None:
-            return f"Little's law cannot be checked in so short a time: {figures}."
+            return f"Little's law cannot be checked in so short a step: {figures}."
         if self.holds:
             return f"Little's law holds: {figures}."
-        why = "requests piled up" if self.off < 0 else "the load ran dry"
+        why = "requests piled up" if self.off < 0 else "there were too few requests"
         return f"Little's law does not hold: {figures}. The step was not steady ({why})."
 
 

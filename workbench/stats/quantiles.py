@@ -140,7 +140,7 @@ def hang_together(n: int, share: float, effective_n: float) -> str:
     if effective_n >= needed or effective_n >= n:
         return ""
     return (
-        f"neighbouring rows are alike: {n:,} of them say as much as {effective_n:,.0f} independent ones, and the "
+        f"neighbouring rows are correlated: {n:,} of them are worth {effective_n:,.0f} independent ones, and the "
         f"interval of {_name(share)} needs {math.ceil(round(needed, 6)):,}"
     )
 

@@ -24,7 +24,7 @@ def quantile(p: float, df: int) -> float:
     from scipy.special import stdtrit
 
     if not 0.5 < p < 1:
-        raise ValueError(f"a share between 0.5 and 1 is needed, found {p}")
+        raise ValueError(f"a share between 0.5 and 1 is required, found {p}")
     if df < 1:
         raise ValueError(f"degrees of freedom must be 1 or more, found {df}")
     return float(stdtrit(df, p))

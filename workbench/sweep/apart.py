@@ -71,7 +71,7 @@ def start_apart(what: What, parameters: Mapping[str, Any]) -> Apart:
     """
     settings = settings_for(what, parameters)
     folder = RunFolder.create(settings.runs_dir, settings.name)
-    command = f"a process of its own, started as a {what}"
+    command = f"a separate process, started as a {what}"
     folder.update_manifest(state="new", name=settings.name, settings=settings.public(), command=command)
     given = {name: _plain(value) for name, value in parameters.items()}
     return _started(folder, {"what": what, "parameters": given})
@@ -80,7 +80,7 @@ def start_apart(what: What, parameters: Mapping[str, Any]) -> Apart:
 def resume_apart(path: Path) -> Apart:
     """Go on with an interrupted run in a process of its own, at its first step without samples.
 
-    Raises RunFolderError where it is measured just now, has finished, or holds what is not gone on with this way;
+    Raises RunFolderError where it is measured just now, has finished, or holds what cannot be resumed this way;
     SettingsError where a password is missing.
     """
     folder = RunFolder(path)
@@ -96,8 +96,8 @@ def resume_apart(path: Path) -> Apart:
 
 
 def stop_apart(folder: RunFolder) -> bool:
-    """Ask the process that measures a run to stop, as Ctrl-C does: what is measured is kept, and the run can be gone on
-    with. False where nobody measures it."""
+    """Ask the process that measures a run to stop, as Ctrl-C does: what is measured is kept, and the run can be
+    resumed. False where nobody measures it."""
     holder = folder.holder()
     if holder is None:
         return False
@@ -120,7 +120,7 @@ def running_in(runs_dir: Path) -> RunFolder | None:
 def settings_for(what: What, parameters: Mapping[str, Any]) -> Settings:
     """The settings of a load or a sweep, looked at before anything is made. Raises SettingsError."""
     if secret := sorted(SECRETS & set(parameters)):
-        raise SettingsError(f"{secret[0]} is no parameter", where=secret[0], hint=keyring.HINT)
+        raise SettingsError(f"{secret[0]} cannot be a parameter", where=secret[0], hint=keyring.HINT)
     settings = Settings.resolve(**{"name": what, **parameters})
     if what == "load":
         settings = load_settings(settings)

@@ -49,7 +49,7 @@ def run_of_windows(
     steps = [name for name in names if name not in (*idle, *left_out)]
     if not steps:
         raise SettingsError(
-            "of no window is it known how many receipts it had",
+            "no window has a known number of receipts",
             where="--receipts",
             hint=f"Give them, as in --receipts {names[0] if names else 'NAME'}=100",
         )

@@ -39,7 +39,7 @@ def keep_costs(run: Path, step: Step, receipts: Sent, windows: tuple[Window, ...
 
 
 def keep_idle_costs(run: Path, windows: tuple[Window, ...]) -> None:
-    """Read the windows without a receipt, one a service, and add what they cost to the run's table.
+    """Read the idle windows, one a service, and add what they cost to the run's table.
 
     What an earlier idle window of the same service cost is replaced. Raises ReadError where a window cannot be read:
     its raw files stay.
@@ -49,7 +49,7 @@ def keep_idle_costs(run: Path, windows: tuple[Window, ...]) -> None:
 
 
 def idle_costs_of(window: Window) -> pd.DataFrame:
-    """The table of costs of one window without a receipt."""
+    """The table of costs of one idle window."""
     from workbench.analysis.costs import idle_costs, idle_heap_costs
     from workbench.analysis.profiler_share import without_profiler
     from workbench.profilers.windows.read import edges, window_profile

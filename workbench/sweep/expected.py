@@ -1,4 +1,4 @@
-"""What the calibration of this machine lets expect of the steps to come, said before anything is sent."""
+"""What the calibration of this machine predicts for the coming steps, reported before anything is sent."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ def _target_facts(target: Target) -> dict[str, Any]:
     """The target as it goes into the manifest."""
     what = "indexer-service"
     if target.is_standin:
-        what = "the embedded stand-in, which imitates indexer-service and tap-agent and is neither"
+        what = "the embedded stand-in, which imitates indexer-service and tap-agent"
     return {
         "sentence": f"Measured at {target.url}: {what}.",
         "url": target.url,

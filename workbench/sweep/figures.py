@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_figures(record: Record) -> dict[str, Any] | None:
-    """The figures of a run whose steps are all measured; None where its costs cannot be read, which is said."""
+    """The figures of a run whose steps are all measured; None where its costs cannot be read, with a note."""
     figures = {"version": VERSION, **step_figures(vars(row) for row in record.rows)}
     if record.settings.profiler == "none":
         return figures

@@ -1,4 +1,4 @@
-"""The thresholds of a run, held against what it measured."""
+"""The thresholds of a run, judged on what it measured."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def judge_run(run: SweepRun, fail_if: Sequence[str], limit: Mapping[str, Any] | 
 
 
 def rejudge(run: SweepRun, fail_if: Sequence[str]) -> None:
-    """Hold a finished run against other thresholds than its own, and write what comes of it into its manifest."""
+    """Judge a finished run by other thresholds, and write the result into its manifest."""
     rows = from_frame(run.steps) if len(run.steps) else []
     limit = run.manifest["limit"]
     judged = judge_run(run, fail_if)
@@ -62,7 +62,7 @@ def rejudge(run: SweepRun, fail_if: Sequence[str]) -> None:
 
 
 def fitting(fail_if: Sequence[str], mode: str) -> list[str]:
-    """Those of the thresholds that a run under ``mode`` (or ``none``) can be held against: times only without a
+    """The thresholds that a run under ``mode`` (or ``none``) can be judged by: times only without a
     profiler, costs only under theirs, the limit where it is looked for."""
     return [text for text, why in _misfits(fail_if, mode).items() if not why]
 
@@ -83,8 +83,8 @@ def _misfits(fail_if: Sequence[str], mode: str) -> dict[str, str]:
         if name.of == "cost" and name.mode != mode:
             why = f"{name.name} is measured with --profiler {name.mode}, not with {mode}"
         elif name.of == "time" and mode != "none":
-            why = f"times under {mode} are distorted; leave --profiler out for them"
+            why = f"times under {mode} are distorted; leave --profiler out"
         elif name.of == "run" and name.name.startswith("limit") and mode != "none":
-            why = f"the limit is not looked for under {mode}; leave --profiler out for it"
+            why = f"the limit is not measured under {mode}; leave --profiler out"
         found[text] = why
     return found

@@ -273,7 +273,7 @@ async def _rows(setup: Setup, payer: Payer) -> Stored | None:
     try:
         return await asyncio.to_thread(setup.target.rows, payer)
     except TargetError as error:
-        setup.record.event("database_note", why=f"What was stored cannot be told: {error}")
+        setup.record.event("database_note", why=f"What was stored is not known: {error}")
         return None
 
 

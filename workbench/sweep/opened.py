@@ -34,9 +34,9 @@ class SweepRun(Run):
         table, path = super().steps, self.path / "steps.parquet"
         if self.state == "finished" and "windows" not in self.manifest and not path.is_file():
             raise RunFolderError(
-                "is not there, though the run has finished",
+                "is missing, though the run has finished",
                 where=str(path),
-                hint="Take it from a copy, or measure anew; run.manifest and run.samples can be read",
+                hint="Restore it from a copy, or measure again; run.manifest and run.samples can be read",
             )
         return checked_table(table, step_row.REQUIRED, path, step_row.COLUMNS) if len(table.columns) else table
 
@@ -72,7 +72,7 @@ class SweepRun(Run):
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
         """The four answers that stand first wherever the run is shown: see :mod:`workbench.analysis.tiles`. Profiles
-        that cannot be read say nothing."""
+        that cannot be read are left out."""
         try:
             findings = self.findings
         except WorkbenchError:

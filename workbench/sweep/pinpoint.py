@@ -62,7 +62,7 @@ async def pinpoint(setup: Setup, number: int) -> None:
     step = Step(number, up_to, "pinpoint")
     try:
         if target.agent_metrics_url is None:
-            raise TargetError("the agent has to be asked after each receipt", hint="Give --agent-metrics-url")
+            raise TargetError("the agent must be asked after each receipt", hint="Give --agent-metrics-url")
         payer = await payer_of(target, setup.settings, record.given, step, toward_limit=setup.toward_limit)
     except TargetError as error:
         record.event("pinpoint_left_out", why=str(error))

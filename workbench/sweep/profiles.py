@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from workbench.analysis.overhead import Overhead
     from workbench.profiles.model import Profile
 
-NOT_PROFILED = "The service ran without a profiler. `workbench sweep --profiler callgrind` says what a receipt costs."
-NO_WINDOW = "The run was to be under {mode}, and no window of a step was kept: see how it ended."
+NOT_PROFILED = (
+    "The service ran without a profiler. `workbench sweep --profiler callgrind` measures what a receipt costs."
+)
+NO_WINDOW = "The run was under {mode}, but no window of a step was kept: see how it ended."
 
 # a pair of steps tells what a profiler costs from this on, in accepted receipts or in CPU time of each
 LEAST_RECEIPTS = 100
@@ -71,14 +73,14 @@ class RunProfiles:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """What the steps cost, the background of the service taken off, small places put together."""
+        """What the steps cost, with the background subtracted and small places put together."""
         from workbench.analysis.costs import compact_costs
 
         return compact_costs(self._less_background)
 
     @cached_property
     def background(self) -> pd.DataFrame:
-        """What time alone costs beside what receipts cost, by service and metric; columns in
+        """Background beside the cost of receipts, by service and metric; columns in
         :func:`workbench.analysis.background.background_table`."""
         import pandas as pd
 
@@ -89,7 +91,7 @@ class RunProfiles:
 
     @cached_property
     def idle_windows(self) -> dict[str, Window]:
-        """The window without receipts of each service that has one."""
+        """The idle window of each service that has one."""
         found = windows_in(self.run.path / FOLDER)
         return {window.service: window for window in found if window.name == IDLE}
 
@@ -286,12 +288,12 @@ class RunProfiles:
         cpu_s = [float(row.get("service_cpu_s", math.nan)) for row in (first, pair)]
         if why := _no_pair(first, pair, cpu_s):
             receipts = int(pair["receipts"])
-            sentence = f"What {self.mode} costs is not known: {why}."
+            sentence = f"The overhead of {self.mode} is not known: {why}."
             return Overhead(self.mode, receipts, math.nan, math.nan, math.nan, math.nan, sentence)
         return overhead(first, pair, mode=self.mode, cpu_profiled_s=cpu_s[0], cpu_plain_s=cpu_s[1])
 
     def notes(self) -> list[str]:
-        """What is not as asked in the windows, each said once."""
+        """Oddities of the windows, each reported once."""
         return list(dict.fromkeys(note for window in self.windows for note in window.notes))
 
 
@@ -306,8 +308,8 @@ def _read(windows: Sequence[Window]) -> list[Profile]:
 def _no_pair(profiled: Mapping[str, Any], plain: Mapping[str, Any], cpu_s: Sequence[float]) -> str:
     """Why two steps do not tell what a profiler costs; "" where they do."""
     if profiled["denied"] or plain["denied"]:
-        return "receipts were denied, and a refusal is cheaper than an answer"
+        return "receipts were denied, and refusing one costs less than serving one"
     fewest = int(min(profiled["accepted"], plain["accepted"]))
     if fewest < LEAST_RECEIPTS and not all(seconds >= LEAST_CPU_S for seconds in cpu_s):
-        return f"a pair of steps of {fewest:,} accepted receipts is too short to tell, {LEAST_RECEIPTS} are wanted"
+        return f"steps of {fewest:,} accepted receipts are too short, {LEAST_RECEIPTS} are needed"
     return ""

@@ -1,4 +1,4 @@
-"""What a service does by what its processes say, without asking it: an answer would be in the profile too."""
+"""Whether a service is idle, told by its processes: a request to it would be in the profile too."""
 
 from __future__ import annotations
 

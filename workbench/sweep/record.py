@@ -39,7 +39,7 @@ class Record:
     ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
     of steps that were cut off among them, and ``spent_before`` what the agent held of each in wei then. ``manifest`` is
     the one of the session that was interrupted, empty for a new run. ``generators`` says how many send each step.
-    ``learnt`` is what the rows say of the limit. ``session`` counts how often the run was gone on with: the service was
+    ``learnt`` is what the rows say of the limit. ``session`` counts how often the run was resumed: the service was
     started again each time.
     """
 
@@ -155,7 +155,7 @@ class Record:
         keep_costs(self.folder.path, step, receipts, windows)
 
     def keep_idle(self, windows: tuple[Window, ...]) -> None:
-        """Keep what the services cost in the window without a receipt."""
+        """Keep what the services cost in the idle window."""
         keep_idle_costs(self.folder.path, windows)
 
     def sent_before(self) -> int:

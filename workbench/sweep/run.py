@@ -1,4 +1,4 @@
-"""The public ways into a sweep: a new run, one that is gone on with, one that is opened."""
+"""The public ways into a sweep: start, resume or open a run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def sweep(
 
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write (made when it is
     not there); a folder whose run has finished is opened and nothing is sent, so a notebook can be run again over it.
-    ``resume`` goes on with an interrupted run, with that run's settings, at the first step without samples.
+    ``resume`` resumes an interrupted run with that run's settings, at the first step without samples.
     ``on_event`` is called with each line that goes into events.jsonl; without it a notebook and a terminal show how far
     the run is. An interrupt of a notebook's kernel gives the run with what was measured, whose ``state`` is then
     interrupted. ``client``: a ``distributed.Client`` whose cluster sends, with ``engine="dask"`` and its scheduler as
@@ -135,13 +135,13 @@ def stored_settings(folder: RunFolder) -> Settings:
 
 
 def settings_in(folder: RunFolder) -> dict[str, Any]:
-    """The settings in a run's manifest. Raises RunFolderError where it has none that could be gone on with."""
+    """The settings in a run's manifest. Raises RunFolderError where it has none, so that it cannot be resumed."""
     settings = open_run(folder.path).manifest.get("settings")
     if not isinstance(settings, dict):
         raise RunFolderError(
-            "lacks 'settings', so the run cannot be gone on with",
+            "lacks 'settings', so the run cannot be resumed",
             where=str(folder.path / MANIFEST),
-            hint="What it measured can be read with workbench.open_run; measure anew for the rest",
+            hint="What it measured can be read with workbench.open_run; measure the rest in a new run",
         )
     return settings
 

@@ -174,7 +174,9 @@ def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "c
 
 
 def _stored(summary: Mapping[str, Any]) -> str:
-    text = f"{summary['stored']:.0f} receipts found in the database, {summary['paid']} were answered as paid for"
+    text = (
+        f"{summary['stored']:.0f} receipts found in the database, {summary['paid']} were paid according to the answers"
+    )
     if summary["aggregated_grt"] > 0:
         text += f"; {grt(summary['aggregated_grt'])} went into RAVs"
     if summary["invalid"] > 0:
@@ -186,7 +188,7 @@ def _denied(summary: Mapping[str, Any]) -> str:
     text = f"in the database {summary['denylisted_s']:.3f} s after the start"
     if not math.isnan(summary["first_refusal_s"]):
         text += f", first refusal answered after {summary['first_refusal_s']:.3f} s"
-    return f"{text}; {summary['paid_after_denylisted']:.0f} receipts sent later were taken all the same"
+    return f"{text}; {summary['paid_after_denylisted']:.0f} receipts sent later were still accepted"
 
 
 def _busiest(summary: Mapping[str, Any]) -> str:
@@ -197,8 +199,8 @@ def _busiest(summary: Mapping[str, Any]) -> str:
 def _signing(summary: Mapping[str, Any]) -> str:
     """What was odd in the signing; "" where all was signed once and ahead. Older runs do not say."""
     late, anew = (int(summary.get(name, 0)) for name in ("signed_late", "signed_anew"))
-    said = [f"{late:,} receipts signed at their turn"] if late else []
-    said += [f"{anew:,} signed anew, too old to wait for it"] if anew else []
+    said = [f"{late:,} receipts signed only when due"] if late else []
+    said += [f"{anew:,} signed again, having become too old"] if anew else []
     return "".join(f"; {part}" for part in said)
 
 
@@ -206,7 +208,7 @@ def _odd(summary: Mapping[str, Any]) -> str:
     """What was odd in the connections; "" where nothing was. Older runs do not say."""
     idle, surplus = (int(summary.get(name, 0)) for name in ("closed_idle", "surplus"))
     said = [f"{idle:,} of the resets on kept connections, before a byte of an answer (closed as idle?)"] if idle else []
-    said += [f"{surplus:,} connections brought bytes that nobody had asked for"] if surplus else []
+    said += [f"{surplus:,} connections brought unexpected bytes"] if surplus else []
     return "".join(f"; {part}" for part in said)
 
 
@@ -227,7 +229,7 @@ def _sure(summary: Mapping[str, Any], clock: str) -> str:
             said.append(f"{name} {low:.2f} to {high:.2f}")
         elif not math.isnan(summary[f"{clock}_{name}_ms"]):
             said.append(f"{name} not known")
-    alike = f", as good as {effective:,.0f} independent ones" if effective < 0.9 * n else ""
+    alike = f", worth {effective:,.0f} independent ones" if effective < 0.9 * n else ""
     return f"95 % sure   {', '.join(said)} ms  ({n:,} receipts{alike})" if said else ""
 
 
@@ -238,7 +240,7 @@ def _steady(summary: Mapping[str, Any]) -> str:
     said = ["yes: no warm-up seen"] if summary.get("settles") == "yes" else []
     if summary.get("littles_law") == "yes":
         in_flight = summary["in_flight_mean"]
-        said.append(f"{in_flight:,.3g} in flight on average, as Little's law has it from rate and service time")
+        said.append(f"{in_flight:,.3g} in flight on average (Little's law, from rate and service time)")
     return "; ".join(said)
 
 

@@ -12,7 +12,7 @@ from workbench.masking import shown
 from workbench.settings import Settings
 
 FIRST = 1
-"""The number of the first step. Runs of earlier releases count from 0, and are gone on with as they began."""
+"""The number of the first step. Runs of earlier releases count from 0, and keep that when resumed."""
 MAX_STEPS = 1000
 MAX_RECEIPTS = 10_000_000
 _MOST_DIGITS = 15
@@ -41,9 +41,7 @@ def parse_steps(text: str, first: int = FIRST) -> tuple[Step, ...]:
     counts = _counts(text.replace(" ", "").replace("_", ""))
     for count in counts:
         if not 1 <= count <= MAX_RECEIPTS:
-            raise SettingsError(
-                f"a step of {count} receipts is not possible; 1 to {MAX_RECEIPTS:,} are", where="receipts"
-            )
+            raise SettingsError(f"a step has 1 to {MAX_RECEIPTS:,} receipts, found {count}", where="receipts")
     return tuple(Step(number, count) for number, count in enumerate(counts, first))
 
 
@@ -80,7 +78,7 @@ def extra_steps(steps: tuple[Step, ...], settings: Settings) -> tuple[Step | Non
 
 def _counts(text: str) -> list[int]:
     if long := [digits for digits in re.findall(r"\d+", text) if len(digits) > _MOST_DIGITS]:
-        said = f"a number of {len(long[0])} digits is not possible"
+        said = f"a number of {len(long[0])} digits is too large"
         raise SettingsError(said, where="receipts", hint=f"Give {_FORMS}")
     if re.fullmatch(r"\d+(,\d+)*", text):
         counts = [int(part) for part in text.split(",")]
@@ -92,12 +90,12 @@ def _counts(text: str) -> list[int]:
         raise SettingsError(f"cannot read {shown(text)}", where="receipts", hint=f"Give {_FORMS}")
     start, stop, geometric = int(match[1]), int(match[2]), bool(match[3])
     if start < 1 or stop < start:
-        raise SettingsError(f"{shown(text)} does not go up from at least 1", where="receipts", hint=f"Give {_FORMS}")
+        raise SettingsError(f"{shown(text)} must rise, from 1 or more", where="receipts", hint=f"Give {_FORMS}")
     if geometric:
         factor = float(match[4])
         if factor < _LEAST_FACTOR:
             raise SettingsError(
-                f"the factor {match[4]} does not go up", where="receipts", hint=f"Give one of at least {_LEAST_FACTOR}"
+                f"the factor {match[4]} is too small", where="receipts", hint=f"Give one of at least {_LEAST_FACTOR}"
             )
         counts, value = [], float(start)
         while round(value) <= stop and len(counts) <= MAX_STEPS:

@@ -37,7 +37,7 @@ def check_surroundings(settings: Settings) -> None:
     installed."""
     if settings.agent_command is not None and settings.service_command is None:
         raise SettingsError(
-            "an agent's command was given, and no service's",
+            "the agent has a command, the service has none",
             where="agent_command",
             hint="Give --service as well, or --target and --agent-metrics-url of services that run already",
         )
@@ -45,13 +45,13 @@ def check_surroundings(settings: Settings) -> None:
         return
     if settings.service_command is None:
         raise SettingsError(
-            "the network is for programs that are started here, and no command was given",
+            "the network needs programs to start, but no command was given",
             where="network",
             hint='Give --service "indexer-service-rs" and --agent "indexer-tap-agent"',
         )
     if settings.compose is not None or settings.target is not None:
         raise SettingsError(
-            "the network has its own addresses", where="network", hint="Leave --target and --compose out"
+            "the network sets the addresses itself", where="network", hint="Leave --target and --compose out"
         )
     from workbench.network.extra import require_extra
 

@@ -121,10 +121,10 @@ async def _gone(setup: Setup, step: Step) -> TargetError:
     rows = setup.record.live(step.number)
     lost = await asyncio.to_thread(_lost, rows)
     return TargetError(
-        f"nobody takes connections there any more: {lost:,} of the {rows.measured():,} receipts sent in step "
-        f"{step.number} had none, and the step is cut off",
+        f"the service no longer accepts connections: {lost:,} of the {rows.measured():,} receipts sent in step "
+        f"{step.number} got no connection, and the step was cut off",
         where=setup.target.url,
-        hint="Its log says why it ended. Start it again, then go on with --resume",
+        hint="Its log says why it ended. Restart it, then resume with --resume",
     )
 
 

@@ -46,7 +46,7 @@ async def open_window(stack: AsyncExitStack, setup: Setup, step: Step) -> Cut | 
 
 
 async def idle_window(setup: Setup, seconds: float) -> tuple[Window, ...]:
-    """A window of ``seconds`` in which no receipt is sent: what the services do with time alone."""
+    """An idle window of ``seconds``, in which no receipt is sent: what the services do by themselves."""
     if setup.session is None:
         return ()
     setup.record.event("idle_window", seconds=round(seconds, 1))
@@ -70,15 +70,18 @@ def idle_seconds(settings: Settings, windows: Sequence[Window]) -> float:
 
 
 def reach(step: Step, quiet: bool | None) -> list[str]:
-    """What has to be said of the end of a step's window: ``quiet`` whether its processes were, None where they could
+    """Notes on the end of a step's window: ``quiet`` whether its processes were, None where they could
     not be watched."""
     if quiet is None:
         return [
-            "The service's processes are not of this machine: what they did after the last answer, such as the agent's "
-            "counting, can be missing from a window"
+            "The service's processes are not of this machine: work after the last answer, such as the agent's "
+            "counting, may be missing from a window"
         ]
     if not quiet:
-        return [f"The window of step {step.number} ended while the service was still at work: a part can be missing"]
+        return [
+            f"The window of step {step.number} ended while the service was still working: some of its cost may be "
+            "missing"
+        ]
     return []
 
 

@@ -1,4 +1,4 @@
-"""Whether a threshold held. What was not measured is said, and fails: a threshold never passes by saying nothing."""
+"""Whether a threshold held. A figure that was not measured fails its threshold, and the reason is given."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class Judged:
 
 
 def judge(threshold: Threshold, figures: Sequence[Figure], noise_pct: float = math.nan) -> Judged:
-    """Hold a threshold against all ``figures`` that the run has of its name. ``noise_pct``: by how many percent two
-    equal loads differ in it (NaN: not known); a value nearer to the bound than that is not sure."""
+    """Judge a threshold on all ``figures`` that the run has of its name. ``noise_pct``: by how many percent two
+    equal loads differ in it (NaN: not known); a value nearer to the bound than that is uncertain."""
     chosen = _chosen(threshold, figures)
     if not chosen:
         return _unmeasured(threshold, _nowhere(threshold, figures))
@@ -148,7 +148,7 @@ def _nowhere(threshold: Threshold, figures: Sequence[Figure]) -> str:
     )
     services = ", ".join(dict.fromkeys(one.service for one in figures if one.service))
     there = "; ".join(filter(None, (f"steps: {steps}" if steps else "", f"services: {services}" if services else "")))
-    return f"no step is the one that was asked for. There are {there}"
+    return f"the run has no such step. It has {there}"
 
 
 def _left_out(absent: Sequence[Figure]) -> str:

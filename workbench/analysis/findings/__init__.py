@@ -1,4 +1,4 @@
-"""What the profiles say, said by the workbench itself: a ranked list, one kind a module.
+"""Findings in the profiles: a ranked list, one module for each kind.
 
 ``model``: a finding and the list of them. ``repeated`` (from counts, with ``calls``) and ``paths`` (from samples): work
 repeated within a receipt. ``grown``: growth and leaks. ``idle``: the background. ``kernel``: waiting and system calls.

@@ -25,7 +25,7 @@ _MOST = 60.0
 
 
 def growing(one: Measured) -> list[Finding]:
-    """What a receipt costs the more, the more there are: in its step, or sent before."""
+    """Functions whose cost per receipt grows with the receipts in a step, or with those sent before."""
     found = [] if one.growth is None else _flagged(one, one.growth, "receipts are in a step")
     already = {finding.subject for finding in found}
     before = [] if one.accumulated is None else _flagged(one, one.accumulated, "receipts were sent before")
@@ -45,10 +45,10 @@ def _flagged(one: Measured, growth: Growth, more: str) -> list[Finding]:
                 mode=one.mode,
                 subject=name,
                 sentence=(
-                    f"{short(name)} costs a receipt the more, the more {more}{law}: {percent(row['rise_pct'])} more at "
-                    f"the end of the sweep; there one more receipt costs it "
-                    f"{amount(row['marginal_per_receipt'], unit, growth.metric)}, "
-                    f"{percent(row['marginal_share_pct'])} of it all."
+                    f"{short(name)} costs more per receipt the more {more}{law}: {percent(row['rise_pct'])} more at "
+                    "the end of the sweep. There, one more receipt costs "
+                    f"{amount(row['marginal_per_receipt'], unit, growth.metric)} here, "
+                    f"{percent(row['marginal_share_pct'])} of its whole cost."
                 ),
                 metric=growth.metric,
                 size=Size(row["marginal_per_receipt"], unit, row["marginal_low"], row["marginal_high"]),
@@ -56,7 +56,7 @@ def _flagged(one: Measured, growth: Growth, more: str) -> list[Finding]:
                 saving_pct=math.nan,
                 certainty=f"found at a false discovery rate of {row['q']:.2g} over all functions",
                 confidence=0.95,
-                todo="Look at what it goes through for each receipt: a list that is searched, a table without index",
+                todo="Check what it walks through for each receipt: a list it searches, a table without an index",
                 shown="chart and table of growth",
                 weight=float(row["marginal_share_pct"]),
                 evidence=points.reset_index(drop=True),
@@ -67,7 +67,7 @@ def _flagged(one: Measured, growth: Growth, more: str) -> list[Finding]:
 
 
 def leaking(one: Measured) -> list[Finding]:
-    """What keeps memory for each receipt, where it is a fair part of all that is kept: the rest is in the table."""
+    """Sites that keep memory for each receipt, if they are a large part of all that is kept; the table has the rest."""
     if one.leaks is None:
         return []
     found = []
@@ -82,17 +82,17 @@ def leaking(one: Measured) -> list[Finding]:
                 mode=one.mode,
                 subject=str(row["allocator"]),
                 sentence=(
-                    f"{row['allocator']} keeps {amount(rate, 'bytes')} for each receipt, to the end: "
+                    f"{row['allocator']} keeps {amount(rate, 'bytes')} per receipt until the end: "
                     f"{amount(per_million, 'bytes')} after a million receipts."
                 ),
                 metric="bytes_kept",
                 size=Size(rate, "bytes", float(row["rate_low"]), float(row["rate_high"])),
                 share_pct=float(row["share_pct"]),
                 saving_pct=math.nan,
-                certainty="it rises in step with the receipts; a cache that still fills does so too",
+                certainty="it grows with the receipts; a cache that is still filling does too",
                 confidence=0.9,
-                todo="Say who frees it, and when; a cache needs a bound",
-                shown="chart and table of what allocation sites hold",
+                todo="Decide what frees it, and when; a cache needs a bound",
+                shown="chart and table of what each allocation site holds",
                 weight=min(_MOST, _LEAK + 10 * math.log10(max(rate, 1.0))),
                 evidence=pd.DataFrame([row]),
                 names=(str(row["function"]),),

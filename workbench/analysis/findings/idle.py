@@ -34,7 +34,7 @@ _LEAST_SAID_PCT = 1.0
 
 
 def background_work(one: Measured) -> list[Finding]:
-    """What time alone costs, where that matters beside what receipts cost."""
+    """The idle cost, where it matters beside the cost of receipts."""
     if one.background.empty or one.mode in STARTED_IN_WINDOW or one.metric not in _CPU:
         return []
     rows = one.background[one.background["metric"] == one.metric]
@@ -56,10 +56,10 @@ def background_work(one: Measured) -> list[Finding]:
     said = [
         f"{figure(idle_s)} s without a receipt cost {amount(float(row['idle_cost']), unit, one.metric)}, as much as "
         f"{figure(worth)} receipts: {what}.",
-        f"It is {percent(share)} of what the steps cost, and taken from all figures."
+        f"It is {percent(share)} of the cost of the steps and is subtracted from all figures."
         if steady
-        else f"The steps show {percent(share)} of their cost to be of that: it does not come steadily.",
-        f"{percent(part)} of it is a profiler that was built into the service." if part >= 1 else "",
+        else f"Only {percent(share)} of the cost of the steps is background: it is not steady.",
+        f"{percent(part)} of it is the profiler built into the service." if part >= 1 else "",
     ]
     low, high = (float(row[f"per_second_{bound}"]) for bound in ("low", "high"))
     per_s = float(row["per_second"])
@@ -77,7 +77,7 @@ def background_work(one: Measured) -> list[Finding]:
             ),
             share_pct=share,
             saving_pct=share,
-            certainty="one window without receipts: how far another would differ is not known",
+            certainty="measured in one idle window; how much such windows vary is not known",
             confidence=0.9,
             todo="Poll less often, or only what changed" if part < 50 else "Build without the profiler for such a run",
             shown="table of the background, under the answers",

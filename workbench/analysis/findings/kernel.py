@@ -62,7 +62,7 @@ def waiting(one: Measured) -> list[Finding]:
 def _wait(one: Measured, metric: str, row: dict[Any, Any], between: float, evidence: pd.DataFrame) -> Finding:
     """One call that a receipt waits in, or may wait in."""
     name, each, share = str(row["name"]), float(row["per_receipt"]), 100 * float(row["per_receipt"]) / between
-    of_all = f"{percent(share)} of the time from one receipt to the next, strace's own stops included."
+    of_all = f"{percent(share)} of the time from one receipt to the next, strace's own overhead included."
     known = metric == "waiting"
     return Finding(
         kind="waiting",
@@ -72,17 +72,17 @@ def _wait(one: Measured, metric: str, row: dict[Any, Any], between: float, evide
         sentence=(
             f"A receipt waits {amount(each, 'ns')} in {name}, {of_all}"
             if known
-            else f"A receipt spends {amount(each, 'ns')} in {name}, {of_all} Whether it waits or works there cannot be "
-            "told from the log."
+            else f"A receipt spends {amount(each, 'ns')} in {name}, {of_all} The log does not show whether it waits "
+            "or works there."
         ),
         metric=metric,
         size=Size(each, "ns", float(row["lowest"]), float(row["highest"])),
         share_pct=share,
         saving_pct=math.nan,
-        certainty="lowest and highest are of the steps; threads wait at the same time",
+        certainty="the range is over the steps; threads wait at the same time",
         confidence=0.8 if known else 0.3,
         todo=(
-            "See which file or connection it is, and whether the receipt has to wait for it"
+            "Find which file or connection it is, and whether the receipt must wait for it"
             if known
             else "Trace the service from its start with strace -yy: then the log shows what the descriptor is"
         ),
@@ -121,9 +121,9 @@ def many_calls(one: Measured) -> list[Finding]:
             size=Size(each, "count", float(whole["cost_per_receipt"].min()), float(whole["cost_per_receipt"].max())),
             share_pct=100 * float(usual.iloc[0]) / each,
             saving_pct=math.nan,
-            certainty="counted, in the middle one of the steps; lowest and highest are of the steps",
+            certainty="counted; the figure is of the median step, the range over all steps",
             confidence=0.95,
-            todo="Read and write more at once, if these are what takes the time",
+            todo="Batch reads and writes, if these calls take the time",
             shown="table of what a receipt costs, by system call",
             weight=_WEIGHT,
             evidence=cost_per_receipt(one.costs, "calls").head(10),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # the weights of the cycle estimate, see profiles.views.derived
 _CYCLES = {"L1m": 10, "LLm": 100, "Bm": 10}
-_WHAT = {"L1m": "misses of the first cache", "LLm": "misses of the last cache", "Bm": "mispredicted branches"}
+_WHAT = {"L1m": "L1 cache misses", "LLm": "last-level cache misses", "Bm": "mispredicted branches"}
 # of the estimated cycles of a receipt, that one function's misses take
 LEAST_CYCLES_PCT = 5.0
 # of all misses, that it has
@@ -61,16 +61,16 @@ def _missing(one: Measured, metric: str, row: dict[str, object], cost: float) ->
         mode=one.mode,
         subject=name,
         sentence=(
-            f"{short(name)} has {figure(each)} {_WHAT[metric]} a receipt, {percent(share)} of them all: "
-            f"{percent(cost)} of the estimated cycles."
+            f"{short(name)} has {figure(each)} {_WHAT[metric]} a receipt, {percent(share)} of all: {percent(cost)} of "
+            "the estimated cycles."
         ),
         metric=metric,
         size=Size(each, "count", float(row["lowest"]), float(row["highest"])),  # type: ignore[arg-type]
         share_pct=share,
         saving_pct=math.nan,
-        certainty="a simulation with fixed costs for each miss, not this processor",
+        certainty="simulated at a fixed cost per miss, not measured on this processor",
         confidence=0.6,
-        todo="Look at what it walks through, by line; perf stat tells what the processor itself counts",
+        todo="Check its memory accesses by line; perf stat shows the processor's own counters",
         shown="table of what a receipt costs by function",
         weight=cost,
         evidence=pd.DataFrame([row]),
@@ -79,7 +79,7 @@ def _missing(one: Measured, metric: str, row: dict[str, object], cost: float) ->
 
 
 def profilers_share(one: Measured) -> list[Finding]:
-    """What of the profile is the profiler's own, and left out of leaks and costs where that can be."""
+    """The profiler's own share of a profile, which is left out of leaks and costs where possible."""
     profile = one.profile
     if profile is None or not profile.metrics:
         return []
@@ -92,7 +92,7 @@ def profilers_share(one: Measured) -> list[Finding]:
     unit = profile.metric(metric).unit
     heap = one.mode == "massif"
     what = f"{amount(cost, unit)} of the heap of {amount(whole, unit)}" if heap else f"{amount(cost, unit, metric)}"
-    after = "It is left out of leaks." if heap else "It is in the cost of receipts."
+    after = "It is left out of leaks." if heap else "It is included in the cost of receipts."
     return [
         Finding(
             kind="profiler's share",
@@ -100,8 +100,7 @@ def profilers_share(one: Measured) -> list[Finding]:
             mode=one.mode,
             subject=functions[0],
             sentence=(
-                f"{what}, {percent(share)}, is the profiler that was built into the service, "
-                f"{short(functions[0])}. {after}"
+                f"{what}, {percent(share)}, is the profiler built into the service, {short(functions[0])}. {after}"
             ),
             metric=metric,
             size=Size(cost / one.receipts if one.receipts and not heap else math.nan, unit),

@@ -26,7 +26,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a finding comes to: an amount per receipt in ``unit`` with its interval of 95 % (NaN: not known)."""
+    """The size of a finding: an amount per receipt in ``unit`` with its interval of 95 % (NaN: not known)."""
 
     per_receipt: float
     unit: str
@@ -67,7 +67,7 @@ class Finding:
 
     @property
     def id(self) -> str:
-        """Tells it from all others of a list."""
+        """Identifies the finding in a list."""
         return f"{self.kind}/{self.service}/{self.mode}/{self.subject}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
-    """Findings of a run, or of a batch over all its runs, the weightiest first.
+    """Findings of a run, or of all runs of a batch, the most important first.
 
     Iterating gives those that stand for themselves; ``folded`` are the symptoms of others. ``notes``: what could not be
     looked for, in sentences.

@@ -1,4 +1,4 @@
-"""Work repeated within a receipt, from sampled stacks: a function that the service reaches by different ways.
+"""Work repeated within a receipt, from sampled stacks: a function that the service reaches in several ways.
 
 Samples do not count calls, so this is a likelihood: the same work, at about the same cost, below different functions
 of the service's own. Named is the outermost function that the ways share. A library's innermost code (a hash, a field
@@ -204,8 +204,9 @@ def _finding(
     ordered = sorted(ways.items(), key=lambda way: -way[1])
     said = ", ".join(f"{asker} {percent(100 * one / whole)}" for asker, one in ordered)
     sentence = (
-        f"{short(stacks.names[name])} is reached by {len(ways)} ways: {amount(each, unit, metric)} a receipt, "
-        f"{percent(share)} of it all ({said}). If that is the same work {times(len(ways))}, once would save "
+        f"{short(stacks.names[name])} is reached in {len(ways)} ways: {amount(each, unit, metric)} a receipt, "
+        f"{percent(share)} of its whole cost ({said}). If that is the same work {times(len(ways))}, doing it once "
+        "saves "
         f"{percent(saved)}."
     )
     evidence = pd.DataFrame(
@@ -227,11 +228,11 @@ def _finding(
         share_pct=share,
         saving_pct=saved,
         certainty=(
-            f"by {samples:,.0f} samples its share is {range_text(low, high)} (95 % interval); samples do not count "
-            "calls: callgrind does"
+            f"from {samples:,.0f} samples its share is {range_text(low, high)} (95 % interval); samples do not count "
+            "calls, callgrind does"
         ),
         confidence=0.7,
-        todo="See by callgrind how often a receipt calls it; do it once and pass the result on",
+        todo="Count its calls per receipt with callgrind; do it once and pass the result on",
         shown="flame graph of a step",
         weight=saved,
         evidence=evidence,

@@ -179,7 +179,7 @@ def _finding(
     unit = profile.metric(metric).unit
     sentence = (
         f"{short(name)} is called {times(k)} a receipt: {amount(each, unit, metric)}, {percent(share)} of what a "
-        f"receipt costs. Once would save {percent(saving)}. Called by {', '.join(callers[:_CALLERS_SAID])}{more}."
+        f"receipt costs. Calling it once saves {percent(saving)}. Called by {', '.join(callers[:_CALLERS_SAID])}{more}."
     )
     steps = "one step" if known.steps == 1 else f"each of {known.steps} steps"
     return Finding(

@@ -105,7 +105,7 @@ class ChildGenerator:
         if code == EXIT_INVALID and stderr:
             raise MeasurementError(stderr[-1])
         why = stderr[-1] if stderr else "no message"
-        raise lost(self._spec, name_of(self._spec.share), f"ended with code {code} in mid-step: {why}")
+        raise lost(self._spec, name_of(self._spec.share), f"ended with code {code} during the step: {why}")
 
     async def _begin(self, start: Start) -> None:
         await self._tell({"start_ns": await start()})

@@ -23,8 +23,8 @@ Engine = Callable[[StepSpec, SigningKey | None, OnProgress | None], Awaitable[St
 
 
 def engine_of(settings: EngineSettings, client: Client | None = None) -> Engine:
-    """The engine of a run. ``client``: its Dask cluster sends, whatever the settings say; a run that is gone on with
-    may have lost the cluster it was begun with.
+    """The engine of a run. ``client``: its Dask cluster sends, whatever the settings say; a resumed run may have lost
+    its first cluster.
 
     Raises ToolError where Dask is wanted and not installed, SettingsError where ``client`` is not connected.
     """

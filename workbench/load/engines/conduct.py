@@ -78,8 +78,8 @@ def lost(spec: StepSpec, who: str, what: str, hint: str = "") -> ToolError:
     finished = (rows if spec.own_rows else rows.of(spec.share)).measured()
     return ToolError(
         f"{who} {what}. It had finished {finished:,} of its {spec.count:,} receipts; "
-        f"the other {spec.count - finished:,} were not sent, or have no answer",
-        hint=hint or "What was measured up to then is kept; the step can be run again with --resume",
+        f"the other {spec.count - finished:,} were not sent or not answered",
+        hint=hint or "What was measured is kept; run the step again with --resume",
     )
 
 

@@ -205,7 +205,7 @@ class DaskGenerator:
             )
         if is_loopback(self._spec.url) and place.boot_id != boot_id():
             raise ToolError(
-                f"is on {place.host}, where {self._spec.url} is another machine than here",
+                f"is on {place.host}, where {self._spec.url} is not this machine",
                 where=f"Dask worker {self._address}",
                 hint="Give the service's address in the network with --target and --allow-remote",
             )
@@ -221,7 +221,7 @@ class DaskGenerator:
         if news.error:
             raise ToolError(news.error, where=f"Dask worker {self._address}")
         if news.report is None or (news.report["interrupted"] and not self._stopped):
-            raise await self._lost("its generator was stopped, and not from here")
+            raise await self._lost("its generator was stopped from elsewhere")
         with contextlib.suppress(ToolError):  # lost now, it has nothing left to lose
             later = await self._compare_clocks()
             clock = replace(clock, drift_ns=later.offset_ns - clock.offset_ns)
@@ -344,8 +344,8 @@ class DaskGenerator:
         return "" if self._address in known else "was lost"
 
     def _ended(self, what: str) -> ToolError:
-        left = f"What it measured since it was asked last is in {self._elsewhere}. " if self._elsewhere else ""
-        hint = f"{left}What was measured up to then is kept; run the step again with --resume"
+        left = f"Its latest samples are in {self._elsewhere}. " if self._elsewhere else ""
+        hint = f"{left}What was measured is kept; run the step again with --resume"
         return lost(self._spec, self._name, what, hint)
 
     def _converted(self, report: StepReport, clock_ns: int, place: Place, clock: ClockOffset) -> StepReport:

@@ -140,7 +140,7 @@ class RemoteGenerator:
         """Start the generator process; the file that it writes its rows into. Raises ToolError the second time."""
         self._require(identity)
         if self._generator is not None:
-            raise ToolError("this share of the step has been opened already, and is not sent twice")
+            raise ToolError("this share of the step is already open and is not sent twice")
         step = StepSpec.from_json(spec)
         if own_rows:
             path = private.folder() / f"{self._identity}-step-{step.step:03}.live"
@@ -209,7 +209,7 @@ class RemoteGenerator:
 
     def _require(self, identity: str) -> None:
         if identity != self._identity:
-            raise ToolError("this is not the actor that was made for the step: it was made again, and sends nothing")
+            raise ToolError("this actor was recreated and is not the one of the step; it sends nothing")
 
 
 class Rows:

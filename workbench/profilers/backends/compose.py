@@ -113,7 +113,7 @@ class ComposeBackend:
 
     @property
     def owes(self) -> bool:
-        """Whether containers ran before that are not back."""
+        """Whether containers that ran before are not yet restored."""
         return self._before is not None
 
     def addresses(self) -> Addresses:
@@ -131,7 +131,7 @@ class ComposeBackend:
         """
         self._known(service)
         if service not in self._places:
-            raise ToolError("where it writes is known only once it is started", where=service)
+            raise ToolError("its output folder is known only after it is started", where=service)
         return self._places[service]
 
     async def start(self, mode: Mode, flags: Sequence[str] | None = None, extra: Sequence[str] = ()) -> None:
@@ -168,7 +168,7 @@ class ComposeBackend:
             self._started = False
             left = await asyncio.shield(self._undo())
             if left and isinstance(error, WorkbenchError):
-                what = f"{error.what}. What ran before is not back: {left}"
+                what = f"{error.what}. What ran before is not restored: {left}"
                 raise type(error)(what, where=error.where, hint=error.hint) from error
             raise
         self.changed()
@@ -298,7 +298,8 @@ class ComposeBackend:
                     where=self._files[-1],
                     hint="Take the flags of its own entry script"
                     if name != "PROFILER"
-                    else "Give a file whose entry script takes it, as contrib/docker-compose.dev.yml of indexer-rs",
+                    else "Give a file whose entry script takes it, such as contrib/docker-compose.dev.yml of "
+                    "indexer-rs",
                 )
 
     async def _compose(
@@ -392,7 +393,7 @@ class ComposeBackend:
             ) from None
 
     def _log_hint(self, service: str) -> str | None:
-        return f"All it said is in {self._places[service].host / LOG}" if service in self._places else None
+        return f"Its log is in {self._places[service].host / LOG}" if service in self._places else None
 
     async def _undo(self) -> str:
         """After a failed start: what the containers said is kept, what ran before is back; else the reason why not."""

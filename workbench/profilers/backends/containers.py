@@ -68,14 +68,14 @@ def check_variables(container: Container, variables: Mapping[str, str]) -> None:
     for name, value in variables.items():
         if container.profiler.get(name) != value:
             raise SettingsError(
-                f"its container has {name}={container.profiler.get(name)} where {value} was asked for",
+                f"its container has {name}={container.profiler.get(name)} instead of {value}",
                 where=container.service,
                 hint=f"Let the compose file pass ${{{name}}} on",
             )
 
 
 def before_of(container: Container | None) -> Before | None:
-    """What there is to bring back of a container that runs; None where none does."""
+    """What is to be restored of a running container; None where none runs."""
     if container is None or not container.running:
         return None
     return Before(container.files, container.folder, tuple(sorted(container.profiler.items())))

@@ -102,7 +102,7 @@ async def run(
             stdout, stderr = await process.communicate()
     except TimeoutError:
         raise ToolError(
-            f"no end after {timeout_s:.0f} s", where=" ".join(command[:4]), hint="Look at: docker ps; docker info"
+            f"did not end within {timeout_s:.0f} s", where=" ".join(command[:4]), hint="Look at: docker ps; docker info"
         ) from None
     finally:
         await _kill(process)

@@ -25,7 +25,7 @@ class Guardian:
         self._process: subprocess.Popen[bytes] | None = None
 
     def tell(self, state: dict[str, Any]) -> None:
-        """What there would be to do now."""
+        """What would have to be done now."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "workbench.profilers.backends.guarding"],
@@ -37,7 +37,7 @@ class Guardian:
         self._say(state)
 
     def release(self) -> None:
-        """There is nothing left to do; wait until it has ended."""
+        """Tell it that nothing is left to do, and wait until it has ended."""
         if self._process is None:
             return
         self._say(None)

@@ -76,7 +76,7 @@ def port_of(url: str | None, service: str) -> int | None:
 
 
 def listener_on(port: int, service: str) -> Previous | None:
-    """The process that listens on a port of this machine; None where nobody does.
+    """The process that listens on a port of this machine; None where none does.
 
     Raises ToolError where it cannot be stopped and brought back from here: another user's, a container's, or one that
     this runs in.

@@ -57,9 +57,9 @@ class LocalBackend:
         chosen = tuple(names) if profiled is None else tuple(profiled)
         if len(set(names)) < len(names) or not chosen or not set(chosen) <= set(names):
             raise SettingsError(
-                f"the services are {', '.join(names)}, and {', '.join(chosen) or 'none'} is to be under the profiler",
+                f"the services are {', '.join(names)}, to be profiled: {', '.join(chosen) or 'none'}",
                 where="services",
-                hint="Give each a name of its own, and put at least one of them under the profiler",
+                hint="Give each its own name, and profile at least one of them",
             )
         keyring.take()  # nothing that is started here, the guardian among it, inherits them
         self.out = out
@@ -91,12 +91,12 @@ class LocalBackend:
 
     @property
     def owes(self) -> bool:
-        """Whether something ran before that is not back."""
+        """Whether something that ran before is not yet restored."""
         return bool(self._previous)
 
     @property
     def notes(self) -> list[str]:
-        """What is not as it was or as it looks, in sentences."""
+        """Warnings, in sentences."""
         return [*self._notes, *(note for program in self._programs.values() for note in program.notes)]
 
     def place(self, service: str) -> Place:
@@ -151,8 +151,8 @@ class LocalBackend:
             raise
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S, *, profiled_only: bool = False) -> tuple[Ended, ...]:
-        """End the programs, one after another, so that their tools write all they have; all of them where one makes
-        trouble, whose error is raised then."""
+        """End the programs, one after another, so that their tools write all they have; all of them even if one fails,
+        whose error is raised then."""
         chosen = [
             program
             for name, program in self._programs.items()
@@ -299,7 +299,7 @@ class LocalBackend:
         back = None if port is None else await asyncio.to_thread(listener_on, port, name)
         if back is not None and back.argv != previous.argv:
             raise TargetError(
-                f"what ran before cannot be brought back: {back.name}, has its port",
+                f"what ran before cannot be restored: {back.name}, has its port",
                 where=name,
                 hint="Stop that, then: workbench profile restore",
             )
@@ -318,14 +318,14 @@ class LocalBackend:
     def _start_previous(self, previous: Previous, name: str) -> subprocess.Popen[bytes]:
         if any(HIDDEN in word for word in previous.argv):
             raise TargetError(
-                f"what ran before ({previous.name}) had a key among its arguments, which is written nowhere",
+                f"what ran before ({previous.name}) had a key among its arguments, which was not stored",
                 where=name,
                 hint=f"Start it by hand in {previous.folder}",
             )
         environment = dict(previous.environment or for_foreign(os.environ)[0])
         if missing := previous.missing(environment):
             self._notes.append(
-                f"What ran before was started without {', '.join(missing)}, which it had in its environment then"
+                f"What ran before was started without {', '.join(missing)}, which were in its environment"
             )
         try:
             return subprocess.Popen(  # noqa: S603  it ran here before

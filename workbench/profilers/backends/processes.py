@@ -34,7 +34,7 @@ def birth(pid: int) -> float:
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether a process still does something: one that ended and was not fetched by its parent does not."""
+    """Whether a process still runs: a zombie does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -156,8 +156,8 @@ class Program:
         kept, withheld = for_foreign(os.environ, asked_for(self.service.argv, self.service.folder))
         if withheld:
             said = (
-                f"{self.service.name} was started without {', '.join(withheld)}, which has the shape of a private key; "
-                "its own are those that begin with INDEXER_ or TAP_, or that its configuration file asks for"
+                f"{self.service.name} was started without {', '.join(withheld)}, which looks like a private key; it "
+                "only gets keys in variables that begin with INDEXER_ or TAP_, or that its configuration file names"
             )
             if said not in self.notes:
                 self.notes.append(said)
@@ -191,9 +191,9 @@ class Program:
     def _keep_addresses(self) -> None:
         if any(self.said.get(name, value) != value for name, value in self._first.items()):
             raise TargetError(
-                "answers at other addresses than before it was started again",
+                "answers at other addresses since its restart",
                 where=self.service.name,
-                hint="Give it ports of its own in its command, not free ones",
+                hint="Give it fixed ports in its command",
             )
         if self.said and not self._first and self.service.again is not None:
             self.service = self.service.again(self.said)
@@ -203,15 +203,15 @@ class Program:
     # --- while it runs ----------------------------------------------------------------------------------------
 
     async def answers(self) -> str:
-        """ "" when it answers, else what it says instead."""
+        """ "" when it answers, else what is wrong."""
         if self.service.ready is not None:
-            return "" if self.service.ready(self.output()) else "it has not said that it is ready"
+            return "" if self.service.ready(self.output()) else "it has not reported that it is ready"
         if self.service.health_url is None:
             self.listen()
         if self.said and self.service.announces:
             return ""
         if self.service.announces:
-            return "it has not said where it answers"
+            return "it has not reported its address"
         url = self.health_url
         if url is None:
             return ""
@@ -261,8 +261,8 @@ class Program:
         return last_words(self.log(), tool_of(mode), self.service.secrets)
 
     def hint(self) -> str:
-        """Where to read on."""
-        return f"All it said is in {self.log()}"
+        """Where to read more."""
+        return f"Its log is in {self.log()}"
 
     def live(self) -> psutil.Process | None:
         """The process that was started, if it still is that one and runs."""

@@ -49,7 +49,7 @@ class Backend(Protocol):
 
     @property
     def notes(self) -> list[str]:
-        """What is not as it was or as it looks, in sentences; they go into the records of windows."""
+        """Warnings, in sentences; they go into the records of windows."""
 
     @property
     def programs(self) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class Backend(Protocol):
 
     @property
     def owes(self) -> bool:
-        """Whether something ran before that is not back."""
+        """Whether something that ran before is not yet restored."""
 
     def place(self, service: str) -> Place:
         """Where the tool that profiles ``service`` writes; made where it is not there."""

@@ -26,7 +26,7 @@ def request_snapshot(pid: int, folder: str | os.PathLike[str], timeout: float = 
     try:
         os.kill(pid, signal.SIGUSR2)
     except (ProcessLookupError, PermissionError) as error:
-        raise ToolError(f"cannot be asked for a profile: {error.strerror}", where=f"process {pid}") from None
+        raise ToolError(f"did not take the request for a profile: {error.strerror}", where=f"process {pid}") from None
     return wait_for_snapshot(folder, asked_ns, timeout, pid=pid)
 
 
@@ -48,12 +48,12 @@ def wait_for_snapshot(
         if found is not None:
             return found
         if ended:
-            raise ToolError("ended without the profile it was asked for", where=f"process {pid}")
+            raise ToolError("ended before it wrote the requested profile", where=f"process {pid}")
         if time.monotonic() > deadline:
             raise ToolError(
                 f"no profile came within {timeout:g} s",
                 where=str(place),
-                hint="See whether the service has a sampler that writes here, and its log",
+                hint="Check that the service's sampler writes here, and the service's log",
             )
         time.sleep(_PAUSE_S)
 
@@ -78,12 +78,12 @@ def taken_since(folder: Path, asked_ns: int, old: set[str]) -> Snapshot | None:
 def _check_takes_requests(pid: int) -> None:
     status = _status(pid)
     if not status:
-        what = "there is no such process" if sys.platform == "linux" else "asking needs Linux, which tells who listens"
+        what = "there is no such process" if sys.platform == "linux" else "requesting a profile needs Linux"
         raise ToolError(what, where=f"process {pid}")
     caught = int(status["SigCgt"], 16)
     if not caught >> (signal.SIGUSR2 - 1) & 1:
         raise ToolError(
-            "has no sampler that takes requests (SIGUSR2 is not caught)",
+            "has no sampler that answers requests (it does not catch SIGUSR2)",
             where=f"process {pid}",
             hint="Call setup_profiling in the main thread of the service",
         )

@@ -135,11 +135,13 @@ class Sampler:
             kind = SignalTicks if by_signal else ThreadTicks
             self._ticks = kind(self._frequency, self._collector.look, self._mailbox.put)
             if not by_signal:
-                self._warn("SIGPROF is not to be had here: a thread samples by the clock, less exactly")
+                self._warn("SIGPROF is not available: a thread samples by the clock, less exactly")
             if not self._clock.exact:
-                self._warn("this system has no CPU clock for each thread: threads that seem to work share CPU time")
+                self._warn(
+                    "this system has no CPU clock per thread: CPU time is shared among the threads that seem to work"
+                )
             if not self._take_requests():
-                self._warn("SIGUSR2 is not to be had here: reports cannot be asked for from outside")
+                self._warn("SIGUSR2 is not available: reports cannot be requested from outside")
             self._thread.start()
             atexit.register(self.stop)
         except Exception:

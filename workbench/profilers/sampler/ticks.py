@@ -1,4 +1,4 @@
-"""When to look: a signal of the CPU timer where one can be had, else a thread that wakes by the clock.
+"""When to look: a signal of the CPU timer where one is available, else a thread that wakes by the clock.
 
 The difference decides what a profile is worth. A thread gets to run when the one it wants to look at lets go of the
 interpreter lock: at the end of its work, in the selector. Measured with a service under uvloop, such a thread found 1 %
@@ -151,7 +151,7 @@ class _Breath:
 
 
 class ThreadTicks:
-    """A thread that wakes by the clock, for processes whose signal is not to be had."""
+    """A thread that wakes by the clock, for processes where the signal is not available."""
 
     what = "a thread (wall clock)"
 

@@ -74,7 +74,7 @@ async def _snapshot(scene: Scene, command: str, what: str) -> str:
     # vgdb returns when massif has answered, and massif answers when the file is closed
     if not written.exists() or not written.stat().st_size:
         raise ToolError(
-            f"massif wrote no {what} snapshot: {' '.join(said.split())[-200:] or 'it said nothing'}",
+            f"massif wrote no {what} snapshot: {' '.join(said.split())[-200:] or 'no message'}",
             where=str(written),
             hint="The disk may be full, or vgdb may not be allowed to trace the service (SYS_PTRACE in a container)",
         )

@@ -74,13 +74,13 @@ class Pprofile(Tool):
         """Keep what one service's run wrote."""
         del begun
         if scene.over is None:
-            raise ToolError("its run under pprofile has not ended", where=scene.service)
+            raise ToolError("it is still running under pprofile", where=scene.service)
         written = scene.over.places[scene.service].host / self.output
         if not (written.exists() and written.stat().st_size):
             raise ToolError(
                 f"pprofile wrote nothing: {scene.over.wrong[scene.service] or 'it was cut off'}",
                 where=str(written),
-                hint="It writes when the service ends by itself on SIGTERM or SIGINT: give it longer to stop",
+                hint="It writes when the service exits on SIGTERM or SIGINT: give it longer to stop",
             )
         return Parts({"dump": await scene.take(written, f"{scene.name}.{self.output}")})
 

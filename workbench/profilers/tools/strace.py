@@ -70,7 +70,7 @@ class Strace(Tool):
         return "" if size_of(folder / self.output) else "strace has written nothing"
 
     def reason(self, log: str) -> str:
-        """The last line in which strace speaks of itself: what comes before is said in passing."""
+        """strace's last message about itself, which is the one that matters."""
         said = [line for line in log.splitlines() if line.startswith("strace: ") and not _PASSING.search(line)]
         return said[-1] if said else ""
 
@@ -130,7 +130,7 @@ async def _attach(scene: Scene) -> dict[str, Any]:
         return "attached" in text
 
     try:
-        await scene.until(attached, _LATER_TIMEOUT_S, "strace's word that it has attached")
+        await scene.until(attached, _LATER_TIMEOUT_S, "strace's message that it has attached")
     except BaseException:
         await to_the_end(_end_tracer(scene, tracer))
         words.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ async def _detach(scene: Scene, begun: dict[str, Any]) -> Parts:
     (place.host / f"{scene.name}.strace.err").unlink(missing_ok=True)
     _require_room(place.host / begun["produced"])
     kept = await scene.take(place.host / begun["produced"], begun["produced"])
-    notes = () if ended else ("strace had ended before the window did: what came after is not in its log",)
+    notes = () if ended else ("strace ended before the window did: its log lacks the rest",)
     facts = {"utc_offset_s": begun["utc_offset_s"], "log_started_s": begun.get("attached_s", scene.started_s)}
     return Parts({"log": kept}, facts, notes)
 

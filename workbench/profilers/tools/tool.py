@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a tool gives of a window: raw ``files`` by what they are, relative to the folder windows are kept in;
-    ``facts`` that reading them needs; ``notes`` in sentences, of what is not as asked."""
+    ``facts`` that reading them needs; ``notes``: warnings in sentences."""
 
     files: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -84,7 +84,8 @@ class Tool:
         return list(program)
 
     def variables(self, folder: PurePath) -> Mapping[str, str]:
-        """Variables of the environment that a service is given in this mode; those that know of none ignore them."""
+        """Variables of the environment that a service is given in this mode; services that do not know them ignore
+        them."""
         del folder
         return {}
 
@@ -100,7 +101,7 @@ class Tool:
         return signal.SIGTERM
 
     def takes_orders(self, pid: int, folder: Path) -> str:
-        """ "" when the tool has the program and can be told to cut a window, else what is missing yet."""
+        """ "" when the tool has the program and can cut a window, else what is still missing."""
         del pid, folder
         return ""
 

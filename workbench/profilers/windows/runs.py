@@ -1,4 +1,4 @@
-"""Windows of a tool that profiles from its start to its end: each is a run of the profiled services of its own."""
+"""Windows of a tool that profiles from its start to its end: the profiled services are run anew for each."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ class Scene:
         return ""
 
     async def tell(self, *command: str, timeout_s: float) -> str:
-        """A command that talks to Valgrind, which waits for ever for the rest of a talk that was broken off: so it is
-        not, also when this is cancelled."""
+        """A command that talks to Valgrind. It runs to its end even when this is cancelled: Valgrind would wait for
+        ever for the rest of an interrupted one."""
         return await to_the_end(self.run(*command, timeout_s=timeout_s))
 
     async def pid(self) -> int:
@@ -118,7 +118,7 @@ def require_room(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE_BYTES:
         raise ToolError(
-            f"only {free // 1024:,} KiB are free, and a window needs up to {LEAST_FREE_BYTES // 1024:,}",
+            f"only {free // 1024:,} KiB are free, a window needs up to {LEAST_FREE_BYTES // 1024:,}",
             where=str(folder),
             hint="Make room; windows cut before are whole",
         )

@@ -60,7 +60,7 @@ def read_tables(folder: str | os.PathLike[str]) -> Profile:
             raise ReadError(
                 f"tables of version {header['version']} as {header['kind']}",
                 where=str(folder),
-                hint=f"Read back are those of version {VERSION} as parquet",
+                hint=f"This version reads version {VERSION} as parquet",
             )
         tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in header["tables"]}
         return Profile(
@@ -81,7 +81,7 @@ def read_tables(folder: str | os.PathLike[str]) -> Profile:
             _nodes=tables["nodes"],
         )
     except OSError as error:
-        raise ReadError(f"no tables of a profile: {error.strerror}", where=str(folder)) from error
+        raise ReadError(f"not tables of a profile: {error.strerror}", where=str(folder)) from error
     except (KeyError, TypeError, ValueError) as error:
         raise ReadError(f"damaged tables of a profile: {error}", where=str(folder), hint="Write them again") from error
 

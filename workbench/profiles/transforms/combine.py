@@ -309,14 +309,14 @@ def _factors(
         raise WorkbenchError(
             f"{metric.name} is a ratio and has no total to scale by",
             where="difference",
-            hint="Compare absolutely, or by a metric that can be summed",
+            hint="Compare without scaling, or by a metric that can be summed",
         )
     for profile in (before, after):
         if not whole_of(profile, metric.name) > 0:
             raise WorkbenchError(
                 f"{metric.name} sums to {profile.total(metric.name):,.10g}, with negative costs or without any",
                 where=profile.name,
-                hint="Compare absolutely: there is nothing to scale by",
+                hint="Compare without scaling",
             )
     factor = float(after.total(metric.name)) / float(before.total(metric.name))
     return (factor, 1), f"before scaled by {factor:.6g} to the total of after"

@@ -107,7 +107,7 @@ def _graph(profile: Profile, by: By) -> Profile:
     exact = functions["total_exact"]
     if exact.all():
         return made
-    what = "total of a group that is left and entered again: how much of it is counted already had to be assumed"
+    what = "total of a group that is left and entered again: the part already counted is assumed"
     return made.with_notes(Note(what, int((~exact).sum())))
 
 

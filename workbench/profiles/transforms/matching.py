@@ -88,7 +88,7 @@ def unmatched(match: Matching, before: NDArray[Any], after: NDArray[Any], *, met
     for side, costs, code in (("before", before, match.code[:split]), ("after", after, match.code[split:])):
         for kind, chosen in (
             (f"only {side}: no function of the other side has this name", alone & ~match.ambiguous),
-            (f"only {side}: the name is on both sides, and nothing tells which is which", match.ambiguous),
+            (f"only {side}: the name is on both sides, but they cannot be matched", match.ambiguous),
         ):
             rows = chosen[code]
             if rows.any():

@@ -110,7 +110,7 @@ def _notes(after: Profile, shrunk: NDArray[Any], levels: NDArray[np.bool_]) -> l
     ]
     if levels.any():
         kept = ", ".join(metric.name for metric, level in zip(after.metrics, levels.tolist(), strict=True) if level)
-        notes.append(Note(f"levels are not subtracted, they are those at the end of the window: {kept}"))
+        notes.append(Note(f"levels are not subtracted; these are from the end of the window: {kept}"))
     return notes
 
 
@@ -154,13 +154,13 @@ def _check(after: Profile, before: Profile) -> None:
     # the time in nanoseconds where there is one: seconds as a float hide a difference of less than a microsecond
     if any(after.meta.get(key) != before.meta.get(key) for key in ("start_s", "time_ns")):
         raise WorkbenchError(
-            "they began at different times, so neither holds the other",
+            "they began at different times, so neither includes the other",
             where=where,
-            hint="Each is a window of its own already, or they are of two processes",
+            hint="Each is a window already, or they are of two processes",
         )
     if later <= earlier:
         raise WorkbenchError(
-            f"the first is not the later one: {later / NANOSECONDS:.3f} s and {earlier / NANOSECONDS:.3f} s",
+            f"the first must be the later one: {later / NANOSECONDS:.3f} s and {earlier / NANOSECONDS:.3f} s",
             where=where,
             hint="Give the later snapshot first" if later < earlier else "They are the same snapshot",
         )

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 # name -> (what it is, what is added with which weight). Where L2 was simulated (before 3.5), LL is called L2.
 FORMULAS: dict[str, tuple[str, dict[str, int]]] = {
-    "L1m": ("misses of the first cache level", {"I1mr": 1, "D1mr": 1, "D1mw": 1}),
+    "L1m": ("level-1 cache misses", {"I1mr": 1, "D1mr": 1, "D1mw": 1}),
     "LLm": (
-        "misses of the last cache level",
+        "last-level cache misses",
         {"ILmr": 1, "DLmr": 1, "DLmw": 1, "I2mr": 1, "D2mr": 1, "D2mw": 1},
     ),
     "Bm": ("mispredicted branches", {"Bcm": 1, "Bim": 1}),

@@ -114,7 +114,7 @@ def _leak_sentence(table: pd.DataFrame, kept: Sequence[int], teardown: Sequence[
     places = "one place rises" if len(table) == 1 else f"{len(table)} places rise"
     return (
         f"There may be a leak: over {looked}, {heap}, and {places} steadily with time. The largest rise is that of "
-        f"{first['allocator']}, {gain:,} bytes. A cache that fills looks the same."
+        f"{first['allocator']}, {gain:,} bytes. A cache that is still filling looks the same."
     )
 
 

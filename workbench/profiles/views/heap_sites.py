@@ -50,18 +50,18 @@ PLUMBING = Plumbing()
 def require_massif(profile: Profile) -> None:
     """Raise WorkbenchError for a profile that has no snapshots of a heap in time."""
     if profile.format != "massif":
-        raise WorkbenchError("this is no massif profile", where=profile.name, hint="Read a massif.out file")
+        raise WorkbenchError("this is not a massif profile", where=profile.name, hint="Read a massif.out file")
     if "heap_trees" not in profile.tables or "snapshots" not in profile.tables:
         raise WorkbenchError(
             "this profile has no snapshots: it was merged, or its frames were chosen or grouped",
             where=profile.name,
-            hint="Look at the profile as it was read",
+            hint="Use the profile as it was read",
         )
     if profile.meta.get("xtree"):
         raise WorkbenchError(
-            "an xtree file has no snapshots in time, each is a metric of its own",
+            "an xtree file has no snapshots in time: each is a metric",
             where=profile.name,
-            hint="Look at its metrics as at those of any profile, or give a massif.out file",
+            hint="Use its metrics like those of any profile, or give a massif.out file",
         )
 
 

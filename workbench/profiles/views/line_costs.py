@@ -41,7 +41,7 @@ def line_table(profile: Profile) -> Table:
         return lines.select(_PLACE).assign(**costs)
     if profile.format == "callgrind" and profile.basis == "stacks":
         raise WorkbenchError(
-            "a selection of a callgrind profile has no source lines: the file has costs of lines for whole functions",
+            "a selection of a callgrind profile has no source lines: the file has line costs only for whole functions",
             where=profile.name,
             hint="Ask for lines of the whole profile, without focus, hide and the like",
         )

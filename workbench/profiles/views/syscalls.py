@@ -1,9 +1,10 @@
 """Views of a system call log: which calls, how long, by whom, with which errors.
 
-Times are nanoseconds of wall clock in the call, strace's own stops included. **Waiting** calls wait for something else
-to happen (another thread, a peer, a clock); **working** calls do what was asked. Of some the log does not show which:
-they are **undecided**. The table of ``readers/strace/waiting.py`` says which call is what, and why. A call **returned**
-unless it never does (exit) or the log ends first; only calls that returned are counted as calls, as strace -c does.
+Times are nanoseconds of wall clock in the call, strace's own overhead included. **Waiting** calls wait for something
+else to happen (another thread, a peer, a clock); **working** calls do what was asked. Where the log does not show
+which, they are **undecided**. The table of ``readers/strace/waiting.py`` says which call is what, and why. A call
+**returned** unless it never does (exit) or the log ends first; only calls that returned are counted as calls, as
+strace -c does.
 Percentiles are over calls with a time (nearest rank, so each is a time that was measured).
 """
 
@@ -264,7 +265,7 @@ def working(profile: Profile) -> Profile:
     undecided = is_judged(calls, UNTOLD)
     if not undecided.any():
         return chosen
-    what = "calls of which the log does not show whether they worked or waited were left out"
+    what = "calls were left out for which the log does not show whether they worked or waited"
     weight = float(calls.loc[undecided, "duration_ns"].fillna(0).sum()) if profile.meta["timed"] else None
     metric = profile.metric_names[0] if profile.meta["timed"] else None
     return chosen.with_notes(Note(what, int(undecided.sum()), metric=metric, weight=weight))
@@ -289,7 +290,7 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
     in_place = len(node) == 0 or int(node.max()) < len(parent)
     if not in_place or (costs(len(parent), node, duration)[:, -1] != nodes[self_("calls")].to_numpy()).any():
         raise WorkbenchError(
-            "the tree of this profile was transformed", where=profile.name, hint="Choose calls first, then transform"
+            "this profile was transformed", where=profile.name, hint="Choose calls first, then transform"
         )
     own = costs(len(parent), node[chosen], None if duration is None else duration[chosen])
     tree = regrow(parent, frame, subtree_sums(parent, own)[:, -1] > 0)

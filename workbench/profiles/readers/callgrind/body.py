@@ -223,13 +223,13 @@ class Walk:
         word = self._source.data[at : at + 80].split(None, 1)[0][:40]
         if fault == plain.NO_ROOM:
             raise AssertionError(f"no row for the costs at byte {at}")
-        what, hint = f"{word!r} is no position", "The file is damaged"
+        what, hint = f"{word!r} is not a position", "The file is damaged"
         if fault == plain.NO_COST:
             what = f"{word!r} is no cost"
             if plain.whole_number(word.lstrip(b"-")) is not None or word.lstrip(b"-").isdigit():
                 what = f"the cost {word.decode()} is above 2**63"
             elif word == b"*" or (word[:1] == b"+" and plain.whole_number(word[1:]) is not None):
-                what = f"the cost {word.decode()} is relative to an earlier one, which the format does not have"
+                what = f"the cost {word.decode()} is relative to an earlier one, which the format does not allow"
                 hint = "Only positions can be relative: write costs as whole numbers"
         return ReadError(what, where=self._line_at(at), hint=hint)
 

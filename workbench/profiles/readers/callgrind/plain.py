@@ -267,8 +267,8 @@ def _offset(text: bytes, words: list[bytes], index: int) -> int:
 
 
 def subposition(word: bytes) -> tuple[bool, int] | None:
-    """Whether a position is relative (``+N``, ``-N``, ``*``), and its number; None where it is no position. Of a range
-    the start is taken."""
+    """Whether a position is relative (``+N``, ``-N``, ``*``), and its number; None where it is not a position. Of a
+    range the start is taken."""
     relative, minus = word[:1] in (b"+", b"-", b"*"), word.startswith(b"-")
     bare = word.lstrip(b"+-*")
     for separator in (b":", b"+", b"-"):

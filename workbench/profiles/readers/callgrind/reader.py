@@ -104,9 +104,9 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
     events = list(dict.fromkeys(event for part in walk.parts for event in part.events))
     if not events:
         raise ReadError(
-            "no line events: that says what was counted",
+            "no `events:` line, which names what was counted",
             where=source.name,
-            hint="The file is cut off or no callgrind profile",
+            hint="The file is cut off or not a callgrind profile",
         )
     metrics, factor = _metrics(events, walk, notes, source)
     files = _decoded(walk.names.files.names, notes, source)

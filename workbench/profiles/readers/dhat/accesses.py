@@ -43,5 +43,5 @@ def access_table(points: Sequence[Any], source: Source) -> dict[str, Any] | None
 
 def _damaged(number: int, source: Source) -> ReadError:
     return ReadError(
-        f"acc of program point {number} is no list of access counts", where=source.name, hint="Fetch the file again"
+        f"acc of program point {number} is not a list of access counts", where=source.name, hint="Fetch the file again"
     )

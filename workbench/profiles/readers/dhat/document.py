@@ -86,7 +86,7 @@ def _text(source: Source, notes: NoteBook) -> str:
 
 def _decoded(text: str) -> Any:
     def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is no number")
+        raise ValueError(f"{constant} is not a number")
 
     return json.loads(text, parse_constant=refuse, strict=False)
 

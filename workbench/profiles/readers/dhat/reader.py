@@ -103,7 +103,7 @@ def _metrics(document: Document) -> tuple[list[tuple[str, ...]], list[Metric]]:
             (("tl", "tli"), Metric("lifetimes", time, f"how long all {blocks} lived, in sum")),
             (
                 ("mb",),
-                Metric(f"max_{size}", unit, f"most {size} of a place at once, whenever that was", additive=False),
+                Metric(f"max_{size}", unit, f"most {size} of a place at once, each at its own time", additive=False),
             ),
             (("mbk",), Metric(f"max_{blocks}", "count", f"{blocks} when a place held its most", additive=False)),
         ]
@@ -144,7 +144,7 @@ def _costs(document: Document, keys: Sequence[tuple[str, ...]], source: Source) 
         raise ReadError(
             "a count is below 0, or counts add up to more than 64 bits hold",
             where=source.name,
-            hint="DHAT writes no such numbers: fetch the file again",
+            hint="DHAT does not write such numbers: fetch the file again",
         )
     return costs.T.astype(np.int64)
 
@@ -153,7 +153,7 @@ def _odd_point(document: Document, keys: Sequence[tuple[str, ...]], source: Sour
     """The first program point that lacks a count, said by its number."""
     for number, point in enumerate(document.points):
         if not isinstance(point, dict):
-            return ReadError(f"program point {number} is no object", where=source.name, hint="Fetch the file again")
+            return ReadError(f"program point {number} is not an object", where=source.name, hint="Fetch the file again")
         for names in keys:
             if not any(type(point.get(name)) is int for name in names):
                 return ReadError(
@@ -167,7 +167,7 @@ def _odd_point(document: Document, keys: Sequence[tuple[str, ...]], source: Sour
 def _note_kinds(document: Document, metrics: Sequence[Metric], notes: NoteBook) -> None:
     apart = [metric.name for metric in metrics if not metric.additive]
     if apart and document.points:
-        notes.add(f"{' and '.join(apart)} are the most of each place, at a time of its own: their sums mean nothing")
+        notes.add(f"{' and '.join(apart)} are maxima of each place, at different times: their sums mean nothing")
     if not document.points:
         notes.add("the file holds no program points: nothing was counted")
 

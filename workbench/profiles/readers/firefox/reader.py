@@ -73,7 +73,7 @@ def read(source: Source) -> Profile:
     file = document.decode(source, notes)
     version = file.meta.get("preprocessedProfileVersion")
     if isinstance(version, (int, float)) and version > NEWEST_VERSION:
-        notes.add(f"version {str(version)[:20]} of the format is newer than {NEWEST_VERSION}, the newest that is known")
+        notes.add(f"version {str(version)[:20]} of the format is newer than {NEWEST_VERSION}, the newest known")
     taken = _Taken()
     _take(file, source, source.name, taken)
     if not any(len(piece.stack) for piece in taken.pieces):

@@ -152,7 +152,7 @@ def _stack_up(drawing: Drawing, source: Source, notes: NoteBook) -> _Shape:
     outside = _outside(level, parent, left, cost if exact else width, slack)
     if outside.any():
         raise ReadError(
-            "this frame stands on none below it", where=source.at(boxes[int(np.argmax(outside))].line), hint=_HINT
+            "this frame has no caller below it", where=source.at(boxes[int(np.argmax(outside))].line), hint=_HINT
         )
     return _Shape(boxes, level, parent, cost, left if exact else None, inverted)
 

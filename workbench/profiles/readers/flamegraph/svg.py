@@ -189,7 +189,7 @@ class _Handler:
         return ReadError(
             f"{what} is declared here; no flame graph has that",
             where=self._here(),
-            hint="It was not read, since such files are made to do harm",
+            hint="It was not read: such files are made to do harm",
         )
 
     def _here(self) -> str:

@@ -176,8 +176,7 @@ def _note_missing(dump: Dump, source: Source, notes: NoteBook) -> None:
         notes.add("nothing was sampled", source.name)
     elif dump.period_bytes > 1:
         notes.add(
-            f"a sample was taken about every {dump.period_bytes:,} bytes: figures are scaled up from what the file "
-            "has, as jeprof does",
+            f"a sample was taken about every {dump.period_bytes:,} bytes: figures are scaled up, as jeprof does",
             metric="inuse_space",
             weight=float(dump.counts[:, 1].sum(dtype=np.float64)),
         )

@@ -182,7 +182,7 @@ def heap_profile(
         beside = sum(int(listed[column][row]) for column in ("heap_extra_bytes", "stacks_bytes"))
         if beside:
             notes.add(
-                "the heap's administration and stacks have no place in the tree",
+                "allocator overhead and stacks are not in the tree",
                 f"snapshot {number}",
                 metric=word,
                 weight=beside,
@@ -218,7 +218,7 @@ def _check_numbers(source: Source, data: bytes, snapshots: Sequence[Snapshot], n
             raise ReadError(
                 f"snapshot {one.number} comes a second time",
                 where=source.at(data.count(b"\n", 0, one.offset) + 1),
-                hint="These are two files in one: split them",
+                hint="Two files were joined: split them",
             )
         seen.add(one.number)
         if before is not None and one.time < before.time:
@@ -322,7 +322,7 @@ def _check_sums(source: Source, forest: _Forest, heaps: Mapping[int, int], notes
     apart = np.flatnonzero(inner & (sums != held))
     if apart.size:
         notes.add(
-            "what calls a place holds does not add up to the place's bytes",
+            "the callers of a place do not add up to its bytes",
             source.at(int(forest.lines[apart[0]])),
             count=apart.size,
             metric="bytes",
@@ -345,7 +345,7 @@ def _check_sums(source: Source, forest: _Forest, heaps: Mapping[int, int], notes
 
 
 def _overflow(where: str) -> ReadError:
-    return ReadError("the bytes add up to more than 64 bits", where=where, hint="Massif writes no such numbers")
+    return ReadError("the bytes add up to more than 64 bits", where=where, hint="massif does not write such numbers")
 
 
 def _largest(snapshots: Sequence[Snapshot]) -> int:

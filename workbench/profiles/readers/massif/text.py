@@ -224,7 +224,7 @@ def _read_snapshot(
     time = _time(source, data, start, values.pop(1))
     number, heap, extra, stacks = (_int64(source, data, start, value) for value in values)
     if heap + extra + stacks > INT64_MAX:
-        raise _too_large(source, data, start, "the sum of heap, administration and stacks")
+        raise _too_large(source, data, start, "the sum of heap, allocator overhead and stacks")
     if not number <= 10**9:
         raise _Damage(start, f"snapshot number {number}")
     snapshot = Snapshot(number, time, heap, extra, stacks, kind, start)
@@ -364,4 +364,4 @@ def _too_large(source: Source, data: bytes, offset: int, what: str) -> ReadError
 
 
 def _too_large_at(where: str, what: str) -> ReadError:
-    return ReadError(f"{what} does not fit into 64 bits", where=where, hint="Massif writes no such number")
+    return ReadError(f"{what} does not fit into 64 bits", where=where, hint="massif does not write such a number")

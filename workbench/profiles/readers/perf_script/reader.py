@@ -82,7 +82,9 @@ def read(source: Source) -> Profile:
     found = samples_of(lines_of(data), source, notes)
     if not len(found):
         if _REPORT.search(data[:_SEEN_BYTES]):
-            raise ReadError("this is a report of perf, which has sums and no samples", where=source.name, hint=_HINT)
+            raise ReadError(
+                "this is a report of perf, which has sums instead of samples", where=source.name, hint=_HINT
+            )
         raise ReadError("there is no whole sample", where=source.name, hint=_HINT)
     counted = _counted(found, source, notes)
     stacks = stacks_of(found.entries, len(found))

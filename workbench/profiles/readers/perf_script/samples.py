@@ -268,7 +268,7 @@ def _note_text(samples: NDArray[np.int64], rests: NDArray[np.int64], kept: list[
     said = np.array([bool(text.strip()) for text in kept], dtype=bool)
     count = int(said[rests[samples]].sum())
     if count:
-        notes.add("what an event says besides (the text of a tracepoint), left out", count=count)
+        notes.add("further text of an event (of a tracepoint), left out", count=count)
 
 
 def _thread(who: bytes) -> Thread:

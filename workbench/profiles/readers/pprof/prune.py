@@ -89,6 +89,8 @@ def _matching(names: list[str], drop: str, keep: str, notes: NoteBook) -> NDArra
         if keep:
             out = out & ~pc.match_substring_regex(simple, f"^({keep})$").to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
-        notes.add(f"drop_frames or keep_frames is no regular expression and does nothing: {drop[:80]!r}, {keep[:80]!r}")
+        notes.add(
+            f"drop_frames or keep_frames is not a regular expression and is ignored: {drop[:80]!r}, {keep[:80]!r}"
+        )
         return None
     return np.array([bool(name) for name in names], dtype=bool) & out

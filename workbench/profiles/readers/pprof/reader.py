@@ -97,7 +97,7 @@ def read(source: Source) -> Profile:
     strings = read_strings(source, top, notes)
     types = _value_types(source, top, schema.SAMPLE_TYPE, strings)
     if not types:
-        raise ReadError("there are no sample types", where=source.name, hint="This is no complete pprof profile")
+        raise ReadError("there are no sample types", where=source.name, hint="This is not a complete pprof profile")
     metrics = _metrics(types, notes)
     wanted = _text(top, schema.DEFAULT_SAMPLE_TYPE, strings)
     mappings = read_mappings(source, top, strings)

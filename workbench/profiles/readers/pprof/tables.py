@@ -71,7 +71,9 @@ def read_strings(source: Source, top: TopLevel, notes: NoteBook) -> Strings:
     spans = top.spans[STRING]
     if len(spans) and spans.start[0] != spans.end[0]:
         raise ReadError(
-            'the first string is not ""', where=source.at(offset=int(spans.start[0])), hint="This is no pprof profile"
+            'the first string is not ""',
+            where=source.at(offset=int(spans.start[0])),
+            hint="This is not a pprof profile",
         )
     require(len(spans) * _TEXT_BYTES)
     texts: list[str] = []

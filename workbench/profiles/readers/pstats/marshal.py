@@ -138,7 +138,7 @@ class _Reader:
         try:
             return float(text)
         except ValueError:
-            raise self.error(f"holds {text[:40]!r}, which is no number") from None
+            raise self.error(f"holds {text[:40]!r}, which is not a number") from None
 
     def _text(self, kind: int) -> str:
         size = self._take(1)[0] if kind in b"zZ" else self._size()

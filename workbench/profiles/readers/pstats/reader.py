@@ -156,7 +156,7 @@ def _parse(source: Source) -> _Stats:
     # references let few bytes stand for many callers, or for one long name many times
     many = sum(len(pairs.items) for pairs in callers) > len(source.data) // _BYTES_A_CALL
     if many or sum(len(file) + len(name) for file, _, name in keys) > _MOST_TEXT + 50 * len(source.data):
-        raise ReadError("references blow its bytes up to more than any profile", where=source.name, hint=_HINT)
+        raise ReadError("references expand it to more than any profile", where=source.name, hint=_HINT)
     columns = np.asarray([row[:2] for row in rows], dtype=np.int64).T
     if not _fit(columns):
         raise ReadError("numbers add up to more than 64 bits hold", where=source.name, hint=_HINT)
@@ -211,10 +211,10 @@ def _numbers(
     """Two numbers of calls and two times in seconds."""
     for value in (first, second):
         if type(value) is not int or abs(value) > _MOST:
-            raise _odd("has a number of calls that is none", key, source)
+            raise _odd("has an invalid number of calls", key, source)
     for value in (own, cumulative):
         if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > _MOST:
-            raise _odd("has a time that is none, or too large", key, source)
+            raise _odd("has an invalid time, or one too large", key, source)
     return first, second, own, cumulative
 
 

@@ -31,8 +31,8 @@ _EVENT = re.compile(r"\.events\[(\d+)\](?:\.(\w+))?")
 _SAMPLE = re.compile(r"\.samples\[(\d+)\](\[)?")
 _WEIGHT = re.compile(r"\.weights\[(\d+)\]")
 _WRONG = {
-    "frame": "has a frame that is no whole number",
-    "at": "is at no number that fits 64 bits",
+    "frame": "has a frame that is not a whole number",
+    "at": "is not at a number that fits 64 bits",
     "type": "is neither O (open) nor C (close)",
 }
 # An escape in a string; a half of a surrogate pair has no other half behind it.
@@ -176,14 +176,14 @@ def _what(said: str, where: str) -> str:
     if event := _EVENT.match(path):
         return f"{where}: event {event[1]} {_WRONG.get(event[2] or '', _WRONG['type'])}"
     if sample := _SAMPLE.match(path):
-        wrong = "has a frame that is no whole number" if sample[2] else "is no list of frames"
+        wrong = "has a frame that is not a whole number" if sample[2] else "is not a list of frames"
         return f"{where}: sample {sample[1]} {wrong}"
     if weight := _WEIGHT.match(path):
         return f"{where}: weight {weight[1]} is not a number that fits 64 bits"
     for name in ("events", "samples", "weights"):
         if path == f".{name}":
             return f"{where} has no {name}"
-    return f"{where} is no profile: {said[:100]}"
+    return f"{where} is not a profile: {said[:100]}"
 
 
 def _ended(data: bytes) -> bytes | None:

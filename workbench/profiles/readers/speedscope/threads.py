@@ -175,7 +175,7 @@ def _events(one: One, where: str, frames: int, fail: Fail) -> Events:
         fail(f"{where}: event {bad[0]} has frame {index}, which is none of the {frames} frames")
     at = _numbers([event.at for event in listed])
     if isinstance(at, int):
-        fail(f"{where}: event {at} is at no number that fits 64 bits")
+        fail(f"{where}: event {at} is not at a number that fits 64 bits")
     back = np.flatnonzero(at[1:] < at[:-1])
     if back.size:
         event = int(back[0]) + 1

@@ -108,7 +108,7 @@ def name_the_pidless(log: Log, pid: int | None, source: Source, notes: NoteBook)
     pids[without] = first
     if pid is None and (log.pid != NO_PID).any():
         where = source.at(int(log.line[without][0])) if without.any() else None
-        notes.add("lines that name no process are taken for those of the only one left", where)
+        notes.add("lines without a process are counted for the only one left", where)
         pids[without] = _left_alone(log, first)[without]
     lines = log.line
 
@@ -173,7 +173,7 @@ def day_starts(log: Log, known: Mask, source: Source) -> Places:
             raise ReadError(
                 "the times of day jump back and forth",
                 where=source.at(int(log.line[np.abs(days).argmax()])),
-                hint="These are no times that strace wrote",
+                hint="strace does not write such times",
             )
     return days * DAY_NS
 
@@ -185,5 +185,5 @@ def check_sum(durations: Places, lines: Places, source: Source) -> None:
         raise ReadError(
             "the times in the calls add up to more than fits 64 bits",
             where=source.at(int(lines[durations.argmax()])),
-            hint="These are no times that strace wrote",
+            hint="strace does not write such times",
         )

@@ -194,7 +194,7 @@ def _note_rest(block: Block, kind: Places, source: Source, notes: NoteBook) -> N
     broken = np.flatnonzero(kind == calls.BROKEN)
     other = np.flatnonzero((kind == calls.OTHER) & (block.end > block.start))
     for rows, what in (
-        (broken, "a line begins like a call and does not end like one; it was left out"),
+        (broken, "a line begins like a call but does not end like one; it was left out"),
         (other, "a line is not strace's (output of the program?); it was left out"),
     ):
         if rows.size:
@@ -236,7 +236,7 @@ def _running(found: _Collected, block: Block, prefixes: Prefixes, source: Source
         raise ReadError(
             "the time stamps add up to more than fits 64 bits",
             where=source.at(block.first_line + int(steps.argmax())),
-            hint="These are no times that strace wrote",
+            hint="strace does not write such times",
         )
     running = found.elapsed_ns + np.cumsum(steps)
     found.elapsed_ns = int(running[-1])

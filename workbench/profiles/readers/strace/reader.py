@@ -58,7 +58,7 @@ __all__ = ["read", "recognise"]
 
 FORMAT = "strace"
 
-TIME = Metric("time", "ns", "wall clock time in the call, strace's own stops included")
+TIME = Metric("time", "ns", "wall clock time in the call, strace's own overhead included")
 CALLS = Metric("calls", "count", "system calls, also those that did not return")
 
 # What ``start_ns`` counts from, as ``meta["clock"]`` says it.
@@ -236,7 +236,7 @@ def _midnight(date: str | datetime.date, utc_offset_s: float) -> int:
         day = datetime.date.fromisoformat(date) if isinstance(date, str) else date
         return (day - datetime.date(1970, 1, 1)).days * 86_400 * SECOND_NS - round(utc_offset_s * SECOND_NS)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ReadError(f"{date!r} is no date", where="date", hint="Give it as YYYY-MM-DD") from error
+        raise ReadError(f"{date!r} is not a date", where="date", hint="Give it as YYYY-MM-DD") from error
 
 
 def _shift(log: Log, clock: int, midnight_ns: int | None, source: Source, notes: NoteBook) -> Places:
@@ -276,7 +276,7 @@ def _note_times(
     still = np.flatnonzero(is_open)
     if still.size:
         notes.add(
-            "a call has no end in the log; at least this much time of it is not counted",
+            "a call has no end in the log; at least this much of its time is not counted",
             source.at(int(log.line[pairs.first[still[0]]])),
             count=still.size,
             metric=TIME.name if timed else None,

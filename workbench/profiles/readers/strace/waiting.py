@@ -55,13 +55,13 @@ _NAME = r"(?:\w+=)?"
 _ZERO = r"\{(?:tv_sec=)?0, (?:tv_[nu]sec=)?0\}"
 _AGAIN = ("EAGAIN", "EWOULDBLOCK")
 
-_NO_TIME = "asked to look and not to wait (a time-out of 0)"
+_NO_TIME = "asked not to wait (a time-out of 0)"
 _NO_BLOCK = "the descriptor does not block (O_NONBLOCK)"
 _ASKED_NOT = "told not to wait"
 _CAME_BACK = "it came back at once with EAGAIN"
-_UNKNOWN_BLOCK = "whether the descriptor blocks is not in the log"
+_UNKNOWN_BLOCK = "the log does not show whether the descriptor blocks"
 _ROOM = "it copies into a buffer"
-_NO_ROOM = "so long, it may have waited for room in the buffer, or had much to copy"
+_NO_ROOM = "this long, it may have waited for room in the buffer, or had much to copy"
 
 _READS = "read readv preadv2 recvfrom recv recvmsg recvmmsg recvmmsg_time64 mq_receive mq_timedreceive splice tee"
 _SOCKET_READS = ("recvfrom", "recv", "recvmsg", "recvmmsg", "recvmmsg_time64")
@@ -90,7 +90,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "io_getevents io_pgetevents io_pgetevents_time64",
         WORKING,
-        "asked for no event at least",
+        "did not require any event",
         before=rf"^[^,]*, {_NAME}0,",
     ),
     Rule("io_getevents io_pgetevents io_pgetevents_time64", WAITING, "waits for I/O begun before"),
@@ -100,7 +100,7 @@ RULES: tuple[Rule, ...] = (
         "waits for entries to complete",
         before=rf"^[^,]*, {_NAME}\w+, {_NAME}(?:0x)?[1-9a-f]",
     ),
-    Rule("io_uring_enter", WORKING, "asked for no completed entry at least"),
+    Rule("io_uring_enter", WORKING, "did not require a completed entry"),
     # for a clock or a signal
     Rule("nanosleep clock_nanosleep clock_nanosleep_time64", WAITING, "waits for a clock"),
     Rule(
@@ -110,7 +110,7 @@ RULES: tuple[Rule, ...] = (
         after=rf", {_NAME}{_ZERO}, {_NAME}\w+$",
     ),
     Rule("rt_sigtimedwait rt_sigtimedwait_time64 pause rt_sigsuspend sigsuspend", WAITING, "waits for a signal"),
-    Rule("restart_syscall", WAITING, "goes on with a wait that a signal broke off"),
+    Rule("restart_syscall", WAITING, "resumes a wait that a signal interrupted"),
     # for a child
     Rule("wait4 waitid waitpid", WORKING, "told not to wait (WNOHANG)", after=r"WNOHANG"),
     Rule("wait4 waitpid", WORKING, "told not to wait (WNOHANG)", after=rf", {_NAME}(?:0x[0-9a-f]*)?[13579bdf](?:,|$)"),
@@ -132,8 +132,8 @@ RULES: tuple[Rule, ...] = (
         # the operation as a number: FUTEX_WAIT 0, LOCK_PI 6, WAIT_BITSET 9, WAIT_REQUEUE_PI 11, LOCK_PI2 13
         before=rf"^[^,]*, {_NAME}(?:0|6|9|11|13|128|134|137|139|141|0x(?:1?[08])?[069bd])(?:,|$)",
     ),
-    Rule("futex futex_time64", WAITING, "goes on with a wait that a signal broke off", before="^<"),
-    Rule("futex futex_time64", UNTOLD, "its operation is not in the log", before="^$"),
+    Rule("futex futex_time64", WAITING, "resumes a wait that a signal interrupted", before="^<"),
+    Rule("futex futex_time64", UNTOLD, "the log does not show its operation", before="^$"),
     Rule("futex futex_time64", WORKING, "wakes others or changes a lock"),
     Rule("futex_wait futex_waitv", WAITING, "waits for another thread (a lock, a condition, a join)"),
     Rule("flock", WORKING, "gives a lock back", before=rf", {_NAME}(?:0x)?8(?: /\*|$)|LOCK_UN"),
@@ -148,7 +148,7 @@ RULES: tuple[Rule, ...] = (
     Rule("semop semtimedop semtimedop_time64", WORKING, _ASKED_NOT, before="IPC_NOWAIT"),
     Rule("semop semtimedop semtimedop_time64", WAITING, "waits for a semaphore", before=r"sem_op=(?:-|0\b)"),
     Rule("semop semtimedop semtimedop_time64", WORKING, "adds to a semaphore", before=r"sem_op=[1-9]"),
-    Rule("semop semtimedop semtimedop_time64", UNTOLD, "what it does to the semaphore is not in the log"),
+    Rule("semop semtimedop semtimedop_time64", UNTOLD, "the log does not show what it does to the semaphore"),
     Rule("msgrcv", WORKING, _ASKED_NOT, after="IPC_NOWAIT"),
     Rule("msgrcv", WAITING, "waits for a message"),
     # for what comes through a descriptor
@@ -176,19 +176,19 @@ RULES: tuple[Rule, ...] = (
     Rule("splice tee", WORKING, "told not to wait (SPLICE_F_NONBLOCK)", before="SPLICE_F_NONBLOCK"),
     Rule("preadv2", WORKING, "told not to wait (RWF_NOWAIT)", after="RWF_NOWAIT"),
     Rule(_READS, WAITING, "waited until the time-out of the socket", mode=BLOCKS, errors=_AGAIN),
-    Rule(_READS, UNTOLD, "EAGAIN after so long may be a time-out of the socket", errors=_AGAIN, long=True),
+    Rule(_READS, UNTOLD, "EAGAIN after this long may be a time-out of the socket", errors=_AGAIN, long=True),
     Rule(_READS, WORKING, _CAME_BACK, errors=_AGAIN),
     Rule(_READS, UNTOLD, "what the device does is not known", kinds=(DEVICE,)),
-    Rule(_READS, WAITING, "waits for what a peer or another process sends", mode=BLOCKS),
+    Rule(_READS, WAITING, "waits for data from a peer or another process", mode=BLOCKS),
     Rule("mq_receive mq_timedreceive", WAITING, "waits for a message"),
     Rule(
         _READS,
         WAITING,
-        "waits for what another sends: pipes and terminals block unless told otherwise",
+        "waits for data: pipes and terminals block unless told otherwise",
         kinds=(PIPE, TERMINAL, EVENTS),
     ),
     Rule(_READS, UNTOLD, _UNKNOWN_BLOCK, kinds=(SOCKET,)),
-    Rule(_READS, UNTOLD, "what the descriptor is, is not in the log", kinds=(UNSEEN,)),
+    Rule(_READS, UNTOLD, "the log does not show the kind of descriptor", kinds=(UNSEEN,)),
     Rule(_ACCEPTS, WORKING, _NO_BLOCK, mode=NEVER_BLOCKS),
     Rule(_ACCEPTS, WAITING, "waits for a peer to connect", mode=BLOCKS),
     Rule(_ACCEPTS, WORKING, _CAME_BACK, errors=_AGAIN),
@@ -204,10 +204,10 @@ RULES: tuple[Rule, ...] = (
     Rule(_WRITES, UNTOLD, _NO_ROOM, long=True),
     Rule(_WRITES, WORKING, _ROOM),
     # the rest
-    Rule("ioctl", WAITING, "the request is to wait", before=r"^[^,]*, (?:\w+=)?[^,\"]*WAIT"),
+    Rule("ioctl", WAITING, "a request to wait", before=r"^[^,]*, (?:\w+=)?[^,\"]*WAIT"),
     Rule("ioctl", UNTOLD, "runs a guest, which may wait", before="KVM_RUN"),
-    Rule("????", UNTOLD, "which call it is, is not in the log"),
-    Rule("fsync fdatasync sync syncfs sync_file_range msync", WORKING, "the disk writes what is asked"),
+    Rule("????", UNTOLD, "the log does not show which call it is"),
+    Rule("fsync fdatasync sync syncfs sync_file_range msync", WORKING, "writes to the disk as asked"),
 )
 
 
