@@ -48,7 +48,7 @@ async def test_an_interrupt_of_the_kernel_gives_what_was_measured() -> None:
         await client.wait_for_ready(timeout=120)
         cell = asyncio.create_task(execute(CELL))
         folder = await asyncio.to_thread(begun, Path("runs"))
-        await asyncio.to_thread(wait_for_progress, folder, step=1)
+        await asyncio.to_thread(wait_for_progress, folder, step=2)
         await manager.interrupt_kernel()
         assert await cell == "ok"
         shown = str(outputs)
