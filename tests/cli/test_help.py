@@ -17,7 +17,9 @@ from workbench.cli.commands import COMMANDS, Command, every, overview
 from workbench.cli.completion import whole
 from workbench.cli.parser import with_colours
 from workbench.cli.program import find, parser_of
+from workbench.cli.selection import MEMORY_MIB
 from workbench.errors import SettingsError
+from workbench.profiles.memory import MEMORY_BYTES
 from workbench.terminal import coloured, paint, painted
 
 MOST_LINES, MOST_COLUMNS = 30, 80
@@ -181,3 +183,8 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].strip() == "heavy:"
+
+
+def test_the_bound_that_help_names_is_the_readers_own() -> None:
+    """It stands in two places, since help is not to import what reads profiles."""
+    assert MEMORY_MIB << 20 == MEMORY_BYTES
