@@ -42,7 +42,7 @@ def test_system_calls_are_counted_per_receipt() -> None:
     waiting = costs_of(N, {"epoll_wait": [2_000_000 * n for n in N]}, mode="strace", metric="waiting", unit="ns")
     either = costs_of(N, {"read": [1_000 * n for n in N]}, mode="strace", metric="undecided", unit="ns")
     with_both = answers(pd.concat([calls, working, waiting, either], ignore_index=True))[SYSCALLS]
-    assert "2 ms waiting; of 1 µs the log does not show which, strace's own" in with_both[1]
+    assert "2 ms waiting; for 1 µs the log does not show which, strace's own" in with_both[1]
     said = answers(pd.concat([calls, working, waiting], ignore_index=True))[SYSCALLS]
     assert said[0] == "A receipt makes 3 system calls: write 2; epoll_wait 1."
     assert said[1].startswith("It spends 30 µs working in them, most in write (100 %) and 2 ms waiting")
@@ -66,7 +66,7 @@ def test_three_steps_name_no_law() -> None:
         "route": [800 * n for n in N[:3]],
     }
     text = " ".join(answers(costs_of(N[:3], functions))[CPU])
-    assert "scan grows faster than the load: at the end" in text
+    assert "scan grows faster than the load: its cost per receipt rises" in text
     assert "takes more steps" in text
 
 

@@ -56,7 +56,7 @@ async def test_what_is_warned_of(tmp_path: Path, rate: int | None) -> None:
             *("--value-grt", "1", "-o", tmp_path / "headers", "--start-in", "0"),
         )
     assert "Warning: receipt 1,000 is predicted to trigger denial" in said
-    assert "--give a longer --start-in" in said
+    assert "give a longer --start-in" in said
     assert ("sent faster or slower than 200 a second they are refused" in said) is (rate is not None)
     assert len((tmp_path / "headers").read_text().splitlines()) == 5000
 

@@ -39,7 +39,7 @@ async def test_a_share_is_opened_once_and_by_its_own_actor_only(tmp_path: Path) 
         await actor.open(place.identity, spec.to_json(), NO_KEY, False)
         with pytest.raises(ToolError, match="is not sent twice"):
             await actor.open(place.identity, spec.to_json(), NO_KEY, False)
-        with pytest.raises(ToolError, match="made again"):
+        with pytest.raises(ToolError, match="recreated"):
             await made_again.ask(place.identity, 0, await actor.clock(), False, 0.1)
         states = []
         while "ended" not in states:
