@@ -68,7 +68,7 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
     if kind == "services_starting":
         return "starting the services, and waiting until they answer"
     if kind == "idle_window":
-        return f"no receipts for {facts['seconds']:g} s, to see what time alone costs"
+        return f"no receipts for {facts['seconds']:g} s, to see what the idle service costs"
     if kind == "run_resumed":
         return f"going on with {facts['done']} of {facts['steps']} steps done"
     return None

@@ -131,9 +131,9 @@ def test_a_folder_that_is_no_report_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("stop --service x", "stop takes no service"),
-        ("window a --target http://127.0.0.1:1", "window takes no target"),
-        ("start strace --receipts a=1", "start takes no receipts"),
+        ("stop --service x", "unrecognized arguments: --service x"),
+        ("window a --target http://127.0.0.1:1", "unrecognized arguments: --target"),
+        ("start strace --receipts a=1", "unrecognized arguments: --receipts"),
         ("start strace --service x -- y", "--service, --agent and a command after -- exclude each other"),
         ("start strace --service x --compose y.yml", "a compose file and a command were given"),
         ("start strace --target http://127.0.0.1:1", "cannot be started from here"),

@@ -327,7 +327,7 @@ async def test_the_moment_of_denial_in_the_database_is_in_the_row_the_events_and
     summary = result.summary
     assert told.count("denied_in_database") == 1
     assert denied["payer"] == summary["payer"]
-    assert (denied["step"], denied["late"]) == (0, False)
+    assert (denied["step"], denied["late"]) == (1, False)
     assert 0 < summary["denylisted_s"] < min(summary["duration_s"], denied["t_s"])
     samples = result.samples
     later = ((samples["sent_ns"] - samples["intended_ns"].min()) / 1e9 > summary["denylisted_s"]).sum()

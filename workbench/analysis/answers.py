@@ -22,7 +22,7 @@ CPU = "Where does CPU time go, per receipt?"
 LEAKS = "Is there a memory leak?"
 CACHES = "Are caches or branches the bottleneck?"
 SYSCALLS = "Is there a system-call bottleneck?"
-BACKGROUND = "What does time alone cost?"
+BACKGROUND = "What does the idle service cost?"
 _TOP = 3
 # CPU is answered by the first of these that a mode has
 _CPU_METRICS = ("Ir", "cpu", "time", "hits", "samples")

@@ -97,7 +97,7 @@ def _limit(runs: Sequence[RunOfBatch]) -> Tile:
         taken = [limit["observed_low"] for limit in limits if limit.get("observed_low")]
         reached = any(limit.get("observed_high") for limit in limits)
         figure = "not found to the receipt" if reached else "not reached"
-        return Tile("limit", figure, few([f"up to {max(taken):,} receipts were taken" if taken else ""]), state)
+        return Tile("limit", figure, few([f"up to {max(taken):,} receipts were accepted" if taken else ""]), state)
     lines = [f"found to the receipt in {len(exact)} of {len(plain)} runs without a profiler"]
     lines += [f"as predicted in {held.count(True)}"] if any(one is not None for one in held) else []
     return Tile("limit", f"{_range(exact)} receipts", few(lines), state)
@@ -130,7 +130,7 @@ def _times(runs: Sequence[RunOfBatch]) -> tuple[str, tuple[str, ...]] | None:
         return None
     low, high = min(found), max(found)
     figure = numbers.milliseconds(low) if low == high else f"{low:,.2f} to {numbers.milliseconds(high)}"
-    said = f"response time in {numbers.counted(len(found), 'run')}; half of the receipts are quicker"
+    said = f"median response time in {numbers.counted(len(found), 'run')}"
     return f"{figure} response time" if any(_counted(run) for run in runs) else figure, (said, ASK_FOR_COST)
 
 
@@ -144,12 +144,12 @@ def _next(runs: Sequence[RunOfBatch], findings: Findings | None) -> Tile:
         lines = [f"{run.label}: {_why(run)}" for run in wrong[:3]]
         return Tile("next", "Look at what failed", few([*lines, *others(wrong[3:], "more run")]))
     if any(not run.verdict for run in runs):
-        return Tile("next", "Go on with it", ("`workbench batch --resume BATCH` makes the rest",))
+        return Tile("next", "Resume it", ("`workbench batch --resume BATCH` makes the rest",))
     if findings is not None and len(findings):
         return finding_tile(findings)
     if any(mode_of(run.manifest) != "none" for run in runs):
         return Tile("next", "Compare it", ("`workbench compare BATCH OTHER` says what changed",))
-    return Tile("next", "Ask what a receipt costs", (ASK_FOR_COST,))
+    return Tile("next", "Measure the cost of a receipt", (ASK_FOR_COST,))
 
 
 def _why(run: RunOfBatch) -> str:

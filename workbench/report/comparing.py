@@ -103,7 +103,7 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise SettingsError(f"{text!r} is no number of receipts", where="receipts", hint="Write it as 100") from None
+        raise SettingsError(f"{text!r} is not a number of receipts", where="receipts", hint="Write it as 100") from None
 
 
 def write_comparison(found: Comparison, sides: Sequence[Side], path: Path) -> None:

@@ -22,7 +22,7 @@ _LABELS = {
     "bytes_kept": "bytes kept",
     "CEst": "estimated cycles",
 }
-NOT_TOLD = "Nothing was counted of what time alone costs."
+NOT_TOLD = "Nothing was counted while the service was idle."
 _BACKGROUND_COLUMNS = {
     "metric": "metric",
     "idle_cost": "without receipts",
@@ -95,7 +95,7 @@ class ReceiptCost:
         return Shown((shown(self.found.findings, RUN_SECTIONS if sections is None else sections),))
 
     def background(self) -> Shown:
-        """What time alone costs beside what receipts cost, and what the service does without a receipt."""
+        """What the idle service costs beside what receipts cost, and what it does then."""
         from workbench.analysis.findings.idle import doing
 
         def one(service: str) -> View:

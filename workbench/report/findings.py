@@ -21,7 +21,7 @@ RUN_SECTIONS = {
     "repeated work": "What does a receipt cost?",
     "growth": "How does that grow with the load?",
     "leak": "How does that grow with the load?",
-    "background": "What does time alone cost?",
+    "background": "What does the idle service cost?",
     "profiler's share": "Where, step by step",
 }
 BATCH_SECTIONS = {
@@ -31,7 +31,7 @@ BATCH_SECTIONS = {
     "background": "The questions",
     "profiler's share": "Step by step",
 }
-PROFILED_SECTIONS = {**BATCH_SECTIONS, "background": "What does time alone cost?"}
+PROFILED_SECTIONS = {**BATCH_SECTIONS, "background": "What does the idle service cost?"}
 _OTHERS = "repeated work"
 
 

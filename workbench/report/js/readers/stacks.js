@@ -74,7 +74,7 @@ export class Stacks {
 
   add(node, values) {
     for (let metric = 0; metric < values.length; metric++) {
-      if (!Number.isFinite(values[metric])) throw new ReadError("A cost in it is no number.");
+      if (!Number.isFinite(values[metric])) throw new ReadError("A cost in it is not a number.");
       this.made.self[metric][node] += values[metric];
     }
   }
