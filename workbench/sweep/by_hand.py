@@ -33,9 +33,9 @@ def run_of_windows(
     """The run of windows of one mode, made at ``path``, and the names of windows left out.
 
     How many receipts a window had is what ``given`` says by its name, else what the runs made inside it say. One of 0
-    receipts, or one named ``idle`` of which nothing is known, is the idle window: it tells what the idle service costs. Those
-    of which nothing is known are left out. Raises SettingsError where a name is not there or no window has receipts,
-    RunFolderError where ``path`` is something else.
+    receipts, or one named ``idle`` of which nothing is known, is the idle window: it tells what the idle service costs.
+    Those of which nothing is known are left out. Raises SettingsError where a name is not there or no window has
+    receipts, RunFolderError where ``path`` is something else.
     """
     given = given or {}
     names = list(dict.fromkeys(window.name for window in windows))
