@@ -8,6 +8,7 @@ import os
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import print_json, result
 from workbench.cli.selection import add_file, add_selections, add_table, selected
+from workbench.leaving_out import OF_NUMPY, emptied
 
 
 def add_read(parser: OneLineParser) -> None:
@@ -28,7 +29,8 @@ def do_read(options: argparse.Namespace) -> int:
     """``workbench read``: totals, the top table and notes."""
     # numpy's linear algebra, which no profile needs, starts threads when numpy is imported: a third of that time
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from workbench.profiles.views.top import top_table
+    with emptied(OF_NUMPY):
+        from workbench.profiles.views.top import top_table
     from workbench.report.profile_text import profile_json, profile_text
 
     profile = selected(options.file, options)
