@@ -44,8 +44,9 @@ def test_numpy_works_without_the_docstrings_of_its_compiled_functions() -> None:
     code = (
         "from workbench.leaving_out import OF_NUMPY, emptied\n"
         "with emptied(OF_NUMPY): import numpy\n"
-        "import sys; print(OF_NUMPY in sys.modules, numpy.ndarray.sum.__doc__, numpy.arange(4).reshape(2, 2).sum(axis=0))\n"
+        "import sys; print(OF_NUMPY in sys.modules, numpy.ndarray.sum.__doc__)\n"
+        "print(numpy.arange(4).reshape(2, 2).sum(axis=0))\n"
         "import numpy.ma, numpy.random, pandas; print(numpy.random.default_rng(1).integers(5) >= 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stderr, done.stdout) == ("", "False None [2 4]\nTrue\n")
+    assert (done.stderr, done.stdout) == ("", "False None\n[2 4]\nTrue\n")

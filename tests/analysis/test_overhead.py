@@ -52,5 +52,5 @@ def test_every_profiler_distorts_and_says_why() -> None:
     assert distorted("none") == ""
     for mode in MODES:
         if mode != "none":
-            assert "distorted" in distorted(mode)
+            assert "distorts" in distorted(mode)
             assert ": " in distorted(mode)

@@ -25,7 +25,7 @@ def test_the_report_that_is_there_is_shown(tmp_path: Path, capsys: pytest.Captur
 def test_a_run_that_has_not_finished_says_how_to_finish_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = made(tmp_path / "runs", "20260101T100000Z-first", created="2026-01-01T10:00:00Z", state="interrupted")
     assert main(["open", str(run)]) == 2
-    assert "the run is interrupted. Finish it with `workbench sweep --resume`" in capsys.readouterr().err
+    assert f"`workbench sweep --resume {run}`" in capsys.readouterr().err
 
 
 def test_a_report_that_is_not_there_is_made(capsys: pytest.CaptureFixture[str]) -> None:

@@ -250,7 +250,7 @@ def test_where_nothing_can_be_said_the_gate_is_invalid(tmp_path: Path, capsys: p
     folder.update_manifest(state="finished", exit_code=0)
     to_frame([]).to_parquet(folder.path / "steps.parquet")
     assert main(["check", str(folder.path), "--baseline", str(folder.path)]) == 4
-    assert "INVALID: Nothing can be said" in capsys.readouterr().out
+    assert "INVALID: Nothing to judge" in capsys.readouterr().out
 
 
 # baselines

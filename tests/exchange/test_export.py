@@ -298,10 +298,10 @@ def test_figures_of_several_steps_are_not_mixed(tmp_path: Path, capsys: pytest.C
     swept = tmp_path / "swept"
     out = tmp_path / "out"
     assert main(["export", str(swept), "--to", "hdr", "-o", str(out)]) == 2
-    assert "this run has 2 steps. Name one with --step: 0, 1" in capsys.readouterr().err
+    assert "this run has 2 steps. Name one with --step: 1, 2" in capsys.readouterr().err
     assert main(["export", str(swept), "--to", "k6", "-o", str(out), "--step", "7"]) == 2
     assert "there is no step 7" in capsys.readouterr().err
-    assert main(["export", str(swept), "--to", "k6", "-o", str(out), "--step", "1"]) == 0
+    assert main(["export", str(swept), "--to", "k6", "-o", str(out), "--step", "2"]) == 0
     assert json.loads(out.read_text())["metrics"]["http_reqs"]["count"] == 30
     assert main(["export", str(swept), "--to", "csv", "-o", str(out)]) == 0
     assert len(pd.read_csv(out)) == 50

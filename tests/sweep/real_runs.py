@@ -43,7 +43,7 @@ def real_run(path: Path, mode: Mode, windows: Mapping[int, Window], idle: Window
         before += sent
     if idle is not None:
         keep_idle_costs(path, (idle,))
-    rows = [step(number, mode, sent) for number, sent in enumerate(windows)]
+    rows = [step(number, mode, sent) for number, sent in enumerate(windows, 1)]
     steps_table.to_frame(rows).to_parquet(path / "steps.parquet", index=False)
     return path
 
@@ -65,7 +65,7 @@ def callgrind_run(path: Path, steps: Mapping[int, str], *, idle: bool = True) ->
     """Steps of so many receipts, by the file each was counted in, and the idle window of 60 s before them."""
     rate, begun, made = RECEIPTS_PER_S["callgrind"], 100.0, {}
     alone = window(path, "callgrind", IDLE, IDLE_S, 0.0, dump="service-idle.callgrind.out.gz") if idle else None
-    for number, (sent, file) in enumerate(steps.items()):
+    for number, (sent, file) in enumerate(steps.items(), 1):
         made[sent] = window(path, "callgrind", window_name(number), sent / rate, begun, dump=file)
         begun += sent / rate
     return real_run(path, "callgrind", made, alone)
@@ -74,14 +74,14 @@ def callgrind_run(path: Path, steps: Mapping[int, str], *, idle: bool = True) ->
 def flamegraph_run(path: Path) -> Path:
     """One step of four minutes at 500 receipts a second, back to the service's start: a report is cumulative."""
     sent = int(240 * RECEIPTS_PER_S["flamegraph"])
-    only = window(path, "flamegraph", window_name(0), 240.0, 0.0, end="service-profile-1.pb")
+    only = window(path, "flamegraph", window_name(1), 240.0, 0.0, end="service-profile-1.pb")
     return real_run(path, "flamegraph", {sent: only})
 
 
 def massif_run(path: Path) -> Path:
     """One step of 400 receipts."""
     files = {what: f"service-step-400.{what}.massif.out.gz" for what in ("begin", "end", "series")}
-    return real_run(path, "massif", {400: window(path, "massif", window_name(0), 50.0, 0.0, **files)})
+    return real_run(path, "massif", {400: window(path, "massif", window_name(1), 50.0, 0.0, **files)})
 
 
 def strace_run(path: Path) -> Path:
@@ -90,7 +90,7 @@ def strace_run(path: Path) -> Path:
 
     found = strace_windows(path / "profiles" / SERVICE / "strace")
     named = {}
-    for number, sent in enumerate((50, 100, 200, 400)):
+    for number, sent in enumerate((50, 100, 200, 400), 1):
         old = found[f"step-{sent}"]
         (old.folder / f"{old.name}.window.json").unlink()
         named[sent] = replace(old, name=f"step-{number:03d}")

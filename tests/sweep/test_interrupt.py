@@ -17,7 +17,7 @@ from workbench.sweep.interrupt import folder_of, how_to_go_on, mark
 
 CELL = """
 import workbench
-run = await workbench.sweep(receipts="30,4000", rate=60, runs_dir="runs", pinpoint=False)
+run = await workbench.sweep(receipts="30,600", rate=60, runs_dir="runs", pinpoint=False)
 """
 
 

@@ -32,7 +32,7 @@ LOAD = ("load", "-n", "60", "--concurrency", "2", "--runs-dir", "runs")
 
 
 def marks(text: str) -> list[str]:
-    return re.findall(r"([✓✗]) fail if", text)
+    return re.findall(r"^ *(?:Thresholds +)?([✓✗]) fail if", text, re.MULTILINE)
 
 
 def test_from_the_shell_all_hold(capsys: pytest.CaptureFixture[str]) -> None:

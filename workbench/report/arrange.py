@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import nbformat
-
 from workbench.progress import PROGRESS
 from workbench.report.figures import PLOTLY_MIME, nothing_in
 from workbench.report.notebooks import tags
+from workbench.report.quick_nbformat import nbformat
 from workbench.report.view import FACTS, NOTHING
 
 OF_COST = "cost"

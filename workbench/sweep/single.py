@@ -56,7 +56,7 @@ class LoadResult:
         row: dict[str, Any] = {**LATER, **self.run.steps.iloc[0].to_dict()}
         counts = self.run.outcomes
         generators = self.run.manifest.get("generators", {})  # those of the one step there is
-        several = {"generators": {name.removeprefix("step 0, "): text for name, text in generators.items()}}
+        several = {"generators": {name.partition(", ")[2]: text for name, text in generators.items()}}
         outcomes = dict(zip(counts["outcome"], counts["receipts"].tolist(), strict=True))
         thresholds = self.run.manifest.get("thresholds") or []
         return {**row, "outcomes": outcomes, "thresholds": thresholds, **(several if generators else {})}
@@ -226,11 +226,11 @@ def _sure(summary: Mapping[str, Any], clock: str) -> str:
         name = f"p{100 * share:g}"
         low, high = (float(summary[f"{clock}_{name}_{end}_ms"]) for end in ("low", "high"))
         if not math.isnan(low):
-            said.append(f"{name} {low:.2f} to {high:.2f}")
+            said.append(f"{name} {low:.2f} to {high:.2f} ms")
         elif not math.isnan(summary[f"{clock}_{name}_ms"]):
             said.append(f"{name} not known")
     alike = f", worth {effective:,.0f} independent ones" if effective < 0.9 * n else ""
-    return f"95 % sure   {', '.join(said)} ms  ({n:,} receipts{alike})" if said else ""
+    return f"95 % sure   {', '.join(said)}  ({n:,} receipts{alike})" if said else ""
 
 
 def _steady(summary: Mapping[str, Any]) -> str:
