@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_written_is_a_line_and_no_unexpected_error(
     def fail(*_: object) -> None:
         raise refused
 
-    monkeypatch.setattr("workbench.cli.measuring.write_junit", fail)
+    monkeypatch.setattr("workbench.cli.load.write_junit", fail)
     assert main(["load", "-n", "5", "--concurrency", "2"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("workbench: /somewhere/report.xml: cannot be read or written: Permission denied. ")

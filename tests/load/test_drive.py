@@ -355,7 +355,7 @@ async def test_a_killed_generator_is_an_error_and_its_rows_stay(tmp_path):
 
     async with http_server(good) as url:
         spec = step(url, OpenPlan(10_000, 200), tmp_path)
-        with pytest.raises(ToolError, match="ended with code -9 in mid-step"):
+        with pytest.raises(ToolError, match="ended with code -9 during the step"):
             await child_process(spec, None, kill_when_some_are_done)
     assert SampleBuffer.open(spec.buffer).measured() >= 20
 

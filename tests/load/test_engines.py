@@ -213,7 +213,7 @@ async def test_a_generator_that_dies_ends_the_step_and_is_named(tmp_path: Path) 
     async with service() as serving:
         spec = signed(serving.url, OpenPlan(50_000, 300), tmp_path / "engine")
         with pytest.raises(
-            ToolError, match=r"generator 2 of 3 ended with code -9 in mid-step.* of its 16,667"
+            ToolError, match=r"generator 2 of 3 ended with code -9 during the step.* of its 16,667"
         ) as error:
             await processes(spec, KEY, 3, kill)
         assert all(has_ended(pid) for pid in pids)
