@@ -223,7 +223,7 @@ def test_tracepoints_with_their_text() -> None:
     text = header("m 14919 [001] 13.677644: raw_syscalls:sys_enter: NR 12 (0, 7ffe: 07, 0, 37f)", stack)
     profile = read(text)
     assert stacks_of(profile, "samples") == {("brk", "syscall_trace_enter"): 2}
-    assert [(note.count, "text of a tracepoint" in note.what) for note in profile.notes] == [(2, True)]
+    assert [(note.count, "(of a tracepoint)" in note.what) for note in profile.notes] == [(2, True)]
     bare = read("  m 14919 [001] 13.677644: raw_syscalls:sys_enter: NR 12 (0, 7ffe07, 0)\n" * 3)
     assert stacks_of(bare) == {("[no stack]",): 3}
 
