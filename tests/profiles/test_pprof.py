@@ -245,7 +245,7 @@ def test_drop_frames_cut_below_wanted_frames_as_pprof_does() -> None:
 def test_drop_frames_that_are_no_expression_do_nothing() -> None:
     profile = read(encode(CPU, DEEP, texts={7: "(((", 8: ""}))
     assert profile.total("cpu") == 310
-    assert any("no regular expression" in note.what for note in profile.notes)
+    assert any("not a regular expression" in note.what for note in profile.notes)
 
 
 # files of other writers

@@ -84,8 +84,8 @@ def test_levels_are_not_subtracted() -> None:
     ("after", "before", "what"),
     [
         ((2, START_NS + 1), (1, START_NS), "different times"),
-        ((1, START_NS), (2, START_NS), "not the later one"),
-        ((1, START_NS), (1, START_NS), "not the later one"),
+        ((1, START_NS), (2, START_NS), "must be the later one"),
+        ((1, START_NS), (1, START_NS), "must be the later one"),
         ((1, 0), (2, START_NS), "does not say when"),
         ((0, START_NS), (2, START_NS), "does not say when"),
     ],
