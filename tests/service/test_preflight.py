@@ -174,7 +174,7 @@ def test_answers_that_could_be_attested_and_are_not_spoil_callgrind(profiler: st
     assert "operator_mnemonic" in note.what
 
 
-@pytest.mark.parametrize(("profiler", "words"), [("massif", "225 of 240 MB"), ("callgrind", "SIGPROF blocked")])
+@pytest.mark.parametrize(("profiler", "words"), [("massif", "225 of 240 MB"), ("callgrind", "SIGPROF is blocked")])
 def test_a_sampler_in_the_binary_is_a_note_of_what_it_distorts(profiler: str, words: str) -> None:
     (note,) = rules.judge_service(ServiceFacts(1, profiler=profiler, with_sampler=("indexer-service",)))
     assert not note.refuses

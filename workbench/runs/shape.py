@@ -38,6 +38,7 @@ MANIFEST: Mapping[str, str] = {
     "payers": _OBJECT,
     "payers_given": _LIST,
     "steps_planned": _LIST,
+    "thresholds": _LIST,
     "generators": _OBJECT,
     "notebook": _OBJECT,
     "exit_code": _WHOLE,
@@ -47,6 +48,9 @@ STATES = ("new", "running", "finished", "interrupted", "failed")
 _ALWAYS = ("state",)
 # texts that an object has, where it is there
 _INNER: Mapping[str, tuple[str, ...]] = {"verdict": ("verdict",)}
+
+# what each of a list is: an object with this in it
+_EACH = (("thresholds", "sentence", _TEXT),)
 
 _HINT = "The file was damaged or changed since: take it from a copy, or measure anew"
 
@@ -69,6 +73,11 @@ def checked_manifest(manifest: Mapping[str, Any], path: Path) -> None:
         for name in inner if manifest.get(key) else ():
             if not isinstance(manifest[key].get(name), str):
                 raise RunFolderError(f"{key!r} lacks the text {name!r}", where=str(path), hint=_HINT)
+    for key, name, form in _EACH:
+        for one in manifest.get(key) or ():
+            if not isinstance(one, dict) or not isinstance(one.get(name), _TYPES[form]):
+                said = f"{key!r} holds {_said(one)}, not an object with {form} {name!r}"
+                raise RunFolderError(said, where=str(path), hint=_HINT)
 
 
 def checked_table(

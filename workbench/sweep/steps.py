@@ -56,8 +56,9 @@ def steps_of(settings: Settings, first: int = FIRST) -> tuple[Step, ...]:
 
 
 def first_number(manifest: Mapping[str, Any]) -> int:
-    """The number of a run's first step, by what it planned: FIRST where nothing is planned yet."""
-    return min((step["number"] for step in manifest.get("steps_planned") or ()), default=FIRST)
+    """The number of a run's first step, by what it planned; FIRST where nothing is planned yet."""
+    planned = [step for step in manifest.get("steps_planned") or () if isinstance(step, Mapping)]
+    return min((step["number"] for step in planned if isinstance(step.get("number"), int)), default=FIRST)
 
 
 def walk_of(steps: tuple[Step, ...]) -> Step:
