@@ -103,7 +103,7 @@ async def test_the_notebook_of_a_profiled_sweep_shows_any_run(
         assert "The service ran without a profiler" in opened.text
     else:
         assert opened.charts_wanted >= 2
-        assert "step 2, 30 receipts" in opened.text  # the flame graphs' slider
+        assert "step 3, 30 receipts" in opened.text  # the flame graphs' slider
 
 
 def until_step(process: subprocess.Popen[str], folder: Path, mode: str) -> None:

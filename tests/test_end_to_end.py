@@ -49,9 +49,9 @@ def test_the_last_line_is_the_report_and_the_limit_is_named(swept):
     assert report_of(swept).is_file()
     assert "Receipt 100 of 0.001 GRT is predicted to trigger denial" in swept.stdout
     assert "The limit was observed at receipt 100, as predicted (100)" in swept.stdout
-    assert re.search(r"First refusal in step 2: receipt \d+ of 240, ", swept.stdout)
+    assert re.search(r"First refusal in step 3: receipt \d+ of 240, ", swept.stdout)
     assert re.search(r"Denial came \d+ receipts and \d+ ms after the limit was crossed", swept.stdout)
-    assert "step 2: sending 240 receipts" in swept.stderr  # progress, while it ran
+    assert "step 3: sending 240 receipts" in swept.stderr  # progress, while it ran
     assert "Traceback" not in swept.stderr
 
 

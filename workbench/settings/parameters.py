@@ -60,7 +60,7 @@ class ProfilerParameters(TypedDict, total=False):
 
 
 class ThresholdParameters(TypedDict, total=False):
-    """What a run must not exceed."""
+    """Thresholds of a run."""
 
     fail_if: list[str]
 
@@ -108,7 +108,7 @@ class EngineParameters(TypedDict, total=False):
 
 
 class NetworkParameters(TypedDict, total=False):
-    """All that the two programs need on one machine without chain, graph-node or containers."""
+    """What the two programs need to run on one machine without chain, graph-node or containers."""
 
     network: bool
     network_folder: Path | str
