@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.report.browser import PATIENCE_MS, headless_chromium
+from tests.report.browser import PATIENCE_MS, own_chromium
 from tests.report.conftest import NOTEBOOKS
 from workbench.runs.read import open_run
 
@@ -98,7 +98,11 @@ async def jupyter_lab(folder: Path) -> AsyncIterator[str]:
         draining.cancel()
     finally:
         process.terminate()
-        await process.wait()
+        try:
+            await asyncio.wait_for(process.wait(), 20)
+        except TimeoutError:  # its kernels do not end
+            process.kill()
+            await process.wait()
 
 
 @pytest.mark.browser
@@ -108,7 +112,7 @@ async def test_in_jupyterlab_all_cells_run_and_charts_are_drawn(tmp_path, monkey
     folder = tmp_path / "work"
     folder.mkdir()
     nbformat.write(small("load_sweep"), folder / "load_sweep.ipynb")
-    async with jupyter_lab(folder) as address, headless_chromium() as browser:
+    async with jupyter_lab(folder) as address, own_chromium() as browser:
         page = await browser.new_page(viewport={"width": 1200, "height": 900})
         page.set_default_timeout(PATIENCE_MS)
         elsewhere: list[str] = []

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Page
 
 from tests.charts.profiles import folded
-from tests.report.browser import PATIENCE_MS, headless_chromium
+from tests.report.browser import PATIENCE_MS, own_chromium
 from tests.test_jupyterlab import jupyter_lab
 from workbench.charts.flame import flame_graph
 
@@ -49,7 +49,7 @@ async def test_in_jupyterlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder.mkdir()
     notebook(folder / "mine.ipynb")
     notebook(folder / "foreign.ipynb", output=flame_graph(folded(STACKS))._repr_html_())
-    async with jupyter_lab(folder) as address, headless_chromium() as browser:
+    async with jupyter_lab(folder) as address, own_chromium() as browser:
         page = await browser.new_page(viewport={"width": 1200, "height": 900})
         page.set_default_timeout(PATIENCE_MS)
         await opened(page, address, "mine")

@@ -70,11 +70,11 @@ async def headless_chromium() -> AsyncIterator[Browser]:
     """Headless Chromium: for tests marked ``browser`` the session's, with the pages of the block closed after it, for
     others a new one. Skips the test where there is none."""
     if asyncio.get_running_loop() is not _shared.loop:
-        async with _launched() as browser:
+        async with own_chromium() as browser:
             yield browser
         return
     if _shared.browser is None or not _shared.browser.is_connected():
-        _shared.browser = await _shared.stack.enter_async_context(_launched())
+        _shared.browser = await _shared.stack.enter_async_context(own_chromium())
     try:
         yield _shared.browser
     finally:
@@ -83,7 +83,8 @@ async def headless_chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def _launched() -> AsyncIterator[Browser]:
+async def own_chromium() -> AsyncIterator[Browser]:
+    """A headless Chromium that nobody else has, and that is gone after the block with all that its pages wait for."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is installed")
