@@ -54,9 +54,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def _small(folder: Path, name: str) -> Path:
     place = folder / name / "profiles" / "receipts" / "callgrind"
     place.mkdir(parents=True)
-    shutil.copy(example(f"receipts-{name}.callgrind.out.gz"), place / "step-000.out")
-    files = {"dump": "step-000.out"}
-    window = Window("receipts", "callgrind", "step-000", 0, 10**9, place, files, {})
+    shutil.copy(example(f"receipts-{name}.callgrind.out.gz"), place / "step-001.out")
+    files = {"dump": "step-001.out"}
+    window = Window("receipts", "callgrind", "step-001", 0, 10**9, place, files, {})
     window.write()
     return real_run(folder / name, "callgrind", {60: window})
 
