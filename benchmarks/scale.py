@@ -110,7 +110,7 @@ def _finish_run(folder: Path, rows: Path) -> None:
 
     async def measure() -> None:
         record = Record(settings, RunFolder.at(folder), None)
-        step = Step(0, count, "step")
+        step = Step(1, count, "step")
         record.begin((step,), [float(RATE)], None)
         target = Target(
             "http://127.0.0.1:9", "http://127.0.0.1:9/", is_standin=False, allocation=parse_address("0x" + "11" * 20),
@@ -118,7 +118,7 @@ def _finish_run(folder: Path, rows: Path) -> None:
         )  # fmt: skip
         watch = Watch(target, record.clock)
         watch.rows = [
-            (second / 2, 0, source, metric, "", float(second % 7))
+            (second / 2, 1, source, metric, "", float(second % 7))
             for second in range(2 * count // RATE)
             for source in ("service", "agent", "generator")
             for metric in ("cpu_percent", "rss_bytes", "threads")
@@ -128,7 +128,7 @@ def _finish_run(folder: Path, rows: Path) -> None:
         setup = Setup(settings, record, target, watch, None, toward_limit=True)
         planned = await plan_step(setup, step, payer(0), OpenPlan(count, RATE))
         for _ in range(count // RATE):
-            record.event("progress", step=0, receipts=count, pid=1, sent=0, done=0, ok=0)
+            record.event("progress", step=1, receipts=count, pid=1, sent=0, done=0, ok=0)
         os.link(rows, planned.spec.buffer)
         report = StepReport(START_NS, START_NS + count * (10**9 // RATE), 1.0, 32, count, 100, 0, 0, False, os.getpid())
         began = time.perf_counter()
@@ -163,11 +163,11 @@ def _finish_whole(folder: Path, rows: Path) -> None:
 
     began = time.perf_counter()
     mapped = SampleBuffer.open(rows).rows
-    samples = whole_frame.frame_of(mapped, step=0, seed=1, payer="0x", value_grt=0.001)
+    samples = whole_frame.frame_of(mapped, step=1, seed=1, payer="0x", value_grt=0.001)
     whole_frame.denial(samples, spent_wei=0, value_wei=10**15, budget=int(0.9 * len(mapped)))
     whole_frame.summary(samples)
-    whole_frame.series(samples, 0, 0).to_parquet(folder / "series.parquet")
-    samples.to_parquet(folder / "step-000.parquet", index=False)
+    whole_frame.series(samples, 1, 0).to_parquet(folder / "series.parquet")
+    samples.to_parquet(folder / "step-001.parquet", index=False)
     _say(FINISH, began)
 
 
@@ -176,7 +176,7 @@ def _open_whole(folder: Path) -> None:
     import pandas as pd
 
     began = time.perf_counter()
-    samples = pd.read_parquet(folder / "step-000.parquet")
+    samples = pd.read_parquet(folder / "step-001.parquet")
     samples.groupby(["step", samples["outcome"].astype(str)]).size()
     accepted = samples[samples["outcome"] == "ok"]
     for since in ("intended_ns", "sent_ns"):
@@ -208,7 +208,7 @@ def ours(rows: Path, folder: Path) -> Mapping[str, float]:
     shutil.rmtree(folder, ignore_errors=True)
     taken = job("finish", folder, rows) | job("open", folder)
     report = run_process([sys.executable, "-m", "benchmarks.scale", "--job", "report", folder], stderr=None)
-    stored = (folder / "samples" / "step-000.parquet").stat().st_size
+    stored = (folder / "samples" / "step-001.parquet").stat().st_size
     taken |= _taken(REPORT, report.elapsed_s, report.cpu_s, report.peak_bytes / 1024**2)
     return taken | {
         PAGE: (folder / "report.html").stat().st_size,
@@ -220,7 +220,7 @@ def whole(rows: Path, folder: Path) -> Mapping[str, float]:
     """The same as one DataFrame, without a report."""
     folder.mkdir(exist_ok=True)
     taken = job("finish-whole", folder, rows) | job("open-whole", folder)
-    return taken | {STORED: (folder / "step-000.parquet").stat().st_size / LiveRows(rows).rows}
+    return taken | {STORED: (folder / "step-001.parquet").stat().st_size / LiveRows(rows).rows}
 
 
 def vegeta(results: Path) -> Mapping[str, float]:
