@@ -206,7 +206,7 @@ async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
     for step in steps:
         if setup.record.has(step):
             continue
-        if _stopped(setup.settings, setup.record, step):
+        if _stopped(setup.settings, setup.record, steps, step):
             setup.record.event("step_left_out", step=step.number, receipts=step.receipts)
             continue
         await measure(setup, step)
@@ -244,22 +244,22 @@ def _idle_due(settings: Settings, record: Record) -> float:
     return 0.0 if any(window.name == IDLE for window in windows) else idle_seconds(settings, windows)
 
 
-def _stopped(settings: Settings, record: Record, step: Step) -> bool:
-    """Whether a denied step has ended the sweep, or this round of it: a repeat goes as far as the one before. The
-    paired step or the warm-up ends nothing: nothing would have been measured."""
+def _stopped(settings: Settings, record: Record, steps: tuple[Step, ...], step: Step) -> bool:
+    """Whether a denied one of ``steps`` has ended the sweep, or this round of it: a repeat goes as far as the one
+    before. The paired step or the warm-up ends nothing: nothing would have been measured."""
     if not settings.stop_after_denial:
         return False
-    denied = [row.step for row in record.rows if row.kind == "step" and row.denied_after_settle == "yes"]
+    denied = [row for row in record.rows if row.kind == "step" and row.denied_after_settle == "yes"]
     if settings.mode == "cumulative":
         return bool(denied)
-    first = record.first
-    a_round = len(steps_of(settings)) // settings.repeats
-    return any((number - first) % a_round < (step.number - first) % a_round for number in denied)
+    a_round = len(steps) // settings.repeats
+    at = step.number - step.repeat * a_round
+    return any(row.step - row.repeat * a_round < at for row in denied)
 
 
 def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> bool:
     """Whether anything of the run is still to be measured."""
-    if any(not record.has(step) and not _stopped(settings, record, step) for step in steps):
+    if any(not record.has(step) and not _stopped(settings, record, steps, step) for step in steps):
         return True
     if _idle_due(settings, record):
         return True
