@@ -12,35 +12,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 
 OF_JSONSCHEMA = "rfc3987_syntax"
 OF_NUMPY = "numpy._core._add_newdocs"
 
 
-@contextmanager
-def left_out(module: str) -> Iterator[None]:
+def left_out(module: str) -> AbstractContextManager[None]:
     """In the block ``module`` cannot be imported, unless it is there already. After it, it can."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]  # how the import system is told that there is none
-    try:
-        yield
-    finally:
-        if sys.modules.get(module, module) is None:
-            del sys.modules[module]
+    return _in_place_of(module, None)  # how the import system is told that there is none
+
+
+def emptied(module: str) -> AbstractContextManager[None]:
+    """In the block ``module`` has nothing in it, unless it is there already. After it, it is as if never imported."""
+    return _in_place_of(module, ModuleType(module))
 
 
 @contextmanager
-def emptied(module: str) -> Iterator[None]:
-    """In the block ``module`` has nothing in it, unless it is there already. After it, it is as if never imported."""
+def _in_place_of(module: str, other: ModuleType | None) -> Iterator[None]:
     if module in sys.modules:
         yield
         return
-    sys.modules[module] = ModuleType(module)
+    sys.modules[module] = other  # type: ignore[assignment]
     try:
         yield
     finally:
-        del sys.modules[module]
+        if sys.modules.get(module, module) is other:
+            del sys.modules[module]
