@@ -7,64 +7,6 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 
-class LoadParameters(TypedDict, total=False):
-    """How much is offered, and when."""
-
-    num_receipts: int
-    concurrency: int | None
-    rate: float | None
-    arrivals: str
-    spin: bool
-    seed: int
-    timeout_s: float
-    max_in_flight: int
-    timestamp_window_s: float
-
-
-class SweepParameters(TypedDict, total=False):
-    """The steps of a sweep and what is done between them."""
-
-    receipts: str
-    repeats: int
-    mode: Literal["fresh", "cumulative"]
-    stop_after_denial: bool
-    pinpoint: bool
-    settle_timeout_s: float
-    name: str
-    runs_dir: Path | str
-
-
-class SearchParameters(TypedDict, total=False):
-    """The search for a limit: of the sender, or of the service's capacity under thresholds."""
-
-    capacity: bool
-    search_receipts: int
-    predict: bool
-    max_p95_ms: float | None
-    max_error_share: float
-    trial_s: float
-    max_trials: int
-    precision: float
-    start_rate: float
-
-
-class ProfilerParameters(TypedDict, total=False):
-    """The profiler of a sweep: each step is a window of its own."""
-
-    profiler: Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]
-    profiler_flags: str | None
-    profiler_attach: bool
-    compose: Path | str | None
-    paired: bool
-    warm_up_receipts: int
-
-
-class ThresholdParameters(TypedDict, total=False):
-    """Thresholds of a run."""
-
-    fail_if: list[str]
-
-
 class TargetParameters(TypedDict, total=False):
     """Where the receipts go and whose they are. Defaults are the constants of the local test network."""
 
@@ -98,6 +40,20 @@ class CommandParameters(TypedDict, total=False):
     preflight: bool
 
 
+class LoadParameters(TypedDict, total=False):
+    """How much is offered, and when."""
+
+    num_receipts: int
+    concurrency: int | None
+    rate: float | None
+    arrivals: str
+    spin: bool
+    seed: int
+    timeout_s: float
+    max_in_flight: int
+    timestamp_window_s: float
+
+
 class EngineParameters(TypedDict, total=False):
     """Who sends the load."""
 
@@ -105,6 +61,50 @@ class EngineParameters(TypedDict, total=False):
     engine: Literal["local", "dask"]
     scheduler: str | None
     allow_unencrypted: bool
+
+
+class SweepParameters(TypedDict, total=False):
+    """The steps of a sweep and what is done between them."""
+
+    receipts: str
+    repeats: int
+    mode: Literal["fresh", "cumulative"]
+    stop_after_denial: bool
+    pinpoint: bool
+    settle_timeout_s: float
+    name: str
+    runs_dir: Path | str
+
+
+class ThresholdParameters(TypedDict, total=False):
+    """Thresholds of a run."""
+
+    fail_if: list[str]
+
+
+class SearchParameters(TypedDict, total=False):
+    """The search for a limit: of the sender, or of the service's capacity under thresholds."""
+
+    capacity: bool
+    search_receipts: int
+    predict: bool
+    max_p95_ms: float | None
+    max_error_share: float
+    trial_s: float
+    max_trials: int
+    precision: float
+    start_rate: float
+
+
+class ProfilerParameters(TypedDict, total=False):
+    """The profiler of a sweep: each step is a window of its own."""
+
+    profiler: Literal["none", "flamegraph", "massif", "callgrind", "strace", "pprofile"]
+    profiler_flags: str | None
+    profiler_attach: bool
+    compose: Path | str | None
+    paired: bool
+    warm_up_receipts: int
 
 
 class NetworkParameters(TypedDict, total=False):
@@ -154,14 +154,14 @@ class StandinParameters(TypedDict, total=False):
 
 
 class Parameters(
-    LoadParameters,
-    SweepParameters,
-    SearchParameters,
-    ProfilerParameters,
-    ThresholdParameters,
     TargetParameters,
     CommandParameters,
+    LoadParameters,
     EngineParameters,
+    SweepParameters,
+    ThresholdParameters,
+    SearchParameters,
+    ProfilerParameters,
     NetworkParameters,
     StandinParameters,
     total=False,

@@ -16,19 +16,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from workbench.settings.groups import (
-    CommandSettings,
-    EngineSettings,
-    LoadSettings,
-    NetworkSettings,
-    ProfilerSettings,
-    SearchSettings,
-    StandinSettings,
-    SweepSettings,
-    TargetSettings,
-    ThresholdSettings,
-)
-from workbench.settings.model import SECRETS
+from workbench.settings.groups import CommandSettings, NetworkSettings, StandinSettings, TargetSettings
+from workbench.settings.model import SECRETS, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,18 +29,7 @@ class WorkedOut:
         return "..."
 
 
-GROUPS: tuple[type[BaseModel], ...] = (
-    LoadSettings,
-    SweepSettings,
-    SearchSettings,
-    ProfilerSettings,
-    ThresholdSettings,
-    TargetSettings,
-    CommandSettings,
-    EngineSettings,
-    NetworkSettings,
-    StandinSettings,
-)
+GROUPS: tuple[type[BaseModel], ...] = Settings.__bases__
 OF_A_SERVICE = (TargetSettings, CommandSettings, NetworkSettings, StandinSettings)
 """The settings of what is measured, without those of how."""
 # what is taken where a value of a type is wanted
