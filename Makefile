@@ -4,7 +4,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 SWEEP_ARGS ?=
-PROFILED_RECEIPTS ?= 100,150,200,250
+PROFILED_RECEIPTS ?= 50,100,150,200
 PYTEST_ARGS ?=
 # two workers a core, since half of a worker's time is waiting, and no more than these: each runs servers and browsers
 PYTEST_WORKERS ?= 4
@@ -100,7 +100,8 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed-run: pyproject.toml workbench/profiles/readers/callgrind/_kernel.c | $(VENV)/bin/python
 	$(call say,Installing the workbench into $(VENV) (about a minute))
-	@$(PIP) install --quiet -e . >&2
+# not compiled: most of what is installed is never imported, and the rest is compiled when it is
+	@$(PIP) install --quiet --no-compile -e . >&2
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml workbench/profiles/readers/callgrind/_kernel.c | $(VENV)/bin/python

@@ -10,7 +10,7 @@ import pytest
 from tests.charts.profiles import HOSTILE, folded
 from workbench.charts.top import MOST_BARS, NAME_LENGTH, shortened, top_bars
 from workbench.profiles.views.top import top
-from workbench.report.figures import figure_html, figure_table
+from workbench.report.figures import figure_html, figure_points
 
 TABLE = pd.DataFrame({"name": ["<T as X>::f", "g", "g"], "self": [50, 20, 10], "total": [60, 100, 10]})
 
@@ -40,8 +40,8 @@ def test_names_are_text_for_plotly_too() -> None:
 
 def test_the_data_of_the_chart_have_the_whole_names() -> None:
     name = "alloc::" * 20 + "end"
-    table = figure_table(top_bars(TABLE.assign(name=[name, "a", "b"]), "cpu", "ns").to_plotly_json())
-    assert name in table["Function"].tolist()
+    headings, points = figure_points(top_bars(TABLE.assign(name=[name, "a", "b"]), "cpu", "ns").to_plotly_json())
+    assert name in [row[headings.index("Function")] for row in points]
 
 
 def test_a_long_table_is_cut_and_says_so() -> None:

@@ -20,7 +20,7 @@ from workbench import charts
 from workbench.errors import RunFolderError, ToolError
 from workbench.report import export_html, external_addresses
 from workbench.report.export import render
-from workbench.report.figures import PLOTLY_MIME, figure_table
+from workbench.report.figures import PLOTLY_MIME, figure_points
 
 
 def page_of(*cells: nbformat.NotebookNode) -> BeautifulSoup:
@@ -108,11 +108,11 @@ def test_a_chart_has_a_caption_a_table_and_a_file() -> None:
 
 def test_numpy_columns_are_read_as_plotly_stores_them() -> None:
     figure = go.Figure(go.Scatter(x=np.array([1, 2]), y=np.array([0.5, np.nan]), name="s"))
-    table = figure_table(figure.to_plotly_json())
-    assert table.to_dict("list") == {"Series": ["s"], "x": [1], "y": [0.5]}
+    points = figure_points(figure.to_plotly_json())
+    assert points == (("Series", "x", "y"), [("s", 1, 0.5)])
     stored = json.loads(figure.to_json())
     assert "bdata" in stored["data"][0]["x"]
-    assert figure_table(stored).equals(table)
+    assert figure_points(stored) == points
 
 
 @pytest.mark.parametrize(

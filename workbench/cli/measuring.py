@@ -72,19 +72,26 @@ def finish(run: Any, options: argparse.Namespace) -> int:
 
 def lines(run: Any) -> list[str]:
     """What a run measured and came to, a sentence a line."""
-    from workbench.analysis.repeats import sentences
-
     verdict = run.manifest.get("verdict") or {}
     prediction = run.manifest.get("prediction") or {}
     judged = stored(run.manifest)
     said = [
         str(prediction.get("sentence") or ""),
         f"{verdict.get('headline', run.verdict)}: {verdict.get('sentence', '')}",
-        *sentences(run.repeats),
+        *_of_repeats(run),
         *lines_of(judged),
     ]
     known = {one.line for one in judged}
     return [line for line in said if line] + [f"  {why}" for why in verdict.get("reasons", []) if why not in known]
+
+
+def _of_repeats(run: Any) -> Sequence[str]:
+    """What repeats say together. Of a run without any the steps, and pandas for them, are not read."""
+    if (run.manifest.get("settings") or {}).get("repeats", 1) < 2:
+        return ()
+    from workbench.analysis.repeats import sentences
+
+    return sentences(run.repeats)
 
 
 def facts_of(run: Any) -> dict[str, Any]:

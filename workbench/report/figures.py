@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench.report.markup import markup, safe, script_json
-from workbench.report.tables import table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from workbench.report.tables import missing, rows_html
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
 ROWS_SHOWN = 200
@@ -27,8 +24,8 @@ def figure_html(spec: Mapping[str, Any], name: str) -> str:
     caption = (layout.get("meta") or {}).get("caption") or title
     height = layout.get("height") or 450
     data = script_json({"data": spec.get("data", []), "layout": dict(layout)})
-    points = figure_table(spec)
-    below = safe(table(points, ROWS_SHOWN, name=name).as_html) if len(points) else None
+    headings, points = figure_points(spec)
+    below = safe(rows_html(headings, points, ROWS_SHOWN, name=name)) if points else None
     return markup("figure", name=name, title=title, caption=caption, height=int(height), data=data, table=below)
 
 
@@ -39,26 +36,25 @@ def nothing_in(spec: Mapping[str, Any]) -> tuple[str, str]:
     return (str(layout.get("title", {}).get("text") or "Chart").replace("<br>", " "), why) if why else ("", "")
 
 
-def figure_table(spec: Mapping[str, Any]) -> pd.DataFrame:
-    """The points of a figure, one row each: the series, its x and its y, named by the axis titles."""
-    import pandas as pd
+def figure_points(spec: Mapping[str, Any]) -> tuple[tuple[str, str, str], list[tuple[Any, Any, Any]]]:
+    """The points of a figure, one row each: the series, its x and its y; and their headings, by the titles of the axes.
 
+    Lists and no DataFrame: the command that makes a report would import pandas for this alone.
+    """
     layout = spec.get("layout", {})
-    x_title = _axis_title(layout, "x") or "x"
-    y_axes = {trace.get("yaxis", "y") for trace in spec.get("data", [])}
+    traces = spec.get("data", [])
+    y_axes = {trace.get("yaxis", "y") for trace in traces}
     y_title = (_axis_title(layout, "y") or "y") if len(y_axes) < 2 else "Value"
-    parts = []
-    for trace in spec.get("data", []):
+    rows: list[tuple[Any, Any, Any]] = []
+    for trace in traces:
         x, y = _values(trace.get("x")), _values(trace.get("y"))
         if len(x) != len(y):
             continue
         name = str(trace.get("name", ""))
         if len(y_axes) > 1:
             name = f"{name}: {_axis_title(layout, trace.get('yaxis', 'y'))}"
-        parts.append(pd.DataFrame({"Series": name, x_title: [_plain(value) for value in x], y_title: y}))
-    if not parts:
-        return pd.DataFrame(columns=["Series", x_title, y_title])
-    return pd.concat(parts, ignore_index=True).dropna(subset=[y_title])
+        rows += [(name, _plain(at), value) for at, value in zip(x, y, strict=True) if not missing(value)]
+    return ("Series", _axis_title(layout, "x") or "x", y_title), rows
 
 
 def _axis_title(layout: Mapping[str, Any], axis: str) -> str:

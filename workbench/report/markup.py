@@ -48,7 +48,11 @@ def environment() -> Environment:
 
 def csv_link(table: pd.DataFrame) -> str:
     """A table as the address of a CSV file that lies in the page itself."""
-    text = table.head(CSV_ROWS).to_csv(index=False)
+    return csv_address(table.head(CSV_ROWS).to_csv(index=False))
+
+
+def csv_address(text: str) -> str:
+    """The text of a CSV file as an address that lies in the page itself."""
     return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"
 
 

@@ -3,12 +3,14 @@ with a CSV file of all its rows."""
 
 from __future__ import annotations
 
+import csv as comma_separated
+import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench import numbers
-from workbench.report.markup import CSV_ROWS, csv_link, markup
+from workbench.report.markup import CSV_ROWS, csv_address, csv_link, markup
 from workbench.report.view import View, below
 
 if TYPE_CHECKING:
@@ -140,6 +142,32 @@ def _table_html(
     )  # fmt: skip
 
 
+def rows_html(headings: Sequence[str], rows: Sequence[Sequence[Any]], most: int, *, name: str) -> str:
+    """The HTML of a table that is lists, as :func:`table` gives it of a DataFrame: ``most`` of its rows, columns of
+    which some row says something, the CSV file with all of them."""
+    said = [at for at in range(len(headings)) if any(row[at] != "" and not missing(row[at]) for row in rows)]
+    names = [any(isinstance(row[at], (str, bool)) for row in rows) for at in said]
+    text = io.StringIO()
+    writer = comma_separated.writer(text, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows(["" if missing(value) else value for value in row] for row in rows[:CSV_ROWS])
+    return markup(
+        "table",
+        columns=[{"heading": heading(headings[at]), "text": is_name} for at, is_name in zip(said, names, strict=True)],
+        rows=[[{"text": numbers.cell(row[at], headings[at]), "link": ""} for at in said] for row in rows[:most]],
+        name=name,
+        file=_file(name),
+        left_out=f"{len(rows) - most:,} more rows" if most < len(rows) else "",
+        csv=csv_address(text.getvalue()),
+        csv_rows=f"{CSV_ROWS:,} rows" if len(rows) > CSV_ROWS else "",
+    )
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell has no value."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def heading(column: str) -> str:
     """A column as a heading: words, and the unit after a comma."""
     for ending, unit in _UNITS.items():
@@ -172,6 +200,6 @@ def _in_table(value: Any, column: str) -> str:
 
 
 def _cell(value: Any, form: str, column: str) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if missing(value):
         return numbers.UNKNOWN
     return VERDICT_MARKS.get(value, str(value)) if column == "verdict" else form.format(value)

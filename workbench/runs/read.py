@@ -70,10 +70,22 @@ class Run:
         if self.state != "finished" or "windows" in self.manifest:
             return ()
         expected = ["steps.parquet", "series.parquet", "watch.parquet"]
-        if (self.path / "steps.parquet").is_file() and "step" in self.steps:
-            names = [f"step-{step:03d}.parquet" for step in self.steps["step"].tolist()]
-            expected += [f"samples/{name}" for name in names]
+        if (self.path / "steps.parquet").is_file():
+            expected += [f"samples/step-{step:03d}.parquet" for step in self._step_numbers()]
         return tuple(name for name in expected if not (self.path / name).is_file())
+
+    def _step_numbers(self) -> list[int]:
+        """The numbers of the steps in the table of steps; pandas, which a command at its end has no other use for, is
+        imported only to say what is wrong with a table that cannot be read."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.path / "steps.parquet") as file:  # pq.read_table would import pandas too
+                table = file.read(columns=["step"])
+        except (OSError, pa.ArrowException):
+            table = pa.table({"step": self.steps["step"]}) if "step" in self.steps else pa.table({})
+        return table["step"].to_pylist() if "step" in table.column_names else []
 
     @property
     def exit_code(self) -> int:
