@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,7 @@ def room_of(module: str) -> str:
 
 def imported_rooms(source: str) -> Iterator[tuple[int, str]]:
     """Line and room of each import of the package's own modules, those inside functions included."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.ImportFrom) and node.level:
             yield node.lineno, "(relative)"
         elif isinstance(node, ast.ImportFrom) and node.module == "workbench":
@@ -169,6 +170,12 @@ def test_the_import_check_sees(source: str, found: list[str]) -> None:
     assert upward("load", source) == found
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """The syntax of a file, which several tests look through."""
+    return ast.parse(source)
+
+
 def test_imports_go_down_only() -> None:
     problems = []
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -205,7 +212,7 @@ def imported(tree: ast.AST, known: Mapping[str, str]) -> Iterator[str]:
 
 def circle(sources: Mapping[str, str]) -> list[str]:
     """Modules of which each imports the one before it, the first again at the end; empty where there are none."""
-    graph = {name: set(imported(ast.parse(text), sources)) - {name} for name, text in sources.items()}
+    graph = {name: set(imported(parsed(text), sources)) - {name} for name, text in sources.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -255,7 +262,7 @@ def too_long(name: str, text: str) -> Iterator[str]:
     lines = len(text.splitlines())
     if lines > MOST_LINES_OF_A_FILE:
         yield f"{name} has {lines} lines: split it by what it is about"
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, FUNCTIONS) and node.end_lineno is not None:
             lines = node.end_lineno - node.lineno + 1
             if lines > MOST_LINES_OF_A_FUNCTION:

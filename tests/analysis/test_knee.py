@@ -35,6 +35,7 @@ def law(n: np.ndarray, gamma: float, alpha: float, beta: float) -> np.ndarray:
     return gamma * n / (1 + alpha * (n - 1) + beta * n * (n - 1))
 
 
+@pytest.mark.slow
 def test_the_scalability_law_finds_its_own_parameters_and_its_interval_holds_the_peak() -> None:
     n = np.array([1, 2, 4, 8, 16, 32, 64.0])
     exact = usl.fit(n, law(n, 100, 0.05, 0.0005))

@@ -187,6 +187,7 @@ def test_a_cut_tree_loses_its_smallest_parts() -> None:
     assert "30 of 41 nodes are too small to be kept: 465 ns of cpu together, 56.71%" in repr(graph)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_nodes_are_some_hundred_kilobytes() -> None:
     graph = flame_graph(large())
     assert len(graph.data) > 90_000

@@ -21,6 +21,7 @@ def by_what(tiles: tuple[Tile, ...]) -> dict[str, Tile]:
     return {tile.what: tile for tile in tiles}
 
 
+@pytest.mark.slow
 def test_what_became_dearer_and_by_what(example: Comparison) -> None:
     tiles = by_what(example.tiles)
     assert list(tiles) == ["verdict", "cost", "change", "limit"]
@@ -35,6 +36,7 @@ def test_what_became_dearer_and_by_what(example: Comparison) -> None:
     assert tiles["limit"].figure == "not looked for"
 
 
+@pytest.mark.slow
 def test_the_same_beside_itself_is_no_difference() -> None:
     side = asked("", "")[0]
     tiles = by_what(compare_sides([side, replace(side, name="again")]).tiles)

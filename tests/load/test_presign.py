@@ -123,6 +123,7 @@ def test_what_is_ready_follows_the_plan_and_not_its_length(monkeypatch):
     assert step.signed_late == 0
 
 
+@pytest.mark.slow
 def test_closing_ends_the_thread_of_a_step_that_was_stopped():
     before = set(threading.enumerate())
     step = presigned(1_000_000)

@@ -168,6 +168,7 @@ def test_where_no_signer_starts_the_generator_signs(python, monkeypatch):
     assert [decoded(header).nonce for header in headers] == nonces(1, 0, 1000).tolist()
 
 
+@pytest.mark.slow
 def test_a_closed_step_in_mid_way_leaves_no_process(monkeypatch):
     monkeypatch.setattr(presign, "ALONE_S", 0.0)
     monkeypatch.setattr(presign, "PREPARE_S", 0.2)

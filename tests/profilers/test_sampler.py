@@ -270,6 +270,7 @@ assert sampler.snapshot() is not None
     assert len(list(tmp_path.iterdir())) == 6
 
 
+@pytest.mark.slow
 def test_two_samplers_share_nothing_and_the_second_says_what_it_lacks(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -204,6 +204,7 @@ def test_a_file_of_many_chunks_sums_to_the_same_as_its_parts() -> None:
         ), table
 
 
+@pytest.mark.slow
 def test_source_lines_are_left_out_where_there_are_too_many_and_then_it_is_said() -> None:
     header = f"events: {' '.join(f'E{number}' for number in range(64))}\nfn=a\n"
     again = read_callgrind((header + "1 1\n2 1\n" * 200_000).encode())

@@ -224,6 +224,7 @@ def test_costs_that_rounding_moves_are_said() -> None:
     assert [(note.count, note.weight) for note in rounded] == [(1, 3)]
 
 
+@pytest.mark.slow
 def test_a_long_chain_needs_no_stack() -> None:
     size = 30_000
     profile = by_hand([1] * size, [(i, i + 1, size - 1 - i) for i in range(size - 1)])

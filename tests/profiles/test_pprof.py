@@ -133,6 +133,7 @@ def test_what_is_exported_reads_back_equal(
         assert again.meta[key] == profile.meta[key]
 
 
+@pytest.mark.slow
 def test_a_large_profile_crosses_batches() -> None:
     """More bytes than are taken apart at a time, with packed and unpacked lists and a message larger than a batch."""
     chance = random.Random(3)

@@ -39,6 +39,7 @@ def snapshot(samples: list[Sample], seconds: float, *, start_ns: int = START_NS,
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=4), st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_windows_of_sums_are_the_parts(parts: list[list[Sample]], chance: random.Random) -> None:
     """Snapshots made by adding parts up come apart again, in whatever order they are given."""
     so_far: list[Sample] = []

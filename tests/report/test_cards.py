@@ -50,6 +50,7 @@ def test_every_kind_of_profile_shows_its_totals_and_a_graph_of_bounded_size(path
     assert "<Profile" in bundle["text/plain"]
 
 
+@pytest.mark.slow
 def test_a_large_profile_is_cut_to_what_a_notebook_can_hold(tmp_path: Path) -> None:
     path = tmp_path / "large.txt"
     path.write_text("".join(f"main;f{number % 97};g{number};h{number} {number + 1}\n" for number in range(40_000)))
@@ -66,6 +67,7 @@ def test_texts_of_others_stay_texts(tmp_path: Path) -> None:
     assert "<img" not in shown(open_run(tmp_path))["text/html"]
 
 
+@pytest.mark.slow
 def test_findings_and_comparisons_show_what_they_say() -> None:
     assert "Nothing" in shown(Findings())["text/html"]
     before, after = (EXAMPLES / f"receipts-{side}.callgrind.out.gz" for side in ("before", "after"))
