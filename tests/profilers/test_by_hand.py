@@ -17,7 +17,7 @@ from workbench.report.by_hand import windows_text
 from workbench.runs.folder import RunFolder
 from workbench.runs.read import open_run
 from workbench.sweep.by_hand import run_of_windows
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.run_profiles import RunProfiles
 
 pytestmark = pytest.mark.slow
 

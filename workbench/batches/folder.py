@@ -22,7 +22,7 @@ from workbench.runs.atomic import write_json
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.settings import Settings
 from workbench.sweep.opened import SweepRun, open_run
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.run_profiles import RunProfiles
 
 if TYPE_CHECKING:
     import pandas as pd

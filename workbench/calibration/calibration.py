@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from workbench.load.suffered import OTHER_CORE_SHARE
+from workbench.load.interference import OTHER_CORE_SHARE
 from workbench.numbers import UNKNOWN
 
 Limit = Literal["generator", "null server", "not reached"]

@@ -97,7 +97,7 @@ class Bench:
         )
         sent_per_s = float((len(sent_ns) - 1) / max(1, sent_ns[-1] - sent_ns[0]) * 1e9) if len(sent_ns) > 1 else 0.0
         summary = summarise(measured, plan, report)
-        others = None if report.suffered is None else report.suffered.other_cores
+        others = None if report.interference is None else report.interference.other_cores
         return Trial(
             spoilt=why_spoilt(plan, summary, sent_per_s, p99_ms, self.lag_p99_ms),
             sent_per_s=sent_per_s,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.report.costs import Shown
 from workbench.report.tables import table
-from workbench.report.view import View, nothing, sentence
+from workbench.report.view import Shown, View, nothing, sentence
 
 if TYPE_CHECKING:
     from workbench.runs.read import Run

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.tiles import Tile, cost_lines
 from workbench.batches.folder import Batch, findings_of
-from workbench.report.costs import ReceiptCost, Shown
 from workbench.report.display import verdict_box
+from workbench.report.profiled_run import ReceiptCost
 from workbench.report.tables import heading, table
-from workbench.report.view import View, in_words, nothing, sentence
+from workbench.report.view import Shown, View, in_words, nothing, sentence
 from workbench.sweep.opened import SweepRun
 
 if TYPE_CHECKING:
     from workbench.analysis.findings import Findings
-    from workbench.sweep.profiles import RunProfiles
+    from workbench.sweep.run_profiles import RunProfiles
 
 _UNPROFILED = "No run of the batch was under a profiler."
 _IN_EACH = "The runs differ in more than the profiler: the report of each run, linked above, says it of that run."

@@ -18,9 +18,9 @@ from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 from workbench.settings import Settings
 from workbench.sweep.opened import SweepRun, open_run
-from workbench.sweep.profiles import RunProfiles
 from workbench.sweep.record import OnEvent
 from workbench.sweep.run import run_sweep
+from workbench.sweep.run_profiles import RunProfiles
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile

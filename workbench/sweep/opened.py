@@ -17,7 +17,7 @@ from workbench.errors import RunFolderError, WorkbenchError
 from workbench.runs.read import Run
 from workbench.runs.shape import checked_table
 from workbench.sweep.agents import agents_of
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.run_profiles import RunProfiles
 
 if TYPE_CHECKING:
     import pandas as pd
