@@ -150,7 +150,7 @@ def test_a_dry_run_shows_the_grid_with_its_estimate(tmp_path: Path, capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("1-50  rate 50: about ")
     assert lines[2].startswith("2 runs, about ")
-    assert "2 of them a guess" in lines[2]
+    assert "2 guessed" in lines[2]
     assert not (tmp_path / "runs").exists()
 
 

@@ -242,7 +242,7 @@ def test_the_gate_passes_what_is_the_same_and_fails_what_became_dearer(
     assert main(["check", after, "--baseline", before, "--max-regression", "60%"]) == 0
     capsys.readouterr()
     assert main(["check", after, "--baseline", before, "--max-regression", "much"]) == 2
-    assert "no percentage" in capsys.readouterr().err
+    assert "not a percentage" in capsys.readouterr().err
 
 
 def test_where_nothing_can_be_said_the_gate_is_invalid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -255,7 +255,7 @@ async def test_the_command_killed_while_it_starts_a_service(folder: Path, progra
         said = profile("status", "--folder", folder, code=EXIT_TOOL).stdout
         assert said.startswith("starting: mode strace")
         assert "not reachable" in said
-        assert "not stopped in order" in profile("start", "strace", "--folder", folder, code=EXIT_TOOL).stderr
+        assert "not stopped properly" in profile("start", "strace", "--folder", folder, code=EXIT_TOOL).stderr
         profile("stop", "--folder", folder)
         assert "what ran before answers again" in profile("restore", "--folder", folder).stdout
         assert has_port(program, port)

@@ -487,6 +487,6 @@ def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, agains
     if len(distinct) > FEWEST_STEPS:
         return sentence
     return (
-        f"{sentence} Three sizes show a rise of the cost per receipt of more than {100 * LEAST_RISE_OF_THREE:.0f} %; "
-        "the law it follows takes more steps. Fixed cost only makes it fall."
+        f"{sentence} With three sizes only a rise of the cost per receipt above {100 * LEAST_RISE_OF_THREE:.0f} % is "
+        "found; the law it follows needs more steps. Fixed cost alone makes the cost per receipt fall."
     )

@@ -198,7 +198,7 @@ def _observed(limit: Mapping[str, Any], looked_for: bool) -> tuple[str, list[str
         figure = f"{low:,} to {high:,} receipts" if low else f"at most {high:,} receipts"
         return figure, [f"{low:,} were accepted, {high:,} triggered denial" if low else f"{high:,} triggered denial"]
     if limit.get("first_refusal"):
-        return "not known", ["the payer was denied after an unknown number of receipts"]
+        return "not known", ["the payer was denied, but after how many receipts is unknown"]
     if not looked_for or not limit:
         return "not looked for", []
     return "not reached", [f"{low:,} receipts were accepted" if low else "no step shows how many are accepted"]
@@ -223,7 +223,7 @@ def cost_tile(mode: str, figures: Mapping[str, Any]) -> Tile:
     if costs:
         agents = cost_lines({name.removeprefix(AGENT): value for name, value in _of_agents(figures).items()})
         more = [*costs[1:], *(f"tap-agent: {line}" for line in agents[:1])]
-        return Tile("cost", costs[0], few([f"counted by {mode}, background taken off", *more]))
+        return Tile("cost", costs[0], few([f"counted by {mode}, background subtracted", *more]))
     if mode != "none":
         return Tile("cost", NOT_MEASURED, (f"no window of {mode} has receipts",), "doubt")
     return plain_cost(figures)

@@ -89,7 +89,10 @@ class Batch:
         if isinstance(facts, dict) and facts.get("schema") == 1:
             facts = _as_of_now(facts)
         if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
-            raise RunFolderError(f"is not of schema {SCHEMA} or before", where=str(self.path / FILE))
+            raise RunFolderError(
+                f"has a schema that this workbench cannot read; it reads schema {SCHEMA} and older",
+                where=str(self.path / FILE),
+            )
         return facts
 
     @property

@@ -80,7 +80,7 @@ def read_plan(path: Path) -> BatchPlan:
     except OSError as error:
         raise SettingsError(f"cannot read the plan: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError:
-        raise SettingsError("is no text in UTF-8, a plan is TOML", where=str(path)) from None
+        raise SettingsError("is not UTF-8 text; a plan is a TOML file", where=str(path)) from None
     try:
         stored = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -227,7 +227,9 @@ def _check_setting(name: str, where: str) -> None:
             "keys and tokens are not written into a plan", where=where, hint="Give them as a variable WORKBENCH_..."
         )
     if name in _OF_THE_BATCH:
-        raise SettingsError(f"{name!r} is of the whole batch", where=where, hint="Leave it out of the plan's settings")
+        raise SettingsError(
+            f"{name!r} applies to the whole batch", where=where, hint="Leave it out of the plan's settings"
+        )
     if name not in Settings.model_fields:
         raise SettingsError(f"there is no setting {name!r}", where=where, hint=nearest_hint(name))
 

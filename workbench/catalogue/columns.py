@@ -23,7 +23,7 @@ class Column:
 
 def _costs(before: str, whose: str) -> tuple[Column, ...]:
     return tuple(
-        Column(before + cost.name, "number", f"{cost.text}, a receipt of {whose}, background taken off")
+        Column(before + cost.name, "number", f"{cost.text}, a receipt of {whose}, background subtracted")
         for cost in PER_RECEIPT.values()
     )
 

@@ -63,7 +63,7 @@ def _cost(found: Comparison) -> Tile:
         for row in medians.itertuples()
     ]
     if not lines:
-        return Tile("cost", NOT_MEASURED, ("no figure was measured by both",), "doubt")
+        return Tile("cost", NOT_MEASURED, ("no figure was measured in both runs",), "doubt")
     return Tile("cost", lines[0], few(lines[1:]))
 
 
@@ -100,7 +100,7 @@ def _leading(causes: pd.DataFrame, metrics: pd.DataFrame) -> pd.Series:
 def _limit(found: Comparison) -> Tile:
     rows = found.limit
     if not len(rows):
-        return Tile("limit", "not looked for", ("only one of the two looked for it",))
+        return Tile("limit", "not looked for", ("only one of the two runs searched for it",))
     first, *rest = [f"{_count(row.before)} to {_count(row.after)} {row.what}" for row in rows.itertuples()]
     return Tile("limit", first, few(rest))
 

@@ -53,7 +53,7 @@ def headline(one: Comparison) -> list[str]:
             f"{row.service}, {row.mode}: {pair(row.before, row.after, row.unit, row.metric)} a receipt, "
             f"{change(row.change_pct)}{interval}: {verdict}{noise}."
         )
-    return said or ["No cost per receipt was measured by both."]
+    return said or ["No cost per receipt was measured in both runs."]
 
 
 def main_metrics(metrics: pd.DataFrame) -> pd.DataFrame:

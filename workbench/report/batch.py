@@ -154,7 +154,7 @@ async def batch(
         return await resume_batch(Path(resume), config=None, say=heard)
     if isinstance(plan, (str, Path)):
         if axes is not None:
-            raise SettingsError("a plan's file has its own axes", where="axes", hint="Give the file alone")
+            raise SettingsError("the plan file already has axes", where="axes", hint="Give the file alone")
         found = read_plan(Path(plan))
     else:
         stored = dict(plan or {}) | ({} if axes is None else {"axes": axes})
@@ -187,7 +187,7 @@ async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
     failed are tried again."""
     folder = Batch.open(path)
     if not folder.facts().get("settings_kept"):
-        raise SettingsError("the batch does not say its settings", where=str(path), hint="Start a new one")
+        raise SettingsError("the batch has no stored settings", where=str(path), hint="Start a new one")
     settings = {run.name: Settings.restore(run.changes, toml=config) for run in folder.planned}
     return await _run(folder, settings, config, say)
 
@@ -232,7 +232,7 @@ async def _run(batch: Batch, settings: Mapping[str, Settings], config: Path | No
             number = len(batch.planned) - len(todo) + at + 1
             rest = _all(batch, todo[at:], kinds, earlier)
             own = _all(batch, [run], kinds, earlier)
-            when = f"{own.text}; all to come {rest.text}, {_until(rest)}"
+            when = f"{own.text}; whole rest {rest.text}, {_until(rest)}"
             say(f"run {number} of {len(batch.planned)}, {run.label}: {when}")
             await _make(batch, run, settings[run.name], config, say)
         await summarise(batch)
@@ -337,7 +337,5 @@ def dry_run_lines(made: Planned) -> list[str]:
     lines = [f"{run.name}  {run.label}: {one.text}" for run, one in estimates]
     lines += [f"{name}  cannot be run here: {error}" for name, error in made.unfit.items()]
     whole = sum((one for _, one in estimates), Estimate(0.0))
-    guessed = (
-        f", {whole.guessed} of them a guess: no run under their profiler has finished here" if whole.guessed else ""
-    )
+    guessed = f", {whole.guessed} guessed: no run under that profiler has finished here" if whole.guessed else ""
     return [*lines, f"{len(estimates)} runs, about {duration(whole.seconds)}{guessed}"]

@@ -19,7 +19,7 @@ def knee(run: Run) -> Shown:
 
     found = knees(run.steps, run.histograms if len(run.steps) else None)
     if not found.sentence:
-        return Shown((nothing("The knee is not told: the run has fewer than three rates in valid steps."),))
+        return Shown((nothing("The knee is not known: the run has fewer than three rates in valid steps."),))
     return Shown((sentence(found.sentence), charts.knee(found), table(found.table), table(found.rates)))
 
 

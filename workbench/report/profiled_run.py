@@ -189,7 +189,7 @@ class ReceiptCost:
             profiles, labels = self.found.first_and_last(service), self.found.labels(service)
             receipts = self.found.receipts(service)
             if len(profiles) < 2:
-                return nothing("There is one step, and nothing to compare it with.")
+                return nothing("There is only one step, so there is nothing to compare.")
             # a heap is no cost of a step: it is compared as it is
             per = None if self.found.mode == "massif" else (float(receipts[0]), float(receipts[-1]))
             title = f"{labels[-1]}, compared with {labels[0]}"

@@ -42,7 +42,7 @@ class Company:
         # who joins writes its number into the file
         if alone and os.fstat(self.file.fileno()).st_mtime_ns == self.joined_ns:
             return None
-        return "another run measured on this machine at the same time, in another folder: each took time from the other"
+        return "another run was measured on this machine at the same time: each slowed the other down"
 
 
 @asynccontextmanager
