@@ -53,7 +53,7 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
     if kind == "step_left_out":
         return f"step {facts['step']}: left out after denial"
     if kind == "pinpoint_left_out":
-        return f"the exact limit was not looked for: {facts['why']}"
+        return f"the exact limit was not searched for: {facts['why']}"
     if kind == "preflight" and facts["raised"]:
         return None  # it is what the run ends with
     if kind == "preflight":
@@ -68,9 +68,9 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
     if kind == "services_starting":
         return "starting the services, and waiting until they answer"
     if kind == "idle_window":
-        return f"no receipts for {facts['seconds']:g} s, to see what the idle service costs"
+        return f"no receipts for {facts['seconds']:g} s, to measure what the idle service costs"
     if kind == "run_resumed":
-        return f"going on with {facts['done']} of {facts['steps']} steps done"
+        return f"continuing with {facts['done']} of {facts['steps']} steps done"
     return None
 
 

@@ -41,7 +41,7 @@ _RECEIPT = ReceiptTemplate(
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one. ``spoilt``: why the rate was not honest; "" when it was.
+    """The result of one. ``spoilt``: why the rate was not sent in time; "" when it was.
 
     ``sent_per_s``: requests a second between the first and the last. ``cpu_us``: CPU of the generators a request, spun
     waits and signers left out. ``server_percent``: CPU of the busiest null server process, in percent of a core.
@@ -110,7 +110,7 @@ class Bench:
 
 
 def why_spoilt(plan: Plan, summary: StepSummary, sent_per_s: float, p99_ms: float, limit_ms: float) -> str:
-    """Why a rate was not offered honestly; "" when it was. Pure."""
+    """Why a rate was not sent in time; "" when it was. Pure."""
     if summary.failures:
         return summary.failures
     if summary.invalid:

@@ -27,7 +27,7 @@ def check_removable(path: Path) -> None:
         )
     if not (path / MANIFEST).is_file():
         raise RunFolderError(
-            f"has no {MANIFEST}, so it may be anything", where=str(path), hint="Look at it and remove it by hand"
+            f"has no {MANIFEST}, so it may not be a run", where=str(path), hint="Look at it and remove it by hand"
         )
     if RunFolder(path).is_locked():
         raise RunFolderError("the run is running", where=str(path), hint="Wait for its end, or stop it")

@@ -1,4 +1,4 @@
-"""One load: a sweep of one step, told in the words of the guide's load tool and then in honest ones."""
+"""One load: a sweep of one step, reported in the terms of the guide's load tool and then with its full figures."""
 
 from __future__ import annotations
 
