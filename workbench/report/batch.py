@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Unpack, cast, get_type_hints
 
-from workbench.batches.estimate import Estimate, Finished, Kind, duration, estimate, sending_s, total
+from workbench.batches.estimate import Estimate, Finished, Kind, estimate, sending_s, total
 from workbench.batches.folder import Batch
 from workbench.batches.grid import PlannedRun, runs_of
 from workbench.batches.plan import BatchPlan, plan_of, read_plan
@@ -23,6 +23,7 @@ from workbench.errors import (
     ToolError,
     WorkbenchError,
 )
+from workbench.numbers import duration
 from workbench.report.execute import run_notebook
 from workbench.report.sweep_report import Say, command_line, notebook_path, report_run, report_sweep
 from workbench.runs.folder import RunFolder, exclusive
