@@ -193,7 +193,7 @@ class NotebookScreen:
 
 
 class Progress:
-    """Shows a run to a person. ``event`` takes what a run says of itself, the progress itself a line; a context whose
+    """Shows a run to a person. Call it with a line, or its ``event`` with an event of the run; a context whose
     end takes the bar away."""
 
     def __init__(self, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -122,7 +122,7 @@ class Batch:
         return seconds
 
     def remember(self, settings: Mapping[str, Settings]) -> None:
-        """Keep what each run is made with, keys and passwords excepted, so that the batch can be gone on with."""
+        """Keep what each run is made with, keys and passwords excepted, so that the batch can be resumed."""
         facts = self.facts()
         for run in facts["runs"]:
             run["settings"] = settings[run["name"]].public()

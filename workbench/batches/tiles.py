@@ -113,7 +113,7 @@ def _cost(runs: Sequence[RunOfBatch]) -> Tile:
 
 
 def _cost_line(runs: Sequence[RunOfBatch], name: str, unit: str, words: str) -> str:
-    """A cost as the runs that counted it have it, from the lowest to the highest where they are several."""
+    """A cost over the runs that counted it, from the lowest to the highest if there are several."""
     having = [run for run in runs if isinstance(run.figures.get(name), (int, float))]
     values = [float(run.figures[name]) for run in having]
     if not values:

@@ -38,7 +38,7 @@ def add_receipts(parser: argparse.ArgumentParser) -> None:
 
 
 def do_compare(options: argparse.Namespace) -> int:
-    """``workbench compare``: what changed, which change explains it, and what is no more than noise."""
+    """``workbench compare``: what changed, which change explains it, and what is only noise."""
     from workbench.compare.comparison import compare_sides
     from workbench.comparing.compared import sides_of
 

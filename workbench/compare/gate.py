@@ -114,7 +114,7 @@ def _wholes(one: Comparison, limit: float) -> list[dict[str, Any]]:
 
 
 def _dearest(one: Comparison, row: Any) -> str:
-    """The cause that made a metric dearer most, in a sentence; "" where none is known."""
+    """The largest cause of the rise of a metric, in a sentence; "" where none is known."""
     rows = one.causes[(one.causes["service"] == row.service) & (one.causes["mode"] == row.mode)]
     rows = rows[(rows["metric"] == row.metric) & (rows["effect"] > 0)]
     return str(rows["sentence"].iloc[0]) if len(rows) else ""

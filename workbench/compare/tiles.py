@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def comparison_tiles(found: Comparison) -> tuple[Tile, ...]:
-    """The four tiles of a comparison: what became dearer or cheaper, what a receipt costs before and after, what
+    """The four tiles of a comparison: what costs more or less, what a receipt costs before and after, what
     changed, and the limit. Of several runs after, the first line of each is of the one that changed most."""
     return _verdict(found), _cost(found), _change(found), _limit(found)
 

@@ -184,7 +184,7 @@ async def run_batch(made: Planned, *, keep_going: bool, config: Path | None, say
 
 
 async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
-    """Go on with a batch that was interrupted: runs that have finished stay, one that was cut off goes on, those that
+    """Continue a batch that was interrupted: runs that have finished stay, one that was cut off goes on, those that
     failed are tried again."""
     folder = Batch.open(path)
     if not folder.facts().get("settings_kept"):
@@ -329,7 +329,7 @@ def _until(rest: Estimate) -> str:
 
 
 def _silent(line: str) -> None:
-    """Say nothing."""
+    """A ``say`` that prints nothing."""
 
 
 def dry_run_lines(made: Planned) -> list[str]:

@@ -182,7 +182,7 @@ class ReceiptCost:
         return self._each(one)
 
     def first_and_last(self) -> Shown:
-        """How the last step differs from the first, for as many receipts: what became dearer for a receipt."""
+        """How the last step differs from the first, for as many receipts: what costs more per receipt."""
         from workbench import charts
 
         def one(service: str) -> Any:

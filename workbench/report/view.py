@@ -67,7 +67,7 @@ def below(*views: View) -> View:
 
 
 def in_words(answers: Mapping[str, Sequence[str]]) -> View:
-    """Each question with its sentences, each of which is said once; a question without any is left out."""
+    """Each question with its sentences; no sentence appears twice, and a question without any is left out."""
     heard: set[str] = set()
     said: list[tuple[str, list[str]]] = []
     for question, sentences in answers.items():

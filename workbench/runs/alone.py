@@ -1,4 +1,4 @@
-"""Who else measures: in the same folder of runs nobody may, elsewhere on the machine it is seen and said.
+"""Who else measures: a second run in the same folder of runs is refused, one elsewhere on the machine is reported.
 
 Two loads at once measure each other. In one folder of runs that is always a mistake, so the second waits and is then
 refused. Elsewhere it may be meant (another checkout, tests side by side), so both go on and both say it. Whoever looks

@@ -142,8 +142,8 @@ def status_of(
 
 @dataclass(frozen=True)
 class _Course:
-    """What events tell of steps, by number: those that ``started`` since the run was last gone on with or are done, how
-    long each took (``took_s``), the last ``progress`` of each, and which were ``left_out``."""
+    """What the events say about steps, by number: those that ``started`` since the run was last resumed or are done,
+    how long each took (``took_s``), the last ``progress`` of each, and which were ``left_out``."""
 
     started: dict[int, Mapping[str, Any]]
     finished: frozenset[int]

@@ -1,4 +1,4 @@
-"""A run as it is opened for people: what the run folder holds, and what the profiles in it say.
+"""A run as users open it: what the run folder holds, and what the profiles in it show.
 
 Run folders know nothing of profiles or analysis, which stand above them; so the run that ``workbench.open_run`` and
 ``workbench.sweep`` return is one of this room, a :class:`workbench.runs.read.Run` with more.

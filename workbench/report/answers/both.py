@@ -42,7 +42,7 @@ def per_receipt_table(profiles: Sequence[Profile], receipts: Sequence[int], rows
 
 
 def answer(both: BothProfiled) -> View:
-    """Which of the two does more for a receipt, and what in it does most."""
+    """Which of the two executes more lines per receipt, and which of its functions most."""
     said, sums = [], {}
     for name, profiles in (("generator", both.generator), ("stand-in", both.service)):
         found = per_receipt(profiles, both.receipts)

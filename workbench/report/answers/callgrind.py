@@ -136,7 +136,7 @@ def _branches(profile: Profile) -> list[str]:
 
 
 def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
-    """How much of the estimated cycles some misses are, and who has most of them."""
+    """The share of the estimated cycles that a kind of miss takes, and the function with most of them."""
     events = [event for event in events if event in profile.metric_names]
     if not {_CYCLES, _INSTRUCTIONS} <= set(profile.metric_names):
         return [said for said in (_worst(profile, events[-1]),) if said]
@@ -154,7 +154,7 @@ def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
 
 
 def _worst(profile: Profile, event: str) -> str:
-    """Who has most of an event; nothing where nobody has any."""
+    """The function with the most of an event; "" where no function has any."""
     worst = top(profile, event, 1)
     if worst.empty or not worst["self"].iloc[0]:
         return ""

@@ -54,7 +54,7 @@ def threads(profile: Profile, rows: int | None = None) -> View:
 
 
 def _nothing(profile: Profile) -> str:
-    """Why nothing can be said, and of what there is something to say."""
+    """Why there is no answer, and which other metrics the profile has."""
     name = profile.default_metric
     others = [one for one in profile.metric_names if profile.functions[self_(one)].any()]
     if not others:

@@ -156,7 +156,7 @@ def _share(thread: pd.Series, column: str) -> float:
 
 
 def _undecided(profile: Profile) -> list[str]:
-    """Which calls may have waited or worked, why that is not known, and how to know it."""
+    """Which calls may have waited or worked, why that is not known, and how to find out."""
     calls = profile.tables["calls"]
     chosen = calls[is_judged(calls, UNTOLD)]
     spent = chosen.assign(time_ns=chosen["duration_ns"].fillna(0)).groupby(["syscall", "why"], observed=True)["time_ns"]
