@@ -137,7 +137,7 @@ async def test_failures_are_switched_while_it_runs(graph: Child) -> None:
         ({"reset_share": 2}, "reset_share: expected a share from 0 to 1, found 2"),
         ({"payers": []}, "payers: is an object of addresses"),
         ({"payers": {"0x12": {}}}, "payer must be 20 bytes of hex"),
-        ({"payers": {"0x" + "11" * 20: {"balance_grt": 1}}}, "is a new payer, whose signer has to be given"),
+        ({"payers": {"0x" + "11" * 20: {"balance_grt": 1}}}, "is a new payer, so its signer must be given"),
         ({"payers": {"0x" + payer(0).address.hex(): {"balance_grt": "-1"}}}, "expected an amount in GRT, found '-1'"),
         (
             {"payers": {"0x" + payer(0).address.hex(): {"balance": 1}}},

@@ -73,7 +73,7 @@ COLUMNS: tuple[Column, ...] = (
     *_costs("", "the service"),
     *_costs(AGENT, "the tap-agent"),
     Column("tags", "text", "tags, with commas between and in alphabetical order"),
-    Column("note", "text", "what somebody wrote about the run"),
+    Column("note", "text", "the note written about the run"),
     Column("sentence", "text", "the verdict in words"),
 )
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)

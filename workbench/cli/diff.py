@@ -16,7 +16,7 @@ def add_diff(parser: OneLineParser) -> None:
     parser.add_argument("before", type=Path, metavar="A", help="The profile, or the folder of the run, before.")
     parser.add_argument("after", type=Path, metavar="B", help="The profile, or the folder of the run, after.")
     add_table(parser)
-    parser.add_argument("--normalise", action="store_true", help="Compare shares of the whole in place of costs.")
+    parser.add_argument("--normalise", action="store_true", help="Compare shares of the whole instead of costs.")
     parser.add_argument(
         "--per", nargs=2, type=float, metavar=("N", "M"), help="Compare costs per unit: A did N units of work, B did M."
     )

@@ -51,7 +51,7 @@ def add_tag(parser: OneLineParser) -> None:
 def add_note(parser: OneLineParser) -> None:
     """The arguments of ``workbench runs note``."""
     parser.add_argument("run", metavar="RUN", help=_RUN)
-    parser.add_argument("text", metavar="TEXT", help='The note, in place of the one there is; "" removes it.')
+    parser.add_argument("text", metavar="TEXT", help='The note, which replaces an earlier one; "" removes it.')
     _add_common(parser)
 
 

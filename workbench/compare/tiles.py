@@ -42,7 +42,7 @@ def _verdict(found: Comparison) -> Tile:
         lines.append(f"of {numbers.counted(len(metrics), 'figure')} of what a receipt costs")
     if load["load"].nunique():
         lines.append(f"response times of {numbers.counted(load['load'].nunique(), 'load')}")
-    lines += [f"not alike: {row.what} is {row.before} before, {row.after} after" for row in found.unlike.itertuples()]
+    lines += [f"different {row.what}: {row.before} before, {row.after} after" for row in found.unlike.itertuples()]
     noise = metrics["noise_pct"].max() if len(metrics) else math.nan
     lines += [] if math.isnan(noise) else [f"repeats differ by up to {noise:.2g} %"]
     if not len(metrics) and not len(load):

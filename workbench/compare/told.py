@@ -62,7 +62,7 @@ def main_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unlike(table: pd.DataFrame) -> list[str]:
-    return [f"  not alike: {row.what} is {row.before} before and {row.after} after" for row in table.itertuples()]
+    return [f"  different {row.what}: {row.before} before, {row.after} after" for row in table.itertuples()]
 
 
 def _causes(one: Comparison) -> list[str]:

@@ -85,7 +85,7 @@ def _account(world: World, address: str, facts: Any) -> EscrowAccount:
             raise SettingsError(f"has {', '.join(_ACCOUNT)} and nothing else", where=address)
         known = world.chain.accounts.get(payer)
         if known is None and "signer" not in facts:
-            raise SettingsError("is a new payer, whose signer has to be given", where=address)
+            raise SettingsError("is a new payer, so its signer must be given", where=address)
         signer = parse_address(str(facts["signer"]), "signer") if "signer" in facts else known.signer if known else b""
     except ReceiptError as error:
         raise SettingsError(str(error), where="payers") from None

@@ -261,7 +261,7 @@ class SearchSettings(Group):
     """The search for a limit: of the sender, or of the service's capacity under thresholds."""
 
     capacity: bool = Field(
-        False, description="Search the highest rate that passes the thresholds, in place of the sender limit."
+        False, description="Search the highest rate that passes the thresholds, instead of the sender limit."
     )
     search_receipts: int = Field(
         200_000, ge=1, le=1_000_000_000, description="The search sends at most this many receipts."

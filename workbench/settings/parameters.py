@@ -166,7 +166,7 @@ class Parameters(
     StandinParameters,
     total=False,
 ):
-    """All settings that are no secrets."""
+    """All settings that are not secret."""
 
 
 class ServiceParameters(

@@ -95,7 +95,7 @@ def source() -> str:
         lines += ["", "", f"class {_name(group)}(TypedDict, total=False):", f'    """{group.__doc__}"""', ""]
         lines += [f"    {one.name}: {_written(one.annotation)}" for one in _parameters(group)]
     for name, groups, what in (
-        ("Parameters", GROUPS, "All settings that are no secrets."),
+        ("Parameters", GROUPS, "All settings that are not secret."),
         ("ServiceParameters", OF_A_SERVICE, "The settings of what is measured."),
     ):
         lines += ["", "", f"class {name}("]

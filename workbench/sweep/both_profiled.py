@@ -48,7 +48,7 @@ class BothProfiled:
 
         found = [read_callgrind(path) for path in sorted((self.run.path / _FOLDER).glob("step-*.pprofile.out"))]
         if not found:
-            raise RunFolderError("is not a run whose generator was profiled", where=str(self.run.path))
+            raise RunFolderError("is not a run with a profiled generator", where=str(self.run.path))
         return found
 
     @property

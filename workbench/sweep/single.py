@@ -201,7 +201,7 @@ def _signing(summary: Mapping[str, Any]) -> str:
     """What was unusual in the signing; "" where all receipts were signed once and ahead. Older runs do not say."""
     late, anew = (int(summary.get(name, 0)) for name in ("signed_late", "signed_anew"))
     said = [f"{late:,} receipts signed only when due"] if late else []
-    said += [f"{anew:,} signed again, having become too old"] if anew else []
+    said += [f"{anew:,} signed again because they had become too old"] if anew else []
     return "".join(f"; {part}" for part in said)
 
 

@@ -134,7 +134,7 @@ def _end(profile: Profile) -> Sequence[str]:
         )
     return (
         f"At its last snapshot the program held {last:,} bytes, {share:.0f} % of the most it ever held. A program that "
-        "is stopped rather than ended keeps its memory, so this alone is no leak.",
+        "is stopped rather than ended keeps its memory, so this alone is not a leak.",
     )
 
 
