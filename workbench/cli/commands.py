@@ -133,7 +133,7 @@ def overview(*, actions: bool = False) -> str:
                 start = task if one == commands[0] and not number else ""
                 name = one.name if one == command else f"  {one.verb}"
                 lines.append(f"  {start:8} {name:11} {one.summary}")
-    lines += ["", "COMMAND --help shows its options; workbench --help-all lists the actions of commands too."]
+    lines += ["", "COMMAND --help shows its options; workbench --help-all lists all actions too."]
     lines.append("Settings also come from WORKBENCH_* variables and from workbench.toml.")
     return "\n".join(lines)
 

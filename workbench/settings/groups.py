@@ -146,7 +146,7 @@ class LoadSettings(Group):
     num_receipts: int = Field(1000, ge=1, le=10_000_000, description="How many receipts to send.")
     concurrency: int | None = Field(None, ge=1, le=10_000, description="Closed loop: this many requests in flight.")
     rate: float | None = Field(
-        None, gt=0, le=1_000_000, description="Open loop: receipts per second, each sent at its planned time."
+        None, gt=0, le=1_000_000, description="Open loop: receipts per second, at planned times."
     )
     arrivals: Arrivals = Field(
         "constant",
