@@ -74,7 +74,7 @@ def test_the_table_shows_every_finding_and_the_whole_command() -> None:
     assert f"-> {command}" in text
     assert max(len(line) for line in lines if "->" not in line) <= 110
     assert lines[-1] == "1 missing"
-    assert doctor.render([Check("one", "ok", "x")]).endswith("nothing to mend")
+    assert doctor.render([Check("one", "ok", "x")]).endswith("nothing to fix")
 
 
 # packages
@@ -418,7 +418,7 @@ def test_the_doctor_says_whether_the_machine_is_calibrated(tmp_path):
     keep(tmp_path, calibration(offer(1, 4321, made=made), offer(2, 8000, made=made, complete=False), identity=here))
     found = calibrated(tmp_path)
     assert found.status == "ok"
-    assert "offers honestly (lag p99 up to 1 ms): 1 process 4,321/s, 2 processes at least 8,000/s" in found.found
+    assert "sends in time (lag p99 up to 1 ms): 1 process 4,321/s, 2 processes at least 8,000/s" in found.found
     keep(tmp_path, calibration(offer(1, 4321, made=made, other_cores=1.5), identity=here))
     assert calibrated(tmp_path).status == "warning"
     keep(tmp_path, calibration(offer(1, 4321, made=made), identity={**here, "python": "2.7"}))

@@ -38,6 +38,24 @@ def test_amounts_have_three_digits_and_the_unit_that_people_would_choose(value: 
     assert numbers.amount(value, unit) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.4, "1 s"),
+        (99, "99 s"),
+        (99.5, "1 min 40 s"),
+        (150, "2 min 30 s"),
+        (3599.5, "1 h 00 min"),
+        (7261, "2 h 02 min"),
+        (12000, "3 h 20 min"),
+        (math.nan, "–"),
+    ],
+)
+def test_a_wait_is_rounded_up(seconds: float, text: str) -> None:
+    assert numbers.duration(seconds) == text
+
+
 def test_each_kind_has_one_way() -> None:
     assert numbers.precise(1_234_567, "count") == "1,234,567"
     assert numbers.precise(1_234_567, "ns") == "1.235 ms"

@@ -68,7 +68,7 @@ def of_file(error: OSError, hint: str | None = None) -> RunFolderError | None:
     """An error of the system about a file as one of ours; None where it names no file (one of a connection)."""
     if not isinstance(error.filename, (str, os.PathLike)):
         return None
-    hint = hint or "Make room, or give a folder that may be read and written"
+    hint = hint or "Free disk space, or give a folder that may be read and written"
     return RunFolderError(f"cannot be read or written: {error.strerror}", where=os.fspath(error.filename), hint=hint)
 
 

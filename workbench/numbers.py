@@ -73,6 +73,21 @@ def milliseconds(value: float) -> str:
     return f"{value:,.2f} ms"
 
 
+def duration(seconds: float) -> str:
+    """A time that somebody waits, rounded up: ``45 s``, ``2 min 30 s``, ``3 h 20 min``; a dash where it is not
+    known."""
+    if not math.isfinite(seconds):
+        return UNKNOWN
+    whole = math.ceil(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    minutes = math.ceil(whole / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def per_second(value: float) -> str:
     """A rate, in four digits at most: ``1,683/s``, ``38.5/s``."""
     return f"{value:,.0f}/s" if abs(value) >= 1000 else f"{value:,.4g}/s"

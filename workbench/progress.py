@@ -6,6 +6,7 @@ A terminal and a notebook have the bar; files and pipes get the lines alone.
 from __future__ import annotations
 
 import html
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TextIO
 
+from workbench.numbers import duration
 from workbench.terminal import coloured, painted
 
 PROGRESS = "workbench_progress"
@@ -53,7 +55,7 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
     if kind == "step_left_out":
         return f"step {facts['step']}: left out after denial"
     if kind == "pinpoint_left_out":
-        return f"the exact limit was not looked for: {facts['why']}"
+        return f"the exact limit was not searched for: {facts['why']}"
     if kind == "preflight" and facts["raised"]:
         return None  # it is what the run ends with
     if kind == "preflight":
@@ -68,9 +70,9 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
     if kind == "services_starting":
         return "starting the services, and waiting until they answer"
     if kind == "idle_window":
-        return f"no receipts for {facts['seconds']:g} s, to see what the idle service costs"
+        return f"no receipts for {facts['seconds']:g} s, to measure what the idle service costs"
     if kind == "run_resumed":
-        return f"going on with {facts['done']} of {facts['steps']} steps done"
+        return f"continuing with {facts['done']} of {facts['steps']} steps done"
     return None
 
 
@@ -90,21 +92,20 @@ def bar(done: int, whole: int, width: int = 24) -> str:
     return "█" * full + "░" * (width - full)
 
 
-def time_left(done: int, whole: int, elapsed_s: float) -> str:
-    """How long the rest takes if it goes on as it went, as ``1:05``; "" while that cannot be told."""
-    if not 0 < done <= whole or elapsed_s <= 0:
-        return ""
-    seconds = round(elapsed_s * (whole - done) / done)
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return f"{hours}:{minutes:02d}:{seconds % 60:02d}" if hours else f"{minutes}:{seconds % 60:02d}"
+def left_s(receipts: int, per_s: float) -> float:
+    """Seconds until the remaining ``receipts`` are answered at a rate of ``per_s``; NaN where the rate is not known."""
+    return max(0, receipts) / per_s if per_s > 0 else math.nan
 
 
 def bar_line(step: Step, facts: dict[str, Any], now_s: float) -> str:
     """A step under way in one line: bar, receipts answered, how many of them well, time left."""
     done, whole = facts["done"], step.receipts
     of = f" of {step.of}" if step.number <= step.of else ""
-    left = time_left(done, whole, now_s - step.began_s)
-    said = [f"{done:,} of {whole:,} receipts", f"{facts['ok']:,} ok", *([f"{left} left"] if left else [])]
+    elapsed_s = now_s - step.began_s
+    left = left_s(whole - done, done / elapsed_s if elapsed_s > 0 else math.nan)
+    said = [f"{done:,} of {whole:,} receipts", f"{facts['ok']:,} ok"]
+    if not math.isnan(left):
+        said.append(f"{duration(left)} left")
     return f"step {step.number}{of} {bar(done, whole)} {', '.join(said)}"
 
 
@@ -192,7 +193,7 @@ class NotebookScreen:
 
 
 class Progress:
-    """Shows a run to a person. ``event`` takes what a run says of itself, the progress itself a line; a context whose
+    """Shows a run to a person. Call it with a line, or its ``event`` with an event of the run; a context whose
     end takes the bar away."""
 
     def __init__(self, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -30,7 +30,7 @@ class Ramp:
         """The ramp of a text like ``ramp:100:2000:60s`` (units ms, s, m, h). Raises ValueError with what is wrong."""
         match = _RAMP.fullmatch(text)
         if match is None:
-            raise ValueError(f"{FORM} is wanted, found {shown(text)}")
+            raise ValueError(f"expected {FORM}, found {shown(text)}")
         start, end = float(match[1]), float(match[2])
         duration_s = float(match[3]) * _SECONDS[match[4]]
         if not (LEAST_RATE <= end <= MAX_RATE and start <= MAX_RATE):

@@ -1,4 +1,4 @@
-"""What a terminal is told beside words: colours, where somebody looks who wants them."""
+"""Colours in a terminal, if a person reads it and has not turned them off."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_three_steps_name_no_law() -> None:
     }
     text = " ".join(answers(costs_of(N[:3], functions))[CPU])
     assert "scan grows faster than the load: its cost per receipt rises" in text
-    assert "takes more steps" in text
+    assert "needs more steps" in text
 
 
 def test_the_fixed_part_is_that_of_all_functions() -> None:

@@ -63,7 +63,7 @@ def test_under_a_profiler_the_cost_comes_first() -> None:
     assert [tile.what for tile in tiles] == ["cost", "verdict", "limit", "next"]
     assert tiles[0].figure == "6.64 M instructions"
     assert tiles[0].lines == (
-        "counted by callgrind, background taken off",
+        "counted by callgrind, background subtracted",
         "9.1 M estimated cycles",
         "tap-agent: 200,000 instructions",
     )

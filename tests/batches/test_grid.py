@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.batches.estimate import Estimate, Finished, Kind, duration, estimate, total
+from workbench.batches.estimate import Estimate, Finished, Kind, estimate, total
 from workbench.batches.grid import ORDERS, Grid, runs_of
 from workbench.errors import SettingsError
 
@@ -87,13 +87,3 @@ def test_an_estimate_is_of_the_same_runs_first_then_of_the_profiler_then_a_guess
     assert total([FAST, SLOW, SLOW], finished) == Estimate(84.0)
     assert total([], finished) == Estimate(0.0)
     assert guess.text.endswith("(a guess)")
-
-
-def test_times_are_said_in_words() -> None:
-    assert [duration(seconds) for seconds in (0.4, 45, 150, 5400, 12000)] == [
-        "0 s",
-        "45 s",
-        "2 min",
-        "90 min",
-        "3 h 20 min",
-    ]

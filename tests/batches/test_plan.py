@@ -81,15 +81,15 @@ def test_all_that_a_plan_can_say_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("repeats = 0", "plan.toml:1: repeats: a whole number from 1 to 1,000 is wanted, found 0"),
+        ("repeats = 0", "plan.toml:1: repeats: expected a whole number from 1 to 1,000, found 0"),
         ("\nrepaets = 2", "plan.toml:2: repaets: a plan has no key 'repaets'. Did you mean 'repeats'?"),
         ('order = "random"', "plan.toml:1: order: must be one of interleaved, shuffled, written, found 'random'"),
         ("[axes]\n\nrat = [1]", "plan.toml:3: axes.rat: there is no setting 'rat'. Did you mean 'rate'?"),
-        ("[axes]\nrate = 5", "plan.toml:2: axes.rate: a list of values is wanted, found 5. Write it as [5]"),
+        ("[axes]\nrate = 5", "plan.toml:2: axes.rate: expected a list of values, found 5. Write it as [5]"),
         ("[axes]\nrate = []", "plan.toml:2: axes.rate: an axis has at least one value"),
         ("[axes]\nrate = [1, 1]", "axes.rate: the value 1 is there twice"),
         ("[axes.build]\na = { rates = 1 }", "plan.toml:2: axes.build.a.rates: there is no setting 'rates'"),
-        ("[axes.build]\na = 1", "plan.toml:2: axes.build.a: a table of settings is wanted for the value 'a'"),
+        ("[axes.build]\na = 1", "plan.toml:2: axes.build.a: expected a table of settings for the value 'a'"),
         ("[settings]\nsigner_keys = []", "plan.toml:2: settings.signer_keys: keys and tokens are not written"),
         ("[settings]\nrate = 1\n[axes]\nrate = [1]", "plan.toml:2: settings.rate: 'rate' is an axis as well"),
         ("[axes]\nrate = [1]\n[[exclude]]\nrate = 2", "plan.toml:4: exclude.rate: the axis has no value '2'"),
@@ -97,7 +97,7 @@ def test_all_that_a_plan_can_say_is_read(tmp_path: Path) -> None:
             "[axes]\nrate = [1, 2]\n[[exclude]]\nrate = 1\n[[exclude]]\nrte = 2",
             "plan.toml:6: exclude.rte: there is no axis 'rte'. Did you mean 'rate'?",
         ),
-        ("exclude = 3", "plan.toml:1: exclude: tables are wanted, written as [[exclude]], found '3'"),
+        ("exclude = 3", "plan.toml:1: exclude: expected tables, written as [[exclude]], found '3'"),
         ("[[rules]]\nif = 1", "plan.toml:2: rules.if: a rule has no key 'if'"),
         ("[[rules]]\nset = { rats = 1 }", "plan.toml:2: rules.set.rats: there is no setting 'rats'"),
         ("[axes]\nrate = [1", "plan.toml: not valid TOML"),
@@ -122,7 +122,7 @@ def test_an_error_names_file_line_and_key(
     ("arguments", "said"),
     [
         (["--rate", "5"], "--rate: it is an axis of the plan as well"),
-        (["--modes", "none"], "--modes: a plan says its own modes"),
+        (["--modes", "none"], "--modes: the plan already names the modes"),
         (["--resume", "batch"], "--resume takes the batch's own settings"),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_dry_run_shows_the_grid_with_its_estimate(tmp_path: Path, capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("1-50  rate 50: about ")
     assert lines[2].startswith("2 runs, about ")
-    assert "2 of them a guess" in lines[2]
+    assert "2 guessed" in lines[2]
     assert not (tmp_path / "runs").exists()
 
 

@@ -117,5 +117,5 @@ def test_a_batch_of_an_earlier_release_is_read(tmp_path: Path) -> None:
         {"receipts": "5", "profiler": "strace"},
     ]
     write_json(tmp_path / "batch.json", {**facts, "schema": 9})
-    with pytest.raises(RunFolderError, match="is not of schema 2 or before"):
+    with pytest.raises(RunFolderError, match="it reads schema 2 and older"):
         Batch.open(tmp_path)

@@ -27,28 +27,28 @@ TWO = (offer(1, 350), offer(2, 700))
             TWO,
             400,
             1,
-            "400/s asked; this machine offers up to 350/s honestly with 1 process (calibrated 29 Nov 2026): "
+            "400/s asked; this machine sends up to 350/s in time with 1 process (calibrated 29 Nov 2026): "
             "expect INVALID; use --processes 2 or lower the rate",
         ),
         (
             TWO,
             800,
             2,
-            "800/s asked; this machine offers up to 700/s honestly with 2 processes (calibrated 29 Nov 2026): "
+            "800/s asked; this machine sends up to 700/s in time with 2 processes (calibrated 29 Nov 2026): "
             "expect INVALID; lower the rate",
         ),
         (
             (offer(1, 350, other_cores=1.5),),
             400,
             1,
-            "400/s asked; this machine offers up to 350/s honestly with 1 process (calibrated 29 Nov 2026 while others "
+            "400/s asked; this machine sends up to 350/s in time with 1 process (calibrated 29 Nov 2026 while others "
             "used 1.5 cores): expect INVALID; lower the rate",
         ),
         (
             (offer(1, 0.0),),
             400,
             1,
-            "400/s asked; this machine offers no rate honestly with 1 process (calibrated 29 Nov 2026): "
+            "400/s asked; this machine sends no rate in time with 1 process (calibrated 29 Nov 2026): "
             "expect INVALID; lower the rate",
         ),
         (TWO, 800, 3, ""),  # was not tried

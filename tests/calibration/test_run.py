@@ -90,7 +90,7 @@ def test_ctrl_c_leaves_what_was_found(tmp_path):
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "honest" in line or "were sent" in line or "lag p99" in line:
+        if "in time" in line or "were sent" in line or "lag p99" in line:
             break
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -119,7 +119,7 @@ def test_the_command_prints_a_table_or_json(tmp_path, capsys):
     quick = ["calibrate", "--processes", "1", "--lag-p99-ms", "1000", "--seconds", "0.1", "--max-s", "1"]
     code = main([*quick, "--runs-dir", str(tmp_path)])
     shown = capsys.readouterr()
-    assert "Honest rate" in shown.out
+    assert "Rate sent in time" in shown.out
     assert f"Kept in {tmp_path / FILE}" in shown.out
     found = known(tmp_path, json.loads((tmp_path / FILE).read_text())["calibrations"][0]["identity"], SOON)
     assert found.why_not or found.calibration

@@ -77,10 +77,10 @@ def test_runs_that_do_not_keep_their_figures_have_them_read(tmp_path: Path) -> N
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no manifest": (lambda run: (run / MANIFEST).unlink(), "it has no manifest.json"),
-    "cut off": (lambda run: os.truncate(run / MANIFEST, 100), "manifest.json is no JSON"),
-    "empty": (lambda run: (run / MANIFEST).write_text(""), "manifest.json is no JSON"),
+    "cut off": (lambda run: os.truncate(run / MANIFEST, 100), "manifest.json is not JSON"),
+    "empty": (lambda run: (run / MANIFEST).write_text(""), "manifest.json is not JSON"),
     "a list": (lambda run: (run / MANIFEST).write_text("[]"), "manifest.json is not an object"),
-    "not text": (lambda run: (run / MANIFEST).write_bytes(b"\xff\xfe{"), "manifest.json is no JSON"),
+    "not text": (lambda run: (run / MANIFEST).write_bytes(b"\xff\xfe{"), "manifest.json is not JSON"),
     "newer": (lambda run: (run / MANIFEST).write_text('{"schema": 7}'), "schema 7, this workbench reads up to 1"),
     "odd state": (lambda run: (run / MANIFEST).write_text('{"state": ["x"]}'), "unknown state ['x']"),
     "a folder": (lambda run: ((run / MANIFEST).unlink(), (run / MANIFEST).mkdir()), "manifest.json cannot be read"),

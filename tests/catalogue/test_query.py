@@ -42,11 +42,11 @@ def test_a_condition_chooses_runs(runs_dir: Path, where: str, hours: list[int]) 
         ("verdit = 'PASS'", "there is no column 'verdit'. Did you mean 'verdict'? There are run, name,"),
         ("response_p95 > 1", "Did you mean 'response_p95_ms'?"),
         ("steps >", "syntax error"),
-        ("", "one condition is wanted"),
+        ("", "expected one condition"),
         ("steps = 'x'", "Could not convert string 'x' to INT64"),
         ("foo(steps) = 1", "foo does not exist"),
         ("1 = 1); DROP TABLE runs; SELECT (1", "syntax error"),
-        ("1 = 1)) ; DROP TABLE runs; SELECT * FROM (SELECT 1 AS number WHERE (1 = 1", "one condition is wanted"),
+        ("1 = 1)) ; DROP TABLE runs; SELECT * FROM (SELECT 1 AS number WHERE (1 = 1", "expected one condition"),
     ],
 )
 def test_a_condition_that_cannot_be_used_is_one_line(runs_dir: Path, where: str, said: str) -> None:

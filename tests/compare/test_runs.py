@@ -105,7 +105,7 @@ def test_a_diff_of_two_run_folders_says_the_same(small: tuple[Path, Path], capsy
     assert main(["diff", str(small[0]), str(small[1])]) == 0
     assert "hash_receipt does 9.9 % more itself" in capsys.readouterr().out
     assert main(["diff", str(small[0]), str(small[1]), "--metric", "Ir"]) == 2
-    assert "--metric is about profiles" in capsys.readouterr().err
+    assert "--metric is for profiles" in capsys.readouterr().err
 
 
 @pytest.mark.browser
@@ -189,7 +189,7 @@ def test_unlike_runs_are_refused_by_naming_what_differs(small: tuple[Path, Path]
     assert "settings.name" not in str(refused.value)
     found = workbench.compare(one, other, anyway=True)
     assert set(found.unlike["what"]) == {"machine.processor", "settings.rate", "target", "versions.python"}
-    assert "not alike: settings.rate is 200 before and 400 after" in found.text
+    assert "different settings.rate: 200 before, 400 after" in found.text
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_the_gate_passes_what_is_the_same_and_fails_what_became_dearer(
     assert main(["check", after, "--baseline", before, "--max-regression", "60%"]) == 0
     capsys.readouterr()
     assert main(["check", after, "--baseline", before, "--max-regression", "much"]) == 2
-    assert "no percentage" in capsys.readouterr().err
+    assert "not a percentage" in capsys.readouterr().err
 
 
 def test_where_nothing_can_be_said_the_gate_is_invalid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,4 +50,4 @@ def test_what_is_not_alike_is_said_and_not_green(example: Comparison) -> None:
     cheaper = example.metrics.assign(verdict="cheaper")
     tiles = by_what(replace(example, unlike=unlike, metrics=cheaper).tiles)
     assert tiles["verdict"].state == "doubt"
-    assert "not alike: rate is 100 before, 200 after" in tiles["verdict"].lines
+    assert "different rate: 100 before, 200 after" in tiles["verdict"].lines

@@ -139,7 +139,7 @@ def test_what_cannot_be_done_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["requests", "--to", "jmeter"]) == 2
     assert "vegeta" in capsys.readouterr().err
     assert main(["requests", "--to", "vegeta", "--start-in", "-3"]) == 2
-    assert "give seconds from 0 up" in capsys.readouterr().err
+    assert "give seconds, 0 or more" in capsys.readouterr().err
     assert main(["requests", "--to", "vegeta", "--target", "http://127.0.0.1:1"]) == 3
     Path("workbench.toml").write_text('arrivals = "ramp:10:20:5s"\n')
     assert main(["requests", "--to", "vegeta", "--target", "http://127.0.0.1:1"]) == 2

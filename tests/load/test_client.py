@@ -13,11 +13,11 @@ from tests.load.test_drive import BYTES, DONE, FIRST, SENT, STATUS, outcomes
 from tests.load.wire import GOOD
 from workbench.child import loop_factory
 from workbench.errors import SettingsError
-from workbench.load.answers import Answers
 from workbench.load.client import ReceiptClient
 from workbench.load.connection import Connection
 from workbench.load.engines.in_process import in_process
 from workbench.load.outcome import OUTCOME_NAMES
+from workbench.load.outcome_cache import OutcomeCache
 from workbench.load.plan import ClosedPlan
 from workbench.load.request import post, preflight
 from workbench.load.samples import SampleBuffer
@@ -358,7 +358,7 @@ def test_a_connection_that_is_made_as_its_time_ends_is_not_waited_for(turns):
 
 def test_remembered_answers_have_a_bound():
     """Different answers of 9 KB to 1 MB, as a service may give them."""
-    answers = Answers()
+    answers = OutcomeCache()
     for number in range(200):
         body = b'{"graphQLResponse": "{\\"data\\": %d}"%s}' % (number, b" " * (1 << 20 if number % 50 == 0 else 9000))
         assert OUTCOME_NAMES[answers.code(200, body)] == OUTCOME_NAMES[answers.code(200, body)] == "ok"

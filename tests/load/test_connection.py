@@ -9,9 +9,9 @@ import pytest
 
 from tests.load.wire import GOOD, REQUEST, Answer, Owner, answer, by_http_client, connected, end, feed, mutated, split
 from workbench.load import connection as module
-from workbench.load.answers import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES, Answers
 from workbench.load.connection import Connection
 from workbench.load.outcome import OUTCOME_NAMES, OUTCOMES, Outcome
+from workbench.load.outcome_cache import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES, OutcomeCache
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(GOOD), GOOD)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (
@@ -245,7 +245,7 @@ def test_all_answers_under_way_together_have_a_bound():
 
 @pytest.mark.parametrize("brackets", [b"{}", b"[]"])
 def test_an_answer_of_brackets_alone_is_not_judged(brackets):
-    answers = Answers()
+    answers = OutcomeCache()
     large = b"[" + (brackets + b",") * (14 << 20) + brackets + b"]"
     assert OUTCOMES[answers.code(200, large)] is Outcome.TOO_LARGE
     assert OUTCOMES[answers.code(200, large[: 3 << 18])] is Outcome.HTTP_ERROR

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 
-from workbench.load.answers import Answers
 from workbench.load.connection import Connection
+from workbench.load.outcome_cache import OutcomeCache
 
 GOOD = json.dumps({"graphQLResponse": json.dumps({"data": {"ok": True}}), "attestation": None}).encode()
 REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
@@ -41,7 +41,7 @@ class Owner:
     """Hears what becomes of connections."""
 
     def __init__(self) -> None:
-        self.answers = Answers()
+        self.answers = OutcomeCache()
         self.closed_idle = self.surplus = 0
         self.over: list[Connection] = []
 

@@ -172,7 +172,7 @@ def test_what_up_refuses(folder: Path) -> None:
     [
         (["status", "--fresh"], "unrecognized arguments: --fresh"),
         (["up", "--payer", "1"], "unrecognized arguments: --payer"),
-        (["set"], "nothing to change was given"),
+        (["set"], "no change was given"),
         (["set", "--payer", "1"], "--payer goes with --balance-grt, --thawing-grt or --signer"),
         (["set", "--balance-grt", "1"], "--payer goes with --balance-grt, --thawing-grt or --signer"),
         (["upp"], "there is no action 'upp'. Did you mean up?"),

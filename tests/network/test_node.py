@@ -130,15 +130,15 @@ async def test_failures_are_switched_while_it_runs(graph: Child) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (b"no json", "a JSON object is wanted"),
+        (b"no json", "expected a JSON object"),
         ({"latency": "constant:1"}, "latency: unknown name; there are payers, backend_down"),
         ({"backend_latency": "slow"}, "a latency is written constant:MS"),
-        ({"backend_down": "yes"}, "backend_down: true or false is wanted, found 'yes'"),
-        ({"reset_share": 2}, "reset_share: a share from 0 to 1 is wanted, found 2"),
+        ({"backend_down": "yes"}, "backend_down: expected true or false, found 'yes'"),
+        ({"reset_share": 2}, "reset_share: expected a share from 0 to 1, found 2"),
         ({"payers": []}, "payers: is an object of addresses"),
         ({"payers": {"0x12": {}}}, "payer must be 20 bytes of hex"),
-        ({"payers": {"0x" + "11" * 20: {"balance_grt": 1}}}, "is a new payer, whose signer has to be given"),
-        ({"payers": {"0x" + payer(0).address.hex(): {"balance_grt": "-1"}}}, "an amount in GRT is wanted, found '-1'"),
+        ({"payers": {"0x" + "11" * 20: {"balance_grt": 1}}}, "is a new payer, so its signer must be given"),
+        ({"payers": {"0x" + payer(0).address.hex(): {"balance_grt": "-1"}}}, "expected an amount in GRT, found '-1'"),
         (
             {"payers": {"0x" + payer(0).address.hex(): {"balance": 1}}},
             "has balance_grt, thawing_grt, signer and nothing",

@@ -106,7 +106,7 @@ async def test_balances_are_changed_while_it_runs(tmp_path: Path) -> None:
         await change(running, {"payers": {first: {"balance_grt": "2.5"}}, "backend_latency": "constant:7"})
         facts = await describe(running)
         assert (facts["payers"][first]["balance_grt"], facts["backend_latency"]) == ("2.5", "constant:7")
-        with pytest.raises(TargetError, match="reset_share: a share from 0 to 1 is wanted, found 3"):
+        with pytest.raises(TargetError, match="reset_share: expected a share from 0 to 1, found 3"):
             await change(running, {"reset_share": 3})
 
 

@@ -195,8 +195,8 @@ def test_the_workbench_asks_without_a_name(world: World) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "a GraphQL request is wanted"),
-        (b"[]", "a GraphQL request is wanted"),
+        (b"", "expected a GraphQL request"),
+        (b"[]", "expected a GraphQL request"),
         (b'{"query": 1}', "are text"),
         (b'{"query": "{ nothing }"}', "Type `Query` has no field `nothing`"),
         (b'{"query": "{ _meta"}', "unexpected end of input"),

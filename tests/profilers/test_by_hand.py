@@ -17,7 +17,7 @@ from workbench.report.by_hand import windows_text
 from workbench.runs.folder import RunFolder
 from workbench.runs.read import open_run
 from workbench.sweep.by_hand import run_of_windows
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.run_profiles import RunProfiles
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ async def test_receipts_can_be_given_and_windows_without_are_left_out(folder: Pa
     wrong = profile("report", "--folder", folder, "--receipts", "three=5", code=EXIT_USAGE).stderr
     assert "there is no window three. There are one, two, unknown" in wrong
     wrong = profile("report", "--folder", folder, "--receipts", "one", code=EXIT_USAGE).stderr
-    assert "--receipts: NAME=N is wanted, found 'one'" in wrong
+    assert "--receipts: expected NAME=N, found 'one'" in wrong
     done = profile("report", "--folder", folder, "--receipts", "one=5", "--receipts", "two=10")
     assert "Note: window unknown is left out" in done.stderr
     (out,) = folder.glob("*-strace")

@@ -194,7 +194,7 @@ async def test_of_two_programs_a_failure_of_the_second_leaves_neither(tmp_path: 
     [
         ({"target": "http://127.0.0.1:9"}, "--target: a service at http://127.0.0.1:9 cannot be started from here"),
         ({"service_command": "x", "compose": "y.yml"}, "--compose: a compose file and a command were given"),
-        ({"service_command": "A=1 B=2"}, "--service: a command is wanted, found only variables: A, B"),
+        ({"service_command": "A=1 B=2"}, "--service: expected a command, found only variables: A, B"),
         ({"service_command": "x --config no.toml"}, r"no.toml: cannot read the configuration: No such file"),
         (
             {"service_command": "x", "profile": "both", "profiler": "strace"},

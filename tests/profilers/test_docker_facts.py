@@ -130,5 +130,5 @@ async def test_before_the_start_nothing_is_known_and_nothing_to_bring_back(tmp_p
 
 
 async def test_flags_with_spaces_cannot_be_passed_on(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="PROFILER_FLAGS: a flag without spaces is wanted, found 'a b'"):
+    with pytest.raises(SettingsError, match="PROFILER_FLAGS: expected a flag without spaces, found 'a b'"):
         await ComposeBackend(compose_file(tmp_path)).start("strace", extra=("a b",))

@@ -131,7 +131,7 @@ async def test_strace_killed_in_a_window(folder: Path, program: Path) -> None:
     said = profile("window", "--end", "--folder", folder, code=EXIT_TOOL).stderr
     assert "goes on without it" in said
     said = profile("start", "strace", "--folder", folder, code=EXIT_TOOL).stderr
-    assert "was not stopped in order" in said
+    assert "was not stopped properly" in said
     assert "goes on without it" in profile("stop", "--folder", folder).stderr
     assert not await answers(url)
     assert syscalls(folder) == {"before": 0}
@@ -255,7 +255,7 @@ async def test_the_command_killed_while_it_starts_a_service(folder: Path, progra
         said = profile("status", "--folder", folder, code=EXIT_TOOL).stdout
         assert said.startswith("starting: mode strace")
         assert "not reachable" in said
-        assert "not stopped in order" in profile("start", "strace", "--folder", folder, code=EXIT_TOOL).stderr
+        assert "not stopped properly" in profile("start", "strace", "--folder", folder, code=EXIT_TOOL).stderr
         profile("stop", "--folder", folder)
         assert "what ran before answers again" in profile("restore", "--folder", folder).stdout
         assert has_port(program, port)
@@ -274,7 +274,7 @@ async def test_the_command_killed_while_it_stops_a_service(folder: Path, program
     assert profile("status", "--folder", folder).stdout.startswith("stopping: mode strace")
     assert "the session is stopping" in profile("restore", "--folder", folder, code=EXIT_TOOL).stderr
     said = profile("stop", "--folder", folder, "--stop-timeout-s", "0.2", code=EXIT_TOOL).stdout
-    assert "was killed: its output may not be whole" in said
+    assert "was killed: its output may be incomplete" in said
     profile("restore", "--folder", folder)
 
 

@@ -224,7 +224,7 @@ def test_source_lines_are_left_out_where_there_are_too_many_and_then_it_is_said(
         ("events: Ir\nfn=a\n1 9223372036854775807\n2 9223372036854775807\n", "Ir|more than"),
         ("digraph {\n}\n", "DOT"),
         ("positions: instr line\nevents: Ir\nfn=a\n0x1 1 2\n6d7x\n", ":5: .*6d7x.* is not a position"),
-        ("positions: instr line\nevents: Ir\nfn=a\n0x1 1 2\n+1 * 1x\n", ":5: .*1x.* is no cost"),
+        ("positions: instr line\nevents: Ir\nfn=a\n0x1 1 2\n+1 * 1x\n", ":5: .*1x.* is not a cost"),
         # found by fuzzing
         (f"events: Time_({'9' * 400}ns)\nfn=a\n1 2\n", "add up to more than"),
         (f"positions: {'x' * 9000}\nevents: Ir\nfn=a\n1 2\n", "^.{0,200}$"),

@@ -57,7 +57,7 @@ def test_a_ratio_has_no_sum() -> None:
     assert "100" not in said
     assert profile_json(ratio, table)["metrics"][0]["total"] is None
     changes = difference(ratio, ratio)
-    assert difference_text(changes, changes.functions).startswith("cost: a ratio, so without sums; figures absolute")
+    assert difference_text(changes, changes.functions).startswith("cost: a ratio, so it has no sum; figures absolute")
     assert difference_json(changes, changes.functions)["before"] is None
     with pytest.raises(WorkbenchError, match="cost is a ratio and has no total to scale by"):
         difference(ratio, ratio, scale="total")
@@ -86,7 +86,7 @@ def test_a_negative_cost_beside_a_large_one_breaks_no_formula() -> None:
     said = repr(answer(profile))
     assert "more 100.5 %" in said
     # what is below zero was not counted by a sampler
-    assert "ticks of a sampler" not in said
+    assert "samples; by them" not in said
 
 
 def test_callers_of_what_shrank_have_no_shares() -> None:

@@ -76,7 +76,7 @@ def test_what_a_table_does_not_have() -> None:
     found = profile(only_calls)
     assert found.metric_names == ("calls",)
     assert "no line of totals" in said(only_calls)
-    assert "cannot be said" in repr(answer(found))
+    assert "Not known" in repr(answer(found))
     each = "usecs/call     calls syscall\n----------- --------- ----------------\n         10        30 read\n"
     assert profile(each).total("time") == 300_000
     assert "cuts to whole microseconds" in said(each)

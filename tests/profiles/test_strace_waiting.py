@@ -247,7 +247,7 @@ def test_the_same_log_in_other_styles_has_the_same_answer(name: str) -> None:
 def test_an_answer_that_what_is_undecided_could_turn_cannot_be_told() -> None:
     profile = read_profile(beside("reported/blocking-recv.strace"))
     said = repr(answer(profile))
-    assert said.startswith("That cannot be told: cli (100) spent 100 % of its life")
+    assert said.startswith("Not known: cli (100) spent 100 % of its life")
     assert "the log does not show whether the descriptor blocks" in said
     assert syscalls.thread_table(profile)[["working_ns", "waiting_ns", "undecided_ns"]].to_numpy().tolist() == [
         [220_000, 0, 900_000_000]

@@ -76,7 +76,7 @@ ODD: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     ),
     "the peak comes first": (
         "massif", _MASSIF + snapshot(0, 10, "peak") + snapshot(1, 5, "detailed"),
-        ["Snapshot 0 is both ends"], [],
+        ["Snapshot 0 was chosen as start and as end"], [],
     ),
     "xtree": (
         "massif",
@@ -203,7 +203,7 @@ def test_what_was_asked_wrongly_is_still_an_error(tmp_path: Path) -> None:
     profile = read_profile(path, format="massif")
     with pytest.raises(WorkbenchError, match="snapshot 7"):
         growth_table(profile, 7, "peak")
-    assert "Snapshot 0 is both ends" in growth_table(profile, 0, "first").as_text
+    assert "Snapshot 0 was chosen as start and as end" in growth_table(profile, 0, "first").as_text
     assert growth_table(profile, "0", "").as_text == growth_table(profile, "first", "peak").as_text
 
 

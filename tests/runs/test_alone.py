@@ -37,10 +37,10 @@ async def test_a_second_run_in_a_folder_is_refused_and_one_elsewhere_is_said(mon
         receipts="20", rate=200.0, runs_dir="elsewhere", pinpoint=False, on_event=lambda kind, _: said.append(kind)
     )
     assert said[0] == "beside_another"
-    assert "Another run measured on this machine at the same time" in repr(verdict_box(beside))
+    assert "Another run was measured on this machine at the same time" in repr(verdict_box(beside))
     first_run = await first
     assert first_run.manifest["state"] == "finished"
-    assert "another run measured on this machine at the same time" in first_run.manifest["beside"]
+    assert "another run was measured on this machine at the same time" in first_run.manifest["beside"]
     assert "beside" not in (await workbench.sweep(receipts="20", rate=200.0, pinpoint=False)).manifest
 
 

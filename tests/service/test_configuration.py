@@ -76,7 +76,7 @@ def test_an_address_that_is_none(host_and_port: str) -> None:
     if not host_and_port:
         assert addresses(text)["service_url"] == "http://127.0.0.1:7600"
         return
-    with pytest.raises(SettingsError, match=r"service\.host_and_port: an address such as 0\.0\.0\.0:7600 is wanted"):
+    with pytest.raises(SettingsError, match=r"service\.host_and_port: expected an address such as 0\.0\.0\.0:7600"):
         addresses(text)
 
 

@@ -12,7 +12,7 @@ from workbench.analysis import step_row as steps_table
 from workbench.profilers.modes import Mode
 from workbench.profilers.windows.record import Window
 from workbench.runs.folder import RunFolder
-from workbench.sweep.costs import Sent, keep_costs, keep_idle_costs
+from workbench.sweep.cost_table import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.steps import Step, parse_steps
 from workbench.sweep.windows import IDLE, window_name
 

@@ -100,7 +100,7 @@ def test_windows_are_named_after_their_steps() -> None:
 
 
 def test_only_steps_are_counted_as_done() -> None:
-    assert line_of("run_resumed", {"done": 2, "steps": 3}) == "going on with 2 of 3 steps done"
+    assert line_of("run_resumed", {"done": 2, "steps": 3}) == "continuing with 2 of 3 steps done"
 
 
 def run_in(folder: Path, **manifest: object) -> RunFolder:

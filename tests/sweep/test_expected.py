@@ -18,7 +18,7 @@ from workbench.runs.folder import utc_now
 from workbench.runs.machine import machine, versions
 from workbench.runs.read import open_run
 
-WORDS = "100/s asked; this machine offers up to 50/s honestly with 1 process"
+WORDS = "100/s asked; this machine sends up to 50/s in time with 1 process"
 
 
 def of_this_machine(**changes) -> Calibration:

@@ -80,12 +80,12 @@ def test_a_run_under_a_profiler_is_sent_by_one_process_here() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"processes": 0}, "from 1 to 256 is wanted, or auto, found '0'"),
+        ({"processes": 0}, "from 1 to 256 or auto, found '0'"),
         ({"processes": "many"}, "or auto, found 'many'"),
         ({"engine": "dask", "scheduler": "a:1", "processes": 2}, "each worker is one generator"),
         ({"engine": "dask"}, "give it with --scheduler"),
         ({"scheduler": "tcp://127.0.0.1:8786"}, "--engine dask only"),
-        ({"engine": "dask", "scheduler": "http://"}, "such as tcp://127.0.0.1:8786 is wanted"),
+        ({"engine": "dask", "scheduler": "http://"}, "such as tcp://127.0.0.1:8786"),
         ({"engine": "ray"}, "engine"),
     ],
 )

@@ -18,7 +18,7 @@ from workbench.analysis.costs import cost_per_receipt
 from workbench.analysis.findings import Finding, find
 from workbench.profilers.windows.read import edges
 from workbench.profiles.read import read_profile
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.run_profiles import RunProfiles
 
 pytestmark = pytest.mark.slow
 

@@ -19,8 +19,8 @@ from workbench.profilers.windows.read import window_profiles
 from workbench.profiles.read import read_profile
 from workbench.profiles.views.syscalls import call_table
 from workbench.runs.read import Run, read_parquet
-from workbench.sweep.costs import COSTS
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.cost_table import COSTS
+from workbench.sweep.run_profiles import RunProfiles
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from workbench.profilers.windows.record import windows_in
 from workbench.runs.folder import RunFolder
 from workbench.runs.read import open_run
 from workbench.settings import Settings
-from workbench.sweep.profiles import RunProfiles
 from workbench.sweep.record import Record
+from workbench.sweep.run_profiles import RunProfiles
 from workbench.sweep.steps import parse_steps
 
 

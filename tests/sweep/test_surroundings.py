@@ -18,7 +18,7 @@ from tests.profilers.services import free_port
 from workbench.errors import SettingsError, TargetError
 from workbench.profilers.windows.record import windows_in
 from workbench.settings import Settings
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.run_profiles import RunProfiles
 from workbench.sweep.surroundings import check_surroundings, surroundings
 from workbench.sweep.windows import FOLDER
 

@@ -26,7 +26,7 @@ from workbench.errors import RunFolderError, SettingsError, TargetError
 from workbench.settings import Settings
 from workbench.standin.accounts import payer
 from workbench.standin.child import child
-from workbench.sweep import there
+from workbench.sweep import reachable
 
 FAST = {"rate": 2000.0, "limit_grt": "0.1", "runs_dir": "runs"}  # the limit is receipt 100
 
@@ -250,8 +250,8 @@ async def test_a_target_that_goes_away_leaves_what_was_measured():
 
 
 async def test_a_target_that_is_gone_ends_the_step_which_is_measured_again(monkeypatch):
-    monkeypatch.setattr(there, "LOOK_S", 0.2)
-    monkeypatch.setattr(there, "GONE_S", 0.5)
+    monkeypatch.setattr(reachable, "LOOK_S", 0.2)
+    monkeypatch.setattr(reachable, "GONE_S", 0.5)
     port = free_port()
     target = f"http://127.0.0.1:{port}"
     gone, serving, calls = asyncio.Event(), asyncio.Event(), 0

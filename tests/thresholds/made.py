@@ -11,7 +11,7 @@ from workbench.analysis import step_row as steps_table
 from workbench.analysis.conclude import conclude_run
 from workbench.analysis.step_row import StepRow
 from workbench.runs.folder import RunFolder
-from workbench.sweep.costs import COSTS
+from workbench.sweep.cost_table import COSTS
 
 LIMIT = {"observed_receipts": 1000, "held": True, "sentence": "The limit was observed at receipt 1,000."}
 

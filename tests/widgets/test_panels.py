@@ -22,7 +22,7 @@ from workbench.runs.read import Run
 from workbench.runs.status import Live, RunStatus, status_of
 from workbench.widgets.cells import table_of
 from workbench.widgets.panel import Panel
-from workbench.widgets.words import run_html, time_left, words_of
+from workbench.widgets.words import run_html, words_of
 
 __all__ = ["finished_run"]
 
@@ -52,13 +52,6 @@ def test_a_run_in_words() -> None:
     page = run_html(words)
     assert "&lt;img src=x" in page
     assert EVIL not in page
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "1 s"), (99, "99 s"), (100, "1 min 40 s"), (7261, "2 h 01 min"), (math.nan, "–")]
-)
-def test_time_left(seconds: float, text: str) -> None:
-    assert time_left(seconds) == text
 
 
 def test_no_key_comes_into_a_panel(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def background_answer(background: pd.DataFrame, mode: str) -> list[str]:
 def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
     """What a receipt costs, where, what is fixed, and what grows; of one service and mode."""
     if not _measured(costs, metric):
-        return [f"What a receipt costs is not known: {ALL_DENIED}."]
+        return [f"The cost of a receipt is not known: {ALL_DENIED}."]
     found = growth(costs, metric)
     whole = growth(costs, metric, "whole").table
     if whole.empty:
@@ -206,7 +206,7 @@ def cache_answer(costs: pd.DataFrame) -> list[str]:
 def syscall_answer(costs: pd.DataFrame) -> list[str]:
     """System calls per receipt, the most frequent and the slowest, and which grow; of one service under strace."""
     if costs.empty or not _measured(costs, str(costs["metric"].iloc[0])):
-        return [f"What system calls a receipt makes is not known: {ALL_DENIED}."] if len(costs) else []
+        return [f"The system calls of a receipt are not known: {ALL_DENIED}."] if len(costs) else []
     whole = {
         metric: float(cost_per_receipt(costs, metric, "whole")["per_receipt"].iloc[0])
         for metric in ("calls", "working", "waiting", "undecided")

@@ -212,7 +212,8 @@ def first_refused(rows: list[StepRow]) -> StepRow | None:
 
 def conclude_run(rows: list[StepRow], limit: dict[str, Any], judged: Sequence[Judged] = ()) -> dict[str, Any]:
     """The manifest's ``verdict``: PASS, FAIL or INVALID, the exit code, a sentence, the reasons step by step, and the
-    ``badges`` with their ``headline`` (see :mod:`workbench.analysis.badges`). ``judged``: what came of the thresholds.
+    ``badges`` with their ``headline`` (see :mod:`workbench.analysis.badges`). ``judged``: the results of the
+    thresholds.
 
     INVALID steps say nothing about the service; the run is INVALID when no step is left. The limit is a matter of
     counts, so an invalid step still counts for it. A threshold that was exceeded fails an INVALID run too: it was

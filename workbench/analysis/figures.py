@@ -64,8 +64,8 @@ def step_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def cost_figures(costs: pd.DataFrame, agents: Iterable[str] = ()) -> dict[str, float]:
     """What one receipt costs by each metric, by the names of thresholds; of the programs ``agents`` with AGENT before.
 
-    ``costs`` are those of one run, its background taken off (:attr:`workbench.sweep.profiles.RunProfiles.costs`); steps
-    with denied receipts are left out unless all have some, as in the reports.
+    ``costs`` are those of one run without its background (:attr:`workbench.sweep.run_profiles.RunProfiles.costs`).
+    Steps with denied receipts are left out unless all have some, as in the reports.
     """
     from workbench.analysis.costs import cost_per_receipt
 

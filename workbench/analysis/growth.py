@@ -99,14 +99,14 @@ class Growth:
     ``sentence`` says what the steps allow to be told, ``enough`` is False where they are too few. ``chosen_by``: by
     what models were chosen. ``scatter_pct``: the scatter of a typical cost of a window around the models, in percent.
 
-    ``table``, the dearest first: name, file, object, crate, unit; ``cost`` of all steps; ``average_per_receipt`` (cost
-    / receipts, fixed cost included) and its share of the whole. What follows is NaN or "" where the flag is TOO_FEW:
-    ``fixed``: cost of a window without receipts (NaN where all steps have one size); ``marginal_per_receipt``: what one
-    more receipt costs at the end of the largest step, with its interval of CONFIDENCE and its share of the sum;
-    ``growth_term`` ("", ``n log n``, ``quadratic``) and ``growth``, its coefficient, with interval; ``rise_pct``: how
-    much dearer a receipt is at the end of the sweep than at its start, fixed cost aside; ``model``; ``q``: the false
-    discovery rate at which this function would be the last to be flagged (1: too small to be tested); ``flag``. Costs
-    are in ``unit``.
+    ``table``, the costliest first: name, file, object, crate, unit; ``cost`` of all steps; ``average_per_receipt``
+    (cost / receipts, fixed cost included) and its share of the whole. What follows is NaN or "" where the flag is
+    TOO_FEW: ``fixed``: cost of a window without receipts (NaN where all steps have one size); ``marginal_per_receipt``:
+    what one more receipt costs at the end of the largest step, with its interval of CONFIDENCE and its share of the
+    sum; ``growth_term`` ("", ``n log n``, ``quadratic``) and ``growth``, its coefficient, with interval; ``rise_pct``:
+    how much dearer a receipt is at the end of the sweep than at its start, fixed cost aside; ``model``; ``q``: the
+    false discovery rate at which this function would be the last to be flagged (1: too small to be tested); ``flag``.
+    Costs are in ``unit``.
 
     ``points``: every place in every step, for a chart: step, receipts, position (what cost may grow with), name, file,
     object, crate, cost_per_receipt, fitted_per_receipt.
@@ -469,7 +469,7 @@ def _points(
 
 
 def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, against: Against, why: str) -> str:
-    """What these steps allow to be told."""
+    """What these steps show, in a sentence."""
     sizes = "receipts" if against == "receipts" else "receipts sent before"
     if why:
         return f"The growth of {metric} is not known: {why}."
@@ -487,6 +487,6 @@ def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, agains
     if len(distinct) > FEWEST_STEPS:
         return sentence
     return (
-        f"{sentence} Three sizes show a rise of the cost per receipt of more than {100 * LEAST_RISE_OF_THREE:.0f} %; "
-        "the law it follows takes more steps. Fixed cost only makes it fall."
+        f"{sentence} With three sizes only a rise of the cost per receipt above {100 * LEAST_RISE_OF_THREE:.0f} % is "
+        "found; the law it follows needs more steps. Fixed cost alone makes the cost per receipt fall."
     )

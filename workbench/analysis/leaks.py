@@ -202,7 +202,7 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site", idle: HeapWindow 
     rate = _slope(later, np.array([_heap_bytes(one.profile) for one in later], dtype=np.float64))
     sentence = _sentence(table, rate, enough, len(steps), len({one.session for one in edges}))
     if windows and not edges:
-        sentence = f"Whether memory leaks is not known: {ALL_DENIED}."
+        sentence = f"It is not known whether memory leaks: {ALL_DENIED}."
     elif note := left_out([window.denied for window in windows]):
         sentence = f"{sentence} {note}"
     return Leaks(sentence, enough, rate, held, table)

@@ -89,7 +89,7 @@ def _sentence(mode: str, receipts: int, throughput: float, p50: float, p99: floa
         parts.append(f"the 99th percentile {p99:.3g} times")
     if math.isfinite(throughput):
         kept = abs(throughput - 1) <= UNCHANGED
-        parts.append("throughput was kept" if kept else f"throughput was {100 * throughput:.3g} % of that without")
+        parts.append("throughput was the same" if kept else f"throughput was {100 * throughput:.3g} % of that without")
     if not parts:
         return f"The overhead of {mode} is not known: the step without it has no figure to compare with."
     return f"Under {mode}, with {receipts:,} receipts: {', '.join(parts)}."

@@ -35,7 +35,7 @@ def is_profiler(frames: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def profiler_part(profile: Profile, metric: str) -> tuple[float, list[str]]:
-    """What profilers cost in a profile, with all they called, and their functions, the dearest first."""
+    """What profilers cost in a profile, with all they called, and their functions, the costliest first."""
     ours = is_profiler(profile.frames)
     if not ours.any():
         return 0.0, []

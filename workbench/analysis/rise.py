@@ -27,7 +27,7 @@ def shape(form: Whole, at: float) -> Floats:
 
 
 def rise_of(fits: Fit, form: Whole, windows: Windows) -> Floats:
-    """How much dearer a receipt is at the largest position than at the smallest, as a part of the latter, without the
+    """How much more a receipt costs at the largest position than at the smallest, as a part of the latter, without the
     fixed cost."""
     first, last = (shape(form, float(at)) for at in (windows.position.min(), windows.position.max()))
     marginal, growing = fits.coefficients[:, MARGINAL_PART], fits.coefficients[:, GROWTH_PART]

@@ -7,8 +7,8 @@ from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.limit import Denial, Heard
+from workbench.load.interference import Interference, disturbances
 from workbench.load.plan import OpenPlan, Plan
-from workbench.load.suffered import Suffered, disturbances
 from workbench.load.summary import StepSummary
 from workbench.receipts.fields import WEI_PER_GRT
 from workbench.runs.shape import Kind
@@ -57,7 +57,7 @@ class StepRow:
     step under a profiler and the one paired with it (NaN in others, and where they are not of this machine).
     ``signed_late`` receipts were signed inside the timed path, ``signed_anew`` ahead of it, since they would have been
     too old at their turn. ``closed_idle`` and ``surplus`` as in :class:`workbench.load.spec.StepReport`.
-    What the generator suffered (NaN: not known), as in :class:`workbench.load.suffered.Suffered`:
+    What disturbed the generator (NaN: not known), as in :class:`workbench.load.interference.Interference`:
     ``loop_delay_max_ms``; ``loop_held_percent``, the share of the step's time in which the event loop was held up by
     more than 5 ms at a time; ``gc_pauses`` and ``gc_pause_max_ms``; ``clock_step_ms``; ``preempted``; ``throttled_ms``;
     ``steal_percent`` of the CPU time that the machine wanted; ``other_cpu_percent`` of one core, used by processes that
@@ -225,7 +225,7 @@ def step_row(
         failure=judgement.failure,
         profiler=profiler,
         service_cpu_s=service_cpu_s,
-        **_suffered(summary.suffered),
+        **_interference(summary.interference),
         **_sure(summary),
         repeat=repeat,
         survived=survived,
@@ -275,23 +275,23 @@ def _heard(heard: Heard) -> dict[str, Any]:
     }
 
 
-def _suffered(suffered: Suffered | None) -> dict[str, Any]:
+def _interference(interference: Interference | None) -> dict[str, Any]:
     """What disturbed the generator; nothing where nobody looked."""
-    if suffered is None:
+    if interference is None:
         return {}
     figures = {
-        "loop_delay_max_ms": suffered.loop_delay_max_ms,
-        "loop_held_percent": 100 * suffered.loop_held_s[0] / suffered.seconds if suffered.seconds else None,
-        "gc_pauses": suffered.gc_pauses,
-        "gc_pause_max_ms": suffered.gc_pause_max_ms,
-        "clock_step_ms": suffered.clock_step_ms,
-        "preempted": suffered.preempted,
-        "throttled_ms": suffered.throttled_ms,
-        "steal_percent": _percent(suffered.steal_share),
-        "other_cpu_percent": _percent(suffered.other_cores),
+        "loop_delay_max_ms": interference.loop_delay_max_ms,
+        "loop_held_percent": 100 * interference.loop_held_s[0] / interference.seconds if interference.seconds else None,
+        "gc_pauses": interference.gc_pauses,
+        "gc_pause_max_ms": interference.gc_pause_max_ms,
+        "clock_step_ms": interference.clock_step_ms,
+        "preempted": interference.preempted,
+        "throttled_ms": interference.throttled_ms,
+        "steal_percent": _percent(interference.steal_share),
+        "other_cpu_percent": _percent(interference.other_cores),
     }
     known = {name: math.nan if value is None else float(value) for name, value in figures.items()}
-    return {**known, "disturbances": "; ".join(disturbances(suffered))}
+    return {**known, "disturbances": "; ".join(disturbances(interference))}
 
 
 def _sure(summary: StepSummary) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def limit_tile(manifest: Mapping[str, Any]) -> Tile:
 
 
 def _observed(limit: Mapping[str, Any], looked_for: bool) -> tuple[str, list[str]]:
-    """What was seen of the limit, and what that is."""
+    """The observed limit as a figure, and the lines that explain it."""
     low, high, exact = limit.get("observed_low"), limit.get("observed_high"), limit.get("observed_receipts")
     if exact is not None:
         return f"{exact:,} receipts", ["exact: the last of them triggered denial"]
@@ -198,7 +198,7 @@ def _observed(limit: Mapping[str, Any], looked_for: bool) -> tuple[str, list[str
         figure = f"{low:,} to {high:,} receipts" if low else f"at most {high:,} receipts"
         return figure, [f"{low:,} were accepted, {high:,} triggered denial" if low else f"{high:,} triggered denial"]
     if limit.get("first_refusal"):
-        return "not known", ["the payer was denied after an unknown number of receipts"]
+        return "not known", ["the payer was denied, but after how many receipts is unknown"]
     if not looked_for or not limit:
         return "not looked for", []
     return "not reached", [f"{low:,} receipts were accepted" if low else "no step shows how many are accepted"]
@@ -223,7 +223,7 @@ def cost_tile(mode: str, figures: Mapping[str, Any]) -> Tile:
     if costs:
         agents = cost_lines({name.removeprefix(AGENT): value for name, value in _of_agents(figures).items()})
         more = [*costs[1:], *(f"tap-agent: {line}" for line in agents[:1])]
-        return Tile("cost", costs[0], few([f"counted by {mode}, background taken off", *more]))
+        return Tile("cost", costs[0], few([f"counted by {mode}, background subtracted", *more]))
     if mode != "none":
         return Tile("cost", NOT_MEASURED, (f"no window of {mode} has receipts",), "doubt")
     return plain_cost(figures)
@@ -243,7 +243,7 @@ def plain_cost(figures: Mapping[str, Any]) -> Tile:
 
 
 def cost_lines(figures: Mapping[str, Any]) -> list[str]:
-    """The costs among figures in words, what is asked for first in front: ``6.64 M instructions``."""
+    """The costs among the figures in words, the most asked-for first: ``6.64 M instructions``."""
     known = {name: _number(figures.get(name)) for name in COSTS}
     return [
         f"{numbers.amount(known[name], unit)} {words}"
@@ -257,7 +257,7 @@ def _of_agents(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def next_tile(manifest: Mapping[str, Any], findings: Findings | None, state: str) -> Tile:
-    """What to do next: mend what failed, look at the weightiest finding, send more, ask for the cost, or compare."""
+    """What to do next: look at what failed or at the top finding, send more, measure the cost, or compare."""
     verdict = manifest.get("verdict") or {}
     if "windows" not in manifest and state != "finished":
         return Tile("next", "Resume it", (f"{_resumed(manifest)} measures the rest",))
@@ -282,7 +282,7 @@ def next_tile(manifest: Mapping[str, Any], findings: Findings | None, state: str
 
 
 def finding_tile(findings: Findings) -> Tile:
-    """The weightiest finding: what to do, what was found, what that saves."""
+    """The most important finding: what to do, what was found, what that saves."""
     first, more = findings.ranked[0], others(findings.ranked[1:], "other finding")
     found = first.sentence.partition(". ")[0].removesuffix(".")
     saved = [] if math.isnan(first.saving_pct) else [f"that saves {numbers.percent(first.saving_pct)} of a receipt"]
@@ -301,7 +301,7 @@ def others(left: Sequence[Any], word: str) -> list[str]:
 
 
 def few(lines: Sequence[str]) -> tuple[str, ...]:
-    """The lines of a tile: those that say something, four at most, each cut where it is long."""
+    """The lines of a tile: at most four that are not empty, long ones cut."""
     return tuple(_cut(line) for line in lines if line)[:_MOST_LINES]
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from workbench.numbers import duration
+
 GUESSED_REST_S = {"none": 25.0, "flamegraph": 45.0, "massif": 60.0, "callgrind": 60.0, "strace": 45.0, "pprofile": 60.0}
 GUESSED_PER_S = {"none": 400.0, "flamegraph": 300.0, "massif": 20.0, "callgrind": 8.0, "strace": 100.0, "pprofile": 5.0}
 """Receipts a second of a closed loop."""
@@ -69,11 +71,3 @@ def estimate(kind: Kind, finished: Sequence[Finished]) -> Estimate:
 def total(kinds: Sequence[Kind], finished: Sequence[Finished]) -> Estimate:
     """How long runs of these kinds will take, one after another."""
     return sum((estimate(kind, finished) for kind in kinds), Estimate(0.0))
-
-
-def duration(seconds: float) -> str:
-    """A time in words: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"

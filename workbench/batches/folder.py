@@ -22,7 +22,7 @@ from workbench.runs.atomic import write_json
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.settings import Settings
 from workbench.sweep.opened import SweepRun, open_run
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.run_profiles import RunProfiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +89,10 @@ class Batch:
         if isinstance(facts, dict) and facts.get("schema") == 1:
             facts = _as_of_now(facts)
         if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
-            raise RunFolderError(f"is not of schema {SCHEMA} or before", where=str(self.path / FILE))
+            raise RunFolderError(
+                f"has a schema that this workbench cannot read; it reads schema {SCHEMA} and older",
+                where=str(self.path / FILE),
+            )
         return facts
 
     @property
@@ -119,7 +122,7 @@ class Batch:
         return seconds
 
     def remember(self, settings: Mapping[str, Settings]) -> None:
-        """Keep what each run is made with, keys and passwords excepted, so that the batch can be gone on with."""
+        """Keep what each run is made with, keys and passwords excepted, so that the batch can be resumed."""
         facts = self.facts()
         for run in facts["runs"]:
             run["settings"] = settings[run["name"]].public()

@@ -80,7 +80,7 @@ def read_plan(path: Path) -> BatchPlan:
     except OSError as error:
         raise SettingsError(f"cannot read the plan: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError:
-        raise SettingsError("is no text in UTF-8, a plan is TOML", where=str(path)) from None
+        raise SettingsError("is not UTF-8 text; a plan is a TOML file", where=str(path)) from None
     try:
         stored = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -113,7 +113,7 @@ def plan_of(stored: Mapping[str, Any], source: Source | None = None) -> BatchPla
         rules=tuple(_rule(one, places, source, at) for at, one in _tables(stored, "rules", source)),
     )
     if "name" in stored and not isinstance(stored["name"], str):
-        raise SettingsError(f"a text is wanted, found {stored['name']!r}", where=source.at("name"))
+        raise SettingsError(f"expected a text, found {stored['name']!r}", where=source.at("name"))
     plan = BatchPlan(grid, settings, stored.get("name", ""), source)
     try:
         runs_of(grid)
@@ -150,7 +150,7 @@ def _axes(stored: Mapping[str, Any], source: Source) -> dict[str, dict[str, Mapp
             for value, settings in values.items():
                 if not isinstance(settings, Mapping):
                     raise SettingsError(
-                        f"a table of settings is wanted for the value {value!r}, found {settings!r}",
+                        f"expected a table of settings for the value {value!r}, found {settings!r}",
                         where=source.at("axes", axis, value),
                         hint=f"Write it as {value} = {{ rate = 200 }}",
                     )
@@ -227,7 +227,9 @@ def _check_setting(name: str, where: str) -> None:
             "keys and tokens are not written into a plan", where=where, hint="Give them as a variable WORKBENCH_..."
         )
     if name in _OF_THE_BATCH:
-        raise SettingsError(f"{name!r} is of the whole batch", where=where, hint="Leave it out of the plan's settings")
+        raise SettingsError(
+            f"{name!r} applies to the whole batch", where=where, hint="Leave it out of the plan's settings"
+        )
     if name not in Settings.model_fields:
         raise SettingsError(f"there is no setting {name!r}", where=where, hint=nearest_hint(name))
 
@@ -236,21 +238,21 @@ def _table(stored: Mapping[str, Any], key: str, source: Source, *above: str, ent
     found = stored.get(key, {})
     if not isinstance(found, Mapping):
         where = source.at(*above, key, entry=entry)
-        raise SettingsError(f"a table is wanted, found {str(found)[:80]!r}", where=where)
+        raise SettingsError(f"expected a table, found {str(found)[:80]!r}", where=where)
     return found
 
 
 def _tables(stored: Mapping[str, Any], key: str, source: Source) -> Iterable[tuple[int, Mapping[str, Any]]]:
     found = stored.get(key, [])
     if not isinstance(found, (list, tuple)) or not all(isinstance(one, Mapping) and one for one in found):
-        raise SettingsError(f"tables are wanted, written as [[{key}]], found {str(found)[:80]!r}", where=source.at(key))
+        raise SettingsError(f"expected tables, written as [[{key}]], found {str(found)[:80]!r}", where=source.at(key))
     return list(enumerate(found))
 
 
 def _several(values: Any, where: str) -> Sequence[Any]:
     if not isinstance(values, (list, tuple)):
         raise SettingsError(
-            f"a list of values is wanted, found {values!r}", where=where, hint=f"Write it as [{values!r}]"
+            f"expected a list of values, found {values!r}", where=where, hint=f"Write it as [{values!r}]"
         )
     texts = [_text(value) for value in values]
     if twice := next((text for text in texts if texts.count(text) > 1), None):
@@ -267,7 +269,7 @@ def _text(value: Any) -> str:
 
 def _whole(value: Any, most: int, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise SettingsError(f"a whole number from 1 to {most:,} is wanted, found {value!r}", where=where)
+        raise SettingsError(f"expected a whole number from 1 to {most:,}, found {value!r}", where=where)
     return value
 
 

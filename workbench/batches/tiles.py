@@ -68,7 +68,7 @@ def _verdict(runs: Sequence[RunOfBatch], left_out: Sequence[str]) -> Tile:
     return Tile("verdict", word, few(lines), state)
 
 
-_SAID = {"FAIL": "failed", "INVALID": "not valid", "": "without an end"}
+_SAID = {"FAIL": "failed", "INVALID": "not valid", "": "not finished"}
 
 
 def _word(by: Mapping[str, Sequence[RunOfBatch]]) -> tuple[str, State]:
@@ -113,7 +113,7 @@ def _cost(runs: Sequence[RunOfBatch]) -> Tile:
 
 
 def _cost_line(runs: Sequence[RunOfBatch], name: str, unit: str, words: str) -> str:
-    """A cost as the runs that counted it have it, from the lowest to the highest where they are several."""
+    """A cost over the runs that counted it, from the lowest to the highest if there are several."""
     having = [run for run in runs if isinstance(run.figures.get(name), (int, float))]
     values = [float(run.figures[name]) for run in having]
     if not values:
@@ -144,11 +144,11 @@ def _next(runs: Sequence[RunOfBatch], findings: Findings | None) -> Tile:
         lines = [f"{run.label}: {_why(run)}" for run in wrong[:3]]
         return Tile("next", "Look at what failed", few([*lines, *others(wrong[3:], "more run")]))
     if any(not run.verdict for run in runs):
-        return Tile("next", "Resume it", ("`workbench batch --resume BATCH` makes the rest",))
+        return Tile("next", "Resume it", ("`workbench batch --resume BATCH` measures the rest",))
     if findings is not None and len(findings):
         return finding_tile(findings)
     if any(mode_of(run.manifest) != "none" for run in runs):
-        return Tile("next", "Compare it", ("`workbench compare BATCH OTHER` says what changed",))
+        return Tile("next", "Compare it", ("`workbench compare BATCH OTHER` shows what changed",))
     return Tile("next", "Measure the cost of a receipt", (ASK_FOR_COST,))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from workbench.load.suffered import OTHER_CORE_SHARE
+from workbench.load.interference import OTHER_CORE_SHARE
 from workbench.numbers import UNKNOWN
 
 Limit = Literal["generator", "null server", "not reached"]
@@ -16,7 +16,7 @@ Limit = Literal["generator", "null server", "not reached"]
 
 @dataclass(frozen=True)
 class Offer:
-    """What ``processes`` generators offer honestly.
+    """The rate that ``processes`` generators send in time.
 
     ``rate_per_s``: the highest rate that most trials carried, 0 where none did; where ``complete`` is False the search
     was cut short, and it is at least this. ``lag_p50_ms``, ``lag_p99_ms`` and ``cpu_us`` (CPU of the generators a
@@ -63,7 +63,8 @@ class Timers:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a machine offers: a rate is honest when its lag's p99 is at most ``lag_p99_limit_ms`` and the step valid.
+    """What a machine offers: a rate counts as sent in time when its lag's p99 is at most ``lag_p99_limit_ms`` and the
+    step valid.
 
     ``identity`` is what it holds for, see :mod:`workbench.calibration.identity`; ``seconds`` the length of a trial.
     """
@@ -98,7 +99,7 @@ class Calibration:
     def text(self) -> str:
         """The findings as a table, a line a number of processes."""
         rows = [
-            ("Processes", "Honest rate", "Lag p50", "Lag p99", "CPU/request", "Closed loop", "Limited by"),
+            ("Processes", "Rate sent in time", "Lag p50", "Lag p99", "CPU/request", "Closed loop", "Limited by"),
             *map(_row, self.offers),
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -113,7 +114,8 @@ class Calibration:
                 *lines,
                 "",
                 *reasons,
-                f"Honest: lag p99 at most {self.lag_p99_limit_ms:g} ms, sent within 1 % of the rate, the step valid.",
+                f"In time means: lag p99 at most {self.lag_p99_limit_ms:g} ms, sent within 1 % of the rate, the "
+                "step valid.",
                 f"A sleep of 1 ms ends {timers.p50_ms:.2f} ms late (p50), {timers.p99_ms:.2f} ms (p99), "
                 f"{timers.max_ms:.2f} ms at most.",
             ]

@@ -26,8 +26,8 @@ def _offers(own: Offer) -> str:
     meanwhile = f" while others used {own.other_cores:.1f} cores" if own.disturbed else ""
     made = f"calibrated {day(own.made)}{meanwhile}"
     if not own.rate_per_s:
-        return f"this machine offers no rate honestly with {count(own.processes)} ({made})"
-    return f"this machine offers up to {own.rate_per_s:,.0f}/s honestly with {count(own.processes)} ({made})"
+        return f"this machine sends no rate in time with {count(own.processes)} ({made})"
+    return f"this machine sends up to {own.rate_per_s:,.0f}/s in time with {count(own.processes)} ({made})"
 
 
 def day(made: str) -> str:

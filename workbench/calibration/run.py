@@ -1,4 +1,4 @@
-"""Calibrating this machine: what it offers honestly, by the number of generator processes."""
+"""Calibrating this machine: the highest rate that it sends in time, for each number of generator processes."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _SLEEPS = 300
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to look for: the honest rate of each number of ``processes``, where lag p99 is at most ``lag_p99_ms`` in
-    trials of ``seconds``. ``servers``: processes of the null server (None: one for two generators). A number of
-    processes is done after ``max_s`` seconds or ``max_trials`` trials at the latest."""
+    """What to look for: the highest rate in time for each number of ``processes``, where lag p99 is at most
+    ``lag_p99_ms`` in trials of ``seconds``. ``servers``: processes of the null server (None: one for two generators). A
+    number of processes is done after ``max_s`` seconds or ``max_trials`` trials at the latest."""
 
     processes: Sequence[int] = (1,)
     lag_p99_ms: float = 1.0
@@ -91,7 +91,7 @@ class _Work:
         self._trials: dict[float, list[Trial]] = {}
 
     async def look(self) -> None:
-        """Try rates until the highest honest one is found, or time or trials are up."""
+        """Try rates until the highest one that is sent in time is found, or time or trials are used up."""
         until = time.monotonic() + self._wanted.max_s
         self._closed = closed = await self._closed_loop()
         self._tell(f"closed loop: {closed.sent_per_s:,.0f}/s, {closed.cpu_us:.0f} µs of CPU a request", closed)
@@ -101,7 +101,7 @@ class _Work:
             trial = await self._bench.attempt(OpenPlan(receipts, rate))
             self._trials.setdefault(rate, []).append(trial)
             self._search = self._search.tried(rate, not trial.spoilt)
-            word = trial.spoilt or f"honest, lag p99 {trial.lag_p99_ms:.2f} ms"
+            word = trial.spoilt or f"in time, lag p99 {trial.lag_p99_ms:.2f} ms"
             self._tell(f"{rate:,.0f}/s: {word}", trial)
 
     def offer(self) -> list[Offer]:

@@ -41,7 +41,7 @@ _RECEIPT = ReceiptTemplate(
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one. ``spoilt``: why the rate was not honest; "" when it was.
+    """The result of one. ``spoilt``: why the rate was not sent in time; "" when it was.
 
     ``sent_per_s``: requests a second between the first and the last. ``cpu_us``: CPU of the generators a request, spun
     waits and signers left out. ``server_percent``: CPU of the busiest null server process, in percent of a core.
@@ -97,7 +97,7 @@ class Bench:
         )
         sent_per_s = float((len(sent_ns) - 1) / max(1, sent_ns[-1] - sent_ns[0]) * 1e9) if len(sent_ns) > 1 else 0.0
         summary = summarise(measured, plan, report)
-        others = None if report.suffered is None else report.suffered.other_cores
+        others = None if report.interference is None else report.interference.other_cores
         return Trial(
             spoilt=why_spoilt(plan, summary, sent_per_s, p99_ms, self.lag_p99_ms),
             sent_per_s=sent_per_s,
@@ -110,7 +110,7 @@ class Bench:
 
 
 def why_spoilt(plan: Plan, summary: StepSummary, sent_per_s: float, p99_ms: float, limit_ms: float) -> str:
-    """Why a rate was not offered honestly; "" when it was. Pure."""
+    """Why a rate was not sent in time; "" when it was. Pure."""
     if summary.failures:
         return summary.failures
     if summary.invalid:

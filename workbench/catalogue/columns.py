@@ -23,7 +23,7 @@ class Column:
 
 def _costs(before: str, whose: str) -> tuple[Column, ...]:
     return tuple(
-        Column(before + cost.name, "number", f"{cost.text}, a receipt of {whose}, background taken off")
+        Column(before + cost.name, "number", f"{cost.text}, a receipt of {whose}, background subtracted")
         for cost in PER_RECEIPT.values()
     )
 
@@ -34,7 +34,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("path", "text", "the run folder"),
     Column("batch", "text", "the batch the run is part of; empty: none"),
     Column("started", "time", "when it began, UTC"),
-    Column("duration_s", "number", "from begin to end in seconds; of a run that was gone on with, the pause as well"),
+    Column("duration_s", "number", "from begin to end in seconds; for a resumed run this includes the pause"),
     Column("kind", "text", "sweep, load, or windows (cut by hand)"),
     Column("state", "text", "new, running, finished, interrupted, failed or damaged"),
     Column("fault", "text", "what ended it, or why its folder cannot be read; empty: nothing"),
@@ -54,7 +54,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("service_command", "text", "command that started the service"),
     Column("agent_command", "text", "command that started the tap-agent"),
     Column("steps", "count", "steps measured, without warm-up, pair and the walk to the limit"),
-    Column("valid_steps", "count", "of them the valid measurements"),
+    Column("valid_steps", "count", "valid measurements among them"),
     Column("sent", "count", "receipts sent in these steps"),
     Column("accepted", "count", "receipts accepted in them"),
     Column("denied", "count", "receipts refused since the payer was denied"),
@@ -73,7 +73,7 @@ COLUMNS: tuple[Column, ...] = (
     *_costs("", "the service"),
     *_costs(AGENT, "the tap-agent"),
     Column("tags", "text", "tags, with commas between and in alphabetical order"),
-    Column("note", "text", "what somebody wrote about the run"),
+    Column("note", "text", "the note written about the run"),
     Column("sentence", "text", "the verdict in words"),
 )
 NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)

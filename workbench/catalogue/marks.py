@@ -32,10 +32,12 @@ def read_marks(run: Path) -> Marks:
     except FileNotFoundError:
         return Marks()
     except (OSError, ValueError) as error:
-        raise RunFolderError(f"cannot be read: {error}", where=str(path), hint="Delete it and tag anew") from None
+        raise RunFolderError(
+            f"cannot be read: {error}", where=str(path), hint="Delete it and set the tags again"
+        ) from None
     tags, note = (stored.get("tags", []), stored.get("note", "")) if isinstance(stored, dict) else (None, None)
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags) or not isinstance(note, str):
-        raise RunFolderError("holds no tags and note", where=str(path), hint="Delete it and tag anew")
+        raise RunFolderError("holds neither tags nor a note", where=str(path), hint="Delete it and set the tags again")
     return Marks(tuple(sorted(set(tags))), note)
 
 

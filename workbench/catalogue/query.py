@@ -39,13 +39,13 @@ def chosen(rows: Sequence[Row], where: str) -> list[Row]:
     import duckdb
 
     if not where.strip():
-        raise SettingsError("one condition is wanted, found nothing", where=WHERE, hint=_EXAMPLE)
+        raise SettingsError("expected one condition, found nothing", where=WHERE, hint=_EXAMPLE)
     query = f"SELECT number FROM (SELECT * FROM runs WHERE (\n{where}\n)) ORDER BY number"  # noqa: S608 (see above)
     with _table(rows, where) as connection:
         try:
             statements = connection.extract_statements(query)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise SettingsError(f"one condition is wanted, found {where!r}", where=WHERE, hint=_EXAMPLE)
+                raise SettingsError(f"expected one condition, found {where!r}", where=WHERE, hint=_EXAMPLE)
             found = connection.execute(query).fetchall()
         except duckdb.Error as error:
             raise _wrong(error, where) from None

@@ -27,7 +27,7 @@ def check_removable(path: Path) -> None:
         )
     if not (path / MANIFEST).is_file():
         raise RunFolderError(
-            f"has no {MANIFEST}, so it may be anything", where=str(path), hint="Look at it and remove it by hand"
+            f"has no {MANIFEST}, so it may not be a run", where=str(path), hint="Look at it and remove it by hand"
         )
     if RunFolder(path).is_locked():
         raise RunFolderError("the run is running", where=str(path), hint="Wait for its end, or stop it")
@@ -37,7 +37,7 @@ def remove_run(path: Path) -> int:
     """Remove the folder of a run with all that is in it; returns how many bytes its files had.
 
     Raises RunFolderError as :func:`check_removable` does, and where the folder cannot be removed. The folder is given
-    another name first: nobody sees it half removed under its own, and nobody goes on with it meanwhile.
+    another name first: nobody sees it half removed under its own, and nobody resumes it meanwhile.
     """
     path = Path(os.path.abspath(path))
     check_removable(path)

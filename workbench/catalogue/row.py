@@ -34,7 +34,7 @@ def manifest_of(run: Path) -> tuple[Manifest, str]:
     except OSError as error:
         return {}, f"{MANIFEST} cannot be read: {error.strerror}"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return {}, f"{MANIFEST} is no JSON: {error}"
+        return {}, f"{MANIFEST} is not JSON: {error}"
     if not isinstance(manifest, dict):
         return {}, f"{MANIFEST} is not an object"
     schema = manifest.get("schema", SCHEMA)

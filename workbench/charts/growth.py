@@ -23,7 +23,7 @@ def growth_lines(
     then of what costs most.
 
     ``points`` and ``table`` are those of :class:`workbench.analysis.growth.Growth`, ``against`` its ``against``. A line
-    that falls is fixed cost spread over more receipts; one that rises is a receipt that gets dearer.
+    that falls is fixed cost spread over more receipts; one that rises is growth per receipt.
     """
     chart = theme.figure(
         f"Growth of {metric_label} per receipt",

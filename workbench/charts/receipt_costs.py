@@ -29,7 +29,7 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6, *, by: str
     unit = str(steps["unit"].iloc[0]) if len(steps) else ""
     chart = theme.figure(
         f"What a receipt costs: {metric_label}",
-        f"Cost of each step divided by its receipts, by where it was spent: the {n} dearest places, and the rest. "
+        f"Cost of each step divided by its receipts, by where it was spent: the {n} costliest places, and the rest. "
         "Equal bars: cost grows in proportion to receipts. A small step spreads its fixed cost over few receipts.",
         "Receipts in the step",
         per_receipt(metric_label, steps),

@@ -17,7 +17,7 @@ RATES = (
 
 
 def rates_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
-    """Requests done in each second, stacked by what became of them, with those offered and those in flight.
+    """Requests done in each second, stacked by outcome, with those offered and those in flight.
 
     ``series`` is the per-second frame of a run, time in seconds since its start. ``steps`` adds which steps
     are invalid. Offered above the stack means that requests wait; in flight that keeps growing means

@@ -1,4 +1,4 @@
-"""``workbench baseline``: runs kept by name, for later ones to be compared with."""
+"""``workbench baseline``: runs kept by name, to compare later runs with."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def do_rm(options: argparse.Namespace) -> int:
 
 
 def do_list(options: argparse.Namespace) -> int:
-    """A line a baseline."""
+    """Print one line for each baseline."""
     from workbench.comparing.baselines import baseline_table
 
     table = baseline_table()

@@ -78,7 +78,9 @@ def _planned(options: argparse.Namespace, values: Mapping[str, Any]) -> Planned:
         for option in ("modes", "profiled_receipts"):
             if getattr(options, option):
                 raise SettingsError(
-                    "a plan says its own modes", where=option_of(option), hint='Write profiler = ["none"] in [axes]'
+                    "the plan already names the modes",
+                    where=option_of(option),
+                    hint='Write profiler = ["none"] in [axes]',
                 )
         return planned(read_plan(options.plan), values, labels, options.config)
     modes = DEFAULT_MODES if options.modes is None else parse_modes(options.modes)

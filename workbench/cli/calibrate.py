@@ -1,4 +1,4 @@
-"""``workbench calibrate``: which rates this machine can offer honestly."""
+"""``workbench calibrate``: which rates this machine can send without falling behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ def add_calibrate(parser: OneLineParser) -> None:
         help="Numbers of generator processes (auto: 1, 2, 4 .. cores).",
     )
     parser.add_argument(
-        "--lag-p99-ms", type=float, default=1.0, metavar="X", help="A rate is honest up to this p99 of the lag (1)."
+        "--lag-p99-ms",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="Highest p99 of the lag, in ms, at which a rate counts (1).",
     )
     parser.add_argument("--seconds", type=float, default=2.0, metavar="X", help="Length of one trial (2).")
     parser.add_argument(
@@ -44,8 +48,8 @@ def add_calibrate(parser: OneLineParser) -> None:
 
 
 def do_calibrate(options: argparse.Namespace) -> int:
-    """Look for what this machine offers honestly; where that is nothing, the exit code is that of a measurement that is
-    not valid."""
+    """Search the highest rate that this machine sends in time; if there is none, the exit code is that of an invalid
+    measurement."""
     from workbench.calibration.identity import identity
     from workbench.calibration.run import Wanted, calibrate
     from workbench.calibration.stored import FILE

@@ -1,4 +1,4 @@
-"""``workbench check``: the gate, a run held against a baseline."""
+"""``workbench check``: the gate, a run compared with a baseline for CI."""
 
 from __future__ import annotations
 
@@ -14,26 +14,32 @@ if TYPE_CHECKING:
     from workbench.compare.gate import Gate
     from workbench.exchange.junit import Case, State
 
-INVALID = "Nothing can be said: no figure is exact, or certain enough, on both sides, or the run is not valid"
-NAME_ANOTHER = "Name another file, or make room"
+INVALID = "No answer: no figure is exact or certain enough on both sides, or the run is not valid"
+NAME_ANOTHER = "Name another file, or free disk space"
 
 
 def add_check(parser: OneLineParser) -> None:
     """The arguments of ``workbench check``."""
-    parser.add_argument("run", metavar="RUN", help="The run, batch or profile that is checked.")
-    parser.add_argument("--baseline", required=True, metavar="RUN|NAME", help="What it is checked against.")
+    parser.add_argument("run", metavar="RUN", help="The run, batch or profile to check.")
     parser.add_argument(
-        "--max-regression", type=_percent, default="3%", metavar="P", help="How much dearer a figure may be (3%%)."
+        "--baseline", required=True, metavar="RUN|NAME", help="The run, batch, baseline or profile to check it against."
+    )
+    parser.add_argument(
+        "--max-regression", type=_percent, default="3%", metavar="P", help="How much a figure may rise (3%%)."
     )
     add_receipts(parser)
-    parser.add_argument("--anyway", action="store_true", help="Compare runs that are not alike; what differs is said.")
+    parser.add_argument(
+        "--anyway",
+        action="store_true",
+        help="Compare runs even if their conditions differ; the differences are listed.",
+    )
     add_json(parser, "the checks")
     parser.add_argument("--junit", type=Path, metavar="OUT.xml", help="Write the checks as JUnit XML.")
     parser.add_argument("--markdown", type=Path, metavar="OUT.md", help="Write a table for a pull request.")
 
 
 def do_check(options: argparse.Namespace) -> int:
-    """``workbench check``: 0 where nothing became dearer, 1 where something did, 4 where nothing can be said."""
+    """``workbench check``: 0 if no figure rose beyond the limit, 1 if one did, 4 if that cannot be decided."""
     from workbench.compare.comparison import compare_sides
     from workbench.compare.gate import gate
     from workbench.compare.gate_words import markdown, text
@@ -57,7 +63,7 @@ def do_check(options: argparse.Namespace) -> int:
 
 
 def junit_cases(judged: Gate) -> list[Case]:
-    """The checks as test cases; where nothing could be said, one that says so."""
+    """The checks as test cases; if nothing could be decided, one case that says so."""
     from workbench.exchange.junit import Case
 
     states: dict[str, State] = {"pass": "passed", "fail": "failed", "left out": "skipped"}
@@ -77,5 +83,5 @@ def _percent(value: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{value!r} is no percentage of 0 or more, as 3%")
+        raise argparse.ArgumentTypeError(f"{value!r} is not a percentage of 0 or more, such as 3%")
     return number

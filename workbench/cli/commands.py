@@ -1,4 +1,4 @@
-"""The commands there are, in groups of what somebody wants to do."""
+"""The list of commands, in groups by task."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Command(NamedTuple):
 
     @property
     def module(self) -> str:
-        """The module that has it."""
+        """The module of the command."""
         return f"workbench.cli.{self.name.split()[0].replace('-', '_')}"
 
     @property
     def verb(self) -> str:
-        """What its functions are called after ``add_`` and ``do_``."""
+        """The name of its functions after ``add_`` and ``do_``."""
         return self.name.split()[-1].replace("-", "_")
 
     @property
@@ -38,11 +38,11 @@ class Command(NamedTuple):
 NOISE = Command("noise", "how far equal loads of a target differ: below that nothing is a change")
 """Behind ``calibrate --aa``, and a command of its own: it has the settings of a load."""
 _RUNS = (
-    Command("runs show", "all that is known of a run"),
+    Command("runs show", "everything known about a run"),
     Command("runs tag", "give a run tags, or take them away"),
     Command("runs note", "write a note about a run"),
     Command("runs rm", "remove runs with all that is in their folders"),
-    Command("runs history", "how a figure went over the runs, and where it changed"),
+    Command("runs history", "a figure over all runs, and where it changed"),
 )
 _BASELINE = (
     Command("baseline save", "keep a run by a name"),
@@ -52,7 +52,7 @@ _BASELINE = (
 _PROFILE = (
     Command("profile start", "start a service under a profiler, wait until it answers", before_dashes=True),
     Command("profile window", "cut a window around a command, or for some time", before_dashes=True),
-    Command("profile status", "what runs under which profiler, and whether it answers"),
+    Command("profile status", "which services run under which profiler, and whether they answer"),
     Command("profile report", "what a receipt costs, from the windows of the session"),
     Command("profile stop", "stop the service: the profiler writes all it has"),
     Command("profile restore", "start again what ran before, wait until it answers"),
@@ -78,8 +78,8 @@ TASKS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Look",
         (
             Command("open", "show the report of a run or batch in the browser"),
-            Command("runs", "list and ask the runs there are: show, tag, history", _RUNS),
-            Command("findings", "what the profiles of a run or batch say, ranked"),
+            Command("runs", "list and query runs: show, tag, note, rm, history", _RUNS),
+            Command("findings", "ranked findings from the profiles of a run or batch"),
             Command("report", "make the notebook and report of a run again"),
             Command("export", "write what a run measured in another tool's format"),
         ),
@@ -88,7 +88,7 @@ TASKS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Compare",
         (
             Command("compare", "what a receipt costs before and after, and why"),
-            Command("check", "the gate: hold a run against a baseline, for CI"),
+            Command("check", "the gate: check a run against a baseline, for CI"),
             Command("baseline", "keep runs by name: save, list, rm", _BASELINE, alone=False),
         ),
     ),
@@ -105,8 +105,8 @@ TASKS: tuple[tuple[str, tuple[Command, ...]], ...] = (
     (
         "Set up",
         (
-            Command("doctor", "what is missing here, and the command that mends it"),
-            Command("calibrate", "how fast this machine can send receipts honestly"),
+            Command("doctor", "what is missing here, and the command that fixes it"),
+            Command("calibrate", "how fast this machine can send without falling behind"),
             Command("network", "what the real programs need: up, status, set, down", _NETWORK, alone=False),
             Command("standin", "run the stand-in of the two programs by itself"),
             Command("requests", "signed requests for vegeta or k6 to send"),
@@ -133,16 +133,16 @@ def overview(*, actions: bool = False) -> str:
                 start = task if one == commands[0] and not number else ""
                 name = one.name if one == command else f"  {one.verb}"
                 lines.append(f"  {start:8} {name:11} {one.summary}")
-    lines += ["", "COMMAND --help says more, --help-all everything, here the actions of each too."]
+    lines += ["", "COMMAND --help shows its options; workbench --help-all lists all actions too."]
     lines.append("Settings also come from WORKBENCH_* variables and from workbench.toml.")
     return "\n".join(lines)
 
 
 def actions_of(command: Command) -> str:
-    """What the help of a command says that only has actions."""
+    """The help of a command that only has actions."""
     lines = [f"usage: {command.prog} ACTION [options]", "", _sentence(command.summary), ""]
     lines += [f"  {one.verb:10} {one.summary}" for one in command.actions]
-    return "\n".join([*lines, "", f"`{command.prog} ACTION --help` says more of each."])
+    return "\n".join([*lines, "", f"`{command.prog} ACTION --help` shows the options of each."])
 
 
 def _sentence(text: str) -> str:

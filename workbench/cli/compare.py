@@ -1,4 +1,4 @@
-"""``workbench compare``: what runs are beside an earlier one."""
+"""``workbench compare``: runs compared with an earlier one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ def add_compare(parser: OneLineParser) -> None:
     parser.add_argument("before", metavar="A", help="The run, batch, baseline or profile before.")
     parser.add_argument("after", nargs="+", metavar="B", help="Those after; each is compared with A.")
     add_receipts(parser)
-    parser.add_argument("--anyway", action="store_true", help="Compare runs that are not alike; what differs is said.")
+    parser.add_argument(
+        "--anyway",
+        action="store_true",
+        help="Compare runs even if their conditions differ; the differences are listed.",
+    )
     add_json(parser, "all tables")
     parser.add_argument(
         "--html", type=Path, metavar="OUT.html", help="Write one offline page with the difference flame graph as well."
@@ -23,18 +27,18 @@ def add_compare(parser: OneLineParser) -> None:
 
 
 def add_receipts(parser: argparse.ArgumentParser) -> None:
-    """How many receipts profiles are of."""
+    """The option for how many receipts were sent while a profile was recorded."""
     parser.add_argument(
         "--receipts",
         nargs="+",
         type=float,
         metavar="N",
-        help="Of profiles: how many receipts were sent in them, one number for all or one each.",
+        help="For profiles: receipts sent while each was recorded, one number for all or one each.",
     )
 
 
 def do_compare(options: argparse.Namespace) -> int:
-    """``workbench compare``: what changed, which change explains it, and what is no more than noise."""
+    """``workbench compare``: what changed, which change explains it, and what is only noise."""
     from workbench.compare.comparison import compare_sides
     from workbench.comparing.compared import sides_of
 

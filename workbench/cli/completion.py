@@ -28,9 +28,9 @@ def do_completion(options: argparse.Namespace) -> int:
 
 
 def whole() -> argparse.ArgumentParser:
-    """One parser with every command and action, as completion wants it."""
+    """One parser with every command and action, as shtab needs it for completion."""
     parser = OneLineParser(prog="workbench", description="Load-test and profile indexer-service and tap-agent.")
-    parser.add_argument("--version", action="store_true", help="Say the version.")
+    parser.add_argument("--version", action="store_true", help="Print the version.")
     _add_below(parser, tuple(COMMANDS.values()))
     return parser
 

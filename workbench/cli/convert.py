@@ -23,8 +23,8 @@ def add_convert(parser: OneLineParser) -> None:
     parser.add_argument(
         "--metric",
         metavar="M",
-        help="The metric that is written where the format holds one (pstats, folded), and written first, as the one to "
-        "show, where it holds all. What was recorded is written; of derived events only one named here.",
+        help="The metric to write. pstats and folded hold one metric only; the other formats hold all recorded ones, "
+        "this one first. A derived event is written only if it is named here.",
     )
     add_json(parser)
     add_selections(parser)

@@ -16,7 +16,7 @@ def add_diff(parser: OneLineParser) -> None:
     parser.add_argument("before", type=Path, metavar="A", help="The profile, or the folder of the run, before.")
     parser.add_argument("after", type=Path, metavar="B", help="The profile, or the folder of the run, after.")
     add_table(parser)
-    parser.add_argument("--normalise", action="store_true", help="Compare shares of the whole in place of costs.")
+    parser.add_argument("--normalise", action="store_true", help="Compare shares of the whole instead of costs.")
     parser.add_argument(
         "--per", nargs=2, type=float, metavar=("N", "M"), help="Compare costs per unit: A did N units of work, B did M."
     )
@@ -24,7 +24,7 @@ def add_diff(parser: OneLineParser) -> None:
 
 
 def do_diff(options: argparse.Namespace) -> int:
-    """``workbench diff``: what changed from A to B; of two folders of runs what ``workbench compare`` says."""
+    """``workbench diff``: what changed from A to B; for two run folders, the same as ``workbench compare``."""
     if options.before.is_dir() and options.after.is_dir():
         return _diff_of_runs(options)
     from workbench.profiles.transforms.combine import difference
@@ -48,13 +48,13 @@ def do_diff(options: argparse.Namespace) -> int:
 
 
 def _diff_of_runs(options: argparse.Namespace) -> int:
-    """Two runs are compared as runs; what selects in a profile says nothing of them."""
+    """Compare two runs as runs; options that select parts of a profile do not apply to them."""
     from workbench.comparing.compared import compare
 
     of_profiles = ("metric", "normalise", "per", "tidy", "format", *SELECTIONS)
     if given := [name for name in of_profiles if getattr(options, name)]:
         raise WorkbenchError(
-            f"--{given[0].replace('_', '-')} is about profiles, and these are folders",
+            f"--{given[0].replace('_', '-')} is for profiles, and these are run folders",
             where="workbench diff",
             hint="Leave it out, or name two profiles",
         )

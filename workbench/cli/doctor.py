@@ -1,4 +1,4 @@
-"""``workbench doctor``: what is installed and reachable, and how to mend what is not."""
+"""``workbench doctor``: what is installed and reachable, and how to fix what is not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add_doctor(parser: OneLineParser) -> None:
 
 
 def do_doctor(options: argparse.Namespace) -> int:
-    """Look, and print a row for each thing that was looked at."""
+    """Run the checks and print a row for each."""
     from workbench import doctor
 
     found = awaited(doctor.checks(settings_of(options)))

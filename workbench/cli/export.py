@@ -20,13 +20,13 @@ def add_export(parser: OneLineParser) -> None:
         "a JSON summary with the shape of k6's --summary-export.",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="The file to write.")
-    parser.add_argument("--step", type=int, metavar="N", help="The step (csv: all; else the only one there is).")
+    parser.add_argument("--step", type=int, metavar="N", help="The step to export (csv: all; otherwise the only one).")
     parser.add_argument(
         "--clock",
         choices=("response", "service", "lag"),
         default="response",
-        help="hgrm: which times, from when the request was due, from its sending, or the generator's lateness "
-        "(response).",
+        help="hgrm: response (time since the request was due, the default), service (since it was sent) or lag (how "
+        "late it was sent).",
     )
     add_json(parser, "what was written")
 

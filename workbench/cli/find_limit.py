@@ -44,7 +44,7 @@ def add_find_limit(parser: OneLineParser) -> None:
 
 
 def do_find_limit(options: argparse.Namespace) -> int:
-    """Find the limit; the answer, what it cost and, as the last line, the path of the report."""
+    """Find the limit; print the answer, what the search cost and, as the last line, the path of the report."""
     from workbench.search.run import search_settings
 
     require_alone(options, "search")

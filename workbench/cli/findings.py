@@ -1,4 +1,4 @@
-"""``workbench findings``: what the profiles of a run or a batch say."""
+"""``workbench findings``: what was found in the profiles of a run or batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_findings(parser: OneLineParser) -> None:
 
 
 def do_findings(options: argparse.Namespace) -> int:
-    """Print what is found in the profiles of a run or a batch, the weightiest first."""
+    """Print the findings in the profiles of a run or batch, the most important first."""
     found = findings_of(options.run)
     judged = judge_folder(options.run, options.fail_if)
     if options.json:

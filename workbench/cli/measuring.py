@@ -1,4 +1,4 @@
-"""What the commands share that send receipts: settings of services and thresholds, and the last lines."""
+"""What the commands that send receipts share: options for services and thresholds, and the last lines of output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add_thresholds(parser: argparse.ArgumentParser) -> None:
 
 
 def add_load_settings(parser: argparse.ArgumentParser) -> None:
-    """The settings of a load, or of the equal loads that tell a noise floor."""
+    """The settings of a load, or of the equal loads that measure a noise floor."""
     add_settings(parser, LoadSettings, "load")
     add_settings(parser, EngineSettings, "generators")
     add_settings(parser, TargetSettings, "target")
@@ -59,7 +59,7 @@ def add_sweep_settings(parser: argparse.ArgumentParser, leave_out: Sequence[str]
 
 
 def finish(run: Any, options: argparse.Namespace) -> int:
-    """The verdict of a run in words, the tiles that its report begins with, and as the last line its path; or JSON."""
+    """Print the verdict of a run, the tiles of its report and, as the last line, its path; or all of that as JSON."""
     write_junit(options.junit, {run.path.name: run.manifest})
     if options.json:
         print_json(facts_of(run))
@@ -71,7 +71,7 @@ def finish(run: Any, options: argparse.Namespace) -> int:
 
 
 def lines(run: Any) -> list[str]:
-    """What a run measured and came to, a sentence a line."""
+    """What a run measured and its verdict, one sentence a line."""
     verdict = run.manifest.get("verdict") or {}
     prediction = run.manifest.get("prediction") or {}
     judged = stored(run.manifest)
@@ -95,7 +95,7 @@ def _of_repeats(run: Any) -> Sequence[str]:
 
 
 def facts_of(run: Any) -> dict[str, Any]:
-    """What a run came to as plain values: where it is, its verdict, prediction, limit and thresholds, and a row a
+    """The result of a run as plain values: where it is, its verdict, prediction, limit and thresholds, and a row a
     step, with the columns of ``steps.parquet``."""
     manifest = run.manifest
     return {

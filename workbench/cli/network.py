@@ -43,8 +43,13 @@ def add_up(parser: OneLineParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="Begin with an empty database.")
     _add_common(parser)
     add_settings(parser, NetworkSettings, "network", leave_out=("network", "network_folder"))
-    add_settings(parser, StandinSettings, "as of the stand-in", leave_out=all_but(StandinSettings, *_OF_STANDIN))
-    add_settings(parser, TargetSettings, "whose", leave_out=all_but(TargetSettings, *_OF_TARGET))
+    add_settings(
+        parser,
+        StandinSettings,
+        "shared with the stand-in",
+        leave_out=all_but(StandinSettings, *_OF_STANDIN),
+    )
+    add_settings(parser, TargetSettings, "indexer and contracts", leave_out=all_but(TargetSettings, *_OF_TARGET))
 
 
 def add_status(parser: OneLineParser) -> None:
@@ -62,7 +67,7 @@ def add_set(parser: OneLineParser) -> None:
     parser.add_argument("--payer", metavar="N|ADDRESS", help="The payer, by its number from 0 or its address.")
     parser.add_argument("--balance-grt", metavar="GRT", help="The payer's escrow.")
     parser.add_argument("--thawing-grt", metavar="GRT", help="How much of it is thawing.")
-    parser.add_argument("--signer", metavar="ADDRESS", help="Signer of a payer that is new.")
+    parser.add_argument("--signer", metavar="ADDRESS", help="Signer of a new payer.")
     parser.add_argument(
         "--subgraph-down",
         action=argparse.BooleanOptionalAction,
@@ -71,7 +76,7 @@ def add_set(parser: OneLineParser) -> None:
     )
     add_settings(parser, StandinSettings, "failures", leave_out=all_but(StandinSettings, *_FAULTS))
     interval = all_but(NetworkSettings, "syncing_interval_s")
-    add_settings(parser, NetworkSettings, "how soon it is seen", leave_out=interval)
+    add_settings(parser, NetworkSettings, "when the programs see it", leave_out=interval)
 
 
 def add_down(parser: OneLineParser) -> None:
@@ -160,7 +165,7 @@ async def _set(options: argparse.Namespace, settings: Settings, given: dict[str,
         changes["payers"] = {address: ({"signer": signer} if signer else {}) | account}
     if not changes:
         raise SettingsError(
-            "nothing to change was given",
+            "no change was given",
             where="workbench network set",
             hint="For example --payer 0 --balance-grt 5, or --backend-down",
         )
@@ -170,7 +175,7 @@ async def _set(options: argparse.Namespace, settings: Settings, given: dict[str,
         print_json(_with_denied(facts, set()))
         return EXIT_PASS
     result("\n".join(_payer_lines(facts, set())))
-    result(f"The programs see changes of escrow when they next ask, every {settings.syncing_interval_s:g} s")
+    result(f"The programs see the new escrow at their next poll, every {settings.syncing_interval_s:g} s")
     return EXIT_PASS
 
 

@@ -19,7 +19,9 @@ def add_noise(parser: OneLineParser) -> None:
     """The arguments of ``workbench calibrate --aa``."""
     parser.first = ("aa", "pairs", "num_receipts", "rate", "concurrency", "target", "json", "config")
     parser.epilog = "Example: workbench calibrate --aa -n 500 --rate 200"
-    parser.add_argument("--aa", action="store_true", required=True, help="Pairs of equal loads: how far they differ.")
+    parser.add_argument(
+        "--aa", action="store_true", required=True, help="Measures pairs of equal loads, and how much they differ."
+    )
     parser.add_argument(
         "--pairs", type=int, default=DEFAULT_PAIRS, metavar="N", help=f"Pairs of loads, from 3 ({DEFAULT_PAIRS})."
     )
@@ -30,8 +32,8 @@ def add_noise(parser: OneLineParser) -> None:
 
 
 def do_noise(options: argparse.Namespace) -> int:
-    """Measure the noise floor of a target and keep it; the exit code is that of an invalid measurement where no figure
-    has one."""
+    """Measure the noise floor of a target and keep it; if no figure has one, the exit code is that of an invalid
+    measurement."""
     from workbench.calibration.noise_stored import FILE
     from workbench.progress import Progress
     from workbench.sweep.noise import measure_noise

@@ -22,7 +22,7 @@ def add_open(parser: OneLineParser) -> None:
 
 
 def do_open(options: argparse.Namespace) -> int:
-    """Make the report where it is not there, print its path, and open it where somebody is there to see it."""
+    """Make the report if it is missing, print its path, and open it in a browser if there is a display."""
     from workbench.report.opening import open_page
 
     folder = named(options)
@@ -42,7 +42,7 @@ def _make(folder: Path) -> None:
     from workbench.report.batch import summarise
     from workbench.report.sweep_report import report_run
 
-    say(f"{folder} has no report yet; it is being made")
+    say(f"{folder} has no report yet; making it now")
     if (folder / FILE).exists():
         awaited(summarise(Batch.open(folder)))
     else:

@@ -1,4 +1,4 @@
-"""Command line options made from the settings model, and settings made of the options that were given."""
+"""Command line options made from the settings model, and settings made from the options that were given."""
 
 from __future__ import annotations
 
@@ -77,6 +77,6 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_of(options: argparse.Namespace, **defaults: Any) -> Settings:
-    """All settings of a command, with errors that name the option. ``defaults`` give way to options only."""
+    """All settings of a command, with errors that name the option. Only options override ``defaults``."""
     values = {**defaults, **given(options)}
     return Settings.resolve(toml=options.config, labels={name: option_of(name) for name in values}, **values)

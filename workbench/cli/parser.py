@@ -21,7 +21,8 @@ _FLAG = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are SettingsErrors: one line, with the nearest option where one was unknown.
+    """An ArgumentParser whose errors are SettingsErrors: one line, which suggests the nearest option for an unknown
+    one.
 
     ``first``: the options that ``--help`` shows, in this order (empty: all but those in groups); ``--help-all`` shows
     every one.
@@ -30,7 +31,7 @@ class OneLineParser(argparse.ArgumentParser):
     def __init__(self, *, first: Sequence[str] = (), **more: Any) -> None:
         super().__init__(add_help=False, **{"formatter_class": _Formatter, **more})
         self.first = tuple(first)
-        self.add_argument("-h", "--help", action=_Help, help="Show this, on one screen.")
+        self.add_argument("-h", "--help", action=_Help, help="Show this help, on one screen.")
         self.add_argument("--help-all", action=_Help, help="Show all options.")
 
     def error(self, message: str) -> NoReturn:
@@ -46,7 +47,7 @@ class OneLineParser(argparse.ArgumentParser):
         raise SettingsError(message, where=self.prog, hint=hint)
 
     def format_help(self) -> str:
-        """The help of one screen: what is given without a name, the ``first`` options, and how to see the others."""
+        """The help of one screen: the positional arguments, the ``first`` options, and how to see the others."""
         own = [action for action in self._actions if not action.option_strings]
         chosen, left = self._chosen()
         formatter = self._get_formatter()

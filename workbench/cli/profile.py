@@ -37,19 +37,19 @@ def add_start(parser: OneLineParser) -> None:
 
     parser.first = ("service_command", "agent_command", "profile", "target", "compose", "health_url", "out", "flags",
                     "json")  # fmt: skip
-    parser.epilog = "Without a service: the stand-in. After --: the command of any other service."
+    parser.epilog = "Without --service and --agent the stand-in is started. After --: the command of another service."
     parser.add_argument("mode", metavar="MODE", help="flamegraph, massif, callgrind, strace or pprofile.")
     parser.add_argument("--compose", type=Path, metavar="FILE", help="Profile the services of this compose file.")
-    parser.add_argument("--health-url", metavar="URL", help="Where a command given after -- answers when it is ready.")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="Where profiles go (a new folder of the session's).")
-    parser.add_argument("--flags", metavar="FLAGS", help="The tool's flags in place of the guide's, in one argument.")
+    parser.add_argument("--health-url", metavar="URL", help="URL where the command after -- answers when ready.")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="Folder for the profiles (default: a new one).")
+    parser.add_argument("--flags", metavar="FLAGS", help="The tool's flags instead of the guide's, in one argument.")
     parser.add_argument("--attach", action="store_true", help="strace: attach to the running service in windows only.")
     _add_session(parser)
     add_settings(parser, CommandSettings, "services by their commands", leave_out=("idle_s", "preflight"))
     add_settings(
         parser,
         TargetSettings,
-        "where they answer, where they do not say",
+        "their addresses, where their configuration does not give them",
         leave_out=all_but(TargetSettings, *_ADDRESSES),
     )
 
@@ -59,7 +59,7 @@ def add_window(parser: OneLineParser) -> None:
     parser.epilog = (
         "After --: what to run inside the window. A workbench command there finds the session's service by itself."
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="What the window is called (letters, digits, . _ -).")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="Name of the window (letters, digits, . _ -).")
     parser.add_argument("--end", action="store_true", help="End the open window.")
     parser.add_argument("--seconds", type=float, metavar="S", help="End the window after this time.")
     _add_session(parser)
@@ -72,12 +72,12 @@ def add_status(parser: OneLineParser) -> None:
 
 def add_report(parser: OneLineParser) -> None:
     """The arguments of ``workbench profile report``."""
-    parser.add_argument("name", nargs="?", metavar="DIR", help="A folder of profiles (those of the session).")
+    parser.add_argument("name", nargs="?", metavar="DIR", help="A folder of profiles (default: that of the session).")
     parser.add_argument(
         "--receipts",
         action="append",
         metavar="NAME=N",
-        help="How many receipts a window had; without it those of the runs made inside it. 0: its idle window.",
+        help="Receipts sent in a window (default: by the runs made inside it). 0: the idle window.",
     )
     _add_session(parser)
 
@@ -104,7 +104,7 @@ Action = Callable[[argparse.Namespace, "SessionFile"], Coroutine[Any, Any, int]]
 
 
 def _locked(action: Action, options: argparse.Namespace) -> int:
-    """What an action comes to, with the session's file held: two commands at once would undo each other."""
+    """Run an action while the session's file is locked: two commands at once would undo each other."""
     from workbench.profilers.open import default_profiling_dir
     from workbench.profilers.state import SessionFile
 
@@ -138,7 +138,7 @@ def do_window(options: argparse.Namespace) -> int:
     if options.seconds is not None and options.command:
         raise SettingsError("--seconds and a command exclude each other", where=where)
     if options.name is None and not options.end:
-        raise SettingsError("which name?", where=where, hint="Give one, or --end")
+        raise SettingsError("no name was given", where=where, hint="Give a name for the window, or --end")
     _require_time("--seconds", options.seconds)
     return _locked(_window, options)
 
@@ -166,7 +166,7 @@ def do_restore(options: argparse.Namespace) -> int:
 
 def _require_time(option: str, value: float | None) -> None:
     if value is not None and not 0 <= value < math.inf:
-        raise SettingsError(f"has to be a time in seconds, found {value:g}", where=option)
+        raise SettingsError(f"must be a time in seconds, found {value:g}", where=option)
 
 
 def _flags(text: str) -> tuple[str, ...]:
@@ -236,9 +236,9 @@ async def _over(file: SessionFile) -> Backend | None:
             hint="End it first: workbench profile stop",
         )
     raise ToolError(
-        f"the session under {session.mode} was not stopped in order",
+        f"the session under {session.mode} was not stopped properly",
         where=str(file.path),
-        hint="workbench profile status says what is left, workbench profile stop ends it",
+        hint="workbench profile status shows what still runs, workbench profile stop ends it",
     )
 
 
@@ -266,7 +266,7 @@ async def _window(options: argparse.Namespace, file: SessionFile) -> int:
 
 
 async def _around(session: Session, options: argparse.Namespace) -> int:
-    """A window around a command, or some time; it ends also after Ctrl-C, and what there is is said."""
+    """A window around a command, or for some time; Ctrl-C ends it too, and its files are printed."""
     from workbench.profilers.inside import Runs, runs_dir_of
     from workbench.profilers.to_the_end import to_the_end
 
@@ -279,7 +279,7 @@ async def _around(session: Session, options: argparse.Namespace) -> int:
 
 
 async def _inside(session: Session, options: argparse.Namespace) -> int:
-    """What a window is around: a command, whose exit code this is, or some time."""
+    """Run what the window is around, a command or a wait; returns the exit code of the command."""
     from workbench.profilers.inside import variables_of
     from workbench.profilers.to_the_end import to_the_end
 
@@ -305,7 +305,7 @@ async def _inside(session: Session, options: argparse.Namespace) -> int:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a command; from the terminal Ctrl-C has reached it as well."""
+    """End a command; Ctrl-C in a terminal has reached it too."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
@@ -371,7 +371,7 @@ def _receipts(words: list[str]) -> dict[str, int]:
     for word in words:
         name, _, number = word.rpartition("=")
         if not name or not number.isdigit():
-            raise SettingsError(f"NAME=N is wanted, found {shown(word)}", where="--receipts")
+            raise SettingsError(f"expected NAME=N, found {shown(word)}", where="--receipts")
         found[name] = int(number)
     return found
 
@@ -407,7 +407,7 @@ async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
     lines = []
     for one in ended:
         code = "" if one.exit_code is None else f", exit code {one.exit_code}"
-        how = "was killed: its output may not be whole" if one.killed else "stopped"
+        how = "was killed: its output may be incomplete" if one.killed else "stopped"
         lines.append(f"{one.service} {how} after {one.seconds:.1f} s{code}")
     stopped = [
         {"service": one.service, "killed": one.killed, "seconds": one.seconds, "exit_code": one.exit_code}
@@ -482,14 +482,15 @@ def _address_lines(session: Session) -> list[str]:
 
 
 def _follow_changes(session: Session, file: SessionFile, state: State) -> None:
-    """Keep the file true while services start and stop, so that a kill in between leaves what is needed to go on."""
+    """Update the session's file while services start and stop, so that after a kill in between it still says how to
+    go on."""
     session.backend.changed = lambda: file.write(session, state)
 
 
 def _say_windows(
     options: argparse.Namespace, windows: tuple[Window, ...], inside: Mapping[str, Any] | None = None
 ) -> None:
-    """The files of windows that were cut, and how many receipts were sent inside."""
+    """Print the files of the windows that were cut, and how many receipts were sent in them."""
     notes = list(dict.fromkeys(note for window in windows for note in window.notes))
     files = [str(window.path(what)) for window in windows for what in window.files]
     for note in notes:

@@ -1,4 +1,4 @@
-"""The ``workbench`` command: finds the command that is meant, runs it, and says what went wrong in one line.
+"""The ``workbench`` command: finds the command, runs it, and prints errors in one line.
 
 Exit codes: 0 pass, 1 a service level was missed, 2 usage or configuration, 3 target unreachable or unhealthy,
 4 invalid measurement, 5 a tool failed, 130 interrupted.
@@ -59,7 +59,7 @@ def _said(arguments: list[str]) -> int:
 
 
 def _interrupted(error: BaseException) -> str:
-    """What is said after Ctrl-C: where that which was measured is, and how to go on."""
+    """The line after Ctrl-C: where the measured data is, and how to go on."""
     story = sys.modules.get("workbench.sweep.interrupt")  # where it is not, nothing was measured
     line = story.how_to_go_on(error) if story is not None else ""
     return f"interrupted. {line}" if line else "interrupted"
@@ -84,7 +84,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def find(arguments: Sequence[str]) -> tuple[Command, list[str]]:
-    """The command that is meant, and the words after it. Raises SettingsError where there is none."""
+    """The command that the words name, and the words after it. Raises SettingsError if there is no such command."""
     first, *words = arguments
     command = COMMANDS.get(first)
     if command is None:

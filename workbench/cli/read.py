@@ -38,8 +38,8 @@ def do_read(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Garbage in cycles is not looked for: what is imported and read lives to the end, and looking through it is 3 % of
-    the CPU time on a small profile."""
+    """Run without the cyclic garbage collector: what is imported and read lives to the end, and collecting would take
+    3 % of the CPU time on a small profile."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -57,5 +57,5 @@ def do_requests(options: argparse.Namespace) -> int:
 def _seconds(text: str) -> float:
     seconds = float(text.removesuffix("s"))
     if not 0 <= seconds < 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is not a time to wait, give seconds from 0 up")
+        raise argparse.ArgumentTypeError(f"{text} is not a time to wait; give seconds, 0 or more")
     return seconds

@@ -1,4 +1,4 @@
-"""``workbench runs``: the runs there are: list, ask, show, tag, note, remove, and a figure's history."""
+"""``workbench runs``: list, query, show, tag, annotate and remove runs; the history of a figure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ _RUN = "The folder of a run, or its name or a part of it."
 
 
 def add_runs(parser: OneLineParser) -> None:
-    """The arguments of ``workbench runs``, which lists."""
+    """The arguments of ``workbench runs``, which lists runs."""
     parser.epilog = "Actions, each with --help: runs show, runs tag, runs note, runs rm, runs history."
-    parser.add_argument("--where", metavar="SQL", help="Runs for which this is true: \"verdict = 'FAIL'\".")
+    parser.add_argument(
+        "--where", metavar="SQL", help="Only runs for which this SQL condition holds: \"verdict = 'FAIL'\"."
+    )
     parser.add_argument("--columns", metavar="NAMES", help="Columns to show, with commas, or all.")
     parser.add_argument("--last", type=int, metavar="N", help="The newest N only.")
     _add_common(parser)
@@ -49,7 +51,7 @@ def add_tag(parser: OneLineParser) -> None:
 def add_note(parser: OneLineParser) -> None:
     """The arguments of ``workbench runs note``."""
     parser.add_argument("run", metavar="RUN", help=_RUN)
-    parser.add_argument("text", metavar="TEXT", help='The note, in place of the one there is; "" removes it.')
+    parser.add_argument("text", metavar="TEXT", help='The note, which replaces an earlier one; "" removes it.')
     _add_common(parser)
 
 
@@ -63,8 +65,10 @@ def add_rm(parser: OneLineParser) -> None:
 def add_history(parser: OneLineParser) -> None:
     """The arguments of ``workbench runs history``."""
     parser.add_argument("figure", metavar="FIGURE", help="A column that is a number, such as response_p95_ms.")
-    parser.add_argument("--by", default="service_version", metavar="COLUMN", help="Set side by side by this.")
-    parser.add_argument("--where", metavar="SQL", default=None, help="Of the runs for which this is true.")
+    parser.add_argument(
+        "--by", default="service_version", metavar="COLUMN", help="A series for each value of this column."
+    )
+    parser.add_argument("--where", metavar="SQL", default=None, help="Only runs for which this condition holds.")
     parser.add_argument("-o", "--output", type=Path, metavar="PATH", help="Write a chart: one offline HTML page.")
     _add_common(parser)
 
@@ -80,7 +84,7 @@ def add_runs_dir(parser: OneLineParser) -> None:
 
 
 def do_runs(options: argparse.Namespace) -> int:
-    """A row a run, the newest first."""
+    """Print a row for each run, the newest first."""
     from workbench.catalogue.listing import rows_in
     from workbench.catalogue.query import check_column, chosen
 
@@ -110,7 +114,7 @@ def _columns(text: str | None) -> Sequence[str]:
 
 
 def do_show(options: argparse.Namespace) -> int:
-    """A line a column."""
+    """Print a line for each column of a run."""
     from workbench.catalogue.columns import COLUMNS
     from workbench.catalogue.remove import size_of
 
@@ -132,7 +136,7 @@ def do_show(options: argparse.Namespace) -> int:
 
 
 def do_tag(options: argparse.Namespace) -> int:
-    """Change the tags, and say which there are."""
+    """Change the tags, and print them."""
     from workbench.catalogue.marks import tag
 
     run = named(options)
@@ -142,7 +146,7 @@ def do_tag(options: argparse.Namespace) -> int:
 
 
 def do_note(options: argparse.Namespace) -> int:
-    """Change the note, and say it."""
+    """Change the note, and print it."""
     from workbench.catalogue.marks import note
 
     run = named(options)
@@ -165,7 +169,11 @@ def do_rm(options: argparse.Namespace) -> int:
         for run in found:
             print(f"{run}: {size_of(run):,} bytes", file=sys.stderr)
         if not sys.stdin.isatty():
-            raise SettingsError("nobody can be asked here", where="workbench runs rm", hint="Give --yes to remove them")
+            raise SettingsError(
+                "cannot ask for confirmation without a terminal",
+                where="workbench runs rm",
+                hint="Give --yes to remove them",
+            )
         print(f"Remove {len(found)} runs? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("Nothing was removed.")
@@ -177,7 +185,7 @@ def do_rm(options: argparse.Namespace) -> int:
 
 
 def do_history(options: argparse.Namespace) -> int:
-    """A row a version, and the changes that were found."""
+    """Print a row for each version, and the changes that were found."""
     from workbench.catalogue.history import tables_of
 
     by, where, folder = options.by, options.where, runs_dir(options)
@@ -187,7 +195,7 @@ def do_history(options: argparse.Namespace) -> int:
         from workbench.charts import history as chart
         from workbench.runs.atomic import replacing
 
-        with replacing(options.output, "Name another file with -o, or make room") as temporary:
+        with replacing(options.output, "Name another file with -o, or free disk space") as temporary:
             found = history(options.figure, by=by, where=where, runs_dir=folder)
             chart(found).write_html(temporary, include_plotlyjs=True)
     if options.json:
@@ -217,7 +225,7 @@ def _changes(rows: Sequence[Row], name: str, by: str) -> list[str]:
 
 
 def named(options: argparse.Namespace) -> Path:
-    """The run that is meant; a path is taken without asking where the runs are."""
+    """The run that the text names; a path needs no folder of runs."""
     from workbench.catalogue.named import run_named
 
     given = Path(options.run)
@@ -240,7 +248,7 @@ def runs_dir(options: argparse.Namespace) -> Path:
 
 
 def table(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    """Rows in columns: those in which no row says anything are left out, long texts are cut."""
+    """Rows in aligned columns: columns without any value are left out, long texts are cut."""
     said = [name for name in names if any(row[name] not in (None, "") for row in rows)]
     shown = []
     for name in said:

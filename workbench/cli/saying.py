@@ -1,4 +1,4 @@
-"""What commands say: results on standard output, as text or JSON, and all else on standard error."""
+"""How commands print: results on standard output, as text or JSON; everything else on standard error."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def print_json(value: Any) -> None:
 
 
 def tell(options: argparse.Namespace, facts: Any, words: str) -> None:
-    """``facts`` as JSON where ``--json`` was given, else ``words``."""
+    """Print ``facts`` as JSON if ``--json`` was given, otherwise ``words``."""
     if options.json:
         print_json(facts)
     else:

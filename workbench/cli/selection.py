@@ -1,4 +1,4 @@
-"""What the commands about profile files share: which file, which table, and what of it is looked at."""
+"""Options that the commands for profile files share: the file, the table, and which part of the profile is shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.cli.saying import add_json
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
-NAME_ANOTHER = "Name another file with -o, or make room"
+NAME_ANOTHER = "Name another file with -o, or free disk space"
 MEMORY_MIB = 4096  # workbench.profiles.memory, which is not imported for --help
 MOST_MEMORY_MIB = 1 << 20
 SELECTIONS = {
@@ -22,9 +22,9 @@ SELECTIONS = {
     "hide": "Leave matching frames out; their cost goes to their callers.",
     "show": "Leave all other frames out.",
     "show_from": "Leave out what is above the outermost match.",
-    "tag_focus": "Only samples with such labels: [key=]regular expressions, or a range as 16kb:32kb.",
-    "tag_ignore": "Only samples without such labels.",
-    "prune_from": "Leave out what is below the innermost match (of names alone).",
+    "tag_focus": "Only samples with these labels: [key=]regular expression, or a range such as 16kb:32kb.",
+    "tag_ignore": "Only samples without these labels.",
+    "prune_from": "Leave out everything below the innermost match (function names only).",
 }
 
 
@@ -48,13 +48,13 @@ def add_selections(parser: OneLineParser) -> None:
             f"--{name.replace('_', '-')}", metavar="TAGS" if name.startswith("tag") else "RE", help=what
         )
     section.add_argument("--tidy", action="store_true", help="Readable Rust names and file paths.")
-    section.add_argument("--format", metavar="F", help="The format, where the content does not tell.")
+    section.add_argument("--format", metavar="F", help="The format, if the content does not show it.")
     section.add_argument(
         "--memory-mib",
         type=_memory,
         default=MEMORY_MIB,
         metavar="N",
-        help=f"The memory that reading a profile may take ({MEMORY_MIB:,}); the file may have an eighth of it.",
+        help=f"Most memory for reading a profile, in MiB ({MEMORY_MIB:,}); the file may be an eighth of that.",
     )
 
 
@@ -80,12 +80,12 @@ def selected(path: Path, options: argparse.Namespace, *, derive: Collection[str]
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} rows cannot be shown, give 1 or more")
+        raise argparse.ArgumentTypeError(f"{number} is not a number of rows; give 1 or more")
     return number
 
 
 def _memory(text: str) -> int:
     mebibytes = int(text)
     if not 1 <= mebibytes <= MOST_MEMORY_MIB:
-        raise argparse.ArgumentTypeError(f"1 to {MOST_MEMORY_MIB:,} MiB can be given, found {mebibytes}")
+        raise argparse.ArgumentTypeError(f"1 to {MOST_MEMORY_MIB:,} MiB is allowed, found {mebibytes}")
     return mebibytes

@@ -1,4 +1,4 @@
-"""``workbench sweep``: steps up to the sender limit and past it; ends in a notebook and one HTML report."""
+"""``workbench sweep``: steps up to the sender limit and past it; writes a notebook and one HTML report."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def do_sweep(options: argparse.Namespace) -> int:
 
 
 def require_alone(options: argparse.Namespace, what: str) -> None:
-    """Raise SettingsError where ``--resume`` comes with settings: what is gone on with has its own."""
+    """Raise SettingsError if ``--resume`` is given with settings: a run that is resumed keeps its own."""
     found = given(options)
     if options.resume and found:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""What the commands say of thresholds: lines in the terminal, JUnit for CI, a run that is held against new ones."""
+"""Thresholds on the command line: lines in the terminal, JUnit for CI, and a finished run judged by new ones."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def add_junit(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fail_if(parser: argparse.ArgumentParser) -> None:
-    """``--fail-if`` and ``--junit`` of the commands about a run that there is already."""
+    """``--fail-if`` and ``--junit`` for the commands that read a finished run."""
     parser.add_argument(
         "--fail-if",
         action="append",  # one each: what follows may be the folder
         default=[],
         metavar="THRESHOLD",
-        help="Hold the run against a threshold, such as 'response_p95_ms > 50'; several times.",
+        help="Fail if this holds, such as 'response_p95_ms > 50'; may be repeated.",
     )
     add_junit(parser)
 
 
 def lines_of(judged: Sequence[Judged]) -> list[str]:
-    """A line each, and one that sums them up."""
+    """One line for each threshold, and a last one that sums them up."""
     failed = sum(one.verdict != "PASS" for one in judged)
     if not judged:
         return []
@@ -46,12 +46,12 @@ def lines_of(judged: Sequence[Judged]) -> list[str]:
 
 
 def exit_code_of(judged: Sequence[Judged]) -> int:
-    """1 where one was exceeded or not measured."""
+    """1 if a threshold was exceeded or not measured, otherwise 0."""
     return EXIT_SLO_FAILED if any(one.verdict != "PASS" for one in judged) else EXIT_PASS
 
 
 def stored(manifest: Mapping[str, Any]) -> list[Judged]:
-    """The thresholds that a run was held against when it ended."""
+    """The thresholds that a run was judged by when it ended."""
     from workbench.thresholds.judge import Judged
 
     return [Judged.from_dict(one) for one in manifest.get("thresholds") or ()]
@@ -68,8 +68,8 @@ def write_junit(path: Path | None, runs: Mapping[str, Mapping[str, Any]]) -> Non
 
 
 def judge_folder(path: Path, fail_if: Sequence[str]) -> list[Judged]:
-    """What comes of thresholds for the run in a folder, or for a batch: there each is held against the runs that can
-    measure it. Raises SettingsError for one that cannot be read, RunFolderError where there is no run."""
+    """Judge the run in a folder by thresholds; in a batch, each threshold judges the runs that can measure it. Raises
+    SettingsError for one that cannot be read, RunFolderError where there is no run."""
     from workbench.batches.folder import FILE, Batch
     from workbench.sweep.judged import fitting, judge_run
     from workbench.sweep.opened import open_run

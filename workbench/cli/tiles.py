@@ -7,7 +7,7 @@ from typing import Any
 
 
 def tile_lines(shown: Any) -> str:
-    """The tiles of a run, batch or comparison, after an empty line. Where a notebook was made of it, they are those
+    """The tiles of a run, batch or comparison, after an empty line. If a notebook was made of it, they are those
     that stand in it: the profiles are not read a second time."""
     from workbench.analysis.tiles import text
     from workbench.report.stored_tiles import stored_tiles

@@ -60,7 +60,7 @@ def do_view(options: argparse.Namespace) -> int:
 
 
 def _write_page(page: str, output: Path, options: argparse.Namespace) -> int:
-    """Write a page, say where it is, and open it where somebody is there to see it."""
+    """Write a page, print where it is, and open it in a browser if there is a display."""
     from workbench.report.opening import open_page
     from workbench.runs.atomic import replacing
 

@@ -1,4 +1,4 @@
-"""What has to be awaited, on a loop of its own. asyncio is imported when there is something to wait for."""
+"""Run a coroutine from a command. asyncio is imported only by the commands that need it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def awaited(work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` gives."""
+    """The result of the coroutine ``work``, run in a new event loop."""
     import asyncio
 
     return asyncio.run(work)

@@ -1,4 +1,4 @@
-"""Runs beside each other: what became dearer, by which change, and whether that is more than noise. Callable:
+"""Comparing runs: what costs more, due to which change, and whether that is more than noise. Callable:
 ``workbench.compare("data/runs/BEFORE", "data/runs/AFTER")``.
 
 Pure: ``side`` (one run, as comparing needs it), ``likeness`` (may they be compared), ``joint`` and ``causes`` (call

@@ -262,9 +262,7 @@ def _places(before: Side, after: Side, metrics: pd.DataFrame) -> pd.DataFrame:
 
 def _notes(before: Side, after: Side, metrics: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     notes = [*before.notes, *after.notes]
-    notes += [
-        f"{side.name} is INVALID by its own verdict: its times say little" for side in (before, after) if not side.valid
-    ]
+    notes += [f"{side.name} is INVALID: its times are not reliable" for side in (before, after) if not side.valid]
     if metrics.empty and tables["load"].empty:
         notes.append("The two have no figure in common")
     elif len(metrics) and metrics["noise_pct"].isna().all():

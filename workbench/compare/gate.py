@@ -114,7 +114,7 @@ def _wholes(one: Comparison, limit: float) -> list[dict[str, Any]]:
 
 
 def _dearest(one: Comparison, row: Any) -> str:
-    """The cause that made a metric dearer most, in a sentence; "" where none is known."""
+    """The largest cause of the rise of a metric, in a sentence; "" where none is known."""
     rows = one.causes[(one.causes["service"] == row.service) & (one.causes["mode"] == row.mode)]
     rows = rows[(rows["metric"] == row.metric) & (rows["effect"] > 0)]
     return str(rows["sentence"].iloc[0]) if len(rows) else ""
@@ -168,7 +168,7 @@ def _calls(one: Comparison, limit: float) -> list[dict[str, Any]]:
             was, now = float(parts["before"].sum()), float(parts["after"].sum())
             values = {"before": was, "after": now, "change_pct": 100 * (now / was - 1) if was else math.inf}
             found.append(_check(row, name, FAIL, why, limit, **values))
-        why = f"{pair(row.before, row.after, 'count', row.metric)} a receipt; no place has a whole number more"
+        why = f"{pair(row.before, row.after, 'count', row.metric)} a receipt; no single place makes a whole call more"
         rows += found or [_check(row, f"{row.metric} by place", PASS, why, limit)]
     return rows
 

@@ -11,15 +11,15 @@ from workbench.compare.told import headline
 _MARKS = {FAIL: "✗", PASS: "✓"}
 _STATES = {
     "PASS": "No check failed",
-    "FAIL": "A receipt became dearer",
-    "INVALID": "Nothing to judge: no figure is exact, or certain enough, on both sides",
+    "FAIL": "A receipt costs more",
+    "INVALID": "Nothing to judge: no figure is exact or certain enough on both sides",
 }
 _MOST_CAUSES = 10
 
 
 def text(gate: Gate) -> str:
     """A line a check, the failed ones first, and the state at the end."""
-    lines = [f"{gate.run} against {gate.baseline}, at most {gate.limit_pct:g} % dearer"]
+    lines = [f"{gate.run} against {gate.baseline}, at most {gate.limit_pct:g} % more"]
     table = gate.table.sort_values("verdict", key=lambda column: column.map({FAIL: 0, PASS: 1}), kind="stable")
     lines += [f"{_MARKS.get(row.verdict, '-')} {row.name}: {row.why}" for row in table.itertuples(index=False)]
     lines.append(f"{gate.state}: {_STATES[gate.state]}.")
@@ -31,7 +31,7 @@ def markdown(gate: Gate, comparison: Comparison) -> str:
     lines = [
         f"### {_MARKS.get(gate.state.lower(), '⚠')} What a receipt costs: {gate.state}",
         "",
-        f"`{gate.run}` against `{gate.baseline}`, at most {gate.limit_pct:g} % dearer. {_STATES[gate.state]}.",
+        f"`{gate.run}` against `{gate.baseline}`, at most {gate.limit_pct:g} % more. {_STATES[gate.state]}.",
         "",
         "| | check | before | after | change | |",
         "| --- | --- | ---: | ---: | ---: | --- |",

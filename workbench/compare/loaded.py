@@ -201,7 +201,7 @@ def said(load: pd.DataFrame, outcomes: pd.DataFrame, limit: pd.DataFrame) -> lis
 
 
 def _shifts(rows: pd.DataFrame) -> str:
-    """What became of the response times of one load."""
+    """How the response times of one load changed."""
     largest = rows.loc[rows["shift_pct"].abs().idxmax()]
     shift = f"{largest['shift_pct']:+.1f} % ({largest['low_pct']:+.1f} to {largest['high_pct']:+.1f} %)"
     at = f"at the {largest['decile']:.0%} quantile {largest['before_ms']:.4g} to {largest['after_ms']:.4g} ms, {shift}"

@@ -33,7 +33,7 @@ class Graph:
 class Side:
     """``name``: what a person calls it. ``facts``: settings, machine, versions and target, by dotted name, for telling
     what differs. ``valid``: False where the run's own verdict is INVALID. ``costs``: the table of
-    :mod:`workbench.analysis.costs`, background taken off. ``graphs``, by service and mode; ``findings``; ``leaks`` by
+    :mod:`workbench.analysis.costs`, background subtracted. ``graphs``, by service and mode; ``findings``; ``leaks`` by
     service. ``steps``: one row a step; ``responses``: response times, a row an accepted receipt in the order of
     sending: ``load`` (in words: steps of one load are repeats), ``step``, ``response_ms``; ``outcomes``: ``outcome``,
     ``receipts``. ``limit``: what the run says of the sender limit. ``floors``: by quantile of response times the

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def comparison_tiles(found: Comparison) -> tuple[Tile, ...]:
-    """The four tiles of a comparison: what became dearer or cheaper, what a receipt costs before and after, what
+    """The four tiles of a comparison: what costs more or less, what a receipt costs before and after, what
     changed, and the limit. Of several runs after, the first line of each is of the one that changed most."""
     return _verdict(found), _cost(found), _change(found), _limit(found)
 
@@ -42,7 +42,7 @@ def _verdict(found: Comparison) -> Tile:
         lines.append(f"of {numbers.counted(len(metrics), 'figure')} of what a receipt costs")
     if load["load"].nunique():
         lines.append(f"response times of {numbers.counted(load['load'].nunique(), 'load')}")
-    lines += [f"not alike: {row.what} is {row.before} before, {row.after} after" for row in found.unlike.itertuples()]
+    lines += [f"different {row.what}: {row.before} before, {row.after} after" for row in found.unlike.itertuples()]
     noise = metrics["noise_pct"].max() if len(metrics) else math.nan
     lines += [] if math.isnan(noise) else [f"repeats differ by up to {noise:.2g} %"]
     if not len(metrics) and not len(load):
@@ -63,7 +63,7 @@ def _cost(found: Comparison) -> Tile:
         for row in medians.itertuples()
     ]
     if not lines:
-        return Tile("cost", NOT_MEASURED, ("no figure was measured by both",), "doubt")
+        return Tile("cost", NOT_MEASURED, ("no figure was measured in both runs",), "doubt")
     return Tile("cost", lines[0], few(lines[1:]))
 
 
@@ -100,7 +100,7 @@ def _leading(causes: pd.DataFrame, metrics: pd.DataFrame) -> pd.Series:
 def _limit(found: Comparison) -> Tile:
     rows = found.limit
     if not len(rows):
-        return Tile("limit", "not looked for", ("only one of the two looked for it",))
+        return Tile("limit", "not looked for", ("only one of the two runs searched for it",))
     first, *rest = [f"{_count(row.before)} to {_count(row.after)} {row.what}" for row in rows.itertuples()]
     return Tile("limit", first, few(rest))
 

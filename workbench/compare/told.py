@@ -53,7 +53,7 @@ def headline(one: Comparison) -> list[str]:
             f"{row.service}, {row.mode}: {pair(row.before, row.after, row.unit, row.metric)} a receipt, "
             f"{change(row.change_pct)}{interval}: {verdict}{noise}."
         )
-    return said or ["No cost per receipt was measured by both."]
+    return said or ["No cost per receipt was measured in both runs."]
 
 
 def main_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def main_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unlike(table: pd.DataFrame) -> list[str]:
-    return [f"  not alike: {row.what} is {row.before} before and {row.after} after" for row in table.itertuples()]
+    return [f"  different {row.what}: {row.before} before, {row.after} after" for row in table.itertuples()]
 
 
 def _causes(one: Comparison) -> list[str]:

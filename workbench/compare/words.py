@@ -109,4 +109,4 @@ def symptom_sentence(cause: Cause, unit: str) -> str:
         return ""
     said = ", ".join(f"{name_of(name)} {amount(value, unit)}" for name, value in cause.symptoms[:_SAID_SYMPTOMS])
     more = len(cause.symptoms) - _SAID_SYMPTOMS
-    return f"Only symptoms of it: {said}{f' and {more} more' if more > 0 else ''}."
+    return f"Symptoms of the same cause: {said}{f' and {more} more' if more > 0 else ''}."

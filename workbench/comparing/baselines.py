@@ -88,7 +88,7 @@ def save_baseline(name: str, run: Path, *, folder: Path | None = None) -> Baseli
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise RunFolderError(
-            f"cannot keep it: {error.strerror or error}", where=str(target), hint="Make room, and save it again"
+            f"cannot keep it: {error.strerror or error}", where=str(target), hint="Free disk space, and save it again"
         ) from None
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -23,11 +23,11 @@ def calibrated(runs_dir: Path) -> Check:
     if found.why_not:
         return Check(NAME, "missing", f"there is one, but it is not used: {found.why_not}", MEND)
     if found.calibration is None:
-        return Check(NAME, "missing", "not made; it finds which rates this machine can offer honestly", MEND)
+        return Check(NAME, "missing", "not made; it finds which rates this machine can send in time", MEND)
     calibration = found.calibration
     offers = ", ".join(f"{count(offer.processes)} {offer.rate}" for offer in calibration.offers)
     made = day(max(offer.made for offer in calibration.offers))
-    said = f"offers honestly (lag p99 up to {calibration.lag_p99_limit_ms:g} ms): {offers}; {made}"
+    said = f"sends in time (lag p99 up to {calibration.lag_p99_limit_ms:g} ms): {offers}; {made}"
     disturbed = max((offer.other_cores for offer in calibration.offers if offer.disturbed), default=0.0)
     if disturbed:
         said += f"; other processes used {disturbed:.1f} cores meanwhile, so an idle machine offers more"

@@ -57,4 +57,4 @@ def render(checks: Sequence[Check], *, colours: bool = False) -> str:
             lines.append(f"{indent}-> {check.mend}")  # never wrapped: it is there to be copied
     counts = {status: sum(check.status == status for check in checks) for status in ("failed", "warning", "missing")}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    return "\n".join([*lines, "", said or "nothing to mend"])
+    return "\n".join([*lines, "", said or "nothing to fix"])

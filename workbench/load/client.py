@@ -18,10 +18,10 @@ from time import monotonic_ns
 from yarl import URL
 
 from workbench.errors import MeasurementError
-from workbench.load.answers import Answers
 from workbench.load.connection import Connection, Done
 from workbench.load.deadlines import Deadlines
 from workbench.load.outcome import CODE_OF, Outcome
+from workbench.load.outcome_cache import OutcomeCache
 from workbench.load.request import post, preflight
 from workbench.loopback import elsewhere
 
@@ -67,7 +67,7 @@ class ReceiptClient:
         self._attempts: dict[Connection, asyncio.Task[None]] = {}
         self._deadlines: Deadlines[Connection] = Deadlines(int(timeout_s * 1e9), self._late)
         self._waiting = self._deadlines.waiting
-        self.answers = Answers()
+        self.answers = OutcomeCache()
         self.closed_idle = 0
         self.surplus = 0
 

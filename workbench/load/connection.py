@@ -12,9 +12,9 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from workbench.load.answers import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES, Answers
 from workbench.load.framing import ends_with_connection
 from workbench.load.outcome import CODE_OF, Outcome
+from workbench.load.outcome_cache import MAX_ANSWER_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES, OutcomeCache
 
 _HTTP_ERROR, _RESET, _TOO_LARGE = (
     CODE_OF[outcome] for outcome in (Outcome.HTTP_ERROR, Outcome.RESET, Outcome.TOO_LARGE)
@@ -25,7 +25,7 @@ _SWITCHING_PROTOCOLS = 101
 class Owner(Protocol):
     """Who has connections, and is told what becomes of them."""
 
-    answers: Answers
+    answers: OutcomeCache
     closed_idle: int
     surplus: int
 

@@ -19,9 +19,9 @@ class Outcome(Enum):
     """The class of one answer. ``value`` is the name in tables, the position is the code in sample buffers.
 
     Without a whole answer: TIMEOUT (none within the time limit), CONNECT_ERROR (no connection could be made), RESET
-    (the connection ended before the answer did), CANCELLED (the step was stopped), TOO_LARGE (more than an answer, or
-    all that are under way together, may have or be judged with: see :mod:`workbench.load.answers`). HTTP_ERROR: not
-    HTTP, or not what an indexer-service says.
+    (the connection ended before the answer did), CANCELLED (the step was stopped), TOO_LARGE (the answer, or
+    all answers under way together, exceeded a limit of :mod:`workbench.load.outcome_cache`). HTTP_ERROR: not HTTP, or
+    not an answer that an indexer-service gives.
     """
 
     OK = "ok"

@@ -10,8 +10,8 @@ from typing import Any
 
 from workbench.errors import SettingsError
 from workbench.load.clock import ClockOffset
+from workbench.load.interference import Interference, together
 from workbench.load.plan import ClosedPlan, OpenPlan, Plan
-from workbench.load.suffered import Suffered, together
 from workbench.receipts.template import ReceiptTemplate
 
 
@@ -137,7 +137,7 @@ class StepReport:
     ``spun_s`` of ``cpu_s`` were waited away before due times, and were there to spare. ``closed_idle`` requests were
     sent on a kept connection that ended without a byte of an answer, as when a service closes an idle one just then;
     they are among the resets. ``surplus`` connections brought bytes that nobody had asked for, and were not used again.
-    ``suffered`` is what disturbed the generator (None: nobody looked).
+    ``interference`` is what disturbed the generator (None: nobody looked).
 
     Of several generators (:func:`merge_reports`) ``parts`` holds the report of each. ``where`` says where one ran,
     where that is not a process of ours, and ``clock`` how far the monotonic clock there is ahead of ours; its times
@@ -158,7 +158,7 @@ class StepReport:
     spun_s: float = 0.0
     closed_idle: int = 0
     surplus: int = 0
-    suffered: Suffered | None = None
+    interference: Interference | None = None
     parts: tuple[StepReport, ...] = ()
     where: str = ""
     clock: ClockOffset | None = None
@@ -166,11 +166,11 @@ class StepReport:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> StepReport:
         """The report of one generator, from what ``dataclasses.asdict`` made of it."""
-        clock, suffered = data.get("clock"), data.get("suffered")
+        clock, interference = data.get("clock"), data.get("interference")
         known = {
             "parts": (),
             "clock": None if clock is None else ClockOffset(**clock),
-            "suffered": None if suffered is None else Suffered.from_json(suffered),
+            "interference": None if interference is None else Interference.from_json(interference),
         }
         return cls(**{**data, **known})
 
@@ -220,7 +220,7 @@ def merge_reports(reports: Sequence[StepReport]) -> StepReport:
         ended_ns=max(report.ended_ns for report in reports),
         interrupted=any(report.interrupted for report in reports),
         parts=tuple(reports),
-        suffered=together([report.suffered for report in reports]),
+        interference=together([report.interference for report in reports]),
         where="",
         clock=None,
     )

@@ -15,11 +15,11 @@ import numpy as np
 
 from workbench.load.chunks import CLOCKS, Chunks
 from workbench.load.histogram import Histogram, order_statistics, rank_of, to_frame
+from workbench.load.interference import Interference
 from workbench.load.outcome import OUTCOME_NAMES, Outcome
 from workbench.load.plan import Plan
 from workbench.load.spec import StepReport
 from workbench.load.steadiness import UNKNOWN, Steadiness, intervals, steadiness
-from workbench.load.suffered import Suffered
 from workbench.load.validity import Lateness, allowed_lag_ms, why_cut_short, why_late
 from workbench.stats.quantiles import Quantile
 
@@ -78,9 +78,9 @@ class StepSummary:
     ``invalid`` says why the generator, and not the service, was measured; ``cut_short`` why not even the cost of the
     step can be told, since a part of it was not sent, and is then the reason in ``invalid`` too; ``failures`` which
     receipts were neither accepted nor denied. All are empty when all is well. ``signed_late``, ``signed_anew``,
-    ``closed_idle``, ``surplus`` and ``suffered`` as in :class:`workbench.load.spec.StepReport`. ``drain_s``: from when
-    the last receipt was due until the last answer. ``response_intervals``
-    and ``service_intervals``: how sure the percentiles are, in ms; ``steady``: whether the step was.
+    ``closed_idle``, ``surplus`` and ``interference`` as in :class:`workbench.load.spec.StepReport`. ``drain_s``: from
+    when the last receipt was due until the last answer. ``response_intervals`` and ``service_intervals``: how sure
+    the percentiles are, in ms; ``steady``: whether the step was.
     """
 
     offered: int
@@ -103,7 +103,7 @@ class StepSummary:
     closed_idle: int = 0
     surplus: int = 0
     drain_s: float = math.nan
-    suffered: Suffered | None = None
+    interference: Interference | None = None
     response_intervals: tuple[Quantile, ...] = ()
     service_intervals: tuple[Quantile, ...] = ()
     steady: Steadiness = UNKNOWN
@@ -192,7 +192,7 @@ def summarise(chunks: Chunks, plan: Plan, report: StepReport, tallied: Tally | N
         closed_idle=report.closed_idle,
         surplus=report.surplus,
         drain_s=float(tallied.last_ns - tallied.due_ns) / 1e9,
-        suffered=report.suffered,
+        interference=report.interference,
         response_intervals=intervals(partial(_clock, chunks, "response"), tallied.histograms["response"]),
         service_intervals=intervals(partial(_clock, chunks, "service"), tallied.histograms["service"]),
         steady=steadiness(chunks, accepted),

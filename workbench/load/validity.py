@@ -1,7 +1,7 @@
 """Whether a step measured the service or its own generator: pure functions of its plan, its rows and its report.
 
-A generator that was late, or without CPU to spare, measured itself. That it was is seen by its lag; what the generator
-suffered (:mod:`workbench.load.suffered`) names the cause, and decides alone only where no lag can show it.
+A generator that was late, or without CPU to spare, measured itself. Its lag shows that it was;
+:mod:`workbench.load.interference` names the cause, and decides alone only where no lag can show it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from workbench.load.interference import Interference, causes, clock_step, disturbances, steal
 from workbench.load.plan import OpenPlan, Plan
 from workbench.load.spec import StepReport
-from workbench.load.suffered import Suffered, causes, clock_step, disturbances, steal
 
 MIN_SENT_SHARE = 0.99
 MAX_LAG_SHARE = 0.10  # of the service's median
@@ -64,8 +64,8 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Latenes
     not known."""
     # at least two, here and below, so that one hiccup in a short step decides nothing
     if report.signed_late > max(1, MAX_SIGNED_LATE_SHARE * plan.count):
-        return _because(f"{report.signed_late} receipts had to be signed in the timed path", report.suffered)
-    if alone := _why_alone(report.suffered):
+        return _because(f"{report.signed_late} receipts had to be signed in the timed path", report.interference)
+    if alone := _why_alone(report.interference):
         return alone
     if isinstance(plan, OpenPlan):
         if report.cap_hits:
@@ -73,8 +73,8 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Latenes
         if report.cpu_percent > MAX_GENERATOR_CPU:
             return f"{report.busiest} used {report.cpu_percent:.0f} % of a core and was at its limit"
         if late := _why_lagging(lag, service_p50_ms):
-            return _because(late, report.suffered)
-    return _why_held_up(report.suffered, lag.allowed_ms)
+            return _because(late, report.interference)
+    return _why_held_up(report.interference, lag.allowed_ms)
 
 
 def _why_lagging(lag: Lateness, service_p50_ms: float) -> str:
@@ -90,27 +90,27 @@ def _share_ms(service_p50_ms: float) -> float:
     return 0.0 if math.isnan(service_p50_ms) else MAX_LAG_SHARE * service_p50_ms
 
 
-def _why_alone(suffered: Suffered | None) -> str:
+def _why_alone(interference: Interference | None) -> str:
     """What spoils a step whether a lag shows it or not."""
-    if suffered is None:
+    if interference is None:
         return ""
-    if abs(suffered.clock_step_ms) > MAX_CLOCK_STEP_MS:
-        return f"{clock_step(suffered)} while the step ran"
-    share = suffered.steal_share
+    if abs(interference.clock_step_ms) > MAX_CLOCK_STEP_MS:
+        return f"{clock_step(interference)} while the step ran"
+    share = interference.steal_share
     return steal(share) if share is not None and share > MAX_STEAL_SHARE else ""
 
 
-def _why_held_up(suffered: Suffered | None, allowed_ms: float) -> str:
+def _why_held_up(interference: Interference | None, allowed_ms: float) -> str:
     """An answer that waits for the event loop looks like a slow service, and in a closed loop no lag shows it."""
-    if suffered is None or not suffered.seconds:
+    if interference is None or not interference.seconds:
         return ""
-    held_s = suffered.held_up_s(allowed_ms)
-    share = held_s / suffered.seconds
+    held_s = interference.held_up_s(allowed_ms)
+    share = held_s / interference.seconds
     if share <= MAX_HELD_UP_SHARE or held_s < MIN_HELD_UP_S:
         return ""
     said = f"{100 * share:.0f} % of the time the event loop was held up by more than {allowed_ms:.1f} ms"
-    return ": ".join(filter(None, (said, "; ".join(causes(suffered)))))
+    return ": ".join(filter(None, (said, "; ".join(causes(interference)))))
 
 
-def _because(reason: str, suffered: Suffered | None) -> str:
-    return ": ".join(filter(None, (reason, "; ".join(disturbances(suffered)))))
+def _because(reason: str, interference: Interference | None) -> str:
+    return ": ".join(filter(None, (reason, "; ".join(disturbances(interference)))))

@@ -53,7 +53,7 @@ def change(world: World, body: bytes) -> None:
     except (ValueError, RecursionError):
         asked = None
     if not isinstance(asked, dict):
-        raise SettingsError("a JSON object is wanted", where="network", hint='For example {"backend_down": true}')
+        raise SettingsError("expected a JSON object", where="network", hint='For example {"backend_down": true}')
     payers = asked.pop("payers", {})
     faults = _faults(world.faults, asked)
     if not isinstance(payers, dict):
@@ -72,9 +72,9 @@ def _faults(now: Faults, asked: dict[str, Any]) -> Faults:
             parse_latency(str(value))
         elif name == "reset_share":
             if not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise SettingsError(f"a share from 0 to 1 is wanted, found {value!r}", where=name)
+                raise SettingsError(f"expected a share from 0 to 1, found {value!r}", where=name)
         elif not isinstance(value, bool):
-            raise SettingsError(f"true or false is wanted, found {value!r}", where=name)
+            raise SettingsError(f"expected true or false, found {value!r}", where=name)
     return dataclasses.replace(now, **asked)
 
 
@@ -85,7 +85,7 @@ def _account(world: World, address: str, facts: Any) -> EscrowAccount:
             raise SettingsError(f"has {', '.join(_ACCOUNT)} and nothing else", where=address)
         known = world.chain.accounts.get(payer)
         if known is None and "signer" not in facts:
-            raise SettingsError("is a new payer, whose signer has to be given", where=address)
+            raise SettingsError("is a new payer, so its signer must be given", where=address)
         signer = parse_address(str(facts["signer"]), "signer") if "signer" in facts else known.signer if known else b""
     except ReceiptError as error:
         raise SettingsError(str(error), where="payers") from None
@@ -105,7 +105,7 @@ def _wei(value: Any, where: str) -> int:
     except (InvalidOperation, ValueError):
         wei = -1
     if not 0 <= wei <= U128_MAX:
-        raise SettingsError(f"an amount in GRT is wanted, found {value!r}", where=where)
+        raise SettingsError(f"expected an amount in GRT, found {value!r}", where=where)
     return wei
 
 

@@ -170,7 +170,7 @@ def request(body: bytes) -> tuple[str, dict[str, Any], str]:
         asked = json.loads(body)
         query, variables, name = asked["query"], asked.get("variables") or {}, asked.get("operationName") or ""
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        raise QueryError("a GraphQL request is wanted: a JSON object with a query") from None
+        raise QueryError("expected a GraphQL request: a JSON object with a query") from None
     if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(name, str):
         raise QueryError("query and operationName of a GraphQL request are text, and its variables an object")
     if not name and (head := _OPERATION.match(_COMMENT.sub("", query))):

@@ -95,7 +95,7 @@ def service_of_words(
     """
     variables, argv = apart(words)
     if not argv:
-        raise SettingsError(f"a command is wanted, found only variables: {', '.join(variables)}", where=where)
+        raise SettingsError(f"expected a command, found only variables: {', '.join(variables)}", where=where)
     folder = Path.cwd()
     environment = {**os.environ, **variables}
     configured, secrets = configuration_of(argv, role, folder, environment)

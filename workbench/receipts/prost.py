@@ -90,7 +90,7 @@ def _key(raw: bytes, at: int) -> tuple[int, int, int]:
     key, at = _varint(raw, at)
     tag, kind = key >> 3, key & 7
     if key >= 2**32 or not tag or kind > _FIXED32:
-        raise _wrong(f"{key} is no field's key")
+        raise _wrong(f"{key} is not the key of a field")
     return tag, kind, at
 
 

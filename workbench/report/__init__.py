@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.report.comparing import comparison_table, comparison_words, difference_flames
-    from workbench.report.costs import receipt_cost
     from workbench.report.display import notes, provenance, repeats, tiles, verdict_box
     from workbench.report.execute import run_notebook
     from workbench.report.export import export_html, external_addresses
     from workbench.report.limits import knee, search_spending, search_trials
     from workbench.report.page import profile_page
     from workbench.report.parameters import Parameter, check_parameters, read_parameters
+    from workbench.report.profiled_run import receipt_cost
     from workbench.report.record import NotebookRecord
     from workbench.report.snakeviz import snakeviz_frame
     from workbench.report.summary import batch_summary
@@ -75,7 +75,7 @@ _HOMES = {
     "profile_page": "page",
     "provenance": "display",
     "read_parameters": "parameters",
-    "receipt_cost": "costs",
+    "receipt_cost": "profiled_run",
     "repeats": "display",
     "run_notebook": "execute",
     "search_spending": "limits",

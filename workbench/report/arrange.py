@@ -1,6 +1,6 @@
 """An executed notebook in the order in which a report tells it. Pure: cells in, cells out.
 
-A notebook begins with its parameters and the cell that measures; a report begins with what came of it. So these cells
+A notebook begins with its parameters and the cell that measures; a report begins with the results. So these cells
 go to its end. Outputs without data are left out, whole sections of them too, and the reasons are said there once. Where
 what a receipt costs stands first among the tiles, the sections tagged ``cost`` come before the others.
 """
@@ -63,12 +63,12 @@ class Arranged:
 
     @property
     def says_how(self) -> bool:
-        """Whether there is anything to say of how it was made."""
+        """Whether there is anything to show about how the report was made."""
         return bool(self.made or self.left_out or self.head_code)
 
 
 def arranged(cells: Sequence[nbformat.NotebookNode]) -> Arranged:
-    """The cells of an executed notebook as its report has them."""
+    """The cells of an executed notebook in the order of its report."""
     first = next((at for at, cell in enumerate(cells) if _heading(cell)), len(cells))
     head = [cell for cell in cells[:first] if not _only_made(cell)]
     made = [cell for cell in cells[:first] if _only_made(cell)]
@@ -101,7 +101,7 @@ def _only_made(cell: nbformat.NotebookNode) -> bool:
 
 
 def _is_said(output: Any) -> bool:
-    """Whether an output is what a cell said on its way: printed text, or the progress of a run."""
+    """Whether an output is text printed while the cell ran, or the progress of a run."""
     return output.output_type == "stream" or PROGRESS in output.get("metadata", {})
 
 
@@ -176,7 +176,7 @@ def _facts(output: nbformat.NotebookNode) -> dict[str, Any]:
 
 
 def _by_reason(left_out: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """What was left out, joined where the reason is the same: each is said once."""
+    """What was left out, grouped by reason, so that each reason is given once."""
     titles: dict[str, list[str]] = {}
     for title, why in left_out:
         titles.setdefault(why.removesuffix("."), []).append(title)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Unpack, cast, get_type_hints
 
-from workbench.batches.estimate import Estimate, Finished, Kind, duration, estimate, sending_s, total
+from workbench.batches.estimate import Estimate, Finished, Kind, estimate, sending_s, total
 from workbench.batches.folder import Batch
 from workbench.batches.grid import PlannedRun, runs_of
 from workbench.batches.plan import BatchPlan, plan_of, read_plan
@@ -23,6 +23,7 @@ from workbench.errors import (
     ToolError,
     WorkbenchError,
 )
+from workbench.numbers import duration
 from workbench.report.execute import run_notebook
 from workbench.report.sweep_report import Say, command_line, notebook_path, report_run, report_sweep
 from workbench.runs.folder import RunFolder, exclusive
@@ -154,7 +155,7 @@ async def batch(
         return await resume_batch(Path(resume), config=None, say=heard)
     if isinstance(plan, (str, Path)):
         if axes is not None:
-            raise SettingsError("a plan's file has its own axes", where="axes", hint="Give the file alone")
+            raise SettingsError("the plan file already has axes", where="axes", hint="Give the file alone")
         found = read_plan(Path(plan))
     else:
         stored = dict(plan or {}) | ({} if axes is None else {"axes": axes})
@@ -183,11 +184,11 @@ async def run_batch(made: Planned, *, keep_going: bool, config: Path | None, say
 
 
 async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
-    """Go on with a batch that was interrupted: runs that have finished stay, one that was cut off goes on, those that
+    """Continue a batch that was interrupted: runs that have finished stay, one that was cut off goes on, those that
     failed are tried again."""
     folder = Batch.open(path)
     if not folder.facts().get("settings_kept"):
-        raise SettingsError("the batch does not say its settings", where=str(path), hint="Start a new one")
+        raise SettingsError("the batch has no stored settings", where=str(path), hint="Start a new one")
     settings = {run.name: Settings.restore(run.changes, toml=config) for run in folder.planned}
     return await _run(folder, settings, config, say)
 
@@ -232,7 +233,7 @@ async def _run(batch: Batch, settings: Mapping[str, Settings], config: Path | No
             number = len(batch.planned) - len(todo) + at + 1
             rest = _all(batch, todo[at:], kinds, earlier)
             own = _all(batch, [run], kinds, earlier)
-            when = f"{own.text}; all to come {rest.text}, {_until(rest)}"
+            when = f"{own.text}; whole rest {rest.text}, {_until(rest)}"
             say(f"run {number} of {len(batch.planned)}, {run.label}: {when}")
             await _make(batch, run, settings[run.name], config, say)
         await summarise(batch)
@@ -328,7 +329,7 @@ def _until(rest: Estimate) -> str:
 
 
 def _silent(line: str) -> None:
-    """Say nothing."""
+    """A ``say`` that prints nothing."""
 
 
 def dry_run_lines(made: Planned) -> list[str]:
@@ -337,7 +338,5 @@ def dry_run_lines(made: Planned) -> list[str]:
     lines = [f"{run.name}  {run.label}: {one.text}" for run, one in estimates]
     lines += [f"{name}  cannot be run here: {error}" for name, error in made.unfit.items()]
     whole = sum((one for _, one in estimates), Estimate(0.0))
-    guessed = (
-        f", {whole.guessed} of them a guess: no run under their profiler has finished here" if whole.guessed else ""
-    )
+    guessed = f", {whole.guessed} guessed: no run under that profiler has finished here" if whole.guessed else ""
     return [*lines, f"{len(estimates)} runs, about {duration(whole.seconds)}{guessed}"]

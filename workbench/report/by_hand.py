@@ -40,7 +40,7 @@ def windows_costs(run: Run) -> list[dict[str, Any]]:
     """What a receipt costs as a whole, a row a service and metric: ``service``, ``metric``, and the columns of
     :func:`workbench.analysis.costs.cost_per_receipt`; what is not known is None."""
     from workbench.analysis.costs import cost_per_receipt
-    from workbench.sweep.profiles import RunProfiles
+    from workbench.sweep.run_profiles import RunProfiles
 
     found = RunProfiles(run)
     rows = []
@@ -55,7 +55,7 @@ def windows_text(run: Run) -> str:
     """What a receipt costs, service by service: as a whole in each window, and where the most of it goes."""
     from workbench.analysis.costs import cost_per_receipt
     from workbench.report.tables import table
-    from workbench.sweep.profiles import RunProfiles
+    from workbench.sweep.run_profiles import RunProfiles
 
     found, names = RunProfiles(run), run.manifest["windows"]
     parts = [f"{step}: window {name}" for step, name in names.items()]

@@ -30,7 +30,7 @@ MOST_METRICS, MOST_NOTES = 4, 3
 
 
 def _or_why_not(make: Callable[[T], View]) -> Callable[[T], View]:
-    """What is damaged says so in a line: a cell that shows an object does not end in a traceback."""
+    """A line that says what is damaged: a cell that shows an object must not end in a traceback."""
 
     @wraps(make)
     def card(shown: T) -> View:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.compare.side import Side
 
 ROWS = 50
-NAME_ANOTHER = "Name another file, or make room"
+NAME_ANOTHER = "Name another file, or free disk space"
 EXAMPLE = ("receipts-before.callgrind.out.gz", "receipts-after.callgrind.out.gz")
 EXAMPLE_RECEIPTS = 60
 # table of a comparison -> its heading, and the columns that are shown
@@ -58,7 +58,9 @@ def comparison_table(found: Comparison, name: str, rows: int = ROWS) -> View:
     """One of its tables, with the columns that are read first. Says so where it has no row."""
     shown = _shown(found, name)
     return (
-        table(shown, rows, name=_TABLES[name][0]) if len(shown) else nothing("Nothing was measured by both, or differs")
+        table(shown, rows, name=_TABLES[name][0])
+        if len(shown)
+        else nothing("Nothing was measured in both, or nothing differs")
     )
 
 

@@ -45,7 +45,7 @@ def tiles(shown: Any) -> View:
 
 
 def verdict_box(run: Run) -> View:
-    """The verdict of a run in words: what it is, what was measured, what was predicted, what came of it, and why."""
+    """The verdict of a run in words: target, steps measured, prediction, result and reasons."""
     manifest = run.manifest
     verdict = manifest.get("verdict") or {}
     sentences = [

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.report.costs import Shown
 from workbench.report.tables import table
-from workbench.report.view import View, nothing, sentence
+from workbench.report.view import Shown, View, nothing, sentence
 
 if TYPE_CHECKING:
     from workbench.runs.read import Run
@@ -20,7 +19,7 @@ def knee(run: Run) -> Shown:
 
     found = knees(run.steps, run.histograms if len(run.steps) else None)
     if not found.sentence:
-        return Shown((nothing("The knee is not told: the run has fewer than three rates in valid steps."),))
+        return Shown((nothing("The knee is not known: the run has fewer than three rates in valid steps."),))
     return Shown((sentence(found.sentence), charts.knee(found), table(found.table), table(found.rates)))
 
 

@@ -49,7 +49,7 @@ def read_parameters(notebook: Path) -> tuple[Parameter, ...]:
     cells = [cell for cell in read_notebook(notebook).cells if PARAMETERS_TAG in tags(cell)]
     if len(cells) != 1:
         raise SettingsError(
-            f"one cell tagged {PARAMETERS_TAG!r} is wanted, found {len(cells)}",
+            f"one cell tagged {PARAMETERS_TAG!r} is needed, found {len(cells)}",
             where=str(notebook),
             hint="In JupyterLab: property inspector, cell tags",
         )
@@ -139,7 +139,7 @@ def _check_type(parameter: Parameter, value: Any) -> None:
         TypeAdapter(wanted, config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError:
         raise SettingsError(
-            f"{parameter.annotation} is wanted, found {type(value).__name__} {json.dumps(value)[:80]}",
+            f"expected {parameter.annotation}, found {type(value).__name__} {json.dumps(value)[:80]}",
             where=parameter.name,
             hint=parameter.help or None,
         ) from None

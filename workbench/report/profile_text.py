@@ -99,7 +99,7 @@ def difference_text(changes: Difference, table: TableLike) -> str:
     ratio = f", {after / before:.4g} times" if before > 0 and after >= 0 else ""
     sums = f"{precise(before, unit)} before, {precise(after, unit)} after{ratio}"
     if not changes.metric.additive:
-        sums = "a ratio, so without sums"
+        sums = "a ratio, so it has no sum"
     lines = [f"{changes.metric.name}: {sums}; figures {changes.scaling}"]
     table = Table.of(table)
     for state, heading in (("both", "In both"), ("added", "Only after"), ("removed", "Only before")):

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.tiles import Tile, cost_lines
 from workbench.batches.folder import Batch, findings_of
-from workbench.report.costs import ReceiptCost, Shown
 from workbench.report.display import verdict_box
+from workbench.report.profiled_run import ReceiptCost
 from workbench.report.tables import heading, table
-from workbench.report.view import View, in_words, nothing, sentence
+from workbench.report.view import Shown, View, in_words, nothing, sentence
 from workbench.sweep.opened import SweepRun
 
 if TYPE_CHECKING:
     from workbench.analysis.findings import Findings
-    from workbench.sweep.profiles import RunProfiles
+    from workbench.sweep.run_profiles import RunProfiles
 
 _UNPROFILED = "No run of the batch was under a profiler."
-_IN_EACH = "The runs differ in more than the profiler: the report of each run, linked above, says it of that run."
+_IN_EACH = "The runs differ in more than the profiler: see the report of each run, linked above."
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class BatchSummary:
         }
         if overheads:
             times = [overheads[run].response_p50 if run in overheads else float("nan") for run in found["run"]]
-            shown["slower under it, times"] = times
+            shown["slowdown, times"] = times
         if self.batch.once_a_mode:
             costs = [name for name in found if str(name).endswith("_per_receipt")]
             shown = shown.drop(columns=["run", "repeat", *map(_heading, costs)])
@@ -73,12 +73,12 @@ class BatchSummary:
         if (found["state"] == "finished").all():
             shown = shown.drop(columns=["state"])
         if found["error"].ne("").any() or self.batch.skipped:
-            shown["what became of it"] = found["error"]
+            shown["outcome or error"] = found["error"]
         there = [bool(folder) and (self.batch.path / folder / "notebook.ipynb").is_file() for folder in found["folder"]]
         shown["notebook"] = ["notebook" if one else "" for one in there]
         first = shown.columns[0]
         left_out = pd.DataFrame(
-            [{first: name, "verdict": "left out", "what became of it": why} for name, why in self.batch.skipped.items()]
+            [{first: name, "verdict": "left out", "outcome or error": why} for name, why in self.batch.skipped.items()]
         )
         whole = pd.concat([shown, left_out], ignore_index=True) if len(left_out) else shown
         texts = [name for name in whole if whole[name].dtype == object or str(whole[name].dtype) == "str"]
@@ -137,7 +137,7 @@ class BatchSummary:
                 found = profiles[run.name].findings
                 first = next(iter(found), None)
                 what = "Nothing was found." if first is None else first.sentence
-                rows.append({"run": run.label, "findings": len(found), "the weightiest": what})
+                rows.append({"run": run.label, "findings": len(found), "most important finding": what})
         return table(pd.DataFrame(rows))
 
     def verdict(self) -> View:
@@ -155,7 +155,7 @@ class BatchSummary:
         if len(plain) > 1:
             return sentence("The limit that each run found is in the table above, and in the run's report.")
         if not plain or not plain[0].manifest.get("limit"):
-            return nothing("The limit was not looked for.")
+            return nothing("No run searched for the limit.")
         run = plain[0]
         return charts.limit(run.steps, run.manifest["prediction"], run.manifest["limit"])
 

@@ -156,7 +156,7 @@ def _with_whole_hint(folder: RunFolder, go_on: str | None) -> Iterator[None]:
         if error.hint != RESUME:
             raise
         command = go_on or folder.next_command()
-        hint = f"What was measured before is still in the run folder; make room and go on with `{command}`"
+        hint = f"What was measured so far is in the run folder; free disk space and go on with `{command}`"
         raise RunFolderError(error.what, where=error.where, hint=hint) from error
 
 

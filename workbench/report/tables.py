@@ -38,7 +38,7 @@ _TIMES = {
     "response_p95_low_ms": ("95 % sure: from", "{:,.2f}"),
     "response_p95_high_ms": ("to", "{:,.2f}"),
     "response_p99_ms": ("Response p99, ms", "{:,.2f}"),
-    "effective_n": ("As good as independent", "{:,.0f}"),
+    "effective_n": ("Independent samples", "{:,.0f}"),
     "warm_up": ("Warm-up, receipts", "{:,.0f}"),
     "lag_p99_ms": ("Lag p99, ms", "{:,.3f}"),
     "steadiness": ("Not steady", "{}"),

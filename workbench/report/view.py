@@ -34,6 +34,22 @@ class View:
         return self.as_text
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Several things for one cell, one below the other."""
+
+    parts: tuple[Any, ...]
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        for part in self.parts:
+            display(part)  # type: ignore[no-untyped-call]
+
+    def __repr__(self) -> str:
+        return "\n".join(repr(part) for part in self.parts)
+
+
 def sentence(text: str) -> View:
     """One sentence where a table or chart would stand."""
     return View(markup("words", said=[("", [text])]), text)
@@ -51,7 +67,7 @@ def below(*views: View) -> View:
 
 
 def in_words(answers: Mapping[str, Sequence[str]]) -> View:
-    """Each question with its sentences, each of which is said once; a question without any is left out."""
+    """Each question with its sentences; no sentence appears twice, and a question without any is left out."""
     heard: set[str] = set()
     said: list[tuple[str, list[str]]] = []
     for question, sentences in answers.items():

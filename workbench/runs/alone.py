@@ -1,4 +1,4 @@
-"""Who else measures: in the same folder of runs nobody may, elsewhere on the machine it is seen and said.
+"""Who else measures: a second run in the same folder of runs is refused, one elsewhere on the machine is reported.
 
 Two loads at once measure each other. In one folder of runs that is always a mistake, so the second waits and is then
 refused. Elsewhere it may be meant (another checkout, tests side by side), so both go on and both say it. Whoever looks
@@ -42,7 +42,7 @@ class Company:
         # who joins writes its number into the file
         if alone and os.fstat(self.file.fileno()).st_mtime_ns == self.joined_ns:
             return None
-        return "another run measured on this machine at the same time, in another folder: each took time from the other"
+        return "another run was measured on this machine at the same time: each slowed the other down"
 
 
 @asynccontextmanager

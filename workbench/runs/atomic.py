@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-RESUME = "What was measured before is still in the run folder; make room and go on with --resume"
+RESUME = "What was measured so far is in the run folder; free disk space and go on with --resume"
 
 
 def has_room(folder: Path) -> bool:

@@ -135,7 +135,7 @@ class RunFolder:
         return "interrupted" if state == "running" else state
 
     def next_command(self) -> str:
-        """What to type next, whole: it makes the report of a finished run again, and goes on with any other."""
+        """The whole command to type next: it makes the report of a finished run again, and resumes any other run."""
         manifest = self.manifest()
         path = shlex.quote(str(self.path))
         if manifest.get("state") == "finished":

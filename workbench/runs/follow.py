@@ -102,7 +102,8 @@ _OF_PLAN = ("step", "rate_per_s")
 
 
 class LiveTail:
-    """The rows of a running step. Chunks that are complete, and whose rows are not of late, are counted once."""
+    """The rows of a running step. Chunks that are complete, and whose rows are older than the live rate's window, are
+    counted once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -52,7 +52,7 @@ _INNER: Mapping[str, tuple[str, ...]] = {"verdict": ("verdict",)}
 # what each of a list is: an object with this in it
 _EACH = (("thresholds", "sentence", _TEXT),)
 
-_HINT = "The file was damaged or changed since: take it from a copy, or measure anew"
+_HINT = "The file was damaged or changed after the run: restore it from a copy, or measure again"
 
 
 def checked_manifest(manifest: Mapping[str, Any], path: Path) -> None:

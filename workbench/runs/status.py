@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from workbench.progress import line_of
+from workbench.progress import left_s, line_of
 
 StepState = Literal["planned", "sending", "settling", "done", "cut off", "left out"]
 """Settling: all is sent, and the service's agent is given time to count it."""
@@ -142,8 +142,8 @@ def status_of(
 
 @dataclass(frozen=True)
 class _Course:
-    """What events tell of steps, by number: those that ``started`` since the run was last gone on with or are done, how
-    long each took (``took_s``), the last ``progress`` of each, and which were ``left_out``."""
+    """What the events say about steps, by number: those that ``started`` since the run was last resumed or are done,
+    how long each took (``took_s``), the last ``progress`` of each, and which were ``left_out``."""
 
     started: dict[int, Mapping[str, Any]]
     finished: frozenset[int]
@@ -250,7 +250,7 @@ def _with_times(steps: Sequence[StepStatus], rates: Mapping[int, float], overhea
             return math.nan if step.state == "planned" else 0.0
         planned = rates.get(step.number, math.nan)
         rate = planned if planned > 0 else step.rate_per_s if step.rate_per_s > 0 else usual
-        return max(0, step.receipts - step.answered) / rate + overhead_s if rate > 0 else math.nan
+        return left_s(step.receipts - step.answered, rate) + overhead_s
 
     return [replace(step, left_s=left(step)) for step in steps]
 

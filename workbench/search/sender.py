@@ -103,7 +103,8 @@ def _say_budget(record: Record, settings: Settings, search: LimitSearch, payers:
     if payers < min(expected.trials, LEAST_PAYERS):
         raise TargetError(
             f"at least {expected.trials} trials need an unused payer each, there are {payers}",
-            hint="Give more payers, or use `workbench sweep`, whose last payer is led to the limit receipt by receipt",
+            hint="Give more payers, or use `workbench sweep`, whose last payer is brought to the limit receipt by "
+            "receipt",
         )
     if expected.receipts > settings.search_receipts:
         raise SettingsError(

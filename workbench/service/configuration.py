@@ -129,7 +129,7 @@ def _url(host_and_port: str) -> str:
     bare = host.strip("[]")
     if not bare or not port.isdigit():
         raise SettingsError(
-            f"an address such as 0.0.0.0:7600 is wanted, found {host_and_port[:80]!r}", where="service.host_and_port"
+            f"expected an address such as 0.0.0.0:7600, found {host_and_port[:80]!r}", where="service.host_and_port"
         )
     bare = _ANY_ADDRESS.get(bare, bare)
     return f"http://[{bare}]:{port}" if ":" in bare else f"http://{bare}:{port}"

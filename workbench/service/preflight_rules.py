@@ -116,7 +116,7 @@ def judge_payers(facts: Sequence[PayerFacts], needed: int) -> list[Note]:
     wrong = [note for fact in facts if (note := judge_payer(fact)) is not None]
     if not wrong:
         return []
-    others = f" ({len(wrong) - 1} other payers likewise)" if len(wrong) > 1 else ""
+    others = f" ({len(wrong) - 1} other payers for the same reason)" if len(wrong) > 1 else ""
     first = wrong[0]
     if len(facts) - len(wrong) >= needed:
         return [Note(first.check, f"{len(wrong)} of {len(facts)} payers are left out: {first.what}")]

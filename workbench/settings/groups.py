@@ -41,7 +41,7 @@ from workbench.settings.kinds import (
 )
 
 LEAST = 1e-6
-"""The smallest number that a setting with decimals can have, but for 0."""
+"""The smallest number above 0 that a setting with decimals can have."""
 TOML_FILE = "workbench.toml"
 ENV_PREFIX = "WORKBENCH_"
 CONFIG_VARIABLE = "WORKBENCH_CONFIG"  # path of a settings file in place of workbench.toml
@@ -69,14 +69,14 @@ class Group(BaseModel):
     @field_validator("*")
     @classmethod
     def _not_next_to_nothing(cls, value: object) -> object:
-        """A rate of 1e-300 is a plan that never ends, and a time of as many seconds is none."""
+        """Refuse values next to 0: a rate of 1e-300 would make a plan that never ends."""
         if isinstance(value, float) and 0 < abs(value) < LEAST:
             raise ValueError(f"must be 0 or at least {LEAST:g}, found {value:g}")
         return value
 
 
 class TargetSettings(Group):
-    """Where the receipts go and whose they are. Defaults are the constants of the local test network."""
+    """Where the receipts go and who pays. Defaults are the constants of the local test network."""
 
     target: ServiceUrl | None = Field(
         None, description="URL of the indexer-service; without it the embedded stand-in is started."
@@ -146,7 +146,7 @@ class LoadSettings(Group):
     num_receipts: int = Field(1000, ge=1, le=10_000_000, description="How many receipts to send.")
     concurrency: int | None = Field(None, ge=1, le=10_000, description="Closed loop: this many requests in flight.")
     rate: float | None = Field(
-        None, gt=0, le=1_000_000, description="Open loop: receipts per second, on an absolute plan."
+        None, gt=0, le=1_000_000, description="Open loop: receipts per second, at planned times."
     )
     arrivals: Arrivals = Field(
         "constant",
@@ -155,7 +155,7 @@ class LoadSettings(Group):
     )
     spin: bool = Field(
         False,
-        description="Open loop: wait the last 200 microseconds before a due time without sleeping. Lag becomes less, "
+        description="Open loop: wait the last 200 microseconds before a due time without sleeping. Less lag, "
         "at the cost of up to a whole core.",
     )
     seed: int = Field(1, ge=0, lt=1 << 63, description="Seed of nonces and Poisson arrivals.")
@@ -180,12 +180,12 @@ class LoadSettings(Group):
 
     @property
     def ramp(self) -> Ramp | None:
-        """The ramp of an open loop, where its arrivals are one."""
+        """The ramp of an open loop; None if its arrivals are not a ramp."""
         return Ramp.parse(self.arrivals) if is_ramp(self.arrivals) else None
 
     @property
     def loop_given(self) -> bool:
-        """Whether anything says which loop is wanted."""
+        """Whether a setting chooses between open and closed loop."""
         return self.concurrency is not None or self.rate is not None or self.ramp is not None
 
 
@@ -193,7 +193,7 @@ class EngineSettings(Group):
     """Who sends the load."""
 
     processes: Processes = Field(
-        1, description="Generator processes that share a step, or auto: as many as its rate needs, a core left free."
+        1, description="Generator processes that share a step, or auto: as many as its rate needs, leaving a core free."
     )
     engine: Literal["local", "dask"] = Field(
         "local", description="Where the generators run: local, or one at each worker of a Dask cluster."
@@ -232,7 +232,7 @@ class SweepSettings(Group):
     )
     stop_after_denial: bool = Field(False, description="Leave out the steps after the first denied one.")
     pinpoint: bool = Field(
-        True, description="End with a payer led to the limit receipt by receipt, to find it exactly."
+        True, description="At the end, bring one payer to the limit receipt by receipt, to find it exactly."
     )
     settle_timeout_s: float = Field(
         30.0, gt=0, le=3600, description="How long the tap-agent may take to account for a step."
@@ -261,7 +261,7 @@ class SearchSettings(Group):
     """The search for a limit: of the sender, or of the service's capacity under thresholds."""
 
     capacity: bool = Field(
-        False, description="Search the highest rate that passes the thresholds, in place of the sender limit."
+        False, description="Search the highest rate that passes the thresholds, instead of the sender limit."
     )
     search_receipts: int = Field(
         200_000, ge=1, le=1_000_000_000, description="The search sends at most this many receipts."
@@ -292,7 +292,7 @@ class ProfilerSettings(Group):
     profiler: Annotated[ProfilerMode, BeforeValidator(lambda text: "massif" if text == "valgrind" else text)] = Field(
         "none", description="Profile the service: flamegraph, massif (valgrind), callgrind, strace or pprofile."
     )
-    profiler_flags: Flags | None = Field(None, description="The tool's flags in place of the guide's, in one text.")
+    profiler_flags: Flags | None = Field(None, description="The tool's flags instead of the guide's, in one string.")
     profiler_attach: bool = Field(
         False, description="strace: attach to the running service for each step instead of tracing its whole life."
     )
@@ -341,7 +341,7 @@ class CommandSettings(Group):
 
 
 class NetworkSettings(Group):
-    """What the two programs need to run on one machine without chain, graph-node or containers."""
+    """The services around the two programs, so that they run on one machine without chain, graph-node or containers."""
 
     network: bool = Field(False, description="Start the network around the commands, and stop it at the end.")
     network_folder: Path = Field(
@@ -388,7 +388,7 @@ class StandinSettings(Group):
         None, ge=0, description="Redeem a RAV on chain this long after it was made; default: never."
     )
     agent_delay_ms: float = Field(
-        50.0, ge=0, le=60_000, description="Time from a receipt's commit to the agent having counted it."
+        50.0, ge=0, le=60_000, description="Time from a receipt's commit until the agent counts it."
     )
     backend_latency: Latency = Field(
         "lognormal:1:0.3",

@@ -39,7 +39,7 @@ def _check_address(text: str) -> str:
 
 
 def _check_deployment(text: str) -> str:
-    """As Qm... in whatever form it was given: 64 hex digits could be a key, which is never shown."""
+    """A deployment id as Qm..., whatever its form: 64 hex digits could be a key, and keys are never shown."""
     try:
         return addresses.deployment_to_qm(addresses.parse_deployment(text))
     except ReceiptError as error:
@@ -53,17 +53,17 @@ def _check_url(text: str) -> str:
     except ValueError:
         port = -1
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or parts.username or "#" in text:
-        raise ValueError(f"a URL such as http://127.0.0.1:7601 is wanted, found {shown(text)}")
+        raise ValueError(f"expected a URL such as http://127.0.0.1:7601, found {shown(text)}")
     return text.rstrip("/")
 
 
 def _check_service_url(text: str) -> str:
-    """The service itself: what stands after its port would be sent with every request, or be lost."""
+    """Refuse anything after the port of a service's URL: it would be sent with every request, or be lost."""
     _check_url(text)
     parts = urlsplit(text)
     if parts.path not in ("", "/") or parts.query or "?" in text or "#" in text:
         raise ValueError(
-            f"the address of a service is wanted, without a path, query or fragment, found {shown(text)}; set the "
+            f"expected the address of a service without a path, query or fragment, found {shown(text)}; set the "
             "prefix of its paid route with url_prefix"
         )
     return text.rstrip("/")
@@ -77,7 +77,7 @@ def _check_scheduler(text: str) -> str:
         port = None
     # no list of schemes: a gateway or a plugin of Dask brings its own
     if not parts.hostname or not port or parts.username:
-        raise ValueError(f"an address such as tcp://127.0.0.1:8786 is wanted, found {shown(text)}")
+        raise ValueError(f"expected an address such as tcp://127.0.0.1:8786, found {shown(text)}")
     return parts.geturl()
 
 
@@ -94,12 +94,12 @@ def _check_processes(value: object) -> object:
     text = str(value).strip()
     if text == "auto" or (text.isdecimal() and 1 <= int(text) <= 256):
         return text if text == "auto" else int(text)
-    raise ValueError(f"a number of processes from 1 to 256 is wanted, or auto, found {shown(text)}")
+    raise ValueError(f"expected a number of processes from 1 to 256 or auto, found {shown(text)}")
 
 
 def _check_grt(value: Decimal) -> Decimal:
     if not value.is_finite():
-        raise ValueError("an amount in GRT is wanted")
+        raise ValueError("expected an amount in GRT")
     if len(value.as_tuple().digits) > _MOST_DIGITS or (value and abs(value.adjusted()) > _MOST_DIGITS):
         raise ValueError("the amount must be from 0 to 2^128 - 1 wei, with 18 decimals at most")
     wei = value.scaleb(18, _EXACT)
@@ -113,7 +113,7 @@ def _check_grt(value: Decimal) -> Decimal:
 def _check_latency(text: str) -> str:
     if not _LATENCY.fullmatch(text):
         raise ValueError(
-            f"constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA is wanted, found {shown(text)}"
+            f"expected constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:SIGMA, found {shown(text)}"
         )
     return text
 
@@ -140,7 +140,7 @@ def _check_command(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"a command is written as in a shell: {str(error).lower()}, found {shown(text)}") from None
     if not words:
-        raise ValueError("a command is wanted, found nothing")
+        raise ValueError("expected a command, found nothing")
     if any(is_key(word) for word in words):
         raise ValueError(f"a command must not hold anything that looks like a private key. {COMMAND_HINT}")
     if without_passwords(text) != text:
@@ -158,7 +158,7 @@ def _check_postgres(text: str) -> str:
     except ValueError:
         port = -1
     if parts.scheme not in ("postgres", "postgresql") or port == -1 or not parts.path.strip("/"):
-        raise ValueError("a URL such as postgresql://postgres@127.0.0.1:5432/indexer_components_1 is wanted")
+        raise ValueError("expected a URL such as postgresql://postgres@127.0.0.1:5432/indexer_components_1")
     return text
 
 

@@ -51,7 +51,7 @@ class Settings(
 
         ``toml`` defaults to the file that ``WORKBENCH_CONFIG`` names, or ``workbench.toml`` in the working directory
         where that exists; ``labels`` are the names of explicit values in error messages (options). Raises
-        SettingsError naming the option, variable or key, what was found and what is wanted.
+        SettingsError naming the option, variable or key, what was found and what is expected.
         """
         from workbench.settings.sources import collected
 
@@ -107,7 +107,7 @@ WITH_PASSWORD = frozenset(("database_url", "postgres"))
 def settings_error(
     error: ValidationError, values: Mapping[str, Any] | None = None, sources: Mapping[str, str] | None = None
 ) -> SettingsError:
-    """One line from pydantic's error list: where the first bad value came from, what was found, what is wanted.
+    """One line from pydantic's error list: where the first bad value came from, what was found, what is expected.
 
     ``values`` are the values that were tried, ``sources`` where each came from. Secrets are not shown.
     """

@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 
 
 class TargetParameters(TypedDict, total=False):
-    """Where the receipts go and whose they are. Defaults are the constants of the local test network."""
+    """Where the receipts go and who pays. Defaults are the constants of the local test network."""
 
     target: str | None
     deployment: str
@@ -108,7 +108,7 @@ class ProfilerParameters(TypedDict, total=False):
 
 
 class NetworkParameters(TypedDict, total=False):
-    """What the two programs need to run on one machine without chain, graph-node or containers."""
+    """The services around the two programs, so that they run on one machine without chain, graph-node or containers."""
 
     network: bool
     network_folder: Path | str
@@ -166,7 +166,7 @@ class Parameters(
     StandinParameters,
     total=False,
 ):
-    """All settings that are no secrets."""
+    """All settings that are not secret."""
 
 
 class ServiceParameters(

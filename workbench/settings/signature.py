@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class WorkedOut:
-    """The default of what is worked out when it is asked for, as a folder of the project is; shown as ``...``."""
+    """A default that is computed when it is used, such as the project's folder; shown as ``...``."""
 
     def __repr__(self) -> str:
         return "..."
@@ -95,7 +95,7 @@ def source() -> str:
         lines += ["", "", f"class {_name(group)}(TypedDict, total=False):", f'    """{group.__doc__}"""', ""]
         lines += [f"    {one.name}: {_written(one.annotation)}" for one in _parameters(group)]
     for name, groups, what in (
-        ("Parameters", GROUPS, "All settings that are no secrets."),
+        ("Parameters", GROUPS, "All settings that are not secret."),
         ("ServiceParameters", OF_A_SERVICE, "The settings of what is measured."),
     ):
         lines += ["", "", f"class {name}("]
@@ -116,7 +116,7 @@ def _name(group: type[BaseModel]) -> str:
 
 
 def _written(annotation: Any) -> str:
-    """A type as it is written, with all that is taken for it."""
+    """A type as written in the source, with the other types that are accepted for it."""
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "Literal[" + ", ".join(f'"{one}"' if isinstance(one, str) else repr(one) for one in inside) + "]"

@@ -116,7 +116,7 @@ def _require_flat(text: str) -> None:
 
 
 class _Variables(EnvSettingsSource):
-    """Variables; a list of thresholds may be written without JSON too, apart by semicolons."""
+    """Environment variables; a list of thresholds may also be separated by semicolons."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         if field_name == "fail_if" and not str(value).lstrip().startswith("["):

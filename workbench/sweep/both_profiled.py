@@ -18,9 +18,9 @@ from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 from workbench.settings import Settings
 from workbench.sweep.opened import SweepRun, open_run
-from workbench.sweep.profiles import RunProfiles
 from workbench.sweep.record import OnEvent
 from workbench.sweep.run import run_sweep
+from workbench.sweep.run_profiles import RunProfiles
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -48,7 +48,7 @@ class BothProfiled:
 
         found = [read_callgrind(path) for path in sorted((self.run.path / _FOLDER).glob("step-*.pprofile.out"))]
         if not found:
-            raise RunFolderError("is not a run whose generator was profiled", where=str(self.run.path))
+            raise RunFolderError("is not a run with a profiled generator", where=str(self.run.path))
         return found
 
     @property

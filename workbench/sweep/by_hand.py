@@ -22,7 +22,7 @@ from workbench.runs.atomic import write_parquet
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.machine import machine, versions
 from workbench.runs.read import Run, open_run
-from workbench.sweep.costs import Sent, keep_costs, keep_idle_costs
+from workbench.sweep.cost_table import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.steps import Step
 from workbench.sweep.windows import FOLDER, IDLE, window_name
 

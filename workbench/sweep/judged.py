@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def judge_run(run: SweepRun, fail_if: Sequence[str], limit: Mapping[str, Any] | None = None) -> tuple[Judged, ...]:
-    """What came of each threshold in ``fail_if``. ``limit``: the conclusion, where the manifest has none yet.
+    """The result of each threshold in ``fail_if``. ``limit``: the conclusion, where the manifest has none yet.
 
     Only what is named is read: profiles are not looked at for thresholds of latencies. Raises SettingsError for a text
     that is no threshold.

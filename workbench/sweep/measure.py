@@ -29,11 +29,11 @@ from workbench.service.stored import Stored, StoredSince, since
 from workbench.settings import Settings
 from workbench.sweep.payers import payer_of
 from workbench.sweep.quiet import until_quiet, used_cpu_s
+from workbench.sweep.reachable import send_while_reachable
 from workbench.sweep.record import Record
 from workbench.sweep.settle import Settled, settle
 from workbench.sweep.setup import Before, PlannedStep, Setup, plan_of, spec_of
 from workbench.sweep.steps import Step
-from workbench.sweep.there import sent_while_there
 from workbench.sweep.watch import pause_s
 from workbench.sweep.windows import open_window, reach
 
@@ -55,7 +55,7 @@ async def measure(setup: Setup, step: Step, payer: Payer | None = None, plan: Pl
         cut = await open_window(window, setup, step)
         pids = await _watched_pids(setup, step)
         used_s = used_cpu_s(pids)
-        report = await sent_while_there(setup, step, partial(setup.send, spec, key), progress(setup, step))
+        report = await send_while_reachable(setup, step, partial(setup.send, spec, key), progress(setup, step))
         quiet = await until_quiet(pids, setup.settings.settle_timeout_s) if pids else None
         used_s = used_cpu_s(pids) - used_s
         if cut is not None:

@@ -1,4 +1,4 @@
-"""A run as it is opened for people: what the run folder holds, and what the profiles in it say.
+"""A run as users open it: what the run folder holds, and what the profiles in it show.
 
 Run folders know nothing of profiles or analysis, which stand above them; so the run that ``workbench.open_run`` and
 ``workbench.sweep`` return is one of this room, a :class:`workbench.runs.read.Run` with more.
@@ -17,7 +17,7 @@ from workbench.errors import RunFolderError, WorkbenchError
 from workbench.runs.read import Run
 from workbench.runs.shape import checked_table
 from workbench.sweep.agents import agents_of
-from workbench.sweep.profiles import RunProfiles
+from workbench.sweep.run_profiles import RunProfiles
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,10 +23,10 @@ from workbench.receipts.payer import Payer
 from workbench.service.connect import Target
 from workbench.sweep.measure import finish, plan_step, progress
 from workbench.sweep.payers import payer_of
+from workbench.sweep.reachable import require_reachable, send_while_reachable
 from workbench.sweep.settle import settle
 from workbench.sweep.setup import Setup, plan_of
 from workbench.sweep.steps import Step
-from workbench.sweep.there import require_there, sent_while_there
 
 APPROACH = 10
 MAX_WALK = 250
@@ -75,11 +75,11 @@ async def pinpoint(setup: Setup, number: int) -> None:
     if at_once:
         bulk = replace(planned.spec, plan=plan_of(setup.settings, at_once, number))
         send = partial(child_process, bulk, payer.key)
-        cpu_s = (await sent_while_there(setup, step, send, progress(setup, step))).cpu_s
+        cpu_s = (await send_while_reachable(setup, step, send, progress(setup, step))).cpu_s
     fees = planned.before.fees
     received = 0 if fees is None else fees.received
     await walk(target, payer, planned.spec, buffer, at_once, received, setup.settings.settle_timeout_s)
-    await require_there(setup, step)
+    await require_reachable(setup, step)
     sent = buffer.measured()
     report = StepReport(
         started_ns=started_ns,

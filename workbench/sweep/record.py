@@ -21,7 +21,7 @@ from workbench.runs.folder import RunFolder, utc_now
 from workbench.runs.machine import machine, versions
 from workbench.runs.read import open_run, read_parquet
 from workbench.settings import Settings
-from workbench.sweep.costs import Sent, keep_costs, keep_idle_costs
+from workbench.sweep.cost_table import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.series import per_second
 from workbench.sweep.steps import Step, first_number
 from workbench.sweep.watch import Clock, Watch

@@ -96,7 +96,8 @@ async def run_sweep(
 
 @asynccontextmanager
 async def held(folder: RunFolder, on_event: OnEvent | None) -> AsyncIterator[None]:
-    """The run folder, to measure into. That another run measured beside it is said at once and kept in the manifest."""
+    """The run folder, to measure into. If another run measures at the same time, an event says so and the manifest
+    keeps it."""
     async with measuring(folder.path) as company, folder.locked():
         beside = company.others()
         if beside is not None:
@@ -115,7 +116,7 @@ def of_client(client: Client | None) -> dict[str, Any]:
 
 
 async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, client: Client | None = None) -> SweepRun:
-    """Go on with an interrupted run at its first step without samples; a finished run is opened."""
+    """Continue an interrupted run at its first step without samples; a finished run is only opened."""
     if open_run(folder.path).state == "finished":
         return open_run(folder.path)
     if folder.manifest().get("what") == "find-limit":

@@ -1,4 +1,4 @@
-"""One load: a sweep of one step, told in the words of the guide's load tool and then in honest ones."""
+"""One load: a sweep of one step, reported in the terms of the guide's load tool and then with its full figures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LoadResult:
     @property
     def samples(self) -> pd.DataFrame:
         """One row a request; columns in :func:`workbench.load.samples.to_frame`. See
-        :attr:`workbench.runs.read.Run.samples` for what that takes."""
+        :attr:`workbench.runs.read.Run.samples` for the memory this takes."""
         return self.run.samples
 
     @property
@@ -52,7 +52,7 @@ class LoadResult:
         """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name,
         ``thresholds`` as :meth:`workbench.thresholds.judge.Judged.as_dict` has them.
 
-        ``generators``: how each of several fared, in words."""
+        ``generators``: a line for each, if there are several."""
         row: dict[str, Any] = {**LATER, **self.run.steps.iloc[0].to_dict()}
         counts = self.run.outcomes
         generators = self.run.manifest.get("generators", {})  # those of the one step there is
@@ -63,12 +63,13 @@ class LoadResult:
 
     @property
     def exit_code(self) -> int:
-        """What the command line ends with."""
+        """The exit code of the command line."""
         return self.run.exit_code
 
     @property
     def text(self) -> str:
-        """The guide's four summary lines, and what they hide; of a load that was stopped before its end, that."""
+        """The guide's four summary lines and the figures behind them; for a load that was stopped early, a line that
+        says so."""
         if self.run.steps.empty:
             return f"The load is {self.run.state}: {self.run.path} has what was sent until then."
         settings = self.run.manifest["settings"]
@@ -197,15 +198,15 @@ def _busiest(summary: Mapping[str, Any]) -> str:
 
 
 def _signing(summary: Mapping[str, Any]) -> str:
-    """What was odd in the signing; "" where all was signed once and ahead. Older runs do not say."""
+    """What was unusual in the signing; "" where all receipts were signed once and ahead. Older runs do not say."""
     late, anew = (int(summary.get(name, 0)) for name in ("signed_late", "signed_anew"))
     said = [f"{late:,} receipts signed only when due"] if late else []
-    said += [f"{anew:,} signed again, having become too old"] if anew else []
+    said += [f"{anew:,} signed again because they had become too old"] if anew else []
     return "".join(f"; {part}" for part in said)
 
 
 def _odd(summary: Mapping[str, Any]) -> str:
-    """What was odd in the connections; "" where nothing was. Older runs do not say."""
+    """What was unusual in the connections; "" where nothing was. Older runs do not say."""
     idle, surplus = (int(summary.get(name, 0)) for name in ("closed_idle", "surplus"))
     said = [f"{idle:,} of the resets on kept connections, before a byte of an answer (closed as idle?)"] if idle else []
     said += [f"{surplus:,} connections brought unexpected bytes"] if surplus else []
@@ -217,7 +218,7 @@ def _latency(summary: Mapping[str, Any], clock: str) -> str:
 
 
 def _sure(summary: Mapping[str, Any], clock: str) -> str:
-    """The 95 % intervals of the percentiles, and of how many receipts; "" of runs that have none yet."""
+    """The 95 % intervals of the percentiles, and of how many receipts; "" for runs of releases without them."""
     n, effective = int(summary["accepted"]), float(summary.get("effective_n", math.nan))
     if math.isnan(effective) or not n:
         return ""

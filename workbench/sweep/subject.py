@@ -57,7 +57,7 @@ class Subject:
             return
         for program in self.backend.programs:
             if wrong := await self.backend.condition(program):
-                raise TargetError(wrong, where=program, hint="What it said is in its service.log, in the run's folder")
+                raise TargetError(wrong, where=program, hint="Its output is in its service.log, in the run's folder")
 
 
 @asynccontextmanager

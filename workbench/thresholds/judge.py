@@ -19,7 +19,7 @@ MARKS = {"PASS": "✓", "FAIL": "✗", "UNMEASURED": "✗"}
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A threshold and what came of it.
+    """A threshold and its result.
 
     ``fail_if``: its text. ``verdict``: PASS, FAIL (exceeded), UNMEASURED (which fails as well). ``value`` with its 95 %
     interval ``low`` to ``high`` (NaN: none) in ``unit``, of ``n`` receipts at ``place``: the one that decided, or comes

@@ -39,7 +39,7 @@ def parse_value(text: str, unit: str, *, name: str, where: str) -> float:
     match = _NUMBER.fullmatch(text.strip())
     number = float(match[1].replace("_", "").replace(",", "")) if match else math.nan
     if match is None or not math.isfinite(number):
-        raise SettingsError(f"a number is wanted after the comparison, found {text.strip()[:40]!r}", where=where)
+        raise SettingsError(f"expected a number after the comparison, found {text.strip()[:40]!r}", where=where)
     written = match[2].strip()
     if not written:
         return number

@@ -23,7 +23,8 @@ def table_of(
     """Columns, rows and the line below of :class:`workbench.widgets.views.TableView`.
 
     ``headings``: the columns that are shown, and what stands above each (None: all, by their names). ``ids``: the
-    column that names a row (None: its number, from 1). At most ``most`` rows are shown; that there are more is said.
+    column that names a row (None: its number, from 1). At most ``most`` rows are shown, with a line that says how many
+    more there are.
     """
     import pandas as pd
 

@@ -53,7 +53,7 @@ class LoadPanel(Panel):
     def __init__(self, run: str | Path | None = None, *, what: What = "load", **parameters: Any) -> None:
         super().__init__()
         if secret := sorted(SECRETS & set(parameters)):
-            raise SettingsError(f"{secret[0]} is no parameter of a panel", where=secret[0])
+            raise SettingsError(f"{secret[0]} is not a parameter of a panel", where=secret[0])
         if what == "load":
             parameters = {"receipts": parameters.pop("num_receipts", ""), **parameters}
         self._given = {name: value for name, value in parameters.items() if name not in (*_FIELDS, "profiler")}

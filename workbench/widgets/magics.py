@@ -100,7 +100,7 @@ def parsed(line: str) -> tuple[str, dict[str, str]]:
     for word in words[1:]:
         name, sign, value = word.partition("=")
         if not sign or not name.isidentifier():
-            raise SettingsError(f"name=value is wanted, found {shown(word)}", where="%%profile", hint=f"Write {_USAGE}")
+            raise SettingsError(f"expected name=value, found {shown(word)}", where="%%profile", hint=f"Write {_USAGE}")
         settings[name] = value
     return parse_mode(words[0]), settings
 
@@ -117,7 +117,7 @@ def _findings_of(line: str) -> Any:
 
     words = _words(line, "%findings")
     if len(words) != 1:
-        raise SettingsError(f"one run is wanted, found {len(words)}", where="%findings", hint="Write %findings RUN")
+        raise SettingsError(f"expected one run, found {len(words)}", where="%findings", hint="Write %findings RUN")
     path = Path(words[0])
     return FindingsView(path if path.is_dir() else run_named(words[0], Settings.resolve().runs_dir))
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.numbers import UNKNOWN, milliseconds, per_second
+from workbench.numbers import UNKNOWN, duration, milliseconds, per_second
 from workbench.runs.status import RunStatus, StepStatus
 
 HEADINGS: Mapping[str, str] = {
@@ -55,19 +55,6 @@ def run_html(words: Mapping[str, Any]) -> str:
     )
 
 
-def time_left(seconds: float) -> str:
-    """Seconds as people wait for them; a dash where they are not known."""
-    if math.isnan(seconds):
-        return UNKNOWN
-    whole = math.ceil(seconds)
-    if whole < 100:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def _about(status: RunStatus) -> str:
     steps = f"{status.done} of {len(status.steps)} steps done"
     if status.state == "new":
@@ -75,7 +62,7 @@ def _about(status: RunStatus) -> str:
     if status.state == "running":
         if not status.steps or (status.running is None and not status.done):
             return "running, starting the target"
-        left = "" if math.isnan(status.left_s) else f", about {time_left(status.left_s)} left"
+        left = "" if math.isnan(status.left_s) else f", about {duration(status.left_s)} left"
         return f"running, {steps}{left}"
     verdict = f", {status.verdict}" if status.verdict else ""
     return f"{status.state}, {steps}{verdict}"
@@ -92,7 +79,7 @@ def _step(step: StepStatus) -> dict[str, Any]:
         "p50": UNKNOWN if math.isnan(step.p50_ms) else milliseconds(step.p50_ms),
         "p99": UNKNOWN if math.isnan(step.p99_ms) else milliseconds(step.p99_ms),
         "outcomes": _outcomes(step) if begun and step.state != "cut off" else "",
-        "left": "" if step.state in ("done", "cut off", "left out") else time_left(step.left_s),
+        "left": "" if step.state in ("done", "cut off", "left out") else duration(step.left_s),
         "verdict": f"{step.verdict}: {step.reason}" if step.verdict else "",
     }
 

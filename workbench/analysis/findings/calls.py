@@ -74,7 +74,7 @@ class Calls:
         )  # fmt: skip
 
     def into(self, function: int) -> Whole:
-        """The edges into a function, the dearest first."""
+        """The edges into a function, the costliest first."""
         at = np.flatnonzero(self.callee == function)
         return at[np.argsort(-self.edge_cost[at], kind="stable")]
 

@@ -47,8 +47,8 @@ def _flagged(one: Measured, growth: Growth, more: str) -> list[Finding]:
                 sentence=(
                     f"{short(name)} costs more per receipt the more {more}{law}: {percent(row['rise_pct'])} more at "
                     "the end of the sweep. There, one more receipt costs "
-                    f"{amount(row['marginal_per_receipt'], unit, growth.metric)} here, "
-                    f"{percent(row['marginal_share_pct'])} of its whole cost."
+                    f"{amount(row['marginal_per_receipt'], unit, growth.metric)} in this "
+                    f"function, {percent(row['marginal_share_pct'])} of all that a receipt costs there."
                 ),
                 metric=growth.metric,
                 size=Size(row["marginal_per_receipt"], unit, row["marginal_low"], row["marginal_high"]),

@@ -98,7 +98,7 @@ def own_part(one: Measured) -> float:
 
 def doing(one: Measured, most: int = _SAID) -> pd.DataFrame:
     """What a service does without receipts: what, cost, share_pct; the outermost functions that are not plumbing (of
-    system calls the calls), the dearest first."""
+    system calls the calls), the costliest first."""
     profile = one.idle_profile
     if profile is not None and one.metric in profile.metric_names and one.mode != "strace":
         return _outermost(profile, one.metric).head(most)

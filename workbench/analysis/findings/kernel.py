@@ -121,7 +121,7 @@ def many_calls(one: Measured) -> list[Finding]:
             size=Size(each, "count", float(whole["cost_per_receipt"].min()), float(whole["cost_per_receipt"].max())),
             share_pct=100 * float(usual.iloc[0]) / each,
             saving_pct=math.nan,
-            certainty="counted; the figure is of the median step, the range over all steps",
+            certainty="counted; the figure is that of the median step, the range is over all steps",
             confidence=0.95,
             todo="Batch reads and writes, if these calls take the time",
             shown="table of what a receipt costs, by system call",

@@ -67,7 +67,7 @@ def _same_work(found: Sequence[Finding]) -> list[Finding]:
                 f"{asker} {share:.1f} %"
                 for asker, share in zip(sampled.evidence["asked by"], sampled.evidence["share_pct"], strict=True)
             )
-            added[cause.id] = f" Of CPU time by samples: {ways}."
+            added[cause.id] = f" Share of CPU samples by caller: {ways}."
     result = []
     for one in found:
         if one.id in added:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Measured:
     """One service in one mode.
 
-    ``metric``: what a receipt is first asked for. ``costs``: the table of costs of its steps, background taken off;
+    ``metric``: what a receipt is first asked for. ``costs``: the table of costs of its steps, background subtracted;
     ``idle``: the rows of its idle window, and ``background``: the rows of
     :func:`workbench.analysis.background.background_table` (both may be empty). ``profile``: that of its largest step,
     in which ``receipts`` were sent, of massif the heap at its end; ``idle_profile``: that of the idle window.

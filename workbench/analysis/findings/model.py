@@ -145,7 +145,7 @@ def symptoms(more: Sequence[Finding]) -> str:
     """What was folded into a finding, in a sentence."""
     said = ", ".join(dict.fromkeys(f"{short(one.subject)} ({one.mode})" for one in more[:_SYMPTOMS]))
     rest = f" and {len(more) - _SYMPTOMS} more" if len(more) > _SYMPTOMS else ""
-    return f"The same: {said}{rest}."
+    return f"Also seen as: {said}{rest}."
 
 
 def ranked(found: Sequence[Finding], notes: Sequence[str] = ()) -> Findings:

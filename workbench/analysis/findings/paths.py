@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 LEAST_SHARE = 0.05
 # of the function's cost, below one way
 LEAST_WAY = 0.15
-# the cheapest way of those that count, over the dearest
+# the cheapest way of those that count, over the costliest
 LEAST_EVEN = 0.6
 # part of the cost that both ways spend in the same callees
 LEAST_ALIKE = 0.7

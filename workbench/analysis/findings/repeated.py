@@ -61,7 +61,7 @@ class Counted:
 
     @classmethod
     def of(cls, costs: pd.DataFrame, metric: str) -> Counted:
-        """From a table of costs of one service and mode, background taken off."""
+        """From a table of costs of one service and mode, background subtracted."""
         windows = windows_of(costs, metric)
         windows = windows[counted(windows)]
         receipts = windows.set_index("step")["receipts"]
@@ -88,7 +88,7 @@ class Counted:
 
 
 def repeated_work(costs: pd.DataFrame, profile: Profile, metric: str, *, service: str, mode: str) -> list[Finding]:
-    """The findings of one service. ``costs``: its table, background taken off; ``profile``: the call graph of its
+    """The findings of one service. ``costs``: its table, background subtracted; ``profile``: the call graph of its
     largest step. Symptoms of another are folded into it."""
     profile = legible(profile)
     if profile.basis != "graph" or profile.functions["calls"].isna().all() or costs.empty:

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from workbench.load.client import ReceiptClient
 from workbench.load.cores import usable_cores
 from workbench.load.drive import Progress, drive_closed, drive_open
+from workbench.load.interference_watch import watching_interference
 from workbench.load.plan import OpenPlan
 from workbench.load.presign import Presigned
 from workbench.load.samples import RowWriter, SampleBuffer, nonces
 from workbench.load.signing import SigningPool
 from workbench.load.spec import Share, StepReport, StepSpec
-from workbench.load.suffering import suffering
 from workbench.receipts.keys import SigningKey
 
 Start = Callable[[], Coroutine[Any, Any, int]]
@@ -55,7 +55,7 @@ async def in_process(
         receipt = None if presigned is None else presigned.header
         with _rare_collections():
             started_ns = await _begin(spec, progress, start)
-            with suffering(spec.services) as suffered:
+            with watching_interference(spec.services) as seen:
                 cpu = time.process_time()
                 try:
                     if offsets is None:
@@ -84,7 +84,7 @@ async def in_process(
         spun_s=progress.spun_ns / 1e9,
         closed_idle=client.closed_idle,
         surplus=client.surplus,
-        suffered=suffered.found,
+        interference=seen.found,
     )
 
 

@@ -73,7 +73,7 @@ class ComposeBackend:
         self, *files: Path, services: Sequence[str] = SERVICES, ready_timeout_s: float = READY_TIMEOUT_S
     ) -> None:
         if not files or not services:
-            raise SettingsError("a compose file and a service are wanted", where="compose")
+            raise SettingsError("expected a compose file and a service", where="compose")
         for file in files:
             if not file.is_file():
                 raise SettingsError(

@@ -52,7 +52,7 @@ def variables_of(mode: Mode, flags: Sequence[str] | None, extra: Sequence[str]) 
         for flag in given or ():
             if not flag or any(character.isspace() for character in flag):
                 raise SettingsError(
-                    f"a flag without spaces is wanted, found {flag!r}",
+                    f"expected a flag without spaces, found {flag!r}",
                     where=name,
                     hint="The entry script splits flags at spaces",
                 )

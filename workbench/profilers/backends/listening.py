@@ -68,7 +68,7 @@ def port_of(url: str | None, service: str) -> int | None:
             raise ValueError
     except ValueError:
         raise SettingsError(
-            f"{url!r} is no URL of a service",
+            f"{url!r} is not the URL of a service",
             where=f"{service} health_url",
             hint="Give one such as http://127.0.0.1:80/",
         ) from None

@@ -66,9 +66,9 @@ def setup_profiling(
     if not 1 <= frequency <= _MOST_FREQUENT:
         raise SettingsError(f"from 1 to {_MOST_FREQUENT} samples a second, found {frequency}", where="frequency")
     if not interval > 0:
-        raise SettingsError(f"seconds above 0 are wanted, found {interval}", where="interval")
+        raise SettingsError(f"expected seconds above 0, found {interval}", where="interval")
     if not delay >= 0:
-        raise SettingsError(f"seconds from 0 on are wanted, found {delay}", where="delay")
+        raise SettingsError(f"expected seconds, 0 or more, found {delay}", where="delay")
     sampler = Sampler(Path(path), frequency, interval, delay, name or f"process {os.getpid()}", best_clock())
     sampler._start()
     return sampler

@@ -43,7 +43,7 @@ def line_table(profile: Profile) -> Table:
         raise WorkbenchError(
             "a selection of a callgrind profile has no source lines: the file has line costs only for whole functions",
             where=profile.name,
-            hint="Ask for lines of the whole profile, without focus, hide and the like",
+            hint="Ask for lines of the whole profile, without focus, hide or other selections",
         )
     frames, nodes = profile.arrays.frames, profile.arrays.nodes
     if profile.basis == "graph" or not (frames["line"] > 0).any():

@@ -42,14 +42,14 @@ def per_receipt_table(profiles: Sequence[Profile], receipts: Sequence[int], rows
 
 
 def answer(both: BothProfiled) -> View:
-    """Which of the two does more for a receipt, and what in it does most."""
+    """Which of the two executes more lines per receipt, and which of its functions most."""
     said, sums = [], {}
     for name, profiles in (("generator", both.generator), ("stand-in", both.service)):
         found = per_receipt(profiles, both.receipts)
         sums[name] = float(found["lines"].sum())
         most = "; ".join(f"{row.function}, {row.lines:,.1f}" for row in found.head(3).itertuples())
-        said.append(f"The {name} executes {sums[name]:,.0f} lines of Python for a receipt. Most of them: {most}.")
+        said.append(f"The {name} executes {sums[name]:,.0f} lines of Python per receipt. Most are in: {most}.")
     more, less = sorted(sums, key=lambda name: -sums[name])
     if sums[less] > 0:
-        said.insert(0, f"The {more} does {sums[more] / sums[less]:.1f} times what the {less} does.")
+        said.insert(0, f"The {more} executes {sums[more] / sums[less]:.1f} times what the {less} does.")
     return in_words({"What does a receipt cost, in lines of Python?": said})

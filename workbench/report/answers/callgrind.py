@@ -36,9 +36,9 @@ def answer(profile: Profile) -> View:
     metric = profile.metric()
     asked = "Where does CPU time go?" if metric.name in (_INSTRUCTIONS, _CYCLES) else f"Where does {metric.name} go?"
     if not metric.additive:
-        return in_words({asked: [f"Nobody can say: {metric.name} is a ratio, and ratios have no sum."]})
+        return in_words({asked: [f"Not known: {metric.name} is a ratio, and ratios have no sum."]})
     if not profile.functions[self_(metric.name)].any():
-        return in_words({asked: ["Nobody can say: the profile holds no costs."]})
+        return in_words({asked: ["Not known: the profile holds no costs."]})
     if math.isnan(whole_of(profile)):
         return in_words({asked: changes(profile), "How sure is this?": [DIFFERENCE]})
     return in_words(
@@ -99,11 +99,11 @@ def _functions(profile: Profile) -> list[str]:
         whole = f"The profile holds {profile.total():,} {unit}{metric.name}{described}."
     sentences = [
         f"{whole} Most are in {rows}, not counting what these call: together {own['self_pct'].sum():.1f} %.",
-        f"By crate or module, own code alone: {by_crate}.",
+        f"Own cost by crate or module: {by_crate}.",
     ]
     if len(path):
         last = path.iloc[-1]
-        guess = "" if path["exact"].all() else ", as far as calls tell stacks"
+        guess = "" if path["exact"].all() else " (stacks estimated from calls)"
         sentences.append(
             f"The heaviest path ends after {len(path)} frames in {last['label']}, "
             f"with {last['total_pct']:.1f} %{guess}."
@@ -136,7 +136,7 @@ def _branches(profile: Profile) -> list[str]:
 
 
 def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
-    """How much of the estimated cycles some misses are, and who has most of them."""
+    """The share of the estimated cycles that a kind of miss takes, and the function with most of them."""
     events = [event for event in events if event in profile.metric_names]
     if not {_CYCLES, _INSTRUCTIONS} <= set(profile.metric_names):
         return [said for said in (_worst(profile, events[-1]),) if said]
@@ -148,13 +148,13 @@ def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
         if event in profile.metric_names
     )
     part = cycles / profile.total(_CYCLES) if profile.total(_CYCLES) else 0.0
-    verdict = "not where to look first" if part < _SMALL_PART else "worth looking at"
+    verdict = "not the first place to look" if part < _SMALL_PART else "worth looking at"
     said = f"By KCachegrind's weights {what} are {100 * part:.0f} % of the estimated cycles: {verdict}."
     return [f"{said} {_worst(profile, events[-1])}".rstrip()]
 
 
 def _worst(profile: Profile, event: str) -> str:
-    """Who has most of an event; nothing where nobody has any."""
+    """The function with the most of an event; "" where no function has any."""
     worst = top(profile, event, 1)
     if worst.empty or not worst["self"].iloc[0]:
         return ""
@@ -182,7 +182,7 @@ def _doubts(profile: Profile) -> list[str]:
             "file.",
         ]
     elif "L1m" in names or "Bm" in names:
-        said = ["Instructions were not counted: how much of the cycles the misses are cannot be said."]
+        said = ["Instructions were not counted, so the share of the cycles that misses take is not known."]
     else:
         said = [
             f"The file has neither instructions, caches nor branches, only what its writer counted: {', '.join(names)}."

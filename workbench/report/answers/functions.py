@@ -40,7 +40,7 @@ def changes(profile: Profile) -> list[str]:
     for word, rows in (("rose", own[own["self"] > 0].head(_TOP)), ("fell", own[own["self"] < 0].head(_TOP))):
         listed = [f"{row.label} by {amount(profile, row.self)}" for row in rows.itertuples(index=False)]
         if listed:
-            said.append(f"By own code alone {word} most: {'; '.join(listed)}.")
+            said.append(f"Own cost (without callees) {word} most in: {'; '.join(listed)}.")
     return said
 
 

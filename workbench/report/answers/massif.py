@@ -20,7 +20,7 @@ _TOP = 3
 _ROWS = 20
 # what is left at the end, as a part of the peak, below which a program has freed about all it had
 _FREED_PART = 0.05
-_NO_TREE = "Nobody can say: no snapshot has a heap tree. Run massif longer, or with a smaller --detailed-freq."
+_NO_TREE = "Not known: no snapshot has a heap tree. Run massif longer, or with a smaller --detailed-freq."
 _XTREE = "This is an xtree file: each of its trees is a metric, and it has no snapshots in time."
 
 
@@ -101,7 +101,7 @@ def _sides(profile: Profile, before: int | str, after: int | str) -> tuple[int, 
         numbers.append(number)
     one, two = numbers
     if one is None or two is None or one == two:
-        return f"Snapshot {one} is both ends of what was asked for: nothing can have grown. Choose others."
+        return f"Snapshot {one} was chosen as start and as end, so nothing can have grown. Choose two different ones."
     return one, two
 
 
@@ -130,11 +130,11 @@ def _end(profile: Profile) -> Sequence[str]:
     if last <= _FREED_PART * most:
         return (
             f"At its last snapshot the program held {last:,} bytes, {share:.2g} % of the most it ever held: "
-            "it had freed about all of it, so memory may pile up while it runs, but is not lost.",
+            "it had freed nearly everything, so memory may build up while it runs, but does not leak.",
         )
     return (
         f"At its last snapshot the program held {last:,} bytes, {share:.0f} % of the most it ever held. A program that "
-        "is stopped rather than ended keeps its memory, so this alone is no leak.",
+        "is stopped rather than ended keeps its memory, so this alone is not a leak.",
     )
 
 
@@ -153,7 +153,7 @@ def _holders(profile: Profile) -> Sequence[str]:
         said.append(f"Most of it was allocated by {'; '.join(listed)}.")
     passed = next((str(skipped) for skipped in sites["skipped"] if skipped), "")
     if passed:
-        said.append(f"Functions that only hand out memory were passed over, for the largest place: {passed}.")
+        said.append(f"Allocator functions were skipped; for the largest place: {passed}.")
     return said
 
 
@@ -162,8 +162,8 @@ def _doubts(profile: Profile, found: Leaks) -> Sequence[str]:
     said = []
     if meta["threshold_pct"]:
         said.append(
-            f"Massif lists no place that holds less than {meta['threshold_pct']:g} % of a snapshot; such places are "
-            "one row together, and can grow unseen."
+            f"Massif does not list places that hold less than {meta['threshold_pct']:g} % of a snapshot; they are one "
+            "row together, and can grow unseen."
         )
     said.append(
         f"{'1 snapshot is' if meta['snapshots'] == 1 else str(meta['snapshots']) + ' snapshots are'} in the file, "

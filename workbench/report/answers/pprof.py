@@ -54,11 +54,11 @@ def threads(profile: Profile, rows: int | None = None) -> View:
 
 
 def _nothing(profile: Profile) -> str:
-    """Why nothing can be said, and of what there is something to say."""
+    """Why there is no answer, and which other metrics the profile has."""
     name = profile.default_metric
     others = [one for one in profile.metric_names if profile.functions[self_(one)].any()]
     if not others:
-        return "Nobody can say: the profile holds no samples."
+        return "Not known: the profile holds no samples."
     return f"The profile holds no {name}. It holds {' and '.join(others)}: choose by metric."
 
 
@@ -98,7 +98,7 @@ def _crates(profile: Profile) -> list[str]:
     rows = [
         f"{name or '(unknown)'} {share:.1f} %" for name, share in zip(crates["name"], crates["self_pct"], strict=True)
     ]
-    return [f"By crate or package, own code alone: {'; '.join(rows)}."]
+    return [f"Own cost by crate or package: {'; '.join(rows)}."]
 
 
 def _threads(profile: Profile) -> list[str]:
@@ -107,7 +107,7 @@ def _threads(profile: Profile) -> list[str]:
     costs = tag_costs(profile)
     rows = [f"{name} {share:.1f} %" for name, share in zip(costs["value"], costs["cost_pct"], strict=True)][:_TOP]
     more = f" ({len(costs):,} names in all)" if len(costs) > _TOP else ""
-    return [f"By thread name{more}: {'; '.join(rows)}. Threads of one name are one here."]
+    return [f"By thread name{more}: {'; '.join(rows)}. Threads with the same name are counted together."]
 
 
 def _doubts(profile: Profile) -> list[str]:
@@ -116,13 +116,13 @@ def _doubts(profile: Profile) -> list[str]:
         first = top(profile, n=1)
         low, high = interval(first["self"], whole_of(profile), ticks)
         said.append(
-            f"These are {ticks:,} ticks of a sampler: by them the share of {first['label'].iloc[0]} is "
+            f"The profile has {ticks:,} samples; by them the share of {first['label'].iloc[0]} is "
             f"{range_text(low[0], high[0])} (95 % interval)."
         )
     if profile.meta.get("dialect") == "pprof-rs":
         said.append(
-            "The sampler leaves out ticks within the libraries it was told to exclude (libc, pthread and such), so the "
-            "time is an undercount, and what malloc or memcpy cost is missing from their callers."
+            "The sampler drops samples inside the libraries it was told to exclude (libc, pthread and others), so the "
+            "total is too low, and the cost of malloc or memcpy is missing from their callers."
         )
     said += _window(profile)
     if profile.meta.get("dialect") == "pprof-rs" and "window_start_s" not in profile.meta:
@@ -130,7 +130,7 @@ def _doubts(profile: Profile) -> list[str]:
             "Reports of this sampler count from the start of the process: subtract an earlier one for a window."
         )
     dropped = [str(note) for note in profile.notes if note.weight]
-    return said + ([f"Noted with a weight: {'; '.join(dropped)}."] if dropped else [])
+    return said + ([f"Left out or doubtful: {'; '.join(dropped)}."] if dropped else [])
 
 
 def _window(profile: Profile) -> list[str]:

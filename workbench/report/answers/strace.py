@@ -49,10 +49,10 @@ def answer(profile: Profile) -> View:
     if not _is_log(profile):
         return _of_table(profile)
     if not profile.tables["calls"]["returned"].any():
-        return _view("That cannot be said: no call of the log returned.", _open(thread_table(profile)))
+        return _view("Not known: no call of the log returned.", _open(thread_table(profile)))
     if not profile.meta["timed"]:
         return _view(
-            "That cannot be said: the log has no times of calls.",
+            "Not known: the log has no times of calls.",
             ["Write it with strace -f -tt -T -o FILE.", *_frequency(call_table(profile))],
         )
     lives = thread_table(profile)
@@ -61,9 +61,9 @@ def answer(profile: Profile) -> View:
     sentences += _undecided(profile)
     if not has_all_calls(profile):
         chosen = len(profile.tables["calls"])
-        sentences.insert(0, f"This speaks of {chosen:,} calls chosen from {profile.meta['calls']:,} in the log.")
+        sentences.insert(0, f"This covers {chosen:,} selected calls of {profile.meta['calls']:,} in the log.")
     sentences.append(
-        "Times include strace's own stops, which make short calls look long: compare shapes, not absolutes."
+        "Times include strace's own stops, which make short calls look long: compare proportions, not absolute times."
     )
     return _view(verdict, sentences)
 
@@ -121,13 +121,13 @@ def _verdict(profile: Profile, lives: pd.DataFrame) -> str:
     """The answer in one sentence: as the calls are judged, unless what is undecided could turn it."""
     least, most = _busiest(lives, ["working_ns"]), _busiest(lives, ["working_ns", "undecided_ns"])
     if least is None or most is None:
-        return "That cannot be said: the log has no time stamps, so the threads' lives are not known."
+        return "Not known: the log has no time stamps, so the threads' lives are not known."
     at_least, sentence = _judged(profile, least, (WORKING,), "in working system calls")
     at_most, _ = _judged(profile, most, (WORKING, UNTOLD), "in calls that work or may work")
     if at_least == at_most:
         return sentence
     return (
-        f"That cannot be told: {most['thread']} ({most['pid']}) spent {_share(most, 'undecided_ns'):.0f} % of its life "
+        f"Not known: {most['thread']} ({most['pid']}) spent {_share(most, 'undecided_ns'):.0f} % of its life "
         f"in calls of which the log does not show whether they worked or waited; the answer is {at_least} "
         f"if they waited and {at_most} if they worked."
     )
@@ -156,7 +156,7 @@ def _share(thread: pd.Series, column: str) -> float:
 
 
 def _undecided(profile: Profile) -> list[str]:
-    """Which calls may have waited or worked, why that is not known, and how to know it."""
+    """Which calls may have waited or worked, why that is not known, and how to find out."""
     calls = profile.tables["calls"]
     chosen = calls[is_judged(calls, UNTOLD)]
     spent = chosen.assign(time_ns=chosen["duration_ns"].fillna(0)).groupby(["syscall", "why"], observed=True)["time_ns"]
@@ -166,8 +166,9 @@ def _undecided(profile: Profile) -> list[str]:
         return []  # less than a hundredth
     (name, why), most = times.index[0], int(times.iloc[0])
     return [
-        f"Whether they worked or waited cannot be told of calls that took {whole / 1e9:,.3f} s, most of it {name} "
-        f"({most / 1e9:,.3f} s): {why}.",
+        f"For calls that took {whole / 1e9:,.3f} s the log does not show whether they worked or waited. "
+        "Most of that is "
+        f"{name} ({most / 1e9:,.3f} s): {why}.",
         _HOW_TO_TELL,
     ]
 
@@ -175,7 +176,7 @@ def _undecided(profile: Profile) -> list[str]:
 def _of_table(profile: Profile) -> View:
     sums = call_table(profile)
     return _view(
-        "That cannot be said from a table of sums: it has no threads and no waiting.",
+        "Not known from a table of sums: it has no threads and no waiting.",
         [_largest(sums), "Write a log with strace -f -tt -T -o FILE.", *_frequency(sums)],
     )
 
@@ -196,7 +197,7 @@ def _times(threads: pd.DataFrame) -> str:
     whole = working + waiting + undecided
     if not whole:
         return "No time was spent in system calls."
-    rest = f", {100 * undecided / whole:.1f} % ({undecided / 1e9:,.3f} s) cannot be told" if undecided else ""
+    rest = f", {100 * undecided / whole:.1f} % ({undecided / 1e9:,.3f} s) is not known" if undecided else ""
     return (
         f"{counted(len(threads), 'thread')} spent {whole / 1e9:,.3f} s in system calls: "
         f"{100 * waiting / whole:.1f} % waiting for something else, {100 * working / whole:.1f} % "

@@ -225,7 +225,7 @@ class Walk:
             raise AssertionError(f"no row for the costs at byte {at}")
         what, hint = f"{word!r} is not a position", "The file is damaged"
         if fault == plain.NO_COST:
-            what = f"{word!r} is no cost"
+            what = f"{word!r} is not a cost"
             if plain.whole_number(word.lstrip(b"-")) is not None or word.lstrip(b"-").isdigit():
                 what = f"the cost {word.decode()} is above 2**63"
             elif word == b"*" or (word[:1] == b"+" and plain.whole_number(word[1:]) is not None):

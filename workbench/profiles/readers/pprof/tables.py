@@ -62,7 +62,9 @@ class Strings:
 
     def _outside(self, index: int, where: str) -> ReadError:
         return ReadError(
-            f"string {index} is wanted, the string table has {len(self.texts):,}", where=where, hint=DAMAGED
+            f"the file refers to string {index}, but the string table has {len(self.texts):,}",
+            where=where,
+            hint=DAMAGED,
         )
 
 

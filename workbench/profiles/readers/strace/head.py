@@ -77,7 +77,7 @@ def plain(data: bytes, source: Source, notes: NoteBook) -> bytes:
         return data
     text = data.decode("utf-8", "backslashreplace").encode()
     if text != data:
-        notes.add("bytes that are no UTF-8 are shown as \\x..", source.at(_first_bad_line(data)))
+        notes.add("bytes that are not UTF-8 are shown as \\x..", source.at(_first_bad_line(data)))
     return text
 
 

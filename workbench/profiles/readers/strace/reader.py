@@ -6,7 +6,7 @@ stamps and process ids, best ``strace -f -tt -T -o FILE``. The parts, in the ord
 it), ``join`` (interrupted calls), ``tasks`` (threads), ``tree`` (the profile); ``summary`` reads the table of
 ``strace -c``.
 
-A time is wall clock in the call *including strace's own stops*: compare shapes, not absolutes.
+A time is wall clock in the call *including strace's own stops*: compare proportions, not absolute times.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Watching, from inside the generator, what it suffers while a step runs.
+"""Watching, from inside the generator, what disturbs it while a step runs.
 
 Cheap: a timer of 10 ms on the loop, a hook of the garbage collector, and the kernel's counters once before and once
 after the step. Nothing is read per request.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.load.cpu_account import CpuAccount, cpu_account, throttled_ms
-from workbench.load.suffered import CLOCK_STEP_MS, HOLD_UPS_MS, Suffered
+from workbench.load.interference import CLOCK_STEP_MS, HOLD_UPS_MS, Interference
 
 TICK_S = 0.01
 _READ_WITHIN_NS = 100_000  # readings of two clocks further apart say nothing of a millisecond
@@ -29,10 +29,10 @@ _HOLD_UPS_NS = tuple(int(limit * 1e6) for limit in HOLD_UPS_MS)
 
 
 @dataclass
-class Suffering:
+class Seen:
     """What is seen while a step runs; ``found`` is set when it has ended."""
 
-    found: Suffered | None = None
+    found: Interference | None = None
     delay_max_ns: int = 0
     held_ns: list[int] = field(default_factory=lambda: [0] * len(HOLD_UPS_MS))
     pauses: int = 0
@@ -53,18 +53,18 @@ class Suffering:
 
 
 @contextmanager
-def suffering(
+def watching_interference(
     services: Sequence[int] = (),
     *,
     wall_ns: Callable[[], int] = time.time_ns,
     proc: Path = Path("/proc"),
-) -> Iterator[Suffering]:
+) -> Iterator[Seen]:
     """Watch the running event loop's process while the block runs.
 
     ``services``: processes whose CPU time is no other load, with all that they started. ``wall_ns`` reads the wall
     clock; ``proc`` is where the kernel's files are.
     """
-    seen = Suffering()
+    seen = Seen()
     clock = WallClock(wall_ns)
     with contextlib.ExitStack() as stack:
         before, began_ns = cpu_account(proc, os.getpid(), services), time.monotonic_ns()
@@ -77,7 +77,7 @@ def suffering(
             stack.close()
             seconds = (time.monotonic_ns() - began_ns) / 1e9
             after, stopped = cpu_account(proc, os.getpid(), services), throttled_ms(proc)
-            seen.found = Suffered(
+            seen.found = Interference(
                 seconds=seconds,
                 loop_delay_max_ms=seen.delay_max_ns / 1e6,
                 loop_held_s=tuple(held / 1e9 for held in seen.held_ns),
@@ -125,7 +125,7 @@ class WallClock:
 
 
 @contextmanager
-def _ticking(seen: Suffering, clock: WallClock) -> Iterator[None]:
+def _ticking(seen: Seen, clock: WallClock) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     due_ns = 0
     timer: asyncio.TimerHandle | None = None
@@ -151,7 +151,7 @@ def _ticking(seen: Suffering, clock: WallClock) -> Iterator[None]:
 
 
 @contextmanager
-def _collections(seen: Suffering) -> Iterator[None]:
+def _collections(seen: Seen) -> Iterator[None]:
     began_ns = 0
 
     def note(phase: str, info: dict[str, int]) -> None:
@@ -173,7 +173,7 @@ def _preempted() -> int:
 
 
 def _machine(before: CpuAccount | None, after: CpuAccount | None) -> dict[str, Any]:
-    """The fields of Suffered that the kernel's account gives; none where it is not known."""
+    """The fields of Interference that the kernel's account gives; none where it is not known."""
     if before is None or after is None:
         return {}
     return {

@@ -35,7 +35,7 @@ _WITHOUT = [CODE_OF[outcome] for outcome in (Outcome.CONNECT_ERROR, Outcome.RESE
 Send = Callable[[OnProgress], Awaitable[StepReport]]
 
 
-async def sent_while_there(setup: Setup, step: Step, send: Send, told: OnProgress) -> StepReport:
+async def send_while_reachable(setup: Setup, step: Step, send: Send, told: OnProgress) -> StepReport:
     """What ``send`` reports of a step; it is stopped when the target is gone.
 
     Raises TargetError then, and where the target is gone at the step's end: the rows are those of a step that was cut
@@ -59,11 +59,11 @@ async def sent_while_there(setup: Setup, step: Step, send: Send, told: OnProgres
             # being cancelled, a generator waits for the answers in flight
             sending.cancel()
             await asyncio.wait({sending})
-    await require_there(setup, step)
+    await require_reachable(setup, step)
     return report
 
 
-async def require_there(setup: Setup, step: Step) -> None:
+async def require_reachable(setup: Setup, step: Step) -> None:
     """Raise TargetError where receipts of a step had no connection, and none can be made now."""
     lost = await asyncio.to_thread(_lost, setup.record.live(step.number))
     if lost and not await connects(setup.target.url):

@@ -1,5 +1,5 @@
-"""What answers meant, remembered: a service says the same few things over and over, and reading JSON takes longer than
-all the rest of a request."""
+"""The outcomes of answers, remembered: a service sends the same few answers over and over, and parsing their JSON would
+take longer than all the rest of a request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _takes_too_much(body: bytes) -> bool:
     return marks > MAX_JUDGED_BYTES
 
 
-class Answers:
+class OutcomeCache:
     """The outcomes of answers by status and body.
 
     At most 4,096 are remembered: bodies of up to 4 KiB themselves, of larger ones a digest. So it never holds more

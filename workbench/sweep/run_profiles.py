@@ -14,7 +14,7 @@ from workbench.profilers.modes import parse_mode
 from workbench.profilers.tools.chosen import tool_of
 from workbench.profilers.windows.record import Window, windows_in
 from workbench.runs.read import Run, read_parquet
-from workbench.sweep.costs import COSTS
+from workbench.sweep.cost_table import COSTS
 from workbench.sweep.windows import FOLDER, IDLE, step_of, window_name
 
 if TYPE_CHECKING:

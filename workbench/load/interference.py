@@ -1,6 +1,6 @@
-"""What a generator suffered while a step ran, and which of it is worth a word. Pure: data in, words out.
+"""What disturbed a generator while a step ran, and which of it is worth a word. Pure: data in, words out.
 
-It is measured by :mod:`workbench.load.suffering`. The lag says that a step was spoilt, this says by what.
+It is measured by :mod:`workbench.load.interference_watch`. The lag says that a step was spoilt, this says by what.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PREEMPTED_PER_S = 100.0
 
 
 @dataclass(frozen=True)
-class Suffered:
+class Interference:
     """What was seen in ``seconds`` of a step. None: cannot be known on this system.
 
     ``loop_delay_max_ms``: the longest that the event loop was late with a timer. ``loop_held_s``: seconds for which it
@@ -56,7 +56,7 @@ class Suffered:
     machine: str = ""
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Suffered:
+    def from_json(cls, data: Mapping[str, Any]) -> Interference:
         """The inverse of ``dataclasses.asdict``, after a journey as JSON."""
         return cls(**{**data, "loop_held_s": tuple(data["loop_held_s"])})
 
@@ -84,29 +84,29 @@ class Suffered:
         return next(found, 0.0)
 
 
-def disturbances(suffered: Suffered | None) -> tuple[str, ...]:
+def disturbances(interference: Interference | None) -> tuple[str, ...]:
     """What is worth a word: the causes, and that the event loop was held up; empty when nothing was odd."""
-    if suffered is None:
+    if interference is None:
         return ()
-    return tuple(filter(None, (*causes(suffered), _held_up(suffered))))
+    return tuple(filter(None, (*causes(interference), _held_up(interference))))
 
 
-def causes(suffered: Suffered) -> tuple[str, ...]:
+def causes(interference: Interference) -> tuple[str, ...]:
     """What can make a generator late, the likeliest first, where there was enough of it to be worth a word."""
     said = (
-        _steal(suffered),
-        _throttled(suffered),
-        _others(suffered),
-        _collections(suffered),
-        _preempted(suffered),
-        clock_step(suffered),
+        _steal(interference),
+        _throttled(interference),
+        _others(interference),
+        _collections(interference),
+        _preempted(interference),
+        clock_step(interference),
     )
     return tuple(words for words in said if words)
 
 
-def clock_step(suffered: Suffered) -> str:
+def clock_step(interference: Interference) -> str:
     """The largest step of the wall clock in words; "" without one."""
-    step_ms = suffered.clock_step_ms
+    step_ms = interference.clock_step_ms
     if abs(step_ms) <= CLOCK_STEP_MS:
         return ""
     size = f"{step_ms:+.1f} ms" if abs(step_ms) < 1000 else f"{step_ms / 1000:+.1f} s"
@@ -118,8 +118,8 @@ def steal(share: float) -> str:
     return f"the hypervisor took {100 * share:.0f} % of the wanted CPU time (steal)"
 
 
-def together(parts: Sequence[Suffered | None]) -> Suffered | None:
-    """What several generators suffered in one step: the worst of each kind, and of the machines the one that was used
+def together(parts: Sequence[Interference | None]) -> Interference | None:
+    """What disturbed several generators in one step: the worst of each kind, and of the machines the one that was used
     most by others, with none of its generators counted among them. None where one of them does not know."""
     known = [part for part in parts if part is not None]
     if not known or len(known) < len(parts):
@@ -137,7 +137,7 @@ def together(parts: Sequence[Suffered | None]) -> Suffered | None:
     )
 
 
-def _account(parts: Sequence[Suffered]) -> Suffered:
+def _account(parts: Sequence[Interference]) -> Interference:
     """The longest look at one machine's CPU, with all its generators as its own."""
     longest = max(parts, key=lambda part: part.seconds)
     if longest.own_cpu_s is None:
@@ -145,46 +145,46 @@ def _account(parts: Sequence[Suffered]) -> Suffered:
     return replace(longest, own_cpu_s=sum(part.own_cpu_s or 0.0 for part in parts))
 
 
-def _others(suffered: Suffered) -> str:
-    cores, others = suffered.cores, suffered.other_cores
-    if others is None or cores is None or suffered.wanted_cpu_s is None or others < OTHER_CORE_SHARE:
+def _others(interference: Interference) -> str:
+    cores, others = interference.cores, interference.other_cores
+    if others is None or cores is None or interference.wanted_cpu_s is None or others < OTHER_CORE_SHARE:
         return ""
-    if cores - suffered.wanted_cpu_s / suffered.seconds >= IDLE_CORES:
+    if cores - interference.wanted_cpu_s / interference.seconds >= IDLE_CORES:
         return ""
     if cores == 1 or others < 1:
         return f"other processes used {100 * others:.0f} % of a core"
     return f"other processes used {others:.1f} of the {cores} cores"
 
 
-def _steal(suffered: Suffered) -> str:
-    share = suffered.steal_share
+def _steal(interference: Interference) -> str:
+    share = interference.steal_share
     return steal(share) if share is not None and share >= STEAL_SHARE else ""
 
 
-def _throttled(suffered: Suffered) -> str:
-    stopped_ms = suffered.throttled_ms
+def _throttled(interference: Interference) -> str:
+    stopped_ms = interference.throttled_ms
     if stopped_ms is None or stopped_ms < THROTTLED_MS:
         return ""
     return f"the CPU limit of its container throttled the generator for {stopped_ms:.0f} ms"
 
 
-def _collections(suffered: Suffered) -> str:
-    if suffered.gc_pause_max_ms < GC_PAUSE_MS:
+def _collections(interference: Interference) -> str:
+    if interference.gc_pause_max_ms < GC_PAUSE_MS:
         return ""
-    times = "once" if suffered.gc_pauses == 1 else f"{suffered.gc_pauses} times"
-    return f"garbage collection ran {times}, for {suffered.gc_pause_max_ms:.1f} ms at most"
+    times = "once" if interference.gc_pauses == 1 else f"{interference.gc_pauses} times"
+    return f"garbage collection ran {times}, for {interference.gc_pause_max_ms:.1f} ms at most"
 
 
-def _preempted(suffered: Suffered) -> str:
-    if suffered.preempted < max(1.0, PREEMPTED_PER_S * suffered.seconds):
+def _preempted(interference: Interference) -> str:
+    if interference.preempted < max(1.0, PREEMPTED_PER_S * interference.seconds):
         return ""
-    return f"the generator was preempted {suffered.preempted:,} times"
+    return f"the generator was preempted {interference.preempted:,} times"
 
 
-def _held_up(suffered: Suffered) -> str:
-    held_s = suffered.loop_held_s[0]
+def _held_up(interference: Interference) -> str:
+    held_s = interference.loop_held_s[0]
     if not held_s:
         return ""
-    longest, total_ms = suffered.loop_delay_max_ms, 1e3 * held_s
+    longest, total_ms = interference.loop_delay_max_ms, 1e3 * held_s
     total = f", {total_ms:.0f} ms in all" if total_ms >= longest + 1 else ""
     return f"the event loop was held up by up to {longest:.0f} ms{total}"

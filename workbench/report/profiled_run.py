@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench.report.tables import table
-from workbench.report.view import View, below, in_words, nothing, sentence
+from workbench.report.view import Shown, View, below, in_words, nothing, sentence
 
 if TYPE_CHECKING:
     from workbench.runs.read import Run
-    from workbench.sweep.profiles import RunProfiles
+    from workbench.sweep.run_profiles import RunProfiles
 
 ROWS = 15
 _LABELS = {
@@ -48,22 +48,6 @@ _GROWTH_COLUMNS = {
     "rise_pct": "rise_pct",
     "crate": "crate or module",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """Several things for one cell, one below the other."""
-
-    parts: tuple[Any, ...]
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        for part in self.parts:
-            display(part)  # type: ignore[no-untyped-call]
-
-    def __repr__(self) -> str:
-        return "\n".join(repr(part) for part in self.parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,14 +182,14 @@ class ReceiptCost:
         return self._each(one)
 
     def first_and_last(self) -> Shown:
-        """How the last step differs from the first, for as many receipts: what became dearer for a receipt."""
+        """How the last step differs from the first, for as many receipts: what costs more per receipt."""
         from workbench import charts
 
         def one(service: str) -> Any:
             profiles, labels = self.found.first_and_last(service), self.found.labels(service)
             receipts = self.found.receipts(service)
             if len(profiles) < 2:
-                return nothing("There is one step, and nothing to compare it with.")
+                return nothing("There is only one step, so there is nothing to compare.")
             # a heap is no cost of a step: it is compared as it is
             per = None if self.found.mode == "massif" else (float(receipts[0]), float(receipts[-1]))
             title = f"{labels[-1]}, compared with {labels[0]}"
@@ -223,7 +207,7 @@ class ReceiptCost:
 
     def _each(self, show: Callable[[str], Any]) -> Shown:
         """What ``show`` gives for each service, under its name where there are several."""
-        from workbench.sweep.profiles import NO_WINDOW, NOT_PROFILED
+        from workbench.sweep.run_profiles import NO_WINDOW, NOT_PROFILED
 
         services = self.found.services
         if not services:
@@ -239,6 +223,6 @@ class ReceiptCost:
 
 def receipt_cost(run: Run) -> ReceiptCost:
     """The cells about the profile of ``run``."""
-    from workbench.sweep.profiles import RunProfiles
+    from workbench.sweep.run_profiles import RunProfiles
 
     return ReceiptCost(getattr(run, "profiles", None) or RunProfiles(run))

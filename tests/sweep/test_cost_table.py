@@ -10,7 +10,7 @@ from tests.analysis.real import strace_windows
 from workbench.analysis.costs import IDLE, IDLE_STEP, cost_per_receipt, of_steps
 from workbench.profilers.windows.record import Window
 from workbench.runs.read import read_parquet
-from workbench.sweep.costs import COSTS, Sent, keep_costs, keep_idle_costs
+from workbench.sweep.cost_table import COSTS, Sent, keep_costs, keep_idle_costs
 from workbench.sweep.steps import parse_steps
 
 

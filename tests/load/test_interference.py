@@ -9,9 +9,9 @@ import pytest
 
 from tests.load.test_summary import report, samples
 from workbench.load.chunks import chunk_of
+from workbench.load.interference import HOLD_UPS_MS, Interference, disturbances, together
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.spec import StepReport
-from workbench.load.suffered import HOLD_UPS_MS, Suffered, disturbances, together
 from workbench.load.summary import summarise
 from workbench.load.validity import Lateness, allowed_lag_ms, why_late
 
@@ -25,8 +25,8 @@ QUIET = {
 }
 
 
-def suffered(**changes) -> Suffered:
-    return Suffered(**({"seconds": 1.0} | QUIET | changes))
+def interference(**changes) -> Interference:
+    return Interference(**({"seconds": 1.0} | QUIET | changes))
 
 
 def held(*lengths_ms: float) -> tuple[float, ...]:
@@ -34,9 +34,9 @@ def held(*lengths_ms: float) -> tuple[float, ...]:
 
 
 def test_a_quiet_step_has_nothing_to_say():
-    assert disturbances(suffered(preempted=20, gc_pauses=1, gc_pause_max_ms=0.4, clock_step_ms=0.3)) == ()
+    assert disturbances(interference(preempted=20, gc_pauses=1, gc_pause_max_ms=0.4, clock_step_ms=0.3)) == ()
     assert disturbances(None) == ()
-    assert disturbances(Suffered(1.0)) == ()  # nothing is known of the machine
+    assert disturbances(Interference(1.0)) == ()  # nothing is known of the machine
 
 
 @pytest.mark.parametrize(
@@ -62,33 +62,33 @@ def test_a_quiet_step_has_nothing_to_say():
     ],
 )
 def test_each_disturbance_in_words(changes, words):
-    assert disturbances(suffered(**changes)) == (words,)
+    assert disturbances(interference(**changes)) == (words,)
 
 
 def test_other_processes_on_other_cores_are_in_nobodys_way():
-    assert disturbances(suffered(busy_cpu_s=4.0, wanted_cpu_s=4.1, cores=8)) == ()
+    assert disturbances(interference(busy_cpu_s=4.0, wanted_cpu_s=4.1, cores=8)) == ()
 
 
 def test_a_tick_or_two_of_steal_in_a_short_step_are_no_share():
-    assert suffered(seconds=0.1, stolen_cpu_s=0.02, wanted_cpu_s=0.1).steal_share == 0
+    assert interference(seconds=0.1, stolen_cpu_s=0.02, wanted_cpu_s=0.1).steal_share == 0
 
 
 def test_lag_is_invalid_and_the_cause_is_named():
-    found = suffered(busy_cpu_s=2.9, wanted_cpu_s=3.0)
-    summary = summarise([chunk_of(samples(["ok"] * 100, lag_ms=3.1))], OpenPlan(100, 100), report(suffered=found))
+    found = interference(busy_cpu_s=2.9, wanted_cpu_s=3.0)
+    summary = summarise([chunk_of(samples(["ok"] * 100, lag_ms=3.1))], OpenPlan(100, 100), report(interference=found))
     assert summary.invalid == (
         "half of the requests left 3.1 ms or more after their time: other processes used 1.8 of the 2 cores"
     )
 
 
 def test_a_disturbance_that_made_nothing_late_is_no_reason():
-    found = suffered(
+    found = interference(
         busy_cpu_s=2.9, wanted_cpu_s=3.0, preempted=5000, gc_pauses=2, gc_pause_max_ms=4.0, clock_step_ms=5.0
     )
     for plan in (OpenPlan(100, 100), ClosedPlan(100, 2)):
-        summary = summarise([chunk_of(samples(["ok"] * 100))], plan, report(suffered=found))
+        summary = summarise([chunk_of(samples(["ok"] * 100))], plan, report(interference=found))
         assert summary.invalid == ""
-        assert summary.suffered == found
+        assert summary.interference == found
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,8 @@ def test_a_disturbance_that_made_nothing_late_is_no_reason():
 )
 @pytest.mark.parametrize("plan", [OpenPlan(100, 100), ClosedPlan(100, 2)])
 def test_a_set_clock_and_a_stolen_machine_spoil_a_step_alone(changes, words, plan):
-    assert summarise([chunk_of(samples(["ok"] * 100))], plan, report(suffered=suffered(**changes))).invalid == words
+    sent = report(interference=interference(**changes))
+    assert summarise([chunk_of(samples(["ok"] * 100))], plan, sent).invalid == words
 
 
 @pytest.mark.parametrize(
@@ -119,22 +120,22 @@ def test_a_set_clock_and_a_stolen_machine_spoil_a_step_alone(changes, words, pla
 )
 @pytest.mark.parametrize("plan", [OpenPlan(1000, 1000), ClosedPlan(1000, 2)])
 def test_an_event_loop_that_stood_still_spoils_a_step_also_without_a_lag(lengths_ms, service_p50_ms, invalid, plan):
-    found = suffered(loop_delay_max_ms=max(lengths_ms), loop_held_s=held(*lengths_ms))
+    found = interference(loop_delay_max_ms=max(lengths_ms), loop_held_s=held(*lengths_ms))
     lag = Lateness(count=1000, median_ms=0.0, allowed_ms=allowed_lag_ms(service_p50_ms), late=0)
-    reason = why_late(plan, report(suffered=found), service_p50_ms, lag)
+    reason = why_late(plan, report(interference=found), service_p50_ms, lag)
     assert bool(reason) == invalid
     assert not invalid or "12 % of the time the event loop was held up by more than 5.0 ms" in reason
 
 
 def test_a_report_crosses_a_pipe():
-    sent = report(suffered=suffered(loop_held_s=held(30)))
+    sent = report(interference=interference(loop_held_s=held(30)))
     assert StepReport.from_json(json.loads(json.dumps(asdict(sent)))) == sent
     assert StepReport.from_json(json.loads(json.dumps(asdict(report())))) == report()
 
 
 def test_generators_of_one_machine_are_not_each_others_other_load():
-    one = suffered(own_cpu_s=0.6, services_cpu_s=0.0, loop_held_s=held(30), gc_pauses=1, clock_step_ms=-3.0)
-    two = suffered(own_cpu_s=0.5, services_cpu_s=0.0, loop_held_s=held(7, 7), gc_pauses=2, clock_step_ms=2.0)
+    one = interference(own_cpu_s=0.6, services_cpu_s=0.0, loop_held_s=held(30), gc_pauses=1, clock_step_ms=-3.0)
+    two = interference(own_cpu_s=0.5, services_cpu_s=0.0, loop_held_s=held(7, 7), gc_pauses=2, clock_step_ms=2.0)
     both = together([one, two])
     assert both is not None
     assert both.other_cores == pytest.approx(0.1)

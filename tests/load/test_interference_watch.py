@@ -1,4 +1,4 @@
-"""What a generator suffers is seen while it happens: real disturbances, and clocks and accounts that are made up."""
+"""Interference with a generator is seen while it happens: real disturbances, and made-up clocks and accounts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from workbench.load.chunks import LiveRows
 from workbench.load.cpu_account import cpu_account, parse_pid_stat, parse_stat, throttled_ms, tree
 from workbench.load.engines.child import child_process
 from workbench.load.engines.in_process import in_process
+from workbench.load.interference import HOLD_UPS_MS
+from workbench.load.interference_watch import WallClock, watching_interference
 from workbench.load.plan import ClosedPlan, OpenPlan
 from workbench.load.spec import StepReport, StepSpec
-from workbench.load.suffered import HOLD_UPS_MS
-from workbench.load.suffering import WallClock, suffering
 from workbench.load.summary import StepSummary, summarise
 
 NS = 1_000_000_000
@@ -38,7 +38,7 @@ def summary_of(spec: StepSpec, report: StepReport) -> StepSummary:
 
 
 async def test_a_blocked_loop_is_seen_by_its_length():
-    with suffering() as seen:
+    with watching_interference() as seen:
         asyncio.get_running_loop().call_later(0.015, time.sleep, 0.05)
         await asyncio.sleep(0.1)
     found = seen.found
@@ -52,7 +52,7 @@ async def test_a_blocked_loop_is_seen_by_its_length():
 
 
 async def test_a_loop_that_is_blocked_when_the_step_ends_was_blocked_in_it():
-    with suffering() as seen:
+    with watching_interference() as seen:
         await asyncio.sleep(0)
         time.sleep(0.05)
     assert seen.found is not None
@@ -82,7 +82,7 @@ async def test_a_closed_loop_has_no_lag_and_is_invalid_all_the_same(tmp_path):
 
 async def test_a_collection_is_counted_with_its_length():
     kept, hooks = [[] for _ in range(200_000)], len(gc.callbacks)
-    with suffering() as seen:
+    with watching_interference() as seen:
         gc.collect()
         gc.collect()
     assert seen.found is not None
@@ -112,7 +112,7 @@ class SteppedWall:
 @pytest.mark.parametrize("step_ms", [-1500, -3, 3, 3_600_000])
 async def test_a_wall_clock_that_is_set_while_the_step_runs_is_seen(step_ms):
     wall = SteppedWall()
-    with suffering(wall_ns=wall) as seen:
+    with watching_interference(wall_ns=wall) as seen:
         await asyncio.sleep(0.02)
         wall.step_ns = step_ms * 1_000_000
         await asyncio.sleep(0.02)
@@ -122,7 +122,7 @@ async def test_a_wall_clock_that_is_set_while_the_step_runs_is_seen(step_ms):
 
 async def test_a_clock_that_is_set_and_set_back_is_seen_too():
     wall = SteppedWall()
-    with suffering(wall_ns=wall) as seen:
+    with watching_interference(wall_ns=wall) as seen:
         wall.step_ns = 20_000_000
         await asyncio.sleep(0.03)
         wall.step_ns = 0
@@ -140,7 +140,7 @@ def test_a_pause_between_the_two_readings_is_no_step():
 
 
 async def test_a_steady_clock_has_no_step():
-    with suffering() as seen:
+    with watching_interference() as seen:
         await asyncio.sleep(0.05)
     assert seen.found is not None
     assert seen.found.clock_step_ms == 0
@@ -172,7 +172,7 @@ def used_s(pid: int) -> float:
 @linux
 async def test_a_busy_neighbour_is_other_load_unless_it_is_the_service():
     with busy_neighbour() as pid:
-        with suffering() as seen, suffering((pid,)) as knowing:
+        with watching_interference() as seen, watching_interference((pid,)) as knowing:
             before = used_s(pid)
             while used_s(pid) - before < 0.3:
                 await asyncio.sleep(0.01)
@@ -190,7 +190,7 @@ async def test_a_busy_neighbour_is_other_load_unless_it_is_the_service():
 
 @linux
 async def test_what_the_generator_started_is_its_own():
-    with suffering() as seen:
+    with watching_interference() as seen:
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "import time\nwhile time.process_time() < 0.2: pass"
         )
@@ -200,19 +200,19 @@ async def test_what_the_generator_started_is_its_own():
     assert seen.found.own_cpu_s >= 0.1
 
 
-async def test_a_generator_in_a_process_of_its_own_says_what_it_suffered(tmp_path):
+async def test_a_generator_in_a_process_of_its_own_reports_its_interference(tmp_path):
     async def handler(request: web.Request) -> web.Response:
         return web.Response(body=GOOD)
 
     async with http_server(handler) as url:
         spec = step(url, OpenPlan(100, 500), tmp_path, services=(os.getpid(),))
         report = await child_process(spec, None)
-    assert report.suffered is not None
-    assert report.suffered.seconds >= 0.19
-    assert len(report.suffered.loop_held_s) == len(HOLD_UPS_MS)
+    assert report.interference is not None
+    assert report.interference.seconds >= 0.19
+    assert len(report.interference.loop_held_s) == len(HOLD_UPS_MS)
     if sys.platform == "linux":
-        assert report.suffered.services_cpu_s is not None
-        assert report.suffered.services_cpu_s > 0
+        assert report.interference.services_cpu_s is not None
+        assert report.interference.services_cpu_s > 0
 
 
 # the kernel's files
@@ -249,7 +249,7 @@ async def test_a_fabricated_account_is_read_before_and_after(tmp_path):
             (tmp_path / str(pid) / "stat").write_text(f"{pid} (x) S 1 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0")
 
     write(STAT, 10, 100)
-    with suffering((77,), proc=tmp_path) as seen:
+    with watching_interference((77,), proc=tmp_path) as seen:
         write(STAT.replace("cpu  100 20 30 5000 7 3 2 40", "cpu  300 20 30 5000 7 3 2 140"), 30, 150)
     found = seen.found
     assert found is not None
@@ -264,7 +264,7 @@ async def test_a_fabricated_account_is_read_before_and_after(tmp_path):
 
 async def test_without_the_kernels_files_it_is_not_known(tmp_path):
     assert cpu_account(tmp_path, os.getpid(), ()) is None
-    with suffering(proc=tmp_path) as seen:
+    with watching_interference(proc=tmp_path) as seen:
         await asyncio.sleep(0)
     assert seen.found is not None
     assert (seen.found.other_cores, seen.found.steal_share, seen.found.throttled_ms) == (None, None, None)
