@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import SettingsError
+from workbench.markup import markup, safe
 from workbench.report.display import tiles
-from workbench.report.markup import markup, safe
 from workbench.report.page import offline_page
 from workbench.report.tables import table
 from workbench.report.view import View, nothing, plain_html
@@ -113,8 +113,11 @@ def write_comparison(found: Comparison, sides: Sequence[Side], path: Path) -> No
     title = f"{found.before} and {', '.join(found.after)}"
     sections = list(_sections(found, sides))
     contents = [(anchor, heading) for anchor, heading, _ in sections]
-    head = markup("heading", level=1, anchor="", text=title, below=safe(tiles(found).as_html))
-    parts = [head, *(markup("heading", level=2, anchor=at, text=text, below=safe(html)) for at, text, html in sections)]
+    head = markup("report/heading", level=1, anchor="", text=title, below=safe(tiles(found).as_html))
+    parts = [
+        head,
+        *(markup("report/heading", level=2, anchor=at, text=text, below=safe(html)) for at, text, html in sections),
+    ]
     with replacing(path, NAME_ANOTHER) as unfinished:
         unfinished.write_text(offline_page(title, parts, contents), encoding="utf-8", errors="backslashreplace")
 

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from workbench.report.markup import markup, safe, script_json
+from workbench.markup import markup, safe, script_json
 from workbench.report.tables import table
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def figure_html(spec: Mapping[str, Any], name: str) -> str:
     data = script_json({"data": spec.get("data", []), "layout": dict(layout)})
     points = figure_table(spec)
     below = safe(table(points, ROWS_SHOWN, name=name).as_html) if len(points) else None
-    return markup("figure", name=name, title=title, caption=caption, height=int(height), data=data, table=below)
+    return markup("report/figure", name=name, title=title, caption=caption, height=int(height), data=data, table=below)
 
 
 def nothing_in(spec: Mapping[str, Any]) -> tuple[str, str]:

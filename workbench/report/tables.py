@@ -3,17 +3,20 @@ with a CSV file of all its rows."""
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench import numbers
-from workbench.report.markup import CSV_ROWS, csv_link, markup
+from workbench.markup import markup
 from workbench.report.view import View, below
 
 if TYPE_CHECKING:
     import pandas as pd
 
+CSV_ROWS = 5_000
+"""More rows than these are not put into a page as CSV."""
 VERDICT_MARKS = {"PASS": "✓ PASS", "FAIL": "✗ FAIL", "INVALID": "◇ INVALID"}
 # column of the steps frame -> heading with its unit, format; a table each, so that it fits beside the contents
 _SENT = {
@@ -135,9 +138,15 @@ def _table_html(
     ]
     kept = whole if csv is None else csv
     return markup(
-        "table", columns=columns, rows=rows, name=name, file=_file(name), left_out=left_out,
+        "report/table", columns=columns, rows=rows, name=name, file=_file(name), left_out=left_out,
         csv=csv_link(kept) if len(kept) else "", csv_rows=f"{CSV_ROWS:,} rows" if len(kept) > CSV_ROWS else "",
     )  # fmt: skip
+
+
+def csv_link(frame: pd.DataFrame) -> str:
+    """A table as the address of a CSV file that lies in the page itself."""
+    text = frame.head(CSV_ROWS).to_csv(index=False)
+    return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def heading(column: str) -> str:

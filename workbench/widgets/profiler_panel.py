@@ -22,7 +22,7 @@ from workbench.profilers.open import default_profiling_dir
 from workbench.profilers.session import Session
 from workbench.profilers.state import SessionFile
 from workbench.widgets.command import run_command
-from workbench.widgets.panel import Panel, button, choice_field, paragraph, text_field, without_secrets
+from workbench.widgets.panel import Panel, button, choice_field, paragraphs, text_field, without_secrets
 from workbench.widgets.views import SaidView
 
 POLL_S = 1.0
@@ -114,7 +114,7 @@ class ProfilerPanel(Panel):
 
     def html(self) -> str:
         """The session as it was last seen."""
-        return "".join(map(paragraph, [*self._seen.lines, self.message, *self._output.text.splitlines()]))
+        return paragraphs(*self._seen.lines, self.message, *self._output.text.splitlines())
 
     def __repr__(self) -> str:
         return "\n".join(self._seen.lines)

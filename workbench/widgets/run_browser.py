@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,12 @@ import ipywidgets
 from workbench.catalogue.listing import runs, to_frame
 from workbench.comparing.compared import compare
 from workbench.errors import SettingsError
+from workbench.markup import markup, safe
 from workbench.report.display import verdict_box
 from workbench.settings import Settings
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.widgets.cells import Columns, Rows, table_html, table_of
-from workbench.widgets.panel import Panel, button, paragraph, text_field
+from workbench.widgets.panel import Panel, button, paragraphs, text_field
 from workbench.widgets.views import SaidView, TableView, on_change
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ class RunBrowser(Panel):
     def html(self) -> str:
         """The runs, and what was opened or compared last."""
         runs_there = table_html(self._table.columns, self._table.rows, self._table.said)
-        told = f"<pre>{escape(self._told_view.text)}</pre>" if self._told_view.text else ""
         steps = table_html(self._steps.columns, self._steps.rows) if self._steps.rows else ""
-        return f"{runs_there}{told}{steps}{paragraph(self.message)}"
+        shown = markup("widgets/runs", runs=safe(runs_there), told=self._told_view.text, steps=safe(steps))
+        return shown + paragraphs(self.message)
 
     def __repr__(self) -> str:
         return f"RunBrowser({str(self._runs_dir)!r}, {len(self._table.rows)} runs)"
