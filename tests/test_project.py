@@ -52,9 +52,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("cli",),
 )
 # what begins or ends an element of HTML; <br> is all that plotly's labels know of it
-TAG = re.compile(
-    r"</?(?:a|body|code|div|h\d|head|html|iframe|li|meta|ol|p|pre|s\w+|t\w+|ul)\b"
-)
+TAG = re.compile(r"</?(?:a|body|code|div|h\d|head|html|iframe|li|meta|ol|p|pre|s\w+|t\w+|ul)\b")
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 HEAVY = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -98,6 +99,7 @@ def test_all_of_it_is_plain_json(small: tuple[Path, Path], capsys: pytest.Captur
     assert {"metrics", "causes", "parts", "symptoms", "places", "findings", "load", "unlike"} <= set(said)
     assert "hash_receipt" in {row["function"] for row in said["causes"]}
     assert said["before"] == "before"
+    assert [tile["what"] for tile in said["tiles"]] == ["verdict", "cost", "change", "limit"]
     assert said["seconds"] > 0
 
 
@@ -113,12 +115,16 @@ async def test_the_page_needs_nothing_and_has_the_flame_graph(
     small: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "compared.html"
+    (small[1] / "report.html").touch()
     assert main(["compare", str(small[0]), str(small[1]), "--html", str(page)]) == 0
     assert capsys.readouterr().out.rstrip().endswith(str(page))
     opened = await open_offline(page)
     assert (opened.requests, opened.complaints) == ([], [])
     assert "hash_receipt does 9.9 % more itself" in opened.text
     assert "flame-style" in page.read_text()
+    # the report of a run that has one can be reached from here
+    (way,) = re.findall(r'<a href="([^"]+)">after</a>', page.read_text())
+    assert (page.parent / way).resolve() == small[1] / "report.html"
 
 
 async def test_the_notebook_runs_to_its_end(tmp_path: Path) -> None:
