@@ -157,7 +157,7 @@ class BatchSummary:
         if not plain or not plain[0].manifest.get("limit"):
             return nothing("The limit was not looked for.")
         run = plain[0]
-        return charts.limit(run.steps, run.manifest["prediction"], run.manifest["limit"])
+        return charts.limit(run.steps, run.manifest.get("prediction"), run.manifest.get("limit"))
 
     def _plain(self) -> list[SweepRun]:
         """The runs without a profiler."""
