@@ -52,8 +52,11 @@ _TABLES = {
 
 
 def comparison_words(found: Comparison) -> View:
-    """The comparison in sentences."""
-    return View(plain_html(found.text), found.text)
+    """What the comparison says of the cost of a receipt, in sentences; the rest has tables."""
+    from workbench.compare.told import opening
+
+    said = opening(found)
+    return View(plain_html(said), said)
 
 
 def comparison_table(found: Comparison, name: str, rows: int = ROWS) -> View:

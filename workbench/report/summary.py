@@ -13,7 +13,7 @@ from workbench.batches.folder import Batch, findings_of
 from workbench.report.costs import ReceiptCost, Shown
 from workbench.report.display import verdict_box
 from workbench.report.tables import heading, table
-from workbench.report.view import View, in_words, nothing, sentence
+from workbench.report.view import View, has_nothing, in_words, label, nothing, sentence
 from workbench.sweep.opened import SweepRun
 
 if TYPE_CHECKING:
@@ -208,7 +208,8 @@ class BatchSummary:
         if not self.batch.once_a_mode:
             return Shown((nothing(_IN_EACH),))
         for mode, found in self.profiles.items():
-            parts += [sentence(f"{mode}:"), *show(ReceiptCost(found)).parts]
+            shown = show(ReceiptCost(found)).parts
+            parts += shown if all(map(has_nothing, shown)) else [label(mode), *shown]
         return Shown(tuple(parts) or (nothing(_UNPROFILED),))
 
 

@@ -80,7 +80,7 @@ def table(
     text = pd.DataFrame(
         {str(column): [_in_table(value, str(column)) for value in shown[column]] for column in shown}, dtype="str"
     )
-    left_out = f"{len(frame) - len(shown):,} more rows" if len(shown) < len(frame) else ""
+    left_out = numbers.counted(len(frame) - len(shown), "more row") if len(shown) < len(frame) else ""
     return View(
         _table_html(text, frame, name, links or {}, left_out, csv=csv),
         text.to_string(index=False) + (f"\n{left_out}" if left_out else ""),

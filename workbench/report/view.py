@@ -45,6 +45,17 @@ def nothing(why: str) -> View:
     return View(markup("report/words", said=[("", [why])]), why, {NOTHING: why})
 
 
+def label(text: str) -> View:
+    """A heading within a cell, over what it is of."""
+    return View(markup("report/heading", level=3, anchor="", text=text, below=""), f"{text}:")
+
+
+def has_nothing(shown: Any) -> bool:
+    """Whether a view or chart says no more than why it has nothing to show."""
+    facts = shown.facts if isinstance(shown, View) else getattr(getattr(shown, "layout", None), "meta", None)
+    return isinstance(facts, Mapping) and NOTHING in facts
+
+
 def below(*views: View) -> View:
     """Views below each other, as one."""
     return View("".join(view.as_html for view in views), "\n".join(view.as_text for view in views))
