@@ -12,7 +12,7 @@ import pytest
 import workbench
 from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
-from tests.sweep.real_runs import callgrind_run, real_run
+from tests.sweep.real_runs import callgrind_run, example_run
 from workbench.analysis.step_row import to_frame
 from workbench.batches.folder import Batch
 from workbench.batches.modes import runs_of_modes
@@ -20,7 +20,6 @@ from workbench.cli import main
 from workbench.compare.comparison import Comparison
 from workbench.comparing.baselines import open_baseline, save_baseline
 from workbench.errors import MeasurementError, RunFolderError, SettingsError
-from workbench.profilers.windows.record import Window
 from workbench.report import external_addresses, run_notebook
 from workbench.report.answers.example import example
 from workbench.report.sweep_report import report_run
@@ -50,17 +49,7 @@ def compared(runs: tuple[Path, Path]) -> Comparison:
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Runs of a small service, before and after: hash_receipt does 10 % more, store_receipt allocates once more."""
     folder = tmp_path_factory.mktemp("small")
-    return _small(folder, "before"), _small(folder, "after")
-
-
-def _small(folder: Path, name: str) -> Path:
-    place = folder / name / "profiles" / "receipts" / "callgrind"
-    place.mkdir(parents=True)
-    shutil.copy(example(f"receipts-{name}.callgrind.out.gz"), place / "step-001.out")
-    files = {"dump": "step-001.out"}
-    window = Window("receipts", "callgrind", "step-001", 0, 10**9, place, files, {})
-    window.write()
-    return real_run(folder / name, "callgrind", {60: window})
+    return example_run(folder, "before"), example_run(folder, "after")
 
 
 def test_the_cost_of_a_receipt_before_and_after(compared: Comparison) -> None:
