@@ -78,6 +78,7 @@ bench: $(VENV)/.installed-dev $(VENV)/.installed-locust $(VENV)/.installed-rival
 	@$(VENV)/bin/python -m benchmarks.strace --stracetools $(VENV)/rivals/bin/python $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.perf_script $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.flame $(BENCH_ARGS)
+	@$(VENV)/bin/python -m benchmarks.pages $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.network $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.scale $(BENCH_ARGS)
 	@$(VENV)/bin/python -m benchmarks.sampler --rivals $(VENV)/rivals/bin $(BENCH_ARGS)

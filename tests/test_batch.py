@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.browser import PHONE_PX, open_offline
+from tests.report.browser import PHONE_PX, headless_chromium, open_offline
 from tests.report.conftest import NOTEBOOKS
+from tests.report.pages import assert_readable
 from workbench.batches.folder import Batch
 from workbench.batches.modes import runs_of_modes
 from workbench.cli import main
@@ -73,6 +74,8 @@ async def test_the_summary_answers_the_questions_without_network(done: subproces
     assert "system calls" in opened.text
     assert "The overhead of callgrind is not known: steps of 10 accepted receipts are too short" in opened.text
     assert external_addresses(report_of(done).read_text()) == []
+    async with headless_chromium() as browser:
+        await assert_readable(browser, report_of(done))
 
 
 @needs_tools

@@ -30,7 +30,7 @@ PACKAGE = ROOT / "workbench"
 
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("masking", "numbers"),
+    ("markup", "masking", "numbers"),
     ("errors", "callable_room", "leaving_out", "card", "terminal"),
     ("progress",),
     ("child", "keyring", "loopback", "private", "ramp", "stats", "thresholds"),
@@ -52,6 +52,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("widgets", "doctor"),
     ("cli",),
 )
+# what begins or ends an element of HTML; <br> is all that plotly's labels know of it
+TAG = re.compile(r"</?(?:a|body|code|div|h\d|head|html|iframe|li|meta|ol|p|pre|s\w+|t\w+|ul)\b")
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 
 HEAVY = (
@@ -267,6 +269,18 @@ def too_long(name: str, text: str) -> Iterator[str]:
             lines = node.end_lineno - node.lineno + 1
             if lines > MOST_LINES_OF_A_FUNCTION:
                 yield f"{name}:{node.lineno}: {node.name} has {lines} lines: give a part of it a name of its own"
+
+
+def test_no_html_is_put_together_by_f_strings() -> None:
+    """HTML comes of templates, which escape what goes into them (``workbench/markup.py``)."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr) and any(
+                isinstance(part, ast.Constant) and TAG.search(str(part.value)) for part in node.values
+            ):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
 
 
 @pytest.mark.parametrize("folder", ["workbench", "tests"])

@@ -52,8 +52,8 @@ def plain(value: float, sign: str = "") -> str:
 def cell(value: Any, column: str = "") -> str:
     """A value in a table: shares (``_pct``) with two decimals, whole numbers whole, others with four digits, moments
     to the second."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return UNKNOWN
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return UNKNOWN  # a change from nothing has no percentage
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
     if isinstance(value, (bool, str)) or type(value).__name__ == "bool":

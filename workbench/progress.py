@@ -5,7 +5,6 @@ A terminal and a notebook have the bar; files and pipes get the lines alone.
 
 from __future__ import annotations
 
-import html
 import math
 import sys
 import time
@@ -14,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TextIO
 
+from workbench.markup import markup
 from workbench.numbers import duration
 from workbench.terminal import coloured, painted
 
@@ -185,7 +185,7 @@ class NotebookScreen:
         from IPython.display import display
 
         text = "\n".join([*self._lines, *([self._last] if self._last else [])])
-        shown = {"text/plain": text, "text/html": f'<pre style="margin:0">{html.escape(text)}</pre>'}
+        shown = {"text/plain": text, "text/html": markup("progress", text=text)}
         if self._handle is None:
             self._handle = display(shown, raw=True, display_id=True, metadata={PROGRESS: True})  # type: ignore[no-untyped-call]
         else:

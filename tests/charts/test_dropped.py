@@ -35,6 +35,7 @@ PPROF = (
     "reported/delta-heap.pb.gz",
     "reported/five-ticks.pb.gz",
 )
+CALLS = b"events: Ir\nfn=outer\n1 5\ncfn=inner\ncalls=3 7\n2 60\nfn=inner\n7 60\n"
 MADE = folded({"main;<b>a</b>::f@x.rs:3": 2**40, "main;näme": 7, "main": 4, "other;x;main": 1}, metrics=(CPU, SAMPLES))
 
 
@@ -151,6 +152,12 @@ async def test_a_dropped_file_is_shown_and_sent_nowhere(width_px: int, tmp_path:
         await page.keyboard.press("ArrowDown")
         assert "main · samples, total: 7, 100 %" in await page.locator(".wb-flame-said").inner_text()
         assert await page.locator("main img, main b").count() == 0
+        # a call graph, whose callers are those that were counted
+        await drop(page, "calls.out", CALLS)
+        await page.get_by_role("heading", name="calls.out").wait_for()
+        await page.locator(".wb-flame-rows button").filter(has_text="inner").click()
+        await page.get_by_role("tab", name="Callers").click()
+        assert "outer" in await page.locator(".wb-flame-rows").inner_text()
         # another one, by the input; then one that only Python reads
         speedscope = exported(folded({"root;leaf": 9}), "speedscope", "cpu")
         await page.locator("input[type=file]").set_input_files(
@@ -158,7 +165,7 @@ async def test_a_dropped_file_is_shown_and_sent_nowhere(width_px: int, tmp_path:
         )
         await page.get_by_role("heading", name="two.json").wait_for()
         assert await page.locator(".wb-flame").count() == 1
-        await drop(page, "it's.out", b"events: Ir\nfn=main\n0 5\n")
+        await drop(page, "it's.out", b"desc: massif\ncmd: main\ntime_unit: i\n")
         said = page.get_by_text("cannot be shown by this page")
         await said.wait_for()
         assert "workbench view 'it'\\''s.out'" in await said.inner_text()

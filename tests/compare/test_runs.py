@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import workbench
 from tests.report.browser import open_offline
 from tests.report.conftest import NOTEBOOKS
-from tests.sweep.real_runs import callgrind_run, real_run
+from tests.sweep.real_runs import callgrind_run, example_run
 from workbench.analysis.step_row import to_frame
 from workbench.batches.folder import Batch
 from workbench.batches.modes import runs_of_modes
@@ -19,9 +20,9 @@ from workbench.cli import main
 from workbench.compare.comparison import Comparison
 from workbench.comparing.baselines import open_baseline, save_baseline
 from workbench.errors import MeasurementError, RunFolderError, SettingsError
-from workbench.profilers.windows.record import Window
 from workbench.report import external_addresses, run_notebook
 from workbench.report.answers.example import example
+from workbench.report.sweep_report import report_run
 from workbench.runs.folder import RunFolder
 
 pytestmark = pytest.mark.slow
@@ -48,17 +49,7 @@ def compared(runs: tuple[Path, Path]) -> Comparison:
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Runs of a small service, before and after: hash_receipt does 10 % more, store_receipt allocates once more."""
     folder = tmp_path_factory.mktemp("small")
-    return _small(folder, "before"), _small(folder, "after")
-
-
-def _small(folder: Path, name: str) -> Path:
-    place = folder / name / "profiles" / "receipts" / "callgrind"
-    place.mkdir(parents=True)
-    shutil.copy(example(f"receipts-{name}.callgrind.out.gz"), place / "step-001.out")
-    files = {"dump": "step-001.out"}
-    window = Window("receipts", "callgrind", "step-001", 0, 10**9, place, files, {})
-    window.write()
-    return real_run(folder / name, "callgrind", {60: window})
+    return example_run(folder, "before"), example_run(folder, "after")
 
 
 def test_the_cost_of_a_receipt_before_and_after(compared: Comparison) -> None:
@@ -98,6 +89,7 @@ def test_all_of_it_is_plain_json(small: tuple[Path, Path], capsys: pytest.Captur
     assert {"metrics", "causes", "parts", "symptoms", "places", "findings", "load", "unlike"} <= set(said)
     assert "hash_receipt" in {row["function"] for row in said["causes"]}
     assert said["before"] == "before"
+    assert [tile["what"] for tile in said["tiles"]] == ["verdict", "cost", "change", "limit"]
     assert said["seconds"] > 0
 
 
@@ -113,12 +105,18 @@ async def test_the_page_needs_nothing_and_has_the_flame_graph(
     small: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "compared.html"
+    # a run that looked for no limit has a report, too
+    await report_run(small[1], say=lambda _: None)
+    capsys.readouterr()
     assert main(["compare", str(small[0]), str(small[1]), "--html", str(page)]) == 0
     assert capsys.readouterr().out.rstrip().endswith(str(page))
     opened = await open_offline(page)
     assert (opened.requests, opened.complaints) == ([], [])
     assert "hash_receipt does 9.9 % more itself" in opened.text
     assert "flame-style" in page.read_text()
+    # the report of a run that has one can be reached from here
+    (way,) = re.findall(r'<a href="([^"]+)">after</a>', page.read_text())
+    assert (page.parent / way).resolve() == small[1] / "report.html"
 
 
 async def test_the_notebook_runs_to_its_end(tmp_path: Path) -> None:

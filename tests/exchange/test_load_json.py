@@ -36,7 +36,7 @@ TEXTS = {
     "kind", "loop", "payer", "denied_after_settle", "invalid_reasons", "verdict", "reason", "failure", "profiler",
     "run", "disturbances",
 }  # fmt: skip
-SCHEMA_1 = NUMBERS | COUNTS | TEXTS | {"outcomes"}
+SCHEMA_1 = NUMBERS | COUNTS | TEXTS | {"outcomes", "tiles"}
 
 
 def documented() -> list[tuple[str, str]]:
@@ -75,6 +75,7 @@ def test_no_key_of_this_schema_is_gone_or_of_another_kind(printed: str) -> None:
     assert {key: result[key] for key in TEXTS if not isinstance(result[key], str)} == {}
     assert all(type(count) is int for count in result["outcomes"].values())
     assert sum(result["outcomes"].values()) == result["sent"]
+    assert [tile["what"] for tile in result["tiles"]] == ["verdict", "limit", "cost", "next"]
 
 
 def test_it_is_json_as_the_standard_has_it(printed: str) -> None:

@@ -32,7 +32,7 @@ def test_figures_are_readable_and_names_cannot_do_harm() -> None:
     # what is no figure stands at the left
     assert cells["yes"][0] == cells["b"][0] == "text"
     assert [one.text for one in page.find_all("th")] == ["name", "self", "self, %", "calls", "per", "exact"]
-    assert "1 more rows" in report.table(frame, 1).as_html
+    assert "1 more row " in report.table(frame, 1).as_html
     assert not BeautifulSoup(report.table(frame.head(0)).as_html, "html.parser").select("tbody tr")
 
 

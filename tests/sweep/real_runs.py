@@ -11,6 +11,7 @@ from tests.analysis.real import real, strace_windows
 from workbench.analysis import step_row as steps_table
 from workbench.profilers.modes import Mode
 from workbench.profilers.windows.record import Window
+from workbench.report.answers.example import example
 from workbench.runs.folder import RunFolder
 from workbench.sweep.cost_table import Sent, keep_costs, keep_idle_costs
 from workbench.sweep.steps import Step, parse_steps
@@ -97,3 +98,13 @@ def strace_run(path: Path) -> Path:
     for one in named.values():
         one.write()
     return real_run(path, "strace", named, found[IDLE])
+
+
+def example_run(folder: Path, name: str) -> Path:
+    """A step of 60 receipts of the committed example, ``before`` or ``after`` its change: a small service in C."""
+    place = folder / name / "profiles" / "receipts" / "callgrind"
+    place.mkdir(parents=True)
+    shutil.copy(example(f"receipts-{name}.callgrind.out.gz"), place / "step-001.out")
+    made = Window("receipts", "callgrind", "step-001", 0, 10**9, place, {"dump": "step-001.out"}, {})
+    made.write()
+    return real_run(folder / name, "callgrind", {60: made})

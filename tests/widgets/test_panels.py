@@ -160,6 +160,37 @@ def test_runs_there_are(tmp_path: Path) -> None:
     assert (browser._open.disabled, browser._compare.disabled) == (True, False)
     assert browser.chosen == [Path(path) for path in paths]
     assert paths[0].rsplit("/", 1)[1] in browser.html()
+    assert browser._resume.disabled  # one run at a time
+    browser._table.chosen = paths[:1]
+    assert not browser._resume.disabled
+
+
+async def test_what_cannot_be_gone_on_with_is_said(finished_run: Run, tmp_path: Path) -> None:
+    before, _ = two_runs(finished_run, tmp_path / "finished")
+    browser = workbench.RunBrowser(runs_dir=tmp_path / "finished")
+    browser._table.chosen = [str(before)]
+    assert browser._resume.disabled
+    RunFolder.create(tmp_path / "stopped", "limit").update_manifest(state="interrupted", what="find-limit")
+    browser = workbench.RunBrowser(runs_dir=tmp_path / "stopped")
+    browser._table.chosen = [browser._table.rows[0][0]]
+    browser.resume()
+    await browser.done()
+    assert "workbench find-limit --resume" in browser.message
+    assert not browser._resume.disabled
+
+
+async def test_services_of_a_compose_file_are_profiled(tmp_path: Path) -> None:
+    panel = workbench.ProfilerPanel(tmp_path / "session", service="indexer", agent="tap", profile="both")
+    assert panel.options() == ["--service", "indexer", "--agent", "tap", "--profile", "both"]
+    assert workbench.ProfilerPanel(tmp_path / "session").options() == []
+    file = tmp_path / "compose.yml"
+    panel._compose.value = str(file)
+    assert panel.options() == ["--compose", str(file)]
+    assert (panel._service.disabled, panel._agent.disabled, panel._profile.disabled) == (True, True, True)
+    panel.start()
+    await panel.done()
+    assert f"{file}: there is no such compose file" in panel._output.text
+    assert (panel.state, panel._start.disabled) == ("none", False)
 
 
 async def test_two_runs_are_compared(finished_run: Run, tmp_path: Path) -> None:

@@ -11,22 +11,27 @@ import plotly.graph_objects as go
 from workbench.charts import theme
 
 
-def limit(steps: pd.DataFrame, prediction: Mapping[str, Any], observation: Mapping[str, Any]) -> go.Figure:
+def limit(
+    steps: pd.DataFrame, prediction: Mapping[str, Any] | None, observation: Mapping[str, Any] | None
+) -> go.Figure:
     """Receipts accepted against receipts offered to one payer, with the predicted limit and the observed one.
 
     ``steps`` is the steps frame; ``prediction`` and ``observation`` are the entries ``prediction`` and
-    ``limit`` of the run's manifest. Below the limit the points lie on the diagonal. Steps that share a payer
-    are added up, so that both fresh and cumulative sweeps read alike. The first refusal and the lag of the
-    denial are written beside it.
+    ``limit`` of the run's manifest, None where the run looked for no limit. Below the limit the points lie
+    on the diagonal. Steps that share a payer are added up, so that both fresh and cumulative sweeps read
+    alike. The first refusal and the lag of the denial are written beside it.
     """
     chart = theme.figure(
         "The limit: predicted and observed",
-        _caption(observation),
+        _caption(observation or {}),
         "Receipts offered to one payer",
         "Receipts accepted",
     )
     if steps.empty:
         return theme.say_no_data(chart, "No step was measured")
+    if prediction is None and observation is None:
+        return theme.say_no_data(chart, "The run looked for no limit")
+    prediction, observation = prediction or {}, observation or {}
     by_payer = steps.groupby("payer", sort=False)
     points = steps.assign(offered=by_payer["offered"].cumsum(), accepted=by_payer["accepted"].cumsum())
     predicted = prediction.get("receipts")

@@ -13,7 +13,7 @@ from workbench.cli.options import add_config, given, option_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.thresholds import write_junit
-from workbench.cli.tiles import tile_lines
+from workbench.cli.tiles import tile_facts, tile_lines
 from workbench.cli.waiting import awaited
 from workbench.errors import SettingsError
 
@@ -116,7 +116,7 @@ def _print(batch: Batch, options: argparse.Namespace) -> int:
     write_junit(options.junit, {name: run.manifest for name, run in batch.runs().items()})
     if options.json:
         rows = batch.table.to_dict("records")
-        print_json({"batch": str(batch.path), "runs": rows, "skipped": batch.skipped})
+        print_json({"batch": str(batch.path), "runs": rows, "skipped": batch.skipped, "tiles": tile_facts(batch)})
     else:
         result("\n".join([*batch.lines(), tile_lines(batch), str(batch.path / "report.html")]))
     return exit_code(batch)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result, say
-from workbench.cli.tiles import tile_lines
+from workbench.cli.tiles import tile_facts, tile_lines
 
 
 def add_compare(parser: OneLineParser) -> None:
@@ -49,7 +49,7 @@ def do_compare(options: argparse.Namespace) -> int:
 
         write_comparison(found, sides, options.html)
     if options.json:
-        print_json(found.as_dict())
+        print_json({**found.as_dict(), "tiles": tile_facts(found)})
     else:
         result(f"{found.text}\n{tile_lines(found)}")
     if options.html is not None:

@@ -13,7 +13,7 @@ from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.sweep import require_alone
 from workbench.cli.thresholds import write_junit
-from workbench.cli.tiles import tile_lines
+from workbench.cli.tiles import tile_facts, tile_lines
 from workbench.cli.waiting import awaited
 
 
@@ -89,6 +89,7 @@ def _as_json(options: argparse.Namespace, settings: Any) -> int:
             "confidence": (found.search.get("bracket") or {}).get("confidence"),
             "budget": {key: value for key, value in found.search["budget"].items() if key != "sentence"},
             "spent": found.search.get("spent"),
+            "tiles": tile_facts(found.run),
             "run": str(found.run.path),
         }
     )

@@ -10,7 +10,7 @@ from workbench.cli.options import add_config, settings_of
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
 from workbench.cli.thresholds import write_junit
-from workbench.cli.tiles import tile_lines
+from workbench.cli.tiles import tile_facts, tile_lines
 from workbench.cli.waiting import awaited
 
 
@@ -36,7 +36,7 @@ def do_load(options: argparse.Namespace) -> int:
     if options.json:
         from workbench.exchange.load_json import load_json
 
-        print_json(load_json(measured.summary, measured.run.path))
+        print_json(load_json(measured.summary, measured.run.path, tile_facts(measured.run)))
     else:
         result(f"{measured.text}\n{tile_lines(measured.run)}\nRun         {measured.run.path}")
     write_junit(options.junit, {"load": measured.run.manifest})

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.cli.options import add_settings, all_but
 from workbench.cli.saying import print_json, result, say
 from workbench.cli.thresholds import add_junit, lines_of, stored, write_junit
-from workbench.cli.tiles import tile_lines
+from workbench.cli.tiles import tile_facts, tile_lines
 from workbench.settings import (
     CommandSettings,
     EngineSettings,
@@ -107,6 +107,6 @@ def facts_of(run: Any) -> dict[str, Any]:
         "exit_code": run.exit_code,
         **{name: manifest.get(name) for name in ("verdict", "prediction", "limit")},
         "thresholds": manifest.get("thresholds") or [],
-        "tiles": [one.as_dict() for one in run.tiles],
+        "tiles": tile_facts(run),
         "steps": run.steps.astype(object).where(run.steps.notna(), None).to_dict("records"),
     }

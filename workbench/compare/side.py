@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -37,7 +38,8 @@ class Side:
     service. ``steps``: one row a step; ``responses``: response times, a row an accepted receipt in the order of
     sending: ``load`` (in words: steps of one load are repeats), ``step``, ``response_ms``; ``outcomes``: ``outcome``,
     ``receipts``. ``limit``: what the run says of the sender limit. ``floors``: by quantile of response times the
-    noise floor of its target in percent, where equal loads were measured (A/A)."""
+    noise floor of its target in percent, where equal loads were measured (A/A). ``path``: its folder or
+    file."""
 
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Side:
     outcomes: pd.DataFrame = field(default_factory=pd.DataFrame)
     limit: Mapping[str, Any] = field(default_factory=dict)
     floors: Mapping[float, float] = field(default_factory=dict)
+    path: Path | None = None
     notes: tuple[str, ...] = ()
 
 

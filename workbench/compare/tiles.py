@@ -100,7 +100,7 @@ def _leading(causes: pd.DataFrame, metrics: pd.DataFrame) -> pd.Series:
 def _limit(found: Comparison) -> Tile:
     rows = found.limit
     if not len(rows):
-        return Tile("limit", "not looked for", ("only one of the two runs searched for it",))
+        return Tile("limit", "not looked for", ("compared only if all sides searched for it",))
     first, *rest = [f"{_count(row.before)} to {_count(row.after)} {row.what}" for row in rows.itertuples()]
     return Tile("limit", first, few(rest))
 

@@ -38,6 +38,17 @@ def text(comparison: Comparison) -> str:
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
 
 
+def opening(comparison: Comparison) -> str:
+    """The same without what has a table of its own: who is compared, what a receipt costs, and the notes."""
+    parts = [
+        [f"{comparison.before} (before) and {run} (after)", *_unlike(one.unlike), *headline(one)]
+        for run in comparison.after
+        for one in [comparison.of(run)]
+    ]
+    notes = [f"Note: {note}." for note in comparison.notes]
+    return "\n\n".join("\n".join(lines) for lines in [*parts, notes] if lines)
+
+
 def headline(one: Comparison) -> list[str]:
     """A sentence a metric: what a receipt costs on both sides."""
     said = []

@@ -66,12 +66,13 @@ def side_of(path: Path, receipts: float | None = None) -> Side:
                 "a run knows how many receipts it sent", where="--receipts", hint="Give it for profiles only"
             )
         if (path / FILE).exists():
-            return _of_runs(path.name, [open_run(run.path) for run in Batch.open(path).runs().values()])
+            runs = [open_run(run.path) for run in Batch.open(path).runs().values()]
+            return replace(_of_runs(path.name, runs), path=path)
         if not (path / MANIFEST).exists():
             raise RunFolderError(
                 "this folder is neither a run nor a batch", where=str(path), hint="Run folders are in data/runs"
             )
-        return _of_runs(path.name, [open_run(path)])
+        return replace(_of_runs(path.name, [open_run(path)]), path=path)
     return _of_profile(path, receipts)
 
 
@@ -111,6 +112,7 @@ def _of_profile(path: Path, receipts: float | None) -> Side:
     measured = {(FILE_SERVICE, profile.format): Graph(profile, receipts)}
     return Side(
         name=path.name,
+        path=path,
         costs=compact_costs(costs),
         graphs=measured if profile.basis == "graph" else {},
         findings=_findings_of(costs, measured),

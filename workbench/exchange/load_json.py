@@ -6,13 +6,14 @@ means something else, raises SCHEMA.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
 
 
-def load_json(summary: Mapping[str, Any], run: Path) -> dict[str, Any]:
-    """The result of a load, of :attr:`workbench.sweep.single.LoadResult.summary`, with the folder of its run."""
-    return {"schema": SCHEMA, **summary, "run": str(run)}
+def load_json(summary: Mapping[str, Any], run: Path, tiles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The result of a load, of :attr:`workbench.sweep.single.LoadResult.summary`, with the tiles and the folder of its
+    run."""
+    return {"schema": SCHEMA, **summary, "tiles": list(tiles), "run": str(run)}

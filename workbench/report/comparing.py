@@ -3,13 +3,15 @@ offline page."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from workbench.errors import SettingsError
+from workbench.markup import markup, safe
 from workbench.report.display import tiles
-from workbench.report.markup import markup, safe
 from workbench.report.page import offline_page
 from workbench.report.tables import table
 from workbench.report.view import View, nothing, plain_html
@@ -50,8 +52,11 @@ _TABLES = {
 
 
 def comparison_words(found: Comparison) -> View:
-    """The comparison in sentences."""
-    return View(plain_html(found.text), found.text)
+    """What the comparison says of the cost of a receipt, in sentences; the rest has tables."""
+    from workbench.compare.told import opening
+
+    said = opening(found)
+    return View(plain_html(said), said)
 
 
 def comparison_table(found: Comparison, name: str, rows: int = ROWS) -> View:
@@ -113,12 +118,32 @@ def write_comparison(found: Comparison, sides: Sequence[Side], path: Path) -> No
     from workbench.runs.atomic import replacing
 
     title = f"{found.before} and {', '.join(found.after)}"
-    sections = list(_sections(found, sides))
+    sections = [*_compared(found, sides, path.parent), *_sections(found, sides)]
     contents = [(anchor, heading) for anchor, heading, _ in sections]
-    head = markup("heading", level=1, anchor="", text=title, below=safe(tiles(found).as_html))
-    parts = [head, *(markup("heading", level=2, anchor=at, text=text, below=safe(html)) for at, text, html in sections)]
+    head = markup("report/heading", level=1, anchor="", text=title, below=safe(tiles(found).as_html))
+    parts = [
+        head,
+        *(markup("report/heading", level=2, anchor=at, text=text, below=safe(html)) for at, text, html in sections),
+    ]
     with replacing(path, NAME_ANOTHER) as unfinished:
         unfinished.write_text(offline_page(title, parts, contents), encoding="utf-8", errors="backslashreplace")
+
+
+def _compared(found: Comparison, sides: Sequence[Side], folder: Path) -> Iterator[tuple[str, str, str]]:
+    """The runs that are compared, where any has a report of its own: its name leads there from a page in ``folder``."""
+    import pandas as pd
+
+    heading = "What is compared"
+    reports = [_address(side.path / "report.html", folder) if side.path is not None else "" for side in sides]
+    if any(reports):
+        which = ["before", *["after"] * len(found.after)]
+        rows = pd.DataFrame({"side": which, "run": [side.name for side in sides]})
+        yield "compared", heading, table(rows, links={"run": reports}, name=heading).as_html
+
+
+def _address(file: Path, folder: Path) -> str:
+    """Where a file is from a page in ``folder``; "" where it is not there."""
+    return quote(Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()) if file.is_file() else ""
 
 
 def _sections(found: Comparison, sides: Sequence[Side]) -> Iterator[tuple[str, str, str]]:

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.badges import Badge, State, badges_of, worst
 from workbench.analysis.tiles import Tile, text
-from workbench.report.markup import HTML, markup, safe
+from workbench.markup import markup, safe
 from workbench.report.tables import VERDICT_MARKS, table
 from workbench.report.view import View, nothing
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
     from workbench.runs.read import Run
 
+_HTML = Path(__file__).parent / "html"
 _VERDICT_STATES: Mapping[str, State] = {"PASS": "good", "FAIL": "bad", "INVALID": "none"}
 # where the page has none of its own
 COLOURS: Mapping[State, str] = {"good": "#007A5A", "bad": "#B34700", "doubt": "#7A5F00", "none": "#5F5F5F"}
@@ -28,7 +30,7 @@ def notes(profile: Profile) -> View:
     facts = {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float)) and value != ""}
     said = [str(note) for note in profile.notes]
     return View(
-        markup("items", items=said, below=safe(_groups_html({"Header": facts}))),
+        markup("report/items", items=said, below=safe(_groups_html({"Header": facts}))),
         "\n".join([*(f"- {note}" for note in said), json.dumps(facts, default=str)]),
     )
 
@@ -39,9 +41,9 @@ def tiles(shown: Any) -> View:
     from workbench.sweep.opened import open_run
 
     found: Sequence[Tile] = shown.tiles if hasattr(shown, "tiles") else open_run(shown.path).tiles
-    style = safe((HTML / "tiles.css").read_text(encoding="utf-8"))
+    style = safe((_HTML / "tiles.css").read_text(encoding="utf-8"))
     facts = {"tiles": [tile.as_dict() for tile in found]}
-    return View(markup("tiles", tiles=found, style=style), text(found), facts)
+    return View(markup("report/tiles", tiles=found, style=style), text(found), facts)
 
 
 def verdict_box(run: Run) -> View:
@@ -120,7 +122,15 @@ def _missing(run: Run) -> list[str]:
 def _box(heading: tuple[str, State], badges: Sequence[Badge], sentences: list[str], reasons: list[str]) -> View:
     mark, state = heading
     return View(
-        markup("verdict", mark=mark, state=state, colours=COLOURS, badges=badges, sentences=sentences, reasons=reasons),
+        markup(
+            "report/verdict",
+            mark=mark,
+            state=state,
+            colours=COLOURS,
+            badges=badges,
+            sentences=sentences,
+            reasons=reasons,
+        ),
         "\n".join([mark, *(badge.line for badge in badges), *sentences, *(f"- {reason}" for reason in reasons)]),
     )
 
@@ -133,4 +143,4 @@ def _groups_html(groups: Mapping[str, Mapping[str, Any]]) -> str:
         }
         for title, values in groups.items()
     }
-    return markup("facts", groups=rows)
+    return markup("report/facts", groups=rows)

@@ -19,6 +19,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 
 from workbench.errors import ToolError
+from workbench.markup import commands
 from workbench.report.arrange import Arranged, arranged, changed
 from workbench.report.figures import PLOTLY_MIME, figure_html
 from workbench.report.notebooks import read_notebook, tags
@@ -93,7 +94,7 @@ def render(notebook: nbformat.NotebookNode, *, title: str) -> str:
     )
     resources = {
         "contents": contents(page),
-        "left_out": page.left_out,
+        "left_out": [(what, commands(why)) for what, why in page.left_out],
         "made": bool(page.made),
         "says_how": page.says_how,
         "head_code": page.head_code,

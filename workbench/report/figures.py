@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.report.markup import markup, safe, script_json
+from workbench.markup import markup, safe, script_json
 from workbench.report.tables import missing, rows_html
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
@@ -26,7 +26,7 @@ def figure_html(spec: Mapping[str, Any], name: str) -> str:
     data = script_json({"data": spec.get("data", []), "layout": dict(layout)})
     headings, points = figure_points(spec)
     below = safe(rows_html(headings, points, ROWS_SHOWN, name=name)) if points else None
-    return markup("figure", name=name, title=title, caption=caption, height=int(height), data=data, table=below)
+    return markup("report/figure", name=name, title=title, caption=caption, height=int(height), data=data, table=below)
 
 
 def nothing_in(spec: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.report.markup import markup, safe
+from workbench.markup import markup, safe
 from workbench.report.tables import table
 from workbench.report.view import View, sentence
 
@@ -55,7 +55,7 @@ def shown(findings: Findings, sections: Mapping[str, str]) -> View:
     if not len(findings):
         return sentence(" ".join((NOTHING, *findings.notes)))
     items = [_item(one, findings, sections) for one in findings]
-    return View(markup("findings", items=items, notes=findings.notes), findings.text())
+    return View(markup("report/findings", items=items, notes=findings.notes), findings.text())
 
 
 def anchor(heading: str) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from workbench.charts.crate_colours import crate_colour
+from workbench.markup import markup, safe
 from workbench.report.export import POLICY
-from workbench.report.markup import csv_link, markup, safe
+from workbench.report.tables import csv_link
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -79,7 +80,7 @@ def profile_page(
     table = functions.rows[list(shown)]
     noted = [[_clean(note) for note in (*one.notes, *one.tree_notes())] for one in profiles]
     body = markup(
-        "profile",
+        "report/profile",
         title=_clean(graph.title),
         graph=safe(graph._repr_html_()),
         said=_clean(functions.said),
@@ -101,7 +102,7 @@ def empty_page() -> str:
     """The page without a profile: what is dropped on it is shown, and nothing is loaded or sent."""
     from workbench.charts.flame.script import joined_script
 
-    return offline_page("workbench view", [markup("drop", script=safe(joined_script()))])
+    return offline_page("workbench view", [markup("report/drop", script=safe(joined_script()))])
 
 
 def offline_page(title: str, parts: Sequence[str], contents: Sequence[tuple[str, str]] = ()) -> str:
@@ -112,7 +113,7 @@ def offline_page(title: str, parts: Sequence[str], contents: Sequence[tuple[str,
 
     look = [_HERE / "template" / "report.css", _HERE / "profile_page.css"]
     return markup(
-        "page",
+        "report/page",
         title=_clean(title),
         policy=POLICY,
         style=safe("".join(path.read_text(encoding="utf-8") for path in look)),

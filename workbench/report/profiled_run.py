@@ -90,7 +90,7 @@ class ReceiptCost:
                 return nothing(said)
             work = doing(self.found.measured(service), ROWS)
             both = (table(rows[list(_BACKGROUND_COLUMNS)].rename(columns=_BACKGROUND_COLUMNS)), table(work))
-            return below(sentence(said), *both)
+            return below(*both)  # the sentence is among the answers
 
         return self._each(one)
 

@@ -23,9 +23,9 @@ from pathlib import PurePath
 from typing import Any
 
 from workbench.errors import ToolError, WorkbenchError
+from workbench.markup import markup, safe
 from workbench.profiles.exports.pstats import Stats, to_stats
 from workbench.profiles.model import Profile
-from workbench.report.markup import markup
 from workbench.report.view import View
 
 LOOPBACK = "127.0.0.1"
@@ -135,7 +135,7 @@ def snakeviz_frame(
     if left_out > 0:
         said = f"The {left_out:,} of {len(profile.functions):,} functions with the smallest totals are left out."
     return View(
-        markup("snakeviz", title=title, page=page, height=int(height_px), said=said),
+        markup("report/snakeviz", title=title, page=page, height=int(height_px), said=said),
         f"{title}: shown in a browser. {said}".rstrip(),
     )
 
@@ -200,16 +200,20 @@ def _script_json(value: Any) -> str:
 
 def _self_contained(page: str, static: Traversable) -> str:
     """SnakeViz's page with all it would fetch put in, links taken out, and a policy that holds it to that."""
-    page = _once(_WORKER, lambda match: f"<script>{_IN_PAGE % match[1]}</script>", page, "a worker")
-    page = _STYLE.sub(lambda match: f"<style>{_style(match[1], static)}</style>", page)
-    page = _SCRIPT.sub(lambda match: f"<script>{_script(match[1], static)}</script>", page)
+    page = _once(_WORKER, lambda match: _in_script(_IN_PAGE % match[1]), page, "a worker")
+    page = _STYLE.sub(lambda match: markup("report/style", rules=safe(_style(match[1], static))), page)
+    page = _SCRIPT.sub(lambda match: _in_script(_script(match[1], static)), page)
     page = _LINK.sub(lambda match: match[1], page)
     outside = _OUTSIDE.search(_INLINE.sub("", page))
     if outside or _HEAD not in page:
         raise _unknown_page("other files")
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in _INLINE.findall(page))
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
-    return page.replace(_HEAD, f'{_HEAD}<meta http-equiv="Content-Security-Policy" content="{policy}">', 1)
+    return page.replace(_HEAD, _HEAD + markup("report/policy", policy=safe(policy)), 1)
+
+
+def _in_script(code: str) -> str:
+    return markup("report/script", code=safe(code))
 
 
 def _once(pattern: re.Pattern[str], replacement: Any, page: str, what: str) -> str:

@@ -13,7 +13,7 @@ from workbench.batches.folder import Batch, findings_of
 from workbench.report.display import verdict_box
 from workbench.report.profiled_run import ReceiptCost
 from workbench.report.tables import heading, table
-from workbench.report.view import Shown, View, in_words, nothing, sentence
+from workbench.report.view import Shown, View, has_nothing, in_words, label, nothing, sentence
 from workbench.sweep.opened import SweepRun
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class BatchSummary:
         if not plain or not plain[0].manifest.get("limit"):
             return nothing("No run searched for the limit.")
         run = plain[0]
-        return charts.limit(run.steps, run.manifest["prediction"], run.manifest["limit"])
+        return charts.limit(run.steps, run.manifest.get("prediction"), run.manifest.get("limit"))
 
     def _plain(self) -> list[SweepRun]:
         """The runs without a profiler."""
@@ -208,7 +208,8 @@ class BatchSummary:
         if not self.batch.once_a_mode:
             return Shown((nothing(_IN_EACH),))
         for mode, found in self.profiles.items():
-            parts += [sentence(f"{mode}:"), *show(ReceiptCost(found)).parts]
+            shown = show(ReceiptCost(found)).parts
+            parts += shown if all(map(has_nothing, shown)) else [label(mode), *shown]
         return Shown(tuple(parts) or (nothing(_UNPROFILED),))
 
 

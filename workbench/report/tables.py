@@ -3,6 +3,7 @@ with a CSV file of all its rows."""
 
 from __future__ import annotations
 
+import base64
 import csv as comma_separated
 import io
 import math
@@ -10,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench import numbers
-from workbench.report.markup import CSV_ROWS, csv_address, csv_link, markup
+from workbench.markup import markup
 from workbench.report.view import View, below
 
 if TYPE_CHECKING:
     import pandas as pd
 
+CSV_ROWS = 5_000
+"""More rows than these are not put into a page as CSV."""
 VERDICT_MARKS = {"PASS": "✓ PASS", "FAIL": "✗ FAIL", "INVALID": "◇ INVALID"}
 # column of the steps frame -> heading with its unit, format; a table each, so that it fits beside the contents
 _SENT = {
@@ -79,7 +82,7 @@ def table(
     text = pd.DataFrame(
         {str(column): [_in_table(value, str(column)) for value in shown[column]] for column in shown}, dtype="str"
     )
-    left_out = f"{len(frame) - len(shown):,} more rows" if len(shown) < len(frame) else ""
+    left_out = numbers.counted(len(frame) - len(shown), "more row") if len(shown) < len(frame) else ""
     return View(
         _table_html(text, frame, name, links or {}, left_out, csv=csv),
         text.to_string(index=False) + (f"\n{left_out}" if left_out else ""),
@@ -137,7 +140,7 @@ def _table_html(
     ]
     kept = whole if csv is None else csv
     return markup(
-        "table", columns=columns, rows=rows, name=name, file=_file(name), left_out=left_out,
+        "report/table", columns=columns, rows=rows, name=name, file=_file(name), left_out=left_out,
         csv=csv_link(kept) if len(kept) else "", csv_rows=f"{CSV_ROWS:,} rows" if len(kept) > CSV_ROWS else "",
     )  # fmt: skip
 
@@ -152,7 +155,7 @@ def rows_html(headings: Sequence[str], rows: Sequence[Sequence[Any]], most: int,
     writer.writerow(headings)
     writer.writerows(["" if missing(value) else value for value in row] for row in rows[:CSV_ROWS])
     return markup(
-        "table",
+        "report/table",
         columns=[{"heading": heading(headings[at]), "text": is_name} for at, is_name in zip(said, names, strict=True)],
         rows=[[{"text": numbers.cell(row[at], headings[at]), "link": ""} for at in said] for row in rows[:most]],
         name=name,
@@ -166,6 +169,16 @@ def rows_html(headings: Sequence[str], rows: Sequence[Sequence[Any]], most: int,
 def missing(value: Any) -> bool:
     """Whether a cell has no value."""
     return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def csv_link(frame: pd.DataFrame) -> str:
+    """A table as the address of a CSV file that lies in the page itself."""
+    return csv_address(frame.head(CSV_ROWS).to_csv(index=False))
+
+
+def csv_address(text: str) -> str:
+    """The text of a CSV file as an address that lies in the page itself."""
+    return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def heading(column: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.report.markup import markup
+from workbench.markup import markup
 
 FACTS = "workbench"
 """Where the metadata of an output has the facts of a View."""
@@ -52,13 +52,24 @@ class Shown:
 
 def sentence(text: str) -> View:
     """One sentence where a table or chart would stand."""
-    return View(markup("words", said=[("", [text])]), text)
+    return View(markup("report/words", said=[("", [text])]), text)
 
 
 def nothing(why: str) -> View:
     """A sentence where there is nothing to show: reports leave it out, with all of its section where that has nothing
     else, and say ``why`` in one place."""
-    return View(markup("words", said=[("", [why])]), why, {NOTHING: why})
+    return View(markup("report/words", said=[("", [why])]), why, {NOTHING: why})
+
+
+def label(text: str) -> View:
+    """A heading within a cell, over what it is of."""
+    return View(markup("report/heading", level=3, anchor="", text=text, below=""), f"{text}:")
+
+
+def has_nothing(shown: Any) -> bool:
+    """Whether a view or chart says no more than why it has nothing to show."""
+    facts = shown.facts if isinstance(shown, View) else getattr(getattr(shown, "layout", None), "meta", None)
+    return isinstance(facts, Mapping) and NOTHING in facts
 
 
 def below(*views: View) -> View:
@@ -76,10 +87,11 @@ def in_words(answers: Mapping[str, Sequence[str]]) -> View:
         if new:
             said.append((question, new))
     return View(
-        markup("words", said=said), "\n\n".join("\n".join((question, *sentences)) for question, sentences in said)
+        markup("report/words", said=said),
+        "\n\n".join("\n".join((question, *sentences)) for question, sentences in said),
     )
 
 
 def plain_html(text: str) -> str:
     """A text of several lines, as it is."""
-    return markup("plain", text=text)
+    return markup("report/plain", text=text)

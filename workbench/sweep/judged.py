@@ -53,7 +53,7 @@ def judge_run(run: SweepRun, fail_if: Sequence[str], limit: Mapping[str, Any] | 
 def rejudge(run: SweepRun, fail_if: Sequence[str]) -> None:
     """Judge a finished run by other thresholds, and write the result into its manifest."""
     rows = from_frame(run.steps) if len(run.steps) else []
-    limit = run.manifest["limit"]
+    limit = run.manifest.get("limit") or {}
     judged = judge_run(run, fail_if)
     verdict = conclude_run(rows, limit, judged)
     run.folder.update_manifest(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench import numbers
+from workbench.markup import markup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,12 +43,8 @@ def table_of(
 
 def table_html(columns: Columns, rows: Rows, said: str = "") -> str:
     """The same as HTML that needs neither script nor kernel."""
-    head = "".join(f'<th scope="col">{html.escape(heading)}</th>' for _, heading, _ in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in texts) + "</tr>" for _, texts, _ in rows
-    )
-    below = f"<p>{html.escape(said)}</p>" if said else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
+    headings, texts = [heading for _, heading, _ in columns], [row for _, row, _ in rows]
+    return markup("widgets/table", headings=headings, rows=texts, said=said)
 
 
 def _is_number(column: pd.Series[Any]) -> bool:

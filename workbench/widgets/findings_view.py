@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from workbench.batches.folder import FILE, Batch
+from workbench.markup import markup
 from workbench.numbers import cell
 from workbench.runs.read import Run
 from workbench.sweep.opened import open_run
 from workbench.widgets.cells import Columns, Rows, table_of
-from workbench.widgets.panel import Panel, paragraph
+from workbench.widgets.panel import Panel
 from workbench.widgets.views import SaidView, TableView, on_change
 
 if TYPE_CHECKING:
@@ -62,12 +62,7 @@ class FindingsView(Panel):
 
     def html(self) -> str:
         """The findings, each in its sentences and with what to do."""
-        items = "".join(
-            f"<li><p>{html.escape(one.sentence)}</p>"
-            f"<p>{html.escape(f'{one.kind} ({one.service}, {one.mode}); {one.certainty}. {one.todo}.')}</p></li>"
-            for one in self.findings
-        )
-        return (f"<ol>{items}</ol>" if items else "") + paragraph(str(self._table.said))
+        return markup("widgets/findings", findings=list(self.findings), said=self._table.said)
 
     def __repr__(self) -> str:
         return str(self.findings.text())

@@ -20,7 +20,7 @@ from workbench.runs.status import RunStatus
 from workbench.settings import SECRETS, Settings
 from workbench.sweep.apart import Apart, What, resume_apart, running_in, start_apart, stop_apart
 from workbench.sweep.opened import SweepRun, open_run
-from workbench.widgets.panel import Panel, button, choice_field, paragraph, text_field, without_secrets
+from workbench.widgets.panel import Panel, button, choice_field, paragraphs, text_field, without_secrets
 from workbench.widgets.views import RunView, on_change
 from workbench.widgets.words import run_html, words_of
 
@@ -132,7 +132,7 @@ class LoadPanel(Panel):
 
     def html(self) -> str:
         """The run as it was last seen, and how to go on with it."""
-        return run_html(self._view.run) + paragraph(self.message)
+        return run_html(self._view.run) + paragraphs(self.message)
 
     def __repr__(self) -> str:
         return "LoadPanel(no run)" if self._folder is None else f"LoadPanel({str(self._folder.path)!r})"

@@ -7,7 +7,6 @@ So the HTML is brought up to date whenever something has ended, not only when th
 from __future__ import annotations
 
 import asyncio
-import html
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import ipywidgets
 
 from workbench import keyring
 from workbench.errors import WorkbenchError
+from workbench.markup import markup, safe
 from workbench.masking import has_key, masked
 from workbench.settings import without_passwords
 from workbench.widgets.views import SaidView, on_change
@@ -85,7 +85,7 @@ class Panel:
 
     def _bundle(self) -> dict[str, Any]:
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
-        return {VIEW: view, "text/html": f'<div class="wb-panel">{self.html()}</div>', "text/plain": self.text()}
+        return {VIEW: view, "text/html": markup("widgets/panel", shown=safe(self.html())), "text/plain": self.text()}
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -142,6 +142,6 @@ def without_secrets(panel: Panel, fields: Sequence[Any]) -> None:
         watch(field)
 
 
-def paragraph(text: str) -> str:
-    """A line of text as HTML; "" where there is none."""
-    return f"<p>{html.escape(text)}</p>" if text else ""
+def paragraphs(*lines: str) -> str:
+    """Lines of text as HTML; empty ones are left out."""
+    return markup("widgets/paragraphs", lines=lines)

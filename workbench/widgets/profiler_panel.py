@@ -22,10 +22,11 @@ from workbench.profilers.open import default_profiling_dir
 from workbench.profilers.session import Session
 from workbench.profilers.state import SessionFile
 from workbench.widgets.command import run_command
-from workbench.widgets.panel import Panel, button, choice_field, paragraph, text_field, without_secrets
-from workbench.widgets.views import SaidView
+from workbench.widgets.panel import Panel, button, choice_field, paragraphs, text_field, without_secrets
+from workbench.widgets.views import SaidView, on_change
 
 POLL_S = 1.0
+_PROGRAMS = (("the indexer-service", "service"), ("the tap-agent", "agent"), ("both", "both"))
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class ProfilerPanel(Panel):
     """Start a service under a profiler, cut windows, stop it, and bring back what ran before.
 
     ``folder``: where the session is kept (None: ``data/profiling``, as of ``workbench profile``). ``mode``, ``service``
-    and ``agent`` (commands), ``compose`` (a compose file): the first values of the fields; without a command or a file
-    it is the stand-in. What is running is always said, also what another shell or kernel has started.
+    and ``agent`` (commands), ``profile`` (which of the two: service, agent or both), ``compose`` (a compose file, whose
+    two services are profiled): the first values of the fields; without a command or a file it is the stand-in. What is
+    running is always said, also what another shell or kernel has started.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ProfilerPanel(Panel):
         mode: str = "callgrind",
         service: str = "",
         agent: str = "",
+        profile: str = "service",
         compose: str | Path = "",
     ) -> None:
         super().__init__()
@@ -63,6 +66,7 @@ class ProfilerPanel(Panel):
         self._mode = choice_field("Mode", [one for one in MODES if one != "none"], mode)
         self._service = text_field("Service command", service, "empty: the stand-in")
         self._agent = text_field("Agent command", agent)
+        self._profile = choice_field("Profile", _PROGRAMS, profile)
         self._compose = text_field("Compose file", compose, "its services are recreated under the profiler")
         self._name = text_field("Window", "step-001", "a name")
         self._start = button("Start", self.start, "the service under the profiler", "primary")
@@ -74,7 +78,9 @@ class ProfilerPanel(Panel):
         without_secrets(self, fields)
         windows = ipywidgets.HBox([self._begin, self._end])
         ends = ipywidgets.HBox([self._stop, self._restore])
-        first = [self._mode, self._service, self._agent, self._compose, self._start]
+        on_change(self._compose, "value", self._composed)
+        self._composed(str(self._compose.value))
+        first = [self._mode, self._service, self._agent, self._profile, self._compose, self._start]
         parts = [*first, self._name, windows, ends, self._state, self._said, self._output]
         self.widget = ipywidgets.VBox(parts)
         self._busy = False
@@ -88,9 +94,15 @@ class ProfilerPanel(Panel):
 
     def start(self) -> None:
         """Start the service under the profiler, as the button does."""
-        given = {"--service": self._service.value, "--agent": self._agent.value, "--compose": self._compose.value}
-        options = [word for option, value in given.items() if value.strip() for word in (option, value.strip())]
-        self._run("start", str(self._mode.value), *options)
+        self._run("start", str(self._mode.value), *self.options())
+
+    def options(self) -> list[str]:
+        """What a start says besides the mode: the compose file, or the two commands and which of them is profiled."""
+        if compose := self._compose.value.strip():
+            return ["--compose", compose]
+        given = {"--service": self._service.value.strip(), "--agent": self._agent.value.strip()}
+        words = [word for option, value in given.items() if value for word in (option, value)]
+        return [*words, "--profile", str(self._profile.value)] if words else []
 
     def begin_window(self) -> None:
         """Begin a window, as the button does."""
@@ -114,7 +126,7 @@ class ProfilerPanel(Panel):
 
     def html(self) -> str:
         """The session as it was last seen."""
-        return "".join(map(paragraph, [*self._seen.lines, self.message, *self._output.text.splitlines()]))
+        return paragraphs(*self._seen.lines, self.message, *self._output.text.splitlines())
 
     def __repr__(self) -> str:
         return "\n".join(self._seen.lines)
@@ -159,6 +171,11 @@ class ProfilerPanel(Panel):
             self.say(f"`workbench profile {action}` ended with exit code {code}.")
         elif action == "window" and "--end" in words:
             self._name.value = _next(str(self._name.value))
+
+    def _composed(self, compose: str) -> None:
+        """A compose file has both services; no command goes with it."""
+        for field in (self._service, self._agent, self._profile):
+            field.disabled = bool(compose.strip())
 
     def _show(self, seen: Seen) -> None:
         """The state, and of the buttons those that do something now."""

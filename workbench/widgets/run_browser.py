@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,13 @@ import ipywidgets
 from workbench.catalogue.listing import runs, to_frame
 from workbench.comparing.compared import compare
 from workbench.errors import SettingsError
+from workbench.markup import markup, safe
 from workbench.report.display import verdict_box
 from workbench.settings import Settings
+from workbench.sweep.apart import Apart, resume_apart
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.widgets.cells import Columns, Rows, table_html, table_of
-from workbench.widgets.panel import Panel, button, paragraph, text_field
+from workbench.widgets.panel import Panel, button, paragraphs, text_field
 from workbench.widgets.views import SaidView, TableView, on_change
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ class RunBrowser(Panel):
     """The runs of a folder, the newest first.
 
     ``where`` is a condition in SQL over the columns of :func:`workbench.runs`, such as ``"verdict = 'FAIL'"``, and can
-    be changed in the panel. One chosen run can be opened, two compared: the one chosen first is the one before.
-    ``runs_dir`` None: that of the settings. ``run`` is the run that was opened last, ``comparison`` the last
-    comparison. A folder that is not there has no runs. Raises RunFolderError for what is no folder, SettingsError for a
-    condition that cannot be used.
+    be changed in the panel. One chosen run can be opened, and gone on with where it was stopped; two can be compared:
+    the one chosen first is the one before. ``runs_dir`` None: that of the settings. ``run`` is the run that was opened
+    last, ``comparison`` the last comparison. A folder that is not there has no runs. Raises RunFolderError for what is
+    no folder, SettingsError for a condition that cannot be used.
     """
 
     def __init__(self, where: str | None = None, *, runs_dir: str | Path | None = None) -> None:
@@ -70,6 +71,8 @@ class RunBrowser(Panel):
         self._runs_dir = Path(runs_dir) if runs_dir is not None else Settings.resolve().runs_dir
         self.run: SweepRun | None = None
         self.comparison: Comparison | None = None
+        self._apart: Apart | None = None
+        self._states: dict[str, str] = {}
         self._table = TableView(most=2)
         self._where = text_field("Where", where or "", "a condition in SQL, such as verdict = 'FAIL'")
         self._where.continuous_update = False
@@ -77,11 +80,12 @@ class RunBrowser(Panel):
         self._refresh = button("Refresh", self.refresh, "look at the folder again")
         self._open = button("Open", self.open, "verdict and steps of the chosen run")
         self._compare = button("Compare", self.compare, "the two chosen runs; the first chosen is the one before")
+        self._resume = button("Go on", self.resume, "with a run that was stopped, at its first step without samples")
         self._told_view = SaidView(kind="run")
         self._steps = TableView(most=0)
         on_change(self._where, "value", lambda _: self.refresh())
         on_change(self._table, "chosen", lambda _: self._buttons())
-        buttons = ipywidgets.HBox([self._refresh, self._open, self._compare, self._anyway])
+        buttons = ipywidgets.HBox([self._refresh, self._open, self._resume, self._compare, self._anyway])
         parts = [self._where, self._table, buttons, self._said, self._told_view, self._steps]
         self.widget = ipywidgets.VBox(parts)
         self._fill(self.table())
@@ -108,6 +112,11 @@ class RunBrowser(Panel):
         self.say("")
         self.begin(self._opened())
 
+    def resume(self) -> None:
+        """Go on with the chosen run in a process of its own, as the button does; a LoadPanel shows it."""
+        self.say("")
+        self.begin(self._resumed())
+
     def compare(self) -> None:
         """Compare the two chosen runs, as the button does."""
         self.say("Comparing.")
@@ -116,9 +125,9 @@ class RunBrowser(Panel):
     def html(self) -> str:
         """The runs, and what was opened or compared last."""
         runs_there = table_html(self._table.columns, self._table.rows, self._table.said)
-        told = f"<pre>{escape(self._told_view.text)}</pre>" if self._told_view.text else ""
         steps = table_html(self._steps.columns, self._steps.rows) if self._steps.rows else ""
-        return f"{runs_there}{told}{steps}{paragraph(self.message)}"
+        shown = markup("widgets/runs", runs=safe(runs_there), told=self._told_view.text, steps=safe(steps))
+        return shown + paragraphs(self.message)
 
     def __repr__(self) -> str:
         return f"RunBrowser({str(self._runs_dir)!r}, {len(self._table.rows)} runs)"
@@ -131,6 +140,16 @@ class RunBrowser(Panel):
         (path,) = self.chosen
         self.run = run = open_run(path)
         self._show((await asyncio.to_thread(verdict_box, run)).as_text, run.steps)
+
+    async def _resumed(self) -> None:
+        (path,) = self.chosen
+        self._resume.disabled = True
+        try:
+            self._apart = await asyncio.to_thread(resume_apart, path)
+            self.say(f"The run goes on in a process of its own. LoadPanel(run={str(path)!r}) shows it and stops it.")
+        finally:
+            self._fill(await asyncio.to_thread(self.table))
+            self._buttons()
 
     async def _compared(self) -> None:
         if len(self.chosen) != 2:
@@ -155,6 +174,7 @@ class RunBrowser(Panel):
     def _fill(self, table: pd.DataFrame) -> None:
         columns, rows, said = table_of(table, HEADINGS, ids="path")
         there = {one[0] for one in rows}
+        self._states = {str(path): str(state) for path, state in zip(table["path"], table["state"], strict=True)}
         self._table.chosen = [path for path in self._table.chosen if path in there]
         with self._table.hold_sync():
             self._table.columns, self._table.rows = columns, rows
@@ -162,4 +182,6 @@ class RunBrowser(Panel):
 
     def _buttons(self) -> None:
         self._open.disabled = len(self._table.chosen) != 1
+        going_on = [path for path in self._table.chosen if self._states.get(path) in ("running", "finished")]
+        self._resume.disabled = len(self._table.chosen) != 1 or bool(going_on)
         self._compare.disabled = len(self._table.chosen) != 2

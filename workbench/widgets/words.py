@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from workbench.markup import markup, safe
 from workbench.numbers import UNKNOWN, duration, milliseconds, per_second
 from workbench.runs.status import RunStatus, StepStatus
 
@@ -41,18 +41,16 @@ def words_of(status: RunStatus) -> dict[str, Any]:
 def run_html(words: Mapping[str, Any]) -> str:
     """The same as HTML that needs neither script nor kernel."""
     if not words["run"]:
-        return "<p>No run was started.</p>"
+        return markup("widgets/paragraphs", lines=["No run was started."])
     columns = [name for name in words["headings"] if name != "bar"]
-    head = "".join(f'<th scope="col">{html.escape(words["headings"][name])}</th>' for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(step[name]))}</td>" for name in columns) + "</tr>"
-        for step in words["steps"]
+    steps = markup(
+        "widgets/table",
+        headings=[words["headings"][name] for name in columns],
+        rows=[[step[name] for name in columns] for step in words["steps"]],
+        said="",
     )
-    said = "".join(f"<p>{html.escape(words[name])}</p>" for name in ("doing", "sentence") if words[name])
-    return (
-        f"<p><strong>{html.escape(words['run'])}</strong>{html.escape(words['about'])}</p>{said}"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    said = [words[name] for name in ("doing", "sentence") if words[name]]
+    return markup("widgets/run", run=words["run"], about=words["about"], said=said, steps=safe(steps))
 
 
 def _about(status: RunStatus) -> str:

@@ -13,7 +13,7 @@ async function found(path) {
     const tree = withCosts(wholeTree(payload), payload.cost);
     return {
       metrics: payload.metrics.map(({ name, unit }) => [name, unit]), remarks: payload.remarks, threads: payload.time?.threads ?? [],
-      functions: payload.functions, paths: payload.cost.map((_, side) => totals(tree, payload.functions.name, side)),
+      functions: payload.functions, measured: payload.measured, edges: payload.edges, paths: payload.cost.map((_, side) => totals(tree, payload.functions.name, side)),
       spans: payload.time && payload.time.start.map((start, at) => [payload.time.thread[at], start, payload.time.end[at], payload.time.depth[at]]),
     };
   } catch (error) {

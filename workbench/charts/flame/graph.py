@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ from workbench.charts.flame.calltree import (
 from workbench.charts.flame.packing import clean, pack
 from workbench.charts.flame.script import joined_script
 from workbench.errors import WorkbenchError
+from workbench.markup import markup, safe
 from workbench.numbers import plain
 from workbench.profiles.labels import labels_of
 from workbench.profiles.transforms.group import without_levels
@@ -76,24 +76,25 @@ class FlameGraph:
 
     def page(self) -> str:
         """One HTML file that needs nothing from outside and cannot ask for it."""
-        title = html.escape(clean(self.title))
-        return (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" '
-            f'content="light dark"><title>{title}</title><style>{_PAGE_STYLE}</style></head>'
-            f"<body><main>{self._repr_html_()}</main></body></html>\n"
+        page = markup(
+            "charts/flame/page",
+            title=clean(self.title),
+            policy=safe(_POLICY),
+            style=safe(_PAGE_STYLE),
+            graph=safe(self._repr_html_()),
         )
+        return f"{page}\n"
 
     def _repr_html_(self) -> str:
         # Each output brings its own script: one that relied on another cell's would be dead in a saved notebook. The
         # script knows that it is there already. Where scripts are not run, the table stays.
-        return (
-            f'<div class="wb-flame" data-workbench-flame><style>{asset("flame.css")}</style>'
-            f'<p class="wb-flame-title"><strong>{html.escape(clean(self.title))}</strong></p>'
-            f'<div class="wb-flame-static">{_table_html(self)}</div>'
-            f'<script type="application/gzip">{base64.b64encode(self.payload).decode()}</script>'
-            f"<script>{joined_script()}\nindexerWorkbenchFlame.start(document.currentScript);</script></div>"
+        return markup(
+            "charts/flame/graph",
+            title=clean(self.title),
+            style=safe(asset("flame.css")),
+            table=safe(_table_html(self)),
+            payload=base64.b64encode(self.payload).decode(),
+            script=safe(joined_script()),
         )
 
     def __repr__(self) -> str:
@@ -193,7 +194,7 @@ def _table_html(graph: FlameGraph) -> str:
     tree, metric = graph.data, graph.data.metrics[graph.metric]
     table = top_functions(tree, graph.metric)
     total = tree.total(graph.metric)
-    unit = html.escape(clean(f"{metric.name}, {metric.unit}"))
+    unit = clean(f"{metric.name}, {metric.unit}")
 
     def share(value: float) -> str:
         return f"{value / total:.2%}" if total > 0 else "–"
@@ -212,15 +213,12 @@ def _table_html(graph: FlameGraph) -> str:
             .head(_ROWS)
             .itertuples(index=False)
         ]
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in ["Function", *headings])
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(clean(name))}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-        for name, *cells in rows
-    )
-    more = f"The {_ROWS} largest of {len(table):,} functions." if len(table) > _ROWS else ""
-    return (
-        f'<div class="wb-flame-scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p>{more} {html.escape(_said(graph))}</p>"
+    return markup(
+        "charts/flame/table",
+        headings=["Function", *headings],
+        rows=[(clean(name), cells) for name, *cells in rows],
+        more=f"The {_ROWS} largest of {len(table):,} functions." if len(table) > _ROWS else "",
+        said=_said(graph),
     )
 
 

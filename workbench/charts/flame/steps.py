@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.charts.flame.graph import FlameGraph, asset, flame_graph
 from workbench.errors import WorkbenchError
+from workbench.markup import markup, safe
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -24,13 +24,8 @@ class StepGraphs:
     labels: tuple[str, ...]
 
     def _repr_html_(self) -> str:
-        panels = "".join(
-            f'<section role="group" data-step="{number}" aria-label="{html.escape(label)}">'
-            f"{graph._repr_html_()}</section>"
-            for number, (graph, label) in enumerate(zip(self.graphs, self.labels, strict=True))
-        )
-        script = asset("steps.js")
-        return f'<div class="wb-flame-steps">{panels}<script>{script}</script></div>'
+        graphs = [(label, safe(graph._repr_html_())) for graph, label in zip(self.graphs, self.labels, strict=True)]
+        return markup("charts/flame/steps", graphs=graphs, script=safe(asset("steps.js")))
 
     def __repr__(self) -> str:
         return "\n".join(f"{label}\n{graph!r}" for graph, label in zip(self.graphs, self.labels, strict=True))

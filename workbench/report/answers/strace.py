@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.markup import markup
 from workbench.numbers import counted
 from workbench.profiles.readers.strace.waiting import JUDGEMENTS, UNTOLD, WORKING
 from workbench.profiles.views.syscalls import (
@@ -15,7 +16,6 @@ from workbench.profiles.views.syscalls import (
     slowest,
     thread_table,
 )
-from workbench.report.markup import markup
 from workbench.report.tables import table
 from workbench.report.view import View, sentence
 
@@ -263,4 +263,4 @@ def _errors(table: pd.DataFrame) -> list[str]:
 
 
 def _view(verdict: str, sentences: list[str]) -> View:
-    return View(markup("answer", verdict=verdict, sentences=sentences), "\n".join([verdict, *sentences]))
+    return View(markup("report/answer", verdict=verdict, sentences=sentences), "\n".join([verdict, *sentences]))

@@ -32,8 +32,9 @@
 
   async function drawAll() {
     try {
-      const packed = document.getElementById("plotly-packed").textContent.trim();
-      const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+      const packed = atob(document.getElementById("plotly-packed").textContent.trim());
+      const bytes = new Uint8Array(packed.length);
+      for (let at = 0; at < packed.length; at++) bytes[at] = packed.charCodeAt(at);
       const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
       const script = document.createElement("script");
       script.textContent = await new Response(unpacked).text();

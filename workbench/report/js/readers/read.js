@@ -1,12 +1,13 @@
 // A dropped file, whatever it is called: its format is told by its content.
 
 import { MOST_BYTES, ReadError, clean } from "./limits.js";
+import { isCallgrind, readCallgrind } from "./callgrind.js";
 import { isFirefox, readFirefox } from "./firefox.js";
 import { isFolded, isPerf, readFolded, readPerf } from "./text.js";
 import { isSpeedscope, readSpeedscope } from "./speedscope.js";
 import { readPprof } from "./pprof.js";
 
-const MORE = "This page reads folded stacks, perf script, speedscope, Firefox and pprof.";
+const MORE = "This page reads callgrind, folded stacks, perf script, speedscope, Firefox and pprof.";
 
 // The payload of a file of that name. Raises ReadError with a sentence for the reader.
 export async function readDropped(name, blob) {
@@ -46,6 +47,7 @@ function readJson(text) {
 }
 
 function readText(text) {
+  if (isCallgrind(text)) return readCallgrind(text);
   if (isPerf(text)) return readPerf(text);
   if (isFolded(text)) return readFolded(text);
   throw new ReadError(`Its format is not known here. ${MORE}`);

@@ -1,25 +1,26 @@
-"""HTML from the templates in ``html/``, by Jinja. Every value that goes into one is escaped there."""
+"""HTML from the templates that each room keeps in its ``html/``, by Jinja. Every value that goes into one is escaped
+there."""
 
 from __future__ import annotations
 
-import base64
 import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
     from jinja2 import Environment
 
-HTML = Path(__file__).parent / "html"
-CSV_ROWS = 5_000
-"""More rows than these are not put into a page as CSV."""
+_PACKAGE = Path(__file__).parent
 
 
 def markup(template: str, **values: Any) -> str:
-    """The piece of HTML that a template makes of ``values``. What is HTML already comes as :func:`safe`."""
-    return environment().get_template(f"{template}.html.j2").render(**values)
+    """The piece of HTML that a template makes of ``values``. What is HTML already comes as :func:`safe`.
+
+    ``report/table`` names ``table.html.j2`` in the ``html/`` of the room ``report``.
+    """
+    room, _, name = template.rpartition("/")
+    return environment().get_template(Path(room, "html", f"{name}.html.j2").as_posix()).render(values)
 
 
 def safe(html: str) -> Any:
@@ -31,29 +32,18 @@ def safe(html: str) -> Any:
 
 @cache
 def environment() -> Environment:
-    """The templates and what they may use."""
+    """The templates and what they may use; made when the first is asked for."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader(HTML),
+        loader=FileSystemLoader(_PACKAGE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["csv_link"] = csv_link
     made.filters["commands"] = commands
     return made
-
-
-def csv_link(table: pd.DataFrame) -> str:
-    """A table as the address of a CSV file that lies in the page itself."""
-    return csv_address(table.head(CSV_ROWS).to_csv(index=False))
-
-
-def csv_address(text: str) -> str:
-    """The text of a CSV file as an address that lies in the page itself."""
-    return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"
 
 
 def commands(text: str) -> Any:
