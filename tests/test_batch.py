@@ -74,6 +74,11 @@ async def test_the_summary_answers_the_questions_without_network(done: subproces
     assert "system calls" in opened.text
     assert "The overhead of callgrind is not known: steps of 10 accepted receipts are too short" in opened.text
     assert external_addresses(report_of(done).read_text()) == []
+
+
+@pytest.mark.browser
+@needs_tools
+async def test_the_summary_fits_every_screen_and_can_be_read_by_all(done: subprocess.CompletedProcess[str]) -> None:
     async with headless_chromium() as browser:
         await assert_readable(browser, report_of(done))
 

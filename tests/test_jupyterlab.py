@@ -191,9 +191,9 @@ async def test_runs_are_listed_opened_and_compared(lab: Lab) -> None:
     await lab.button("browser", "Open").click()
     await expect(told).to_contain_text("The run is interrupted")
     await picture(panel, "panel-runs")
-    # gone on with from here, and stopped where it is watched
+    # resumed from here, then stopped
     await lab.button("browser", "Go on").click()
-    await expect(panel.get_by_text("goes on in a process of its own")).to_be_visible()
+    await expect(panel.get_by_text("was resumed in a process of its own")).to_be_visible()
     while (going_on := running_in(lab.folder / "data" / "runs")) is None:
         await asyncio.sleep(0.1)
     assert going_on.path == the_run(lab).path

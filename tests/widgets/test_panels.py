@@ -223,5 +223,5 @@ def test_cells_are_text_and_what_is_not_known_stands_last() -> None:
     assert rows == [
         ["1", ["1.5", "2026-01-02 03:04:05+00:00", "yes"], [1.5, "2026-01-02 03:04:05.600000+00:00", "True"]]
     ]
-    assert said == "1 more rows are not shown."
+    assert said == "1 more row is not shown."
     assert table_of(frame)[1][1] == ["2", ["–", "–", "no"], [None, None, "False"]]

@@ -38,7 +38,8 @@ def table_of(
         texts = [_text(value, name) for value, name in zip(cells, names, strict=True)]
         rows.append([own, texts, [_to_sort_by(value) for value in cells]])
     more = len(frame) - len(rows)
-    return columns, rows, f"{more:,} more rows are not shown." if more > 0 else ""
+    said = f"{numbers.counted(more, 'more row')} {'is' if more == 1 else 'are'} not shown."
+    return columns, rows, said if more > 0 else ""
 
 
 def table_html(columns: Columns, rows: Rows, said: str = "") -> str:

@@ -60,7 +60,7 @@ class RunBrowser(Panel):
     """The runs of a folder, the newest first.
 
     ``where`` is a condition in SQL over the columns of :func:`workbench.runs`, such as ``"verdict = 'FAIL'"``, and can
-    be changed in the panel. One chosen run can be opened, and gone on with where it was stopped; two can be compared:
+    be changed in the panel. One chosen run can be opened, and resumed where it was stopped; two can be compared:
     the one chosen first is the one before. ``runs_dir`` None: that of the settings. ``run`` is the run that was opened
     last, ``comparison`` the last comparison. A folder that is not there has no runs. Raises RunFolderError for what is
     no folder, SettingsError for a condition that cannot be used.
@@ -76,11 +76,11 @@ class RunBrowser(Panel):
         self._table = TableView(most=2)
         self._where = text_field("Where", where or "", "a condition in SQL, such as verdict = 'FAIL'")
         self._where.continuous_update = False
-        self._anyway = ipywidgets.Checkbox(value=False, description="also where they are not alike", indent=False)
+        self._anyway = ipywidgets.Checkbox(value=False, description="even if their settings differ", indent=False)
         self._refresh = button("Refresh", self.refresh, "look at the folder again")
         self._open = button("Open", self.open, "verdict and steps of the chosen run")
         self._compare = button("Compare", self.compare, "the two chosen runs; the first chosen is the one before")
-        self._resume = button("Go on", self.resume, "with a run that was stopped, at its first step without samples")
+        self._resume = button("Go on", self.resume, "resume a run that was stopped, at its first step without samples")
         self._told_view = SaidView(kind="run")
         self._steps = TableView(most=0)
         on_change(self._where, "value", lambda _: self.refresh())
@@ -113,7 +113,7 @@ class RunBrowser(Panel):
         self.begin(self._opened())
 
     def resume(self) -> None:
-        """Go on with the chosen run in a process of its own, as the button does; a LoadPanel shows it."""
+        """Resume the chosen run in a process of its own, as the button does; a LoadPanel shows it."""
         self.say("")
         self.begin(self._resumed())
 
@@ -146,7 +146,9 @@ class RunBrowser(Panel):
         self._resume.disabled = True
         try:
             self._apart = await asyncio.to_thread(resume_apart, path)
-            self.say(f"The run goes on in a process of its own. LoadPanel(run={str(path)!r}) shows it and stops it.")
+            self.say(
+                f"The run was resumed in a process of its own. LoadPanel(run={str(path)!r}) shows it and stops it."
+            )
         finally:
             self._fill(await asyncio.to_thread(self.table))
             self._buttons()
