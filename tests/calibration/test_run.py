@@ -90,7 +90,7 @@ def test_ctrl_c_leaves_what_was_found(tmp_path):
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "in time" in line or "were sent" in line or "lag p99" in line:
+        if "/s: " in line:  # the first trial, whatever came of it on a busy machine
             break
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)

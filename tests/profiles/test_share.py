@@ -74,8 +74,8 @@ def test_a_difference_has_no_shares(costs: list[tuple[str, int]]) -> None:
     assert hot_path(profile)["total_pct"].isna().all()
     said = repr(answer(profile))
     assert "difference of two profiles" in said
-    assert f"rose most: more by {costs[0][1]} " in said
-    assert f"fell most: less by {costs[1][1]} " in said
+    assert f"rose most in: more by {costs[0][1]} " in said
+    assert f"fell most in: less by {costs[1][1]} " in said
     assert " %" not in said
     assert "No percentages" in profile_text(profile, table)
 

@@ -36,7 +36,7 @@ def changes(profile: Profile) -> list[str]:
     """What rose and what fell in a difference of two profiles."""
     own = top(profile)
     total = amount(profile, profile.total())
-    said = [f"The profile is the difference of two profiles: {total} of {profile.default_metric} in sum."]
+    said = [f"The profile is the difference of two profiles: {total} of {profile.default_metric} in total."]
     for word, rows in (("rose", own[own["self"] > 0].head(_TOP)), ("fell", own[own["self"] < 0].head(_TOP))):
         listed = [f"{row.label} by {amount(profile, row.self)}" for row in rows.itertuples(index=False)]
         if listed:
