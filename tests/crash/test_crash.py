@@ -27,5 +27,5 @@ def test_killed_at_random_moments_and_gone_on_with_by_its_hints_nothing_is_lost_
     kind: str, kills: int, folder: Path
 ) -> None:
     case = run_case(KINDS[kind], seed=1, kills=kills, folder=folder)
-    assert case.faults == [], (case.victims, case.said[-2000:])
-    assert case.victims
+    assert case.faults == [], (case.kills, case.said[-2000:])
+    assert case.kills

@@ -101,7 +101,8 @@ def _to_tell(error: Exception, run: Path) -> Exception:
         return of_file(error, RESUME) or error
     if not isinstance(error, WorkbenchError) or isinstance(error, RunFolderError) or has_room(run):
         return error
-    return RunFolderError(f"No space left on device, and so: {error}", where=str(run), hint=RESUME)
+    what = f"{error.where}: {error.what}" if error.where else error.what
+    return RunFolderError(f"No space left on device, and so: {what}", where=str(run), hint=RESUME)
 
 
 @asynccontextmanager
