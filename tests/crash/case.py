@@ -10,6 +10,7 @@ import os
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ END_S = 900.0
 """So long a command has to end once one of its processes was killed."""
 
 FINISHED = (0, 4)  # 4: on a busy machine a step may be no valid measurement
+CUT_OFF = (3, 5, -signal.SIGKILL)  # the last where it was killed itself
 TYPED_SHARE = 0.1
 """How often a sweep is typed where whoever is to be killed is there in both ways: typed, it costs more."""
 
@@ -81,6 +83,8 @@ def run_case(kind: Kind, seed: int, kills: int, folder: Path, to_come: list[Mome
             break
         if code in FINISHED:
             words = ["workbench", "report", str(run_in(folder / "runs"))]
+        elif code not in CUT_OFF:
+            case.faults.append(f"it ended with {code}: {_last(case.said)}")
         elif len(case.kills) == killed:
             case.faults.append(f"it ended with {code} though nothing was killed: {_last(case.said)}")
     case.not_come += [moment.role for moment in to_come]
@@ -176,12 +180,15 @@ def _kill(
     victims = found.get(moment.role)
     if not victims:
         return False
-    held.look(one for several in found.values() for one in several)
-    run = run_in(case.folder / "runs")
-    assert run is not None
-    there = rows(run)
-    before |= there
     try:
+        victims[0].suspend()  # on a busy machine it could end while it is looked at
+        if victims[0].status() == psutil.STATUS_ZOMBIE:
+            return False
+        held.look(one for several in found.values() for one in several)
+        run = run_in(case.folder / "runs")
+        assert run is not None
+        there = rows(run)
+        before |= there
         victims[0].kill()
     except psutil.NoSuchProcess:
         return False

@@ -13,7 +13,7 @@ from tests.profilers.services import free_port
 from workbench.cli.options import option_of
 
 RECEIPTS = (40, 60, 30, 50)
-RATE = 40
+RATE = 20
 LIMIT_GRT = "5"  # is not reached: every receipt is accepted, so every row can be compared with the database
 SERVICES = ("service", "agent", "guardian of the services")
 NETWORK = ("graph-node and subgraph", "aggregator", "guard of PostgreSQL", "PostgreSQL")
