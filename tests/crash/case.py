@@ -23,7 +23,7 @@ import psutil
 
 from tests.crash import checks
 from tests.crash.family import APART, COMMAND, GONE_S, KERNEL, NOTEBOOK, Held, family, until_gone
-from tests.crash.kinds import RECEIPTS, Kind, command, settings
+from tests.crash.kinds import Kind, command, settings
 from tests.crash.moments import IN_ROWS, Moment, Rows, moments, rows, run_in, state, wait
 from workbench.sweep.apart import LOG, Apart, resume_apart, start_apart
 
@@ -128,7 +128,11 @@ def _session(
     that came are taken out. What it said is in ``case.said``."""
     process = begun.process if isinstance(begun, Apart) else begun
     log = begun.folder.path / LOG if isinstance(begun, Apart) else _log(case)
-    began, planned, said = time.monotonic(), sum(RECEIPTS) + case.kind.extra, log.stat().st_size * (way == APART)
+    began, planned, said = (
+        time.monotonic(),
+        sum(case.kind.receipts) + case.kind.extra,
+        log.stat().st_size * (way == APART),
+    )
     try:
         while (moment := next((one for one in to_come if _fits(one, way)), None)) is not None:
             if wait(moment, case.folder / "runs", planned, lambda: process.poll() is None):
@@ -243,7 +247,7 @@ def _last(said: str) -> str:
 def _check(case: Case, before: Rows, held: Held) -> None:
     run = run_in(case.folder / "runs")
     assert run is not None
-    case.faults += checks.wrong_rows(run, before)
+    case.faults += checks.wrong_rows(run, before, case.kind.receipts)
     if not case.faults:
         case.faults += checks.wrong_receipts(run, case.kind.database(case.folder, run))
     case.faults += checks.wrong_report(run)

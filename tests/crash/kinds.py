@@ -23,19 +23,20 @@ MANY_PAYERS = 64  # a step that was cut off has spent one
 @dataclass(frozen=True)
 class Kind:
     """A kind of sweep: its settings beside those of all for a case's folder, the SQLite file in which its receipts are
-    stored, by the case's folder and the run's, which ``roles`` are to be killed in it beside those of all, and how many
-    receipts it sends beside those of its steps."""
+    stored, by the case's folder and the run's, which ``roles`` are to be killed in it beside those of all, the receipts
+    of its steps, and how many it sends beside those."""
 
     name: str
     own: Callable[[Path], dict[str, Any]]
     database: Callable[[Path, Path], Path]
     roles: tuple[str, ...]
+    receipts: tuple[int, ...] = RECEIPTS
     extra: int = 0
 
 
 def settings(kind: Kind, folder: Path) -> dict[str, Any]:
     """The settings of a case's sweep, with its files in ``folder``."""
-    plan = {"receipts": ",".join(map(str, RECEIPTS)), "rate": RATE, "limit_grt": LIMIT_GRT, "pinpoint": False}
+    plan = {"receipts": ",".join(map(str, kind.receipts)), "rate": RATE, "limit_grt": LIMIT_GRT, "pinpoint": False}
     return {**plan, "standin_payers": MANY_PAYERS, "runs_dir": str(folder / "runs"), **kind.own(folder)}
 
 
@@ -80,6 +81,8 @@ KINDS = {
             _with_network,
             lambda folder, _: folder / "standin.sqlite",
             (*SERVICES, *NETWORK),
+            # where a part of the network is killed the step is kept, and so many kills need more steps
+            receipts=(20, 30, 15, 25) * 2,
         ),
     )
 }
