@@ -6,6 +6,7 @@ its own, as a panel does it. Which way a case goes on is told by whom the next k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -199,9 +200,17 @@ def _kill(
     if victims[0].pid == process.pid:
         process.wait()  # by its own means: who else waits for it takes its exit code away
     else:
-        psutil.wait_procs(victims[:1], timeout=GONE_S)
+        _until_dead(victims[0])
     case.kills.append(Kill(moment.role, len(there), moment.report))
     return True
+
+
+def _until_dead(process: psutil.Process) -> None:
+    """Whoever started it may fetch it late: until then it is a zombie."""
+    deadline = time.monotonic() + GONE_S
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 def environment(folder: Path) -> dict[str, str]:
