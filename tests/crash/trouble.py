@@ -230,8 +230,9 @@ def typed_when_full(disk: Path) -> Came:
             came = {"state": opened.state, "rows": len(opened.samples), "finished": len(opened.steps)}
     (hint,) = re.findall(r"`(workbench [^`]+)`", said.strip().splitlines()[-1])
     again = subprocess.run(shlex.split(hint), capture_output=True, check=False, **how)
-    wrong = [*checks.wrong_rows(run, set()), *checks.wrong_report(run)]
-    wrong += checks.wrong_receipts(run, run / "standin.sqlite", cut_off=False)
+    wrong = [again.stderr] if again.returncode not in (0, 4) else [*checks.wrong_report(run)]
+    wrong = wrong or [*checks.wrong_rows(run, set())]
+    wrong = wrong or [*checks.wrong_receipts(run, run / "standin.sqlite", cut_off=False)]
     ended = {"exit_code_then": again.returncode, "wrong": wrong, "left": [str(path) for path in run.rglob(".*.*")]}
     return {**came, "exit_code": process.returncode, "error": said.strip().splitlines()[-1], "said": said, **ended}
 
