@@ -229,7 +229,7 @@ def test_keys_are_nowhere(monkeypatch, tmp_path):
     assert good.returncode == 0, good.stderr
     environment["WORKBENCH_SIGNER_KEYS"] = json.dumps([secret + "zz"])
     bad = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
-    assert bad.returncode != 0
+    assert bad.returncode == 2
     assert "not a secp256k1 private key" in bad.stderr
     seen = good.stdout + good.stderr + bad.stdout + bad.stderr
     assert secret not in seen
@@ -304,6 +304,7 @@ def test_too_few_open_files_are_the_generators_fault_and_said():
     )
     assert process.returncode == 4, process.stderr
     assert "264 open files are needed" in process.stderr.splitlines()[-1]
+    assert open_run(wait_for_folder()).state == "failed"
 
 
 def wait_for_event(folder: Path, kind: str) -> None:

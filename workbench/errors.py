@@ -6,6 +6,7 @@ and carries the exit code the command line ends with.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from workbench.masking import masked
@@ -68,8 +69,28 @@ def of_file(error: OSError, hint: str | None = None) -> RunFolderError | None:
     """An error of the system about a file as one of ours; None where it names no file (one of a connection)."""
     if not isinstance(error.filename, (str, os.PathLike)):
         return None
-    hint = hint or "Free disk space, or give a folder that may be read and written"
+    hint = for_cause(hint or "Free disk space, or give a folder that may be read and written", error)
     return RunFolderError(f"cannot be read or written: {error.strerror}", where=os.fspath(error.filename), hint=hint)
+
+
+_ROOM = "free disk space"
+_REMEDIES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: "free space in your quota",
+    errno.EROFS: "make its file system writable again",
+    errno.EACCES: "get access to it",
+    errno.EPERM: "get access to it",
+    errno.EIO: "see what is wrong with the disk",
+    errno.EMFILE: "allow more open files",
+    errno.ENFILE: "allow more open files",
+}
+
+
+def for_cause(hint: str, error: OSError) -> str:
+    """What to do about a file that cannot be written. ``hint`` says to free disk space, which helps only if the disk is
+    full: for another cause its own remedy stands there."""
+    remedy = _REMEDIES.get(error.errno or 0, "mend that")
+    return hint.replace(_ROOM, remedy).replace(_ROOM.capitalize(), remedy[0].upper() + remedy[1:])
 
 
 EXIT_PASS = 0

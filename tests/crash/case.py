@@ -1,111 +1,216 @@
-"""One case: a sweep is begun, killed as often as its seed says, gone on with by the hints it gives, and checked."""
+"""One case: a sweep is begun, killed as often as it says, gone on with by the hints it gives, and checked.
+
+A sweep is measured in two ways, as the program has them: as it is typed, by way of its notebook, and by a process of
+its own, as a panel does it. Which way a case goes on is told by whom the next kill is of.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 
 from tests.crash import checks
-from tests.crash.family import COMMAND, GONE_S, Held, family, until_gone
-from tests.crash.kinds import RECEIPTS, Kind, command
-from tests.crash.moments import Moment, Rows, moments, rows, run_in, state, wait
+from tests.crash.family import APART, COMMAND, GONE_S, KERNEL, NOTEBOOK, Held, family, until_gone
+from tests.crash.kinds import Kind, command, settings
+from tests.crash.moments import IN_ROWS, Moment, Rows, moments, rows, run_in, state, wait
+from workbench.sweep.apart import LOG, Apart, resume_apart, start_apart
 
 END_S = 900.0
 """So long a command has to end once one of its processes was killed."""
 
 FINISHED = (0, 4)  # 4: on a busy machine a step may be no valid measurement
+CUT_OFF = (3, 5, -signal.SIGKILL)  # the last where it was killed itself
+TYPED_SHARE = 0.1
+"""How often a sweep is typed where whoever is to be killed is there in both ways: typed, it costs more."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Who was killed, how many rows the run had then, and whether its report was being made."""
+
+    role: str
+    rows: int
+    report: bool
 
 
 @dataclass
 class Case:
-    """A case and what came of it: who was killed at which row or cell, and ``faults``, which should be empty."""
+    """A case and what came of it: who was killed, what of its moments did ``not_come``, and ``faults``, which should be
+    empty. ``seconds``: of each session."""
 
     kind: Kind
     seed: int
     folder: Path
-    victims: list[str] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
+    not_come: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     said: str = ""
     seconds: list[float] = field(default_factory=list)
 
 
-def run_case(kind: Kind, seed: int, kills: int, folder: Path) -> Case:
-    """The same for the same seed, as far as the machine lets it be."""
-    case = Case(kind, seed, folder)
-    chance = random.Random(f"{kind.name} {seed}")
+def run_case(kind: Kind, seed: int, kills: int, folder: Path, to_come: list[Moment] | None = None) -> Case:
+    """The same for the same seed and number of kills, as far as the machine lets it be. ``to_come``: moments other than
+    those of the seed."""
+    case, chance = Case(kind, seed, folder), random.Random(f"{kind.name} {seed} ways")
     for name in ("runs", "tmp", "home"):
         (folder / name).mkdir(parents=True)
-    words, before, held = command(kind, folder), set[tuple[int, int, int]](), Held()
-    to_come = moments(chance, kills)
+    before, held, given = set[tuple[int, int, int]](), Held(), settings(kind, folder)
+    to_come = moments(kind.name, (*IN_ROWS, *kind.roles), seed, kills) if to_come is None else to_come
+    words: list[str] = []
     while not case.faults:
-        killed = len(case.victims)
-        code = _session(case, words, to_come, before, held)
-        if code in FINISHED and not case.faults:
+        way = _way(to_come, chance, finished=_is_finished(case))
+        if way == COMMAND:
+            words = words or (_hint(case) if case.kills else command(given))
+            if case.faults:
+                break
+        killed = len(case.kills)
+        code = _session(case, _started(case, way, words, given), way, to_come, before, held)
+        words = []
+        if code in FINISHED and way == COMMAND and not case.faults:
             _check(case, before, held)
             break
-        if len(case.victims) == killed:
+        if code in FINISHED:
+            words = ["workbench", "report", str(run_in(folder / "runs"))]
+        elif code not in CUT_OFF:
+            case.faults.append(f"it ended with {code}: {_last(case.said)}")
+        elif len(case.kills) == killed:
             case.faults.append(f"it ended with {code} though nothing was killed: {_last(case.said)}")
-        if not case.faults:
-            words = _hint(case)
+    case.not_come += [moment.role for moment in to_come]
     return case
 
 
-def _session(case: Case, words: list[str], to_come: list[Moment], before: Rows, held: Held) -> int:
-    """Run a command, of which something is killed at each moment until it ends; its exit code. Moments that came are
-    taken out. What the command said is in ``case.said``."""
-    log = case.folder.with_suffix(".said")
-    with log.open("w") as file:
-        process = subprocess.Popen(words, stdout=file, stderr=file, cwd=case.folder, env=environment(case.folder))
-    began, planned = time.monotonic(), sum(RECEIPTS) + case.kind.extra
+def _way(to_come: list[Moment], chance: random.Random, *, finished: bool) -> str:
+    """As what the next session is run: so that whom the next moment is of is there."""
+    if finished or not to_come or to_come[0].report or to_come[0].role in (COMMAND, NOTEBOOK, KERNEL):
+        return COMMAND
+    return APART if to_come[0].role == APART or chance.random() > TYPED_SHARE else COMMAND
+
+
+def _is_finished(case: Case) -> bool:
+    run = run_in(case.folder / "runs")
+    return run is not None and state(run) == "finished"
+
+
+def _started(case: Case, way: str, words: list[str], given: dict[str, object]) -> Apart | subprocess.Popen[bytes]:
+    if way == APART:
+        run = run_in(case.folder / "runs")
+        with patch.dict(os.environ, environment(case.folder), clear=True):
+            return start_apart("sweep", given) if run is None else resume_apart(run)
+    with _log(case).open("w") as file:
+        return subprocess.Popen(words, stdout=file, stderr=file, cwd=case.folder, env=environment(case.folder))
+
+
+def _log(case: Case) -> Path:
+    return case.folder.with_suffix(".said")
+
+
+def _session(
+    case: Case,
+    begun: Apart | subprocess.Popen[bytes],
+    way: str,
+    to_come: list[Moment],
+    before: Rows,
+    held: Held,
+) -> int:
+    """What was begun, until it ends: something of it is killed at each moment that it can have. Its exit code; moments
+    that came are taken out. What it said is in ``case.said``."""
+    process = begun.process if isinstance(begun, Apart) else begun
+    log = begun.folder.path / LOG if isinstance(begun, Apart) else _log(case)
+    began, planned, said = (
+        time.monotonic(),
+        sum(case.kind.receipts) + case.kind.extra,
+        log.stat().st_size * (way == APART),
+    )
     try:
-        while to_come and wait(to_come[0], case.folder / "runs", planned, lambda: process.poll() is None):
-            _kill(case, process, to_come.pop(0), before, held)
+        while (moment := next((one for one in to_come if _fits(one, way)), None)) is not None:
+            if wait(moment, case.folder / "runs", planned, lambda: process.poll() is None):
+                if _kill(case, process, way, moment, before, held):
+                    to_come.remove(moment)
+            elif _is_finished(case) and not moment.report:
+                case.not_come += [one.role for one in to_come if not one.report]
+                to_come[:] = [one for one in to_come if one.report]
+            else:
+                break
         process.wait(END_S)
     except subprocess.TimeoutExpired:
         case.faults.append(f"it did not end within {END_S:g} s")
     finally:
         process.kill()
         process.wait()
-        case.said = log.read_text()
-        case.seconds.append(time.monotonic() - began)
-        log.unlink()
+        case.said = log.read_text()[said:]
+        case.seconds.append(round(time.monotonic() - began, 1))
+        if way == COMMAND:
+            log.unlink()
     if "Traceback" in case.said:
         case.faults.append("it said a traceback")
-    if found := until_gone(case.folder):
-        case.faults.append(f"processes are left: {found}")
-    if found := held.left():
-        case.faults.append(f"is left: {found}")
+    if found_left := until_gone(case.folder):
+        case.faults.append(f"processes are left: {found_left}")
+    if held_left := held.left():
+        case.faults.append(f"is left: {held_left}")
     if (run := run_in(case.folder / "runs")) is not None:
         before |= rows(run)
     return process.returncode
 
 
-def _kill(case: Case, process: subprocess.Popen[bytes], moment: Moment, before: Rows, held: Held) -> None:
-    found = family(psutil.Process(process.pid))
-    held.look(one for several in found.values() for one in several)
-    run = run_in(case.folder / "runs")
-    assert run is not None
-    before |= rows(run)
-    role = next(role for role in moment.roles if role in found)
-    victim = found[role][0]
+def _fits(moment: Moment, way: str) -> bool:
+    """Whether whom the moment is of is there in a session of this way."""
+    if way == APART:
+        return not moment.report and moment.role not in (COMMAND, NOTEBOOK, KERNEL)
+    return moment.role != APART
+
+
+def _kill(
+    case: Case,
+    process: subprocess.Popen[bytes],
+    way: str,
+    moment: Moment,
+    before: Rows,
+    held: Held,
+) -> bool:
+    """Kill whom a moment is of; False where it is not there, or has just ended."""
+    found = family(psutil.Process(process.pid), way)
+    victims = found.get(moment.role)
+    if not victims:
+        return False
     try:
-        victim.kill()
+        victims[0].suspend()  # on a busy machine it could end while it is looked at
+        if victims[0].status() == psutil.STATUS_ZOMBIE:
+            return False
+        held.look(one for several in found.values() for one in several)
+        run = run_in(case.folder / "runs")
+        assert run is not None
+        there = rows(run)
+        before |= there
+        victims[0].kill()
     except psutil.NoSuchProcess:
-        return
-    if role == COMMAND:
+        return False
+    if victims[0].pid == process.pid:
         process.wait()  # by its own means: who else waits for it takes its exit code away
     else:
-        psutil.wait_procs([victim], timeout=GONE_S)
-    case.victims.append(f"{role}{', report' if state(run) == 'finished' else ''}")
+        _until_dead(victims[0])
+    case.kills.append(Kill(moment.role, len(there), moment.report))
+    return True
+
+
+def _until_dead(process: psutil.Process) -> None:
+    """Whoever started it may fetch it late: until then it is a zombie."""
+    deadline = time.monotonic() + GONE_S
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -118,7 +223,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def _hint(case: Case) -> list[str]:
     """The command that goes on, as it was printed; who was killed printed none, and the run is asked for."""
-    hints = re.findall(r"`(workbench [^`]+)`", _last(case.said))
+    hints = list(_hints(case.said))
     run = run_in(case.folder / "runs")
     if not hints and run is not None and state(run) == "finished":
         return ["workbench", "report", str(run)]
@@ -132,11 +237,15 @@ def _hint(case: Case) -> list[str]:
             check=False,
         )
         case.said = asked.stderr
-        hints = re.findall(r"`(workbench [^`]+)`", _last(case.said))
+        hints = list(_hints(case.said))
     if len(hints) != 1:
         case.faults.append(f"it said not how to go on: {_last(case.said)}")
         return []
     return shlex.split(hints[0])
+
+
+def _hints(said: str) -> Iterator[str]:
+    yield from re.findall(r"`(workbench [^`]+)`", _last(said))
 
 
 def _last(said: str) -> str:
@@ -147,7 +256,7 @@ def _last(said: str) -> str:
 def _check(case: Case, before: Rows, held: Held) -> None:
     run = run_in(case.folder / "runs")
     assert run is not None
-    case.faults += checks.wrong_rows(run, before)
+    case.faults += checks.wrong_rows(run, before, case.kind.receipts)
     if not case.faults:
         case.faults += checks.wrong_receipts(run, case.kind.database(case.folder, run))
     case.faults += checks.wrong_report(run)

@@ -13,10 +13,14 @@ from pathlib import Path
 import psutil
 
 COMMAND = "workbench itself"
+APART = "a run's own process"
+NOTEBOOK = "notebook's process"
+KERNEL = "kernel"
+WORKER = "load worker"
 ROLES = {
-    "notebook's process": r".*-m workbench\.report\.child",
-    "kernel": r".*-m ipykernel_launcher",
-    "load worker": r".*-m workbench\.load\.worker",
+    NOTEBOOK: r".*-m workbench\.report\.child",
+    KERNEL: r".*-m ipykernel_launcher",
+    WORKER: r".*-m workbench\.load\.worker",
     "stand-in": r"\S*python\S* -m workbench\.standin",
     "service": r"\S*python\S* .*standin .*--role service",
     "agent": r"\S*python\S* .*standin .*--role agent",
@@ -31,9 +35,9 @@ GONE_S = 40.0
 """So long a process has to notice that its parent was killed."""
 
 
-def family(parent: psutil.Process) -> dict[str, list[psutil.Process]]:
-    """The living processes of a command by what they are for."""
-    found = {COMMAND: [parent]}
+def family(parent: psutil.Process, of: str = COMMAND) -> dict[str, list[psutil.Process]]:
+    """The living processes of a command by what they are for. ``of``: what ``parent`` is for."""
+    found = {of: [parent]}
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in parent.children(recursive=True):
             with contextlib.suppress(psutil.Error):

@@ -7,55 +7,82 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.profilers.services import free_port
+from workbench.cli.options import option_of
 
 RECEIPTS = (40, 60, 30, 50)
-RATE = 60
+RATE = 20
 LIMIT_GRT = "5"  # is not reached: every receipt is accepted, so every row can be compared with the database
-MANY_PAYERS = "64"  # a step that was cut off has spent one
+SERVICES = ("service", "agent", "guardian of the services")
+NETWORK = ("graph-node and subgraph", "aggregator", "guard of PostgreSQL", "PostgreSQL")
+MANY_PAYERS = 64  # a step that was cut off has spent one
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of sweep: its ``options`` for a case's folder, the SQLite file in which its receipts are stored, by the
-    case's folder and the run's, and how many receipts it sends beside those of its steps."""
+    """A kind of sweep: its settings beside those of all for a case's folder, the SQLite file in which its receipts are
+    stored, by the case's folder and the run's, which ``roles`` are to be killed in it beside those of all, the receipts
+    of its steps, and how many it sends beside those."""
 
     name: str
-    options: Callable[[Path], list[str]]
+    own: Callable[[Path], dict[str, Any]]
     database: Callable[[Path, Path], Path]
+    roles: tuple[str, ...]
+    receipts: tuple[int, ...] = RECEIPTS
     extra: int = 0
 
 
-def command(kind: Kind, folder: Path) -> list[str]:
-    """The sweep as it is typed, with its files in ``folder``."""
-    plan = ["--receipts", ",".join(map(str, RECEIPTS)), "--rate", str(RATE), "--limit-grt", LIMIT_GRT]
-    return ["workbench", "sweep", *plan, "--no-pinpoint", "--runs-dir", str(folder / "runs"), *kind.options(folder)]
+def settings(kind: Kind, folder: Path) -> dict[str, Any]:
+    """The settings of a case's sweep, with its files in ``folder``."""
+    plan = {"receipts": ",".join(map(str, kind.receipts)), "rate": RATE, "limit_grt": LIMIT_GRT, "pinpoint": False}
+    return {**plan, "standin_payers": MANY_PAYERS, "runs_dir": str(folder / "runs"), **kind.own(folder)}
 
 
-def _with_network(folder: Path) -> list[str]:
+def command(given: dict[str, Any]) -> list[str]:
+    """A sweep as it is typed."""
+    words = ["workbench", "sweep"]
+    for name, value in given.items():
+        if isinstance(value, bool):
+            words.append(option_of(name) if value else f"--no-{option_of(name)[2:]}")
+        else:
+            words += [option_of(name), str(value)]
+    return words
+
+
+def _with_network(folder: Path) -> dict[str, Any]:
     """The stand-in's two roles as commands with a settings file of their own, and the real network around them."""
     config = folder / "standin.toml"
     config.write_text(f'limit_grt = "{LIMIT_GRT}"\ndatabase = "{folder / "standin.sqlite"}"\n')
     words = [sys.executable, "-m", "workbench.cli", "standin", "--config", str(config)]
     ports = [f"--{name}={free_port()}" for name in ("service-port", "service-metrics-port", "graph-port")]
-    return [
-        *("--network", "--network-folder", str(folder / "network"), "--standin-payers", MANY_PAYERS),
-        *("--service", shlex.join([*words, "--role", "service", *ports])),
-        *("--agent", shlex.join([*words, "--role", "agent", f"--agent-metrics-port={free_port()}"])),
-    ]
+    return {
+        "network": True,
+        "network_folder": str(folder / "network"),
+        "service_command": shlex.join([*words, "--role", "service", *ports]),
+        "agent_command": shlex.join([*words, "--role", "agent", f"--agent-metrics-port={free_port()}"]),
+    }
 
 
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("sweep", lambda _: ["--standin-payers", MANY_PAYERS], lambda _, run: run / "standin.sqlite"),
+        Kind("sweep", lambda _: {}, lambda _, run: run / "standin.sqlite", ("stand-in",)),
         Kind(
             "profiled",
-            lambda _: ["--standin-payers", MANY_PAYERS, "--profiler", "strace", "--idle-s", "1"],
+            lambda _: {"profiler": "strace", "idle_s": 1},
             lambda _, run: run / "standin.sqlite",
+            ("stand-in", "profiler"),
             extra=90,  # the step without the profiler, and the warm-up
         ),
-        Kind("network", _with_network, lambda folder, _: folder / "standin.sqlite"),
+        Kind(
+            "network",
+            _with_network,
+            lambda folder, _: folder / "standin.sqlite",
+            (*SERVICES, *NETWORK),
+            # where a part of the network is killed the step is kept, and so many kills need more steps
+            receipts=(20, 30, 15, 25) * 2,
+        ),
     )
 }

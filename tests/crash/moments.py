@@ -6,7 +6,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.crash.family import COMMAND, ROLES
+from tests.crash.family import APART, COMMAND, KERNEL, NOTEBOOK, WORKER
 from workbench.load.samples import COLUMNS, DONE
 
 Rows = set[tuple[int, int, int]]
@@ -22,29 +22,43 @@ Rows = set[tuple[int, int, int]]
 
 CELLS = 14
 REPORT_SHARE = 0.5
+IN_ROWS = (COMMAND, APART, NOTEBOOK, KERNEL, WORKER)
+"""Who is killed in every kind of sweep while rows are written."""
+
+IN_REPORT = (COMMAND, NOTEBOOK, KERNEL)
 _SENT = COLUMNS.index("sent_ns")
 
 
 @dataclass(frozen=True)
 class Moment:
-    """``place``: from 0 to 1, of the rows that are to come or of the report's cells. ``roles``: who is killed, the
-    first of them that is there."""
+    """``role``: who is killed. ``place``: from 0 to 1, of the rows that are to come or of the report's cells."""
 
-    report: bool
+    role: str
     place: float
-    roles: tuple[str, ...]
+    report: bool = False
 
 
-def moments(chance: random.Random, count: int) -> list[Moment]:
-    """So many moments at random: while rows are written, and the last maybe while the report is made. Early ones are
-    likelier than late ones: more of them fit into a run."""
-    found = []
-    for number in range(count):
-        roles = [COMMAND, *ROLES]
-        chance.shuffle(roles)
-        report = chance.random() < REPORT_SHARE and number == count - 1
-        found.append(Moment(report, chance.random() if report else 0.9 * chance.random() ** 2, tuple(roles)))
+def moments(kind: str, roles: Sequence[str], seed: int, kills: int) -> list[Moment]:
+    """The moments of a case: ``kills`` while rows are written, and in half of the cases one while the report is made.
+
+    Whom they are of is even: all ``roles`` in a random order, then all in another, is one long row, of which the
+    cases take a piece each.
+    """
+    first = (seed - 1) * kills
+    whom = [_whom(kind, roles, number) for number in range(first, first + kills)]
+    chance = random.Random(f"{kind} {seed} moments")
+    # so that all of them fit into the run, though a step that was cut off begins again
+    found = [Moment(role, min(0.9, 2 * chance.random() / (kills - n + 1))) for n, role in enumerate(whom)]
+    if chance.random() < REPORT_SHARE:
+        found.append(Moment(chance.choice(IN_REPORT), chance.random(), report=True))
     return found
+
+
+def _whom(kind: str, roles: Sequence[str], number: int) -> str:
+    turn, place = divmod(number, len(roles))
+    order = list(roles)
+    random.Random(f"{kind} {turn} whom").shuffle(order)
+    return order[place]
 
 
 def rows(run: Path) -> Rows:
@@ -96,11 +110,18 @@ def wait(moment: Moment, runs: Path, planned: int, runs_on: Callable[[], bool]) 
                 there = count(run)
                 if at is None:
                     at = there + 1 + int(moment.place * max(0, planned - there - 1))
-                if there >= at:
+                if there >= at and is_writing(run):
                     return True
                 if state(run) == "finished":
                     return False
         time.sleep(0.03)
+    return False
+
+
+def is_writing(run: Path) -> bool:
+    """Whether rows of a step are written now, and some are there."""
+    with contextlib.suppress(FileNotFoundError):
+        return any(np.count_nonzero(_live(path)[:, DONE]) for path in run.glob("samples/step-*.live"))
     return False
 
 

@@ -1,8 +1,10 @@
 """One run that meets trouble ten times, and is gone on with each time: ``python -m tests.crash.trouble full FOLDER``.
 
-``full``: the disk is full (a file system of 16 MB in memory, mounted for this process alone, which root may do).
-``closed``: the run's folders cannot be written to (root has no right to pass over modes then).
-``suspended``: all its processes stand still for ``--seconds``. ``clock``: the machine's clock is set, by ``faketime``.
+``full``: the disk is full (a file system in memory, mounted for this process alone, which root may do). ``window``: it
+is, in the windows of a profiled sweep. ``read-only``: the file system of the run's folder became so. ``typed``: the
+disk of a sweep as it is typed is full. ``closed``: the
+run's folders cannot be written to (root has no right to pass over modes then). ``suspended``: all its processes stand
+still for ``--seconds``. ``clock``: the machine's clock is set, by ``faketime``.
 
 Prints what was said and left at each moment as JSON lines; the tests look at these.
 """
@@ -14,23 +16,31 @@ import asyncio
 import ctypes
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import pandas as pd
 import psutil
 
 import workbench
 from tests.crash import checks
-from tests.crash.kinds import RECEIPTS
+from tests.crash.kinds import RECEIPTS, command
 from tests.crash.moments import Rows, rows
 from workbench.errors import WorkbenchError
+from workbench.profilers.session import Session
+from workbench.profilers.windows.record import windows_in
 from workbench.sweep.record import OnEvent
+from workbench.sweep.windows import FOLDER, IDLE, step_of
 
 PLAN = {"receipts": ",".join(map(str, RECEIPTS)), "rate": 60.0, "limit_grt": "5", "pinpoint": False}
 # an event, and of which of the steps: None is any
@@ -46,9 +56,24 @@ MOMENTS: tuple[tuple[str, int | None], ...] = (
     ("progress", 2),
     ("step_finished", 3),
 )
+PROFILED = PLAN | {"receipts": "30,40", "profiler": "strace", "paired": False, "warm_up_receipts": 5, "idle_s": 1.0}
+IN_WINDOWS: tuple[tuple[str, int | None], ...] = (
+    ("step_started", 0),
+    ("window_begins", 0),
+    ("window_begun", 0),
+    ("progress", 0),
+    ("window_ends", 0),
+    ("window_ended", 0),
+    ("window_begun", 1),
+    ("window_ends", 1),
+    ("idle_window", None),
+    ("window_ends", None),
+)
 CLONE_NEWNS = 0x20000
 
 Trouble = Callable[[Path], Any]
+Moment = tuple[str, int | None]
+Came = dict[str, Any]
 
 
 def fill(disk: Path) -> Path:
@@ -57,9 +82,14 @@ def fill(disk: Path) -> Path:
     with filler.open("wb", buffering=0) as file:
         try:
             while True:
-                file.write(bytes(4096))
+                file.write(bytes(free(disk) // 2 or 4096))
         except OSError:
             return filler
+
+
+def free(disk: Path) -> int:
+    """The bytes that are free on a file system, in whole blocks of 4 KiB."""
+    return shutil.disk_usage(disk).free // 4096 * 4096
 
 
 @contextmanager
@@ -88,45 +118,70 @@ def closed(disk: Path) -> Iterator[None]:
             path.chmod(mode)
 
 
-def own_disk(folder: Path) -> None:
-    """Mount a file system of 16 MB, which nobody else sees and which goes with this process. Raises OSError where that
-    is not allowed."""
+@contextmanager
+def read_only(disk: Path) -> Iterator[None]:
+    """The run's folder is on a file system that is read-only while the block runs: what is open stays open, as after an
+    error of a disk."""
+    run = str(disk / "run")
+    mount("--bind", run, run)
+    mount("-o", "remount,bind,ro", run)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", run], check=True)
+
+
+def mount(*words: str) -> None:
+    """Raises OSError where that is not allowed."""
+    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(done.stderr.strip())
+
+
+def own_disk(folder: Path, mib: int = 16) -> None:
+    """Mount a file system of so many MiB, which nobody else sees and which goes with this process. Raises OSError where
+    that is not allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     # made private first: what is mounted here is to reach no other namespace
-    for words in (["--make-rprivate", "/"], ["-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]):
-        done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError(done.stderr.strip())
+    mount("--make-rprivate", "/")
+    mount("-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder))
 
 
-async def ten_times(disk: Path, trouble: Trouble) -> AsyncIterator[dict[str, Any]]:
+async def at_each(disk: Path, trouble: Trouble, of: Sequence[Moment], plan: dict[str, Any]) -> AsyncIterator[Came]:
     """What came of each moment: what was said, with which exit code, how many rows could be read meanwhile."""
     run, before = disk / "run", set[tuple[int, int, int]]()
-    for kind, place in MOMENTS:
-        yield {"kind": kind, "place": place, **await _once(run, trouble, kind, place, before)}
+    for kind, place in of:
+        yield {"kind": kind, "place": place, **await _once(run, trouble, kind, place, before, plan)}
     done = await workbench.sweep(resume=run)
     receipts = checks.wrong_receipts(run, run / "standin.sqlite", cut_off=trouble is not full)
-    wrong = [*checks.wrong_rows(run, before), *receipts]
-    yield {"state": done.state, "wrong": wrong, "left": [str(path) for path in run.rglob("*.tmp")]}
+    planned = tuple(map(int, plan["receipts"].split(",")))
+    wrong = [*checks.wrong_rows(run, before, planned), *receipts]
+    windows = sorted(window.name for window in windows_in(run / FOLDER))
+    costs = len(pd.read_parquet(run / FOLDER / "costs.parquet")) if windows else 0
+    left = [str(path) for path in run.rglob("*.tmp")]
+    yield {"state": done.state, "wrong": wrong, "left": left, "windows": windows, "costs": costs}
 
 
-async def _once(run: Path, trouble: Trouble, kind: str, place: int | None, before: Rows) -> dict[str, Any]:
-    held, facts_of = [], {"met": False, "error": "", "exit_code": 0}
+async def _once(run: Path, trouble: Trouble, kind: str, place: int | None, before: Rows, plan: dict[str, Any]) -> Came:
+    held, facts_of = list[Any](), Came(met=False, error="", exit_code=0)
 
     def on_event(event: str, facts: dict[str, Any]) -> None:
-        of = facts.get("step", 0) - _first(run) if place is not None else None
+        of = facts["step"] - _first(run) if "step" in facts and place is not None else None
+        if place is None and event.startswith("window") and "step" in facts:
+            return  # of a step, and the idle window's is meant
         if not held and event == kind and of == place:
             held.append(trouble(run.parent))
             held[0].__enter__()
             facts_of["met"] = True
 
     try:
-        if (run / "manifest.json").exists():
-            await workbench.sweep(resume=run, on_event=on_event)
-        else:
-            await workbench.sweep(run_dir=run, on_event=on_event, **PLAN)
+        with windows_told(on_event):
+            if (run / "manifest.json").exists():
+                await workbench.sweep(resume=run, on_event=on_event)
+            else:
+                await workbench.sweep(run_dir=run, on_event=on_event, **plan)
     except WorkbenchError as error:
         facts_of |= {"error": str(error), "exit_code": error.exit_code}
     opened = workbench.open_run(run)  # while the trouble lasts
@@ -135,6 +190,51 @@ async def _once(run: Path, trouble: Trouble, kind: str, place: int | None, befor
         held[0].__exit__(None, None, None)
     before |= rows(run)
     return facts_of
+
+
+@contextmanager
+def windows_told(on_event: OnEvent) -> Iterator[None]:
+    """A sweep says nothing of its windows: when one begins, has begun, ends and has ended, ``on_event`` is told."""
+
+    def told(work: Callable[..., Any], before: str, after: str) -> Callable[..., Any]:
+        async def wrapper(session: Session, *arguments: Any, **named: Any) -> Any:
+            window = arguments[0] if before == "window_begins" else session.open_name
+            facts = {"step": step_of(window)} if window != IDLE else {}
+            on_event(before, facts)
+            result = await work(session, *arguments, **named)
+            on_event(after, facts)
+            return result
+
+        return wrapper
+
+    with (
+        patch.object(Session, "begin", told(Session.begin, "window_begins", "window_begun")),
+        patch.object(Session, "end", told(Session.end, "window_ends", "window_ended")),
+    ):
+        yield
+
+
+def typed_when_full(disk: Path) -> Came:
+    """A sweep as it is typed, by way of its notebook, whose disk is full once its first step is over; and the command
+    that it then says goes on."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    how: dict[str, Any] = {"env": os.environ | {"PATH": path}, "cwd": disk, "text": True}
+    words = command({**PLAN, "runs_dir": str(disk / "runs")})
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **how) as process:
+        while not list(disk.glob("runs/*/steps.parquet")) and process.poll() is None:
+            time.sleep(0.05)
+        with full(disk):
+            said = process.communicate()[1]
+            (run,) = disk.glob("runs/*")
+            opened = workbench.open_run(run)
+            came = {"state": opened.state, "rows": len(opened.samples), "finished": len(opened.steps)}
+    (hint,) = re.findall(r"`(workbench [^`]+)`", said.strip().splitlines()[-1])
+    again = subprocess.run(shlex.split(hint), capture_output=True, check=False, **how)
+    wrong = [again.stderr] if again.returncode not in (0, 4) else [*checks.wrong_report(run)]
+    wrong = wrong or [*checks.wrong_rows(run, set())]
+    wrong = wrong or [*checks.wrong_receipts(run, run / "standin.sqlite", cut_off=False)]
+    ended = {"exit_code_then": again.returncode, "wrong": wrong, "left": [str(path) for path in run.rglob(".*.*")]}
+    return {**came, "exit_code": process.returncode, "error": said.strip().splitlines()[-1], "said": said, **ended}
 
 
 def _first(run: Path) -> int:
@@ -212,27 +312,41 @@ async def _measured(disk: Path, on_event: OnEvent, **changes: Any) -> dict[str, 
     }
 
 
+KINDS: dict[str, tuple[Trouble, tuple[Moment, ...], dict[str, Any]]] = {
+    "full": (full, MOMENTS, PLAN),
+    "window": (full, IN_WINDOWS, PROFILED),
+    "read-only": (read_only, MOMENTS, PLAN),
+    "closed": (closed, MOMENTS, PLAN),
+}
+
+
 def main() -> int:
     """Run one kind of trouble in a folder; what came of it as JSON lines."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash.trouble", description=__doc__)
-    parser.add_argument("kind", choices=["full", "closed", "suspended", "clock"])
+    parser.add_argument("kind", choices=[*KINDS, "typed", "suspended", "clock"])
     parser.add_argument("folder", type=Path, help="An empty folder.")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--only", type=int, nargs="+", help="Only these of the ten moments, counted from 1.")
     options = parser.parse_args()
-    if options.kind == "full":
+    if options.kind not in ("closed", "suspended", "clock"):
         try:
-            own_disk(options.folder)
+            own_disk(options.folder, 96 if options.kind in ("window", "typed") else 16)  # a window wants 64 MiB
         except OSError as error:
             print(json.dumps({"skipped": f"a small file system cannot be mounted here: {error}"}))
             return 0
     os.chdir(options.folder)
-    asyncio.run(_say(options))
+    if options.kind == "typed":
+        print(json.dumps(typed_when_full(options.folder)))
+    else:
+        asyncio.run(_say(options))
     return 0
 
 
 async def _say(options: argparse.Namespace) -> None:
-    if options.kind in ("full", "closed"):
-        async for one in ten_times(options.folder, full if options.kind == "full" else closed):
+    if options.kind in KINDS:
+        trouble, moments, plan = KINDS[options.kind]
+        chosen = [moments[number - 1] for number in options.only or range(1, len(moments) + 1)]
+        async for one in at_each(options.folder, trouble, chosen, plan):
             print(json.dumps(one), flush=True)
     else:
         of = once_suspended if options.kind == "suspended" else once_set

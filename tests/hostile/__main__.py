@@ -1,7 +1,7 @@
 """Memory of every reader under hostile files: ``python -m tests.hostile [--mib 64] [--memory-mib 512] [FORMAT ...]``.
 
 One row a file: its size, the most memory that reading took beside the libraries, and what was said. Exit code 1 where
-a reader broke or took half as much again as it may.
+a reader broke or took half as much again as it may, and more than 80 MiB: what is worked on at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from workbench.profiles.memory import MIB
 from workbench.profiles.read import FORMATS
 
 SPARSE_BYTES = 1 << 40
+SLACK_BYTES = 80 * MIB
 
 
 def main() -> int:
@@ -33,7 +34,7 @@ def main() -> int:
     size, memory = int(options.mib * MIB), options.memory_mib * MIB
     print("| format | what | file, MiB | memory, MiB | s | what was said |")
     print("| --- | --- | ---: | ---: | ---: | --- |")
-    broken = 0
+    broken, most = 0, max(1.5 * memory, memory + SLACK_BYTES)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "hostile")
         for format in options.formats or FORMATS:
@@ -46,7 +47,7 @@ def main() -> int:
                 else:
                     path.write_bytes(makes[kind](size))
                 (found,) = measured([Job(str(path), format, memory, 4 * memory + 1024 * MIB)])
-                broken += not found.said.startswith(("read", "refused: ")) or found.peak_bytes > 1.5 * memory
+                broken += not found.said.startswith(("read", "refused: ")) or found.peak_bytes > most
                 said = found.said.replace(f"{path}: ", "").replace("|", "/").partition(". Profile a shorter")[0]
                 figures = f"{path.stat().st_size / MIB:,.1f} | {found.peak_bytes / MIB:,.0f} | {found.took_s:.1f}"
                 print(f"| {format} | {kind} | {figures} | {said[:110]} |", flush=True)

@@ -98,18 +98,16 @@ def test_a_killed_keeper_takes_all_with_it(folder: Path) -> None:
     assert network_processes(folder) == []
 
 
-def test_down_ends_what_killed_ones_left(folder: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process does not end with its parent")
+def test_a_killed_keeper_and_guard_leave_no_process(folder: Path) -> None:
     assert run(folder, *UP).returncode == 0
     server = next(p for p in network_processes(folder) if p.info["name"] == "postgres")
     guard = server.parent()
     assert guard is not None
     guard.kill()
     psutil.Process(int(str(state(folder)["keeper"]))).kill()
-    wait_until(lambda: all(p.info["name"] == "postgres" for p in network_processes(folder)), "the others end")
-    assert not ended(server)
+    wait_until(lambda: network_processes(folder) == [], "all of it ends")
     assert run(folder, "down").returncode == 0
-    assert ended(server)
-    assert network_processes(folder) == []
 
 
 def test_a_killed_part_is_named(folder: Path) -> None:

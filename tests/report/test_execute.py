@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,15 @@ async def test_a_good_notebook(notebook: Make, tmp_path: Path) -> None:
     assert made.metadata["workbench"] == record.as_dict()
     assert str(tmp_path) not in json.dumps(made.metadata)
     assert "<title>A good one</title>" in output.with_suffix(".html").read_text()
+
+
+async def test_a_temporary_folder_whose_name_is_too_long_for_sockets(
+    notebook: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (long := tmp_path / ("x" * 100)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    record = await run_notebook(notebook(), {}, tmp_path / "out.ipynb", None, title="t", timeout_s=120)
+    assert record.ok, record
 
 
 @pytest.mark.parametrize(

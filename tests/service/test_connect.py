@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+import workbench
 from tests.load.servers import good, http_server, raw_server
 from workbench.errors import TargetError
 from workbench.receipts.address import checksum
@@ -21,11 +24,15 @@ ALLOCATION = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
 
 
 async def failure(tmp_path, **settings) -> str:
+    """What a run says, which ends with 3 and leaves a folder in state ``failed``."""
+    folder = Path(tempfile.mkdtemp(dir=tmp_path)) / "run"
     with pytest.raises(TargetError) as caught:
-        await connect(Settings.resolve(**settings))
+        await workbench.sweep(run_dir=folder, receipts="5", pinpoint=False, **settings)
     text = str(caught.value)
     assert "\n" not in text
     assert caught.value.exit_code == 3
+    run = workbench.open_run(folder)
+    assert (run.state, run.exit_code, len(run.samples)) == ("failed", 3, 0)
     return text
 
 

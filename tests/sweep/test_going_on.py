@@ -72,3 +72,17 @@ async def test_time_goes_on_though_the_clock_was_set(set_by_s: int) -> None:
     assert times.max() > before[1]
     watched = done.watch["t_s"]
     assert watched.is_monotonic_increasing
+
+
+async def test_the_network_of_a_run_that_was_killed_after_its_last_step_leaves_no_data(tmp_path: Path) -> None:
+    """Nothing is to be measured any more, so the network is not started again: its data are deleted all the same."""
+    run = await workbench.sweep(receipts="20,30", **FAST)
+    data = tmp_path / run.path.name / "postgres"
+    data.mkdir(parents=True)
+    path = run.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    network = {"network": True, "network_folder": str(tmp_path), "service_command": "true"}
+    path.write_text(json.dumps(manifest | {"state": "failed", "settings": manifest["settings"] | network}))
+    done = await workbench.sweep(resume=run.path)
+    assert done.state == "finished"
+    assert list(tmp_path.glob("2*")) == []

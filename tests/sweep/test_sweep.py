@@ -230,23 +230,28 @@ async def test_a_finished_run_is_opened_and_not_run_again():
     assert (await workbench.sweep(resume=run.path)).path == run.path
 
 
-async def test_a_target_that_goes_away_leaves_what_was_measured():
+@pytest.mark.parametrize(("how", "outcome"), [("reset", "reset"), ("garbage", "http_error"), ("silence", "timeout")])
+async def test_a_target_that_goes_away_leaves_what_was_measured(how, outcome):
     calls = 0
 
     async def handler(request: web.Request) -> web.Response:
         nonlocal calls
         calls += 1
         if calls > 51 and request.transport is not None:  # the first one is the preflight's probe
-            request.transport.abort()
+            if how == "silence":
+                await asyncio.Event().wait()
+            elif how == "garbage":
+                request.transport.write(b"garbage\r\n\r\n")
+            (request.transport.close if how == "garbage" else request.transport.abort)()
         return web.Response(body=GOOD)
 
+    settings = {"receipts": "70", "pinpoint": False, "concurrency": 2, "timeout_s": 0.5, "runs_dir": "runs"}
     async with http_server(handler) as url:
-        run = await workbench.sweep(
-            target=url, allocation="0x" + "11" * 20, receipts="100", pinpoint=False, concurrency=2, runs_dir="runs"
-        )
+        run = await workbench.sweep(target=url, allocation="0x" + "11" * 20, **settings)
     assert run.exit_code == 1
     assert run.steps.iloc[0]["accepted"] == 50
-    assert "reset" in run.steps.iloc[0]["reason"]
+    assert run.samples["outcome"].astype(str).value_counts().to_dict() == {"ok": 50, outcome: 20}
+    assert outcome in run.steps.iloc[0]["reason"]
 
 
 async def test_a_target_that_is_gone_ends_the_step_which_is_measured_again(monkeypatch):

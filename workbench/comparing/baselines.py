@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import RunFolderError, SettingsError
+from workbench.errors import RunFolderError, SettingsError, for_cause
 from workbench.runs.atomic import write_json
 from workbench.runs.folder import MANIFEST, utc_now
 from workbench.settings import default_runs_dir
@@ -88,7 +88,9 @@ def save_baseline(name: str, run: Path, *, folder: Path | None = None) -> Baseli
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise RunFolderError(
-            f"cannot keep it: {error.strerror or error}", where=str(target), hint="Free disk space, and save it again"
+            f"cannot keep it: {error.strerror or error}",
+            where=str(target),
+            hint=for_cause("Free disk space, and save it again", error),
         ) from None
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from workbench.errors import ToolError
@@ -51,6 +52,11 @@ def unprivileged() -> list[str]:
         )
     rights = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
     return ["setpriv", f"--reuid={_UNPRIVILEGED}", "--regid=nogroup", "--clear-groups", *rights]
+
+
+def ending_with_its_parent() -> list[str]:
+    """What goes before a program that is to end in order (SIGINT) when its parent is killed: Linux can do that."""
+    return ["setpriv", "--pdeathsig", "INT"] if sys.platform == "linux" and shutil.which("setpriv") else []
 
 
 def prepare(programs: Path, folder: Path, data: Path) -> str:

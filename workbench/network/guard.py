@@ -8,17 +8,20 @@ SIGINT is what PostgreSQL calls a fast shutdown: transactions are rolled back, w
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
 from functools import partial
+from pathlib import Path
 
 from workbench.keyring import for_foreign
 from workbench.masking import ended
 
 STOP_S = 30.0
+_IPC_RMID = 0
 
 
 def main(arguments: list[str]) -> int:
@@ -38,7 +41,18 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=_end_with_parent, args=(process,), daemon=True).start()
     with contextlib.suppress(BrokenPipeError):  # the parent is gone already
         os.write(1, f"{process.pid}\n".encode())
-    return process.wait()
+    code = process.wait()
+    _free_memory(command, process.pid)
+    return code
+
+
+def _free_memory(command: list[str], pid: int) -> None:
+    """Give back the shared memory of a PostgreSQL that was killed: it would do so itself when it is started again over
+    the same data, which may be never. Its number is in the file that an orderly end removes."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = (Path(command[command.index("-D") + 1]) / "postmaster.pid").read_text("utf-8").splitlines()
+        if int(lines[0]) == pid:
+            ctypes.CDLL(None).shmctl(int(lines[6].split()[1]), _IPC_RMID, None)
 
 
 def _end_with_parent(process: subprocess.Popen[bytes]) -> None:

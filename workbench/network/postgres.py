@@ -75,11 +75,14 @@ async def _launch(programs: Path, data: Path, log: Path, port: int) -> tuple[Pro
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": str(MAX_CONNECTIONS),
+        # of other kinds segments would stay when it is killed
+        "dynamic_shared_memory_type": "mmap",
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "workbench.network.guard", str(log)),
         *cluster.unprivileged(),
+        *cluster.ending_with_its_parent(),
         *(str(programs / "postgres"), "-D", str(data)),
         *(word for name, value in options.items() for word in ("-c", f"{name}={value}")),
         stdin=PIPE,

@@ -30,6 +30,7 @@ from workbench.report.record import Ending, first_line
 
 INTERRUPT_GRACE_S = 20.0
 KILL_GRACE_S = 5.0
+_SOCKET_PATH_BYTES = 107
 
 
 class NoMoreCells(Exception):
@@ -147,9 +148,9 @@ def _connection(runtime: str) -> dict[str, str]:
 
     Without a connection file jupyter_client names them ``kernel-ipc-1`` … in the working directory, and two
     kernels there meet. A socket's path has 107 characters at most, which temporary folders elsewhere than on
-    Linux use up: there it is TCP, encrypted.
+    Linux use up, and some there: then it is TCP, encrypted.
     """
-    if sys.platform == "linux":
+    if sys.platform == "linux" and len(os.fsencode(os.path.join(runtime, "kernel-ipc-5"))) <= _SOCKET_PATH_BYTES:
         return {"transport": "ipc", "connection_file": os.path.join(runtime, "kernel.json")}
     return {"transport_encryption": "auto"}
 

@@ -19,7 +19,7 @@ from workbench.masking import masked
 from workbench.progress import Progress, line_of
 from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
-from workbench.runs.atomic import RESUME
+from workbench.runs.atomic import GO_ON
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings, without_passwords
@@ -153,10 +153,10 @@ def _with_whole_hint(folder: RunFolder, go_on: str | None) -> Iterator[None]:
     try:
         yield
     except RunFolderError as error:
-        if error.hint != RESUME:
+        if not (error.hint or "").endswith(GO_ON):
             raise
         command = go_on or folder.next_command()
-        hint = f"What was measured so far is in the run folder; free disk space and go on with `{command}`"
+        hint = f"{(error.hint or '').removesuffix('--resume')}`{command}`"
         raise RunFolderError(error.what, where=error.where, hint=hint) from error
 
 

@@ -11,14 +11,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import RunFolderError
+from workbench.errors import RunFolderError, for_cause
 from workbench.masking import masked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-RESUME = "What was measured so far is in the run folder; free disk space and go on with --resume"
+GO_ON = "go on with --resume"
+RESUME = f"What was measured so far is in the run folder; free disk space and {GO_ON}"
 
 
 def has_room(folder: Path) -> bool:
@@ -31,6 +32,7 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well.
 
     Raises RunFolderError (disk full, no permission) naming the file; nothing half-written is left under its name.
+    ``hint``: what to do where the disk is full (see :func:`workbench.errors.for_cause`).
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -42,7 +44,7 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
         raise RunFolderError(
             f"cannot write: {error.strerror or error}",
             where=str(path),
-            hint=hint,
+            hint=for_cause(hint, error),
         ) from None
     finally:
         with suppress(OSError):  # not there, or its folder is none

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workbench import private
-from workbench.errors import RunFolderError
+from workbench.errors import RunFolderError, for_cause
 from workbench.masking import masked
-from workbench.runs.atomic import write_json
+from workbench.runs.atomic import RESUME, write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -180,7 +180,9 @@ class RunFolder:
                     line = "\n" + line  # the line before was cut off by a kill
                 file.write(line.encode() + b"\n")
         except OSError as error:
-            raise RunFolderError(f"cannot write: {error.strerror}", where=str(self.path / EVENTS)) from None
+            raise RunFolderError(
+                f"cannot write: {error.strerror}", where=str(self.path / EVENTS), hint=for_cause(RESUME, error)
+            ) from None
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:

@@ -37,7 +37,7 @@ from workbench.sweep.record import Record
 from workbench.sweep.setup import Setup, in_flight, rate_of
 from workbench.sweep.steps import Step, extra_steps, steps_of, walk_of
 from workbench.sweep.subject import absent, running, tool_sentence
-from workbench.sweep.surroundings import Surroundings, surroundings
+from workbench.sweep.surroundings import Surroundings, forget, surroundings
 from workbench.sweep.watch import Watch, watching
 from workbench.sweep.windows import FOLDER, IDLE, idle_seconds, idle_window
 
@@ -68,6 +68,8 @@ async def experiment(
             expect(settings, record, steps)
             async with experimenting(settings, record, toward_limit=toward_limit, client=client, engine=engine) as run:
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
+        else:
+            await forget(settings, record.folder.path.name)
         limit = conclude_limit(record.learnt.bracket, record.learnt.predicted, record.rows)
         judged = judge_run(open_run(record.folder.path), settings.fail_if, limit)
         record.finish(limit, conclude_run(record.rows, limit, judged), judged, figures=run_figures(record))
@@ -101,7 +103,8 @@ def _to_tell(error: Exception, run: Path) -> Exception:
         return of_file(error, RESUME) or error
     if not isinstance(error, WorkbenchError) or isinstance(error, RunFolderError) or has_room(run):
         return error
-    return RunFolderError(f"No space left on device, and so: {error}", where=str(run), hint=RESUME)
+    what = f"{error.where}: {error.what}" if error.where else error.what
+    return RunFolderError(f"No space left on device, and so: {what}", where=str(run), hint=RESUME)
 
 
 @asynccontextmanager

@@ -95,6 +95,18 @@ async def surroundings(settings: Settings, name: str) -> AsyncIterator[Surroundi
     shutil.rmtree(folder, ignore_errors=True)
 
 
+async def forget(settings: Settings, name: str) -> None:
+    """Delete the network's data of a run that ends well without it: all steps were there, and what was killed in the
+    last of them had ended it badly."""
+    folder = settings.network_folder / name
+    if not settings.network or not folder.is_dir():
+        return
+    from workbench.network.postgres import end_left_over
+
+    await end_left_over(folder / "postgres")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 async def _nothing() -> None:
     """There is nothing around the services that could be gone."""
 

@@ -114,5 +114,5 @@ def _require_whole(path: Path) -> None:
         raise ToolError(
             "callgrind's dump is cut off",
             where=str(path),
-            hint="The disk may be full: make room and measure the step again",
+            hint="The disk may be full: free disk space and measure the step again",
         )

@@ -93,5 +93,5 @@ def _require_whole(path: Path) -> None:
         raise ToolError(
             f"massif's snapshot is cut off: {error.what}",
             where=str(path),
-            hint="The disk may be full: make room and measure the step again",
+            hint="The disk may be full: free disk space and measure the step again",
         ) from None

@@ -173,5 +173,5 @@ def _require_room(log: Path) -> None:
         raise ToolError(
             "the disk is full, so the log may lack lines of the window",
             where=str(log),
-            hint="Make room and measure the step again",
+            hint="Free disk space and measure the step again",
         )

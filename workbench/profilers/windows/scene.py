@@ -120,5 +120,5 @@ def require_room(folder: Path) -> None:
         raise ToolError(
             f"only {free // 1024:,} KiB are free, a window needs up to {LEAST_FREE_BYTES // 1024:,}",
             where=str(folder),
-            hint="Make room; windows cut before are whole",
+            hint="Free disk space; windows cut before are whole",
         )
