@@ -89,7 +89,7 @@ _REMEDIES = {
 def for_cause(hint: str, error: OSError) -> str:
     """What to do about a file that cannot be written. ``hint`` says to free disk space, which helps only if the disk is
     full: for another cause its own remedy stands there."""
-    remedy = _REMEDIES.get(error.errno or 0, "mend that")
+    remedy = _REMEDIES.get(error.errno or 0, "fix that")
     return hint.replace(_ROOM, remedy).replace(_ROOM.capitalize(), remedy[0].upper() + remedy[1:])
 
 

@@ -21,7 +21,7 @@ from workbench.runs.atomic import replacing
         (errno.EACCES, "get access to it"),
         (errno.EPERM, "get access to it"),
         (errno.EIO, "see what is wrong with the disk"),
-        (errno.ENOENT, "mend that"),
+        (errno.ENOENT, "fix that"),
     ],
 )
 def test_what_to_do_fits_why_a_file_cannot_be_written(tmp_path: Path, cause: int, remedy: str) -> None:
@@ -29,7 +29,7 @@ def test_what_to_do_fits_why_a_file_cannot_be_written(tmp_path: Path, cause: int
     error = OSError(cause, os.strerror(cause), str(path))
     with pytest.raises(RunFolderError) as told, replacing(path):
         raise error
-    before = "What was measured before is still in the run folder"
+    before = "What was measured so far is in the run folder"
     assert str(told.value) == f"{path}: cannot write: {os.strerror(cause)}. {before}; {remedy} and go on with --resume"
     with pytest.raises(RunFolderError) as told, replacing(path, "Name another file, or free disk space"):
         raise error
