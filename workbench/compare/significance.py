@@ -34,7 +34,8 @@ def rates(before: tuple[float, float], after: tuple[float, float], dispersion: f
 
     Given both, the later count is binomial of their sum: the exact conditional test of two Poisson rates (Przyborowski
     and Wilenski 1940) with Clopper and Pearson's interval. ``dispersion``: counts scatter by so many times more than
-    Poisson's; they are divided by it.
+    Poisson's; they are divided by it. The interval is that of the quotients: few calls, rounded to
+    whole ones, would be another rate.
     """
     from scipy.stats import binomtest
 
@@ -46,10 +47,19 @@ def rates(before: tuple[float, float], after: tuple[float, float], dispersion: f
     change = 100 * ((other / exposed_then) / (one / exposed) - 1) if one > 0 else math.inf
     if not sum(counts):
         return Ratio(change, math.nan, math.nan, 1.0)
-    test = binomtest(counts[1], sum(counts), share)
-    ends = test.proportion_ci(CONFIDENCE, method="exact" if sum(counts) < 100_000 else "wilson")
-    low, high = (_percent(float(end), share) for end in (ends.low, ends.high))
-    return Ratio(change, low, high, float(test.pvalue))
+    ends = _clopper_pearson(other / max(dispersion, 1.0), (one + other) / max(dispersion, 1.0))
+    low, high = (_percent(end, share) for end in ends)
+    return Ratio(change, low, high, float(binomtest(counts[1], sum(counts), share).pvalue))
+
+
+def _clopper_pearson(some: float, all_: float) -> tuple[float, float]:
+    """The interval of a share of which ``some`` of ``all_`` were seen. They need not be whole numbers: Clopper and
+    Pearson's ends are quantiles of beta distributions."""
+    from scipy.stats import beta
+
+    tail = (1 - CONFIDENCE) / 2
+    low = float(beta.ppf(tail, some, all_ - some + 1)) if some > 0 else 0.0
+    return low, float(beta.isf(tail, some + 1, all_ - some)) if some < all_ else 1.0
 
 
 def shares(before: tuple[int, int], after: tuple[int, int]) -> float:
