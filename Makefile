@@ -4,7 +4,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 SWEEP_ARGS ?=
-PROFILED_RECEIPTS ?= 50,100,150,200
+PROFILED_RECEIPTS ?= 40,80,120,160
 PYTEST_ARGS ?=
 # three workers a core, since more than half of the time of each is waiting; no more than these: each runs servers
 PYTEST_WORKERS ?= 6
