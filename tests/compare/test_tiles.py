@@ -9,6 +9,7 @@ import pytest
 
 from workbench.analysis.tiles import Tile
 from workbench.compare.comparison import Comparison, compare_sides
+from workbench.compare.loaded import UNTOLD
 from workbench.report.comparing import asked
 
 
@@ -51,3 +52,14 @@ def test_what_is_not_alike_is_said_and_not_green(example: Comparison) -> None:
     tiles = by_what(replace(example, unlike=unlike, metrics=cheaper).tiles)
     assert tiles["verdict"].state == "doubt"
     assert "different rate: 100 before, 200 after" in tiles["verdict"].lines
+
+
+def test_loads_that_differ_without_repeats_are_no_missing_difference(example: Comparison) -> None:
+    load = pd.DataFrame({"load": ["100 receipts", "200 receipts"], "decile": [0.5, 0.5], "verdict": [UNTOLD, UNTOLD],
+                         "before_ms": [2.0, 2.0], "after_ms": [32.0, 33.0], "shift_pct": [1500.0, 1550.0]})  # fmt: skip
+    tiles = by_what(replace(example, metrics=example.metrics.head(0), load=load).tiles)
+    assert tiles["verdict"].figure == "2 loads differ"
+    assert tiles["verdict"].state == "doubt"
+    assert tiles["verdict"].lines[0] == "no step was repeated, so the noise is not known: `--repeats 3` measures it"
+    one = by_what(replace(example, metrics=example.metrics.head(0), load=load.head(1)).tiles)
+    assert one["verdict"].figure == "1 load differs"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import numbers
 from workbench.analysis.tiles import NOT_MEASURED, Tile, few, others
 from workbench.compare.followed import CAME, WENT
-from workbench.compare.loaded import FASTER, SLOWER
+from workbench.compare.loaded import FASTER, SLOWER, UNTOLD
 from workbench.compare.metrics import CHEAPER, DEARER
 from workbench.compare.told import main_metrics
 from workbench.compare.words import change, pair
@@ -31,13 +31,16 @@ def _verdict(found: Comparison) -> Tile:
     metrics, load = main_metrics(found.metrics), found.load
     worse = int((metrics["verdict"] == DEARER).sum())
     better = int((metrics["verdict"] == CHEAPER).sum())
-    slower, faster = (load.loc[load["verdict"] == word, "load"].nunique() for word in (SLOWER, FASTER))
+    slower, faster, untold = (load.loc[load["verdict"] == one, "load"].nunique() for one in (SLOWER, FASTER, UNTOLD))
     words = [
         f"{count} {word}"
         for count, word in ((worse, DEARER), (better, CHEAPER), (slower, SLOWER), (faster, FASTER))
         if count
     ]
     lines = []
+    if untold:
+        words.append("1 load differs" if untold == 1 else f"{untold} loads differ")
+        lines.append("no step was repeated, so the noise is not known: `--repeats 3` measures it")
     if len(metrics):
         lines.append(f"of {numbers.counted(len(metrics), 'figure')} of what a receipt costs")
     if load["load"].nunique():
@@ -48,7 +51,7 @@ def _verdict(found: Comparison) -> Tile:
     if not len(metrics) and not len(load):
         return Tile("verdict", "nothing to compare", few([*found.notes[:1], *lines]), "doubt")
     state: State = "bad" if worse or slower else "good" if better or faster else "none"
-    if state != "bad" and len(found.unlike):
+    if state != "bad" and (len(found.unlike) or untold):
         state = "doubt"
     return Tile("verdict", ", ".join(words) or "no difference found", few(lines), state)
 
