@@ -49,7 +49,7 @@ def check_moments(came: list[Any], words: str, remedy: str, numbers: tuple[int, 
         assert one["met"], one
         assert one["exit_code"] == 2, one
         assert words in one["error"], one
-        assert remedy in one["error"], one
+        assert remedy in one["error"].lower(), one  # where the hint begins with it it has a capital letter
         assert "\n" not in one["error"]
         assert one["rows"] == sum(RECEIPTS[: one["finished"]]), one
     finished = [one["finished"] for one in moments]
@@ -81,7 +81,7 @@ def test_a_disk_that_is_full_in_a_window_of_a_profiled_sweep(tmp_path: Path) -> 
         assert one["met"], one
         assert one["exit_code"] in (2, 5), one
         assert re.search(r"No space left on device|disk is full|are free, a window needs", one["error"]), one
-        assert "ake room" in one["error"], one
+        assert "ree disk space" in one["error"], one
     windows = ["idle", "step-001", "step-002"]
     assert {**end, "costs": end["costs"] > 0} == {
         "state": "finished", "wrong": [], "left": [], "windows": windows, "costs": True

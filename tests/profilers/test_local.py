@@ -277,7 +277,7 @@ async def test_wrong_arguments_of_profiling(tmp_path: Path) -> None:
         (SettingsError, "are settings of the stand-in", {"mode": "none", "service": ["true"], "rate": 3}),
         (SettingsError, "a compose file and a service", {"mode": "none", "service": ["true"], "compose": "x.yml"}),
         (RunFolderError, "cannot make the folder", {"mode": "none", "out": tmp_path / "file" / "out"}),
-        (SettingsError, "is no URL", {"mode": "none", "service": ["true"], "health_url": "here", "out": tmp_path}),
+        (SettingsError, "is not the URL", {"mode": "none", "service": ["true"], "health_url": "here", "out": tmp_path}),
     ):
         with pytest.raises(error, match=said):
             async with workbench.profiling(**arguments):  # type: ignore[arg-type]
