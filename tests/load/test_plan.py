@@ -70,7 +70,7 @@ def test_poisson_gaps_have_the_mean_and_spread_of_an_exponential():
         (lambda: OpenPlan(1, 1.0, "bursty"), "arrivals"),
         (lambda: OpenPlan(1, None), "rate"),
         (lambda: OpenPlan(1, 1.0, "ramp:1:2:3s"), "rate: ramp:1:2:3s sets its own rates"),
-        (lambda: OpenPlan(1, None, "ramp:1:2:3"), "arrivals: ramp:FROM:TO:DURATION such as ramp:100:2000:60s"),
+        (lambda: OpenPlan(1, None, "ramp:1:2:3"), "arrivals: expected ramp:FROM:TO:DURATION such as ramp:100:2000:60s"),
         (lambda: OpenPlan(1, None, "ramp:1:0:3s"), "ends above 0"),
         (lambda: OpenPlan(1, None, "ramp:1:2:0s"), "takes more than 0 s"),
         (lambda: OpenPlan(10_000_000, None, "ramp:1:2:3s"), "days"),
