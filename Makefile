@@ -6,8 +6,8 @@ PYTHON ?= python3
 SWEEP_ARGS ?=
 PROFILED_RECEIPTS ?= 40,80,120,160
 PYTEST_ARGS ?=
-# three workers a core, since more than half of the time of each is waiting; no more than these: each runs servers
-PYTEST_WORKERS ?= 6
+# two workers a core: with them both cores are busy, and more take as long; no more than four, since each runs servers
+PYTEST_WORKERS ?= 4
 BENCH_ARGS ?=
 
 # another virtualenv that happens to be active must not reach into ours; and hundreds of processes, some of them under
@@ -49,7 +49,7 @@ $(LAB)/%.ipynb: notebooks/%.ipynb
 	@cp $< $@
 
 test: $(VENV)/.installed-dev
-	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 3)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+	@$(VENV)/bin/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 2)) --maxprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
 	  $(PYTEST_ARGS)
 
 # what needs no tool, no process and no port, with few examples of each property (tests/quick.py)

@@ -458,7 +458,7 @@ def test_the_answer_names_what_is_hottest_and_what_is_not_known() -> None:
     said = repr(answer(profile))
     first = top(profile, n=1).iloc[0]
     assert f"{first['name']} {first['self_pct']:.1f} %" in said
-    for word in ("8.20 s of cpu time", "1,230 ticks", "undercount", "receipt-worker-", "subtract an earlier one"):
+    for word in ("8.20 s of cpu time", "1,230 samples", "too low", "receipt-worker-", "subtract an earlier one"):
         assert word in said
     assert "<" not in re.sub(r"</?(h3|p)>", "", answer(profile).as_html)
 
