@@ -23,7 +23,7 @@ say = @echo "$(1)" >&2
 help:
 	@echo "make sweep   install, run the profiled sweep, print the path of its HTML report  (SWEEP_ARGS='--rate 200')"
 	@echo "make lab     JupyterLab on copies of the notebooks, in data/lab"
-	@echo "make quick   install with the test tools, run the tests that need nothing but Python: 1.5 minutes"
+	@echo "make quick   install with the test tools, run the tests that need nothing but Python: 1 minute"
 	@echo "make test    install with the test tools, run all tests                          (PYTEST_ARGS='-k receipts'; '-n 0': one process)"
 	@echo "make lint    ruff check, ruff format --check, oxlint, mypy"
 	@echo "make bench   the benchmarks of docs/benchmarks.md                                (BENCH_ARGS='--rounds 3')"

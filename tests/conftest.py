@@ -14,12 +14,13 @@ import pytest_asyncio
 
 from tests import quick, workers
 from tests.ci_skips import pytest_make_collect_report, pytest_runtest_makereport
-from tests.quick import pytest_addoption, pytest_runtest_protocol
+from tests.quick import pytest_addoption, pytest_ignore_collect, pytest_runtest_protocol
 from tests.workers import pytest_unconfigure
 from workbench import keyring
 
 __all__ = [
     "pytest_addoption",
+    "pytest_ignore_collect",
     "pytest_make_collect_report",
     "pytest_runtest_makereport",
     "pytest_runtest_protocol",

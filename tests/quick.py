@@ -7,16 +7,19 @@ moment at which it would start a process or open a port: Python's audit events t
 from __future__ import annotations
 
 import gc
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 WITH_TOOLS = ("browser", "docker", "slow", "valgrind")
+_WHOLE_FILE = re.compile(rf"^pytestmark = pytest\.mark\.(?:{'|'.join(WITH_TOOLS)})\b", re.MULTILINE)
 NOT_PURE = {
     "subprocess.Popen": "starts a process",
     "os.fork": "starts a process",
@@ -75,6 +78,13 @@ def choose_examples(config: pytest.Config) -> None:
     settings.register_profile("workbench", **common)  # type: ignore[arg-type]
     settings.register_profile("quick", max_examples=EXAMPLES, **common)  # type: ignore[arg-type]
     settings.load_profile("quick" if config.getoption("--quick") else "workbench")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file of which all tests are left out by their mark is not imported for that."""
+    if config.getoption("--quick") and collection_path.suffix == ".py":
+        return bool(_WHOLE_FILE.search(collection_path.read_text(encoding="utf-8"))) or None
+    return None
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:

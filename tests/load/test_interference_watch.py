@@ -80,6 +80,7 @@ async def test_a_closed_loop_has_no_lag_and_is_invalid_all_the_same(tmp_path):
 # garbage
 
 
+@pytest.mark.slow
 async def test_a_collection_is_counted_with_its_length():
     kept, hooks = [[] for _ in range(200_000)], len(gc.callbacks)
     with watching_interference() as seen:

@@ -70,6 +70,7 @@ def test_open_loop_receipts_bear_their_intended_time():
     assert step.signed_late == 0
 
 
+@pytest.mark.slow
 def test_a_receipt_that_waits_is_signed_anew_before_it_is_too_old():
     step = presigned(1000, window_s=2.0)
     step.prepare()

@@ -116,6 +116,7 @@ async def test_a_killed_child_is_told_and_takes_its_kernel_along(notebook: Make,
     saved(output)
 
 
+@pytest.mark.slow
 async def test_cancelling_interrupts_the_cell_and_keeps_the_notebook(notebook: Make, tmp_path: Path) -> None:
     heard: list[str] = []
     begun = asyncio.Event()
@@ -151,6 +152,7 @@ async def test_what_a_cell_left_running_is_not_waited_for(notebook: Make, tmp_pa
     psutil.Process(int(heard[0].split()[1])).kill()
 
 
+@pytest.mark.slow
 async def test_cancelling_at_once_begins_no_cell(notebook: Make, tmp_path: Path) -> None:
     heard: list[str] = []
     running = run_notebook(

@@ -15,6 +15,7 @@ from workbench.runs import folder
 from workbench.runs.alone import alone_on_this_machine, measuring
 
 
+@pytest.mark.slow
 async def test_a_second_run_in_a_folder_is_refused_and_one_elsewhere_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "LOCK_WAIT_S", 0.2)
     started = asyncio.Event()
@@ -44,6 +45,7 @@ async def test_a_second_run_in_a_folder_is_refused_and_one_elsewhere_is_said(mon
     assert "beside" not in (await workbench.sweep(receipts="20", rate=200.0, pinpoint=False)).manifest
 
 
+@pytest.mark.slow
 async def test_the_runs_of_a_batch_are_in_the_folder_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     async with measuring(Path("runs/20260101T000000Z-batch/20260101T000001Z-none")) as company:
         assert company.others() is None

@@ -138,6 +138,7 @@ async def test_nothing_is_left_behind(call_of: Callable[[Standin], Caller]) -> N
     assert {thread.name for thread in set(threading.enumerate()) - threads if "standin" in thread.name} == set()
 
 
+@pytest.mark.slow
 async def test_a_cancelled_standin_leaves_nothing_behind() -> None:
     async def serve_forever() -> None:
         async with Standin(quick()):

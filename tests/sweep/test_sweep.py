@@ -327,6 +327,7 @@ async def test_resuming_with_other_settings_is_refused():
         await workbench.sweep(resume=run.path, value_grt="0.0005")
 
 
+@pytest.mark.slow
 async def test_cancelling_keeps_the_rows_and_resuming_finishes():
     enough = asyncio.Event()
 

@@ -179,6 +179,7 @@ async def test_what_cannot_be_gone_on_with_is_said(finished_run: Run, tmp_path: 
     assert not browser._resume.disabled
 
 
+@pytest.mark.slow
 async def test_services_of_a_compose_file_are_profiled(tmp_path: Path) -> None:
     panel = workbench.ProfilerPanel(tmp_path / "session", service="indexer", agent="tap", profile="both")
     assert panel.options() == ["--service", "indexer", "--agent", "tap", "--profile", "both"]
