@@ -4,7 +4,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 SWEEP_ARGS ?=
-PROFILED_RECEIPTS ?= 40,80,120,160
+PROFILED_RECEIPTS ?= 100,130,160,190
 PYTEST_ARGS ?=
 # two workers a core: with them both cores are busy, and more take as long; no more than four, since each runs servers
 PYTEST_WORKERS ?= 4

@@ -347,7 +347,7 @@ def test_second_make_sweep_only_runs_the_sweep(tmp_path: Path) -> None:
     done = make("sweep", f"VENV={venv}", "SWEEP_ARGS=--rate 200", **elsewhere)
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (
         0,
-        [" batch --profiled-receipts 40,80,120,160 --rate 200", "report.html"],
+        [" batch --profiled-receipts 100,130,160,190 --rate 200", "report.html"],
         "",
     )
 

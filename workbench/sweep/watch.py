@@ -42,8 +42,8 @@ def pause_s(elapsed_s: float, least_s: float) -> float:
 
 
 class Watch:
-    """Collects rows (COLUMNS) while it runs. Set ``step``, ``payer`` and ``scraping``, and call ``generator``, as it
-    goes on."""
+    """Collects rows (COLUMNS) while it runs. Set ``step`` and ``payer``, and call ``generator``, ``leave_alone`` and
+    ``ask_again``, as it goes on."""
 
     def __init__(self, target: Target, seconds: Clock) -> None:
         self._target = target
@@ -52,7 +52,8 @@ class Watch:
         self.rows: list[tuple[float, int, str, str, str, float]] = []
         self.left_out = 0  # rows of metrics beyond MOST_ROWS
         self.step = BEFORE
-        self.scraping = True  # off while a profile is made: the answers would be in it
+        self._scraping = True
+        self._asking = asyncio.Lock()  # held while a service is asked
         self.payer: bytes | None = None
         self.survived_wei: dict[bytes, int] = {}
         by_pid: dict[int, str] = {}
@@ -73,10 +74,22 @@ class Watch:
             if self.step != step:
                 step, began = self.step, time.monotonic()
             self._sample_processes()
-            if tick % SCRAPE_EVERY == 0 and self.scraping:
-                await self._scrape()
+            if tick % SCRAPE_EVERY == 0 and self._scraping:
+                async with self._asking:
+                    await self._scrape()
             tick += 1
             await asyncio.sleep(pause_s(time.monotonic() - began, INTERVAL_S))
+
+    async def leave_alone(self) -> None:
+        """Ask the services nothing from now on, as their answers would be in a profile. What they were asked before is
+        answered when this returns: under a profiler one page of metrics can take them seconds."""
+        self._scraping = False
+        async with self._asking:
+            pass
+
+    def ask_again(self) -> None:
+        """The profile is made."""
+        self._scraping = True
 
     def frame(self) -> pd.DataFrame:
         """All rows so far."""

@@ -39,7 +39,7 @@ async def open_window(stack: AsyncExitStack, setup: Setup, step: Step) -> Cut | 
     Nothing is asked of the service meanwhile, in the paired step neither: it would cost in the one only.
     """
     if step.kind == "paired" or (step.kind == "step" and setup.session is not None):
-        _leave_alone(stack, setup)
+        await _leave_alone(stack, setup)
     if setup.session is None or step.kind != "step":
         return None
     return await stack.enter_async_context(setup.session.window(window_name(step.number)))
@@ -51,7 +51,7 @@ async def idle_window(setup: Setup, seconds: float) -> tuple[Window, ...]:
         return ()
     setup.record.event("idle_window", seconds=round(seconds, 1))
     async with AsyncExitStack() as stack:
-        _leave_alone(stack, setup)
+        await _leave_alone(stack, setup)
         async with setup.session.window(IDLE) as cut:
             cut.facts["session"] = setup.record.session
             await asyncio.sleep(seconds)  # the time itself is what is measured
@@ -85,7 +85,7 @@ def reach(step: Step, quiet: bool | None) -> list[str]:
     return []
 
 
-def _leave_alone(stack: AsyncExitStack, setup: Setup) -> None:
+async def _leave_alone(stack: AsyncExitStack, setup: Setup) -> None:
     """Ask nothing of the services until ``stack`` is closed."""
-    setup.watch.scraping = False
-    stack.callback(setattr, setup.watch, "scraping", True)
+    stack.callback(setup.watch.ask_again)
+    await setup.watch.leave_alone()
