@@ -84,7 +84,8 @@ async def test_requests_that_are_due_in_a_stall_have_the_response_time_of_those_
     assert outcomes(rows) == {"ok": 400}
     began, ended = stall
     due = (rows[:, INTENDED] > began) & (rows[:, INTENDED] < ended)
-    assert 150 < due.sum() <= 201  # all that the plan has for that second
+    planned = 200 * (ended - began) / 1e9  # a busy machine ends the stall late
+    assert 0.75 * planned < due.sum() <= planned + 1  # all that the plan has for that time
     response = rows[due, DONE] - rows[due, INTENDED]
     owed = ended - rows[due, INTENDED]
     reached = rows[due, SENT] < ended

@@ -146,12 +146,11 @@ class RunBrowser(Panel):
         self._resume.disabled = True
         try:
             self._apart = await asyncio.to_thread(resume_apart, path)
-            self.say(
-                f"The run was resumed in a process of its own. LoadPanel(run={str(path)!r}) shows it and stops it."
-            )
         finally:
             self._fill(await asyncio.to_thread(self.table))
             self._buttons()
+        # last: who reads it chooses other runs, which a table filled after that could undo
+        self.say(f"The run was resumed in a process of its own. LoadPanel(run={str(path)!r}) shows it and stops it.")
 
     async def _compared(self) -> None:
         if len(self.chosen) != 2:
