@@ -43,12 +43,12 @@ def rates(before: tuple[float, float], after: tuple[float, float], dispersion: f
     if one <= 0 and other <= 0:
         return Ratio(0.0, math.nan, math.nan, 1.0)
     share = exposed_then / (exposed + exposed_then)
-    counts = [max(0, round(count / max(dispersion, 1.0))) for count in (one, other)]
+    scatter = max(dispersion, 1.0)
+    counts = [max(0, round(count / scatter)) for count in (one, other)]
     change = 100 * ((other / exposed_then) / (one / exposed) - 1) if one > 0 else math.inf
     if not sum(counts):
         return Ratio(change, math.nan, math.nan, 1.0)
-    ends = _clopper_pearson(other / max(dispersion, 1.0), (one + other) / max(dispersion, 1.0))
-    low, high = (_percent(end, share) for end in ends)
+    low, high = (_percent(end, share) for end in _clopper_pearson(other / scatter, (one + other) / scatter))
     return Ratio(change, low, high, float(binomtest(counts[1], sum(counts), share).pvalue))
 
 

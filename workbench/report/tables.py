@@ -82,7 +82,7 @@ def table(
     text = pd.DataFrame(
         {str(column): [_in_table(value, str(column)) for value in shown[column]] for column in shown}, dtype="str"
     )
-    left_out = numbers.counted(len(frame) - len(shown), "more row") if len(shown) < len(frame) else ""
+    left_out = _more_rows(len(frame), len(shown))
     return View(
         _table_html(text, frame, name, links or {}, left_out, csv=csv),
         text.to_string(index=False) + (f"\n{left_out}" if left_out else ""),
@@ -139,10 +139,7 @@ def _table_html(
         for at, row in enumerate(text.itertuples(index=False, name=None))
     ]
     kept = whole if csv is None else csv
-    return markup(
-        "report/table", columns=columns, rows=rows, name=name, file=_file(name), left_out=left_out,
-        csv=csv_link(kept) if len(kept) else "", csv_rows=f"{CSV_ROWS:,} rows" if len(kept) > CSV_ROWS else "",
-    )  # fmt: skip
+    return _html(columns, rows, name, left_out, csv_link(kept) if len(kept) else "", len(kept))
 
 
 def rows_html(headings: Sequence[str], rows: Sequence[Sequence[Any]], most: int, *, name: str) -> str:
@@ -154,16 +151,28 @@ def rows_html(headings: Sequence[str], rows: Sequence[Sequence[Any]], most: int,
     writer = comma_separated.writer(text, lineterminator="\n")
     writer.writerow(headings)
     writer.writerows(["" if missing(value) else value for value in row] for row in rows[:CSV_ROWS])
-    return markup(
-        "report/table",
-        columns=[{"heading": heading(headings[at]), "text": is_name} for at, is_name in zip(said, names, strict=True)],
-        rows=[[{"text": numbers.cell(row[at], headings[at]), "link": ""} for at in said] for row in rows[:most]],
-        name=name,
-        file=_file(name),
-        left_out=f"{len(rows) - most:,} more rows" if most < len(rows) else "",
-        csv=csv_address(text.getvalue()),
-        csv_rows=f"{CSV_ROWS:,} rows" if len(rows) > CSV_ROWS else "",
-    )
+    columns = [{"heading": heading(headings[at]), "text": is_name} for at, is_name in zip(said, names, strict=True)]
+    cells = [[{"text": numbers.cell(row[at], headings[at]), "link": ""} for at in said] for row in rows[:most]]
+    return _html(columns, cells, name, _more_rows(len(rows), most), csv_address(text.getvalue()), len(rows))
+
+
+def _html(
+    columns: Sequence[Mapping[str, Any]],
+    rows: Sequence[Sequence[Mapping[str, str]]],
+    name: str,
+    left_out: str,
+    csv: str,
+    csv_rows: int,
+) -> str:
+    """The HTML of cells that are text; ``csv``: the address of the CSV file, of ``csv_rows`` rows before it was cut."""
+    cut = f"{CSV_ROWS:,} rows" if csv_rows > CSV_ROWS else ""
+    about = {"name": name, "file": _file(name), "left_out": left_out, "csv": csv, "csv_rows": cut}
+    return markup("report/table", columns=columns, rows=rows, **about)
+
+
+def _more_rows(whole: int, shown: int) -> str:
+    """What is said of rows that are not shown."""
+    return numbers.counted(whole - shown, "more row") if shown < whole else ""
 
 
 def missing(value: Any) -> bool:
