@@ -17,9 +17,10 @@ from workbench.cli.commands import COMMANDS, Command, every, overview
 from workbench.cli.completion import whole
 from workbench.cli.parser import with_colours
 from workbench.cli.program import find, parser_of
-from workbench.cli.selection import MEMORY_MIB
+from workbench.cli.selection import MEMORY_MIB, MOST_MEMORY_MIB
 from workbench.errors import SettingsError
-from workbench.profiles.memory import MEMORY_BYTES
+from workbench.profiles.memory import MEMORY_BYTES, MOST_MIB, VARIABLE
+from workbench.settings.groups import MEMORY_VARIABLE
 from workbench.terminal import coloured, paint, painted
 
 MOST_LINES, MOST_COLUMNS = 30, 80
@@ -188,3 +189,4 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 def test_the_bound_that_help_names_is_the_readers_own() -> None:
     """It stands in two places, since help is not to import what reads profiles."""
     assert MEMORY_MIB << 20 == MEMORY_BYTES
+    assert (MOST_MEMORY_MIB, MEMORY_VARIABLE) == (MOST_MIB, VARIABLE)

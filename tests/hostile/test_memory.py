@@ -15,8 +15,9 @@ from tests.hostile.files import KINDS, bomb, head_of, sparse
 from tests.hostile.measured import Job, Measured, measured
 from workbench.cli import main
 from workbench.errors import ReadError
-from workbench.profiles.memory import MIB, reading, require
-from workbench.profiles.read import FORMATS, read_profile
+from workbench.profiles.memory import MIB, VARIABLE, reading, require
+from workbench.profiles.read import FORMATS, read_folded, read_profile
+from workbench.settings import Settings
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limits work on Linux only")
 
@@ -58,7 +59,8 @@ def test_a_hostile_profile_is_read_within_the_bound_or_refused(answers: dict[str
 def test_what_is_refused_names_file_size_and_what_to_do(answers: dict[str, Measured]) -> None:
     said = answers["folded-names"].said
     assert "folded-names: the profile would take about " in said
-    assert "may take 24. Profile a shorter window, or let it take more: --memory-mib (memory_bytes)" in said
+    more = "let it take more: --memory-mib, WORKBENCH_MEMORY_MIB (memory_bytes)"
+    assert f"may take 24. Profile a shorter window, or {more}" in said
 
 
 def test_the_bound_is_of_one_reading() -> None:
@@ -78,3 +80,27 @@ def test_a_person_lets_it_take_more(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["read", str(path), "--memory-mib", "512"]) == 0
     with pytest.raises(ReadError, match="may take 16"):
         read_profile(path, memory_bytes=16 * MIB)
+
+
+def test_a_variable_bounds_what_is_read_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.folded"
+    path.write_bytes(b"".join(b"a;f%x 1\n" % number for number in range(30_000)))
+    monkeypatch.setenv(VARIABLE, "16")
+    with pytest.raises(ReadError, match="may take 16"):
+        read_folded(path)
+    assert read_folded(path, memory_bytes=512 * MIB).total() == 30_000
+    assert main(["compare", str(path), str(path)]) == 2
+    assert main(["read", str(path), "--memory-mib", "512"]) == 0
+    Settings.resolve()  # a variable of the workbench, not a setting of a run
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "much", "1e3", "1048577", "9" * 5000, "²"])
+def test_a_variable_that_is_no_number_of_mib(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.folded"
+    path.write_bytes(b"a;b 1\n")
+    monkeypatch.setenv(VARIABLE, given)
+    assert main(["read", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"WORKBENCH_MEMORY_MIB: 1 to 1,048,576 MiB is allowed, found {given[:40]!r}. Correct or unset it" in said

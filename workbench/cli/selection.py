@@ -52,9 +52,9 @@ def add_selections(parser: OneLineParser) -> None:
     section.add_argument(
         "--memory-mib",
         type=_memory,
-        default=MEMORY_MIB,
         metavar="N",
-        help=f"Most memory for reading a profile, in MiB ({MEMORY_MIB:,}); the file may be an eighth of that.",
+        help=f"Most memory for reading a profile, in MiB (WORKBENCH_MEMORY_MIB, else {MEMORY_MIB:,}); the file may be "
+        "an eighth of that.",
     )
 
 
@@ -63,7 +63,8 @@ def selected(path: Path, options: argparse.Namespace, *, derive: Collection[str]
     from workbench.profiles.read import read_profile
     from workbench.profiles.views.derived import derived
 
-    profile = derived(read_profile(path, format=options.format, memory_bytes=options.memory_mib << 20), derive)
+    memory_bytes = None if options.memory_mib is None else options.memory_mib << 20
+    profile = derived(read_profile(path, format=options.format, memory_bytes=memory_bytes), derive)
     if options.tidy:
         from workbench.profiles.transforms.group import tidy
 

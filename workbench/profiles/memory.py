@@ -14,15 +14,24 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import ReadError
+from workbench.errors import ReadError, SettingsError
 
 MIB = 1 << 20
 MEMORY_BYTES = 4096 * MIB
 """The most that reading one profile takes unless asked otherwise: what a machine of 8 GB has beside a browser, and
 several times what the profiles of an hour need."""
 
+VARIABLE = "WORKBENCH_MEMORY_MIB"
+"""The most in MiB, for every command, notebook and program that reads profiles and names no other."""
+
+MOST_MIB = 1 << 20
+
+_DIGITS = 12  # more are no number of MiB, and int() of thousands takes its time
+_SHOWN = 40
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _LESS = "Profile a shorter window"
+MORE = f"let it take more: --memory-mib, {VARIABLE} (memory_bytes)"
+"""What to do where reading may not take as much as it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,21 @@ class _Reading:
 
 
 _under_way: ContextVar[_Reading | None] = ContextVar("reading", default=None)
+
+
+def most_bytes() -> int:
+    """What reading one profile may take unless asked otherwise: MEMORY_BYTES, or what WORKBENCH_MEMORY_MIB says.
+
+    Raises SettingsError where that is no number of MiB.
+    """
+    given = os.environ.get(VARIABLE, "").strip()
+    if not given:
+        return MEMORY_BYTES
+    if not (given.isdecimal() and len(given) <= _DIGITS and 1 <= int(given) <= MOST_MIB):
+        raise SettingsError(
+            f"1 to {MOST_MIB:,} MiB is allowed, found {given[:_SHOWN]!r}", where=VARIABLE, hint="Correct or unset it"
+        )
+    return int(given) * MIB
 
 
 @contextmanager
@@ -61,7 +85,7 @@ def require(more_bytes: int = 0, *, name: str | None = None) -> None:
                 f"the profile would take about {(taken + more_bytes) // MIB:,} MiB of memory, and may take "
                 f"{at.most_bytes // MIB:,}",
                 where=where,
-                hint=f"{_LESS}, or let it take more: --memory-mib (memory_bytes)",
+                hint=f"{_LESS}, or {MORE}",
             )
     if more_bytes and more_bytes > (free := free_bytes()):
         raise ReadError(

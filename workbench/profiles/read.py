@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 from workbench.errors import ReadError
-from workbench.profiles.memory import MEMORY_BYTES, reading
+from workbench.profiles.memory import most_bytes, reading
 from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
 from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, name_of, open_source
@@ -69,7 +69,7 @@ def read_profile(
     *,
     format: str | None = None,
     limit_bytes: int = LIMIT_BYTES,
-    memory_bytes: int = MEMORY_BYTES,
+    memory_bytes: int | None = None,
     **options: Any,
 ) -> Profile:
     """Read a profile: callgrind, massif, DHAT, jemalloc's, pprof, strace, perf script, the Firefox profiler's JSON,
@@ -78,11 +78,13 @@ def read_profile(
 
     ``source`` is a path, bytes or a binary file object; gzip, bzip2, xz and zstd are unpacked. ``format`` (one of
     FORMATS) names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says
-    under ``reader`` which reader took it and why. Reading takes no more than about ``memory_bytes`` of memory; a file,
-    and what it unpacks to, may have an eighth of that, and ``limit_bytes``.
+    under ``reader`` which reader took it and why. Reading takes no more than about ``memory_bytes`` of memory (None:
+    4 GiB, or what the variable ``WORKBENCH_MEMORY_MIB`` says); a file, and what it unpacks to, may have an eighth of
+    that, and ``limit_bytes``.
 
     Raises ReadError with file, line or byte offset, what was expected and what to do.
     """
+    memory_bytes = most_bytes() if memory_bytes is None else memory_bytes
     with reading(name_of(source), memory_bytes):
         return _opened(open_source(source, limit_bytes=limit_bytes, memory_bytes=memory_bytes), format, options)
 

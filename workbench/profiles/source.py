@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from workbench.errors import ReadError
-from workbench.profiles.memory import MEMORY_BYTES, MIB, free_bytes
+from workbench.profiles.memory import MEMORY_BYTES, MIB, MORE, free_bytes
 
 LIMIT_BYTES = 4096 * MIB
 # Readers need up to this many bytes of memory for a byte of a profile: no more is read than fits.
@@ -149,7 +149,7 @@ class _Limit:
                 f"{what} than {self.size // MIB} MiB, an eighth of the {self.memory // MIB:,} MiB of memory that "
                 "reading may take",
                 where=name,
-                hint="Profile a shorter window, or let it take more: --memory-mib (memory_bytes)",
+                hint=f"Profile a shorter window, or {MORE}",
             )
         if self.size < self.asked:
             return ReadError(

@@ -45,6 +45,7 @@ LEAST = 1e-6
 TOML_FILE = "workbench.toml"
 ENV_PREFIX = "WORKBENCH_"
 CONFIG_VARIABLE = "WORKBENCH_CONFIG"  # path of a settings file in place of workbench.toml
+MEMORY_VARIABLE = "WORKBENCH_MEMORY_MIB"  # of reading profiles, not of a run; see workbench.profiles.memory
 
 
 def default_runs_dir() -> Path:

@@ -18,7 +18,7 @@ from pydantic_settings import SettingsError as SourceError
 
 from workbench import keyring
 from workbench.errors import SettingsError
-from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, TOML_FILE
+from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, MEMORY_VARIABLE, TOML_FILE
 
 MAX_FILE_BYTES = 1 << 20
 # the secrets, and the one value of 32 bytes that is no secret: it is kept as Qm...
@@ -74,7 +74,7 @@ def _read_environment(model: type[BaseModel]) -> dict[str, Any]:
     keys = keyring.take()
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX).lower()
-        if variable == CONFIG_VARIABLE:
+        if variable in (CONFIG_VARIABLE, MEMORY_VARIABLE):
             continue
         if variable.startswith(ENV_PREFIX) and name not in model.model_fields:
             raise SettingsError(
