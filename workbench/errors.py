@@ -69,13 +69,12 @@ def of_file(error: OSError, hint: str | None = None) -> RunFolderError | None:
     """An error of the system about a file as one of ours; None where it names no file (one of a connection)."""
     if not isinstance(error.filename, (str, os.PathLike)):
         return None
-    hint = for_cause(hint or "Free disk space, or give a folder that may be read and written", error)
+    hint = with_remedy(hint or "{remedy}, or give a folder that may be read and written", error.errno)
     return RunFolderError(f"cannot be read or written: {error.strerror}", where=os.fspath(error.filename), hint=hint)
 
 
-_ROOM = "free disk space"
 _REMEDIES = {
-    errno.ENOSPC: _ROOM,
+    errno.ENOSPC: "free disk space",
     errno.EDQUOT: "free space in your quota",
     errno.EROFS: "make its file system writable again",
     errno.EACCES: "get access to it",
@@ -86,11 +85,11 @@ _REMEDIES = {
 }
 
 
-def for_cause(hint: str, error: OSError) -> str:
-    """What to do about a file that cannot be written. ``hint`` says to free disk space, which helps only if the disk is
-    full: for another cause its own remedy stands there."""
-    remedy = _REMEDIES.get(error.errno or 0, "fix that")
-    return hint.replace(_ROOM, remedy).replace(_ROOM.capitalize(), remedy[0].upper() + remedy[1:])
+def with_remedy(hint: str, number: int | None) -> str:
+    """What to do about a file that cannot be written: ``hint`` with what helps against the system's error ``number``
+    where ``{remedy}`` stands in it."""
+    told = hint.replace("{remedy}", _REMEDIES.get(number or 0, "fix that"))
+    return told[:1].upper() + told[1:]
 
 
 EXIT_PASS = 0

@@ -31,7 +31,7 @@ def test_what_to_do_fits_why_a_file_cannot_be_written(tmp_path: Path, cause: int
         raise error
     before = "What was measured so far is in the run folder"
     assert str(told.value) == f"{path}: cannot write: {os.strerror(cause)}. {before}; {remedy} and go on with --resume"
-    with pytest.raises(RunFolderError) as told, replacing(path, "Name another file, or free disk space"):
+    with pytest.raises(RunFolderError) as told, replacing(path, "Name another file, or {remedy}"):
         raise error
     assert told.value.hint == f"Name another file, or {remedy}"
     found = of_file(error)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workbench.exchange.junit import Case, State
 
 INVALID = "No answer: no figure is exact or certain enough on both sides, or the run is not valid"
-NAME_ANOTHER = "Name another file, or free disk space"
+NAME_ANOTHER = "Name another file, or {remedy}"
 
 
 def add_check(parser: OneLineParser) -> None:

@@ -195,7 +195,7 @@ def do_history(options: argparse.Namespace) -> int:
         from workbench.charts import history as chart
         from workbench.runs.atomic import replacing
 
-        with replacing(options.output, "Name another file with -o, or free disk space") as temporary:
+        with replacing(options.output, "Name another file with -o, or {remedy}") as temporary:
             found = history(options.figure, by=by, where=where, runs_dir=folder)
             chart(found).write_html(temporary, include_plotlyjs=True)
     if options.json:

@@ -13,7 +13,7 @@ from workbench.cli.saying import add_json
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
-NAME_ANOTHER = "Name another file with -o, or free disk space"
+NAME_ANOTHER = "Name another file with -o, or {remedy}"
 MEMORY_MIB = 4096  # workbench.profiles.memory, which is not imported for --help
 MOST_MEMORY_MIB = 1 << 20
 SELECTIONS = {

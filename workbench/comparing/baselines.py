@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import RunFolderError, SettingsError, for_cause
+from workbench.errors import RunFolderError, SettingsError, with_remedy
 from workbench.runs.atomic import write_json
 from workbench.runs.folder import MANIFEST, utc_now
 from workbench.settings import default_runs_dir
@@ -90,7 +90,7 @@ def save_baseline(name: str, run: Path, *, folder: Path | None = None) -> Baseli
         raise RunFolderError(
             f"cannot keep it: {error.strerror or error}",
             where=str(target),
-            hint=for_cause("Free disk space, and save it again", error),
+            hint=with_remedy("{remedy}, and save it again", error.errno),
         ) from None
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Format = Literal["hdr", "hgrm", "csv", "k6"]
-NAME_ANOTHER = "Name another file with -o, or free disk space"
+NAME_ANOTHER = "Name another file with -o, or {remedy}"
 
 
 def export(run: Run, to: Format, output: Path, *, step: int | None = None, clock: str = "response") -> None:

@@ -33,7 +33,7 @@ from workbench.sweep.steps import Step
 
 Format = Literal["vegeta", "k6", "headers"]
 Say = Callable[[str], None]
-NAME_ANOTHER = "Name another file with -o, or free disk space"
+NAME_ANOTHER = "Name another file with -o, or {remedy}"
 LEAD_S = 5.0
 """From the last signature in a file until the first request is due, where the user does not say."""
 _TRIAL = 200

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.errors import RunFolderError, for_cause
+from workbench.errors import RunFolderError, with_remedy
 from workbench.load.outcome import OUTCOME_NAMES, are_paid, are_unsure
 from workbench.load.plan import CHUNK
 from workbench.load.spec import Share
@@ -62,7 +62,7 @@ class SampleBuffer:
             raise RunFolderError(
                 f"cannot reserve {size:,} bytes for samples: {error.strerror}",
                 where=str(path),
-                hint=for_cause("Free disk space, or choose another folder with --runs-dir", error),
+                hint=with_remedy("{remedy}, or choose another folder with --runs-dir", error.errno),
             ) from None
         return cls.open(path)
 

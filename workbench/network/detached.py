@@ -144,7 +144,7 @@ async def _hold(settings: Settings, fresh: bool, file: Path, stop: asyncio.Event
         write_json(
             file,
             {"schema": SCHEMA, "started": utc_now(), "keeper": os.getpid(), "network": facts},
-            hint="Free disk space, then start it again",
+            hint="{remedy}, then start it again",
             mode=0o600,
         )
         print(json.dumps(facts), flush=True)

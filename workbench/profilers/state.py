@@ -66,7 +66,7 @@ class SessionFile:
                 "names": session.names,
                 "backend": session.backend.to_json(),
             },
-            hint="Free disk space; the services keep running, and the file still holds their earlier state",
+            hint="{remedy}; the services keep running, and the file still holds their earlier state",
             mode=0o600,
         )
 

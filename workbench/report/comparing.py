@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.compare.side import Side
 
 ROWS = 50
-NAME_ANOTHER = "Name another file, or free disk space"
+NAME_ANOTHER = "Name another file, or {remedy}"
 EXAMPLE = ("receipts-before.callgrind.out.gz", "receipts-after.callgrind.out.gz")
 EXAMPLE_RECEIPTS = 60
 # table of a comparison -> its heading, and the columns that are shown

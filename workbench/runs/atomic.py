@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import RunFolderError, for_cause
+from workbench.errors import RunFolderError, with_remedy
 from workbench.masking import masked
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 GO_ON = "go on with --resume"
-RESUME = f"What was measured so far is in the run folder; free disk space and {GO_ON}"
+RESUME = f"What was measured so far is in the run folder; {{remedy}} and {GO_ON}"
 
 
 def has_room(folder: Path) -> bool:
@@ -32,7 +32,7 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well.
 
     Raises RunFolderError (disk full, no permission) naming the file; nothing half-written is left under its name.
-    ``hint``: what to do where the disk is full (see :func:`workbench.errors.for_cause`).
+    ``hint``: what to do, see :func:`workbench.errors.with_remedy`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -44,7 +44,7 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
         raise RunFolderError(
             f"cannot write: {error.strerror or error}",
             where=str(path),
-            hint=for_cause(hint, error),
+            hint=with_remedy(hint, error.errno),
         ) from None
     finally:
         with suppress(OSError):  # not there, or its folder is none

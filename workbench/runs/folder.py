@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workbench import private
-from workbench.errors import RunFolderError, for_cause
+from workbench.errors import RunFolderError, with_remedy
 from workbench.masking import masked
 from workbench.runs.atomic import RESUME, write_json
 
@@ -181,7 +181,7 @@ class RunFolder:
                 file.write(line.encode() + b"\n")
         except OSError as error:
             raise RunFolderError(
-                f"cannot write: {error.strerror}", where=str(self.path / EVENTS), hint=for_cause(RESUME, error)
+                f"cannot write: {error.strerror}", where=str(self.path / EVENTS), hint=with_remedy(RESUME, error.errno)
             ) from None
 
     @asynccontextmanager

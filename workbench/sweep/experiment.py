@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.conclude import conclude_limit, conclude_run
-from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, RunFolderError, WorkbenchError, of_file
+from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, RunFolderError, WorkbenchError, of_file, with_remedy
 from workbench.load.engines.child import child_process
 from workbench.load.engines.chosen import Engine, engine_of
 from workbench.profilers.commands import has_commands
@@ -104,7 +105,9 @@ def _to_tell(error: Exception, run: Path) -> Exception:
     if not isinstance(error, WorkbenchError) or isinstance(error, RunFolderError) or has_room(run):
         return error
     what = f"{error.where}: {error.what}" if error.where else error.what
-    return RunFolderError(f"No space left on device, and so: {what}", where=str(run), hint=RESUME)
+    return RunFolderError(
+        f"No space left on device, and so: {what}", where=str(run), hint=with_remedy(RESUME, errno.ENOSPC)
+    )
 
 
 @asynccontextmanager

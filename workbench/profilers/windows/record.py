@@ -51,7 +51,7 @@ class Window:
         path = record_path(self.folder, self.name)
         values = asdict(self)
         del values["folder"]
-        write_json(path, values, hint="Free disk space and measure again; the windows before are whole")
+        write_json(path, values, hint="{remedy} and measure again; the windows before are whole")
         return path
 
 
