@@ -229,7 +229,7 @@ def _sure(summary: Mapping[str, Any], clock: str) -> str:
         elif not math.isnan(summary[f"{clock}_{name}_ms"]):
             said.append(f"{name} not known")
     alike = f", which tell as much as {effective:,.0f} independent ones" if effective < 0.9 * n else ""
-    return f"95 % sure  {', '.join(said)}  ({n:,} receipts{alike})" if said else ""
+    return f"95 % sure   {', '.join(said)}  ({n:,} receipts{alike})" if said else ""
 
 
 def _steady(summary: Mapping[str, Any]) -> str:
