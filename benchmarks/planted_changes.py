@@ -26,10 +26,10 @@ from pathlib import Path
 
 from workbench.compare.comparison import Comparison
 from workbench.compare.gate import Gate, gate
-from workbench.comparing.compared import compare
 from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.modes import Mode
 from workbench.profilers.open import profiling
+from workbench.sides.read import compare
 from workbench.sweep.by_hand import run_of_windows
 
 SOURCE = Path(__file__).parent / "planted" / "service.c"

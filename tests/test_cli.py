@@ -171,7 +171,7 @@ def test_ctrl_c_in_mid_step_ends_with_130_and_a_readable_folder():
     assert "Traceback" not in error
     said = error.strip().splitlines()[-1]
     assert said == (
-        f"workbench: interrupted. What was measured is in {folder}; go on with `workbench sweep --resume {folder}`"
+        f"workbench: interrupted. Everything measured is in {folder}; go on with `workbench sweep --resume {folder}`"
     )
     run = open_run(folder)
     assert run.manifest["state"] == "interrupted"

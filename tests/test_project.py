@@ -45,7 +45,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("sweep",),
     ("catalogue",),
     ("batches",),
-    ("comparing",),
+    ("sides",),
     ("search",),
     ("charts", "exchange"),
     ("report",),

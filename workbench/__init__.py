@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from workbench.catalogue.history import history
     from workbench.catalogue.listing import runs
     from workbench.compare.comparison import Comparison
-    from workbench.comparing.compared import compare
     from workbench.profilers.open import profiling
     from workbench.profiles.model import Profile
     from workbench.profiles.read import (
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from workbench.search.result import FoundLimit
     from workbench.search.run import find_limit
     from workbench.settings import Settings
+    from workbench.sides.read import compare
     from workbench.sweep.opened import open_run
     from workbench.sweep.run import sweep
     from workbench.sweep.single import LoadResult, load

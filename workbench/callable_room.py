@@ -1,9 +1,9 @@
-"""Rooms that are also functions.
+"""Packages that can be called like functions.
 
-``workbench.load`` and ``workbench.sweep`` are packages (``from workbench.load import plan``) and the two functions
-people call most (``await workbench.load(...)``). The import system binds the package to that name whenever a module
-in it is first imported, so the package itself has to be what is called. Assigning a module's ``__class__`` is the
-documented way (Python language reference, "Customizing module attribute access").
+``workbench.load`` and ``workbench.sweep`` are packages (``from workbench.load import plan``), and also functions
+(``await workbench.load(...)``). When a module of the package is first imported, Python binds the package to that name,
+so the package itself must be callable. Assigning a module's ``__class__`` is the documented way (Python language
+reference, "Customizing module attribute access").
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def make_callable(room: str, module: str, name: str) -> None:
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return getattr(import_module(module), name)(*args, **kwargs)
 
-        @property  # of the function too: this is what people ask about
+        @property  # help() and Shift-Tab show the function's
         def __doc__(self) -> str | None:  # type: ignore[override]
             return getattr(import_module(module), name).__doc__  # type: ignore[no-any-return]
 

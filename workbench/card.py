@@ -1,7 +1,7 @@
-"""How an object shows itself in a notebook: it names its card, which a room above it draws when it is asked for.
+"""How an object shows itself in a notebook: it names its card, and ``report/cards`` draws that card when IPython asks.
 
-Runs, profiles and findings stand below charts and reports and know nothing of them, and people look at them first. As
-with names that are imported when they are first used, nothing is imported before a notebook shows the object.
+Runs, profiles and findings may not import charts or reports (imports go down only). Nothing is imported until a
+notebook shows the object.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CARDS = "workbench.report.cards"
 
 
 def card(kind: str) -> Callable[..., Any]:
-    """The ``_repr_mimebundle_`` of a class whose card is the function ``kind`` of the room of cards."""
+    """The ``_repr_mimebundle_`` of a class whose card is drawn by the function ``kind`` of ``report/cards``."""
 
     def _repr_mimebundle_(self: Any, include: Any = None, exclude: Any = None) -> Any:
         """HTML and text, as IPython asks for them (https://ipython.readthedocs.io, "Rich display")."""

@@ -1,7 +1,7 @@
-"""A process of our own, from both sides: it is told one line on its standard input, answers with one, and ends when
-that pipe closes.
+"""A child process of ours, seen from both sides: it reads one line from standard input, answers with one line, and ends
+when that pipe closes.
 
-So what it is told is in no command line, and it does not outlive whoever started it, however that ends.
+So nothing that it is told appears in a command line, and it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STOP_TIMEOUT_S = 10.0
 
 
 async def start(*arguments: str, errors: IO[bytes]) -> Process:
-    """``python -m`` with ``arguments``; its standard error goes to a file."""
+    """Start ``python -m`` with ``arguments``; its standard error goes to the file ``errors``."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -26,13 +26,14 @@ async def start(*arguments: str, errors: IO[bytes]) -> Process:
         stdin=PIPE,
         stdout=PIPE,
         stderr=errors,
-        # in a session of its own Ctrl-C does not reach it: whoever started it stops it, last of all
+        # in a session of its own, so that Ctrl-C does not reach it: its parent stops it, last of all
         start_new_session=True,
     )
 
 
 async def tell(process: Process, line: bytes, timeout_s: float) -> bytes:
-    """Its answer to a line; b"" where it ended without one. Raises TimeoutError where neither comes in time."""
+    """Send it a line and return its answer; b"" if it ended without answering. Raises TimeoutError after
+    ``timeout_s``."""
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("both streams were asked for as pipes")
     async with asyncio.timeout(timeout_s):
@@ -46,7 +47,7 @@ async def tell(process: Process, line: bytes, timeout_s: float) -> bytes:
 
 
 async def stop(process: Process) -> None:
-    """SIGTERM, and SIGKILL where that does not help."""
+    """Send SIGTERM, and SIGKILL if it does not end within STOP_TIMEOUT_S."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
@@ -59,13 +60,13 @@ async def stop(process: Process) -> None:
 
 
 def last_line(log: Path) -> str:
-    """What a process said last."""
+    """The last line that a process wrote to its log."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else "it wrote nothing"
 
 
 class Lifeline(asyncio.Protocol):
-    """In the child: sees the end of standard input, which is the end of the parent."""
+    """In the child: sets ``stop`` when standard input closes, because then the parent has ended."""
 
     def __init__(self, stop: asyncio.Event) -> None:
         self._stop = stop
@@ -76,7 +77,7 @@ class Lifeline(asyncio.Protocol):
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop for a process that serves, where it is installed."""
+    """The event loop of a serving process: uvloop if it is installed."""
     try:
         import uvloop
     except ImportError:

@@ -15,8 +15,8 @@ from workbench.masking import masked
 class WorkbenchError(Exception):
     """Base of all errors the workbench raises on purpose.
 
-    ``what`` is the finding, ``where`` the file, option or address it was found at, ``hint`` the next thing to do.
-    ``str(error)`` is always a single line. What has the shape of a private key is in none of them.
+    ``what`` is wrong, ``where`` (file, option or address), ``hint``: what to do. ``str(error)`` is always a single
+    line. Private keys are masked in all three.
     """
 
     exit_code: int = 2
@@ -66,7 +66,7 @@ class ToolError(WorkbenchError):
 
 
 def of_file(error: OSError, hint: str | None = None) -> RunFolderError | None:
-    """An error of the system about a file as one of ours; None where it names no file (one of a connection)."""
+    """An OSError about a file as a RunFolderError; None if it names no file (as with connections)."""
     if not isinstance(error.filename, (str, os.PathLike)):
         return None
     hint = with_remedy(hint or "{remedy}, or give a folder that may be read and written", error.errno)

@@ -1,8 +1,9 @@
-"""The signer keys of this process: taken out of its environment, so that no child inherits them, and handed on by pipe.
+"""The signer keys of this process. They are removed from its environment, so that no child inherits them, and are
+passed to our own children through a pipe.
 
-``WORKBENCH_SIGNER_KEYS`` is how they come from a shell. What a process has in ``os.environ`` every program sees that it
-starts, a foreign service among them; so the variable is taken out when it is first read, and kept here. A child that is
-to sign reads them from a pipe, whose descriptor ``WORKBENCH_KEYS_PIPE`` names, once.
+A shell gives them in ``WORKBENCH_SIGNER_KEYS``. Every program that a process starts can see its ``os.environ``, foreign
+services too; so the variable is removed when it is first read, and kept here. A child that must sign reads the keys
+once from a pipe, whose descriptor is in ``WORKBENCH_KEYS_PIPE``.
 """
 
 from __future__ import annotations
@@ -24,31 +25,31 @@ OWN_VARIABLES = frozenset(
     (
         KEYS_VARIABLE,
         PIPE_VARIABLE,
-        "WORKBENCH_PAYERS",  # of use with their keys only
+        "WORKBENCH_PAYERS",  # useless without the keys that belong to them
         "WORKBENCH_FREE_QUERY_TOKEN",
         "WORKBENCH_DATABASE_URL",
         "WORKBENCH_POSTGRES",
     )
 )
-"""Keys, passwords and what belongs to them: of no use to any other program."""
-HINT = f"Keys go into {KEYS_VARIABLE} or signer_keys of workbench.toml, and nowhere else"
+"""Variables with keys or passwords, and those that belong to them: never passed to another program."""
+HINT = f"Give keys in {KEYS_VARIABLE} or as signer_keys in workbench.toml, and nowhere else"
 COMMAND_HINT = (
-    "A command is written down and seen by every user of the machine. Export the key as a variable before, named "
+    "A command line is recorded, and every user of the machine can see it. Export the key as a variable first, named "
     "INDEXER_..., TAP_... or as the service's configuration file asks for it"
 )
 SERVICE_PREFIXES = ("INDEXER_", "TAP_")
-"""How the variables of the two programs begin: what they hold is theirs, an operator's mnemonic or key among it."""
+"""Prefixes of the two programs' own variables, which may hold the operator's mnemonic or key."""
 
 
 class _Held:
-    """The text of the variable, which the environment has no more. One a process, as the environment is."""
+    """The text of the variable after it was removed from the environment. One per process, like the environment."""
 
     text: str | None = None
 
 
 def take() -> str | None:
-    """What ``WORKBENCH_SIGNER_KEYS`` was set to, now or before, here or at the parent that handed it on; None where
-    nowhere. Afterwards it is not in the environment."""
+    """The text of ``WORKBENCH_SIGNER_KEYS``: from the environment, which it is removed from, from an earlier call, or
+    from the parent's pipe. None if it was never set."""
     given, pipe = os.environ.pop(KEYS_VARIABLE, None), os.environ.pop(PIPE_VARIABLE, None)
     if given is None and pipe is not None:
         given = _read(pipe)
@@ -58,13 +59,13 @@ def take() -> str | None:
 
 
 def hold(text: str | None) -> None:
-    """Keep what a parent said by a pipe; None forgets."""
+    """Keep the text that a parent sent through a pipe; None forgets it."""
     _Held.text = text or None
 
 
 @contextmanager
 def handed_on() -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
-    """Variables and descriptors (``pass_fds``) of a child that is to have the keys, good within the context."""
+    """Variables and descriptors (``pass_fds``) for a child that needs the keys; valid within the context."""
     text = take()
     if text is None:
         yield {}, ()
@@ -72,7 +73,7 @@ def handed_on() -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
     reader, writer = os.pipe()
 
     def write() -> None:
-        # a child that does not ask ends it when it ends
+        # a child that never reads closes the pipe when it ends
         with contextlib.suppress(OSError), os.fdopen(writer, "w") as pipe:
             pipe.write(text)
 
@@ -84,8 +85,8 @@ def handed_on() -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
 
 
 def is_key(value: object) -> bool:
-    """Whether a value that somebody gave has a key in it. A path has none where all but its last part is there: folders
-    of containers and caches are named by digests."""
+    """Whether a given value contains a key. A path whose folder exists counts as having none: containers and caches
+    name folders by digests."""
     text = str(value)
     if not has_key(text):
         return False
@@ -96,7 +97,7 @@ def is_key(value: object) -> bool:
 
 
 def refuse(value: object, where: str, hint: str = HINT) -> None:
-    """Raise SettingsError for a value with a key in it, before it is written down or a file is named after it."""
+    """Raise SettingsError for a value that contains a key, before the value is recorded or used as a file name."""
     if is_key(value):
         raise SettingsError(
             "the value has the shape of a private key, so it is not shown and not used", where=where, hint=hint
@@ -104,10 +105,11 @@ def refuse(value: object, where: str, hint: str = HINT) -> None:
 
 
 def for_foreign(environment: Mapping[str, str], own: Container[str] = ()) -> tuple[dict[str, str], tuple[str, ...]]:
-    """``environment`` as a program gets it that is not ours, and the names of what was withheld for its shape.
+    """``environment`` for a program that is not ours, and the names of variables that were withheld because their
+    values look like keys.
 
-    By name: nothing of ours that is secret. By shape: nothing with a private key in it, but for the service's own,
-    whose names begin with INDEXER_ or TAP_ or are in ``own`` (those that its configuration file asks for).
+    Our own secret variables are left out, and so is every variable that contains a private key, except the service's
+    own: their names begin with INDEXER_ or TAP_ or are in ``own`` (what its configuration file asks for).
     """
     kept, withheld = {}, []
     for name, value in by_name(environment).items():
@@ -119,12 +121,12 @@ def for_foreign(environment: Mapping[str, str], own: Container[str] = ()) -> tup
 
 
 def by_name(environment: Mapping[str, str]) -> dict[str, str]:
-    """``environment`` without what is ours and secret: for docker, which hands on what a compose file asks for."""
+    """``environment`` without our own secret variables: for docker, which passes on what a compose file asks for."""
     return {name: value for name, value in environment.items() if name not in OWN_VARIABLES}
 
 
 def _read(pipe: str) -> str | None:
-    """All of a pipe that a parent left open, which is closed then; None where the descriptor is another's by now."""
+    """Read and close the pipe that a parent left open; None if the descriptor is now something else."""
     number, _, inode = pipe.partition(":")
     try:
         facts = os.fstat(int(number))

@@ -1,11 +1,11 @@
 """Importing a library without a part of it that nothing here uses and that is slow to import.
 
-numpy writes the docstrings of its compiled functions when it is imported: a tenth of the CPU time of ``workbench read``
-on a small profile.
+numpy builds the docstrings of its compiled functions at import: 10 % of the CPU time of ``workbench read`` on a small
+profile.
 
-``nbformat`` imports ``jsonschema``, which imports ``rfc3987_syntax`` where it is installed, and Jupyter's server brings
-it. That compiles 38 grammars to check addresses in other alphabets: 1.3 seconds of CPU time in each process that reads
-a notebook. jsonschema does without it where it cannot be imported.
+``nbformat`` imports ``jsonschema``, which imports ``rfc3987_syntax`` if it is installed, as it is with Jupyter's
+server. That compiles 38 grammars for addresses in other alphabets: 1.3 s of CPU time in each process that reads a
+notebook. jsonschema works without it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ OF_NUMPY = "numpy._core._add_newdocs"
 
 
 def left_out(module: str) -> AbstractContextManager[None]:
-    """In the block ``module`` cannot be imported, unless it is there already. After it, it can."""
-    return _in_place_of(module, None)  # how the import system is told that there is none
+    """Within the block ``module`` cannot be imported, unless it already was."""
+    return _in_place_of(module, None)  # None makes an import of it fail
 
 
 def emptied(module: str) -> AbstractContextManager[None]:
-    """In the block ``module`` has nothing in it, unless it is there already. After it, it is as if never imported."""
+    """Within the block ``module`` is empty, unless it was imported before. After the block it counts as not
+    imported."""
     return _in_place_of(module, ModuleType(module))
 
 

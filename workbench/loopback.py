@@ -1,4 +1,4 @@
-"""Whether a URL, the address that is connected to for it, and the name by which we are asked, are this machine."""
+"""Whether a URL, an address or a Host header means this machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _PORT = re.compile(r":\d*\Z")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL says that it leads to this machine."""
+    """Whether the host in a URL is a name or address of this machine."""
     host = urlsplit(url).hostname or ""
     return host == "localhost" or is_loopback_address(host)
 
 
 def is_loopback_address(address: str) -> bool:
-    """Whether an address, as it is connected to, is this machine's own to itself."""
+    """Whether an address is a loopback address."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -27,20 +27,19 @@ def is_loopback_address(address: str) -> bool:
 
 
 def elsewhere(url: str, address: str) -> str | None:
-    """Why ``address`` must not be connected to for ``url``: it says this machine and leads to another. None where it
-    may."""
+    """Why no connection may be made: ``url`` names this machine, but ``address`` is another machine. None if it may."""
     if is_loopback(url) and not is_loopback_address(address):
-        return f"it says this machine and leads to {address}, which is another"
+        return f"it names this machine but leads to {address}, another machine"
     return None
 
 
 @lru_cache(maxsize=64)
 def could_be_here(host: str) -> bool:
-    """Whether a Host header (or HTTP/2's authority) can be meant for a server of this machine.
+    """Whether a Host header (or HTTP/2's authority) can be addressed to a server on this machine.
 
-    A page of another site can have its own name lead here (DNS rebinding), and its browser would then read our answers
-    to it. Such a name has a dot. Addresses are nobody's name, and names without a dot are of this machine or its
-    network: ``localhost``, a service of a compose file.
+    Another site can point its own name at this machine (DNS rebinding), and its page could then read our answers. Such
+    a name has a dot. Accepted are IP addresses and names without a dot, which belong to this machine or its network:
+    ``localhost``, a service of a compose file.
     """
     name = host.rpartition(":")[0] if _PORT.search(host) else host
     try:

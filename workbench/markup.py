@@ -1,5 +1,4 @@
-"""HTML from the templates that each room keeps in its ``html/``, by Jinja. Every value that goes into one is escaped
-there."""
+"""HTML from the Jinja templates that each room keeps in its ``html/``. Every value is escaped there."""
 
 from __future__ import annotations
 
@@ -15,16 +14,16 @@ _PACKAGE = Path(__file__).parent
 
 
 def markup(template: str, **values: Any) -> str:
-    """The piece of HTML that a template makes of ``values``. What is HTML already comes as :func:`safe`.
+    """Render a template with ``values``. Pass values that are already HTML through :func:`safe`.
 
-    ``report/table`` names ``table.html.j2`` in the ``html/`` of the room ``report``.
+    The name ``report/table`` means ``report/html/table.html.j2``.
     """
     room, _, name = template.rpartition("/")
     return environment().get_template(Path(room, "html", f"{name}.html.j2").as_posix()).render(values)
 
 
 def safe(html: str) -> Any:
-    """HTML that another template made, for one to put around it."""
+    """Mark HTML made by another template, so that it is not escaped again."""
     from markupsafe import Markup
 
     return Markup(html)  # noqa: S704
@@ -32,7 +31,7 @@ def safe(html: str) -> Any:
 
 @cache
 def environment() -> Environment:
-    """The templates and what they may use; made when the first is asked for."""
+    """The Jinja environment, made at first use."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
@@ -47,7 +46,7 @@ def environment() -> Environment:
 
 
 def commands(text: str) -> Any:
-    """Text with what stands between backticks as code."""
+    """Text as HTML, with everything between backticks as ``<code>``."""
     from markupsafe import Markup, escape
 
     parts = text.split("`")
@@ -59,5 +58,5 @@ def commands(text: str) -> Any:
 
 
 def script_json(value: Any) -> Any:
-    """JSON that cannot end the script element it stands in, nor open a comment."""
+    """JSON that is safe inside a script element: it cannot close the element or open a comment."""
     return safe(json.dumps(value).replace("<", "\\u003c"))

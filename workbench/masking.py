@@ -1,10 +1,10 @@
-"""What has the shape of a private key is shown nowhere: one filter for messages, logs, tracebacks and files.
+"""One filter that hides everything with the shape of a private key: in messages, logs, tracebacks and files.
 
-A key is 64 hex digits, with or without 0x. A slip of the mouse or a cut text makes it some digits longer or shorter,
-and nobody can find more than 16 digits that are missing, so a run of 48 to 80 hex digits is a key here. Shorter ones
-stay readable (addresses and commits have 40 digits), and longer ones (signatures have 130). Of the runs between, these
-do: numbers of 20 bytes with zeros before them (collection ids, block hashes of the network subgraph), and digests that
-say so (``sha256:...``, ``"sha256": "..."``). A deployment id is shown as ``Qm...``.
+A key is 64 hex digits, with or without 0x. A copying mistake makes it some digits longer or shorter, and nobody can
+guess more than 16 missing digits; so any run of 48 to 80 hex digits counts as a key. Shorter runs stay readable
+(addresses and commits have 40 digits), longer ones too (signatures have 130). Exceptions within that range: 20-byte
+numbers padded with zeros (collection ids, block hashes of the network subgraph), and labelled digests (``sha256:...``,
+``"sha256": "..."``). A deployment id is shown as ``Qm...``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def has_key(text: str) -> bool:
 
 
 def shown(value: object, most: int = 80) -> str:
-    """A value as errors quote it: masked first and cut then, since half a key is not known for one."""
+    """A value as errors quote it: first masked, then shortened, since half a key would not be recognised."""
     return repr(masked(str(value))[:most])
 
 
@@ -44,13 +44,13 @@ def _is_key(found: re.Match[str]) -> bool:
 
 
 class MaskedStream:
-    """A text stream that writes everything masked; all else of it is the stream's below."""
+    """A text stream that masks everything it writes; otherwise like the stream it wraps."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write ``text`` without keys; the length is that of what was given."""
+        """Write ``text`` with keys masked; returns the length of the original."""
         self._stream.write(masked(text))
         return len(text)
 
@@ -65,7 +65,7 @@ class MaskedStream:
 
 @contextmanager
 def masked_streams() -> Iterator[None]:
-    """Standard output and standard error of this process without keys while the context is open."""
+    """Within the context, keys are masked in standard output and standard error of this process."""
     output, errors = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = cast(TextIO, MaskedStream(output)), cast(TextIO, MaskedStream(errors))
     try:
@@ -75,7 +75,7 @@ def masked_streams() -> Iterator[None]:
 
 
 def ended(main: Callable[[], int]) -> int:
-    """The exit code of ``main``, a process of our own: its words are masked, a traceback it ends with too."""
+    """Run ``main`` of a child process and return its exit code; its output and tracebacks are masked."""
     with masked_streams():
         try:
             return main()

@@ -1,8 +1,8 @@
 """Numbers as people read them: one way for each kind of quantity, in text, tables and labels alike.
 
-Three digits tell what matters, thousands are separated, times and memory are in the unit that leaves few digits before
-the point (s, ms, µs, ns; GiB, MiB, KiB, bytes: powers of 1,024), and counts from a million on are in M or G. GRT is
-never written with an exponent. What is not known is a dash in a table and words in a sentence.
+Three digits are enough; thousands are separated; times and memory get the unit that leaves few digits before the point
+(s, ms, µs, ns; GiB, MiB, KiB, bytes: powers of 1,024); counts from a million on are in M or G. GRT is never written
+with an exponent. An unknown value is a dash in a table and words in a sentence.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def precise(value: float, unit: str) -> str:
-    """A total with its unit: counts and bytes to the last one where they are few, times with three decimals."""
+    """A total with its unit: small counts and bytes exactly, times with three decimals."""
     scaled, name = (value, "") if unit in ("count", "") else _scaled(value, unit)
     if unit == "bytes" and name != "bytes":
         return f"{scaled:,.2f} {name}"
@@ -45,7 +45,8 @@ def precise(value: float, unit: str) -> str:
 
 
 def plain(value: float, sign: str = "") -> str:
-    """A number as it is, whole ones to the last digit: ``1,234,567``, ``0.125``. ``sign`` "+" shows it always."""
+    """A number in full, whole numbers to the last digit: ``1,234,567``, ``0.125``. ``sign`` "+" always shows the
+    sign."""
     return f"{value:{sign},}" if isinstance(value, int) else f"{value:{sign},.10g}"
 
 
@@ -53,7 +54,7 @@ def cell(value: Any, column: str = "") -> str:
     """A value in a table: shares (``_pct``) with two decimals, whole numbers whole, others with four digits, moments
     to the second."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return UNKNOWN  # a change from nothing has no percentage
+        return UNKNOWN  # a change from zero has no percentage
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
     if isinstance(value, (bool, str)) or type(value).__name__ == "bool":
@@ -64,7 +65,7 @@ def cell(value: Any, column: str = "") -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """So many of something: ``1 trial``, ``2,000 receipts``."""
+    """A count with its noun: ``1 trial``, ``2,000 receipts``."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
@@ -74,8 +75,7 @@ def milliseconds(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time that somebody waits, rounded up: ``45 s``, ``2 min 30 s``, ``3 h 20 min``; a dash where it is not
-    known."""
+    """A waiting time, rounded up: ``45 s``, ``2 min 30 s``, ``3 h 20 min``; a dash if it is not known."""
     if not math.isfinite(seconds):
         return UNKNOWN
     whole = math.ceil(seconds)
@@ -115,7 +115,7 @@ def range_text(low: float, high: float) -> str:
 
 
 def _scaled(value: float, unit: str) -> tuple[float, str]:
-    """The value in the unit that people would choose, and that unit's name."""
+    """The value in its most readable unit, and that unit's name."""
     size = abs(value)
     if unit in _SECONDS:
         seconds = size * _SECONDS[unit]

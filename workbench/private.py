@@ -1,7 +1,7 @@
-"""Files outside a run folder: in a folder of this user alone, and swept when whoever made them is dead.
+"""Files outside a run folder: in a private folder of this user, removed when the process that made them is dead.
 
-The folder for temporary files is everybody's: who knows a name there can put a link under it. So what has a fixed name
-is in a folder that nobody else can write to, and is opened without following a link.
+Everybody can write to the folder for temporary files and could put a link under a name that we use. So files with a
+fixed name are in a folder that nobody else can write to, and are opened without following links.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _HIDDEN = re.compile(r"\..*\.(\d+)\.(?:tmp|running\.ipynb)")
 
 
 def folder() -> Path:
-    """A folder in that for temporary files which only this user can enter, made where it is not there.
+    """A folder that only this user can enter, in the folder for temporary files; made if missing.
 
-    Raises RunFolderError where another user has made it, or it is a link.
+    Raises RunFolderError if it belongs to another user or is a link.
     """
     path = Path(tempfile.gettempdir()) / f"{_NAME}-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
@@ -45,15 +45,16 @@ def folder() -> Path:
 
 
 def lock_folder() -> Path:
-    """Where the locks of this user are: ``XDG_RUNTIME_DIR`` where the system gives one, else :func:`folder`."""
+    """The folder for this user's locks: ``XDG_RUNTIME_DIR`` if the system sets it, else :func:`folder`."""
     given = os.environ.get("XDG_RUNTIME_DIR", "")
     return Path(given) if os.path.isabs(given) and _mine(Path(given)) else folder()
 
 
 def opened(path: Path) -> int:
-    """A descriptor to read and write a file of this user's own, made where it is not there, nothing of it cut off.
+    """A descriptor for reading and writing a file of this user; made if missing, never truncated.
 
-    Raises RunFolderError for a link, what is no file, another user's, or one with a second name.
+    Raises RunFolderError for a link, something that is not a regular file, a file of another user, or a file with hard
+    links.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
@@ -66,17 +67,17 @@ def opened(path: Path) -> int:
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_nlink != 1:
         os.close(descriptor)
-        raise RunFolderError("is not a file of this user alone", where=str(path), hint="Remove it")
+        raise RunFolderError("is not a private file of this user", where=str(path), hint="Remove it")
     return descriptor
 
 
 @contextmanager
 def temporary_folder(kind: str) -> Iterator[Path]:
-    """A new folder for the time of the block, of this user alone. Those of processes that were killed are removed."""
+    """A new private folder that is removed after the block. Folders left by killed processes are removed too."""
     home = folder()
     _sweep(home)
     making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=home))
-    # the kernel drops the lock when this process dies, and until there is one nobody takes the folder for left behind
+    # the kernel drops the lock when this process dies; until the rename nobody takes the folder for abandoned
     lock = os.open(making / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     path = making.rename(home / f"{kind}-{making.name.removeprefix(_MAKING)}")
@@ -88,7 +89,7 @@ def temporary_folder(kind: str) -> Iterator[Path]:
 
 
 def sweep_hidden(path: Path) -> None:
-    """Remove the half-written files of dead processes from a folder: ``.NAME.PID.tmp``, ``.NAME.PID.running.ipynb``."""
+    """Remove half-written files of dead processes from a folder: ``.NAME.PID.tmp``, ``.NAME.PID.running.ipynb``."""
     for left in path.rglob(".*"):
         made = _HIDDEN.fullmatch(left.name)
         if made and not alive(int(made[1])) and not left.is_dir():
@@ -96,7 +97,7 @@ def sweep_hidden(path: Path) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether there is a process of this number."""
+    """Whether a process with this number exists."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -124,11 +125,11 @@ def _sweep(home: Path) -> None:
         try:
             lock = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            continue  # no folder of ours
+            continue  # not one of our folders
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
         except BlockingIOError:
-            pass  # somebody works in it
+            pass  # its process is alive
         finally:
             os.close(lock)

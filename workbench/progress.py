@@ -1,6 +1,6 @@
-"""Events of a run for a person: a line for what has happened, and while a step runs a bar that is rewritten.
+"""Shows the events of a run: a line for each, and a progress bar while a step runs.
 
-A terminal and a notebook have the bar; files and pipes get the lines alone.
+Terminals and notebooks get the bar; files and pipes only the lines.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from workbench.numbers import duration
 from workbench.terminal import coloured, painted
 
 PROGRESS = "workbench_progress"
-"""In the metadata of an output of a notebook: it is the progress of a run, which its report leaves out."""
+"""Marks a notebook output as progress of a run, which reports leave out."""
 _DOING = {
-    "pinpoint": "walking to the limit, at most",
-    "paired": "without the profiler, sending",
+    "pinpoint": "approaching the limit with at most",
+    "paired": "without the profiler: sending",
     "warm_up": "warming up with",
 }
 
 
 def line_of(kind: str, facts: dict[str, Any]) -> str | None:
-    """One event as a line; None for those that say nothing new."""
+    """One event as a line; None for events that tell nothing new."""
     if kind == "predicted":
         return str(facts["sentence"])
     if kind == "step_started":
@@ -43,30 +43,30 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
             f"{facts['failed']:,} failed, {facts['throughput_per_s']:g}/s, {facts['verdict']}: {facts['reason']}"
         )
     if kind == "paired_left_out":
-        return f"no step without the profiler, to compare with: {facts['why']}"
+        return f"no step without the profiler to compare with: {facts['why']}"
     if kind == "profiler_starting":
         return f"starting the service under {facts['mode']}"
     if kind == "profiler_stopping":
-        return f"stopping the service, so that {facts['mode']} writes all it has"
+        return f"stopping the service, so that {facts['mode']} writes its output"
     if kind in ("beyond_calibration", "beside_another"):
         return f"warning: {facts['why']}"
     if kind == "calibration_not_used":
         return f"note: the calibration is not used: {facts['why']}; make one with `workbench calibrate`"
     if kind == "step_left_out":
-        return f"step {facts['step']}: left out after denial"
+        return f"step {facts['step']}: skipped, the sender is denied"
     if kind == "pinpoint_left_out":
         return f"the exact limit was not searched for: {facts['why']}"
     if kind == "preflight" and facts["raised"]:
-        return None  # it is what the run ends with
+        return None  # the last lines of the run tell this
     if kind == "preflight":
         word = "refused" if facts["refuses"] else "note"
         return ". ".join(filter(None, (f"{word}: {facts['what']}", facts["remedy"])))
     if kind == "denied_in_database":
-        return f"step {facts['step']}: the database's denylist has the payer {facts['payer']}"
+        return f"step {facts['step']}: the payer {facts['payer']} is on the database's denylist"
     if kind == "database_note":
         return str(facts["why"])
     if kind == "network_starting":
-        return "starting PostgreSQL, network subgraph, graph-node and aggregator"
+        return "starting PostgreSQL, the network subgraph, graph-node and the aggregator"
     if kind == "services_starting":
         return "starting the services, and waiting until they answer"
     if kind == "idle_window":
@@ -78,7 +78,7 @@ def line_of(kind: str, facts: dict[str, Any]) -> str | None:
 
 @dataclass(frozen=True)
 class Step:
-    """The step that is being sent: which of how many (0: not known), its receipts, and when it began."""
+    """The step that is being sent: its number, the number of steps (0: not known), its receipts, and when it began."""
 
     number: int
     of: int
@@ -87,7 +87,7 @@ class Step:
 
 
 def bar(done: int, whole: int, width: int = 24) -> str:
-    """How far something is, as a bar of ``width`` characters."""
+    """A progress bar of ``width`` characters."""
     full = width if done >= whole else width * max(done, 0) // whole
     return "█" * full + "░" * (width - full)
 
@@ -98,7 +98,7 @@ def left_s(receipts: int, per_s: float) -> float:
 
 
 def bar_line(step: Step, facts: dict[str, Any], now_s: float) -> str:
-    """A step under way in one line: bar, receipts answered, how many of them well, time left."""
+    """A running step in one line: bar, receipts answered, how many were accepted, time left."""
     done, whole = facts["done"], step.receipts
     of = f" of {step.of}" if step.number <= step.of else ""
     elapsed_s = now_s - step.began_s
@@ -110,20 +110,20 @@ def bar_line(step: Step, facts: dict[str, Any], now_s: float) -> str:
 
 
 class Screen(Protocol):
-    """Where progress is shown: lines that stay, and a last one that is rewritten."""
+    """Where progress is shown: lines that stay, and a last line that is rewritten."""
 
     def line(self, text: str) -> None:
         """Add a line that stays."""
 
     def rewrite(self, text: str) -> None:
-        """Show ``text`` as the last line, in place of what was rewritten there before."""
+        """Show ``text`` as the last line, in place of the previous one."""
 
     def close(self) -> None:
-        """Take the line that is rewritten away."""
+        """Remove the last line."""
 
 
 class StreamScreen:
-    """A terminal; of a file or a pipe only the lines that stay."""
+    """Progress in a terminal; a file or pipe gets only the lines that stay."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -137,7 +137,7 @@ class StreamScreen:
         self._stream.flush()
 
     def rewrite(self, text: str) -> None:
-        """Rewrite the last line of a terminal, no wider than it is."""
+        """Rewrite the last line of a terminal, cut to its width."""
         if self._live:
             import shutil
 
@@ -155,7 +155,7 @@ class StreamScreen:
 
 
 class NotebookScreen:
-    """One output of a notebook's cell, which is replaced as it changes."""
+    """Progress as one output of a notebook cell, which is replaced on each change."""
 
     MOST_LINES = 200
 
@@ -165,7 +165,7 @@ class NotebookScreen:
         self._handle: Any = None
 
     def line(self, text: str) -> None:
-        """Add a line; of very many the last."""
+        """Add a line; only the last lines are kept."""
         self._lines = [*self._lines, text][-self.MOST_LINES :]
         self._last = ""
         self._show()
@@ -176,7 +176,7 @@ class NotebookScreen:
         self._show()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._last:
             self._last = ""
             self._show()
@@ -193,8 +193,8 @@ class NotebookScreen:
 
 
 class Progress:
-    """Shows a run to a person. Call it with a line, or its ``event`` with an event of the run; a context whose
-    end takes the bar away."""
+    """Shows the progress of a run. Call it with a line, or its ``event`` with an event of the run. As a context manager
+    it removes the bar at the end."""
 
     def __init__(self, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen: Screen = NotebookScreen() if stream is None else StreamScreen(stream)
@@ -203,11 +203,11 @@ class Progress:
         self._step = Step(0, 0, 0, 0.0)
 
     def __call__(self, line: str) -> None:
-        """Say a line."""
+        """Show a line."""
         self._screen.line(line)
 
     def event(self, kind: str, facts: dict[str, Any]) -> None:
-        """Show one event of a run; those that say nothing new are passed over."""
+        """Show one event of a run; events that tell nothing new are skipped."""
         if kind in ("run_started", "run_resumed"):
             self._steps = facts["steps"]
         if kind == "step_started":
@@ -227,13 +227,13 @@ class Progress:
 
 
 def in_notebook() -> bool:
-    """Whether this is a notebook's kernel."""
+    """Whether this code runs in a notebook's kernel."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
 
 
 def where_somebody_looks() -> AbstractContextManager[Progress | None]:
-    """Progress in a notebook and in a terminal; none in scripts, logs and pipes."""
+    """Progress for a notebook or a terminal; None in scripts, logs and pipes."""
     if in_notebook():
         return Progress()
     return Progress(sys.stderr) if sys.stderr.isatty() else nullcontext()

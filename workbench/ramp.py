@@ -1,4 +1,4 @@
-"""A rate that rises or falls in a straight line: ``ramp:100:2000:60s``. Known to the settings and to plans alike."""
+"""A rate that rises or falls linearly: ``ramp:100:2000:60s``. Used by settings and plans."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NUMBER = r"(\d+(?:\.\d+)?)"
 _RAMP = re.compile(rf"ramp:{_NUMBER}:{_NUMBER}:{_NUMBER}(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_RATE = 1_000_000
-LEAST_RATE = 1e-6  # at less a plan does not end
+LEAST_RATE = 1e-6  # below this a plan would not end
 MAX_DURATION_S = 7 * 86_400
 
 
@@ -27,7 +27,8 @@ class Ramp:
 
     @classmethod
     def parse(cls, text: str) -> Ramp:
-        """The ramp of a text like ``ramp:100:2000:60s`` (units ms, s, m, h). Raises ValueError with what is wrong."""
+        """The ramp of a text like ``ramp:100:2000:60s`` (units ms, s, m, h). Raises ValueError that says what is
+        wrong."""
         match = _RAMP.fullmatch(text)
         if match is None:
             raise ValueError(f"expected {FORM}, found {shown(text)}")
@@ -35,10 +36,10 @@ class Ramp:
         duration_s = float(match[3]) * _SECONDS[match[4]]
         if not (LEAST_RATE <= end <= MAX_RATE and start <= MAX_RATE):
             raise ValueError(
-                f"a ramp ends above 0 and has at most {MAX_RATE:,} receipts per second ({FORM}), found {shown(text)}"
+                f"a ramp must end above 0 and never exceed {MAX_RATE:,} receipts/s ({FORM}), found {shown(text)}"
             )
         if not 0 < duration_s <= MAX_DURATION_S:
-            raise ValueError(f"a ramp takes more than 0 s and at most 7 days ({FORM}), found {shown(text)}")
+            raise ValueError(f"a ramp must last more than 0 s and at most 7 days ({FORM}), found {shown(text)}")
         return cls(start, end, duration_s)
 
     @property
@@ -53,5 +54,5 @@ class Ramp:
 
 
 def is_ramp(arrivals: str) -> bool:
-    """Whether the spacing of an open loop is a ramp."""
+    """Whether ``arrivals`` is a ramp."""
     return arrivals.startswith("ramp:")

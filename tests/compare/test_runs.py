@@ -18,12 +18,12 @@ from workbench.batches.folder import Batch
 from workbench.batches.modes import runs_of_modes
 from workbench.cli import main
 from workbench.compare.comparison import Comparison
-from workbench.comparing.baselines import open_baseline, save_baseline
 from workbench.errors import MeasurementError, RunFolderError, SettingsError
 from workbench.report import external_addresses, run_notebook
 from workbench.report.answers.example import example
 from workbench.report.sweep_report import report_run
 from workbench.runs.folder import RunFolder
+from workbench.sides.baselines import open_baseline, save_baseline
 
 pytestmark = pytest.mark.slow
 
@@ -141,7 +141,7 @@ def test_three_runs_are_compared_with_the_first(small: tuple[Path, Path], tmp_pa
 def test_profiles_are_compared_when_their_receipts_are_given(capsys: pytest.CaptureFixture[str]) -> None:
     files = [str(example(f"receipts-{name}.callgrind.out.gz")) for name in ("before", "after")]
     assert main(["compare", *files]) == 2
-    assert "does not hold its number of receipts" in capsys.readouterr().err
+    assert "does not contain its number of receipts" in capsys.readouterr().err
     assert main(["compare", *files, "--receipts", "60"]) == 0
     said = capsys.readouterr().out
     assert "hash_receipt does 9.9 % more itself in each call (505 to 555 instructions)" in said
@@ -193,9 +193,9 @@ def test_unlike_runs_are_refused_by_naming_what_differs(small: tuple[Path, Path]
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="neither a run nor a batch"):
         workbench.compare(tmp_path, tmp_path)
-    with pytest.raises(RunFolderError, match="there is nothing here"):
+    with pytest.raises(RunFolderError, match="this does not exist"):
         workbench.compare(tmp_path / "gone", tmp_path)
-    with pytest.raises(SettingsError, match="no baseline and no run called 'gone'"):
+    with pytest.raises(SettingsError, match="no baseline and no run is called 'gone'"):
         workbench.compare("gone", tmp_path)
 
 
@@ -270,7 +270,7 @@ def test_a_baseline_outlives_its_run(small: tuple[Path, Path], tmp_path: Path, m
     capsys.readouterr()
     assert main(["baseline", "rm", "main"]) == 0
     assert main(["check", str(small[1]), "--baseline", "main"]) == 2
-    assert "There are: none" in capsys.readouterr().err
+    assert "Existing: none" in capsys.readouterr().err
 
 
 def test_a_damaged_baseline_is_said_to_be(small: tuple[Path, Path], tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_damaged_baseline_is_said_to_be(small: tuple[Path, Path], tmp_path: Pa
     content = bytearray(costs.read_bytes())
     content[len(content) // 2] ^= 1
     costs.write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"the baseline 'main' is damaged: this file is not what was saved"):
+    with pytest.raises(RunFolderError, match=r"'main' is damaged: this file has changed since it was saved"):
         open_baseline("main", folder=tmp_path)
     costs.unlink()
     with pytest.raises(RunFolderError, match=r"this file is missing.*workbench baseline save main RUN"):

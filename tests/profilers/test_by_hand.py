@@ -122,7 +122,7 @@ def test_runs_are_looked_for_where_the_command_makes_them(tmp_path: Path) -> Non
 def test_a_folder_that_is_no_report_is_left_alone(tmp_path: Path) -> None:
     window = Window("x", "strace", "one", 0, 1, tmp_path, {}, {})
     (tmp_path / "report").mkdir()
-    with pytest.raises(RunFolderError, match="is there and no report of windows"):
+    with pytest.raises(RunFolderError, match="exists and is not a report of windows"):
         run_of_windows([window], tmp_path / "report", given={"one": 5})
     with pytest.raises(SettingsError, match="there is no window two"):
         run_of_windows([window], tmp_path / "other", given={"two": 5})

@@ -57,7 +57,7 @@ def test_a_thousand_rows_that_say_as_much_as_a_few_carry_no_interval() -> None:
     for one in (p50, p99):
         assert math.isnan(one.low)
         assert math.isnan(one.high)
-        assert "neighbouring rows are correlated: 1,000 of them are worth" in one.refused
+        assert "neighbouring rows are correlated: 1,000 of them tell as much as" in one.refused
     assert "needs 700" in p99.refused
 
 

@@ -59,7 +59,7 @@ async def test_an_interrupt_of_the_kernel_gives_what_was_measured() -> None:
         client.stop_channels()
         await manager.shutdown_kernel(now=True)
     assert open_run(folder).state == "interrupted"
-    assert f"Interrupted. What was measured is in {folder}" in shown
+    assert f"Interrupted. Everything measured is in {folder}" in shown
     assert f"await workbench.sweep(resume='{folder}')" in shown
     # one output that was rewritten: the bar was in it while the step ran, and is not any more
     (first,) = [one for one in outputs if one["msg_type"] == "display_data"]
@@ -99,7 +99,7 @@ def test_what_was_not_begun_has_nothing_to_go_on_with() -> None:
     mark(first, Path("runs/a"), "workbench sweep --resume runs/a")
     became = KeyboardInterrupt()  # as asyncio.run makes it of a cancellation
     became.__context__ = first
-    said = "What was measured is in runs/a; go on with `workbench sweep --resume runs/a`"
+    said = "Everything measured is in runs/a; go on with `workbench sweep --resume runs/a`"
     assert (how_to_go_on(first), how_to_go_on(became)) == (said, said)
     first.__context__ = became  # errors can be chained in a circle
     assert how_to_go_on(became) == said

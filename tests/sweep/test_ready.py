@@ -373,5 +373,5 @@ async def test_a_database_that_is_killed_in_mid_step_costs_the_run_nothing_but_i
     notes = [event["why"] for event in events("database_note")]
     assert sum("Denial cannot be seen" in note for note in notes) == 1
     # one for each step: after the first, and before the second
-    assert sum("What was stored is not known" in note for note in notes) == 2
+    assert sum("How much was stored is not known" in note for note in notes) == 2
     assert all(postgres.url not in note for note in notes)

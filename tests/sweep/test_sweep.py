@@ -153,7 +153,7 @@ async def test_a_payer_that_has_spent_before_is_used_by_loads_and_cumulative_swe
         run = await workbench.sweep(**target, mode="cumulative", receipts="30,60", rate=400.0)
         assert run.manifest["prediction"]["receipts"] == 60
         assert run.manifest["limit"]["held"] is True
-        with pytest.raises(SettingsError, match="fresh needs a payer for each of 2 steps, there are 1"):
+        with pytest.raises(SettingsError, match="--mode fresh needs 2 payers, one for each step, and has 1"):
             await workbench.sweep(**target, receipts="5,5")
 
 
@@ -304,7 +304,7 @@ async def test_a_target_that_is_gone_ends_the_step_which_is_measured_again(monke
 
 
 async def test_fresh_steps_need_fresh_payers_and_that_is_said_before_anything_is_sent():
-    with pytest.raises(SettingsError, match="fresh needs a payer for each of 3 steps, there are 2") as caught:
+    with pytest.raises(SettingsError, match="--mode fresh needs 3 payers, one for each step, and has 2") as caught:
         await workbench.sweep(receipts="10,20,30", standin_payers=2, pinpoint=False, **FAST)
     assert "--mode cumulative" in str(caught.value)
     run = workbench.open_run(next(Path("runs").glob("*-sweep")))

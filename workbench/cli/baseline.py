@@ -30,7 +30,7 @@ def add_rm(parser: OneLineParser) -> None:
 
 def do_save(options: argparse.Namespace) -> int:
     """Keep a run by name; the last line is where it is kept."""
-    from workbench.comparing.baselines import save_baseline
+    from workbench.sides.baselines import save_baseline
 
     kept = save_baseline(options.name, options.run)
     for note in kept.notes:
@@ -42,7 +42,7 @@ def do_save(options: argparse.Namespace) -> int:
 
 def do_rm(options: argparse.Namespace) -> int:
     """Forget a baseline."""
-    from workbench.comparing.baselines import remove_baseline
+    from workbench.sides.baselines import remove_baseline
 
     remove_baseline(options.name)
     tell(options, {"name": options.name, "removed": True}, f"{options.name}: forgotten")
@@ -51,7 +51,7 @@ def do_rm(options: argparse.Namespace) -> int:
 
 def do_list(options: argparse.Namespace) -> int:
     """Print one line for each baseline."""
-    from workbench.comparing.baselines import baseline_table
+    from workbench.sides.baselines import baseline_table
 
     table = baseline_table()
     if options.json:

@@ -43,9 +43,9 @@ def do_check(options: argparse.Namespace) -> int:
     from workbench.compare.comparison import compare_sides
     from workbench.compare.gate import gate
     from workbench.compare.gate_words import markdown, text
-    from workbench.comparing.compared import sides_of
     from workbench.exchange.junit import write_junit
     from workbench.runs.atomic import replacing
+    from workbench.sides.read import sides_of
 
     sides = sides_of([options.baseline, options.run], receipts=given_receipts(options.receipts))
     found = compare_sides(sides, anyway=options.anyway)

@@ -40,7 +40,7 @@ def add_receipts(parser: argparse.ArgumentParser) -> None:
 def do_compare(options: argparse.Namespace) -> int:
     """``workbench compare``: what changed, which change explains it, and what is only noise."""
     from workbench.compare.comparison import compare_sides
-    from workbench.comparing.compared import sides_of
+    from workbench.sides.read import sides_of
 
     sides = sides_of([options.before, *options.after], receipts=given_receipts(options.receipts))
     found = compare_sides(sides, anyway=options.anyway)

@@ -49,7 +49,7 @@ def do_diff(options: argparse.Namespace) -> int:
 
 def _diff_of_runs(options: argparse.Namespace) -> int:
     """Compare two runs as runs; options that select parts of a profile do not apply to them."""
-    from workbench.comparing.compared import compare
+    from workbench.sides.read import compare
 
     of_profiles = ("metric", "normalise", "per", "tidy", "format", *SELECTIONS)
     if given := [name for name in of_profiles if getattr(options, name)]:

@@ -4,9 +4,9 @@
 Pure: ``side`` (one run, as comparing needs it), ``likeness`` (may they be compared), ``joint`` and ``causes`` (call
 graphs: which change explains which cost), ``families`` (what a graph counts besides cost), ``significance``,
 ``metrics`` and ``places`` (what a receipt costs), ``followed`` (findings that came or went), ``comparison`` (all of it)
-and ``words``; ``gate``. What reads run folders is :mod:`workbench.comparing.compared`, which calling the room runs.
+and ``words``; ``gate``. What reads run folders is :mod:`workbench.sides.read`, which calling the room runs.
 """
 
 from workbench.callable_room import make_callable
 
-make_callable(__name__, "workbench.comparing.compared", "compare")
+make_callable(__name__, "workbench.sides.read", "compare")

@@ -27,12 +27,12 @@ def parse_hex(text: str, size: int, field: str) -> bytes:
 
 
 def parse_address(text: str, field: str = "address") -> bytes:
-    """20 bytes from an address in any letter case; the checksum is not enforced, as the service does not either."""
+    """20 bytes from an address in any letter case; the checksum is not checked, as in the service."""
     return parse_hex(text, 20, field)
 
 
 def checksum(address: bytes) -> str:
-    """An address with 0x in the mixed-case form of EIP-55, as the service prints it."""
+    """An address with 0x in EIP-55's mixed case, as the service prints it."""
     digits = address.hex()
     casing = keccak(digits.encode()).hex()
     return "0x" + "".join(
@@ -56,7 +56,7 @@ def deployment_to_qm(deployment: bytes) -> str:
 
 
 def parse_deployment(text: str) -> bytes:
-    """32 bytes from a deployment id in either form the service's path takes.
+    """32 bytes from a deployment id in either form that the service accepts in its path.
 
     ``Qm`` and 44 more base58 characters, or 32 bytes of hex with or without 0x. Raises ReceiptError otherwise.
     """

@@ -1,8 +1,7 @@
-"""EIP-712 hashing of the few structures TAP signs.
+"""EIP-712 hashing of the four structures that TAP signs.
 
-A general encoder walks dictionaries for every message. TAP has four fixed structures, so everything that does not
-change between two receipts (type hash, domain separator, addresses) is hashed or laid out once, and one receipt
-costs what is left of two Keccak calls. Specification: https://eips.ethereum.org/EIPS/eip-712.
+Everything that does not change between two receipts (type hash, domain separator, addresses) is encoded or hashed once,
+so a receipt needs only the rest of two Keccak calls. Specification: https://eips.ethereum.org/EIPS/eip-712.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def address_word(address: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Domain:
-    """What a signature is bound to: contract name and version, chain, verifying contract (20 bytes)."""
+    """The domain a signature is bound to: contract name and version, chain, verifying contract (20 bytes)."""
 
     name: str
     version: str
@@ -69,9 +68,9 @@ class Domain:
 
 
 class Digests:
-    """What is signed of structures in one domain that differ in their last words only.
+    """Digests of structures in one domain that differ only in their last words.
 
-    ``constant`` is the encoding before those words, type hash included; it is absorbed once.
+    ``constant`` is the encoding before those words, with the type hash; it is hashed once.
     """
 
     __slots__ = ("_absorbed", "_prefix")

@@ -1,4 +1,4 @@
-"""The fields of receipts: range checks, and the words of those that change, for both receipt versions."""
+"""Fields of both receipt versions: range checks, and the EIP-712 words of the fields that change."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LAST_WORDS = Struct(">24xQ24xQ16xQQ").pack
 
 
 def last_words(timestamp_ns: int, nonce: int, value: int) -> bytes:
-    """The last three words of a receipt in EIP-712's encoding, the ones that differ between two of one signer.
+    """The last three words of a receipt in EIP-712's encoding, which alone differ between receipts of one signer.
 
-    Raises ReceiptError naming the field that is no integer or does not fit.
+    Raises ReceiptError naming the field that is not an integer or out of range.
     """
     try:
         return _LAST_WORDS(timestamp_ns, nonce, value >> 64, value & U64_MAX)

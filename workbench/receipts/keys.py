@@ -16,11 +16,11 @@ from workbench.receipts.eip712 import keccak
 
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HALF_ORDER = _ORDER // 2
-_KEY = re.compile("(?:0[xX])?([0-9a-fA-F]{64})")  # what workbench.masking hides
+_KEY = re.compile("(?:0[xX])?([0-9a-fA-F]{64})")  # workbench.masking hides it
 
 
 class SigningKey:
-    """A private key that cannot be printed, pickled or read back by accident.
+    """A private key that cannot be printed or pickled by accident.
 
     Build it from 32 bytes or 64 hex digits (with or without 0x). Raises ReceiptError, without the key in its text,
     when the input is not a valid key.
@@ -51,14 +51,14 @@ class SigningKey:
         return signature[:64] + (b"\x1c" if signature[64] else b"\x1b")
 
     def reveal(self) -> str:
-        """The key as 64 hex digits: for the pipe to a generator process, and for nothing else."""
+        """The key as 64 hex digits, only for the pipe to a generator process."""
         return self._key.to_hex()
 
     def __repr__(self) -> str:
         return f"SigningKey(address=0x{self.address.hex()})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a SigningKey is not pickled: hand the secret to the other process by a pipe")
+        raise TypeError("a SigningKey cannot be pickled: pass the secret to the other process through a pipe")
 
 
 def _address(key: PublicKey) -> bytes:
@@ -77,7 +77,7 @@ def parity_of(v: int) -> int:
 
 
 def normalised(signature: bytes) -> bytes:
-    """A 65-byte signature with s in its lower half and v 27 or 28: the form in which two copies are equal.
+    """A 65-byte signature with s in its lower half and v 27 or 28, so that equal signatures have equal bytes.
 
     Raises ReceiptError for another length or a v that no tool writes.
     """
@@ -94,8 +94,8 @@ def normalised(signature: bytes) -> bytes:
 def recover_address(digest: bytes, signature: bytes) -> bytes:
     """The 20-byte address that signed ``digest``.
 
-    A signature with a high s is normalised first, as the service does. Raises ReceiptError when no public key fits
-    (r or s out of range, no such point); a wrong domain or a changed message is no error but gives another address.
+    A signature with a high s is normalised first, as the service does. Raises ReceiptError when no public key fits (r
+    or s out of range, no such point). A wrong domain or a changed message raises nothing but gives another address.
     """
     signature = normalised(signature)
     try:

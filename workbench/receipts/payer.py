@@ -1,4 +1,4 @@
-"""Who pays for receipts."""
+"""The payer of receipts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protobuf as strict as prost, the service's decoder: a known field of another wire type is an error, not unknown."""
+"""Protobuf as strict as prost, the service's decoder: a known field with a wrong wire type is an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UINT128: _Fields = {1: _VARINT, 2: _VARINT}
 _RECEIPT: _Fields = {**dict.fromkeys((1, 2, 3, 4), _BYTES), 5: _VARINT, 6: _VARINT, 7: _UINT128}
 _SIGNED: _Fields = {1: _RECEIPT, 2: _BYTES}
 
-# What every usual encoder writes: nothing in it needs a closer look.
+# What every usual encoder writes; needs no closer check.
 _NUMBER = rb"[\x80-\xff]{0,8}[\x00-\x7f]"
 _LONG = rb"(?:" + _NUMBER + rb"|[\x80-\xff]{9}[\x00\x01])"
 _USUAL = re.compile(
@@ -29,7 +29,7 @@ _USUAL = re.compile(
 
 
 def check(raw: bytes) -> None:
-    """Raise ReceiptError where prost would not decode a SignedReceipt from these bytes."""
+    """Raise ReceiptError if prost would not decode a SignedReceipt from these bytes."""
     usual = _USUAL.fullmatch(raw)
     if usual is not None and _size(usual[1]) == len(usual[2]) and usual[3][0] == len(usual[4]):
         return
@@ -42,7 +42,7 @@ def _size(varint: bytes) -> int:
 
 
 def _fields(raw: bytes, at: int, end: int, known: _Fields, depth: int) -> int:
-    """Go over the fields of a message up to ``end``; the place after the last."""
+    """Check the fields of a message up to ``end``; returns the position after the last."""
     if depth > RECURSION_LIMIT:
         raise _wrong("messages nest too deep")
     while at < end:
@@ -58,12 +58,12 @@ def _fields(raw: bytes, at: int, end: int, known: _Fields, depth: int) -> int:
         if not isinstance(expected, int):
             _, start = _varint(raw, start)
             if _fields(raw, start, at, expected, depth + 1) != at:
-                raise _wrong(f"field {tag} is longer than it says")
+                raise _wrong(f"field {tag} is longer than its stated length")
     return at
 
 
 def _skip(raw: bytes, at: int, tag: int, kind: int, depth: int) -> int:
-    """The place after a field's value."""
+    """The position after a field's value."""
     if kind == _VARINT:
         return _varint(raw, at)[1]
     if kind == _GROUP:
@@ -73,11 +73,11 @@ def _skip(raw: bytes, at: int, tag: int, kind: int, depth: int) -> int:
             inner, kind, at = _key(raw, at)
             if kind == _GROUP_END:
                 if inner != tag:
-                    raise _wrong(f"the group of field {tag} ends as that of field {inner}")
+                    raise _wrong(f"the group of field {tag} is closed as field {inner}")
                 return at
             at = _skip(raw, at, inner, kind, depth + 1)
     if kind == _GROUP_END:
-        raise _wrong("a group ends that has not begun")
+        raise _wrong("a group ends that never began")
     size = {_FIXED64: 8, _FIXED32: 4}.get(kind)
     if size is None:
         size, at = _varint(raw, at)

@@ -1,4 +1,4 @@
-"""Everything of a receipt but its timestamp and nonce, as plain data that can cross a pipe."""
+"""All of a receipt except its timestamp and nonce, as plain data that fits through a pipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workbench.receipts.keys import SigningKey
 
 
 class ReceiptSigner(Protocol):
-    """What both receipt versions' Signer offer."""
+    """What the Signer of both receipt versions offers."""
 
     def header(self, timestamp_ns: int, nonce: int, value: int) -> str:
         """The ``tap-receipt`` header of one receipt."""
@@ -20,7 +20,7 @@ class ReceiptSigner(Protocol):
 
 @dataclass(frozen=True)
 class ReceiptTemplate:
-    """What the receipts of a step have in common. Addresses are hex; ``contract`` verifies the signature."""
+    """What all receipts of a step share. Addresses are hex; ``contract`` verifies the signature."""
 
     version: int
     chain_id: int
@@ -32,7 +32,7 @@ class ReceiptTemplate:
     value_wei: int
 
     def signer(self, key: SigningKey) -> ReceiptSigner:
-        """The signer of these receipts with ``key``."""
+        """A signer for these receipts with ``key``."""
         contract, allocation = bytes.fromhex(self.contract), bytes.fromhex(self.allocation)
         if self.version == 1:
             return v1.Signer(key, v1.domain(self.chain_id, contract), allocation_id=allocation)

@@ -171,8 +171,8 @@ class SignedRav:
 class Signer:
     """Signs receipts of one payer for one collection and service.
 
-    Everything constant (type hash, addresses, domain separator) is laid out at construction; :meth:`header` is the
-    path a load run pre-signs with.
+    Everything constant (type hash, addresses, domain separator) is encoded at construction; :meth:`header` is what a
+    load run signs with ahead of time.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ def decode_header(text: str) -> SignedReceipt:
     """The signed receipt of a ``tap-receipt`` header.
 
     Strict as the service is: canonical padded base64, every address 20 bytes, collection_id 32, signature 65,
-    ``message`` and ``value`` present, the signature's last byte one that says a parity. Raises ReceiptError otherwise.
+    ``message`` and ``value`` present, the signature's last byte a valid parity. Raises ReceiptError otherwise.
     """
     try:
         raw = base64.b64decode(text, validate=True)
@@ -232,7 +232,7 @@ def decode_header(text: str) -> SignedReceipt:
 
 
 def receipt_from_wire(signed: wire.SignedReceipt, where: str = "") -> SignedReceipt:
-    """The receipt of a protobuf message. Raises ReceiptError where a field is missing or has another length."""
+    """The receipt of a protobuf message. Raises ReceiptError if a field is missing or has another length."""
     if not signed.HasField("message"):
         raise ReceiptError(f"{where}message is missing")
     message = signed.message
@@ -253,7 +253,7 @@ def receipt_from_wire(signed: wire.SignedReceipt, where: str = "") -> SignedRece
 
 
 def rav_from_wire(signed: wire.SignedRav) -> SignedRav:
-    """The RAV of a protobuf message. Raises ReceiptError where a field is missing or has another length."""
+    """The RAV of a protobuf message. Raises ReceiptError if a field is missing or has another length."""
     if not signed.HasField("message"):
         raise ReceiptError("message is missing")
     message = signed.message
@@ -297,10 +297,10 @@ def _value_field(value: int) -> bytes:
 
 
 def _encode(constant_fields: bytes, timestamp_ns: int, nonce: int, value: int, signature: bytes) -> str:
-    """The header of a receipt whose first four fields are encoded already.
+    """The header of a receipt whose first four fields are already encoded.
 
-    A protobuf message is its fields in a row: what changes is encoded alone, by the library, and put between what
-    does not change.
+    A protobuf message is a sequence of fields: the library encodes only what changes, and this is put between the
+    constant parts.
     """
     numbers = wire.Receipt(timestamp_ns=timestamp_ns, nonce=nonce).SerializeToString()
     message = constant_fields + numbers + _value_field(value)

@@ -91,8 +91,8 @@ def difference_flames(sides: Sequence[Side]) -> list[FlameGraph]:
 def asked(before: str, after: str, receipts: str = "") -> list[Side]:
     """The sides that a notebook names, in texts with commas; without names those of the committed example, a service
     in which one function does 10 % more and which allocates once more a receipt. Raises WorkbenchError."""
-    from workbench.comparing.compared import sides_of
     from workbench.report.answers.example import example
+    from workbench.sides.read import sides_of
 
     if not before and not after:
         return sides_of([example(name) for name in EXAMPLE], receipts=EXAMPLE_RECEIPTS)

@@ -142,7 +142,7 @@ async def execute(
         raise ToolError(
             f"the notebook ended as {record.status}: {record.exception}: {record.message}",
             where=str(folder.path / "notebook.ipynb"),
-            hint=f"What was measured is in {folder.path}; go on with `{go_on or folder.next_command()}`",
+            hint=f"Everything measured is in {folder.path}; go on with `{go_on or folder.next_command()}`",
         )
     return run
 
@@ -171,7 +171,7 @@ def _saying_how_to_go_on(command: str, folder: Path) -> Iterator[None]:
 
 def _ended(manifest: dict[str, Any], run: Path, command: str) -> WorkbenchError:
     """The error a sweep in a notebook ended with, with that error's exit code."""
-    error = WorkbenchError(manifest["error"], hint=f"What was measured is in {run}; go on with `{command}`")
+    error = WorkbenchError(manifest["error"], hint=f"Everything measured is in {run}; go on with `{command}`")
     error.exit_code = manifest["exit_code"]
     return error
 

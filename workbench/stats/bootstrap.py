@@ -1,14 +1,13 @@
-"""Block bootstrap: how far a mean, a share or a quantile of values that hang together in time may be off.
+"""Block bootstrap: how far off a mean, share or quantile of values that are correlated in time may be.
 
-Latencies of one step are autocorrelated: a slow moment makes many neighbours slow. Drawing single rows again would
-make intervals far too narrow, so whole blocks of neighbours are drawn (circular block bootstrap, Politis and Romano
-1992). How long a block has to be is found by Politis and White (2004) with the correction by Patton, Politis and White
-(2009).
+Latencies of one step are autocorrelated: a slow moment makes many neighbours slow. Resampling single rows would make
+the intervals far too narrow, so whole blocks of neighbours are resampled (circular block bootstrap, Politis and Romano
+1992). The block length follows Politis and White (2004) with the correction by Patton, Politis and White (2009).
 
-Two corrections make 95 % intervals cover 95 %. Blocks of length b lose the dependence across their ends, which makes
-the spread too small by a part that falls with 1/b: it is told by comparing blocks of b and b/2. And few blocks say
-little about their own spread: the draws are widened as Student's t is. ``benchmarks/coverage.py`` shows what comes of
-it.
+Two corrections make 95 % intervals cover 95 %. Blocks of length b lose the dependence across their ends, so the spread
+is too small by an amount proportional to 1/b; comparing blocks of b and b/2 gives that amount. And few blocks say
+little about their own spread, so the draws are widened by Student's t. ``benchmarks/coverage.py`` measures the
+coverage.
 
 Everything is repeatable: the same values and ``seed`` give the same replicates.
 """
@@ -29,20 +28,20 @@ REPLICATES = 1000
 LEVEL = 0.95
 
 MOST_BLOCKS = 2_000
-"""Of more rows the blocks are longer than they must be, so that a replicate never needs more draws than this."""
+"""The most draws of a replicate: with more rows, blocks are made longer than necessary."""
 
 FEWEST_BLOCKS = 8
-"""Blocks are never so long that there are fewer."""
+"""The fewest blocks: block length is limited so that there are at least so many."""
 
 _BLOCKS_A_FREEDOM = 2.5
-"""Blocks overlap and their spread is corrected: so many count as one degree of freedom (found by simulation)."""
+"""Blocks overlap and their spread is corrected: this many count as one degree of freedom (found by simulation)."""
 _FEW_VALUES = 65
-"""Sums of blocks with no more values than this are drawn all at once."""
+"""Up to this many values, the sums of blocks are drawn all at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From ``low`` to ``high``, in the unit of the values. NaN where nothing can be said."""
+    """From ``low`` to ``high``, in the unit of the values. NaN if it cannot be told."""
 
     low: float
     high: float
@@ -53,10 +52,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
-    """How much values that follow each other hang together.
+    """How strongly neighbouring values are correlated.
 
-    ``block``: rows a block; ``effective_n``: as many independent values would say as much about the mean (at most the
-    number of values, at least 1).
+    ``block``: rows per block; ``effective_n``: how many independent values would tell as much about the mean (from 1 to
+    the number of values).
     """
 
     block: int
@@ -65,7 +64,7 @@ class Dependence:
 
 def block_length(values: npt.ArrayLike) -> float:
     """The length of a block, in rows, that estimates the spread of the mean best (Politis and White 2004, the circular
-    bootstrap, with the constants of Patton, Politis and White 2009). 1 where neighbours do not hang together."""
+    bootstrap, with the constants of Patton, Politis and White 2009). 1 if neighbours are not correlated."""
     x = np.asarray(values, dtype=np.float64)
     n = len(x)
     if n < 10 or float(np.ptp(x)) == 0.0:
@@ -90,7 +89,7 @@ def block_length(values: npt.ArrayLike) -> float:
 def dependence(values: npt.ArrayLike) -> Dependence:
     """Block length and effective number of values in the order of time.
 
-    For latencies give their **ranks**: those have no outliers, and what is found holds for all quantiles of them.
+    For latencies give their **ranks**: ranks have no outliers, and the result holds for all quantiles.
     """
     x = np.asarray(values, dtype=np.float64)
     n = len(x)
@@ -102,7 +101,7 @@ def dependence(values: npt.ArrayLike) -> Dependence:
 
 
 def long_run_variance(values: npt.ArrayLike, block: int) -> float:
-    """n times the variance of the mean of ``values``: from blocks, less what their ends lose (see above)."""
+    """n times the variance of the mean of ``values``: from blocks, corrected for the loss at their ends (see above)."""
     x = np.asarray(values, dtype=np.float64)
     n = len(x)
     if n < 2:
@@ -117,11 +116,11 @@ def long_run_variance(values: npt.ArrayLike, block: int) -> float:
 def mean_replicates(
     values: npt.ArrayLike, *, block: int | None = None, replicates: int = REPLICATES, seed: int = 0
 ) -> Floats:
-    """Means of ``replicates`` samples that might as well have been measured: their quantiles bound the true mean.
+    """Means of ``replicates`` resampled series: their quantiles bound the true mean.
 
-    ``values`` are in the order of time; of shares give zeros and ones. ``block``: rows a block, found by
-    :func:`block_length` where it is not given. For the difference of two independent samples subtract the replicates
-    of one from those of the other (with another ``seed``).
+    ``values`` are in the order of time; for a share give zeros and ones. ``block``: rows per block, by default from
+    :func:`block_length`. For the difference of two independent samples subtract the replicates of one from those of the
+    other (with another ``seed``).
     """
     x = np.asarray(values, dtype=np.float64)
     n = len(x)
@@ -135,7 +134,7 @@ def mean_replicates(
     sums = _block_sums(x, longer)
     drawn = max(round(n / longer), 1)
     mean = float(x.mean())
-    found = float(sums.var()) / longer**2 / drawn  # the variance of what is drawn
+    found = float(sums.var()) / longer**2 / drawn  # the variance of the drawn sums
     if not found > 0:
         return np.full(replicates, mean)
     away = _sums_drawn(sums, drawn, replicates, seed) / (drawn * longer) - mean
@@ -151,11 +150,11 @@ def quantile_replicates(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Floats:
-    """Quantiles of ``replicates`` samples that might as well have been measured: a row each, a column for each of
-    ``shares`` (0 to 1). ``values`` are in the order of time, in any unit, which the result has too.
+    """Quantiles of ``replicates`` resampled series: a row each, a column for each of ``shares`` (0 to 1). ``values``
+    are in the order of time, in any unit, and the result is in the same unit.
 
-    What is drawn again is the share of rows up to the quantile; the quantile of the replicate is read from the values
-    at the share that answers it. Columns are drawn apart: each interval holds by itself, not all together.
+    The share of rows up to the quantile is resampled; the quantile of the replicate is the value at the mirrored share.
+    Columns are drawn separately: each interval holds by itself, not all of them jointly.
     """
     x = np.asarray(values, dtype=np.float64)
     n = len(x)
@@ -201,7 +200,7 @@ def ranks(values: npt.ArrayLike) -> Floats:
 
 
 def rank_of(n: int, share: float) -> int:
-    """The place, from 0, of a quantile among ``n`` sorted values, as numpy's method ``inverted_cdf`` has it."""
+    """The position, from 0, of a quantile among ``n`` sorted values, as numpy's method ``inverted_cdf`` has it."""
     return min(max(math.ceil(n * share - 1e-9) - 1, 0), n - 1)
 
 
@@ -215,7 +214,7 @@ def _covariances(x: Floats, most: int) -> Floats:
 
 
 def _block_sums(x: Floats, length: int) -> Floats:
-    """The sum of the ``length`` rows from each row on, around the end."""
+    """The sums of ``length`` consecutive rows, starting at each row and wrapping around the end."""
     ends = np.concatenate([[0.0], np.cumsum(np.concatenate([x, x[: length - 1]]))])
     sums: Floats = ends[length:] - ends[:-length]
     return sums
@@ -239,7 +238,7 @@ def _sums_drawn(sums: Floats, drawn: int, replicates: int, seed: int) -> Floats:
 
 
 def _widened(blocks: float) -> float:
-    """By what Student's t of so many blocks is wider than the normal distribution."""
+    """How many times wider Student's t for so many blocks is than the normal distribution."""
     from scipy.special import ndtri, stdtrit
 
     beyond = (1 + LEVEL) / 2

@@ -1,4 +1,5 @@
-"""False discovery rates (Benjamini and Hochberg 1995): of what many tests flag, which part is flagged wrongly."""
+"""False discovery rates (Benjamini and Hochberg 1995): the expected share of wrong flags among everything that many
+tests flag."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def false_discovery_rates(p: NDArray[np.float64], tested: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """For each of the ``tested`` the rate at which it would be the last to be flagged (the step-up adjustment of its
+    """For each of the ``tested`` the lowest false discovery rate at which it is flagged (the step-up adjustment of its
     ``p``); 1 for the others."""
     from scipy.stats import false_discovery_control
 

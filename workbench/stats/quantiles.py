@@ -1,13 +1,13 @@
-"""Percentiles with their intervals, or why there is none.
+"""Percentiles with their intervals, or the reason why there is none.
 
-The interval of a quantile needs no density and no shape of a distribution: how many rows lie up to the true quantile
-is a mean of zeros and ones, so the interval of that share (:mod:`workbench.stats.bootstrap`) gives two ranks, and the
-values at those ranks bound the quantile.
+The interval of a quantile needs no assumption about the distribution: the share of rows up to the true quantile is a
+mean of zeros and ones. Its interval (:mod:`workbench.stats.bootstrap`) gives two ranks, and the values at those ranks
+bound the quantile.
 
-Two rules refuse. A percentile needs ten rows beyond it (p50 from 20 rows, p95 from 200, p99 from 1,000), else one
-hiccup decides it: there is no value then. Its interval needs FEWEST_BEYOND **independent** rows beyond it and FEWEST in
-all: of rows that hang together a thousand may say as much as fifty. Then there is a value, which describes these rows,
-and no interval.
+Two rules. A percentile needs ten rows beyond it (p50 needs 20 rows, p95 200, p99 1,000), because otherwise one hiccup
+decides it; with fewer there is no value. An interval needs FEWEST_BEYOND **independent** rows beyond the percentile and
+FEWEST in all, because a thousand correlated rows may tell as much as fifty independent ones; with fewer there is a
+value, which describes these rows, and no interval.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Quantile:
     """One percentile of ``n`` values.
 
     ``share``: 0.95 is p95. ``value``, ``low``, ``high`` are in the unit of the values; the interval is of 95 % unless
-    another level was asked for. ``effective_n``: as many independent values would say as much. ``refused`` says why the
-    interval, or the value too, is NaN; it is empty where both are there.
+    another level was requested. ``effective_n``: how many independent values would tell as much. ``refused`` says why
+    the interval, or the value too, is NaN; empty if both exist.
     """
 
     share: float
@@ -66,7 +66,7 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Where the interval of a quantile lies among ``n`` sorted values: places from 0; or why there is none."""
+    """The interval of a quantile as positions (from 0) among ``n`` sorted values; or why there is none."""
 
     low: int
     high: int
@@ -102,10 +102,11 @@ def rank_intervals(
     level: float = LEVEL,
     seed: int = 0,
 ) -> tuple[Ranks, ...]:
-    """The interval of each quantile of ``n`` values as places among them.
+    """The interval of each quantile of ``n`` values as positions among the sorted values.
 
-    ``below(share)``: in the order of time, the share of rows up to that quantile; an entry a row, or one for each group
-    of equally many neighbours, where there are too many rows to hold. ``together``: of the ranks of the same entries.
+    ``below(share)``: in the order of time, the share of rows up to that quantile; one entry per row, or per group of
+    equally many neighbours if there are too many rows for memory. ``together``: the correlation of the ranks of the
+    same entries.
     """
     found = []
     for number, share in enumerate(shares):
@@ -122,32 +123,31 @@ def rank_intervals(
 
 
 def of_ranks(share: float, found: Ranks, n: int, effective_n: float, value: Callable[[int], float]) -> Quantile:
-    """The quantile of ``n`` values whose interval was ``found``; ``value(rank)`` is the value at a place from 0."""
+    """The quantile of ``n`` values whose interval was ``found``; ``value(rank)`` is the value at a position from 0."""
     middle = math.nan if too_few(n, share) else value(rank_of(n, share))
     low, high = (math.nan, math.nan) if found.refused else (value(found.low), value(found.high))
     return Quantile(share, middle, low, high, n, effective_n, found.refused)
 
 
 def too_few(n: int, share: float) -> str:
-    """Why ``n`` rows cannot carry this quantile at all, or nothing."""
+    """Why ``n`` rows are too few for this quantile; empty if they are enough."""
     needed = round(ROWS_BEYOND / min(share, 1 - share), 6)
     return "" if n >= needed else f"{_name(share)} needs {math.ceil(needed):,} rows, found {n:,}"
 
 
 def hang_together(n: int, share: float, effective_n: float) -> str:
-    """Why rows that hang together cannot carry an interval of this quantile, or nothing."""
+    """Why correlated rows are too few for an interval of this quantile; empty if they are enough."""
     needed = max(FEWEST, FEWEST_BEYOND / min(share, 1 - share))
     if effective_n >= needed or effective_n >= n:
         return ""
     return (
-        f"neighbouring rows are correlated: {n:,} of them are worth {effective_n:,.0f} independent ones, and the "
+        f"neighbouring rows are correlated: {n:,} of them tell as much as {effective_n:,.0f} independent ones, and the "
         f"interval of {_name(share)} needs {math.ceil(round(needed, 6)):,}"
     )
 
 
 def grouped(parts: Iterable[npt.ArrayLike], size: int) -> Iterator[Floats]:
-    """Means of each ``size`` values that follow each other in ``parts``, whose ends do not matter; what is left over at
-    the end, less than one group, is left out."""
+    """Means of each ``size`` consecutive values of all ``parts`` joined; an incomplete last group is left out."""
     left = np.empty(0)
     for part in parts:
         left = np.concatenate([left, np.asarray(part, dtype=np.float64)])

@@ -1,4 +1,4 @@
-"""Student's t, of scipy. With so few steps as a sweep has, the normal distribution would make intervals too narrow."""
+"""Student's t, from scipy. A sweep has few steps, so the normal distribution would make intervals too narrow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def upper_tail(t: NDArray[np.float64], df: int) -> NDArray[np.float64]:
-    """The chance of a value above ``t``, for ``df`` degrees of freedom (1 or more)."""
+    """The probability of a value above ``t``, for ``df`` degrees of freedom (1 or more)."""
     from scipy.special import stdtr
 
     if df < 1:
@@ -24,7 +24,7 @@ def quantile(p: float, df: int) -> float:
     from scipy.special import stdtrit
 
     if not 0.5 < p < 1:
-        raise ValueError(f"a share between 0.5 and 1 is required, found {p}")
+        raise ValueError(f"p must be between 0.5 and 1, found {p}")
     if df < 1:
         raise ValueError(f"degrees of freedom must be 1 or more, found {df}")
     return float(stdtrit(df, p))

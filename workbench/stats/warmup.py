@@ -1,8 +1,8 @@
 """Where the start-up of a series ends: the MSER-5 rule (White 1997; White, Cobb and Spratt 2000).
 
-Five neighbours each are one group, and as many groups are cut off at the start as make the mean of the rest surest. A
-group counts with its median, since one slow answer is no warm-up. By itself that rule cuts a little off any series;
-so a start is only called a warm-up where it differs from the rest by more than chance.
+Each five neighbours form a group, represented by its median, since one slow answer is no warm-up. Groups are cut off at
+the start until the standard error of the mean of the rest is least. That rule alone cuts a little off any series, so a
+start is called a warm-up only if it differs from the rest by more than chance.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ GROUP = 5
 MOST_GROUPS = 2_000
 FEWEST_ROWS = 100
 MOST_SHARE = 0.5
-"""A start that is longer than this part of a series is none: the series does not settle."""
+"""The longest start, as a share of the series; with a longer one the series does not settle."""
 _SURE = 4.0
 _MATTERS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """The start of a series that differs from the rest.
+    """The start of a series, if it differs from the rest.
 
-    ``rows`` of the ``n`` belong to it, 0 where there is none; ``settles`` is False where no steady part was found,
-    because the series still changes after half of it; None where there are too few rows to say (under 100). ``before``
-    and ``after``: the means of the start and of the rest, in the unit of the values; NaN where there is no start.
+    ``rows`` of the ``n`` belong to it (0: none). ``settles`` is False if the series still changes after its first half,
+    None with too few rows to tell (under 100). ``before`` and ``after``: the means of the start and of the rest, in the
+    unit of the values; NaN if there is no start.
     """
 
     n: int
@@ -44,7 +44,7 @@ class WarmUp:
 
 
 def warm_up(values: npt.ArrayLike) -> WarmUp:
-    """Where the warm-up of ``values``, in the order of time, ends. Nothing is cut: that is for whoever reads it."""
+    """Where the warm-up of ``values``, in the order of time, ends. Nothing is removed from ``values``."""
     x = np.asarray(values, dtype=np.float64)
     n = len(x)
     if n < FEWEST_ROWS:
@@ -65,7 +65,7 @@ def warm_up(values: npt.ArrayLike) -> WarmUp:
 
 
 def _surest(groups: npt.NDArray[np.float64]) -> int:
-    """How many groups to cut off so that the marginal standard error of the mean of the rest is least; half at most."""
+    """How many groups to cut off so that the marginal standard error of the mean of the rest is least; at most half."""
     count = len(groups)
     left = np.arange(count, 0, -1)
     sums, squares = (np.cumsum(part[::-1])[::-1] for part in (groups - groups.mean(), (groups - groups.mean()) ** 2))
@@ -74,7 +74,7 @@ def _surest(groups: npt.NDArray[np.float64]) -> int:
 
 
 def _differ(start: npt.NDArray[np.float64], rest: npt.NDArray[np.float64]) -> bool:
-    """Whether the mean of the start is off from that of the rest by more than chance, and by enough to matter."""
+    """Whether the mean of the start differs from that of the rest by more than chance, and by enough to matter."""
     away = abs(float(start.mean() - rest.mean()))
     spread = long_run_variance(rest, max(1, min(round(block_length(rest)), len(rest) // 8)))
     error = math.sqrt(max(spread, 0.0) * (1 / len(start) + 1 / len(rest)))

@@ -9,7 +9,7 @@ from workbench.settings.kinds import apart
 
 
 def agents_of(agent_command: object) -> tuple[str, ...]:
-    """The names that a tap-agent with this command can have among the programs of a run; none without a command."""
+    """The names that a run can give to a tap-agent started by this command; empty without a command."""
     try:
         _, argv = apart(shlex.split(str(agent_command or "")))
     except ValueError:

@@ -1,8 +1,7 @@
-"""A run measured by a process of its own: started here, followed by its folder, stopped by a signal.
+"""A run measured by a separate process: started here, followed through its folder, stopped by a signal.
 
-Whoever starts it only controls it. The process outlives the one that started it, a notebook's kernel for example: the
-run is found again by its folder, whose lock says who writes it. Settings and keys go down a pipe, not into a command
-line.
+The process outlives the one that started it, for example a notebook's kernel: the run is found again by its folder,
+whose lock tells which process writes it. Settings and keys are passed through a pipe, not in a command line.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from workbench.sweep.subject import check_subject
 
 What = Literal["load", "sweep"]
 LOG = "process.log"
-"""What the process of a run says, in its run folder: nothing, where all goes well."""
+"""The process's output, in its run folder; empty if all goes well."""
 
 
 @dataclass(frozen=True)
 class Apart:
-    """A run that a process of its own measures: its folder, and the process while whoever started it is there."""
+    """A run that a separate process measures: its folder, and the process if this kernel or program started it."""
 
     folder: RunFolder
     process: subprocess.Popen[bytes]
 
     def ended(self) -> bool:
-        """Whether the process has ended. Where that was before the run began, its manifest says so from now on."""
+        """Whether the process has ended. If it ended before the run began, this is written into the manifest."""
         if self.process.poll() is None:
             return False
         why = self.said() or "stopped before it began"
@@ -50,12 +49,12 @@ class Apart:
         return True
 
     def stop(self) -> None:
-        """Ask it to stop, also before it holds the run."""
+        """Ask the process to stop, even before it has locked the run folder."""
         if not stop_apart(self.folder) and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
 
     def said(self) -> str:
-        """The last line that the process wrote; "" where it wrote none."""
+        """The last line of the process's output; "" if there is none."""
         try:
             lines = (self.folder.path / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         except OSError:
@@ -66,8 +65,8 @@ class Apart:
 def start_apart(what: What, parameters: Mapping[str, Any]) -> Apart:
     """Start a load or a sweep in a process of its own. ``parameters`` are fields of :class:`workbench.Settings`.
 
-    Raises SettingsError where they cannot be used, keys among them: those come from the environment or the settings
-    file. Raises RunFolderError where the folder cannot be made.
+    Raises SettingsError for unusable parameters and for keys, which must come from the environment or the settings
+    file; RunFolderError if the folder cannot be made.
     """
     settings = settings_for(what, parameters)
     folder = RunFolder.create(settings.runs_dir, settings.name)
@@ -78,10 +77,10 @@ def start_apart(what: What, parameters: Mapping[str, Any]) -> Apart:
 
 
 def resume_apart(path: Path) -> Apart:
-    """Go on with an interrupted run in a process of its own, at its first step without samples.
+    """Resume an interrupted run in a separate process, at its first step without samples.
 
-    Raises RunFolderError where it is measured just now, has finished, or holds what cannot be resumed this way;
-    SettingsError where a password is missing.
+    Raises RunFolderError if the run is being measured, has finished or is a search for a limit; SettingsError if a
+    password is missing.
     """
     folder = RunFolder(path)
     state = folder.state_now(str(folder.manifest().get("state", "")))
@@ -96,8 +95,8 @@ def resume_apart(path: Path) -> Apart:
 
 
 def stop_apart(folder: RunFolder) -> bool:
-    """Ask the process that measures a run to stop, as Ctrl-C does: what is measured is kept, and the run can be
-    resumed. False where nobody measures it."""
+    """Ask the process that measures a run to stop, as Ctrl-C does: everything measured is kept, and the run can be
+    resumed. False if no process measures it."""
     holder = folder.holder()
     if holder is None:
         return False
@@ -109,7 +108,7 @@ def stop_apart(folder: RunFolder) -> bool:
 
 
 def running_in(runs_dir: Path) -> RunFolder | None:
-    """The newest run of a folder that is being measured now, by whom ever; None where none is."""
+    """The newest run in a folder that any process is measuring now; None if there is none."""
     try:
         names = sorted((entry.name for entry in os.scandir(runs_dir) if is_stamped(entry.name)), reverse=True)
     except OSError:
@@ -118,7 +117,7 @@ def running_in(runs_dir: Path) -> RunFolder | None:
 
 
 def settings_for(what: What, parameters: Mapping[str, Any]) -> Settings:
-    """The settings of a load or a sweep, looked at before anything is made. Raises SettingsError."""
+    """The settings of a load or a sweep, checked before anything is made. Raises SettingsError."""
     if secret := sorted(SECRETS & set(parameters)):
         raise SettingsError(f"{secret[0]} cannot be a parameter", where=secret[0], hint=keyring.HINT)
     settings = Settings.resolve(**{"name": what, **parameters})
@@ -131,8 +130,8 @@ def settings_for(what: What, parameters: Mapping[str, Any]) -> Settings:
 
 
 def _started(folder: RunFolder, request: dict[str, Any]) -> Apart:
-    """The process, told what to measure. In a session of its own: what ends a kernel and its children is not sent to
-    it, and Ctrl-C in a terminal is not either."""
+    """Start the process and tell it what to measure. It gets its own session, so that signals to a kernel's children
+    and Ctrl-C in a terminal do not reach it."""
     with (folder.path / LOG).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "workbench.sweep.apart"],
@@ -149,14 +148,14 @@ def _started(folder: RunFolder, request: dict[str, Any]) -> Apart:
 
 
 def _plain(value: Any) -> Any:
-    """A parameter as JSON has it; paths and decimals as text, which settings take as well."""
+    """A parameter as JSON; paths and decimals become text, which the settings accept too."""
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 async def _measure(request: Mapping[str, Any], folder: RunFolder) -> None:
-    """The run, cancelled by the first SIGINT or SIGTERM, however signals were set when the process was started."""
+    """The run, cancelled by the first SIGINT or SIGTERM, even if these were ignored when the process was started."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     told = False
 
@@ -176,7 +175,7 @@ async def _measure(request: Mapping[str, Any], folder: RunFolder) -> None:
 
 
 def main() -> int:
-    """Measure what standard input asks for. The manifest says how it ended, also where it never began."""
+    """Measure what standard input asks for. The manifest says how it ended, even if it never began."""
     request = json.loads(sys.stdin.readline())
     keyring.hold(request.pop("keys"))
     folder = RunFolder(Path(request["run"]))
@@ -194,7 +193,7 @@ def main() -> int:
 
 
 def _never_began(folder: RunFolder, state: str, why: str, code: int) -> int:
-    """Say in the manifest why a run ended that had not begun; one that had has said so itself."""
+    """Write into the manifest why a run never began; a run that began has written its own end."""
     if folder.manifest().get("state") == "new":
         folder.update_manifest(state=state, error=why, exit_code=code)
     return code

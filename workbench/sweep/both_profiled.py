@@ -1,7 +1,7 @@
-"""Generator and stand-in under pprofile in one run: what each of the two does for a receipt, line by line.
+"""Generator and stand-in under pprofile in one run: what each of them spends on a receipt, line by line.
 
-Two steps, one short and one longer. Both processes are started for each of them, so what starting costs is in both
-alike, and the difference is what the additional receipts cost.
+Two steps, one short and one longer. Both processes are started anew for each step, so both steps include the same cost
+of starting, and their difference is the cost of the additional receipts.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ _FOLDER = "generator"
 
 @dataclass(frozen=True)
 class BothProfiled:
-    """A short and a longer step, and the Profiles of either side."""
+    """A short and a longer step, and the Profiles of generator and stand-in."""
 
     run: SweepRun
 
     @property
     def receipts(self) -> list[int]:
-        """How many were sent in each step."""
+        """Receipts sent in each step."""
         return [int(sent) for sent in self.run.steps["sent"]]
 
     @property
     def generator(self) -> list[Profile]:
-        """What the process did that sends, a Profile a step. Raises RunFolderError where the run has none."""
+        """The Profile of the generator for each step. Raises RunFolderError if the run has none."""
         from workbench.profiles.read import read_callgrind
 
         found = [read_callgrind(path) for path in sorted((self.run.path / _FOLDER).glob("step-*.pprofile.out"))]
         if not found:
-            raise RunFolderError("is not a run with a profiled generator", where=str(self.run.path))
+            raise RunFolderError("is not a run whose generator was profiled", where=str(self.run.path))
         return found
 
     @property
     def service(self) -> list[Profile]:
-        """What the stand-in did, a Profile a step."""
+        """The Profile of the stand-in for each step."""
         profiles = RunProfiles(self.run)
         return profiles.profiles(profiles.services[0])
 
@@ -65,11 +65,11 @@ async def profile_both(
     on_event: OnEvent | None = None,
     **parameters: Any,
 ) -> BothProfiled:
-    """Send FEW receipts, then ``num_receipts`` more than that, with generator and stand-in under pprofile each.
+    """Send FEW receipts, then FEW + ``num_receipts``, with generator and stand-in under pprofile.
 
-    ``run_dir`` names the folder to write; one whose run has finished is opened and nothing is sent. ``parameters`` are
-    fields of :class:`workbench.Settings`. Raises ToolError where pprofile is not installed, and as
-    :func:`workbench.sweep`.
+    ``run_dir`` names the folder to write; if its run has finished, it is opened and nothing is sent. ``parameters`` are
+    fields of :class:`workbench.Settings`. Raises ToolError if pprofile is not installed, and what
+    :func:`workbench.sweep` raises.
     """
     if run_dir is not None and (Path(run_dir) / _FOLDER).is_dir():
         return BothProfiled(open_run(Path(run_dir)))

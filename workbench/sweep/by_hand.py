@@ -1,6 +1,6 @@
-"""Windows that were cut by hand as a run: its steps are the windows, so that it is read and reported as any other.
+"""Windows that were cut by hand, as a run with a step for each, so that it can be read and reported like any other.
 
-The run folder is derived: its windows refer to the raw files where they are, and it can be made again.
+The run folder can be made again: its windows refer to the raw files at their place.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from workbench.sweep.windows import FOLDER, IDLE, window_name
 def run_of_windows(
     windows: Sequence[Window], path: Path, *, given: Mapping[str, int] | None = None
 ) -> tuple[Run, list[str]]:
-    """The run of windows of one mode, made at ``path``, and the names of windows left out.
+    """Make a run at ``path`` of the windows of one mode; returns it and the names of windows that were left out.
 
-    How many receipts a window had is what ``given`` says by its name, else what the runs made inside it say. One of 0
-    receipts, or one named ``idle`` of which nothing is known, is the idle window: it tells what the idle service costs.
-    Those of which nothing is known are left out. Raises SettingsError where a name is not there or no window has
-    receipts, RunFolderError where ``path`` is something else.
+    ``given`` has the receipts of a window by its name; without it they are counted from the runs made during the
+    window. A window of 0 receipts, or one named ``idle``, is the idle window: it shows what the idle service costs.
+    Windows with an unknown number of receipts are left out. Raises SettingsError if a name does not exist or no window
+    has receipts, RunFolderError if ``path`` is something else.
     """
     given = given or {}
     names = list(dict.fromkeys(window.name for window in windows))
@@ -94,16 +94,16 @@ def _nothing() -> dict[str, int]:
 
 
 def _clear(path: Path) -> None:
-    """Make room for a derived run; what is there and is none is left alone."""
+    """Remove an earlier derived run; refuse to remove anything else."""
     if not path.exists():
         return
     if not RunFolder(path).exists() or RunFolder(path).manifest().get("name") != "by hand":
-        raise RunFolderError("is there and no report of windows", where=str(path), hint="Move it away")
+        raise RunFolderError("exists and is not a report of windows", where=str(path), hint="Move it away")
     shutil.rmtree(path)
 
 
 def _kept_as(window: Window, name: str, run: Path) -> Window:
-    """The window under a step's name in the run's folder, its raw files where they are."""
+    """The record of a window under a step's name in the run's folder; raw files stay at their place."""
     folder = run / FOLDER / window.service / window.mode
     folder.mkdir(parents=True, exist_ok=True)
     files = {what: os.path.relpath(window.path(what), folder) for what in window.files}
@@ -115,7 +115,7 @@ def _kept_as(window: Window, name: str, run: Path) -> Window:
 
 
 def _row(number: int, mode: Mode, sent: Mapping[str, int], window: Window) -> StepRow:
-    """The row of a step: of the runs made in the window where there is one of one step, else the counts alone."""
+    """The row of a step: from the run made during the window if it is one run of one step, otherwise only counts."""
     values: dict[str, Any] = {field.name: _ABSENT.get(str(field.type), None) for field in fields(StepRow)}
     runs = [open_run(Path(path)).steps for path in window.facts.get("runs", []) if Path(path).is_dir()]
     if len(runs) == 1 and len(runs[0]) == 1 and int(runs[0]["sent"].iloc[0]) == sent["sent"]:
@@ -126,5 +126,5 @@ def _row(number: int, mode: Mode, sent: Mapping[str, int], window: Window) -> St
     return StepRow(**values)
 
 
-# what a window cut by hand does not tell, by the type of the column
+# empty values, by type, for what a window cut by hand does not know
 _ABSENT: Mapping[str, Any] = {"float": math.nan, "int": 0, "str": ""}

@@ -1,4 +1,4 @@
-"""What the windows of a sweep cost, kept in the run folder as they are cut: ``profiles/costs.parquet``."""
+"""The costs of a sweep's windows, written to the run folder as the windows are cut: ``profiles/costs.parquet``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ COSTS = Path("profiles") / "costs.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Receipts ``sent`` in a step, of them ``accepted`` and ``denied``, and those sent to the service ``before``."""
+    """Receipts ``sent`` in a step, how many of them were ``accepted`` and ``denied``, and how many were sent ``before``
+    the step."""
 
     sent: int
     accepted: int
@@ -29,19 +30,19 @@ class Sent:
 
 
 def keep_costs(run: Path, step: Step, receipts: Sent, windows: tuple[Window, ...]) -> None:
-    """Read the windows of a step and add what they cost to the run's table.
+    """Read the windows of a step and add their costs to the run's table.
 
-    The costs of an earlier attempt at the step are replaced. Raises ReadError where a window cannot be read: its raw
-    files stay.
+    The costs of an earlier attempt at the step are replaced. Raises ReadError if a window cannot be read: its raw files
+    stay.
     """
     if receipts.sent and windows:
         _keep(run, [costs_of_window(window, step.number, receipts) for window in windows])
 
 
 def keep_idle_costs(run: Path, windows: tuple[Window, ...]) -> None:
-    """Read the idle windows, one a service, and add what they cost to the run's table.
+    """Read the idle window of each service and add its costs to the run's table.
 
-    What an earlier idle window of the same service cost is replaced. Raises ReadError where a window cannot be read:
+    The costs of an earlier idle window of the same service are replaced. Raises ReadError if a window cannot be read:
     its raw files stay.
     """
     if windows:
@@ -63,8 +64,8 @@ def idle_costs_of(window: Window) -> pd.DataFrame:
 
 
 def _keep(run: Path, parts: list[pd.DataFrame]) -> None:
-    """Write the tables of windows into the run's, instead of what it has of the same windows. Places are kept whole:
-    which are small is only known when all steps are there."""
+    """Write the tables of windows into the run's table, replacing its rows of the same windows. All functions are kept:
+    which ones are too small to show is only known after all steps."""
     import pandas as pd
 
     from workbench.analysis.costs import as_of_now

@@ -1,4 +1,4 @@
-"""What the calibration of this machine predicts for the coming steps, reported before anything is sent."""
+"""Warnings from this machine's calibration about the coming steps, before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from workbench.sweep.steps import Step
 
 
 def expect(settings: Settings, record: Record, steps: tuple[Step, ...]) -> None:
-    """Keep the calibration that is known in the manifest, and say where steps go beyond it, or why it is not used.
+    """Keep the known calibration in the manifest, and report which steps go beyond it, or why it is not used.
 
-    Events ``beyond_calibration`` and ``calibration_not_used``, each with ``why``. Nothing is said of generators on
-    other machines, nor under a profiler, where lateness spoils nothing.
+    Events ``beyond_calibration`` and ``calibration_not_used``, each with ``why``. Generators on other machines are not
+    judged, nor runs under a profiler, where lateness does not matter.
     """
     if settings.engine != "local":
         return

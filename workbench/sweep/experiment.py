@@ -1,4 +1,4 @@
-"""The experiment: steps against one target, everything written as it happens."""
+"""The experiment: steps against one target, with everything written to disk as it happens."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 SAMPLER_START_S = 2.0
-"""How long a sampler has, after its delay, until it is seen to be at work."""
+"""How long a sampler may take, after its delay, until it is known to be sampling."""
 
 
 async def experiment(
@@ -57,15 +57,15 @@ async def experiment(
     client: Client | None = None,
     engine: Engine | None = None,
 ) -> None:
-    """All steps, and the conclusion. The manifest's state says how it ended. ``client``: as in :func:`.run.sweep`;
-    ``engine`` sends in place of the one that the settings name."""
+    """Run all steps and the conclusion. The manifest's state says how the run ended. ``client``: as in
+    :func:`.run.sweep`; ``engine`` replaces the one that the settings name."""
     with told_how_it_ended(record):
         steps = steps_of(settings, record.first)
         rates = [rate_of(settings, step.receipts) for step in steps]
         record.begin(steps, rates, in_flight(settings), toward_limit=toward_limit)
         if settings.profiler != "none":
             record.folder.update_manifest(profiler={"mode": settings.profiler, "sentence": tool_sentence(settings)})
-        if _to_come(settings, record, steps):  # else resumed for its conclusion only
+        if _to_come(settings, record, steps):  # otherwise only the conclusion is missing
             expect(settings, record, steps)
             async with experimenting(settings, record, toward_limit=toward_limit, client=client, engine=engine) as run:
                 await (_plainly if settings.profiler == "none" else _under_profiler)(run, steps)
@@ -78,7 +78,7 @@ async def experiment(
 
 @contextmanager
 def told_how_it_ended(record: Record) -> Iterator[None]:
-    """Keep in the manifest what ended a run early; what was measured until then is in its folder."""
+    """Write into the manifest what ended a run early; everything measured until then is in its folder."""
     try:
         yield
     except (asyncio.CancelledError, KeyboardInterrupt) as error:
@@ -98,16 +98,15 @@ def told_how_it_ended(record: Record) -> Iterator[None]:
 
 
 def _to_tell(error: Exception, run: Path) -> Exception:
-    """What to tell of an error: which file cannot be written, and that the disk is full where it is. A service that
-    cannot write either ends for any reason, or for none that it could write down."""
+    """The error to report: which file cannot be written, and whether the disk is full. When the disk is full, a service
+    ends too, with any reason or none."""
     if isinstance(error, OSError):
         return of_file(error, RESUME) or error
     if not isinstance(error, WorkbenchError) or isinstance(error, RunFolderError) or has_room(run):
         return error
     what = f"{error.where}: {error.what}" if error.where else error.what
-    return RunFolderError(
-        f"No space left on device, and so: {what}", where=str(run), hint=with_remedy(RESUME, errno.ENOSPC)
-    )
+    hint = with_remedy(RESUME, errno.ENOSPC)
+    return RunFolderError(f"No space left on device, and because of that: {what}", where=str(run), hint=hint)
 
 
 @asynccontextmanager
@@ -119,7 +118,7 @@ async def experimenting(
     client: Client | None = None,
     engine: Engine | None = None,
 ) -> AsyncIterator[Experiment]:
-    """What the services need around them, running, and who sends, while the block measures."""
+    """Within the block, everything that the services need is running, and the engine is chosen."""
     if settings.network:
         record.event("network_starting")
     async with surroundings(settings, record.folder.path.name) as around:
@@ -128,7 +127,7 @@ async def experimenting(
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is the same for all set-ups of a run."""
+    """What all set-ups of a run share."""
 
     around: Surroundings
     record: Record
@@ -142,8 +141,8 @@ class Experiment:
 
     @asynccontextmanager
     async def set_up(self, mode: Mode, steps: Sequence[Step]) -> AsyncIterator[Setup]:
-        """The services, running under ``mode`` and watched while the block runs, with payers for those of ``steps``
-        that are to come. Raises before anything is sent where the run would fail."""
+        """Within the block the services run under ``mode`` and are watched, with payers for the ``steps`` still to
+        come. Raises before anything is sent if the run would fail."""
         settings, record = self.settings, self.record
         async with AsyncExitStack() as stack:
             if has_commands(settings):
@@ -164,27 +163,27 @@ class Experiment:
 
             session, toward_limit = subject.session, self.toward_limit
             yield Setup(settings, record, target, watch, session, toward_limit, denylist, require_alive, self.send)
-            await require_alive()  # a program that ended in the last step is not seen by a further one
+            await require_alive()  # no later step would notice a program that ended in the last step
 
 
 def engine_for(settings: Settings, client: Client | None) -> Engine:
-    """Who sends: what is told of a service under a profiler is its cost, for which one process here is enough."""
+    """The engine: under a profiler only the service's cost is measured, so one process on this machine is enough."""
     return child_process if settings.profiler != "none" else engine_of(settings, client)
 
 
 async def _plainly(experiment: Experiment, steps: tuple[Step, ...]) -> None:
-    """All steps without a profiler, and the walk to the exact limit."""
+    """Run all steps without a profiler, and find the exact limit."""
     record = experiment.record
     async with experiment.set_up("none", steps) as setup:
         await _measure_all(setup, steps)
         walk = walk_of(steps)
-        # a profiler slows the walk a hundredfold, and the limit is not what it is about
+        # a profiler would make it a hundred times slower, and a profiled run does not look for the limit
         if setup.settings.pinpoint and not record.has(walk):
             await pinpoint(setup, walk.number)
 
 
 async def _under_profiler(experiment: Experiment, steps: tuple[Step, ...]) -> None:
-    """The paired step without a profiler, then under it the warm-up, all steps and the idle window."""
+    """Run the paired step without a profiler, then under it the warm-up, all steps and the idle window."""
     settings, record = experiment.settings, experiment.record
     paired, warm_up = extra_steps(steps, settings)
     warm_ups = () if warm_up is None else (warm_up,)
@@ -208,7 +207,7 @@ async def _under_profiler(experiment: Experiment, steps: tuple[Step, ...]) -> No
 
 
 async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
-    """The steps that are not measured yet."""
+    """Measure the steps that are still missing."""
     for step in steps:
         if setup.record.has(step):
             continue
@@ -219,9 +218,9 @@ async def _measure_all(setup: Setup, steps: tuple[Step, ...]) -> None:
 
 
 async def _until_sampler_began(setup: Setup) -> None:
-    """A sampler that is built into a service begins some time after it. Before that a window has no samples; and under
-    Valgrind, where it takes none, it still reads the debug information of all its binary first: 440 M instructions of
-    the real service, 1,550 M of the agent, which are to be in no window."""
+    """Wait for a sampler built into a service, which starts later than the service. Until then a window has no samples.
+    Under Valgrind it takes none, but first it still reads all debug information of its binary: 440 M instructions in
+    the real service, 1,550 M in the agent, which must not be in a window."""
     settings, session = setup.settings, setup.session
     if session is None or not (session.tool.blocks_sampler or session.tool.writes_reports):
         return
@@ -235,7 +234,7 @@ async def _until_sampler_began(setup: Setup) -> None:
 
 
 async def _idle(setup: Setup) -> None:
-    """The window without a receipt, where the mode's windows can have one and it is not there yet."""
+    """Cut the idle window, if the mode has one and it is missing."""
     if setup.session is None:
         return
     if seconds := _idle_due(setup.settings, setup.record):
@@ -243,7 +242,7 @@ async def _idle(setup: Setup) -> None:
 
 
 def _idle_due(settings: Settings, record: Record) -> float:
-    """How many seconds of the window without a receipt are to come; 0 where it is there, not wanted or not possible."""
+    """Seconds of the idle window still to measure; 0 if it exists, is not wanted or is not possible."""
     if settings.profiler == "none" or tool_of(settings.profiler).run_a_window:
         return 0.0
     windows = windows_in(record.folder.path / FOLDER)
@@ -251,8 +250,8 @@ def _idle_due(settings: Settings, record: Record) -> float:
 
 
 def _stopped(settings: Settings, record: Record, steps: tuple[Step, ...], step: Step) -> bool:
-    """Whether a denied one of ``steps`` has ended the sweep, or this round of it: a repeat goes as far as the one
-    before. The paired step or the warm-up ends nothing: nothing would have been measured."""
+    """Whether a denial in ``steps`` has ended the sweep or this repeat of it: each repeat goes as far as the one
+    before. Denial in the paired step or the warm-up does not count: nothing would have been measured."""
     if not settings.stop_after_denial:
         return False
     denied = [row for row in record.rows if row.kind == "step" and row.denied_after_settle == "yes"]
@@ -274,7 +273,7 @@ def _to_come(settings: Settings, record: Record, steps: tuple[Step, ...]) -> boo
 
 
 def _target_facts(target: Target) -> dict[str, Any]:
-    """The target as it goes into the manifest."""
+    """Facts about the target for the manifest."""
     what = "indexer-service"
     if target.is_standin:
         what = "the embedded stand-in, which imitates indexer-service and tap-agent"

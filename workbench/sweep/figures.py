@@ -1,4 +1,4 @@
-"""The figures of a run that has come to its end, for its manifest: see :mod:`workbench.analysis.figures`."""
+"""The figures of a finished run, for its manifest: see :mod:`workbench.analysis.figures`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_figures(record: Record) -> dict[str, Any] | None:
-    """The figures of a run whose steps are all measured; None where its costs cannot be read, with a note."""
+    """The figures of a run whose steps are all measured; None, with a note, if its costs cannot be read."""
     figures = {"version": VERSION, **step_figures(vars(row) for row in record.rows)}
     if record.settings.profiler == "none":
         return figures

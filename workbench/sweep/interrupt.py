@@ -1,7 +1,7 @@
-"""A run that is stopped by whoever started it: which folder has what was measured, and how to go on.
+"""An interrupted run: which folder has the measurements, and how to resume.
 
-An interrupt arrives as a cancellation (or as KeyboardInterrupt), and goes on as one: it is a caller's timeout too. What
-there is to say of the run travels with the exception, which keeps its type.
+An interrupt arrives as a cancellation (or as KeyboardInterrupt) and is raised on as one, since a caller's timeout
+arrives the same way. The facts about the run are attached to the exception, which keeps its type.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _FOLDER, _GO_ON = "workbench_folder", "workbench_go_on"
 
 
 def mark(error: BaseException, folder: Path, go_on: str) -> None:
-    """Say with an interrupt that what was measured is in ``folder``, and which command goes on."""
+    """Attach to an interrupt the ``folder`` with the measurements and the command that resumes."""
     setattr(error, _FOLDER, folder)
     setattr(error, _GO_ON, go_on)
 
 
 def folder_of(error: BaseException | None) -> Path | None:
-    """The run folder that an interrupt speaks of, or what it became on its way."""
+    """The run folder attached to an interrupt, or to an exception in its chain."""
     return next((found for each in _chain(error) if (found := getattr(each, _FOLDER, None)) is not None), None)
 
 
 def how_to_go_on(error: BaseException | None) -> str:
-    """One line: where what was measured is, and the command that goes on; "" where nothing was begun."""
+    """One line: where the measurements are, and the command that resumes; "" if nothing was begun."""
     folder = folder_of(error)
     if folder is None:
         return ""
     go_on = next(found for each in _chain(error) if (found := getattr(each, _GO_ON, None)) is not None)
-    return f"What was measured is in {folder}; go on with `{go_on}`"
+    return f"Everything measured is in {folder}; go on with `{go_on}`"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -53,11 +53,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 async def for_a_person(
     work: Callable[[OnEvent | None], Awaitable[T]], on_event: OnEvent | None, opened: Callable[[Path], T], name: str
 ) -> T:
-    """What ``work`` gives, shown while it goes on: to ``on_event``, else in a notebook or terminal where there is one.
+    """Run ``work`` and show its progress: to ``on_event``, otherwise in a notebook or terminal.
 
-    An interrupt of a notebook's kernel ends it with what was measured, as ``opened`` reads it from its folder, and one
-    line that says where that is: a cell that assigns the result has it. Any other cancellation goes on. ``name``: the
-    function that takes ``resume``.
+    If a notebook's kernel is interrupted, the result is what was measured so far, as ``opened`` reads it from the
+    folder, and one line says where it is: a cell that assigns the result gets it. Any other cancellation is raised on.
+    ``name``: the function that takes ``resume``.
     """
     showing = contextlib.nullcontext() if on_event is not None else where_somebody_looks()
     with showing as progress, _kernel_interrupt() as interrupted:
@@ -71,14 +71,14 @@ async def for_a_person(
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
             call = f"await workbench.{name}(resume={str(folder)!r})"
-            line = f"Interrupted. What was measured is in {folder}, and is the result; go on with {call}"
+            line = f"Interrupted. Everything measured is in {folder} and in the result; go on with {call}"
             print(line) if progress is None else progress(line)
             return opened(folder)
 
 
 @contextlib.contextmanager
 def _kernel_interrupt() -> Iterator[threading.Event]:
-    """Set once the kernel of a notebook was interrupted, which is told by SIGINT. The signal does all else it did."""
+    """An event that is set when a notebook's kernel gets SIGINT; the previous handler is still called."""
     happened = threading.Event()
     if not in_notebook() or threading.current_thread() is not threading.main_thread():
         yield happened

@@ -1,4 +1,4 @@
-"""The thresholds of a run, judged on what it measured."""
+"""The thresholds of a run, judged by its measurements."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def judge_run(run: SweepRun, fail_if: Sequence[str], limit: Mapping[str, Any] | None = None) -> tuple[Judged, ...]:
-    """The result of each threshold in ``fail_if``. ``limit``: the conclusion, where the manifest has none yet.
+    """The result of each threshold in ``fail_if``. ``limit``: the conclusion, if it is not in the manifest yet.
 
-    Only what is named is read: profiles are not looked at for thresholds of latencies. Raises SettingsError for a text
-    that is no threshold.
+    Only what the thresholds need is read: profiles are not read for thresholds on latencies. Raises SettingsError for a
+    text that is not a threshold.
     """
     thresholds = parse_thresholds(fail_if)
     if not thresholds:
@@ -62,8 +62,8 @@ def rejudge(run: SweepRun, fail_if: Sequence[str]) -> None:
 
 
 def fitting(fail_if: Sequence[str], mode: str) -> list[str]:
-    """The thresholds that a run under ``mode`` (or ``none``) can be judged by: times only without a
-    profiler, costs only under theirs, the limit where it is looked for."""
+    """The thresholds that a run under ``mode`` (or ``none``) can be judged by: times only without a profiler, costs
+    only under their own profiler, the limit only if the run looks for it."""
     return [text for text, why in _misfits(fail_if, mode).items() if not why]
 
 
@@ -76,7 +76,7 @@ def require_fitting(fail_if: Sequence[str], modes: Sequence[str]) -> None:
 
 
 def _misfits(fail_if: Sequence[str], mode: str) -> dict[str, str]:
-    """Of each threshold why a run under ``mode`` cannot measure it; "" where it can."""
+    """For each threshold, why a run under ``mode`` cannot measure it; "" if it can."""
     found = {}
     for text, threshold in zip(fail_if, (parse_thresholds([text])[0] for text in fail_if), strict=True):
         name, why = threshold.name, ""

@@ -1,4 +1,4 @@
-"""One step, measured: planned, sent by a generator of its own, settled, judged and written."""
+"""Measures one step: plans it, sends it, waits until the agent has counted it, judges and writes it."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ PROGRESS_EVENT_S = 1.0
 
 
 async def measure(setup: Setup, step: Step, payer: Payer | None = None, plan: Plan | None = None) -> StepRow:
-    """Measure a step; its row, which is written. Raises, before it is begun, where a program of the run has ended, and
-    where the target is gone before its end.
+    """Measure and write a step; returns its row. Raises before it begins if a program of the run has ended, and later
+    if the target is gone.
 
-    ``payer`` and ``plan``: in place of those that the settings give.
+    ``payer`` and ``plan`` replace those of the settings.
     """
     if setup.require_alive is not None:
         await setup.require_alive()
@@ -66,9 +66,9 @@ async def measure(setup: Setup, step: Step, payer: Payer | None = None, plan: Pl
 
 
 async def plan_step(setup: Setup, step: Step, payer: Payer | None = None, plan: Plan | None = None) -> PlannedStep:
-    """Decide a step; the first one's state is the prediction of the run. Nothing is sent.
+    """Plan a step without sending anything. The prediction of the run is made from the state before the first step.
 
-    ``payer`` and ``plan``: in place of those that the settings give.
+    ``payer`` and ``plan`` replace those of the settings.
     """
     settings, record, target = setup.settings, setup.record, setup.target
     if payer is None:
@@ -107,9 +107,10 @@ async def finish(
     cut: Cut | None = None,
     service_cpu_s: float = math.nan,
 ) -> StepRow:
-    """What a step did: denial, settling, audit, judgement, profile; written and learnt from."""
+    """Finish a step: denial, waiting for the agent, audit, verdict, profile. Everything is written and its facts are
+    kept for later steps."""
     settings, step, before = setup.settings, planned.step, planned.before
-    # a large step takes seconds to look at, and what is watched meanwhile goes on
+    # a large step takes seconds to summarise; watching goes on meanwhile
     live = setup.record.live(step.number)
     tallied = await asyncio.to_thread(tally, live)
     denial = await asyncio.to_thread(
@@ -171,7 +172,7 @@ def _say_finished(setup: Setup, row: StepRow) -> None:
 
 
 async def _to_its_end(work: Callable[..., None], *arguments: Any) -> None:
-    """Do ``work`` in a thread, and when stopped meanwhile wait for it: nobody else may touch its files before."""
+    """Do ``work`` in a thread and, if cancelled, wait for it: nothing else may touch its files before it has ended."""
     task = asyncio.create_task(asyncio.to_thread(work, *arguments))
     try:
         await asyncio.shield(task)
@@ -183,7 +184,7 @@ async def _to_its_end(work: Callable[..., None], *arguments: Any) -> None:
 async def _settled(
     setup: Setup, planned: PlannedStep, unsure: int, denial: Denial, cut: Cut | None
 ) -> tuple[Settled, StoredSince | None]:
-    """The agent's view of the payer once it has counted the step, and what the database then has of it."""
+    """The agent's view of the payer after it has counted the step, and the payer's rows in the database then."""
     found = await _since(setup, planned)
     taken = denial.paid if found is None else found.receipts
     settled = await settle(
@@ -193,11 +194,11 @@ async def _settled(
         setup.settings.settle_timeout_s,
         unsure=max(0, unsure - max(0, taken - denial.paid)),
     )
-    return settled, None if found is None else await _since(setup, planned)  # gone once is said once
+    return settled, None if found is None else await _since(setup, planned)  # a lost database is reported once
 
 
 def progress(setup: Setup, step: Step) -> OnProgress:
-    """What the generators' messages become: events, one a second (of a long step fewer), and the processes to watch."""
+    """Turns the generators' messages into events (one a second, fewer in a long step) and into processes to watch."""
     began, last = time.monotonic(), 0.0
 
     def on_progress(message: dict[str, Any]) -> None:
@@ -235,23 +236,23 @@ def _judgement(
 
 
 async def _watched_pids(setup: Setup, step: Step) -> set[int]:
-    """The services' processes in a step whose cost is looked at; none where they are not of this machine.
+    """The services' processes in a profiled step; none if they are on another machine.
 
-    A window ends once they have done what the step gave them to do, the agent's counting included.
+    A window ends when they have done all work of the step, including the agent's counting.
     """
     if step.kind == "paired":
         return set(setup.target.pids.values())
     if step.kind != "step" or setup.session is None:
         return set()
-    # asked for anew: some modes start a process for each window
+    # looked up again: some modes start a process for each window
     return set((await setup.session.backend.host_pids()).values())
 
 
 async def _expected(setup: Setup, planned: PlannedStep, taken: int, cut: Cut | None) -> int | None:
-    """How many receipts of the payer the agent will have received once it has counted the step.
+    """How many receipts of the payer the agent has received when it has counted the step.
 
-    An agent counts from its start, and takes what is in the database then into its sums without counting it: one that
-    was started again at the end of the step's window has none of the step's to come.
+    An agent counts from its start; receipts already in the database go into its sums but not into its count. So an
+    agent that was restarted at the end of the step's window counts none of the step's receipts.
     """
     fees = planned.before.fees
     if fees is None:
@@ -266,27 +267,27 @@ async def _expected(setup: Setup, planned: PlannedStep, taken: int, cut: Cut | N
 
 
 async def _rows(setup: Setup, payer: Payer) -> Stored | None:
-    """What the database holds of a payer; None where it cannot be read, or does not answer any more.
+    """The payer's rows in the database; None if it cannot be read or no longer answers.
 
-    What was measured must not be lost to a database that is gone: that is an event.
+    A lost database must not lose the measurement, so it is only an event.
     """
     try:
         return await asyncio.to_thread(setup.target.rows, payer)
     except TargetError as error:
-        setup.record.event("database_note", why=f"What was stored is not known: {error}")
+        setup.record.event("database_note", why=f"How much was stored is not known: {error}")
         return None
 
 
 async def _since(setup: Setup, planned: PlannedStep) -> StoredSince | None:
-    """What came into the database since the step began, where it can be read."""
+    """Rows added to the database since the step began, if it can be read."""
     before = planned.before.stored
     now = None if before is None else await _rows(setup, planned.payer)
     return None if before is None or now is None else since(before, now, setup.settings.value_wei)
 
 
 def _without_agent(fees: Fees, stored: Stored | None, paid: int, settings: Settings) -> Fees:
-    """The fees of a payer of whom no agent says what it spent: from the database, else the ``paid`` receipts of this
-    run, which is the least it can be."""
+    """The fees of a payer without an agent: from the database, otherwise from the ``paid`` receipts of this run, which
+    is a lower bound."""
     if stored is None:
         return replace(fees, unaggregated=paid * settings.value_wei)
     return replace(
@@ -300,10 +301,10 @@ def _without_agent(fees: Fees, stored: Stored | None, paid: int, settings: Setti
 
 
 def _charged(setup: Setup, planned: PlannedStep, settled: Settled, paid: int) -> tuple[int, float]:
-    """Receipts that the step was charged for, and all that its budget was charged for since the run began.
+    """Receipts charged for in the step, and all receipts charged to its budget since the run began.
 
-    By the agent's own count where it is complete: a receipt whose answer was lost is charged all the same. Else what
-    the answers say, and NaN.
+    From the agent's own count if it is complete, since a receipt whose answer was lost is charged too. Otherwise from
+    the answers, and NaN.
     """
     value, before = setup.settings.value_wei, planned.before.fees
     if not settled.complete or settled.fees is None or before is None or not value:
@@ -314,7 +315,8 @@ def _charged(setup: Setup, planned: PlannedStep, settled: Settled, paid: int) ->
 
 
 def _spent_at_start(record: Record, planned: PlannedStep) -> int:
-    """What the agent held of the payer when the run first took it, in wei: a step of it may have been cut off since."""
+    """The payer's fees at the agent, in wei, when the run first used the payer; one of its steps may have been cut off
+    since."""
     known = record.spent_before.get(planned.address)
     if known is not None:
         return known
@@ -324,9 +326,8 @@ def _spent_at_start(record: Record, planned: PlannedStep) -> int:
 
 
 def _survived(setup: Setup, planned: PlannedStep, settled: Settled) -> float:
-    """Receipts of the payer's budget that the agent was seen to hold without denying it, before the step, during it or
-    while it was counted: one less than it held, since its figures are not all of one moment. NaN where that was not
-    seen."""
+    """The most receipts of the payer's budget that the agent held without denying the payer, before, during or after
+    the step; less one, since the agent's figures are not all of one moment. NaN if this was not seen."""
     value, before = setup.settings.value_wei, planned.before.fees
     seen = [settled.survived_wei, setup.watch.survived_wei.get(planned.payer.address)]
     if before is not None and not before.denied and setup.target.agent_metrics_url is not None:

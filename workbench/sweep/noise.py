@@ -1,4 +1,4 @@
-"""A/A: equal loads in pairs against one target, and how far they differ."""
+"""A/A test: pairs of equal loads against one target, and how much they differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workbench.sweep.single import load_settings
 
 @dataclass(frozen=True)
 class Noise:
-    """What equal loads showed: the ``run`` that has them as repeats of one step, and a floor a figure."""
+    """The result of equal loads: the ``run`` with them as repeats of one step, and a noise floor for each figure."""
 
     run: Run
     floors: tuple[Floor, ...]
@@ -36,8 +36,8 @@ class Noise:
 
 
 async def measure_noise(settings: Settings, pairs: int, on_event: OnEvent | None = None) -> Noise:
-    """Send the load of ``settings`` in ``pairs`` of equal loads, one after another, and keep the noise floor of the
-    target beside the calibration of this machine. Raises as :func:`workbench.sweep.run.sweep`."""
+    """Send ``pairs`` of equal loads one after another, and store the target's noise floor beside this machine's
+    calibration. Raises the same errors as :func:`workbench.sweep.run.sweep`."""
     load = load_settings(settings).model_copy(update={"repeats": 2 * pairs, "fail_if": []})
     run = await run_sweep(load, None, on_event, toward_limit=False)
     found = Noise(run, noise_floors(from_frame(run.steps)))

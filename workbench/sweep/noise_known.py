@@ -1,4 +1,4 @@
-"""The noise floors that hold for a run, as ``workbench calibrate --aa`` left them."""
+"""The noise floors that apply to a run, as stored by ``workbench calibrate --aa``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ STANDIN = "stand-in"
 
 
 def noise_floors_of(run: Run) -> dict[str, Floor]:
-    """By figure the floors of a run's machine, target and load; of another load of that target where there is none of
-    this; empty where none were measured, or their file cannot be read: no run fails for that."""
+    """Noise floors by figure for a run's machine, target and load. If none was measured with this load, those of
+    another load of that target. Empty if none were measured or their file cannot be read."""
     manifest = run.manifest
     if not all(name in manifest for name in ("machine", "versions", "settings")):
         return {}
@@ -29,7 +29,7 @@ def noise_floors_of(run: Run) -> dict[str, Floor]:
 
 
 def target_of(manifest: Mapping[str, Any]) -> str:
-    """What a floor belongs to: the stand-in, the command that starts the service, or its address."""
+    """The target of a floor: the stand-in, the command that starts the service, or its address."""
     settings = manifest.get("settings") or {}
     if (manifest.get("target") or {}).get("is_standin"):
         return STANDIN
@@ -37,6 +37,6 @@ def target_of(manifest: Mapping[str, Any]) -> str:
 
 
 def load_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The load that a floor was measured with, as far as it changes how figures scatter."""
+    """The load of a floor: those settings that change how figures scatter."""
     settings = manifest.get("settings") or {}
     return {name: settings.get(name) for name in ("receipts", "rate", "concurrency", "arrivals", "processes")}

@@ -1,7 +1,7 @@
-"""A run as users open it: what the run folder holds, and what the profiles in it show.
+"""A run as users open it: the run folder together with its profiles and findings.
 
-Run folders know nothing of profiles or analysis, which stand above them; so the run that ``workbench.open_run`` and
-``workbench.sweep`` return is one of this room, a :class:`workbench.runs.read.Run` with more.
+``workbench.runs`` may not import profiles or analysis. So ``workbench.open_run`` and ``workbench.sweep`` return this
+class, which extends :class:`workbench.runs.read.Run`.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ class SweepRun(Run):
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """One row a step; columns in :mod:`workbench.analysis.step_row`, of which later ones may be absent."""
+        """One row per step; columns in :mod:`workbench.analysis.step_row`, some of which old runs lack."""
         table, path = super().steps, self.path / "steps.parquet"
         if self.state == "finished" and "windows" not in self.manifest and not path.is_file():
             raise RunFolderError(
-                "is missing, though the run has finished",
+                "is missing although the run has finished",
                 where=str(path),
-                hint="Restore it from a copy, or measure again; run.manifest and run.samples can be read",
+                hint="Restore it from a copy, or measure again; run.manifest and run.samples can still be read",
             )
         return checked_table(table, step_row.REQUIRED, path, step_row.COLUMNS) if len(table.columns) else table
 
     @cached_property
     def profiles(self) -> RunProfiles:
-        """The run's windows and what they cost; empty tables where no profiler was on."""
+        """The run's windows and their costs; empty tables without a profiler."""
         return RunProfiles(self)
 
     @property
     def repeats(self) -> pd.DataFrame:
-        """What steps say together that were measured several times (``--repeats``); columns in
+        """The combined result of steps that were measured several times (``--repeats``); columns in
         :func:`workbench.analysis.repeats.repeats_table`."""
         from workbench.analysis.repeats import repeats_table
 
@@ -55,13 +55,13 @@ class SweepRun(Run):
 
     @property
     def findings(self) -> Findings:
-        """What the profiles say, ranked; none where no profiler was on. ``run.findings.table`` is a DataFrame."""
+        """The findings in the profiles, ranked; empty without a profiler. ``run.findings.table`` is a DataFrame."""
         return self.profiles.findings
 
     @cached_property
     def figures(self) -> dict[str, Any]:
-        """One number a quantity, of the whole run, as :mod:`workbench.analysis.figures` names them: those that the run
-        kept when it finished, else made of its tables."""
+        """One number per quantity for the whole run, named as in :mod:`workbench.analysis.figures`: stored when the run
+        finished, otherwise computed from its tables."""
         kept = kept_figures(self.manifest)
         if kept is not None:
             return dict(kept)
@@ -71,8 +71,8 @@ class SweepRun(Run):
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
-        """The four answers that stand first wherever the run is shown: see :mod:`workbench.analysis.tiles`. Profiles
-        that cannot be read are left out."""
+        """The four tiles that are shown first: see :mod:`workbench.analysis.tiles`. Unreadable profiles are left
+        out."""
         try:
             findings = self.findings
         except WorkbenchError:

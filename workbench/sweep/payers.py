@@ -1,4 +1,4 @@
-"""Who pays for a step."""
+"""The payer of a step."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from workbench.sweep.steps import Step
 
 
 def require_payers(target: Target, settings: Settings, given: Sequence[str], steps: int, *, toward_limit: bool) -> None:
-    """Raise SettingsError, before anything is spent, when there cannot be a fresh payer for each of ``steps`` steps.
+    """Raise SettingsError, before anything is spent, if there are too few fresh payers for ``steps`` steps.
 
-    ``given`` are the addresses that were given to steps already.
+    ``given``: the addresses already used by steps.
     """
     left = len({checksum(payer.address) for payer in target.payers} - set(given))
     if toward_limit and settings.mode == "fresh" and left < steps:
         raise SettingsError(
-            f"fresh needs a payer for each of {steps} steps, there are {left}",
+            f"--mode fresh needs {steps} payers, one for each step, and has {left}",
             where="mode",
             hint=f"Use --mode cumulative, or {_more_payers(settings)}",
         )
@@ -30,12 +30,11 @@ def require_payers(target: Target, settings: Settings, given: Sequence[str], ste
 async def payer_of(
     target: Target, settings: Settings, given: Sequence[str], step: Step, *, toward_limit: bool
 ) -> Payer:
-    """Who pays for a step.
+    """The payer of a step.
 
-    In cumulative mode the payer that the first step took, the paired one and the warm-up included. A fresh step needs
-    one with its whole budget; a load, or the first cumulative step, prefers such a one and takes any that is not
-    denied. One that was not given yet is looked at once more (``service.preflight``). Raises TargetError where there
-    is none.
+    In cumulative mode all steps, the paired step and the warm-up have the same payer. A fresh step needs a payer with
+    its whole budget; a load, or the first cumulative step, prefers one but takes any that is not denied. A payer that
+    was not used yet is checked once more (``service.preflight``). Raises TargetError if there is none.
     """
     cumulative = settings.mode == "cumulative" and step.kind != "pinpoint"
     for payer in target.payers:
@@ -44,7 +43,7 @@ async def payer_of(
     usable, reason = None, ""
     for payer in target.payers:
         fees = await target.fees(payer.address)
-        denied = fees is not None and fees.denied and settings.preflight  # without a preflight it is as it is
+        denied = fees is not None and fees.denied and settings.preflight  # without a preflight it cannot be checked
         unspent = fees is None or (fees.spent == 0 and not denied)
         if unspent and checksum(payer.address) not in given:
             wrong = await check_payer(target, payer)
@@ -64,13 +63,13 @@ async def payer_of(
 
 
 def _are_ours(settings: Settings) -> bool:
-    """Whether the payers are the stand-in's, or those of a network that is started for the run."""
+    """Whether the payers belong to the stand-in or to a network that is started for the run."""
     elsewhere = (settings.target, settings.compose, settings.service_command)
     return not settings.payers and (settings.network or all(where is None for where in elsewhere))
 
 
 def _more_payers(settings: Settings) -> str:
-    """What to do where there are too few payers: only what is started here can be given more by an option."""
+    """What to do about too few payers: an option can add some only to a stand-in or network started here."""
     if _are_ours(settings):
         return "raise --standin-payers"
     return "give more payers with their keys in WORKBENCH_PAYERS and WORKBENCH_SIGNER_KEYS"

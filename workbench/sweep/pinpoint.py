@@ -1,7 +1,7 @@
-"""The walk to the exact limit: a fresh payer is brought near it at once, then up to it receipt by receipt.
+"""Finds the exact limit with a fresh payer: many receipts at once to get near it, then one by one.
 
-After each receipt the agent is given time to count it, so the receipt after which it holds the payer denied is the
-one that triggered denial, whatever the denial lag is under load.
+After each single receipt it waits until the agent has counted it. So the receipt after which the agent denies the payer
+is exactly the one that triggered denial, whatever the denial lag is under load.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ MAX_WALK = 250
 
 
 def approach(bracket: Bracket, predicted: int | None) -> tuple[int, int] | None:
-    """How many receipts to send at once, and up to how many to go on one by one; None when there is nothing to find.
+    """How many receipts to send at once, and the most to reach one by one; None if there is nothing to find.
 
-    Evidence goes before prediction: the start is a count that was survived, or just under the prediction where that
-    lies inside what was observed.
+    Observations go before the prediction: the start is a count that was seen undenied, or just under the prediction if
+    that agrees with the observations.
     """
     if bracket.high is None or bracket.exact:
         return None
@@ -50,9 +50,9 @@ def approach(bracket: Bracket, predicted: int | None) -> tuple[int, int] | None:
 
 
 async def pinpoint(setup: Setup, number: int) -> None:
-    """Find the limit to the receipt as step ``number``, with a payer of its own.
+    """Find the exact limit as step ``number``, with a separate payer.
 
-    Where that cannot be done, an event says why.
+    If that is not possible, an event says why.
     """
     learnt, target, record = setup.record.learnt, setup.target, setup.record
     way = approach(learnt.bracket, learnt.predicted)
@@ -105,9 +105,9 @@ async def walk(
     received_before: int,
     settle_timeout_s: float,
 ) -> None:
-    """Send the receipts from index ``at_once`` on one by one into ``buffer``, until the payer is denied.
+    """Send the receipts from index ``at_once`` on one by one, until the payer is denied; rows go into ``buffer``.
 
-    Ends early when the agent stops counting. Not for latencies: it runs in the caller's loop, at its own pace.
+    Ends early when the agent stops counting. Its latencies mean nothing: it runs in the caller's loop, at its own pace.
     """
     if spec.receipt is None:
         return
@@ -125,7 +125,7 @@ async def walk(
             buffer.record(index, seen.sent_ns, seen)
             if seen.outcome == CODE_OF[Outcome.DENIED]:
                 return
-            # from what the agent has counted: a receipt whose answer was lost may be among it
+            # by the agent's count, which includes receipts whose answers were lost
             expected = settled.fees.received + is_paid(seen.status, seen.outcome)
             unsure = int(is_unsure(seen.outcome))
     finally:

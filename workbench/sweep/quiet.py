@@ -1,4 +1,4 @@
-"""Whether a service is idle, told by its processes: a request to it would be in the profile too."""
+"""Whether a service is idle, from its processes' CPU time: asking it would add to the profile."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import psutil
 INTERVAL_S = 0.25
 QUIET_INTERVALS = 2
 IDLE_SHARE = 0.1
-"""Of a core. Timers and pollers of an idle service under Valgrind take a few hundredths."""
+"""Share of a core. Timers and pollers of an idle service under Valgrind take a few hundredths."""
 
 
 async def until_quiet(pids: Iterable[int], timeout_s: float) -> bool:
-    """Wait until the processes have used less than IDLE_SHARE of a core for QUIET_INTERVALS on end.
+    """Wait until the processes have used less than IDLE_SHARE of a core for QUIET_INTERVALS in a row.
 
-    False where they did not become quiet within ``timeout_s``. Processes that are gone are quiet.
+    False if this takes longer than ``timeout_s``. Ended processes count as quiet.
     """
     processes = _processes(pids)
     deadline = time.monotonic() + timeout_s
@@ -27,7 +27,7 @@ async def until_quiet(pids: Iterable[int], timeout_s: float) -> bool:
     while calm < QUIET_INTERVALS:
         if time.monotonic() > deadline:
             return False
-        await asyncio.sleep(INTERVAL_S)  # what is waited for is the absence of something: it takes time to see
+        await asyncio.sleep(INTERVAL_S)  # waits for nothing to happen, which only time can show
         now = _cpu_s(processes)
         calm = calm + 1 if now - before < IDLE_SHARE * INTERVAL_S else 0
         before = now
@@ -35,14 +35,14 @@ async def until_quiet(pids: Iterable[int], timeout_s: float) -> bool:
 
 
 async def until_old(pids: Iterable[int], age_s: float) -> None:
-    """Wait until the processes have been running for ``age_s``. Those that are gone are not waited for."""
+    """Wait until the processes have been running for ``age_s``, except those that have ended."""
     born = [process.create_time() for process in _processes(pids)]
     if born:
-        await asyncio.sleep(max(born) + age_s - time.time())  # the time itself is what is waited for
+        await asyncio.sleep(max(born) + age_s - time.time())  # waits for the time itself
 
 
 def used_cpu_s(pids: Iterable[int]) -> float:
-    """CPU seconds that processes have used since they began; NaN where there are none, or one is gone."""
+    """CPU seconds that processes have used since they began; NaN if there are none or one has ended."""
     wanted = set(pids)
     processes = _processes(wanted)
     return _cpu_s(processes) if wanted and len(processes) == len(wanted) else math.nan

@@ -1,7 +1,7 @@
-"""Whether there is still a service at the target: a step whose target died is not a measured step.
+"""Whether the target still runs: a step whose target died is not measured.
 
-A service that answers badly, resets connections or says nothing is there, and what it does is measured. It is gone when
-no connection can be made to where it listened.
+A service that answers with errors, resets connections or does not answer still runs, and is measured. It is gone when
+no connection can be made to its address.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from workbench.sweep.setup import Setup
 from workbench.sweep.steps import Step
 
 LOOK_S = 1.0
-"""How often it is looked, while no receipt is answered well."""
+"""How often the target is checked while no receipt is accepted."""
 
 GONE_S = 5.0
-"""So long nobody may take connections while a step is sent: whatever runs the service may start it again."""
+"""For so long the target may refuse connections during a step: it may be restarting."""
 
 _CONNECT_TIMEOUT_S = 5.0
 _WITHOUT = [CODE_OF[outcome] for outcome in (Outcome.CONNECT_ERROR, Outcome.RESET)]
@@ -36,10 +36,9 @@ Send = Callable[[OnProgress], Awaitable[StepReport]]
 
 
 async def send_while_reachable(setup: Setup, step: Step, send: Send, told: OnProgress) -> StepReport:
-    """What ``send`` reports of a step; it is stopped when the target is gone.
+    """Send a step and return its report; sending is stopped when the target is gone.
 
-    Raises TargetError then, and where the target is gone at the step's end: the rows are those of a step that was cut
-    off.
+    Then, and if the target is gone at the end of the step, raises TargetError: the step was cut off.
     """
     look = _Look()
 
@@ -56,7 +55,7 @@ async def send_while_reachable(setup: Setup, step: Step, send: Send, told: OnPro
         report = sending.result()
     finally:
         if not sending.done():
-            # being cancelled, a generator waits for the answers in flight
+            # a cancelled generator still waits for the answers in flight
             sending.cancel()
             await asyncio.wait({sending})
     await require_reachable(setup, step)
@@ -64,15 +63,15 @@ async def send_while_reachable(setup: Setup, step: Step, send: Send, told: OnPro
 
 
 async def require_reachable(setup: Setup, step: Step) -> None:
-    """Raise TargetError where receipts of a step had no connection, and none can be made now."""
+    """Raise TargetError if receipts of a step got no connection and none can be made now."""
     lost = await asyncio.to_thread(_lost, setup.record.live(step.number))
     if lost and not await connects(setup.target.url):
         raise await _gone(setup, step)
 
 
 async def connects(url: str) -> bool:
-    """Whether somebody takes connections at the host and port of an address. One that is not taken within 5 s is: a
-    service under load may be slow to."""
+    """Whether a server accepts connections at the host and port of an address. No answer within 5 s counts as yes: a
+    service under load may be slow."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -87,7 +86,7 @@ async def connects(url: str) -> bool:
 
 
 class _Look:
-    """What has been seen of the target since its last good answer."""
+    """What is known of the target since its last good answer."""
 
     def __init__(self) -> None:
         self._ok = 0
@@ -95,16 +94,16 @@ class _Look:
         self._absent_s: float | None = None
 
     def at(self, ok: int) -> None:
-        """``ok`` receipts have been answered well so far."""
+        """``ok``: how many receipts were accepted so far."""
         if ok > self._ok:
             self._ok, self._good_s, self._absent_s = ok, time.monotonic(), None
 
     def is_due(self) -> bool:
-        """Whether there was no good answer for so long that it is to be looked."""
+        """Whether there was no good answer for so long that the target must be checked."""
         return time.monotonic() - self._good_s >= LOOK_S
 
     def is_gone(self, connects: bool) -> bool:
-        """Whether nobody was there each time for GONE_S."""
+        """Whether every check for GONE_S found no server."""
         now = time.monotonic()
         if connects:
             self._absent_s = None
@@ -115,7 +114,7 @@ class _Look:
 
 
 async def _gone(setup: Setup, step: Step) -> TargetError:
-    """What to say; raises itself, with its last words, where it was a program of the run that ended."""
+    """The error to raise. If a program of the run has ended, raises the error with its last output itself."""
     if setup.require_alive is not None:
         await setup.require_alive()
     rows = setup.record.live(step.number)
@@ -129,7 +128,7 @@ async def _gone(setup: Setup, step: Step) -> TargetError:
 
 
 def _lost(live: LiveRows) -> int:
-    """How many receipts of a step had no connection, or lost it before the answer."""
+    """How many receipts of a step got no connection, or lost it before the answer."""
     lost = 0
     for _, rows in live.blocks():
         lost += int(np.count_nonzero(np.isin(rows[:, OUTCOME], _WITHOUT) & (rows[:, DONE] > 0)))

@@ -1,4 +1,4 @@
-"""Before the first receipt: the preflight of a run's payers; and beside the run: what the denylist says."""
+"""The preflight of a run's payers, before the first receipt; and the denylist, watched during the run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from workbench.sweep.watch import Watch
 
 
 async def ready(target: Target, settings: Settings, record: Record, steps: int, *, toward_limit: bool) -> Target:
-    """The target with the payers that can pay for ``steps`` steps; what was found is written as events.
+    """The target with the payers that can pay for ``steps`` steps; results are written as events.
 
-    Payers of earlier steps stay, denied or not: a cumulative sweep goes on with its payer past the limit. Raises
-    TargetError, before anything is sent, where the run must not begin.
+    Payers of earlier steps are kept, denied or not: a cumulative sweep continues with its payer past the limit. Raises
+    TargetError, before anything is sent, if the run must not begin.
     """
     given = set(record.given)
     fresh = toward_limit and settings.mode == "fresh"
@@ -45,9 +45,9 @@ async def ready(target: Target, settings: Settings, record: Record, steps: int, 
 
 @asynccontextmanager
 async def denials(target: Target, record: Record, watch: Watch) -> AsyncIterator[DenylistWatch | None]:
-    """Listen to the denylist of the services' database while the block runs; None where there is none to listen to.
+    """Listen to the denylist of the services' database while the block runs; None if there is no database.
 
-    What is heard of the target's payers, and what could not be heard, is written as events.
+    Changes for the target's payers, and times without a connection, are written as events.
     """
     if target.database_url is None:
         yield None

@@ -1,4 +1,4 @@
-"""What a sweep has found so far, in memory and in its run folder: begun, taken up again, written step by step."""
+"""The results of a sweep so far, in memory and in its run folder: begun, resumed, and written step by step."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ OnEvent = Callable[[str, dict[str, Any]], None]
 class Record:
     """The rows of the finished steps, the run's clock, and the folder they are written to.
 
-    ``payers`` says which payer each step was given last, by step number; ``given`` are all that were ever given, those
-    of steps that were cut off among them, and ``spent_before`` what the agent held of each in wei then. ``manifest`` is
-    the one of the session that was interrupted, empty for a new run. ``generators`` says how many send each step.
-    ``learnt`` is what the rows say of the limit. ``session`` counts how often the run was resumed: the service was
-    started again each time.
+    ``payers``: the last payer of each step, by step number. ``given``: all payers that were ever used, including steps
+    that were cut off. ``spent_before``: the fees in wei that the agent held of each when it was first used.
+    ``manifest``: that of the interrupted session, empty for a new run. ``generators``: how many send each step.
+    ``learnt``: what the rows tell about the limit. ``session``: how often the run was resumed; the service was
+    restarted each time.
     """
 
     def __init__(self, settings: Settings, folder: RunFolder, on_event: OnEvent | None) -> None:
@@ -58,9 +58,9 @@ class Record:
         self._on_event = on_event
 
     def begin(self, steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None, **facts: Any) -> None:
-        """Start a session: take up what an earlier one finished, and say in the manifest that the run is on.
+        """Start a session: take over what an earlier one finished, and mark the run as running in the manifest.
 
-        ``rates``: of each step, where the loop is open.
+        ``rates``: the rate of each step in an open loop.
         """
         wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         manifest = self.folder.manifest() if self.folder.exists() else {}
@@ -88,7 +88,7 @@ class Record:
         self.event("run_resumed" if earlier else "run_started", steps=len(steps), done=done)
 
     def plan(self, steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None) -> None:
-        """Keep the plan of a run that decides as it goes on: all steps so far, the next one among them."""
+        """Write the plan of a run that decides step by step: all steps so far and the next one."""
         self.folder.update_manifest(steps_planned=[asdict(step) for step in steps])
         write_parquet(self.folder.path / "plan.parquet", _plan_frame(steps, rates, concurrency))
 
@@ -99,7 +99,7 @@ class Record:
 
     @property
     def upcoming(self) -> int:
-        """The number of the next step of a run that decides as it goes on."""
+        """The number of the next step of a run that decides step by step."""
         return max((row.step for row in self.rows), default=self.first - 1) + 1
 
     def has(self, step: Step) -> bool:
@@ -107,7 +107,7 @@ class Record:
         return any(row.step == step.number for row in self.rows)
 
     def give(self, step: int, payer: str, spent_wei: int | None) -> None:
-        """Note that ``step`` spends ``payer``, of whom the agent holds ``spent_wei``."""
+        """Note that ``step`` uses ``payer``, of whom the agent holds ``spent_wei``."""
         self.payers[step] = payer
         self.given.append(payer)
         if spent_wei is not None:
@@ -117,7 +117,7 @@ class Record:
         self.folder.update_manifest(payers=payers, payers_given=self.given, payers_spent_before_wei=spent)
 
     def paid_by(self, payer: str) -> int:
-        """Receipts of the run that ``payer`` paid for, in steps that ended and in those that were cut off."""
+        """Receipts of the run that ``payer`` paid for, in finished and in cut-off steps."""
         ended = sum(row.paid for row in self.rows if row.payer == payer)
         return ended + sum(one.paid for one in self.learnt.cut_off if one.payer == payer)
 
@@ -126,7 +126,7 @@ class Record:
         return LiveRows(self.folder.live_samples(step))
 
     def keep_rows(self, step: int, tallied: Tally) -> None:
-        """Keep the rows of a step that has ended, and what they add up to; the live ones go when all is written."""
+        """Write the rows of a step that has ended, and their sums; the live file is removed after that."""
         live = self.live(step)
         series, histograms = per_second(live, step, self.clock), histogram_table(live, step, tallied)
         self.folder.histograms(step).parent.mkdir(exist_ok=True)
@@ -136,38 +136,39 @@ class Record:
         self._append("series.parquet", series, step)
 
     def write(self, row: steps_table.StepRow) -> None:
-        """Finish a step whose rows are kept. Its row goes last: a step without one is run again."""
+        """Finish a step whose rows are written. Its row in steps.parquet is written last: a step without one is run
+        again."""
         self._write_watch()
         self.rows.append(row)
         write_parquet(self.folder.path / "steps.parquet", steps_table.to_frame(self.rows))
         self.learnt = self.learnt.with_row(row, self.rows)
 
     def drop(self, step: int) -> None:
-        """Forget a finished step that is to be run again; its samples go to those of steps that were cut off."""
+        """Drop a finished step that will be run again; its samples move to those of cut-off steps."""
         self.rows = [row for row in self.rows if row.step != step]
         samples = self.folder.samples(step)
         if samples.exists():
             samples.replace(self.folder.interrupted_samples(step))
 
     def keep_profiles(self, step: Step, summary: StepSummary, windows: tuple[Window, ...]) -> None:
-        """Read the windows of a step and keep what they cost; the raw files are in the folder already."""
+        """Read the windows of a step and keep their costs; the raw files are already in the folder."""
         receipts = Sent(summary.sent, summary.accepted, summary.denied, self.sent_before())
         keep_costs(self.folder.path, step, receipts, windows)
 
     def keep_idle(self, windows: tuple[Window, ...]) -> None:
-        """Keep what the services cost in the idle window."""
+        """Keep the costs of the idle window."""
         keep_idle_costs(self.folder.path, windows)
 
     def sent_before(self) -> int:
-        """Receipts that were answered before the step that runs. Those of steps that were cut off or dropped are among
-        them: a service that was started again for a resumed run has them in its database still."""
+        """Receipts that were answered before the running step, including those of cut-off and dropped steps: they are
+        still in the database of a service that was restarted for a resumed run."""
         import pyarrow.parquet as pq
 
         cut_off = (self.folder.path / "interrupted").glob("step-*.parquet")
         return sum(row.sent for row in self.rows) + sum(int(pq.read_metadata(path).num_rows) for path in cut_off)
 
     def keep_generators(self, step: int, report: StepReport) -> None:
-        """Say in the manifest how each generator of a step fared, where several sent it or one that is elsewhere."""
+        """Write each generator's report into the manifest, if there were several or one on another machine."""
         if lines := generator_lines(report):
             kept = self.folder.manifest().get("generators", {})
             for name, text in lines.items():
@@ -178,7 +179,7 @@ class Record:
     def finish(
         self, limit: dict[str, Any], verdict: dict[str, Any], judged: Sequence[Judged] = (), **facts: Any
     ) -> None:
-        """The run's conclusion, and other ``facts`` for its manifest; ``judged`` are its thresholds."""
+        """Write the run's conclusion and other ``facts`` into its manifest; ``judged``: its thresholds."""
         self.folder.update_manifest(
             state="finished",
             finished=utc_now(),
@@ -191,28 +192,28 @@ class Record:
         self.event("run_finished", verdict=verdict["verdict"], sentence=verdict["sentence"])
 
     def stop(self, state: str, why: str, exit_code: int) -> None:
-        """The run ended early: say so, and keep the rows of the step that was cut off."""
+        """The run ended early: write that, and keep the rows of the step that was cut off."""
         try:
             self.folder.update_manifest(state=state, error=why, exit_code=exit_code, stopped=utc_now())
             self._put_aside()
             self._write_watch()
             self.event(f"run_{state}", why=why)
         except RunFolderError:
-            pass  # a full disk: the first error is the one to tell, and --resume finds what there is
+            pass  # a full disk: the first error is the one to report, and --resume uses what was written
 
     def event(self, kind: str, **facts: Any) -> None:
-        """Write a line of events.jsonl and tell whoever listens."""
+        """Write a line of events.jsonl and call the listener."""
         self.tell(self.folder, self._on_event, kind, **facts)
 
     @staticmethod
     def tell(folder: RunFolder, on_event: OnEvent | None, kind: str, **facts: Any) -> None:
-        """As :meth:`event`, where the record is not there yet."""
+        """Like :meth:`event`, before there is a record."""
         folder.event(kind, **facts)
         if on_event is not None:
             on_event(kind, facts)
 
     def _take_up(self) -> None:
-        """Take over what an interrupted session finished, and put aside what it cut off."""
+        """Take over what an interrupted session finished, and move the rows of its cut-off step aside."""
         self.given = list(self.manifest.get("payers_given", []))
         self.payers = {int(step): payer for step, payer in self.manifest.get("payers", {}).items()}
         spent = self.manifest.get("payers_spent_before_wei", {})
@@ -224,7 +225,7 @@ class Record:
         done = {row.step for row in self.rows}
         for path in (self.folder.path / "samples").glob("step-*.parquet"):
             step = int(path.stem.removeprefix("step-"))
-            if step not in done:  # killed after the samples and before the row
+            if step not in done:  # killed between writing the samples and the row
                 path.replace(self.folder.interrupted_samples(step))
         prediction = self.manifest.get("prediction") or {}
         self.learnt = learnt_from(
@@ -238,7 +239,7 @@ class Record:
             write_parquet(self.folder.path / "series.parquet", series[series["step"].isin(done)])
 
     def _cut_off(self) -> list[CutOff]:
-        """What was paid for in steps that were cut off, or dropped. Each has one payer."""
+        """Receipts paid for in steps that were cut off or dropped. Each has one payer."""
         found = []
         for path in sorted((self.folder.path / "interrupted").glob("step-*.parquet")):
             rows = StoredRows(path)
@@ -248,14 +249,15 @@ class Record:
         return found
 
     def _known_s(self) -> float:
-        """The last moment that a table of the run has."""
+        """The latest run time in any table of the run."""
         run = open_run(self.folder.path)
         return max((float(table["t_s"].max()) for table in (run.series, run.watch) if len(table)), default=0.0)
 
     def _put_aside(self) -> None:
-        """Keep the rows of a step that was cut off, apart from those of finished steps.
+        """Keep the rows of a cut-off step, apart from those of finished steps.
 
-        The live rows get their place first: who is killed before all is written writes it again, under the same name.
+        The live file is moved first: if this is killed before all is written, the next session writes it again under
+        the same name.
         """
         for live in sorted((self.folder.path / "samples").glob("step-*.live")):
             step = int(live.stem.removeprefix("step-"))
@@ -290,7 +292,7 @@ class Record:
                 self.watch.left_out = 0
 
     def _append(self, name: str, frame: pd.DataFrame, step: int | None = None) -> None:
-        """Add rows to a table, in place of those it has of ``step``: one that was dropped has been run again."""
+        """Add rows to a table, replacing those of ``step``, which may have been dropped and run again."""
         import pandas as pd
 
         path = self.folder.path / name
@@ -303,7 +305,7 @@ class Record:
 
 
 def _plan_frame(steps: tuple[Step, ...], rates: Sequence[float], concurrency: int | None) -> pd.DataFrame:
-    """The plan as a table: ``step``, ``receipts``, ``rate_per_s``, ``concurrency`` (NaN where it is not the loop)."""
+    """The plan as a table: ``step``, ``receipts``, ``rate_per_s``, ``concurrency`` (NaN for the other kind of loop)."""
     import pandas as pd
 
     return pd.DataFrame(

@@ -37,15 +37,14 @@ async def sweep(
 ) -> SweepRun:
     """Step the receipt count up toward the sender limit and past it; the result is a run folder.
 
-    ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write (made when it is
-    not there); a folder whose run has finished is opened and nothing is sent, so a notebook can be run again over it.
-    ``resume`` resumes an interrupted run with that run's settings, at the first step without samples.
-    ``on_event`` is called with each line that goes into events.jsonl; without it a notebook and a terminal show how far
-    the run is. An interrupt of a notebook's kernel gives the run with what was measured, whose ``state`` is then
-    interrupted. ``client``: a ``distributed.Client`` whose cluster sends, with ``engine="dask"`` and its scheduler as
-    the settings.
+    ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write (made if missing);
+    if its run has finished, it is opened and nothing is sent, so a notebook can be run again. ``resume`` resumes an
+    interrupted run with that run's settings, at the first step without samples. ``on_event`` is called with each line
+    that goes into events.jsonl; without it a notebook or terminal shows progress. If a notebook's kernel is
+    interrupted, the result is the run with what was measured so far, with ``state`` interrupted. ``client``: a
+    ``distributed.Client`` whose cluster sends, with ``engine="dask"`` and its scheduler as the settings.
 
-    Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
+    Raises SettingsError, TargetError, RunFolderError or ToolError; everything measured until then is in the folder.
     """
     given = cast(dict[str, Any], parameters)
     if resume:
@@ -71,8 +70,8 @@ async def run_sweep(
 ) -> SweepRun:
     """:func:`sweep` with resolved settings.
 
-    ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with some of its budget left will do.
-    ``engine`` sends in place of the one that the settings name.
+    ``toward_limit`` False (a load): a denied receipt is a failure, and a payer with part of its budget left is enough.
+    ``engine`` replaces the one that the settings name.
     """
     steps_of(settings)
     require_fitting(settings.fail_if, (settings.profiler,))
@@ -96,8 +95,8 @@ async def run_sweep(
 
 @asynccontextmanager
 async def held(folder: RunFolder, on_event: OnEvent | None) -> AsyncIterator[None]:
-    """The run folder, to measure into. If another run measures at the same time, an event says so and the manifest
-    keeps it."""
+    """Lock the run folder for measuring. If another run measures at the same time, this is written as an event and into
+    the manifest."""
     async with measuring(folder.path) as company, folder.locked():
         beside = company.others()
         if beside is not None:
@@ -111,7 +110,7 @@ async def held(folder: RunFolder, on_event: OnEvent | None) -> AsyncIterator[Non
 
 
 def of_client(client: Client | None) -> dict[str, Any]:
-    """The settings that a Dask client stands for. Raises SettingsError where it is not connected."""
+    """The settings that select a Dask client's cluster. Raises SettingsError if it is not connected."""
     return {} if client is None else {"engine": "dask", "scheduler": address_of(client)}
 
 
@@ -131,24 +130,24 @@ async def resume_sweep(folder: RunFolder, on_event: OnEvent | None = None, clien
 
 
 def stored_settings(folder: RunFolder) -> Settings:
-    """The settings a run was made with, see :meth:`workbench.Settings.restore`."""
+    """The settings of a run, see :meth:`workbench.Settings.restore`."""
     return Settings.restore(settings_in(folder), runs_dir=str(folder.path.parent))
 
 
 def settings_in(folder: RunFolder) -> dict[str, Any]:
-    """The settings in a run's manifest. Raises RunFolderError where it has none, so that it cannot be resumed."""
+    """The settings in a run's manifest. Raises RunFolderError if there are none, so that it cannot be resumed."""
     settings = open_run(folder.path).manifest.get("settings")
     if not isinstance(settings, dict):
         raise RunFolderError(
             "lacks 'settings', so the run cannot be resumed",
             where=str(folder.path / MANIFEST),
-            hint="What it measured can be read with workbench.open_run; measure the rest in a new run",
+            hint="Its measurements can be read with workbench.open_run; measure the rest in a new run",
         )
     return settings
 
 
 def _require_same(settings: Settings, parameters: dict[str, Any]) -> None:
-    """Raise SettingsError when a run is resumed with other settings: it would be two experiments."""
+    """Raise SettingsError if a run is resumed with other settings: it would be two experiments."""
     given = Settings.resolve(**{**settings.model_dump(exclude={"signer_keys"}), **parameters})
     for name in parameters:
         before, now = getattr(settings, name), getattr(given, name)

@@ -1,5 +1,4 @@
-"""The profiles of a run, read again: windows, what they cost, what grows, what leaks, what the profiler cost, and what
-is found in all of it."""
+"""The profiles of a run, read from its folder: windows, costs, growth, leaks, the profiler's overhead and findings."""
 
 from __future__ import annotations
 
@@ -27,18 +26,18 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 NOT_PROFILED = (
-    "The service ran without a profiler. `workbench sweep --profiler callgrind` measures what a receipt costs."
+    "The service ran without a profiler. `workbench sweep --profiler callgrind` measures the cost of a receipt."
 )
-NO_WINDOW = "The run was under {mode}, but no window of a step was kept: see how it ended."
+NO_WINDOW = "The run was under {mode}, but has no window of a step: see how it ended."
 
-# a pair of steps tells what a profiler costs from this on, in accepted receipts or in CPU time of each
+# the least accepted receipts, or CPU time, of each step of a pair that shows the profiler's overhead
 LEAST_RECEIPTS = 100
 LEAST_CPU_S = 0.5
 
 
 @dataclass(frozen=True)
 class RunProfiles:
-    """What a profiled run found. Of a run without a profiler all tables are empty and ``mode`` is none."""
+    """The results of a profiled run. Without a profiler all tables are empty and ``mode`` is none."""
 
     run: Run
 
@@ -50,12 +49,12 @@ class RunProfiles:
 
     @property
     def metric(self) -> str:
-        """The metric that a receipt is first asked for."""
+        """The main metric of the mode."""
         return tool_of(parse_mode(self.mode)).main_metric
 
     @cached_property
     def measured_costs(self) -> pd.DataFrame:
-        """What each window cost as it was measured, idle windows among them, every place a row; columns in
+        """The measured costs of each window, idle windows included, one row per function; columns in
         :mod:`workbench.analysis.costs`."""
         import pandas as pd
 
@@ -73,14 +72,14 @@ class RunProfiles:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """What the steps cost, with the background subtracted and small places put together."""
+        """The costs of the steps, with the background subtracted and small functions joined."""
         from workbench.analysis.costs import compact_costs
 
         return compact_costs(self._less_background)
 
     @cached_property
     def background(self) -> pd.DataFrame:
-        """Background beside the cost of receipts, by service and metric; columns in
+        """Background and cost of receipts, by service and metric; columns in
         :func:`workbench.analysis.background.background_table`."""
         import pandas as pd
 
@@ -97,7 +96,7 @@ class RunProfiles:
 
     @cached_property
     def _idle_profiles(self) -> dict[tuple[str, str], Profile]:
-        """By service and mode; a window whose raw files are gone has its costs alone."""
+        """By service and mode; without raw files only the costs of a window are known."""
         found: dict[tuple[str, str], Profile] = {}
         for service, window in self.idle_windows.items():
             try:
@@ -109,7 +108,7 @@ class RunProfiles:
 
     @property
     def services(self) -> list[str]:
-        """The services that were profiled, in order of their names."""
+        """The profiled services, sorted by name."""
         return sorted(set(self.costs["service"])) if len(self.costs) else []
 
     @cached_property
@@ -127,7 +126,7 @@ class RunProfiles:
         return [window for window in self.windows if window.service == service]
 
     def labels(self, service: str) -> list[str]:
-        """What each window of a service is: its step and how many receipts were sent in it."""
+        """A label for each window of a service: its step and how many receipts were sent."""
         sent = zip(self.windows_of(service), self.receipts(service), strict=True)
         return [f"step {step_of(window.name)}, {receipts:,} receipts" for window, receipts in sent]
 
@@ -137,12 +136,12 @@ class RunProfiles:
         return [sent[window.name] for window in self.windows_of(service)]
 
     def profiles(self, service: str) -> list[Profile]:
-        """The Profile of each window of a service, read now, with names for code without symbols; of massif the heap at
-        the window's end."""
+        """The Profile of each window of a service, read now, with names for code without symbols; for massif the heap
+        at the end of the window."""
         return _read(self.windows_of(service))
 
     def first_and_last(self, service: str) -> list[Profile]:
-        """The Profiles of a service's first and last window, the others not read; one where there is one window."""
+        """The Profiles of a service's first and last window (one if there is only one); the others are not read."""
         windows = self.windows_of(service)
         return _read([*windows[:1], *windows[1:][-1:]])
 
@@ -151,7 +150,8 @@ class RunProfiles:
         return self.costs[self.costs["service"] == service]
 
     def growth(self, service: str, metric: str | None = None, **options: Any) -> Growth:
-        """What of a metric (None: the main one) grows with the load, see :func:`workbench.analysis.growth.growth`."""
+        """Which functions' costs in a metric (None: the main one) grow with the load, see
+        :func:`workbench.analysis.growth.growth`."""
         from workbench.analysis.growth import growth
 
         if metric is None and not options:
@@ -160,16 +160,16 @@ class RunProfiles:
 
     @cached_property
     def _growth(self) -> dict[str, Growth]:
-        """Of the main metric, by service: chart and table ask, and the models are fitted once."""
+        """Of the main metric, by service; cached, since chart and table use it."""
         return {service: self.growth(service, self.metric) for service in self.services}
 
     def leaks(self, service: str) -> Leaks | None:
-        """Bytes kept per receipt by allocation site; None where it was not massif that was on."""
+        """Bytes kept per receipt by allocation site; None if the mode is not massif."""
         return self._leaks.get(service)
 
     @cached_property
     def _leaks(self) -> dict[str, Leaks]:
-        """By service: answers, chart and table all ask, and the heaps are read once."""
+        """By service; cached, since answers, chart and table use it."""
         if self.mode != "massif":
             return {}
         return {service: self._leaks_of(service) for service in self.services if self.windows_of(service)}
@@ -218,12 +218,12 @@ class RunProfiles:
         )
 
     def measured(self, service: str) -> Measured:
-        """All that was measured of a service, for findings to be made from."""
+        """All measurements of a service, the input of findings."""
         return self._measured[service]
 
     @cached_property
     def _measured(self) -> dict[str, Measured]:
-        """By service: findings and the table of the background both ask."""
+        """By service; cached, since findings and the background table use it."""
         return {service: self._measure(service) for service in self.services}
 
     def _measure(self, service: str) -> Measured:
@@ -248,8 +248,8 @@ class RunProfiles:
         )
 
     def _typical(self, service: str) -> tuple[Profile | None, int]:
-        """The profile to look for ways and callers in, read now, and the receipts in it: of counts that of the step
-        with the most receipts (of massif the heap at its end), of samples all steps together."""
+        """The profile in which call paths and callers are looked up, read now, and its number of receipts. For counts
+        it is the step with the most receipts (for massif the heap at its end), for samples all steps together."""
         windows, sent = self.windows_of(service), self.receipts(service)
         if not windows:
             return None, 0
@@ -263,7 +263,7 @@ class RunProfiles:
 
     @cached_property
     def findings(self) -> Findings:
-        """What is found in the run's profiles, ranked; see :mod:`workbench.analysis.findings`."""
+        """The findings in the run's profiles, ranked; see :mod:`workbench.analysis.findings`."""
         from workbench.analysis.findings import Findings, find
 
         if not self.services:
@@ -271,9 +271,9 @@ class RunProfiles:
         return find([self.measured(service) for service in self.services])
 
     def overhead(self) -> Overhead | None:
-        """What the profiler cost: the first step beside the paired one without it; None where there is no pair.
+        """The profiler's overhead: the first step compared with the paired step without it; None without a pair.
 
-        What cannot be told is NaN, and the sentence says why.
+        Unknown values are NaN, and the sentence says why.
         """
         from workbench.analysis.overhead import Overhead, overhead
 
@@ -306,7 +306,7 @@ def _read(windows: Sequence[Window]) -> list[Profile]:
 
 
 def _no_pair(profiled: Mapping[str, Any], plain: Mapping[str, Any], cpu_s: Sequence[float]) -> str:
-    """Why two steps do not tell what a profiler costs; "" where they do."""
+    """Why a pair of steps cannot show the overhead; "" if it can."""
     if profiled["denied"] or plain["denied"]:
         return "receipts were denied, and refusing one costs less than serving one"
     fewest = int(min(profiled["accepted"], plain["accepted"]))

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WINDOW = 1 << 19
-"""Values whose percentiles are taken at a time; one second's at least."""
+"""How many values are sorted at a time for percentiles; at least those of one second."""
 
 Seconds = npt.NDArray[np.int64]
 Timed = Callable[[Chunk, int], tuple[Seconds, npt.NDArray[np.int64]]]
 
 
 def per_second(chunks: Chunks, step: int, clock: Clock, *, window: int = WINDOW) -> pd.DataFrame:
-    """One row a second of a step.
+    """One row per second of a step.
 
     Columns: ``t_s`` (run time at the second's start), ``step``, ``offered`` (intended in this second), ``sent``,
     ``done_ok``, ``done_denied``, ``done_failed`` (answers in this second), ``in_flight`` (at its end),
-    ``response_p50_ms``, ``response_p99_ms`` (of accepted receipts answered in it; p99 is their maximum where they are
-    fewer than 100), ``lag_p99_ms`` (of receipts sent in it).
+    ``response_p50_ms``, ``response_p99_ms`` (of accepted receipts answered in it; p99 is the maximum if there are fewer
+    than 100), ``lag_p99_ms`` (of receipts sent in it).
     """
     import pandas as pd
 
@@ -71,7 +71,7 @@ def _counts(chunks: Chunks, start: int, seconds: int) -> dict[str, Seconds]:
             "done_failed": done[~chunk.accepted & ~chunk.denied],
         }
         for name, when in happened.items():
-            if len(when):  # counted over the chunk's own seconds only: they are few of a long step's
+            if len(when):  # only over the seconds of this chunk, a small part of a long step
                 first = int(when.min())
                 found = np.bincount(when - first)[: seconds - first]
                 counts[name][first : first + len(found)] += found
@@ -108,10 +108,10 @@ def _windows(counts: Seconds, window: int) -> Iterator[_Window]:
 def _percentiles(
     chunks: Chunks, start: int, timed: Timed, counts: Seconds, percents: tuple[int, ...], window: int
 ) -> npt.NDArray[np.float64]:
-    """Percentiles in ms of each second's values, a row a percentile; NaN where a second has none.
+    """Percentiles in ms of each second's values, a row per percentile; NaN for a second without values.
 
-    A window of seconds at a time, with the chunks that have some of it: rows are nearly in the order of time, so that
-    each chunk is read about twice.
+    Works on one window of seconds at a time and reads the chunks that overlap it: rows are nearly in the order of time,
+    so each chunk is read about twice.
     """
     found = np.full((len(percents), len(counts)), np.nan)
     reach = [_reach(timed(chunk, start)[0]) for chunk in chunks]
@@ -139,5 +139,5 @@ def _percentiles(
 
 
 def _reach(seconds: Seconds) -> tuple[int, int]:
-    """The earliest and the latest second; of none, such that it is in no window."""
+    """The earliest and the latest second; for an empty chunk a range outside of every window."""
     return (int(seconds.min()), int(seconds.max())) if len(seconds) else (1, -1)

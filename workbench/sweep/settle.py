@@ -1,4 +1,4 @@
-"""Wait until the tap-agent has counted what was sent: denial is a step behind the load."""
+"""Waits until the tap-agent has counted what was sent, since denial comes later than the load."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ QUIET_S = 0.5
 
 @dataclass(frozen=True)
 class Settled:
-    """The agent's view after a step. ``complete``: it has counted every receipt that it could count. ``survived_wei``:
-    the most fees that it was seen to hold of the payer without denying it (None: no such moment was seen)."""
+    """The agent's view after a step. ``complete``: it has counted every receipt that it can count. ``survived_wei``:
+    the most fees of the payer that it held without denying the payer (None: not seen)."""
 
     fees: Fees | None
     complete: bool
@@ -29,9 +29,9 @@ class Settled:
 async def settle(target: Target, payer: bytes, received: int | None, timeout_s: float, *, unsure: int = 0) -> Settled:
     """Wait until the agent has received ``received`` receipts of ``payer``, or up to ``unsure`` more.
 
-    ``unsure`` receipts got no answer and may have been stored or not: for them the count is given QUIET_S to stand
-    still. Gives up after ``timeout_s``, or when the count had begun to move and then stood still for STALL_S.
-    ``received`` None, no agent metrics, or an agent that does not answer: the present view, not complete.
+    ``unsure`` receipts got no answer and may or may not be stored: the count must not change for QUIET_S. Gives up
+    after ``timeout_s``, or if the count changed and then stopped for STALL_S. With ``received`` None, without agent
+    metrics, or if the agent does not answer, the result is the current view, not complete.
     """
     started = time.monotonic()
     survived: int | None = None
@@ -56,7 +56,7 @@ async def settle(target: Target, payer: bytes, received: int | None, timeout_s: 
             fees, survived = seen, _survived(seen, survived)
         return Settled(fees, complete=True, seconds=time.monotonic() - started, survived_wei=survived)
     except TargetError:
-        # what the step measured must not be lost to a target that is gone; the next step will meet the error
+        # a target that is gone must not lose this step's measurement; the next step will raise the error
         return Settled(None, complete=False, seconds=time.monotonic() - started, survived_wei=survived)
 
 

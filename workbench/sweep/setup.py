@@ -1,4 +1,4 @@
-"""What a step is measured with, and the step itself as it was decided before anything was sent."""
+"""What a step is measured with, and the step as planned before anything is sent."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from workbench.sweep.watch import Watch
 
 @dataclass(frozen=True)
 class Setup:
-    """The services as they run now and what watches them.
+    """The running services and what watches them.
 
     ``session`` is the profiler's while the services are under it. ``toward_limit`` False: a denied receipt is a
-    failure. ``denylist``: what the services' database says of denial, where it can be listened to.
-    ``require_alive`` raises where something that was started for the run has ended. ``send`` sends a step.
+    failure. ``denylist``: changes of the denylist in the services' database, if there is one to listen to.
+    ``require_alive`` raises if something that was started for the run has ended. ``send`` sends a step.
     """
 
     settings: Settings
@@ -47,7 +47,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Before:
-    """What a step starts from: the agent's view of the payer, the budget it leaves, the rows in the database."""
+    """The state before a step: the agent's view of the payer, the budget it leaves, the rows in the database."""
 
     fees: Fees | None
     budget: int | None
@@ -56,8 +56,7 @@ class Before:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step as it will be sent: who pays, when each receipt is due, what the generator is told, and what it starts
-    from."""
+    """A planned step: its payer, when each receipt is due, the generator's input, and the state before it."""
 
     step: Step
     payer: Payer
@@ -67,7 +66,7 @@ class PlannedStep:
 
     @property
     def address(self) -> str:
-        """The payer's address, as rows have it."""
+        """The payer's address, in the form used in rows."""
         return checksum(self.payer.address)
 
 
@@ -97,7 +96,7 @@ def _open(settings: Settings, receipts: int, step: int) -> OpenPlan:
 
 
 def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
-    """What the generator is told of a step."""
+    """The generator's input for a step."""
     settings = setup.settings
     return StepSpec(
         url=setup.target.paid_url,
@@ -116,6 +115,7 @@ def spec_of(setup: Setup, payer: Payer, plan: Plan, step: int) -> StepSpec:
 
 
 def services_of(target: Target) -> tuple[int, ...]:
-    """Processes of this machine that are no other load: the services under test and what we started around them."""
+    """Processes of this machine that do not count as other load: the services under test and what we started for
+    them."""
     started = (child.pid for child in psutil.Process().children())
     return tuple(sorted({*target.pids.values(), *started}))

@@ -1,4 +1,4 @@
-"""One load: a sweep of one step, reported in the terms of the guide's load tool and then with its full figures."""
+"""One load: a sweep of one step. It is reported first like the guide's load tool, then with all figures."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ if TYPE_CHECKING:
     from distributed import Client
 
 DEFAULT_CONCURRENCY = 16
-"""Requests in flight of a load that names neither rate nor concurrency."""
+"""Requests in flight of a load with neither rate nor concurrency."""
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What one load measured. Everything is read from its run folder."""
+    """The result of one load, read from its run folder."""
 
     run: Run
 
     @property
     def samples(self) -> pd.DataFrame:
-        """One row a request; columns in :func:`workbench.load.samples.to_frame`. See
-        :attr:`workbench.runs.read.Run.samples` for the memory this takes."""
+        """One row per request; columns in :func:`workbench.load.samples.to_frame`. For its memory see
+        :attr:`workbench.runs.read.Run.samples`."""
         return self.run.samples
 
     @property
     def series(self) -> pd.DataFrame:
-        """One row a second; columns in :func:`workbench.sweep.series.per_second`."""
+        """One row per second; columns in :func:`workbench.sweep.series.per_second`."""
         return self.run.series
 
     @property
     def summary(self) -> dict[str, Any]:
         """The step as a dict (see :class:`workbench.analysis.step_row.StepRow`), and ``outcomes`` by name,
-        ``thresholds`` as :meth:`workbench.thresholds.judge.Judged.as_dict` has them.
+        ``thresholds`` as in :meth:`workbench.thresholds.judge.Judged.as_dict`.
 
         ``generators``: a line for each, if there are several."""
         row: dict[str, Any] = {**LATER, **self.run.steps.iloc[0].to_dict()}
         counts = self.run.outcomes
-        generators = self.run.manifest.get("generators", {})  # those of the one step there is
+        generators = self.run.manifest.get("generators", {})  # there is one step
         several = {"generators": {name.partition(", ")[2]: text for name, text in generators.items()}}
         outcomes = dict(zip(counts["outcome"], counts["receipts"].tolist(), strict=True))
         thresholds = self.run.manifest.get("thresholds") or []
@@ -68,12 +68,12 @@ class LoadResult:
 
     @property
     def text(self) -> str:
-        """The guide's four summary lines and the figures behind them; for a load that was stopped early, a line that
-        says so."""
+        """The guide's four summary lines and the figures behind them; for a load that was stopped early, a line says
+        so."""
         if self.run.steps.empty:
-            return f"The load is {self.run.state}: {self.run.path} has what was sent until then."
+            return f"The load is {self.run.state}; everything measured until then is in {self.run.path}."
         settings = self.run.manifest["settings"]
-        arrivals = settings.get("arrivals", "constant")  # older runs do not say
+        arrivals = settings.get("arrivals", "constant")  # missing in older runs
         lines = [summary_text(self.summary, version=settings["receipt_version"], arrivals=arrivals)]
         for number, one in enumerate(self.run.manifest.get("thresholds") or ()):
             lines.append(f"{'' if number else 'Thresholds':12}{one['sentence']}")
@@ -97,8 +97,8 @@ async def load(
     ``arrivals``), and measure.
 
     ``parameters`` are fields of :class:`workbench.Settings`; without ``target`` the stand-in is started for the load.
-    ``on_event``, ``client``, what an interrupt gives, and errors are those of :func:`workbench.sweep.run.sweep`. The
-    run folder gets the samples as they are measured.
+    ``on_event``, ``client``, interrupts and errors are as in :func:`workbench.sweep.run.sweep`. Samples are written to
+    the run folder as they are measured.
     """
     given = cast(dict[str, Any], parameters)
     settings = load_settings(Settings.resolve(**{"name": "load", **of_client(client), **given}))
@@ -114,14 +114,14 @@ async def load(
 async def run_load(
     settings: Settings, run_dir: Path | None = None, on_event: OnEvent | None = None, client: Client | None = None
 ) -> LoadResult:
-    """:func:`load` with the settings of :func:`load_settings`."""
+    """:func:`load` with settings from :func:`load_settings`."""
     return LoadResult(await run_sweep(settings, run_dir, on_event, toward_limit=False, client=client))
 
 
 def load_settings(settings: Settings) -> Settings:
     """The settings of the sweep that a load is: one step of ``num_receipts``, nothing after it.
 
-    A ramp has a number of receipts of its own, for where none is given.
+    Without ``num_receipts``, a ramp gives the number of receipts itself.
     """
     count = settings.num_receipts
     if settings.ramp is not None and "num_receipts" not in settings.model_fields_set:
@@ -152,7 +152,7 @@ def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "c
         f"Throughput  {summary['throughput_per_s']:.1f} accepted/s",
         f"Response    {_latency(summary, 'response')}  (from the intended time, accepted receipts)",
         *([f"            {sure}"] if (sure := _sure(summary, "response")) else []),
-        f"Service     {_latency(summary, 'service')}  (from the sending)",
+        f"Service     {_latency(summary, 'service')}  (from sending to answer)",
         *([f"            {sure}"] if summary["loop"] == "open" and (sure := _sure(summary, "service")) else []),
         f"Lag         p50 {_ms(summary['lag_p50_ms'])}, p99 {_ms(summary['lag_p99_ms'])}, "
         f"max {_ms(summary['lag_max_ms'])}  (the generator's own lateness)",
@@ -160,7 +160,7 @@ def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "c
         *(f"            {name}: {text}" for name, text in summary.get("generators", {}).items()),
         "Outcomes    " + ", ".join(f"{name} {count}" for name, count in summary["outcomes"].items()) + _odd(summary),
     ]
-    if disturbed := summary.get("disturbances"):  # older runs do not say
+    if disturbed := summary.get("disturbances"):  # missing in older runs
         lines.append(f"Disturbed   {disturbed}")
     if steady := _steady(summary):
         lines.append(f"Steady      {steady}")
@@ -175,9 +175,7 @@ def summary_text(summary: Mapping[str, Any], *, version: int, arrivals: str = "c
 
 
 def _stored(summary: Mapping[str, Any]) -> str:
-    text = (
-        f"{summary['stored']:.0f} receipts found in the database, {summary['paid']} were paid according to the answers"
-    )
+    text = f"{summary['stored']:.0f} receipts found in the database, {summary['paid']} charged according to the answers"
     if summary["aggregated_grt"] > 0:
         text += f"; {grt(summary['aggregated_grt'])} went into RAVs"
     if summary["invalid"] > 0:
@@ -198,7 +196,7 @@ def _busiest(summary: Mapping[str, Any]) -> str:
 
 
 def _signing(summary: Mapping[str, Any]) -> str:
-    """What was unusual in the signing; "" where all receipts were signed once and ahead. Older runs do not say."""
+    """What was unusual in signing; "" if all receipts were signed once and ahead. Missing in older runs."""
     late, anew = (int(summary.get(name, 0)) for name in ("signed_late", "signed_anew"))
     said = [f"{late:,} receipts signed only when due"] if late else []
     said += [f"{anew:,} signed again because they had become too old"] if anew else []
@@ -206,7 +204,7 @@ def _signing(summary: Mapping[str, Any]) -> str:
 
 
 def _odd(summary: Mapping[str, Any]) -> str:
-    """What was unusual in the connections; "" where nothing was. Older runs do not say."""
+    """What was unusual in the connections; "" if nothing was. Missing in older runs."""
     idle, surplus = (int(summary.get(name, 0)) for name in ("closed_idle", "surplus"))
     said = [f"{idle:,} of the resets on kept connections, before a byte of an answer (closed as idle?)"] if idle else []
     said += [f"{surplus:,} connections brought unexpected bytes"] if surplus else []
@@ -218,7 +216,7 @@ def _latency(summary: Mapping[str, Any], clock: str) -> str:
 
 
 def _sure(summary: Mapping[str, Any], clock: str) -> str:
-    """The 95 % intervals of the percentiles, and of how many receipts; "" for runs of releases without them."""
+    """The 95 % intervals of the percentiles, and of how many receipts; "" for older runs without them."""
     n, effective = int(summary["accepted"]), float(summary.get("effective_n", math.nan))
     if math.isnan(effective) or not n:
         return ""
@@ -230,12 +228,12 @@ def _sure(summary: Mapping[str, Any], clock: str) -> str:
             said.append(f"{name} {low:.2f} to {high:.2f} ms")
         elif not math.isnan(summary[f"{clock}_{name}_ms"]):
             said.append(f"{name} not known")
-    alike = f", worth {effective:,.0f} independent ones" if effective < 0.9 * n else ""
+    alike = f", which tell as much as {effective:,.0f} independent ones" if effective < 0.9 * n else ""
     return f"95 % sure   {', '.join(said)}  ({n:,} receipts{alike})" if said else ""
 
 
 def _steady(summary: Mapping[str, Any]) -> str:
-    """Whether the load was steady; "" where nobody looked, or there were too few receipts to say."""
+    """Whether the load was steady; "" if it was not checked or there were too few receipts."""
     if steadiness := summary.get("steadiness"):
         return f"no: {steadiness}"
     said = ["yes: no warm-up seen"] if summary.get("settles") == "yes" else []
@@ -250,7 +248,7 @@ def _ms(value: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """A duration in the manner of the guide's tool: 1.234567s, 2.345ms, 67.8µs."""
+    """A duration in the format of the guide's tool: 1.234567s, 2.345ms, 67.8µs."""
     if seconds >= 1:
         return f"{seconds:.6f}s"
     if seconds >= 1e-3:

@@ -12,19 +12,19 @@ from workbench.masking import shown
 from workbench.settings import Settings
 
 FIRST = 1
-"""The number of the first step. Runs of earlier releases count from 0, and keep that when resumed."""
+"""The number of the first step. Runs of earlier releases count from 0, also when resumed."""
 MAX_STEPS = 1000
 MAX_RECEIPTS = 10_000_000
 _MOST_DIGITS = 15
-_LEAST_FACTOR = 1.001  # 17,000 of its steps go from 1 to MAX_RECEIPTS
+_LEAST_FACTOR = 1.001  # a series with it from 1 to MAX_RECEIPTS has 17,000 steps
 _FORMS = "a list 250,500,1000, a range 250:1250:250, or a geometric series 125:2000:x2"
 _RANGE = re.compile(r"(\d+):(\d+):(x?)(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True)
 class Step:
-    """``receipts`` to be offered as step ``number``. ``kind``: step; pinpoint, the walk to the exact limit; under a
-    profiler also paired, a step without it, and warm_up. ``repeat``: which repeat of its size it is, from 1."""
+    """``receipts`` to be sent as step ``number``. ``kind``: step; pinpoint (finds the exact limit); under a profiler
+    also paired (a step without it) and warm_up. ``repeat``: which repeat of this size it is, from 1."""
 
     number: int
     receipts: int
@@ -36,7 +36,7 @@ def parse_steps(text: str, first: int = FIRST) -> tuple[Step, ...]:
     """Steps from a list, an inclusive range START:STOP:STEP, or a geometric series START:STOP:xFACTOR; numbered from
     ``first`` on.
 
-    Raises SettingsError with what was found and the forms there are.
+    Raises SettingsError with what was found and the valid forms.
     """
     counts = _counts(text.replace(" ", "").replace("_", ""))
     for count in counts:
@@ -46,28 +46,30 @@ def parse_steps(text: str, first: int = FIRST) -> tuple[Step, ...]:
 
 
 def steps_of(settings: Settings, first: int = FIRST) -> tuple[Step, ...]:
-    """The steps of a sweep, each as often as the settings want it: all once, then all again, so that a drift of the
-    machine or the service touches all sizes alike. Raises SettingsError as :func:`parse_steps`."""
+    """The steps of a sweep, with the repeats that the settings ask for: all once, then all again, so that a drift of
+    the machine or the service affects all sizes alike. Raises SettingsError as :func:`parse_steps`."""
     once = parse_steps(settings.receipts, first)
     if len(once) * settings.repeats > MAX_STEPS:
-        raise SettingsError(f"{len(once)} steps, {settings.repeats} times, are more than {MAX_STEPS}", where="repeats")
+        raise SettingsError(
+            f"{len(once)} steps x {settings.repeats} repeats are more than {MAX_STEPS} steps", where="repeats"
+        )
     rounds = range(settings.repeats)
     return tuple(Step(one.number + turn * len(once), one.receipts, repeat=turn + 1) for turn in rounds for one in once)
 
 
 def first_number(manifest: Mapping[str, Any]) -> int:
-    """The number of a run's first step, by what it planned; FIRST where nothing is planned yet."""
+    """The number of a run's first step, from its plan; FIRST if nothing is planned yet."""
     planned = [step for step in manifest.get("steps_planned") or () if isinstance(step, Mapping)]
     return min((step["number"] for step in planned if isinstance(step.get("number"), int)), default=FIRST)
 
 
 def walk_of(steps: tuple[Step, ...]) -> Step:
-    """The walk to the exact limit, which comes after the steps."""
+    """The step that finds the exact limit, which comes after the others."""
     return Step(steps[-1].number + 1, 0, "pinpoint")
 
 
 def extra_steps(steps: tuple[Step, ...], settings: Settings) -> tuple[Step | None, Step | None]:
-    """The paired step and the warm-up of a profiled sweep, each None where the settings want none.
+    """The paired step and the warm-up of a profiled sweep, each None if the settings do not want it.
 
     They are numbered after the steps and the pinpoint. The paired step is as large as the first one.
     """

@@ -1,5 +1,5 @@
-"""What is measured, running: the stand-in or services by their commands, containers of a compose file, or services that
-somebody else runs; plainly, or under a profiler with the session that cuts a window for each step.
+"""Starts or connects to what is measured: the stand-in, services by their commands, containers of a compose file, or
+services that already run; without a profiler, or under one with the session that cuts a window for each step.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from workbench.sweep.surroundings import check_surroundings
 from workbench.sweep.windows import FOLDER
 
 LOGS = "logs"
-"""Of a run folder: what the services said that were started for it without a profiler."""
+"""In a run folder: the output of the services that were started for it without a profiler."""
 
 
 def check_subject(settings: Settings) -> None:
-    """Raise, before anything is spent, SettingsError where the profiler does not fit what is to be measured, ToolError
-    where it is not installed. Containers bring their own tools."""
+    """Before anything is spent, raise SettingsError if the profiler cannot be used for this target, ToolError if it is
+    not installed. Containers bring their own tools."""
     check_surroundings(settings)
     if settings.profiler == "none" or settings.compose is not None:
         return
     if settings.target is not None and not has_commands(settings):
         raise SettingsError(
-            f"a service at {settings.target} cannot be put under {settings.profiler} from here",
+            f"a running service ({settings.target}) cannot be put under {settings.profiler}",
             where="profiler",
             hint="Give the command that starts it with --service, or its compose file with --compose",
         )
@@ -44,15 +44,15 @@ def check_subject(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Subject:
-    """A target that answers. ``session`` is the profiler's, where it is under one; ``backend`` has the programs that
-    were started for it."""
+    """A target that answers. ``session``: the profiler's, if there is one; ``backend``: the programs that were started
+    for it."""
 
     target: Target
     session: Session | None = None
     backend: Backend | None = None
 
     async def require_running(self) -> None:
-        """Raise TargetError naming a program that has ended or does not answer, with what it said."""
+        """Raise TargetError naming a program that has ended or does not answer, with its last output."""
         if self.backend is None:
             return
         for program in self.backend.programs:
@@ -62,9 +62,10 @@ class Subject:
 
 @asynccontextmanager
 async def running(settings: Settings, folder: Path, mode: Mode) -> AsyncIterator[Subject]:
-    """What is measured, running; under a profiler with its session. Stopped and restored at the end, however it comes.
+    """Start what is measured, under a profiler with its session; stopped and restored at the end of the block in any
+    case.
 
-    ``mode`` none of a compose file, or of services that are given by their address: they run already.
+    With ``mode`` none, containers and services given by their address already run.
     """
     elsewhere = settings.target is not None and not has_commands(settings)
     if (settings.compose is not None or elsewhere) and mode == "none":
@@ -80,7 +81,7 @@ async def running(settings: Settings, folder: Path, mode: Mode) -> AsyncIterator
         out,
         flags=flags,
         attach=mode != "none" and settings.profiler_attach,
-        replaces=True,  # of a run that was killed in mid-step: the step is measured again
+        replaces=True,  # left by a run that was killed during a step: the step is measured again
     ) as session:
         if settings.compose is not None:
             target = await connect(with_compose_target(settings))
@@ -91,7 +92,7 @@ async def running(settings: Settings, folder: Path, mode: Mode) -> AsyncIterator
 
 
 def with_compose_target(settings: Settings) -> Settings:
-    """The settings with the addresses that a compose file's services are published at, where none were given."""
+    """The settings with the published addresses of a compose file's services, where none were given."""
     if settings.compose is None:
         return settings
     published = {
@@ -104,8 +105,7 @@ def with_compose_target(settings: Settings) -> Settings:
 
 
 async def absent(settings: Settings) -> str:
-    """Why the services of a compose file cannot be measured before they are put under the profiler; "" where they
-    can."""
+    """Why the services of a compose file cannot be measured before they are under the profiler; "" if they can."""
     target = with_compose_target(settings).target
     if settings.compose is None or target is None:
         return ""

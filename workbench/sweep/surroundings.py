@@ -1,6 +1,7 @@
-"""What has to run around the services of a run: with ``network`` the network of :mod:`workbench.network`, else nothing.
+"""What must run around the services of a run: with ``network`` the network of :mod:`workbench.network`, otherwise
+nothing.
 
-What is learnt by starting it goes into the settings, so that everything after it is the same code.
+The facts known after starting it go into the settings, so that all later code is the same.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ _FREE_PORTS: Mapping[str, int] = {
 
 
 def check_surroundings(settings: Settings) -> None:
-    """Raise SettingsError where there are no programs to put the network around, ToolError where its packages are not
+    """Raise SettingsError if no programs are given that need the network, ToolError if its packages are not
     installed."""
     if settings.agent_command is not None and settings.service_command is None:
         raise SettingsError(
-            "the agent has a command, the service has none",
+            "the agent has a command but the service has none",
             where="agent_command",
             hint="Give --service as well, or --target and --agent-metrics-url of services that run already",
         )
@@ -60,8 +61,8 @@ def check_surroundings(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """``settings`` as the services find them; ``require_answering`` raises TargetError naming the part of the network
-    that does not answer."""
+    """``settings`` for the services; ``require_answering`` raises TargetError naming the part of the network that does
+    not answer."""
 
     settings: Settings
     require_answering: Callable[[], Awaitable[None]]
@@ -69,11 +70,11 @@ class Surroundings:
 
 @asynccontextmanager
 async def surroundings(settings: Settings, name: str) -> AsyncIterator[Surroundings]:
-    """What the services of a run need, running while the block does. An error in the block that comes of a part that
-    does not answer is told as that.
+    """Within the block, what the services of a run need is running. If a part of it does not answer, an error in the
+    block is replaced by one that names this part.
 
-    The network's data are in a folder of ``network_folder`` of its own (``name``, the run's): a run that is gone on
-    with finds its database again. They are deleted when the run has ended well: what it found is in the run's folder.
+    The network's data are in their own folder in ``network_folder``, named after the run (``name``), so that a resumed
+    run finds its database again. They are deleted when the run has finished.
     """
     check_surroundings(settings)
     if not settings.network:
@@ -96,8 +97,8 @@ async def surroundings(settings: Settings, name: str) -> AsyncIterator[Surroundi
 
 
 async def forget(settings: Settings, name: str) -> None:
-    """Delete the network's data of a run that ends well without it: all steps were there, and what was killed in the
-    last of them had ended it badly."""
+    """Delete the network's data of a resumed run that finishes without starting the network: all steps were already
+    measured."""
     folder = settings.network_folder / name
     if not settings.network or not folder.is_dir():
         return
@@ -108,13 +109,13 @@ async def forget(settings: Settings, name: str) -> None:
 
 
 async def _nothing() -> None:
-    """There is nothing around the services that could be gone."""
+    """Without a network nothing can have stopped."""
 
 
 def with_network(settings: Settings, around: Network) -> Settings:
-    """The settings with commands, addresses, payers and limit as the network has them.
+    """The settings with commands, addresses, payers and limit of the network.
 
-    A command that names no configuration file gets the network's.
+    A command without a configuration file gets the network's.
     """
     known = around.addresses
     payers = around.payers
@@ -134,7 +135,7 @@ def with_network(settings: Settings, around: Network) -> Settings:
         changes["signer_keys"] = [SecretStr(payer.key.reveal()) for payer in payers]
     own = {name for name in ("service_command", "agent_command") if _names_config(getattr(settings, name))}
     if "service_command" in own:
-        # it runs by a file of its own: where it answers is not ours to say
+        # it has its own configuration file, which sets its address
         for name in ("target", "service_metrics_url", "graph_url", "database_url", "allocation"):
             changes[name] = getattr(settings, name)
     if "agent_command" in own:

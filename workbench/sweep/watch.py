@@ -25,25 +25,24 @@ LONGEST_S = 10.0
 LOOKS = 1000
 SCRAPE_EVERY = 2
 MOST_ROWS = 500_000
-"""The most rows that are kept of a step, some 200 MB: the metrics of two services for as long as a step can take.
-Of what comes after that only processes are kept, which are few."""
+"""The most rows that are kept of a step, some 200 MB: the metrics of two services in the longest possible step. After
+that only rows of processes are kept, which are few."""
 BEFORE = -1
-"""The step of what is seen before the first one."""
+"""The step number of rows before the first step."""
 COLUMNS = ("t_s", "step", "source", "metric", "labels", "value")
 
 
 def pause_s(elapsed_s: float, least_s: float) -> float:
-    """How long to wait before the next look at a step that has gone on for ``elapsed_s``.
+    """How long to wait before the next sample of a step that has run for ``elapsed_s``.
 
-    A thousandth of it, so that a step of days has no more looks than can be held, kept and shown; at least ``least_s``,
-    at most LONGEST_S.
+    A thousandth of ``elapsed_s``, so that a step of days has not too many samples; from ``least_s`` to LONGEST_S.
     """
     return min(LONGEST_S, max(least_s, elapsed_s / LOOKS))
 
 
 class Watch:
     """Collects rows (COLUMNS) while it runs. Set ``step`` and ``payer``, and call ``generator``, ``leave_alone`` and
-    ``ask_again``, as it goes on."""
+    ``ask_again``, as the run goes on."""
 
     def __init__(self, target: Target, seconds: Clock) -> None:
         self._target = target
@@ -53,7 +52,7 @@ class Watch:
         self.left_out = 0  # rows of metrics beyond MOST_ROWS
         self.step = BEFORE
         self._scraping = True
-        self._asking = asyncio.Lock()  # held while a service is asked
+        self._asking = asyncio.Lock()  # locked while a service is asked
         self.payer: bytes | None = None
         self.survived_wei: dict[bytes, int] = {}
         by_pid: dict[int, str] = {}
@@ -81,14 +80,14 @@ class Watch:
             await asyncio.sleep(pause_s(time.monotonic() - began, INTERVAL_S))
 
     async def leave_alone(self) -> None:
-        """Ask the services nothing from now on, as their answers would be in a profile. What they were asked before is
-        answered when this returns: under a profiler one page of metrics can take them seconds."""
+        """Ask the services nothing from now on, since answering would be in the profile. All earlier questions are
+        answered when this returns: under a profiler one page of metrics can take seconds."""
         self._scraping = False
         async with self._asking:
             pass
 
     def ask_again(self) -> None:
-        """The profile is made."""
+        """The profile is finished: ask the services again."""
         self._scraping = True
 
     def frame(self) -> pd.DataFrame:
@@ -104,7 +103,7 @@ class Watch:
         try:
             processes = [psutil.Process(pid) for pid in pids]
             for process in processes:
-                process.cpu_percent()  # the first call only sets the mark
+                process.cpu_percent()  # the first call only sets the starting point
         except psutil.Error:
             return
         self._processes[source] = processes
@@ -114,7 +113,7 @@ class Watch:
         for source, processes in list(self._processes.items()):
             try:
                 facts = [_facts(process) for process in processes]
-            except psutil.Error:  # one ended: what is left is not the whole
+            except psutil.Error:  # one ended: the sum would be incomplete
                 del self._processes[source]
                 continue
             for metric in facts[0]:
@@ -131,7 +130,7 @@ class Watch:
             try:
                 readings = await scrape(url, f"the {source}'s metrics")
             except TargetError:
-                continue  # the load itself will show whether the service is gone
+                continue  # the load itself will show if the service is gone
             if source == "agent":
                 self._note_survived(readings)
             t_s = self._seconds()
@@ -145,7 +144,7 @@ class Watch:
                     self.rows.append((t_s, self.step, source, reading.name, labels, reading.value))
 
     def _note_survived(self, readings: list[Reading]) -> None:
-        """Keep the most fees that the agent was seen to hold of the step's payer without denying it."""
+        """Keep the most fees of the step's payer that the agent held without denying the payer."""
         if self.payer is None:
             return
         fees = fees_of(readings, self.payer, limit=None)
@@ -153,7 +152,7 @@ class Watch:
             self.survived_wei[self.payer] = max(fees.spent, self.survived_wei.get(self.payer, 0))
 
     def _wanted(self, reading: Reading) -> bool:
-        """Only the payer of the step; a stand-in with 64 payers would fill the table with the others."""
+        """Only metrics of the step's payer: 64 payers of a stand-in would fill the table."""
         if reading.name.endswith(("_bucket", "_created")):
             return False
         sender = dict(reading.labels).get("sender")
@@ -161,9 +160,9 @@ class Watch:
 
 
 def _facts(process: psutil.Process) -> dict[str, float]:
-    """Raises psutil.Error for one that has ended."""
+    """Raises psutil.Error for a process that has ended."""
     with process.oneshot():
-        if process.status() == psutil.STATUS_ZOMBIE:  # it has ended, and has no memory any more
+        if process.status() == psutil.STATUS_ZOMBIE:  # it has ended and has no memory
             raise psutil.ZombieProcess(process.pid)
         return {
             "cpu_percent": process.cpu_percent(),
@@ -175,7 +174,7 @@ def _facts(process: psutil.Process) -> dict[str, float]:
 class Clock:
     """Seconds since the run began, also after it was interrupted and resumed (or the machine restarted).
 
-    ``known_s``: the last of an earlier session. Time goes on from there where the machine's clock was set back since.
+    ``known_s``: the last of an earlier session. Time continues from there if the machine's clock was set back since.
     """
 
     def __init__(self, run_wall_ns: int, wall_ns: int, monotonic_ns: int, known_s: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""The profile windows of a sweep: one a step, and one in which nothing is sent."""
+"""The profile windows of a sweep: one per step, and an idle window in which nothing is sent."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from workbench.sweep.setup import Setup
 from workbench.sweep.steps import Step
 
 FOLDER = "profiles"
-"""Of a run folder: ``profiles/<service>/<mode>/step-NNN.*`` and ``idle.*``."""
+"""In a run folder: ``profiles/<service>/<mode>/step-NNN.*`` and ``idle.*``."""
 
 IDLE = "idle"
-"""The name of the window without a receipt."""
+"""The name of the idle window."""
 
 MAX_IDLE_S = 30.0
 
@@ -34,9 +34,9 @@ def step_of(window: str) -> int:
 
 
 async def open_window(stack: AsyncExitStack, setup: Setup, step: Step) -> Cut | None:
-    """Begin the profile of a step; None where none is made. It ends when ``stack`` is closed.
+    """Begin the profile of a step; None for steps without a profile. It ends when ``stack`` is closed.
 
-    Nothing is asked of the service meanwhile, in the paired step neither: it would cost in the one only.
+    Nothing is asked of the service meanwhile, nor in the paired step, so that both have the same cost.
     """
     if step.kind == "paired" or (step.kind == "step" and setup.session is not None):
         await _leave_alone(stack, setup)
@@ -46,7 +46,7 @@ async def open_window(stack: AsyncExitStack, setup: Setup, step: Step) -> Cut | 
 
 
 async def idle_window(setup: Setup, seconds: float) -> tuple[Window, ...]:
-    """An idle window of ``seconds``, in which no receipt is sent: what the services do by themselves."""
+    """An idle window of ``seconds``, in which no receipt is sent: the background work of the services."""
     if setup.session is None:
         return ()
     setup.record.event("idle_window", seconds=round(seconds, 1))
@@ -54,13 +54,13 @@ async def idle_window(setup: Setup, seconds: float) -> tuple[Window, ...]:
         await _leave_alone(stack, setup)
         async with setup.session.window(IDLE) as cut:
             cut.facts["session"] = setup.record.session
-            await asyncio.sleep(seconds)  # the time itself is what is measured
+            await asyncio.sleep(seconds)  # the idle time itself is measured
     return cut.windows
 
 
 def idle_seconds(settings: Settings, windows: Sequence[Window]) -> float:
-    """How long the idle window is: as the settings say, else as long as the shortest window of a step, MAX_IDLE_S at
-    most. 0: none is wanted, or there is no window to compare it with."""
+    """The length of the idle window: from the settings, otherwise that of the shortest window of a step, at most
+    MAX_IDLE_S. 0: not wanted, or there is no window of a step."""
     if settings.idle_s is not None:
         return settings.idle_s
     steps = [window for window in windows if window.name.startswith(_STEP)]
@@ -70,11 +70,11 @@ def idle_seconds(settings: Settings, windows: Sequence[Window]) -> float:
 
 
 def reach(step: Step, quiet: bool | None) -> list[str]:
-    """Notes on the end of a step's window: ``quiet`` whether its processes were, None where they could
-    not be watched."""
+    """Notes on the end of a step's window. ``quiet``: whether its processes were idle; None if they could not be
+    watched."""
     if quiet is None:
         return [
-            "The service's processes are not of this machine: work after the last answer, such as the agent's "
+            "The service's processes are not on this machine: work after the last answer, such as the agent's "
             "counting, may be missing from a window"
         ]
     if not quiet:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from workbench.catalogue.listing import runs, to_frame
-from workbench.comparing.compared import compare
 from workbench.errors import SettingsError
 from workbench.markup import markup, safe
 from workbench.report.display import verdict_box
 from workbench.settings import Settings
+from workbench.sides.read import compare
 from workbench.sweep.apart import Apart, resume_apart
 from workbench.sweep.opened import SweepRun, open_run
 from workbench.widgets.cells import Columns, Rows, table_html, table_of

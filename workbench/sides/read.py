@@ -1,4 +1,4 @@
-"""Runs, batches, baselines and profiles as the sides of a comparison: ``workbench.compare``."""
+"""Reads runs, batches, baselines and profiles as sides of a comparison: ``workbench.compare``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from workbench.runs.read import Run
     from workbench.sweep.opened import SweepRun
 
-# of a step, that are compared: enough for any decile
+# receipts of a step whose response times are compared: enough for any decile
 MOST_ROWS = 500_000
-# what a file is called as a service
+# the service name of a profile file
 FILE_SERVICE = "profile"
 
 
@@ -32,12 +32,12 @@ def compare(
     receipts: float | Sequence[float] | None = None,
     anyway: bool = False,
 ) -> Comparison:
-    """What the runs ``after`` and ``more`` are beside the run ``before``.
+    """Compare the runs ``after`` and ``more`` with the run ``before``.
 
-    Each is the folder of a run or of a batch, the name of a baseline, or a profile of one step; then ``receipts`` says
-    how many were sent in it, one number for all or one each. Raises MeasurementError that names what differs between
-    two runs that are not alike (settings, machine, versions, stand-in or service), unless ``anyway``; RunFolderError,
-    ReadError or SettingsError where one cannot be read.
+    Each is the folder of a run or of a batch, the name of a baseline, or a profile of one step; then ``receipts`` gives
+    the receipts sent in it, one number for all or one each. Unless ``anyway``, raises MeasurementError if the runs are
+    not comparable, naming what differs (settings, machine, versions, stand-in or service). Raises RunFolderError,
+    ReadError or SettingsError if one cannot be read.
     """
     from workbench.compare.comparison import compare_sides
 
@@ -56,14 +56,14 @@ def sides_of(paths: Sequence[str | Path], *, receipts: float | Sequence[float] |
 def side_of(path: Path, receipts: float | None = None) -> Side:
     """One side of a comparison; see :func:`compare`."""
     from workbench.batches.folder import FILE, Batch
-    from workbench.comparing.baselines import find_baseline
+    from workbench.sides.baselines import find_baseline
     from workbench.sweep.opened import open_run
 
     path = find_baseline(path)
     if path.is_dir():
         if receipts is not None:
             raise SettingsError(
-                "a run knows how many receipts it sent", where="--receipts", hint="Give it for profiles only"
+                "a run folder contains its number of receipts", where="--receipts", hint="Give it for profiles only"
             )
         if (path / FILE).exists():
             runs = [open_run(run.path) for run in Batch.open(path).runs().values()]
@@ -100,11 +100,11 @@ def _of_profile(path: Path, receipts: float | None) -> Side:
         raise SettingsError(
             "a heap profile has no cost per receipt",
             where=path.name,
-            hint="workbench diff compares two heaps, and runs under massif are compared by what a receipt keeps",
+            hint="workbench diff compares two heaps, and workbench compare two runs under massif",
         )
     if receipts is None:
         raise SettingsError(
-            "a profile does not hold its number of receipts",
+            "a profile file does not contain its number of receipts",
             where=path.name,
             hint="Give --receipts, one number for all profiles or one each",
         )
@@ -167,7 +167,7 @@ def _of_runs(name: str, runs: Sequence[SweepRun]) -> Side:
     if len(sides) == 1:
         return sides[0]
     if not sides:
-        raise RunFolderError("this batch has no run", where=name)
+        raise RunFolderError("this batch has no runs", where=name)
     common = {
         key: value
         for key, value in sides[0].facts.items()
@@ -190,8 +190,8 @@ def _of_runs(name: str, runs: Sequence[SweepRun]) -> Side:
 
 
 def responses_of(run: Run) -> pd.DataFrame:
-    """The response times of accepted receipts in the valid steps without a profiler: load, step, response_ms. Of a step
-    of more than MOST_ROWS receipts the first ones."""
+    """The response times of accepted receipts in the valid steps without a profiler: load, step, response_ms. Of a
+    larger step, the first MOST_ROWS receipts."""
     import pandas as pd
 
     parts = []
@@ -203,7 +203,7 @@ def responses_of(run: Run) -> pd.DataFrame:
         try:
             samples = run.samples_of(int(row.step), ["intended_ns", "done_ns", "outcome"])
         except RunFolderError:
-            continue  # samples that a baseline left out
+            continue  # the baseline left its samples out
         samples = samples[samples["outcome"] == "ok"].head(MOST_ROWS).sort_values("intended_ns", kind="stable")
         times = (samples["done_ns"] - samples["intended_ns"]).to_numpy(dtype="float64") / 1e6
         parts.append(pd.DataFrame({"load": _load_of(row), "step": int(row.step), "response_ms": times}))
@@ -211,7 +211,8 @@ def responses_of(run: Run) -> pd.DataFrame:
 
 
 def _floors(run: Run) -> dict[float, float]:
-    """The noise floors of the run's target by quantile of response times, as ``workbench calibrate --aa`` kept them."""
+    """The noise floors of the run's target by quantile of response times, as measured by ``workbench calibrate
+    --aa``."""
     from workbench.sweep.noise_known import noise_floors_of
 
     found = noise_floors_of(run)
@@ -220,7 +221,7 @@ def _floors(run: Run) -> dict[float, float]:
 
 
 def _load_of(row: Any) -> str:
-    """What load a step was, in words; steps of one load are repeats."""
+    """The load of a step in words; steps with the same load are repeats."""
     how = f"{row.rate_per_s:g} a second" if row.loop == "open" else f"{row.concurrency:g} in flight"
     return f"{int(row.receipts):,} receipts, {how}"
 
@@ -248,7 +249,7 @@ def _all_findings(sides: Sequence[Side]) -> Any:
 
 
 def _graphs(run: SweepRun) -> tuple[dict[tuple[str, str], Graph], tuple[str, ...]]:
-    """The call graph of the step with the most receipts of each service, and notes on what cannot be read."""
+    """The call graph of each service's step with the most receipts, and notes on profiles that cannot be read."""
     from workbench.compare.side import Graph
 
     found: dict[tuple[str, str], Graph] = {}
@@ -265,7 +266,7 @@ def _graphs(run: SweepRun) -> tuple[dict[tuple[str, str], Graph], tuple[str, ...
 
 
 def _named_apart(sides: Sequence[Side], paths: Sequence[Path]) -> list[Side]:
-    """Sides of one name are told apart by the folders above them, else by numbers from 1."""
+    """Make names unique: by the folders above them, else by numbers from 1."""
     names = [side.name for side in sides]
     for depth in range(2, 5):
         names = [

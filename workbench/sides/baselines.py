@@ -1,9 +1,8 @@
-"""Runs kept by name, to compare later ones with: ``data/baselines/<name>/``.
+"""Baselines: runs kept by name, to compare later runs with: ``data/baselines/<name>/``.
 
-A baseline is a copy of what comparing reads of a run (manifest, steps, samples, costs, the raw profile of the step with
-the most receipts of each service and what memory is told from), so it outlives its run and opens as one. The copy is
-written beside the old one and takes its place when it is whole; ``baseline.json`` says what it has, with check sums, so
-that a damaged one is said to be.
+A baseline is a copy of what a comparison reads of a run (manifest, steps, samples, costs, raw profiles), so it outlives
+its run and opens like one. A new copy replaces the old one only when it is complete; ``baseline.json`` lists its files
+with check sums, so that damage is found.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ FILE = "baseline.json"
 SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TABLES = ("steps.parquet", "series.parquet", "profiles/costs.parquet")
-# samples above this stay away: deciles are then not compared, which the baseline says
+# samples above this are left out: deciles are then not compared, and the baseline says so
 SAMPLES_BYTES = 64 * 1024 * 1024
 RAW_BYTES = 256 * 1024 * 1024
-LEFT_OUT = "its samples were too many to keep: response times are not compared"
+LEFT_OUT = "its samples were too large to keep: response times are not compared"
 RAW_LEFT_OUT = "its raw profiles were too large to keep: what a receipt costs is compared, causes are not named"
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """One kept run: its name, folder, the run it was copied from, when, its size, and what of it was left out."""
+    """A kept run: its name, folder, source run, time, size, and what was left out."""
 
     name: str
     path: Path
@@ -59,12 +58,12 @@ def baselines_dir() -> Path:
 
 
 def save_baseline(name: str, run: Path, *, folder: Path | None = None) -> Baseline:
-    """Keep a run under a name; one of that name is replaced. Raises SettingsError for an invalid name,
-    RunFolderError where the folder is no run or cannot be copied."""
+    """Keep a run under a name, replacing a baseline of that name. Raises SettingsError for an invalid name,
+    RunFolderError if the folder is not a run or cannot be copied."""
     _check(name)
     if not (run / MANIFEST).exists():
         raise RunFolderError(
-            "this is not the folder of a run, so it cannot be a baseline", where=str(run), hint="Runs are in data/runs"
+            "this is not a run folder, so it cannot be a baseline", where=str(run), hint="Runs are in data/runs"
         )
     parent = folder or baselines_dir()
     target = parent / name
@@ -98,22 +97,22 @@ def save_baseline(name: str, run: Path, *, folder: Path | None = None) -> Baseli
 
 
 def open_baseline(name: str, *, folder: Path | None = None) -> Baseline:
-    """The baseline of that name, whole. Raises SettingsError that lists those there are, RunFolderError that names the
-    file that is damaged or missing."""
+    """The baseline of that name, with its check sums checked. Raises SettingsError that lists the existing ones,
+    RunFolderError that names the damaged or missing file."""
     parent = folder or baselines_dir()
     path = parent / name
     if not path.is_dir():
         there = ", ".join(sorted(_names(parent))) or "none"
         raise SettingsError(
-            f"there is no baseline and no run called {name!r}",
+            f"no baseline and no run is called {name!r}",
             where="baseline",
-            hint=f"There are: {there}. workbench baseline save {name} RUN keeps one",
+            hint=f"Existing: {there}. workbench baseline save {name} RUN makes one",
         )
     facts = _facts(path, name)
     for file, checked in facts["files"].items():
         found = path / file
         if not found.is_file() or _sum(found) != checked:
-            what = "is not what was saved" if found.is_file() else "is missing"
+            what = "has changed since it was saved" if found.is_file() else "is missing"
             raise RunFolderError(
                 f"the baseline {name!r} is damaged: this file {what}",
                 where=str(found),
@@ -124,7 +123,7 @@ def open_baseline(name: str, *, folder: Path | None = None) -> Baseline:
 
 
 def remove_baseline(name: str, *, folder: Path | None = None) -> None:
-    """Forget a baseline, whole or damaged. Raises SettingsError where there is none."""
+    """Remove a baseline, damaged or not. Raises SettingsError if there is none."""
     path = (folder or baselines_dir()) / name
     if not _NAME.fullmatch(name) or not path.is_dir():
         open_baseline(name, folder=folder)
@@ -135,7 +134,7 @@ def remove_baseline(name: str, *, folder: Path | None = None) -> None:
 
 
 def baseline_table(*, folder: Path | None = None) -> pd.DataFrame:
-    """The baselines there are: ``name``, ``run``, ``saved`` (UTC), ``size_bytes``, ``state`` (whole, or what is
+    """The existing baselines: ``name``, ``run``, ``saved`` (UTC), ``size_bytes``, ``state`` ("whole", or what is
     damaged), ``path``."""
     import pandas as pd
 
@@ -151,11 +150,11 @@ def baseline_table(*, folder: Path | None = None) -> pd.DataFrame:
 
 
 def find_baseline(path: Path, *, folder: Path | None = None) -> Path:
-    """The path if it exists, else the folder of the baseline of that name."""
+    """The path if it exists, otherwise the folder of the baseline of that name."""
     if path.exists():
         return path
     if not _NAME.fullmatch(str(path)):
-        raise RunFolderError("there is nothing here", where=str(path), hint="Runs are in data/runs")
+        raise RunFolderError("this does not exist", where=str(path), hint="Runs are in data/runs")
     return open_baseline(str(path), folder=folder).path
 
 
@@ -191,7 +190,7 @@ def _facts(path: Path, name: str) -> dict[str, Any]:
 
 
 def _copied(run: Path, target: Path) -> list[str]:
-    """Copy what comparing reads; what was left out, in sentences."""
+    """Copy what a comparison reads; returns sentences on what was left out."""
     notes = []
     chosen = [run / MANIFEST, *(run / name for name in _TABLES if (run / name).exists())]
     samples = [path for name in ("samples", "histograms") for path in sorted((run / name).glob("step-*.parquet"))]
@@ -212,8 +211,8 @@ def _copied(run: Path, target: Path) -> list[str]:
 
 
 def _windows(run: Path) -> list[Window]:
-    """The windows that comparing reads: of callgrind, whose costs are in their table, the step with the most receipts
-    alone, and the idle one."""
+    """The windows that a comparison reads. For callgrind these are the step with the most receipts and the idle window,
+    since the costs of all steps are in their table."""
     from workbench.sweep.opened import open_run
 
     profiles = open_run(run).profiles
@@ -226,7 +225,7 @@ def _windows(run: Path) -> list[Window]:
 
 
 def _copy_window(window: Window, folder: Path) -> None:
-    """The record and raw files of a window; text that nothing reads by its offset is packed."""
+    """Copy the record and raw files of a window. Raw files of callgrind are compressed."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for what in window.files:
@@ -259,5 +258,5 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
-        # written so, it is not taken for a key
+        # with this prefix it is not taken for a key
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
