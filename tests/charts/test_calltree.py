@@ -101,7 +101,7 @@ def test_what_cannot_be_compared_or_drawn_is_an_error_that_says_why() -> None:
         flame_graph(folded({"a": 1}, metrics=(CPU, ratio)), metric="hit")
     with pytest.raises(WorkbenchError, match="no metric 'Ir'"):
         flame_graph(folded({"a": 1}), metric="Ir")
-    with pytest.raises(WorkbenchError, match="2 nodes at least"):
+    with pytest.raises(WorkbenchError, match="at least 2 nodes"):
         flame_graph(folded({"a": 1}), max_nodes=1)
 
 
@@ -184,7 +184,7 @@ def test_a_cut_tree_loses_its_smallest_parts() -> None:
     assert paths(graph.data)["main;(trimmed)"] == sum(range(1, 31))
     assert {path for path in paths(graph.data) if path.startswith("main;f")} == {f"main;f{n}" for n in range(30, 40)}
     assert graph.dropped.weights == {"cpu": 465}
-    assert "30 of 41 nodes are too small to be kept: 465 ns of cpu together, 56.71%" in repr(graph)
+    assert "30 of 41 nodes are too small to keep: 465 ns of cpu together, 56.71%" in repr(graph)
 
 
 @pytest.mark.slow
