@@ -87,7 +87,7 @@ def test_before_can_be_scaled_to_the_same_total_and_says_so() -> None:
     both = difference(after, before, "total")
     assert both.before is not None
     assert both.before[:, 0].tolist() == [20.0, 20.0]
-    assert "alike: by 20 in cpu" in " ".join(both.remarks)
+    assert "equal: by 20 in cpu" in " ".join(both.remarks)
     assert difference(after, before).before.tolist() == [[1], [1]]  # type: ignore[union-attr]
 
 

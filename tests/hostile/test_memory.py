@@ -58,14 +58,16 @@ def test_a_hostile_profile_is_read_within_the_bound_or_refused(answers: dict[str
 def test_what_is_refused_names_file_size_and_what_to_do(answers: dict[str, Measured]) -> None:
     said = answers["folded-names"].said
     assert "folded-names: the profile would take about " in said
-    assert "may take 24. Profile a shorter window, or let it take more: --memory-mib (memory_bytes)" in said
+    assert "the limit is 24. Profile a shorter window, or raise the limit: --memory-mib (memory_bytes)" in said
 
 
 def test_the_bound_is_of_one_reading() -> None:
     require(1 << 30, name="none is being read")
     with reading("one", 100 * MIB):
         require(50 * MIB)
-        with pytest.raises(ReadError, match=r"^one: the profile would take about \d+ MiB of memory, and may take 100"):
+        with pytest.raises(
+            ReadError, match=r"^one: the profile would take about \d+ MiB of memory, but the limit is 100"
+        ):
             require(200 * MIB)
     require(200 * MIB, name="another")
 

@@ -141,7 +141,7 @@ async def test_failures_are_switched_while_it_runs(graph: Child) -> None:
         ({"payers": {"0x" + payer(0).address.hex(): {"balance_grt": "-1"}}}, "expected an amount in GRT, found '-1'"),
         (
             {"payers": {"0x" + payer(0).address.hex(): {"balance": 1}}},
-            "has balance_grt, thawing_grt, signer and nothing",
+            "may only have balance_grt, thawing_grt, signer",
         ),
     ],
 )

@@ -41,7 +41,7 @@ def syscall_top(profile: Profile) -> go.Figure:
 
 
 def thread_time(profile: Profile) -> go.Figure:
-    """Time (ms) each thread spent in working and in waiting calls, and what cannot be told; those with the most time."""
+    """Time (ms) each thread spent in working and in waiting calls, and what cannot be told."""
     chart = theme.figure(
         "Time by thread",
         f"Wall clock time in the calls of the {MOST_BARS} threads with the most working time. {_STOPS}",
