@@ -129,7 +129,7 @@ def test_the_table_of_a_call_graph_has_what_was_measured_and_the_graph_says_what
     table = top_functions(graph.data, 0).set_index("function")
     assert table.loc["wcslen"].tolist() == [18, 18]
     assert table.loc["work"].tolist() == [100_000_000, 100_000_018]
-    assert "Too light for the call tree: added to the caller's self cost, weight 18 Ir." in graph.data.remarks
+    assert "Too small for the call tree: added to the caller's self cost, weight 18 Ir." in graph.data.remarks
     trimmed_table = top_functions(flame_graph(light(), max_nodes=2).data, 0)
     assert trimmed_table["self"].sum() == 100_000_028
 

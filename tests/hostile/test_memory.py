@@ -76,7 +76,7 @@ def test_a_person_lets_it_take_more(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = tmp_path / "a.folded"
     path.write_bytes(b"".join(b"a;f%x 1\n" % number for number in range(30_000)))
     assert main(["read", str(path), "--memory-mib", "16"]) == 2
-    assert "and may take 16. Profile a shorter window" in capsys.readouterr().err
+    assert "but the limit is 16. Profile a shorter window" in capsys.readouterr().err
     assert main(["read", str(path), "--memory-mib", "512"]) == 0
-    with pytest.raises(ReadError, match="may take 16"):
+    with pytest.raises(ReadError, match="the limit is 16"):
         read_profile(path, memory_bytes=16 * MIB)
