@@ -1,1 +1,1 @@
-"""Benchmarks against rivals in the same run. Each is a script: ``python -m benchmarks.signing``."""
+"""Benchmarks against other tools in the same run. Each is a script: ``python -m benchmarks.signing``."""

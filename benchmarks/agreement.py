@@ -1,14 +1,14 @@
-"""Do two tools measure the same? Service times of ours beside vegeta's, on the same server, with the same receipts.
+"""Do two tools measure the same? Our service times compared with vegeta's, on the same server, with the same receipts.
 
 An open loop at several rates against a server that answers after a fixed time, and against the stand-in. vegeta gets
-requests that were signed ahead, so that both carry receipts. The two take turns, the order changing each round; figures
-are the medians of the rounds' ratios. Tools and servers run where the system puts them, as users have them; with
-``--pinned`` both tools are on one core and the server on another. Connections are kept. The first second of each run is
-left out for both: they are opened in it.
+requests that were signed ahead, so that both carry receipts. The two take turns in alternating order; figures are
+medians of the rounds' ratios. Tools and servers run on any core, as for users; with ``--pinned`` both tools are on one
+core and the server on another. Connections are kept alive. The first second of each run, in which they are opened, is
+left out.
 
 vegeta's latency runs from when a worker takes up a request until the body is read; ours from just before the request is
-written until its body is complete. Where tcpdump is installed the same runs are looked at on the wire too, which says
-what each tool adds of its own, and how evenly it sends: a server that gets requests in bursts is slower.
+written until its body is complete. If tcpdump is installed, the same runs are also measured on the wire: this shows
+what each tool adds, and how evenly it sends (a server that gets bursts is slower).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _SEEDS = itertools.count(1)
 
 @dataclass(frozen=True)
 class Job:
-    """One server and one rate, and a folder for what passes through files."""
+    """One server and one rate, with a folder for exchanged files."""
 
     url: str
     rate: int
@@ -81,7 +81,7 @@ class Job:
 
 
 def template(settings: Settings) -> ReceiptTemplate:
-    """The receipts that both tools carry."""
+    """The receipts that both tools send."""
     return ReceiptTemplate(
         version=2,
         chain_id=settings.chain_id,
@@ -95,7 +95,7 @@ def template(settings: Settings) -> ReceiptTemplate:
 
 
 def spec_of(job: Job, seed: int) -> StepSpec:
-    """The job as our own generator takes it."""
+    """The job for our own generator."""
     return StepSpec(
         url=job.url,
         query=Settings().query,
@@ -124,7 +124,7 @@ def ours(job: Job) -> Mapping[str, float]:
 
 
 def theirs(job: Job) -> Mapping[str, float]:
-    """vegeta, with targets that it reads before it begins."""
+    """vegeta, with targets that it reads before it starts."""
     targets, results = job.folder / "targets", job.folder / "results"
     spec = spec_of(job, next(_SEEDS))
     with targets.open("w") as file:
@@ -149,7 +149,7 @@ def _receipts(job: Job, spec: StepSpec) -> Iterator[str]:
 
 
 def with_wire(tool: Callable[[Job], Mapping[str, float]], job: Job) -> Mapping[str, float]:
-    """The figures of one run, with what was seen on the wire where that can be."""
+    """The figures of one run, with those from the wire if available."""
     if not can_capture():
         return tool(job)
     with captured(urlsplit(job.url).port or 80) as seen:
@@ -171,7 +171,7 @@ def _figures(latency_ns: np.ndarray) -> Mapping[str, float]:
 
 @asynccontextmanager
 async def serving(server: str, core: int | None, folder: Path) -> AsyncIterator[str]:
-    """The paid route of a server of its own process, on ``core`` where one is given."""
+    """The paid route of a server in a separate process, pinned to ``core`` if given."""
     if server == FIXED:
         async with null_server(delay_ms=FIXED_MS) as fixed:
             _pin(fixed.pids, core)
@@ -203,7 +203,7 @@ def ratios(figures: Sequence[Figure]) -> dict[str, float]:
 
 
 def _said(name: str, figures: Sequence[Figure]) -> Iterator[str]:
-    """How far the two tools are apart, in words, and how far each is from the wire."""
+    """The differences between the two tools and from the wire, in words."""
     ratio = ratios(figures)
     for quantity, allowed in TARGETS.items():
         off = ratio[quantity] - 1
@@ -225,7 +225,7 @@ async def compare(server: str, core: int | None, options: argparse.Namespace) ->
                 print(f"{server}, {rate}/s", file=sys.stderr)
                 job = Job(url, rate, options.seconds, Path(folder), options.vegeta)
                 rivals = {OURS: partial(with_wire, ours, job), THEIRS: partial(with_wire, theirs, job)}
-                # in a thread, since ours has an event loop of its own
+                # in a thread, since ours has its own event loop
                 found[rate] = await asyncio.to_thread(interleave, rivals, options.rounds)
                 print(*_said(f"{server}, {rate}/s", found[rate]), sep="\n", file=sys.stderr)
     return found
@@ -243,7 +243,7 @@ def _parse() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure, print, write; 1 where the two tools do not agree."""
+    """Measure, print, write; 1 if the two tools do not agree."""
     options = _parse()
     if options.vegeta is None:
         print(
@@ -255,7 +255,7 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))
     core = cores[1] if options.pinned and len(cores) > 1 else None
     if core is not None:
-        os.sched_setaffinity(0, {cores[0]})  # and so both tools, which are started from here
+        os.sched_setaffinity(0, {cores[0]})  # inherited by both tools, which are started from here
     figures, found, said = [], {}, []
     for server in options.servers:
         for rate, measured in asyncio.run(compare(server, core, options)).items():

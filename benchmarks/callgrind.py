@@ -1,10 +1,9 @@
 """Reading callgrind profiles that do not repeat themselves: the workbench, callgrind_annotate and gprof2dot.
 
 The profiles are those of :mod:`benchmarks.callgrind_files`, made once and kept in ``--cache``. All run as whole
-processes, so that start-up counts, and make a table of functions (gprof2dot: a graph): of the workbench ``workbench
-read``. The costs per source line, which the rivals do not make here, and the loops in Python that take the place of the
-compiled ones are shown too. Time is CPU time of the processes, which a busy
-machine falsifies least. Peak memory is that of the process.
+processes, including start-up, and make a table of functions (gprof2dot: a graph); ours is ``workbench read``. Costs per
+source line, which the others do not make here, and the fallback without compiled code are measured too. Time is CPU
+time of the processes, which a busy machine changes least. Peak memory is that of the process.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def measure(profile: Path, target: float, options: Any) -> list[Figure]:
     }
     present = {name: command for name, command in commands.items() if shutil.which(command[0])}
     for name in commands.keys() - present.keys():
-        print(f"{name} is not here and is left out", file=sys.stderr)
+        print(f"{name} is not installed and is left out", file=sys.stderr)
     rounds = options.rounds if target >= FASTER else max(options.rounds, SMALL_ROUNDS)
     return interleave({name: partial(run, command, size) for name, command in present.items()}, rounds)
 
@@ -77,7 +76,7 @@ def judge(name: str, profile: Path, figures: Sequence[Figure], target: float) ->
     print(f"\n{name}, {size / 1e6:.0f} MB\n{table(figures)}")
     for rival, ratio in ratios.items():
         print(f"{ratio:.1f} times as fast as {rival} (target {target:.0f}, of {ANNOTATE})")
-    # a small file is small beside what Python takes to start
+    # for a small file Python's start-up dominates
     small = target < FASTER
     print(
         f"peak memory {peak:.1f} times the file, all tables made" + ("" if small else f" (target at most {MEMORY:.0f})")
@@ -99,7 +98,7 @@ def main() -> int:
     parser.set_defaults(rounds=3)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    # as pip does at an installation
+    # as pip does during installation
     compileall.compile_dir(str(Path(workbench.__file__).parent), quiet=2)
     if options.profile:
         profiles = {path.name: (path, FASTER) for path in options.profile}

@@ -1,8 +1,8 @@
-"""The callgrind profiles that the benchmark reads, made once by real tools and kept: none of them repeats itself.
+"""The callgrind profiles for the benchmark, made once by real tools and kept; none contains repetitions.
 
 - ``cpython``: CPython imports pandas and plotly under the service's flags, with callers kept apart: about 240 MB.
 - ``cc1``: the C compiler proper of gcc at work on a generated file, under the same: about 130 MB.
-- ``window``: a window of a real service, as it is given.
+- ``window``: a given window of a real service.
 - ``windows``: the same, with more windows behind it in one file, as ``callgrind_control --dump`` and
   ``--combine-dumps=yes`` write them, until it has 80 MB. Each is a dump of its own, with its number and its own counts:
   each count and each total is multiplied by the dump's number. The lines and their lengths differ from dump to dump.
@@ -64,7 +64,7 @@ def cc1(cache: Path) -> Path:
 
 
 def window(cache: Path, given: Path) -> Path:
-    """A window, unpacked where it is not."""
+    """A window, unpacked if necessary."""
     if given.suffix != ".gz":
         return given
     target = cache / given.stem

@@ -1,8 +1,8 @@
-"""How long `workbench runs` takes over a thousand run folders, each time as a whole process.
+"""How long `workbench runs` takes for a thousand run folders, each time as a whole process.
 
 A real run is made, and its folder copied with changed manifests: other times, names, versions of the service and
-figures. ``new`` runs keep their figures in the manifest, ``old`` ones (made before that was so) have them read from
-their tables. ``cold``: no cache of rows, ``warm``: the second time.
+figures. ``new`` runs have their figures in the manifest; for ``old`` ones, made by earlier releases, they are read from
+the tables. ``cold``: no cache of rows, ``warm``: the second time.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _measured(runs_dir: Path, cold: bool, arguments: list[str]) -> dict[str, flo
 
 
 def main() -> int:
-    """Measure, print, write; 1 when a list took over a second of CPU time (the first of old runs may)."""
+    """Measure, print, write; 1 if a list took over a second of CPU time (the first list of old runs may)."""
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=1000, help="run folders")
     options = parser.parse_args()
@@ -97,7 +97,7 @@ def main() -> int:
     lists = [f for f in figures if f.quantity == "cpu_s" and f.rival not in ("old, cold", "new, history")]
     missed = [f for f in lists if f.minimum >= TARGET_S]
     for figure in missed:
-        print(f"{figure.rival}: {figure.minimum:.2f} s, and under {TARGET_S:g} s was wanted")
+        print(f"{figure.rival}: {figure.minimum:.2f} s, target under {TARGET_S:g} s")
     write(options.out, "catalogue", figures, runs=options.runs)
     return 1 if missed else 0
 

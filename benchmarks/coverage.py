@@ -1,11 +1,11 @@
-"""Do 95 % intervals of percentiles cover the truth in 92 to 98 % of runs? Simulated runs whose truth is known.
+"""Do 95 % intervals of percentiles contain the true value in 92 to 98 % of runs? Simulated runs with known true values.
 
-Each run has latencies that hang together: a lognormal whose logarithm follows an AR(1) process, from independent rows
-to a correlation of 0.98 between neighbours. A line is one number of rows at one strength; a cell is "covered (shown)"
-in percent: of the runs in which an interval was shown, how many of the intervals hold the true percentile. Cells that
-are shown in fewer than half of the runs are in brackets: those samples cannot carry the percentile, and what is shown
-there is the part of them that happens to look better than it is. What counts for them is the last column: how many runs
-of all show an interval that misses, at the worst of the percentiles.
+Each run has correlated latencies: a lognormal whose logarithm follows an AR(1) process, from independent rows to a
+correlation of 0.98 between neighbours. A line is one number of rows at one correlation. A cell is "covered (shown)" in
+percent: of the runs in which an interval was shown, the share of intervals that contain the true percentile. Cells
+shown in fewer than half of the runs are in brackets: such samples are too small for the percentile, and the shown runs
+are those that happen to look better. For them the last column matters: the share of all runs with an interval that
+misses, for the worst percentile.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FEWEST_OF_A_MEAN = 50
 
 @dataclass(frozen=True)
 class Cell:
-    """Of ``runs`` those that ``shown`` an interval, and those whose interval ``covered`` the truth."""
+    """Of ``runs``, how many had an interval (``shown``), and how many intervals ``covered`` the true value."""
 
     runs: int
     shown: int
@@ -55,7 +55,7 @@ class Cell:
 
     @property
     def carried(self) -> bool:
-        """Whether such samples can carry the percentile: most of them do."""
+        """Whether such samples are large enough for the percentile: most have an interval."""
         return self.shown_percent >= SHOWN
 
     def good(self, slack: float = 0.0) -> bool:
@@ -84,7 +84,7 @@ def truth(share: float) -> float:
 
 
 def cells(rows: int, strength: float, runs: int, seed: int = 1) -> dict[str, Cell]:
-    """What came of the percentiles and the mean in ``runs`` simulated runs."""
+    """The results for percentiles and mean in ``runs`` simulated runs."""
     rng = np.random.default_rng([seed, rows, round(1000 * strength)])
     shown, covered = dict.fromkeys(names(), 0), dict.fromkeys(names(), 0)
     mean = float(np.exp(SIGMA**2 / 2))
@@ -106,7 +106,7 @@ def names() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate and print; 1 where a cell is out of its bounds."""
+    """Simulate and print; 1 if a cell is out of its bounds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=500, help="simulated runs a line (default: 500)")
     parser.add_argument("--rows", type=int, nargs="*", default=ROWS)

@@ -1,7 +1,7 @@
-"""The flame graph in headless Chromium: first draw, frames, zoom, search, hover; beside it plotly's icicle.
+"""The flame graph in headless Chromium: first draw, frames, zoom, search, hover; compared with plotly's icicle.
 
-All are whole pages with their scripts inside, opened anew each round: the first draw is counted from the opening of the
-page to the frame in which the graph is seen. plotly is given fewer nodes, since it needs minutes for as many as ours.
+All are whole pages with scripts, opened again each round: the first draw is measured from opening the page to the frame
+that shows the graph. plotly gets fewer nodes, since it would need minutes for as many.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ async () => {
 
 
 def service_like(nodes: int, *, functions: int = 3_000, depth: int = 60, seed: int = 7) -> Profile:
-    """A tree as a profiler of a large service gives it: deep, a few heavy branches, a long tail."""
+    """A tree like that of a large service: deep, a few expensive branches, a long tail."""
     random = np.random.default_rng(seed)
     parent = np.full(nodes, -1, dtype=np.int64)
     path = [0]
@@ -103,7 +103,7 @@ def service_like(nodes: int, *, functions: int = 3_000, depth: int = 60, seed: i
 
 
 def spans(parent: NDArray[np.int64], frames: NDArray[np.int64], random: np.random.Generator) -> dict[str, Any]:
-    """A span a node of the tree, as a thread of many would run through it: each inside its caller."""
+    """A span for each node of the tree, each inside its caller's."""
     size = len(parent)
     depth = np.zeros(size, dtype=np.int64)
     for node in range(size):

@@ -1,7 +1,7 @@
-"""The generator alone, with receipts that were signed before: what ``benchmarks/load.py`` compares with other clients.
+"""The generator alone, with receipts signed before: ``benchmarks/load.py`` compares it with other clients.
 
-Reads a JSON object from standard input (``spec`` as the worker takes it, ``receipts``: a file of header values, which
-are sent over and over) and prints the report of the step as JSON.
+Reads a JSON object from standard input (``spec``: the worker's input, ``receipts``: a file of header values, which are
+sent repeatedly) and prints the report of the step as JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def signed_before(spec: StepSpec, receipts: list[bytes]) -> StepReport:
     """One closed step."""
     plan = spec.plan
     if not isinstance(plan, ClosedPlan):
-        raise SystemExit("a closed plan is wanted")
+        raise SystemExit("expected a closed plan")
     rows = RowWriter(SampleBuffer.open(spec.buffer), spec.share)
     client, progress, there = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s), Progress(), len(receipts)
     try:
@@ -54,7 +54,7 @@ async def signed_before(spec: StepSpec, receipts: list[bytes]) -> StepReport:
 
 
 def run(spec: StepSpec, receipts: Path) -> StepReport:
-    """:func:`signed_before` in a process of its own."""
+    """:func:`signed_before` in a separate process."""
     request = json.dumps({"spec": spec.to_json(), "receipts": str(receipts)})
     command = [sys.executable, "-m", "benchmarks.generator"]
     done = subprocess.run(command, input=request, capture_output=True, text=True, check=False)
@@ -64,7 +64,7 @@ def run(spec: StepSpec, receipts: Path) -> StepReport:
 
 
 def main() -> int:
-    """Run what standard input asks for."""
+    """Run the step from standard input."""
     request = json.loads(sys.stdin.read())
     receipts = Path(request["receipts"]).read_bytes().split()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,4 +1,4 @@
-"""Rivals measured in turn, several rounds in one run, so that a busy machine is busy for all of them alike."""
+"""Measures tools in turn, several rounds in one run, so that a busy machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workbench.runs.machine import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 WORKBENCH = Path(sys.executable).with_name("workbench")
-"""The command of the environment that runs the benchmark."""
+"""The ``workbench`` command of the environment that runs the benchmark."""
 
 Measure = Callable[[], Mapping[str, float]]
 
@@ -50,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Process:
-    """What a process printed, and what it took."""
+    """A process's output, and the time and memory it took."""
 
     output: str
     elapsed_s: float
@@ -63,11 +63,11 @@ def run_process(
     stderr: int | None = subprocess.DEVNULL,
     variables: Mapping[str, str] | None = None,
 ) -> Process:
-    """Run a command to its end, with ``variables`` in its environment. ``stderr`` None: it goes to ours. Leaves the
-    benchmark where the command fails.
+    """Run a command to its end, with ``variables`` in its environment. ``stderr`` None: it goes to ours. Exits the
+    benchmark if the command fails.
 
-    Python compiles its modules in the round that does not count, as on any machine; an environment that forbids it to
-    keep them would have them compiled anew in every round.
+    Python compiles its modules in the round that does not count; an environment that forbids storing them would compile
+    them again in every round.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment.update(variables or {})
@@ -85,7 +85,7 @@ def run_process(
 
 
 def interleave(rivals: Mapping[str, Measure], rounds: int) -> list[Figure]:
-    """Measure each rival once a round, in another order each round, after one round that does not count.
+    """Measure each tool once per round, in another order each round, after one round that does not count.
 
     A rival gives the quantities it measured by name, with their units in the name.
     """
@@ -133,7 +133,7 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 
 def write(out: Path, benchmark: str, figures: Sequence[Figure], **facts: Any) -> None:
-    """Put the figures of one benchmark into ``out``, beside those of the others."""
+    """Write the figures of one benchmark into ``out``, beside those of the others."""
     results = json.loads(out.read_text()) if out.exists() else {}
     results[benchmark] = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""How long ``import workbench`` and ``workbench --help`` take, each in a process of its own."""
+"""How long ``import workbench`` and ``workbench --help`` take, each in a separate process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from benchmarks.harness import WORKBENCH, arguments, interleave, table, write
 
 QUANTITY = "seconds"
-# of the fastest round: what else runs on the machine can only add to it
+# of the fastest round: other load on the machine can only add to it
 TARGETS = {"import workbench": 0.3, "workbench --help": 0.5}
 
 
@@ -34,7 +34,7 @@ def main() -> int:
     print(table(figures))
     missed = [f for f in figures if f.minimum >= TARGETS.get(f.rival, float("inf"))]
     for figure in missed:
-        print(f"{figure.rival}: {figure.minimum:.2f} s, and under {TARGETS[figure.rival]} s was wanted")
+        print(f"{figure.rival}: {figure.minimum:.2f} s, target under {TARGETS[figure.rival]} s")
     write(options.out, "imports", figures, targets=TARGETS)
     return 1 if missed else 0
 

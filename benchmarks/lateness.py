@@ -1,9 +1,9 @@
-"""How late requests leave in an open loop: ours and vegeta's, by the same rule.
+"""How late requests are sent in an open loop: ours and vegeta's, by the same rule.
 
-A client that is asked for R requests a second means to send the i-th at t0 + i / R. Nobody but ours says what t0 was,
-so for both it is the latest that no request left before its time: the smallest of (time of sending - i / R). What a
-request left later than that is its lateness. vegeta's times of sending are those of its results, taken by the goroutine
-that sends, just before it does. wrk2 takes no part: it keeps no times, and plans each connection apart.
+A client with R requests per second plans to send the i-th at t0 + i / R. Only ours reports t0, so for both t0 is the
+latest time at which no request was early: the smallest (time of sending - i / R). The lateness of a request is its
+delay after that plan. vegeta's times of sending are from its results, taken by the sending goroutine just before
+sending. wrk2 cannot be compared: it stores no times, and plans each connection separately.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from workbench.load.plan import OpenPlan
 from workbench.load.samples import COLUMNS, SampleBuffer
 from workbench.load.spec import StepSpec
 
-SENT_SHARE = "sent per second, percent of what was asked"
+SENT_SHARE = "sent per second, percent of the planned rate"
 P50, P99 = "lateness p50, microseconds", "lateness p99, microseconds"
 LAG_P50, LAG_P99 = "lag p50, microseconds", "lag p99, microseconds"
 CPU = "client CPU microseconds per request"
@@ -34,14 +34,14 @@ MAX_IN_FLIGHT = 1000
 
 
 def lateness_us(sent_ns: npt.NDArray[np.int64], rate: float) -> npt.NDArray[np.float64]:
-    """Of requests in the order of the plan, in microseconds."""
+    """The lateness of requests in the order of the plan, in microseconds."""
     after = (sent_ns - sent_ns[0]) - np.arange(len(sent_ns)) * (1e9 / rate)
     late: npt.NDArray[np.float64] = (after - after.min()) / 1e3
     return late
 
 
 def figures(sent_ns: npt.NDArray[np.int64], rate: float) -> dict[str, float]:
-    """What both clients are compared by."""
+    """The figures that both clients are compared by."""
     late = lateness_us(sent_ns, rate)
     seconds = float(sent_ns.max() - sent_ns.min()) / 1e9
     share = 100 * (len(sent_ns) - 1) / seconds / rate
@@ -57,7 +57,7 @@ def ours(spec: StepSpec, rate: float, seconds: int, *, spin: bool) -> Mapping[st
         report = asyncio.run(child_process(spec, None))
         rows = buffer.rows.copy()
         if buffer.paid() != count:
-            raise SystemExit(f"workbench: only {buffer.paid()} of {count} requests were answered well")
+            raise SystemExit(f"workbench: only {buffer.paid()} of {count} requests were answered with success")
     finally:
         buffer.path.unlink()
     intended_ns, sent_ns = (rows[:, COLUMNS.index(name)] for name in ("intended_ns", "sent_ns"))

@@ -1,4 +1,4 @@
-"""Do the brackets of the search for a capacity hold the truth, and does the search for the sender limit find it?
+"""Do the brackets of a capacity search contain the true capacity, and does the search for the sender limit find it?
 
 ``python -m benchmarks.limits`` simulates 500 searches for each kind of noise. ``python -m benchmarks.limits real``
 plants sender limits and capacities in running services and searches them. Both print a table.
@@ -21,7 +21,7 @@ from workbench.analysis.capacity_search import CapacitySearch
 from workbench.search.condition import unseen
 
 NOISES = ((0.0, 0.0), (0.01, 0.0), (0.03, 0.02), (0.1, 0.05))
-"""Scatter of the capacity from trial to trial (as a share), and how often a trial fails whatever its rate."""
+"""Scatter of the capacity between trials (as a share), and how often a trial fails at any rate."""
 
 
 FRESH = 10_000
@@ -29,7 +29,8 @@ FRESH = 10_000
 
 @dataclass(frozen=True)
 class Simulated:
-    """One search for a planted capacity: whether its bracket holds it, its trials, and the bracket's ends' ratio."""
+    """One search for a planted capacity: whether its bracket contains it, the number of trials, and the ratio of the
+    bracket's ends."""
 
     held: bool
     trials: int
@@ -37,9 +38,8 @@ class Simulated:
 
 
 def simulated(seed: int, noise: float, hiccups: float) -> Simulated:
-    """Search a capacity drawn from ``seed``. A trial passes when its rate is at most the capacity, which scatters from
-    trial to trial, and fails by itself now and then. A little more than the capacity passes, too, as in a real trial:
-    between nothing and what a trial of 2 s cannot see."""
+    """Search a capacity drawn from ``seed``. A trial passes if its rate is at most the capacity, which scatters between
+    trials; sometimes it fails by itself. Slightly more than the capacity passes too, as in a real trial of 2 s."""
     generator = np.random.default_rng(seed)
     capacity = math.exp(generator.uniform(math.log(20), math.log(5000)))
     search = CapacitySearch(start=50, unseen=unseen(2.0))
@@ -63,7 +63,7 @@ def simulate(count: int = 500) -> None:
 
 
 async def serve(service_ms: float) -> None:
-    """Work on one request at a time, for ``service_ms`` each, and print where; until standard input ends."""
+    """Serve one request at a time, ``service_ms`` each, and print the address; until standard input closes."""
     from aiohttp import web
 
     from tests.load.servers import GOOD, http_server
@@ -84,7 +84,7 @@ async def serve(service_ms: float) -> None:
 
 @asynccontextmanager
 async def one_at_a_time(service_ms: float) -> AsyncIterator[str]:
-    """A service of a process of its own, whose capacity is 1000 / service_ms."""
+    """A service in a separate process with the capacity 1000 / service_ms."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.limits", "serve", str(service_ms)),
         stdin=asyncio.subprocess.PIPE,

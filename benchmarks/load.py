@@ -1,9 +1,9 @@
-"""Requests of one core: how many in a closed loop (ours, Locust, hey, wrk), and how late in an open one (ours, vegeta).
+"""Requests of one core: the rate in a closed loop (ours, Locust, hey, wrk), and lateness in an open one (ours, vegeta).
 
 All send the same body to one null server over kept connections. The client is pinned to one core and the server to
-another where the machine has two. Signed requests carry another receipt each, signed before the clock starts, for all
-clients alike; hey cannot send another header each time and takes no part there. "workbench load, signed" is the whole
-command, which signs while it sends.
+another if the machine has two. Signed requests each have another receipt, signed before the measurement, for all
+clients; hey cannot change the header and is left out there. "workbench load, signed" is the whole command, which signs
+while it sends.
 
 Locust has its own virtualenv: ``python -m venv .venv/locust && .venv/locust/bin/pip install locust``.
 """
@@ -43,18 +43,18 @@ VEGETA_CAN = 5_000
 """Requests a second that vegeta sends on one core."""
 KEY = bytes(range(1, 33))
 SIGNED = 20_000
-"""So many receipts are signed, and sent over and over."""
+"""How many receipts are signed and sent repeatedly."""
 ALLOCATION = "fa44c72b753a66591f241c7dc04e8178c30e13af"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every client is asked to do."""
+    """The task of every client."""
 
     server: str
     concurrency: int
     seconds: int
-    count: int  # for the client that takes a number of requests and not a time: ours
+    count: int  # for our client, which takes a number of requests instead of a time
     folder: Path
 
     @property
@@ -68,7 +68,7 @@ class Job:
         return self.server + self.path
 
     def spec(self) -> StepSpec:
-        """This job as our own generator takes it, without receipts."""
+        """This job for our own generator, without receipts."""
         return StepSpec(
             url=self.url,
             query=TargetSettings().query,
@@ -104,7 +104,7 @@ def ours(job: Job) -> Mapping[str, float]:
 
 
 def ours_signed(job: Job, receipts: Path) -> Mapping[str, float]:
-    """The generator alone, with receipts from a file as the others have them."""
+    """The generator alone, with receipts from a file like the others."""
     return _timed(job, "workbench, signed", lambda: generator.run(job.spec(), receipts))
 
 
@@ -122,7 +122,7 @@ def _timed(job: Job, name: str, send: Callable[[], StepReport]) -> Mapping[str, 
 
 
 def whole_command(job: Job, count: int) -> Mapping[str, float]:
-    """The command ``workbench load`` as a user runs it: signed receipts, a row each, everything written."""
+    """The command ``workbench load`` as a user runs it: signed receipts, a row for each, everything written."""
     command = f"{sys.executable} -m workbench.cli load --target {job.server} --allocation 0x{ALLOCATION} --json"
     text, _ = _run(
         job, f"{command} --concurrency {job.concurrency} --num-receipts {count} --runs-dir {job.folder}", None
@@ -135,7 +135,7 @@ def whole_command(job: Job, count: int) -> Mapping[str, float]:
 
 
 def locust(job: Job, program: Path, receipts: Path | None) -> Mapping[str, float]:
-    """Locust without its web page, timed from when all users are there."""
+    """Locust without its web page, timed from when all users have started."""
     users = str(job.concurrency)
     text, _ = _run(
         job,
@@ -223,13 +223,13 @@ def rivals(job: Job, locust_program: Path | None, receipts: Path) -> dict[str, M
 
 
 def open_loops(job: Job, rates: Sequence[int]) -> dict[str, Measure]:
-    """Ours, without and with spinning, and vegeta where it is installed, at each of the rates."""
+    """Ours, without and with spinning, and vegeta if installed, at each rate."""
     found: dict[str, Measure] = {}
     for rate in rates:
         for spin in (False, True):
             name = f"workbench{', spinning' if spin else ''}, {rate}/s"
             found[name] = partial(lateness.ours, job.spec(), rate, job.seconds, spin=spin)
-        # beyond what it can send it opens connection after connection, and what runs later finds no free ports
+        # above its capacity it opens more and more connections, and later tools find no free ports
         if shutil.which("vegeta") and rate <= VEGETA_CAN:
             found[f"vegeta, {rate}/s"] = partial(lateness.vegeta, job.url, job.body, rate, job.seconds, job.folder)
     return found
@@ -275,7 +275,7 @@ def main() -> int:
     server_core = cores[1] if len(cores) > 1 else None
     with null_server(server_core) as server, tempfile.TemporaryDirectory() as folder:
         if server_core is not None:
-            os.sched_setaffinity(0, {cores[0]})  # and so every client that is started from here
+            os.sched_setaffinity(0, {cores[0]})  # inherited by every client started from here
         job = Job(server, options.concurrency, options.seconds, options.count, Path(folder))
         receipts = Path(folder) / "receipts"
         sign(receipts, min(options.count, SIGNED))

@@ -1,6 +1,6 @@
 """The same requests by Locust's fast client. Run by benchmarks/load.py, in Locust's own environment.
 
-Prints one line of JSON: requests, seconds and CPU seconds from the moment all users are there until the end.
+Prints one line of JSON: requests, seconds and CPU seconds from when all users have started until the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def _headers() -> Iterator[dict[str, str]]:
-    """A receipt for each request, from the file of signed ones where there is one."""
+    """A receipt for each request, from the file of signed ones if there is one."""
     signed = os.environ.get("BENCH_RECEIPTS")
     if signed is None:
         return itertools.repeat(JSON)
@@ -32,7 +32,7 @@ HEADERS = _headers()
 
 
 class Consumer(FastHttpUser):
-    """Sends the next request as soon as the answer is there."""
+    """Sends the next request as soon as the answer has come."""
 
     @task
     def query(self) -> None:

@@ -1,10 +1,10 @@
 """massif files of 1, 5, 22 and 55 MB read: ours against ms_print, as whole processes.
 
 The file is one run of Python importing modules under Valgrind, with a heap tree in every snapshot, about 70 MB. Smaller
-files are its first snapshots; a larger one would go on with the same snapshots under later numbers and times. Ours is
-`workbench read`; both read every tree. What both say of the snapshots is compared before it is timed. Time is CPU time,
-which a busy machine does not falsify. Ours has to start Python and import numpy first, which takes longer than ms_print
-needs for the smallest file.
+files are its first snapshots; a larger one would repeat the snapshots with later numbers and times. Ours is `workbench
+read`; both read every tree. Their figures for the snapshots are compared before timing. Time is CPU time, which a busy
+machine hardly changes. Ours starts Python and imports numpy first, which takes longer than ms_print needs for the
+smallest file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.harness import WORKBENCH, Measure, arguments, interleave, median_of, run_process, table, write
 from workbench.profiles.read import read_profile
 
-TARGET = 1.0  # ours takes at most this part of ms_print's time
+TARGET = 1.0  # target: ours takes at most this part of ms_print's time
 SIZES_MB = (1, 5, 22, 55)
 WHOLE = "whole process, CPU s"
 MODULES = "json, decimal, email.message, http.client, unittest, xml.dom.minidom, ctypes, asyncio, argparse"
@@ -39,7 +39,7 @@ _ROW = re.compile(r"^ *(\d+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+)$"
 
 
 def recorded(folder: Path) -> str:
-    """What massif wrote of one run."""
+    """Massif's output of one run."""
     path = folder / "run.out"
     command = ["valgrind", *MASSIF, f"--massif-out-file={path}", sys.executable, "-S", "-c", f"import {MODULES}"]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONMALLOC": "malloc"})
@@ -47,7 +47,7 @@ def recorded(folder: Path) -> str:
 
 
 def enlarged(text: str, size: int) -> str:
-    """The first snapshots of a file, as many as make ``size`` bytes; where they do not, again under later numbers."""
+    """The first snapshots of a file, up to ``size`` bytes; if there are too few, repeated with later numbers."""
     marks = [*(match.start() for match in _SNAPSHOT.finditer(text)), len(text)]
     parts = [text[begin:end] for begin, end in pairwise(marks)]
     times = [int(match[1]) for match in _SNAPSHOT.finditer(text)]
@@ -69,7 +69,7 @@ def measure(command: list[str]) -> dict[str, float]:
 
 
 def same_figures(path: Path) -> bool:
-    """Whether ms_print and we say the same of every snapshot."""
+    """Whether ms_print and we give the same figures for every snapshot."""
     report = subprocess.run(["ms_print", str(path)], check=True, capture_output=True, text=True).stdout
     theirs = [[int(value.replace(",", "")) for value in row] for row in _ROW.findall(report)]
     columns = ["snapshot", "time", "total_bytes", "heap_bytes", "heap_extra_bytes", "stacks_bytes"]

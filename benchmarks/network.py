@@ -1,7 +1,7 @@
-"""CPU time that the network's graph-node takes for a paid query: every receipt of the real service passes it.
+"""CPU time of the network's graph-node for a paid query: every receipt of the real service causes one.
 
-20,000 queries over connections that are kept, at several numbers of connections; CPU time is the server process's own,
-which a busy machine falsifies little.
+20,000 queries over kept connections, for several numbers of connections; CPU time is that of the server process, which
+a busy machine hardly changes.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def measure(connections: int) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure, print, write; 1 when a query costs more than it may."""
+    """Measure, print, write; 1 if a query costs more than the target."""
     options = arguments(__doc__.splitlines()[0]).parse_args()
     figures = interleave({f"{n} connections": partial(measure, n) for n in CONNECTIONS}, options.rounds)
     print(table(figures))
     missed = [f for f in figures if f.median > TARGET_US]
     for figure in missed:
-        print(f"{figure.rival}: {figure.median:.0f} us, and at most {TARGET_US:.0f} us were wanted")
+        print(f"{figure.rival}: {figure.median:.0f} us, target at most {TARGET_US:.0f} us")
     write(options.out, "network", figures, target_us=TARGET_US)
     return 1 if missed else 0
 

@@ -1,4 +1,4 @@
-"""A server that does nothing: nginx answers every paid request with the body of a query that went well."""
+"""A server that does nothing: nginx answers every paid request with the body of a good query."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How soon a report is there: pages of a run, a batch, a comparison and a run of the real programs' recordings, each
-opened anew in headless Chromium.
+"""How fast reports open: pages of a run, a batch, a comparison and a run of the real programs' recordings, each opened
+in a new window of headless Chromium.
 
 ``load`` is the browser's own load event, ``drawn`` when all charts and flame graphs are drawn, both from the opening of
-the page. ``CPU`` is what the page's main thread took until then, which a busy machine hardly lengthens. A page asks for
-nothing outside, which is counted, and its goals are: drawn in under 2 s, under 8 MB.
+the page. ``CPU`` is the CPU time of the page's main thread until then, which a busy machine hardly changes. Outside
+requests are counted (there must be none). Targets: drawn in under 2 s, under 8 MB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GOAL_MS, GOAL_MB = 2_000.0, 8.0
 DRAWN, CPU, SIZE, OUTSIDE = "drawn ms", "CPU ms", "MB", "requests outside"
 _BATCH = ("batch", "--modes", "none,callgrind", "--receipts", "250,750,1250", "--profiled-receipts", "20,40,60")
 MODES = ("callgrind", "flamegraph", "massif", "strace")
-# the time since the opening, once nothing that is drawn is missing; else nothing
+# the time since opening, once everything is drawn; otherwise 0
 WHEN_DRAWN = """() => {
     const charts = !document.querySelector(".plot") || document.documentElement.dataset.charts === "drawn";
     const flames = [...document.querySelectorAll(".wb-flame")].every((one) => one.dataset.state === "drawn");
@@ -55,7 +55,7 @@ def comparison_page(folder: Path) -> tuple[str, Path]:
 
 
 def real_pages(folder: Path, modes: Sequence[str] = MODES) -> Iterator[tuple[str, Path]]:
-    """Runs made of the recordings of the real service, one a mode, where these are beside the checkout."""
+    """Runs made from recordings of the real service, one per mode, if these are beside the checkout."""
     from tests.analysis.real import FOLDER
     from tests.sweep import real_runs
     from workbench.report.sweep_report import report_run
@@ -77,7 +77,7 @@ def real_pages(folder: Path, modes: Sequence[str] = MODES) -> Iterator[tuple[str
 
 
 def opened(browser: Browser, html: Path) -> Mapping[str, float]:
-    """One opening of a page, in a window that knows nothing of others."""
+    """Open a page once, in a new browser context."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     page = context.new_page()
     page.set_default_timeout(120_000)
@@ -97,7 +97,7 @@ def opened(browser: Browser, html: Path) -> Mapping[str, float]:
 def main() -> None:
     """Make the pages, open them, print and keep the figures."""
     parser = arguments(__doc__ or "")
-    parser.add_argument("--batch", type=Path, help="a batch that is there, in place of one that is measured first")
+    parser.add_argument("--batch", type=Path, help="an existing batch, instead of measuring one first")
     options = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:

@@ -1,10 +1,9 @@
-"""Reading perf script's text: ours, perf report on the same recording, and what collapses it where that is installed
+"""Reading perf script's text: ours, perf report on the same recording, and collapsers if installed
 (inferno-collapse-perf, stackcollapse-perf.pl).
 
 The recording is of a program whose stacks differ from sample to sample (recursion through templates chosen by chance),
-made here with ``perf record -e cpu-clock:u -g``. Its text is repeated up to the size asked for, each time with other
-threads and later times, so that headers never come twice and stacks as often as they do. Before anything is timed the
-sum of the periods must be the same.
+made here with ``perf record -e cpu-clock:u -g``. Its text is repeated up to the requested size, each time with other
+threads and later times, so that no header is repeated. Before timing, the sums of the periods must be equal.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _COPY_S = 100
 
 
 def record(folder: Path) -> str:
-    """The text of a recording made here."""
+    """The text of a recording made on this machine."""
     for tool in ("perf", "g++"):
         if shutil.which(tool) is None:
             raise SystemExit(f"{tool} is not installed")
@@ -53,7 +52,7 @@ def record(folder: Path) -> str:
 
 
 def enlarge(text: str, path: Path, least_bytes: int) -> tuple[int, int]:
-    """Write the text so often that it has at least so many bytes; how often, and the bytes."""
+    """Repeat the text until it has at least this many bytes; returns the repeats and the bytes."""
     copies = -(-least_bytes // len(text))
     with path.open("w") as out:
         for copy in range(copies):
@@ -68,7 +67,7 @@ def timed(command: list[str | Path], size: int) -> Mapping[str, float]:
 
 
 def main() -> int:
-    """Measure, print, write; 1 where a collapser and ours find other sums."""
+    """Measure, print, write; 1 if a collapser and ours find different sums."""
     parser = arguments(__doc__.splitlines()[0])
     parser.set_defaults(rounds=3)
     parser.add_argument("--megabytes", type=int, default=100, help="size of the text")

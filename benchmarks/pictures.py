@@ -1,5 +1,5 @@
-"""The pictures of reports in ``docs/``, made anew: of a batch (``make sweep``), and of recordings of the real service
-under callgrind."""
+"""Makes the pictures of reports in ``docs/``: of a batch (``make sweep``), and of recordings of the real service under
+callgrind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COST = 'figure.chart:has(.plot[aria-label="What a receipt costs: instructions"]
 
 
 def opened(browser: Browser, html: Path) -> Page:
-    """A page with all that is drawn on it."""
+    """A page with everything drawn."""
     page = browser.new_page(viewport=_SCREEN, color_scheme="light")  # type: ignore[arg-type]
     page.goto(html.as_uri())
     page.wait_for_function(WHEN_DRAWN, timeout=120_000)

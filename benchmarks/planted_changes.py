@@ -1,9 +1,9 @@
-"""Are changes between two builds of a service named, and is nothing named where nothing changed?
+"""Are changes between two builds of a service found, and is nothing reported if nothing changed?
 
-A small service in C takes receipts over HTTP. It is built as it is, and with one change: a function that does 10 %
-more, one allocation more a receipt, one system call more, one lock more, or none. Each build runs under callgrind
-and under strace, gets three times as many random receipts, and ``compare`` and the gate at its default say what they
-find. Right is: the function that was changed and nothing else, by the metric the change is of.
+A small service in C takes receipts over HTTP. It is built unchanged, and with one change: a function that does 10 %
+more, one more allocation per receipt, one more system call, one more lock, or none. Each build runs under callgrind and
+under strace, gets random receipts in steps, and is checked by ``compare`` and the gate with defaults. A result is right
+if only the changed function is reported, in the metric of the change.
 
     python -m benchmarks.planted_changes --repeats 20
 """
@@ -39,7 +39,7 @@ MODES: tuple[Mode, ...] = ("callgrind", "strace")
 
 @dataclass(frozen=True)
 class Change:
-    """One planted change: how it is built, the function that it is in, and the checks of the gate that must fail."""
+    """One planted change: how it is built, its function, and the checks of the gate that must fail."""
 
     name: str
     flag: str
@@ -64,8 +64,7 @@ CHANGES = (
 
 @dataclass(frozen=True)
 class Trial:
-    """What was found of one pair of builds: the functions that causes are in, the checks that failed, seconds a
-    comparison."""
+    """The result for one pair of builds: the functions of causes, the failed checks, seconds per comparison."""
 
     functions: frozenset[str]
     failed: frozenset[str]
@@ -73,7 +72,7 @@ class Trial:
 
 
 def build(folder: Path, change: Change) -> Path:
-    """The service with a change, built in a folder of its own. Raises CalledProcessError where that fails."""
+    """The service with a change, built in a separate folder. Raises CalledProcessError if that fails."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "receipts"
     flags = [change.flag] if change.flag else []
@@ -93,7 +92,7 @@ async def _measured(program: Path, mode: Mode, folder: Path, receipts: int, step
     service = LocalService("receipts", (str(program), str(port)), f"http://127.0.0.1:{port}/")
     windows = []
     async with profiling(mode, service=LocalBackend(service, folder / "raw"), out=folder / "raw") as session:
-        # what happens once, at the first receipt, is in no window
+        # so that one-time work of the first receipt is in no window
         await asyncio.to_thread(_send, port, 5)
         for step in range(1, steps + 1):
             async with session.window(f"step-{step}") as cut:
@@ -142,7 +141,7 @@ def trial(before: Sequence[Path], after: Sequence[Path]) -> Trial:
 
 
 def right(change: Change, found: Trial) -> tuple[bool, bool]:
-    """Whether comparing named the change alone, and the gate."""
+    """Whether the comparison and the gate each reported only the change."""
     return found.functions == ({change.function} if change.function else set()), found.failed == change.checks
 
 

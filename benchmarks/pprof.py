@@ -1,10 +1,10 @@
 """Reading pprof profiles: ``workbench read``, and ``go tool pprof -top``.
 
-One profile of 50 MB is what a Go program wrote of itself (:mod:`benchmarks.pprof_files`), made once and kept in
-``--cache``; others are given by ``--profile``, as one of a real service of about 1 MB. All run as whole processes, so
-that start-up counts, and print the top functions; the shares of the functions are compared before anything is timed.
-What counts is CPU time, user and system: pprof uses several cores. The program that ``go tool`` starts is measured
-alone, too: for a small profile the tool takes as long as the program.
+One profile of 50 MB was written by a Go program (:mod:`benchmarks.pprof_files`), made once and kept in ``--cache``;
+others are given by ``--profile``, for example one of a real service of about 1 MB. All run as whole processes,
+including start-up, and print the top functions; the functions' shares are compared before timing. Time is CPU time,
+user and system, since pprof uses several cores. The program that ``go tool`` starts is also measured alone: for a small
+profile the tool takes as long as the program.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.harness import Figure, arguments, interleave, median_of, run_pro
 from benchmarks.pprof_files import heap
 
 ROWS = 20
-# from so many bytes on the workbench takes at most a third of pprof's CPU time, below it at most as much
+# targets: from this size on at most a third of pprof's CPU time, below it at most as much
 LARGE_BYTES, LARGE_TARGET, SMALL_TARGET = 20_000_000, 3.0, 1.0
 ELAPSED, CPU, PEAK = "seconds", "CPU seconds", "peak MiB"
 SHARE_COMPARED, ROUNDED = 0.5, 0.0051  # percent
@@ -31,10 +31,10 @@ OURS, THEIRS, ALONE = "workbench", "go tool pprof", "pprof alone"
 
 
 def pprof_tool() -> Path:
-    """The pprof that comes with Go, as the program it is, so that ``go tool`` does not count."""
+    """The program pprof that comes with Go, without ``go tool``."""
     if shutil.which("go") is None:
         raise SystemExit("go is needed: its pprof is the rival")
-    subprocess.run(["go", "tool", "pprof", "-h"], capture_output=True)  # builds it where it was not yet
+    subprocess.run(["go", "tool", "pprof", "-h"], capture_output=True)  # builds it if necessary
     found = subprocess.run(["go", "tool", "-n", "pprof"], capture_output=True, text=True, check=True)
     return Path(found.stdout.strip())
 
@@ -46,10 +46,10 @@ def measure(command: list[str | Path]) -> dict[str, float]:
 
 
 def compared(ours: list[str | Path], theirs: list[str | Path]) -> int:
-    """How many functions have a share of their own that both say alike; leaves the benchmark where they differ. Names
-    are not compared: each shortens those of compilers in its own way."""
+    """How many functions have the same share in both; exits the benchmark if they differ. Names are not compared, since
+    each tool shortens compilers' names differently."""
     rows = json.loads(run_process([*ours, "--json"]).output)["top"]
-    # pprof writes 100 % from 99.95 on
+    # pprof prints 100 % from 99.95 on
     mine = [100.0 if row["self_pct"] >= 99.95 else row["self_pct"] for row in rows if row["self_pct"] >= SHARE_COMPARED]
     listed = re.findall(r"^ *\S+ +([\d.]+)% +\S+ +\S+ +\S+  \S", run_process(theirs).output, re.M)
     told = [float(share) for share in listed][: len(mine)]

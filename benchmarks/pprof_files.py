@@ -1,4 +1,4 @@
-"""The heap profile that the benchmark of pprof files reads: written by a Go program, made once and kept.
+"""The heap profile for the benchmark of pprof files: written by a Go program, made once and kept.
 
 The program is compiled from source that is made here: packages of functions that call one another through tables, as
 methods of interfaces do, each call chosen by what the argument hashes to. Every request walks another way down and

@@ -1,11 +1,10 @@
-"""What a second generator process adds: requests a second of one on one core, and of two on two.
+"""The gain from a second generator process: requests per second of one on one core, and of two on two.
 
-Each core has a null server and, beside it, the generator that sends to it, both pinned there. So a generator and its
-server share a core whether one pair runs or two, and the second pair takes nothing of the first one's core: what is
-compared is one core with two. Both generators belong to one step, with one plan and one start, as `--processes 2` has
-them; only the address differs. A generator on each core against one server would be compared with a server that two
-have to share, and on two cores that takes a core from one of them. Requests carry no receipts: those of the first
-seconds would have been signed before the clock starts.
+Each core has a null server and the generator that sends to it, both pinned there. So a generator always shares its core
+with its server, and a second pair takes nothing from the first one's core: one core is compared with two. Both
+generators belong to one step, with one plan and one start, as with `--processes 2`; only the address differs. With a
+single server, two generators would share it, and on two cores the server takes a core from one of them. Requests have
+no receipts, since those of the first seconds would be signed before the measurement.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ ONE, TWO = "one process", "two processes"
 
 @dataclass(frozen=True)
 class Pairs:
-    """A server's address a core, and what each generator is asked to do."""
+    """A server address per core, and the task of each generator."""
 
     servers: Mapping[int, str]
     concurrency: int
@@ -60,7 +59,7 @@ def send(pairs: Pairs, workers: int) -> Mapping[str, float]:
     ]
 
     def pin(message: dict[str, Any]) -> None:
-        if not message["sent"]:  # they are still starting, and what they start is pinned with them
+        if not message["sent"]:  # they are still starting, so their children are pinned too
             for pid, core in zip(message["pids"], cores, strict=False):
                 os.sched_setaffinity(pid, {core})
 

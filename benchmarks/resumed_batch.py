@@ -1,7 +1,7 @@
-"""A grid of 12 sweeps of the stand-in, killed twice with kill -9 in the middle of a run and gone on with.
+"""A grid of 12 sweeps of the stand-in, killed twice with kill -9 during a run and resumed.
 
-Checked: every run of the plan is there once and finished, with its notebook and report; none that had finished before a
-kill was touched again; each step has its receipts once; the summary links them all.
+Checks: every planned run exists once and has finished, with notebook and report; no run that had finished before a kill
+was changed; each step has its receipts once; the summary links all runs.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def finished(batch: Batch) -> dict[str, int]:
 
 
 def wrong(batch: Batch) -> list[str]:
-    """What is not as it should be at the end."""
+    """What is wrong at the end."""
     found = []
     if len(batch.planned) != RUNS or batch.errors:
         found.append(f"{len(batch.planned)} runs are planned, and these ended in an error: {batch.errors}")
@@ -84,7 +84,7 @@ def wrong(batch: Batch) -> list[str]:
 
 
 def main() -> int:
-    """Run, kill, resume, check; 1 where something is wrong."""
+    """Run, kill, resume, check; 1 if something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kill", type=int, nargs="*", default=[4, 9], help="in these runs, from 1")
     options = parser.parse_args()
@@ -106,7 +106,7 @@ def main() -> int:
         problems = wrong(batch) + [f"{name} was touched again" for name in before if after[name] != before[name]]
         print(batch.table.drop(columns=["error", "folder"]).to_string(index=False))
         print(f"exit code {done.returncode}, {time.monotonic() - began:.0f} s")
-        print(*problems or ["every run is there once, and linked"], sep="\n")
+        print(*problems or ["every run exists once and is linked"], sep="\n")
     return 1 if problems else 0
 
 

@@ -1,9 +1,9 @@
-"""What the sampler costs a service: CPU time of the same work with it, without it, and under the samplers people use.
+"""The sampler's cost for a service: CPU time of the same work with it, without it, and under other samplers.
 
 The work is the stand-in's: V2 receipts decoded, their signers recovered, answers made, by asyncio tasks on uvloop that
-hand over to each other after every receipt. Each round runs it once under each rival, in a process of its own. CPU time
-is that of the process over the work alone, per receipt; start-up does not count, nor does the report, whose CPU time is
-given apart. py-spy samples from outside, stopping the process for each sample; its own CPU time is given, too.
+switch after every receipt. Each round runs it once under each sampler, in a separate process. CPU time is that of the
+process for the work only, per receipt, without start-up and without the report, whose CPU time is given separately.
+py-spy samples from outside, stopping the process for each sample; its own CPU time is given, too.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def measure(rival: str, receipts: int, python: Path, py_spy: Path | None) -> dic
 
 
 def _spy(py_spy: Path, pid: int, folder: Path) -> Callable[[], float]:
-    """py-spy at work on a process, once it has begun; gives its CPU time when called after the process's end."""
+    """py-spy on a process, after it has started; the result gives py-spy's CPU time when called after the process's
+    end."""
     command = [py_spy, "record", "-r", str(FREQUENCY), "-d", "600", "-f", "raw", "-o", folder / "raw", "-p", str(pid)]
     spy = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if spy.stdout is None or "Sampling process" not in spy.stdout.readline():
@@ -139,7 +140,7 @@ def main() -> int:
     figures = interleave(rivals, options.rounds)
     print(table(figures))
     by_name = {figure.rival: figure.values for figure in figures if figure.quantity == CPU}
-    # of each round: what else runs on the machine changes from round to round
+    # of each round, since other load on the machine changes between rounds
     overheads = {
         name: [with_it / without - 1 for with_it, without in zip(values, by_name[NONE], strict=True)]
         for name, values in by_name.items()

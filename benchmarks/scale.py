@@ -1,7 +1,7 @@
 """Ten million samples in a run: time and memory of finishing the step, of opening the run and of its report.
 
-The rows are made up, as a generator leaves them in a step's mapped file; from there on it is the package's own code.
-Rivals on the same rows: the whole step as one DataFrame, and ``vegeta report`` on the same results in vegeta's format.
+The rows are generated in the form of a step's mapped file; everything after that is the package's own code. Compared on
+the same rows: the whole step as one DataFrame, and ``vegeta report`` on the same results in vegeta's format.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def make_rows(path: Path, count: int, chunk: int = 250_000) -> None:
 
 
 def make_vegeta(rows: Path, path: Path) -> None:
-    """The same results as vegeta keeps them: its CSV, made into its own binary format."""
+    """The same results in vegeta's format: its CSV, converted to its binary format."""
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
@@ -101,7 +101,7 @@ def make_vegeta(rows: Path, path: Path) -> None:
 
 
 def _finish_run(folder: Path, rows: Path) -> None:
-    """Write a run whose only step left ``rows``, through the package's own code, and say what that took."""
+    """Write a run whose only step left ``rows``, through the package's own code, and measure that."""
     count = LiveRows(rows).rows
     settings = Settings.resolve(
         name="scale", num_receipts=count, rate=float(RATE), receipts=str(count), pinpoint=False,
@@ -152,7 +152,7 @@ def _open_run(folder: Path) -> None:
 
 
 def _report(folder: Path) -> None:
-    """The command as anyone gives it. 1 is its answer where receipts failed, as here."""
+    """The command as a user runs it. Its exit code is 1 if receipts failed, as here."""
     if subprocess.run([WORKBENCH, "report", folder], check=False).returncode > 1:
         raise SystemExit("the report was not made")
 
@@ -172,7 +172,7 @@ def _finish_whole(folder: Path, rows: Path) -> None:
 
 
 def _open_whole(folder: Path) -> None:
-    """What charts need, from all samples."""
+    """The data for charts, from all samples."""
     import pandas as pd
 
     began = time.perf_counter()
@@ -198,7 +198,7 @@ JOBS = {"rows": make_rows, "vegeta": make_vegeta, "finish": _finish_run, "open":
 
 
 def job(name: str, *arguments: str | Path) -> dict[str, float]:
-    """One of JOBS in a process of its own, whose memory is its own."""
+    """One of JOBS in a separate process, so that its memory can be measured."""
     output = run_process([sys.executable, "-m", "benchmarks.scale", "--job", name, *arguments], stderr=None).output
     return json.loads(output.splitlines()[-1]) if output else {}
 

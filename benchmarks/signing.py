@@ -1,7 +1,7 @@
 """Signed receipts per second of one core: ours, eth-account over the same typed data, and the bare signature.
 
-eth-account signs with what it finds: installed by itself it has a pure Python signature, beside coincurve it uses that
-(and so libsecp256k1, as we do). Both are measured; the first is the goal's.
+eth-account alone signs in pure Python; if coincurve is installed it uses that (libsecp256k1, like ours). Both are
+measured; the target refers to the first.
 
 Then a process a core: how many receipts they sign in a second, and what they cost the generator that takes them.
 
@@ -40,11 +40,11 @@ KEY = bytes(range(1, 33))
 PAYER = SigningKey(KEY).address
 ALLOCATION = parse_address("0xfa44c72b753a66591f241c7dc04e8178c30e13af")
 VALUE, TIMESTAMP_NS = 10**15, 1_700_000_000_000_000_000
-TARGET = 25.0  # at least this many times the receipts per second of eth-account as it is installed
+TARGET = 25.0  # target: at least this many times the receipts per second of eth-account alone
 QUANTITY = "receipts per CPU second"
 BARE = "signature alone"
 BACKENDS = {"": "eth_keys.backends.NativeECCBackend", ", coincurve": "eth_keys.backends.CoinCurveECCBackend"}
-"""What eth-account signs with: by itself, and beside coincurve. It is chosen once in a process, by a variable."""
+"""eth-account's backends: alone, and with coincurve. Chosen once per process, by a variable."""
 BACKEND_VARIABLE = "ECC_BACKEND_CLASS"
 SIGNERS = min(usable_cores(), MOST_SIGNERS)
 
@@ -119,7 +119,7 @@ RIVALS: dict[str, Callable[[], Header]] = {"V2": eth_account_v2, "V1": eth_accou
 
 
 def theirs(name: str, backend: str, count: int) -> dict[str, float]:
-    """eth-account's rate with one of its backends, in a process of its own."""
+    """eth-account's rate with one of its backends, in a separate process."""
     command = [sys.executable, "-m", "benchmarks.signing", "--rival", name, "--count", str(count)]
     return {QUANTITY: float(run_process(command, None, {BACKEND_VARIABLE: backend}).output)}
 
@@ -131,7 +131,8 @@ def bare_signature() -> Header:
 
 
 def pooled(count: int) -> dict[str, float]:
-    """``count`` V2 receipts signed by a process a core, and what handing out and taking over costs the generator."""
+    """``count`` V2 receipts signed by one process per core, and the generator's cost for requesting and receiving
+    them."""
     settings = TargetSettings()
     template = ReceiptTemplate(
         version=2,
@@ -178,7 +179,7 @@ def _members(declarations: Any) -> list[dict[str, str]]:
 
 
 def rate(header: Header, count: int) -> dict[str, float]:
-    """How many headers a CPU second makes, over ``count`` of them."""
+    """Headers per CPU second, over ``count`` of them."""
     gc.collect()
     gc.disable()
     started = time.process_time()

@@ -1,10 +1,9 @@
-"""``workbench read`` of small files beside the tool that made each: CPU time of whole processes.
+"""``workbench read`` of small files compared with each format's own tool: CPU time of whole processes.
 
-A shell feels as fast as it starts. The files are 25 to 60 KB each and come from real tools: callgrind and massif of
-commands that are on every machine, the beginning of the strace log and pprof's profile and flame graph in
-``data/profiles``, and folded stacks, speedscope and pstats made of that profile by the workbench. Beside ours stand
-``callgrind_annotate``, ``ms_print`` and ``go tool pprof -top`` where they are installed, and ``python -c pass``, which
-no Python program can beat.
+This shows start-up time. The files have 25 to 60 KB each and come from real tools: callgrind and massif of common
+commands, the beginning of the strace log and pprof's profile and flame graph in ``data/profiles``, and folded stacks,
+speedscope and pstats made from that profile by the workbench. Compared with ``callgrind_annotate``, ``ms_print`` and
+``go tool pprof -top`` if installed, and with ``python -c pass``, the lower bound of any Python program.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ QUANTITY = "whole process, CPU s"
 TARGET = 0.25
 SIZE = 50_000
 EXAMPLES = Path(__file__).resolve().parents[1] / "data" / "profiles"
-# commands that are on every machine, and of which the tools write about SIZE
+# common commands for which the tools write about SIZE
 RUN = {"callgrind": ("true",), "massif": ("ls", "-l", "/")}
 
 
@@ -35,7 +34,7 @@ def measured(command: tuple[str, ...]) -> dict[str, float]:
 
 
 def made(folder: Path) -> dict[str, Path]:
-    """A file of each format, as near to SIZE as its tool makes one."""
+    """A file of each format, close to SIZE."""
     files = {"pprof": EXAMPLES / "demo-profile-3.pb", "flamegraph": EXAMPLES / "demo-flamegraph-1.svg"}
     if shutil.which("valgrind"):
         for tool, option in (("callgrind", "--callgrind-out-file"), ("massif", "--massif-out-file")):
@@ -53,7 +52,7 @@ def made(folder: Path) -> dict[str, Path]:
 
 
 def rivals_of(files: Mapping[str, Path]) -> dict[str, Measure]:
-    """What is measured, by name: ours and the tool of the format."""
+    """The measured commands by name: ours and the tool of the format."""
     tools = {
         "callgrind": ("callgrind_annotate", ()),
         "massif": ("ms_print", ()),
@@ -79,7 +78,7 @@ def main() -> int:
     print(table(figures))
     missed = [f for f in figures if f.rival.startswith("workbench") and f.median > TARGET]
     for figure in missed:
-        print(f"{figure.rival}: {figure.median:.2f} s of CPU, and at most {TARGET} s was wanted")
+        print(f"{figure.rival}: {figure.median:.2f} s of CPU, target at most {TARGET} s")
     write(options.out, "small_reads", figures, target=TARGET, sizes_bytes=sizes)
     return 1 if missed else 0
 

@@ -1,8 +1,8 @@
 """Reading a large evented speedscope file: CPU time and memory of the whole process.
 
 The file is a walk through a call tree as a tracer writes it: two million frames that open and close, on one thread,
-about 80 MB. There is no rival that reads such a file in a shell, so the target is a time: 4 CPU seconds for 82 MB. What
-is read is checked against what was written: the sum of all times, and the number of spans in the timeline.
+about 80 MB. No other tool reads such a file in a shell, so the target is a time: 4 CPU seconds for 82 MB. The result is
+checked against the written data: the sum of all times, and the number of spans in the timeline.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ SPANS = READ + 'print(len(profile.arrays.tables["timeline"]))\n'
 
 
 def events(count: int, seed: int = 1) -> Iterator[tuple[str, int, int]]:
-    """That many events and those that close what is open then: kind, frame, nanosecond. Time never stands still, and
-    some frame is always open."""
+    """This many events, and those that close the open frames: kind, frame, nanosecond. Times always increase, and some
+    frame is always open."""
     chance = random.Random(seed)
     callees: dict[int, list[int]] = {}
     stack = [0]
@@ -51,7 +51,7 @@ def events(count: int, seed: int = 1) -> Iterator[tuple[str, int, int]]:
 
 
 def make(path: Path, count: int) -> tuple[int, int]:
-    """Write the file. The nanoseconds it is about, and how many frames opened."""
+    """Write the file; returns its duration in nanoseconds, and how many frames were opened."""
     frames = [
         {"name": f"module{n % 40}::Type{n}::method", "file": f"src/module{n % 40}.rs", "line": n}
         for n in range(FUNCTIONS)

@@ -1,12 +1,11 @@
 """Reading a log of a million system calls: ours, and stracetools.
 
 The log is one real run of ``strace -f -tt -T`` repeated, each time with other pids, later times and other addresses:
-that of the real service where it is beside this project (51,575 lines, half of its calls interrupted by others), else
-the example. Both read it in a process of their own. Measured are the CPU time of reading alone and of the whole
-process, which a busy machine does not falsify (neither uses threads), and the peak of its memory. Our process does what
-``workbench read`` does: it reads, and makes the table of what took longest. Before anything is timed both must find the
-same calls. stracetools has its own virtualenv: ``python -m venv .venv/stracetools && .venv/stracetools/bin/pip install
-stracetools``.
+that of the real service if it is beside this project (51,575 lines, half of its calls interrupted by others), otherwise
+the example. Both read it in separate processes. Measured are the CPU time of reading and of the whole process, which a
+busy machine hardly changes (neither uses threads), and peak memory. Our process does the same as ``workbench read``: it
+reads the log and makes the table of the longest calls. Before timing, both must find the same calls. stracetools has
+its own virtualenv: ``python -m venv .venv/stracetools && .venv/stracetools/bin/pip install stracetools``.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from benchmarks.harness import Measure, arguments, interleave, median_of, run_pr
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "data" / "profiles" / "demo-strace.log"
 REAL = ROOT.parent / "shared" / "real" / "service.strace.log.gz"
-TARGET_S = 1.5  # of CPU, the whole process, for a million lines
+TARGET_S = 1.5  # CPU seconds of the whole process for a million lines
 TARGET_RATIO = 10.0  # at least this many times as fast as the rival
 READ, WHOLE, PEAK = "reading, CPU s per million lines", "whole process, CPU s per million lines", "peak memory, MiB"
 
@@ -65,7 +64,7 @@ def seed_lines() -> list[str]:
 
 
 def generate(path: Path, least_lines: int) -> int:
-    """Write a log of at least ``least_lines`` lines; how many there are."""
+    """Write a log of at least ``least_lines`` lines; returns their number."""
     lines = seed_lines()
     stamp = re.compile(r"^(\d+) +(\d\d):(\d\d):(\d\d)(\.\d{6})(.*\n)", re.DOTALL)
     address = re.compile(r"\b0x7f[0-9a-f]+")
@@ -88,8 +87,8 @@ def generate(path: Path, least_lines: int) -> int:
 
 
 def run(python: Path, program: str, log: Path, lines: int, *, count: bool = False) -> dict[str, float]:
-    """Run one reader in a process of its own: what it said, and what the process took. With ``count`` ours makes the
-    table of calls as well, to say how many they are."""
+    """Run one reader in a separate process; returns its output and the process's costs. With ``count`` ours also makes
+    the table of calls, to count them."""
     process = run_process([str(python), "-c", program, str(log), *(["calls"] if count else [])], stderr=None)
     found = json.loads(process.output)
     millions = lines / 1e6
@@ -109,7 +108,7 @@ def timed(python: Path, program: str, log: Path, lines: int) -> Mapping[str, flo
 
 
 def check_agreement(rival: Path, log: Path, lines: int) -> None:
-    """Ends the benchmark unless both find the same number of calls."""
+    """Exits the benchmark unless both find the same number of calls."""
     ours, theirs = run(Path(sys.executable), OURS, log, lines, count=True), run(rival, THEIRS, log, lines)
     if ours["calls"] != theirs["calls"] or abs(ours["time_s"] - theirs["time_s"]) > 1e-3 * ours["time_s"]:
         raise SystemExit(f"the readers differ, so there is nothing to compare: {ours} and {theirs}")

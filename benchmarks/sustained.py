@@ -1,12 +1,12 @@
-"""A load that goes on: whether memory stays flat, and how large and slow what is left of it becomes.
+"""A long load: does memory stay constant, and how large and slow do its files and report become?
 
-``python -m benchmarks.sustained --minutes 60`` sends 100 receipts a second for an hour. The short form is
-``--receipts 200000 --rate 1500``: once to a stand-in that can, once (``--cannot``) to one whose store takes at most 500
-a second, so that requests time out. One row a process: its memory once it has settled, at most later while receipts
-are sent, and at most afterwards, while the step is judged. What is said at the end: the size of the run folder, of the
-report and of SQLite's log, and what became of receipts.
+``python -m benchmarks.sustained --minutes 60`` sends 100 receipts a second for an hour. The short form is ``--receipts
+200000 --rate 1500``: once to a stand-in that keeps up, once (``--cannot``) to one that stores at most 500 per second,
+so that requests time out. One row per process: its memory after it has settled, the maximum later while receipts are
+sent, and the maximum afterwards, while the step is summarised. At the end: the sizes of run folder, report and SQLite's
+log, and the outcomes.
 
-Exit code 1 where a process has grown by more than a half while receipts were sent.
+Exit code 1 if a process grew by more than half while receipts were sent.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from benchmarks.harness import WORKBENCH
 MIB = 1 << 20
 LOOK_EVERY_S = 1.0
 SETTLED_SHARE, SETTLED_S = 0.2, 90.0
-"""After this share of the load, and this time, a process has all that it keeps: imports, connections, signed receipts;
-the stand-in's agent the receipts of its timestamp buffer, which is a minute."""
+"""After this share of the load, and this time, a process has everything it keeps: imports, connections, signed
+receipts; the stand-in's agent the receipts of its timestamp buffer of one minute."""
 MOST_GROWTH = 1.5
 SMALL_BYTES = 48 * MIB
-"""Growth below this is not judged: a list of what is watched, freed at the end of the step."""
-# Values and limits at which nobody is denied: 10^7 receipts cost 0.01 GRT.
+"""Smaller growth is ignored: a list of watched values, freed at the end of the step."""
+# Values and limits without denial: 10^7 receipts cost 0.01 GRT.
 UNLIMITED = ("--value-grt", "0.000000001", "--limit-grt", "1000", "--escrow-grt", "10000")
-# What times out is in flight for a second: at a lower limit the generator itself would hold receipts back.
+# A timeout is in flight for a second: with a lower limit the generator itself would hold receipts back.
 CANNOT = ("--store", "slow", "--store-delay-ms", "200", "--timeout-s", "1", "--max-in-flight", "3000")
 _ROLES = {"workbench.standin": "stand-in", "workbench.load": "generator", "workbench.sweep": "orchestrator"}
 
@@ -52,7 +52,7 @@ class Seen:
     sent_s: float = math.inf
 
     def look(self, main: psutil.Process, elapsed_s: float, log: Path) -> None:
-        """Take down what each process has now."""
+        """Record the current memory of each process."""
         for process in (main, *main.children(recursive=True)):
             try:
                 command = " ".join(process.cmdline())
@@ -66,8 +66,8 @@ class Seen:
             self.log_bytes = max(self.log_bytes, log.stat().st_size)
 
     def grown(self, duration_s: float) -> dict[str, tuple[int, int, int]]:
-        """For each process that was there long enough: its memory after the first part of the load, the most later
-        while receipts were sent, and the most afterwards (0: it had ended)."""
+        """For each process that ran long enough: its memory after the first part of the load, the maximum later while
+        receipts were sent, and the maximum afterwards (0: it had ended)."""
         found = {}
         for role, looks in self.rss.items():
             settled_s = min(max(SETTLED_SHARE * duration_s, SETTLED_S), duration_s / 2)
@@ -79,7 +79,7 @@ class Seen:
 
 
 def main() -> int:
-    """Run the load, watch it and say what it took."""
+    """Run the load, watch it and print the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sustained", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--rate", type=float, default=100)

@@ -1,6 +1,6 @@
-"""A step made into one DataFrame and looked at as a whole: the plain way, which takes memory for every row at once.
+"""A step as one DataFrame: the simple way, with all rows in memory.
 
-The rival of ``benchmarks.scale``, and what tests compare the figures of the chunked way with, to the last digit.
+``benchmarks.scale`` compares with it, and tests compare figures computed in chunks with it, to the last digit.
 """
 
 from __future__ import annotations

@@ -22,24 +22,24 @@ _PACKETS = 1 << 16  # KiB of the capture's buffer
 
 @dataclass
 class Seen:
-    """What was captured, once it has ended: when each request was sent and how long its answer took, in nanoseconds."""
+    """The capture after its end: when each request was sent and how long its answer took, in nanoseconds."""
 
     sent_ns: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     service_ns: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def after(self, warm_up_ns: int) -> Seen:
-        """Without what was sent in the first ``warm_up_ns``."""
+        """Without requests of the first ``warm_up_ns``."""
         kept = self.sent_ns >= self.sent_ns.min() + warm_up_ns
         return Seen(self.sent_ns[kept], self.service_ns[kept])
 
     @property
     def gaps_ns(self) -> np.ndarray:
-        """From each request to the next."""
+        """The time from each request to the next."""
         return np.diff(np.sort(self.sent_ns))
 
 
 def can_capture() -> bool:
-    """Whether tcpdump is installed and may look at the loopback interface."""
+    """Whether tcpdump is installed and may capture on the loopback interface."""
     if shutil.which("tcpdump") is None:
         return False
     listed = subprocess.run(["tcpdump", "-i", "lo", "-d", "tcp"], capture_output=True, check=False)
@@ -48,7 +48,7 @@ def can_capture() -> bool:
 
 @contextmanager
 def captured(port: int) -> Iterator[Seen]:
-    """Capture what passes to and from ``port`` while the block runs."""
+    """Capture the packets of ``port`` while the block runs."""
     command = ["tcpdump", "-i", "lo", "-nn", "-q", "-tt", "--time-stamp-precision=nano", "-B", str(_PACKETS)]
     payload = "(ip[2:2] - ((ip[0] & 0xf) << 2) - ((tcp[12] & 0xf0) >> 2)) > 0"  # no bare acknowledgements
     seen = Seen()
@@ -56,7 +56,7 @@ def captured(port: int) -> Iterator[Seen]:
         process = subprocess.Popen([*command, f"tcp port {port} and {payload}"], stdout=lines, stderr=subprocess.PIPE)
         try:
             if process.stderr is None or not any(b"listening on" in line for line in process.stderr):
-                raise SystemExit("tcpdump did not begin to capture")
+                raise SystemExit("tcpdump did not start to capture")
             yield seen
         finally:
             process.send_signal(signal.SIGINT)
@@ -66,7 +66,7 @@ def captured(port: int) -> Iterator[Seen]:
 
 
 def _paired(lines: bytes, port: int) -> tuple[np.ndarray, np.ndarray]:
-    """From the first packet of each request to the last one of its answer, connection by connection."""
+    """From the first packet of each request to the last one of its answer, by connection."""
     asked: dict[int, int] = {}
     answered: dict[int, int] = {}
     found = []

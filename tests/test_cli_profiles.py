@@ -115,7 +115,7 @@ def test_convert_says_what_the_tree_of_a_call_graph_lacks(
 ) -> None:
     output = tmp_path / "converted"
     assert main(["convert", str(light_calls), "--to", format, "-o", str(output)]) == 0
-    said = "too light for the call tree: added to the caller's self cost, weight 18 Ir"
+    said = "too small for the call tree: added to the caller's self cost, weight 18 Ir"
     assert said in capsys.readouterr().err
     if format == "pprof":
         assert said in read_profile(output).meta["comments"]
@@ -132,7 +132,7 @@ def test_formats_of_calls_lack_nothing(
 def test_a_page_says_what_the_tree_of_a_call_graph_lacks(light_calls: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     assert main(["view", str(light_calls), "-o", str(page)]) == 0
-    said = "<li>too light for the call tree: added to the caller&#39;s self cost, weight 18 Ir</li>"
+    said = "<li>too small for the call tree: added to the caller&#39;s self cost, weight 18 Ir</li>"
     assert said in page.read_text("utf-8")
 
 

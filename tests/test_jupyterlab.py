@@ -98,7 +98,7 @@ async def test_a_load_is_started_watched_found_again_and_stopped(lab: Lab) -> No
     # a key is taken by no field, and a run is not started with it
     key = new_key()
     await lab.fill("load", "Service command", f"service --key {key}")
-    await expect(panel.get_by_text("a key or a password is not taken here")).to_be_visible()
+    await expect(panel.get_by_text("a key or a password cannot be entered here")).to_be_visible()
     await expect(lab.field("load", "Service command")).to_have_value("")
     await lab.button("load", "Start").click()
     first, second = panel.locator(".wb-run tbody tr").nth(0), panel.locator(".wb-run tbody tr").nth(1)
@@ -193,7 +193,7 @@ async def test_runs_are_listed_opened_and_compared(lab: Lab) -> None:
     await picture(panel, "panel-runs")
     # resumed from here, then stopped
     await lab.button("browser", "Go on").click()
-    await expect(panel.get_by_text("was resumed in a process of its own")).to_be_visible()
+    await expect(panel.get_by_text("A separate process has resumed the run")).to_be_visible()
     while (going_on := running_in(lab.folder / "data" / "runs")) is None:
         await asyncio.sleep(0.1)
     assert going_on.path == the_run(lab).path
@@ -206,7 +206,7 @@ async def test_runs_are_listed_opened_and_compared(lab: Lab) -> None:
     await expect(told).to_contain_text("FAIL")
     await expect(panel.locator("table").nth(1)).to_contain_text("Accepted, 1/s")
     await lab.fill("browser", "Where", "verdict = 'PASS'")
-    await expect(panel.get_by_text("There is no such run")).to_be_visible()
+    await expect(panel.get_by_text("No matching run")).to_be_visible()
     await lab.fill("browser", "Where", "nonsense")
     await expect(panel.locator('.wb-said[data-kind="message"]')).to_contain_text("nonsense")
 

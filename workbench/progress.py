@@ -20,7 +20,7 @@ from workbench.terminal import coloured, painted
 PROGRESS = "workbench_progress"
 """Marks a notebook output as progress of a run, which reports leave out."""
 _DOING = {
-    "pinpoint": "approaching the limit with at most",
+    "pinpoint": "walking to the limit, at most",
     "paired": "without the profiler: sending",
     "warm_up": "warming up with",
 }

@@ -279,7 +279,7 @@ async def test_a_hundred_thousand_nodes_are_drawn_searched_and_turned(tmp_path: 
         )
         own = profile.functions.set_index("function")["self_cpu"]
         assert dict(leaves) == own[own > 0].to_dict()  # exact although callers of slivers are not unfolded
-        assert "not unfolded" in await graph.element.locator(".wb-flame-notes").inner_text()
+        assert "not shown here" in await graph.element.locator(".wb-flame-notes").inner_text()
         await graph.select("Order", "roots first")
         await graph.element.get_by_label("Search").fill("function_17")
         assert "of the total" in await graph.found.inner_text()
@@ -332,7 +332,7 @@ async def test_it_follows_the_size_of_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stacks", [{"main": 0}, {"main;a": 0, "main;b": 0}])
 async def test_a_graph_of_nothing_says_so(stacks: dict[str, int], tmp_path: Path) -> None:
     async with shown(flame_graph(folded(stacks)), tmp_path) as graph:
-        assert await graph.said.inner_text() == "Nothing was measured in cpu."
+        assert await graph.said.inner_text() == "The profile has no cost in cpu."
         await graph.view.focus()
         await graph.press("ArrowDown", "Enter", "Escape")
 

@@ -107,7 +107,7 @@ def test_a_grouping_without_rows_is_said() -> None:
     calls = costs_of(N, {"read": N}, mode="strace", metric="calls")
     chart = receipt_costs(cost_by_step(calls, "calls", "crate"), "system calls")
     assert not chart.data
-    assert "by this grouping" in chart.layout.annotations[0].text
+    assert "with this grouping" in chart.layout.annotations[0].text
     nothing = costs_of(N, {}, mode="strace", metric="calls")
     assert receipt_costs(cost_by_step(nothing, "calls"), "system calls").layout.annotations[0].text
 

@@ -1,4 +1,5 @@
-"""Kill sweeps at random moments: ``python -m tests.crash --moments 100``. Exit code 1 where anything was lost or left.
+"""Kill sweeps at random moments: ``python -m tests.crash --moments 100``. Exit code 1 if anything was lost or left
+over.
 
 Prints a table as in docs/faults.md; ``--results FILE`` adds a JSON line for each case as it ends, and ``--table FILE``
 prints the table of such files. A case is repeated by its kind, seed and kills:
@@ -26,22 +27,22 @@ from tests.crash.case import run_case
 from tests.crash.kinds import KINDS
 
 Result = dict[str, Any]
-"""A case as a line of the results: kind, seed, kills, faults, seconds, and which code on which day."""
+"""A case as a line of the results: kind, seed, kills, faults, seconds, code version and day."""
 
 
 def main() -> int:
-    """All cases asked for; the table."""
+    """Run all requested cases and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
-    parser.add_argument("--moments", type=int, default=100, help="Kills of each kind, at least.")
-    parser.add_argument("--kind", choices=list(KINDS), action="append", help="Only this (again for others).")
+    parser.add_argument("--moments", type=int, default=100, help="Least number of kills of each kind.")
+    parser.add_argument("--kind", choices=list(KINDS), action="append", help="Only this kind; can be repeated.")
     parser.add_argument("--first-seed", type=int, default=1, help="Seed of the first case of each kind.")
-    parser.add_argument("--kills", type=int, default=12, help="How often one run is killed before it may finish.")
-    parser.add_argument("--cases", type=int, help="So many cases of each kind, however many kills that is.")
-    parser.add_argument("--until-s", type=float, default=float("inf"), help="Begin no case after so long.")
-    parser.add_argument("--parallel", type=int, default=1, help="Cases side by side.")
-    parser.add_argument("--results", type=Path, help="File to which a line for each case is added.")
+    parser.add_argument("--kills", type=int, default=12, help="Kills of one run before it may finish.")
+    parser.add_argument("--cases", type=int, help="Number of cases of each kind, instead of --moments.")
+    parser.add_argument("--until-s", type=float, default=float("inf"), help="Start no case after this time.")
+    parser.add_argument("--parallel", type=int, default=1, help="Cases run at the same time.")
+    parser.add_argument("--results", type=Path, help="File to which a line for each case is appended.")
     parser.add_argument("--table", type=Path, nargs="+", help="Print the table of these files, and kill nothing.")
-    parser.add_argument("--case", nargs=3, metavar=("KIND", "SEED", "KILLS"), help="One case alone, as JSON.")
+    parser.add_argument("--case", nargs=3, metavar=("KIND", "SEED", "KILLS"), help="A single case, given as JSON.")
     options = parser.parse_args()
     if options.case:
         print(json.dumps(_one(options.case[0], int(options.case[1]), int(options.case[2]))))
@@ -55,7 +56,7 @@ def main() -> int:
 
 
 def _all(options: argparse.Namespace) -> Iterator[Result]:
-    """The results of all cases, each as it ends: printed, and added to the file."""
+    """The results of all cases as they end: printed and appended to the file."""
     until, version = time.monotonic() + options.until_s, _version()
     to_come, done = _cases(options), Counter[str]()
     running: set[Future[Result]] = set()
@@ -89,7 +90,7 @@ def _cases(options: argparse.Namespace) -> Iterator[tuple[str, int]]:
 
 
 def _apart(name: str, seed: int, kills: int, version: str) -> Result:
-    """A case in a process of its own."""
+    """A case in a separate process."""
     words = [sys.executable, "-m", "tests.crash", "--case", name, str(seed), str(kills)]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     return {**json.loads(done.stdout.splitlines()[-1]), "version": version}
@@ -100,7 +101,7 @@ def _one(name: str, seed: int, kills: int) -> Result:
     began = time.monotonic()
     case = run_case(KINDS[name], seed, kills, folder)
     took_s = time.monotonic() - began
-    what = "; ".join(case.faults) or "nothing lost, nothing left"
+    what = "; ".join(case.faults) or "nothing lost, nothing left over"
     roles = ", ".join(f"{kill.role}{' in the report' if kill.report else ''}" for kill in case.kills)
     print(
         f"{name}, seed {seed}, {len(case.kills)} kills ({roles}), {took_s:.0f} s: {what}; {case.seconds}"
@@ -130,7 +131,7 @@ def _version() -> str:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Kind, who was killed how often, what was wrong: as Markdown."""
+    """Kinds, killed processes and faults as a Markdown table."""
     results = list(results)
     lines = ["| sweep | runs | kills | of | s a kill | runs with a fault |", "| --- | --- | --- | --- | --- | --- |"]
     for name in KINDS:

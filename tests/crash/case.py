@@ -1,7 +1,7 @@
-"""One case: a sweep is begun, killed as often as it says, gone on with by the hints it gives, and checked.
+"""One case: a sweep is started, killed a number of times, resumed with the commands that it prints, and checked.
 
-A sweep is measured in two ways, as the program has them: as it is typed, by way of its notebook, and by a process of
-its own, as a panel does it. Which way a case goes on is told by whom the next kill is of.
+A sweep is measured in the program's two ways: as a typed command, through its notebook, and by a separate process, as
+from a panel. The role of the next kill decides which way is used.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from tests.crash.moments import IN_ROWS, Moment, Rows, moments, rows, run_in, st
 from workbench.sweep.apart import LOG, Apart, resume_apart, start_apart
 
 END_S = 900.0
-"""So long a command has to end once one of its processes was killed."""
+"""How long a command may take to end after one of its processes was killed."""
 
-FINISHED = (0, 4)  # 4: on a busy machine a step may be no valid measurement
-CUT_OFF = (3, 5, -signal.SIGKILL)  # the last where it was killed itself
+FINISHED = (0, 4)  # 4: on a busy machine a step may be invalid
+CUT_OFF = (3, 5, -signal.SIGKILL)  # the last one if it was killed itself
 TYPED_SHARE = 0.1
-"""How often a sweep is typed where whoever is to be killed is there in both ways: typed, it costs more."""
+"""The share of typed sweeps if the role exists in both ways: a typed one costs more."""
 
 
 @dataclass(frozen=True)
 class Kill:
-    """Who was killed, how many rows the run had then, and whether its report was being made."""
+    """The killed role, how many rows the run had then, and whether its report was being made."""
 
     role: str
     rows: int
@@ -48,8 +48,8 @@ class Kill:
 
 @dataclass
 class Case:
-    """A case and what came of it: who was killed, what of its moments did ``not_come``, and ``faults``, which should be
-    empty. ``seconds``: of each session."""
+    """A case and its result: the kills, the moments that did ``not_come``, and ``faults``, which should be empty.
+    ``seconds``: of each session."""
 
     kind: Kind
     seed: int
@@ -62,7 +62,7 @@ class Case:
 
 
 def run_case(kind: Kind, seed: int, kills: int, folder: Path, to_come: list[Moment] | None = None) -> Case:
-    """The same for the same seed and number of kills, as far as the machine lets it be. ``to_come``: moments other than
+    """Repeatable for the same seed and number of kills, as far as the machine allows. ``to_come``: other moments than
     those of the seed."""
     case, chance = Case(kind, seed, folder), random.Random(f"{kind.name} {seed} ways")
     for name in ("runs", "tmp", "home"):
@@ -93,7 +93,7 @@ def run_case(kind: Kind, seed: int, kills: int, folder: Path, to_come: list[Mome
 
 
 def _way(to_come: list[Moment], chance: random.Random, *, finished: bool) -> str:
-    """As what the next session is run: so that whom the next moment is of is there."""
+    """The way in which the next session is run, so that the role of the next moment exists."""
     if finished or not to_come or to_come[0].report or to_come[0].role in (COMMAND, NOTEBOOK, KERNEL):
         return COMMAND
     return APART if to_come[0].role == APART or chance.random() > TYPED_SHARE else COMMAND
@@ -125,8 +125,8 @@ def _session(
     before: Rows,
     held: Held,
 ) -> int:
-    """What was begun, until it ends: something of it is killed at each moment that it can have. Its exit code; moments
-    that came are taken out. What it said is in ``case.said``."""
+    """Follow a session until it ends and kill a process at each possible moment; returns its exit code. Moments that
+    came are removed. Its output is in ``case.said``."""
     process = begun.process if isinstance(begun, Apart) else begun
     log = begun.folder.path / LOG if isinstance(begun, Apart) else _log(case)
     began, planned, said = (
@@ -155,7 +155,7 @@ def _session(
         if way == COMMAND:
             log.unlink()
     if "Traceback" in case.said:
-        case.faults.append("it said a traceback")
+        case.faults.append("it printed a traceback")
     if found_left := until_gone(case.folder):
         case.faults.append(f"processes are left: {found_left}")
     if held_left := held.left():
@@ -166,7 +166,7 @@ def _session(
 
 
 def _fits(moment: Moment, way: str) -> bool:
-    """Whether whom the moment is of is there in a session of this way."""
+    """Whether the role of the moment exists in a session of this way."""
     if way == APART:
         return not moment.report and moment.role not in (COMMAND, NOTEBOOK, KERNEL)
     return moment.role != APART
@@ -180,13 +180,13 @@ def _kill(
     before: Rows,
     held: Held,
 ) -> bool:
-    """Kill whom a moment is of; False where it is not there, or has just ended."""
+    """Kill the role of a moment; False if it does not exist or has just ended."""
     found = family(psutil.Process(process.pid), way)
     victims = found.get(moment.role)
     if not victims:
         return False
     try:
-        victims[0].suspend()  # on a busy machine it could end while it is looked at
+        victims[0].suspend()  # on a busy machine it could end during this check
         if victims[0].status() == psutil.STATUS_ZOMBIE:
             return False
         held.look(one for several in found.values() for one in several)
@@ -198,7 +198,7 @@ def _kill(
     except psutil.NoSuchProcess:
         return False
     if victims[0].pid == process.pid:
-        process.wait()  # by its own means: who else waits for it takes its exit code away
+        process.wait()  # by its own method: another wait would take its exit code
     else:
         _until_dead(victims[0])
     case.kills.append(Kill(moment.role, len(there), moment.report))
@@ -206,7 +206,7 @@ def _kill(
 
 
 def _until_dead(process: psutil.Process) -> None:
-    """Whoever started it may fetch it late: until then it is a zombie."""
+    """Its parent may reap it late: until then it is a zombie."""
     deadline = time.monotonic() + GONE_S
     with contextlib.suppress(psutil.NoSuchProcess):
         while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
@@ -214,7 +214,7 @@ def _until_dead(process: psutil.Process) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The variables of a case's processes: folders of its own, and ``workbench`` on the path."""
+    """The variables of a case's processes: separate folders, and ``workbench`` on the path."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("WORKBENCH_")}
     variables.pop("XDG_RUNTIME_DIR", None)
     path = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])
@@ -222,7 +222,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def _hint(case: Case) -> list[str]:
-    """The command that goes on, as it was printed; who was killed printed none, and the run is asked for."""
+    """The printed command that resumes; a killed process printed none, so it is taken from the run."""
     hints = list(_hints(case.said))
     run = run_in(case.folder / "runs")
     if not hints and run is not None and state(run) == "finished":
@@ -239,7 +239,7 @@ def _hint(case: Case) -> list[str]:
         case.said = asked.stderr
         hints = list(_hints(case.said))
     if len(hints) != 1:
-        case.faults.append(f"it said not how to go on: {_last(case.said)}")
+        case.faults.append(f"it did not print how to resume: {_last(case.said)}")
         return []
     return shlex.split(hints[0])
 

@@ -1,4 +1,4 @@
-"""What must hold of a run that was killed and gone on with: its rows, its files, its report."""
+"""Checks for a run that was killed and resumed: its rows, files and report."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ ALLOWED = re.compile(r"runs|tmp|home|network|standin\.(toml|sqlite(-wal|-shm)?)"
 
 
 def wrong_rows(run: Path, before: Rows, receipts: tuple[int, ...] = RECEIPTS) -> Iterator[str]:
-    """What is lost, doubled or not as planned. ``before``: the rows that were seen in the folder at each kill;
-    ``receipts``: those of the plan."""
+    """What is lost, doubled or not as planned. ``before``: the rows in the folder at each kill; ``receipts``: those of
+    the plan."""
     opened = workbench.open_run(run)
     if opened.state != "finished":
         yield f"the run is {opened.state}"
@@ -47,17 +47,17 @@ def wrong_rows(run: Path, before: Rows, receipts: tuple[int, ...] = RECEIPTS) ->
     files = [*run.glob("samples/*.parquet"), *run.glob("interrupted/*.parquet")]
     rows = Counter(row for path in files for row in stored_rows(path))
     if doubled := [row for row, times in rows.items() if times > 1]:
-        yield f"{len(doubled)} rows are there twice"
+        yield f"{len(doubled)} rows are duplicates"
     if lost := before - set(rows):
         yield f"{len(lost)} rows are lost, of the steps {sorted({row[0] for row in lost})}"
 
 
 def wrong_receipts(run: Path, database: Path, *, cut_off: bool = True) -> Iterator[str]:
-    """Where the rows and what the service stored differ. A receipt of a step that was cut off may have been stored
-    without an answer, once an attempt; all others are stored as often as they were answered well.
+    """Differences between rows and stored receipts. A receipt of a cut-off step may have been stored without an answer,
+    once per attempt; all others must be stored as often as they were accepted.
 
-    ``cut_off`` False: the service may have lost those of steps that were cut off. On a full disk it answers well all
-    the same, as the real one does.
+    ``cut_off`` False: the service may have lost those of cut-off steps. On a full disk it still answers with success,
+    like the real one.
     """
     samples = workbench.open_run(run).samples
     parts = [pd.read_parquet(path) for path in run.glob("interrupted/*.parquet") if cut_off]
@@ -72,10 +72,10 @@ def wrong_receipts(run: Path, database: Path, *, cut_off: bool = True) -> Iterat
     attempts = _attempts(run)
     finished = set(samples["payer"].astype(str).str.lower())
     if lost := answered - stored:
-        yield f"{sum(lost.values())} receipts were answered well and are not stored"
+        yield f"{sum(lost.values())} receipts were accepted but are not stored"
     more = Counter(payer for payer, _ in (stored - answered - unsure).elements())
     if unknown := {payer: n for payer, n in more.items() if payer in finished or payer not in attempts}:
-        yield f"receipts are stored of which there is no row: {unknown}"
+        yield f"receipts are stored but have no row: {unknown}"
     if again := [key for key, times in stored.items() if times > attempts.get(key[0], 0)]:
         yield f"{len(again)} receipts are stored more often than they were sent"
 
@@ -95,16 +95,16 @@ def wrong_report(run: Path) -> Iterator[str]:
     page = run / "report.html"
     text = page.read_text() if page.is_file() else ""
     if not text.rstrip().endswith("</html>") or "plotly" not in text.lower():
-        yield "there is no whole report"
+        yield "there is no complete report"
     elif external_addresses(text):
-        yield "the report asks the network"
+        yield "the report makes network requests"
     record = workbench.open_run(run).manifest.get("notebook", {})
     if record.get("status") != "ok" or record.get("cells_executed") != record.get("cells"):
         yield f"the notebook's record is {record}"
 
 
 def left_files(folder: Path) -> Iterator[str]:
-    """What of ours is left in a case's folder beside its results: temporary files, locks, pipes, sockets."""
+    """Files left over in a case's folder beside its results: temporary files, locks, pipes, sockets."""
     for path in folder.iterdir():
         if not ALLOWED.fullmatch(path.name):
             yield str(path)
@@ -116,6 +116,6 @@ def left_files(folder: Path) -> Iterator[str]:
     for path in (folder / "runs").rglob("*"):
         kind = path.lstat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-            yield f"{path}, which is no file"
+            yield f"{path}, which is not a regular file"
         elif path.suffix in (".live", ".tmp") or (path.name.startswith(".") and path.name != ".lock"):
             yield str(path)

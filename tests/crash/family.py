@@ -1,4 +1,4 @@
-"""The processes of a case, what each of them is for, and what they hold that outlives nobody."""
+"""The processes of a case, their roles, and the resources they hold, which must be freed."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ ROLES = {
     "PostgreSQL": r"\S*/postgres -D",
 }
 GONE_S = 40.0
-"""So long a process has to notice that its parent was killed."""
+"""How long a process may take to notice that its parent was killed."""
 
 
 def family(parent: psutil.Process, of: str = COMMAND) -> dict[str, list[psutil.Process]]:
-    """The living processes of a command by what they are for. ``of``: what ``parent`` is for."""
+    """The living processes of a command by role. ``of``: the role of ``parent``."""
     found = {of: [parent]}
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in parent.children(recursive=True):
@@ -49,7 +49,7 @@ def family(parent: psutil.Process, of: str = COMMAND) -> dict[str, list[psutil.P
 
 
 def left(folder: Path) -> list[str]:
-    """The processes that have to do with a folder: by their words, variables or working directory."""
+    """The processes that use a folder: in their arguments, variables or working directory."""
     mine, found = str(folder), []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -62,7 +62,7 @@ def left(folder: Path) -> list[str]:
 
 
 def until_gone(folder: Path) -> list[str]:
-    """What is left of a case's processes once they had time to end."""
+    """The remaining processes of a case after they had time to end."""
     deadline = time.monotonic() + GONE_S
     while (found := left(folder)) and time.monotonic() < deadline:
         time.sleep(0.3)
@@ -71,14 +71,13 @@ def until_gone(folder: Path) -> list[str]:
 
 @dataclass
 class Held:
-    """What the processes of a case were seen to hold: listening ``sockets`` by inode, shared memory by its name or
-    number."""
+    """Resources that the processes of a case held: listening ``sockets`` by inode, shared memory by name or number."""
 
     sockets: set[str] = field(default_factory=set)
     memory: set[str] = field(default_factory=set)
 
     def look(self, processes: Iterable[psutil.Process]) -> None:
-        """Add what ``processes`` hold now."""
+        """Add the current resources of ``processes``."""
         for process in processes:
             with contextlib.suppress(psutil.Error, OSError):
                 links = [os.readlink(path) for path in Path(f"/proc/{process.pid}/fd").iterdir()]
@@ -89,7 +88,7 @@ class Held:
                         self.memory.add(words[5] if words[5].startswith("/dev") else f"SYSV {words[4]}")
 
     def left(self) -> list[str]:
-        """What of it is still there."""
+        """Those that still exist."""
         numbers = {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
         memory = {f"SYSV {number}" for number in numbers} | {str(path) for path in Path("/dev/shm").iterdir()}
         return [f"a listening socket ({inode})" for inode in sorted(self.sockets & _listening())] + [

@@ -14,17 +14,17 @@ from workbench.cli.options import option_of
 
 RECEIPTS = (40, 60, 30, 50)
 RATE = 20
-LIMIT_GRT = "5"  # is not reached: every receipt is accepted, so every row can be compared with the database
+LIMIT_GRT = "5"  # not reached: every receipt is accepted, so every row can be compared with the database
 SERVICES = ("service", "agent", "guardian of the services")
 NETWORK = ("graph-node and subgraph", "aggregator", "guard of PostgreSQL", "PostgreSQL")
-MANY_PAYERS = 64  # a step that was cut off has spent one
+MANY_PAYERS = 64  # a cut-off step has used one
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of sweep: its settings beside those of all for a case's folder, the SQLite file in which its receipts are
-    stored, by the case's folder and the run's, which ``roles`` are to be killed in it beside those of all, the receipts
-    of its steps, and how many it sends beside those."""
+    """A kind of sweep: its settings in addition to the common ones, for a case's folder; the SQLite file of its
+    receipts, from the case's folder and the run's; additional ``roles`` to kill; the receipts of its steps; and how
+    many it sends beside those."""
 
     name: str
     own: Callable[[Path], dict[str, Any]]
@@ -41,7 +41,7 @@ def settings(kind: Kind, folder: Path) -> dict[str, Any]:
 
 
 def command(given: dict[str, Any]) -> list[str]:
-    """A sweep as it is typed."""
+    """A sweep as a typed command."""
     words = ["workbench", "sweep"]
     for name, value in given.items():
         if isinstance(value, bool):
@@ -52,7 +52,7 @@ def command(given: dict[str, Any]) -> list[str]:
 
 
 def _with_network(folder: Path) -> dict[str, Any]:
-    """The stand-in's two roles as commands with a settings file of their own, and the real network around them."""
+    """The stand-in's two roles as commands with a separate settings file, and the real network around them."""
     config = folder / "standin.toml"
     config.write_text(f'limit_grt = "{LIMIT_GRT}"\ndatabase = "{folder / "standin.sqlite"}"\n')
     words = [sys.executable, "-m", "workbench.cli", "standin", "--config", str(config)]
@@ -81,7 +81,7 @@ KINDS = {
             _with_network,
             lambda folder, _: folder / "standin.sqlite",
             (*SERVICES, *NETWORK),
-            # where a part of the network is killed the step is kept, and so many kills need more steps
+            # if a part of the network is killed the step is kept, so more kills need more steps
             receipts=(20, 30, 15, 25) * 2,
         ),
     )

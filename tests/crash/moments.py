@@ -1,4 +1,4 @@
-"""When a process is killed: when a run has so many rows, or its report so many cells, told from the run's files."""
+"""When to kill a process: when a run has a number of rows, or its report a number of cells, according to its files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.crash.family import APART, COMMAND, KERNEL, NOTEBOOK, WORKER
 from workbench.load.samples import COLUMNS, DONE
 
 Rows = set[tuple[int, int, int]]
-"""Rows by step, place in the step's plan, and moment of sending, which no two have in common."""
+"""Rows identified by step, index in the step's plan, and time of sending, which together are unique."""
 
 CELLS = 14
 REPORT_SHARE = 0.5
 IN_ROWS = (COMMAND, APART, NOTEBOOK, KERNEL, WORKER)
-"""Who is killed in every kind of sweep while rows are written."""
+"""The roles that are killed in every kind of sweep while rows are written."""
 
 IN_REPORT = (COMMAND, NOTEBOOK, KERNEL)
 _SENT = COLUMNS.index("sent_ns")
@@ -31,7 +31,7 @@ _SENT = COLUMNS.index("sent_ns")
 
 @dataclass(frozen=True)
 class Moment:
-    """``role``: who is killed. ``place``: from 0 to 1, of the rows that are to come or of the report's cells."""
+    """``role``: the role to kill. ``place``: from 0 to 1, of the remaining rows or of the report's cells."""
 
     role: str
     place: float
@@ -47,7 +47,7 @@ def moments(kind: str, roles: Sequence[str], seed: int, kills: int) -> list[Mome
     first = (seed - 1) * kills
     whom = [_whom(kind, roles, number) for number in range(first, first + kills)]
     chance = random.Random(f"{kind} {seed} moments")
-    # so that all of them fit into the run, though a step that was cut off begins again
+    # so that all fit into the run, although a cut-off step begins again
     found = [Moment(role, min(0.9, 2 * chance.random() / (kills - n + 1))) for n, role in enumerate(whom)]
     if chance.random() < REPORT_SHARE:
         found.append(Moment(chance.choice(IN_REPORT), chance.random(), report=True))
@@ -62,12 +62,12 @@ def _whom(kind: str, roles: Sequence[str], number: int) -> str:
 
 
 def rows(run: Path) -> Rows:
-    """All rows that the folder of a run holds, finished, cut off or being written."""
+    """All rows in a run's folder: of finished, cut-off and running steps."""
     found: Rows = set()
     for path in [*run.glob("samples/step-*.parquet"), *run.glob("interrupted/step-*.parquet")]:
         found |= set(stored_rows(path))
     for path in run.glob("*/step-*.live"):
-        with contextlib.suppress(FileNotFoundError):  # it has become Parquet meanwhile
+        with contextlib.suppress(FileNotFoundError):  # it was converted to Parquet meanwhile
             live = _live(path)
             step = int(path.stem.split("-")[1])
             measured = np.flatnonzero(live[:, DONE])
@@ -76,7 +76,7 @@ def rows(run: Path) -> Rows:
 
 
 def stored_rows(path: Path) -> list[tuple[int, int, int]]:
-    """The rows of one Parquet file; none where it was moved meanwhile."""
+    """The rows of one Parquet file; none if it was moved meanwhile."""
     with contextlib.suppress(FileNotFoundError):
         table = pq.read_table(path, columns=["step", "index", "sent_ns"])
         return list(zip(*(table[name].to_pylist() for name in ("step", "index", "sent_ns")), strict=True))
@@ -93,12 +93,12 @@ def count(run: Path) -> int:
 
 
 def run_in(runs: Path) -> Path | None:
-    """The only run there, once it has begun."""
+    """The only run in the folder, once it has begun."""
     return next((path.parent for path in runs.glob("*/events.jsonl")), None)
 
 
 def wait(moment: Moment, runs: Path, planned: int, runs_on: Callable[[], bool]) -> bool:
-    """Until the moment has come; False where it cannot come any more."""
+    """Wait until the moment has come; False if it can no longer come."""
     at = None
     while runs_on():
         run = run_in(runs)
@@ -119,7 +119,7 @@ def wait(moment: Moment, runs: Path, planned: int, runs_on: Callable[[], bool]) 
 
 
 def is_writing(run: Path) -> bool:
-    """Whether rows of a step are written now, and some are there."""
+    """Whether a step's rows are being written and some exist."""
     with contextlib.suppress(FileNotFoundError):
         return any(np.count_nonzero(_live(path)[:, DONE]) for path in run.glob("samples/step-*.live"))
     return False

@@ -19,7 +19,7 @@ from tests.crash.moments import IN_ROWS, Moment, moments
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder with a short name: sockets are in it."""
+    """A folder with a short name, since it contains sockets."""
     path = Path(tempfile.mkdtemp(prefix="crash-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)

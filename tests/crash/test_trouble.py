@@ -1,4 +1,4 @@
-"""A full disk, folders that are closed, a machine that stands still, a clock that is set: what is said and left."""
+"""A full disk, unwritable folders, a machine that stands still, a clock that is set: messages and files afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SET_BY_S = 3600.0
 
 
 def trouble(kind: str, folder: Path, *options: str, before: tuple[str, ...] = (), **variables: str) -> list[Any]:
-    """What came of a kind of trouble in a process of its own. Skips where the machine does not let it come."""
+    """The result of a kind of trouble, from a separate process. Skips if the machine does not allow it."""
     disk, temporary = folder / "disk", folder / "tmp"
     for path in (disk, temporary):
         path.mkdir()
@@ -42,14 +42,14 @@ def trouble(kind: str, folder: Path, *options: str, before: tuple[str, ...] = ()
 
 
 def check_moments(came: list[Any], words: str, remedy: str, numbers: tuple[int, ...] = tuple(range(1, 11))) -> None:
-    """Each moment was met, said in a line with exit code 2, and left all finished steps to be read."""
+    """Each moment came, was reported in one line with exit code 2, and left all finished steps readable."""
     *moments, end = came
     assert [(one["kind"], one["place"]) for one in moments] == [MOMENTS[number - 1] for number in numbers]
     for one in moments:
         assert one["met"], one
         assert one["exit_code"] == 2, one
         assert words in one["error"], one
-        assert remedy in one["error"].lower(), one  # where the hint begins with it it has a capital letter
+        assert remedy in one["error"].lower(), one  # at the beginning of the hint it has a capital letter
         assert "\n" not in one["error"]
         assert one["rows"] == sum(RECEIPTS[: one["finished"]]), one
     finished = [one["finished"] for one in moments]
@@ -80,7 +80,7 @@ def test_a_disk_that_is_full_in_a_window_of_a_profiled_sweep(tmp_path: Path) -> 
     for one in moments:
         assert one["met"], one
         assert one["exit_code"] in (2, 5), one
-        assert re.search(r"No space left on device|disk is full|are free, a window needs", one["error"]), one
+        assert re.search(r"No space left on device|disk is full|are free, but a window needs", one["error"]), one
         assert "ree disk space" in one["error"], one
     windows = ["idle", "step-001", "step-002"]
     assert {**end, "costs": end["costs"] > 0} == {
@@ -96,7 +96,7 @@ def test_a_file_system_that_becomes_read_only_in_a_run(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_closed_at_ten_moments_of_a_run(tmp_path: Path) -> None:
-    """Root may pass over all modes: that right is taken from it first."""
+    """Root ignores file modes, so this right is dropped first."""
     without = ("--bounding-set=-dac_override", "--inh-caps=-dac_override")
     before = ("setpriv", *without) if os.getuid() == 0 else ()
     check_moments(trouble("closed", tmp_path, before=before), "Permission denied", "get access to it")
@@ -105,7 +105,7 @@ def test_folders_that_are_closed_at_ten_moments_of_a_run(tmp_path: Path) -> None
 def test_a_file_that_cannot_be_written_is_a_line_and_no_unexpected_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it comes up: here it is the last thing a command does."""
+    """Wherever it happens: here at the end of a command."""
     refused = PermissionError(13, "Permission denied", "/somewhere/report.xml")
 
     def fail(*_: object) -> None:
@@ -124,8 +124,8 @@ def test_a_machine_that_stood_still_is_seen_and_loses_no_row(tmp_path: Path) -> 
     assert came["times_go_on"]
     assert came["duration_s"][1] >= 3
     assert came["verdicts"][1] == "INVALID"
-    # or they were not signed yet, which is said first
-    assert re.search("after their time|signed in the timed path", came["reasons"][1]), came
+    # or they were not signed yet, which is reported first
+    assert re.search("requests were sent|signed only when due", came["reasons"][1]), came
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="faketime is not installed")

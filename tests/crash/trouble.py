@@ -1,12 +1,12 @@
-"""One run that meets trouble ten times, and is gone on with each time: ``python -m tests.crash.trouble full FOLDER``.
+"""One run that meets trouble ten times and is resumed each time: ``python -m tests.crash.trouble full FOLDER``.
 
-``full``: the disk is full (a file system in memory, mounted for this process alone, which root may do). ``window``: it
-is, in the windows of a profiled sweep. ``read-only``: the file system of the run's folder became so. ``typed``: the
-disk of a sweep as it is typed is full. ``closed``: the
-run's folders cannot be written to (root has no right to pass over modes then). ``suspended``: all its processes stand
-still for ``--seconds``. ``clock``: the machine's clock is set, by ``faketime``.
+``full``: the disk is full (a file system in memory, mounted only for this process, which needs root). ``window``: the
+disk is full in windows of a profiled sweep. ``read-only``: the file system of the run's folder becomes read-only.
+``typed``: the disk is full in a sweep run as a typed command. ``closed``: the run's folders cannot be written to (root
+drops its right to ignore modes). ``suspended``: all processes stand still for ``--seconds``. ``clock``: the clock is
+set, by ``faketime``.
 
-Prints what was said and left at each moment as JSON lines; the tests look at these.
+Prints messages and remaining files at each moment as JSON lines, which the tests check.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from workbench.sweep.record import OnEvent
 from workbench.sweep.windows import FOLDER, IDLE, step_of
 
 PLAN = {"receipts": ",".join(map(str, RECEIPTS)), "rate": 60.0, "limit_grt": "5", "pinpoint": False}
-# an event, and of which of the steps: None is any
+# an event, and the step it belongs to (None: any)
 MOMENTS: tuple[tuple[str, int | None], ...] = (
     ("predicted", None),
     ("run_resumed", None),
@@ -77,7 +77,7 @@ Came = dict[str, Any]
 
 
 def fill(disk: Path) -> Path:
-    """Leave no byte free on a file system; the file that takes them."""
+    """Fill a file system completely; returns the file that fills it."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -104,7 +104,7 @@ def full(disk: Path) -> Iterator[None]:
 
 @contextmanager
 def closed(disk: Path) -> Iterator[None]:
-    """Nothing can be made in the run's folders while the block runs, nor its events be added to."""
+    """Within the block nothing can be created in the run's folders, and no events appended."""
     paths = [
         path for path in (disk / "run", *(disk / "run").rglob("*")) if path.is_dir() or path.name == "events.jsonl"
     ]
@@ -120,8 +120,7 @@ def closed(disk: Path) -> Iterator[None]:
 
 @contextmanager
 def read_only(disk: Path) -> Iterator[None]:
-    """The run's folder is on a file system that is read-only while the block runs: what is open stays open, as after an
-    error of a disk."""
+    """Within the block the run's file system is read-only; open files stay open, as after a disk error."""
     run = str(disk / "run")
     mount("--bind", run, run)
     mount("-o", "remount,bind,ro", run)
@@ -132,25 +131,25 @@ def read_only(disk: Path) -> Iterator[None]:
 
 
 def mount(*words: str) -> None:
-    """Raises OSError where that is not allowed."""
+    """Raises OSError if that is not allowed."""
     done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise OSError(done.stderr.strip())
 
 
 def own_disk(folder: Path, mib: int = 16) -> None:
-    """Mount a file system of so many MiB, which nobody else sees and which goes with this process. Raises OSError where
+    """Mount a file system of so many MiB, which nobody else sees and which goes with this process. Raises OSError if
     that is not allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    # made private first: what is mounted here is to reach no other namespace
+    # made private first, so that the mount reaches no other namespace
     mount("--make-rprivate", "/")
     mount("-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder))
 
 
 async def at_each(disk: Path, trouble: Trouble, of: Sequence[Moment], plan: dict[str, Any]) -> AsyncIterator[Came]:
-    """What came of each moment: what was said, with which exit code, how many rows could be read meanwhile."""
+    """The result of each moment: message, exit code, and how many rows could be read meanwhile."""
     run, before = disk / "run", set[tuple[int, int, int]]()
     for kind, place in of:
         yield {"kind": kind, "place": place, **await _once(run, trouble, kind, place, before, plan)}
@@ -170,7 +169,7 @@ async def _once(run: Path, trouble: Trouble, kind: str, place: int | None, befor
     def on_event(event: str, facts: dict[str, Any]) -> None:
         of = facts["step"] - _first(run) if "step" in facts and place is not None else None
         if place is None and event.startswith("window") and "step" in facts:
-            return  # of a step, and the idle window's is meant
+            return  # of a step, but the idle window is meant
         if not held and event == kind and of == place:
             held.append(trouble(run.parent))
             held[0].__enter__()
@@ -184,7 +183,7 @@ async def _once(run: Path, trouble: Trouble, kind: str, place: int | None, befor
                 await workbench.sweep(run_dir=run, on_event=on_event, **plan)
     except WorkbenchError as error:
         facts_of |= {"error": str(error), "exit_code": error.exit_code}
-    opened = workbench.open_run(run)  # while the trouble lasts
+    opened = workbench.open_run(run)  # during the trouble
     facts_of |= {"state": opened.state, "finished": len(opened.steps), "rows": len(opened.samples)}
     if held:
         held[0].__exit__(None, None, None)
@@ -194,7 +193,7 @@ async def _once(run: Path, trouble: Trouble, kind: str, place: int | None, befor
 
 @contextmanager
 def windows_told(on_event: OnEvent) -> Iterator[None]:
-    """A sweep says nothing of its windows: when one begins, has begun, ends and has ended, ``on_event`` is told."""
+    """Calls ``on_event`` when a window begins, has begun, ends and has ended, since a sweep has no events for that."""
 
     def told(work: Callable[..., Any], before: str, after: str) -> Callable[..., Any]:
         async def wrapper(session: Session, *arguments: Any, **named: Any) -> Any:
@@ -215,8 +214,8 @@ def windows_told(on_event: OnEvent) -> Iterator[None]:
 
 
 def typed_when_full(disk: Path) -> Came:
-    """A sweep as it is typed, by way of its notebook, whose disk is full once its first step is over; and the command
-    that it then says goes on."""
+    """A sweep as a typed command, through its notebook, whose disk is full after the first step; then the printed
+    command that resumes it."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     how: dict[str, Any] = {"env": os.environ | {"PATH": path}, "cwd": disk, "text": True}
     words = command({**PLAN, "runs_dir": str(disk / "runs")})
@@ -243,8 +242,8 @@ def _first(run: Path) -> int:
 
 
 async def once_suspended(disk: Path, seconds: float) -> dict[str, Any]:
-    """A sweep whose processes all stand still for ``seconds`` in the middle of its second step: by another process,
-    since this one stands still with them."""
+    """A sweep whose processes all stand still for ``seconds`` in the middle of its second step: done by another
+    process, since this one stands still too."""
     code = "import sys; from tests.crash import trouble; trouble.suspend(int(sys.argv[1]), float(sys.argv[2]))"
     words = [sys.executable, "-c", code, str(os.getpid()), str(seconds)]
     root = Path(__file__).parents[2]
@@ -261,19 +260,19 @@ async def once_suspended(disk: Path, seconds: float) -> dict[str, Any]:
             if second and facts["done"] and not one.stdin.closed:
                 one.stdin.close()
 
-        # slow, so that the step is not over before it stands still
+        # slow, so that the step is still running when it is stopped
         return await _measured(disk, on_event, rate=10.0)
 
 
 def suspend(pid: int, seconds: float) -> None:
-    """At the end of standard input, stop a process and all below it, but this one, for so long."""
+    """When standard input closes, stop a process and its descendants, except this one, for that long."""
     print("ready", flush=True)
     sys.stdin.read()
     parent = psutil.Process(pid)
     processes = [one for one in (parent, *parent.children(recursive=True)) if one.pid != os.getpid()]
     for process in processes:
         process.send_signal(signal.SIGSTOP)
-    time.sleep(seconds)  # the time itself is what they are to miss
+    time.sleep(seconds)  # this is the time that they must miss
     for process in processes:
         process.send_signal(signal.SIGCONT)
 
@@ -321,7 +320,7 @@ KINDS: dict[str, tuple[Trouble, tuple[Moment, ...], dict[str, Any]]] = {
 
 
 def main() -> int:
-    """Run one kind of trouble in a folder; what came of it as JSON lines."""
+    """Run one kind of trouble in a folder; prints the results as JSON lines."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash.trouble", description=__doc__)
     parser.add_argument("kind", choices=[*KINDS, "typed", "suspended", "clock"])
     parser.add_argument("folder", type=Path, help="An empty folder.")

@@ -59,15 +59,17 @@ def test_a_hostile_profile_is_read_within_the_bound_or_refused(answers: dict[str
 def test_what_is_refused_names_file_size_and_what_to_do(answers: dict[str, Measured]) -> None:
     said = answers["folded-names"].said
     assert "folded-names: the profile would take about " in said
-    more = "let it take more: --memory-mib, WORKBENCH_MEMORY_MIB (memory_bytes)"
-    assert f"may take 24. Profile a shorter window, or {more}" in said
+    more = "raise the limit: --memory-mib, WORKBENCH_MEMORY_MIB (memory_bytes)"
+    assert f"the limit is 24. Profile a shorter window, or {more}" in said
 
 
 def test_the_bound_is_of_one_reading() -> None:
     require(1 << 30, name="none is being read")
     with reading("one", 100 * MIB):
         require(50 * MIB)
-        with pytest.raises(ReadError, match=r"^one: the profile would take about \d+ MiB of memory, and may take 100"):
+        with pytest.raises(
+            ReadError, match=r"^one: the profile would take about \d+ MiB of memory, but the limit is 100"
+        ):
             require(200 * MIB)
     require(200 * MIB, name="another")
 
@@ -76,9 +78,9 @@ def test_a_person_lets_it_take_more(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = tmp_path / "a.folded"
     path.write_bytes(b"".join(b"a;f%x 1\n" % number for number in range(30_000)))
     assert main(["read", str(path), "--memory-mib", "16"]) == 2
-    assert "and may take 16. Profile a shorter window" in capsys.readouterr().err
+    assert "but the limit is 16. Profile a shorter window" in capsys.readouterr().err
     assert main(["read", str(path), "--memory-mib", "512"]) == 0
-    with pytest.raises(ReadError, match="may take 16"):
+    with pytest.raises(ReadError, match="the limit is 16"):
         read_profile(path, memory_bytes=16 * MIB)
 
 
@@ -86,7 +88,7 @@ def test_a_variable_bounds_what_is_read_anywhere(tmp_path: Path, monkeypatch: py
     path = tmp_path / "a.folded"
     path.write_bytes(b"".join(b"a;f%x 1\n" % number for number in range(30_000)))
     monkeypatch.setenv(VARIABLE, "16")
-    with pytest.raises(ReadError, match="may take 16"):
+    with pytest.raises(ReadError, match="the limit is 16"):
         read_folded(path)
     assert read_folded(path, memory_bytes=512 * MIB).total() == 30_000
     assert main(["compare", str(path), str(path)]) == 2

@@ -46,10 +46,10 @@ def test_a_quiet_step_has_nothing_to_say():
         ({"busy_cpu_s": 2.9, "own_cpu_s": 0.5, "wanted_cpu_s": 3.0}, "other processes used 1.8 of the 2 cores"),
         (
             {"stolen_cpu_s": 0.3, "wanted_cpu_s": 1.5},
-            "the hypervisor took 20 % of the wanted CPU time (steal)",
+            "the hypervisor took 20 % of the CPU time that this machine needed (steal)",
         ),
-        ({"gc_pauses": 1, "gc_pause_max_ms": 12.0}, "garbage collection ran once, for 12.0 ms at most"),
-        ({"gc_pauses": 3, "gc_pause_max_ms": 12.0}, "garbage collection ran 3 times, for 12.0 ms at most"),
+        ({"gc_pauses": 1, "gc_pause_max_ms": 12.0}, "garbage collection ran once, for at most 12.0 ms"),
+        ({"gc_pauses": 3, "gc_pause_max_ms": 12.0}, "garbage collection ran 3 times, for at most 12.0 ms"),
         ({"clock_step_ms": -1500.0}, "the wall clock was set by -1.5 s"),
         ({"clock_step_ms": 2.5}, "the wall clock was set by +2.5 ms"),
         ({"throttled_ms": 230.0}, "the CPU limit of its container throttled the generator for 230 ms"),
@@ -77,7 +77,7 @@ def test_lag_is_invalid_and_the_cause_is_named():
     found = interference(busy_cpu_s=2.9, wanted_cpu_s=3.0)
     summary = summarise([chunk_of(samples(["ok"] * 100, lag_ms=3.1))], OpenPlan(100, 100), report(interference=found))
     assert summary.invalid == (
-        "half of the requests left 3.1 ms or more after their time: other processes used 1.8 of the 2 cores"
+        "half of the requests were sent 3.1 ms or more late: other processes used 1.8 of the 2 cores"
     )
 
 
@@ -97,7 +97,7 @@ def test_a_disturbance_that_made_nothing_late_is_no_reason():
         ({"clock_step_ms": 1500.0}, "the wall clock was set by +1.5 s while the step ran"),
         (
             {"stolen_cpu_s": 0.5, "wanted_cpu_s": 2.0},
-            "the hypervisor took 25 % of the wanted CPU time (steal)",
+            "the hypervisor took 25 % of the CPU time that this machine needed (steal)",
         ),
     ],
 )

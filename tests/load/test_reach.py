@@ -126,7 +126,7 @@ def test_no_more_open_files_is_an_error_of_our_own(factory):
                 with contextlib.suppress(OSError):  # that there are no more
                     while True:
                         taken.append(socket.socket())
-                with pytest.raises(MeasurementError, match="ulimit -n: the generator is out of"):
+                with pytest.raises(MeasurementError, match="ulimit -n: the generator has reached its limit of"):
                     await client.exchange(None)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -34,7 +34,7 @@ async def test_a_share_is_opened_once_and_by_its_own_actor_only(tmp_path: Path) 
         spec = step(url, ClosedPlan(20, 2), tmp_path)
         with pytest.raises(ToolError, match="it sends nothing"):
             await made_again.open(place.identity, spec.to_json(), NO_KEY, False)
-        with pytest.raises(ToolError, match="has not been opened"):
+        with pytest.raises(ToolError, match="was not opened"):
             await actor.ask(place.identity, 0, 0, False, 0.1)
         await actor.open(place.identity, spec.to_json(), NO_KEY, False)
         with pytest.raises(ToolError, match="is not sent twice"):

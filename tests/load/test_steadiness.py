@@ -66,7 +66,7 @@ def test_a_warm_up_is_told_and_counted() -> None:
     assert summary.steady.start.rows == pytest.approx(150, abs=15)
     (said,) = summary.steady.sentences
     assert said.startswith(f"warm-up: the first {summary.steady.start.rows} of 1,500 accepted receipts took ")
-    assert said.endswith("all are counted")
+    assert said.endswith("all of them are in the percentiles")
 
 
 def test_a_service_that_falls_behind_has_no_steady_state() -> None:

@@ -78,12 +78,12 @@ def test_percentiles_need_ten_values_beyond_them():
 @pytest.mark.parametrize(
     ("frame", "plan", "changes", "word"),
     [
-        (samples(["ok"] * 100, lag_ms=1.5), OpenPlan(100, 100), {}, "half of the requests left 1.5 ms"),
-        (late(samples(["ok"] * 100), 2), OpenPlan(100, 100), {}, "2 of 100 requests left more than 5.0 ms"),
+        (samples(["ok"] * 100, lag_ms=1.5), OpenPlan(100, 100), {}, "half of the requests were sent 1.5 ms"),
+        (late(samples(["ok"] * 100), 2), OpenPlan(100, 100), {}, "2 of 100 requests were sent more than 5.0 ms"),
         (samples(["ok"] * 98), OpenPlan(100, 100), {}, "only 98 of 100"),
         (samples(["ok"] * 100), OpenPlan(100, 100), {"cap_hits": 3}, "in flight"),
         (samples(["ok"] * 100), OpenPlan(100, 100), {"cpu_s": 0.95}, "95 % of a core"),
-        (samples(["ok"] * 100), ClosedPlan(100, 2), {"signed_late": 2}, "2 receipts had to be signed in"),
+        (samples(["ok"] * 100), ClosedPlan(100, 2), {"signed_late": 2}, "2 receipts were signed only when due"),
         (samples(["ok"] * 100), ClosedPlan(100, 2), {"interrupted": True}, "interrupted"),
     ],
 )

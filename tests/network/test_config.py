@@ -117,8 +117,8 @@ def test_the_service_gets_its_host_in_numbers(host: str, written: str, url: str)
         ({"limit_grt": Decimal(0)}, "limit_grt: must be more than 0"),
         ({"max_receipt_value_grt": Decimal(0)}, "max_receipt_value_grt: must be more than 0"),
         ({"host": "0.0.0.0"}, "host: the service would be reachable from other machines at '0.0.0.0'"),
-        ({"host": "example.org"}, "host: the service wants an address in numbers, found 'example.org'"),
-        ({"receipt_version": 1}, "receipt_version: the programs take V2 receipts"),
+        ({"host": "example.org"}, "host: the service needs a numeric address, found 'example.org'"),
+        ({"receipt_version": 1}, "receipt_version: since 2.0.0 the programs only accept V2 receipts"),
     ],
 )
 def test_what_the_programs_would_refuse(changes: dict[str, Any], words: str) -> None:

@@ -60,5 +60,5 @@ def test_another_allocation_is_refused() -> None:
 
     own = Place.of(Settings()).allocation
     assert Place.of(Settings(allocation=f"0x{own.hex()}")).allocation == own
-    with pytest.raises(SettingsError, match=f"allocation: the network has the one allocation 0x{own.hex()}"):
+    with pytest.raises(SettingsError, match=f"allocation: the network's only allocation is 0x{own.hex()}"):
         Place.of(Settings(allocation="0x" + "11" * 20))

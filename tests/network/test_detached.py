@@ -59,7 +59,7 @@ def test_up_status_set_down(folder: Path) -> None:
 
     again = run(folder, *UP)
     assert again.returncode == 2
-    assert "a network is up here already" in again.stderr
+    assert "a network is already running in this folder" in again.stderr
 
     changed = run(folder, "set", "--payer", "1", "--balance-grt", "2.5", "--backend-down")
     assert (changed.returncode, changed.stderr) == (0, "")

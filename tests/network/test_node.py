@@ -131,17 +131,17 @@ async def test_failures_are_switched_while_it_runs(graph: Child) -> None:
     ("changes", "words"),
     [
         (b"no json", "expected a JSON object"),
-        ({"latency": "constant:1"}, "latency: unknown name; there are payers, backend_down"),
-        ({"backend_latency": "slow"}, "a latency is written constant:MS"),
+        ({"latency": "constant:1"}, "latency: unknown name; valid are payers, backend_down"),
+        ({"backend_latency": "slow"}, "expected a latency such as constant:MS"),
         ({"backend_down": "yes"}, "backend_down: expected true or false, found 'yes'"),
         ({"reset_share": 2}, "reset_share: expected a share from 0 to 1, found 2"),
-        ({"payers": []}, "payers: is an object of addresses"),
+        ({"payers": []}, "payers: must be an object with addresses"),
         ({"payers": {"0x12": {}}}, "payer must be 20 bytes of hex"),
         ({"payers": {"0x" + "11" * 20: {"balance_grt": 1}}}, "is a new payer, so its signer must be given"),
         ({"payers": {"0x" + payer(0).address.hex(): {"balance_grt": "-1"}}}, "expected an amount in GRT, found '-1'"),
         (
             {"payers": {"0x" + payer(0).address.hex(): {"balance": 1}}},
-            "has balance_grt, thawing_grt, signer and nothing",
+            "may only have balance_grt, thawing_grt, signer",
         ),
     ],
 )

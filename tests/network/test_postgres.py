@@ -101,11 +101,11 @@ async def test_a_taken_port(tmp_path: Path) -> None:
 async def test_data_of_another_version(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "PG_VERSION").write_text("15\n")
-    with pytest.raises(ToolError, match=r"holds data of PostgreSQL 15, and this one is 18\. Delete it or move"):
+    with pytest.raises(ToolError, match=r"contains data of PostgreSQL 15, but this is version 18\. Delete it or move"):
         async with postgres.server(tmp_path, a_port()):
             pass
     (tmp_path / "postgres" / "PG_VERSION").unlink()
-    with pytest.raises(ToolError, match="is not data of PostgreSQL"):
+    with pytest.raises(ToolError, match="is not PostgreSQL data"):
         async with postgres.server(tmp_path, a_port()):
             pass
 
@@ -125,7 +125,7 @@ async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(ToolError) as caught:
         async with postgres.server(tmp_path, a_port()):
             pass
-    assert "PostgreSQL ended before it took connections: " in str(caught.value)
+    assert "PostgreSQL ended before it accepted connections: " in str(caught.value)
     assert "postgresql.conf" in str(caught.value) or "shared_buffers" in str(caught.value)
 
 

@@ -94,7 +94,7 @@ async def test_a_part_that_is_killed_is_named(tmp_path: Path, part: str) -> None
         process = psutil.Process(running.pids[part])
         process.kill()
         wait_until(lambda: ended(process), "it ends")
-        said = rf"the network's {part} does not answer: .* Its log and data stay in {tmp_path}"
+        said = rf"the network's {part} does not answer: .* Its log and data are in {tmp_path}"
         with pytest.raises(TargetError, match=said):
             await require_answering(running)
     assert network_processes(tmp_path) == []

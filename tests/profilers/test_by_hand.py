@@ -136,9 +136,9 @@ def test_a_folder_that_is_no_report_is_left_alone(tmp_path: Path) -> None:
         ("start strace --receipts a=1", "unrecognized arguments: --receipts"),
         ("start strace --service x -- y", "--service, --agent and a command after -- exclude each other"),
         ("start strace --service x --compose y.yml", "a compose file and a command were given"),
-        ("start strace --target http://127.0.0.1:1", "cannot be started from here"),
+        ("start strace --target http://127.0.0.1:1", "cannot be put under a profiler"),
         ("start strace --service /does/not/exist", "there is no program /does/not/exist"),
-        ("start strace --service x --profile both", "there is no command for the agent, which is to be profiled"),
+        ("start strace --service x --profile both", "there is no command for the agent, which should be profiled"),
         ("report", "no profiler session was started"),
     ],
 )

@@ -193,13 +193,16 @@ async def test_of_two_programs_a_failure_of_the_second_leaves_neither(tmp_path: 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"target": "http://127.0.0.1:9"}, "--target: a service at http://127.0.0.1:9 cannot be started from here"),
+        (
+            {"target": "http://127.0.0.1:9"},
+            r"--target: a running service \(http://127.0.0.1:9\) cannot be put",
+        ),
         ({"service_command": "x", "compose": "y.yml"}, "--compose: a compose file and a command were given"),
         ({"service_command": "A=1 B=2"}, "--service: expected a command, found only variables: A, B"),
         ({"service_command": "x --config no.toml"}, r"no.toml: cannot read the configuration: No such file"),
         (
             {"service_command": "x", "profile": "both", "profiler": "strace"},
-            "--profile: there is no command for the agent, which is to be profiled.* --agent, .* --profile service",
+            "--profile: there is no command for the agent, which should be profiled.* --agent, .* --profile service",
         ),
     ],
 )
@@ -345,7 +348,7 @@ def test_programs_that_cannot_be_run(tmp_path: Path) -> None:
         require_program(str(foreign), "x")
     foreign.chmod(0o755)
     with pytest.raises(
-        SettingsError, match=r"is a program for (riscv|x86-64), this machine is \S+\. Build it for this"
+        SettingsError, match=r"is a program for (riscv|x86-64), but this machine is \S+\. Build it for this"
     ):
         require_program(str(foreign), "x")
     with pytest.raises(SettingsError, match=r"there is no program not-to-be-found. Give its path"):

@@ -123,7 +123,7 @@ async def test_a_mode_from_start_to_restore(stack: Path, tmp_path: Path, mode: M
             await backend.execute(service, "callgrind_control", "-i", "on", str(pid))
     await pay(tmp_path)
 
-    with pytest.raises(ToolError, match="it is started already"):
+    with pytest.raises(ToolError, match="it is already started"):
         await backend.start(mode)
     backend = again(backend)
     ended = {each.service: each for each in await backend.stop()}
@@ -274,12 +274,12 @@ async def test_what_ran_from_another_file_comes_back(folder: Path) -> None:
 async def test_what_a_compose_file_cannot_do_is_said_before_anything_is_touched(folder: Path) -> None:
     file = folder / FILE
     file.write_text(services(SLEEP))
-    with pytest.raises(SettingsError, match=r"take no variable PROFILER_FLAGS. Take the flags of its own"):
+    with pytest.raises(SettingsError, match=r"do not use the variable PROFILER_FLAGS. Use the flags of its own"):
         await ComposeBackend(file).start("strace", extra=["-y"])
     with pytest.raises(SettingsError, match=r"there is no service gateway. There are"):
         await ComposeBackend(file, services=["gateway"]).start("strace")
     file.write_text(services(SLEEP, profiler="OTHER: 1"))
-    with pytest.raises(SettingsError, match=r"take no variable PROFILER. Give a file"):
+    with pytest.raises(SettingsError, match=r"do not use the variable PROFILER. Give a file"):
         await ComposeBackend(file).start("strace")
     file.write_text("services: [")
     with pytest.raises(ToolError, match=f"{file}: .*config failed: "):

@@ -368,7 +368,7 @@ async def test_a_disk_that_fills_in_a_window(
         assert re.search(r"[Dd]isk|space", str(told.value)), told.value
         assert [window.name for window in windows_in(small_disk)] == ["before"]
         filler = fill(small_disk)
-        with pytest.raises(ToolError, match="are free, a window needs up to"):
+        with pytest.raises(ToolError, match="are free, but a window needs up to"):
             await session.begin("refused")
         filler.unlink()
         async with session.window("after") as found:
@@ -380,7 +380,7 @@ async def test_a_disk_that_fills_in_a_window(
 
 async def test_a_disk_too_full_for_a_window_is_said_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene, "LEAST_FREE_BYTES", 2**60)
-    with pytest.raises(ToolError, match=r"only [\d,]+ KiB are free, a window needs up to [\d,]+"):
+    with pytest.raises(ToolError, match=r"only [\d,]+ KiB are free, but a window needs up to [\d,]+"):
         scene.require_room(tmp_path)
 
 

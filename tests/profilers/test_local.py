@@ -105,7 +105,7 @@ async def test_what_does_not_stop_is_left_running_and_named(
     async with running(program, port, "stubborn", "--key", SECRET) as before:
         backend = LocalBackend(c_service(program, port), tmp_path)
         with pytest.raises(
-            ToolError, match=rf"process {before.pid}, service, which has the port, did not stop"
+            ToolError, match=rf"process {before.pid}, service, which listens on the port, did not stop"
         ) as told:
             await backend.start("none")
         assert SECRET not in str(told.value)
@@ -120,7 +120,9 @@ async def test_a_port_of_this_process_is_not_fought_for(tmp_path: Path) -> None:
         server.listen()
         port = server.getsockname()[1]
         backend = LocalBackend(LocalService("x", ("true",), f"http://127.0.0.1:{port}/"), tmp_path)
-        with pytest.raises(ToolError, match=rf"port {port} is taken by process {os.getpid()}, in which this runs"):
+        with pytest.raises(
+            ToolError, match=rf"port {port} is taken by process {os.getpid()}, in which the workbench runs"
+        ):
             await backend.start("none")
 
 

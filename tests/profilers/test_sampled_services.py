@@ -135,7 +135,7 @@ async def test_it_lives_with_the_timers_signal_blocked_and_a_note_says_so(
 ) -> None:
     windows, backend = await cut(sampled, tmp_path, mode, 10)
     assert len(windows) == 10
-    said = "SIGPROF is blocked, since Valgrind can die of it"
+    said = "SIGPROF is blocked, since it can crash Valgrind"
     assert all(any(note.startswith(said) for note in window.notes) for window in windows)
     assert [note for note in backend.notes if note.startswith(said)] == backend.notes
     assert all(window_profile(window).total() > 0 for window in windows)

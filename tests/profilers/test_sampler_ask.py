@@ -92,7 +92,7 @@ def test_a_process_that_ends_instead_is_said_at_once(tmp_path: Path) -> None:
 def test_a_process_that_is_gone(tmp_path: Path) -> None:
     with service(SLEEPING, "plain") as child:
         pass
-    with pytest.raises(ToolError, match="there is no such process"):
+    with pytest.raises(ToolError, match="this process does not exist"):
         request_snapshot(child.pid, tmp_path)
 
 

@@ -324,7 +324,7 @@ def test_a_damaged_session_is_named(folder: Path, text: str, capsys: pytest.Capt
     (folder / "session.json").write_text(text)
     for action in ("status", "stop", "restore"):
         assert main(["profile", action, "--folder", str(folder)]) == EXIT_USAGE
-        assert f"{folder / 'session.json'}: is not a session" in capsys.readouterr().err
+        assert f"{folder / 'session.json'}: is not the file of a session" in capsys.readouterr().err
 
 
 @needs("strace", "gcc")

@@ -224,7 +224,7 @@ async def test_strace_windows_can_be_read_after_later_sessions_wrote_their_logs(
     assert [calls(profile, "getppid") for profile in window_profiles(windows)] == [2 * SYSCALLS, 4 * SYSCALLS]
     for log in moved.rglob("strace*.log"):
         log.unlink()
-    with pytest.raises(ReadError, match="the log of this window is gone"):
+    with pytest.raises(ReadError, match="the log of this window is missing"):
         window_profile(windows[0])
 
 
@@ -280,7 +280,7 @@ async def test_strace_without_times_says_what_is_needed(
 ) -> None:
     monkeypatch.setattr("workbench.profilers.tools.strace._LATER_TIMEOUT_S", 0.5)
     service = c_service(program, free_port())
-    with pytest.raises(ToolError, match=r"-tt or -ttt are needed"):
+    with pytest.raises(ToolError, match=r"your own flags need -tt or -ttt"):
         async with under("strace", service, tmp_path, flags=["-f"]) as session:
             await cut(session, service, (1,))
 

@@ -81,7 +81,7 @@ async def test_a_load_goes_to_the_service_of_the_session() -> None:
 async def test_where_a_command_answers_that_says_nothing_only_its_user_knows(tmp_path: Path) -> None:
     service = [sys.executable, "-c", "import time; time.sleep(600)"]
     async with workbench.profiling("none", service=service, out=tmp_path) as session:
-        with pytest.raises(SettingsError, match="it is not known where the service answers"):
+        with pytest.raises(SettingsError, match="the service's address is not known"):
             _ = session.addresses
 
 

@@ -126,7 +126,7 @@ def test_an_empty_file_of_separate_threads_names_the_others(tmp_path: Path) -> N
 
 
 def test_a_folder_says_which_of_its_files_to_read(tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match="holds no file that could be read"):
+    with pytest.raises(ReadError, match="contains no file that could be read"):
         read_profile(tmp_path)
     for number in range(7):
         (tmp_path / f"profile-{number}").write_text("x")

@@ -233,11 +233,11 @@ def damaged(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        (damaged(samples={"stack": [9]}), "thread 0: sample 0 has stack 9, which is none of the 2"),
-        (damaged(stackTable={"frame": [0, 7]}), "stack 1 has frame 7, which is none of the 2"),
+        (damaged(samples={"stack": [9]}), "thread 0: sample 0 has stack 9, but there are only 2"),
+        (damaged(stackTable={"frame": [0, 7]}), "stack 1 has frame 7, but there are only 2"),
         (damaged(stackTable={"frame": [0, None]}), "stack 1 has frame -1"),
-        (damaged(frameTable={"func": [0, 5]}), "frame 1 has function 5, which is none of the 2"),
-        (damaged(stackTable={"prefix": [1, None]}), "stack 0 goes on from one that is not ahead of it"),
+        (damaged(frameTable={"func": [0, 5]}), "frame 1 has function 5, but there are only 2"),
+        (damaged(stackTable={"prefix": [1, None]}), "the parent of stack 0 does not come before it"),
         (damaged(stackTable={"prefix": "x"}), "not as the Firefox profiler writes it"),
         (damaged(samples={"weight": [2**63]}), "more than 64 bits"),
         (damaged(samples={"weight": ["1"]}), "not as the Firefox profiler writes it"),

@@ -258,7 +258,7 @@ def test_a_picture_cut_in_its_frames_is_refused_and_one_cut_behind_them_is_read(
     for end in range(frames, len(svg)):
         profile = read(svg[:end])
         assert stacks_of(profile) == TREE_STACKS
-        assert "cut off behind its last frame" in notes_of(profile)
+        assert "cut off after its last frame" in notes_of(profile)
 
 
 def test_what_a_raised_minimum_width_may_have_left_out_is_said() -> None:

@@ -210,7 +210,7 @@ def test_what_would_not_fit_is_refused_before_it_is_made() -> None:
     assert len(read(data).nodes) == 20_000
     with mock.patch.object(memory, "free_bytes", return_value=5 * MIB), pytest.raises(ReadError) as caught:
         read(data)
-    assert "the profile would take about 9 MiB of memory, 5 are free" in str(caught.value)
+    assert "the profile would take about 9 MiB of memory, but only 5 are free" in str(caught.value)
 
 
 LINE = st.sampled_from(

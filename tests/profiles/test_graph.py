@@ -192,7 +192,7 @@ def test_callers_that_claim_too_much_are_scaled_down() -> None:
     profile = by_hand([0, 10], [(0, 1, 40)])
     assert profile.nodes["total_Ir"].tolist() == [10, 10]
     assert not profile.nodes["exact"].iloc[1]
-    claims = [note for note in profile.tree_notes() if "claim" in note.what]
+    claims = [note for note in profile.tree_notes() if "scaled down" in note.what]
     assert [(note.count, note.weight) for note in claims] == [(1, 30)]
 
 
@@ -247,7 +247,7 @@ def test_the_number_of_nodes_is_bounded() -> None:
     profile = by_hand(own, calls)
     assert profile.nodes["total_Ir"].iloc[0] == cost[0]
     assert 1000 < len(profile.nodes) <= call_tree.MAX_NODES
-    assert any("too light" in note.what for note in profile.tree_notes())
+    assert any("too small" in note.what for note in profile.tree_notes())
 
 
 @pytest.mark.parametrize("size", [2, 300])

@@ -166,7 +166,7 @@ def test_a_file_cut_at_any_byte_keeps_the_stacks_that_are_whole(folder: Path) ->
         whole = sum(stop <= end for stop in ends)
         if not whole:
             with pytest.raises(
-                ReadError, match=r"cut off (?:in its first line|before its first stack)|no known profile"
+                ReadError, match=r"cut off (?:in its first line|before its first complete stack)|no known profile"
             ):
                 read_profile(data[:end])
             continue
@@ -276,7 +276,7 @@ def test_a_program_that_allocated_nothing_since() -> None:
     [
         (b"heap_v2/5242", r"<bytes>:1: the file was cut off in its first line"),
         (b"heap_v2/all\n" + STACKS, r"expected heap_v2/ and the sampling period"),
-        (b"heap_v2/524288\n", "cut off before its first stack"),
+        (b"heap_v2/524288\n", "cut off before its first complete stack"),
         (HEAD + HUGE * 12 + MAPPED, "64 bits"),
         (NAMED + b"--- profile\n\0\0", "followed by '--- profile'.*pprof -proto"),
         (NAMED + b"--- heap\nheap profile: 1: 2 [3: 4] @ heapprofile\n", "gperftools.*pprof -proto"),

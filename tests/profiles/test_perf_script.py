@@ -195,7 +195,7 @@ def test_a_line_with_an_address_or_a_branch() -> None:
     profile = read(text)
     assert stacks_of(profile, "samples:cycles:u") == {("f",): 1}
     assert stacks_of(profile, "samples:branches:uH") == {("main",): 1}
-    assert any("where a branch went" in note.what for note in profile.notes)
+    assert any("target of a branch" in note.what for note in profile.notes)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_times_make_a_timeline() -> None:
     ("text", "says"),
     [
         ("", "is empty"),
-        ("app 101 1000.000001:     250000 cpu-clock:u: \n\t   55d0 f+0x1 (/srv/ap", "no whole sample"),
+        ("app 101 1000.000001:     250000 cpu-clock:u: \n\t   55d0 f+0x1 (/srv/ap", "no complete sample"),
         (
             "# Samples: 7  of event 'x'\n# Overhead  Command  Shared Object  Symbol\n 9.1%  a  b  [.] f\n",
             "a report of perf",

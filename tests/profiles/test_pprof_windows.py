@@ -87,8 +87,8 @@ def test_levels_are_not_subtracted() -> None:
         ((2, START_NS + 1), (1, START_NS), "different times"),
         ((1, START_NS), (2, START_NS), "must be the later one"),
         ((1, START_NS), (1, START_NS), "must be the later one"),
-        ((1, 0), (2, START_NS), "does not say when"),
-        ((0, START_NS), (2, START_NS), "does not say when"),
+        ((1, 0), (2, START_NS), "does not contain its start time"),
+        ((0, START_NS), (2, START_NS), "does not contain its start time"),
     ],
 )
 def test_profiles_that_do_not_belong_together_are_refused(
@@ -115,7 +115,7 @@ def test_other_refusals() -> None:
     later = snapshot([Sample((PLACES[0],), (3, 30))], 2)
     with pytest.raises(WorkbenchError, match="window already"):
         subtract(snapshot([Sample((PLACES[0],), (9, 90))], 3), subtract(later, one))
-    with pytest.raises(WorkbenchError, match="does not say when"):
+    with pytest.raises(WorkbenchError, match="does not contain its start time"):
         windows([read_profile(b"a;b 1\n", format="folded")])
 
 

@@ -80,13 +80,13 @@ def damaged_at_the_end(data: bytes) -> bytes:
     ("data", "said"),
     [
         (b"", "the file is empty. The profiled process was killed before the profiler wrote"),
-        (gzip.compress(b"", mtime=0), "the gzip file holds nothing"),
+        (gzip.compress(b"", mtime=0), "the gzip file is empty"),
         (gzip.compress(b"x" * 5000, mtime=0)[:12], "the gzip data ends early"),
         (bz2.compress(b"x" * 5000)[:20], "the bzip2 data ends early"),
         (lzma.compress(b"x" * 5000)[:24], "the xz data ends early"),
         (damaged_at_the_end(bz2.compress(b"x" * 6_000_000)), "the bzip2 data is damaged"),
         (zstd(b"x" * 5000)[:6], "the zstd data ends early"),
-        (zstd(b""), "the zstd file holds nothing"),
+        (zstd(b""), "the zstd file is empty"),
         (zstd(b"x") + b"junk", "the zstd data is damaged"),
         (b"\x1f\x8bnonsense", "the gzip data is damaged"),
         (b"PK\x03\x04rest", "this is a zip archive. Unpack it"),
@@ -136,7 +136,7 @@ PACKERS = (gzip.compress, bz2.compress, lzma.compress)
 def test_members_that_hold_nothing_are_counted(pack, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     one = pack(b"a;b 1\n")
     assert open_source(one + pack(b"") * 900 + one).data == b"a;b 1\n" * 2
-    with pytest.raises(ReadError, match=r"members of the (gzip|bzip2|xz) data hold nothing"):
+    with pytest.raises(ReadError, match=r"members of the (gzip|bzip2|xz) data are empty"):
         open_source(one + pack(b"") * 100_000)
 
 
@@ -161,7 +161,7 @@ def test_no_more_is_read_than_the_memory_holds(tmp_path: Path) -> None:
     path = tmp_path / "much.gz"
     path.write_bytes(gzip.compress(b"a;b 1\n" * 40_000_000, 1))
     said = limited(f"open_source({str(path)!r})", memory_bytes=1024 * MIB)
-    assert "an eighth of the memory that is free. Profile a shorter window" in said
+    assert "an eighth of the free memory. Profile a shorter window" in said
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(300 * MIB)

@@ -159,7 +159,7 @@ def test_a_file_cut_anywhere_keeps_what_is_whole_and_says_so(whole: bytes) -> No
         except ReadError:
             refused.append(size)
             continue
-        assert "the file was cut off: what is whole is read" in str(profile.notes[0])
+        assert "the file was cut off: complete parts are read" in str(profile.notes[0])
         found = stacks_of(profile)
         assert all(cost <= full[stack] for stack, cost in found.items())
         kept.append(sum(found.values()))

@@ -93,7 +93,7 @@ def test_latency_distributions(text: str, low: float, high: float, mean: float) 
     "text", ["", "constant", "constant:x", "constant:-1", "constant:inf", "uniform:3:1", "normal:1:2", "lognormal:0:1"]
 )
 def test_other_latencies_are_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="a latency is written"):
+    with pytest.raises(SettingsError, match="expected a latency such as"):
         parse_latency(text)
 
 

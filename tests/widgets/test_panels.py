@@ -150,7 +150,7 @@ def test_findings_are_ranked_and_the_chosen_one_is_told_whole() -> None:
 
 
 def test_runs_there_are(tmp_path: Path) -> None:
-    assert workbench.RunBrowser(runs_dir=tmp_path / "none")._table.said.startswith("There is no such run")
+    assert workbench.RunBrowser(runs_dir=tmp_path / "none")._table.said.startswith("No matching run")
     for name in ("one", "two"):
         RunFolder.create(tmp_path, name).update_manifest(state="interrupted", name=name)
     browser = workbench.RunBrowser(runs_dir=tmp_path)
@@ -200,7 +200,7 @@ async def test_two_runs_are_compared(finished_run: Run, tmp_path: Path) -> None:
     browser._table.chosen = [str(before)]
     browser.compare()
     await browser.done()
-    assert "two runs are compared, 1 are chosen" in browser.message
+    assert "choose two runs to compare; 1 chosen" in browser.message
     browser._table.chosen = [str(before), str(after)]
     browser.compare()
     await browser.done()

@@ -1,9 +1,9 @@
-"""Charts: a DataFrame or a Profile in, one figure out. No files, no servers, no statistics of their own.
+"""Charts: a DataFrame or a Profile in, one figure out. No files, servers or statistics.
 
-Figures are plotly's, but for :func:`flame_graph`, which is a script of our own.
+Figures are plotly's, except :func:`flame_graph`, which is our own script.
 
-Every figure says in one sentence what it shows (``figure.layout.meta["caption"]``), carries units in its axis
-titles and never tells by colour alone. Invalid steps are hollow or faint and no line runs through them.
+Every figure has a sentence on what it shows (``figure.layout.meta["caption"]``), has units in its axis titles and never
+uses colour alone. Invalid steps are hollow or faint, and no line passes through them.
 """
 
 from __future__ import annotations

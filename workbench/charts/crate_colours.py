@@ -19,13 +19,14 @@ DARK = (
     *("#006a65", "#004f4c", "#006777", "#004d5b", "#1f6284", "#014867", "#3b5c8a", "#25436c"),
     *("#52558a", "#3a3d6c", "#644e82", "#4b3765", "#734975", "#57325a", "#7d4664", "#602f4a"),
 )
-# chosen so that the crates that an indexer's services spend most in lie far apart
+# chosen so that the most expensive crates of an indexer's services get very different colours
 SPREAD = 0xC3B2CCCF
 UNKNOWN_LIGHT, UNKNOWN_DARK = "#dddddd", "#4b4f55"
 
 
 def tint_number(crate: str) -> int:
-    """Which tint a name has: 32-bit FNV-1a of its UTF-8 bytes (RFC 9923), times SPREAD, the upper five bits of that."""
+    """The number of a name's tint: 32-bit FNV-1a of its UTF-8 bytes (RFC 9923), times SPREAD, the upper five bits of
+    that."""
     number = 0x811C9DC5
     for byte in crate.encode("utf-8", "backslashreplace"):
         number = (number ^ byte) * 0x01000193 & 0xFFFFFFFF
@@ -33,7 +34,7 @@ def tint_number(crate: str) -> int:
 
 
 def crate_colour(crate: str, *, dark: bool = False) -> str:
-    """The colour of a crate, ``#rrggbb``; grey for one that is unknown ("")."""
+    """The colour of a crate, ``#rrggbb``; grey for an unknown one ("")."""
     if not crate:
         return UNKNOWN_DARK if dark else UNKNOWN_LIGHT
     return (DARK if dark else LIGHT)[tint_number(crate)]

@@ -1,4 +1,4 @@
-"""How the cost of a receipt grows with the load: what was measured, and the model of it."""
+"""How the cost per receipt grows with the load: measured points and the fitted model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from workbench.charts.receipt_costs import per_receipt
 from workbench.charts.top import legend_names
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star")
-_X_TITLES = {"receipts": "Receipts in the step", "accumulated": "Receipts sent before, half the step included"}
+_X_TITLES = {"receipts": "Receipts in the step", "accumulated": "Receipts sent before, including half of the step"}
 
 
 def growth_lines(
     points: pd.DataFrame, table: pd.DataFrame, metric_label: str, n: int = 6, *, against: str = "receipts"
 ) -> go.Figure:
-    """Cost per receipt of each step (marks) with the fitted model (lines), of what grows faster than the load first,
-    then of what costs most.
+    """Cost per receipt of each step (marks) with the fitted model (lines): first functions that grow faster than the
+    load, then the most expensive ones.
 
     ``points`` and ``table`` are those of :class:`workbench.analysis.growth.Growth`, ``against`` its ``against``. A line
     that falls is fixed cost spread over more receipts; one that rises is growth per receipt.
@@ -28,7 +28,7 @@ def growth_lines(
     chart = theme.figure(
         f"Growth of {metric_label} per receipt",
         "Cost per receipt of each step, and the model fitted to it. A falling line is fixed cost spread over more "
-        "receipts, a level one is cost in proportion to the load, a rising one grows faster.",
+        "receipts, a level one is cost in proportion to the load, a rising one is cost that grows faster.",
         _X_TITLES.get(against, against),
         per_receipt(metric_label, table),
     )

@@ -1,6 +1,6 @@
-"""Memory over time by who allocated it, and what grew between two snapshots.
+"""Memory over time by allocation site, and what grew between two snapshots.
 
-Memory is drawn in steps: a snapshot says what was held at one moment, and nothing is known of the time to the next.
+Memory is drawn in steps: a snapshot shows one moment, and the time until the next is unknown.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _MOST_BARS = 15
 
 
 def memory_timeline(profile: Profile, n: int = 6, *, by: By = "function") -> go.Figure:
-    """Memory (MiB, or KiB where it is little) at each snapshot, stacked by the ``n`` largest allocators.
+    """Memory (MiB, or KiB if small) at each snapshot, stacked by the ``n`` largest allocators.
 
-    Snapshots without a heap tree show the allocators of the last tree before. The line is the total with the heap's
-    administration and stacks; the mark is the peak as massif found it, to 1 %.
+    Snapshots without a heap tree show the allocators of the previous tree. The line is the total with allocator
+    overhead and stacks; the mark is massif's peak, exact to 1 %.
     """
     chart = theme.figure(
         "Memory over time",
@@ -77,8 +77,8 @@ def memory_timeline(profile: Profile, n: int = 6, *, by: By = "function") -> go.
 
 
 def memory_growth(growth: pd.DataFrame, n: int = _MOST_BARS) -> go.Figure:
-    """The ``n`` largest changes of :func:`workbench.profiles.views.heap.growth`, growing and shrinking ones told
-    apart by side, colour and pattern."""
+    """The ``n`` largest changes of :func:`workbench.profiles.views.heap.growth`, growing and shrinking ones differ by
+    side, colour and pattern."""
     chart = theme.figure(
         "What grew",
         "Change of the memory each place holds, from the first to the second snapshot compared.",
@@ -116,7 +116,7 @@ def memory_growth(growth: pd.DataFrame, n: int = _MOST_BARS) -> go.Figure:
 
 def _stack(chart: go.Figure, name: str, rows: pd.DataFrame, position: int, size: int) -> None:
     colour = theme.GREY if name == REST else theme.COLOURWAY[position % (len(theme.COLOURWAY) - 1)]
-    # colours come round again after six, the patterns after eight
+    # colours repeat after six, patterns after eight
     shape = "." if name == REST else _SHAPES[position % len(_SHAPES)]
     chart.add_trace(
         go.Scatter(
@@ -146,15 +146,16 @@ def _pattern(shape: str) -> dict[str, object]:
 
 
 def _short(name: str) -> str:
-    """The end of a long name, which tells more than its beginning."""
+    """The end of a long name, which is more useful than its beginning."""
     return name if len(name) <= _MOST_LABEL else f"…{name[-_MOST_LABEL + 1 :]}"
 
 
 def _shown(name: str) -> str:
-    """A name as text: Plotly takes ``<a href=...>`` and ``<b>`` for markup, and C++ and Rust are full of it."""
+    """A name as text: Plotly treats ``<a href=...>`` and ``<b>`` as markup, and C++ and Rust names contain such
+    text."""
     return html.escape(name, quote=False)
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Two places whose shortened names are alike still get a bar each: blanks at the end tell them apart."""
+    """Two sites with equal shortened names still get separate bars, by blanks at the end."""
     return [name + " " * names[:position].count(name) for position, name in enumerate(names)]

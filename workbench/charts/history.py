@@ -1,4 +1,4 @@
-"""A figure over the runs of a service, with the changes that were found."""
+"""A figure over the runs of a service, with the detected changes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x")
 
 
 def history(found: History) -> go.Figure:
-    """The value of each run against the time it began, a line a series; a ring marks the first run after a change.
+    """The value of each run against its start time, a line per series; a ring marks the first run after a change.
 
     ``found`` is that of :func:`workbench.catalogue.history.history`. Of many series the longest are shown.
     """
     figure = found.figure.replace("_", " ")
     chart = theme.figure(
         f"History of {figure}",
-        f"{figure.capitalize()} of each finished run against the time it began; runs of the same settings and machine "
-        "are one line. A large ring marks the first run after a change.",
+        f"{figure.capitalize()} of each finished run against its start time; runs of the same settings and machine "
+        "form one line. A large ring marks the first run after a change.",
         "Began (UTC)",
         figure,
     )

@@ -1,4 +1,4 @@
-"""The knee: throughput against the rate, and where the models see it."""
+"""The knee: throughput against the rate, and where the models place the knee."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from workbench.charts import theme
 
 
 def knee(knees: Knees) -> go.Figure:
-    """Accepted receipts a second against the planned rate, with a vertical line at the knee of each model.
+    """Accepted receipts per second against the planned rate, with a vertical line at the knee of each model.
 
-    ``knees`` are those of :func:`workbench.analysis.knee.knees`. On the thin line everything was accepted.
+    ``knees`` are those of :func:`workbench.analysis.knee.knees`. On the thin line everything is accepted.
     """
     chart = theme.figure(
         "The knee",
-        f"Receipts accepted per second against the planned rate, a point a rate. {knees.sentence}".rstrip(),
+        f"Receipts accepted per second against the planned rate, one point per rate. {knees.sentence}".rstrip(),
         "Planned receipts per second",
         "Accepted receipts per second",
     )

@@ -10,14 +10,14 @@ from workbench.charts.steps import add_line, ladder
 from workbench.charts.thin import thin_series
 from workbench.charts.timeline import add_percentile, mark_steps
 
-NEVER_DUE = "In a closed loop no request is due at a time, so none is late"
+NEVER_DUE = "In a closed loop no request has a planned time, so none is late"
 
 
 def lag_by_step(steps: pd.DataFrame) -> go.Figure:
-    """Generator lag (sent minus intended, ms) at p50, p99 and at most, against receipts.
+    """Generator lag (sent minus intended, ms) at p50, p99 and maximum, against receipts.
 
-    ``steps`` is the steps frame of a run. This is about the tool and not about the service: a step whose lag
-    is large against its service time is invalid, never slow.
+    ``steps`` is the steps frame of a run. Lag is a property of the generator, not of the service: a step with large lag
+    compared to its service time is invalid, not slow.
     """
     chart = theme.figure(
         "Generator lag",

@@ -1,4 +1,4 @@
-"""How long accepted requests took. Refusals are quick and would flatter every figure here, so none is in."""
+"""How long accepted requests took. Refusals are fast and would make every figure look better, so they are left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench.load.histogram import RESOLUTION, quantiles_ms
 
 CURVE_POINTS = 200
 ALL_POINTS = 20_000
-"""Points of all curves of a chart together: a sweep of a thousand steps is one page, too."""
+"""The most points of all curves of a chart together, so that a sweep of a thousand steps fits on a page."""
 
 LINES = {
     "response_p50_ms": theme.Line("response p50", theme.BLUE, "solid", "circle"),
@@ -27,14 +27,14 @@ def latency_by_step(steps: pd.DataFrame) -> go.Figure:
     """Response time percentiles (ms, from the intended time) against receipts, with the service time p50 and
     p99.
 
-    ``steps`` is the steps frame of a run, whose percentiles are over accepted requests and NaN where the step
-    has too few of them (fewer than 10 / (1 - p)); those points are not drawn. Response far above service at
-    the same percentile means that requests waited in the generator.
+    ``steps`` is the steps frame of a run, whose percentiles are over accepted requests and NaN if the step has too few
+    of them (fewer than 10 / (1 - p)); such points are not drawn. Response far above service at the same percentile
+    means that requests waited in the generator.
     """
     chart = theme.figure(
         "Response time",
         "Response time of accepted requests, from when each was due to its last byte; service time counts "
-        "from when it was sent. A percentile is missing where the step has too few samples for it; whiskers are "
+        "from when it was sent. A percentile is missing if the step has too few samples for it; whiskers are "
         "95 % intervals. " + theme.VERDICT_LEGEND,
         "Receipts in the step",
         "Time in ms (log)",
@@ -52,14 +52,14 @@ def latency_by_step(steps: pd.DataFrame) -> go.Figure:
 
 
 def latency_distribution(histograms: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
-    """Share of accepted requests (%) done within a time (ms): a curve a step, or response and service of one.
+    """Share of accepted requests (%) done within a time (ms): a curve per step, or response and service of one step.
 
     ``histograms`` is the histograms frame of a run; with ``steps`` those that are invalid, under a profiler or pinpoint
-    the limit are left out. A curve ends at the highest percentile its n samples can carry, 1 - 10/n.
+    the limit are left out. A curve ends at the highest percentile that n samples allow, 1 - 10/n.
     """
     caption = (
         "Share of accepted requests that were done within a time. Each curve ends at the highest percentile "
-        "that its number of samples can carry. Invalid steps are left out."
+        "that its number of samples allows. Invalid steps are left out."
     )
     accepted = histograms[histograms["clock"] != "lag"] if len(histograms) else histograms
     if len(accepted) and (accepted["upper_ns"] > accepted["lower_ns"]).any():
@@ -99,8 +99,8 @@ def latency_distribution(histograms: pd.DataFrame, steps: pd.DataFrame | None = 
 
 
 def _shares(count: int, points: int) -> np.ndarray:
-    """At most ``points`` shares from 0 to the highest that ``count`` samples can carry; none for fewer than 20 samples
-    (no median).
+    """At most ``points`` shares from 0 to the highest that ``count`` samples allow; none for fewer than 20 samples (no
+    median).
     """
     if count < 20:
         return np.array([])

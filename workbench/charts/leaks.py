@@ -1,4 +1,4 @@
-"""What allocation sites hold, over all receipts sent: a leak is a line that keeps rising."""
+"""Memory held by allocation sites against all receipts sent: a leak is a line that keeps rising."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ KIB = 1024
 
 
 def leak_lines(edges: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> go.Figure:
-    """Memory (KiB) of the ``n`` first sites at each edge of a step, leaks before what only looks like one.
+    """Memory (KiB) of the first ``n`` sites before and after each step; leaks come first.
 
-    ``edges`` and ``table`` are those of :class:`workbench.analysis.leaks.Leaks`. An edge at which massif did not list a
-    site, because it held little, has no mark. A line is broken where the service was started anew.
+    ``edges`` and ``table`` are those of :class:`workbench.analysis.leaks.Leaks`. A site that massif did not list,
+    because it held little, has no mark there. Lines are broken where the service was restarted.
     """
     chart = theme.figure(
         "Memory kept over the receipts sent",
@@ -59,7 +59,7 @@ def leak_lines(edges: pd.DataFrame, table: pd.DataFrame, n: int = 6) -> go.Figur
 
 
 def _broken(rows: pd.DataFrame) -> pd.DataFrame:
-    """The edges of one site with an empty one between two sessions: they are of different heaps."""
+    """The points of one site, with an empty one between two sessions, which have different heaps."""
     if "session" not in rows or rows["session"].nunique() < 2:
         return rows
     parts = [part for _, part in rows.groupby("session", sort=False)]

@@ -1,4 +1,4 @@
-"""The sender's limit: what was predicted, what was observed."""
+"""The sender's limit: predicted and observed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def limit(
 ) -> go.Figure:
     """Receipts accepted against receipts offered to one payer, with the predicted limit and the observed one.
 
-    ``steps`` is the steps frame; ``prediction`` and ``observation`` are the entries ``prediction`` and
-    ``limit`` of the run's manifest, None where the run looked for no limit. Below the limit the points lie
-    on the diagonal. Steps that share a payer are added up, so that both fresh and cumulative sweeps read
-    alike. The first refusal and the lag of the denial are written beside it.
+    ``steps`` is the steps frame; ``prediction`` and ``observation`` are the entries ``prediction`` and ``limit`` of the
+    run's manifest, None if the run did not look for a limit. Below the limit the points are on the diagonal. Steps of
+    one payer are summed, so that fresh and cumulative sweeps look the same. Labels show the first refusal and the
+    denial lag.
     """
     chart = theme.figure(
         "The limit: predicted and observed",
@@ -30,7 +30,7 @@ def limit(
     if steps.empty:
         return theme.say_no_data(chart, "No step was measured")
     if prediction is None and observation is None:
-        return theme.say_no_data(chart, "The run looked for no limit")
+        return theme.say_no_data(chart, "The run did not look for a limit")
     prediction, observation = prediction or {}, observation or {}
     by_payer = steps.groupby("payer", sort=False)
     points = steps.assign(offered=by_payer["offered"].cumsum(), accepted=by_payer["accepted"].cumsum())
@@ -54,12 +54,12 @@ def _caption(observation: Mapping[str, Any]) -> str:
 
 
 def _add_prediction(chart: go.Figure, predicted: float | None, furthest: float) -> None:
-    """The diagonal up to the predicted limit, flat after it."""
+    """The diagonal up to the predicted limit, level after it."""
     if predicted is None or pd.isna(predicted):
         corner, name = [furthest], "every receipt accepted"
     else:
         corner, name = [predicted, max(furthest, predicted * 1.05)], f"predicted: {predicted:,.0f}"
-        # The label is put lower than that of the observation: the two lines are often a pixel apart.
+        # Its label is lower than that of the observation, since the two lines are often a pixel apart.
         _add_vertical(chart, predicted, theme.BLUE, "dash", f"predicted {predicted:,.0f}", 0.12, "right")
     chart.add_trace(
         go.Scatter(
@@ -108,9 +108,7 @@ def _add_observation(chart: go.Figure, observation: Mapping[str, Any]) -> None:
 
 
 def _add_vertical(chart: go.Figure, x: float, colour: str, dash: str, text: str, height: float, side: str) -> None:
-    """A labelled vertical line; ``height`` is the label's place on the axis from 0 to 1, ``side`` where it
-    stands.
-    """
+    """A labelled vertical line; ``height``: the label's position on the axis from 0 to 1; ``side``: its side."""
     chart.add_vline(x=x, line={"color": colour, "dash": dash, "width": 1.5})
     chart.add_annotation(
         x=x,

@@ -13,7 +13,7 @@ def outcomes(counts: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figu
     """Receipts of each step, stacked by outcome; each outcome has its own colour and pattern.
 
     ``counts`` is the outcomes frame of a run: ``step``, ``outcome``, ``receipts``. With ``steps`` the bars are labelled
-    by receipts, receipts that were planned and not sent are added, and invalid steps are named so and drawn faint.
+    by receipts, planned receipts that were not sent are added, and invalid steps are labelled and drawn faint.
     """
     chart = theme.figure(
         "Outcomes",

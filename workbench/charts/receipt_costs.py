@@ -1,4 +1,4 @@
-"""What a receipt costs in each step, stacked by function, file or crate."""
+"""The cost of a receipt in each step, stacked by function, file or crate."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _PATTERNS = ("", "/", "\\", "x", "-", "|", "+")
 
 
 def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6, *, by: str = "function") -> go.Figure:
-    """Cost per receipt of each step, by the ``n`` places that cost most over all steps, and the rest.
+    """Cost per receipt of each step, by the ``n`` most expensive places over all steps, and the rest.
 
     ``steps`` is the frame of :func:`workbench.analysis.costs.cost_by_step` with self costs, of one service and mode.
-    Bars of one height mean that cost grows with the receipts alone; a first bar that is higher holds fixed cost. Steps
-    with denied receipts are marked; one of refusals alone has no bar. ``by`` is what the frame is grouped by: crates
-    have the colours that they have in flame graphs.
+    Bars of equal height mean that cost is proportional to receipts; a higher first bar includes fixed cost. Steps with
+    denied receipts are marked; one with only refusals has no bar. ``by``: the frame's grouping; crates have the same
+    colours as in flame graphs.
     """
     unit = str(steps["unit"].iloc[0]) if len(steps) else ""
     chart = theme.figure(
         f"What a receipt costs: {metric_label}",
-        f"Cost of each step divided by its receipts, by where it was spent: the {n} costliest places, and the rest. "
-        "Equal bars: cost grows in proportion to receipts. A small step spreads its fixed cost over few receipts.",
+        f"Cost of each step divided by its receipts, by place: the {n} most expensive places, and the rest. "
+        "Equal bars: cost is proportional to receipts. A small step spreads its fixed cost over few receipts.",
         "Receipts in the step",
         per_receipt(metric_label, steps),
     )
     if steps.empty:
-        return theme.say_no_data(chart, "Nothing was counted by this grouping")
+        return theme.say_no_data(chart, "No cost was measured with this grouping")
     keys = ["name", "file", "object", "crate"]
     named = steps[steps["name"] != SMALL_PLACES]
     order = named.groupby(keys, sort=False)["cost"].sum().sort_values(ascending=False, kind="stable").index[: max(n, 0)]
@@ -49,7 +49,7 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6, *, by: str
     places = pd.MultiIndex.from_frame(steps[keys])
     for position, (place, name) in enumerate(zip(order, legend_names([place[0] for place in order]), strict=True)):
         rows = steps[places == place].set_index("step")["cost_per_receipt"].reindex(windows["step"], fill_value=0)
-        # a crate has the colour that it has in flame graphs and tables
+        # a crate has the same colour as in flame graphs and tables
         usual = theme.COLOURWAY[position % (len(theme.COLOURWAY) - 1)]
         colour = crate_colour("" if place[0] == UNNAMED else place[0]) if by == "crate" else usual
         fill = theme.Fill(name, colour, _PATTERNS[position % len(_PATTERNS)])
@@ -62,7 +62,7 @@ def receipt_costs(steps: pd.DataFrame, metric_label: str, n: int = 6, *, by: str
 
 
 def per_receipt(metric_label: str, table: pd.DataFrame) -> str:
-    """The title of an axis: what is counted, with the table's unit where it is more than a count."""
+    """The title of an axis: the metric, with its unit if it is not a plain count."""
     unit = str(table["unit"].iloc[0]) if len(table) else ""
     return f"{metric_label} per receipt{'' if unit in ('', 'count') else f', {unit}'}"
 
@@ -80,7 +80,7 @@ def _add(
             y=values,
             name=fill.name,
             marker={"color": fill.colour, "pattern": {"shape": fill.pattern}},
-            # plotly reads marks such as <b> in names; a name is only text
+            # plotly would read <b> in names as markup
             hovertemplate=f"{html.escape(whole_name, quote=False)}<br>%{{y:,.4~g}} {html.escape(unit)} per receipt"
             "<extra></extra>",
         )

@@ -1,4 +1,4 @@
-"""What the processes used while the load ran."""
+"""Resources used by the processes during the load."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def resources(watch: pd.DataFrame) -> go.Figure:
     """CPU (% of one core), resident memory (MiB) and threads of each watched process over the time of the run
     in s.
 
-    ``watch`` is the long watch frame of a run: one row a source, metric and time. Metrics it lacks get no
-    panel.
+    ``watch`` is the long watch frame of a run: one row per source, metric and time. Missing metrics get no panel.
     """
     chart = theme.figure(
         "Resources",

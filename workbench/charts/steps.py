@@ -1,4 +1,4 @@
-"""What the charts against receipts share: which steps they draw, and how a step's verdict shows."""
+"""Shared by charts against receipts: which steps they draw, and how they show a step's verdict."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ from workbench.charts.theme import Line, failures
 
 
 def ladder(steps: pd.DataFrame) -> pd.DataFrame:
-    """The steps of the sweep proper, by receipts. Steps that pinpoint the limit are paced differently:
-    left out.
-    """
+    """The normal steps of the sweep, sorted by receipts, without the walk to the limit, which is paced differently."""
     return steps[steps["kind"] == "step"].sort_values(["receipts", "step"], kind="stable")
 
 
-DISTORTED = "Every step was under a profiler, which distorts times"
+DISTORTED = "All steps were under a profiler, which distorts times"
 
 
 def undistorted(steps: pd.DataFrame) -> pd.DataFrame:
-    """The steps of the sweep proper whose times mean something: not those under a profiler."""
+    """The normal steps of the sweep without those under a profiler, whose times are distorted."""
     rows = ladder(steps)
     return rows[rows["profiler"] == "none"] if "profiler" in rows else rows
 
 
 def all_distorted(steps: pd.DataFrame | None) -> bool:
-    """Whether a profiler was on in every step of the sweep proper."""
+    """Whether every normal step of the sweep was under a profiler."""
     return steps is not None and len(steps) > 0 and undistorted(steps).empty and not ladder(steps).empty
 
 
 def labels(steps: pd.DataFrame) -> list[str]:
-    """A unique label a step: how many receipts, which step it was, and whether it is invalid."""
+    """A unique label for each step: receipts, step number, and whether it is invalid."""
     return [
         f"{row.receipts:,}<br>{row.kind} {row.step}{'<br>INVALID' if row.verdict == 'INVALID' else ''}"
         for row in steps.itertuples()
@@ -69,7 +67,7 @@ def add_line(chart: go.Figure, steps: pd.DataFrame, column: str, line: Line, uni
 
 
 def _interval(rows: pd.DataFrame, column: str) -> dict[str, Any] | None:
-    """The 95 % interval of a percentile as whiskers; None where the steps have none."""
+    """The 95 % interval of a percentile as whiskers; None if the steps have none."""
     stem = column.removesuffix("_ms")
     low, high = f"{stem}_low_ms", f"{stem}_high_ms"
     if low not in rows or not rows[low].notna().any():

@@ -1,4 +1,4 @@
-"""Where the time in system calls goes: by call, by thread, and how it is spread."""
+"""Time in system calls: by call, by thread, and its distribution."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ def syscall_top(profile: Profile) -> go.Figure:
 
 
 def thread_time(profile: Profile) -> go.Figure:
-    """Time (ms) each thread spent in working and in waiting calls, and what cannot be told; the threads with the most
-    of it."""
+    """Time (ms) each thread spent in working and in waiting calls, and what cannot be told."""
     chart = theme.figure(
         "Time by thread",
         f"Wall clock time in the calls of the {MOST_BARS} threads with the most working time. {_STOPS}",
@@ -60,11 +59,11 @@ def thread_time(profile: Profile) -> go.Figure:
 
 
 def syscall_latency(profile: Profile, syscall: str | None = None) -> go.Figure:
-    """How many calls (log) took how long (µs, buckets that double), by what they are judged."""
+    """Number of calls (log) by time (µs, doubling buckets), split into working, waiting, and what cannot be told."""
     what = "all system calls" if syscall is None else html.escape(syscall, quote=False)
     chart = theme.figure(
         f"How long {what} took",
-        f"Number of calls by time in the call; each bar is twice as wide in time as the one before. {_STOPS}",
+        f"Number of calls by time in the call; each bar covers twice the time range of the previous one. {_STOPS}",
         "Time in the call, µs (up to)",
         "Calls (log)",
     )
@@ -85,12 +84,12 @@ def syscall_latency(profile: Profile, syscall: str | None = None) -> go.Figure:
 
 
 def _edge(edge_ns: int) -> str:
-    """A bound in µs; below one of them with its fraction."""
+    """A bound in µs; with a fraction below 1 µs."""
     return f"{edge_ns / _NS_PER_US:,.0f}" if edge_ns >= _NS_PER_US else f"{edge_ns / _NS_PER_US:.3g}"
 
 
 def _stacked(chart: go.Figure, names: pd.Series, times_ns: Sequence[pd.Series]) -> go.Figure:
-    """Bars of working, waiting and undecided time, one a name, the first on top."""
+    """Bars of working, waiting and undecided time, one per name, the first on top."""
     labels = [html.escape(name, quote=False) for name in names]
     for values, fill in zip(times_ns, _FILLS, strict=True):
         if values.sum():

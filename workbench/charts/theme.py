@@ -1,8 +1,7 @@
-"""One look for all charts: colours that colour-blind readers can tell apart, each with a dash, marker or
+"""The common style of all charts: colours that colour-blind readers can distinguish, each with a dash, marker or
 pattern.
 
-The palette is Okabe and Ito's (2008). The template is put into each figure; plotly's global defaults stay
-untouched.
+The palette is Okabe and Ito's (2008). Each figure gets the template; plotly's global defaults stay unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A
 COLOURWAY = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 HEIGHT_PX = 400
-# what fits beside each other on a screen of 390 px: a title of 16 px, and a name of 13 px behind its mark in a legend
+# letters that fit on a screen of 390 px: of a title of 16 px, and of a legend's name of 13 px
 TITLE_LENGTH = 40
 LEGEND_LENGTH = 46
 _TITLE_LINE_PX = 20
@@ -35,7 +34,7 @@ _TOP_PX = 48
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How one series is drawn: colour, dash and the shape of its marks each tell it apart."""
+    """How a series is drawn: it is recognised by colour, dash or the shape of its marks."""
 
     name: str
     colour: str
@@ -43,13 +42,13 @@ class Line:
     symbol: str = "circle"
 
     def marks(self, verdicts: Iterable[str]) -> list[str]:
-        """A mark for each step: the shape says which series it is, hollow ones are invalid."""
+        """A mark for each step: the shape shows the series, hollow ones are invalid."""
         return [f"{self.symbol}-open" if verdict == "INVALID" else self.symbol for verdict in verdicts]
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """How one bar or area is drawn: colour and pattern both tell it apart."""
+    """How a bar or area is drawn: it is recognised by colour or pattern."""
 
     name: str
     colour: str
@@ -88,8 +87,8 @@ VERDICT_LEGEND = f"A {FAILED} marks a step that failed; hollow marks are invalid
 
 
 def figure(title: str, caption: str, x_title: str, y_title: str) -> go.Figure:
-    """An empty figure in the house style. ``caption`` is one sentence saying what the chart shows. A long title is
-    broken into lines."""
+    """An empty figure in the common style. ``caption``: a sentence on what the chart shows. A long title is broken into
+    lines."""
     lines = textwrap.wrap(title, TITLE_LENGTH) or [""]
     return go.Figure(
         layout=go.Layout(
@@ -106,18 +105,18 @@ def figure(title: str, caption: str, x_title: str, y_title: str) -> go.Figure:
 
 
 def add_to_caption(chart: go.Figure, sentence: str) -> None:
-    """Say one thing more of what the chart shows."""
+    """Add a sentence to the caption."""
     chart.update_layout(meta={"caption": chart.layout.meta["caption"] + sentence})
 
 
 def failures(verdicts: Iterable[str]) -> list[str]:
-    """What is written over the mark of each step: that it failed, or nothing."""
+    """The text over the mark of each step: that it failed, or nothing."""
     return [FAILED if verdict == "FAIL" else "" for verdict in verdicts]
 
 
 def say_no_data(chart: go.Figure, reason: str) -> go.Figure:
-    """Write ``reason`` where the data would be, so that an empty chart does not look like a result of
-    zero. Reports leave such a chart out and say the reason: it stands as ``nothing`` beside the caption.
+    """Write ``reason`` in place of the data, so that an empty chart does not look like a result of zero. Reports leave
+    such a chart out and show the reason, which is ``nothing`` beside the caption.
     """
     chart.update_layout(meta={**chart.layout.meta, "nothing": reason})
     chart.update_xaxes(showticklabels=False, range=[0, 1], type="linear")
@@ -127,9 +126,7 @@ def say_no_data(chart: go.Figure, reason: str) -> go.Figure:
 
 
 def log_axis(chart: go.Figure, axis: Literal["x", "y"]) -> go.Figure:
-    """A logarithmic axis over what is drawn, a decade at least, so that small differences do not look
-    large.
-    """
+    """A logarithmic axis over the data, at least one decade, so that small differences do not look large."""
     values = np.concatenate([np.asarray(trace[axis], dtype=float) for trace in chart.data])
     values = values[np.isfinite(values) & (values > 0)]
     if not values.size:
@@ -137,7 +134,7 @@ def log_axis(chart: go.Figure, axis: Literal["x", "y"]) -> go.Figure:
     low, high = float(np.log10(values.min())), float(np.log10(values.max()))
     short = max(0.0, 1.0 - (high - low)) / 2
     bounds = [low - short - 0.05, high + short + 0.05]
-    # plotly labels the ticks between powers of ten with a bare digit, which reads as a number of its own
+    # plotly labels ticks between powers of ten with a single digit, which looks like a complete number
     digits = (1, 2, 5) if high - low < 3 else (1,)
     powers = range(math.floor(bounds[0]), math.ceil(bounds[1]))
     ticks = [digit * 10.0**power for power in powers for digit in digits]
@@ -146,12 +143,12 @@ def log_axis(chart: go.Figure, axis: Literal["x", "y"]) -> go.Figure:
 
 
 def outcome_fill(outcome: str) -> Fill:
-    """The fill of an outcome; one that is not in the table keeps its own name and is grey."""
+    """The fill of an outcome; an unknown one keeps its name and is grey."""
     return OUTCOMES.get(outcome, Fill(outcome, GREY, "+"))
 
 
 def series_line(position: int, name: str) -> Line:
-    """The line of the ``position``-th of several alike series. Colour and dash run with different periods."""
+    """The line of the ``position``-th of several similar series. Colours and dashes repeat with different periods."""
     return Line(name, COLOURWAY[position % len(COLOURWAY)], DASHES[position % len(DASHES)])
 
 
@@ -174,7 +171,7 @@ def _template() -> go.layout.Template:
                 "size": 13,
                 "color": "#1A1A1A",
             },
-            # from the figure's edge: long names of an axis leave little beside a narrow plot
+            # from the figure's edge: long axis labels leave little room for a narrow plot
             "title": {"x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 8}, "font": {"size": 16}},
             "colorway": list(COLOURWAY),
             "paper_bgcolor": "#FFFFFF",

@@ -10,15 +10,13 @@ from workbench.charts.steps import DISTORTED, add_line, undistorted
 
 
 def throughput_by_step(steps: pd.DataFrame) -> go.Figure:
-    """Accepted receipts per second of each step against its receipts, beside the planned rate where there is
-    one.
+    """Accepted receipts per second of each step against its receipts, beside the planned rate if there is one.
 
-    ``steps`` is the steps frame of a run. A gap between planned and accepted is what was refused or not sent.
+    ``steps`` is the steps frame of a run. The gap between planned and accepted was refused or not sent.
     """
     chart = theme.figure(
         "Throughput",
-        "Receipts accepted per second in each step, beside the rate that was planned where the loop is open. "
-        + theme.VERDICT_LEGEND,
+        "Receipts accepted per second in each step, beside the planned rate of an open loop. " + theme.VERDICT_LEGEND,
         "Receipts in the step",
         "Receipts per second",
     )

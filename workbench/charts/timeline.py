@@ -17,15 +17,14 @@ RATES = (
 
 
 def rates_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) -> go.Figure:
-    """Requests done in each second, stacked by outcome, with those offered and those in flight.
+    """Requests answered in each second, stacked by outcome, with those planned and those in flight.
 
-    ``series`` is the per-second frame of a run, time in seconds since its start. ``steps`` adds which steps
-    are invalid. Offered above the stack means that requests wait; in flight that keeps growing means
-    overload.
+    ``series`` is the per-second frame of a run, time in seconds since its start. ``steps`` marks invalid steps. Planned
+    above the stack means that requests wait; in flight that keeps growing means overload.
     """
     chart = theme.figure(
         "Throughput over time",
-        "Requests done in each second by outcome, with those offered and those in flight.",
+        "Requests answered in each second by outcome, with those planned and those in flight.",
         "Time since the start in s",
         "Requests per second; in flight",
     )
@@ -88,13 +87,13 @@ def response_over_time(series: pd.DataFrame, steps: pd.DataFrame | None = None) 
 
 
 def add_percentile(chart: go.Figure, series: pd.DataFrame, column: str, line: theme.Line) -> None:
-    """Add a column of :func:`thin_series` in ms, broken where a second or the pause between two steps has no value."""
+    """Add a column of :func:`thin_series` in ms, with gaps at seconds without a value and between two steps."""
     if series[column].notna().any():
         _add_series(chart, series, column, line, " ms")
 
 
 def mark_steps(chart: go.Figure, series: pd.DataFrame, steps: pd.DataFrame | None) -> None:
-    """A thin line and the number where each step begins; the span of an invalid step is grey and says so."""
+    """A thin line and the number where each step begins; an invalid step is grey and labelled."""
     verdicts = {} if steps is None else dict(zip(steps["step"], steps["verdict"], strict=True))
     ends = series["t_s"] + series["span_s"]
     spans = series.groupby("step")["t_s"].agg(["min"]).assign(end=ends.groupby(series["step"]).max())
@@ -133,14 +132,12 @@ def _add_series(chart: go.Figure, series: pd.DataFrame, column: str, line: theme
 
 
 def _middle(series: pd.DataFrame) -> pd.Series[float]:
-    """A row counts a whole second, or some, so it is drawn at their middle."""
+    """A row covers a second or several, so it is drawn at their middle."""
     return series["t_s"] + series["span_s"] / 2
 
 
 def _break_between_steps(series: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The column with one empty row after each step: between steps nothing was measured, so no line goes
-    there.
-    """
+    """The column with one empty row after each step: between steps nothing was measured, so no line is drawn."""
     parts = [part[["t_s", "span_s", column]] for _, part in series.groupby("step", sort=False)]
     gaps = [part.tail(1).assign(**{column: float("nan")}) for part in parts]
     return pd.concat([piece for pair in zip(parts, gaps, strict=True) for piece in pair])

@@ -1,4 +1,4 @@
-"""Where the cost is: the first rows of a top table as bars."""
+"""The first rows of a top table as bars."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ NAME_LENGTH = 48
 _ROW_PX = 34
 _WRAP = 90
 _LEAST_NAME = 16
-# of names beside bars, which need room too
+# letters of names beside bars, which need room too
 _TICK_LENGTH = 32
 
 
 def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
     """Self and total cost of each row of a top table (``name`` or ``label``, ``self``, ``total``; more columns are
-    ignored), in its order, the first on top. ``metric_label`` says what was measured, ``unit`` in what.
+    ignored), in its order, the first on top. ``metric_label`` and ``unit``: what was measured and its unit.
 
-    Total holds what a function called, so bars of several rows overlap in meaning and do not add up; self does. Long
-    names lose their middle; the whole name is in the tip.
+    Total includes callees, so totals overlap and do not add up; self costs do. Long names lose their middle; the tip
+    has the whole name.
     """
     shown = table.head(MOST_BARS)
     chart = theme.figure(
@@ -37,7 +37,7 @@ def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
     )
     if shown.empty:
         return theme.say_no_data(chart, "Nothing was measured")
-    # bars of one category would lie on each other
+    # bars of one category would overlap
     names = shown["label" if "label" in shown else "name"]
     places = apart(names.tolist(), "#{}")
     tips = ["<br>".join(textwrap.wrap(html.escape(name, quote=False), _WRAP)) for name in names]
@@ -60,14 +60,14 @@ def top_bars(table: pd.DataFrame, metric_label: str, unit: str) -> go.Figure:
         autorange="reversed",
         tickmode="array",
         tickvals=places,
-        # plotly reads marks such as <b> in its labels; a name is only text
+        # plotly would read <b> in labels as markup
         ticktext=[html.escape(shortened(name, _TICK_LENGTH), quote=False) for name in names],
     )
     return chart
 
 
 def shortened(name: str, length: int = NAME_LENGTH) -> str:
-    """A name of at most ``length`` characters: what is too long loses its middle."""
+    """A name of at most ``length`` characters: a longer one loses its middle."""
     if len(name) <= length:
         return name
     tail = (length - 1) * 2 // 3
@@ -75,10 +75,10 @@ def shortened(name: str, length: int = NAME_LENGTH) -> str:
 
 
 def legend_names(names: Sequence[str], flags: Sequence[str] | None = None) -> list[str]:
-    """Names as a legend can show them on a narrow screen, each once, with what is said of each behind it: long ones
-    lose their middle, so that an offset at the end stays. Marks of HTML are text."""
+    """Unique names for a legend on a narrow screen, each followed by its remark: long ones lose their middle, so that
+    an offset at the end stays. HTML is escaped."""
     said = [f": {flag}" for flag in flags] if flags is not None else [""] * len(names)
-    # room for the number of a name that is another one's too
+    # room for a number that makes equal names unique
     short = [
         shortened(name, max(theme.LEGEND_LENGTH - len(" #2") - len(more), _LEAST_NAME))
         for name, more in zip(names, said, strict=True)

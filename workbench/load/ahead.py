@@ -1,7 +1,7 @@
-"""Which receipts of a step are signed, which are being signed, and which are next. Knows no clock and no process.
+"""Which receipts of a step are signed, which are being signed, and which are next. Uses no clock and no process.
 
-Receipts are signed in chunks, so that handing them over costs little. A chunk is signed with its timestamps decided
-when it is asked for: the intended times in an open loop, that moment in a closed one, and in an open one that is late.
+Receipts are signed in chunks, so that passing them on costs little. The timestamps of a chunk are decided when it is
+requested: the intended times in an open loop; the current time in a closed loop and in an open loop that is late.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from workbench.load.pace import MOST, Freshness, Mark, pace, paced_ahead, planned_ahead, remember
 
 CHUNK = 200
-"""Receipts signed and handed over at a time: 6 ms of a signer, a tenth of a millisecond of the generator."""
+"""Receipts signed and passed on at a time: 6 ms of work for a signer, 0.1 ms for the generator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class _Signed:
 
 
 class Ahead:
-    """What lies ahead of the sending. ``take`` may be called from another thread than the rest.
+    """The receipts ahead of the sending. ``take`` may be called from another thread than the rest.
 
-    ``signed_anew`` counts signatures that were replaced, since they would have been too old at their turn.
+    ``signed_anew`` counts receipts that were signed again because they would have been too old when sent.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Ahead:
         self._signed: dict[int, _Signed] = {}
         self._asked: dict[int, Asked] = {}
         self._lost: list[int] = []
-        self._cursor = 0  # the next chunk; those before it were asked for in order, so the first is the oldest
+        self._cursor = 0  # the next chunk; earlier ones were requested in order, so the first is the oldest
         self._start_wall_ns: int | None = None
         self._marks: list[Mark] = []
         self.sent = 0
@@ -57,7 +57,7 @@ class Ahead:
 
     @property
     def ready(self) -> int:
-        """How many signed receipts are held that were not sent."""
+        """How many receipts are signed and not yet sent."""
         held = 0
         for number, signed in list(self._signed.items()):
             held += max(0, len(signed.headers) - max(0, self.sent - number * CHUNK))
@@ -70,11 +70,11 @@ class Ahead:
 
     @property
     def done(self) -> bool:
-        """Whether every receipt of the step has been asked for once."""
+        """Whether every receipt of the step has been requested once."""
         return self._cursor * CHUNK >= len(self._nonces) and not self._lost
 
     def take(self, position: int, now_ns: int) -> bytes | None:
-        """The header of ``position``, the next one that is sent; None where it is not signed, or too old."""
+        """The header of receipt ``position``, the next to send; None if it is not signed or too old."""
         self.sent = position + 1
         signed = self._signed.get(position // CHUNK)
         if signed is not None:
@@ -84,14 +84,14 @@ class Ahead:
         return None
 
     def before(self) -> int:
-        """Up to where is signed before the step: as much as is still good at its turn where the plan says when that is,
-        else as much as is held at most."""
+        """Up to which receipt to sign before the step: in an open loop all that are still valid when due, in a closed
+        loop the most that may be held."""
         if self._offsets is None:
             return min(MOST, len(self._nonces))
         return planned_ahead(self._offsets, 0, self._fresh.max_age_ns)
 
     def wanted(self, wall_ns: int, monotonic_ns: int) -> int:
-        """Up to where is to be signed now. What was sent is let go, and what has become old is put in line again."""
+        """Up to which receipt to sign now. Sent receipts are dropped; those that became too old are queued again."""
         sent = self.sent
         first = sent // CHUNK
         for number in [number for number in self._signed if number < first]:
@@ -108,7 +108,7 @@ class Ahead:
         return sent + paced_ahead(len(self._nonces), sent, pace(self._marks, now), self._fresh.ahead_ns)
 
     def next(self, end: int, wall_ns: int) -> Asked | None:
-        """The next chunk to be signed, where there is one that begins before ``end``."""
+        """The next chunk to be signed that begins before ``end``; None if there is none."""
         number = heappop(self._lost) if self._lost else self._ahead(end)
         if number is None:
             return None
@@ -116,14 +116,14 @@ class Ahead:
         stop = min(begin + CHUNK, len(self._nonces))
         stamps = [wall_ns] * (stop - begin)
         if self._offsets is not None:
-            # as long as nothing was sent, the start is taken to be now
+            # until something was sent, the step is taken to start now
             start_ns = wall_ns if self._start_wall_ns is None else self._start_wall_ns
             stamps = np.maximum(self._offsets[begin:stop] + start_ns, wall_ns).tolist()
         asked = self._asked[number] = Asked(number, stamps, self._nonces[begin:stop])
         return asked
 
     def put(self, number: int, headers: list[bytes] | None) -> None:
-        """Chunk ``number`` has been signed; None: whoever was to sign it is gone, so it is put in line again."""
+        """Chunk ``number`` has been signed; None: its signer has ended, so it is queued again."""
         asked = self._asked.pop(number)
         if headers is None:
             heappush(self._lost, number)
@@ -141,7 +141,7 @@ class Ahead:
         return self._cursor - 1
 
     def _is_old(self, sent: int, wall_ns: int) -> bool:
-        """Whether the oldest receipt that is ready has to be signed anew, and then all after it in turn."""
+        """Whether the oldest ready receipt must be signed again, and then all after it in turn."""
         number = sent // CHUNK
         signed = self._signed.get(number) if number not in self._asked else None
         if signed is None or sent >= len(self._nonces):

@@ -1,7 +1,7 @@
 """The rows of a step in chunks of bounded size, so that a step may be larger than memory.
 
-What looks at a step takes a sequence of :class:`Chunk` and goes through it as often as it has to: a mapped file that is
-read a piece at a time (:class:`LiveRows`), Parquet (:class:`StoredRows`), or a list of what is in memory already.
+Functions over a step take a sequence of :class:`Chunk` and may go through it several times: a mapped file read in
+pieces (:class:`LiveRows`), Parquet (:class:`StoredRows`), or a list of chunks in memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Column = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 CHUNK_ROWS = 1 << 18
-"""Rows that are in memory at a time: 14 MB of them as they are measured."""
+"""Rows in memory at a time: 14 MB."""
 
 _ROW_BYTES = 8 * len(COLUMNS)
 _OK, _DENIED = CODE_OF[Outcome.OK], CODE_OF[Outcome.DENIED]
@@ -35,7 +35,7 @@ _READ = ("index", "intended_ns", "sent_ns", "done_ns", "status", "outcome")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Measured rows in the order of their ``index``, a column each. ``outcome`` holds codes, -1 what is not known."""
+    """Measured rows in the order of their ``index``, as columns. ``outcome`` holds codes, -1 for unknown."""
 
     index: Column
     intended_ns: Column
@@ -49,39 +49,39 @@ class Chunk:
 
     @cached_property
     def accepted(self) -> Mask:
-        """Which were accepted."""
+        """Which rows were accepted."""
         accepted: Mask = self.outcome == _OK
         return accepted
 
     @cached_property
     def denied(self) -> Mask:
-        """Which were refused by the denylist."""
+        """Which rows were refused by the denylist."""
         denied: Mask = self.outcome == _DENIED
         return denied
 
     @cached_property
     def paid(self) -> Mask:
-        """For which the sender was charged."""
+        """For which rows the sender was charged."""
         return are_paid(self.status, self.outcome)
 
     @cached_property
     def unsure(self) -> Mask:
-        """Which got no answer, so that they may have been charged or not."""
+        """Which rows got no answer, so that the sender may have been charged or not."""
         return are_unsure(self.outcome)
 
     @property
     def lag_ns(self) -> Column:
-        """How late each was sent."""
+        """How late each request was sent."""
         return self.sent_ns - self.intended_ns
 
     @property
     def response_ns(self) -> Column:
-        """How long the accepted took from their intended time."""
+        """From intended time to answer, of accepted rows."""
         return (self.done_ns - self.intended_ns)[self.accepted]
 
     @property
     def service_ns(self) -> Column:
-        """How long the accepted took from their sending."""
+        """From sending to answer, of accepted rows."""
         return (self.done_ns - self.sent_ns)[self.accepted]
 
 
@@ -93,11 +93,11 @@ CLOCKS: dict[str, Callable[[Chunk], Column]] = {
     "service": lambda chunk: chunk.service_ns,
     "lag": lambda chunk: chunk.lag_ns,
 }
-"""What is measured of a request: response and service of the accepted, lag of all."""
+"""The three clocks: response and service for accepted rows, lag for all."""
 
 
 class _Read(Sequence[Chunk]):
-    """A sequence whose chunks are read when they are asked for, and not kept."""
+    """A sequence whose chunks are read when used, and not kept."""
 
     def chunk(self, number: int) -> Chunk:
         """The chunk ``number``, from 0."""
@@ -115,8 +115,8 @@ class _Read(Sequence[Chunk]):
 class LiveRows(_Read):
     """The measured rows of a sample buffer's file, ``chunk_rows`` of it at a time.
 
-    Read and not mapped: a mapped page counts as memory of the process until someone else needs it. Raises
-    RunFolderError where the file is not a sample buffer.
+    The file is read, not mapped: mapped pages count as memory of the process until others need it. Raises
+    RunFolderError if the file is not a sample buffer.
     """
 
     def __init__(self, path: Path, chunk_rows: int = CHUNK_ROWS) -> None:
@@ -131,7 +131,7 @@ class LiveRows(_Read):
         return -(-self.rows // self.chunk_rows)
 
     def block(self, number: int) -> tuple[int, Column]:
-        """The rows of chunk ``number`` as they are in the file, and the index of the first."""
+        """The raw rows of chunk ``number``, and the index of the first."""
         first = number * self.chunk_rows
         count = min(self.chunk_rows, self.rows - first)
         try:
@@ -158,7 +158,7 @@ class LiveRows(_Read):
 
 
 class StoredRows(_Read):
-    """The rows of a finished step's Parquet file, a row group at a time. Raises RunFolderError where it is none."""
+    """The rows of a finished step's Parquet file, a row group at a time. Raises RunFolderError if it is not one."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
@@ -180,7 +180,7 @@ class StoredRows(_Read):
 
 
 def chunk_of(samples: pd.DataFrame) -> Chunk:
-    """Rows of a samples frame as one chunk, for example to look at a part of a run: ``[chunk_of(frame)]`` is a step."""
+    """Rows of a samples frame as one chunk, for example for a part of a run: ``[chunk_of(frame)]`` is a step."""
     import pandas as pd
 
     outcome = pd.Categorical(samples["outcome"])

@@ -1,7 +1,7 @@
-"""The connections to one paid route: kept, opened when more are needed, and closed at the end.
+"""The connections to one paid route: kept alive, opened when more are needed, closed at the end.
 
-There is no limit to their number: an open loop would silently become closed at it. Nothing is ever sent twice, follows
-a redirect or looks for a proxy.
+Their number has no limit: at a limit an open loop would silently become a closed one. Nothing is sent twice; redirects
+and proxies are ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 @dataclass(frozen=True)
 class Exchange:
-    """What was seen of one request. Times are of the monotonic clock; 0 and status 0 where no answer came."""
+    """The result of one request. Times are of the monotonic clock; without an answer times and status are 0."""
 
     sent_ns: int
     first_byte_ns: int
@@ -46,10 +46,9 @@ class Exchange:
 class ReceiptClient:
     """A pool of keep-alive connections to one paid route, by http or https.
 
-    ``closed_idle`` counts requests on a kept connection that ended without a byte of an answer: most often a service
-    that closed it, as idle, just when it was used. They are not sent again, since the receipt may have been spent.
-    ``surplus`` counts connections on which something came that nobody had asked for. ``opening`` is how many
-    connections are being opened.
+    ``closed_idle`` counts requests on a kept connection that closed before a byte of an answer, mostly because the
+    service closed the idle connection at that moment. They are not sent again, since the receipt may have been spent.
+    ``surplus`` counts connections with bytes that were not part of an answer.
     """
 
     def __init__(self, url: str, body: bytes, *, timeout_s: float, headers: Mapping[str, str] | None = None) -> None:
@@ -79,8 +78,8 @@ class ReceiptClient:
     async def open_connections(self, count: int) -> int:
         """Open ``count`` connections before the step, all at once, and return how many are open.
 
-        Each answers a CORS preflight, so that what is in the service's way of accepting it is over. The host's name is
-        looked up here, once. Raises MeasurementError when the system does not give us as many open files.
+        Each sends a CORS preflight, so that the service has fully accepted it. The host name is resolved here, once.
+        Raises MeasurementError if the system does not allow as many open files.
         """
         await self._resolve()
         all_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -103,11 +102,10 @@ class ReceiptClient:
         return len(self._idle)
 
     def send(self, position: int, intended_ns: int, receipt: bytes | None, done: Done) -> None:
-        """Send one request, with ``receipt`` as its header's value, on a connection that is free or on a new one.
+        """Send one request, with ``receipt`` as its header's value, on a free or new connection.
 
-        ``done`` is called with the :class:`workbench.load.connection.Connection` that holds what was seen, never before
-        this returns. Nothing that network or service do is raised. From within the loop, after
-        :meth:`open_connections`.
+        ``done`` is called later with the :class:`workbench.load.connection.Connection` that holds the result. Errors of
+        network or service are results and never raised. Call from within the loop, after :meth:`open_connections`.
         """
         request = self._request.plain if receipt is None else self._request.with_receipt(receipt)
         self._begin(self._free(), position, intended_ns, request, done)
@@ -128,14 +126,14 @@ class ReceiptClient:
         return Exchange(seen.sent_ns, seen.first_byte_ns, seen.done_ns, seen.status, seen.outcome, seen.bytes_in)
 
     def cancel(self) -> None:
-        """End all exchanges under way as CANCELLED."""
+        """End all running exchanges as CANCELLED."""
         now_ns = monotonic_ns()
         for connection in list(self._waiting):
             if connection in self._waiting:
                 connection.fail(_CANCELLED, now_ns)
 
     async def close(self) -> None:
-        """Close all connections. Exchanges under way end as CANCELLED."""
+        """Close all connections. Running exchanges end as CANCELLED."""
         self.cancel()
         self._deadlines.stop()
         attempts = list(self._attempts.values())
@@ -150,12 +148,12 @@ class ReceiptClient:
     # --- called by connections --------------------------------------------------------------------------------
 
     def made(self, connection: Connection) -> None:
-        """A connection is there."""
+        """A connection was made."""
         self._open.add(connection)
         self._all_lost.clear()
 
     def ended(self, connection: Connection) -> None:
-        """An exchange is over; its connection is free, or of no use any more."""
+        """An exchange is over; its connection is free or no longer usable."""
         del self._waiting[connection]
         if connection.usable:
             self._idle[connection] = None
@@ -178,7 +176,7 @@ class ReceiptClient:
     def _free(self) -> Connection:
         while self._idle:
             connection = self._idle.popitem()[0]
-            if connection.usable:  # else its end was heard of, and it is about to be lost
+            if connection.usable:  # otherwise it is about to be lost
                 return connection
         return self._new()
 
@@ -194,8 +192,8 @@ class ReceiptClient:
         return connection
 
     def _give_up(self, connection: Connection) -> None:
-        """End the attempt to make a connection. Not where it is made and the attempt does not know it yet: uvloop would
-        close it then without telling the connection that it is lost."""
+        """Cancel the attempt to connect, unless the connection was just made: uvloop would then close it without
+        calling connection_lost."""
         attempt = self._attempts.get(connection)
         if attempt is not None and connection not in self._open:
             attempt.cancel()
@@ -203,29 +201,29 @@ class ReceiptClient:
     def _attempted(self, connection: Connection, attempt: asyncio.Task[None]) -> None:
         del self._attempts[connection]
         error = None if attempt.cancelled() else attempt.exception()
-        if error is not None and connection.busy:  # nothing that a service does: an error of our own
+        if error is not None and connection.busy:  # not caused by the service: an error of our own
             connection.fail(_CONNECT_ERROR, monotonic_ns(), error)
 
     async def _resolve(self) -> None:
         if self._addresses is None:
             loop = asyncio.get_running_loop()
             found = []
-            with contextlib.suppress(OSError):  # a name that is not known: connections cannot be made
+            with contextlib.suppress(OSError):  # an unknown name: connections cannot be made
                 found = await loop.getaddrinfo(self._host, self._port, type=2)
             addresses = dict.fromkeys(str(address[4][0]) for address in found)
-            # decided here, on what is connected to: a name can lead anywhere, and elsewhere the next time
+            # decided by the address that will be used: a name can resolve to any address, and to another next time
             host = f"//[{self._host}]" if ":" in self._host else f"//{self._host}"
             self._addresses = tuple(address for address in addresses if elsewhere(host, address) is None)
 
     async def _connect(self, connection: Connection) -> None:
-        """Connect by the address that worked last, else by the others in turn."""
+        """Connect to the address that worked last, otherwise try the others in turn."""
         addresses = self._addresses or ()
-        number = 0  # and not the error, which would hold this frame, and be held by it
+        number = 0  # not the error itself: it and this frame would reference each other
         for turn in range(len(addresses)):
             position = (self._reached + turn) % len(addresses)
             try:
                 await self._connect_to(addresses[position], connection)
-            except OSError as refused:  # those of TLS among them
+            except OSError as refused:  # TLS errors too
                 number = refused.errno or 0
             else:
                 self._reached = position
@@ -242,17 +240,17 @@ class ReceiptClient:
 
 
 def _own(number: int, *, reached: bool) -> MeasurementError | None:
-    """The error of our own that an errno is, if it is one. ``reached``: the service has taken connections."""
+    """The error for an errno that is our own fault, else None. ``reached``: the service has accepted connections."""
     if number in _NO_FILES:
         return MeasurementError(
-            "the generator is out of open files, so no connection can be opened",
+            "the generator has reached its limit of open files, so no connection can be opened",
             where="ulimit -n",
             hint="Raise it, or lower --concurrency or --max-in-flight",
         )
     if number == errno.EADDRNOTAVAIL and reached:
         return MeasurementError(
-            "all local ports are taken, so no connection can be opened",
+            "all local ports are in use, so no connection can be opened",
             where="net.ipv4.ip_local_port_range",
-            hint="Let the service keep its connections, or send less",
+            hint="Let the service keep its connections open, or send less",
         )
     return None

@@ -1,4 +1,4 @@
-"""How far another machine's monotonic clock is ahead of ours: pure functions over round trips."""
+"""The offset between another machine's monotonic clock and ours: pure functions over round trips."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 RoundTrip = tuple[int, int, int]
-"""Nanoseconds: our clock when asking, theirs when answering, ours when the answer was there."""
+"""In nanoseconds: our clock when asking, theirs when answering, ours when the answer arrived."""
 
 
 @dataclass(frozen=True)
 class ClockOffset:
-    """The other clock shows ``offset_ns`` more than ours, give or take ``error_ns``; each in nanoseconds.
+    """The other clock is ahead of ours by ``offset_ns``, ± ``error_ns``.
 
-    ``drift_ns``: by how much the offset changed from the start of a step to its end.
+    ``drift_ns``: change of the offset from the start of a step to its end.
     """
 
     offset_ns: int = 0
@@ -26,10 +26,10 @@ class ClockOffset:
 
 
 def offset_of(trips: Sequence[RoundTrip]) -> ClockOffset:
-    """The offset by the quickest round trip.
+    """The offset from the shortest round trip.
 
-    As in NTP (RFC 5905, section 8): the other clock was read at some moment of the trip. In its middle, give or take
-    half of the trip, is all that can be known, so the shortest trip says most.
+    As in NTP (RFC 5905, section 8): the other clock was read at an unknown moment of the trip, taken as its middle ±
+    half of the trip. So the shortest trip is the most exact.
     """
     asked, theirs, answered = min(trips, key=lambda trip: trip[2] - trip[0])
     return ClockOffset(theirs - (asked + answered) // 2, (answered - asked + 1) // 2)

@@ -1,6 +1,6 @@
-"""One connection to the service: one request goes out, one answer comes back, and the clock is read at each end.
+"""One connection to the service: one request goes out, one answer comes back, and both times are taken.
 
-Everything of a request happens in callbacks of the loop: no task, no future and no timer is made for it.
+A request runs only in callbacks of the loop, without a task, future or timer.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _SWITCHING_PROTOCOLS = 101
 
 
 class Owner(Protocol):
-    """Who has connections, and is told what becomes of them."""
+    """The owner of connections, which is told what happens to them."""
 
     answers: OutcomeCache
     closed_idle: int
     surplus: int
 
     def made(self, connection: Connection) -> None:
-        """It is there."""
+        """It was made."""
 
     def ended(self, connection: Connection) -> None:
         """Its exchange is over; ``usable`` says whether another may follow."""
 
     def lost(self, connection: Connection) -> None:
-        """It has ended."""
+        """It has closed."""
 
 
 Done = Callable[["Connection"], None]
@@ -46,11 +46,11 @@ class Connection(asyncio.Protocol):
     """A connection and its current exchange.
 
     ``begin`` sends a request, at once or as soon as the connection is made. When the exchange is over, the owner and
-    then ``done`` are called, and these hold what was seen: ``position`` and ``intended_ns`` as given; ``sent_ns`` (just
-    before the request was written, or handed to a connection that had yet to be made), ``first_byte_ns`` (of the final
-    answer; 0 where none came), ``done_ns`` (its end), all of the monotonic clock; ``status`` (0 where no whole head
-    came), ``outcome`` (a code), ``bytes_in`` (of the body). ``error``: an error of our own, for which the service
-    cannot be blamed.
+    then ``done`` are called, and these fields hold the result: ``position`` and ``intended_ns`` as given; ``sent_ns``
+    (just before the request was written, or given to a connection that was still being made), ``first_byte_ns`` (of the
+    final answer; 0 where none came), ``done_ns`` (its end), all of the monotonic clock; ``status`` (0 where no whole
+    head came), ``outcome`` (a code), ``bytes_in`` (of the body). ``error``: an error of our own, not caused by the
+    service.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
         self.status = self.outcome = self.bytes_in = 0
 
     def begin(self, position: int, intended_ns: int, request: bytes, done: Done) -> None:
-        """Send ``request``. ``intended_ns`` 0: the moment of sending."""
+        """Send ``request``. With ``intended_ns`` 0 the intended time is the time of sending."""
         self.position = position
         self.first_byte_ns = 0
         self.busy = True
@@ -117,12 +117,12 @@ class Connection(asyncio.Protocol):
             transport.write(request)
 
     def fail(self, outcome: int, now_ns: int, error: BaseException | None = None) -> None:
-        """End the exchange without a whole answer, and the connection with it."""
+        """End the exchange without a complete answer, and close the connection."""
         self.error = error
         self._over(outcome, now_ns, 0, 0, usable=False)
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """Close the connection at once."""
         self.usable = False
         if self._transport is not None:
             self._transport.abort()
@@ -130,26 +130,26 @@ class Connection(asyncio.Protocol):
     # --- called by the loop -----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there; what was to be sent on it is sent."""
+        """The connection was made; send the waiting request."""
         self._transport = cast(asyncio.Transport, transport)
-        if not self.usable:  # its time was over before
-            # nor is it made for its owner, who would wait for its end: where the attempt is cancelled just now uvloop
-            # closes the transport and never says that it is lost
+        if not self.usable:  # its request has already timed out
+            # the owner is not told, since it would wait for its end: if the attempt is cancelled just now, uvloop
+            # closes the transport without calling connection_lost
             self._transport.abort()
             return
         self._owner.made(self)
-        # uvloop collects small writes until the end of a turn of the loop, unless this is the limit. Not 0, at which
-        # the TLS of asyncio never says that all is written
+        # uvloop delays small writes to the end of a turn of the loop unless the limit is this low. Not 0: then
+        # asyncio's TLS never calls resume_writing
         self._transport.set_write_buffer_limits(high=1)
         if self._pending:
             self._transport.write(self._pending)
             self._pending = b""
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of an answer. One reading of the clock is good for all that they complete."""
+        """Bytes of an answer. The clock is read once for all that they complete."""
         now_ns = self._now_ns = monotonic_ns()
         if not self.busy or self._parser is None:
-            if self.usable:  # nobody had asked
+            if self.usable:  # no request was sent
                 self._owner.surplus += 1
                 self.abort()
             return
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
             self._unfinished(data, now_ns)
 
     def eof_received(self) -> None:
-        """The service sends no more. An answer that lasts until then is complete."""
+        """The service closed its side. An answer framed by the end of the connection is now complete."""
         if not self.busy:
             self.abort()
         elif self._headers_done and ends_with_connection(self._head):
@@ -184,15 +184,15 @@ class Connection(asyncio.Protocol):
         if self.busy:
             self._reset()
         self.usable = False
-        self._parser = None  # it holds this object, and is held by it
+        self._parser = None  # the parser and this object reference each other
         self._owner.lost(self)
 
     def pause_writing(self) -> None:
-        """Not all of a request could be written yet."""
+        """The request is not completely written yet."""
         self._stuck = True
 
     def resume_writing(self) -> None:
-        """All of it is written."""
+        """The request is completely written."""
         self._stuck = False
 
     # --- called by the parser ---------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ class Connection(asyncio.Protocol):
             self._body += piece
 
     def on_message_complete(self) -> None:
-        """The end of an answer, or of an interim one (1xx), after which the answer is yet to come."""
+        """The end of an answer, or of an interim one (1xx), which the final answer follows."""
         if self._surplus or self._parser is None:
             return
         status = self._parser.get_status_code()
@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
         body = self._body if isinstance(self._body, bytes) else bytes(self._body)
         if self._surplus:
             self._owner.surplus += 1
-        # an answer before the request has left: the rest of that would be taken for another one
+        # an answer before the request was fully sent: the rest of the request would be read as another one
         usable = self._keep_alive and not self._surplus and not self._stuck
         self._over(self._owner.answers.code(self.status, body), self._now_ns, self.status, len(body), usable=usable)
 
@@ -273,7 +273,7 @@ class Connection(asyncio.Protocol):
         self._done = None
         self._forget()
         if self._transport is None:
-            self._parser = None  # it will not be made, and so not be lost
+            self._parser = None  # it will not be made, so connection_lost will not be called
         elif not usable:
             self._transport.abort()
         self._owner.ended(self)
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
             done(self)
 
     def _forget(self) -> None:
-        """What the parser has seen of an answer."""
+        """Forget the current answer."""
         self._complete = self._surplus = self._keep_alive = self._headers_done = self._head_whole = False
         if self._received:
             self._owner.answers.held -= self._received

@@ -1,4 +1,4 @@
-"""Who used the machine's CPU time, from the kernel's files under /proc. Elsewhere it is not known.
+"""Who used the machine's CPU time, from the kernel's files under /proc (Linux only).
 
 Formats: proc(5), ``/proc/stat`` and ``/proc/PID/stat``; cgroup v2's ``cpu.stat`` (kernel, admin-guide/cgroup-v2).
 """
@@ -13,9 +13,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CpuAccount:
-    """CPU seconds since the machine's start. ``busy_s``: of all processes; ``wanted_s``: with interrupts and what was
-    stolen; ``stolen_s``: what the hypervisor gave to others; ``own_s`` and ``services_s``: of a process and of the
-    services, each with all that they started."""
+    """CPU seconds since the machine's start. ``busy_s``: used by all processes; ``wanted_s``: the same with interrupts
+    and steal; ``stolen_s``: given to others by the hypervisor; ``own_s`` and ``services_s``: used by a process and by
+    the services, each with their children."""
 
     busy_s: float
     wanted_s: float
@@ -26,7 +26,7 @@ class CpuAccount:
 
 
 def cpu_account(proc: Path, own: int, services: Sequence[int]) -> CpuAccount | None:
-    """The account now; None where the kernel does not keep one that can be believed."""
+    """The account now; None if the kernel has no credible one."""
     try:
         stat = (proc / "stat").read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
@@ -44,10 +44,10 @@ def cpu_account(proc: Path, own: int, services: Sequence[int]) -> CpuAccount | N
 
 
 def parse_stat(text: str, ticks_per_s: int) -> tuple[float, float, float, int] | None:
-    """CPU seconds of processes, wanted and stolen, and the number of cores, from ``/proc/stat``; None where it is not
-    one, or all of it is 0 (some sandboxes).
+    """CPU seconds of processes, wanted and stolen, and the number of cores, from ``/proc/stat``; None if it cannot be
+    parsed or is all 0 (some sandboxes).
 
-    Time in interrupts is of no process: a tick that falls into one is not in any ``/proc/PID/stat`` either.
+    Time in interrupts belongs to no process, in ``/proc/PID/stat`` neither.
     """
     lines = text.splitlines()
     numbers = lines[0].split()[1:] if lines and lines[0].startswith("cpu ") else []
@@ -63,16 +63,16 @@ def parse_stat(text: str, ticks_per_s: int) -> tuple[float, float, float, int] |
 
 
 def parse_pid_stat(text: str) -> tuple[int, int]:
-    """Parent and CPU ticks of a process from ``/proc/PID/stat``, those of its ended children among them.
+    """Parent and CPU ticks of a process from ``/proc/PID/stat``, including its ended children.
 
-    Raises ValueError or IndexError where it is not one. The name, in brackets, may hold anything.
+    Raises ValueError or IndexError if it cannot be parsed. The name, in brackets, may contain anything.
     """
     fields = text[text.rindex(")") + 1 :].split()
     return int(fields[1]), sum(int(field) for field in fields[11:15])
 
 
 def tree(processes: Mapping[int, tuple[int, int]], roots: Sequence[int]) -> set[int]:
-    """``roots`` and all that they started, of ``processes`` (process to parent and ticks)."""
+    """``roots`` and their descendants among ``processes`` (process to parent and ticks)."""
     children: dict[int, list[int]] = {}
     for pid, (parent, _) in processes.items():
         children.setdefault(parent, []).append(pid)
@@ -87,8 +87,8 @@ def tree(processes: Mapping[int, tuple[int, int]], roots: Sequence[int]) -> set[
 
 
 def throttled_ms(proc: Path, groups: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Milliseconds for which the CPU limit of our control group (version 2) has stopped it; None where there is no
-    limit, or no such group."""
+    """Milliseconds for which the CPU limit of our control group (version 2) stopped it; None without a limit or such a
+    group."""
     try:
         line = (proc / "self" / "cgroup").read_text(encoding="utf-8")
         path = next(part.partition("::")[2] for part in line.splitlines() if part.startswith("0::"))
@@ -110,7 +110,7 @@ def _processes(proc: Path) -> dict[int, tuple[int, int]]:
             try:
                 found[int(name)] = parse_pid_stat((proc / name / "stat").read_text(errors="replace"))
             except (OSError, ValueError, IndexError):
-                continue  # it ended meanwhile
+                continue  # the process ended meanwhile
     return found
 
 

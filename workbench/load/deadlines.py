@@ -1,4 +1,4 @@
-"""Time limits without a timer each: all requests have the same limit, so they expire in the order of their sending."""
+"""Time limits without a timer each: all requests have the same limit, so they expire in the order they were sent."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _LOOK_NS = 50_000_000
 class Deadlines(Generic[T]):
     """Requests in flight in order of their start, each with its monotonic start time in nanoseconds.
 
-    ``waiting`` is filled and emptied by whoever uses this: it is on the timed path, and a dict keeps its order. One
-    timer looks at the oldest; what is older than ``limit_ns`` is given to ``expire`` with the time.
+    The user of this class fills and empties ``waiting`` directly, since it is on the timed path; a dict keeps its
+    order. One timer checks the oldest; requests older than ``limit_ns`` are passed to ``expire`` with the time.
     """
 
     def __init__(self, limit_ns: int, expire: Callable[[T, int], None]) -> None:
@@ -25,18 +25,18 @@ class Deadlines(Generic[T]):
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to look. From within the loop."""
+        """Start the timer. Call from within the loop."""
         if self._timer is None:
             self._look()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def sweep(self, now_ns: int) -> int | None:
-        """Expire what is due; when the oldest of the others is due, None where nothing is under way."""
+        """Expire what is due; returns when the next is due, or None if nothing is in flight."""
         late = []
         due_ns = None
         for item, began_ns in self.waiting.items():
@@ -52,7 +52,7 @@ class Deadlines(Generic[T]):
     def _look(self) -> None:
         now_ns = monotonic_ns()
         due_ns = self.sweep(now_ns)
-        # one that begins after this look is due a limit later, so nothing is missed
+        # a request that starts after this check is due a full limit later, so none is missed
         wait_ns = min(_LOOK_NS, self._limit_ns)
         if due_ns is not None:
             wait_ns = min(wait_ns, due_ns - now_ns)

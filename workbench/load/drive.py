@@ -1,7 +1,7 @@
 """Sending a plan. The only timing-critical file: nothing here logs, signs or computes a statistic.
 
 Requests have no tasks. Each loop is an object whose methods are called by the event loop: one turn sends what is due,
-an answer is written as a row when it comes, a look every 50 ms sees a stop.
+an answer is written as a row when it comes, and a check every 50 ms sees a stop.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ _OK = CODE_OF[Outcome.OK]
 _GRACE_NS = 1_000_000_000
 _LOOK_S = 0.05
 _BURST = 16
-"""So many are sent before answers are looked for: a burst that is due at once must not keep them from being read."""
+"""The most requests sent before answers are read, so that a burst does not delay the reading."""
 
 
 class Sender(Protocol):
-    """What sends, see :class:`workbench.load.client.ReceiptClient`."""
+    """Sends requests, see :class:`workbench.load.client.ReceiptClient`."""
 
     @property
     def opening(self) -> int:
         """How many connections are being opened."""
 
     def send(self, position: int, intended_ns: int, receipt: bytes | None, done: Done) -> None:
-        """Send one request and call ``done`` when it is over."""
+        """Send one request and call ``done`` when it has ended."""
 
     def cancel(self) -> None:
-        """End what is under way."""
+        """End all running requests."""
 
 
 @dataclass
 class Progress:
     """Counters that a watcher may read while a step runs. ``stop`` set: nothing more is sent.
 
-    ``spun_ns``, known at the end: CPU time that was waited away, see :mod:`workbench.load.waiting`.
+    ``spun_ns``, known at the end: CPU time spent waiting, see :mod:`workbench.load.waiting`.
     """
 
     sent: int = 0
@@ -68,9 +68,9 @@ async def drive_open(
 ) -> None:
     """Send request i at ``start_ns + offsets_ns[i]`` whether or not earlier ones were answered.
 
-    With ``max_in_flight`` requests open, sending waits and the wait is lag; requests that had to wait are counted in
-    ``progress.cap_hits``. ``receipt`` gives the header's value of each, None sends without. Returns when every answer
-    is in, or soon after ``progress.stop``. Raises what ``receipt`` raises: an error of ours ends the step.
+    With ``max_in_flight`` requests open, sending waits, and this wait is lag; ``progress.cap_hits`` counts such
+    requests. ``receipt`` gives each header's value, None sends without. Returns when every answer has come, or soon
+    after ``progress.stop``. Raises what ``receipt`` raises: an error of our own ends the step.
     """
     await _OpenLoop(offsets_ns, start_ns, sender, receipt, rows, progress, max_in_flight, spin).run()
 
@@ -78,15 +78,15 @@ async def drive_open(
 async def drive_closed(
     count: int, concurrency: int, sender: Sender, receipt: Receipt | None, rows: RowWriter, progress: Progress
 ) -> None:
-    """Keep ``concurrency`` requests in flight until ``count`` were sent. Intended time is the moment of sending.
+    """Keep ``concurrency`` requests in flight until ``count`` were sent. The intended time is the time of sending.
 
-    Ends and raises as :func:`drive_open`.
+    Ends and raises like :func:`drive_open`.
     """
     await _ClosedLoop(count, concurrency, sender, receipt, rows, progress).run()
 
 
 class _Loop:
-    """What both loops share: rows, the stop, and how a step ends."""
+    """The common part of both loops: rows, stop, and the end of a step."""
 
     def __init__(
         self, count: int, sender: Sender, receipt: Receipt | None, rows: RowWriter, progress: Progress
@@ -103,7 +103,7 @@ class _Loop:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._look_timer: asyncio.TimerHandle | None = None
-        self._ended = self._answered  # bound once, not for every request
+        self._ended = self._answered  # bound methods made once, not for every request
 
     async def run(self) -> None:
         """Send all; see :func:`drive_open`."""
@@ -121,7 +121,7 @@ class _Loop:
             raise self._error
 
     def _turn(self) -> None:
-        """Send what is to be sent now."""
+        """Send what is due now."""
         raise NotImplementedError
 
     def _freed(self) -> None:
@@ -171,7 +171,7 @@ class _Loop:
             self._look_timer.cancel()
 
     def _look(self) -> None:
-        """See a stop, and end what has not been answered a second after it."""
+        """Check for a stop, and end requests that are unanswered a second after it."""
         if self._progress.stop:
             now_ns = monotonic_ns()
             self._grace_ends_ns = self._grace_ends_ns or now_ns + _GRACE_NS
@@ -183,7 +183,7 @@ class _Loop:
 
 
 class _OpenLoop(_Loop):
-    """By an absolute plan."""
+    """Sends by an absolute plan."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ class _OpenLoop(_Loop):
         self._offsets = offsets_ns
         self._start_ns = start_ns
         self._max_in_flight = max_in_flight
-        self._capped = -1  # the request that had to wait for a slot
+        self._capped = -1  # the index of a request that waits for a slot
         self._asleep = False  # until a slot is free
         self._waiting = Waiting(self._loop, self._turn, spin=spin)
 
@@ -211,13 +211,13 @@ class _OpenLoop(_Loop):
             self._fail(error)
 
     def _send_due(self) -> None:
-        """Send what is due, and wait for the rest."""
+        """Send what is due, then wait for the next."""
         progress, burst = self._progress, 0
         while self._next < self._count and not progress.stop:
             due_ns = self._start_ns + self._offsets[self._next]
             if due_ns > monotonic_ns():
                 if burst:
-                    break  # first what the loop has to do
+                    break  # let the loop do its other work first
                 if not self._waiting.until(due_ns, brief=self._sender.opening > 0):
                     return
             if self._in_flight >= self._max_in_flight:
@@ -246,7 +246,7 @@ class _OpenLoop(_Loop):
 
 
 class _ClosedLoop(_Loop):
-    """As many in flight as there may be."""
+    """Keeps as many in flight as allowed."""
 
     def __init__(
         self,
@@ -262,7 +262,7 @@ class _ClosedLoop(_Loop):
         self._sending = False
 
     def _turn(self) -> None:
-        self._sending = True  # what ends meanwhile is made up for here: calls must not nest
+        self._sending = True  # requests that end meanwhile are replaced here: calls must not nest
         try:
             burst = 0
             while self._owed and self._next < self._count and not self._progress.stop:

@@ -1,4 +1,4 @@
-"""Where an answer ends when its head does not say: with the connection (RFC 9112, section 6.3)."""
+"""Whether an answer ends with the connection, because its head gives no length (RFC 9112, section 6.3)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from httptools import HttpParserError, HttpResponseParser
 def ends_with_connection(head: bytes) -> bool:
     """Whether the body of an answer lasts until the service closes.
 
-    ``head``: all that came from the first byte until the head of the final answer was complete, interim answers
-    before it and bytes of its body among it. It has been parsed before.
+    ``head``: all bytes received until the head of the final answer was complete, including interim answers and the
+    first bytes of the body. It was already parsed without error.
     """
     seen = _Framing()
     with contextlib.suppress(HttpParserError):
@@ -20,7 +20,7 @@ def ends_with_connection(head: bytes) -> bool:
 
 
 class _Framing:
-    """What the head of the last answer says of its end."""
+    """The framing given by the head of the last answer."""
 
     def __init__(self) -> None:
         self.has_length = False

@@ -1,7 +1,7 @@
-"""Times counted in log-linear buckets: bounded memory for any number of them, yet exact percentiles.
+"""Times counted in log-linear buckets: bounded memory for any number of values, and still exact percentiles.
 
-A bucket is a power of two divided by 128, as in HdrHistogram with two digits: it is at most 0.8 % wide. Which bucket
-holds a percentile is known from the counts; a second look at the values of that bucket alone gives it exactly.
+A bucket is a power of two divided by 128, as in HdrHistogram with two digits: it is at most 0.8 % wide. The counts tell
+which bucket holds a percentile; a second pass over the values of that bucket gives it exactly.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ RESOLUTION = 1 / (1 << SUB_BITS)
 """The widest bucket, as a share of its lower bound."""
 
 GATHERED = 1 << 18
-"""Values of one bucket that are looked at in memory; of more the bucket is divided again."""
+"""The most values of one bucket that are held in memory; with more the bucket is divided again."""
 
 EXACT = 2_000
-"""Up to so many values a histogram's table has each by itself."""
+"""Up to so many values, a histogram's table lists each one."""
 
 _SHIFT = 52 - SUB_BITS  # a double has 52 bits of mantissa
 _ONE = 1023 << SUB_BITS  # exponent and first bits of 1.0
@@ -37,7 +37,7 @@ _PARTS = 4096
 
 @dataclass
 class Histogram:
-    """How many values there are in each bucket, and the smallest and largest of them."""
+    """The number of values in each bucket, and the smallest and largest value."""
 
     counts: Values = field(default_factory=lambda: np.zeros(_BUCKETS, dtype=np.int64))
     minimum: int = 0
@@ -53,11 +53,11 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """How many values there are."""
+        """The number of values."""
         return int(self.counts.sum())
 
     def add(self, values: Values) -> None:
-        """Count ``values``, whole nanoseconds. Those below 1 are in one bucket, those above 104 days in the last."""
+        """Count ``values``, whole nanoseconds. All below 1 share one bucket; those above 104 days are in the last."""
         if not len(values):
             return
         smallest, largest = int(values.min()), int(values.max())
@@ -67,13 +67,13 @@ class Histogram:
         self.counts += np.bincount(buckets(values), minlength=_BUCKETS)
 
     def bounds(self, bucket: int) -> tuple[int, int]:
-        """The values that can be in a bucket: from the first to below the second, no more than those that are."""
+        """The range of a bucket: from the first to below the second, limited to the smallest and largest value."""
         lower = self.minimum if bucket == 0 else max(self.minimum, _lower(bucket))
         upper = self.maximum if bucket == _BUCKETS - 1 else min(self.maximum, _lower(bucket + 1) - 1)
         return lower, upper + 1
 
     def span(self, rank: int) -> Span:
-        """Where the value of a rank, counted from 0, lies."""
+        """The bucket that holds the value of a rank, counted from 0."""
         ends = np.cumsum(self.counts)
         bucket = int(np.searchsorted(ends, rank, side="right"))
         count = int(self.counts[bucket])
@@ -98,12 +98,12 @@ def buckets(values: Values) -> Values:
 
 
 def _lower(bucket: int) -> int:
-    """The smallest whole number of a bucket above the first."""
+    """The smallest whole number in a bucket (not the first)."""
     return int(np.ceil(np.int64((bucket - 1 + _ONE) << _SHIFT).view(np.float64)))
 
 
 def rank_of(n: npt.ArrayLike, percent: float) -> npt.NDArray[np.int64]:
-    """The rank, from 0, of a percentile among ``n`` sorted values, as numpy's method ``inverted_cdf`` has it."""
+    """The rank, from 0, of a percentile among ``n`` sorted values, like numpy's method ``inverted_cdf``."""
     index = np.asarray(n) * (percent / 100) - 1
     below = np.floor(index)
     return np.maximum(np.where(index == below, below, below + 1), 0).astype(np.int64)
@@ -118,8 +118,8 @@ def order_statistics(
 ) -> list[int]:
     """The values of ``ranks``, counted from 0 in the order of size, exactly and in bounded memory.
 
-    ``values()`` gives all values, in arrays; it is called once for the ``histogram`` where none is given, and once more
-    or, where one bucket has more than ``gathered`` values, a few times more.
+    ``values()`` gives all values, in arrays; it is called once if no ``histogram`` is given, and once more, or a few
+    times if one bucket has more than ``gathered`` values.
     """
     histogram = histogram or Histogram.of(values())
     found: dict[int, int] = {}
@@ -148,7 +148,7 @@ class _Whole:
         self._parts.append(values)
 
     def narrow(self, rank: int) -> Span:
-        """The value of a rank as a span of its own."""
+        """The span of one value, that of a rank."""
         if self._sorted is None:
             self._sorted = np.sort(np.concatenate(self._parts))
         value = int(self._sorted[rank - self._span.before])
@@ -177,11 +177,11 @@ class _Parts:
 def to_frame(
     histogram: Histogram, values: Callable[[], Iterable[Values]], *, step: int, clock: str, exact: int = EXACT
 ) -> pd.DataFrame:
-    """A histogram as a table, as a run folder has it.
+    """A histogram as a table, as in a run folder.
 
     Columns: ``step``; ``clock`` (response, service, lag); ``lower_ns`` and ``upper_ns``, the smallest and the largest
-    value that a bucket can hold; ``count``. Up to ``exact`` values, which are then taken from ``values()``, each is a
-    bucket of its own and both bounds are the value; of more they are at most 1/128 apart (RESOLUTION).
+    value that a bucket can hold; ``count``. Up to ``exact`` values, taken from ``values()``, each is its own bucket and
+    both bounds are the value; with more the bounds are at most 1/128 apart (RESOLUTION).
     """
     import pandas as pd
 
@@ -203,8 +203,8 @@ def to_frame(
 def quantiles_ms(buckets: pd.DataFrame, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The quantiles in ms at ``shares`` (0 to 1) of the buckets of one step and clock.
 
-    As ``numpy.quantile`` has them, between the two values around each. The values of a bucket are taken to be spread
-    evenly over it: exact where each value is a bucket, else within the width of one.
+    Interpolated between two values like ``numpy.quantile``. Values are taken to be spread evenly over their bucket:
+    exact if each value is a bucket, otherwise within the width of one.
     """
     lower, upper = (buckets[name].to_numpy(dtype=float) for name in ("lower_ns", "upper_ns"))
     count = buckets["count"].to_numpy()

@@ -1,6 +1,6 @@
-"""What disturbed a generator while a step ran, and which of it is worth a word. Pure: data in, words out.
+"""What disturbed a generator during a step, and what of it is worth reporting. Pure: data in, words out.
 
-It is measured by :mod:`workbench.load.interference_watch`. The lag says that a step was spoilt, this says by what.
+:mod:`workbench.load.interference_watch` measures it. The lag shows that a step was disturbed, this shows by what.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 HOLD_UPS_MS = (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-"""Hold-ups of the event loop are added up by these lengths. The first is the lag that an idle virtual machine shows one
-time in a hundred, so a shorter one says nothing."""
+"""Hold-ups of the event loop longer than each of these are summed. An idle virtual machine has the first as lag one
+time in a hundred, so shorter ones mean nothing."""
 
 OTHER_CORE_SHARE = 0.25  # of one core; what an idle system does in the background takes a few hundredths
-IDLE_CORES = 1.0  # with a core to spare, other processes are in nobody's way
+IDLE_CORES = 1.0  # with a spare core, other processes disturb nothing
 STEAL_SHARE = 0.02
-MIN_STOLEN_S = 0.05  # five ticks of the kernel's account; fewer are no share of anything
+MIN_STOLEN_S = 0.05  # five ticks of the kernel's account; fewer are too coarse for a share
 GC_PAUSE_MS = 1.0
 CLOCK_STEP_MS = 1.0  # the two clocks are read within 0.1 ms of each other
 THROTTLED_MS = 1.0
@@ -25,18 +25,17 @@ PREEMPTED_PER_S = 100.0
 
 @dataclass(frozen=True)
 class Interference:
-    """What was seen in ``seconds`` of a step. None: cannot be known on this system.
+    """Disturbances in ``seconds`` of a step. None: not known on this system.
 
-    ``loop_delay_max_ms``: the longest that the event loop was late with a timer. ``loop_held_s``: seconds for which it
-    was held up by more than each of HOLD_UPS_MS at a time. ``gc_pauses`` collections of garbage took
-    ``gc_pause_max_ms`` at most. ``clock_step_ms``: by how much the wall clock was set against the monotonic one, the
-    largest step. ``preempted``: involuntary context switches of the generator. ``throttled_ms``: for how long the CPU
-    limit of the generator's container stopped it.
+    ``loop_delay_max_ms``: the longest delay of a timer of the event loop. ``loop_held_s``: seconds in hold-ups longer
+    than each of HOLD_UPS_MS. ``gc_pauses``: garbage collections, the longest of ``gc_pause_max_ms``. ``clock_step_ms``:
+    the largest step by which the wall clock was set, against the monotonic one. ``preempted``: involuntary context
+    switches of the generator. ``throttled_ms``: how long the CPU limit of the generator's container stopped it.
 
-    ``own_cpu_s`` (the generator and the processes it started), ``services_cpu_s`` (the processes under test) and
-    ``busy_cpu_s`` (all processes of the machine) are CPU seconds. ``stolen_cpu_s``: CPU seconds that the machine wanted
-    and the hypervisor gave to others; ``wanted_cpu_s``: those that it got and those together. ``cores`` are the
-    machine's, ``machine`` is its name.
+    ``own_cpu_s`` (the generator and its children), ``services_cpu_s`` (the processes under test) and ``busy_cpu_s``
+    (all processes of the machine) are CPU seconds. ``stolen_cpu_s``: CPU seconds that the machine needed and the
+    hypervisor gave to others; ``wanted_cpu_s``: used and stolen together. ``cores`` and ``machine``: the machine's
+    cores and name.
     """
 
     seconds: float
@@ -57,42 +56,41 @@ class Interference:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Interference:
-        """The inverse of ``dataclasses.asdict``, after a journey as JSON."""
+        """The inverse of ``dataclasses.asdict``, from JSON."""
         return cls(**{**data, "loop_held_s": tuple(data["loop_held_s"])})
 
     @property
     def other_cores(self) -> float | None:
-        """How many cores all other processes used together: neither generator, signers nor services."""
+        """Cores used by all other processes together: without generator, signers and services."""
         if self.busy_cpu_s is None or self.own_cpu_s is None or not self.seconds:
             return None
         return max(0.0, self.busy_cpu_s - self.own_cpu_s - (self.services_cpu_s or 0.0)) / self.seconds
 
     @property
     def steal_share(self) -> float | None:
-        """What part of the CPU time that the machine wanted the hypervisor gave to others.
+        """The share of the needed CPU time that the hypervisor gave to others.
 
-        Not a part of all time: a machine that wants little can be stolen little, and all of what it wants.
+        Not a share of all time: from a machine that needs little, little can be stolen, even if it is all it needs.
         """
         if self.stolen_cpu_s is None or self.wanted_cpu_s is None:
             return None
         return self.stolen_cpu_s / self.wanted_cpu_s if self.stolen_cpu_s >= MIN_STOLEN_S else 0.0
 
     def held_up_s(self, beyond_ms: float) -> float:
-        """Seconds for which the event loop was held up by more than ``beyond_ms`` at a time, or by the next longer of
-        HOLD_UPS_MS."""
+        """Seconds in hold-ups of the event loop longer than ``beyond_ms``, rounded up to the next of HOLD_UPS_MS."""
         found = (held for limit, held in zip(HOLD_UPS_MS, self.loop_held_s, strict=True) if limit >= beyond_ms)
         return next(found, 0.0)
 
 
 def disturbances(interference: Interference | None) -> tuple[str, ...]:
-    """What is worth a word: the causes, and that the event loop was held up; empty when nothing was odd."""
+    """What is worth reporting: the causes, and hold-ups of the event loop; empty if nothing was unusual."""
     if interference is None:
         return ()
     return tuple(filter(None, (*causes(interference), _held_up(interference))))
 
 
 def causes(interference: Interference) -> tuple[str, ...]:
-    """What can make a generator late, the likeliest first, where there was enough of it to be worth a word."""
+    """Causes that can make a generator late and were large enough to report, the likeliest first."""
     said = (
         _steal(interference),
         _throttled(interference),
@@ -115,12 +113,12 @@ def clock_step(interference: Interference) -> str:
 
 def steal(share: float) -> str:
     """Steal in words."""
-    return f"the hypervisor took {100 * share:.0f} % of the wanted CPU time (steal)"
+    return f"the hypervisor took {100 * share:.0f} % of the CPU time that this machine needed (steal)"
 
 
 def together(parts: Sequence[Interference | None]) -> Interference | None:
-    """What disturbed several generators in one step: the worst of each kind, and of the machines the one that was used
-    most by others, with none of its generators counted among them. None where one of them does not know."""
+    """The disturbances of several generators in one step: the worst of each kind, and the machine that other processes
+    used most (its generators do not count as others). None where a generator does not know."""
     known = [part for part in parts if part is not None]
     if not known or len(known) < len(parts):
         return None
@@ -138,7 +136,7 @@ def together(parts: Sequence[Interference | None]) -> Interference | None:
 
 
 def _account(parts: Sequence[Interference]) -> Interference:
-    """The longest look at one machine's CPU, with all its generators as its own."""
+    """The longest measurement of a machine's CPU, with all its generators as its own."""
     longest = max(parts, key=lambda part: part.seconds)
     if longest.own_cpu_s is None:
         return longest
@@ -172,7 +170,7 @@ def _collections(interference: Interference) -> str:
     if interference.gc_pause_max_ms < GC_PAUSE_MS:
         return ""
     times = "once" if interference.gc_pauses == 1 else f"{interference.gc_pauses} times"
-    return f"garbage collection ran {times}, for {interference.gc_pause_max_ms:.1f} ms at most"
+    return f"garbage collection ran {times}, for at most {interference.gc_pause_max_ms:.1f} ms"
 
 
 def _preempted(interference: Interference) -> str:

@@ -1,4 +1,4 @@
-"""Watching, from inside the generator, what disturbs it while a step runs.
+"""Measures, from inside the generator, what disturbs it during a step.
 
 Cheap: a timer of 10 ms on the loop, a hook of the garbage collector, and the kernel's counters once before and once
 after the step. Nothing is read per request.
@@ -23,14 +23,14 @@ from workbench.load.cpu_account import CpuAccount, cpu_account, throttled_ms
 from workbench.load.interference import CLOCK_STEP_MS, HOLD_UPS_MS, Interference
 
 TICK_S = 0.01
-_READ_WITHIN_NS = 100_000  # readings of two clocks further apart say nothing of a millisecond
+_READ_WITHIN_NS = 100_000  # two clock readings further apart cannot show a step of a millisecond
 _READINGS = 20
 _HOLD_UPS_NS = tuple(int(limit * 1e6) for limit in HOLD_UPS_MS)
 
 
 @dataclass
 class Seen:
-    """What is seen while a step runs; ``found`` is set when it has ended."""
+    """The measurement during a step; ``found`` is set at its end."""
 
     found: Interference | None = None
     delay_max_ns: int = 0
@@ -61,7 +61,7 @@ def watching_interference(
 ) -> Iterator[Seen]:
     """Watch the running event loop's process while the block runs.
 
-    ``services``: processes whose CPU time is no other load, with all that they started. ``wall_ns`` reads the wall
+    ``services``: processes whose CPU time, children included, does not count as other load. ``wall_ns`` reads the wall
     clock; ``proc`` is where the kernel's files are.
     """
     seen = Seen()
@@ -92,9 +92,9 @@ def watching_interference(
 
 
 class WallClock:
-    """The wall clock beside the monotonic one. ``largest_step_ns``: by how much it was set since, the largest step.
+    """Compares the wall clock with the monotonic one. ``largest_step_ns``: the largest step by which it was set.
 
-    NTP slews both clocks alike on Linux, so only a step moves them apart.
+    NTP slews both clocks alike on Linux, so only a step separates them.
     """
 
     def __init__(self, wall_ns: Callable[[], int]) -> None:
@@ -103,7 +103,7 @@ class WallClock:
         self.largest_step_ns = 0
 
     def look(self) -> None:
-        """Compare; a difference that a pause between the two readings can explain is read again."""
+        """Compare; if a pause between the two readings can explain the difference, read again."""
         roughly = self._wall_ns() - time.monotonic_ns()
         if self._offset_ns is None or abs(roughly - self._offset_ns) <= CLOCK_STEP_MS * 1e6:
             return
@@ -146,7 +146,7 @@ def _ticking(seen: Seen, clock: WallClock) -> Iterator[None]:
     finally:
         if timer is not None:
             timer.cancel()
-        seen.late(time.monotonic_ns() - due_ns)  # one that is overdue by now; else below 0, and nothing
+        seen.late(time.monotonic_ns() - due_ns)  # a timer that is overdue now; otherwise negative and ignored
         clock.look()
 
 
@@ -173,7 +173,7 @@ def _preempted() -> int:
 
 
 def _machine(before: CpuAccount | None, after: CpuAccount | None) -> dict[str, Any]:
-    """The fields of Interference that the kernel's account gives; none where it is not known."""
+    """The fields of Interference from the kernel's account; empty if it is not known."""
     if before is None or after is None:
         return {}
     return {

@@ -1,7 +1,7 @@
-"""What an answer means: a pure function of status and body. That none came is told from the connection.
+"""What an answer means: a pure function of status and body. Missing answers are classified by the connection.
 
-HTTP 200 is no proof: the service answers 200 with an error inside when graph-node fails. And 400 has ten meanings,
-told apart by the text of the failed check. The texts are those of indexer-service 2.2.1.
+HTTP 200 is no proof of success: the service answers 200 with an error inside when graph-node fails. And 400 has ten
+meanings, which differ by the text of the failed check. The texts are those of indexer-service 2.2.1.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 class Outcome(Enum):
-    """The class of one answer. ``value`` is the name in tables, the position is the code in sample buffers.
+    """The class of one answer. ``value`` is the name in tables; the position in this enum is the code in sample
+    buffers.
 
-    Without a whole answer: TIMEOUT (none within the time limit), CONNECT_ERROR (no connection could be made), RESET
-    (the connection ended before the answer did), CANCELLED (the step was stopped), TOO_LARGE (the answer, or
-    all answers under way together, exceeded a limit of :mod:`workbench.load.outcome_cache`). HTTP_ERROR: not HTTP, or
-    not an answer that an indexer-service gives.
+    Without a complete answer: TIMEOUT (none within the time limit), CONNECT_ERROR (no connection could be made), RESET
+    (the connection ended before the answer did), CANCELLED (the step was stopped), TOO_LARGE (the answer, or all
+    unfinished answers together, exceeded a limit of :mod:`workbench.load.outcome_cache`). HTTP_ERROR: not HTTP, or not
+    an answer that an indexer-service gives.
     """
 
     OK = "ok"
@@ -47,21 +48,21 @@ OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
 OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.value for outcome in OUTCOMES)
 CODE_OF: dict[Outcome, int] = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
-# The service stores a receipt before it asks graph-node: with status 200 these cost the sender as a good answer does.
+# The service stores a receipt before it asks graph-node: with status 200 these are charged like a good answer.
 _PAID_CODES = frozenset(CODE_OF[outcome] for outcome in (Outcome.OK, Outcome.GRAPHQL_ERROR, Outcome.BACKEND_ERROR))
-# No whole answer was read, so the receipt may or may not have been stored.
+# No complete answer was read, so the receipt may or may not have been stored.
 _UNSURE_CODES = frozenset(
     CODE_OF[outcome] for outcome in (Outcome.TIMEOUT, Outcome.RESET, Outcome.CANCELLED, Outcome.TOO_LARGE)
 )
 
 
 def is_paid(status: int, code: int) -> bool:
-    """Whether the sender was charged: the service answered 200 after it had taken the receipt."""
+    """Whether the sender was charged: the service answered 200 after it had stored the receipt."""
     return status == 200 and code in _PAID_CODES
 
 
 def is_unsure(code: int) -> bool:
-    """Whether it cannot be told from the exchange if the sender was charged."""
+    """Whether it is unknown if the sender was charged."""
     return code in _UNSURE_CODES
 
 
@@ -79,7 +80,7 @@ def are_unsure(code: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 def _among(codes: frozenset[int], code: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     import numpy as np
 
-    table = np.zeros(len(OUTCOMES) + 1, dtype=bool)  # one more than there are: what is not known, -1, is its last
+    table = np.zeros(len(OUTCOMES) + 1, dtype=bool)  # one extra entry at the end, for code -1 (unknown)
     table[list(codes)] = True
     among: npt.NDArray[np.bool_] = table[code]
     return among
@@ -120,7 +121,7 @@ def _classify_success(body: bytes) -> Outcome:
         answer = json.loads(body)
         inner = json.loads(answer["graphQLResponse"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return Outcome.HTTP_ERROR  # 200, but not what an indexer-service says
+        return Outcome.HTTP_ERROR  # 200, but not an answer of an indexer-service
     if not isinstance(inner, dict):
         return Outcome.HTTP_ERROR
     if str(inner.get("message", "")).startswith("Failed to process query"):

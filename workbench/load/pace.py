@@ -1,7 +1,7 @@
-"""How far ahead of the sending receipts are signed: pure functions of pace and time.
+"""How many receipts are signed ahead of the sending: pure functions of pace and time.
 
-A receipt is good for a time, not for a number of receipts. So the signer keeps a few seconds of sending ready: in an
-open loop those of the plan, in a closed loop as many as the pace of the last seconds would send in them.
+A signed receipt is valid for a limited time. So the signer keeps a few seconds of sending ready: in an open loop by the
+plan, in a closed loop by the pace of the last seconds.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from workbench.load.plan import NS_PER_S
 MARK_NS = NS_PER_S // 4
 
 FEWEST = 500
-"""Always ready, whatever the pace: a service that wakes up and takes 5,000 a second is served for 0.1 s, in which the
-signer sees it. Signing these anew for a service that takes hardly any costs less than a hundredth of a core."""
+"""The fewest receipts kept ready: when a service suddenly takes 5,000 per second, they last 0.1 s, in which the signer
+notices. For a slow service, signing them again and again costs less than 0.01 of a core."""
 
 MOST = 200_000
-"""Never more: some 80 MB."""
+"""The most receipts kept ready: some 80 MB."""
 
 Mark = tuple[int, int]
-"""A moment in nanoseconds, and how many receipts had been sent by then."""
+"""A time in nanoseconds, and how many receipts had been sent by then."""
 
 
 @dataclass(frozen=True)
 class Freshness:
-    """How long a signed receipt is good for, in nanoseconds.
+    """How long a signed receipt may be used, in nanoseconds.
 
-    ``max_age_ns``: older than this it is not sent. ``renew_ns``: this old and not yet sent, it is signed anew.
-    ``ahead_ns``: what is signed ahead is for so long.
+    ``max_age_ns``: an older receipt is not sent. ``renew_ns``: an unsent receipt of this age is signed again.
+    ``ahead_ns``: how much sending time is signed ahead.
     """
 
     max_age_ns: int
@@ -43,10 +43,10 @@ class Freshness:
 
     @classmethod
     def within(cls, window_s: float) -> Freshness:
-        """For a service that accepts timestamps ``window_s`` from its clock.
+        """For a service that accepts timestamps up to ``window_s`` from its clock.
 
-        A fifth of the window is left to the way there and to the difference of the clocks. At most 3 s are signed
-        ahead, and as long before a receipt is too old the signer begins to renew it.
+        A fifth of the window is kept for transport and clock difference. At most 3 s are signed ahead, and the signer
+        begins to renew a receipt as long before it is too old.
         """
         max_age_ns = int(window_s * 0.8 * NS_PER_S)
         ahead_ns = min(3 * NS_PER_S, max_age_ns // 4)
@@ -54,8 +54,8 @@ class Freshness:
 
 
 def planned_ahead(offsets_ns: npt.NDArray[np.int64], sent: int, ahead_ns: int) -> int:
-    """How many receipts after the ``sent`` first ones an open loop wants ready: those of the next ``ahead_ns`` of its
-    plan. They are counted from the one that is sent next and not from the clock: a loop that is late stays as far."""
+    """How many receipts after the first ``sent`` an open loop wants ready: those of the next ``ahead_ns`` of its plan,
+    counted from the next receipt and not from the clock, so that a late loop has as many ready."""
     if sent >= len(offsets_ns):
         return 0
     due = int(np.searchsorted(offsets_ns, offsets_ns[sent] + ahead_ns, side="right"))
@@ -63,16 +63,16 @@ def planned_ahead(offsets_ns: npt.NDArray[np.int64], sent: int, ahead_ns: int) -
 
 
 def paced_ahead(count: int, sent: int, pace_per_s: float, ahead_ns: int) -> int:
-    """How many receipts after the ``sent`` first ones of ``count`` a closed loop wants ready: those of ``ahead_ns`` at
-    its pace."""
+    """How many receipts after the first ``sent`` of ``count`` a closed loop wants ready: those of ``ahead_ns`` at its
+    pace."""
     return _bounded(math.ceil(pace_per_s * ahead_ns / NS_PER_S), count - sent)
 
 
 def pace(marks: Sequence[Mark], now: Mark) -> float:
-    """Receipts per second of a closed loop: the fastest stretch between marks, the one up to ``now`` among them.
+    """Receipts per second of a closed loop: the fastest interval between marks, including the one up to ``now``.
 
-    The fastest, since a service that stalls for a moment goes on as fast as before. A stretch counts as MARK_NS long
-    at least, so that two requests in one millisecond are not taken for a pace.
+    The fastest, since a service that stalls for a moment continues as fast as before. An interval counts as at least
+    MARK_NS long, so that two requests in one millisecond do not count as a pace.
     """
     stretches = pairwise([*marks, now])
     return max(
@@ -82,7 +82,7 @@ def pace(marks: Sequence[Mark], now: Mark) -> float:
 
 
 def remember(marks: Sequence[Mark], now: Mark, ahead_ns: int) -> list[Mark]:
-    """The marks with ``now`` among them where MARK_NS have passed, without what is older than ``ahead_ns``."""
+    """The marks, with ``now`` added if MARK_NS have passed, without those older than ``ahead_ns``."""
     kept = [mark for mark in marks if now[0] - mark[0] <= ahead_ns]
     return [*kept, now] if not kept or now[0] - kept[-1][0] >= MARK_NS else kept
 

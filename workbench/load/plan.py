@@ -1,7 +1,7 @@
 """When each receipt is sent: a pure function from index to intended time.
 
-An open loop has an absolute plan: every intended time is known before the first request, so a late request is seen
-as late and does not push the others back. A closed loop has no times: a request starts when one before it ended.
+An open loop has an absolute plan: every intended time is known before the first request, so a late request counts as
+late and does not delay the others. A closed loop has no times: a request starts when an earlier one ends.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from workbench.ramp import FORM, Ramp, is_ramp
 NS_PER_S = 1_000_000_000
 MAX_PLAN_S = 7 * 86_400
 CHUNK = 1_000_000
-"""Gaps that are drawn at once: a plan of many receipts is summed up by as many, and only what is asked for is kept."""
+"""How many gaps are drawn at a time, so that of a long plan only the requested times are in memory."""
 
 
 @dataclass(frozen=True)
 class OpenPlan:
     """``count`` receipts on an absolute schedule.
 
-    ``arrivals``: ``constant`` and ``poisson`` at ``rate`` per second; a ramp such as ``ramp:100:2000:60s`` says its
-    rates itself, and ``rate`` is None.
+    ``arrivals``: ``constant`` and ``poisson`` at ``rate`` per second; a ramp such as ``ramp:100:2000:60s`` contains its
+    rates, and ``rate`` is None.
     """
 
     count: int
@@ -54,7 +54,7 @@ class OpenPlan:
 
     @cached_property
     def ramp(self) -> Ramp | None:
-        """The ramp of the rate; None where the rate is constant on average. Raises SettingsError when it is none."""
+        """The ramp of the rate; None if the rate is constant on average. Raises SettingsError for an invalid ramp."""
         if not is_ramp(self.arrivals):
             return None
         try:
@@ -64,7 +64,7 @@ class OpenPlan:
 
     @property
     def duration_s(self) -> float:
-        """Seconds from the first receipt to when one after the last would be due."""
+        """Seconds from the first receipt to when the one after the last would be due."""
         if self.ramp is not None:
             return float(_reached_s(self.ramp, np.array([self.count]))[0])
         return self.count / (self.rate or math.inf)
@@ -76,15 +76,15 @@ class OpenPlan:
 
     @property
     def peak_rate(self) -> float:
-        """The highest number of receipts per second that is planned; of Poisson arrivals the mean."""
+        """The highest planned receipts per second; for Poisson arrivals the mean."""
         return self.mean_rate if self.ramp is None else self.ramp.peak
 
     def offsets_ns(self, worker: int = 0, workers: int = 1) -> npt.NDArray[np.int64]:
-        """Intended times in nanoseconds after the start, in order; the first of all is 0.
+        """Intended times in nanoseconds after the start, in order; the first of the plan is 0.
 
-        Of every ``workers``-th receipt from ``worker`` on: the same times as in the whole plan, and no others are held.
-        constant: i / rate. poisson: gaps drawn from the exponential distribution with mean 1 / rate, from ``seed``.
-        A ramp: when the integral of the rate reaches i.
+        For every ``workers``-th receipt from ``worker`` on: the same times as in the whole plan, without holding the
+        others. constant: i / rate. poisson: gaps drawn from the exponential distribution with mean 1 / rate, from
+        ``seed``. A ramp: when the integral of the rate reaches i.
         """
         indexes = np.arange(worker, self.count, workers)
         if self.ramp is not None:
@@ -100,8 +100,8 @@ def _in_ns(times: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
 
 
 def _poisson_ns(plan: OpenPlan, worker: int, workers: int) -> npt.NDArray[np.int64]:
-    """The times of a share, from gaps that are drawn and added up CHUNK at a time: the same to the last bit as those of
-    the whole plan at once, since one is added after the other there as well."""
+    """The times of a share, from gaps drawn and summed CHUNK at a time. They equal those of the whole plan to the last
+    bit, since the order of additions is the same."""
     random, passed = np.random.default_rng(plan.seed), 0.0
     offsets = np.empty(len(range(worker, plan.count, workers)), dtype=np.int64)
     for begin in range(0, plan.count, CHUNK):
@@ -116,10 +116,10 @@ def _poisson_ns(plan: OpenPlan, worker: int, workers: int) -> npt.NDArray[np.int
 
 
 def _reached_s(ramp: Ramp, sent: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """When so many receipts have become due, in seconds.
+    """When this many receipts have become due, in seconds.
 
     Up to the end of the ramp they are start * t + (end - start) / (2 * duration) * t^2; solved for t in the form that
-    also holds where the rates are equal, or nearly so.
+    also works if the rates are (nearly) equal.
     """
     total = (ramp.start + ramp.end) / 2 * ramp.duration_s
     within = np.minimum(sent, total)

@@ -1,8 +1,8 @@
 """Receipts signed before they are needed, so that signing is not part of what is measured.
 
-The service refuses receipts whose timestamp is too far from its clock. In an open loop the time of sending is known
-and is the timestamp. In a closed loop, and in an open one that is late, it is not: receipts are stamped when they are
-signed. How far ahead that is follows the pace (see :mod:`workbench.load.pace`).
+The service refuses receipts whose timestamp is too far from its clock. In an open loop the planned time of sending is
+the timestamp. In a closed loop, and in an open one that is late, it is the time of signing. How far ahead receipts are
+signed follows the pace (see :mod:`workbench.load.pace`).
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from workbench.load.signing import SigningPool
 from workbench.receipts.template import ReceiptSigner
 
 PREPARE_S = 4.0
-"""The longest time that receipts are signed before a step begins."""
+"""The longest time for signing before a step begins."""
 ALONE_S = 0.1
-"""What is signed in this time is not worth starting processes for."""
-_LAST_S = 1.0  # that is waited for what they were asked before the step
+"""Less signing work than this is not worth starting processes."""
+_LAST_S = 1.0  # how long to wait for requests made before the step
 _TICK_S = 0.02
 
 
 class Presigned:
     """The ``tap-receipt`` headers of one step.
 
-    ``prepare`` signs the first of them, ``header(i)`` hands them out in order, a background thread has the rest signed:
-    by ``pool(n)``, which starts n signers, where there is more than ``prepare`` could do alone, else by itself. There
-    are ``signers`` of them where that is worth it, by default one for each core.
+    ``prepare`` signs the first of them, ``header(i)`` returns them in order, and a background thread gets the rest
+    signed: by ``pool(n)``, which starts n signers, if there is more work than ``prepare`` can do alone, otherwise by
+    itself. ``signers``: how many signers, by default one for each core.
 
-    ``signed_late`` counts those that had to be signed at their turn: time that the plan did not foresee.
-    ``signed_anew`` counts signatures that were not used, since their receipt would have been too old at its turn: the
-    service was slower than before. It was replaced ahead of time.
+    ``signed_late`` counts receipts that had to be signed when due, which delays the sending. ``signed_anew`` counts
+    receipts that were signed again in time, since they would have been too old when sent: the service had become
+    slower.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Presigned:
 
     @property
     def ready(self) -> int:
-        """How many signed receipts are held."""
+        """How many signed receipts are ready."""
         return self._ahead.ready
 
     @property
@@ -74,30 +74,28 @@ class Presigned:
         return self._ahead.signed_anew
 
     def prepare(self) -> None:
-        """Sign the first receipts. Call just before the step; its start is taken to be now.
+        """Sign the first receipts. Call just before the step, which is taken to start now.
 
-        An open loop's are signed as far as they are still good at their turn, a closed loop's as many as are held at
-        most. It takes PREPARE_S at most, and less where the service's window for timestamps is narrow; then the step
-        begins with what there is.
+        An open loop signs all that are still valid when due, a closed loop the most that may be held. It takes at most
+        PREPARE_S, less if the service's window for timestamps is narrow; then the step begins with what is ready.
         """
         begun = time.monotonic()
-        until = begun + min(PREPARE_S, self._fresh.max_age_ns / 3e9)  # by then the first of them are that old
+        until = begun + min(PREPARE_S, self._fresh.max_age_ns / 3e9)  # by then the first of them have that age
         end = self._ahead.before()
         while (now := time.monotonic()) < until and self._sign(end):
             if self._pool is None and now > begun + ALONE_S and self._start_pool is not None:
                 self._pool = self._start_pool(self._signers)
-        while self._ahead.asked and time.monotonic() < until + _LAST_S:  # no gap at the front
+        while self._ahead.asked and time.monotonic() < until + _LAST_S:  # no gap at the beginning
             self._take(_TICK_S)
         if self._pool is None and self._start_pool is not None and not self._ahead.done:
-            self._pool = self._start_pool(1)  # the plan is slow: one has time for it
+            self._pool = self._start_pool(1)  # the plan is slow enough for one
         if self._pool is not None:
             self._pool.step_back()
         self._thread = threading.Thread(target=self._sign_ahead, daemon=True)
         self._thread.start()
 
     def header(self, position: int) -> bytes:
-        """The header of receipt ``position``, signed now if it was not yet or has become too old. Each is asked for
-        once, in order."""
+        """The header of receipt ``position``, signed now if it is missing or too old. Call once for each, in order."""
         now_ns = time.time_ns()
         header = self._ahead.take(position, now_ns)
         if header is None:
@@ -119,7 +117,7 @@ class Presigned:
                 self._stop.wait(_TICK_S)
 
     def _sign(self, end: int) -> bool:
-        """Have what lies before ``end`` signed, one chunk at a time; False when there is nothing to do or wait for."""
+        """Get the next chunk before ``end`` signed; False if there is nothing to do or wait for."""
         if self._pool is None or not self._pool.ready:
             asked = self._ahead.next(end, time.time_ns())
             if asked is not None:

@@ -1,4 +1,4 @@
-"""The bytes of a request: all but the receipt is the same for every request of a step, so it is made once."""
+"""The bytes of a request: everything except the receipt is the same in a step, so it is made once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Req
     """The request that sends ``body`` to ``url`` by HTTP/1.1.
 
     Its headers are Host, Content-Type (JSON unless ``headers`` say otherwise), those of ``headers``, Tap-Receipt and
-    Content-Length. Raises SettingsError for a header that would break the request apart.
+    Content-Length. Raises SettingsError for a header with invalid characters.
     """
     target = URL(url)
     given = dict(headers or {})
@@ -46,8 +46,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str] | None = None) -> Req
 
 
 def preflight(url: str) -> bytes:
-    """A CORS preflight, which the service answers before its first stage: it costs the sender nothing, and is on no
-    rate limit and in no histogram."""
+    """A CORS preflight, which the service answers before its first stage: it is free, and in no rate limit or
+    histogram."""
     headers = {"Origin": "http://workbench", "Access-Control-Request-Method": "POST"}
     return _head("OPTIONS", URL(url), headers) + b"\r\n"
 
@@ -62,5 +62,5 @@ def _value(name: str, value: str) -> str:
     if not _NAME.fullmatch(name):
         raise SettingsError(f"{name!r} cannot be the name of a header", where="headers")
     if any(character in value for character in "\r\n\0"):
-        raise SettingsError(f"the value of {name} holds a line break or a NUL", where="headers")
+        raise SettingsError(f"the value of {name} contains a line break or a NUL", where="headers")
     return value

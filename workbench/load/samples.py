@@ -1,8 +1,8 @@
-"""One row a request, on disk from the moment it is measured.
+"""One row per request, safe on disk from the moment it is measured.
 
 While a step runs, its rows live in a file that is mapped into memory: a finished request costs one row assignment and
-survives kill -9 of the generator, since the page cache belongs to the kernel. When the step has ended the rows become
-one Parquet file, a chunk at a time, and the mapped file goes.
+survives kill -9 of the generator, since the page cache belongs to the kernel. When the step has ended, the rows are
+written to one Parquet file, a chunk at a time, and the mapped file is removed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ PARQUET: dict[str, Any] = {
     "use_dictionary": ["step", "worker", "status", "outcome", "bytes_in", "value_grt", "payer"],
     "column_encoding": dict.fromkeys(("index", *COLUMNS[:4]), "DELTA_BINARY_PACKED"),
 }
-"""How samples are written: times are near those of the row before, other columns repeat, nonces do neither. Half the
-bytes of pyarrow's defaults, written and read in half the time."""
+"""Parquet encodings: times are close to those of the previous row, other columns repeat, nonces do neither. Half the
+bytes and half the time of pyarrow's defaults."""
 
 DONE, STATUS, OUTCOME = (COLUMNS.index(name) for name in ("done_ns", "status", "outcome"))
 
@@ -40,7 +40,7 @@ DONE, STATUS, OUTCOME = (COLUMNS.index(name) for name in ("done_ns", "status", "
 class SampleBuffer:
     """``count`` rows of COLUMNS as int64 in the file ``path``; a row with ``done_ns`` 0 has not been measured.
 
-    ``create`` reserves the disk space first: a full disk is an error before the step and not a lost step.
+    ``create`` reserves the disk space first: so a full disk is an error before the step, not a lost step.
     """
 
     def __init__(self, path: Path, rows: npt.NDArray[np.int64]) -> None:
@@ -68,19 +68,19 @@ class SampleBuffer:
 
     @classmethod
     def open(cls, path: Path) -> SampleBuffer:
-        """An existing buffer, whole or left by a killed run. Raises RunFolderError when it is not one."""
+        """An existing buffer, complete or left by a killed run. Raises RunFolderError if it is not one."""
         try:
             mapped = np.memmap(path, dtype=np.int64, mode="r+").reshape(-1, len(COLUMNS))
         except (OSError, ValueError) as error:
             raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
-        return cls(path, mapped.view(np.ndarray))  # a memmap costs more than an array at every access
+        return cls(path, mapped.view(np.ndarray))  # every access to a memmap costs more than to an array
 
     def of(self, share: Share) -> SampleBuffer:
-        """The rows of one generator, by position in its share; they stay in the one file."""
+        """The rows of one generator, by position in its share; a view of the same file."""
         return SampleBuffer(self.path, self.rows[share.worker :: share.workers])
 
     def record(self, index: int, intended_ns: int, seen: Exchange) -> None:
-        """Keep one exchange as row ``index``."""
+        """Write one exchange as row ``index``."""
         self.rows[index] = (
             intended_ns,
             seen.sent_ns,
@@ -92,11 +92,11 @@ class SampleBuffer:
         )
 
     def paid(self) -> int:
-        """How many of the measured receipts the sender was charged for."""
+        """For how many measured receipts the sender was charged."""
         return int((are_paid(self.rows[:, STATUS], self.rows[:, OUTCOME]) & (self.rows[:, DONE] != 0)).sum())
 
     def unsure(self) -> int:
-        """How many of the measured receipts got no answer, so that they may have been charged or not."""
+        """How many measured receipts got no answer, so that they may or may not have been charged."""
         return int((are_unsure(self.rows[:, OUTCOME]) & (self.rows[:, DONE] != 0)).sum())
 
     def measured(self) -> int:
@@ -107,7 +107,7 @@ class SampleBuffer:
 class RowWriter:
     """Writes the rows of one generator, by their position in its ``share`` of the step.
 
-    On the timed path: packing seven numbers costs a quarter of an assignment to a row of an array.
+    On the timed path: packing seven numbers takes a quarter of the time of assigning a row of an array.
     """
 
     def __init__(self, buffer: SampleBuffer, share: Share) -> None:
@@ -117,7 +117,7 @@ class RowWriter:
         self._first, self._stride = share.worker * row.size, share.workers * row.size
 
     def write(self, seen: Connection) -> None:
-        """Keep the exchange that has just ended on a connection."""
+        """Write the exchange that has just ended on a connection."""
         self._pack(
             self._bytes,
             self._first + seen.position * self._stride,
@@ -132,9 +132,9 @@ class RowWriter:
 
 
 def nonces(seed: int, step: int, count: int, share: Share = Share()) -> npt.NDArray[np.uint64]:  # noqa: B008 - frozen
-    """The nonces of a step of ``count`` receipts: uniform over 64 bits, the same for the same seed and step.
+    """The nonces of a step of ``count`` receipts: uniform over 64 bits, repeatable for the same seed and step.
 
-    Those of the receipts of ``share``; they are drawn by a million, and no others are held.
+    With ``share`` only those of its receipts; the others are drawn in blocks of a million and not held.
     """
     own = [np.zeros(0, dtype=np.uint64)]
     for begin in range(0, count, CHUNK):
@@ -144,9 +144,9 @@ def nonces(seed: int, step: int, count: int, share: Share = Share()) -> npt.NDAr
 
 
 def nonces_from(seed: int, step: int, first: int, count: int) -> npt.NDArray[np.uint64]:
-    """``count`` of the :func:`nonces` of a step, from receipt ``first`` on, without those before it.
+    """``count`` of the :func:`nonces` of a step, from receipt ``first`` on, without drawing those before it.
 
-    Each nonce takes one number of the generator, which can be told to leave some out.
+    Each nonce takes one number of the random generator, which can skip numbers.
     """
     numbers = np.random.PCG64([seed, step]).advance(first)
     return np.random.Generator(numbers).integers(0, 1 << 64, count, dtype=np.uint64)
@@ -164,7 +164,7 @@ def to_frame(
 ) -> pd.DataFrame:
     """The measured rows of a buffer, or of a chunk of it whose first row is ``first``, as a DataFrame.
 
-    ``nonce`` are those of these rows.
+    ``nonce``: the nonces of these rows.
 
     Columns: ``index`` (position in the plan), ``step``, ``worker`` (which of ``workers`` generators sent it),
     ``intended_ns``, ``sent_ns``, ``first_byte_ns`` (0 where no answer came), ``done_ns`` (all on the machine's

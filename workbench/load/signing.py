@@ -1,9 +1,9 @@
-"""Processes that sign receipts for a generator, so that signing does not hold the interpreter that sends.
+"""Processes that sign receipts for a generator, so that signing does not delay the sending interpreter.
 
-A signer's input begins with a line of JSON: receipt template and key. What follows are requests: how many (uint32),
-their timestamps and their nonces (uint64 each), in the machine's byte order. Each is answered, in order, by the length
-of the answer (uint32) and the headers with a newline between them. An empty answer first says that it is ready. It ends
-when its input does.
+A signer's input begins with a line of JSON: receipt template and key. Then come requests: the number of receipts
+(uint32), their timestamps and nonces (uint64 each), in the machine's byte order. The answers follow in order: the
+length (uint32) and the headers with a newline between them. A first, empty answer means that the signer is ready. It
+ends when its input closes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from workbench.receipts.keys import SigningKey
 from workbench.receipts.template import ReceiptTemplate
 
 MOST_SIGNERS = 8
-"""Beyond these a generator has more receipts than it can send."""
+"""The most signers: with more, a generator gets more receipts than it can send."""
 NICE = 10
-"""Priority while a step runs: what is signed is seconds ahead and can wait, the service under test cannot."""
-_AT_ONCE = 2  # requests a signer has, so that it need not wait for us between two
+"""Priority (nice) during a step: signing is seconds ahead and can wait, the service under test cannot."""
+_AT_ONCE = 2  # requests queued at a signer, so that it need not wait between two
 _READ = 1 << 16
 _SIZE = struct.Struct("=I")
 
@@ -37,10 +37,10 @@ Answer = tuple[int, list[bytes] | None]
 
 
 class SigningPool:
-    """``size`` signers, used from one thread at a time. They start in the background: ``ready`` says how many have.
+    """``size`` signers, used from one thread at a time. They start in the background: ``ready`` tells how many have.
 
-    The key goes down their pipes and nowhere else. A signer that has ended, or never started, is no error: what it was
-    asked is answered by None.
+    The key is passed only through their pipes. A signer that has ended or never started is not an error: its requests
+    are answered by None.
     """
 
     def __init__(self, receipt: ReceiptTemplate, key: SigningKey, size: int) -> None:
@@ -56,7 +56,7 @@ class SigningPool:
 
     @property
     def ready(self) -> int:
-        """How many of them sign by now."""
+        """How many of them are ready."""
         return sum(signer.ready for signer in self._signers)
 
     @property
@@ -65,7 +65,7 @@ class SigningPool:
         return any(signer.ready and len(signer.asked) < _AT_ONCE for signer in self._signers)
 
     def ask(self, ticket: int, stamps_ns: Sequence[int], nonces: bytes) -> None:
-        """Have receipts signed by the one that has least to do. ``answers`` returns them with ``ticket``.
+        """Ask the least busy signer to sign receipts. ``answers`` returns them with ``ticket``.
 
         ``nonces`` are uint64 in the machine's byte order, as many as there are timestamps.
         """
@@ -77,7 +77,7 @@ class SigningPool:
             self._end(signer)
 
     def answers(self, timeout_s: float) -> list[Answer]:
-        """What was signed since, by ticket; waits up to ``timeout_s`` for the first. None: its signer has ended."""
+        """New signed receipts, by ticket; waits up to ``timeout_s`` for the first. None: its signer has ended."""
         found: list[Answer] = []
         if self._signers:
             for key, _ in self._selector.select(0 if self._lost else timeout_s):
@@ -95,7 +95,7 @@ class SigningPool:
                 os.setpriority(os.PRIO_PROCESS, signer.pid, NICE)
 
     def close(self) -> None:
-        """End them all."""
+        """Stop all signers."""
         for signer in list(self._signers):
             self._end(signer)
         self._selector.close()
@@ -108,7 +108,7 @@ class SigningPool:
 
 
 class _Signer:
-    """One of the processes, seen from the generator."""
+    """One signer process, seen from the generator."""
 
     def __init__(self, first_line: bytes) -> None:
         self._process = subprocess.Popen(
@@ -116,16 +116,16 @@ class _Signer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is not for it: it ends with us
+            start_new_session=True,  # Ctrl-C must not reach it: it ends with us
         )
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
         assert self._process.stdout is not None  # noqa: S101
         self._input, self.output = self._process.stdin, self._process.stdout
-        self._rest = b""  # of an answer that is not here as a whole
+        self._rest = b""  # the beginning of an incomplete answer
         self.pid = self._process.pid
         self.ready = False
         self.asked: deque[int] = deque()
-        with contextlib.suppress(OSError):  # it has ended: reading says so
+        with contextlib.suppress(OSError):  # it has ended, which reading will show
             self._input.write(first_line)
 
     def write(self, request: bytes) -> None:
@@ -151,7 +151,7 @@ class _Signer:
         return alive
 
     def close(self) -> None:
-        """End it; there is nothing that it could lose."""
+        """Kill it; it has nothing to lose."""
         self._process.kill()
         for stream in (self._input, self.output):
             with contextlib.suppress(OSError):
@@ -160,7 +160,7 @@ class _Signer:
 
 
 def main() -> int:
-    """Sign what standard input asks for."""
+    """Sign the requests from standard input."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     request = json.loads(requests.readline())
     receipt = ReceiptTemplate(**request["receipt"])

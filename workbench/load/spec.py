@@ -1,4 +1,4 @@
-"""What a generator is told: everything one step needs, as plain data that can cross a pipe."""
+"""The input of a generator: everything that one step needs, as plain data that fits through a pipe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workbench.receipts.template import ReceiptTemplate
 class Share:
     """The part of a step that one of ``workers`` generators sends: every ``workers``-th receipt from ``worker`` on.
 
-    Interleaved, so that all of them send at the same pace, and anyone can tell whose a receipt is by its index.
+    Interleaved, so that all send at the same pace, and the index of a receipt tells its generator.
     """
 
     worker: int = 0
@@ -34,26 +34,26 @@ class Share:
         return range(self.worker, count, self.workers)
 
     def of(self, total: int) -> int:
-        """This generator's part of a number that all share (connections, requests in flight), the first ones having
-        one more where it does not divide; at least 1."""
+        """This generator's part of a shared number (connections, requests in flight), at least 1; a remainder goes to
+        the first ones."""
         return max(1, total // self.workers + (self.worker < total % self.workers))
 
 
 def query_body(query: str) -> bytes:
-    """The body of a request that asks ``query``."""
+    """The request body for a GraphQL ``query``."""
     return json.dumps({"query": query}).encode()
 
 
 @dataclass(frozen=True)
 class StepSpec:
-    """One step: where to send what, by which plan, into which sample buffer.
+    """One step: target, receipts, plan and sample buffer.
 
-    ``receipt`` None sends requests without a receipt (a null server, the free lane with its ``headers``). ``share``:
-    which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those of the whole
-    step, and rows are written at their index in it. ``spin``: an open loop waits the last 200 microseconds before a due
-    time without sleeping (see :mod:`workbench.load.waiting`). ``own_rows``: the buffer holds the share's rows alone,
-    since the generator is on another machine than the step's buffer. ``services``: processes of this machine whose CPU
-    time is the service's and no other load.
+    ``receipt`` None sends requests without a receipt (to a null server, or as free queries with their ``headers``).
+    ``share``: which of the plan's receipts this generator sends; ``plan``, ``max_in_flight`` and ``buffer`` are those
+    of the whole step, and rows are written at their index in the step. ``spin``: an open loop waits the last 200 µs
+    before a due time without sleeping (see :mod:`workbench.load.waiting`). ``own_rows``: the buffer holds only the rows
+    of this share, since the generator is on another machine. ``services``: processes of this machine whose CPU time
+    does not count as other load.
     """
 
     url: str
@@ -84,7 +84,7 @@ class StepSpec:
 
     @property
     def in_flight(self) -> int:
-        """The most requests of this generator that can be open at once."""
+        """The most requests of this generator in flight at once."""
         return self.share.of(self._in_flight_of_all)
 
     @property
@@ -92,7 +92,7 @@ class StepSpec:
         """How many connections this generator opens before the step."""
         if isinstance(self.plan, ClosedPlan):
             return min(self.in_flight, self.count)
-        # as many as are in flight when an answer takes 50 ms; more are opened when the step needs them
+        # as many as are in flight if an answer takes 50 ms; more are opened when needed
         return min(self.in_flight, self.count, max(4, int(self.plan.peak_rate * 0.05) // self.share.workers))
 
     @property
@@ -100,8 +100,8 @@ class StepSpec:
         return self.plan.concurrency if isinstance(self.plan, ClosedPlan) else self.max_in_flight
 
     def shared(self, workers: int) -> tuple[StepSpec, ...]:
-        """This step for ``workers`` generators, or for fewer where there are not as many receipts or requests in
-        flight: each sends at least one, and all together have no more in flight than was asked for."""
+        """This step for ``workers`` generators, or fewer if there are not as many receipts or requests in flight: each
+        sends at least one, and together they have no more in flight than requested."""
         workers = max(1, min(workers, self.plan.count, self._in_flight_of_all))
         return tuple(replace(self, share=Share(worker, workers)) for worker in range(workers))
 
@@ -127,21 +127,21 @@ class StepSpec:
 
 @dataclass(frozen=True)
 class StepReport:
-    """How the generator fared: its own part of the measurement.
+    """A generator's report on itself.
 
     Times are of the machine's monotonic clock. ``cpu_s`` is the generator's CPU time between ``started_ns`` and
-    ``ended_ns``, without that of the processes that sign; ``signed_late`` receipts had to be signed at their turn,
-    ``signed_anew`` ahead of it, since the signature they had would have been too old; ``cap_hits`` counts waits for a
-    free slot of ``max_in_flight``.
+    ``ended_ns``, without that of the processes that sign; ``signed_late`` receipts had to be signed when due;
+    ``signed_anew`` were signed again in time, since they would have been too old; ``cap_hits`` counts waits for a free
+    slot of ``max_in_flight``.
 
-    ``spun_s`` of ``cpu_s`` were waited away before due times, and were there to spare. ``closed_idle`` requests were
-    sent on a kept connection that ended without a byte of an answer, as when a service closes an idle one just then;
-    they are among the resets. ``surplus`` connections brought bytes that nobody had asked for, and were not used again.
-    ``interference`` is what disturbed the generator (None: nobody looked).
+    ``spun_s``: the part of ``cpu_s`` that was spent waiting before due times, so it was free. ``closed_idle`` requests
+    were sent on a kept connection that closed before a byte of an answer, as when a service closes an idle connection
+    at that moment; they are part of the resets. ``surplus`` connections brought bytes that were not part of an answer,
+    and were not used again. ``interference``: what disturbed the generator (None: not measured).
 
-    Of several generators (:func:`merge_reports`) ``parts`` holds the report of each. ``where`` says where one ran,
-    where that is not a process of ours, and ``clock`` how far the monotonic clock there is ahead of ours; its times
-    have been converted.
+    For several generators (:func:`merge_reports`) ``parts`` holds the report of each. ``where``: where a generator
+    outside of our own processes ran; ``clock``: how far its monotonic clock is ahead of ours. Its times are already
+    converted.
     """
 
     started_ns: int
@@ -176,14 +176,14 @@ class StepReport:
 
     @property
     def cpu_percent(self) -> float:
-        """CPU that the generator needed while sending, in percent of one core; of several, of the busiest."""
+        """CPU that the generator needed while sending, in percent of one core; for several, that of the busiest."""
         if self.parts:
             return max(part.cpu_percent for part in self.parts)
         return 100 * (self.cpu_s - self.spun_s) / max((self.ended_ns - self.started_ns) / 1e9, 1e-9)
 
     @property
     def busiest(self) -> str:
-        """The generator that ``cpu_percent`` is of, in words; they are counted from 1."""
+        """The name of the generator that ``cpu_percent`` belongs to; they are counted from 1."""
         if not self.parts:
             return "the generator"
         shares = [part.cpu_percent for part in self.parts]
@@ -191,8 +191,8 @@ class StepReport:
 
 
 def generator_lines(report: StepReport) -> dict[str, str]:
-    """What to tell of each generator, by its name: where it ran, how far off its clock was, what it sent, its CPU.
-    Empty for one process of ours, whose report says all."""
+    """Facts about each generator, by its name: where it ran, its clock offset, what it sent, its CPU. Empty for a
+    single process of ours, whose report is enough."""
     parts = report.parts or ((report,) if report.where else ())
     lines = {}
     for number, part in enumerate(parts, 1):
@@ -209,8 +209,9 @@ _COUNTS = (
 
 
 def merge_reports(reports: Sequence[StepReport]) -> StepReport:
-    """The report of a step that several generators sent: from the first one's start to the last one's end, counts added
-    up. What is no count is that of the busiest; ``in_flight_max`` is at most what was in flight at one moment."""
+    """The report of a step sent by several generators: from the first start to the last end, with counts summed. Other
+    values are those of the busiest; ``in_flight_max`` is a sum, so an upper bound of what was in flight at one
+    moment."""
     if len(reports) == 1:
         return reports[0]
     return replace(

@@ -1,8 +1,7 @@
-"""How sure the percentiles of a step are, and whether it was steady: looked at in chunks, in bounded memory.
+"""Intervals of a step's percentiles, and whether the step was steady: computed in chunks, in bounded memory.
 
-Percentiles have intervals by :mod:`workbench.stats.quantiles`. Of more than ENTRIES accepted receipts, each so many
-neighbours are one entry of the series that is drawn from: no row is left out, and the ends of an interval are values
-that were measured.
+Intervals come from :mod:`workbench.stats.quantiles`. With more than ENTRIES accepted receipts, groups of neighbours are
+joined into one entry before resampling: no row is left out, and the ends of an interval are measured values.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ ENTRIES = 20_000
 
 @dataclass(frozen=True)
 class Steadiness:
-    """Whether a step was steady: the ``start`` of the response times that differs from the rest, and Little's ``law``
-    for what was in flight."""
+    """Whether a step was steady: ``start``, the part at the beginning whose response times differ from the rest, and
+    Little's ``law``."""
 
     start: WarmUp
     law: LittlesLaw
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What a reader of the step's latencies has to know; empty where it was steady."""
+        """Warnings about the step's latencies; empty if it was steady."""
         said = []
         start = self.start
         if start.settles is False:
@@ -53,7 +52,7 @@ class Steadiness:
         elif start.rows:
             said.append(
                 f"warm-up: the first {start.rows:,} of {start.n:,} accepted receipts took {start.before / 1e6:,.3g} ms "
-                f"on average, the others {start.after / 1e6:,.3g} ms; all are counted"
+                f"on average, the others {start.after / 1e6:,.3g} ms; all of them are in the percentiles"
             )
         if self.law.holds is False:
             said.append(self.law.sentence)
@@ -66,8 +65,8 @@ UNKNOWN = Steadiness(WarmUp(0, 0, None), NOTHING)
 def intervals(
     values: Values, histogram: Histogram, shares: Sequence[float] = SHARES, *, entries: int = ENTRIES
 ) -> tuple[Quantile, ...]:
-    """The percentiles in ms, with intervals, of all arrays in ns that ``values()`` gives, which are in the order of
-    time. ``histogram``: of these values."""
+    """The percentiles in ms, with intervals, of all arrays in ns from ``values()``, in the order of time.
+    ``histogram``: that of these values."""
     n = histogram.total
     if not n:
         return tuple(of_ranks(share, Ranks(0, 0, "no receipt was accepted"), 0, 0.0, _nothing) for share in shares)
@@ -90,7 +89,7 @@ def intervals(
 
 
 def steadiness(chunks: Chunks, accepted: int, *, entries: int = ENTRIES) -> Steadiness:
-    """Whether a step of so many ``accepted`` receipts was steady."""
+    """Whether a step with this number of ``accepted`` receipts was steady."""
     size = max(1, -(-accepted // entries))
     response = _series(lambda: (chunk.response_ns for chunk in chunks), lambda part: part.astype(np.float64), size)
     start = warm_up(response)
@@ -104,14 +103,14 @@ def steadiness(chunks: Chunks, accepted: int, *, entries: int = ENTRIES) -> Stea
 
 
 def _series(values: Values, of: Callable[[npt.NDArray[np.int64]], Floats], size: int) -> Floats:
-    """What ``of`` makes of all values, the mean of each ``size`` of them."""
+    """``of`` applied to all values, as means of each ``size`` of them."""
     parts: Iterator[Floats] = (of(part) for part in values() if len(part))
     whole: Floats = np.concatenate([np.empty(0), *grouped(parts, size)])
     return whole
 
 
 def _ranks(histogram: Histogram, part: npt.NDArray[np.int64]) -> Floats:
-    """The ranks of values, those of one bucket alike."""
+    """The ranks of values; values of one bucket share a rank."""
     ends = np.cumsum(histogram.counts)
     middle: Floats = (ends - histogram.counts / 2)[buckets(part)]
     return middle

@@ -1,6 +1,6 @@
-"""What the samples of one step say: counts, throughput, percentiles, validity. Pure functions over chunks of rows.
+"""The summary of one step's samples: counts, throughput, percentiles, validity. Pure functions over chunks of rows.
 
-Figures are exact, and memory is bounded: what needs more than one look at the rows takes several.
+Figures are exact and memory is bounded: some figures read the rows several times.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ _PERCENTS = (50, 90, 95, 99)
 
 @dataclass(frozen=True)
 class Latency:
-    """Percentiles in milliseconds of ``n`` values. A percentile p needs n >= 10 / (1 - p), else it is NaN.
-
-    Ten values beyond the percentile: with fewer, one hiccup decides it.
+    """Percentiles in milliseconds of ``n`` values. A percentile p needs n >= 10 / (1 - p), otherwise it is NaN:
+    with fewer than ten values beyond it, one hiccup decides it.
     """
 
     n: int
@@ -53,9 +52,9 @@ class Latency:
 
     @classmethod
     def of_many(cls, values_ns: Values, histogram: Histogram | None = None) -> Latency:
-        """:meth:`of` all arrays that ``values_ns()`` gives, each time it is called; exact, in bounded memory.
+        """:meth:`of` for all arrays from ``values_ns()``, which may be called several times; exact, in bounded memory.
 
-        ``histogram``: of these values, where it is made already.
+        ``histogram``: that of these values, if it is already made.
         """
         histogram = histogram or Histogram.of(values_ns())
         n = histogram.total
@@ -72,15 +71,15 @@ class Latency:
 class StepSummary:
     """One step in numbers.
 
-    ``accepted`` were answered with a good body, ``denied`` by the denylist, ``failed`` are all others.
+    ``accepted`` receipts got a good answer, ``denied`` ones were refused by the denylist, ``failed`` are all others.
 
-    ``response`` and ``service`` hold only accepted receipts (a refusal is fast and would flatter them), ``lag`` all.
-    ``invalid`` says why the generator, and not the service, was measured; ``cut_short`` why not even the cost of the
-    step can be told, since a part of it was not sent, and is then the reason in ``invalid`` too; ``failures`` which
-    receipts were neither accepted nor denied. All are empty when all is well. ``signed_late``, ``signed_anew``,
+    ``response`` and ``service`` cover only accepted receipts (refusals are fast and would make them look better),
+    ``lag`` all. ``invalid``: why the step measured the generator and not the service. ``cut_short``: why a part of the
+    step was not sent, so that even its cost is unknown; then ``invalid`` has the same reason. ``failures``: which
+    receipts were neither accepted nor denied. These are empty if all is well. ``signed_late``, ``signed_anew``,
     ``closed_idle``, ``surplus`` and ``interference`` as in :class:`workbench.load.spec.StepReport`. ``drain_s``: from
-    when the last receipt was due until the last answer. ``response_intervals`` and ``service_intervals``: how sure
-    the percentiles are, in ms; ``steady``: whether the step was.
+    when the last receipt was due to the last answer. ``response_intervals`` and ``service_intervals``: 95 % intervals
+    of the percentiles, in ms; ``steady``: whether the step was steady.
     """
 
     offered: int
@@ -111,8 +110,8 @@ class StepSummary:
 
 @dataclass(frozen=True)
 class Tally:
-    """What one look at a step's rows gives: how many there are of each outcome (by code) and without an answer, when
-    the first and the last were due and the last was done, and a histogram of each clock (CLOCKS)."""
+    """The result of one pass over a step's rows: counts by outcome (code) and without an answer, when the first and the
+    last were due and the last was done, and a histogram of each clock (CLOCKS)."""
 
     count: int
     by_code: tuple[int, ...]
@@ -124,12 +123,12 @@ class Tally:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many there are of each outcome, zeros included."""
+        """The count of each outcome, zeros included."""
         return dict(zip(OUTCOME_NAMES, self.by_code, strict=True))
 
 
 def tally(chunks: Chunks) -> Tally:
-    """Count a step in one look at its rows."""
+    """Count a step in one pass over its rows."""
     by_code = np.zeros(len(OUTCOME_NAMES), dtype=np.int64)
     histograms = {clock: Histogram() for clock in CLOCKS}
     count = unsure = 0
@@ -159,7 +158,7 @@ def tally(chunks: Chunks) -> Tally:
 def summarise(chunks: Chunks, plan: Plan, report: StepReport, tallied: Tally | None = None) -> StepSummary:
     """The summary of one step from its rows, its plan and the generator's own report.
 
-    ``tallied``: the :func:`tally` of the rows, where it is made already.
+    ``tallied``: the :func:`tally` of the rows, if it is already made.
     """
     tallied = tallied or tally(chunks)
     counts = tallied.outcomes
@@ -218,7 +217,7 @@ def _clock(chunks: Chunks, clock: str) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def _lateness(chunks: Chunks, tallied: Tally, service_p50_ms: float) -> Lateness:
-    """How late the requests of a step left."""
+    """How late the requests of a step were sent."""
     ranks = ((tallied.count - 1) // 2, tallied.count // 2)
     middle = order_statistics(partial(_clock, chunks, "lag"), ranks, tallied.histograms["lag"])
     allowed_ms = allowed_lag_ms(service_p50_ms)

@@ -1,7 +1,7 @@
-"""Whether a step measured the service or its own generator: pure functions of its plan, its rows and its report.
+"""Whether a step measured the service or its own generator: pure functions of its plan, rows and report.
 
-A generator that was late, or without CPU to spare, measured itself. Its lag shows that it was;
-:mod:`workbench.load.interference` names the cause, and decides alone only where no lag can show it.
+A generator that was late or had no CPU to spare measured itself. The lag shows it; :mod:`workbench.load.interference`
+names the cause, and decides by itself only if the lag cannot show it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from workbench.load.plan import OpenPlan, Plan
 from workbench.load.spec import StepReport
 
 MIN_SENT_SHARE = 0.99
-MAX_LAG_SHARE = 0.10  # of the service's median
+MAX_LAG_SHARE = 0.10  # share of the service's median
 MEDIAN_LAG_FLOOR_MS = 1.0  # event loop timers tick in milliseconds
 LATE_FLOOR_MS = 5.0  # an idle virtual machine wakes a process 2 to 3 ms late one time in a hundred
 MAX_LATE_SHARE = 0.01
 MAX_GENERATOR_CPU = 90.0
 MAX_SIGNED_LATE_SHARE = 0.01
-MAX_HELD_UP_SHARE = 0.05  # of the step's time: what is above p95 is then the loop's and not the service's
-MIN_HELD_UP_S = 0.1  # some hiccups in a short step decide nothing
-MAX_STEAL_SHARE = 0.10  # what runs then takes a tenth longer: as much as a lag may add
+MAX_HELD_UP_SHARE = 0.05  # share of the step's time: then values above p95 come from the loop, not from the service
+MIN_HELD_UP_S = 0.1  # a few hiccups in a short step do not matter
+MAX_STEAL_SHARE = 0.10  # everything then takes a tenth longer: as much as lag may add
 MAX_CLOCK_STEP_MS = 100.0
-"""Latencies are of the monotonic clock, so a step of NTP by a few milliseconds is only said. A larger one is a machine
-that stood still, or one whose receipts carry a wrong time."""
+"""Latencies use the monotonic clock, so a small NTP step of the wall clock is only reported. After a larger one the
+machine stood still, or receipts had wrong timestamps."""
 
 
 def why_cut_short(plan: Plan, report: StepReport, sent: int) -> str:
-    """Why the step is incomplete; empty when it is complete."""
+    """Why the step is incomplete; empty if it is complete."""
     if report.interrupted:
         return f"interrupted after {sent} of {plan.count} receipts"
     if sent < MIN_SENT_SHARE * plan.count:
@@ -38,14 +38,15 @@ def why_cut_short(plan: Plan, report: StepReport, sent: int) -> str:
 
 
 CAP_REACHED = "the limit of requests in flight was reached"
-"""How the reason begins where so many answers were waited for that no more could be sent."""
+"""How the reason begins if sending had to wait for answers."""
 
 
 @dataclass(frozen=True)
 class Lateness:
-    """How late ``count`` requests left: half of them ``median_ms`` or more, ``late`` of them more than ``allowed_ms``.
+    """How late ``count`` requests were sent: half of them by ``median_ms`` or more, ``late`` of them by more than
+    ``allowed_ms``.
 
-    ``allowed_ms`` is :func:`allowed_lag_ms`, which is known once the service's median is.
+    ``allowed_ms`` comes from :func:`allowed_lag_ms`.
     """
 
     count: int
@@ -55,16 +56,18 @@ class Lateness:
 
 
 def allowed_lag_ms(service_p50_ms: float) -> float:
-    """How late a request may leave before it counts as late. ``service_p50_ms``: NaN where it is not known."""
+    """From which lag on a request counts as late. ``service_p50_ms``: NaN if not known."""
     return max(LATE_FLOOR_MS, _share_ms(service_p50_ms))
 
 
 def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Lateness) -> str:
-    """Why the step measured the generator, not the service; empty when it did not. ``service_p50_ms``: NaN where it is
-    not known."""
-    # at least two, here and below, so that one hiccup in a short step decides nothing
+    """Why the step measured the generator, not the service; empty if it did not. ``service_p50_ms``: NaN if not
+    known."""
+    # at least two, here and below, so that one hiccup in a short step does not matter
     if report.signed_late > max(1, MAX_SIGNED_LATE_SHARE * plan.count):
-        return _because(f"{report.signed_late} receipts had to be signed in the timed path", report.interference)
+        return _because(
+            f"{report.signed_late} receipts were signed only when due, which delays the sending", report.interference
+        )
     if alone := _why_alone(report.interference):
         return alone
     if isinstance(plan, OpenPlan):
@@ -79,10 +82,10 @@ def why_late(plan: Plan, report: StepReport, service_p50_ms: float, lag: Latenes
 
 def _why_lagging(lag: Lateness, service_p50_ms: float) -> str:
     if lag.median_ms > max(MEDIAN_LAG_FLOOR_MS, _share_ms(service_p50_ms)):
-        return f"half of the requests left {lag.median_ms:.1f} ms or more after their time"
-    # the share of late ones, not a percentile of few
+        return f"half of the requests were sent {lag.median_ms:.1f} ms or more late"
+    # the share of late ones, since a percentile needs many values
     if lag.late > max(1, MAX_LATE_SHARE * lag.count):
-        return f"{lag.late} of {lag.count} requests left more than {lag.allowed_ms:.1f} ms after their time"
+        return f"{lag.late} of {lag.count} requests were sent more than {lag.allowed_ms:.1f} ms late"
     return ""
 
 
@@ -91,7 +94,7 @@ def _share_ms(service_p50_ms: float) -> float:
 
 
 def _why_alone(interference: Interference | None) -> str:
-    """What spoils a step whether a lag shows it or not."""
+    """What makes a step invalid even without lag."""
     if interference is None:
         return ""
     if abs(interference.clock_step_ms) > MAX_CLOCK_STEP_MS:
@@ -101,7 +104,7 @@ def _why_alone(interference: Interference | None) -> str:
 
 
 def _why_held_up(interference: Interference | None, allowed_ms: float) -> str:
-    """An answer that waits for the event loop looks like a slow service, and in a closed loop no lag shows it."""
+    """An answer that waits for the event loop looks like a slow service; in a closed loop the lag does not show it."""
     if interference is None or not interference.seconds:
         return ""
     held_s = interference.held_up_s(allowed_ms)

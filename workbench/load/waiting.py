@@ -1,7 +1,7 @@
-"""Waiting for a due time more exactly than timers of an event loop, which tick in milliseconds.
+"""Waits for a due time more exactly than an event loop's timers, which tick in milliseconds.
 
-The last 3 ms are waited by asking the loop's own poll descriptor whether there is anything to read, with a limit in
-microseconds: an answer ends the wait at once, so it is read as soon as ever.
+For the last 3 ms it polls the loop's own descriptor with a timeout in microseconds: an answer ends the wait, so it is
+read at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 
 SPIN_NS = 200_000
-"""The longest stretch before a due time that is waited without sleeping, where that is asked for."""
+"""How long before a due time ``spin`` waits without sleeping."""
 _TIMER_NS = 3_000_000
 _EARLY_NS = 2_000_000  # timers of uvloop are up to 1 ms early, and up to 1 ms late
 _BRIEF_NS = 100_000
@@ -22,9 +22,9 @@ _BRIEF_NS = 100_000
 class Waiting:
     """Waits for one due time after another on a loop.
 
-    A sleeper is woken some 60 microseconds late, on virtual machines now and then much later. ``spin`` waits the last
-    SPIN_NS without sleeping; ``spun_ns`` is the time that this took. Loops other than uvloop's do not say what they
-    poll: there the wait is as exact as the loop's timers.
+    A sleeping process wakes some 60 µs late, on virtual machines sometimes much later. ``spin`` waits the last SPIN_NS
+    without sleeping; ``spun_ns`` is the time spent so. Only uvloop gives its poll descriptor; on other loops the wait
+    is only as exact as their timers.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, wake: Callable[[], None], *, spin: bool) -> None:
@@ -41,10 +41,10 @@ class Waiting:
         return bool(self._polled)
 
     def until(self, due_ns: int, *, brief: bool) -> bool:
-        """Whether ``due_ns`` has come. Otherwise ``wake`` is called later, and not only when it has come: ask again.
+        """Whether ``due_ns`` has come. Otherwise ``wake`` is called later, perhaps too early: then call this again.
 
-        Where the loop has turns to take that nothing to read announces (``brief``: a connection is being made), the
-        wait is in pieces of 100 microseconds.
+        ``brief``: wait in pieces of 100 µs, since the loop has work that its descriptor does not show (a connection is
+        being made).
         """
         wait_ns = due_ns - monotonic_ns()
         if wait_ns <= 0:
@@ -64,7 +64,7 @@ class Waiting:
         return False
 
     def cancel(self) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -83,11 +83,12 @@ class Waiting:
 
 
 def _polled(loop: asyncio.AbstractEventLoop) -> tuple[int, ...]:
-    """The descriptor that is ready whenever the loop has something to read, where it can be had and waited for."""
-    descriptor: int = getattr(loop, "_get_backend_id", lambda: -1)()  # of uvloop, which calls it private
+    """The descriptor that is ready when the loop has something to read; None if it is not available or cannot be
+    polled."""
+    descriptor: int = getattr(loop, "_get_backend_id", lambda: -1)()  # private API of uvloop
     if descriptor < 0:
         return ()
-    with contextlib.suppress(OSError, ValueError):  # select takes no descriptor from 1,024 on
+    with contextlib.suppress(OSError, ValueError):  # select accepts only descriptors below 1,024
         select.select((descriptor,), (), (), 0)
         return (descriptor,)
     return ()

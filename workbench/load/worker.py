@@ -1,7 +1,7 @@
 """The generator process: one StepSpec on standard input, progress and a StepReport on standard output.
 
-It says when it is ready, and is told the instant to begin by a second line. Standard input stays open as a lifeline: at
-its end (the parent stopped the step, or died) nothing more is sent.
+It reports when it is ready; a second input line gives the instant to start. Standard input stays open as a lifeline:
+when it closes (the parent stopped the step, or died) nothing more is sent.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from workbench.receipts.keys import SigningKey
 PROGRESS_INTERVAL_S = 0.25
 OTHER_FILES = 64
 NICE = -10
-"""A generator that waits for a core is late, and its lateness is not the service's."""
+"""Raised priority (nice): a generator that waits for a core is late, which is not the service's fault."""
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
     key = SigningKey(request.pop("key")) if request["key"] else None
     progress = Progress()
 
-    with contextlib.suppress(PermissionError):  # only root may; what the lag is without it is measured anyway
+    with contextlib.suppress(PermissionError):  # needs root; without it the lag is measured anyway
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     try:
         _allow_connections(spec)
@@ -49,7 +49,8 @@ def main() -> int:
 
 
 def _allow_connections(spec: StepSpec) -> None:
-    """As many open files as the system lets us have; an error of our own must not look like one of the service."""
+    """Raise the limit of open files as far as allowed, so that our own limit does not look like an error of the
+    service."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -57,7 +58,7 @@ def _allow_connections(spec: StepSpec) -> None:
     needed = min(spec.count, spec.in_flight) + OTHER_FILES
     if soft not in (resource.RLIM_INFINITY, -1) and needed > soft:
         raise MeasurementError(
-            f"{needed} open files are needed for the requests in flight, the system allows {soft}",
+            f"{needed} open files are needed for the requests in flight, but the system allows {soft}",
             where="ulimit -n",
             hint="Raise it, or lower --concurrency or --max-in-flight",
         )
@@ -88,13 +89,13 @@ def _run(spec: StepSpec, key: SigningKey | None, progress: Progress) -> StepRepo
 
 
 def _listen(loop: asyncio.AbstractEventLoop, beginning: asyncio.Future[int], progress: Progress) -> None:
-    """The parent's words: when to begin, and by the end of its input to stop."""
+    """Read the parent's input: the instant to start; its end means stop."""
 
     def begin(at_ns: int) -> None:
         if not beginning.done():
             beginning.set_result(at_ns)
 
-    with contextlib.suppress(RuntimeError):  # the loop has ended, and the process is about to
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and the process will too
         for line in sys.stdin:
             loop.call_soon_threadsafe(begin, json.loads(line)["start_ns"])
         progress.stop = True
@@ -112,7 +113,7 @@ def _say_progress(progress: Progress) -> None:
 
 
 def _say(message: dict[str, object]) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the parent is gone; standard input says so too
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone; standard input shows it too
         print(json.dumps(message), flush=True)
 
 

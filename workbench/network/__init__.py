@@ -1,4 +1,5 @@
-"""All that the real indexer-service and tap-agent need on one machine without chain, graph-node or containers.
+"""Everything that the real indexer-service and tap-agent need on one machine, without a chain, graph-node or
+containers.
 
-:func:`workbench.network.run.network` runs it while a block is open, :mod:`workbench.network.detached` on its own.
+:func:`workbench.network.run.network` runs it within a block, :mod:`workbench.network.detached` in the background.
 """

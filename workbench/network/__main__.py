@@ -1,7 +1,7 @@
 """The network's own processes, ``python -m workbench.network graph | aggregator | keeper``.
 
-Settings are one line of JSON on standard input, which stays open as the lifeline: its end is the end of whoever started
-the process. When it answers, one line of JSON on standard output says where.
+Settings are one line of JSON on standard input, which stays open as the lifeline: it closes when the parent ends. When
+the process is ready, it prints its address as one line of JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] not in (["graph"], ["aggregator"], ["keeper"]) or len(arguments) != 1:
         print("this is a process of the workbench's network; use: workbench network up", file=sys.stderr)
         return EXIT_USAGE
-    # unbuffered: whatever follows the line stays in the pipe, whose end is the parent's
+    # unbuffered: bytes after the line stay in the pipe, whose closing means that the parent has ended
     with open(0, "rb", buffering=0, closefd=False) as stdin:
         line = stdin.readline()
     try:

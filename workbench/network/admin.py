@@ -1,11 +1,11 @@
 """What can be changed while the network runs, as JSON over HTTP at ``/network`` of the graph address.
 
-GET describes; POST takes any of these and describes what came of it::
+GET returns the state; POST changes any of these and returns the new state::
 
     {"payers": {"0x...": {"balance_grt": "5", "thawing_grt": "0", "signer": "0x..."}},
      "backend_latency": "constant:5", "backend_down": true, "subgraph_down": true, "reset_share": 0.1}
 
-A payer that is not known yet needs a signer. The two programs see it when they next ask the network subgraph.
+A new payer needs a signer. The two programs see it at their next query to the network subgraph.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WEI = Decimal(10) ** 18
 
 
 def describe(world: World) -> dict[str, Any]:
-    """The state in plain values: addresses with checksum, amounts in GRT as text."""
+    """The state as plain values: addresses with checksum, amounts in GRT as text."""
     return {
         "allocation": checksum(world.place.allocation),
         "payers": {
@@ -47,7 +47,7 @@ def describe(world: World) -> dict[str, Any]:
 
 
 def change(world: World, body: bytes) -> None:
-    """Apply a POST's body. Raises SettingsError naming what cannot be used; nothing of it is applied then."""
+    """Apply a POST's body. Raises SettingsError naming what cannot be used; then nothing is applied."""
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
@@ -57,7 +57,7 @@ def change(world: World, body: bytes) -> None:
     payers = asked.pop("payers", {})
     faults = _faults(world.faults, asked)
     if not isinstance(payers, dict):
-        raise SettingsError("is an object of addresses", where="payers")
+        raise SettingsError("must be an object with addresses as keys", where="payers")
     accounts = [_account(world, address, facts) for address, facts in payers.items()]
     world.faults = faults
     for account in accounts:
@@ -67,7 +67,7 @@ def change(world: World, body: bytes) -> None:
 def _faults(now: Faults, asked: dict[str, Any]) -> Faults:
     for name, value in asked.items():
         if name not in _FAULTS:
-            raise SettingsError(f"unknown name; there are payers, {', '.join(sorted(_FAULTS))}", where=name)
+            raise SettingsError(f"unknown name; valid are payers, {', '.join(sorted(_FAULTS))}", where=name)
         if name == "backend_latency":
             parse_latency(str(value))
         elif name == "reset_share":
@@ -82,7 +82,7 @@ def _account(world: World, address: str, facts: Any) -> EscrowAccount:
     try:
         payer = parse_address(address, "payer")
         if not isinstance(facts, dict) or not set(facts) <= set(_ACCOUNT):
-            raise SettingsError(f"has {', '.join(_ACCOUNT)} and nothing else", where=address)
+            raise SettingsError(f"may only have {', '.join(_ACCOUNT)}", where=address)
         known = world.chain.accounts.get(payer)
         if known is None and "signer" not in facts:
             raise SettingsError("is a new payer, so its signer must be given", where=address)

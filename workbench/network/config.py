@@ -1,8 +1,8 @@
-"""The configuration files of the two programs, from the same settings as the stand-in's.
+"""The configuration files of the two programs, made from the same settings as the stand-in's.
 
-The keys are those of indexer-rs (``crates/config``). Both programs read one model and take of it what is theirs, so the
-two files differ in the metrics port alone. Every line can be overridden by variables ``INDEXER_SERVICE_*`` and
-``TAP_AGENT_*`` of the programs themselves.
+The keys are those of indexer-rs (``crates/config``). Both programs read the same model and use their parts of it, so
+the two files differ only in the metrics port. The programs' own variables ``INDEXER_SERVICE_*`` and ``TAP_AGENT_*`` can
+override every line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workbench.settings import Settings
 from workbench.standin.chain import MIN_BALANCE_WEI
 
 CHAIN_IDS = (1, 5, 1337, 42161, 421613, 421614, 11155111)
-"""The chains that the two programs know; for another they end at once."""
+"""The chains that the two programs know; with another one they end at once."""
 
 RECENTLY_CLOSED_S = 3600
 MAX_STALENESS_MINUTES = 30
@@ -40,10 +40,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class Wiring:
-    """Where everything answers or will answer, as the files say it. Ports of the programs are never 0 here.
+    """All addresses for the files. Ports of the programs are never 0 here.
 
-    ``graph_node_url`` is the one address of graph-node and the network subgraph; ``aggregators`` are those of each
-    payer whom the agent is to know.
+    ``graph_node_url`` is the address of graph-node and the network subgraph; ``aggregators`` are those of each payer
+    that the agent must know.
     """
 
     database_url: str
@@ -55,25 +55,25 @@ class Wiring:
 
     @property
     def graph_url(self) -> str:
-        """The network subgraph."""
+        """The network subgraph's URL."""
         return f"{self.graph_node_url}{SUBGRAPH_PATH}"
 
     @property
     def status_url(self) -> str:
-        """graph-node's indexing status."""
+        """The URL of graph-node's indexing status."""
         return f"{self.graph_node_url}{STATUS_PATH}"
 
     @property
     def query_url(self) -> str:
-        """Where the service appends ``subgraphs/id/Qm...``."""
+        """The URL to which the service appends ``subgraphs/id/Qm...``."""
         return f"{self.graph_node_url}/"
 
     def host_and_port(self, host: str) -> str:
-        """Where the service listens."""
+        """The service's listening address."""
         return _joined(in_numbers(host), self.service_port)
 
     def service_url(self, host: str) -> str:
-        """Where the service answers on this machine."""
+        """The service's URL on this machine."""
         address = in_numbers(host)
         if address.is_unspecified:
             address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
@@ -91,16 +91,17 @@ def agent_config(settings: Settings, wiring: Wiring) -> str:
 
 
 def in_numbers(host: str) -> Address:
-    """The service's host as an address: it takes no names. Raises SettingsError for another name than localhost."""
+    """The service's host as an address: the service accepts no names. Raises SettingsError for another name than
+    localhost."""
     try:
         return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        raise SettingsError(f"the service wants an address in numbers, found {host!r}", where="host") from None
+        raise SettingsError(f"the service needs a numeric address, found {host!r}", where="host") from None
 
 
 def require_fitting(settings: Settings) -> None:
-    """Raise SettingsError for what the stand-in takes and the two programs refuse at their start, and for a host that
-    other machines reach unasked."""
+    """Raise SettingsError for settings that the stand-in accepts but the two programs refuse, and for a host that other
+    machines could reach without permission."""
     if not in_numbers(settings.host).is_loopback and not settings.allow_remote:
         raise SettingsError(
             f"the service would be reachable from other machines at {settings.host!r}",
@@ -121,11 +122,13 @@ def require_fitting(settings: Settings) -> None:
         if getattr(settings, name) <= 0:
             raise SettingsError("must be more than 0 for the programs", where=name)
     if settings.receipt_version != 2:
-        raise SettingsError("the programs take V2 receipts since 2.0.0", where="receipt_version", hint="Leave it out")
+        raise SettingsError(
+            "since 2.0.0 the programs only accept V2 receipts", where="receipt_version", hint="Leave it out"
+        )
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone can read: it holds a mnemonic, a token and a database password."""
+    """Write a file that only its owner can read: it contains a mnemonic, a token and a database password."""
     try:
         path.unlink(missing_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -164,7 +167,7 @@ def _tables(settings: Settings, wiring: Wiring, metrics_port: int) -> dict[str, 
             "url_prefix": settings.url_prefix,
             "serve_network_subgraph": False,
             "free_query_auth_token": settings.free_query_token,
-            # only the offers of indexing agreements would ask it, and there are none
+            # only used for offers of indexing agreements, and there are none
             "ipfs_url": wiring.query_url,
         },
         "service.tap": {"max_receipt_value_grt": _plain(settings.max_receipt_value_grt)},
@@ -184,7 +187,7 @@ def _tables(settings: Settings, wiring: Wiring, metrics_port: int) -> dict[str, 
 
 
 def to_toml(tables: Mapping[str, Table]) -> str:
-    """Tables of text, numbers and truth values as TOML. Names of tables are dotted, keys are bare or hexadecimal."""
+    """Tables of text, numbers and booleans as TOML. Names of tables are dotted, keys are bare or hexadecimal."""
     parts = []
     for name, table in tables.items():
         lines = [f"[{name}]", *(f"{key} = {_value(value)}" for key, value in table.items())]
@@ -197,7 +200,7 @@ def _joined(address: Address, port: int) -> str:
 
 
 def _value(value: str | int | float | bool) -> str:
-    # JSON's text in quotes, numbers, true and false are TOML's
+    # JSON's strings, numbers, true and false are valid TOML
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,7 +1,7 @@
-"""The network on its own: ``up`` starts it and returns, ``down`` ends it, from whatever shell.
+"""The network in the background: ``up`` starts it and returns, ``down`` ends it, from any shell.
 
-A keeper process holds the network open. It holds the folder's lock as well, and the kernel drops that when it dies, so
-the lock tells whether the state file is of a network that runs: numbers of processes alone could be others' by now.
+A keeper process runs the network and holds the folder's lock, which the kernel drops when the keeper dies. So the lock
+tells whether the network of the state file runs; process numbers could belong to others by now.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ERRORS: dict[int, type[WorkbenchError]] = {kind.exit_code: kind for kind in (Ru
 
 @dataclass(frozen=True)
 class State:
-    """What ``up`` left: the network, its keeper's process id, and whether that still runs."""
+    """The state after ``up``: the network, its keeper's process id, and whether that still runs."""
 
     network: Network
     keeper: int
@@ -52,15 +52,15 @@ class State:
 
 
 async def up(settings: Settings, *, fresh: bool = False) -> Network:
-    """Start a network that outlives this process; when it is interrupted or killed meanwhile, nothing stays.
+    """Start a network that outlives this process; if this is interrupted or killed before it is ready, nothing is left.
 
-    Raises as :func:`workbench.network.run.network`, with the same words.
+    Raises the same errors as :func:`workbench.network.run.network`.
     """
     require_extra()
     folder = settings.network_folder
     if (state := read(folder)) is not None and state.runs:
         raise RunFolderError(
-            f"a network is up here already (process {state.keeper})",
+            f"a network is already running in this folder (process {state.keeper})",
             where=str(folder),
             hint="Use it, or end it: workbench network down",
         )
@@ -76,7 +76,7 @@ async def up(settings: Settings, *, fresh: bool = False) -> Network:
     try:
         return await _started(process, settings, fresh)
     except BaseException:
-        # the pipe's end without a word to keep is the keeper's end
+        # if the pipe closes without an order, the keeper ends
         if process.stdin is not None:
             process.stdin.close()
         await process.wait()
@@ -85,7 +85,7 @@ async def up(settings: Settings, *, fresh: bool = False) -> Network:
 
 async def _started(process: Process, settings: Settings, fresh: bool) -> Network:
     log = settings.network_folder / LOG
-    # secrets go down this pipe and nowhere else
+    # secrets are passed only through this pipe
     order = {"settings": settings.model_dump(mode="json", exclude={"signer_keys", "payers"}), "fresh": fresh}
     try:
         line = await tell(process, json.dumps(order).encode(), READY_TIMEOUT_S)
@@ -95,7 +95,7 @@ async def _started(process: Process, settings: Settings, fresh: bool) -> Network
         code = process.returncode or 0
         if code < 0:
             raise ToolError(f"the network was killed while it started (signal {-code})", where=str(log))
-        # its own words, with place and remedy
+        # its own message, with place and remedy
         raise _ERRORS.get(code, ToolError)(last_line(log))
     if process.stdin is not None:
         process.stdin.write(_KEEP)
@@ -104,7 +104,7 @@ async def _started(process: Process, settings: Settings, fresh: bool) -> Network
 
 
 def keep(line: bytes) -> int:
-    """The keeper process: hold a network open until SIGTERM. ``line`` is the order that :func:`up` gives."""
+    """The keeper process: run a network until SIGTERM. ``line``: the order from :func:`up`."""
     order = json.loads(line)
     return asyncio.run(_keep(Settings(**order["settings"]), order["fresh"]))
 
@@ -128,7 +128,7 @@ async def _keep(settings: Settings, fresh: bool) -> int:
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not file.exists() and not starting.done():
-            starting.cancel()  # it was still being started
+            starting.cancel()  # it was still starting
         with contextlib.suppress(asyncio.CancelledError):
             await starting
     finally:
@@ -152,9 +152,9 @@ async def _hold(settings: Settings, fresh: bool, file: Path, stop: asyncio.Event
 
 
 def read(folder: Path) -> State | None:
-    """What ``up`` left in the folder; None where nothing was started or it was ended in order.
+    """The state in the folder; None if nothing was started or it was ended in order.
 
-    Raises RunFolderError where the state file is not one.
+    Raises RunFolderError if the state file is invalid.
     """
     path = folder / FILE
     try:
@@ -167,12 +167,14 @@ def read(folder: Path) -> State | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
-            f"is not the state of a network: {error}", where=str(path), hint="Delete it, and stop its processes by hand"
+            f"is not the state file of a network: {error}",
+            where=str(path),
+            hint="Delete it, and stop its processes by hand",
         ) from None
 
 
 def require(folder: Path) -> State:
-    """The network that runs in the folder. Raises ToolError where none does."""
+    """The running network of the folder. Raises ToolError if none runs."""
     state = read(folder)
     if state is None:
         raise ToolError("no network was started", where=str(folder), hint=_NOTHING_UP)
@@ -182,9 +184,9 @@ def require(folder: Path) -> State:
 
 
 async def down(folder: Path) -> Network:
-    """End the network of the folder, and what a killed one has left; the network it was.
+    """End the network of the folder and what a killed one left; returns that network.
 
-    Raises ToolError where none was started or it does not end.
+    Raises ToolError if none was started or it does not end.
     """
     state = read(folder)
     if state is None:
@@ -197,7 +199,7 @@ async def down(folder: Path) -> Network:
 
 
 async def _end(pid: int, folder: Path) -> None:
-    """SIGTERM to the keeper, and wait until it is gone."""
+    """Send SIGTERM to the keeper, and wait for its end."""
     with contextlib.suppress(psutil.NoSuchProcess):
         keeper = psutil.Process(pid)
         keeper.terminate()
@@ -213,7 +215,7 @@ async def _end(pid: int, folder: Path) -> None:
 
 
 def _holder(lock: Path) -> int | None:
-    """The process that holds the lock; None where nobody does."""
+    """The process that holds the lock; None if none does."""
     try:
         with lock.open("r", encoding="utf-8") as file:
             try:

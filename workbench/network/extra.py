@@ -1,4 +1,4 @@
-"""What the extra ``real`` installs, looked for before anything is started."""
+"""Checks for the packages of the extra ``real`` before anything is started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MODULES = {
 
 
 def require_extra() -> None:
-    """Raise ToolError naming the packages that the network needs and that are not installed."""
+    """Raise ToolError naming missing packages that the network needs."""
     missing = [package for package, module in _MODULES.items() if not _is_there(module)]
     if missing:
         raise ToolError(f"the network needs {', '.join(missing)}, not installed here", where="extra real", hint=HINT)
@@ -25,5 +25,5 @@ def require_extra() -> None:
 def _is_there(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package it is in
+    except ModuleNotFoundError:  # not even its parent package is there
         return False

@@ -1,8 +1,8 @@
-"""Runs a command that knows nothing of the workbench, and ends it when standard input ends: PostgreSQL, which would go
-on after its parent was killed.
+"""Runs a command and ends it when standard input closes: for PostgreSQL, which would continue after its parent was
+killed.
 
 ``python -m workbench.network.guard LOG COMMAND...``: prints the command's process id, and ends with its exit code.
-SIGINT is what PostgreSQL calls a fast shutdown: transactions are rolled back, what was committed is written.
+SIGINT makes a fast shutdown of PostgreSQL: open transactions are rolled back, committed ones are written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IPC_RMID = 0
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command to its end; its exit code."""
+    """Run the command to its end and return its exit code."""
     log, *command = arguments
     with open(log, "ab", buffering=0) as output:
         process = subprocess.Popen(  # noqa: S603 - the workbench's own command
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.send_signal(signal.SIGINT))
     threading.Thread(target=_end_with_parent, args=(process,), daemon=True).start()
-    with contextlib.suppress(BrokenPipeError):  # the parent is gone already
+    with contextlib.suppress(BrokenPipeError):  # the parent is already gone
         os.write(1, f"{process.pid}\n".encode())
     code = process.wait()
     _free_memory(command, process.pid)
@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _free_memory(command: list[str], pid: int) -> None:
-    """Give back the shared memory of a PostgreSQL that was killed: it would do so itself when it is started again over
-    the same data, which may be never. Its number is in the file that an orderly end removes."""
+    """Free the shared memory of a killed PostgreSQL, which it would do itself only at its next start with the same
+    data. The segment's number is in a file that an orderly end removes."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = (Path(command[command.index("-D") + 1]) / "postmaster.pid").read_text("utf-8").splitlines()
         if int(lines[0]) == pid:
@@ -61,7 +61,7 @@ def _end_with_parent(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(STOP_S)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGQUIT)  # PostgreSQL's immediate shutdown, its children included
+        process.send_signal(signal.SIGQUIT)  # PostgreSQL's immediate shutdown, including its children
 
 
 if __name__ == "__main__":

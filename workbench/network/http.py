@@ -1,7 +1,7 @@
-"""HTTP/1.1 for questions and answers that fit into memory, without a framework.
+"""HTTP/1.1 for requests and answers that fit into memory, without a framework.
 
-Each paid request of the service passes here, and what this costs is taken from the service on a small machine. Bytes
-go through httptools into one call of a handler; its answer is written as the bytes it is, at once or after a delay.
+Each paid request of the service passes through here, so on a small machine its cost slows the service. Bytes go through
+httptools to one call of a handler; its answer is already bytes and is written at once or after a delay.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MALFORMED = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: clos
 
 
 class Connection(asyncio.Protocol):
-    """One connection: its requests are answered one after another, in their order."""
+    """One connection: its requests are answered one after another, in order."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the loop: answers that are due later go nowhere."""
+        """Called by the loop: drop answers that are due later."""
         self._transport = None
         self._waiting.clear()
 
@@ -67,8 +67,8 @@ class Connection(asyncio.Protocol):
         self._path += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header. What a page in a browser sends reaches no handler: payers can be changed here, and a page needs no
-        permission to send, only to read."""
+        """A header. Requests from a page in a browser reach no handler: payers can be changed here, and a page can send
+        to any address without permission."""
         if len(name) == 4 and name.lower() == b"host":
             if not could_be_here(value.decode("latin-1")):
                 self._end(_MISDIRECTED)
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is complete."""
         if self._closing:
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)

@@ -1,4 +1,4 @@
-"""What of a network runs and answers, and who can pay."""
+"""Which parts of a network run and answer, and who can pay."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Part:
 
 
 async def look(network: Network) -> tuple[Part, ...]:
-    """The parts that the network runs or was given, each asked now: database, graph-node, aggregator."""
+    """The parts that the network runs or was given, each checked now: database, graph-node, aggregator."""
     return tuple(
         await asyncio.gather(
             _part("postgres", without_password(network.database_url), lambda: _database(network.database_url)),
@@ -40,7 +40,8 @@ async def look(network: Network) -> tuple[Part, ...]:
 
 
 async def programs(network: Network) -> tuple[Part, ...]:
-    """The two programs at the addresses of their configuration files, by their metrics: they may not be started."""
+    """The two programs, checked through their metrics at the addresses of their configuration files; they may not be
+    started."""
     addresses = network.addresses
     return tuple(
         await asyncio.gather(
@@ -51,18 +52,18 @@ async def programs(network: Network) -> tuple[Part, ...]:
 
 
 async def require_answering(network: Network) -> None:
-    """Raise TargetError naming the first part that does not answer: it was killed, say, in the middle of a step."""
+    """Raise TargetError naming the first part that does not answer: for example because it was killed during a step."""
     for part in await look(network):
         if part.wrong:
             raise TargetError(
                 f"the network's {part.name} does not answer: {part.wrong}",
                 where=part.address,
-                hint=f"Its log and data stay in {network.folder}",
+                hint=f"Its log and data are in {network.folder}",
             )
 
 
 async def describe(network: Network) -> dict[str, Any]:
-    """Payers, balances and faults as the admin address tells them. Raises TargetError where it does not answer."""
+    """Payers, balances and faults from the admin address. Raises TargetError if it does not answer."""
     status, text = await get_text(network.admin_url, "the network")
     if status != 200:
         raise TargetError(f"answers HTTP {status}", where=network.admin_url)
@@ -72,7 +73,7 @@ async def describe(network: Network) -> dict[str, Any]:
 async def change(network: Network, changes: dict[str, Any]) -> dict[str, Any]:
     """Change payers, balances, latency or failures (see :mod:`workbench.network.admin`); the state after it.
 
-    Raises TargetError where the network does not answer, or with its words where it refuses the change.
+    Raises TargetError if the network does not answer, or with its message if it refuses the change.
     """
     answer = await post_json(network.admin_url, changes, "the network", timeout_s=PATIENCE_S)
     facts = _facts(network, answer.status, answer.text)
@@ -88,7 +89,7 @@ def _facts(network: Network, status: int, text: str) -> dict[str, Any]:
         facts = None
     if not isinstance(facts, dict):
         raise TargetError(
-            f"the network does not answer as one of ours: HTTP {status}, {shown(text, 120)}",
+            f"the answer is not that of a workbench network: HTTP {status}, {shown(text, 120)}",
             where=network.admin_url,
             hint="Something else listens there; run: workbench network status",
         )
@@ -117,7 +118,7 @@ async def _part(name: str, address: str, ask: Callable[[], Awaitable[Any]]) -> P
     except WorkbenchError as error:
         return Part(name, address, error.what)
     except OSError as error:
-        # asyncio words it differently, so the system's own words are taken
+        # asyncio has another text, so the system's text is used
         return Part(name, address, os.strerror(error.errno).lower() if error.errno else str(error))
     return Part(name, address, "")
 

@@ -1,4 +1,4 @@
-"""graph-node as the two programs see it, by its paths: network subgraph, status, and the queries that are paid for."""
+"""graph-node as the two programs see it, by path: network subgraph, status and paid queries."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class GraphNode:
         return compact({"data": {name: known[name]() for name in names}})
 
     def _indexing(self, ids: Any) -> list[dict[str, Any]]:
-        """The one deployment, where it is asked for or nothing else is."""
+        """The one deployment, if it is requested or no other is."""
         qm = deployment_to_qm(self._world.place.deployment)
         if isinstance(ids, list) and qm not in ids:
             return []
@@ -94,8 +94,8 @@ class GraphNode:
 
 @lru_cache(maxsize=1024)
 def _query(body: bytes) -> bytes:
-    """The whole answer to a query on a subgraph that has nothing but ``_meta``; attestable, as graph-node says it of
-    every answer that a block determines, errors of the query among them."""
+    """The complete answer to a query on a subgraph that has only ``_meta``. It is marked attestable, as graph-node does
+    for every answer that a block determines, including errors of the query."""
     try:
         query, _, _ = request(body)
         unknown = [name for name in root_fields(query) if name not in ("_meta", "__typename")]

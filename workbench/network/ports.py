@@ -1,4 +1,4 @@
-"""Ports that the two programs will listen on: given and free, or free ones chosen here."""
+"""Ports for the two programs: given ones, checked to be free, or free ones chosen here."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from workbench.errors import TargetError
 
 FIRST, LAST = 10_000, 32_767
-"""Where free ports are looked for: below those that Linux gives to outgoing connections."""
+"""The range for free ports: below those that Linux uses for outgoing connections."""
 TRIES = 100
 
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def choose_ports(wanted: Iterable[tuple[str, str, int]]) -> list[int]:
-    """A port for each (option, host, port): the port itself, or a free one where it is 0, no one twice.
+    """A port for each (option, host, port): the port itself, or a free one for 0; no port twice.
 
-    The programs cannot say which port they got, so it has to be chosen for them, and has to stay free until they take
-    it, which may be after minutes: so it is none that a client's connection could get meanwhile. Raises TargetError
-    naming address and option where a port is taken now: the program would only say so in its log.
+    The programs cannot tell which port they got, so it is chosen here. It must stay free until they use it, perhaps
+    minutes later, so it is not one that an outgoing connection could get. Raises TargetError naming address and option
+    if a port is taken: the program would report that only in its log.
     """
     with contextlib.ExitStack() as held:
         ports = []
@@ -33,7 +33,7 @@ def choose_ports(wanted: Iterable[tuple[str, str, int]]) -> list[int]:
                 if port == 0:
                     _bind_free(listener, host)
                 else:
-                    # as the programs do: connections that ended a moment ago are not in the way
+                    # like the programs: recently closed connections do not block the port
                     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     listener.bind((host, port))
                 listener.listen(1)
@@ -48,7 +48,7 @@ def choose_ports(wanted: Iterable[tuple[str, str, int]]) -> list[int]:
 
 
 def outgoing_ports() -> range:
-    """The ports that this system gives to outgoing connections; none where it does not say."""
+    """The ports that this system uses for outgoing connections; empty if not known."""
     try:
         low, high = map(int, _OUTGOING.read_text("ascii").split())
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""A real PostgreSQL server of our own: on the loopback address alone, without a socket file, with a password.
+"""A real PostgreSQL server of our own: only on the loopback address, without a socket file, with a password.
 
-The server runs under :mod:`workbench.network.guard`, which ends it when this process ends, however that is.
+The server runs under :mod:`workbench.network.guard`, which ends it when this process ends in any way.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0
 POLL_S = 0.05
 MAX_CONNECTIONS = 200
-"""The service takes up to 50, the agent's pool and whoever watches come on top."""
+"""The service uses up to 50; then come the agent's pool and observers."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that takes connections: URL of its database with the password, and the postmaster's process id."""
+    """A running server: its database's URL with password, and the postmaster's process id."""
 
     url: str
     pid: int
@@ -42,9 +42,8 @@ class Server:
 async def server(folder: Path, port: int, *, fresh: bool = False) -> AsyncIterator[Server]:
     """Run PostgreSQL on ``port`` with its data in ``folder/postgres`` while the context is open.
 
-    The data stays: the next server on the folder goes on with it, unless it is to be ``fresh``. Raises ToolError where
-    the extra is not installed, the data is of another version or cannot be made, or the server ends, and TargetError
-    where the port is taken.
+    The data is kept for the next server on the folder, unless ``fresh``. Raises ToolError if the extra is not
+    installed, the data has another version or cannot be made, or the server ends; TargetError if the port is taken.
     """
     programs = cluster.find_programs()
     data, log = folder / "postgres", folder / "postgres.log"
@@ -61,7 +60,7 @@ async def server(folder: Path, port: int, *, fresh: bool = False) -> AsyncIterat
 
 
 async def end_left_over(data: Path) -> None:
-    """End a server that still has the data: its guard and the workbench were killed at once."""
+    """End a server that still uses the data because its guard and the workbench were killed together."""
     try:
         pid = int((data / "postmaster.pid").read_text("utf-8").split()[0])
     except (OSError, ValueError, IndexError):
@@ -75,7 +74,7 @@ async def _launch(programs: Path, data: Path, log: Path, port: int) -> tuple[Pro
         "port": str(port),
         "unix_socket_directories": "",
         "max_connections": str(MAX_CONNECTIONS),
-        # of other kinds segments would stay when it is killed
+        # other kinds of shared memory would stay when it is killed
         "dynamic_shared_memory_type": "mmap",
     }
     process = await asyncio.create_subprocess_exec(
@@ -97,7 +96,7 @@ async def _launch(programs: Path, data: Path, log: Path, port: int) -> tuple[Pro
 
 
 async def _ready(process: Process, url: str, log: Path, port: int, fresh: bool) -> None:
-    """Wait until the server takes connections; make the database where it is not there, and anew where ``fresh``."""
+    """Wait until the server accepts connections; make the database if missing, or again if ``fresh``."""
     import psycopg
 
     deadline = time.monotonic() + READY_TIMEOUT_S
@@ -110,10 +109,10 @@ async def _ready(process: Process, url: str, log: Path, port: int, fresh: bool) 
             break
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
-                raise _taken(port, "the port is another PostgreSQL's") from None
+                raise _taken(port, "another PostgreSQL uses the port") from None
         if time.monotonic() > deadline:
             raise ToolError(
-                f"PostgreSQL took no connection within {READY_TIMEOUT_S:.0f} s: {last_line(log)}", where=str(log)
+                f"PostgreSQL accepted no connection within {READY_TIMEOUT_S:.0f} s: {last_line(log)}", where=str(log)
             )
         await asyncio.sleep(POLL_S)
     async with connection:
@@ -128,7 +127,7 @@ def _ended(log: Path, port: int) -> WorkbenchError:
     text = log.read_text("utf-8", errors="replace")
     if "Address already in use" in text:
         return _taken(port, "address already in use")
-    return ToolError(f"PostgreSQL ended before it took connections: {cluster.complaint(text)}", where=str(log))
+    return ToolError(f"PostgreSQL ended before it accepted connections: {cluster.complaint(text)}", where=str(log))
 
 
 def _taken(port: int, why: str) -> TargetError:
@@ -140,7 +139,7 @@ def _taken(port: int, why: str) -> TargetError:
 
 
 async def _stop(process: Process, pid: int) -> None:
-    """End the server in order: its guard sees the end of the pipe. Where the guard was killed, it is told directly."""
+    """End the server in order, by closing the guard's pipe; directly if the guard was killed."""
     if process.stdin is not None:
         process.stdin.close()
     try:

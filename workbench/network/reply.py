@@ -1,4 +1,4 @@
-"""An answer of graph-node and of the network subgraph, as the bytes it is and when it goes out."""
+"""An answer of graph-node or the network subgraph: its bytes and its delay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Reply(NamedTuple):
-    """The bytes of an answer and how long it takes; without bytes the connection is reset."""
+    """The bytes of an answer and its delay; without bytes the connection is reset."""
 
     data: bytes | None
     delay_s: float = 0.0
@@ -19,7 +19,7 @@ Handler = Callable[[bytes, bytes, bytes], Reply]
 
 
 def encode(body: bytes, *, status: int = 200, content_type: str = "application/json", headers: str = "") -> bytes:
-    """A whole answer. ``headers`` are further lines, each with its line end."""
+    """A complete answer. ``headers``: further lines, each with its line end."""
     phrase = HTTPStatus(status).phrase
     head = f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
     return head.encode("latin-1") + body

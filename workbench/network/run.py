@@ -1,4 +1,4 @@
-"""The network while a block is open: PostgreSQL, network subgraph and graph-node, aggregator, configuration files."""
+"""The network within a block: PostgreSQL, network subgraph and graph-node, aggregator, configuration files."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LOCK_WAIT_S = 2.0
 
 @dataclass(frozen=True)
 class Network:
-    """A network that answers.
+    """A running network.
 
-    ``graph_url`` is the network subgraph, ``status_url`` and ``query_url`` are graph-node's, ``admin_url`` is where the
-    network can be changed. ``addresses`` is where the two programs will answer once they run with their files.
-    ``pids`` are the network's own processes by name. ``database_url`` holds a password.
+    ``graph_url`` is the network subgraph's, ``status_url`` and ``query_url`` are graph-node's; the network can be
+    changed at ``admin_url``. ``addresses``: those of the two programs when they run with their files. ``pids``: the
+    network's own processes by name. ``database_url`` contains a password.
     """
 
     folder: Path
@@ -53,11 +53,11 @@ class Network:
 
     @property
     def payers(self) -> tuple[Payer, ...]:
-        """The payers that have escrow from the start, each with its signer; the local test network's is the first."""
+        """The payers with escrow at the start, each with its signer; the first is that of the local test network."""
         return tuple(payer(index) for index in range(self.payer_count))
 
     def commands(self, service: str = "indexer-service-rs", agent: str = "indexer-tap-agent") -> tuple[str, str]:
-        """The two commands to run, as for a shell."""
+        """The shell commands of the two programs."""
         return (
             f"{service} --config {shlex.quote(str(self.service_config))}",
             f"{agent} --config {shlex.quote(str(self.agent_config))}",
@@ -75,7 +75,7 @@ class Network:
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> Network:
-        """The network that :meth:`to_json` wrote."""
+        """The inverse of :meth:`to_json`."""
         return cls(
             **{
                 **facts,
@@ -90,12 +90,12 @@ class Network:
 
 @asynccontextmanager
 async def network(settings: Settings, folder: Path | None = None, *, fresh: bool = False) -> AsyncIterator[Network]:
-    """Run the network while the context is open, with its data, logs and configuration files in ``folder``
+    """Run the network within the context, with its data, logs and configuration files in ``folder``
     (``settings.network_folder``).
 
-    What was stored there before is still there, unless it is to be ``fresh``. All processes end with the block, and
-    also when this process is killed. Raises SettingsError for settings the two programs would refuse, RunFolderError
-    where the folder is in use or cannot be made, TargetError where a port is taken, ToolError where a part fails.
+    Stored data is kept, unless ``fresh``. All processes end with the block, and also if this process is killed. Raises
+    SettingsError for settings that the two programs would refuse, RunFolderError if the folder is in use or cannot be
+    made, TargetError if a port is taken, ToolError if a part fails.
     """
     require_extra()
     require_fitting(settings)
@@ -146,7 +146,7 @@ async def network(settings: Settings, folder: Path | None = None, *, fresh: bool
 def _described(
     settings: Settings, folder: Path, place: Place, wiring: Wiring, aggregator_url: str, pids: dict[str, int]
 ) -> Network:
-    """Write the configuration files and say where everything is."""
+    """Write the configuration files; returns all addresses."""
     files = folder / "service.toml", folder / "agent.toml"
     write_private(files[0], service_config(settings, wiring))
     write_private(files[1], agent_config(settings, wiring))

@@ -1,4 +1,4 @@
-"""The tables of the two programs: from statements of our own, or from a folder of migrations."""
+"""The tables of the two programs: from our own statements, or from a folder of migrations."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _APPLIED = "workbench_migrations"
 async def apply_schema(url: str, migrations: Path | None) -> None:
     """Make the tables, indexes, triggers and notifications in the database at ``url``.
 
-    Without ``migrations`` from ``schema.sql``, which leaves alone what is there. With it from the folder's
-    ``*.up.sql`` (or all ``*.sql`` where none is named so), by name, each once and as a whole; what was applied is kept
-    in the table ``workbench_migrations``. Raises SettingsError for a folder without SQL or a statement that fails,
-    naming file and reason, and TargetError where the database does not answer.
+    Without ``migrations`` from ``schema.sql``, which keeps existing tables. With it from the folder's ``*.up.sql`` (or
+    all ``*.sql`` if there are none), sorted by name, each applied once and completely; applied ones are listed in the
+    table ``workbench_migrations``. Raises SettingsError for a folder without SQL or a statement that fails, naming file
+    and reason; TargetError if the database does not answer.
     """
     import psycopg
 
@@ -72,7 +72,7 @@ def _text(path: Path) -> str:
 
 
 async def _execute(connection: psycopg.AsyncConnection, script: str, where: str) -> None:
-    """All statements of a script in one go, as their author wrote them."""
+    """Execute all statements of a script at once, unchanged."""
     import psycopg
 
     try:

@@ -19,14 +19,14 @@ from workbench.receipts.address import parse_address
 from workbench.settings import Settings
 
 HOST = "127.0.0.1"
-"""Where both listen, wherever the service does: who is not on this machine has no business with them."""
+"""Both listen only on this machine, wherever the service listens."""
 BACKLOG = 1024
 
 
 def serve(role: str, line: bytes) -> None:
     """Serve until SIGTERM or the end of standard input. ``line`` is the settings as JSON.
 
-    Raises TargetError when the port is taken.
+    Raises TargetError if the port is taken.
     """
     settings = Settings.model_validate_json(line)
     start = {"graph": _graph, "aggregator": _aggregator}[role]
@@ -42,7 +42,7 @@ async def _serve(start: Callable[[Settings], Awaitable[tuple[str, Any]]], settin
     lifeline, _ = await loop.connect_read_pipe(lambda: Lifeline(stop), sys.stdin)
     try:
         url, server = await start(settings)
-        # what is there now stays: the collector need not look at it again
+        # existing objects stay: the garbage collector need not scan them
         gc.collect()
         gc.freeze()
         print(json.dumps({"url": url}), flush=True)
@@ -71,7 +71,7 @@ async def _aggregator(settings: Settings) -> tuple[str, Any]:
 
     keys = {payer.key.address: payer.key for payer in known_payers(settings)}
     domain = v2.domain(settings.chain_id, parse_address(settings.collector))
-    # a request fits into the window, so that it comes in one go
+    # a request fits into the window and arrives at once
     window = Configuration(
         http2_connection_window_size=2 * MAX_REQUEST_BYTES, http2_stream_window_size=2 * MAX_REQUEST_BYTES
     )
@@ -82,13 +82,13 @@ async def _aggregator(settings: Settings) -> tuple[str, Any]:
 
 
 def _bind(port: int, option: str) -> socket.socket:
-    """A socket of this machine alone, port 0 being a free one. Raises TargetError naming the option where it is
+    """A socket on the loopback address, port 0 for a free one. Raises TargetError naming the option if the port is
     taken."""
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
-        # a second one on the address is told here, not at its first connection
+        # a taken address is reported here, not at the first connection
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()

@@ -1,9 +1,8 @@
-"""What the network subgraph answers: to the questions of the two programs by the name of their operation, to others by
-their root fields.
+"""The network subgraph's answers: to the two programs' queries by the name of the operation, to others by root fields.
 
-The operations are those of indexer-rs (``crates/query/graphql``). The variables that select are honoured: pages by
-``$first`` and ``$last``, ``$minBalance``, ``$indexer``, ``$receiver``, ``$collector``, ``$payer``. There is one state,
-the newest: a block that is asked for by its hash is that one.
+The operations are those of indexer-rs (``crates/query/graphql``). Supported variables: ``$first`` and ``$last`` for
+pages, ``$minBalance``, ``$indexer``, ``$receiver``, ``$collector``, ``$payer``. Only the newest state exists: a block
+requested by its hash is that one.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Variables = Mapping[str, Any]
 
 
 class Subgraph:
-    """The network subgraph over a world that may change between two questions."""
+    """The network subgraph over a world that may change between queries."""
 
     def __init__(self, world: World, now: Callable[[], float] = time.time) -> None:
         self._world = world
@@ -71,7 +70,7 @@ class Subgraph:
         return {"meta": self._meta(), "allocations": _page(self._allocations() if mine else [], variables)}
 
     def _closed_allocations(self, variables: Variables) -> dict[str, Any]:
-        """Of the allocations that are asked for, those that are closed: all but the open ones that exist."""
+        """The closed ones among the requested allocations: all except the existing, open ones."""
         open_ones = {f"0x{allocation.hex()}" for allocation in self._world.chain.allocations}
         own = f"0x{self._world.place.allocation.hex()}"
         closed = [{"id": own}] if own not in open_ones else []
@@ -162,9 +161,10 @@ class Subgraph:
 
 
 def request(body: bytes) -> tuple[str, dict[str, Any], str]:
-    """Query, variables and name of the operation ("" for none) of a request's body. Raises QueryError for no request.
+    """Query, variables and name of the operation ("" for none) of a request's body. Raises QueryError if it is not a
+    request.
 
-    The name is that of ``operationName``, else the one at the head of the query, behind its comments.
+    The name is ``operationName``, otherwise the name at the head of the query, after its comments.
     """
     try:
         asked = json.loads(body)
@@ -172,7 +172,7 @@ def request(body: bytes) -> tuple[str, dict[str, Any], str]:
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise QueryError("expected a GraphQL request: a JSON object with a query") from None
     if not isinstance(query, str) or not isinstance(variables, dict) or not isinstance(name, str):
-        raise QueryError("query and operationName of a GraphQL request are text, and its variables an object")
+        raise QueryError("query and operationName of a GraphQL request must be text, and variables an object")
     if not name and (head := _OPERATION.match(_COMMENT.sub("", query))):
         name = head[1]
     return query, variables, name
@@ -184,7 +184,7 @@ def compact(value: Any) -> bytes:
 
 
 def errors(messages: Iterable[str]) -> bytes:
-    """An answer of errors alone."""
+    """An answer with only errors."""
     return compact({"errors": [{"message": message} for message in messages]})
 
 
@@ -193,12 +193,12 @@ def _signers(accounts: Iterable[EscrowAccount]) -> list[dict[str, Any]]:
 
 
 def _page(entities: list[dict[str, Any]], variables: Variables) -> list[dict[str, Any]]:
-    """The entities, in the order of their ids, after ``$last``: at most ``$first``."""
+    """The entities after ``$last``, sorted by id, at most ``$first``."""
     last = str(variables.get("last") or "")
     return [entity for entity in entities if entity["id"] > last][: int(variables["first"])]
 
 
 def _prefixed(text: Any) -> str:
-    """An id as the subgraph writes it: small letters with 0x, which the agent leaves out at times."""
+    """An id as in the subgraph: lower case with 0x, which the agent sometimes leaves out."""
     digits = str(text).lower()
     return digits if digits.startswith("0x") else f"0x{digits}"

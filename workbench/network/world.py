@@ -1,4 +1,4 @@
-"""Who and what there is in the network: operator, allocation, payers with signers, and what of it can be changed."""
+"""The state of the network: operator, allocation, payers with signers, and what can be changed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from workbench.standin.accounts import payer
 from workbench.standin.chain import Chain
 
 OPERATOR_MNEMONIC = " ".join(["test"] * 11 + ["zero"])
-"""The indexer's of the local test network; public, like every key here."""
+"""The indexer's mnemonic in the local test network; public, like every key here."""
 
 EPOCH = 1
 DISPUTE_MANAGER = bytes.fromhex("00000000000000000000000000000000000d1590")
-"""A stand-in for a contract: attestations name it, nobody calls it."""
+"""The address of a contract that attestations name and nobody calls."""
 
 SPARE_PAYERS = 64
-"""Payers without escrow behind the funded ones. The agent knows their aggregator from its start, which it does not of
-a stranger, so one of them can be given escrow while it runs."""
+"""The number of payers without escrow, after the funded ones. The agent knows their aggregator from its start, so they
+can get escrow while it runs."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What does not change while the network runs; addresses as bytes."""
+    """The constant facts of the network; addresses as bytes."""
 
     indexer: bytes
     collector: bytes
@@ -36,22 +36,22 @@ class Place:
 
     @classmethod
     def of(cls, settings: Settings) -> Place:
-        """The place that the settings name, with the allocation that the operator's mnemonic gives for it."""
+        """The facts from the settings, with the allocation derived from the operator's mnemonic."""
         deployment = parse_deployment(settings.deployment)
         allocation = allocation_key(OPERATOR_MNEMONIC, epoch=EPOCH, deployment=deployment).address
         if settings.allocation is not None and parse_address(settings.allocation) != allocation:
             raise SettingsError(
-                f"the network has the one allocation 0x{allocation.hex()}, derived from its operator's mnemonic",
+                f"the network's only allocation is 0x{allocation.hex()}, derived from its operator's mnemonic",
                 where="allocation",
-                hint="Leave --allocation out: only answers of that one are attested",
+                hint="Leave --allocation out: only answers of this allocation are attested",
             )
         return cls(parse_address(settings.indexer), parse_address(settings.collector), deployment, allocation)
 
 
 @dataclass
 class Faults:
-    """What graph-node does wrong. ``backend_*`` and ``reset_share`` are the stand-in's settings of that name and mean
-    the forwarded queries; ``subgraph_down`` leaves the network subgraph's questions without an answer."""
+    """Faults of graph-node. ``backend_*`` and ``reset_share`` are the stand-in's settings of that name and apply to
+    forwarded queries; with ``subgraph_down`` queries to the network subgraph get no answer."""
 
     backend_latency: str
     backend_down: bool = False
@@ -69,7 +69,7 @@ class World:
 
     @classmethod
     def of(cls, settings: Settings) -> World:
-        """The world at the start: every payer has the settings' escrow."""
+        """The initial state: every payer has the escrow of the settings."""
         place = Place.of(settings)
         chain = Chain.funded(settings.standin_payers, to_wei(settings.escrow_grt))
         chain.allocations = {place.allocation}

@@ -1,5 +1,5 @@
-"""A server that does nothing: any paid request is answered at once as by an indexer-service where all went well.
+"""A server that does nothing: it answers any paid request at once, like an indexer-service without errors.
 
-What a generator can do against it is what the generator and the machine can do. ``protocol`` (where requests end),
+The rate that a generator reaches against it is the limit of generator and machine. ``protocol`` (where requests end),
 ``delayed`` (a fixed answer time), ``__main__`` (the process), ``child`` (starting it).
 """

@@ -1,8 +1,8 @@
 """The process of a null server: one line of JSON on standard input, one on standard output, then it serves until
 standard input ends or SIGTERM comes.
 
-``{"delay_ms": 0.0, "port": 0, "shared": false}`` is answered by ``{"port": 40123}``. ``shared``: others listen on the
-port too, and the kernel deals the connections out (SO_REUSEPORT).
+``{"delay_ms": 0.0, "port": 0, "shared": false}`` is answered by ``{"port": 40123}``. ``shared``: several processes
+listen on the port, and the kernel distributes the connections (SO_REUSEPORT).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from workbench.nullserver.protocol import NullProtocol, at_once
 
 HOST = "127.0.0.1"
 BACKLOG = 4096
-_YOUNG_OBJECTS = 100_000  # requests leave no cycles, so there is hardly anything to collect
+_YOUNG_OBJECTS = 100_000  # requests leave no reference cycles, so there is hardly anything to collect
 
 
 def main() -> int:

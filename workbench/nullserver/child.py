@@ -1,4 +1,4 @@
-"""The null server as processes of its own, so that its work shares no interpreter with the generator's."""
+"""The null server in separate processes, so that it shares no interpreter with the generator."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from workbench.private import temporary_folder
 
 READY_TIMEOUT_S = 30.0
 PAID_PATH = "/subgraphs/id/QmV4R5g7Go94bVFmKTVFG7vaMTb1ztUUWb45mNrsc7Yyqs"
-"""Any path is answered; this one is like those that receipts go to."""
+"""Any path is answered; this one looks like a real one."""
 
 
 @dataclass(frozen=True)
 class NullServer:
-    """Where it answers, and its processes."""
+    """Its address and processes."""
 
     url: str
     pids: tuple[int, ...]
 
     @property
     def paid_url(self) -> str:
-        """Where receipts are sent."""
+        """The URL for receipts."""
         return self.url + PAID_PATH
 
 
 @asynccontextmanager
 async def null_server(processes: int = 1, *, delay_ms: float = 0.0) -> AsyncIterator[NullServer]:
-    """A server on 127.0.0.1 that answers every request well, at once or ``delay_ms`` after it was read.
+    """A server on 127.0.0.1 that answers every request with success, at once or ``delay_ms`` after reading it.
 
-    Its ``processes`` share a port. They end with the block, and when this process does. Raises ToolError where one does
-    not get ready.
+    Its ``processes`` share a port. They end with the block or with this process. Raises ToolError if one does not get
+    ready.
     """
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(temporary_folder("nullserver"))

@@ -1,8 +1,8 @@
-"""Answers that are sent a fixed time after their request was read.
+"""Sends answers a fixed time after their request was read.
 
-The time is the same for all, so answers are due in the order of their requests: one queue and one timer serve all
-connections. Event loops tick in milliseconds, which is half of a 2 ms answer. On Linux the timer is therefore a timerfd
-(timerfd_create(2)), which the kernel fires within some 50 us; elsewhere it is the loop's own.
+The delay is the same for all, so answers are due in the order of their requests: one queue and one timer serve all
+connections. Event loops tick in milliseconds, too coarse for a 2 ms answer. So on Linux the timer is a timerfd
+(timerfd_create(2)), which is exact to some 50 µs; elsewhere it is the loop's own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _AT_ABSOLUTE_TIME = 1
 
 
 class Delayed:
-    """The reply of a server whose answers take ``delay_ns``. See :data:`workbench.nullserver.protocol.Reply`."""
+    """The reply of a server with the delay ``delay_ns``. See :data:`workbench.nullserver.protocol.Reply`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, delay_ns: int) -> None:
         self._delay_ns = delay_ns
@@ -36,7 +36,7 @@ class Delayed:
         self._due.append((due_ns, transport, answer, last))
 
     def close(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         self._due.clear()
         self._alarm.close()
 
@@ -53,18 +53,18 @@ class Delayed:
 
 
 class LoopTimer:
-    """A timer of the event loop, as fine as that is."""
+    """A timer of the event loop, as exact as the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
         self._loop, self._ring = loop, ring
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, due_ns: int) -> None:
-        """Ring at a time of the monotonic clock."""
+        """Fire at a time of the monotonic clock."""
         self._handle = self._loop.call_later(max(0.0, (due_ns - time.monotonic_ns()) / 1e9), self._ring)
 
     def close(self) -> None:
-        """Ring no more."""
+        """Stop the timer."""
         if self._handle is not None:
             self._handle.cancel()
 
@@ -91,18 +91,18 @@ class TimerFd:
         loop.add_reader(self._file, self._fired)
 
     def set(self, due_ns: int) -> None:
-        """Ring at a time of the monotonic clock."""
+        """Fire at a time of the monotonic clock."""
         self._setting.value.tv_sec, self._setting.value.tv_nsec = divmod(due_ns, 1_000_000_000)
         self._libc.timerfd_settime(self._file, _AT_ABSOLUTE_TIME, self._pointer, None)
 
     def close(self) -> None:
-        """Ring no more."""
+        """Stop the timer."""
         self._loop.remove_reader(self._file)
         os.close(self._file)
 
     def _fired(self) -> None:
         try:
             os.read(self._file, 8)
-        except BlockingIOError:  # it was set anew meanwhile
+        except BlockingIOError:  # the timer was set again meanwhile
             return
         self._ring()

@@ -1,7 +1,8 @@
-"""Finding the ends of HTTP/1.1 requests, and nothing else of them.
+"""Finds the ends of HTTP/1.1 requests and looks at nothing else.
 
-As lean as it gets in Python: a request of our own generator, which comes in one piece, costs two searches and a write.
-A length is the only framing that is understood (RFC 9112, 6.2); what has another is told so and closed.
+As cheap as possible in Python: a request from our generator, which arrives in one piece, costs two searches and a
+write. Content-Length is the only supported framing (RFC 9112, 6.2); other requests get an error, and the connection is
+closed.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Callable
 from typing import cast
 
 BODY = rb'{"graphQLResponse":"{\"data\":{\"_meta\":{\"block\":{\"number\":1}}}}","attestation":null}'
-"""What an indexer-service answers when the query went well (the attestation left out)."""
+"""An indexer-service's answer to a good query, without the attestation."""
 
 ALIVE = b"Service is up and running"
-"""What it answers at its root, by which it is known."""
+"""The answer at its root path, which identifies the service."""
 
 MAX_HEAD_BYTES = 1 << 16
 
@@ -52,7 +53,7 @@ class NullProtocol(asyncio.Protocol):
 
     def __init__(self, reply: Reply = at_once) -> None:
         self._reply = reply
-        self._rest = b""  # a head that is not complete
+        self._rest = b""  # an incomplete head
         self._body_left = 0  # of a request whose head was read
         self._answer = ANSWER  # to that request
         self._last = False  # the connection ends with that answer
@@ -62,16 +63,16 @@ class NullProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def pause_writing(self) -> None:
-        """A client that does not read its answers is not read either, so that they do not pile up."""
+        """Stop reading from a client that does not read its answers, so that they do not pile up."""
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Read from it again."""
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Called by the loop with whatever has come."""
+        """Called by the loop with received bytes."""
         if self._body_left:
             taken = min(len(data), self._body_left)
             self._body_left -= taken
@@ -97,7 +98,7 @@ class NullProtocol(asyncio.Protocol):
             self._reply(self._transport, self._answer, self._last)
 
     def _take_head(self, data: bytes, end: int) -> bool:
-        """Read how long the body is and what will be answered; False where the request was refused."""
+        """Read the length of the body and choose the answer; False if the request was refused."""
         at = data.find(_AS_WRITTEN_HERE, 0, end)
         if at >= 0:
             at += len(_AS_WRITTEN_HERE)

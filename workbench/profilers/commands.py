@@ -1,4 +1,4 @@
-"""From settings to what is started: a service and an agent by their commands, the stand-in, or a compose file."""
+"""Makes a backend from settings: a service and an agent by their commands, the stand-in, or a compose file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workbench.settings.kinds import apart
 OPTIONS: Mapping[Role, str] = {"service": "--service", "agent": "--agent"}
 
 _INTERPRETER = re.compile(r"(?:python|pypy)[0-9.]*")
-# whose answer each address is: what the other program rests on is the same for both
+# which program gives each address; the database and subgraph are the same for both
 _OF_ROLE: Mapping[Role, tuple[str, ...]] = {
     "service": ("service_url", "service_metrics_url", "graph_url", "database_url", "database"),
     "agent": ("agent_metrics_url", "graph_url", "database_url", "database"),
@@ -29,17 +29,17 @@ _OF_ROLE: Mapping[Role, tuple[str, ...]] = {
 
 
 def has_commands(settings: Settings) -> bool:
-    """Whether a service or an agent is started by its command."""
+    """Whether the settings have a command for a service or an agent."""
     return settings.service_command is not None or settings.agent_command is not None
 
 
 def backend_of(settings: Settings, out: Path, *, lifeline: bool = True, replaces: bool = False) -> Backend:
-    """What the settings name, not yet started: containers of a compose file, programs by their commands, else the
-    stand-in (its database in ``out.parent`` where none is given). Profiles and logs go to ``out``.
+    """The backend that the settings name, not yet started: containers of a compose file, programs by their commands,
+    otherwise the stand-in (with its database in ``out.parent`` by default). Profiles and logs go to ``out``.
 
-    ``lifeline``: local programs end with this process. ``replaces``: what listens on their ports is stopped for them
-    and brought back; else that is an error. Raises SettingsError for a command that is none, a program to profile that
-    has no command, a configuration that cannot be read, or an address that no process can be put under.
+    ``lifeline``: local programs end with this process. ``replaces``: processes that listen on their ports are stopped
+    and later restarted; otherwise a taken port is an error. Raises SettingsError for an invalid command, a program to
+    profile without a command, a configuration that cannot be read, or an address without a command to start.
     """
     if settings.compose is not None:
         from workbench.profilers.backends.compose import ComposeBackend
@@ -54,7 +54,7 @@ def backend_of(settings: Settings, out: Path, *, lifeline: bool = True, replaces
         )
     if settings.target is not None:
         raise SettingsError(
-            f"a service at {settings.target} cannot be started from here",
+            f"a running service ({settings.target}) cannot be put under a profiler",
             where="--target",
             hint="Give the command that starts it with --service, or its compose file with --compose",
         )
@@ -71,14 +71,14 @@ def services_of(settings: Settings) -> tuple[LocalService, ...]:
 
 
 def profiled_names(settings: Settings, services: tuple[LocalService, ...]) -> tuple[str, ...]:
-    """The names of the programs that ``settings.profile`` puts under the tool; of one that has no command that is an
-    error where a profiler is wanted."""
+    """The names of the programs that ``settings.profile`` puts under the tool. Raises SettingsError if a profiler is
+    wanted for a program without a command."""
     wanted: tuple[Role, ...] = ("service", "agent") if settings.profile == "both" else (settings.profile,)
     by_role = {service.roles[0]: service.name for service in services}
     missing = [role for role in wanted if role not in by_role]
     if missing and settings.profiler != "none":
         raise SettingsError(
-            f"there is no command for the {missing[0]}, which is to be profiled",
+            f"there is no command for the {missing[0]}, which should be profiled",
             where="--profile",
             hint=f"Give one with {OPTIONS[missing[0]]}, or profile the other one: --profile {next(iter(by_role))}",
         )
@@ -88,10 +88,10 @@ def profiled_names(settings: Settings, services: tuple[LocalService, ...]) -> tu
 def service_of_words(
     words: tuple[str, ...], role: Role, *, given: Known | None = None, where: str = "command"
 ) -> LocalService:
-    """A program by the words of its command, with variables (``RUST_LOG=info``) before it as in a shell.
+    """A service from the words of its command, with variables (``RUST_LOG=info``) before it as in a shell.
 
-    Its name is that of its file; of a Python program that of the script or module. It works in the current folder.
-    Where it answers is taken from ``given``, else from what it says, else from the file after its ``--config``.
+    Its name is that of its file; for a Python program that of the script or module. It runs in the current folder. Its
+    addresses come from ``given``, otherwise from its output, otherwise from the file after its ``--config``.
     """
     variables, argv = apart(words)
     if not argv:
@@ -117,7 +117,7 @@ def service_of_words(
 
 
 def name_of(argv: tuple[str, ...]) -> str:
-    """A short name for a command: its file's, or that of the script or module a Python interpreter runs."""
+    """A short name for a command: that of its file, or of the script or module that a Python interpreter runs."""
     name = PurePath(argv[0]).name
     if _INTERPRETER.fullmatch(name):
         words = [word for word in argv[1:] if not word.startswith("-")]

@@ -1,5 +1,5 @@
-"""What happens inside a window cut by hand: the command it is around finds the session's service, and the runs it makes
-say how many receipts the window had."""
+"""Supports commands inside a window cut by hand: they find the session's service, and the runs that they make tell how
+many receipts the window had."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from workbench.runs.read import open_run
 from workbench.settings import ENV_PREFIX, default_runs_dir
 
 SLOW_TIMEOUT_S = 60
-"""Time limit of a request to a service under a tool, which answers up to a hundred times as slowly."""
+"""Time limit of a request to a service under a tool, which answers up to a hundred times slower."""
 
 COUNTS = ("sent", "accepted", "denied")
 
 
 def variables_of(addresses: Mapping[str, str], mode: Mode, environment: Mapping[str, str]) -> dict[str, str]:
     """``environment`` with a session's addresses (settings by name) as variables that every workbench command reads;
-    what is there already stays."""
+    existing ones are kept."""
     known = dict(addresses)
     if mode != "none":
         known["timeout_s"] = str(SLOW_TIMEOUT_S)
@@ -30,7 +30,7 @@ def variables_of(addresses: Mapping[str, str], mode: Mode, environment: Mapping[
 
 
 def runs_dir_of(command: Sequence[str], environment: Mapping[str, str]) -> Path:
-    """Where a workbench command makes its run folders."""
+    """Where workbench commands make their run folders."""
     for number, word in enumerate(command):
         if word == "--runs-dir" and number + 1 < len(command):
             return Path(command[number + 1])
@@ -42,19 +42,19 @@ def runs_dir_of(command: Sequence[str], environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True)
 class Runs:
-    """The run folders of ``folder`` that were there ``before``."""
+    """The run folders in ``folder``, and those that existed ``before``."""
 
     folder: Path
     before: frozenset[str]
 
     @classmethod
     def now(cls, folder: Path) -> Runs:
-        """Those that are there now."""
+        """The existing run folders."""
         return cls(folder, frozenset(_runs_in(folder)))
 
     def facts(self) -> dict[str, Any]:
-        """For a window's record: ``runs``, the folders made since, and ``receipts``, how many of them were sent,
-        accepted and denied in them all; {} where none was made."""
+        """For a window's record: ``runs``, the folders made since, and ``receipts``, the sum of receipts sent, accepted
+        and denied in them; {} if there are none."""
         made = sorted(set(_runs_in(self.folder)) - self.before)
         if not made:
             return {}

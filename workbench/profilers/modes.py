@@ -1,4 +1,4 @@
-"""The names of the profiler modes. What a mode is, is its object: see :mod:`workbench.profilers.tools`."""
+"""The names of the profiler modes. Each mode has an object in :mod:`workbench.profilers.tools`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workbench.settings.kinds import ProfilerMode
 Mode = ProfilerMode
 MODES: tuple[Mode, ...] = get_args(Mode)
 ALIASES: Mapping[str, Mode] = {"valgrind": "massif"}
-"""The guide calls massif by the name of the whole tool."""
+"""The guide calls the mode massif valgrind."""
 
 
 def parse_mode(text: str) -> Mode:
@@ -19,6 +19,6 @@ def parse_mode(text: str) -> Mode:
     name = ALIASES.get(text, text)
     if name not in MODES:
         raise SettingsError(
-            f"there is no profiler mode {text!r}", where="profiler", hint=f"There are {', '.join(MODES)} and valgrind"
+            f"there is no profiler mode {text!r}", where="profiler", hint=f"Valid are {', '.join(MODES)} and valgrind"
         )
     return name

@@ -1,4 +1,4 @@
-"""From what a user names (nothing, a command, a compose file) to a session that runs."""
+"""Makes a running session from what the user gives (nothing, a command, a compose file)."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ async def profiling(
 
     ``mode``: one of the guide's, or pprofile. ``service``: None takes the programs that ``settings`` (fields of
     :class:`workbench.Settings`) name by ``service_command``, ``agent_command`` and ``profile``, and without those the
-    stand-in, on free ports; else a command line (``health_url`` then says where it answers) or a
+    stand-in, on free ports; otherwise a command line (with the ``health_url`` of its health check) or a
     :class:`~workbench.profilers.backends.local.LocalService`. ``compose`` names a compose file instead, whose
     indexer-service and tap-agent are recreated. ``out`` takes ``<service>/<mode>/<window>.*`` (a new folder of
-    ``data/profiling``). ``flags`` replace the guide's. ``attach`` (strace): trace the running service in windows only.
+    ``data/profiling``). ``flags`` replace the guide's. ``attach`` (strace): trace the running service only in windows.
 
-    The services answer when the block begins. However it ends, they are stopped so that all files are whole, and what
-    ran before is back. Raises SettingsError, TargetError or ToolError.
+    The services answer when the block begins. At its end, in any case, they are stopped so that all files are complete,
+    and what ran before is restored. Raises SettingsError, TargetError or ToolError.
     """
     chosen = parse_mode(mode)
     if compose is not None and (service is not None or settings):
@@ -60,7 +60,7 @@ async def profiling(
         )
     if service is not None and settings:
         raise SettingsError(
-            f"{', '.join(settings)} are settings of the stand-in, and a service was given", where="profiling"
+            f"{', '.join(settings)} are settings of the stand-in, but a service was given", where="profiling"
         )
     check_attach(chosen, attach)
     if out is None:
@@ -98,7 +98,7 @@ def _standin(settings: Settings, folder: Path) -> LocalBackend:
 
 
 def new_folder(parent: Path, mode: Mode) -> Path:
-    """Make a new folder ``<UTC time>-<mode>`` in ``parent``; nobody else gets the same one."""
+    """Make a new folder ``<UTC time>-<mode>`` in ``parent``; never one that exists."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     base = parent / f"{stamp}-{mode}"
     path, number = base, 1
@@ -113,7 +113,7 @@ def new_folder(parent: Path, mode: Mode) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder where it is not there. Raises RunFolderError."""
+    """Make a folder if missing. Raises RunFolderError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,5 +1,5 @@
-"""A profiler session: services started under a mode, windows cut while they run, stopped so that nothing is lost, and
-what ran before brought back.
+"""A profiler session: starts services under a mode, cuts windows while they run, stops them so that nothing is lost,
+and restores what ran before.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 @dataclass
 class Cut:
-    """What a window gave: filled when its block has ended, one :class:`Window` a service.
+    """The result of a window, filled when its block has ended: one :class:`Window` for each service.
 
-    While the block runs, ``notes`` and ``facts`` can be added to: they go into the windows' records.
+    While the block runs, add to ``notes`` and ``facts``: they go into the windows' records.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Cut:
 
     @property
     def profiles(self) -> list[Profile]:
-        """The Profile of each service's window, read when asked for."""
+        """The Profile of each service's window, read at each call."""
         from workbench.profilers.windows.read import window_profiles
 
         return window_profiles(self.windows)
@@ -62,12 +62,11 @@ class Cut:
 
 @dataclass
 class Session:
-    """Profiling under way. Made by :func:`profiling_session`, or from the state another process left.
+    """A running profiler session. Made by :func:`profiling_session`, or from the state that another process stored.
 
     ``out`` takes ``<service>/<mode>/<window>.*``. ``flags`` replace the guide's. ``attach`` (strace only): the services
-    run plainly, and strace comes and goes with each window. ``replaces``: a window takes the place of one that an
-    earlier session left in ``out`` under its name, which
-    is an error otherwise.
+    run without a tool, and strace is attached only in windows. ``replaces``: a window replaces one of the same name
+    that an earlier session left in ``out``; otherwise this is an error.
     """
 
     mode: Mode
@@ -85,51 +84,51 @@ class Session:
 
     @property
     def tool(self) -> Tool:
-        """What the mode is."""
+        """The tool of the mode."""
         return tool_of(self.mode)
 
     @property
     def url(self) -> str:
-        """Where the service under profile takes queries. Raises SettingsError where only its user knows."""
+        """The URL of the profiled service. Raises SettingsError if it is not known."""
         return self.backend.addresses().service_url
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where a load finds the service under profile: parameters of :func:`workbench.load`. Raises SettingsError
-        where only the user knows."""
+        """The addresses of the profiled service, as parameters of :func:`workbench.load`. Raises SettingsError if they
+        are not known."""
         known = self.backend.addresses().to_json()
         return {parameter: known[name] for name, parameter in _PARAMETERS.items() if known[name]}
 
     async def start(self) -> None:
-        """Put the services under the tool and wait until they answer. What ran there before is remembered."""
+        """Start the services under the tool and wait until they answer. What ran there before is remembered."""
         check_attach(self.mode, self.attach)
         self.started_s = time.time()
         if self.attach or self.tool.run_a_window:
             await self.backend.start("none")
         else:
-            # flags of one's own are taken as they are: who gives them says whether counting begins at the start
+            # the user's own flags are used as given: they decide whether counting begins at the start
             extra = self.tool.window_flags if self.flags is None else ()
             await self.backend.start(self.mode, self.flags, extra)
 
     @asynccontextmanager
     async def window(self, name: str) -> AsyncIterator[Cut]:
-        """What the services do while the block runs; also when the block fails, so that what was measured is kept."""
+        """Cut a window of what the services do while the block runs. It is kept even if the block fails."""
         await self.begin(name)
         cut = Cut(name)
         try:
             yield cut
         except BaseException:
-            # the block's own error is the one to hear of; the window is ended as well as it can be
+            # the block's own error is the one to report; the window is ended as well as possible
             with contextlib.suppress(WorkbenchError):
                 cut.windows = await to_the_end(self.end(cut.notes, cut.facts))
             raise
         cut.windows = await to_the_end(self.end(cut.notes, cut.facts))
 
     async def begin(self, name: str) -> None:
-        """Begin a window of all services. Raises ToolError where one is open, or the name was used or cannot be one;
-        where it cannot be begun for one service it is open for none."""
+        """Begin a window for all services. Raises ToolError if one is open, or the name is used or invalid. If it
+        cannot begin for one service, it begins for none."""
         if self.open_name is not None:
-            raise ToolError(f"window {self.open_name} is open", where=name[:80], hint="End it first")
+            raise ToolError(f"the window {self.open_name} is open", where=name[:80], hint="End it first")
         if not _NAME.fullmatch(name):
             raise ToolError(
                 f"{shown(name)} cannot be the name of a window",
@@ -153,8 +152,8 @@ class Session:
         self.open_name, self.opened = name, opened
 
     async def end(self, notes: Sequence[str] = (), facts: Mapping[str, Any] | None = None) -> tuple[Window, ...]:
-        """End the open window; ``notes`` and ``facts`` go into the records of its parts. Raises ToolError where none is
-        open, or a tool does not give its part; the other services' parts are kept then."""
+        """End the open window; ``notes`` and ``facts`` go into the records of its parts. Raises ToolError if none is
+        open, or a tool fails for a service; the other services' parts are kept."""
         name, opened = self.open_name, self.opened
         if name is None:
             raise ToolError("no window is open", where="window", hint="Begin one with a name")
@@ -179,10 +178,10 @@ class Session:
         return tuple(windows)
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> tuple[Ended, ...]:
-        """End the services in order; the tools' complete files are in ``out`` then.
+        """Stop the services in order; then the tools' complete files are in ``out``.
 
-        An open window is ended first. Raises ToolError where a tool left no complete file, naming it; the services have
-        ended then as well.
+        An open window is ended first. Raises ToolError naming a tool that left no complete file; the services are
+        stopped then too.
         """
         failure: WorkbenchError | None = None
         if self.open_name is not None:
@@ -190,7 +189,7 @@ class Session:
                 await self.end()
             except WorkbenchError as error:
                 failure = error
-        # the places depend on what runs, so they are asked for before it ends
+        # the folders depend on what runs, so they are determined before it ends
         places = {service: self.backend.place(service) for service in self.backend.services}
         self.ended = await self.backend.stop(timeout_s)
         output = "" if self.attach or self.tool.run_a_window else self.tool.output
@@ -213,24 +212,24 @@ class Session:
         return self.ended
 
     async def restore(self) -> None:
-        """Bring back what ran before the start, and wait until it answers; ``restored`` says whether anything did."""
+        """Restore what ran before the start, and wait until it answers; ``restored``: whether anything ran before."""
         self.restored = await self.backend.restore()
 
     async def first_report_after_s(self) -> float:
-        """How long after its start the services' sampler has written nothing; 0 where it reports when it is asked."""
+        """How long after their start the services' sampler has no report yet; 0 if it reports on request."""
         for service in self.backend.services:
             if not await flamegraph.takes_requests(self._scene(service, "")):
                 return flamegraph.first_report_after_s()
         return 0.0
 
     async def condition(self) -> dict[str, str]:
-        """What is wrong with each program; "" for one that runs and answers."""
+        """What is wrong with each program; "" if it runs and answers."""
         return {program: await self.backend.condition(program) for program in self.backend.programs}
 
     async def _abandon(self, name: str, opened: dict[str, dict[str, Any]]) -> None:
-        """End the parts of a window that was not begun for all, and keep nothing of them."""
+        """End and drop the parts of a window that could not begin for all services."""
         if self.tool.run_a_window:
-            return  # its services were started again without it
+            return  # the window is dropped: its services were restarted meanwhile
         for service, facts in opened.items():
             with contextlib.suppress(WorkbenchError):
                 window = await end_window(self.tool, self._scene(service, name), facts)
@@ -257,7 +256,7 @@ class Session:
 
 
 def check_attach(mode: Mode, attach: bool) -> None:
-    """Raise ToolError for a mode that cannot come and go while its service runs."""
+    """Raise ToolError for a mode that cannot be attached to a running service."""
     if attach and not tool_of(mode).attaches:
         raise ToolError(f"{mode} cannot be attached to a running service", where="attach", hint="Only strace can")
 
@@ -273,14 +272,14 @@ async def profiling_session(
     replaces: bool = False,
     stop_timeout_s: float = STOP_TIMEOUT_S,
 ) -> AsyncIterator[Session]:
-    """A session while the block runs: started and answering before it, stopped and restored after it, however it
-    ends."""
+    """A session for the block: services answer before it, and after it they are stopped and what ran before is
+    restored, in any case."""
     session = Session(mode, backend, out, None if flags is None else tuple(flags), attach=attach, replaces=replaces)
     await session.start()
     try:
         yield session
     except BaseException:
-        # the block's own error is the one to hear of
+        # the block's own error is the one to report
         with contextlib.suppress(WorkbenchError):
             await to_the_end(_finish(session, stop_timeout_s))
         raise

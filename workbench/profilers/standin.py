@@ -1,4 +1,4 @@
-"""The stand-in as a service to profile: as a child that ends with this process, or on its own on fixed ports."""
+"""The stand-in as a service to profile: as a child that ends with this process, or independent on fixed ports."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from workbench.settings import SECRETS, WITH_PASSWORD, Settings
 from workbench.standin.child import TOKEN_VARIABLE
 
 NAME = "standin"
-"""One process that plays both services; in containers they are two."""
+"""One process for both services; in containers there are two."""
 
-# what is told over standard input is all the settings a child has, its folder for reports comes on top
+# a child gets its settings only over standard input, plus the folder for reports
 _ARGUMENTS: Mapping[Mode, tuple[str, ...]] = {"flamegraph": ("--profile-dir", "{folder}")}
 _PORTS: Mapping[str, str] = {
     "service_url": "service_port",
@@ -27,9 +27,9 @@ _PORTS: Mapping[str, str] = {
 
 
 def child_service(settings: Settings) -> LocalService:
-    """The stand-in with these settings, told over its standard input; keys stay here.
+    """The stand-in with these settings, which are sent over its standard input; keys stay here.
 
-    Port 0 takes free ones at the first start, and the same ones at further starts.
+    Port 0 takes a free port at the first start, and the same one at later starts.
     """
 
     def again(said: Known) -> LocalService:
@@ -40,9 +40,9 @@ def child_service(settings: Settings) -> LocalService:
 
 
 def own_service(arguments: tuple[str, ...], settings: Settings) -> LocalService:
-    """The stand-in as ``workbench standin`` with ``arguments`` runs it: it goes on when this process ends.
+    """The stand-in as run by ``workbench standin`` with ``arguments``; it continues when this process ends.
 
-    ``settings`` are those it will find as well; they say where it answers.
+    ``settings``: those that it will have, for its addresses.
     """
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  read, not bound
     address = f"[{host}]" if ":" in host else host
@@ -55,7 +55,7 @@ def own_service(arguments: tuple[str, ...], settings: Settings) -> LocalService:
 
 
 def standin_settings(settings: Settings, folder: Path) -> Settings:
-    """The settings of a stand-in that runs beside others: free ports, its database in ``folder``."""
+    """Settings of a stand-in that runs beside others: free ports, database in ``folder``."""
     database = settings.database or folder / "standin.sqlite"
     return settings.model_copy(update={"database": database, "role": "both", **dict.fromkeys(_PORTS.values(), 0)})
 
@@ -65,7 +65,7 @@ def _told(settings: Settings) -> LocalService:
         name=NAME,
         argv=python_argv("-m", "workbench.standin", "--child"),
         announces=True,
-        # strace writes down what is read, not the environment: a token goes by that
+        # strace logs what is read, not the environment, so a token is passed in the environment
         first_line=settings.model_dump_json(exclude={*SECRETS, *WITH_PASSWORD, "payers"}),
         environment={TOKEN_VARIABLE: settings.free_query_token},
         arguments=_ARGUMENTS,

@@ -23,18 +23,18 @@ SCHEMA = 1
 
 @dataclass
 class SessionFile:
-    """The session of a folder (``data/profiling``). One at a time; its profiles are in folders of their own."""
+    """The session of a folder (``data/profiling``), one at a time; its profiles are in other folders."""
 
     folder: Path
 
     @property
     def path(self) -> Path:
-        """Where the state is written."""
+        """The file of the state."""
         return self.folder / FILE
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
-        """Hold the session for one command. Raises RunFolderError when another command has it."""
+        """Lock the session for one command. Raises RunFolderError if another command has it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -49,7 +49,7 @@ class SessionFile:
         return self.path.exists()
 
     def write(self, session: Session, state: State) -> None:
-        """Write what the session is now. The file is the user's alone: it has the command lines of services."""
+        """Write the session's state. Only the user may read the file: it contains command lines of services."""
         write_json(
             self.path,
             {
@@ -66,12 +66,12 @@ class SessionFile:
                 "names": session.names,
                 "backend": session.backend.to_json(),
             },
-            hint="{remedy}; the services keep running, and the file still holds their earlier state",
+            hint="{remedy}; the services keep running, and the file still has their earlier state",
             mode=0o600,
         )
 
     def read(self) -> tuple[Session, State]:
-        """The session and its state. Raises ToolError where there is none, RunFolderError where it cannot be read."""
+        """The session and its state. Raises ToolError if there is none, RunFolderError if it cannot be read."""
         try:
             facts: dict[str, Any] = json.loads(self.path.read_text("utf-8"))
             if facts["schema"] != SCHEMA:
@@ -94,10 +94,12 @@ class SessionFile:
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunFolderError(
-                f"is not a session: {error}", where=str(self.path), hint="Delete it, and stop the services by hand"
+                f"is not the file of a session: {error}",
+                where=str(self.path),
+                hint="Delete it, and stop the services by hand",
             ) from None
         return session, state
 
     def forget(self) -> None:
-        """The session is over and what ran before is back."""
+        """Remove the state: the session is over and what ran before is restored."""
         self.path.unlink(missing_ok=True)

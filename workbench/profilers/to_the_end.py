@@ -1,4 +1,4 @@
-"""Work that must not be left half done: it ends before the caller's cancellation takes effect."""
+"""Work that must not stop halfway: it is completed before the caller's cancellation takes effect."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ T = TypeVar("T")
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``, which goes on when this is cancelled; the cancellation is raised when it has ended.
+    """The result of ``work``. If this is cancelled, ``work`` continues, and the cancellation is raised when it has
+    ended.
 
-    ``asyncio.shield`` alone would let it run beside whatever the caller does next.
+    With ``asyncio.shield`` alone it would run beside the caller's next work.
     """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -23,6 +24,6 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
             cancelled = error
     if cancelled is not None:
         if not task.cancelled():
-            task.exception()  # heard, so that asyncio does not complain that nobody did
+            task.exception()  # retrieved, so that asyncio does not complain about an unseen error
         raise cancelled
     return task.result()

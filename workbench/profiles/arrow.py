@@ -1,7 +1,7 @@
 """Arrow's arrays to and from numpy's without pandas.
 
-``pyarrow.array(...)`` and ``Array.to_numpy()`` import pandas where it is installed, to ask whether they were given
-something of it. That takes longer than reading a file of some megabytes, so readers go through buffers.
+``pyarrow.array(...)`` and ``Array.to_numpy()`` import pandas if it is installed, to check for pandas objects. That
+takes longer than reading a file of some megabytes, so readers use buffers.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def of_numbers(values: NDArray[Any]) -> pa.Array:
 
 
 def to_numbers(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
-    """Numbers of an Arrow array that has no nulls, read-only where it is one piece."""
+    """Numbers of an Arrow array without nulls; read-only if it has one chunk."""
     if hasattr(array, "combine_chunks"):
         array = array.combine_chunks()
     return np.from_dlpack(array)
 
 
 def to_bools(array: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
-    """Truth values of an Arrow array that has no nulls."""
+    """Booleans of an Arrow array without nulls."""
     return np.asarray(to_numbers(array.cast("uint8")), dtype=bool)
 
 
 def of_bytes(data: bytes) -> pa.Array:
-    """One text that is UTF-8 already, as an array of one. Raises pyarrow.ArrowInvalid where it is not."""
+    """One UTF-8 text as an array of length one. Raises pyarrow.ArrowInvalid if it is not UTF-8."""
     import pyarrow as pa
 
     buffers = [None, pa.py_buffer(np.asarray([0, len(data)])), pa.py_buffer(data)]
@@ -45,7 +45,7 @@ def of_bytes(data: bytes) -> pa.Array:
 
 
 def of_texts(values: Sequence[str]) -> pa.Array:
-    """Texts as an Arrow array (large strings: of any size in all)."""
+    """Texts as an Arrow array (large strings, with no limit on the total size)."""
     import pyarrow as pa
 
     encoded = [value.encode("utf-8", "replace") for value in values]
@@ -54,7 +54,7 @@ def of_texts(values: Sequence[str]) -> pa.Array:
 
 
 def to_texts(array: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
-    """Texts of an Arrow array as objects, None where it has nulls."""
+    """Texts of an Arrow array as objects, None for nulls."""
     out = np.empty(len(array), dtype=object)
     out[:] = array.to_pylist()
     return out

@@ -1,8 +1,8 @@
-"""What names, paths and objects of one program have in common from build to build.
+"""Removes from names, paths and objects what changes between builds of a program.
 
-A build adds to a function's name what the next one has otherwise: rustc's hash (legacy mangling), the disambiguators of
-crates (v0 mangling, RFC 2603), the numbers of copies that LLVM and gcc made of it, a symbol's version. It is found at
-other paths, and libraries go by the name they are linked with or by the file's.
+These parts of a function's name change with the build: rustc's hash (legacy mangling), disambiguators of crates (v0
+mangling, RFC 2603), numbers of copies made by LLVM and gcc, a symbol's version. Paths change too, and libraries appear
+with their link name or file name.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _MANGLED_CRATE = re.compile(r"(?<=C)s[0-9A-Za-z]*_(?=\d)")
 _COPY = r"(?:llvm|part|constprop|isra|cold|lto_priv|localalias|specialized|warm|__uniq)"
 _COPIES = re.compile(rf"(?:\.{_COPY}(?:\.\d+)*)+$| \[clone (?:\.{_COPY}(?:\.\d+)*)+\]")
 _RECURSION = re.compile(r"(?<=[^<,(\s])'\d+(?=$|')")
-# what stackcollapse-perf.pl --all writes behind an inlined frame
+# what stackcollapse-perf.pl --all writes after an inlined frame
 _INLINED = "_[i]"
 _SYMBOL_VERSION = re.compile(r"@@?[A-Za-z_][\w.]*$")
-# numbers that compilers give to functions without a name, in the order in which these stand in the source
+# numbers that compilers give to unnamed functions, in the order of the source
 _NUMBERED = re.compile(
     r"(\.(?:func|gowrap|deferwrap))\d+(?:\.\d+)*|(\{(?:closure|async_block|async_fn|lambda\([^{}]*\)))#\d+|(\$_)\d+"
 )
@@ -36,7 +36,7 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]+|(?=[a-f]*\d)[0-9a-f]{8,16}")
 
 
 def without_build(name: str) -> str:
-    """A function's name without what changes whenever the program is built again. Other names come back as they are.
+    """A function's name without the parts that change with each build. Other names are unchanged.
 
     >>> without_build("app::f::h0123456789abcdef"), without_build("app::f::h0123456789abcdef.llvm.4711")
     ('app::f', 'app::f')
@@ -75,24 +75,24 @@ def without_recursion(name: str) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Whether a function is called by an address, for want of a symbol: that says nothing without its object."""
+    """Whether a function is named by an address, since it has no symbol: that means nothing without its object."""
     return _ADDRESS.fullmatch(name) is not None
 
 
 def is_nameless(name: str) -> bool:
-    """Whether a name is what a tool calls code that has none."""
+    """Whether a name is a tool's placeholder for code without a name."""
     return name in _NAMELESS
 
 
 def library(object: str) -> str:
-    """What an object is called whatever its path, version and build: ``libc-2.31.so`` and ``libc.so.6`` are one.
+    """An object's name without path, version and build: ``libc-2.31.so`` and ``libc.so.6`` are the same.
 
     >>> library("/usr/lib/x86_64-linux-gnu/libc-2.31.so"), library("libc.so.6")
     ('libc.so', 'libc.so')
     >>> library("/home/a/target/release/deps/service-0123456789abcdef"), library("/lib64/ld-linux-x86-64.so.2")
     ('service', 'ld.so')
 
-    "" where the path is that of a build id, which says nothing of the name.
+    "" for a path of a build id, which does not contain the name.
     """
     if _BUILD_ID.search(object):
         return ""
@@ -104,6 +104,6 @@ def library(object: str) -> str:
 
 
 def source(file: str) -> str:
-    """A source path without what differs between machines, its hash folders included; see
+    """A source path without the parts that differ between machines, also without hash folders; see
     :func:`workbench.profiles.names.tidy_file`."""
     return _PATH_HASH.sub("", tidy_file(file.replace("\\", "/")))

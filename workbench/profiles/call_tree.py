@@ -1,7 +1,7 @@
-"""A call tree for a call graph, which does not determine one.
+"""Builds an approximate call tree for a call graph, which does not determine one.
 
-The tree splits a callee over its callers in proportion to the cost of their calls (*pro rata*), and says of each node
-whether that had to be assumed. A cycle is entered once in it and never entered again.
+The tree splits a callee over its callers in proportion to the cost of their calls (*pro rata*), and marks each node for
+which this was assumed. A cycle is entered only once on a path.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ if TYPE_CHECKING:
     from workbench.profiles.metrics import Metric
     from workbench.profiles.table import Table
 
-# A node is left out of the tree when it has less than this share of every metric. MAX_NODES bounds the tree; this only
-# ends splitting where nothing can be seen any more: with 1e-4 a tree of hundreds of nodes lost 2 to 6 % of self costs.
+# A node with less than this share of every metric is left out. MAX_NODES bounds the tree; this limit only
+# ends splitting where nothing would be visible: with 1e-4 a tree of hundreds of nodes lost 2 to 6 % of self costs.
 CUT_SHARE = 1e-6
 MAX_NODES = 20_000
-# Rounds a product of floats down to what is surely not above the true one, so that shares never add up to too much.
+# Rounds a product of floats down to surely not above the true value, so that the sum of shares is never too large.
 _DOWN = 1.0 - 2.0**-50
 
 
 def nodes_of(functions: Table, edges: Table, metrics: Sequence[Metric]) -> Table:
     """The call tree of a graph, as :func:`workbench.profiles.tree.node_table` gives it; frames are the functions.
 
-    Roots are the functions that cost more than their callers account for: ``main``, and each thread's first function.
-    A callee with several callers is split pro rata, and ``exact`` is False there and below. Calls below CUT_SHARE of
-    every metric are left out, as are the lightest beyond MAX_NODES; their cost stays as self cost of the caller, so
-    that the roots' totals add up to the sum of all self costs. :func:`tree_notes` says how much was assumed or cut.
+    Roots are the functions that cost more than their callers account for: ``main``, and each thread's first function. A
+    callee with several callers is split pro rata, and ``exact`` is False there and below. Calls below CUT_SHARE of
+    every metric are left out, as are the smallest beyond MAX_NODES; their cost becomes self cost of the caller, so that
+    the roots' totals still add up to the sum of all self costs. :func:`tree_notes` tells how much was assumed or cut.
     """
     tree = _call_tree(functions, edges, metrics)
     return node_table([metric.name for metric in metrics], tree.parent, tree.function, tree.own, tree.exact)
 
 
 def tree_notes(functions: Table, edges: Table, metrics: Sequence[Metric], metric: str) -> tuple[Note, ...]:
-    """What the tree of :func:`nodes_of` assumes and leaves out, with weights in ``metric``, one of ``metrics``."""
+    """Notes on what the tree of :func:`nodes_of` assumes and leaves out, with weights in ``metric``, one of
+    ``metrics``."""
     tree = _call_tree(functions, edges, metrics)
     column = [each.name for each in metrics].index(metric)
     own = functions[self_(metric)]
@@ -60,17 +61,17 @@ def tree_notes(functions: Table, edges: Table, metrics: Sequence[Metric], metric
     # whole numbers are compared with true shares, which are fractions
     moved = round(moved) if kept.dtype.kind == "i" else moved
     if tree.cut_calls:
-        what = "too light for the call tree: added to the caller's self cost"
+        what = "too small for the call tree: added to the caller's self cost"
         notes.append(Note(what, tree.cut_calls, None, metric, moved))
     elif kept.dtype.kind == "i" and moved >= 1:
-        what = "shares are rounded down to whole numbers: what is left over is added to the caller's self cost"
+        what = "shares are rounded down to whole numbers: the remainder is added to the caller's self cost"
         notes.append(Note(what, metric=metric, weight=moved))
     cycle = functions["cycle"]
     if (cycle >= 0).any():
         what = "cycle of functions that call each other: entered once in the tree"
         notes.append(_note(what, int(cycle.max()) + 1, metric, own[cycle >= 0]))
     if tree.scaled:
-        what = "function whose callers claim more than it cost: their claims are scaled down in the tree"
+        what = "calls to a function cost more than the function itself: they are scaled down in the tree"
         notes.append(Note(what, tree.scaled, None, metric, tree.claimed[column].item()))
     return tuple(notes)
 
@@ -98,7 +99,7 @@ def _call_tree(functions: Table, edges: Table, metrics: Sequence[Metric]) -> _Ca
     own = costs_of(functions, names)
     caller, callee, costs = arcs(edges, names)
     graph = _condense(caller, callee, costs, own)
-    # the size of a difference is what rose and what fell together
+    # the size of a difference is the sum of increases and decreases
     whole = np.abs(own).sum(axis=0)
     weigh = np.asarray([metric.additive for metric in metrics], dtype=bool) & (whole > 0)
     scale = np.where(weigh, 1.0 / np.where(weigh, whole, 1), 0.0)
@@ -121,7 +122,7 @@ def _call_tree(functions: Table, edges: Table, metrics: Sequence[Metric]) -> _Ca
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
-    """A call graph whose components are condensed. No component's callers claim more than it cost.
+    """A call graph with condensed components. The calls to a component never cost more than it.
 
     ``caller``, ``callee`` and ``costs`` are the calls between components, by caller; ``inner_`` are those inside one.
     ``total`` and ``root`` (what no caller accounts for) are by component, the rest by function.
@@ -173,9 +174,10 @@ def _condense(caller: NDArray[np.int64], callee: NDArray[np.int64], costs: NDArr
 def _capped(
     count: int, above: NDArray[np.int64], below: NDArray[np.int64], costs: NDArray[Any], own: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """The costs of calls such that no component's callers claim more than it cost, and which components needed that.
+    """The costs of calls, scaled so that calls to a component never cost more than it, and which components needed
+    scaling.
 
-    What a component cost depends on the claims it makes itself, so those called come before their callers.
+    A component's cost depends on its own calls, so callees are handled before callers.
     """
     scaled = np.zeros(count, dtype=bool)
     if not np.any(_overdrawn(own + add_at(count, above, costs), add_at(count, below, costs))):
@@ -197,7 +199,7 @@ def _capped(
 
 
 def _overdrawn(total: NDArray[Any], claimed: NDArray[Any]) -> NDArray[np.bool_]:
-    """Claims above the total; for floats by more than rounding."""
+    """Costs of calls above the total; for floats by more than rounding."""
     return np.asarray(claimed > total + _slack(total))
 
 
@@ -206,11 +208,11 @@ def _slack(total: NDArray[Any]) -> Any:
 
 
 class _Entries:
-    """The vertices the tree is grown from: every function, and the members of a cycle as seen from where it is entered.
+    """The vertices of the tree: every function, and the members of each cycle as seen from its entry.
 
-    A cycle entered at a function is spanned breadth first from there: each member hangs where the fewest calls lead to
-    it (the heaviest, if several do), with its self cost and its calls out of the cycle. Vertices below
-    ``len(functions)`` are the functions themselves. Entries are spanned when the tree first reaches them.
+    A cycle is spanned breadth first from its entry: each member is placed where the fewest calls lead to it (if
+    several, the most expensive), with its self cost and its calls out of the cycle. Vertices below ``len(functions)``
+    are the functions themselves. Entries are spanned when the tree first reaches them.
     """
 
     def __init__(self, graph: _Graph, scale: NDArray[np.float64]) -> None:
@@ -239,7 +241,7 @@ class _Entries:
     def _span(self, entry: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
         """The members of a cycle from one entry on: parent (position, -1: the entry itself), function, total below.
 
-        Members too light to show however often this entry is called are left out.
+        Members too small to show, however often this entry is called, are left out.
         """
         graph = self._graph
         reached, parents = [np.asarray([entry])], [np.asarray([NO_PARENT])]
@@ -268,12 +270,12 @@ class _Entries:
         return np.where(kept >= 0, place[kept], NO_PARENT), function[shown], total[shown]
 
     def _bounds(self, function: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the calls of functions out of their components are."""
+        """The positions of calls that leave their component."""
         caller = self._graph.caller
         return np.searchsorted(caller, function, side="left"), np.searchsorted(caller, function, side="right")
 
     def _extend(self, spans: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]]) -> None:
-        """Vertices and arcs of these spans behind those there are."""
+        """Append the vertices and arcs of these spans."""
         added = []
         vertices, arcs = len(self.function), len(self.target)
         for parent, function, total in spans:
@@ -318,8 +320,8 @@ class _Arcs:
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """Nodes of one depth. ``parent`` is the position in the whole tree, ``amount`` what a node costs with all below it,
-    ``share`` its largest part of the whole of any metric; of a ``whole`` node nothing above it was split."""
+    """Nodes of one depth. ``parent`` is the position in the whole tree, ``amount`` is a node's total cost, ``share``
+    its largest share in any metric; above a ``whole`` node nothing was split."""
 
     parent: NDArray[np.int64]
     vertex: NDArray[np.int64]
@@ -343,11 +345,11 @@ class _Grown:
     left_out: int = 0
 
     def add(self, level: _Level) -> None:
-        """One level more; beyond MAX_NODES nodes what is lighter than the heaviest is left out from now on."""
+        """Add a level; beyond MAX_NODES nodes, only the largest are kept from now on."""
         self.levels.append(level)
         self.size += len(level.parent)
         if self.size > MAX_NODES:
-            # no descendant of a lighter node can be among the heaviest: strictly above, or ties would never end
+            # no descendant of a smaller node can be among the largest; strictly above, or ties would never end
             shares = np.concatenate([each.share for each in self.levels])
             least = np.partition(shares, -MAX_NODES)[-MAX_NODES]
             self.cut = max(self.cut, np.nextafter(least, np.inf))
@@ -377,7 +379,7 @@ def _grow(graph: _Graph, entries: _Entries, scale: NDArray[np.float64]) -> tuple
         above = grown.levels[-1]
         calls, row = _ranges(entries.start[above.vertex], entries.stop[above.vertex])
         part = _part(entries.costs[calls], above.amount[row], entries.total[above.vertex[row]])
-        # never heavier than the parent, also where what rose and what fell below it cancel out
+        # never larger than the parent, even if increases and decreases below it cancel out
         share = np.minimum(_share(part, scale), above.share[row])
         keep = share >= grown.cut
         grown.left_out += int((~keep & (share > 0)).sum())
@@ -385,7 +387,7 @@ def _grow(graph: _Graph, entries: _Entries, scale: NDArray[np.float64]) -> tuple
             break
         vertex = entries.target[calls][keep]
         entries.reach(vertex)
-        # a member of a cycle below its entry is a vertex of its own, whose place was assumed
+        # a cycle's member below the entry is a separate vertex, whose place was assumed
         function = vertex < len(forced)
         known = above.whole[row[keep]] & function
         inside = np.where(function, vertex, 0)
@@ -403,7 +405,7 @@ def _grow(graph: _Graph, entries: _Entries, scale: NDArray[np.float64]) -> tuple
 
 
 def _heaviest(grown: _Grown, roots: int) -> tuple[_Level, int]:
-    """The MAX_NODES heaviest nodes and all roots. A node is never heavier than its parent, which comes before it."""
+    """The MAX_NODES largest nodes and all roots. A node is never larger than its parent, which comes before it."""
     tree = grown.tree()
     if grown.size <= MAX_NODES:
         return tree, grown.left_out
@@ -417,13 +419,13 @@ def _heaviest(grown: _Grown, roots: int) -> tuple[_Level, int]:
 
 
 def _share(costs: NDArray[Any], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The largest part of the whole of any metric that each row of costs is, whatever its sign."""
+    """The largest share in any metric of each row of costs, regardless of sign."""
     return np.asarray((np.abs(costs) * scale).max(axis=1, initial=0.0))
 
 
 def _roots(graph: _Graph, scale: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """The functions no caller accounts for, heaviest first, and what they cost. A cycle is entered at the member that
-    gives most and takes least."""
+    """The functions whose cost their callers do not explain, largest first, and that cost. A cycle is entered at the
+    member whose calls cost most compared to calls to it."""
     size = len(graph.own)
     inner = add_at(size, graph.inner_caller, graph.inner_costs) - add_at(size, graph.inner_callee, graph.inner_costs)
     surplus = (
@@ -438,7 +440,7 @@ def _roots(graph: _Graph, scale: NDArray[np.float64]) -> tuple[NDArray[np.int64]
 
 
 def _forced(graph: _Graph) -> NDArray[np.bool_]:
-    """The functions of which a tree has one node, so that nothing of them is split: one caller or none, no cycle."""
+    """The functions with only one node in the tree, so that nothing is split: at most one caller, no cycle."""
     size = len(graph.own)
     called = np.any(graph.costs != 0, axis=1)
     callers = np.bincount(graph.callee[called], minlength=size)
@@ -447,7 +449,7 @@ def _forced(graph: _Graph) -> NDArray[np.bool_]:
 
 
 def _leaves(graph: _Graph) -> NDArray[np.bool_]:
-    """The functions that call nothing: a call's cost is theirs alone, however many callers they have."""
+    """The functions that call nothing."""
     calls = np.bincount(graph.caller, minlength=len(graph.own))
     return np.asarray((calls == 0) & ~graph.cyclic & ~graph.scaled[graph.component])
 
@@ -455,7 +457,7 @@ def _leaves(graph: _Graph) -> NDArray[np.bool_]:
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     out = np.zeros(np.broadcast(part, whole).shape)
     np.divide(part, whole, out=out, where=whole != 0)
-    # in a difference parts can have the other sign, or be more than what is left of the whole
+    # in a difference parts can have the other sign, or exceed the net of the whole
     return np.clip(out, 0.0, 1.0)
 
 

@@ -1,8 +1,8 @@
-"""Chains of a flat tree: runs of nodes without a branch, so that what is worked out a level at a time is worked out for
-chains.
+"""Chains of a flat tree: runs of nodes without a branch. Work that goes level by level then goes by chains, which are
+fewer.
 
-Deep stacks branch near the root and go on alone, so a tree of ten million nodes has a few hundred thousand chains. A
-chain is a run of positions, each node the only child of the one before it; others hang on its last node only.
+Deep stacks branch only near the root, so a tree of ten million nodes has a few hundred thousand chains. A chain is a
+run of positions, each node the only child of the previous one; only its last node may have several children.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class Chains:
     parent: NDArray[np.int64]
 
     def spread(self, begin: NDArray[np.int64]) -> NDArray[np.int64]:
-        """For each node what its chain's head has in ``begin``, one more for each node further down."""
+        """For each node the value of its chain's head in ``begin``, plus one for each node further down."""
         out = np.repeat(begin - self.head, self.size)
         out += np.arange(len(out))
         return out
 
     def suffix_sums(self, costs: NDArray[Any], below: NDArray[Any]) -> NDArray[Any]:
-        """The costs of each node with those of all below it, given the sums ``below`` the head of each chain, the head
-        included. Of whole numbers: their running sum may leave 64 bits and comes back."""
+        """The total costs of each node, given the totals ``below`` for the head of each chain. Only for whole numbers:
+        their running sum may overflow 64 bits, and the differences are still right."""
         before = np.cumsum(costs, dtype=costs.dtype)
         before -= costs
         out = np.repeat(below + before[self.head], self.size)
@@ -42,7 +42,7 @@ class Chains:
 
 
 def chains_of(parent: NDArray[np.int64]) -> Chains:
-    """The chains of a tree whose parents come before their children."""
+    """The chains of a tree in which parents come before their children."""
     size = len(parent)
     begins = np.ones(size, dtype=bool)
     np.not_equal(parent[1:], np.arange(size - 1), out=begins[1:])
@@ -74,7 +74,7 @@ def levels(parent: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def level_sums(parent: NDArray[np.int64], costs: NDArray[Any]) -> NDArray[Any]:
-    """Each node's costs with those of all nodes below it, a level at a time; ``costs`` has one row a node."""
+    """The total costs of each node, computed level by level; ``costs`` has one row per node."""
     sums = costs.copy()
     for level in reversed(levels(parent)[1:]):
         level = level[np.argsort(parent[level], kind="stable")]

@@ -1,4 +1,4 @@
-"""The columns that the tables of a profile have: names, and how a metric's costs are named."""
+"""Column names of a profile's tables, and those of a metric's costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FUNCTION_COLUMNS = ("function", "raw_function", "file", "object", "crate")
 NODE_COLUMNS = ("parent_id", "depth", "frame_id", "exact")
 EDGE_COLUMNS = ("caller_id", "callee_id", "calls")
 TIMELINE = "timeline"
-"""The table of spans in time order, where a format has time; see :mod:`workbench.profiles.timeline`."""
+"""The table of spans in order of time, for formats with times; see :mod:`workbench.profiles.timeline`."""
 
 
 def self_(metric: str) -> str:
@@ -23,10 +23,10 @@ def total_(metric: str) -> str:
 
 
 def cost_(metric: str) -> str:
-    """Name of the column of ``edges`` with what the callee cost, with all it called, for this caller."""
+    """Name of the column of ``edges`` with the callee's total cost for this caller."""
     return f"cost_{metric}"
 
 
 def called_(metric: str) -> str:
-    """Name of the column of ``lines`` with what calls made from a line cost."""
+    """Name of the column of ``lines`` with the cost of calls made from a line."""
     return f"called_{metric}"

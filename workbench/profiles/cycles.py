@@ -16,8 +16,8 @@ _ROUNDS = 32
 
 def components(count: int, caller: NDArray[np.int64], callee: NDArray[np.int64]) -> NDArray[np.int64]:
     """The strongly connected component of each of ``count`` functions, numbered so that a component is called only by
-    those of higher number. Most functions of a large graph are in no cycle: those that call none but numbered ones are
-    numbered first, all at once, a few times over.
+    those with a higher number. Most functions of a large graph are in no cycle: functions that call only numbered ones
+    are numbered first, all at once, a few times.
     """
     component = np.full(count, -1, dtype=np.int64)
     apart = caller != callee

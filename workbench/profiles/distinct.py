@@ -1,4 +1,4 @@
-"""Numbering what is distinct, in the order of first appearance."""
+"""Numbers distinct values in the order of first appearance."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from workbench.profiles.arrow import of_numbers, to_numbers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# From here on Arrow's hash table is so much faster than sorting that a few uses pay for importing Arrow.
+# From this size on Arrow's hash table is so much faster than sorting that a few uses outweigh importing Arrow.
 _MANY = 100_000
-# A table of all keys between the least and the largest may have so many places for each key.
+# The most places per key of a table of all keys between the smallest and the largest.
 _PLACES_EACH = 4
 _PLACES_FREE = 1024
 
 
 def numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The number of each key, and the distinct keys in the order of these numbers: that of first appearance.
+    """The number of each key, and the distinct keys in the order of first appearance.
 
     >>> numbered(np.array([7, 3, 7, 9]))
     (array([0, 1, 0, 2]), array([7, 3, 9]))
@@ -44,8 +44,7 @@ def ascending(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def stable_order(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What brings keys into ascending order; equal ones stay in theirs. As fast as their number where they are small:
-    numpy sorts numbers of 16 bits by counting them."""
+    """A stable order that sorts keys ascending. Linear for small keys: numpy sorts 16-bit numbers by counting."""
     if not len(keys) or keys.min() < 0 or keys.max() >= 1 << 32:
         return np.argsort(keys, kind="stable")
     order = np.argsort(keys.astype(np.uint16), kind="stable")
@@ -55,14 +54,14 @@ def stable_order(keys: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def numbered_objects(values: Iterable[Any]) -> tuple[NDArray[np.int64], list[Any]]:
-    """The same of texts, tuples or anything else that can be a key of a dict."""
+    """The same for texts, tuples or any other hashable values."""
     seen: dict[Any, int] = {}
     numbers = np.fromiter((seen.setdefault(value, len(seen)) for value in values), dtype=np.int64)
     return numbers, list(seen)
 
 
 def numbered_rows(columns: Sequence[Sequence[Any] | NDArray[Any]]) -> tuple[NDArray[np.int64], list[Any]]:
-    """The same of rows, each made of one value of every column."""
+    """The same for rows, each with one value of every column."""
     return numbered_objects(zip(*(_plain(column) for column in columns), strict=True))
 
 
@@ -70,7 +69,7 @@ def _numbered_in_range(keys: NDArray[np.int64], low: int, high: int) -> tuple[ND
     place = keys - low
     positions = np.arange(len(keys))
     first = np.empty(high - low + 1, dtype=np.int64)
-    # of several assignments to one place the last stays: backwards that is the first appearance
+    # the last of several assignments stays: in reverse order that is the first appearance
     first[place[::-1]] = positions[::-1]
     distinct = np.flatnonzero(first[place] == positions)
     first[place[distinct]] = np.arange(len(distinct))

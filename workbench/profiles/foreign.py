@@ -1,7 +1,7 @@
-"""What a file is that no reader takes: told by a certain mark, with the command that makes something readable of it.
+"""Recognises files that no reader takes, by unambiguous marks, and names the command that converts them.
 
 Every mark is a magic number, or text that no other format begins with (:mod:`workbench.profiles.foreign_marks`), or a
-structure that is checked here. Where nothing is certain nothing is said.
+structure that is checked here. Without certainty nothing is reported.
 
 Sources of the marks: the formats' own specifications or writers, see the comments, and files that the tools wrote.
 """
@@ -19,7 +19,7 @@ _HEAD_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A format that is not read. ``what`` completes "this is ...", ``hint`` says what to do."""
+    """A format that is not supported. ``what`` completes "this is ...", ``hint`` says what to do."""
 
     what: str
     hint: str
@@ -36,13 +36,13 @@ _STAMP = re.compile(rb'"(?:ts|pid)"\s*:')
 _SAMPLE_LINE = re.compile(
     rb"[A-Za-z_:][\w:]*[ \t]*(?:\{[^\n]*\})?[ \t]+[+-]?(?:[\d.]+(?:[eE][+-]?\d+)?|Inf|NaN)(?:[ \t]+-?[\d.]+)?(?: # .*)?"
 )
-# a column's name does not end in a number behind a blank, as a folded stack does
+# a column's name does not end in a blank and a number, like a folded stack
 _COLUMN = re.compile(r'(?!.* [\d.]+"?$)"?[A-Za-z_][\w .%()/-]{0,60}"?')
 _NUMBER = re.compile(r'\s*"?-?\d+(?:\.\d+)?"?\s*')
 
 
 def foreign(data: bytes) -> Foreign | None:
-    """What these bytes are, where a mark says so for certain; None elsewhere."""
+    """The format of these bytes if a mark is certain; otherwise None."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     for magic, what, hint in MAGIC:
         if data.startswith(magic):
@@ -95,7 +95,7 @@ def _prometheus(data: bytes) -> Foreign | None:
 
 
 def _perfetto(data: bytes) -> Foreign | None:
-    """A protobuf whose first packets each have a number of their own sequence and a user who is trusted.
+    """A protobuf whose first packets each have a sequence number and a trusted user id.
 
     Source: perfetto's trace.proto (packet = 1) and trace_packet.proto (trusted_uid = 3,
     trusted_packet_sequence_id = 10)."""
@@ -171,8 +171,8 @@ def _etl(data: bytes) -> Foreign | None:
 
 
 def _csv(data: bytes) -> Foreign | None:
-    """A table: a first line of distinct names, and lines below it with as many fields, of which one is a number
-    everywhere."""
+    """A table: a first line of distinct names, and lines below it with as many fields, one of which is always a
+    number."""
     lines = data[:_HEAD_BYTES].decode("utf-8", "replace").splitlines()
     names, *below = [line.split(",") for line in lines[:20] if line] or [[""]]
     # the last line may be cut

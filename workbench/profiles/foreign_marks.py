@@ -1,7 +1,7 @@
-"""The marks of formats that are not read: what a file begins with, what it is then, and what to do with it.
+"""Marks of unsupported formats: how the file begins, what it is, and what to do.
 
-In a hint ``FILE`` stands for the file's own name. A command that converts is given only where what it writes is read
-here. A mark of a few letters, with which a text could begin too, is told by what comes behind it as well.
+In a hint ``FILE`` stands for the file's own name. A converting command is given only if its output can be read here. A
+mark of a few letters, with which other text could begin, also checks what follows.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ SPEEDSCOPE = "Open it in https://www.speedscope.app, which works in the browser 
 MEMRAY = "Run `memray transform speedscope FILE`"
 _ITSELF = "Give the file the profiler wrote"
 _PERF_SCRIPT = "Run `perf script -i FILE > out.txt` and read that"
-_PERF = "It holds no stacks to read here: use `perf record -g` and `perf script`"
+_PERF = "It contains no stacks: use `perf record -g` and `perf script`"
 _GPROF = "`gprof PROGRAM FILE` shows it; for a profile to read here use perf or callgrind"
 _TRACY = "`tracy-csvexport FILE` makes tables of it; its stacks are only in Tracy"
 
-# What a file begins with, to the byte.
+# The exact first bytes of a file.
 MAGIC: Sequence[Mark] = (
-    # perf.data and what `perf record -o -` writes into a pipe; of a machine of the other byte order turned round
+    # perf.data and the output of `perf record -o -` into a pipe; reversed for the other byte order
     (b"PERFILE2", "a recording of perf (perf.data)", _PERF_SCRIPT),
     (b"2ELIFREP", "a recording of perf (perf.data)", _PERF_SCRIPT),
     (
@@ -28,7 +28,7 @@ MAGIC: Sequence[Mark] = (
         "a recording of Java's flight recorder (JFR)",
         "Run `jfrconv -o collapsed FILE out.folded`, async-profiler's converter",
     ),
-    (b"JAVA PROFILE 1.", "a heap dump of Java (hprof)", "It holds objects, not stacks: open it in Eclipse MAT"),
+    (b"JAVA PROFILE 1.", "a heap dump of Java (hprof)", "It contains objects, not stacks: open it in Eclipse MAT"),
     (b"rbspy02\n", "a recording of rbspy", "Run `rbspy report -f collapsed -i FILE -o out.folded`"),
     (
         b"\x13\x0fhotshot-version",
@@ -59,9 +59,9 @@ MAGIC: Sequence[Mark] = (
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it and read the profile inside"),
 )
 
-# How text begins: matched at the first character that is no blank.
+# How text begins: matched at the first character that is not blank.
 TEXT: Sequence[Mark] = (
-    # recordings, some of them told by more than letters: a text could begin with those alone
+    # recordings; some marks check more than letters, since other text could begin with those
     (
         rb"MOJ[\x00-\x1f]",
         "a recording of austin (MOJO)",
@@ -74,7 +74,7 @@ TEXT: Sequence[Mark] = (
         "a file of coverage counts of gcc (.gcda)",
         "`gcov FILE` shows them: it counts lines, not costs",
     ),
-    (rb"oncg[*Rpbe]\d\d[0-9A-Z]", "a file of coverage notes of gcc (.gcno)", "It holds no measurement"),
+    (rb"oncg[*Rpbe]\d\d[0-9A-Z]", "a file of coverage notes of gcc (.gcno)", "It contains no measurement"),
     (rb"(?s:tZst...\x00)", "a capture of Tracy", _TRACY),
     (
         rb"go 1\.\d+ trace\0",
@@ -91,7 +91,7 @@ TEXT: Sequence[Mark] = (
         "a recording of heaptrack",
         "Run `heaptrack_print -F out.folded FILE` on the file as heaptrack wrote it",
     ),
-    # dumps and reports for the eye
+    # dumps and reports for people to read
     (
         rb"goroutine \d+ (?:gp=\S+ m=\S+ (?:mp=\S+ )?)?\[[^\]\n]+\]:\r?\n",
         "a dump of goroutines (debug=2)",
@@ -111,7 +111,7 @@ TEXT: Sequence[Mark] = (
     (
         rb"Flat profile:\r?\n\s*Each sample counts as",
         "gprof's report",
-        "It holds no stacks; for a profile to read here use perf or callgrind",
+        "It contains no stacks; for a profile to read here use perf or callgrind",
     ),
     (rb"-: +0:Source:", "gcov's report", "It counts lines, not costs"),
     (
@@ -124,12 +124,12 @@ TEXT: Sequence[Mark] = (
     (rb"cpus=\d+\r?\n +\S.*-\d+ +\[\d+\]", "trace-cmd's report", _PERF),
     (
         rb"(?:Attaching \d+ probes?\.\.\.\r?\n\s*)?@\w*\[[ \t]*\r?\n(?:[^\n]*\n){1,2000}?[ \t]*\]: ",
-        "stacks that bpftrace counted",
+        "counted stacks of bpftrace",
         "Run `stackcollapse-bpftrace.pl FILE > out.folded`, of FlameGraph",
     ),
     (
         rb"(?:Attaching \d+ probes?\.\.\.\r?\n\s*)?@\w*(?:\[[^\]\n]*\])?: -?\d+[ \t]*\r?(?:\n|\Z)",
-        "what bpftrace counted, without stacks",
+        "counts of bpftrace without stacks",
         "Count by stack, @[ustack] = count(), and run `stackcollapse-bpftrace.pl FILE > out.folded` on that",
     ),
     (
@@ -146,13 +146,13 @@ TEXT: Sequence[Mark] = (
     (rb"(?i)<!doctype html|<html[\s>]", "an HTML page", "Give the profile it was made from"),
     (
         rb"==\d+== (?:Memcheck|Callgrind|Cachegrind|Massif|DHAT|Helgrind)",
-        "what Valgrind says on its error output",
+        "Valgrind's standard error output",
         "Give the file its tool wrote: callgrind.out, massif.out, dhat.out",
     ),
     (
         rb"_{3} Begin jemalloc statistics _{3}|\{\s*\"jemalloc\"\s*:\s*\{",
         "jemalloc's statistics",
-        "They hold no stacks: run the program with MALLOC_CONF=prof:true,prof_final:true",
+        "They contain no stacks: run the program with MALLOC_CONF=prof:true,prof_final:true",
     ),
     (
         rb"Total: [\d.]+ ?(?:B|MB|objects|samples)?\r?\n +[\d.]+ +[\d.]+% +[\d.]+% ",
@@ -166,8 +166,8 @@ TEXT: Sequence[Mark] = (
     ),
     (
         rb"PeriodType: .*\r?\nPeriod: \d+\r?\n",
-        "what pprof prints (pprof -raw)",
-        "Give the profile that it was printed from",
+        "text output of pprof (pprof -raw)",
+        "Give the profile from which it was printed",
     ),
     # JSON of others
     (
@@ -179,7 +179,7 @@ TEXT: Sequence[Mark] = (
     (
         rb'\{\s*"snapshot"\s*:\s*\{\s*"meta"\s*:\s*\{\s*"node_fields"',
         "a heap snapshot of V8",
-        "It holds objects, not stacks: open it in Chrome's developer tools, or use node --heap-prof",
+        "It contains objects, not stacks: open it in Chrome's developer tools, or use node --heap-prof",
     ),
     (
         rb'\{\s*"SampleType"\s*:\s*\[\s*\{\s*"Type"\s*:',

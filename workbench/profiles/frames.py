@@ -1,4 +1,4 @@
-"""Tables of frames: places code runs at, and which of them are one function."""
+"""Tables of frames: places in code, and which of them belong to one function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from workbench.profiles.table import TableLike
 
-# What a frame takes, with names of its own. Measured.
+# Bytes of a frame with its own names. Measured.
 _FRAME_BYTES = 400
 
 
@@ -29,8 +29,8 @@ def frame_table(
     inlined: Sequence[bool] | NDArray[np.bool_] | None = None,
     raw_function: Sequence[str] | NDArray[Any] | None = None,
 ) -> Table:
-    """A table of frames; what is not given is unknown: "" or 0. ``function_id`` numbers the distinct (raw_function,
-    file, object) in order of appearance, ``crate`` is derived from name and file."""
+    """A table of frames; missing values are unknown: "" or 0. ``function_id`` numbers the distinct (raw_function, file,
+    object) in order of appearance, ``crate`` is derived from name and file."""
     size = len(function)
     require(size * _FRAME_BYTES)
     raw = text(function if raw_function is None else raw_function)

@@ -1,6 +1,6 @@
-"""Call graphs: what functions cost with all they call, cycles counted once.
+"""Call graphs: total costs of functions, with cycles counted once.
 
-A graph knows what each pair of caller and callee cost, not whole stacks. Mutually recursive functions are one **cycle**
+A graph has the cost of each pair of caller and callee, not whole stacks. Mutually recursive functions are one **cycle**
 (a strongly connected component): the costs of calls inside a cycle repeat at every level of the recursion, so they are
 never summed.
 """
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def with_totals(functions: Table, edges: Table, names: Sequence[str]) -> Table:
-    """``functions`` with ``cycle``, and where they have none ``total_exact`` and the ``total_`` of each of ``names``.
+    """``functions`` with ``cycle``, and, if missing, ``total_exact`` and the ``total_`` of each of ``names``.
 
-    The total of a function is its self cost and that of its calls, without calls to itself; where a file is cut off or
-    a function was not recorded for all its time, at least what calls to it cost. Functions of a cycle share the cycle's
-    total: their self costs and what they call outside. ``cycle`` numbers the cycles from 0 in the order of
-    their first function, -1: in none.
+    The total of a function is its self cost and that of its calls, without calls to itself; if a file is cut off or a
+    function was only partly recorded, at least the cost of calls to it. Functions of a cycle share the cycle's total:
+    their self costs and what they call outside. ``cycle`` numbers the cycles from 0 in the order of their first
+    function, -1: in none.
     """
     caller, callee, costs = arcs(edges, names)
     component = components(len(functions), caller, callee)
@@ -43,7 +43,7 @@ def with_totals(functions: Table, edges: Table, names: Sequence[str]) -> Table:
     count = int(component.max()) + 1 if len(component) else 0
     own, costs = costs_of(functions, names), costs[outside]
     totals = add_at(count, component, own) + add_at(count, component[caller[outside]], costs)
-    # costs below 0, as differences have them, are no bounds
+    # negative costs, as in differences, are no bounds
     bounds = (own >= 0).all(axis=0) & (costs >= 0).all(axis=0)
     claimed = add_at(count, component[callee[outside]], costs)
     totals = np.where(bounds, np.maximum(totals, claimed), totals)
@@ -52,6 +52,6 @@ def with_totals(functions: Table, edges: Table, names: Sequence[str]) -> Table:
 
 
 def arcs(edges: Table, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-    """The edges as arrays: caller, callee and costs, a column a metric."""
+    """The edges as arrays: caller, callee and costs, with a column per metric."""
     caller, callee = (np.asarray(edges[end], dtype=np.int64) for end in ("caller_id", "callee_id"))
     return caller, callee, columns_of(edges, [cost_(name) for name in names])

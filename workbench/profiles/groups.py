@@ -1,4 +1,4 @@
-"""Functions put together: by function, name, file, crate or object, with what each group costs."""
+"""Groups functions by function, name, file, crate or object, with the cost of each group."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNKNOWN = "(unknown)"
 
 
 def grouped_frames(frames: Table, by: By) -> tuple[NDArray[np.int64], Table]:
-    """The group of each frame (or function), and the table of frames that stand for the groups."""
+    """The group of each frame (or function), and the table of frames that represent the groups."""
     columns = ["raw_function", "file", "object"] if by == "function" else ["function" if by == "name" else by]
     codes, _ = numbered_rows([frames[column] for column in columns])
     _, first = np.unique(codes, return_index=True)
@@ -41,8 +41,7 @@ def grouped_frames(frames: Table, by: By) -> tuple[NDArray[np.int64], Table]:
 
 
 def groups_of_stacks(nodes: Table, frames: Table, names: Sequence[str], by: By) -> Table:
-    """What :attr:`Profile.functions` would be of a profile of stacks with one frame a group. Groups without a cost are
-    left out."""
+    """:attr:`Profile.functions` of a profile of stacks with one frame per group. Groups without cost are left out."""
     codes, table = grouped_frames(frames, by)
     group = codes[nodes["frame_id"]]
     own, totals = group_sums(nodes, group, len(table), names)
@@ -52,8 +51,8 @@ def groups_of_stacks(nodes: Table, frames: Table, names: Sequence[str], by: By) 
 
 
 def groups_of_graph(functions: Table, edges: Table, names: Sequence[str], by: By) -> tuple[NDArray[np.int64], Table]:
-    """The group of each function of a call graph, and the groups as :attr:`Profile.functions` has functions. Of a total
-    that the graph does not determine ``total_exact`` is False: see
+    """The group of each function of a call graph, and the groups in the form of :attr:`Profile.functions`.
+    ``total_exact`` is False for a total that the graph does not determine: see
     :mod:`workbench.profiles.transforms.group_totals`."""
     codes, table = grouped_frames(functions, by)
     return codes, regrouped(functions, edges, names, codes, table)
@@ -77,7 +76,7 @@ def regrouped(functions: Table, edges: Table, names: Sequence[str], codes: NDArr
 
 
 def summed_counts(group: NDArray[np.int64], size: int, counts: Any) -> Counts:
-    """Numbers of calls summed by group; unknown where all of a group are."""
+    """Numbers of calls summed by group; unknown if all of a group are unknown."""
     values = counts if isinstance(counts, Counts) else Counts(np.asarray(counts), np.ones(len(group), bool))
     sums = add_at(size, np.where(values.known, group, -1), np.asarray(values.values, dtype=np.int64)[:, None])
     return Counts(sums[:, 0], np.bincount(group, weights=values.known, minlength=size) > 0)

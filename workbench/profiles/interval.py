@@ -1,12 +1,12 @@
-"""How sure the share of a function is that was found by sampling: exact 95 % intervals of a binomial share.
+"""The uncertainty of a function's share in a sampled profile: exact 95 % intervals of a binomial share.
 
-A sampler that ticked n times and found a function on k of them says k / n, give or take. The interval is Clopper and
-Pearson's ("The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika 26, 1934):
-its ends are quantiles of beta distributions. It never has the width 0: 5 of 5 ticks are 48 to 100 %. Above EXACT_TICKS
-it is Wilson's, which is the same to a tenth of a point there and needs no iteration.
+A sampler that found a function in k of n ticks estimates its share as k / n. The interval is Clopper and Pearson's
+("The use of confidence or fiducial limits illustrated in the case of the binomial", Biometrika 26, 1934): its ends are
+quantiles of beta distributions. Its width is never 0: 5 of 5 ticks give 48 to 100 %. Above EXACT_TICKS Wilson's
+interval is used, which differs by less than 0.1 percentage points there and needs no iteration.
 
-Only samples have intervals. Counts of instructions, calls, bytes and durations as they were measured are not a sample
-of anything, however they vary from run to run.
+Only samples have intervals. Counts of instructions, calls and bytes, and measured durations, are not samples, even if
+they vary between runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EXACT_TICKS = 10_000
 LOW, HIGH = "self_pct_low", "self_pct_high"
 _TAIL = 0.025
 _Z = 1.959963984540054  # the normal quantile of 1 - _TAIL
-# formats of samplers that say how often they ticked
+# formats of samplers that give the number of ticks
 _SAMPLERS = ("pprof", "perf_script", "firefox")
 _ROUNDING = 1e-6
 _BISECTIONS = 40
@@ -34,10 +34,10 @@ _FRACTION = 300
 
 
 def ticks_of(profile: Profile, metric: str | None = None) -> int:
-    """How many samples the costs in a metric were taken from; 0 where they were not sampled, or nobody knows.
+    """The number of samples behind the costs in a metric; 0 if not sampled or not known.
 
-    The metric must count samples, or hold the same time for each: whole multiples of the header's period, but for
-    rounding. Weights of other sizes (elapsed time, bytes, differences) are no number of samples.
+    The metric must count samples, or have the same time for each: multiples of the header's period, apart from
+    rounding. Other weights (elapsed time, bytes, differences) do not give a number of samples.
     """
     chosen = profile.metric(metric)
     if profile.format not in _SAMPLERS or not chosen.additive:
@@ -45,7 +45,7 @@ def ticks_of(profile: Profile, metric: str | None = None) -> int:
     own = profile.self_costs(chosen.name)
     if not len(own) or (own < 0).any():
         return 0
-    # perf samples several events, each with a count of its own
+    # perf samples several events, each with its own count
     if chosen.name.partition(":")[0] == "samples" and chosen.unit == "count":
         return round(float(own.sum()))
     period = profile.meta.get("period") or 0
@@ -60,8 +60,8 @@ def ticks_of(profile: Profile, metric: str | None = None) -> int:
 
 
 def interval(part: Any, whole: float, ticks: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The ends of the 95 % intervals of ``part`` in ``whole``, in percent, found by that many ticks. NaN without ticks
-    or a whole, and for parts that are none (below 0)."""
+    """The ends of the 95 % intervals of ``part`` in ``whole``, in percent, from this number of ticks. NaN without ticks
+    or a whole, and for negative parts."""
     share = np.asarray(part, dtype=np.float64) / (whole if whole > 0 else np.nan)
     if ticks <= 0:
         share = np.full_like(share, np.nan)
@@ -79,7 +79,7 @@ def _wilson(share: NDArray[np.float64], ticks: int) -> tuple[NDArray[np.float64]
 
 
 def _exact(hits: NDArray[np.float64], ticks: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where hits can be fractions (shares of other weights): the beta distributions do not ask for whole ones."""
+    """Hits may be fractions (shares of other weights): beta distributions allow that."""
     low = np.where(hits <= 0, 0.0 * hits, _beta_quantile(_TAIL, np.maximum(hits, 1e-9), ticks - hits + 1))
     misses = ticks - hits
     high = np.where(misses <= 0, 1.0 + 0.0 * hits, _beta_quantile(1 - _TAIL, hits + 1, np.maximum(misses, 1e-9)))

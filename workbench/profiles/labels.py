@@ -1,4 +1,4 @@
-"""What rows of a table are called, so that no two look the same."""
+"""Unique labels for rows of a table."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def labels(
     crates: Sequence[str],
     raw_names: Sequence[str],
 ) -> list[str]:
-    """The names, and behind those that several rows have the shortest that tells them apart: the end of the file's
-    path, the object, the crate or two of them, else the name as the profile has it, else a number.
+    """The names. Names of several rows are followed by the shortest distinguishing text: the end of the file's path,
+    the object, the crate or two of them, otherwise the raw name, otherwise a number.
 
     >>> labels(["init", "init", "run"], ["src/a.c", "src/b.c", ""], [""] * 3, [""] * 3, ["init", "init", "run"])
     ['init (a.c)', 'init (b.c)', 'run']
@@ -50,7 +50,7 @@ def labels_of(functions: Any) -> list[str]:
 def _candidates(
     name: str, files: list[str], objects: list[str], crates: list[str], raw_names: list[str]
 ) -> Iterator[list[str]]:
-    """What the rows of one name may be called, best first."""
+    """Possible labels for rows of one name, best first."""
     different = len({*files})
     ends = (_ends(files, parts) for parts in range(1, _MOST_PARTS + 1))
     paths = next((end for end in ends if len({*end}) == different), files)

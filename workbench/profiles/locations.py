@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 FRAME = re.compile(r"0x([0-9A-Fa-f]{1,16}): (.+)", re.DOTALL)
 UNKNOWN = "???"
-# a location is looked for at the last few " (" of a text: names contain them too, paths hardly ever
+# a location is searched at the last few " (" of a text: names contain them too, paths hardly ever
 _TRIES = 4
 
 
 def located(text: str, place_of: Callable[[str], tuple[str, int, str] | None]) -> tuple[str, str, int, str]:
-    """Name, file, line and object of what stands behind an address. ``place_of`` gives file, line and object of a
-    location that does not begin with ``in``, None where it is none.
+    """Name, file, line and object from the text after an address. ``place_of`` parses file, line and object of a
+    location that does not begin with ``in``; None if it is not one.
 
-    Names contain blanks and brackets, so the location is sought from the end; a bracket it closes must be its own.
+    Names contain blanks and brackets, so the location is searched from the end, with balanced brackets.
     """
     end = len(text)
     for _ in range(_TRIES if text.endswith(")") else 0):

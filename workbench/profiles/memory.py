@@ -1,8 +1,8 @@
-"""How much memory a profile may take while it is read, and what it takes already.
+"""Limits the memory that reading a profile may take.
 
-A small file can need much: a million names, a line of a million frames, JSON of nothing but empty objects. How much is
-only known on the way, so readers ask for what they are about to take (:func:`require`), at the few places where it is
-many times the file: names, trees, decoded JSON. What was taken before is not summed up but asked of the system.
+A small file can need much: a million names, a line of a million frames, JSON of only empty objects. The need is known
+only while reading, so readers call :func:`require` before large allocations, at the few places that can need many times
+the file's size: names, trees, decoded JSON. Memory already taken is asked from the system.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from workbench.errors import ReadError, SettingsError
 
 MIB = 1 << 20
 MEMORY_BYTES = 4096 * MIB
-"""The most that reading one profile takes unless asked otherwise: what a machine of 8 GB has beside a browser, and
-several times what the profiles of an hour need."""
+"""The default limit for reading one profile: what a machine of 8 GB has free beside a browser, and several times what
+profiles of an hour need."""
 
 VARIABLE = "WORKBENCH_MEMORY_MIB"
-"""The most in MiB, for every command, notebook and program that reads profiles and names no other."""
+"""Variable with another default in MiB, for every command, notebook and program that reads profiles."""
 
 MOST_MIB = 1 << 20
 
@@ -30,13 +30,13 @@ _DIGITS = 12  # more are no number of MiB, and int() of thousands takes its time
 _SHOWN = 40
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _LESS = "Profile a shorter window"
-MORE = f"let it take more: --memory-mib, {VARIABLE} (memory_bytes)"
-"""What to do where reading may not take as much as it needs."""
+MORE = f"raise the limit: --memory-mib, {VARIABLE} (memory_bytes)"
+"""What to do if a profile needs more memory than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The profile that is being read, and where the process was when that began."""
+    """The profile that is being read, and the process's memory when that began."""
 
     name: str
     most_bytes: int
@@ -47,9 +47,9 @@ _under_way: ContextVar[_Reading | None] = ContextVar("reading", default=None)
 
 
 def most_bytes() -> int:
-    """What reading one profile may take unless asked otherwise: MEMORY_BYTES, or what WORKBENCH_MEMORY_MIB says.
+    """The default limit for reading one profile: WORKBENCH_MEMORY_MIB if it is set, else MEMORY_BYTES.
 
-    Raises SettingsError where that is no number of MiB.
+    Raises SettingsError if the variable is not a number of MiB.
     """
     given = os.environ.get(VARIABLE, "").strip()
     if not given:
@@ -63,7 +63,7 @@ def most_bytes() -> int:
 
 @contextmanager
 def reading(name: str, most_bytes: int) -> Iterator[None]:
-    """While this is open, :func:`require` holds what is read to ``most_bytes`` of memory; ``name`` is for messages."""
+    """Within the block, :func:`require` limits reading to ``most_bytes`` of memory; ``name`` is for messages."""
     token = _under_way.set(_Reading(name, most_bytes, _resident_bytes()))
     try:
         yield
@@ -72,9 +72,9 @@ def reading(name: str, most_bytes: int) -> Iterator[None]:
 
 
 def require(more_bytes: int = 0, *, name: str | None = None) -> None:
-    """Raise ReadError where ``more_bytes`` would be more than the profile may take, or than is free.
+    """Raise ReadError if ``more_bytes`` would exceed the profile's limit or the free memory.
 
-    ``name`` is the profile's where none is being read (:func:`reading`); then only what is free counts.
+    ``name``: the profile's name outside of :func:`reading`; then only free memory counts.
     """
     at = _under_way.get()
     where = at.name if at is not None else name or "profile"
@@ -82,21 +82,21 @@ def require(more_bytes: int = 0, *, name: str | None = None) -> None:
         taken = max(0, _resident_bytes() - at.before_bytes)
         if taken + more_bytes > at.most_bytes:
             raise ReadError(
-                f"the profile would take about {(taken + more_bytes) // MIB:,} MiB of memory, and may take "
+                f"the profile would take about {(taken + more_bytes) // MIB:,} MiB of memory, but the limit is "
                 f"{at.most_bytes // MIB:,}",
                 where=where,
                 hint=f"{_LESS}, or {MORE}",
             )
     if more_bytes and more_bytes > (free := free_bytes()):
         raise ReadError(
-            f"the profile would take about {more_bytes // MIB:,} MiB of memory, {free // MIB:,} are free",
+            f"the profile would take about {more_bytes // MIB:,} MiB of memory, but only {free // MIB:,} are free",
             where=where,
-            hint=f"{_LESS}, or read it where there is more memory",
+            hint=f"{_LESS}, or read it on a machine with more memory",
         )
 
 
 def free_bytes() -> int:
-    """What the machine, the container and ``ulimit -v`` still let this process have."""
+    """The memory that machine, container and ``ulimit -v`` still allow this process."""
     free = _available_bytes()
     for path in _GROUP_LIMITS:
         try:
@@ -114,7 +114,7 @@ def free_bytes() -> int:
 
 
 def _available_bytes() -> int:
-    """What the machine has for a process that starts now. Linux says so in a file that is read in no time."""
+    """The machine's memory for a new process. On Linux from a file that is fast to read."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             name, _, rest = line.partition(":")

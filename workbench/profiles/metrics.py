@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Metric:
     """What a profile counts.
 
-    ``name`` is the tool's own word (``Ir``, ``cpu``, ``inuse_space``), ``unit`` is ``count``, ``bytes``, ``ns``,
-    ``us``, ``ms``, ``s`` or the tool's own word. ``additive`` is False for ratios, which must not be summed.
+    ``name`` is the tool's own name (``Ir``, ``cpu``, ``inuse_space``), ``unit`` is ``count``, ``bytes``, ``ns``,
+    ``us``, ``ms``, ``s`` or the tool's own unit. ``additive`` is False for ratios, which must not be summed.
     """
 
     name: str

@@ -1,10 +1,10 @@
 """The one model that every profile format is read into.
 
-A **frame** is a place code runs at: a function, perhaps with a line, perhaps inlined. A **function** is all frames of
-one name, file and object. **self** is what a place cost by itself, **total** with all that it called. A **metric** is
-what was counted, with its unit.
+A **frame** is a place in code: a function, perhaps with a line, perhaps inlined. A **function** is all frames with the
+same name, file and object. **self** is the cost of a place itself, **total** includes everything it called. A
+**metric** is what was counted, with its unit.
 
-There are two kinds of profile, told apart by ``basis``:
+There are two kinds of profile, given by ``basis``:
 
 - ``"stacks"``: whole stacks were recorded (pprof, massif, folded stacks, flame graphs, speedscope, strace,
   perf script, Firefox). The tree in
@@ -49,7 +49,7 @@ Basis = Literal["stacks", "graph"]
 
 
 class _Framed:
-    """A field of a Profile that is kept as a Table, or as one that is Deferred, and is a DataFrame to who asks."""
+    """A field of a Profile that is stored as a Table or Deferred table and read as a DataFrame."""
 
     def __set_name__(self, owner: type[Profile], name: str) -> None:
         self._name = name
@@ -64,7 +64,7 @@ class _Framed:
 
 
 class _Measured:
-    """A field of a Profile with the Table that was measured, None where it is computed from others."""
+    """A field of a Profile with the measured Table; None if it is computed from others."""
 
     def __set_name__(self, owner: type[Profile], name: str) -> None:
         self._name = name
@@ -78,7 +78,7 @@ class _Measured:
 
 
 class _OwnTables:
-    """The field ``tables``: DataFrames by name, of which none is made before it is asked for."""
+    """The field ``tables``: DataFrames by name, each made at first use."""
 
     def __get__(self, profile: Profile | None, owner: type[Profile]) -> Mapping[str, pd.DataFrame]:
         if profile is None:
@@ -139,7 +139,7 @@ class Profile:
         """The same tables as numpy arrays, without pandas."""
         return Arrays(self)
 
-    # what was measured, or follows from it
+    # measured tables, and those computed from them
 
     @property
     def functions(self) -> pd.DataFrame:
@@ -184,7 +184,7 @@ class Profile:
 
         return nodes_of(self.arrays.functions, self.arrays.edges, self.metrics)
 
-    # small questions
+    # small helpers
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ class Profile:
         return tuple(metric.name for metric in self.metrics)
 
     def metric(self, name: str | None = None) -> Metric:
-        """The metric of that name (None: the default). Raises WorkbenchError that lists those there are."""
+        """The metric of that name (None: the default). Raises WorkbenchError that lists the existing ones."""
         wanted = self.default_metric if name is None else name
         for metric in self.metrics:
             if metric.name == wanted:
@@ -207,8 +207,8 @@ class Profile:
         return value
 
     def self_costs(self, name: str | None = None) -> NDArray[Any]:
-        """What a metric counted at each place that was recorded, which sums to :meth:`total`: functions of a graph,
-        nodes of a tree. A tree is not grown for it unless costs are below 0, of which the net at each node counts."""
+        """A metric's self costs at each recorded place (functions of a graph, nodes of a tree); their sum is
+        :meth:`total`. The tree is built only for negative costs, where the net at each node counts."""
         column = self_(self.metric(name).name)
         if self.basis == "graph":
             return self.arrays.functions[column]
@@ -218,8 +218,8 @@ class Profile:
         return self.arrays.nodes[column]
 
     def tree_notes(self) -> tuple[Note, ...]:
-        """What the tree of a call graph assumes and leaves out, with weights in the default metric; none where stacks
-        were recorded."""
+        """What the tree of a call graph assumes and leaves out, with weights in the default metric; empty for recorded
+        stacks."""
         if self.basis != "graph" or not self.metrics:
             return ()
         from workbench.profiles.call_tree import tree_notes
@@ -243,7 +243,7 @@ class Profile:
         by: Literal["function", "name", "file", "crate", "object", "line"] = "function",
         sort: Literal["self", "total"] = "self",
     ) -> pd.DataFrame:
-        """What costs most: see :func:`workbench.profiles.views.top.top`."""
+        """The most expensive functions: see :func:`workbench.profiles.views.top.top`."""
         from workbench.profiles.views.top import top
 
         return top(self, metric, n, by=by, sort=sort)
@@ -263,7 +263,7 @@ class Profile:
         return self.but(meta={**self.meta, **meta})
 
     def with_costs(self, metrics: tuple[Metric, ...], more: Callable[[Table], Table]) -> Profile:
-        """The same profile with these metrics; ``more`` gives each table that was measured its columns of them."""
+        """The same profile with these metrics; ``more`` adds their columns to each measured table."""
         lines = self.__dict__["lines"]
         return self.but(
             metrics=metrics,
@@ -276,8 +276,8 @@ class Profile:
         )
 
     def but(self, **changes: Any) -> Profile:
-        """A copy with other values of some fields, tables as Tables or DataFrames. No table that is not among them is
-        made for it, as it would be with :func:`dataclasses.replace`."""
+        """A copy with other values of some fields, tables as Tables or DataFrames. Unlike :func:`dataclasses.replace`
+        it does not compute the other tables."""
         other = copy(self)
         if not changes.keys() <= _TOLD:
             for computed in ("_function_table", "_edge_table", "_node_table"):
@@ -341,7 +341,7 @@ class Arrays:
 
 
 def only(profile: Profile, metric: str | None = None) -> Profile:
-    """The profile with one metric (None: the default), for what would otherwise be worked out in all of them."""
+    """The profile with one metric (None: the default), to avoid computing all metrics."""
     chosen = profile.metric(metric)
     return profile.but(metrics=(chosen,), default_metric=chosen.name)
 
@@ -384,7 +384,7 @@ def from_nodes(
     notes: Sequence[Note] = (),
 ) -> Profile:
     """A profile of recorded stacks, given as a table of the nodes of their tree or as
-    :class:`~workbench.profiles.stacks.Stacks`, whose tree is grown when it is asked for.
+    :class:`~workbench.profiles.stacks.Stacks`, whose tree is built at first use.
 
     ``frames`` is made by :func:`frame_table`. A table is a Table, a mapping of columns (arrays or lists) or a
     DataFrame, or one of these Deferred.

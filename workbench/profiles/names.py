@@ -1,7 +1,7 @@
 """Names of functions and files: which crate they belong to, and Rust's names made readable.
 
-Raw names are never lost: tables keep them in ``raw_function``. The rules follow rustc's two mangling schemes (legacy,
-which ends in ``::h`` and 16 hex digits, and v0, RFC 2603) as demanglers print them.
+Raw names are kept: tables have them in ``raw_function``. The rules follow rustc's two mangling schemes (legacy, which
+ends in ``::h`` and 16 hex digits, and v0, RFC 2603) as demanglers print them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-# what LLVM appends to a symbol it copied or split comes behind the hash
+# what LLVM appends to a copied or split symbol comes after the hash
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _HASH = re.compile(r"::h[0-9a-f]{16}(?=$|\.(?:llvm|cold|part|isra|constprop|lto_priv)\b)")
 _COPIED = re.compile(r"\.llvm\.\d+$")
-# nothing of this is in a demangled Rust name: C++ has argument lists, operators, destructors, other types, and its
-# pointers and references come behind the type
+# none of this is in a demangled Rust name: C++ has argument lists, operators, destructors, other types, and its
+# pointers and references come after the type
 _CPP_WORDS = ("(anonymous namespace)", "::~", "{lambda(", "> >")
 _CPP_MARKS = re.compile(r"\boperator(?=[^\w:])|\bstd::__")
 _CPP_POINTER = re.compile(r"[\w>] ?[*&]+(?=[,>)\[ ]|$)")
@@ -63,8 +63,8 @@ UNKNOWN_CRATE = ""
 
 
 def tidy_rust(name: str) -> str:
-    """A Rust name as people write it: without hash, escapes, generic arguments and recursion level; closures, async
-    state machines and vtable shims unified.
+    """A Rust name as in source code: without hash, escapes, generic arguments and recursion level; closures, async
+    state machines and vtable shims are unified.
 
     >>> tidy_rust("<alloc::vec::Vec<T,A> as core::ops::drop::Drop>::drop::h0123456789abcdef")
     '<alloc::vec::Vec as core::ops::drop::Drop>::drop'
@@ -73,11 +73,11 @@ def tidy_rust(name: str) -> str:
     >>> tidy_rust("app::serve::{closure#0}::{closure#1}")
     'app::serve::{closure}'
 
-    Names of other languages come back as they are, since nothing in them matches.
+    Names of other languages are unchanged, since nothing in them matches.
     """
     if not _looks_rust(name):
         return name
-    # most names have little of all this, and there are many: what cannot match is not tried
+    # most names have few of these, and there are many names: patterns that cannot match are not tried
     text = _RECURSION.sub("", name) if "'" in name else name
     text = _COPIED.sub("", text) if ".llvm." in text else text
     text = _HASH.sub("", text) if "::h" in text else text
@@ -96,8 +96,8 @@ def tidy_rust(name: str) -> str:
 
 
 def without_argument_list(name: str) -> str:
-    """A name without its argument list and the dot of PowerPC's entry points: what pprof matches when it cuts stacks
-    (simplifyFunc of profile/prune.go)."""
+    """A name without its argument list and the dot of PowerPC's entry points: the form that pprof matches when it cuts
+    stacks (simplifyFunc of profile/prune.go)."""
     name = name.removeprefix(".")
     place = name.find("(")
     while place >= 0:
@@ -109,7 +109,8 @@ def without_argument_list(name: str) -> str:
 
 
 def tidy_file(file: str) -> str:
-    """A source path without what differs between machines: ``std:core/src/fmt/mod.rs``, ``serde-1.0.1/src/lib.rs``."""
+    """A source path without the parts that differ between machines: ``std:core/src/fmt/mod.rs``,
+    ``serde-1.0.1/src/lib.rs``."""
     for pattern in (_RUSTC, _TOOLCHAIN):
         short, count = pattern.subn("std:", file)
         if count:
@@ -118,7 +119,7 @@ def tidy_file(file: str) -> str:
 
 
 def apart(names: Sequence[str], mark: str) -> list[str]:
-    """The names, each once: what comes again gets ``mark`` with its number behind it, ``mark="#{}"`` or ``"[{}]"``."""
+    """Unique names: repeated ones get ``mark`` with a number appended, ``mark="#{}"`` or ``"[{}]"``."""
     seen: dict[str, int] = {}
     out = []
     for name in names:
@@ -134,8 +135,8 @@ def recursion_level(name: str) -> tuple[str, int]:
 
 
 def symbol_label(name: str, object: str) -> str:
-    """What to call code without a symbol: its address in its object, ``libsecp256k1.so+0x14400``; other names as they
-    are.
+    """A label for code without a symbol: its address in its object, ``libsecp256k1.so+0x14400``; other names are
+    unchanged.
 
     >>> symbol_label("0x0000000000014400", "/usr/lib/libsecp256k1.so")
     'libsecp256k1.so+0x14400'
@@ -146,12 +147,12 @@ def symbol_label(name: str, object: str) -> str:
 
 
 def base_name(path: str) -> str:
-    """The last part of a path, of whatever system."""
+    """The last part of a path, of any operating system."""
     return path.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def end_of(path: str, parts: int) -> str:
-    """The last ``parts`` parts of a path: what stays of it when folders above move."""
+    """The last ``parts`` parts of a path, which stay when parent folders change."""
     return "/".join(path.rsplit("/", parts)[-parts:])
 
 
@@ -163,7 +164,7 @@ def crates_of(names: Sequence[str], files: Sequence[str]) -> list[str]:
 @lru_cache(maxsize=65536)
 def crate_of(name: str, file: str = "") -> str:
     """The crate a Rust name belongs to (for a trait method, that of the implementing type), the package of a Go name,
-    the module of a Python file. "" where neither name nor file says."""
+    the module of a Python file. "" if neither name nor file tells."""
     crate = _crate_of_path(name)
     if crate:
         return crate
@@ -205,7 +206,7 @@ def _looks_rust(name: str) -> bool:
 
 
 def _is_cpp(name: str) -> bool:
-    """Whether a name has what no Rust name has. There are many names: what cannot be found is not searched for."""
+    """Whether a name contains what no Rust name has. There are many names, so impossible patterns are not tried."""
     for word in _CPP_WORDS:
         if word in name:
             return True
@@ -217,7 +218,7 @@ def _is_cpp(name: str) -> bool:
 
 
 def _has_argument_list(name: str) -> bool:
-    """Whether a bracket opens right behind a name outside of all others, as in ``f(int)``."""
+    """Whether a bracket opens right after a name, outside of all others, as in ``f(int)``."""
     if "(" not in name:
         return False
     depth = 0
@@ -265,5 +266,5 @@ def _without_arguments(text: str) -> str:
             out.append(char)
     if not dropped:
         out.append(text[done:])
-    # an unbalanced name was not understood: better whole than cut
+    # an unbalanced name was not understood: keep it whole
     return "".join(out) if not kept else text

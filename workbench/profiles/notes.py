@@ -1,4 +1,4 @@
-"""What was odd, assumed or dropped in a profile. The same oddity a million times is one note with a count."""
+"""Notes on what was unusual, assumed or dropped in a profile. A repeated note is one note with a count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something odd, assumed or dropped in a profile, said once.
+    """Something unusual, assumed or dropped in a profile.
 
     ``count`` is how often, ``where`` the first place, ``weight`` how much of ``metric`` it concerns (None: unknown or
     nothing).
@@ -32,7 +32,7 @@ class Note:
 
 @dataclass
 class NoteBook:
-    """What a reader found odd. ``where`` of the first time is kept, counts and weights are summed."""
+    """Collects notes of a reader. The first ``where`` is kept, counts and weights are summed."""
 
     _notes: dict[tuple[str, str | None], tuple[int, str | None, float | None]] = field(default_factory=dict)
 
@@ -45,13 +45,13 @@ class NoteBook:
         metric: str | None = None,
         weight: float | None = None,
     ) -> None:
-        """Note ``what`` once more."""
+        """Add a note, or count it again."""
         before, first, so_far = self._notes.get((what, metric), (0, where, None))
         both = weight if so_far is None else so_far + (weight or 0)
         self._notes[what, metric] = (before + count, first, both)
 
     def notes(self) -> tuple[Note, ...]:
-        """All of it, in the order of first appearance."""
+        """All notes, in the order of first appearance."""
         return tuple(
             Note(what, count, where, metric, weight) for (what, metric), (count, where, weight) in self._notes.items()
         )

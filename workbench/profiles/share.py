@@ -1,8 +1,7 @@
-"""Percentages, where there is something to be a part of.
+"""Percentages, if there is a valid whole.
 
-A part is a percentage of a whole only where the whole is above zero and no part of it is below: the net of a
-difference is no whole, and "the share" of a function in it can be anything. There percentages are NaN, which every
-table shows as a dash.
+A percentage makes sense only if the whole is above zero and no part is negative: the net of a difference is not a
+whole, and a "share" of it can be anything. Otherwise percentages are NaN, which tables show as a dash.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ if TYPE_CHECKING:
 
     from workbench.profiles.model import Profile
 
-# clocks that are read twice make single costs a little negative; a difference has more than that
+# two readings of a clock can make single costs slightly negative; differences have more
 _TOLERATED = 0.01
 
 
 def whole_of(profile: Profile, metric: str | None = None) -> float:
-    """What is 100 % in a profile: the sum of its self costs; NaN where that is not above 0, where negative costs are
-    more than 1 % of it, as in a difference, or where the metric is a ratio, which has no sum."""
+    """The 100 % of a profile: the sum of its self costs. NaN if that is not above 0, if negative costs are more than 1
+    % of it (as in a difference), or if the metric is a ratio, which has no sum."""
     chosen = profile.metric(metric)
     if not chosen.additive:
         return float("nan")
@@ -33,5 +32,5 @@ def whole_of(profile: Profile, metric: str | None = None) -> float:
 
 
 def percent(values: Any, whole: float) -> NDArray[np.float64]:
-    """``values`` in percent of ``whole``; NaN where that is not above 0."""
+    """``values`` in percent of ``whole``; NaN if that is not above 0."""
     return np.asarray(values, dtype=np.float64) / (whole if whole > 0 else np.nan) * 100.0

@@ -17,18 +17,18 @@ from workbench.errors import ReadError
 from workbench.profiles.memory import MEMORY_BYTES, MIB, MORE, free_bytes
 
 LIMIT_BYTES = 4096 * MIB
-# Readers need up to this many bytes of memory for a byte of a profile: no more is read than fits.
+# Readers need up to this many bytes of memory per byte of a profile, which limits the file size.
 MEMORY_PER_BYTE = 8
-# Real text profiles pack 10 to 40 times, deep folded stacks up to about 300 times; a bomb packs a thousand times.
+# Real text profiles compress 10 to 40 times, deep folded stacks up to 300 times; a bomb a thousand times.
 BOMB_RATIO = 400
 BOMB_FREE_BYTES = 256 * MIB
 _CHUNK = 4 * MIB
-# A member is fed little at first: what is left over of a window is copied, for each of perhaps 100,000 members.
+# A member gets small pieces at first: unused input is copied, for each of perhaps 100,000 members.
 _FIRST_WINDOW = 256
 _WINDOW = 64 * 1024
-# bgzip ends a file with an empty member, so files put together have some; thousands are an attack.
+# bgzip ends a file with an empty member, so joined files have some; thousands are an attack.
 MOST_EMPTY_MEMBERS = 1000
-# a folder's files are listed in an error up to here
+# the most files of a folder that an error lists
 _MOST_ENTRIES = 10_000
 
 _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -43,9 +43,9 @@ ProfileSource = str | os.PathLike[str] | bytes | BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The bytes of a profile as the tool wrote them. ``name`` is for messages, ``packing`` what was unpacked,
-    ``modified_s`` when the file was written (seconds since 1970), if known, ``cut_at`` where packed data ended early:
-    ``data`` is then what could be unpacked.
+    """The bytes of a profile as the tool wrote them. ``name`` is for messages, ``packing`` the compression,
+    ``modified_s`` when the file was written (seconds since 1970), if known, ``cut_at`` where compressed data ended
+    early: then ``data`` is what could be unpacked.
     """
 
     data: bytes
@@ -64,11 +64,11 @@ class Source:
 def open_source(
     source: ProfileSource | Source, *, limit_bytes: int = LIMIT_BYTES, memory_bytes: int = MEMORY_BYTES
 ) -> Source:
-    """Read a profile whole; gzip, bzip2, xz and zstd are unpacked, whatever the file is called.
+    """Read the bytes of a profile; gzip, bzip2, xz and zstd are unpacked, independent of the file's name.
 
-    What is read, and what it unpacks to, may each be as large as ``limit_bytes`` and as the memory allows that is free
-    and that reading may take (:func:`allowed_bytes`). Raises ReadError for more than that, for a file that is missing,
-    a device, empty, cut off while packed, or packed so tightly that it must be a bomb.
+    File and unpacked data are each limited by ``limit_bytes`` and by memory (:func:`allowed_bytes`). Raises ReadError
+    for larger ones, for a file that is missing, a device or empty, and for compressed data that is cut off or must be a
+    bomb.
     """
     if isinstance(source, Source):
         return source
@@ -79,8 +79,8 @@ def open_source(
 
 
 def allowed_bytes(limit_bytes: int = LIMIT_BYTES, memory_bytes: int = MEMORY_BYTES) -> int:
-    """How large a profile may be that is read now: ``limit_bytes``, or an eighth of ``memory_bytes`` or of the memory
-    this process can still get, whichever is least."""
+    """The largest profile that may be read now: the least of ``limit_bytes``, an eighth of ``memory_bytes``, and an
+    eighth of the memory this process can still get."""
     return min(limit_bytes, memory_bytes // MEMORY_PER_BYTE, free_bytes() // MEMORY_PER_BYTE)
 
 
@@ -97,18 +97,18 @@ def _opened(source: ProfileSource, limit_bytes: int, memory_bytes: int) -> Sourc
         if data.startswith(magic):
             unpacked, cut_at = _unpack(data, packing, name, limit)
             if not unpacked:
-                raise ReadError(f"the {packing} file holds nothing", where=name, hint="Write the profile again")
+                raise ReadError(f"the {packing} file is empty", where=name, hint="Write the profile again")
             return Source(unpacked, name, packing, modified_s, cut_at)
     return Source(data, name, "", modified_s)
 
 
 def _is_core(data: bytes) -> bool:
-    """Whether an ELF file is what a program left that crashed: type 4, in the byte order of byte 5."""
+    """Whether an ELF file is a core dump: type 4, in the byte order of byte 5."""
     return data.startswith(b"\x7fELF") and data[16:18] == (b"\4\0" if data[5:6] == b"\1" else b"\0\4")
 
 
 def _instead_of_empty(source: ProfileSource) -> str:
-    """What to do about an empty file. callgrind leaves one beside those of the threads."""
+    """What to do about an empty file. callgrind leaves one beside the files of threads."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         with suppress(OSError):
@@ -136,7 +136,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """The most bytes that are read or unpacked; the most that was asked for, of these and of memory: it is less where
+    """The limit in bytes for reading or unpacking, and the requested limits in bytes and memory: the limit is lower if
     memory is short."""
 
     size: int
@@ -153,9 +153,9 @@ class _Limit:
             )
         if self.size < self.asked:
             return ReadError(
-                f"{what} than {self.size // MIB} MiB, an eighth of the memory that is free",
+                f"{what} than {self.size // MIB} MiB, an eighth of the free memory",
                 where=name,
-                hint="Profile a shorter window, or read it where there is more memory",
+                hint="Profile a shorter window, or read it on a machine with more memory",
             )
         return ReadError(
             f"{what} than {self.size // MIB} MiB",
@@ -165,7 +165,7 @@ class _Limit:
 
 
 def name_of(source: ProfileSource | Source) -> str:
-    """What a profile is called in messages: its path."""
+    """The name of a profile in messages: its path."""
     if isinstance(source, Source):
         return source.name
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -195,7 +195,7 @@ def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | Non
 
 def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
     name = str(path)
-    # asked before it is opened: opening a device can do something
+    # checked before opening: opening a device can have effects
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
         what, hint = _folder(path)
@@ -205,12 +205,12 @@ def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
     if status.st_size > limit.size:
         raise limit.exceeded(name)
     with path.open("rb") as file:
-        # a pipe and a file of /proc have the size 0, and a file can grow meanwhile
+        # pipes and files of /proc have the size 0, and a file can grow meanwhile
         return _read_stream(file.read, name, limit, status.st_size), name, status.st_mtime
 
 
 def _folder(path: Path) -> tuple[str, str]:
-    """What a folder is, and what to do with it."""
+    """The error for a folder: what it is and what to do."""
     if path.suffix == ".trace":
         return (
             "a trace of Apple's Instruments",
@@ -218,12 +218,12 @@ def _folder(path: Path) -> tuple[str, str]:
             "`inferno-collapse-xctrace out.xml > out.folded`",
         )
     if (path / "manifest.json").is_file():
-        return "the folder of a run", "Give a file of its profiles/, or see what they say with `workbench findings`"
+        return "the folder of a run", "Give a file of its profiles/, or use `workbench findings`"
     return "a folder", _instead_of_folder(path)
 
 
 def _instead_of_folder(folder: Path) -> str:
-    """Which files of a folder can be read: those that are neither hidden nor empty, the newest first."""
+    """The files of a folder that are neither hidden nor empty, the newest first."""
     with suppress(OSError):
         with os.scandir(folder) as entries:
             files = [entry for entry in islice(entries, _MOST_ENTRIES) if not entry.name.startswith(".")]
@@ -231,12 +231,12 @@ def _instead_of_folder(folder: Path) -> str:
         if files:
             files.sort(key=lambda entry: (-entry.stat().st_mtime, entry.name))
             return f"Give one of the files in it: {listed([entry.name for entry in files])}"
-        return "It holds no file that could be read: give the file the profiler wrote"
+        return "It contains no file that could be read: give the file the profiler wrote"
     return "Give the file the profiler wrote"
 
 
 def _read_stream(read: Callable[[int], Any], name: str, limit: _Limit, expected: int = 0) -> bytes:
-    """All there is to read, at most ``limit``. One piece where the size is as expected, which needs no copy."""
+    """Read everything, at most ``limit``. In one piece without a copy if the size is as expected."""
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -269,12 +269,12 @@ class _Decompressor(Protocol):
 
 
 class _EndsEarly(Exception):
-    """Packed data ends within a member."""
+    """Compressed data ends within a member."""
 
 
 def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> tuple[bytes, str]:
-    """All members of packed data, one after another, in time and memory in proportion to what goes in and comes out.
-    Also where it ends early, "" where it does not."""
+    """Unpack all members, in time and memory proportional to input and output. Also returns where the data ends early,
+    or ""."""
     bomb = max(BOMB_FREE_BYTES, BOMB_RATIO * len(data))
     out = io.BytesIO()
     # padding after the last member of a gzip file is legal; the last bytes of zstd data may be zeros of its own
@@ -294,7 +294,7 @@ def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> tuple[bytes,
         empty += out.tell() == before
         if empty > MOST_EMPTY_MEMBERS:
             raise ReadError(
-                f"more than {MOST_EMPTY_MEMBERS:,} members of the {packing} data hold nothing",
+                f"more than {MOST_EMPTY_MEMBERS:,} members of the {packing} data are empty",
                 where=f"{name}, byte {position}",
                 hint="No profiler writes that: the file was not read",
             )
@@ -302,7 +302,7 @@ def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> tuple[bytes,
 
 
 def _whole(unpacked: bytes, packing: str, where: str) -> tuple[bytes, str]:
-    """What a file that was cut off still holds. Raises ReadError where that is nothing."""
+    """The readable part of a truncated file. Raises ReadError if there is none."""
     if not unpacked:
         raise ReadError(
             f"the {packing} data ends early",
@@ -313,8 +313,8 @@ def _whole(unpacked: bytes, packing: str, where: str) -> tuple[bytes, str]:
 
 
 def _member(view: memoryview, position: int, packing: str, name: str) -> Iterator[tuple[bytes, int]]:
-    """What the member at ``position`` holds, in pieces, each with the position after what was fed for it; the last one
-    with that of the next member."""
+    """Unpack the member at ``position`` in pieces, each with the input position after it; the last has that of the next
+    member."""
     if packing == "zstd":
         yield from _zstd(view, position, name)
         return
@@ -324,7 +324,7 @@ def _member(view: memoryview, position: int, packing: str, name: str) -> Iterato
     decompressor = _decompressor(packing)
     window, piece, fed = _FIRST_WINDOW, b"", b""
     while not decompressor.eof:
-        # a piece as large as allowed: there may be more of it without more being fed
+        # a piece of the maximum size: more output may follow without more input
         if not fed and len(piece) < _CHUNK:
             if position == len(view):
                 raise _EndsEarly
@@ -344,12 +344,12 @@ def _member(view: memoryview, position: int, packing: str, name: str) -> Iterato
 
 
 def _zstd(view: memoryview, position: int, name: str) -> Iterator[tuple[bytes, int]]:
-    """All that is left, whose frames Arrow takes one after another, in pieces."""
+    """Unpack the rest in pieces; Arrow reads several zstd frames in sequence."""
     import pyarrow as pa
 
     try:
         with pa.CompressedInputStream(pa.BufferReader(view[position:]), "zstd") as stream:
-            # into our own: what read() allocated for a piece is never given back where the data is damaged
+            # into our own buffer: memory allocated by read() is never freed if the data is damaged
             piece = bytearray(min(_CHUNK, MIB))
             while size := stream.readinto(piece):
                 yield bytes(piece[:size]), position
@@ -371,7 +371,7 @@ def _unpacks_to_too_much(name: str, packed: int, bomb: int, limit: _Limit) -> Re
 
 
 def _decompressor(packing: str) -> _Decompressor:
-    import bz2  # libraries of their own, which a profile that is not packed does not wait for
+    import bz2  # imported only for compressed profiles
     import lzma
     import zlib
 

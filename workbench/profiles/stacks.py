@@ -1,6 +1,5 @@
-"""Stacks as they were recorded, one after another. What each function cost is summed from them as they are: a profile
-of hundreds of thousands of different stacks has a tree of tens of millions of nodes, which is grown when it is asked
-for."""
+"""Recorded stacks, one after another. Costs of functions are summed directly from them: a profile of hundreds of
+thousands of different stacks has a tree of tens of millions of nodes, which is built only when needed."""
 
 from __future__ import annotations
 
@@ -18,15 +17,15 @@ from workbench.profiles.tree import add_at, function_table, grow, node_table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Frames looked at together: few enough that what is made of them stays in the processor's cache.
+# Frames handled together: few enough that results stay in the processor's cache.
 _BATCH = 1 << 18
-# A function and the place of a stack in its batch make one number: those of 32 bits are sorted in half the time.
+# A function and a stack's place in its batch make one number: 32-bit numbers are sorted in half the time.
 _KEYS = 1 << 31
 
 
 class Stacks(Deferred):
-    """The ``nodes`` of a Profile, not yet grown. The frames of stack ``i``, root first and at least one, are
-    ``frame[offset[i]:offset[i + 1]]``; ``values`` has one row a stack and one column a metric of ``names``."""
+    """The ``nodes`` of a Profile, not yet built. The frames of stack ``i``, root first and at least one, are
+    ``frame[offset[i]:offset[i + 1]]``; ``values`` has one row per stack and one column per metric of ``names``."""
 
     __slots__ = ("_frame", "_names", "_node_of", "_offset", "_values")
 
@@ -38,12 +37,12 @@ class Stacks(Deferred):
         self._node_of = np.zeros(0, dtype=np.int64)
 
     def node_of(self) -> NDArray[np.int64]:
-        """The node at which each stack ends. Grows the tree where that was not done yet."""
+        """The node at which each stack ends. Builds the tree if needed."""
         self.table()
         return self._node_of
 
     def values(self, column: str) -> NDArray[np.int64]:
-        """What each stack cost, in the metric that has this ``self_`` column."""
+        """The cost of each stack, in the metric of this ``self_`` column."""
         return self._values[:, [self_(name) for name in self._names].index(column)]
 
     def functions(self, frames: Table, names: Sequence[str]) -> Table:
@@ -65,14 +64,14 @@ class Stacks(Deferred):
         for first, last in self._batches(count):
             offset = self._offset[first : last + 1]
             base = np.arange(last - first, dtype=np.int32) * np.int32(count)
-            # each function once a stack
+            # each function once per stack
             keys = ascending(np.repeat(base, np.diff(offset)) + function[self._frame[offset[0] : offset[-1]]])
             row = keys // count
             np.add.at(sums, keys - row * count, value[first:last][row])
         return sums
 
     def _batches(self, count: int) -> Iterator[tuple[int, int]]:
-        """Stacks that have about _BATCH frames together, at least one; their number times ``count`` is below _KEYS."""
+        """Batches of at least one stack with about _BATCH frames; stacks x ``count`` is below _KEYS."""
         first, size = 0, len(self._offset) - 1
         most = max(_KEYS // max(count, 1), 1)
         while first < size:

@@ -1,13 +1,13 @@
-"""Tables of a profile: columns of numpy arrays, from which DataFrames are made only where one is asked for.
+"""Tables of a profile: columns of numpy arrays, from which DataFrames are made only on demand.
 
-Importing pandas takes as long as reading several megabytes of most formats, so nothing on the way from a file to a
-table on the terminal needs it. A column is
+Importing pandas takes as long as reading several megabytes of most formats, so reading a file and printing a table does
+not use it. A column is
 
-- a numpy array of numbers or truth values,
+- a numpy array of numbers or booleans,
 - a numpy array of objects: text,
-- :class:`Words`: text of which few are distinct, by number,
-- :class:`Counts`: whole numbers of which some are unknown,
-- :class:`Late`: an array that is made when it is first asked for.
+- :class:`Words`: text with few distinct values, by number,
+- :class:`Counts`: whole numbers, some of them unknown,
+- :class:`Late`: an array that is made at first use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Words:
-    """Text of which few are distinct: ``words[codes]``. A DataFrame has it as a Categorical."""
+    """Text with few distinct values: ``words[codes]``. A Categorical in a DataFrame."""
 
     codes: NDArray[Any]
     words: NDArray[Any]
@@ -41,7 +41,7 @@ class Words:
         return Words(self.codes[positions], self.words)
 
     def array(self) -> NDArray[Any]:
-        """The text of each row, None where the code is -1."""
+        """The text of each row, None for code -1."""
         known = self.codes >= 0
         out = np.full(len(self.codes), None, dtype=object)
         out[known] = self.words[self.codes[known]]
@@ -50,7 +50,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
-    """Whole numbers of which some are unknown. A DataFrame has them as Int64."""
+    """Whole numbers, some of them unknown. Int64 in a DataFrame."""
 
     values: NDArray[np.int64]
     known: NDArray[np.bool_]
@@ -62,7 +62,7 @@ class Counts:
 
     @classmethod
     def of(cls, values: Sequence[int | None]) -> Counts:
-        """These numbers, None where one is unknown."""
+        """These numbers; None is unknown."""
         known = np.array([value is not None for value in values], dtype=bool)
         return cls(np.array([value or 0 for value in values], dtype=np.int64), known)
 
@@ -79,8 +79,8 @@ class Counts:
 
 
 class Late:
-    """A column of ``size`` rows that is made when it is first asked for: a tree of millions of nodes has columns that
-    most who read a profile never look at."""
+    """A column of ``size`` rows that is made at first use: some columns of a tree of millions of nodes are rarely
+    needed."""
 
     __slots__ = ("_array", "_make", "_size")
 
@@ -93,14 +93,14 @@ class Late:
         return self._size
 
     def array(self) -> NDArray[Any]:
-        """The column, the same each time."""
+        """The column; made once."""
         if self._make is not None:
             self._array, self._make = self._make(), None
         return self._array
 
 
 class Table:
-    """Named columns of one length, in order. Never changed: what differs is a new table, which shares the columns."""
+    """Named columns of one length, in order. Immutable: changes make a new table that shares the columns."""
 
     __slots__ = ("_columns", "_frame", "_size")
 
@@ -114,7 +114,7 @@ class Table:
 
     @classmethod
     def of(cls, table: TableLike) -> Table:
-        """A table of a mapping of columns or of a DataFrame, which is kept for who asks for one."""
+        """A table from a mapping of columns or a DataFrame, which is kept for later use."""
         if isinstance(table, Table):
             return table
         if isinstance(table, Mapping):
@@ -152,7 +152,7 @@ class Table:
         return column.array() if isinstance(column, (Words, Counts)) else column
 
     def column(self, name: str) -> Any:
-        """A column as it is kept: an array, Words or Counts. Raises KeyError."""
+        """A column as stored: an array, Words or Counts. Raises KeyError."""
         column = self._columns[name]
         if column is None:
             # it was given as a DataFrame
@@ -162,11 +162,11 @@ class Table:
         return column
 
     def items(self) -> Iterator[tuple[str, Any]]:
-        """Names and columns as they are kept."""
+        """Names and columns as stored."""
         return ((name, self.column(name)) for name in self._columns)
 
     def frame(self) -> pd.DataFrame:
-        """The table as a DataFrame with a RangeIndex, the same each time."""
+        """The table as a DataFrame with a RangeIndex; made once."""
         if self._frame is None:
             import pandas as pd
 
@@ -199,17 +199,17 @@ class Table:
         return self.select([name for name in self._columns if name not in names])
 
     def assign(self, **columns: Any) -> Table:
-        """With these columns in place of those of the same name, or behind all."""
+        """With these columns added, replacing those of the same name."""
         return Table({**{name: self._kept(name) for name in self._columns}, **columns}, self._size)
 
     def _kept(self, name: str) -> Any:
-        """A column that may still be made."""
+        """A column that may not be made yet."""
         column = self._columns[name]
         return column if isinstance(column, Late) else self.column(name)
 
 
 class Deferred:
-    """A table that is made when it is first asked for."""
+    """A table that is made at first use."""
 
     __slots__ = ("_make", "_table")
 
@@ -218,14 +218,14 @@ class Deferred:
         self._table = Table({})
 
     def table(self) -> Table:
-        """The table, the same each time."""
+        """The table; made once."""
         if self._make is not None:
             self._table, self._make = Table.of(self._make()), None
         return self._table
 
 
 class Tables(Mapping[str, Table]):
-    """Tables by name. One that is Deferred is made when it is first asked for."""
+    """Tables by name. Deferred ones are made at first use."""
 
     def __init__(self, tables: Mapping[str, TableLike | Deferred]) -> None:
         if isinstance(tables, Frames):
@@ -252,12 +252,12 @@ class Tables(Mapping[str, Table]):
         return Tables({name: table for name, table in self._kept.items() if name not in names})
 
     def but(self, **tables: TableLike | Deferred) -> Tables:
-        """The same with these tables added or in place of those of the same name; none is made."""
+        """The same with these tables added or replaced; none is made."""
         return Tables({**self._kept, **{name: kept(table) for name, table in tables.items()}})
 
 
 class Frames(Mapping[str, "pd.DataFrame"]):
-    """The same tables as DataFrames, each made when it is first asked for."""
+    """The same tables as DataFrames, each made at first use."""
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
@@ -286,7 +286,7 @@ def made(table: Table | Deferred) -> Table:
 
 
 def concat(tables: Sequence[Table]) -> Table:
-    """Tables one under another, with the columns of the first. Words become text."""
+    """Tables concatenated, with the columns of the first. Words become text."""
     first = tables[0]
     return Table({name: _joined([table.column(name) for table in tables]) for name in first}, sum(map(len, tables)))
 
@@ -302,7 +302,7 @@ def text(values: Iterable[str]) -> NDArray[Any]:
 
 
 def plain(column: Any) -> list[Any]:
-    """The values of a column (as :meth:`Table.column` gives it) as Python has them, None where unknown."""
+    """The values of a column (from :meth:`Table.column`) as Python objects, None if unknown."""
     if isinstance(column, Counts):
         return [value if known else None for value, known in zip(column.values.tolist(), column.known, strict=True)]
     values: list[Any] = (column.array() if isinstance(column, Words) else column).tolist()

@@ -1,4 +1,4 @@
-"""The time-ordered view of samples: what was on the stack from when to when, thread by thread."""
+"""The time-ordered view of samples: spans of frames on the stack, by thread."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ TIMELINE_COLUMNS = ("thread", "start_ns", "end_ns", "depth", "frame_id")
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Samples with their times: the ``thread`` of each (a number), when it was taken, and the ``node`` of the tree its
-    stack ends at, -1 where there was none."""
+    """Samples with times: the ``thread`` of each (a number), when it was taken, and the ``node`` at which its stack
+    ends, -1 without a stack."""
 
     thread: NDArray[np.int64]
     time_ns: NDArray[np.int64]
@@ -32,11 +32,11 @@ def timeline(
     frame: NDArray[np.int64],
     depth: NDArray[np.int64],
 ) -> dict[str, Any]:
-    """The columns of the table ``timeline``, one row a span: thread, start_ns, end_ns, depth (roots 0), frame_id.
+    """The columns of the table ``timeline``, one row per span: thread, start_ns, end_ns, depth (roots 0), frame_id.
 
-    A sample lasts until the next of its thread; the last of a thread as long as the one before it. Spans of one node
-    that follow each other are one. ``parent``, ``frame`` and ``depth`` are the columns of the tree's nodes. Rows are
-    ordered by thread, start and depth.
+    A sample lasts until the next of its thread; the last of a thread as long as the previous one. Consecutive spans of
+    one node are joined. ``parent``, ``frame`` and ``depth`` are the columns of the tree's nodes. Rows are ordered by
+    thread, start and depth.
     """
     order = np.lexsort((moments.time_ns, moments.thread))
     thread, start, node = moments.thread[order], moments.time_ns[order], moments.node[order]

@@ -1,8 +1,8 @@
-"""Trees of stacks as flat arrays: growing one from stacks, merging siblings, summing, counting recursion once.
+"""Trees of stacks as flat arrays: building one from stacks, merging siblings, summing, counting recursion once.
 
 A tree is three arrays of one length: ``parent`` (position of the parent, -1 for a root), ``frame`` and the costs. In
-preorder a node comes before its children and its subtree is one slice. All work is done one level at a time on whole
-arrays, so a tree of a million nodes takes seconds and its depth does not matter to Python's stack.
+preorder a node comes before its children and its subtree is one slice. All work is done level by level on whole arrays,
+so a tree of a million nodes takes seconds, and its depth does not use Python's stack.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     from workbench.profiles.table import TableLike
 
-# Deeper stacks are runaway recursion or damage. Readers cut them at the leaf side and say so in a note.
+# Deeper stacks are runaway recursion or damage. Readers cut them at the leaf side and add a note.
 MAX_DEPTH = 10_000
-# What a node takes while its tree grows and is ordered, and what it takes in a table of two metrics. Measured.
+# Bytes per node while its tree is built and ordered, and in a table of two metrics. Measured.
 _GROWN_BYTES = 100
 _NODE_BYTES = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A tree in preorder. ``node_of`` maps what went in (stacks or old nodes) to its node, -1: dropped."""
+    """A tree in preorder. ``node_of`` maps the input (stacks or old nodes) to nodes, -1: dropped."""
 
     parent: NDArray[np.int64]
     frame: NDArray[np.int64]
@@ -65,7 +65,7 @@ def grow(offsets: NDArray[np.int64], frames: NDArray[np.int64] | NDArray[np.int3
         node_of[active] = made + codes
         made += len(keys)
         depth += 1
-        # where no other stack came along, the rest of a stack is a chain
+        # if no other stack shares it, the rest of a stack is a chain
         single = np.bincount(codes, minlength=len(keys))[codes] == 1
         alone[active[single]] = lengths[active[single]] - depth
         active = active[(lengths[active] > depth) & ~single]

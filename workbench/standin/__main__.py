@@ -1,7 +1,7 @@
 """The child process of ``workbench.standin.child``: settings on standard input, endpoints on standard output.
 
-``--profile-dir DIR`` comes on top of the settings: who puts the child under a profiler says where, not what it is. A
-token that the settings do not hold is taken from the environment.
+``--profile-dir DIR`` is added by whoever runs the child under a profiler. A token that is not in the settings is taken
+from the environment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] != ["--child"] or arguments[1:2] not in ([], ["--profile-dir"]) or len(arguments) == 2:
         print("this is the child process of the workbench; use: workbench standin", file=sys.stderr)
         return 2
-    # Unbuffered: whatever follows the line stays in the pipe, whose end is the parent's.
+    # Unbuffered: bytes after the line stay in the pipe, whose closing means that the parent has ended.
     with open(0, "rb", buffering=0, closefd=False) as stdin:
         line = stdin.readline()
     try:

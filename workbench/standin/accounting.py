@@ -1,4 +1,4 @@
-"""The tap-agent's books: fees per payer and the rule by which a payer is denied. Pure; all amounts in wei."""
+"""The tap-agent's accounts: fees per payer and the rule of denial. Pure; all amounts in wei."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FeesKey = tuple[int, bytes]
 
 
 def deny_condition(*, pending: int, unaggregated: int, invalid: int, balance: int, limit: int) -> bool:
-    """Whether a payer is to be denied.
+    """Whether a payer must be denied.
 
     Rule A: pending RAVs plus unaggregated fees reach the escrow balance. Rule B: unaggregated plus invalid fees
     reach the most the indexer is willing to lose. Both with >=, so an empty escrow is denied.
@@ -50,7 +50,7 @@ class Fees:
             self.ravable_receipts += 1
 
     def replace(self, receipts: list[tuple[int, int]]) -> None:
-        """Forget what was counted and count these (timestamp, value) instead."""
+        """Replace everything counted by these (timestamp, value)."""
         self.unaggregated = sum(value for _, value in receipts)
         self.ravable = self.ravable_receipts = 0
         self.buffered = list(receipts)

@@ -1,6 +1,6 @@
 """The payers, signers and the allocation that exist in the stand-in.
 
-Index 0 is the pair of the local test network. All keys here are public: they open test accounts and nothing else.
+Index 0 is the pair of the local test network. All keys here are public: they belong only to test accounts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from workbench.receipts.payer import Payer
 ALLOCATION = parse_address("0xfa44c72b753a66591f241c7dc04e8178c30e13af")
 
 _ACCOUNT0 = parse_address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
-# Account 1 of every Ethereum development chain ("test test ... junk"), printed by the tools themselves.
+# Account 1 of every Ethereum development chain ("test test ... junk"), which the tools print themselves.
 _ACCOUNT1_PUBLIC_KEY_OF_DEV_CHAINS = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 _PHRASE = b"indexer workbench stand-in"
 

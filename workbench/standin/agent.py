@@ -1,7 +1,7 @@
-"""tap-agent: counts receipts, denies and un-denies payers, makes RAVs, has them redeemed.
+"""tap-agent: counts receipts, denies payers and allows them again, makes RAVs and gets them redeemed.
 
-Everything that changes the books happens one after the other under one lock, receipts in the order of their ids, and
-the deny condition is looked at after each of them: the receipt that first fulfils it is the one that denies.
+All changes of the accounts happen one after another under one lock, receipts in the order of their ids. The deny
+condition is checked after each receipt, so the first receipt that fulfils it causes the denial.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class AgentConfig:
 
 
 class Agent:
-    """The agent over one database. ``tell`` is called with each payer that was denied (True) or allowed again."""
+    """The agent over one database. ``tell`` is called with each payer that was denied (True) or allowed again
+    (False)."""
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class Agent:
         return dict(self._counted)
 
     async def start(self) -> None:
-        """Recompute all sums from the database, judge every payer, then go on with new receipts."""
+        """Recompute all sums from the database, check every payer, then continue with new receipts."""
         async with self._lock:
             self._load(await self._database.run(read_books, self._chain.owner_of))
             for account in self._accounts.values():
@@ -105,7 +106,7 @@ class Agent:
         self._task = tasks.start(self._run(), "tap-agent")
 
     async def stop(self) -> None:
-        """End; what is not counted yet is counted at the next start."""
+        """Stop; receipts not counted yet are counted at the next start."""
         if self._task is not None:
             await tasks.end(self._task)
 
@@ -121,7 +122,7 @@ class Agent:
         await self._idle.wait()
 
     async def escrow_changed(self, payer: bytes) -> None:
-        """A payer's escrow account is another one now: remember it and judge the payer."""
+        """A payer's escrow account has changed: store it and check the payer."""
         async with self._lock:
             await self._database.run(write_escrow, self._chain.accounts[payer])
             account = self._account(payer)
@@ -129,7 +130,7 @@ class Agent:
             await self._judge(account)
 
     async def deny(self, payer: bytes) -> None:
-        """Deny a payer whatever its fees; the next look at its books allows it again if they are in order."""
+        """Deny a payer regardless of its fees; the next check allows it again if its fees are low enough."""
         async with self._lock:
             await self._set_denied(self._account(payer), True)
 
@@ -182,12 +183,12 @@ class Agent:
             self._show_unaggregated(payer, key, f"0x{key[1].hex()}")
         for payer in dict.fromkeys(payer for payer, _ in touched):
             if self._accounts[payer].denied:
-                # Should the row have been deleted by hand, a receipt of a denied payer puts it back.
+                # If the row was deleted by hand, a receipt of a denied payer inserts it again.
                 await self._database.run(write_denied, payer, True)
             await self._retry(self._accounts[payer])
 
     async def _retry(self, account: Account) -> None:
-        """What the real agent does with every receipt, and every ``retry_s`` with a denied payer."""
+        """Check a payer, as the real agent does with every receipt, and every ``retry_s`` for a denied payer."""
         await self._aggregate_if_due(account)
         await self._judge(account)
 
@@ -212,7 +213,7 @@ class Agent:
             self._metrics.denied.labels(address_label(account.payer)).set(denied)
 
     async def _aggregate_if_due(self, account: Account) -> None:
-        """Ask for a RAV of the heaviest allocation when enough fees, or receipts, are out of the buffer."""
+        """Request a RAV for the allocation with the most fees when enough fees, or receipts, are out of the buffer."""
         before_ns = time.time_ns() - self._config.buffer_ns
         candidates = []
         for (version, collection_id), fees in account.fees.items():
@@ -314,7 +315,7 @@ class Agent:
         """All gauges of an allocation after something other than a receipt.
 
         The real agent writes the allocation of unaggregated fees as 64 hex digits after a receipt and as an address
-        after anything else, so that one allocation has two series. So does this one.
+        after anything else, so that one allocation has two series. This agent does the same.
         """
         fees, sender, allocation = self._accounts[payer].of(key), address_label(payer), address_label(key[1][12:])
         self._show_unaggregated(payer, key, allocation)

@@ -1,4 +1,4 @@
-"""RAVs: receipts into vouchers, vouchers into redeemed money. Works on the tables, inside one transaction each."""
+"""RAVs: aggregates receipts into vouchers and redeems these. Works on the tables, in one transaction each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WHERE payer = ? AND collection_id = ? AND data_service = ? AND service_provider 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Whose receipts go into one RAV."""
+    """The key of a RAV: its receipts' payer, collection, data service and service provider."""
 
     payer: bytes
     collection_id: bytes
@@ -53,7 +53,7 @@ class Collection:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """The four columns as the tables write them."""
+        """The four columns as stored in the tables."""
         return (
             self.payer.hex(),
             self.collection_id.hex(),
@@ -64,7 +64,8 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """What a RAV did, in wei: value moved into it, value found invalid, receipts (timestamp, value) that remain."""
+    """The result of a RAV request, in wei: value moved into the RAV, value found invalid, remaining receipts
+    (timestamp, value)."""
 
     aggregated: int
     invalid: int
@@ -80,18 +81,18 @@ def aggregate(
     counted_id: int,
     max_receipts: int = MAX_RECEIPTS_PER_RAV,
 ) -> Aggregation | None:
-    """Make or renew the RAV over receipts older than ``before_ns``; None when none can be taken.
+    """Make or renew the RAV over receipts older than ``before_ns``; None if there are none.
 
     Copies of a signature after the first move to the invalid table. Receipts at or before the RAV's timestamp are
-    deleted, late ones among them, as the real agent does. ``remaining`` counts receipts up to ``counted_id``.
+    deleted, even late ones, as in the real agent. ``remaining`` counts receipts up to ``counted_id``.
     """
     with transaction(connection):
         previous = fetch(connection, _LAST_RAV, *collection.key)
         previous_ns, previous_value = (previous[0][0], int(previous[0][1])) if previous else (0, 0)
         found = fetch(connection, _CANDIDATES, *collection.key, previous_ns, before_ns, max_receipts + 1)
         if len(found) > max_receipts:
-            # A RAV covers whole timestamps: what shares the cut-off one would be deleted unpaid. As in the real agent,
-            # more receipts of one timestamp than fit in a RAV are never aggregated.
+            # A RAV covers whole timestamps: receipts with the same timestamp as the last would be deleted unpaid. As in
+            # the real agent, more receipts of one timestamp than fit in a RAV are never aggregated.
             found = [row for row in found if row[2] < found[-1][2]]
         if not found:
             return None
@@ -133,7 +134,7 @@ def aggregate(
 
 
 def mark_redeemed(connection: sqlite3.Connection, collection: Collection) -> None:
-    """Note on the RAV that it has been redeemed."""
+    """Mark the RAV as redeemed."""
     connection.execute(
         "UPDATE tap_horizon_ravs SET redeemed_at = ?"
         " WHERE payer = ? AND collection_id = ? AND data_service = ? AND service_provider = ?",
@@ -142,7 +143,7 @@ def mark_redeemed(connection: sqlite3.Connection, collection: Collection) -> Non
 
 
 def close_redeemed(connection: sqlite3.Connection, collection: Collection) -> None:
-    """Mark the collection's RAV as its last and redeemed; an empty one is made where there is none."""
+    """Mark the collection's RAV as its last and redeemed; an empty one is made if there is none."""
     payer, collection_id, data_service, service_provider = collection.key
     now = _now()
     connection.execute(

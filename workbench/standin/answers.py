@@ -1,4 +1,5 @@
-"""Answers as indexer-service words them: compact JSON, CORS on everything, no content type where axum sends none."""
+"""Answers with indexer-service's texts: compact JSON, CORS headers on everything, no content type where axum sends
+none."""
 
 from __future__ import annotations
 
@@ -11,13 +12,13 @@ CORS = (
     ("vary", "origin, access-control-request-method, access-control-request-headers"),
     ("access-control-allow-origin", "*"),
 )
-"""Headers of every answer of a handler."""
+"""Headers of every answer from a handler."""
 
 _PREFLIGHT = (("access-control-allow-methods", "OPTIONS,POST,GET"), ("access-control-allow-headers", "*"))
 
 
 def compact(value: Any) -> bytes:
-    """JSON without spaces, as serde writes it."""
+    """JSON without spaces, like serde's."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -37,15 +38,15 @@ def error(status: int, message: str) -> Answer:
 
 
 def not_found() -> Answer:
-    """What an unknown path answers."""
+    """The answer of an unknown path."""
     return Answer(404, sized=False)
 
 
 def other_method(allowed: str) -> Answer:
-    """What a path answers to a method that it does not have."""
+    """The answer of a path to an unsupported method."""
     return Answer(405, headers=(("allow", allowed),))
 
 
 def preflight(allowed: str | None) -> Answer:
-    """The CORS layer's answer to OPTIONS, before any other stage; the path's own methods are told beside it."""
+    """The CORS layer's answer to OPTIONS, before any other stage; it also lists the path's methods."""
     return Answer(200, headers=_PREFLIGHT if allowed is None else (*_PREFLIGHT, ("allow", allowed)))

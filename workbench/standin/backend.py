@@ -1,4 +1,4 @@
-"""graph-node as the service sees it: it answers after a while, or not at all."""
+"""graph-node as the service sees it: it answers after a delay, or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BLOCK_NUMBER = 1000
 
 
 class BackendError(Exception):
-    """graph-node could not be reached; the text is that of the service's HTTP client."""
+    """graph-node could not be reached; with the text of the service's HTTP client."""
 
 
 class Backend:
@@ -41,7 +41,7 @@ class Backend:
 
 @lru_cache(maxsize=256)
 def _answer(query: str) -> str:
-    """What graph-node says to a query on a subgraph that has nothing but ``_meta``."""
+    """graph-node's answer to a query on a subgraph that has only ``_meta``."""
     try:
         unknown = [name for name in root_fields(query) if name not in ("_meta", "__typename")]
     except QueryError as error:

@@ -1,4 +1,4 @@
-"""What the network says: active allocations, escrow balances and authorised signers."""
+"""The state of the network: active allocations, escrow balances and authorised signers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from workbench.standin.accounts import ALLOCATION, payer
 
-# escrow_min_balance_grt_wei: accounts that do not hold more than this are left out of the escrow lookup.
+# escrow_min_balance_grt_wei: accounts with no more than this are left out of the escrow lookup.
 MIN_BALANCE_WEI = 10**17
 
 
@@ -43,16 +43,16 @@ class Chain:
         return cls({p.address: EscrowAccount(p.address, p.key.address, balance) for p in people})
 
     def sender_of(self, signer: bytes) -> bytes | None:
-        """The payer that authorised ``signer``; None for a stranger or a payer with too small an escrow."""
+        """The payer that authorised ``signer``; None for an unknown signer or a payer with too little escrow."""
         account = self._by_signer.get(signer)
         return account.payer if account is not None and account.visible else None
 
     def owner_of(self, signer: bytes) -> bytes | None:
-        """The payer that authorised ``signer``, whatever its escrow."""
+        """The payer that authorised ``signer``, regardless of its escrow."""
         account = self._by_signer.get(signer)
         return account.payer if account is not None else None
 
     def available(self, sender: bytes) -> int:
-        """Balance minus what is thawing, in wei; 0 for an account the services do not see."""
+        """Balance minus the thawing amount, in wei; 0 for an account that the services do not see."""
         account = self.accounts.get(sender)
         return max(0, account.balance - account.thawing) if account is not None and account.visible else 0

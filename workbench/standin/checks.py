@@ -1,6 +1,6 @@
 """The ten receipt checks of indexer-service, in its order and with its texts. The first failure wins.
 
-Each check answers None or the text that follows "Issue encountered while performing check: ".
+Each check returns None or the text after "Issue encountered while performing check: ".
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Candidate:
 
 @dataclass
 class Knowledge:
-    """What the service checks receipts against: its configuration, and what its watchers last told it."""
+    """What the service checks receipts against: its configuration, and the latest state from its watchers."""
 
     indexer: bytes
     data_service: bytes

@@ -1,4 +1,4 @@
-"""The stand-in as a child process, so that its work does not share an interpreter with the load generator."""
+"""The stand-in as a child process, so that it does not share an interpreter with the load generator."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from workbench.standin.endpoints import Endpoints
 READY_TIMEOUT_S = 30.0
 
 TOKEN_VARIABLE = "WORKBENCH_FREE_QUERY_TOKEN"  # noqa: S105  the name of a variable
-"""The variable that a child takes its token from, where what it reads is written down by a profiler."""
+"""The variable with a child's token, used under a profiler that records what the child reads."""
 
-# What a child is not told: it needs none of it, and keys are secrets.
+# Settings that a child does not get: it does not need them, and keys are secrets.
 _OWN_AFFAIRS = {"signer_keys", "payers", *WITH_PASSWORD}
 
 
 @asynccontextmanager
 async def child(settings: Settings, log: Path) -> AsyncIterator[Endpoints]:
-    """Start a stand-in process and stop it at the end; it also ends when this process does, however that ends.
+    """Start a stand-in process and stop it at the end; it also ends with this process in any case.
 
-    Settings go over its standard input, which stays open as the lifeline; its standard error goes to ``log``.
-    Raises ToolError with the log's last line when it dies or does not get ready.
+    Settings are sent over its standard input, which stays open as the lifeline; its standard error goes to ``log``.
+    Raises ToolError with the log's last line if it dies or does not get ready.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as errors:

@@ -1,4 +1,4 @@
-"""``POST /cost``: Agora cost models by GraphQL, in async-graphql's words. The stand-in has no models."""
+"""``POST /cost``: Agora cost models by GraphQL, with async-graphql's texts. The stand-in has no models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workbench.standin.serde.tokens import BodyError
 from workbench.standin.serde.values import Pairs
 
 MAX_COST_MODELS = 200
-# The route has no limit of its own; something must end.
+# The route has no limit in the real service, but one is needed here.
 MAX_BYTES = 64 * 1024 * 1024
 
 _TYPE = "application/graphql-response+json"
@@ -34,7 +34,7 @@ class _Asked:
 
 
 class _Mismatch(Exception):
-    """A value is no request."""
+    """The value is not a request."""
 
 
 class _Failed(Exception):
@@ -46,7 +46,7 @@ class _Failed(Exception):
 
 
 class CostRoute:
-    """The handler; one instance a service."""
+    """The handler; one instance per service."""
 
     def __init__(self, metrics: ServiceMetrics) -> None:
         self._metrics = metrics
@@ -192,7 +192,7 @@ def _left_out(selection: Selection, variables: dict[str, Any]) -> bool:
 
 
 def _filled(value: Any, variables: dict[str, Any], path: list[str]) -> Any:
-    """A value with its variables put in. Raises _Failed where one has no value."""
+    """A value with its variables put in. Raises _Failed if one has no value."""
     if isinstance(value, Variable):
         if value.name not in variables:
             raise _Failed(problem(f"Variable {value.name} is not defined.", value.place, path))

@@ -1,7 +1,7 @@
 """The database of both services as one SQLite file: the tables of indexer-service and tap-agent under their names.
 
-Hex columns are lower case without 0x. Numbers that can pass 2^63 (nonce, value, value_aggregate) are decimal text:
-SQLite's integers end there and its SUM would overflow or round, so sums are taken in Python.
+Hex columns are lower case without 0x. Numbers that can exceed 2^63 (nonce, value, value_aggregate) are decimal text:
+SQLite's integers end there and its SUM would overflow or round, so sums are computed in Python.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOG_BYTES = 32 << 20
-"""The most of the write-ahead log that is kept when it has been copied into the file; SQLite keeps all of it else."""
+"""The largest write-ahead log that is kept after it was copied into the file; without a limit SQLite never shrinks
+it."""
 LOCKED_S = 30.0
-"""How long a connection waits for another that has the file locked."""
+"""How long a connection waits for another one's lock on the file."""
 
 _RECEIPT_COLUMNS = """
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,7 +48,7 @@ _RECEIPT_V1_COLUMNS = """
     nonce TEXT NOT NULL,
     value TEXT NOT NULL
 """
-# standin_escrow is the stand-in's own table: escrow accounts that have changed since the start.
+# standin_escrow exists only in the stand-in: escrow accounts that have changed since the start.
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS tap_horizon_receipts ({_RECEIPT_COLUMNS});
 CREATE INDEX IF NOT EXISTS tap_horizon_receipts_payer_idx
@@ -116,7 +117,7 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, purpose: str) -> Database:
-        """Open the file, made with all tables where it is new. Raises SettingsError when it cannot be used."""
+        """Open the file and make missing tables. Raises SettingsError if it cannot be used."""
         thread = ThreadPoolExecutor(1, thread_name_prefix=f"standin-{purpose}")
         try:
             connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
@@ -138,7 +139,7 @@ class Database:
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
-        # Autocommit: a batch that is one INSERT is one transaction without BEGIN and COMMIT beside it.
+        # Autocommit: a batch is a single INSERT, so it needs no BEGIN and COMMIT.
         connection = sqlite3.connect(
             path, timeout=LOCKED_S, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -154,8 +155,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to a write-ahead log. SQLite does not wait for another that does the same, as both roles do when they are
-    started at once on a new file: it says "locked" at once, whatever the connection's timeout."""
+    """Switch to a write-ahead log. If another process does the same, as when both roles start together on a new file,
+    SQLite reports "locked" at once, without waiting for the connection's timeout."""
     deadline = time.monotonic() + LOCKED_S
     while True:
         try:
@@ -168,10 +169,10 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def fetch(connection: sqlite3.Connection, query: str, *parameters: object) -> list[Any]:
-    """The list a ``SELECT json_group_array(...)`` makes.
+    """The list made by ``SELECT json_group_array(...)``.
 
-    The sqlite3 module hands the interpreter lock back and forth for every row it steps over; beside a busy event
-    loop each of these waits. One row of JSON costs one step however much is in it.
+    The sqlite3 module releases and takes the interpreter lock for every row, and beside a busy event loop each time
+    waits. One row of JSON costs one such step, whatever its size.
     """
     result: list[Any] = json.loads(connection.execute(query, parameters).fetchone()[0])
     return result
@@ -179,7 +180,7 @@ def fetch(connection: sqlite3.Connection, query: str, *parameters: object) -> li
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing."""
+    """Commit the whole block or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

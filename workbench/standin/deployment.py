@@ -1,4 +1,4 @@
-"""Deployment ids as the service's library (thegraph-core) reads them, with its words for what is none."""
+"""Deployment ids as read by the service's library (thegraph-core), with its error texts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _CID_SIZE = 46
 
 
 class NoDeployment(Exception):
-    """The text is no deployment id; the library's words."""
+    """The text is not a deployment id; has the library's message."""
 
 
 def read_deployment(text: str) -> bytes:
     """The 32 bytes of an id: 46 base58 characters from ``Qm`` on, or 64 hex digits with or without 0x.
 
-    What the first two bytes of a decoded ``Qm`` id say is not looked at. Raises NoDeployment.
+    The first two bytes of a decoded ``Qm`` id are not checked. Raises NoDeployment.
     """
     return _from_base58(text) if text.startswith("Qm") else _from_hex(text)
 
@@ -54,5 +54,5 @@ def _from_hex(text: str) -> bytes:
 
 
 def _no_hex(why: str) -> NoDeployment:
-    # The library leaves out what it could not read.
+    # The library leaves out the text it could not read.
     return NoDeployment(f'invalid hex string "": {why}')

@@ -1,4 +1,4 @@
-"""Where a running stand-in answers: the first line of its standard output, said when it is ready."""
+"""The addresses of a running stand-in: the first line of its standard output, written when it is ready."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workbench.errors import ToolError
 
 @dataclass(frozen=True)
 class Endpoints:
-    """URLs, database file and process ids ("service", "agent"); a URL is empty where the role does not serve it."""
+    """URLs, database file and process ids ("service", "agent"); a URL is empty if the role does not serve it."""
 
     service_url: str
     service_metrics_url: str
@@ -21,7 +21,7 @@ class Endpoints:
     pids: dict[str, int]
 
     def to_json(self) -> str:
-        """One line of JSON, read back by :meth:`from_json`; what the role does not have is null."""
+        """One line of JSON, read back by :meth:`from_json`; what the role lacks is null."""
         return json.dumps({name: value or None for name, value in asdict(self).items()})
 
     @classmethod

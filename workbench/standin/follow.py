@@ -1,6 +1,6 @@
-"""How the two services follow each other through the database when they are two processes.
+"""How the two services, as two processes, follow each other's changes through the database.
 
-PostgreSQL notifies; SQLite is asked: its data version changes whenever another connection has committed.
+PostgreSQL would notify; SQLite is polled: its data version changes when another connection has committed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RECEIPTS_AT_ONCE = 2_000
 
 
 async def follow_tables(database: Database, known: Knowledge) -> None:
-    """Keep what the service knows up to date with denylist, redemptions and escrow. Runs until cancelled."""
+    """Keep the service's knowledge of denylist, redemptions and escrow up to date. Runs until cancelled."""
 
     async def refresh() -> None:
         apply_watched(await database.run(read_watched), known)

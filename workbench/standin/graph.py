@@ -1,4 +1,4 @@
-"""The network subgraph: active allocations and escrow accounts, as far as the workbench and its tools ask."""
+"""The network subgraph: active allocations and escrow accounts, as far as the workbench and its tools need them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DEFAULT_PAGE, _LARGEST_PAGE = 100, 1000
 
 
 class NetworkSubgraph:
-    """Answers by the names of root fields; of the arguments only ``first`` and ``skip`` count."""
+    """Answers by the names of root fields; of the arguments only ``first`` and ``skip`` matter."""
 
     def __init__(self, chain: Chain, indexer: bytes, collector: bytes, deployment: bytes) -> None:
         self._chain = chain

@@ -16,10 +16,10 @@ _SHAPES = "constant:MS, uniform:LOW:HIGH, exponential:MEAN or lognormal:MEDIAN:S
 
 @lru_cache(maxsize=64)
 def parse_latency(text: str) -> Sampler:
-    """A function that draws one latency in milliseconds from a generator.
+    """A function that draws a latency in milliseconds from a random generator.
 
-    Raises SettingsError when the text is none of ``constant:MS``, ``uniform:LOW:HIGH``, ``exponential:MEAN``,
-    ``lognormal:MEDIAN:SIGMA`` or a number is negative or not finite.
+    Raises SettingsError if the text is not ``constant:MS``, ``uniform:LOW:HIGH``, ``exponential:MEAN`` or
+    ``lognormal:MEDIAN:SIGMA``, or a number is negative or not finite.
     """
     kind, *words = text.split(":")
     try:
@@ -36,4 +36,4 @@ def parse_latency(text: str) -> Sampler:
                 return lambda rng: rng.expovariate(1 / mean)
             case "lognormal", [median, sigma] if median > 0:
                 return lambda rng: rng.lognormvariate(math.log(median), sigma)
-    raise SettingsError(f"a latency is written {_SHAPES}, found {text!r}", where="backend_latency")
+    raise SettingsError(f"expected a latency such as {_SHAPES}, found {text!r}", where="backend_latency")

@@ -12,12 +12,12 @@ from workbench.standin.answers import text_answer
 from workbench.standin.http.connection import Handler, Service
 from workbench.standin.http.messages import Answer, Request
 
-# How long a stop waits for requests that are still being answered.
+# How long a stop waits for unfinished answers.
 SHUTDOWN_S = 5.0
 
 
 def check_host(host: str, allow_remote: bool) -> None:
-    """Raise SettingsError when ``host`` would make the stand-in reachable from other machines unasked."""
+    """Raise SettingsError if ``host`` would make the stand-in reachable from other machines without permission."""
     if host == "localhost" or allow_remote:
         return
     try:
@@ -41,7 +41,7 @@ class Listener:
         self.url = _url(host, server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Take no more connections, let requests under way be answered for a while, and end."""
+        """Accept no more connections, give running requests some time, and end."""
         self._server.close()
         await self._service.close(SHUTDOWN_S)
 
@@ -49,12 +49,12 @@ class Listener:
 async def listen(service: Service, host: str, port: int, option: str) -> Listener:
     """Serve on an address. Port 0 takes a free one.
 
-    Raises TargetError naming the address and the ``option`` to change when it is taken.
+    Raises TargetError naming the address and the ``option`` to change, if the port is taken.
     """
     try:
         server = await asyncio.get_running_loop().create_server(service, host, port, backlog=1024)
     except OSError as error:
-        # asyncio and uvloop word it differently, so the system's own words are taken
+        # asyncio and uvloop have different texts, so the system's text is used
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise TargetError(
             f"cannot listen: {reason.lower()}",

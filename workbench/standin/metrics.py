@@ -1,7 +1,7 @@
-"""The metrics of both services: names, labels and buckets of the real ones, one registry an instance.
+"""The metrics of both services: names, labels and buckets of the real ones, with one registry per instance.
 
 prometheus_client adds ``_created`` series and insists on counters ending in ``_total``; the Rust client does neither
-and leaves out families without series. ``exposition`` evens that out.
+and leaves out families without series. ``exposition`` writes the Rust client's form.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # The Rust client's default buckets.
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-# Counters whose name does not end in _total are kept as gauges and exposed as what they are.
+# Counters whose name does not end in _total are kept as gauges and exposed as counters.
 _COUNTERS_BY_VERSION = (
     "tap_ravs_created_total_by_version",
     "tap_ravs_failed_total_by_version",
@@ -48,7 +48,7 @@ def exposition(registry: CollectorRegistry) -> bytes:
 
 
 class ServiceMetrics:
-    """indexer-service's families; those without labels appear with their first use."""
+    """indexer-service's families; those without labels appear at their first use."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -75,7 +75,7 @@ class ServiceMetrics:
         self._handler_series: dict[tuple[tuple[str, str, str], int], Histogram] = {}
 
     def handled(self, labels: tuple[str, str, str], status: int, seconds: float) -> None:
-        """One request with a sender or a free token came out with this status after so long."""
+        """A request with a sender or a free token ended with this status after this time."""
         series = self._handler_series.get((labels, status))
         if series is None:
             series = self._handler.labels(*labels, str(status))
@@ -93,7 +93,7 @@ class ServiceMetrics:
 
     @cached_property
     def cost_model_invalid(self) -> Counter:
-        """Single cost model queries with something that is no deployment id."""
+        """Single cost model queries with an invalid deployment id."""
         return Counter(
             "indexer_cost_model_invalid_total",
             "Cost model queries with invalid deployment id",
@@ -112,7 +112,7 @@ class ServiceMetrics:
 
     @cached_property
     def cost_model_batch_size(self) -> Histogram:
-        """Deployments asked for in one batch query."""
+        """Deployments requested in one batch query."""
         return Histogram(
             "indexer_cost_model_batch_size",
             "This shows the size of deployment ids cost model batch queries got",
@@ -122,7 +122,7 @@ class ServiceMetrics:
 
     @cached_property
     def cost_model_batch_invalid(self) -> Counter:
-        """Batch queries with something that is no deployment id."""
+        """Batch queries with an invalid deployment id."""
         return Counter(
             "indexer_cost_model_batch_invalid_total",
             "Batch cost model queries with invalid deployment ids",
@@ -140,7 +140,7 @@ class ServiceMetrics:
 
 
 class AgentMetrics:
-    """tap-agent's families. All amounts are in wei although the names say grt, as in the real one."""
+    """tap-agent's families. All amounts are in wei although the names contain grt, as in the real agent."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

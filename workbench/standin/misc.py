@@ -1,4 +1,4 @@
-"""The service's rate-limited routes: liveness, health, version; and the two that are not, ``/status`` and ``/cost``."""
+"""The service's rate-limited routes: liveness, health, version; and two without a limit, ``/status`` and ``/cost``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from workbench.standin.routes import Routes
 from workbench.standin.status import StatusRoute
 from workbench.standin.switches import Switches
 
-# The release whose behaviour is imitated; the part after + says that this is not it.
+# The imitated release; the part after + shows that this is the stand-in.
 IMITATED_VERSION = "2.2.1+standin"
 
 MISC_BURST, MISC_INTERVAL_S = 10, 0.1
 
 
 class MiscRoutes:
-    """The handlers of everything but the paid route."""
+    """The handlers of all routes except the paid one."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class MiscRoutes:
         routes.add("POST", "/cost", CostRoute(self._metrics).handle)
 
     def _limited(self, request: Request) -> Answer | None:
-        """The limiter's refusal, if it is one. It tells whole seconds, so with ten requests a second always 0."""
+        """The limiter's refusal, if any. It gives whole seconds, so with ten requests per second always 0."""
         wait = self._limit.wait(client_of(request.head.headers, request.peer))
         if not wait:
             return None
@@ -99,7 +99,7 @@ class MiscRoutes:
         return json_answer(body, 200 if healthy else 503)
 
     async def subgraph_health(self, request: Request, segment: bytes) -> Answer:
-        """``GET /subgraph/health/{id}``: graph-node's health of one deployment, unknown where it is no id."""
+        """``GET /subgraph/health/{id}``: graph-node's health of one deployment, "unknown" for an invalid id."""
         try:
             text = segment.decode()
         except UnicodeDecodeError:

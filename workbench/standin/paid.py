@@ -38,7 +38,7 @@ Labels = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class PaidConfig:
-    """What the route is configured with."""
+    """The route's configuration."""
 
     domain_v2: Domain
     domain_v1: Domain
@@ -164,7 +164,7 @@ class PaidRoute:
         failure = first_failure(candidate, sender, time.time_ns(), self._known)
         if failure is not None:
             return error(400, _CHECK_PREFIX + failure)
-        # The real service recovers the signer a second time here; its cost belongs to the imitation.
+        # The real service recovers the signer a second time here, so this does too, for the same cost.
         receipt = self._row(signed, sender)
         try:
             await self._store.store(receipt)
@@ -197,7 +197,7 @@ def _candidate(signed: Signed, sender: bytes) -> Candidate:
 
 @lru_cache(maxsize=1024)
 def _deployment(segment: bytes) -> str | None:
-    """The ``Qm...`` form of the path's id; None when it is no deployment id, which is answered two stages later."""
+    """The ``Qm...`` form of the path's id; None for an invalid id, which is answered two stages later."""
     try:
         return deployment_to_qm(read_deployment(segment.decode()))
     except (NoDeployment, UnicodeDecodeError):
@@ -209,7 +209,7 @@ def _envelope(text: str) -> dict[str, object]:
 
 
 def _not_utf8(problem: UnicodeDecodeError) -> str:
-    """What axum says to a body that is no text; serde does not mind where it need not read. The receipt is spent."""
+    """axum's answer to a body that is not UTF-8, where serde did not fail. The receipt is spent."""
     where = f"invalid utf-8 sequence of {problem.end - problem.start} bytes from index {problem.start}"
     return f"Request body didn't contain valid UTF-8: {where}"
 

@@ -1,6 +1,7 @@
-"""A rate limit per client, by the generic cell rate algorithm that the real service's limiter uses.
+"""A rate limit per client, by the generic cell rate algorithm, like the real service's limiter.
 
-One number a client: the theoretical arrival time of the next request. https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
+One number per client: the theoretical arrival time of the next request.
+https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _FORWARDED_FOR = re.compile(r'for="?\[?([0-9A-Fa-f.:]+)', re.IGNORECASE)
 
 
 class RateLimit:
-    """``burst`` requests at once, then one every ``interval_s`` seconds, for each client on its own."""
+    """``burst`` requests at once, then one every ``interval_s`` seconds, for each client separately."""
 
     def __init__(self, burst: int, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = interval_s
@@ -24,7 +25,7 @@ class RateLimit:
         self._arrivals: dict[str, float] = {}
 
     def wait(self, client: str) -> float:
-        """0 when the request may pass, else the seconds after which one may."""
+        """0 if the request may pass, otherwise the seconds until one may."""
         now = self._clock()
         arrival = max(self._arrivals.get(client, now), now) + self._interval
         if arrival - now > self._tolerance + 1e-9:
@@ -36,7 +37,7 @@ class RateLimit:
 
 
 def client_of(headers: list[tuple[str, str]], peer: str) -> str:
-    """The client's address: x-forwarded-for, x-real-ip, forwarded, then the peer; what is no address is passed over.
+    """The client's address: x-forwarded-for, x-real-ip, forwarded, then the peer; invalid addresses are skipped.
 
     Of x-forwarded-for and x-real-ip only the first header counts.
     """

@@ -1,4 +1,4 @@
-"""Paths and methods: which handler answers, and what is answered where none does."""
+"""Paths and methods: which handler answers, and the answer if there is none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class _Route:
 class Routes:
     """The service's routes; itself the handler of every request.
 
-    Slashes at the end of a path, and several at its start, do not count. Paths are compared as sent, without decoding.
+    Slashes at the end of a path, and extra ones at its start, are ignored. Paths are compared as sent, without
+    decoding.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class Routes:
         self._of_segment: dict[str, _Route] = {}
 
     def add(self, method: str, path: str, handler: Handler, limit: Limit | None = None) -> None:
-        """One path with one method; GET takes HEAD as well. ``limit`` may answer first, whatever the method."""
+        """Add a path with one method; GET includes HEAD. ``limit`` may answer first, for any method."""
 
         async def without_segment(request: Request, segment: bytes) -> Answer | None:
             return await handler(request)
@@ -41,11 +42,11 @@ class Routes:
         self._exact[path] = _route(method, without_segment, limit)
 
     def add_of_segment(self, method: str, parent: str, handler: OfSegment, limit: Limit | None = None) -> None:
-        """All paths of one segment below ``parent``; the handler gets the segment, percent-decoded."""
+        """Add all paths with one segment below ``parent``; the handler gets the percent-decoded segment."""
         self._of_segment[parent] = _route(method, handler, limit)
 
     async def __call__(self, request: Request) -> Answer | None:
-        """The answer; None where a handler has broken the connection."""
+        """The answer; None if a handler has reset the connection."""
         path = request.head.path
         if path.endswith("/") or path.startswith("//"):
             path = "/" + path.strip("/")

@@ -8,7 +8,7 @@ _NAMED = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 
 
 def debug(text: str, quote: str = '"') -> str:
-    """As ``{:?}`` writes a string; with ``'`` as quote, a character."""
+    """A string as written by ``{:?}``; with ``'`` as quote, a character."""
     pieces = []
     for character in text:
         if character == quote:

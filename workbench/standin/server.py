@@ -50,8 +50,8 @@ from workbench.standin.tables import Notice, apply_watched, read_watched
 class Standin:
     """``async with Standin(settings) as standin`` serves until the block ends.
 
-    ``endpoints`` says where, ``switches`` can be turned at any time. Two instances in one loop share nothing.
-    Raises SettingsError for settings that do not fit together, TargetError when a port is taken.
+    ``endpoints``: its addresses; ``switches`` can be changed at any time. Two instances in one loop share nothing.
+    Raises SettingsError for settings that do not fit together, TargetError if a port is taken.
     """
 
     endpoints: Endpoints
@@ -110,7 +110,7 @@ class Standin:
         await self._the_agent().settled()
 
     async def deny(self, payer: bytes) -> None:
-        """Deny a payer at once; the agent allows it again when it next looks at its books."""
+        """Deny a payer at once; the agent allows it again at its next check."""
         await self._the_agent().deny(payer)
 
     async def set_escrow(self, payer: bytes, grt: Decimal) -> None:
@@ -124,11 +124,11 @@ class Standin:
         await self._the_agent().escrow_changed(payer)
 
     async def redeem(self, payer: bytes) -> None:
-        """Have the payer's pending RAVs redeemed on chain now."""
+        """Redeem the payer's pending RAVs on chain now."""
         await self._the_agent().redeem(payer)
 
     async def redeem_closing_rav(self, payer: bytes) -> None:
-        """Have the payer's last RAV of the allocation redeemed: no receipt for that collection is taken again."""
+        """Redeem the payer's last RAV of the allocation: no further receipt for this collection is accepted."""
         collection = Collection(payer, collection_of(ALLOCATION), self._data_service, self._indexer)
         await self._database.run(close_redeemed, collection)
         self._known.redeemed.add((payer, self._data_service, collection.collection_id))
@@ -172,7 +172,7 @@ class Standin:
         await self._agent.start()
         if settings.role == "agent":
             self._keep(follow_receipts(self._database, known.chain, self._agent), "receipt follower")
-        # Like the real agent's, its metrics answer only after it has started fully.
+        # As with the real agent, metrics are served only after it has started fully.
         return await self._listen_metrics(metrics.registry, "agent_metrics_port")
 
     async def _start_service(self, path: Path) -> tuple[str, str, str]:
@@ -217,7 +217,7 @@ class Standin:
 
     async def _listen(self, handler: Handler, option: str, always: tuple[tuple[str, str], ...] = ()) -> str:
         settings = self.settings
-        # who lets other machines in does not know by what name they ask
+        # if other machines may connect, the names they use are unknown
         service = Service(handler, always, any_host=settings.allow_remote)
         listener = await listen(service, settings.host, getattr(settings, option), option)
         self._stack.push_async_callback(listener.close)
@@ -234,8 +234,8 @@ class Standin:
 def serve(settings: Settings, *, exit_with_parent: bool = False, announce: Callable[[str], None] = print) -> None:
     """Run the stand-in until SIGTERM or SIGINT, or, with ``exit_with_parent``, until standard input ends.
 
-    When it answers, its Endpoints are announced as one line of JSON. At the end batches under way are finished.
-    Raises SettingsError and TargetError as Standin does.
+    When it is ready, its Endpoints are printed as one line of JSON. At the end unfinished batches are written. Raises
+    SettingsError and TargetError like Standin.
     """
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings, exit_with_parent, announce))
@@ -253,7 +253,7 @@ async def _serve(settings: Settings, exit_with_parent: bool, announce: Callable[
         with _profiled(settings):
             async with Standin(settings) as standin:
                 announce(standin.endpoints.to_json())
-                # A parent that reads the line through a pipe waits for it.
+                # Flush: a parent waits for this line at its pipe.
                 sys.stdout.flush()
                 await stop.wait()
     finally:
@@ -263,7 +263,7 @@ async def _serve(settings: Settings, exit_with_parent: bool, announce: Callable[
 
 @contextlib.contextmanager
 def _profiled(settings: Settings) -> Iterator[None]:
-    """The process under the sampler, with upstream's names of the services, where a folder for profiles is given."""
+    """Run under the sampler if a folder for profiles is given, with upstream's names of the services."""
     if settings.profile_dir is None:
         yield
         return

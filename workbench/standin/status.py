@@ -16,7 +16,7 @@ from workbench.standin.serde.structs import status_query
 from workbench.standin.serde.tokens import BodyError
 
 MAX_STATUS_BYTES = 32_768
-# What axum reads of any body before a handler sees it.
+# The most that axum reads of a body before a handler sees it.
 MAX_BUFFERED_BYTES = 2 * 1024 * 1024
 
 ALLOWED_FIELDS = frozenset(
@@ -45,7 +45,7 @@ class StatusRoute:
         self._backend = backend
 
     async def handle(self, request: Request) -> Answer:
-        """One status query. Only fields of queries are looked at: a mutation goes through to graph-node."""
+        """One status query. Only the fields of queries are checked: a mutation is passed to graph-node."""
         try:
             body = await request.read(MAX_BUFFERED_BYTES)
         except BodyTooLarge:

@@ -1,7 +1,7 @@
-"""The receipt store: a bounded queue and one writer that takes batches, as indexer-service has it.
+"""The receipt store: a bounded queue and one writer of batches, as in indexer-service.
 
-Senders wait while the queue is full. The writer takes what is there, at most a batch, writes it as one INSERT and only
-then takes the next; every request waits for the batch its receipt is in.
+Senders wait while the queue is full. The writer takes the queued receipts, at most one batch, writes them as one INSERT
+and then takes the next; each request waits for the batch of its receipt.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _INSERT_V1 = (
 
 @dataclass(frozen=True, slots=True)
 class NewReceipt:
-    """A checked receipt on its way into the database."""
+    """A checked receipt to be stored."""
 
     version: int
     payer: bytes
@@ -63,7 +63,7 @@ def new_receipt_v2(signed: v2.SignedReceipt, signer: bytes) -> NewReceipt:
 
 
 def new_receipt_v1(signed: v1.SignedReceipt, signer: bytes, payer: bytes, collection_id: bytes) -> NewReceipt:
-    """The row of scalar_tap_receipts; its payer is known from the signer only."""
+    """The row of scalar_tap_receipts; its payer is known only from the signer."""
     receipt = signed.receipt
     row = (
         signer.hex(),
@@ -77,7 +77,7 @@ def new_receipt_v1(signed: v1.SignedReceipt, signer: bytes, payer: bytes, collec
 
 
 class StorageError(Exception):
-    """A receipt could not be stored; the text is what the service answers after its prefix."""
+    """A receipt could not be stored; the text follows the prefix of the service's answer."""
 
 
 class ReceiptStore:
@@ -127,7 +127,7 @@ class ReceiptStore:
                 for _ in batch:
                     self._queue.task_done()
             for _, written in batch:
-                # A request that was cancelled meanwhile no longer waits; its receipt is stored all the same.
+                # A cancelled request no longer waits, but its receipt is stored.
                 if not written.done():
                     if error is None:
                         written.set_result(None)
@@ -147,7 +147,7 @@ class ReceiptStore:
         try:
             notices = await self._database.run(_insert, receipts)
         except sqlite3.Error as error:
-            # As the real service does: logged, and every request of the batch still gets 200.
+            # As in the real service: logged, and every request of the batch still gets 200.
             _log.error("%d receipts were not stored: %s", len(receipts), error)
             return None
         self._on_commit(notices)
@@ -159,7 +159,7 @@ def _insert(connection: sqlite3.Connection, receipts: list[NewReceipt]) -> list[
     for version, statement in ((2, _INSERT_V2), (1, _INSERT_V1)):
         rows = [receipt for receipt in receipts if receipt.version == version]
         if rows:
-            # One statement, not executemany: see database.fetch for why steps are dear.
+            # One statement, not executemany: database.fetch explains why steps are expensive.
             marks = "(" + ",".join("?" * len(rows[0].row)) + ")"
             cursor = connection.execute(
                 statement + ",".join([marks] * len(rows)), tuple(chain.from_iterable(row.row for row in rows))

@@ -1,4 +1,4 @@
-"""What can be changed while the stand-in runs: failures, delays, the backend's latency."""
+"""Settings that can be changed while the stand-in runs: failures, delays, the backend's latency."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ StoreMode = Literal["ok", "slow", "lost", "failing", "gone"]
 
 @dataclass
 class Switches:
-    """Read at every request, so that a test or a panel can turn them at any time.
+    """Read at every request, so that a test or a panel can change them at any time.
 
-    ``retry_s`` is how often a denied payer is examined again. ``graph_indexed`` is the ``graph-indexed`` header
-    that graph-node sends along, if any. The others are the settings of the same name.
+    ``retry_s``: the interval for checking a denied payer again. ``graph_indexed``: graph-node's ``graph-indexed``
+    header, if any. The others are the settings of the same name.
     """
 
     backend_down: bool
@@ -29,7 +29,7 @@ class Switches:
 
     @classmethod
     def of(cls, settings: StandinSettings) -> Switches:
-        """The switches as the settings want them at the start."""
+        """The initial switches from the settings."""
         return cls(
             backend_down=settings.backend_down,
             backend_latency=settings.backend_latency,

@@ -1,4 +1,5 @@
-"""Reading and writing the tables: what both services watch (denylist, redeemed RAVs, escrow) and the agent's books."""
+"""Reads and writes the tables: those that both services watch (denylist, redeemed RAVs, escrow) and the agent's
+accounts."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from workbench.standin.database import fetch, transaction
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What the database says apart from receipts: denied payers, redeemed closing RAVs, changed escrow accounts."""
+    """The database's state apart from receipts: denied payers, redeemed closing RAVs, changed escrow accounts."""
 
     denied: set[bytes]
     redeemed: set[tuple[bytes, bytes, bytes]]
@@ -47,7 +48,7 @@ def read_watched(connection: sqlite3.Connection) -> Watched:
 
 
 def apply_watched(watched: Watched, known: Knowledge) -> None:
-    """Let the service know."""
+    """Update the service's knowledge."""
     known.denied.clear()
     known.denied.update(watched.denied)
     known.redeemed.clear()
@@ -67,7 +68,7 @@ def write_denied(connection: sqlite3.Connection, payer: bytes, denied: bool) -> 
 
 
 def write_escrow(connection: sqlite3.Connection, account: EscrowAccount) -> None:
-    """Remember an escrow account that has changed."""
+    """Store a changed escrow account."""
     connection.execute(
         "INSERT OR REPLACE INTO standin_escrow VALUES (?, ?, ?, ?)",
         (account.payer.hex(), str(account.balance), str(account.thawing), str(account.redeemed)),
@@ -79,7 +80,7 @@ Owner = Callable[[bytes], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Everything the agent keeps sums of, by payer and allocation; amounts in wei, receipts as (timestamp, value)."""
+    """Everything that the agent sums, by payer and allocation; amounts in wei, receipts as (timestamp, value)."""
 
     receipts: dict[tuple[bytes, FeesKey], list[tuple[int, int]]]
     invalid: dict[tuple[bytes, FeesKey], int]
@@ -89,7 +90,7 @@ class Books:
 
 
 class Notice(NamedTuple):
-    """What the agent is told of one stored receipt. ``value`` is in wei."""
+    """What the agent gets of a stored receipt. ``value`` is in wei."""
 
     version: int
     id: int
@@ -102,7 +103,7 @@ class Notice(NamedTuple):
 def read_receipts(connection: sqlite3.Connection, owner: Owner, after: dict[int, int], limit: int = -1) -> list[Notice]:
     """Receipts with a higher id than ``after`` says for their version, V2 first, in id order.
 
-    A V1 row names no payer: ``owner`` finds it from the signer, and rows of strangers are left out.
+    A V1 row names no payer: ``owner`` finds it from the signer; rows of unknown signers are left out.
     """
     v2 = fetch(
         connection,

@@ -1,4 +1,4 @@
-"""Tasks that run beside the requests: a failure is logged when it happens, and an end is waited for."""
+"""Background tasks: failures are logged at once, and ends are waited for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 
 
 async def end(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait until it is gone. One that failed has been reported already."""
+    """Cancel a task and wait for its end. A failure was already logged."""
     task.cancel()
     await asyncio.wait([task])
 

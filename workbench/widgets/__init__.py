@@ -1,1 +1,1 @@
-"""Panels for notebooks: a load or sweep under way, a profile, a profiler, the runs there are, findings."""
+"""Panels for notebooks: a running load or sweep, a profile, a profiler, the list of runs, findings."""

@@ -1,4 +1,4 @@
-"""DataFrames as a table of a panel has them: each cell as text, and as a value to sort by."""
+"""DataFrames as tables of a panel: each cell as text and as a value to sort by."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ Rows = list[list[Any]]
 def table_of(
     frame: pd.DataFrame, headings: Mapping[str, str] | None = None, *, ids: str | None = None, most: int = MOST_ROWS
 ) -> tuple[Columns, Rows, str]:
-    """Columns, rows and the line below of :class:`workbench.widgets.views.TableView`.
+    """Columns, rows and the line below, for :class:`workbench.widgets.views.TableView`.
 
-    ``headings``: the columns that are shown, and what stands above each (None: all, by their names). ``ids``: the
-    column that names a row (None: its number, from 1). At most ``most`` rows are shown, with a line that says how many
-    more there are.
+    ``headings``: the columns to show and their headings (None: all, with their names). ``ids``: the column that
+    identifies a row (None: its number, from 1). At most ``most`` rows are shown; a line tells how many more there are.
     """
     import pandas as pd
 
@@ -43,7 +42,7 @@ def table_of(
 
 
 def table_html(columns: Columns, rows: Rows, said: str = "") -> str:
-    """The same as HTML that needs neither script nor kernel."""
+    """The same as HTML without script and kernel."""
     headings, texts = [heading for _, heading, _ in columns], [row for _, row, _ in rows]
     return markup("widgets/table", headings=headings, rows=texts, said=said)
 

@@ -1,4 +1,4 @@
-"""The ``workbench`` command from a notebook: a process of its own, heard line by line; keys go down a pipe."""
+"""The ``workbench`` command from a notebook: a separate process, read line by line; keys are passed through a pipe."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ STOP_S = 30.0
 
 
 async def run_command(words: Sequence[str], heard: Heard) -> int:
-    """Run ``workbench`` with ``words``; ``heard`` gets each line it writes, without keys. Its exit code.
+    """Run ``workbench`` with ``words``; ``heard`` gets each line of its output, without keys. Returns its exit code.
 
-    Being cancelled interrupts it as Ctrl-C does, and waits until it has ended in order.
+    Cancelling interrupts it like Ctrl-C and waits until it has ended in order.
     """
     for word in words:
         keyring.refuse(word, "an argument")
@@ -37,7 +37,7 @@ async def run_command(words: Sequence[str], heard: Heard) -> int:
             env={**os.environ, **keys},
             pass_fds=descriptors,
             limit=LINE_LIMIT_BYTES,
-            start_new_session=True,  # an interrupted cell is told apart from an interrupted command
+            start_new_session=True,  # an interrupted cell is not an interrupted command
         )
     if process.stdout is None:
         raise RuntimeError("it was asked for as a pipe")
@@ -51,7 +51,7 @@ async def run_command(words: Sequence[str], heard: Heard) -> int:
 
 
 async def _stopped(process: asyncio.subprocess.Process, heard: Heard) -> None:
-    """Interrupt a command, and kill it where that does not end it."""
+    """Interrupt a command, and kill it if that does not end it."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT)
     try:

@@ -1,4 +1,4 @@
-"""Findings in a notebook: what was found, ranked, and of the chosen one its evidence and what to do."""
+"""Findings in a notebook: a ranked list, and for the chosen finding its evidence and what to do."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _COLUMNS = (
     ("unit", "Unit", False),
     ("share", "Share, %", True),
     ("certainty", "How sure", False),
-    ("found", "What was found", False),
+    ("found", "Finding", False),
 )
 
 
 class FindingsView(Panel):
     """The findings of ``source``: a run or a batch, its folder, or ``run.findings``.
 
-    A row is a finding, the weightiest first; the chosen one is told whole below, with its evidence. Raises
-    RunFolderError where a folder is neither a run nor a batch.
+    One row per finding, the most important first; the chosen one is shown in full below, with its evidence. Raises
+    RunFolderError if a folder is neither a run nor a batch.
     """
 
     def __init__(self, source: Any) -> None:
@@ -57,11 +57,11 @@ class FindingsView(Panel):
 
     @property
     def chosen(self) -> Finding | None:
-        """The finding that is told whole; None where none is."""
+        """The finding that is shown in full; None if there is none."""
         return next((self._ranked[rank] for rank in self._table.chosen), None)
 
     def html(self) -> str:
-        """The findings, each in its sentences and with what to do."""
+        """The findings, each with its sentences and what to do."""
         return markup("widgets/findings", findings=list(self.findings), said=self._table.said)
 
     def __repr__(self) -> str:
@@ -74,7 +74,7 @@ class FindingsView(Panel):
         rows: Rows = []
         said = ""
         if one is not None:
-            folded = [f"The same: {symptom.subject} ({symptom.mode})" for symptom in self.findings.symptoms_of(one)]
+            folded = [f"Same cause: {symptom.subject} ({symptom.mode})" for symptom in self.findings.symptoms_of(one)]
             lines = [one.sentence, f"{one.todo}.", f"See: {one.shown}.", *folded]
             columns, rows, said = table_of(one.evidence)
         self._more.text = "\n".join(lines)
@@ -83,7 +83,7 @@ class FindingsView(Panel):
 
 
 def findings_in(source: Any) -> Findings:
-    """The findings of a run, a batch, a folder of either, or themselves."""
+    """The findings of a run, a batch or the folder of one; findings are returned unchanged."""
     if isinstance(source, (str, Path)):
         folder = Path(source)
         source = Batch.open(folder) if (folder / FILE).exists() else open_run(folder)

@@ -1,4 +1,4 @@
-"""A load or a sweep from a notebook: started, followed and stopped here, measured by a process of its own."""
+"""A load or a sweep from a notebook: started, followed and stopped here, measured by a separate process."""
 
 from __future__ import annotations
 
@@ -28,26 +28,25 @@ POLL_S = 0.5
 _WHAT = (("one load", "load"), ("steps toward the sender limit", "sweep"))
 # the fields: parameter -> label, placeholder
 _FIELDS: Mapping[str, tuple[str, str]] = {
-    "target": ("Target", "URL; empty: the stand-in, or commands"),
-    "service_command": ("Service command", "starts the indexer-service; empty: it runs already"),
-    "agent_command": ("Agent command", "starts the tap-agent"),
+    "target": ("Target", "URL; empty: the stand-in or the commands below"),
+    "service_command": ("Service command", "command that starts the indexer-service; empty: none"),
+    "agent_command": ("Agent command", "command that starts the tap-agent; empty: none"),
     "receipts": ("Receipts", "1000; steps: 250,500 or 250:1250:250"),
-    "rate": ("Receipts per second", "open loop; empty: see below"),
-    "concurrency": ("In flight", "closed loop, where no rate is given"),
+    "rate": ("Receipts per second", "open loop; empty: see In flight"),
+    "concurrency": ("In flight", "closed loop, if no rate is given"),
 }
 
 
 class LoadPanel(Panel):
     """Start a load or a sweep, watch it, stop it.
 
-    ``parameters`` are fields of :class:`workbench.Settings`, as of :func:`workbench.load` and
-    :func:`workbench.sweep`: those that have a field in the panel are its first value, the others go with every run.
-    ``run``: the folder of a run to show. Without it a run that is being measured now is found, whoever started it, also
-    before the kernel was started again. ``what``: load, or sweep for steps toward the limit.
+    ``parameters`` are fields of :class:`workbench.Settings`, as for :func:`workbench.load` and :func:`workbench.sweep`:
+    if the panel has a field for one, it is the field's initial value; the others apply to every run. ``run``: the
+    folder of a run to show; without it, a run that any process is measuring now is shown, even after a restart of the
+    kernel. ``what``: load, or sweep for steps toward the limit.
 
-    The run is measured by a process of its own; it goes on when the kernel ends. Stopping keeps all that is measured,
-    and the run can be gone on with. Raises SettingsError for keys among the parameters, RunFolderError where ``run`` is
-    none.
+    A separate process measures the run and continues when the kernel ends. Stopping keeps everything measured, and the
+    run can be resumed. Raises SettingsError for keys among the parameters, RunFolderError if ``run`` is not a run.
     """
 
     def __init__(self, run: str | Path | None = None, *, what: What = "load", **parameters: Any) -> None:
@@ -67,9 +66,9 @@ class LoadPanel(Panel):
         self._fields = {
             name: text_field(label, parameters.get(name), placeholder) for name, (label, placeholder) in _FIELDS.items()
         }
-        self._start = button("Start", self.start, "measure in a process of its own", "primary")
-        self._stop = button("Stop", self.stop, "what is measured is kept")
-        self._resume = button("Go on", self.resume, "with the run that was stopped, at its first step without samples")
+        self._start = button("Start", self.start, "measure in a separate process", "primary")
+        self._stop = button("Stop", self.stop, "everything measured is kept")
+        self._resume = button("Go on", self.resume, "resume the stopped run at its first step without samples")
         without_secrets(self, list(self._fields.values()))
         on_change(self._what, "value", self._chosen)
         self._chosen(what)
@@ -83,16 +82,16 @@ class LoadPanel(Panel):
 
     @property
     def status(self) -> RunStatus | None:
-        """What is known of the run now; None before the first one."""
+        """The run's current status; None before the first run."""
         return self._status
 
     @property
     def run(self) -> SweepRun | None:
-        """The run that is shown, opened: steps, samples and all else of it that is there; None before the first one."""
+        """The shown run, opened, with what was measured so far; None before the first run."""
         return None if self._folder is None else open_run(self._folder.path)
 
     def start(self) -> None:
-        """Start what the fields say, as the button does."""
+        """Start a run from the fields, like the button."""
         self._start.disabled = True
         self.say("")
         try:
@@ -102,25 +101,25 @@ class LoadPanel(Panel):
             self.say(str(error))
 
     def stop(self) -> None:
-        """Ask the run to stop, as the button does. What is measured is kept."""
+        """Ask the run to stop, like the button. Everything measured is kept."""
         self._stopping = True
         self._buttons()
-        self.say("Stopping: what was measured is being written.")
+        self.say("Stopping: writing everything measured.")
         if self._apart is not None:
             self._apart.stop()
         elif self._folder is not None:
             stop_apart(self._folder)
 
     def resume(self) -> None:
-        """Go on with the run that is shown, as the button does."""
+        """Resume the shown run, like the button."""
         if self._folder is not None:
             self._resume.disabled = True
             self.say("")
             self.begin(self._started(partial(resume_apart, self._folder.path)))
 
     def parameters(self) -> dict[str, Any]:
-        """What a run would be started with: fields of :class:`workbench.Settings`. Raises SettingsError for a field
-        that is empty and may not be."""
+        """The parameters of the next run: fields of :class:`workbench.Settings`. Raises SettingsError for a required
+        field that is empty."""
         filled = {name: field.value.strip() for name, field in self._fields.items()}
         given = {name: value for name, value in filled.items() if value}
         if self._what.value == "load":
@@ -131,14 +130,14 @@ class LoadPanel(Panel):
         return {**self._given, **given}
 
     def html(self) -> str:
-        """The run as it was last seen, and how to go on with it."""
+        """The run as last seen, and how to resume it."""
         return run_html(self._view.run) + paragraphs(self.message)
 
     def __repr__(self) -> str:
         return "LoadPanel(no run)" if self._folder is None else f"LoadPanel({str(self._folder.path)!r})"
 
     def _chosen(self, what: str) -> None:
-        """A profiler is for steps: of one load alone nothing could be told per receipt."""
+        """A profiler needs steps: one load alone cannot give the cost per receipt."""
         self._profiler.disabled = what == "load"
 
     def _runs_dir(self) -> Path:
@@ -154,11 +153,11 @@ class LoadPanel(Panel):
         self._follow(apart.folder)
 
     def _follow(self, folder: RunFolder) -> None:
-        """Show a run from now on."""
+        """Follow and show a run."""
         follower = RunFollower(folder.path)
         self._folder, self._status = folder, None
         self._show(follower.read())
-        with contextlib.suppress(RuntimeError):  # no loop, so nothing that would change by itself
+        with contextlib.suppress(RuntimeError):  # without a loop nothing is updated
             self.begin(self._following(follower))
 
     async def _following(self, follower: RunFollower) -> None:
@@ -168,7 +167,7 @@ class LoadPanel(Panel):
             status = await asyncio.to_thread(follower.read)
             begun = begun or status.state == "running"
             if alive and status.ended and not begun:
-                status = replace(status, state="new")  # its process has yet to take the run up again
+                status = replace(status, state="new")  # its process has not resumed the run yet
             self._show(status)
             if not alive and status.state != "running":
                 return self._ended()
@@ -185,13 +184,13 @@ class LoadPanel(Panel):
         self._buttons()
         if status is not None and folder is not None and status.state != "finished":
             go_on = f"workbench sweep --resume {folder.path}"
-            self.say(f"What was measured is in {folder.path}. Go on with the button, or with: {go_on}")
-        elif said_so:  # it ended by itself before it was told to
+            self.say(f"Everything measured is in {folder.path}. Go on with the button, or with: {go_on}")
+        elif said_so:  # it ended before it was told to stop
             self.say("")
         self.keep()
 
     def _buttons(self) -> None:
-        """Each button is there for what can be done now."""
+        """Enable the buttons for what can be done now."""
         status = self._status
         running = status is not None and (status.state == "running" or self._apart is not None)
         self._start.disabled = running

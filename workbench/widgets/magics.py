@@ -1,8 +1,7 @@
 """``%load_ext workbench``: a cell of load under a profiler, findings, and the command line, from a notebook.
 
-``%%profile MODE``   the cell runs while the service is under a profiler, in a window of its own
-``%findings RUN``    what the profiles of a run or a batch say
-``%workbench ...``   any command of the ``workbench`` command line
+``%%profile MODE`` the cell runs in a profile window of a service under a profiler ``%findings RUN`` the findings of a
+run or a batch ``%workbench ...`` any command of the ``workbench`` command line
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _USAGE = "%%profile MODE [name=value ...], for example: %%profile callgrind serv
 
 
 def register(shell: Any) -> None:
-    """Make the magics known to a shell; what ``%load_ext workbench`` does."""
+    """Register the magics in a shell, for ``%load_ext workbench``."""
     shell.register_magic_function(_profile_of(shell), "cell", "profile")
     shell.register_magic_function(_findings, "line", "findings")
     shell.register_magic_function(_workbench_of(shell), "line", "workbench")
@@ -43,11 +42,12 @@ def register(shell: Any) -> None:
 
 def _profile_of(shell: Any) -> Callable[[str, str], None]:
     def profile(line: str, cell: str) -> None:
-        """Run the cell while a service is under a profiler, in a window of its own.
+        """Run the cell in a profile window of a service under a profiler.
 
-        ``%%profile callgrind`` profiles the stand-in; settings follow as name=value, service_command for example. In
-        the cell ``session`` is the profiler's session, and loads find its service by themselves: ``await
-        workbench.load(num_receipts=100)``. Afterwards ``profiles`` has a profile a service, ``profile`` the first.
+        ``%%profile callgrind`` profiles the stand-in; settings follow as name=value, for example service_command=... In
+        the cell ``session`` is the profiler's session, and loads go to its service: ``await
+        workbench.load(num_receipts=100)``. Afterwards ``profiles`` has a profile for each service, ``profile`` is the
+        first.
         """
         _saying(lambda: _profiled(shell, line, cell))
 
@@ -72,7 +72,7 @@ def _profiled(shell: Any, line: str, cell: str) -> None:
 
 
 async def _in_window(names: dict[str, Any], mode: str, settings: Mapping[str, Any], cell: str) -> Cut:
-    """Run the text of a cell with ``names``, in a window of a session that is there for it alone."""
+    """Run the text of a cell with ``names``, in a window of a session made for it."""
     from workbench.profilers.open import profiling
 
     async with profiling(mode, **settings) as session:
@@ -84,7 +84,7 @@ async def _in_window(names: dict[str, Any], mode: str, settings: Mapping[str, An
 
 
 async def run_cell(cell: str, names: dict[str, Any]) -> None:
-    """Run Python text, ``await`` at its top level among it, with ``names`` as its globals."""
+    """Run Python text, which may use ``await`` at top level, with ``names`` as globals."""
     code = compile(cell, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     result = eval(code, names)  # noqa: S307 - the cell of whoever types it
     if inspect.isawaitable(result):
@@ -92,7 +92,7 @@ async def run_cell(cell: str, names: dict[str, Any]) -> None:
 
 
 def parsed(line: str) -> tuple[str, dict[str, str]]:
-    """The mode and the settings of a ``%%profile`` line. Raises SettingsError that says how it is written."""
+    """The mode and the settings of a ``%%profile`` line. Raises SettingsError that shows the correct form."""
     words = _words(line, "%%profile")
     if not words or "=" in words[0]:
         raise SettingsError("which mode?", where="%%profile", hint=f"Write {_USAGE}")
@@ -106,7 +106,7 @@ def parsed(line: str) -> tuple[str, dict[str, str]]:
 
 
 def _findings(line: str) -> Any:
-    """Show the findings of a run or a batch: ``%findings RUN``, its folder, its name, or the end of it."""
+    """Show the findings of a run or a batch: ``%findings RUN``, its folder, its name, or the end of its name."""
     return _saying(lambda: _findings_of(line))
 
 
@@ -142,11 +142,11 @@ def _words(line: str, where: str) -> Sequence[str]:
     try:
         return shlex.split(line)
     except ValueError as error:
-        raise SettingsError(f"is written as in a shell: {error}, found {shown(line)}", where=where) from None
+        raise SettingsError(f"must be written as in a shell: {error}, found {shown(line)}", where=where) from None
 
 
 def _saying(act: Callable[[], T]) -> T | None:
-    """What ``act`` gives; an error of ours in one line, as the shell says it, and not as a traceback."""
+    """The result of ``act``; our errors are shown in one line, as in the shell, without a traceback."""
     try:
         return act()
     except WorkbenchError as error:
@@ -156,9 +156,9 @@ def _saying(act: Callable[[], T]) -> T | None:
 
 
 def _apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What ``work`` gives, on a loop of its own in a thread: the kernel's runs already, and a magic cannot wait on it.
+    """The result of ``work``, run on a separate loop in a thread: a magic cannot wait on the kernel's running loop.
 
-    An interrupt cancels it, waits until it has ended in order, and is raised then.
+    An interrupt cancels it, waits until it has ended in order, and is then raised.
     """
     outcome: Future[T] = Future()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
@@ -173,7 +173,7 @@ def _apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         except BaseException as error:
             outcome.set_exception(error)
 
-    # what is printed in the thread belongs to the cell that runs
+    # output printed in the thread belongs to the running cell
     threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
     interrupted = False
     while not outcome.done():
@@ -191,7 +191,7 @@ def _apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Variables that are set while the block runs, where they are not set already."""
+    """Set variables within the block, unless they are already set."""
     added = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(added)
     try:

@@ -1,7 +1,7 @@
-"""What all panels are: widgets that a cell shows, and their last state as HTML wherever no kernel is behind them.
+"""The base of all panels: widgets that a cell shows, and their last state as HTML for places without a kernel.
 
-A notebook keeps both. JupyterLab draws the widgets; a page made of the notebook, which has no kernel, shows the HTML.
-So the HTML is brought up to date whenever something has ended, not only when the cell has run.
+A notebook stores both. JupyterLab draws the widgets; an exported page, which has no kernel, shows the HTML. So the HTML
+is updated whenever something has ended, not only when the cell has run.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _LABEL_PX = "150px"
 
 
 class Panel:
-    """The base of panels. ``widget`` is what is drawn; it can be put into other widgets. ``message`` is the last thing
-    that was said, an error for example."""
+    """The base of panels. ``widget`` is drawn and can be put into other widgets. ``message``: the last message, for
+    example an error."""
 
     def __init__(self) -> None:
         self.widget: Any = None
@@ -37,30 +37,30 @@ class Panel:
 
     @property
     def message(self) -> str:
-        """What was said last; "" where nothing is to be said."""
+        """The last message; "" if there is none."""
         return str(self._said.text)
 
     def html(self) -> str:
-        """The panel's state as HTML that needs no kernel and no script."""
+        """The panel's state as HTML without kernel and script."""
         raise NotImplementedError
 
     def text(self) -> str:
-        """The same where nothing is drawn: in a terminal, a log or a diff."""
+        """The same as text: for a terminal, a log or a diff."""
         return repr(self)
 
     def say(self, text: str) -> None:
-        """Say something below the buttons, without the keys that may be in it; "" takes it away."""
+        """Show a message below the buttons, with keys masked; "" removes it."""
         self._said.text = masked(without_passwords(text))
 
     def keep(self) -> None:
-        """Put the state of now into the notebook, beside the widgets."""
+        """Store the current state in the notebook, beside the widgets."""
         if self._displayed:
             from IPython.display import display
 
             display(self._bundle(), raw=True, display_id=self._display_id, update=True)  # type: ignore[no-untyped-call]
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do ``work`` on the kernel's loop; what goes wrong in it is said. Raises RuntimeError where no loop runs."""
+        """Do ``work`` on the kernel's loop; errors are shown as a message. Raises RuntimeError if no loop runs."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -71,7 +71,7 @@ class Panel:
         task.add_done_callback(self._tasks.discard)
 
     async def done(self) -> None:
-        """Wait until nothing is under way, for example in a notebook that is run as a whole."""
+        """Wait until all work is done, for example in a notebook that is executed as a whole."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
@@ -80,7 +80,7 @@ class Panel:
             await work
         except WorkbenchError as error:
             self.say(str(error))
-        except Exception as error:  # nobody else would hear of it
+        except Exception as error:  # otherwise the error would be lost
             self.say(f"unexpected error: {type(error).__name__}: {error}")
 
     def _bundle(self) -> dict[str, Any]:
@@ -95,8 +95,8 @@ class Panel:
 
 
 def text_field(label: str, value: object = "", placeholder: str = "") -> Any:
-    """A field for a line of text. Raises SettingsError for a value that has the shape of a key: what a field holds is
-    saved in the notebook."""
+    """A field for a line of text. Raises SettingsError for a value with the shape of a key, since fields are saved in
+    the notebook."""
     shown = "" if value is None else str(value)
     keyring.refuse(shown, label)
     return ipywidgets.Text(
@@ -127,14 +127,13 @@ def button(text: str, act: Callable[[], None], tooltip: str = "", style: str = "
 
 
 def without_secrets(panel: Panel, fields: Sequence[Any]) -> None:
-    """Empty a field as soon as there is a key or a password in it, and say so: what it holds is saved in the
-    notebook."""
+    """Clear a field as soon as it contains a key or a password, and say so, since fields are saved in the notebook."""
 
     def watch(field: Any) -> None:
         def look(value: str) -> None:
             if has_key(value) or without_passwords(value) != value:
                 field.value = ""
-                panel.say(f"{field.description}: a key or a password is not taken here. {keyring.HINT}.")
+                panel.say(f"{field.description}: a key or a password cannot be entered here. {keyring.HINT}.")
 
         on_change(field, "value", look)
 

@@ -1,4 +1,4 @@
-"""A profile in a notebook: flame graph, functions, callers and callees, search, metrics, and focus by the kernel."""
+"""A profile in a notebook: flame graph, functions, callers and callees, search, metrics, and focus."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ class ProfileExplorer(Panel):
     """Look into a profile: what costs most, who calls it, what it calls.
 
     ``source``: a profile, its file, a run under a profiler (its windows can be chosen from), or several of the first
-    two. ``metric``: the one shown first (None: the profile's default). ``max_nodes``: so many nodes are drawn at most,
-    those of the largest share; what is left out is said.
+    two. ``metric``: the one shown first (None: the profile's default). ``max_nodes``: how many nodes are drawn at most,
+    the largest ones; a line tells what is left out.
 
-    Zoom, search, order, metric and the tables are the browser's own and need no kernel. ``focus`` and ``ignore`` are
-    regular expressions on function, file and binary, as ``workbench view`` has them, and are worked out by the kernel:
-    only stacks in which some frame matches are kept, or only those in which none does. ``chosen`` is the function in
-    focus, ``shown`` the profile as it is drawn.
+    Zoom, search, order, metric and the tables work in the browser without a kernel. ``focus`` and ``ignore`` are
+    regular expressions on function, file and binary, as in ``workbench view``, and need the kernel: they keep only
+    stacks with, or without, a matching frame. ``chosen``: the selected function; ``shown``: the drawn profile.
 
-    Raises ReadError for a file that is no profile, SettingsError where there is none.
+    Raises ReadError for a file that is not a profile, SettingsError without a profile.
     """
 
     def __init__(self, source: Any, *, metric: str | None = None, max_nodes: int = MAX_NODES) -> None:
@@ -54,8 +53,8 @@ class ProfileExplorer(Panel):
         self._which = choice_field("Profile", names, names[0])
         self._focus = text_field("Focus", placeholder="only stacks with a match: function, file or binary")
         self._ignore = text_field("Ignore", placeholder="only stacks without a match")
-        self._apply = button("Apply", self.apply, "work out focus and ignore")
-        self._all = button("Whole profile", self.clear, "without focus and ignore")
+        self._apply = button("Apply", self.apply, "apply focus and ignore")
+        self._all = button("Whole profile", self.clear, "clear focus and ignore")
         on_change(self._which, "value", lambda _: self.apply())
         for field in (self._focus, self._ignore):
             field.continuous_update = False
@@ -67,32 +66,31 @@ class ProfileExplorer(Panel):
 
     @property
     def chosen(self) -> str:
-        """The function in focus; "" where none is."""
+        """The selected function; "" if none is."""
         return str(self._view.chosen)
 
     @property
     def shown(self) -> Profile:
-        """The profile as it is drawn, focus and ignore applied."""
+        """The drawn profile, with focus and ignore applied."""
         return self._shown
 
     @property
     def graph(self) -> FlameGraph:
-        """The flame graph as it is drawn; ``graph.page()`` is a page of its own."""
+        """The drawn flame graph; ``graph.page()`` is a separate page."""
         return self._graph
 
     def apply(self) -> None:
-        """Work out what the fields say, as the button does."""
+        """Apply the fields, like the button."""
         self._turn += 1
         self.say("")
         self.begin(self._applied(self._turn))
 
     def clear(self) -> None:
-        """Empty both fields; the whole profile is drawn again."""
+        """Clear both fields and draw the whole profile again."""
         self._focus.value = self._ignore.value = ""
 
     def html(self) -> str:
-        """The flame graph as HTML: with scripts it is all there without a kernel, without them its largest
-        functions."""
+        """The flame graph as HTML: complete if scripts may run, otherwise its largest functions."""
         return self.graph._repr_html_()
 
     def __repr__(self) -> str:
@@ -101,7 +99,7 @@ class ProfileExplorer(Panel):
     async def _applied(self, turn: int) -> None:
         fields = (str(self._which.value), self._focus.value.strip(), self._ignore.value.strip())
         made = await asyncio.to_thread(self._made, *fields)
-        if turn == self._turn:  # else something else was asked for meanwhile
+        if turn == self._turn:  # otherwise something else was requested meanwhile
             self._draw(*made)
             self.keep()
 
@@ -124,7 +122,7 @@ class ProfileExplorer(Panel):
 
 
 def _sources(source: Any) -> Mapping[str, Callable[[], Profile]]:
-    """Profiles by name, each read when it is first looked at. Raises SettingsError where there is none."""
+    """Profiles by name, each read at first use. Raises SettingsError if there is none."""
     if isinstance(source, Run):
         return _windows(source)
     if isinstance(source, (str, Path)) and (Path(source) / "manifest.json").is_file():

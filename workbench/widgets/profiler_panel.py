@@ -1,7 +1,7 @@
-"""A profiler session from a notebook: a service started under a mode, windows cut, stopped, what ran before restored.
+"""A profiler session from a notebook: start a service under a mode, cut windows, stop it, restore what ran before.
 
-The session is that of ``workbench profile``: it is kept in a file, so shells and kernels see the same one, and it goes
-on when the kernel ends. Each button runs that command in a process of its own.
+The session is that of ``workbench profile``: it is stored in a file, so shells and kernels see the same one, and it
+continues when the kernel ends. Each button runs that command in a separate process.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _PROGRAMS = (("the indexer-service", "service"), ("the tap-agent", "agent"), ("b
 
 @dataclass(frozen=True)
 class Seen:
-    """A session as it is now. ``state``: none, starting, running, stopping or stopped; ``lines``: all of it in words,
-    ``window``: the open one, "" where none is."""
+    """The current session. ``state``: none, starting, running, stopping or stopped; ``lines``: a description;
+    ``window``: the open one, or ""."""
 
     state: str
     lines: tuple[str, ...]
@@ -40,12 +40,12 @@ class Seen:
 
 
 class ProfilerPanel(Panel):
-    """Start a service under a profiler, cut windows, stop it, and bring back what ran before.
+    """Start a service under a profiler, cut windows, stop it, and restore what ran before.
 
-    ``folder``: where the session is kept (None: ``data/profiling``, as of ``workbench profile``). ``mode``, ``service``
-    and ``agent`` (commands), ``profile`` (which of the two: service, agent or both), ``compose`` (a compose file, whose
-    two services are profiled): the first values of the fields; without a command or a file it is the stand-in. What is
-    running is always said, also what another shell or kernel has started.
+    ``folder``: where the session is stored (None: ``data/profiling``, as for ``workbench profile``). ``mode``,
+    ``service`` and ``agent`` (commands), ``profile`` (which of the two: service, agent or both), ``compose`` (a compose
+    file, whose two services are profiled): the initial values of the fields; without a command or a file it is the
+    stand-in. The panel always shows what is running, also if another shell or kernel started it.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class ProfilerPanel(Panel):
         self._profile = choice_field("Profile", _PROGRAMS, profile)
         self._compose = text_field("Compose file", compose, "its services are recreated under the profiler")
         self._name = text_field("Window", "step-001", "a name")
-        self._start = button("Start", self.start, "the service under the profiler", "primary")
+        self._start = button("Start", self.start, "start the service under the profiler", "primary")
         self._begin = button("Begin window", self.begin_window)
         self._end = button("End window", self.end_window)
-        self._stop = button("Stop", self.stop, "its files are complete then")
-        self._restore = button("Restore", self.restore, "what ran before the start")
+        self._stop = button("Stop", self.stop, "stop the service, so that all files are complete")
+        self._restore = button("Restore", self.restore, "restore what ran before the start")
         fields = [self._service, self._agent, self._compose, self._name]
         without_secrets(self, fields)
         windows = ipywidgets.HBox([self._begin, self._end])
@@ -84,20 +84,20 @@ class ProfilerPanel(Panel):
         parts = [*first, self._name, windows, ends, self._state, self._said, self._output]
         self.widget = ipywidgets.VBox(parts)
         self._busy = False
-        self._show(Seen("none", ("The session is being looked at.",)))
+        self._show(Seen("none", ("Checking the session.",)))
         self._watcher: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> str:
-        """none, starting, running, stopping or stopped, as it was seen last."""
+        """The last seen state: none, starting, running, stopping or stopped."""
         return self._seen.state
 
     def start(self) -> None:
-        """Start the service under the profiler, as the button does."""
+        """Start the service under the profiler, like the button."""
         self._run("start", str(self._mode.value), *self.options())
 
     def options(self) -> list[str]:
-        """What a start says besides the mode: the compose file, or the two commands and which of them is profiled."""
+        """Options of a start beside the mode: the compose file, or the two commands and which of them is profiled."""
         if compose := self._compose.value.strip():
             return ["--compose", compose]
         given = {"--service": self._service.value.strip(), "--agent": self._agent.value.strip()}
@@ -105,27 +105,27 @@ class ProfilerPanel(Panel):
         return [*words, "--profile", str(self._profile.value)] if words else []
 
     def begin_window(self) -> None:
-        """Begin a window, as the button does."""
+        """Begin a window, like the button."""
         self._run("window", str(self._name.value).strip())
 
     def end_window(self) -> None:
-        """End the open window, as the button does."""
+        """End the open window, like the button."""
         self._run("window", "--end")
 
     def stop(self) -> None:
-        """Stop the service so that all files are whole, as the button does."""
+        """Stop the service so that all files are complete, like the button."""
         self._run("stop")
 
     def restore(self) -> None:
-        """Bring back what ran before the start, as the button does."""
+        """Restore what ran before the start, like the button."""
         self._run("restore")
 
     async def look(self) -> None:
-        """See what the session is now."""
+        """Update the state of the session."""
         self._show(await _seen(self._file))
 
     def html(self) -> str:
-        """The session as it was last seen."""
+        """The session as last seen."""
         return paragraphs(*self._seen.lines, self.message, *self._output.text.splitlines())
 
     def __repr__(self) -> str:
@@ -135,7 +135,7 @@ class ProfilerPanel(Panel):
         super()._ipython_display_()
         if self._watcher is None:
             with contextlib.suppress(RuntimeError):  # no loop, so nothing that would change by itself
-                # nothing waits for it: a session may be changed by others at any time
+                # nothing waits for this task: others may change a session at any time
                 loop = asyncio.get_running_loop()
                 self._watcher = loop.create_task(self._looking())
 
@@ -173,12 +173,12 @@ class ProfilerPanel(Panel):
             self._name.value = _next(str(self._name.value))
 
     def _composed(self, compose: str) -> None:
-        """A compose file has both services; no command goes with it."""
+        """With a compose file, which has both services, commands are disabled."""
         for field in (self._service, self._agent, self._profile):
             field.disabled = bool(compose.strip())
 
     def _show(self, seen: Seen) -> None:
-        """The state, and of the buttons those that do something now."""
+        """Show the state, and enable the buttons that can be used now."""
         self._seen = seen
         self._state.text = "\n".join(seen.lines)
         state, open_ = seen.state, bool(seen.window)
@@ -191,14 +191,14 @@ class ProfilerPanel(Panel):
 
 
 async def _seen(file: SessionFile) -> Seen:
-    """The session of a file as it is now; one that cannot be read is a state as well."""
+    """The current session of a file; one that cannot be read is shown as a state too."""
     if not file.exists():
         return Seen("none", ("No profiler session.",))
     try:
         session, state = await asyncio.to_thread(file.read)
         condition = {} if state == "stopped" else await session.condition()
     except ToolError:
-        return Seen("none", ("No profiler session.",))  # it ended between the two looks
+        return Seen("none", ("No profiler session.",))  # it ended between the two checks
     except WorkbenchError as error:
         return Seen("unreadable", (str(error),))
     return Seen(state, tuple(_lines(session, state, condition)), session.open_name or "")
@@ -218,11 +218,11 @@ def _lines(session: Session, state: str, condition: Any) -> Sequence[str]:
         except SettingsError:
             url = ""
         if url:
-            lines.append(f"load it: LoadPanel(target={url!r}), or workbench load --target {url}")
+            lines.append(f"send receipts to it: LoadPanel(target={url!r}), or workbench load --target {url}")
     return lines
 
 
 def _next(name: str) -> str:
-    """A name for the next window: the number at its end, one more."""
+    """A name for the next window: the number at its end plus one."""
     digits = name[len(name.rstrip("0123456789")) :]
     return f"{name[: len(name) - len(digits)]}{int(digits) + 1:0{len(digits)}d}" if digits else f"{name}-2"

@@ -1,4 +1,4 @@
-"""The runs there are, in a notebook: chosen with SQL, opened, and two of them compared."""
+"""The list of runs in a notebook: filter with SQL, open one, compare two."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ class RunBrowser(Panel):
     """The runs of a folder, the newest first.
 
     ``where`` is a condition in SQL over the columns of :func:`workbench.runs`, such as ``"verdict = 'FAIL'"``, and can
-    be changed in the panel. One chosen run can be opened, and resumed where it was stopped; two can be compared:
-    the one chosen first is the one before. ``runs_dir`` None: that of the settings. ``run`` is the run that was opened
-    last, ``comparison`` the last comparison. A folder that is not there has no runs. Raises RunFolderError for what is
-    no folder, SettingsError for a condition that cannot be used.
+    be changed in the panel. One chosen run can be opened, and resumed if it was stopped; two can be compared: the first
+    chosen is the reference. ``runs_dir`` None: that of the settings. ``run``: the last opened run; ``comparison``: the
+    last comparison. A missing folder has no runs. Raises RunFolderError if it is not a folder, SettingsError for an
+    invalid condition.
     """
 
     def __init__(self, where: str | None = None, *, runs_dir: str | Path | None = None) -> None:
@@ -77,9 +77,11 @@ class RunBrowser(Panel):
         self._where = text_field("Where", where or "", "a condition in SQL, such as verdict = 'FAIL'")
         self._where.continuous_update = False
         self._anyway = ipywidgets.Checkbox(value=False, description="even if their settings differ", indent=False)
-        self._refresh = button("Refresh", self.refresh, "look at the folder again")
-        self._open = button("Open", self.open, "verdict and steps of the chosen run")
-        self._compare = button("Compare", self.compare, "the two chosen runs; the first chosen is the one before")
+        self._refresh = button("Refresh", self.refresh, "read the folder again")
+        self._open = button("Open", self.open, "show verdict and steps of the chosen run")
+        self._compare = button(
+            "Compare", self.compare, "compare the two chosen runs; the first chosen is the reference"
+        )
         self._resume = button("Go on", self.resume, "resume a run that was stopped, at its first step without samples")
         self._told_view = SaidView(kind="run")
         self._steps = TableView(most=0)
@@ -93,37 +95,37 @@ class RunBrowser(Panel):
 
     @property
     def chosen(self) -> list[Path]:
-        """The folders of the chosen runs, in the order in which they were chosen."""
+        """The folders of the chosen runs, in the order of choosing."""
         return [Path(path) for path in self._table.chosen]
 
     def table(self) -> pd.DataFrame:
-        """The runs that are shown, columns as :func:`workbench.runs` has them."""
+        """The shown runs; columns of :func:`workbench.runs`."""
         if not self._runs_dir.exists():  # nothing was measured yet
             return to_frame([])
         return runs(self._where.value.strip() or None, runs_dir=self._runs_dir)
 
     def refresh(self) -> None:
-        """Look at the folder again, as the button does."""
+        """Read the folder again, like the button."""
         self.say("")
         self.begin(self._refreshed())
 
     def open(self) -> None:
-        """Show the chosen run, as the button does."""
+        """Show the chosen run, like the button."""
         self.say("")
         self.begin(self._opened())
 
     def resume(self) -> None:
-        """Resume the chosen run in a process of its own, as the button does; a LoadPanel shows it."""
+        """Resume the chosen run in a separate process, like the button; a LoadPanel shows it."""
         self.say("")
         self.begin(self._resumed())
 
     def compare(self) -> None:
-        """Compare the two chosen runs, as the button does."""
+        """Compare the two chosen runs, like the button."""
         self.say("Comparing.")
         self.begin(self._compared())
 
     def html(self) -> str:
-        """The runs, and what was opened or compared last."""
+        """The runs, and what was last opened or compared."""
         runs_there = table_html(self._table.columns, self._table.rows, self._table.said)
         steps = table_html(self._steps.columns, self._steps.rows) if self._steps.rows else ""
         shown = markup("widgets/runs", runs=safe(runs_there), told=self._told_view.text, steps=safe(steps))
@@ -149,12 +151,12 @@ class RunBrowser(Panel):
         finally:
             self._fill(await asyncio.to_thread(self.table))
             self._buttons()
-        # last: who reads it chooses other runs, which a table filled after that could undo
-        self.say(f"The run was resumed in a process of its own. LoadPanel(run={str(path)!r}) shows it and stops it.")
+        # last: the user may then choose other runs, which filling the table afterwards could undo
+        self.say(f"A separate process has resumed the run. LoadPanel(run={str(path)!r}) shows it and stops it.")
 
     async def _compared(self) -> None:
         if len(self.chosen) != 2:
-            raise SettingsError(f"two runs are compared, {len(self.chosen)} are chosen", where="Compare")
+            raise SettingsError(f"choose two runs to compare; {len(self.chosen)} chosen", where="Compare")
         before, after = self.chosen
         try:
             found = await asyncio.to_thread(compare, before, after, anyway=bool(self._anyway.value))
@@ -164,7 +166,7 @@ class RunBrowser(Panel):
         self._show(found.text)
 
     def _show(self, text: str, steps: pd.DataFrame | None = None) -> None:
-        """What was opened or compared, in place of what was before."""
+        """Show what was opened or compared, replacing the previous content."""
         self._told_view.text = text
         nothing: tuple[Columns, Rows, str] = ([], [], "")
         columns, rows, said = nothing if steps is None else table_of(steps, STEPS)
@@ -179,7 +181,7 @@ class RunBrowser(Panel):
         self._table.chosen = [path for path in self._table.chosen if path in there]
         with self._table.hold_sync():
             self._table.columns, self._table.rows = columns, rows
-            self._table.said = said or ("" if rows else f"There is no such run in {self._runs_dir}.")
+            self._table.said = said or ("" if rows else f"No matching run in {self._runs_dir}.")
 
     def _buttons(self) -> None:
         self._open.disabled = len(self._table.chosen) != 1

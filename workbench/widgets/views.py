@@ -1,4 +1,4 @@
-"""What panels draw in the browser, each a script of its own under ``js/``. What they are given they show as text."""
+"""The browser parts of panels, each with its own script in ``js/``. They show all values as text."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NO_RUN: Mapping[str, Any] = {
 
 
 def script(name: str) -> str:
-    """A script of this room, or its style."""
+    """A script or style of this package."""
     return (_JS / name).read_text(encoding="utf-8")
 
 
 class RunView(anywidget.AnyWidget):
-    """A run under way. ``run``: what :func:`workbench.widgets.words.words_of` makes of its status."""
+    """A running run. ``run``: the result of :func:`workbench.widgets.words.words_of`."""
 
     _esm = script("run.js")
     _css = script("panel.css")
@@ -38,8 +38,8 @@ class RunView(anywidget.AnyWidget):
 
 
 class TableView(anywidget.AnyWidget):
-    """A table. ``columns``: (name, heading, whether it is a number); ``rows``: (id, cells as text, values to sort by,
-    None where there is none); ``chosen``: ids of chosen rows, at most ``most``; ``said``: a line below."""
+    """A table. ``columns``: (name, heading, whether it is a number); ``rows``: (id, cells as text, values to sort by or
+    None); ``chosen``: ids of chosen rows, at most ``most``; ``said``: a line below."""
 
     _esm = script("table.js")
     _css = script("panel.css")
@@ -51,7 +51,7 @@ class TableView(anywidget.AnyWidget):
 
 
 class SaidView(anywidget.AnyWidget):
-    """Text as it is. ``kind``: what it is, for scripts and tests."""
+    """Plain text. ``kind``: its meaning, for scripts and tests."""
 
     _esm = script("said.js")
     _css = script("panel.css")
@@ -60,8 +60,8 @@ class SaidView(anywidget.AnyWidget):
 
 
 class FlameView(anywidget.AnyWidget):
-    """A flame graph with its tables. ``payload``: as :mod:`workbench.charts.flame.packing` makes it; ``chosen``: the
-    function in focus, "" where none is."""
+    """A flame graph with its tables. ``payload``: from :mod:`workbench.charts.flame.packing`; ``chosen``: the selected
+    function, or ""."""
 
     _esm = f"{joined_script()}\n{script('flame.js')}"
     _css = asset("flame.css")

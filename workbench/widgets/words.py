@@ -1,4 +1,4 @@
-"""A run's status as people read it: text for each cell, the same in the panel and in a page without a kernel."""
+"""A run's status as text, the same in the panel and in a page without a kernel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KINDS = {"pinpoint": "walk to the limit", "paired": "without profiler", "warm_u
 
 
 def words_of(status: RunStatus) -> dict[str, Any]:
-    """All that a panel shows of a run, as text; ``share`` of each step is a number from 0 to 1."""
+    """Everything a panel shows of a run, as text; ``share`` of each step is a number from 0 to 1."""
     return {
         "run": status.name,
         "state": status.state,

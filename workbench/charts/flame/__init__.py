@@ -1,9 +1,9 @@
 """The flame graph: one component for notebooks, reports and single pages.
 
-``calltree`` makes of one profile, or of two to be compared, the tree that is drawn; ``beside`` what is shown beside it;
-``packing`` puts both into bytes; ``graph`` puts those into HTML, ``steps`` several of them under a slider. The modules
-under ``js/``, which ``script`` joins, draw on a canvas and do all that a reader can do to the graph: zoom, search,
-inversion, callers and callees, order of time. They need nothing but the payload and are the same wherever it is shown.
+``calltree`` makes the tree from one profile, or from two to compare; ``beside`` the tables beside it; ``packing`` packs
+both into bytes; ``graph`` puts these into HTML, ``steps`` several graphs under a slider. The modules under ``js/``,
+joined by ``script``, draw on a canvas and do everything interactive: zoom, search, inversion, callers and callees,
+order of time. They need only the payload and are the same everywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is shown beside the tree: spans in order of time, and of each function its calls, source lines and costs."""
+"""Data beside the tree: spans in order of time, and calls, source lines and costs of each function."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ LINES = 50_000
 
 @dataclass(frozen=True, eq=False)
 class Beside:
-    """Columns by the names that ``payload.js`` knows, a column a metric where they have two dimensions.
+    """Columns by the names in ``payload.js``, with a column per metric if they have two dimensions.
 
-    ``threads`` are the names of those whose spans are among them, ``begins_ns`` is the time that their zero stands for,
-    ``remarks`` say what is left out.
+    ``threads``: names of threads with spans; ``begins_ns``: the time of their zero; ``remarks``: what is left out.
     """
 
     columns: Mapping[str, Any]
@@ -38,7 +37,7 @@ class Beside:
 
 
 def beside(profile: Profile, tree: CallTree) -> Beside:
-    """What the profile holds besides its tree. The largest SPANS spans, EDGES calls and LINES lines are kept."""
+    """The profile's data besides its tree. The largest SPANS spans, EDGES calls and LINES lines are kept."""
     columns: dict[str, Any] = {}
     remarks: list[str] = []
     if tree.measured is not None:
@@ -50,7 +49,7 @@ def beside(profile: Profile, tree: CallTree) -> Beside:
 
 
 def _edges(profile: Profile, tree: CallTree, remarks: list[str]) -> dict[str, Any]:
-    """Who called whom, how often and at what cost, as it was measured."""
+    """The measured call edges: caller, callee, calls and cost."""
     edges = profile.arrays.edges
     costs = _costs([edges[cost_(metric.name)] for metric in tree.metrics])
     calls = np.nan_to_num(np.asarray(edges["calls"], dtype=np.float64))
@@ -64,7 +63,7 @@ def _edges(profile: Profile, tree: CallTree, remarks: list[str]) -> dict[str, An
 
 
 def _lines(profile: Profile, tree: CallTree, remarks: list[str]) -> dict[str, Any]:
-    """The costs of source lines; nothing where the profile has none."""
+    """The costs of source lines; empty if the profile has none."""
     try:
         lines = line_table(profile)
     except WorkbenchError:
@@ -82,7 +81,7 @@ def _lines(profile: Profile, tree: CallTree, remarks: list[str]) -> dict[str, An
 
 
 def _spans(profile: Profile, remarks: list[str]) -> tuple[dict[str, Any], tuple[str, ...], int]:
-    """The table ``timeline`` of a profile whose format has time: thread, start_ns, end_ns, depth, frame_id."""
+    """The table ``timeline`` of a profile whose format has times: thread, start_ns, end_ns, depth, frame_id."""
     if "timeline" not in profile.arrays.tables or not len(profile.arrays.tables["timeline"]):
         return {}, (), 0
     table = profile.arrays.tables["timeline"]
@@ -107,7 +106,7 @@ def _spans(profile: Profile, remarks: list[str]) -> tuple[dict[str, Any], tuple[
 
 
 def _heaviest(costs: NDArray[Any], most: int, what: str, remarks: list[str]) -> NDArray[np.int64]:
-    """The rows to be kept, in their order: at most ``most``, those with the largest share of any column."""
+    """The rows to keep, in their order: at most ``most``, those with the largest share in any column."""
     if len(costs) <= most:
         return np.arange(len(costs))
     sizes = np.abs(costs.astype(np.float64))

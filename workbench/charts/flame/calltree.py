@@ -1,7 +1,7 @@
-"""The tree that is drawn: one node a function and its callers, of one profile or of two side by side.
+"""The tree that is drawn: one node per function and its callers, of one profile or of two side by side.
 
-Frames of one function differ by line; a reader of a flame graph expects one bar a function, so siblings of one
-function become one node, which keeps its line where all agree on it.
+Frames of one function differ by line; a flame graph has one bar per function, so siblings of one function become one
+node, which keeps the line if all have the same.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 Normalise = Literal["none", "total"]
 
-# bits of ``flags``, as ``js/tree.js`` knows them
+# bits of ``flags``, as in ``js/tree.js``
 ASSUMED, INLINED, TRIMMED = 1, 2, 4
 _FUNCTION_COLUMNS = list(FUNCTION_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What was cut to keep the graph small: how many nodes, and their cost by metric (``before``: of the profile
-    compared with). The cost stays in the graph, in bars called ``(trimmed)``.
+    """What was cut to keep the graph small: how many nodes, and their cost by metric (``before``: in the other
+    profile). The cost stays in the graph, in bars called ``(trimmed)``.
     """
 
     nodes: int = 0
@@ -45,7 +45,7 @@ class Dropped:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What each function cost, a row a function and a column a metric: ``own`` by itself, ``total`` with what it called
+    """Costs of functions, a row per function and a column per metric: ``own`` is self cost, ``total`` includes callees
     (recursion once).
     """
 
@@ -55,12 +55,12 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class CallTree:
-    """A tree in preorder, one entry a node: ``parent`` (-1: a root), ``function`` (row of ``functions``), ``line`` (0:
-    unknown, or several), ``flags`` and ``costs``, the self cost in each of ``metrics``, one column a metric.
+    """A tree in preorder, one entry per node: ``parent`` (-1: a root), ``function`` (row of ``functions``), ``line``
+    (0: unknown, or several), ``flags`` and ``costs``, the self cost in each of ``metrics``, one column per metric.
 
-    ``before`` is the same for the profile that this one is compared with, None where there is none. ``measured`` and
-    ``measured_before`` are the costs of functions where a call graph was recorded, whose tree is only derived from
-    them; None where the tree itself was.
+    ``before``: the same for the other profile of a comparison, or None. ``measured`` and ``measured_before``: the costs
+    of functions if a call graph was recorded and the tree is only derived from it; None if the tree itself was
+    recorded.
     """
 
     metrics: tuple[Metric, ...]
@@ -85,13 +85,13 @@ class CallTree:
         return depths(self.parent)
 
     def total(self, metric: int) -> int | float:
-        """Sum of all self costs in the metric of that position."""
+        """Sum of all self costs in the metric with this index."""
         value: int | float = self.costs[:, metric].sum().item()
         return value
 
 
 def call_tree(profile: Profile) -> CallTree:
-    """The tree of a profile, in its additive metrics. Raises WorkbenchError where there is none: widths of bars are
+    """The tree of a profile, in its additive metrics. Raises WorkbenchError if there are none, since widths of bars are
     sums.
     """
     metrics = tuple(metric for metric in profile.metrics if metric.additive)
@@ -129,7 +129,7 @@ def function_costs(tree: CallTree) -> Measured:
 
 
 def function_costs_before(tree: CallTree) -> Measured | None:
-    """The same for the profile that this one is compared with; None where there is none."""
+    """The same for the other profile of a comparison; None without one."""
     if tree.before is None:
         return None
     return tree.measured_before or _summed(tree, tree.before)
@@ -147,12 +147,11 @@ def difference(
     normalise: Normalise = "none",
     per: tuple[float, float] | None = None,
 ) -> CallTree:
-    """Two trees as one. Functions and nodes are the same where they are for
+    """Two trees joined into one. Functions and nodes are matched as by
     :func:`workbench.profiles.transforms.combine.difference`. ``normalise="total"`` scales ``before`` so that the totals
-    of each metric agree; ``per=(n, m)``, where ``before`` did n units of work and ``after`` m, to the work of
-    ``after``.
+    of each metric agree; ``per=(n, m)`` scales from the n units of work of ``before`` to the m of ``after``.
 
-    Raises WorkbenchError where the two have no metric in common, or for useless scales.
+    Raises WorkbenchError if the two have no metric in common, or for invalid scales.
     """
     here_columns, there_columns, remarks = _in_common(after, before)
     metrics = tuple(after.metrics[column] for column in here_columns)
@@ -173,7 +172,8 @@ def difference(
     )
     if len(forest.hung):
         remarks.append(
-            f"Trees that begin inside a function which the other profile saw called hang there: {len(forest.hung):,}."
+            f"{len(forest.hung):,} trees begin inside a function that has callers in the other profile; they are "
+            "shown below that function."
         )
     measured = measured_before = None
     if after.measured or before.measured:
@@ -197,9 +197,9 @@ def difference(
 
 
 def _in_common(after: CallTree, before: CallTree) -> tuple[list[int], list[int], list[str]]:
-    """The positions of the metrics that both trees have, in each, and the remarks on both. Raises WorkbenchError where
-    there are none."""
-    # descriptions can speak of one profile alone, as massif's of a snapshot
+    """The indexes of the metrics that both trees have, for each tree, and the remarks. Raises WorkbenchError if there
+    are none."""
+    # descriptions can be about one profile only, like massif's of a snapshot
     here_at = {(metric.name, metric.unit): position for position, metric in enumerate(after.metrics)}
     there_at = {(metric.name, metric.unit): position for position, metric in enumerate(before.metrics)}
     common = [key for key in here_at if key in there_at]
@@ -228,14 +228,14 @@ def _factors(
     normalise: Normalise,
     per: tuple[float, float] | None,
 ) -> tuple[float | NDArray[np.float64], list[str]]:
-    """What ``there`` is scaled by to be compared with ``here``, and a remark on it."""
+    """The factors that scale ``there`` for the comparison with ``here``, and a remark."""
     if per is None:
         return _to_same_totals(here, there, metrics) if normalise == "total" else (1, [])
     if normalise != "none" or not all(0 < units < float("inf") for units in per):
         raise WorkbenchError(
             f"cannot compare per unit of work with {per} units and normalise={normalise!r}",
             where="difference",
-            hint="Give two numbers above 0 and nothing else",
+            hint="Give two numbers above 0 and no other scale",
         )
     factor = per[1] / per[0]
     return factor, [f"Before is scaled by {factor:.4g}, to the work of after."]
@@ -244,29 +244,29 @@ def _factors(
 def _recoded(
     costs: Measured, columns: list[int], size: int, code: NDArray[np.int64], factors: float | NDArray[np.float64] = 1
 ) -> Measured:
-    """The costs of ``size`` functions, numbered anew by ``code``, in the metrics of ``columns``."""
+    """The costs of ``size`` functions, renumbered by ``code``, in the metrics of ``columns``."""
     return Measured(*(add_at(size, code, each[:, columns] * factors) for each in (costs.own, costs.total)))
 
 
 def trimmed(tree: CallTree, max_nodes: int) -> CallTree:
-    """The tree with at most ``max_nodes`` nodes, those with the largest share of any metric. What is cut below a node
-    becomes one node ``(trimmed)`` of the same cost, so that every sum stays.
+    """The tree with at most ``max_nodes`` nodes, those with the largest share in any metric. Nodes cut below a node
+    become one node ``(trimmed)`` with the same cost, so that every sum stays the same.
     """
     if max_nodes < 2:
-        raise WorkbenchError(f"max_nodes is {max_nodes}", hint="A flame graph needs 2 nodes at least")
+        raise WorkbenchError(f"max_nodes is {max_nodes}", hint="A flame graph needs at least 2 nodes")
     if len(tree) <= max_nodes:
         return tree
     every = tree.costs if tree.before is None else np.concatenate([tree.costs, tree.before], axis=1)
     weights = np.abs(every.astype(np.float64))
     shares = (subtree_sums(tree.parent, weights) / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)).max(axis=1)
-    # a subtree weighs no more than the one it is in, and comes after it: no node ranks before its parent
+    # a subtree costs no more than the one it is in: no node ranks before its parent
     order = np.argsort(-shares, kind="stable")
     rank = np.empty(len(tree), dtype=np.int64)
     rank[order] = np.arange(len(tree))
     kept = rank < _how_many(tree.parent, rank, max_nodes)
     place = np.cumsum(kept) - 1
     above = _moved(tree.parent, place)
-    # the first node that is cut on each way down; what is below it is in its total
+    # the first cut node on each path down; its total includes everything below
     tops = np.flatnonzero(~kept & ((tree.parent < 0) | kept[tree.parent]))
     holders, group = np.unique(above[tops], return_inverse=True)
     order, parent = preorder(np.concatenate([above[kept], holders]))
@@ -301,9 +301,9 @@ def trimmed(tree: CallTree, max_nodes: int) -> CallTree:
 
 
 def _how_many(parent: NDArray[np.int64], rank: NDArray[np.int64], max_nodes: int) -> int:
-    """How many nodes of the highest rank can stay, when each that loses a child gets a stand-in for it."""
+    """How many nodes of the highest rank can stay if each node that loses children gets a ``(trimmed)`` node."""
     size = len(parent)
-    # position 0 is the root of all, which is always there
+    # index 0 is the root, which always stays
     last_child = np.full(size + 1, -1, dtype=np.int64)
     np.maximum.at(last_child, parent + 1, rank)
     own = np.concatenate([[-1], rank])
@@ -344,7 +344,7 @@ def _moved(parent: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.in
 def _to_same_totals(
     after: NDArray[Any], before: NDArray[Any], metrics: Sequence[Metric]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """What the costs before are multiplied by in each metric, and what to say of it."""
+    """The factor for "before" costs in each metric, and the remarks."""
     factors = np.ones(len(metrics))
     scaled, not_scaled = [], []
     for position, metric in enumerate(metrics):
@@ -354,7 +354,7 @@ def _to_same_totals(
             scaled.append(f"{here / there:.4g} in {metric.name}")
         else:
             not_scaled.append(metric.name)
-    said = [f"Before is scaled so that both totals are alike: by {', '.join(scaled)}."] if scaled else []
+    said = [f"Before is scaled so that both totals are equal: by {', '.join(scaled)}."] if scaled else []
     if not_scaled:
         said.append(f"Not scaled, since a total is not above zero: {', '.join(not_scaled)}.")
     return factors, said
@@ -371,7 +371,7 @@ def _remarks(profile: Profile, metrics: Sequence[Metric], costs: NDArray[Any]) -
         if len(negative):
             said.append(
                 f"{len(negative):,} nodes have a negative self cost of {metric.name}, {negative.sum():,.10g} "
-                f"{metric.unit} together: bars are as wide as costs are large, and marked where below zero."
+                f"{metric.unit} together: such bars are as wide as the size of their cost, and marked."
             )
     said += [f"{text[0].upper()}{text[1:]}." for text in map(str, profile.tree_notes())]
     return tuple(said)

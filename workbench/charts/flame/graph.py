@@ -1,4 +1,4 @@
-"""A flame graph as Python knows it: what is drawn, and the HTML that draws it anywhere."""
+"""A flame graph in Python: its data, and the HTML that draws it anywhere."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _ROWS = 20
 
 @dataclass(frozen=True, eq=False)
 class FlameGraph:
-    """A flame graph of ``data``. The last expression of a cell shows it; ``page()`` is a file of its own.
+    """A flame graph of ``data``. The last expression of a cell shows it; ``page()`` is a separate file.
 
-    ``metric`` is the position of the metric that is shown first; ``inverted`` begins with the leaves; ``icicle`` puts
-    the roots on top, not at the bottom. The reader can change all three. ``beside`` is what the tables beside the graph
-    and its time-ordered view need over the tree; None: what the tree tells.
+    ``metric``: index of the metric shown first; ``inverted``: leaves first; ``icicle``: roots on top, not at the
+    bottom. The reader can change all three. ``beside``: further data for the tables beside the graph and the
+    time-ordered view; None: only the tree's.
     """
 
     data: CallTree
@@ -63,7 +63,7 @@ class FlameGraph:
 
     @cached_property
     def payload(self) -> bytes:
-        """What the script draws from; see ``packing``."""
+        """The script's data; see ``packing``."""
         return pack(
             self.data,
             self.beside,
@@ -75,7 +75,7 @@ class FlameGraph:
         )
 
     def page(self) -> str:
-        """One HTML file that needs nothing from outside and cannot ask for it."""
+        """One HTML file that loads nothing from outside and is not allowed to."""
         page = markup(
             "charts/flame/page",
             title=clean(self.title),
@@ -86,8 +86,8 @@ class FlameGraph:
         return f"{page}\n"
 
     def _repr_html_(self) -> str:
-        # Each output brings its own script: one that relied on another cell's would be dead in a saved notebook. The
-        # script knows that it is there already. Where scripts are not run, the table stays.
+        # Each output has its own script: one that relied on another cell's would not work in a saved notebook. The
+        # script notices if it is already loaded. Without scripts the table stays.
         return markup(
             "charts/flame/graph",
             title=clean(self.title),
@@ -120,17 +120,16 @@ def flame_graph(
     max_nodes: int = 100_000,
     detail: bool = True,
 ) -> FlameGraph:
-    """The flame graph of ``profile``, or of how it differs from ``before``.
+    """The flame graph of ``profile``, or of its differences from ``before``.
 
-    All its additive metrics can be chosen from; ``metric`` is the one shown first (None: the profile's default). With
-    ``before`` the two trees are joined by function names, and bars tell what grew, shrank, came and went;
-    ``normalise="total"`` scales ``before`` to the same total first, ``per=(n, m)`` from its n units of work to the m of
-    ``profile``. At most ``max_nodes`` nodes are kept, those of the largest share; the rest is summed up in bars called
-    ``(trimmed)``, and ``dropped`` says how much it is. Costs below 0, as in a profile that is
-    itself a difference, are drawn by their size and marked. ``detail`` keeps calls, source lines and spans for the
-    tables beside the graph and its time-ordered view, too; of two profiles that are compared none are shown.
+    All its additive metrics can be chosen; ``metric`` is shown first (None: the profile's default). With ``before`` the
+    two trees are joined by function names, and bars show what grew, shrank, is new or gone; ``normalise="total"``
+    scales ``before`` to the same total first, ``per=(n, m)`` from its n units of work to the m of ``profile``. At most
+    ``max_nodes`` nodes are kept, the largest; the rest is summed in bars called ``(trimmed)``, and ``dropped`` tells
+    how much it is. Costs below 0, as in a profile that is itself a difference, are drawn by their size and marked.
+    ``detail`` keeps calls, source lines and spans for the tables and the time-ordered view; a comparison has none.
 
-    Raises WorkbenchError for a metric that is not there or cannot be summed, and for profiles with nothing in common.
+    Raises WorkbenchError for a metric that is missing or cannot be summed, and for profiles with nothing in common.
     """
     if before is None:
         tree = call_tree(profile)
@@ -156,12 +155,12 @@ def flame_graph(
 
 
 def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:
-    """The functions of a tree by self cost: function, self, total (recursion once) and, where two profiles are
-    compared, before and change of the total; ordered by size of self, there by size of change. Of a call graph they
-    are as measured, not as its derived tree has them.
+    """The functions of a tree by self cost: function, self, total (recursion once) and, for a comparison, before and
+    change of the total; sorted by self, in a comparison by change. For a call graph these are the measured costs, not
+    those of the derived tree.
     """
     costs, before = function_costs(tree), function_costs_before(tree)
-    # the stand-in for what was cut is no function that was measured
+    # (trimmed) is not a measured function
     names = labels_of(tree.functions)[: len(costs.own)]
     table = pd.DataFrame({"function": names, "self": costs.own[:, metric], "total": costs.total[:, metric]})
     if before is None:
@@ -172,7 +171,7 @@ def top_functions(tree: CallTree, metric: int) -> pd.DataFrame:
 
 
 def _said(graph: FlameGraph) -> str:
-    """The line about what was cut; empty where nothing was."""
+    """The line about what was cut; empty if nothing was."""
     dropped, tree = graph.dropped, graph.data
     if not dropped.nodes:
         return ""
@@ -180,8 +179,8 @@ def _said(graph: FlameGraph) -> str:
     weight, total = (dropped.weights or {})[metric.name], tree.total(graph.metric)
     share = f", {weight / total:.2%}" if total > 0 else ""
     return (
-        f"{dropped.nodes:,} of {dropped.nodes + len(tree) - _stand_ins(tree):,} nodes are too small to be kept: "
-        f"{weight:,.10g} {metric.unit} of {metric.name} together{share}. Their cost stands in bars called (trimmed)."
+        f"{dropped.nodes:,} of {dropped.nodes + len(tree) - _stand_ins(tree):,} nodes are too small to keep: "
+        f"{weight:,.10g} {metric.unit} of {metric.name} together{share}. Bars called (trimmed) have their cost."
     )
 
 
@@ -190,7 +189,7 @@ def _stand_ins(tree: CallTree) -> int:
 
 
 def _table_html(graph: FlameGraph) -> str:
-    """What is shown where no script runs, and to who reads tables: the largest functions."""
+    """The table of the largest functions: shown without scripts, and for readers who prefer tables."""
     tree, metric = graph.data, graph.data.metrics[graph.metric]
     table = top_functions(tree, graph.metric)
     total = tree.total(graph.metric)

@@ -1,10 +1,10 @@
-"""The bytes that the script under ``js/`` draws from (``payload.js`` reads them).
+"""Packs the data for the script under ``js/`` into bytes (``payload.js`` reads them).
 
 gzip over: the length of a JSON header (4 bytes, little-endian), the header in ASCII padded with blanks to a multiple of
 8 bytes, then arrays of little-endian numbers, each of the narrowest type that holds its values and padded to 8 bytes.
-``header["arrays"]`` says of each where it lies: ``[type, offset, length]``, the offset counted from the end of the
-header. Columns beat rows: a profile of 100,000 nodes is some hundred kilobytes, and the browser makes typed arrays of
-them without parsing.
+``header["arrays"]`` has the place of each: ``[type, offset, length]``, with the offset from the end of the header.
+Columns are smaller than rows: a profile of 100,000 nodes takes some hundred kilobytes, and the browser makes typed
+arrays without parsing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME_LENGTH = 1000
-# control characters, line and paragraph separators, and those that turn the direction of writing: never in a
-# name by intent, and they could make one bar's text look like another's
+# control characters, line and paragraph separators, and those that change the writing direction: never in a
+# name on purpose, and they could make one bar's text look like another's
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _TYPES = (("u8", np.uint8), ("u16", np.uint16), ("u32", np.uint32))
 
 
 def clean(name: str) -> str:
-    """A name fit to be shown: what cannot be seen as its escape, a very long one without its middle."""
+    """A name for display: invisible characters escaped, the middle of a very long name cut out."""
     text = name.encode("utf-8", "backslashreplace").decode("utf-8")
     text = _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
     half = NAME_LENGTH // 2
@@ -39,12 +39,10 @@ def clean(name: str) -> str:
 
 
 def pack(tree: CallTree, beside: Beside | None = None, **header: Any) -> bytes:
-    """The tree, what is shown ``beside`` it, and more entries of the header, as ``payload.js`` reads them. The same
-    input gives the same bytes.
-    """
+    """Pack the tree, the data ``beside`` it, and more entries of the header. The same input gives the same bytes."""
     names = _Names()
     functions = tree.functions
-    if beside is None:  # nothing else speaks of functions that were cut off with all their nodes
+    if beside is None:  # functions whose nodes were all cut are not used elsewhere
         functions = functions.copy()
         functions.loc[~np.isin(np.arange(len(functions)), tree.function)] = ""
     arrays: dict[str, NDArray[Any]] = {
@@ -79,7 +77,7 @@ def pack(tree: CallTree, beside: Beside | None = None, **header: Any) -> bytes:
 
 
 def _beside_arrays(beside: Beside, names: _Names) -> dict[str, NDArray[Any]]:
-    """The columns of what is beside the tree; one column a metric is numbered."""
+    """The columns of the data beside the tree; those per metric are numbered."""
     arrays: dict[str, NDArray[Any]] = {}
     for key, values in beside.columns.items():
         if key == "lines.file":
@@ -92,7 +90,7 @@ def _beside_arrays(beside: Beside, names: _Names) -> dict[str, NDArray[Any]]:
 
 
 def _laid_out(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, list[Any]], bytearray]:
-    """Where each array lies, and all of them behind each other."""
+    """The place of each array, and all arrays in sequence."""
     places: dict[str, list[Any]] = {}
     body = bytearray()
     for key, values in arrays.items():
@@ -121,7 +119,7 @@ class _Names:
 
 
 def _narrow(values: NDArray[Any]) -> tuple[str, NDArray[Any]]:
-    """Integers in the fewest bytes; what is negative, fractional or above 32 bits as the numbers of JavaScript."""
+    """Integers in the fewest bytes; negative, fractional or larger numbers as float64, like in JavaScript."""
     if values.dtype.kind in "iub" and (not len(values) or values.min() >= 0):
         highest = int(values.max()) if len(values) else 0
         for kind, dtype in _TYPES:

@@ -1,8 +1,8 @@
-"""The modules of the flame graph's script as the one script that a page holds.
+"""Joins the modules of the flame graph's script into the one script of a page.
 
-Browsers load modules by address, and a page that loads nothing has none. So the modules under ``js/`` are written as
-ES modules, which node tests as they are, and joined here: each once, after those that it imports, without its
-``import`` lines and ``export`` words, in one function's scope. Names at the top of modules are therefore distinct.
+Browsers load modules by address, and a page without requests has no addresses. So the ES modules under ``js/``, which
+node can test directly, are joined here: each once, after those that it imports, without ``import`` and ``export``, in
+one function's scope. So top-level names of modules must be distinct.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def joined_script(entry: Path = GRAPH) -> str:
 
 
 def _collect(module: Path, texts: dict[Path, str]) -> None:
-    """Add a module behind those that it imports."""
+    """Add a module after those that it imports."""
     if module in texts:
         return
     text = module.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A flame graph a step, with a slider between them."""
+"""A flame graph for each step, with a slider."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NODES_EACH = 20_000
 
 @dataclass(frozen=True, eq=False)
 class StepGraphs:
-    """Flame graphs of which one is shown at a time. Where scripts are not run, all stand below each other."""
+    """Flame graphs of which one is shown at a time. Without scripts all are shown below each other."""
 
     graphs: tuple[FlameGraph, ...]
     labels: tuple[str, ...]
@@ -32,10 +32,10 @@ class StepGraphs:
 
 
 def flame_steps(profiles: Sequence[Profile], labels: Sequence[str], *, metric: str | None = None) -> StepGraphs:
-    """The flame graphs of the steps of one sweep, in their order; ``labels`` say which step each is.
+    """The flame graphs of the steps of one sweep, in order; ``labels`` name the steps.
 
-    ``metric`` is shown first in each. Each graph keeps its NODES_EACH largest nodes. Raises WorkbenchError where there
-    is not one label a profile, or the metric is not there.
+    ``metric`` is shown first in each. Each graph keeps its NODES_EACH largest nodes. Raises WorkbenchError if the
+    number of labels differs from that of profiles, or the metric is missing.
     """
     if len(profiles) != len(labels):
         raise WorkbenchError(f"{len(profiles)} profiles and {len(labels)} labels were given", where="flame_steps")

@@ -1,4 +1,4 @@
-"""A generator in a process of its own (:mod:`workbench.load.worker`)."""
+"""A generator in a separate process (:mod:`workbench.load.worker`)."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
 LAST_WORDS_S = 3.0
-"""What a process gets to write down the answers in flight before it is killed."""
+"""How long a process may take to write the answers in flight before it is killed."""
 
 
 async def child_process(
     spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None = None, *, under: Sequence[str] = ()
 ) -> StepReport:
-    """Run one step in one process and wait for it, as :func:`workbench.load.engines.conduct.conduct` says.
+    """Run one step in one process and wait for it, see :func:`workbench.load.engines.conduct.conduct`.
 
-    ``under``: what comes between the interpreter and its module, such as ``-m pprofile``. Raises ToolError when the
+    ``under``: arguments between the interpreter and its module, such as ``-m pprofile``. Raises ToolError if the
     process dies.
     """
     return await conduct([ChildGenerator(spec, key, under)], on_progress)
 
 
 class ChildGenerator:
-    """The process of one generator. The key goes down the pipe and nowhere else."""
+    """The process of one generator. The key is passed only through the pipe."""
 
     def __init__(self, spec: StepSpec, key: SigningKey | None, under: Sequence[str] = ()) -> None:
         self.counters = Counters()
@@ -51,7 +51,7 @@ class ChildGenerator:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is ours to handle, the generator is told to stop
+            start_new_session=True,  # Ctrl-C is handled here: we tell the generator to stop
         )
         self.counters.pid = process.pid
         try:
@@ -60,7 +60,7 @@ class ChildGenerator:
                 self.stop()
             return await self._listen(process, start)
         except asyncio.CancelledError:
-            # the loop may be ending, as a Dask worker's does that has lost its scheduler: rows are worth the moment
+            # the loop may be ending, as in a Dask worker that lost its scheduler; waiting saves the rows
             self.stop()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), LAST_WORDS_S)
@@ -72,13 +72,13 @@ class ChildGenerator:
                 await process.wait()
 
     def stop(self) -> None:
-        """End of input is the process's sign to stop sending."""
+        """Closing its input tells the process to stop sending."""
         self._stopped = True
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
     async def _listen(self, process: asyncio.subprocess.Process, start: Start) -> StepReport:
-        """What the process says, to its end."""
+        """Read the process's output to its end."""
         assert process.stdout is not None  # noqa: S101 - for the type checker
         assert process.stderr is not None  # noqa: S101 - likewise
         errors = asyncio.ensure_future(process.stderr.read())
@@ -90,7 +90,7 @@ class ChildGenerator:
                 if "report" in message:
                     report = StepReport.from_json(message["report"])
                 elif "ready" in message:
-                    # a task, since the others may never be ready: this one is listened to meanwhile
+                    # a task: other generators may never be ready, and this one must be read meanwhile
                     beginning = asyncio.create_task(self._begin(start))
                 else:
                     self.counters = Counters(**message)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from distributed import Client
 
 Engine = Callable[[StepSpec, SigningKey | None, OnProgress | None], Awaitable[StepReport]]
-"""Runs one step, in whatever number of generators. The buffer ``spec.buffer`` must exist and gets the rows."""
+"""Runs one step with any number of generators. The buffer ``spec.buffer`` must exist and gets the rows."""
 
 
 def engine_of(settings: EngineSettings, client: Client | None = None) -> Engine:
-    """The engine of a run. ``client``: its Dask cluster sends, whatever the settings say; a resumed run may have lost
-    its first cluster.
+    """The engine of a run. With ``client``, its Dask cluster sends instead of that in the settings; a resumed run may
+    have lost its first cluster.
 
-    Raises ToolError where Dask is wanted and not installed, SettingsError where ``client`` is not connected.
+    Raises ToolError if Dask is needed and not installed, SettingsError if ``client`` is not connected.
     """
     if client is None and settings.engine == "local":
         return partial(_local, settings)
@@ -39,12 +39,12 @@ def engine_of(settings: EngineSettings, client: Client | None = None) -> Engine:
 
 
 def processes_of(settings: EngineSettings, plan: Plan) -> int:
-    """How many processes of this machine send a plan."""
+    """How many processes on this machine send a plan."""
     return automatic(plan, usable_cores()) if settings.processes == "auto" else settings.processes
 
 
 def address_of(client: Client) -> str:
-    """The address of a client's scheduler. Raises SettingsError where it is not connected."""
+    """The address of a client's scheduler. Raises SettingsError if it is not connected."""
     if client.scheduler is None:
         raise SettingsError("the Dask client is not connected", where="client", hint="Await it first: await client")
     return str(client.scheduler.address)

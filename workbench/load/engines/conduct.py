@@ -1,4 +1,5 @@
-"""Several generators as one: they begin at one instant, one that ends early ends all, their reports become one."""
+"""Several generators as one: they start at the same instant, one that ends early ends all, and their reports are
+merged."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from workbench.load.samples import SampleBuffer
 from workbench.load.spec import Share, StepReport, StepSpec, merge_reports
 
 OnProgress = Callable[[dict[str, Any]], None]
-"""Called several times a second with ``sent``, ``done`` and ``ok`` of all, ``generators`` (how many), and ``pids``, the
-processes of those that run on this machine."""
+"""Called several times a second with ``sent``, ``done`` and ``ok`` over all generators, their number ``generators``,
+and ``pids``, the processes of those on this machine."""
 
 PROGRESS_INTERVAL_S = 0.25
 STOP_WITHIN_S = 10.0
@@ -23,7 +24,7 @@ STOP_WITHIN_S = 10.0
 
 @dataclass
 class Counters:
-    """What a generator said last; ``pid`` 0: none on this machine."""
+    """The latest counts of a generator; ``pid`` 0: it is not on this machine."""
 
     sent: int = 0
     done: int = 0
@@ -32,27 +33,27 @@ class Counters:
 
 
 class Generator(Protocol):
-    """One generator of a step, wherever it runs."""
+    """One generator of a step, on any machine."""
 
     counters: Counters
 
     async def run(self, start: Start) -> StepReport:
-        """Drive the share to its end. Raises a WorkbenchError where the generator fails; being cancelled kills it."""
+        """Send the whole share. Raises a WorkbenchError if the generator fails; cancelling kills it."""
         ...
 
     def stop(self) -> None:
-        """Send nothing more: ``run`` then returns as soon as the answers in flight are there."""
+        """Send nothing more: ``run`` then returns when the answers in flight have come."""
         ...
 
 
 async def conduct(
     generators: Sequence[Generator], on_progress: OnProgress | None = None, start_in_ns: int = START_IN_NS
 ) -> StepReport:
-    """Run all generators of a step. They begin at one instant, ``start_in_ns`` after the last one is ready.
+    """Run all generators of a step. They start at the same instant, ``start_in_ns`` after the last one is ready.
 
-    Where one ends early, for what reason ever, the others are told to stop: the load is not the asked one any more.
-    Being cancelled (Ctrl-C) stops all, waits for the answers in flight and then raises CancelledError. One that does
-    not stop in time is killed. Raises what the first generator to fail raised.
+    If one ends early, for any reason, the others are told to stop, since the load is no longer the planned one.
+    Cancelling (Ctrl-C) stops all, waits for the answers in flight and then raises CancelledError. A generator that does
+    not stop in time is killed. Raises the error of the first generator that failed.
     """
     start = _OneStart(len(generators), start_in_ns)
     runs = [asyncio.create_task(generator.run(start)) for generator in generators]
@@ -63,7 +64,7 @@ async def conduct(
             if not run.done():
                 generator.stop()
         await _end(runs)
-    # all are looked at: an error that nobody has seen would be written to standard error
+    # look at all of them: asyncio would write an error that nobody has seen to standard error
     later = [run.exception() for run in runs if not run.cancelled()]
     if failed is not None:
         raise failed
@@ -73,23 +74,23 @@ async def conduct(
 
 
 def lost(spec: StepSpec, who: str, what: str, hint: str = "") -> ToolError:
-    """The error for a generator that ended in mid-step: ``who``, ``what`` happened, and how far it had come."""
+    """The error for a generator that ended during a step: ``who``, ``what`` happened, and how far it got."""
     rows = SampleBuffer.open(spec.buffer)
     finished = (rows if spec.own_rows else rows.of(spec.share)).measured()
     return ToolError(
         f"{who} {what}. It had finished {finished:,} of its {spec.count:,} receipts; "
         f"the other {spec.count - finished:,} were not sent or not answered",
-        hint=hint or "What was measured is kept; run the step again with --resume",
+        hint=hint or "Everything measured is kept; run the step again with --resume",
     )
 
 
 def name_of(share: Share) -> str:
-    """A generator in words; they are counted from 1."""
+    """A generator's name; they are counted from 1."""
     return "the load generator" if share.workers == 1 else f"generator {share.worker + 1} of {share.workers}"
 
 
 class _OneStart:
-    """The ``start`` of all: returns to each the same instant, decided when the last one asks."""
+    """The ``start`` of all generators: returns the same instant to each, decided when the last one asks."""
 
     def __init__(self, generators: int, start_in_ns: int) -> None:
         self._awaited = generators
@@ -109,7 +110,7 @@ class _OneStart:
 async def _until_early_end(
     runs: Sequence[asyncio.Task[StepReport]], generators: Sequence[Generator], on_progress: OnProgress | None
 ) -> BaseException | None:
-    """Until all have ended, or one has before its time: the error of the one that did."""
+    """Wait until all have ended, or one has too early; then returns its error."""
     running = set(runs)
     while running:
         done, running = await asyncio.wait(running, timeout=PROGRESS_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED)
@@ -124,7 +125,8 @@ async def _until_early_end(
 
 
 async def _end(runs: Sequence[asyncio.Task[StepReport]]) -> None:
-    """Wait for those that were told to stop, and end those that do not. Their errors are those of being stopped."""
+    """Wait for generators that were told to stop, and kill those that do not. Their errors only come from being
+    stopped."""
     waiting = [run for run in runs if not run.done()]
     try:
         if waiting:

@@ -1,8 +1,7 @@
-"""A step driven by the workers of a Dask cluster, a generator at each.
+"""A step sent by the workers of a Dask cluster, with a generator at each.
 
-What Dask carries: an actor for each share (:mod:`workbench.load.engines.remote`), questions to it and answers. An actor
-stays at its worker, and Dask does not make a lost one again. Everything is asked from here, so who is not asked any
-more knows that it is alone, and stops.
+There is an actor for each share (:mod:`workbench.load.engines.remote`). An actor stays at its worker, and Dask does not
+recreate a lost one. We ask and actors answer; an actor that is no longer asked stops sending.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ CONNECT_S = 10.0
 REACH_S = 3.0
 LOST_S = 5.0
 SILENT_S = 20.0
-"""A worker that answers nothing for so long is lost."""
+"""A worker that does not answer for so long counts as lost."""
 TRIPS = 25
 _LOOK_EVERY_S = 0.25
 _PRIVATE = ("tls://", "wss://", "gateway://", "inproc://")
@@ -47,7 +46,7 @@ _CLOCKS = slice(0, COLUMNS.index("done_ns") + 1)
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the scheduler is, and how it is spoken to; ``security`` None: as Dask's own configuration says."""
+    """The scheduler's address and TLS settings; ``security`` None: from Dask's own configuration."""
 
     address: str
     allow_unencrypted: bool = False
@@ -55,10 +54,10 @@ class Cluster:
 
 
 def require_dask() -> None:
-    """Raise ToolError where the extra is not installed."""
+    """Raise ToolError if the extra is not installed."""
     if importlib.util.find_spec("distributed") is None:
         raise ToolError(
-            "the engine dask needs distributed, not installed here",
+            "the engine dask needs the package distributed, which is not installed",
             where="extra distributed",
             hint="Install it: pip install -e '.[distributed]' in the workbench's folder",
         )
@@ -67,14 +66,15 @@ def require_dask() -> None:
 async def dask(
     cluster: Cluster, spec: StepSpec, key: SigningKey | None, on_progress: OnProgress | None = None
 ) -> StepReport:
-    """Run one step at all workers of a cluster, or at fewer where it has not as many receipts or requests in flight.
+    """Run one step at all workers of a cluster, or at fewer if there are not enough receipts or requests in flight.
 
-    See :func:`workbench.load.engines.conduct.conduct`. The plan begins at one instant by the clocks of all workers,
-    which are compared with ours before (``StepReport.clock`` of each part); times of rows are converted to ours. A
-    worker on this machine writes its rows into the step's buffer itself, from others they are fetched each half second.
+    See :func:`workbench.load.engines.conduct.conduct`. The plan starts at the same instant on all workers: their clocks
+    are compared with ours first (``StepReport.clock`` of each part), and times of rows are converted to our clock. A
+    worker on this machine writes its rows into the step's buffer itself; from others they are fetched every half
+    second.
 
-    Raises ToolError where no scheduler answers, it has no workers, a worker or the scheduler is lost: what was measured
-    is in the buffer, all others have stopped. SettingsError where keys would go over a network unencrypted.
+    Raises ToolError if no scheduler answers, it has no workers, or a worker or the scheduler is lost: measured rows are
+    in the buffer, and all others have stopped. Raises SettingsError if keys would cross a network unencrypted.
     """
     async with _connected(cluster) as client:
         workers = sorted(await client.nthreads())  # type: ignore[no-untyped-call]
@@ -94,7 +94,7 @@ async def dask(
                 DaskGenerator(client, address, part, key, (path, token), one_by_one)
                 for address, part in zip(workers, parts, strict=False)
             ]
-            # time for each to be asked twice, and so to be told the instant
+            # time to ask each twice, and so to tell each the instant
             start_in_s = 0.3 + 3 * ask_every_s(len(parts), begun=False)
             return await conduct(generators, on_progress, round(start_in_s * 1e9))
         finally:
@@ -102,8 +102,8 @@ async def dask(
 
 
 async def _reachable(client: Client, worker: str) -> bool:
-    """Whether workers can be asked from here: that costs a quarter of asking through the scheduler. Some clusters keep
-    them behind it."""
+    """Whether workers can be asked directly, which costs a quarter of asking through the scheduler. In some clusters
+    only the scheduler reaches them."""
     try:
         await asyncio.wait_for(client.rpc(worker).identity(), REACH_S)
     except (OSError, TimeoutError):
@@ -112,13 +112,13 @@ async def _reachable(client: Client, worker: str) -> bool:
 
 
 def ask_every_s(workers: int, *, begun: bool) -> float:
-    """How often each generator is asked. A question costs us a millisecond of CPU: the more there are, the less often,
-    and half of a core is enough for all."""
+    """How often each generator is asked. A question costs 1 ms of CPU here; more generators are asked less often, so
+    that all together take at most half a core."""
     return max(0.5 if begun else 0.05, workers / 500)
 
 
 def require_private(addresses: Sequence[str]) -> None:
-    """Raise SettingsError naming an address of a cluster to which keys would go readable over a network."""
+    """Raise SettingsError naming a cluster address to which keys would go unencrypted over a network."""
     for address in addresses:
         if not address.startswith(_PRIVATE) and not is_loopback(address):
             raise SettingsError(
@@ -130,7 +130,7 @@ def require_private(addresses: Sequence[str]) -> None:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """What is wrong with the cluster is said in one line, by us: Dask's client would write tracebacks."""
+    """Silence Dask's client, which would write tracebacks: we report cluster errors in one line."""
     log = logging.getLogger("distributed.client")
     before = log.level
     log.setLevel(logging.CRITICAL + 1)
@@ -142,7 +142,7 @@ def _quietly() -> Iterator[None]:
 
 @asynccontextmanager
 async def _connected(cluster: Cluster) -> AsyncIterator[Client]:
-    """A client of our own on our loop: one from a notebook may run on another."""
+    """A separate client on our loop: a client from a notebook may run on another loop."""
     from distributed import Client
 
     with _quietly():
@@ -169,7 +169,7 @@ async def _connected(cluster: Cluster) -> AsyncIterator[Client]:
 
 class DaskGenerator:
     """The generator at one worker. ``shown``: file and token as of :func:`workbench.load.engines.remote.proof`.
-    ``one_by_one``: held while clocks are compared, which other questions would slow."""
+    ``one_by_one``: a lock, held while clocks are compared, since other questions would slow that."""
 
     def __init__(
         self,
@@ -210,7 +210,7 @@ class DaskGenerator:
                 hint="Give the service's address in the network with --target and --allow-remote",
             )
         clock = await self._compare_clocks()
-        # on one kernel there is one clock, and a difference is that of the two readings
+        # on one kernel there is one clock; any difference is only the time between two readings
         same = place.shares_files and abs(clock.offset_ns) <= clock.error_ns
         spec = replace(self._spec, buffer=self._spec.buffer.resolve()).to_json()
         file = await self._call("open", place.identity, spec, CarriedKey.of(self._key), not same)
@@ -221,14 +221,14 @@ class DaskGenerator:
         if news.error:
             raise ToolError(news.error, where=f"Dask worker {self._address}")
         if news.report is None or (news.report["interrupted"] and not self._stopped):
-            raise await self._lost("its generator was stopped from elsewhere")
-        with contextlib.suppress(ToolError):  # lost now, it has nothing left to lose
+            raise await self._lost("its generator was stopped by someone else")
+        with contextlib.suppress(ToolError):  # if it is lost now, all rows are already here
             later = await self._compare_clocks()
             clock = replace(clock, drift_ns=later.offset_ns - clock.offset_ns)
         return self._converted(StepReport.from_json(news.report), 0 if same else clock.offset_ns, place, clock)
 
     def stop(self) -> None:
-        """The actor is told when it is asked next."""
+        """Tell the actor with the next question."""
         self._stopped = True
 
     @property
@@ -236,7 +236,7 @@ class DaskGenerator:
         return f"{name_of(self._spec.share)}, Dask worker {self._address},"
 
     async def _place_actor(self) -> None:
-        """Make the actor at its worker, and nowhere else. That sends nothing."""
+        """Make the actor at its worker and at no other. This sends no receipts."""
         self._future = self._client.submit(
             RemoteGenerator,
             actor=True,
@@ -257,13 +257,13 @@ class DaskGenerator:
             raise ToolError(
                 f"began no task within {SILENT_S:.0f} s",
                 where=f"Dask worker {self._address}",
-                hint="Let nothing else run on the cluster during a measurement",
+                hint="Run nothing else on the cluster during a measurement",
             )
         if (error := placing.exception()) is None:
             self._actor = placing.result()
         elif why := await self._what_is_lost():
             raise self._ended(why)
-        else:  # whatever the worker lacks
+        else:  # whatever the worker is missing
             raise ToolError(
                 f"cannot load the workbench: {type(error).__name__}: {error}",
                 where=f"Dask worker {self._address}",
@@ -280,7 +280,7 @@ class DaskGenerator:
         return offset_of(trips)
 
     async def _follow(self, identity: str, start: Start, *, clock_ns: int, here: bool) -> News:
-        """Ask until it has ended; what it says then. Rows that come along go into the step's buffer."""
+        """Ask until it has ended; returns its last answer. Rows in the answers go into the step's buffer."""
         share = self._spec.share
         rows = SampleBuffer.open(self._spec.buffer).of(share).rows
         beginning: asyncio.Task[int] | None = None
@@ -307,14 +307,14 @@ class DaskGenerator:
                 beginning.cancel()
 
     async def _call(self, method: str, *arguments: Any) -> Any:
-        """What the actor answers. Raises ToolError where its worker, or the scheduler, is lost."""
+        """The actor's answer. Raises ToolError if its worker or the scheduler is lost."""
         try:
             asked = asyncio.ensure_future(getattr(self._actor, method)(*arguments))
-        except RuntimeError as error:  # Dask knows already
+        except RuntimeError as error:  # Dask already knows that it is lost
             raise await self._lost(str(error)) from None
         until = time.monotonic() + SILENT_S
         try:
-            # the answer of a worker that is lost may never come: Dask is asked beside it
+            # a lost worker's answer may never come, so Dask is asked too
             while not asked.done() and self._future.status == "finished" and time.monotonic() < until:
                 await asyncio.wait((asked,), timeout=_LOOK_EVERY_S)
             if asked.done():
@@ -325,27 +325,27 @@ class DaskGenerator:
             raise await self._lost(f"{type(error).__name__}: {error}") from None
         finally:
             asked.cancel()
-        raise await self._lost("it answers nothing")
+        raise await self._lost("it does not answer")
 
     async def _lost(self, why: str) -> ToolError:
-        """The error for a worker, or a scheduler, that is gone. Its generator sends nothing more by now, where it is on
-        this machine, or will not in a few seconds: its input has ended, or nobody asks its actor."""
+        """The error for a lost worker or scheduler. Its generator has stopped if it is on this machine (its input is
+        closed), or stops within seconds (its actor is no longer asked)."""
         what = await self._what_is_lost() or f"was lost ({why})"
         if self.counters.pid:
             await _until_gone(self.counters.pid)
         return self._ended(what)
 
     async def _what_is_lost(self) -> str:
-        """Whether the scheduler is, or else the worker by what the scheduler says; "" where neither is."""
+        """What is lost: the scheduler, or the worker according to the scheduler; "" if neither is."""
         try:
             known = await asyncio.wait_for(self._client.nthreads(), LOST_S)  # type: ignore[no-untyped-call]
-        except Exception:  # whatever is wrong with it
-            return "is out of reach: the Dask scheduler was lost"
+        except Exception:  # any error of the scheduler
+            return "cannot be reached: the Dask scheduler was lost"
         return "" if self._address in known else "was lost"
 
     def _ended(self, what: str) -> ToolError:
         left = f"Its latest samples are in {self._elsewhere}. " if self._elsewhere else ""
-        hint = f"{left}What was measured is kept; run the step again with --resume"
+        hint = f"{left}Everything measured is kept; run the step again with --resume"
         return lost(self._spec, self._name, what, hint)
 
     def _converted(self, report: StepReport, clock_ns: int, place: Place, clock: ClockOffset) -> StepReport:
@@ -359,7 +359,7 @@ class DaskGenerator:
 
 
 async def _until_gone(pid: int) -> None:
-    """Until a generator of this machine has written its last row."""
+    """Wait until a generator on this machine has written its last row."""
     every_s = 0.05
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)

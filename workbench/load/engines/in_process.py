@@ -1,4 +1,4 @@
-"""A step driven from the caller's loop."""
+"""A step sent from the caller's loop."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from workbench.load.spec import Share, StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
 Start = Callable[[], Coroutine[Any, Any, int]]
-"""Called when connections are open and the first receipts are signed; gives the instant, on the machine's monotonic
-clock in nanoseconds, at which the plan begins."""
+"""Called when connections are open and the first receipts are signed; returns when the plan starts, in nanoseconds of
+the machine's monotonic clock."""
 
 START_IN_NS = 50_000_000
-"""From when all is ready to the first receipt: on a busy machine what is yet to be set up takes some 20 ms."""
+"""The time from being ready to the first receipt: on a busy machine the rest of the set-up takes some 20 ms."""
 _YOUNG_OBJECTS = 50_000
 
 
 async def in_process(
     spec: StepSpec, key: SigningKey | None, progress: Progress | None = None, start: Start | None = None
 ) -> StepReport:
-    """Run the share of one step in the current loop. The buffer ``spec.buffer`` must exist.
+    """Send the share of one step in the current loop. The buffer ``spec.buffer`` must exist.
 
-    Without ``start`` an open plan begins in 50 ms, a closed one at once.
+    Without ``start`` an open plan starts in 50 ms, a closed one at once.
     """
     progress = progress if progress is not None else Progress()
     share = spec.share
@@ -49,7 +49,7 @@ async def in_process(
     client = ReceiptClient(spec.url, spec.body, timeout_s=spec.timeout_s, headers=spec.headers)
     try:
         if presigned is not None:
-            # before there are connections, which a service may close when they are idle meanwhile
+            # before connections are made, since a service may close idle ones
             await asyncio.to_thread(presigned.prepare)
         opened = await _unless_stopped(client.open_connections(spec.connections), progress)
         receipt = None if presigned is None else presigned.header
@@ -61,7 +61,7 @@ async def in_process(
                     if offsets is None:
                         await drive_closed(spec.count, spec.in_flight, client, receipt, rows, progress)
                     else:
-                        times, limit = offsets.data, spec.in_flight  # plain integers, and no copy of them
+                        times, limit = offsets.data, spec.in_flight  # plain integers without a copy
                         await drive_open(times, started_ns, client, receipt, rows, progress, limit, spin=spec.spin)
                 finally:
                     ended_ns, cpu_s = time.monotonic_ns(), time.process_time() - cpu
@@ -89,7 +89,7 @@ async def in_process(
 
 
 def _presigned(spec: StepSpec, key: SigningKey | None, offsets: npt.NDArray[np.int64] | None) -> Presigned | None:
-    """The receipts of the share; None for a step without."""
+    """The signed receipts of the share; None for a step without receipts."""
     if spec.receipt is None or key is None:
         return None
     return Presigned(
@@ -104,11 +104,11 @@ def _presigned(spec: StepSpec, key: SigningKey | None, offsets: npt.NDArray[np.i
 
 
 async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int:
-    """When the plan begins. An open one waits for its first receipt by itself, a closed one is waited for here."""
+    """When the plan starts. An open plan waits for its first receipt itself; for a closed one the wait is here."""
     if isinstance(spec.plan, OpenPlan):
         return time.monotonic_ns() + START_IN_NS if start is None else await start()
     begins_ns = time.monotonic_ns() if start is None else await start()
-    # again and again: a timer may be a millisecond early, and a stop must be seen
+    # in a loop: a timer may be a millisecond early, and a stop must be seen
     while (wait_ns := begins_ns - time.monotonic_ns()) > 0 and not progress.stop:  # noqa: ASYNC110
         await asyncio.sleep(min(wait_ns, 50_000_000) / 1e9)
     return begins_ns
@@ -116,13 +116,13 @@ async def _begin(spec: StepSpec, progress: Progress, start: Start | None) -> int
 
 @contextlib.contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Without garbage collection as long as a step makes little garbage.
+    """No garbage collection while a step makes little garbage.
 
-    A collection pause would be lag, and a request leaves no cycles, whatever becomes of it and its connection. Should
-    anything else in the process do, it must not take all memory.
+    A collection pause would be lag, and requests leave no reference cycles. If anything else does, a rare collection
+    keeps it from filling the memory.
     """
     gc.collect()
-    gc.freeze()  # what is there already is never looked at
+    gc.freeze()  # existing objects are never scanned
     before = gc.get_threshold()
     gc.set_threshold(_YOUNG_OBJECTS, before[1], before[2])
     try:
@@ -133,7 +133,7 @@ def _rare_collections() -> Iterator[None]:
 
 
 async def _unless_stopped(opening: Coroutine[None, None, int], progress: Progress) -> int:
-    """What ``opening`` returns; 0 as soon as ``progress.stop`` is set, since a service may let it hang."""
+    """The result of ``opening``; 0 as soon as ``progress.stop`` is set, since a service may let it hang."""
     task = asyncio.create_task(opening)
     while not task.done() and not progress.stop:
         await asyncio.wait((task,), timeout=0.05)

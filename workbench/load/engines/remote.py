@@ -1,8 +1,8 @@
-"""What a Dask worker holds of a step: a generator process of its own, and the rows that it has measured.
+"""The part of a step at a Dask worker: a generator process and the rows that it has measured.
 
-The worker holds it as an actor: making one sends nothing. Only the engine that made it, and has seen its ``identity``,
-can open it, and that once; so a task that the scheduler runs again anywhere is another actor, and idle. An actor that
-is not asked for LEASE_S sends nothing more: whoever asked is gone, or cannot be reached.
+It is a Dask actor, which sends nothing when it is made. Only the engine that made it and knows its ``identity`` can
+open it, and only once; a task that the scheduler repeats makes another actor, which stays idle. An actor that is not
+asked for LEASE_S stops sending: its engine is gone or cannot be reached.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from workbench.receipts.keys import SigningKey
 
 LEASE_S = 5.0
 CHUNK_ROWS = 20_000
-"""Most rows of one answer: 1.3 MB."""
+"""The most rows in one answer: 1.3 MB."""
 SETTLED_NS = 100_000_000
-"""A row is taken along when it is so old: the process that writes it may be in the middle of it."""
+"""Rows younger than this are not sent yet: they may still be being written."""
 
 
 class CarriedKey:
-    """A signing key on its way to a worker, or None. What is pickled is the key, and it is shown nowhere.
+    """A signing key (or None) that can be pickled and is never displayed.
 
-    Dask encrypts what it carries where its addresses are ``tls://``, and only there.
+    Dask encrypts data only with ``tls://`` addresses.
     """
 
     __slots__ = ("_secret",)
@@ -45,11 +45,11 @@ class CarriedKey:
 
     @classmethod
     def of(cls, key: SigningKey | None) -> CarriedKey:
-        """The key, ready to be sent."""
+        """Wrap a key for sending."""
         return cls(None if key is None else key.reveal())
 
     def key(self) -> SigningKey | None:
-        """The key, where it has arrived."""
+        """The key, at the receiver."""
         return None if self._secret is None else SigningKey(self._secret)
 
     def __repr__(self) -> str:
@@ -61,8 +61,8 @@ class CarriedKey:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an actor is. ``shares_files``: it sees the files of whoever asked, on the same running kernel
-    (``boot_id``), so that both can write into one mapped file and read one monotonic clock."""
+    """Where an actor is. ``shares_files``: it sees our files and runs on the same kernel (``boot_id``), so that it can
+    write into our mapped file and has our monotonic clock."""
 
     identity: str
     version: str
@@ -73,10 +73,11 @@ class Place:
 
 @dataclass(frozen=True)
 class News:
-    """What an actor says when it is asked. ``rows`` are the ``chunk``-th of those measured, with their positions in the
-    share; they come again until the next question acknowledges them. Times are of the actor's clock.
+    """An actor's answer. ``rows``: chunk number ``chunk`` of the measured rows, with their positions in the share; it
+    is repeated until a question acknowledges it. Times are of the actor's clock.
 
-    ``state``: opening, ready, running or ended; ``report`` or ``error`` then say how, neither where the worker closes.
+    ``state``: opening, ready, running or ended; when ended, ``report`` or ``error`` is set, neither if the worker
+    closes.
     """
 
     state: str
@@ -87,18 +88,18 @@ class News:
     report: dict[str, Any] | None = None
     error: str = ""
     invalid: bool = False
-    """The error says that nothing can be said about the target (MeasurementError)."""
+    """Whether the error is a MeasurementError."""
 
 
 def proof(folder: Path) -> tuple[Path, str]:
-    """A file that proves to a worker that it sees our files, and what it must find in it."""
+    """A file and its content, by which a worker proves that it sees our files."""
     path, token = folder / f".{secrets.token_hex(8)}.token", secrets.token_hex(16)
     path.write_text(token + boot_id())
     return path, token
 
 
 def boot_id() -> str:
-    """What tells this running kernel from all others; "" where the system does not say."""
+    """The id of this boot of the kernel; "" if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # macOS
@@ -113,8 +114,7 @@ def _sees(path: Path, token: str) -> bool:
 
 
 class RemoteGenerator:
-    """The actor. Its methods are coroutines and run on the worker's loop, the generator in a process with a loop of its
-    own."""
+    """The actor. Its methods are coroutines on the worker's loop; the generator runs in a separate process."""
 
     def __init__(self) -> None:
         self._identity = secrets.token_hex(8)
@@ -128,16 +128,16 @@ class RemoteGenerator:
         self._rows: Rows | None = None
 
     async def place(self, path: str, token: str) -> Place:
-        """Where this is; ``path`` and ``token`` as of :func:`proof`."""
+        """Where this actor is; ``path`` and ``token`` from :func:`proof`."""
         shares = await asyncio.to_thread(_sees, Path(path), token)
         return Place(self._identity, __version__, socket.gethostname(), boot_id(), shares)
 
     async def clock(self) -> int:
-        """The monotonic clock here, in nanoseconds."""
+        """The actor's monotonic clock, in nanoseconds."""
         return time.monotonic_ns()
 
     async def open(self, identity: str, spec: dict[str, Any], carried: CarriedKey, own_rows: bool) -> str:
-        """Start the generator process; the file that it writes its rows into. Raises ToolError the second time."""
+        """Start the generator process; returns the file of its rows. Raises ToolError when called a second time."""
         self._require(identity)
         if self._generator is not None:
             raise ToolError("this share of the step is already open and is not sent twice")
@@ -153,13 +153,13 @@ class RemoteGenerator:
         return str(step.buffer)
 
     async def ask(self, identity: str, acknowledged: int, start_ns: int, stop: bool, wait_s: float) -> News:
-        """What is new, after ``wait_s`` at most. ``start_ns``: when to begin, by the clock here; 0: not yet.
+        """News, after at most ``wait_s``. ``start_ns``: when to start, by the actor's clock; 0: not yet.
 
         ``acknowledged``: the last chunk of rows that has arrived. ``stop``: send nothing more.
         """
         self._require(identity)
         if self._generator is None or self._run is None:
-            raise ToolError("this share of the step has not been opened")
+            raise ToolError("this share of the step was not opened")
         self._asked_s = time.monotonic()
         if stop:
             self._generator.stop()
@@ -209,25 +209,26 @@ class RemoteGenerator:
 
     def _require(self, identity: str) -> None:
         if identity != self._identity:
-            raise ToolError("this actor was recreated and is not the one of the step; it sends nothing")
+            raise ToolError("this actor was recreated and does not belong to the step; it sends nothing")
 
 
 class Rows:
-    """The rows of a share, handed over once each."""
+    """The rows of a share, each passed on once."""
 
     def __init__(self, buffer: SampleBuffer) -> None:
         self._buffer = buffer
         self._taken = np.zeros(len(buffer.rows), dtype=bool)
-        self._first = 0  # all before it are taken
+        self._first = 0  # all rows before it are taken
         self._number = 0
         self._offered: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     def chunk(self, acknowledged: int, sent: int, *, everything: bool) -> tuple[int, bytes, bytes]:
-        """Number, positions (int64) and rows of what is measured and not yet acknowledged, in the order of the plan.
+        """Number, positions (int64) and rows of a chunk that is measured and not acknowledged, in the order of the
+        plan.
 
-        Looked for among the first ``sent``, which are enough while the generator runs; ``everything``: among all.
+        Searches the first ``sent`` rows, enough while the generator runs; with ``everything`` all rows.
         """
-        if acknowledged == self._number or not len(self._offered):  # an empty one has nothing to lose
+        if acknowledged == self._number or not len(self._offered):  # an empty chunk needs no acknowledgement
             end = len(self._taken) if everything else max(self._first, sent)
             self._taken[self._offered] = True
             left = np.flatnonzero(~self._taken[self._first : end])
@@ -240,11 +241,11 @@ class Rows:
         return self._number, self._offered.tobytes(), self._buffer.rows[self._offered].tobytes()
 
     def remove(self) -> None:
-        """All rows are where they belong."""
+        """Remove the file: all rows have arrived."""
         self._buffer.path.unlink(missing_ok=True)
 
 
 def rows_of(news: News) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Positions and rows that came with the news."""
+    """Positions and rows in an answer."""
     positions = np.frombuffer(news.positions, dtype=np.int64)
     return positions, np.frombuffer(news.rows, dtype=np.int64).reshape(len(positions), len(COLUMNS)).copy()

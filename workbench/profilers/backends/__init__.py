@@ -1,1 +1,1 @@
-"""Where the services of a profiler session run, and how they are reached there."""
+"""Backends: where the services of a profiler session run, and how to control them there."""

@@ -1,8 +1,8 @@
 """The docker compose backend: services of a compose file whose entry script takes the variable PROFILER.
 
 That is the stand-in's own file (contrib/profiling/docker-compose.yml) and an indexer-rs checkout's
-contrib/docker-compose.dev.yml. Containers are made anew for each mode, as the guide does it; unlike the guide's recipes
-they get the time to write their files, earlier outputs are kept, and what ran before comes back.
+contrib/docker-compose.dev.yml. Containers are recreated for each mode, as in the guide. Unlike with the guide's
+recipes, they get time to write their files, earlier outputs are kept, and what ran before is restored.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ PUBLISHED = Addresses(
     service_metrics_url="http://127.0.0.1:7302/metrics",
     agent_metrics_url="http://127.0.0.1:7303/metrics",
 )
-"""What the compose files, ours and indexer-rs's, publish on this machine."""
+"""The addresses that our compose file and that of indexer-rs publish on this machine."""
 
 LOG = "service.log"
-"""What the containers of a failed start wrote, in the service's folder."""
+"""The output of the containers of a failed start, in the service's folder."""
 
 UP_TIMEOUT_S = 900.0
-"""How long compose may take to make the containers: at the first time it builds their image."""
+"""How long compose may take to create the containers; the first time it builds their image."""
 
 _POLL_S = 0.25
 _ABORT_TIMEOUT_S = 10.0
@@ -65,8 +65,8 @@ _ABORT_TIMEOUT_S = 10.0
 class ComposeBackend:
     """Services of one compose project under a profiler; a :class:`~workbench.profilers.backends.protocol.Backend`.
 
-    ``files`` are compose files as after ``docker compose -f``, the later ones over the earlier. Raises SettingsError
-    for one that is not there; no engine is asked before the first method is called.
+    ``files`` are compose files as for ``docker compose -f``; later ones override earlier ones. Raises SettingsError for
+    a missing file; docker is not used before the first method is called.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class ComposeBackend:
         self._files = tuple(str(file.resolve()) for file in files)
         self._services = tuple(services)
         self._ready_timeout_s = ready_timeout_s
-        # kept, so that another process with other variables finds the same containers
+        # stored, so that another process with other variables finds the same containers
         self._project = os.environ.get("COMPOSE_PROJECT_NAME")
         self._before: dict[str, Before | None] | None = None
         self._started = False
         self.changed: Callable[[], None] = lambda: None
-        """Called when what :meth:`to_json` says has changed, so that a kill at any time is recoverable."""
+        """Called when the result of :meth:`to_json` has changed, so that a kill at any time is recoverable."""
         self.notes: list[str] = []
-        """Nothing is otherwise in containers than it was: they are made anew from the same files."""
+        """Always empty: containers are recreated from the same files."""
         self._places: dict[str, Place] = {}
         self._ids: tuple[str, ...] = ()
         self._command: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class ComposeBackend:
 
     @property
     def services(self) -> tuple[str, ...]:
-        """All of them: the variable PROFILER is that of the whole compose project."""
+        """All programs: the variable PROFILER applies to the whole compose project."""
         return self._services
 
     @property
@@ -117,17 +117,17 @@ class ComposeBackend:
         return self._before is not None
 
     def addresses(self) -> Addresses:
-        """Where the compose files, ours and indexer-rs's, publish the services on this machine."""
+        """Where our compose file or that of indexer-rs publishes the services on this machine."""
         return PUBLISHED
 
     async def host_pids(self) -> dict[str, int]:
-        """None: the processes are known by their numbers inside containers."""
+        """Empty: process numbers are known only inside the containers."""
         return {}
 
     def place(self, service: str) -> Place:
-        """Where the tool writes: /opt/profiling/SERVICE inside, and the host's folder that is mounted there.
+        """Where the tool writes: /opt/profiling/SERVICE in the container, and the host folder mounted there.
 
-        Read from the container's mounts when it is made. Raises ToolError before :meth:`start`.
+        Read from the container's mounts when it is created. Raises ToolError before :meth:`start`.
         """
         self._known(service)
         if service not in self._places:
@@ -135,16 +135,16 @@ class ComposeBackend:
         return self._places[service]
 
     async def start(self, mode: Mode, flags: Sequence[str] | None = None, extra: Sequence[str] = ()) -> None:
-        """Make the containers anew with PROFILER, and wait until their health checks pass.
+        """Recreate the containers with PROFILER, and wait until their health checks pass.
 
-        What ran before the first start is remembered for :meth:`restore`; it is stopped with the time its tool needs.
-        Outputs of earlier runs are moved to ``earlier/`` in their folder. ``flags`` and ``extra`` go in
-        PROFILER_BASE_FLAGS and PROFILER_FLAGS. Raises SettingsError where the compose file takes no such variables,
-        ToolError where a container dies (with its last line), TargetError where one does not answer in time. What ran
-        before is back then, and what the containers wrote is in ``service.log`` in their folder.
+        What ran before the first start is remembered for :meth:`restore`; it is stopped, with time for its tool to
+        write. Outputs of earlier runs are moved to ``earlier/`` in their folder. ``flags`` and ``extra`` go in
+        PROFILER_BASE_FLAGS and PROFILER_FLAGS. Raises SettingsError if the compose file does not use these variables,
+        ToolError if a container dies (with its last line), TargetError if one does not answer in time. Then what ran
+        before is restored, and the containers' output is in ``service.log`` in their folder.
         """
         if self._started:
-            raise ToolError("it is started already", where="compose", hint="Stop it first")
+            raise ToolError("it is already started", where="compose", hint="Stop it first")
         variables = variables_of(mode, flags, extra)
         await self._check(variables)
         earlier = await self._containers()
@@ -153,7 +153,7 @@ class ComposeBackend:
             self.changed()
         try:
             await self._end(earlier.values(), STOP_TIMEOUT_S)
-            # made first and run after: variables are checked and outputs moved before a tool can truncate them
+            # create, then run: variables are checked and outputs moved before a tool can truncate them
             await self._compose("up", "--no-start", "--force-recreate", *self._services, variables=variables)
             made = await self._made()
             for service, container in made.items():
@@ -168,14 +168,14 @@ class ComposeBackend:
             self._started = False
             left = await asyncio.shield(self._undo())
             if left and isinstance(error, WorkbenchError):
-                what = f"{error.what}. What ran before is not restored: {left}"
+                what = f"{error.what}. What ran before was not restored: {left}"
                 raise type(error)(what, where=error.where, hint=error.hint) from error
             raise
         self.changed()
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S, *, profiled_only: bool = False) -> tuple[Ended, ...]:
-        """SIGTERM to the programs, SIGKILL only after ``timeout_s``. Raises ToolError where there are no containers."""
-        del profiled_only  # all of them are
+        """Send SIGTERM to the programs, SIGKILL only after ``timeout_s``. Raises ToolError without containers."""
+        del profiled_only  # all of them are profiled
         containers = await self._containers()
         self._started = False
         if not containers:
@@ -187,9 +187,9 @@ class ComposeBackend:
         return ended
 
     async def restore(self) -> bool:
-        """Make the containers that ran before :meth:`start` again, from their own compose file and with their variables
-        PROFILER*, and wait until their health checks pass. Containers of services that did not run are removed.
-        Returns whether anything ran before."""
+        """Recreate the containers that ran before :meth:`start`, from their own compose file and with their variables
+        PROFILER*, and wait until their health checks pass. Containers of services that did not run are removed. Returns
+        whether anything ran before."""
         if self._before is None:
             return False
         before = dict(self._before)
@@ -209,12 +209,12 @@ class ComposeBackend:
         return bool(old)
 
     def inherit(self, other: Backend) -> None:
-        """Take over what ran before a session over the same compose files."""
+        """Take over what ran before another session with the same compose files."""
         if isinstance(other, ComposeBackend) and other._files == self._files:
             self._before = other._before
 
     async def condition(self, service: str) -> str:
-        """Empty for a container that runs and whose health check, run now, passes; else what is wrong."""
+        """ "" for a container that runs and passes its health check now; otherwise what is wrong."""
         self._known(service)
         container = (await self._containers()).get(service)
         if container is None:
@@ -257,7 +257,7 @@ class ComposeBackend:
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Self:
-        """The backend that :meth:`to_json` described. Raises SettingsError where its compose file is gone."""
+        """The backend that :meth:`to_json` described. Raises SettingsError if its compose file is missing."""
         backend = cls(*map(Path, state["files"]), services=state["services"], ready_timeout_s=state["ready_timeout_s"])
         backend._project = state["project"]
         backend._ids = tuple(state["containers"])
@@ -281,7 +281,7 @@ class ComposeBackend:
             )
 
     async def _check(self, variables: Mapping[str, str]) -> None:
-        """Engine, compose file and its services are there, and it takes the variables."""
+        """Check that docker, the compose file and its services exist, and that it uses the variables."""
         await check_engine()
         offered = (await self._compose("config", "--services", timeout_s=QUICK_S)).split()
         missing = [service for service in self._services if service not in offered]
@@ -289,17 +289,16 @@ class ComposeBackend:
             raise SettingsError(
                 f"there is no service {missing[0]}", where=self._files[-1], hint=f"There are {', '.join(offered)}"
             )
-        # not shown, only searched: a compose file may hold passwords
+        # searched, never shown: a compose file may contain passwords
         text = await self._compose("config", timeout_s=QUICK_S, variables=variables)
         for name in variables:
             if name not in text:
                 raise SettingsError(
-                    f"its services take no variable {name}",
+                    f"its services do not use the variable {name}",
                     where=self._files[-1],
-                    hint="Take the flags of its own entry script"
+                    hint="Use the flags of its own entry script"
                     if name != "PROFILER"
-                    else "Give a file whose entry script takes it, such as contrib/docker-compose.dev.yml of "
-                    "indexer-rs",
+                    else "Give a file whose entry script uses it, such as contrib/docker-compose.dev.yml of indexer-rs",
                 )
 
     async def _compose(
@@ -327,10 +326,10 @@ class ComposeBackend:
         return answer.stdout
 
     async def _containers(self) -> dict[str, Container]:
-        """The services' containers by service, also those that have ended."""
+        """The containers by service, including ended ones."""
         found: tuple[Container, ...] = ()
         if self._ids:
-            # asking compose takes a second or two; someone else may have made the containers anew since
+            # asking compose takes a second or two; someone else may have recreated the containers since
             with contextlib.suppress(ToolError):
                 found = await inspect(*self._ids)
         if not found:
@@ -396,7 +395,8 @@ class ComposeBackend:
         return f"Its log is in {self._places[service].host / LOG}" if service in self._places else None
 
     async def _undo(self) -> str:
-        """After a failed start: what the containers said is kept, what ran before is back; else the reason why not."""
+        """After a failed start: save the containers' output and restore what ran before; returns the reason if that
+        failed."""
         try:
             containers = await self._containers()
             for service, container in containers.items():

@@ -25,20 +25,20 @@ from workbench.profilers.modes import Mode
 from workbench.profilers.tools.chosen import tool_of
 
 PROFILING = PurePosixPath("/opt/profiling")
-"""Where, in the container, each service has its folder."""
+"""Parent of each service's folder in the container."""
 
 _PROBE_TIMEOUT_S = 20.0
 _POLL_S = 0.25
 _HANDLER_TIMEOUT_S = 10.0
 _KILLED = 128 + 9
 
-# The guide calls massif by the name of the whole tool.
+# The guide calls the mode massif valgrind.
 _NAMES: Mapping[Mode, str] = {"massif": "valgrind"}
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a service ran as: the compose files and project folder it was made from, and its variables PROFILER*."""
+    """How a service ran before: its compose files, project folder and variables PROFILER*."""
 
     files: tuple[str, ...]
     folder: str
@@ -46,7 +46,7 @@ class Before:
 
 
 def variables_of(mode: Mode, flags: Sequence[str] | None, extra: Sequence[str]) -> dict[str, str]:
-    """The variables that ask the entry script for a mode with these flags."""
+    """The variables that tell the entry script the mode and flags."""
     variables = {"PROFILER": _NAMES.get(mode, mode)}
     for name, given in (("PROFILER_BASE_FLAGS", flags), ("PROFILER_FLAGS", extra)):
         for flag in given or ():
@@ -64,7 +64,7 @@ def variables_of(mode: Mode, flags: Sequence[str] | None, extra: Sequence[str]) 
 
 
 def check_variables(container: Container, variables: Mapping[str, str]) -> None:
-    """Raise SettingsError where a container did not get the variables that its compose file was to pass on."""
+    """Raise SettingsError if a container did not get the variables that its compose file should pass on."""
     for name, value in variables.items():
         if container.profiler.get(name) != value:
             raise SettingsError(
@@ -75,14 +75,14 @@ def check_variables(container: Container, variables: Mapping[str, str]) -> None:
 
 
 def before_of(container: Container | None) -> Before | None:
-    """What is to be restored of a running container; None where none runs."""
+    """What to restore of a running container; None if none runs."""
     if container is None or not container.running:
         return None
     return Before(container.files, container.folder, tuple(sorted(container.profiler.items())))
 
 
 def place_of(container: Container) -> Place:
-    """The tool's folder from the container's mounts, made on the host where it is not there."""
+    """The tool's folder from the container's mounts; made on the host if missing."""
     inside = PROFILING / container.service
     host = container.host(inside)
     if host is None:
@@ -99,12 +99,12 @@ def place_of(container: Container) -> Place:
 
 
 def is_closed(folder: Path) -> bool:
-    """Whether there is a file that we may not read."""
+    """Whether the file exists but we may not read it."""
     return any(path.is_file() and not os.access(path, os.R_OK) for path in folder.iterdir())
 
 
 async def condition_of(container: Container) -> str:
-    """What is wrong with a container now. Its health check is run: the engine's own word may be a minute old."""
+    """What is wrong with a container now. Runs its health check, since docker's own result may be a minute old."""
     if not container.running:
         return f"its container is {container.status} with exit code {container.exit_code}"
     if not container.health_test:
@@ -117,17 +117,17 @@ async def condition_of(container: Container) -> str:
 
 
 async def end_container(container: Container, timeout_s: float) -> Ended:
-    """End one container: SIGTERM to its program, once that can take it, and SIGKILL after ``timeout_s``.
+    """End one container: SIGTERM to its program once it has a handler, and SIGKILL after ``timeout_s``.
 
-    A program that starts just now has no handler yet and would never see the signal; one that gets none in
-    ``_HANDLER_TIMEOUT_S`` has nothing to write. strace as process 1 blocks SIGTERM: its child gets it.
+    A program that is just starting has no handler yet and would never see the signal; one without a handler after
+    ``_HANDLER_TIMEOUT_S`` has nothing to write. strace as process 1 blocks SIGTERM, so its child gets it.
     """
     if not container.running:
         return Ended(container.service, container.exit_code, 0.0, killed=False)
     clock = asyncio.get_running_loop().time
     begun = clock()
     patience = timeout_s
-    with contextlib.suppress(ToolError):  # it may end between two commands; docker stop then finds it so
+    with contextlib.suppress(ToolError):  # it may end between two commands; docker stop accepts that
         pid = await profiled_pid(container)
         if pid != 1:
             await docker("exec", container.id, "sh", "-c", f"kill -TERM {pid}", where=container.service)
@@ -146,7 +146,7 @@ async def end_container(container: Container, timeout_s: float) -> Ended:
 
 
 def reason_of(answer: Answer) -> str:
-    """What compose says went wrong: from its last line that speaks of an error, or else its last lines."""
+    """The reason for compose's failure: from its last line that mentions an error, otherwise its last lines."""
     lines = [line.strip() for line in (answer.stderr or answer.stdout).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("Encountered errors while")]
     errors = [number for number, line in enumerate(lines) if line.lower().startswith("error")]

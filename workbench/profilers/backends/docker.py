@@ -18,16 +18,16 @@ from workbench.errors import ToolError
 from workbench.keyring import by_name
 
 QUICK_S = 30.0
-"""How long a question to the engine may take."""
+"""Time limit of a docker command."""
 
 LABEL = "com.docker.compose"
-# Programs that stand before the one that is meant, as process 1 of a container.
+# Wrappers that run as process 1 of a container, before the program itself.
 WRAPPERS = ("strace", "docker-init", "tini", "dumb-init", "catatonit")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a command ended, and what it wrote. ``last_line`` is what an error message has room for."""
+    """How a command ended, and its output. ``last_line`` is for error messages."""
 
     exit_code: int
     stdout: str
@@ -35,7 +35,7 @@ class Answer:
 
     @property
     def last_line(self) -> str:
-        """The last line of standard error, or where that is empty of standard output."""
+        """The last line of standard error, or of standard output if that is empty."""
         for text in (self.stderr, self.stdout):
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             if lines:
@@ -45,11 +45,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What ``docker inspect`` says of a container, as far as it is needed here.
+    """The part of ``docker inspect`` that is needed here.
 
-    ``profiler`` has its variables PROFILER*, and no others: an environment holds passwords. ``files`` and ``folder``
-    are the compose files and the project folder that it was made from; ``mounts`` are bound folders, inside and on the
-    host.
+    ``profiler``: its variables PROFILER*, no others, since an environment may contain passwords. ``files`` and
+    ``folder``: its compose files and project folder. ``mounts``: bound folders, inside and on the host.
     """
 
     id: str
@@ -65,11 +64,11 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Whether it runs now."""
+        """Whether it is running."""
         return self.status == "running"
 
     def host(self, inside: PurePosixPath) -> Path | None:
-        """The folder of this machine that is mounted as ``inside`` or over it; None where there is none."""
+        """The host folder that is mounted at ``inside`` or above it; None if there is none."""
         over = [(mount, host) for mount, host in self.mounts if inside == mount or mount in inside.parents]
         if not over:
             return None
@@ -80,13 +79,13 @@ class Container:
 async def run(
     *command: str, timeout_s: float, environment: Mapping[str, str] | None = None, merged: bool = False
 ) -> Answer:
-    """Run a command to its end. ``merged`` has standard error in ``stdout``, in the order of writing.
+    """Run a command to its end. ``merged``: standard error goes into ``stdout``, in the order of writing.
 
-    Cancelled or after ``timeout_s`` it is killed with all it started. Raises ToolError for that time limit and for a
-    program that cannot be started.
+    When cancelled or after ``timeout_s`` it is killed with all its children. Raises ToolError at the time limit and for
+    a program that cannot be started.
     """
     try:
-        # in a session of its own, Ctrl-C in the terminal ends it through us, in order
+        # in its own session, so that Ctrl-C ends it only through us, in order
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=DEVNULL,
@@ -102,7 +101,9 @@ async def run(
             stdout, stderr = await process.communicate()
     except TimeoutError:
         raise ToolError(
-            f"did not end within {timeout_s:.0f} s", where=" ".join(command[:4]), hint="Look at: docker ps; docker info"
+            f"did not end within {timeout_s:.0f} s",
+            where=" ".join(command[:4]),
+            hint="Check with: docker ps; docker info",
         ) from None
     finally:
         await _kill(process)
@@ -125,7 +126,7 @@ async def docker(*arguments: str, timeout_s: float = QUICK_S, where: str = "dock
 
 
 async def check_engine() -> None:
-    """Raise ToolError that says what to install or to start where no docker engine answers."""
+    """Raise ToolError that says what to install or start if no docker engine answers."""
     if shutil.which("docker") is None:
         raise ToolError(
             "docker is not installed", where="docker", hint="Install it: apt-get install docker.io docker-compose"
@@ -140,7 +141,7 @@ async def check_engine() -> None:
 
 
 async def compose_command() -> tuple[str, ...]:
-    """``docker compose`` or ``docker-compose``, whichever is there. Raises ToolError where neither is."""
+    """``docker compose`` or ``docker-compose``, whichever is installed. Raises ToolError if neither is."""
     if shutil.which("docker"):
         answer = await run("docker", "compose", "version", timeout_s=QUICK_S)
         if answer.exit_code == 0:
@@ -155,7 +156,7 @@ async def compose_command() -> tuple[str, ...]:
 
 
 async def inspect(*ids: str) -> tuple[Container, ...]:
-    """The containers with these ids, in that order. Raises ToolError where one is gone."""
+    """The containers with these ids, in that order. Raises ToolError if one is gone."""
     if not ids:
         return ()
     return tuple(parse_container(each) for each in json.loads(await docker("container", "inspect", *ids)))
@@ -187,7 +188,7 @@ def parse_container(facts: Mapping[str, Any]) -> Container:
 
 
 def _health_test(test: Sequence[str]) -> tuple[str, ...]:
-    """The command of a health check as it is run in the container; empty for none."""
+    """The command of a health check in the container; empty if there is none."""
     match test:
         case ["CMD", *command]:
             return tuple(command)
@@ -198,22 +199,23 @@ def _health_test(test: Sequence[str]) -> tuple[str, ...]:
 
 
 async def last_words(container: str) -> str:
-    """The last line that a container wrote: what a service says when it dies."""
+    """The last line of a container's output, which often says why a service died."""
     answer = await run("docker", "logs", "--tail", "20", container, timeout_s=QUICK_S, merged=True)
     return answer.last_line
 
 
 async def save_log(container: str, file: Path) -> None:
-    """Keep all that a container wrote, standard output and error, in a file. One that cannot be written is left out."""
+    """Save a container's standard output and error in a file. A file that cannot be written is skipped."""
     answer = await run("docker", "logs", container, timeout_s=QUICK_S, merged=True)
     with contextlib.suppress(OSError):
         await asyncio.to_thread(file.write_text, answer.stdout, encoding="utf-8")
 
 
 async def open_up(container: Container, inside: PurePosixPath) -> None:
-    """Let everybody here read and move what a container's user wrote into a mounted folder; it may have ended.
+    """Let every user read and move what a container's user wrote into a mounted folder; the container may have ended.
 
-    Valgrind's files are for their owner alone, who is root in most containers. Raises ToolError when that fails.
+    Only the owner may read Valgrind's files, and the owner is root in most containers. Raises ToolError when that
+    fails.
     """
     await docker(
         *("run", "--rm", "--network", "none", "--user", "0:0", "--volumes-from", container.id),
@@ -223,9 +225,9 @@ async def open_up(container: Container, inside: PurePosixPath) -> None:
 
 
 async def profiled_pid(container: Container) -> int:
-    """The process id, inside the container, of the program itself: process 1, or what a wrapper there has started.
+    """The process id, inside the container, of the program itself: process 1, or the child of a wrapper.
 
-    Only ``cat`` and /proc are needed. Raises ToolError where the container does not run.
+    Needs only ``cat`` and /proc. Raises ToolError if the container does not run.
     """
     answer = await run(
         "docker", "exec", container.id, "sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null; true", timeout_s=QUICK_S
@@ -237,18 +239,18 @@ async def profiled_pid(container: Container) -> int:
 
 
 async def takes_sigterm(container: Container) -> bool:
-    """Whether process 1 has a handler for SIGTERM. Without one the kernel drops the signal, since it is process 1."""
+    """Whether process 1 has a handler for SIGTERM. Without one the kernel drops the signal for process 1."""
     answer = await run("docker", "exec", container.id, "cat", "/proc/1/status", timeout_s=QUICK_S)
     caught = [line.split()[1] for line in answer.stdout.splitlines() if line.startswith("SigCgt:")]
     return bool(caught) and bool(int(caught[0], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def program_of(stats: str) -> int | None:
-    """The program's process among the lines of /proc/PID/stat. Pure; None where there is no process 1."""
+    """The program's process among the lines of /proc/PID/stat. Pure; None if there is no process 1."""
     names: dict[int, str] = {}
     children: dict[int, list[int]] = {}
     for line in stats.splitlines():
-        # the name is in parentheses and may itself hold some
+        # the name is in parentheses and may itself contain some
         before, _, rest = line.partition(" (")
         name, _, fields = rest.rpartition(") ")
         if before.isdigit() and len(fields.split()) > 1:
@@ -256,6 +258,6 @@ def program_of(stats: str) -> int | None:
             children.setdefault(int(fields.split()[1]), []).append(int(before))
     pid = 1
     while names.get(pid) in WRAPPERS and children.get(pid):
-        # orphans are given to process 1 and have higher numbers than its own child
+        # process 1 also gets orphans, with higher numbers than its own child
         pid = min(children[pid])
     return pid if pid in names else None

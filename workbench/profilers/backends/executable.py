@@ -11,16 +11,16 @@ from pathlib import Path
 
 from workbench.errors import SettingsError
 
-# where upstream's sampler writes, fixed in the code of the two programs
+# the folder of upstream's sampler, hard-coded in the two programs
 SAMPLER_FOLDERS = (Path("/opt/profiling/indexer-service"), Path("/opt/profiling/tap-agent"))
 
 _ELF = b"\x7fELF"
 _MACHINES = {3: "x86", 40: "arm", 62: "x86-64", 183: "aarch64", 243: "riscv"}
-_RUNS_TOO = {(62, 3)}  # x86-64 runs x86
+_RUNS_TOO = {(62, 3)}  # x86-64 also runs x86
 
 
 def find_program(word: str, folder: Path | None, path: str | None) -> Path | None:
-    """The file that the first word of a command names, as a shell in ``folder`` finds it on ``path``."""
+    """The file of a command's first word, as a shell in ``folder`` finds it on ``path``."""
     if "/" in word:
         found = (folder or Path.cwd()) / word
         return found if found.exists() else None
@@ -29,7 +29,7 @@ def find_program(word: str, folder: Path | None, path: str | None) -> Path | Non
 
 
 def require_program(word: str, service: str, folder: Path | None = None, path: str | None = None) -> Path:
-    """The file of a command. Raises SettingsError where there is none, or this machine cannot run it."""
+    """The file of a command. Raises SettingsError if there is none, or this machine cannot run it."""
     found = find_program(word, folder, path)
     if found is None:
         raise SettingsError(
@@ -43,12 +43,12 @@ def require_program(word: str, service: str, folder: Path | None = None, path: s
         raise SettingsError(
             f"{found} is neither a program nor a script with #! in its first line",
             where=service,
-            hint="Give the program that was built; a download or a build may be incomplete",
+            hint="Give the built program; a download or build may be incomplete",
         )
     own, other = _machine(Path(sys.executable)), _machine(found)
     if own is not None and other is not None and own != other and (own, other) not in _RUNS_TOO:
         raise SettingsError(
-            f"{found} is a program for {_name(other)}, this machine is {_name(own)}",
+            f"{found} is a program for {_name(other)}, but this machine is {_name(own)}",
             where=service,
             hint="Build it for this machine",
         )
@@ -57,16 +57,16 @@ def require_program(word: str, service: str, folder: Path | None = None, path: s
 
 def sampler_folder(program: Path) -> Path | None:
     """Where the sampler built into a program (pprof-rs, feature ``profiling`` of indexer-rs) writes its reports; None
-    where none is: the folder's name is among the program's texts."""
+    without one. It is recognised by the folder's name in the file."""
     try:
         with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return next((folder for folder in SAMPLER_FOLDERS if data.find(str(folder).encode()) >= 0), None)
-    except (OSError, ValueError):  # it cannot be read, or is empty
+    except (OSError, ValueError):  # it cannot be read or is empty
         return None
 
 
 def _is_text(program: Path) -> bool:
-    """Whether no kernel runs a file: text that names no interpreter, or nothing at all."""
+    """Whether a file cannot be executed: text without #!, or empty."""
     try:
         with program.open("rb") as file:
             head = file.read(512)
@@ -76,7 +76,7 @@ def _is_text(program: Path) -> bool:
 
 
 def _machine(program: Path) -> int | None:
-    """The machine number of an ELF file; None for what is none: a script, or another system's program."""
+    """The machine number of an ELF file; None for other files (a script, another system's program)."""
     try:
         with program.open("rb") as file:
             head = file.read(20)

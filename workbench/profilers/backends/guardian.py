@@ -1,8 +1,8 @@
-"""A process beside a profiled service that outlives the workbench: when that is killed, it ends the service in order,
-so that its tool writes, and brings back what ran before.
+"""A process that guards a profiled service: if the workbench is killed, it stops the service in order, so that the tool
+writes its files, and restores what ran before.
 
-Its standard input is a pipe from the workbench. Each line is the backend's state, the last one ``null`` when all was
-done in order; the pipe's end without it is the workbench's end. What runs in it is ``guarding``.
+Its standard input is a pipe from the workbench. Each line is the backend's state; the last one is ``null`` when all was
+stopped in order. If the pipe closes without it, the workbench was killed. The process runs ``guarding``.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import threading
 from typing import Any
 
 MARK = "PROFILED_BY_WORKBENCH"
-"""Variable in the environment of all that is guarded: a process is known by it that was started and not told of yet,
-when the workbench was killed in between."""
+"""A variable in the environment of all guarded processes. It identifies a process that was started just before the
+workbench was killed and is not in the state yet."""
 
 MOST_AGAIN = 10
-"""So often its process is started again until there is something new to tell: one that cannot run here ends at once."""
+"""How often its process is restarted before the next state is sent: where it cannot run, it ends at once each time."""
 
 
 class Guardian:
-    """The workbench's side: started with the first state, told each later one. Where its process is killed another
-    takes its place at once, so that nothing is left unguarded while the workbench lives."""
+    """The workbench's side: started with the first state, and sent each later one. If its process is killed, it is
+    restarted at once, so that nothing is left unguarded."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,7 +33,7 @@ class Guardian:
         self._lock = threading.Lock()
 
     def tell(self, state: dict[str, Any]) -> None:
-        """What would have to be done now."""
+        """Send the current state."""
         with self._lock:
             self._state, self._again = state, 0
             if self._process is None or self._process.poll() is not None:
@@ -42,7 +42,7 @@ class Guardian:
                 _say(self._process, state)
 
     def release(self) -> None:
-        """Tell it that nothing is left to do, and wait until it has ended."""
+        """Send that nothing is left to do, and wait until it has ended."""
         with self._lock:
             process, self._process, self._state = self._process, None, None
         if process is None:
@@ -65,7 +65,7 @@ class Guardian:
         threading.Thread(target=self._follow, args=(self._process,), name="guardian", daemon=True).start()
 
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
-        """Until a process ends: it had nothing more to do (0), or was killed."""
+        """Wait until a process ends: because nothing is left to do (0), or because it was killed."""
         code = process.wait()
         with self._lock:
             if code and self._process is process and self._again < MOST_AGAIN:
@@ -74,7 +74,7 @@ class Guardian:
 
 
 def _say(process: subprocess.Popen[bytes], state: dict[str, Any] | None) -> None:
-    with contextlib.suppress(OSError):  # it was killed just now
+    with contextlib.suppress(OSError):  # it was just killed
         if process.stdin is not None:
             process.stdin.write(json.dumps(state).encode() + b"\n")
             process.stdin.flush()

@@ -1,4 +1,4 @@
-"""What runs in the process beside a profiled service: it waits for the workbench's end; see ``guardian``."""
+"""The program of the guardian process: waits for the workbench's end; see ``guardian``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from workbench.profilers.backends.guardian import MARK
 
 
 def main() -> int:
-    """Wait for the workbench's end; do what it cannot do any more."""
+    """Wait for the workbench's end, then clean up for it."""
     state = None
     for line in sys.stdin.buffer:
         if line.endswith(b"\n"):
             state = json.loads(line)
     if state is None:
         return 0
-    # imported now: while the workbench lives this process only waits, and is small
+    # imported late: while the workbench lives this process only waits and stays small
     import asyncio
 
     asyncio.run(_finish(state))
@@ -31,7 +31,7 @@ async def _finish(state: dict[str, Any]) -> None:
     from workbench.profilers.backends.local import LocalBackend
 
     backend = LocalBackend.from_json(state["backend"], state["environments"])
-    with contextlib.suppress(WorkbenchError):  # nobody is left to be told
+    with contextlib.suppress(WorkbenchError):  # nobody is left to report to
         if backend.running:
             await backend.stop()
     _kill_marked(state["mark"])

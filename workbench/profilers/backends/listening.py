@@ -1,4 +1,4 @@
-"""What listens on a port now, so that it can be brought back as it was."""
+"""The process that listens on a port, so that it can be restored as it was."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ import psutil
 from workbench.errors import SettingsError, ToolError
 from workbench.profilers.backends.processes import runs, until
 
-# they listen for what runs in a container
+# they listen for a container
 _FORWARDERS = ("docker-proxy", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "conmon")
-# of a shell, not of the service
+# set by a shell, not for the service
 _PASSING = {"_", "SHLVL", "PWD", "OLDPWD", "TERM", "COLUMNS", "LINES"}
 
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """A process that ran where a profiled one is to run.
+    """A process that listened on a port that a profiled one needs.
 
-    Its ``environment`` may hold secrets: it stays in memory, and a file gets the names of its ``variables`` only.
+    Its ``environment`` may contain secrets: it stays in memory, and only the names of its ``variables`` are written to
+    files.
     """
 
     pid: int
@@ -35,11 +36,11 @@ class Previous:
 
     @property
     def name(self) -> str:
-        """It in words. Its arguments are left out: a key may be among them."""
+        """Its name for messages, without arguments, which may contain a key."""
         return f"process {self.pid}, {os.path.basename(self.argv[0])}" if self.argv else f"process {self.pid}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values without the environment, read back by :meth:`from_json`."""
+        """Plain values without the environment, for :meth:`from_json`."""
         return {
             "pid": self.pid,
             "argv": list(self.argv),
@@ -49,16 +50,16 @@ class Previous:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Previous:
-        """What :meth:`to_json` wrote."""
+        """The inverse of :meth:`to_json`."""
         return cls(facts["pid"], tuple(facts["argv"]), facts["folder"], tuple(facts["variables"]), environment)
 
     def missing(self, environment: Mapping[str, str]) -> tuple[str, ...]:
-        """The names of its variables that are not in ``environment``."""
+        """The names of its variables that are missing in ``environment``."""
         return tuple(name for name in self.variables if name not in environment and name not in _PASSING)
 
 
 def port_of(url: str | None, service: str) -> int | None:
-    """The port a URL names, or its scheme's; None without a URL. Raises SettingsError for what is no URL."""
+    """The port of a URL, or the default of its scheme; None without a URL. Raises SettingsError for an invalid URL."""
     if url is None:
         return None
     try:
@@ -76,10 +77,10 @@ def port_of(url: str | None, service: str) -> int | None:
 
 
 def listener_on(port: int, service: str) -> Previous | None:
-    """The process that listens on a port of this machine; None where none does.
+    """The process that listens on a port of this machine; None if none does.
 
-    Raises ToolError where it cannot be stopped and brought back from here: another user's, a container's, or one that
-    this runs in.
+    Raises ToolError if it cannot be stopped and restored from here: it belongs to another user or a container, or this
+    code runs in it.
     """
     try:
         sockets = psutil.net_connections(kind="tcp")
@@ -99,7 +100,7 @@ def listener_on(port: int, service: str) -> Previous | None:
                 )
             if owner == os.getpid() or owner in {parent.pid for parent in psutil.Process().parents()}:
                 raise ToolError(
-                    f"port {port} is taken by process {owner}, in which this runs",
+                    f"port {port} is taken by process {owner}, in which the workbench runs",
                     where=service,
                     hint="Give the service another port",
                 )
@@ -112,7 +113,7 @@ def listener_on(port: int, service: str) -> Previous | None:
 
 
 async def stop_previous(previous: Previous, service: str, timeout_s: float) -> None:
-    """End it in order. Raises ToolError where it does not end: it is left running then."""
+    """Stop it in order. Raises ToolError if it does not end, and leaves it running."""
     try:
         process = psutil.Process(previous.pid)
         process.terminate()
@@ -120,11 +121,13 @@ async def stop_previous(previous: Previous, service: str, timeout_s: float) -> N
         return
     except psutil.AccessDenied:
         raise ToolError(
-            f"{previous.name}, which has the port, belongs to another user", where=service, hint="Stop it by hand"
+            f"{previous.name}, which listens on the port, belongs to another user",
+            where=service,
+            hint="Stop it by hand",
         ) from None
     if not await until(lambda: not runs(process), timeout_s):
         raise ToolError(
-            f"{previous.name}, which has the port, did not stop within {timeout_s:g} s",
+            f"{previous.name}, which listens on the port, did not stop within {timeout_s:g} s",
             where=service,
             hint="Stop it by hand, or give the service another port",
         )
@@ -138,7 +141,7 @@ def _seen(process: psutil.Process) -> Previous:
 
 
 def _of_own_processes() -> list[Any]:
-    """The sockets of this user's processes, where a system shows no others (macOS)."""
+    """The sockets of this user's processes, on systems that show no others (macOS)."""
     found: list[Any] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -1,7 +1,7 @@
-"""Services as local processes: one command or several that belong together (service and agent), some under a tool.
+"""Services as local processes: one or several commands that belong together (service and agent), some under a tool.
 
-With a ``lifeline`` they end when this process does; without, they are on their own and another process can stop them by
-what :meth:`LocalBackend.to_json` says.
+With a ``lifeline`` they end with this process; without, they continue, and another process can stop them with the
+result of :meth:`LocalBackend.to_json`.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ class LocalBackend:
         ready_timeout_s: float = READY_TIMEOUT_S,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """``services`` are started in this order and stopped in it; ``profiled`` names those that are put under the
-        tool (None: all). ``replaces``: what listens where one is to answer is stopped for it and brought back by
-        :meth:`restore`; else that is an error. Raises SettingsError for names that do not fit."""
+        """``services`` are started and stopped in this order; ``profiled`` names those that are put under the tool
+        (None: all). ``replaces``: processes that listen on their ports are stopped first and restarted by
+        :meth:`restore`; otherwise a taken port is an error. Raises SettingsError for names that do not fit."""
         given = (services,) if isinstance(services, LocalService) else tuple(services)
         names = [service.name for service in given]
         chosen = tuple(names) if profiled is None else tuple(profiled)
         if len(set(names)) < len(names) or not chosen or not set(chosen) <= set(names):
             raise SettingsError(
-                f"the services are {', '.join(names)}, to be profiled: {', '.join(chosen) or 'none'}",
+                f"the services are {', '.join(names)}; those to profile: {', '.join(chosen) or 'none'}",
                 where="services",
                 hint="Give each its own name, and profile at least one of them",
             )
-        keyring.take()  # nothing that is started here, the guardian among it, inherits them
+        keyring.take()  # no child, not even the guardian, inherits them
         self.out = out
         self.changed = changed
         self._programs = {service.name: Program(service, out, self._say_changed, ready_timeout_s) for service in given}
         self._profiled = chosen
         self._replaces = replaces
-        # what reads its first line from standard input sees that end by itself
+        # a program that reads its first line from standard input notices the end of that by itself
         guarded = lifeline and any(not service.first_line for service in given)
         self._guardian = Guardian() if guarded else None
         self._mark = {MARK: uuid.uuid4().hex} if guarded else {}
@@ -76,12 +76,12 @@ class LocalBackend:
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """All of them, in the order they are started in."""
+        """All programs, in the order of starting."""
         return tuple(self._programs)
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Those that are put under the tool."""
+        """The programs that are put under the tool."""
         return self._profiled
 
     @property
@@ -100,17 +100,17 @@ class LocalBackend:
         return [*self._notes, *(note for program in self._programs.values() for note in program.notes)]
 
     def place(self, service: str) -> Place:
-        """The folder of the mode that runs; before a start that of none."""
+        """The folder of the running mode; before a start that of the mode none."""
         return self._programs[service].place()
 
     def addresses(self) -> Addresses:
-        """Where they answer: as given, else as they have said, else by their configuration. Raises SettingsError where
-        none of that says where the service does."""
+        """Addresses: as given, else as printed by the programs, else from their configuration. Raises SettingsError if
+        the service's is unknown."""
         known = merged([(program.service, program.listen()) for program in self._programs.values()])
         return as_addresses(known, ", ".join(self._programs))
 
     async def host_pids(self) -> dict[str, int]:
-        """The processes by role, or by name where a program has none."""
+        """The processes by role, or by name for a program without a role."""
         found: dict[str, int] = {}
         for name, program in self._programs.items():
             pid = program.pid()
@@ -119,12 +119,12 @@ class LocalBackend:
         return found
 
     async def start(self, mode: Mode, flags: Sequence[str] | None = None, extra: Sequence[str] = ()) -> None:
-        """Start what does not run, the services under the tool of ``mode``, and wait until they answer; what ran on
-        their ports is stopped first.
+        """Start what does not run, the services under the tool of ``mode``, and wait until they answer; processes on
+        their ports are stopped first.
 
-        Raises SettingsError for a command that cannot be run here; ToolError where the tool is not installed, or a
-        program dies before it answers; TargetError where one does not answer in time, or a port is taken. Nothing that
-        was started here is left running then, and what ran before is back.
+        Raises SettingsError for a command that cannot be run here; ToolError if the tool is not installed or a program
+        dies before it answers; TargetError if one does not answer in time or a port is taken. Then everything started
+        here is stopped, and what ran before is restored.
         """
         missing = [
             program for name, program in self._programs.items() if name in self._profiled or not program.family()
@@ -151,8 +151,8 @@ class LocalBackend:
             raise
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S, *, profiled_only: bool = False) -> tuple[Ended, ...]:
-        """End the programs, one after another, so that their tools write all they have; all of them even if one fails,
-        whose error is raised then."""
+        """Stop the programs, one after another, so that their tools write all files. If one fails, the others are still
+        stopped, and then its error is raised."""
         chosen = [
             program
             for name, program in self._programs.items()
@@ -172,10 +172,10 @@ class LocalBackend:
         return tuple(ended)
 
     async def restore(self) -> bool:
-        """Start again what listened on the programs' ports before, on its own, and wait until it answers.
+        """Restart what listened on the programs' ports before, independent of this process, and wait until it answers.
 
-        Its environment is the one it had, where this process has stopped it itself; else this process's, and ``notes``
-        name the variables that are missing. Raises TargetError where it does not answer: it can be tried again.
+        It gets its old environment if this process stopped it; otherwise that of this process, and ``notes`` name the
+        missing variables. Raises TargetError if it does not answer; this can be repeated.
         """
         failure: WorkbenchError | None = None
         owed = dict(self._previous)
@@ -192,7 +192,7 @@ class LocalBackend:
         return bool(owed)
 
     def inherit(self, other: Backend) -> None:
-        """Take over what ran before a session whose programs answered at the same ports, or had the same names."""
+        """Take over what ran before another session whose programs had the same ports or names."""
         if not isinstance(other, LocalBackend):
             return
         names = list(self._programs)
@@ -200,11 +200,11 @@ class LocalBackend:
             self._previous[name if name in self._programs else names[min(number, len(names) - 1)]] = previous
 
     async def condition(self, service: str) -> str:
-        """Whether the process is there and answers."""
+        """Whether the process runs and answers."""
         return await self._programs[service].condition()
 
     async def pid(self, service: str) -> int:
-        """The program itself: under strace its child, else the process that was started."""
+        """The program itself: under strace the child, otherwise the started process."""
         program = self._programs[service]
         found = program.pid()
         if found is None:
@@ -220,7 +220,8 @@ class LocalBackend:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for the workbench, and all of it can be killed at once
+                # its own session: Ctrl-C reaches only the workbench, and all of it can be killed at once
+                start_new_session=True,
             )
         except FileNotFoundError:
             raise ToolError(f"{command[0]} is not installed", where=service, hint="It comes with valgrind") from None
@@ -239,12 +240,12 @@ class LocalBackend:
         return output.decode(errors="replace")
 
     def output(self, service: str) -> str:
-        """What a program has printed to its log so far."""
+        """A program's log so far."""
         return self._programs[service].output()
 
     def to_json(self) -> dict[str, Any]:
-        """All that another process needs to stop, look at, start again and restore them. The variables of the
-        environment that a service was given beside the mode's are left out: they may be secrets."""
+        """All that another process needs to stop, check, restart and restore them. Without the environment variables
+        given to a service, which may be secrets."""
         return {
             "kind": "local",
             "programs": [program.to_json() for program in self._programs.values()],
@@ -259,8 +260,8 @@ class LocalBackend:
     def from_json(
         cls, facts: Mapping[str, Any], environments: Mapping[str, Mapping[str, str] | None] | None = None
     ) -> LocalBackend:
-        """The backend that :meth:`to_json` described, in whatever process, without a lifeline. ``environments`` are
-        those of what ran before, which no file has."""
+        """The backend that :meth:`to_json` described, in any process, without a lifeline. ``environments``: those of
+        what ran before, which are in no file."""
         out = Path(facts["out"])
         services = [LocalService.from_json(program) for program in facts["programs"]]
         backend = cls(services, out, profiled=facts["profiled"], lifeline=False, replaces=facts["replaces"])
@@ -274,8 +275,7 @@ class LocalBackend:
     # --- parts ------------------------------------------------------------------------------------------------
 
     async def _make_room(self, program: Program) -> None:
-        """Stop what listens where a program is to answer, and remember it; where that is not wanted, a port that is
-        taken is an error."""
+        """Stop what listens on a program's port, and remember it; without ``replaces`` a taken port is an error."""
         service, port = program.service, program.port
         if port is None:
             return
@@ -285,13 +285,13 @@ class LocalBackend:
         found = await asyncio.to_thread(listener_on, port, service.name)
         if found is None:
             return
-        # whatever a session before has stopped, this is what runs now
+        # overrides what an earlier session stopped: this is what runs now
         self._previous[service.name] = found
         self._say_changed()
         try:
             await to_the_end(stop_previous(found, service.name, PLAIN_STOP_S))
         except ToolError:
-            del self._previous[service.name]  # it runs on
+            del self._previous[service.name]  # it is still running
             raise
 
     async def _bring_back(self, program: Program, previous: Previous) -> None:
@@ -299,7 +299,7 @@ class LocalBackend:
         back = None if port is None else await asyncio.to_thread(listener_on, port, name)
         if back is not None and back.argv != previous.argv:
             raise TargetError(
-                f"what ran before cannot be restored: {back.name}, has its port",
+                f"what ran before cannot be restored: {back.name} has its port",
                 where=name,
                 hint="Stop that, then: workbench profile restore",
             )
@@ -350,7 +350,7 @@ class LocalBackend:
             await program.undo()
         self._release()
         if self.running:
-            return  # what ran on goes on, and it has the ports
+            return  # programs that were not stopped still run, and have the ports
         try:
             await self.restore()
         except WorkbenchError as second:
@@ -359,7 +359,7 @@ class LocalBackend:
             raise
 
     def _guard(self) -> None:
-        """There is a guardian before there is anything to guard: a kill in between would leave it to nobody."""
+        """Start the guardian before anything else: after a kill in between nobody would stop it."""
         if self._guardian is not None:
             self._guardian.tell(self._state())
 
@@ -381,12 +381,12 @@ class LocalBackend:
 
 
 def python_argv(*arguments: str) -> tuple[str, ...]:
-    """A command of the interpreter that runs this."""
+    """A command for the Python interpreter that runs this."""
     return (sys.executable, *arguments)
 
 
 async def _require_free(port: int | None, service: str) -> None:
-    """Raise TargetError where somebody listens on a port."""
+    """Raise TargetError if a process listens on a port."""
     found = None if port is None else await asyncio.to_thread(listener_on, port, service)
     if found is not None:
         raise TargetError(
@@ -399,7 +399,7 @@ def _copied(environment: Mapping[str, str] | None) -> dict[str, str] | None:
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
-    """SIGKILL to a command and all it started, and wait for its end."""
+    """Send SIGKILL to a command and all its children, and wait for its end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()

@@ -1,8 +1,8 @@
 """Starting a program with signals blocked.
 
-A signal mask is inherited through fork and exec, so it is set in the thread that starts the program, for as long as
-that takes, and set back. Nothing runs between fork and exec (``preexec_fn`` is not safe beside threads), and no helper
-stands between us and the tool, whose process number would then be another's.
+A signal mask is inherited through fork and exec, so it is set in the thread that starts the program and then reset.
+That needs no ``preexec_fn``, which is unsafe with threads, and no helper process, whose number would differ from the
+tool's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def blocked(*numbers: signal.Signals) -> Iterator[None]:
-    """What this thread starts meanwhile has these signals blocked from its first instruction on."""
+    """Within the block, processes started by this thread have these signals blocked from the start."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield

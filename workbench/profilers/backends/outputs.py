@@ -1,4 +1,4 @@
-"""What an earlier run left in a tool's folder, moved away so that nothing is overwritten."""
+"""Moves the output of an earlier run out of a tool's folder, so that nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from workbench.profilers.modes import Mode
 from workbench.profilers.tools.chosen import tool_of
 
 EARLIER = "earlier"
-"""The folder inside a tool's folder that takes what was there."""
+"""The folder, inside a tool's folder, for earlier output."""
 
 
 def set_aside(folder: Path, mode: Mode) -> tuple[Path, ...]:
-    """Move what ``mode`` wrote into ``folder`` before to ``earlier/<UTC time it was written>-<name>``.
+    """Move earlier output of ``mode`` in ``folder`` to ``earlier/<UTC time of writing>-<name>``.
 
-    The tools' names are fixed (``callgrind.out``), and they truncate at their start. Returns the new paths, by name.
-    Raises ToolError where a file cannot be moved.
+    Tools use fixed names (``callgrind.out``) and truncate these files at start. Returns the new paths by name. Raises
+    ToolError if a file cannot be moved.
     """
     files = sorted({path for pattern in tool_of(mode).leaves for path in folder.glob(pattern) if path.is_file()})
     return tuple(_move(path) for path in files)
@@ -39,6 +39,6 @@ def _move(path: Path) -> Path:
         raise ToolError(
             f"the output of an earlier run cannot be moved away: {error.strerror}",
             where=str(path),
-            hint="Move it yourself (a container writes as its own user, often root), or make the folder yours",
+            hint="Move it yourself (a container writes as its own user, often root), or make the folder writable",
         ) from error
     return goal

@@ -1,7 +1,7 @@
-"""Processes of this machine: found again by another process, ended in order, and with all that came of them.
+"""Processes of this machine: found again by another process, and ended in order with all their children.
 
-A service is started in a session of its own, so whatever it or its tool starts is known by the session's number, also
-when the tool in between was killed.
+A service is started in its own session, so all processes that it or its tool starts are found by the session's number,
+even if the tool was killed.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ POLL_S = 0.05
 
 
 def birth(pid: int) -> float:
-    """When a process began: clock ticks since boot on Linux, which do not move when the clock is set, else seconds.
+    """The start time of a process: clock ticks since boot on Linux, which do not depend on the wall clock, otherwise
+    seconds.
 
-    With the number it names one process for good. Raises psutil.NoSuchProcess.
+    Together with the number it identifies one process. Raises psutil.NoSuchProcess.
     """
     if not Path("/proc/self/stat").exists():
         return float(psutil.Process(pid).create_time())
     try:
-        # the name in brackets may hold spaces and brackets itself
+        # the name in brackets may contain spaces and brackets
         return float(Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()[19])
     except OSError:
         raise psutil.NoSuchProcess(pid) from None
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether a process still runs: a zombie does not."""
+    """Whether a process still runs; a zombie does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -42,7 +43,7 @@ def runs(process: psutil.Process) -> bool:
 
 
 def members(session: int) -> list[psutil.Process]:
-    """The processes of a session that run."""
+    """The running processes of a session."""
     found = []
     for pid in psutil.pids():
         with contextlib.suppress(OSError, psutil.Error):
@@ -52,7 +53,7 @@ def members(session: int) -> list[psutil.Process]:
 
 
 async def until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Wait for a condition; False where it did not come to hold in time."""
+    """Wait for a condition; False if it was not met in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -62,7 +63,7 @@ async def until(condition: Callable[[], bool], timeout_s: float) -> bool:
 
 
 def send(processes: list[psutil.Process], number: signal.Signals) -> None:
-    """A signal to each that is still there."""
+    """Send a signal to each that still exists."""
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)

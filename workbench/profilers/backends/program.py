@@ -1,4 +1,4 @@
-"""One local program under a tool or plain: started, awaited, ended, found again by another process.
+"""One local program, with or without a tool: start it, wait for it, stop it, find it again from another process.
 
 Its standard output and error go to ``service.log`` beside the tool's files.
 """
@@ -38,13 +38,13 @@ LOG = "service.log"
 PLAIN_STOP_S = 30.0
 _ENDING_S = 2.0
 SAY_TIMEOUT_S = 30.0
-"""How long a program that runs plainly may take to say where it answers; one that never does is waited for in vain."""
+"""How long a program without a tool may take to print its address; some never do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A started program: the tool's process, whose number is also that of the session all of it is in, and its birth,
-    so that another with the same number is not taken for it."""
+    """A started program: the tool's process number, which is also that of the session, and its start time, so that a
+    later process with the same number is not taken for it."""
 
     pid: int
     born: float
@@ -61,7 +61,7 @@ class Program:
         self.changed = changed
         self.started: Started | None = None
         self.said: Known = {}
-        self._first: Known = {}  # what it said at its first start
+        self._first: Known = {}  # the addresses of its first start
         self.notes: list[str] = []
         self._ready_timeout_s = ready_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +70,7 @@ class Program:
 
     @property
     def health_url(self) -> str | None:
-        """Where it is asked whether it answers: as given, else by its role at the addresses that are known."""
+        """The URL of its health check: as given, otherwise by its role at the known addresses."""
         if self.service.health_url is not None or self.said or self.service.ready is not None:
             return self.service.health_url
         known = {**self.service.configured, **self.service.given}
@@ -82,33 +82,33 @@ class Program:
 
     @property
     def port(self) -> int | None:
-        """The port it is to answer at; None where that is not known. Raises SettingsError."""
+        """The port it will listen on; None if not known. Raises SettingsError."""
         return port_of(self.health_url, self.service.name)
 
     def place(self) -> Place:
-        """Where its tool writes in the mode that runs; before a start the folder of none."""
+        """Where its tool writes in the running mode; before a start the folder of the mode none."""
         if self._reports is not None:
             return Place(PurePosixPath(self._reports), self._reports)
         return self._place("none" if self.started is None else self.started.mode)
 
     def log(self) -> Path:
-        """What it prints."""
+        """The log of its output."""
         return (self._place("none").host if self.started is None else self.started.folder) / LOG
 
     # --- start ------------------------------------------------------------------------------------------------
 
     def check(self, mode: Mode, flags: Sequence[str] | None, extra: Sequence[str]) -> list[str]:
-        """The command line of a start, made before anything is stopped for it. Raises SettingsError or ToolError where
-        it cannot be one."""
+        """The command line of a start, made before anything is stopped for it. Raises SettingsError or ToolError if it
+        cannot be started."""
         if self.family():
             raise ToolError(
-                f"runs under {'' if self.started is None else self.started.mode} already",
+                f"is already running under {'' if self.started is None else self.started.mode}",
                 where=self.service.name,
                 hint="Stop it first",
             )
-        _ = self.port  # what is no URL is said before anything is done
+        _ = self.port  # an invalid URL is reported before anything is done
         tool = tool_of(mode)
-        if tool.beside_the_service:  # another Python may have what this one lacks
+        if tool.beside_the_service:  # another Python may have packages that this one lacks
             tool.require()
         self._program()
         folder = self._place(mode).host
@@ -130,7 +130,7 @@ class Program:
         line = service.first_line
         with _opened(log) as output, blocked(*([signal.SIGPROF] if tool.blocks_sampler else [])):
             try:
-                # not asyncio's: when its loop ends it kills what has to go on
+                # not asyncio's, which kills its processes when the loop ends
                 process = subprocess.Popen(  # noqa: S603  the user's own command is what this is for
                     argv,
                     cwd=service.folder,
@@ -138,7 +138,7 @@ class Program:
                     stdin=subprocess.PIPE if line else subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    start_new_session=True,  # Ctrl-C does not reach it: whoever started it stops it
+                    start_new_session=True,  # its own session: Ctrl-C does not reach it, we stop it
                 )
             except OSError as error:
                 raise ToolError(f"cannot be started: {error.strerror}: {argv[0]}", where=service.name) from None
@@ -152,20 +152,20 @@ class Program:
                 process.stdin.flush()
 
     def _inherited(self) -> dict[str, str]:
-        """Of this process's variables those that are a foreign program's affair."""
+        """The variables of this process that a foreign program may have."""
         kept, withheld = for_foreign(os.environ, asked_for(self.service.argv, self.service.folder))
         if withheld:
             said = (
                 f"{self.service.name} was started without {', '.join(withheld)}, which looks like a private key; it "
-                "only gets keys in variables that begin with INDEXER_ or TAP_, or that its configuration file names"
+                "gets keys only in variables that begin with INDEXER_ or TAP_, or that its configuration file names"
             )
             if said not in self.notes:
                 self.notes.append(said)
         return kept
 
     async def ready(self, mode: Mode) -> None:
-        """Wait until it answers. Raises ToolError where it ends first, TargetError where it does not answer in time, or
-        answers elsewhere than at its first start."""
+        """Wait until it answers. Raises ToolError if it ends before, TargetError if it does not answer in time or has
+        other addresses than at its first start."""
         quick = self.service.announces and not tool_of(mode).program
         timeout_s = min(SAY_TIMEOUT_S, self._ready_timeout_s) if quick else self._ready_timeout_s
         deadline = time.monotonic() + timeout_s
@@ -203,7 +203,7 @@ class Program:
     # --- while it runs ----------------------------------------------------------------------------------------
 
     async def answers(self) -> str:
-        """ "" when it answers, else what is wrong."""
+        """ "" if it answers, otherwise what is wrong."""
         if self.service.ready is not None:
             return "" if self.service.ready(self.output()) else "it has not reported that it is ready"
         if self.service.health_url is None:
@@ -219,11 +219,11 @@ class Program:
             status, _ = await get_text(url, self.service.name)
         except TargetError as error:
             return str(error)
-        # 429: it is there, and limits how often it may be asked
+        # 429: it runs, and limits how often it may be asked
         return "" if status in (200, 429) else f"{url} answers HTTP {status}"
 
     def listen(self) -> Known:
-        """The addresses it has said since its start."""
+        """The addresses it has printed since its start."""
         if self.started is not None and not self.said:
             self.said = said_in(self.log())
             if self.said:
@@ -236,7 +236,7 @@ class Program:
             return "is not running"
         if self.live() is not None:
             wrong = await self.answers()
-            # one that ends just now stops answering before it has ended, and why it does is what matters
+            # a program that is ending stops answering first; wait, since the reason for its end matters more
             if not wrong or not await until(lambda: self.live() is None, _ENDING_S):
                 return wrong
         left, tool = self.family(), tool_of(self.started.mode)
@@ -245,14 +245,14 @@ class Program:
         return f"has ended: {self.last_words()}"
 
     def pid(self) -> int | None:
-        """The program itself: under strace its child, else the process that was started; None where it has ended."""
+        """The program itself: under strace the child, otherwise the started process; None if it has ended."""
         process = self.live()
         if process is None or self.started is None:
             return None
         return int(tool_of(self.started.mode).profiled(process).pid)
 
     def output(self) -> str:
-        """What it has printed to its log so far."""
+        """Its log so far."""
         return "" if self.started is None else self.log().read_text("utf-8", errors="replace")
 
     def last_words(self) -> str:
@@ -261,11 +261,11 @@ class Program:
         return last_words(self.log(), tool_of(mode), self.service.secrets)
 
     def hint(self) -> str:
-        """Where to read more."""
+        """The hint that names its log."""
         return f"Its log is in {self.log()}"
 
     def live(self) -> psutil.Process | None:
-        """The process that was started, if it still is that one and runs."""
+        """The started process, if it still runs."""
         if self.started is None:
             return None
         try:
@@ -275,18 +275,18 @@ class Program:
             return None
 
     def family(self) -> list[psutil.Process]:
-        """All that runs of what was started."""
+        """All running processes of this program."""
         if self.started is None:
             return []
         with contextlib.suppress(psutil.NoSuchProcess):
             if birth(self.started.pid) != self.started.born:
-                return []  # all of it has ended, and the number went to another
+                return []  # all have ended, and the number belongs to another process now
         return members(self.started.pid)
 
     # --- its end ----------------------------------------------------------------------------------------------
 
     async def stop(self, timeout_s: float) -> Ended:
-        """End it so that the tool writes all it has. Raises ToolError where it was not started."""
+        """Stop it so that the tool writes all files. Raises ToolError if it was not started."""
         started = self.started
         if started is None:
             raise ToolError("is not running under a profiler", where=self.service.name, hint="Start it first")
@@ -299,7 +299,7 @@ class Program:
             if not await until(lambda: not runs(process), timeout_s):
                 killed = True
                 send(self.family(), signal.SIGKILL)
-        # what a killed tool or the service itself left behind
+        # processes left by a killed tool or by the service itself
         send(self.family(), signal.SIGTERM)
         if not await until(lambda: not self.family(), PLAIN_STOP_S):
             await self.kill()
@@ -308,18 +308,18 @@ class Program:
         return Ended(self.service.name, code, time.monotonic() - begun, killed)
 
     async def undo(self) -> None:
-        """Leave nothing of a start that failed."""
+        """Remove everything of a failed start."""
         await self.kill()
         self.reap()
         self._ended()
 
     async def kill(self) -> None:
-        """SIGKILL to all of it, and wait for the end."""
+        """Send SIGKILL to all of it, and wait for the end."""
         send(self.family(), signal.SIGKILL)
         await until(lambda: not self.family(), PLAIN_STOP_S)
 
     def reap(self) -> int | None:
-        """The exit code, where the process was started here."""
+        """The exit code, if this process started it."""
         process, self._process = self._process, None
         if process is None:
             return None
@@ -345,7 +345,7 @@ class Program:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], out: Path, changed: Callable[[], None]) -> Program:
-        """The program that :meth:`to_json` described, in whatever process."""
+        """The program that :meth:`to_json` described, in any process."""
         program = cls(LocalService.from_json(facts), out, changed, READY_TIMEOUT_S)
         program.said, program._first = facts["said"], facts["first"]
         program._reports = None if facts["reports"] is None else Path(facts["reports"])
@@ -369,7 +369,7 @@ class Program:
         return require_program(self.service.argv[0], self.service.name, self.service.folder, path)
 
     def _find_sampler(self, mode: Mode) -> None:
-        """A sampler built into the program writes to a folder of its own, or is stopped by the tool."""
+        """Note a sampler built into the program: it writes to its own folder, or the tool stops it."""
         tool = tool_of(mode)
         self._reports = None
         folder = sampler_folder(self._program())
@@ -387,7 +387,8 @@ class Program:
             self.notes.append(sentence)
 
     def _tool_wrong(self) -> str:
-        """ "" when the tool has the program and takes orders, which a service without a health check does not show."""
+        """ "" if the tool runs the program and accepts commands, which a service without a health check does not
+        show."""
         started = self.started
         if started is None or self.service.announces or self.service.ready is not None or self.health_url is not None:
             return ""
@@ -402,7 +403,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _set_aside(output: Path | None) -> None:
-    """Move what an earlier run wrote under the tool's fixed name out of its way, with its time in the name."""
+    """Move earlier output under the tool's fixed file name aside, with its time in the name."""
     if output is None or not output.exists():
         return
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(output.stat().st_mtime))

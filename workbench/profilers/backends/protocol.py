@@ -1,4 +1,4 @@
-"""What a session needs of the place where services run: a local process, or containers of docker compose."""
+"""The interface of a backend, where services run: local processes, or containers of docker compose."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ READY_TIMEOUT_S = 300.0
 """How long a service may take to answer under a profiler: start-up under Valgrind takes fifty times as long."""
 
 STOP_TIMEOUT_S = 120.0
-"""How long it may take to stop. Valgrind's tools write their file at the end; ten seconds, docker's default, lose
-it."""
+"""How long a service may take to stop. Valgrind's tools write their file at the end; docker's default of ten seconds
+would lose it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder seen from both sides: ``inside``, where the service runs, and ``host``, here. Locally they are one."""
+    """A folder seen from both sides: ``inside``, as the service sees it, and ``host``, as we do. Locally both are the
+    same."""
 
     inside: PurePosixPath
     host: Path
@@ -39,9 +40,9 @@ class Ended:
 class Backend(Protocol):
     """Services under a profiler, in one kind of place.
 
-    Its *programs* are all that is started together, its *services* those of them that are profiled: their windows are
-    cut. Every method raises ToolError (a tool failed, a service died: with what it said) or TargetError (a service does
-    not answer) naming the service and what to do.
+    Its *programs* are started together; its *services* are those of them that are profiled. Every method raises
+    ToolError (a tool failed, or a service died: with its last output) or TargetError (a service does not answer),
+    naming the service and what to do.
     """
 
     changed: Callable[[], None]
@@ -53,11 +54,11 @@ class Backend(Protocol):
 
     @property
     def programs(self) -> tuple[str, ...]:
-        """All that is started and stopped together, in the order it is started in."""
+        """All that is started and stopped together, in the order of starting."""
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Those of the programs that are put under the tool, as ``indexer-service``."""
+        """The names of programs that are put under the tool, such as ``indexer-service``."""
 
     @property
     def running(self) -> bool:
@@ -68,46 +69,46 @@ class Backend(Protocol):
         """Whether something that ran before is not yet restored."""
 
     def place(self, service: str) -> Place:
-        """Where the tool that profiles ``service`` writes; made where it is not there."""
+        """Where the tool that profiles ``service`` writes; made if missing."""
 
     def addresses(self) -> Addresses:
-        """Where the services and what belongs to them answer, as far as it is known by now. Raises SettingsError where
-        not even the service's address is: only its user knows it then."""
+        """The known addresses of the services and related programs. Raises SettingsError if not even the service's is
+        known."""
 
     async def host_pids(self) -> dict[str, int]:
-        """Processes of this machine by what they are: ``service``, ``agent`` (one process can be both), or the
-        program's name. Empty where they are not of this machine; those that have ended are left out."""
+        """Processes of this machine by role, ``service`` or ``agent`` (one process can be both), or by the program's
+        name. Without ended ones; empty if they run elsewhere."""
 
     async def start(self, mode: Mode, flags: Sequence[str] | None = None, extra: Sequence[str] = ()) -> None:
-        """Put the services under the tool of ``mode``, start the other programs plainly, wait until all answer.
+        """Start the services under the tool of ``mode`` and the other programs without it, and wait until all answer.
 
         What ran before is remembered for :meth:`restore`, then stopped. ``flags`` replace the guide's (see
-        :meth:`workbench.profilers.tools.tool.Tool.command`), ``extra`` come after them (``--instr-atstart=no``). A
-        failure leaves nothing of it running. Programs that run already go on, unless one of them is profiled, which is
-        an error.
+        :meth:`workbench.profilers.tools.tool.Tool.command`), ``extra`` come after them (``--instr-atstart=no``). After
+        a failure nothing of it is left running. Programs that already run continue; if one of them should be profiled,
+        that is an error.
         """
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S, *, profiled_only: bool = False) -> tuple[Ended, ...]:
-        """End the programs so that their tools write all they have: SIGTERM to the program itself, SIGKILL only after
-        ``timeout_s``. Programs that have ended already are told with their exit code. ``profiled_only``: the others go
-        on, for a :meth:`start` that follows."""
+        """Stop the programs so that their tools write all files: SIGTERM to the program itself, SIGKILL only after
+        ``timeout_s``. Programs that already ended are reported with their exit code. ``profiled_only``: the others
+        continue, for a later :meth:`start`."""
 
     async def restore(self) -> bool:
-        """Bring back exactly what ran before :meth:`start` and wait until it answers; False where nothing ran."""
+        """Restore exactly what ran before :meth:`start` and wait until it answers; False if nothing ran."""
 
     def inherit(self, other: Backend) -> None:
-        """Restore, at the end, what ran before the session of ``other``, which was stopped and not restored. What
-        ``other`` does not owe, or a backend of another kind, changes nothing."""
+        """Take over from ``other``, a stopped session, what it has not restored yet, so that :meth:`restore` does it.
+        No effect if it owes nothing or is another kind of backend."""
 
     async def condition(self, service: str) -> str:
-        """ "" for a program that runs and answers, else what is wrong with it."""
+        """ "" for a program that runs and answers, otherwise what is wrong."""
 
     async def pid(self, service: str) -> int:
-        """The process id of the profiled program itself (not of strace before it), as it is known on its side."""
+        """The process id of the profiled program itself (not of strace around it), as numbered where it runs."""
 
     async def execute(self, service: str, *command: str, timeout_s: float = 60.0) -> str:
         """Run a command beside the service (in its container) and return its standard output."""
 
     def to_json(self) -> dict[str, Any]:
-        """All that another process needs to go on: plain values, no secrets. ``kind`` names the backend, whose
+        """All that another process needs to continue: plain values without secrets. ``kind`` names the backend whose
         ``from_json`` reads it (see :func:`workbench.profilers.backends.revive.backend_from_json`)."""

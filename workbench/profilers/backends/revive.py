@@ -1,4 +1,4 @@
-"""A backend from what another process wrote about it."""
+"""Recreates a backend from what another process stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workbench.profilers.backends.protocol import Backend
 
 
 def backend_from_json(facts: Mapping[str, Any]) -> Backend:
-    """The backend whose ``to_json`` gave ``facts``. Raises ReadError for a kind that is not known."""
+    """The backend whose ``to_json`` gave ``facts``. Raises ReadError for an unknown kind."""
     if facts["kind"] == "local":
         from workbench.profilers.backends.local import LocalBackend
 

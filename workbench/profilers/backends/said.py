@@ -1,4 +1,4 @@
-"""Where a program answers, from what it printed: one line of JSON with its addresses, as the stand-in says it."""
+"""A program's addresses from its output: one line of JSON, as the stand-in prints it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEAD_BYTES = 1024 * 1024
 
 
 def said_in(log: Path) -> dict[str, str]:
-    """The addresses a program has said in its log, among the lines of a tool; {} where it has said none (yet)."""
+    """The addresses in a program's log, between lines of a tool; {} if there are none (yet)."""
     try:
         with log.open("rb") as file:
             head = file.read(_HEAD_BYTES)

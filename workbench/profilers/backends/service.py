@@ -1,4 +1,4 @@
-"""A local service: the command that starts it, and how it is known that it answers."""
+"""A local service: the command that starts it, and how to check that it answers."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from workbench.service.configuration import (
 from workbench.settings.kinds import without_password
 
 Known = Mapping[str, str]
-"""Some of the fields of :class:`workbench.service.addresses.Addresses`."""
+"""Some fields of :class:`workbench.service.addresses.Addresses`."""
 
 
 @dataclass(frozen=True)
 class LocalService:
     """A command to profile.
 
-    ``roles`` say which of the two programs it is, or both. ``health_url`` answers 200 when it is ready; ``announces``
-    instead: it prints where it answers once it does (see :mod:`workbench.profilers.backends.said`); ``ready`` instead
-    takes what it has printed so far and returns True once it says so. ``first_line`` is written to its standard input.
-    ``environment`` comes on top of this process's own; ``arguments`` are added in a mode (the sampler's folder).
+    ``roles``: which of the two programs it is, or both. It is ready when ``health_url`` answers 200; or, with
+    ``announces``, when it has printed its addresses (see :mod:`workbench.profilers.backends.said`); or when ``ready``
+    returns True for its output so far. ``first_line`` is written to its standard input. ``environment`` is added to
+    this process's own; ``arguments`` are added in a mode (the sampler's folder).
 
-    ``given`` are addresses the user has given, which win over what it says, and that over its configuration,
-    ``configured``. ``listens`` are further URLs it takes for itself. ``again`` is the command for further starts, on
-    the addresses of the first. ``secrets`` are shown nowhere.
+    Addresses ``given`` by the user win over printed ones, and those over ``configured`` ones. ``listens``: further
+    URLs whose ports it uses. ``again``: the command for later starts, with the addresses of the first. ``secrets`` are
+    never shown.
     """
 
     name: str
@@ -71,8 +71,8 @@ class LocalService:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """What another process needs to look at it and start it again: no variables of the environment and no
-        passwords. :meth:`from_json` takes its configuration from its file anew."""
+        """What another process needs to check and restart it, without environment variables and passwords.
+        :meth:`from_json` reads its configuration file again."""
         return {
             "service": self.name,
             "argv": list(self.argv),
@@ -94,7 +94,7 @@ class LocalService:
         configured: Known = {}
         secrets: tuple[str, ...] = ()
         if facts["configured"]:
-            # where its file is gone or was changed meanwhile, what is known otherwise has to do
+            # if its file is missing or has changed, the other known facts must be enough
             with contextlib.suppress(SettingsError):
                 configured, secrets = configuration_of(argv, roles[0], folder, os.environ)
         return cls(
@@ -115,8 +115,8 @@ class LocalService:
 def configuration_of(
     argv: tuple[str, ...], role: Role, folder: Path | None, environment: Mapping[str, str]
 ) -> tuple[Known, tuple[str, ...]]:
-    """Addresses and secrets by the file after ``--config`` in a command; ({}, ()) where there is none, or it is not of
-    indexer-rs. Raises SettingsError for a TOML file that cannot be read."""
+    """Addresses and secrets from the file after ``--config`` in a command; ({}, ()) if there is none or it does not
+    belong to indexer-rs. Raises SettingsError for a TOML file that cannot be read."""
     given = config_path(argv)
     if given is None:
         return {}, ()
@@ -136,7 +136,7 @@ def configuration_of(
 
 
 def asked_for(argv: tuple[str, ...], folder: Path | None) -> frozenset[str]:
-    """The variables that the file after ``--config`` in a command takes from the environment."""
+    """The environment variables that are used by the file after ``--config`` in a command."""
     given = config_path(argv)
     if given is None:
         return frozenset()
@@ -147,8 +147,8 @@ def asked_for(argv: tuple[str, ...], folder: Path | None) -> frozenset[str]:
 
 
 def merged(services: Sequence[tuple[LocalService, Known]]) -> Known:
-    """The addresses of services that belong together, each with what it has said: what was given wins over what was
-    said, and that over configuration."""
+    """The addresses of services that belong together: given ones before printed ones, and those before configured
+    ones."""
     found: dict[str, str] = {}
     for source in (
         *(service.given for service, _ in services),
@@ -161,9 +161,7 @@ def merged(services: Sequence[tuple[LocalService, Known]]) -> Known:
 
 
 def as_addresses(known: Known, where: str) -> Addresses:
-    """Addresses of what is known. Raises SettingsError where the service's is not."""
+    """Addresses from the known facts. Raises SettingsError if the service's is missing."""
     if "service_url" not in known:
-        raise SettingsError(
-            "it is not known where the service answers", where=where, hint="Give its address with --target"
-        )
+        raise SettingsError("the service's address is not known", where=where, hint="Give its address with --target")
     return Addresses(**known)

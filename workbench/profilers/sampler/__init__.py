@@ -1,13 +1,13 @@
-"""A sampling profiler inside a Python service, with the files of the one inside the Rust services.
+"""A sampling profiler inside a Python service. It writes the same files as the sampler inside the Rust services.
 
 >>> from workbench.profilers.sampler import setup_profiling
 >>> sampler = setup_profiling("/opt/profiling/indexer-service")   # doctest: +SKIP
 
-``stacks`` names functions and tasks, ``clocks`` tells who used CPU time, ``collector`` joins both at every look and
-adds up; ``ticks`` says when to look. ``protobuf`` and ``flamegraph`` write a ``report`` (in pieces: ``breathing``),
-``files`` gives it its two names. ``sampler`` is the thread and its life, ``ask`` the other side.
+``stacks`` names functions and tasks, ``clocks`` measures CPU time by thread, ``collector`` joins both into samples;
+``ticks`` decides when to sample. ``protobuf`` and ``flamegraph`` write a ``report`` (in pieces: ``breathing``),
+``files`` names its two files. ``sampler`` runs the thread, ``ask`` is the control side in another process.
 
-It runs inside services, so nothing but the standard library is imported, and nothing of the workbench but its errors.
+It runs inside services, so it imports only the standard library and the workbench's errors.
 """
 
 from __future__ import annotations

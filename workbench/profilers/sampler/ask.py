@@ -18,15 +18,15 @@ _PAUSE_S = 0.01
 def request_snapshot(pid: int, folder: str | os.PathLike[str], timeout: float = 30.0) -> Snapshot:
     """Ask the sampler of process ``pid`` (SIGUSR2) for a report into its ``folder``, and return the files.
 
-    The report holds everything up to a moment after the call. Raises ToolError where the process is gone or does not
-    take requests (it is not sent the signal then, whose default would kill it), and after ``timeout`` seconds.
+    The report includes everything up to the call. Raises ToolError if the process is gone or does not handle SIGUSR2
+    (then the signal is not sent, since its default would kill the process), and after ``timeout`` seconds.
     """
     _check_takes_requests(pid)
     asked_ns = time.time_ns()
     try:
         os.kill(pid, signal.SIGUSR2)
     except (ProcessLookupError, PermissionError) as error:
-        raise ToolError(f"did not take the request for a profile: {error.strerror}", where=f"process {pid}") from None
+        raise ToolError(f"could not be asked for a profile: {error.strerror}", where=f"process {pid}") from None
     return wait_for_snapshot(folder, asked_ns, timeout, pid=pid)
 
 
@@ -35,14 +35,14 @@ def wait_for_snapshot(
 ) -> Snapshot:
     """The first report in ``folder`` that was taken at ``asked_ns`` (ns since 1970) or later, once it is complete.
 
-    For services that are asked in another way, such as a signal sent inside a container. Raises ToolError after
-    ``timeout`` seconds, or when process ``pid`` has ended without it.
+    For services that are asked in another way, for example by a signal inside a container. Raises ToolError after
+    ``timeout`` seconds, or if process ``pid`` ended without a report.
     """
     place = Path(folder)
     deadline = time.monotonic() + timeout
     old: set[str] = set()
     while True:
-        # before looking: a process that ends writes a last report
+        # checked before the folder is read: a process that ends writes a last report
         ended = pid is not None and not _runs(pid)
         found = taken_since(place, asked_ns, old)
         if found is not None:
@@ -59,14 +59,14 @@ def wait_for_snapshot(
 
 
 def taken_since(folder: Path, asked_ns: int, old: set[str]) -> Snapshot | None:
-    """The earliest report that was taken at ``asked_ns`` or later; what is older, or of another sampler and says no
-    time, is put into ``old`` (by time and number) and not read again."""
+    """The earliest report that was taken at ``asked_ns`` or later. Older reports, and those without a time (of other
+    samplers), are added to ``old`` (time and number) and not read again."""
     found: list[tuple[int, Snapshot]] = []
     for path in folder.glob("profile-*.pb"):
         key = key_of(path.name)
         if key is None or key in old:
             continue
-        # renamed into place when whole, and after the picture
+        # renamed into place when complete, and after the picture
         taken = taken_ns(path.read_bytes())
         if taken is None or taken < asked_ns:
             old.add(key)
@@ -78,7 +78,7 @@ def taken_since(folder: Path, asked_ns: int, old: set[str]) -> Snapshot | None:
 def _check_takes_requests(pid: int) -> None:
     status = _status(pid)
     if not status:
-        what = "there is no such process" if sys.platform == "linux" else "requesting a profile needs Linux"
+        what = "this process does not exist" if sys.platform == "linux" else "requesting a profile needs Linux"
         raise ToolError(what, where=f"process {pid}")
     caught = int(status["SigCgt"], 16)
     if not caught >> (signal.SIGUSR2 - 1) & 1:
@@ -94,7 +94,7 @@ def _runs(pid: int) -> bool:
 
 
 def _status(pid: int) -> dict[str, str]:
-    """The fields of /proc/PID/status; none where there is no such process."""
+    """The fields of /proc/PID/status; empty if the process does not exist."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

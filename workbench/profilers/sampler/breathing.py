@@ -1,7 +1,7 @@
-"""Long work in the background, in pieces between which the service runs.
+"""Splits long background work into pieces, between which the service runs.
 
-A Python thread that works keeps the interpreter lock for 5 ms at a time, and the service waits for it after each of its
-own system calls. A report of thousands of stacks would so add 5 ms to many requests.
+A busy Python thread keeps the interpreter lock for 5 ms at a time, and the service waits for it after each of its
+system calls. So a report of thousands of stacks would add 5 ms to many requests.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PIECE = 32
 
 
 def breathing(items: Iterable[T]) -> Iterator[T]:
-    """The items, with the interpreter lock let go after every few."""
+    """Yield the items, releasing the interpreter lock after every few."""
     for number, item in enumerate(items, start=1):
         yield item
         if not number % _PIECE:

@@ -1,4 +1,5 @@
-"""Who used CPU time since the last look: exactly where the system has a clock for each thread, else shared out."""
+"""CPU time by thread since the last sample: exact if the system has a clock for each thread, otherwise divided among
+threads."""
 
 from __future__ import annotations
 
@@ -13,12 +14,13 @@ class CpuClock(Protocol):
     exact: bool
 
     def spent(self, threads: Iterable[int], working: Collection[int]) -> dict[int, int]:
-        """Nanoseconds of CPU time of each of ``threads`` (by ident) since the last call. ``working`` are those that do
-        not wait, for clocks that cannot tell. All threads must be alive."""
+        """Nanoseconds of CPU time of each of ``threads`` (by ident) since the last call. ``working``: those that do not
+        wait, for clocks that cannot tell threads apart. All threads must be alive."""
 
 
 class ThreadClocks:
-    """The CPU clock that Linux has for every thread. A thread that waits uses none, so an idle process has no cost."""
+    """The CPU clock that Linux has for every thread. A waiting thread uses no CPU time, so an idle process has no
+    cost."""
 
     exact = True
 
@@ -26,20 +28,20 @@ class ThreadClocks:
         self._read: dict[int, int] = {}
 
     def spent(self, threads: Iterable[int], working: Collection[int]) -> dict[int, int]:
-        """See :class:`CpuClock`. A thread seen for the first time is charged from its birth."""
+        """See :class:`CpuClock`. A new thread is charged from its start."""
         before, self._read = self._read, {}
         spent = {}
         for ident in threads:
             now = time.clock_gettime_ns(time.pthread_getcpuclockid(ident))
             last = before.get(ident, 0)
             self._read[ident] = now
-            # a clock that went back is that of a new thread which got the ident of one that has ended
+            # a clock that went back belongs to a new thread that reuses the ident of an ended one
             spent[ident] = now - last if now >= last else now
         return spent
 
 
 class ProcessClock:
-    """The CPU clock of the whole process, shared alike by the threads that do not seem to wait."""
+    """The CPU clock of the whole process, divided equally among the threads that do not seem to wait."""
 
     exact = False
 
@@ -49,7 +51,7 @@ class ProcessClock:
     def spent(self, threads: Iterable[int], working: Collection[int]) -> dict[int, int]:
         """See :class:`CpuClock`."""
         if not working:
-            return {}  # kept for whoever works next
+            return {}  # kept for the next thread that works
         now = time.process_time_ns()
         share = (now - self._read) // len(working)
         self._read = now
@@ -57,5 +59,5 @@ class ProcessClock:
 
 
 def best_clock() -> CpuClock:
-    """A clock for each thread where the system has that (Linux), else that of the process."""
+    """A clock for each thread if the system has that (Linux), otherwise that of the process."""
     return ThreadClocks() if hasattr(time, "pthread_getcpuclockid") else ProcessClock()

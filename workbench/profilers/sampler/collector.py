@@ -1,8 +1,8 @@
-"""One look at all threads: each is charged the CPU time it used, to the stack it is found at.
+"""Samples all threads: each thread's used CPU time is charged to its current stack.
 
-A thread owes what its CPU clock advanced. Whenever that makes a whole period, its stack gets so many samples; the rest
-stays owed. So samples times period is the CPU time of the process's Python threads, whatever the ticks were like. What
-is an estimate is the share of each stack, as with any sampler.
+The CPU time that a thread used is added to what it owes. For each whole period owed, its stack gets one sample; the
+rest stays owed. So samples x period is the CPU time of the process's Python threads, even if ticks are irregular. Only
+the share of each stack is an estimate, as with any sampler.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from workbench.profilers.sampler.report import Function, Stack
 from workbench.profilers.sampler.stacks import Functions, TaskNames, running_loop, thread_name
 
 MOST_STACKS = 50_000
-"""So many different stacks are kept, some 50 MB at worst; the time of further ones is counted with their leaf alone."""
+"""The most different stacks, some 50 MB at worst; further ones are counted by their leaf function only."""
 
 
 class Collector:
-    """Adds up samples. :meth:`look` may be called from a signal handler, at any point of the program's code."""
+    """Adds up samples. :meth:`look` may be called from a signal handler, at any point of the program."""
 
     def __init__(self, period_ns: int, clock: CpuClock, hidden: Callable[[], set[int]]) -> None:
         self._period_ns = period_ns
@@ -32,17 +32,17 @@ class Collector:
         self._counts: dict[tuple[str, str, tuple[int, ...]], int] = {}
         self._owed: dict[int, int] = {}
         self._names: dict[int, str] = {}
-        # a handler cannot wait for the thread that it interrupts, nor need it: what it skips stays owed
+        # a handler cannot wait for the thread that it interrupts; skipped time stays owed
         self._lock = threading.Lock()
 
     def begin(self) -> None:
-        """CPU time counts from now on."""
+        """Start counting CPU time now."""
         with self._lock:
             frames = self._frames()
             self._clock.spent(frames, frames)
 
     def look(self, interrupted: FrameType | None = None, *, spared: int | None = None) -> None:
-        """Charge every thread but ``spared``. ``interrupted`` is the frame that a signal handler was called in."""
+        """Charge every thread except ``spared``. ``interrupted``: the frame in which a signal handler was called."""
         if not self._lock.acquire(blocking=False):
             return
         try:
@@ -65,7 +65,7 @@ class Collector:
                 continue
             frame = frames[ident]
             self._names[ident] = thread_name(ident)
-            # Only the interrupted thread can be trusted to work where it seems to wait: the selector costs time, too.
+            # Only for the interrupted thread is a waiting function real work: the selector costs time, too.
             if ident not in working and not (ident == here and 2 * nanoseconds >= period):
                 continue
             task = self._tasks.running(running_loop()) if ident == here and interrupted is not None else ""
@@ -77,8 +77,8 @@ class Collector:
                 self._names.pop(ident, None)
 
     def taken(self) -> tuple[tuple[Function, ...], tuple[Stack, ...]]:
-        """Functions and stacks so far. Time that threads owe and were never found working for is charged to a frame of
-        its own, ``[worked between samples]``."""
+        """Functions and stacks so far. CPU time of threads that were never found working is charged to a separate
+        frame, ``[worked between samples]``."""
         with self._lock:
             for ident in self._owed:
                 self._settle(ident)

@@ -1,4 +1,4 @@
-"""The two files of a report, under upstream's names: both whole, or neither."""
+"""The two files of a report, with upstream's names: both complete, or neither."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class ReportFiles:
         self._number = 0
 
     def write(self, report: Report) -> Snapshot:
-        """Write a report. The protobuf comes last, so that whoever sees it has both. Raises OSError; then neither file
-        is there, and the number is used for the next report."""
+        """Write a report. The protobuf is written last, so that when it exists both do. Raises OSError; then neither
+        file exists, and the next report gets the same number."""
         self.folder.mkdir(parents=True, exist_ok=True)
         snapshot = self._free_names(report.taken_ns)
         svg, pb = to_flamegraph(report, self._title).encode(), to_protobuf(report)
@@ -53,11 +53,11 @@ class ReportFiles:
             snapshot = snapshot_of(self.folder, f"{stamp}-{self._number}")
             if not (snapshot.svg.exists() or snapshot.pb.exists()):
                 return snapshot
-            self._number += 1  # another process began in this folder within the same second
+            self._number += 1  # another process started in this folder within the same second
 
 
 def snapshot_of(folder: Path, key: str) -> Snapshot:
-    """The names of a report, from what they share: time and number."""
+    """The file names of a report from time and number."""
     return Snapshot(folder / f"flamegraph-{key}.svg", folder / f"profile-{key}.pb")
 
 
@@ -68,7 +68,7 @@ def key_of(name: str) -> str | None:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Readers see all of a file or none. It is not flushed to the disk: a power cut takes the service with it."""
+    """Readers see a complete file or none. It is not flushed to disk: a power cut would end the service too."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(data)

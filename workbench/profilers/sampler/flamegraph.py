@@ -1,7 +1,7 @@
-"""A report as a flame graph SVG, written as inferno 0.11.21 writes it: upright, siblings in order of their names.
+"""A report as a flame graph SVG in the format of inferno 0.11.21: root at the bottom, siblings sorted by name.
 
 The level above the root is the thread. ``fg:x`` and ``fg:w`` are exact counts. Frames below 0.01 % are left out.
-Without samples the picture is an empty file, as upstream's.
+Without samples the picture is an empty file, like upstream's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Node:
 
 
 def to_flamegraph(report: Report, title: str) -> str:
-    """The picture, or "" where there are no samples."""
+    """The SVG text, or "" without samples."""
     root, depth = _grow(report)
     if not root.total:
         return ""
@@ -55,7 +55,7 @@ def to_flamegraph(report: Report, title: str) -> str:
 
 
 def _grow(report: Report) -> tuple[_Node, int]:
-    """The tree of all stacks, and its depth with the root and the threads."""
+    """The tree of all stacks, and its depth including root and threads."""
     names = [function.name for function in report.functions]
     root, depth = _Node(), 0
     for stack in breathing(report.stacks):
@@ -69,7 +69,7 @@ def _grow(report: Report) -> tuple[_Node, int]:
 
 
 def _boxes(root: _Node, y: int) -> Iterator[str]:
-    """The root's box, then each callee's with those on it: self cost lies at the left, as in inferno."""
+    """The root's box, then each callee's box and those above it: self cost is at the left, as in inferno."""
     pending = [("all", root, 0, y)]
     while pending:
         name, node, start, y = pending.pop()
@@ -101,11 +101,11 @@ def _box(name: str, samples: int, start: int, y: int, total: int) -> str:
 
 
 def _colour(name: str) -> str:
-    """A warm colour that a name has in every picture."""
+    """A warm colour, the same for a name in every picture."""
     mixed = zlib.crc32(name.encode("utf-8", "replace"))
     return f"rgb({205 + mixed % 50},{mixed // 50 % 230},{mixed // 11500 % 55})"
 
 
 def _xml(text: str) -> str:
-    """Escaped, without what XML cannot hold."""
+    """Escaped text, without characters that XML does not allow."""
     return escape(_NOT_XML.sub("?", text), {'"': "&quot;"})

@@ -1,7 +1,7 @@
-"""A report as pprof's protobuf, in the dialect of pprof-rs: raw, without mappings, a location for each function.
+"""A report as pprof's protobuf, in the form of pprof-rs: uncompressed, without mappings, one location per function.
 
-What differs is better known here: a function is one of name, file and line, its line is that of ``def``, and the label
-``task`` stands beside ``thread``. Comments, which pprof-rs never writes, tell readers so.
+Differences: a function is identified by name, file and line, its line is that of ``def``, and there is a label ``task``
+beside ``thread``. Readers recognise this by comments, which pprof-rs never writes.
 
 Source: profile.proto of google/pprof; src/report.rs of tikv/pprof-rs.
 """
@@ -14,7 +14,7 @@ from workbench.profilers.sampler.breathing import breathing
 from workbench.profilers.sampler.report import Report
 
 THREAD_BYTES = 15
-"""Linux cuts names of threads to this, and so do upstream's files."""
+"""Linux cuts thread names to this length, and so do upstream's files."""
 
 _SECOND_NS = 10**9
 
@@ -77,12 +77,12 @@ def _taken(moment_ns: int) -> str:
 
 
 def thread_label(name: str) -> str:
-    """The name of a thread as the files have it."""
+    """The name of a thread as written in the files."""
     return _clean(name).encode()[:THREAD_BYTES].decode(errors="ignore")
 
 
 def _clean(text: str) -> str:
-    """Names are anything, lone surrogates too; the format holds UTF-8."""
+    """Names may contain anything, even lone surrogates; the format needs UTF-8."""
     return text.encode("utf-8", "replace").decode()
 
 

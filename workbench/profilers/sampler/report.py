@@ -1,4 +1,4 @@
-"""What has been sampled since the start: plain data, from which both files of a report are written."""
+"""All samples since the start, as plain data for both files of a report."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """``count`` samples of one stack. ``functions`` are numbers into the report's table, leaf first; ``task`` is ""
-    where no asyncio task ran."""
+    """``count`` samples of one stack. ``functions`` are indexes into the report's table, leaf first; ``task`` is "" if
+    no asyncio task ran."""
 
     thread: str
     task: str
@@ -27,9 +27,9 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All samples from ``began_ns`` (since 1970) on, for ``duration_ns``: ``frequency`` for each second of CPU time.
+    """All samples from ``began_ns`` (since 1970) on, for ``duration_ns``: ``frequency`` samples per second of CPU time.
 
-    ``comments`` say what wrote it; the time at which it was taken is ``taken_ns`` (since 1970).
+    ``comments``: which program wrote it; ``taken_ns``: when it was taken (since 1970).
     """
 
     functions: tuple[Function, ...]

@@ -1,6 +1,6 @@
-"""The sampler of one service: its thread, its life, and what it does when asked.
+"""The sampler of one service: its thread, start and stop, and reports on request.
 
-Nothing that goes wrong here reaches the service: it is logged once, and the service goes on.
+Errors here never reach the service: they are logged once, and the service continues.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STOP_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """Someone wants a report now, and the answer in ``answer``."""
+    """A request for a report now; the result goes into ``answer``."""
 
     answer: SimpleQueue[Snapshot | None] = field(default_factory=SimpleQueue)
 
@@ -53,22 +53,22 @@ def setup_profiling(
     *,
     delay: float = 10,
 ) -> Sampler:
-    """Profile this process from ``delay`` seconds from now on, into the folder ``path`` (made where it is not there).
+    """Profile this process, starting ``delay`` seconds from now, into the folder ``path`` (made if missing).
 
     ``frequency`` samples are taken for each second of CPU time. Every ``interval`` seconds, at :meth:`Sampler.stop` and
-    at a clean exit, a flame graph and a pprof profile are written that hold everything since the start. ``name`` is the
-    service's, for the picture and the log. Call it from the main thread, before or in the event loop, so that samples
-    are taken by the CPU timer's signal and SIGUSR2 asks for a report; elsewhere, or where these signals are in use, a
-    thread samples by the clock, less exactly, and a warning says so. So does a second sampler in one process.
+    at a clean exit, a flame graph and a pprof profile of everything since the start are written. ``name``: the
+    service's name, for the picture and the log. Call it from the main thread, before or in the event loop: then samples
+    are taken by the CPU timer's signal, and SIGUSR2 requests a report. Otherwise, if these signals are in use, or for a
+    second sampler in one process, a thread samples by the clock, which is less exact, and a warning says so.
 
-    Raises SettingsError for numbers that make no sense. Whatever goes wrong later is logged and does no harm.
+    Raises SettingsError for invalid numbers. Later errors are only logged.
     """
     if not 1 <= frequency <= _MOST_FREQUENT:
-        raise SettingsError(f"from 1 to {_MOST_FREQUENT} samples a second, found {frequency}", where="frequency")
+        raise SettingsError(f"expected 1 to {_MOST_FREQUENT} samples per second, found {frequency}", where="frequency")
     if not interval > 0:
-        raise SettingsError(f"expected seconds above 0, found {interval}", where="interval")
+        raise SettingsError(f"expected more than 0 seconds, found {interval}", where="interval")
     if not delay >= 0:
-        raise SettingsError(f"expected seconds, 0 or more, found {delay}", where="delay")
+        raise SettingsError(f"expected 0 seconds or more, found {delay}", where="delay")
     sampler = Sampler(Path(path), frequency, interval, delay, name or f"process {os.getpid()}", best_clock())
     sampler._start()
     return sampler
@@ -96,9 +96,9 @@ class Sampler:
         self._failing = False
 
     def snapshot(self, timeout: float = 60.0) -> Snapshot | None:
-        """Write a report now and return its files; None where that failed, as the log says, or takes longer.
+        """Write a report now and return its files; None if that failed (see the log) or takes longer.
 
-        Asked during the delay, sampling begins at once. It waits: in a coroutine, ``await asyncio.to_thread(...)``.
+        During the delay this starts sampling at once. It blocks: in a coroutine use ``await asyncio.to_thread(...)``.
         """
         if not self._alive():
             return None
@@ -110,11 +110,11 @@ class Sampler:
             return None
 
     def stop(self) -> None:
-        """End, with a last report. A second call, and one in a forked child, does nothing."""
+        """Stop, with a last report. A second call, or a call in a forked child, does nothing."""
         atexit.unregister(self.stop)
         if not self._alive():
             return
-        # here, not in the thread: handlers can be set in the main thread only
+        # here, not in the thread: handlers can only be set in the main thread
         self._ticks.stop()
         self._ignore_requests()
         self._mailbox.put(_Stop())
@@ -123,8 +123,8 @@ class Sampler:
     def waiting_tasks(self) -> str:
         """Where the suspended asyncio tasks wait now, as folded stacks that ``workbench.read_folded`` reads.
 
-        They use no CPU time, so they are not in the reports. Of the loop that ran when profiling was set up, else of
-        this thread's; "" without any.
+        They use no CPU time, so they are not in the reports. Uses the loop that ran when profiling was set up,
+        otherwise this thread's; "" without a loop.
         """
         loop: asyncio.AbstractEventLoop | None = self._loop or running_loop()
         return "" if loop is None or loop.is_closed() else waiting_tasks(loop)
@@ -135,10 +135,10 @@ class Sampler:
             kind = SignalTicks if by_signal else ThreadTicks
             self._ticks = kind(self._frequency, self._collector.look, self._mailbox.put)
             if not by_signal:
-                self._warn("SIGPROF is not available: a thread samples by the clock, less exactly")
+                self._warn("SIGPROF is not available: a thread samples by the clock, which is less exact")
             if not self._clock.exact:
                 self._warn(
-                    "this system has no CPU clock per thread: CPU time is shared among the threads that seem to work"
+                    "this system has no CPU clock per thread: CPU time is divided among the threads that seem to work"
                 )
             if not self._take_requests():
                 self._warn("SIGUSR2 is not available: reports cannot be requested from outside")
@@ -182,7 +182,7 @@ class Sampler:
             return None
 
     def _report(self) -> Snapshot | None:
-        """Write a report. What fails is logged the first time, and again only after it had worked."""
+        """Write a report. A failure is logged once, and again only after a success."""
         try:
             taken_ns, duration_s = time.time_ns(), time.monotonic() - self._began
             functions, stacks = self._collector.taken()
@@ -223,7 +223,7 @@ class Sampler:
         return free
 
     def _ignore_requests(self) -> None:
-        """A late request is not to kill the service, as the signal's default would."""
+        """Ignore late requests, since the signal's default would kill the service."""
         if (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGUSR2) == self._on_request

@@ -1,4 +1,4 @@
-"""Names of what runs: the functions of a thread's stack, its asyncio task, and where suspended tasks wait."""
+"""Names of running code: the functions of a thread's stack, its asyncio task, and where suspended tasks wait."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     import asyncio
 
 MOST_FRAMES = 128
-"""As in upstream's sampler: deeper stacks lose their root side, and say so."""
+"""As in upstream's sampler: deeper stacks are cut at the root side, and a frame says so."""
 
 MOST_TASKS = 256
-"""So many different names of tasks are kept apart: a name per request would make a stack of every request."""
+"""The most task names kept apart: with a name per request every request would get its own stack."""
 
 CUT = Function(f"[more than {MOST_FRAMES} frames]", "", 0)
 UNSEEN = Function("[worked between samples]", "", 0)
 OTHER_TASKS = "other tasks"
 
-# asyncio's own numbering, which says nothing and has no end
+# asyncio's own numbering, which is unbounded and tells nothing
 _NUMBERED = re.compile(r"Task-\d+")
 
-# Python functions that call into C to wait. A thread found there did the work it is charged for somewhere else.
+# Python functions that wait in C. A thread found there did its charged work somewhere else.
 _WAITING = frozenset(
     (
-        # the leaf while uvloop, which has no Python frames, waits
+        # the leaf while uvloop waits, which has no Python frames
         "asyncio.runners.Runner.run",
         "uvloop.run",
         "concurrent.futures.thread._worker",
@@ -53,7 +53,7 @@ _WAITING = frozenset(
 
 
 class Functions:
-    """Every function seen so far and its number. Code objects are not kept alive: files and names are."""
+    """Every function seen so far and its number. Keeps files and names, not code objects."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, str, int], int] = {}
@@ -63,7 +63,7 @@ class Functions:
         self.unseen = self._add(UNSEEN)
 
     def stack(self, frame: FrameType | None) -> tuple[int, ...]:
-        """The numbers of a frame and its callers, leaf first."""
+        """The numbers of a frame's function and its callers', leaf first."""
         numbers: list[int] = []
         while frame is not None:
             if len(numbers) == MOST_FRAMES:
@@ -100,27 +100,27 @@ def qualified(frame: FrameType) -> str:
 
 
 def thread_name(ident: int) -> str:
-    """The name of a thread, or its id where Python has not started it."""
-    # not threading.enumerate(): it takes a lock, which the code that a signal interrupts may hold
+    """The name of a thread, or its id if Python did not start it."""
+    # not threading.enumerate(): it takes a lock, which the interrupted code may hold
     thread = threading._active.get(ident)  # type: ignore[attr-defined]
     return str(ident) if thread is None else str(thread.name)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that runs in this thread. asyncio is not imported for it."""
+    """The event loop that runs in this thread. Does not import asyncio."""
     module = sys.modules.get("asyncio")
     loop: asyncio.AbstractEventLoop | None = None if module is None else module._get_running_loop()
     return loop
 
 
 class TaskNames:
-    """Labels of tasks: the name a task was given, or its coroutine's where asyncio has only numbered it."""
+    """Labels of tasks: the given name, or the coroutine's name if asyncio only numbered the task."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def running(self, loop: asyncio.AbstractEventLoop | None) -> str:
-        """The label of the task that runs in ``loop`` now; "" where none does."""
+        """The label of the task that runs in ``loop`` now; "" if none does."""
         if loop is None:
             return ""
         task = sys.modules["asyncio"].current_task(loop)
@@ -135,7 +135,7 @@ class TaskNames:
 
 
 def task_label(task: asyncio.Task[Any]) -> str:
-    """The name of a task, or what it runs where the name is asyncio's ``Task-17``."""
+    """The name of a task, or its coroutine if the name is asyncio's ``Task-17``."""
     name = task.get_name()
     if not _NUMBERED.fullmatch(name):
         return name
@@ -144,7 +144,7 @@ def task_label(task: asyncio.Task[Any]) -> str:
 
 
 def waiting_tasks(loop: asyncio.AbstractEventLoop) -> str:
-    """Where the suspended tasks of ``loop`` wait, as folded stacks: label, then its awaits, outermost first."""
+    """Where the suspended tasks of ``loop`` wait, as folded stacks: label, then the awaits, outermost first."""
     asyncio = sys.modules["asyncio"]
     current = asyncio.current_task(loop)
     stacks = Counter(

@@ -1,8 +1,8 @@
-"""When to look: a signal of the CPU timer where one is available, else a thread that wakes by the clock.
+"""When to sample: at a signal of the CPU timer if available, otherwise in a thread that wakes by the clock.
 
-The difference decides what a profile is worth. A thread gets to run when the one it wants to look at lets go of the
-interpreter lock: at the end of its work, in the selector. Measured with a service under uvloop, such a thread found 1 %
-of the time in a function that took 62 %, and the signal 64 %. See docs/profiling.md.
+The difference matters: a sampling thread runs only when the sampled one releases the interpreter lock, at the end of
+its work, in the selector. Measured with a service under uvloop, such a thread found 1 % of the time in a function that
+took 62 %; the signal found 64 %. See docs/profiling.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _GUARD_PERIODS = 4
 
 
 class Look(Protocol):
-    """What happens at a tick: see :meth:`workbench.profilers.sampler.collector.Collector.look`."""
+    """Takes a sample: see :meth:`workbench.profilers.sampler.collector.Collector.look`."""
 
     def __call__(self, interrupted: FrameType | None = None, *, spared: int | None = None) -> None: ...
 
@@ -40,27 +40,26 @@ class Ticks(Protocol):
     what: str
 
     def start(self) -> None:
-        """Begin; from any thread."""
+        """Start; may be called from any thread."""
 
     def stop(self) -> None:
-        """End; from any thread."""
+        """Stop; may be called from any thread."""
 
     def idents(self) -> set[int]:
-        """The threads it has of its own."""
+        """The idents of its own threads."""
 
 
 class SignalTicks:
-    """ITIMER_PROF and SIGPROF: a tick whenever the process has used a period of CPU time, none while it is idle.
+    """ITIMER_PROF and SIGPROF: a tick for each period of used CPU time, none while the process is idle.
 
-    Python runs the handler in the main thread, between two bytecodes: where it works, not where it rests. While other
-    threads work and it rests, nothing may wake it, since the system gives the signal to a thread that works; a guard
-    looks at the others then.
+    Python runs the handler in the main thread, between two bytecodes, so it sees where the main thread works. If only
+    other threads work, the signal may not wake the main thread; then a guard thread samples the others.
     """
 
     what = "SIGPROF (CPU time)"
 
     def __init__(self, frequency: int, look: Look, failed: Failed) -> None:
-        """Installs the handler. Only in the main thread, and only where :func:`signal_is_free`."""
+        """Installs the handler. Only in the main thread, and only if :func:`signal_is_free`."""
         self._period_s = 1 / frequency
         self._look = look
         self._failed = failed
@@ -72,7 +71,7 @@ class SignalTicks:
         self._used_s = 0.0
         self._guard = ThreadTicks(frequency, self._look_at_others, failed)
         signal.signal(signal.SIGPROF, self._on_signal)
-        # calls that the system can take up again are not to fail with EINTR
+        # restart system calls instead of failing with EINTR
         signal.siginterrupt(signal.SIGPROF, False)
 
     def start(self) -> None:
@@ -81,7 +80,8 @@ class SignalTicks:
         self._guard.start()
 
     def stop(self) -> None:
-        """Stop the timer. The signal is ignored from then on: its default would kill, and one may be under way."""
+        """Stop the timer. The signal is ignored from then on: one may still be pending, and its default would kill the
+        process."""
         self._stopped = True
         signal.setitimer(signal.ITIMER_PROF, 0)
         self._guard.stop()
@@ -121,11 +121,11 @@ class SignalTicks:
 
 
 class _Breath:
-    """Ticks become rarer while the event loop does not turn.
+    """Makes ticks rarer while the event loop is blocked.
 
-    Each signal leaves a byte in the loop's self-pipe, which only the loop empties, and which holds a few hundred. In a
-    full one the byte of a SIGTERM is lost, and asyncio complains on stderr. CPU time stays owed, so that none is lost;
-    when the loop turns again, a tenth of the block at most is charged to what comes then.
+    Each signal writes a byte into the loop's self-pipe, which only the loop empties and which holds a few hundred. If
+    it is full, the byte of a SIGTERM is lost, and asyncio complains on stderr. CPU time stays owed, so none is lost;
+    when the loop runs again, at most a tenth of the blocked time is charged to what runs then.
     """
 
     def __init__(self, set_timer: Callable[[float], None]) -> None:
@@ -134,7 +134,7 @@ class _Breath:
         self._ticks = 0
 
     def tick(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """After a look, with the loop that runs in the main thread."""
+        """Called after a sample, with the loop of the main thread."""
         self._ticks += 1
         if self._asked is not None and self._asked is not loop:
             self._answered()
@@ -151,7 +151,7 @@ class _Breath:
 
 
 class ThreadTicks:
-    """A thread that wakes by the clock, for processes where the signal is not available."""
+    """A thread that wakes by the clock, for processes in which the signal is not available."""
 
     what = "a thread (wall clock)"
 
@@ -181,7 +181,7 @@ class ThreadTicks:
         due = time.monotonic()
         try:
             while True:
-                # after a delay the missed ticks are not made up for: CPU time stays owed
+                # missed ticks are not repeated: CPU time stays owed
                 due = max(due + self.period_s, time.monotonic())
                 if self._end.wait(due - time.monotonic()):
                     return
@@ -191,7 +191,7 @@ class ThreadTicks:
 
 
 def signal_is_free() -> bool:
-    """Whether SIGPROF and its timer can be taken: in the main thread, where nothing else uses them."""
+    """Whether SIGPROF and its timer can be used: only in the main thread, and if nothing else uses them."""
     return (
         hasattr(signal, "SIGPROF")
         and threading.current_thread() is threading.main_thread()

@@ -1,7 +1,6 @@
-"""The profiler modes, one object each: what is started, how tool and service are told apart, how windows are cut.
+"""The profiler modes, one object each: the command, how to tell the tool from the service, how to cut windows.
 
-``tool`` is what a mode is for everybody else, a module a mode what it does, ``chosen`` goes from name to object. What
-a window's beginning returns is plain JSON, so that a window that one process began can be ended by another. Flags and
-file names are those of the profiling guide's recipes (indexer-rs, contrib/start.sh), so that an engineer finds the same
-files; flags of one's own replace them.
+``tool`` is the interface, each other module a mode; ``chosen`` finds the object of a name. Beginning a window returns
+plain JSON, so that another process can end it. Flags and file names are those of the profiling guide's recipes
+(indexer-rs, contrib/start.sh), so that an engineer finds the same files; the user's flags replace them.
 """

@@ -1,8 +1,9 @@
 """callgrind: every instruction is counted, with simulated caches and branches.
 
-Its windows: counters on and at zero at the start of a step, dumped with the step's name at its end, through
-``callgrind_control``, which talks to the running program by vgdb. Counting is off outside windows, which runs ten times
-as fast, so start-up and pauses cost little. Caches and branch predictors are cold at the start of each window.
+Windows: at the start of a step counting is switched on from zero, at its end the counters are dumped with the step's
+name, by ``callgrind_control``, which talks to the running program through vgdb. Outside windows counting is off, which
+runs ten times faster, so start-up and pauses are cheap. Caches and branch predictors are cold at the start of each
+window.
 """
 
 from __future__ import annotations
@@ -62,10 +63,10 @@ class Callgrind(Valgrind):
         return {}
 
     async def end(self, scene: Scene, begun: dict[str, Any]) -> Parts:
-        """Dump what was counted, switch counting off, keep the dump."""
+        """Dump the counters, switch counting off, keep the dump."""
         pid = await scene.pid()
         folder = scene.place.host
-        # a process that was killed between dump and keeping leaves one, and the next process numbers from 1 again
+        # a killed process may leave a dump, and the next process numbers from 1 again
         for left in _dumps(folder):
             await scene.take(folder / left, f"left-over-{left}")
         try:
@@ -75,7 +76,7 @@ class Callgrind(Valgrind):
             with contextlib.suppress(ToolError):
                 await to_the_end(_control(scene, pid, "--instr=off"))
         files: dict[str, str] = {}
-        # --separate-threads writes a file a thread
+        # --separate-threads writes a file for each thread
         for number, dump in enumerate(sorted(_dumps(folder))):
             suffix = "" if number == 0 else f"-{number + 1}"
             kept = await scene.take(folder / dump, f"{scene.name}{suffix}.callgrind.out")
@@ -94,9 +95,9 @@ async def _control(scene: Scene, pid: int, option: str) -> None:
     if "OK." not in said:
         words = " ".join(said.split()) or "nothing"
         raise ToolError(
-            f"callgrind_control {option} of process {pid} says {words[-200:]}",
+            f"callgrind_control {option} of process {pid} failed: {words[-200:]}",
             where=scene.service,
-            hint="It has to run as the same user as the service, and with ptrace allowed (SYS_PTRACE in a container)",
+            hint="It must run as the same user as the service, with ptrace allowed (SYS_PTRACE in a container)",
         )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def merged_dumps(window: Window) -> Profile:
-    """All dumps of a window (with --separate-threads there is one a thread) as one Profile. Raises ReadError."""
+    """All dumps of a window (with --separate-threads one per thread) as one Profile. Raises ReadError."""
     from workbench.profiles.read import read_callgrind
     from workbench.profiles.transforms.combine import merge
 

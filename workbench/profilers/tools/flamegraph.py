@@ -1,10 +1,10 @@
 """flamegraph: the sampling profiler inside the service, which writes reports by itself.
 
-Its windows: what the report after a step holds and the one before it does not. Each report counts from the start of the
-process: ``profile-<UTC time>-N.pb`` with ``flamegraph-<UTC time>-N.svg``, whose times can differ, so N pairs them. A
-sampler that takes requests (ours, by SIGUSR2) reports at the edges of a step. Any other only reports when its interval
-is over (the real services' every 120 s, the first after 130 s): the window then reaches from the last report before the
-step to the first after it, and says so.
+Windows: the report after a step minus the one before it. Each report counts from the start of the process:
+``profile-<UTC time>-N.pb`` with ``flamegraph-<UTC time>-N.svg``, whose times can differ, so N pairs them. A sampler
+that accepts requests (ours, by SIGUSR2) reports at both ends of a step. Others report only periodically (those of the
+real services every 120 s, first after 130 s): then the window reaches from the last report before the step to the first
+after it, and a note says so.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 START_DELAY_S = 10.0
 INTERVAL_S = 120.0
 FOLDER_VARIABLE = "WORKBENCH_PROFILE_DIR"
-"""Where our sampler's reports go, as the stand-in's settings name it. Upstream's folder is fixed in its code."""
+"""The stand-in's setting for the folder of our sampler's reports. Upstream's folder is hard-coded."""
 
 _ASKED_TIMEOUT_S = 60.0
-_START_S = 5.0  # how long a service may take until its sampler begins, its delay aside; others start meanwhile, too
-_TICKS_PER_S = 100  # of /proc, on every Linux
+_START_S = 5.0  # how long a service may take to start its sampler, without its delay, while other services start too
+_TICKS_PER_S = 100  # ticks per second in /proc, on every Linux
 _REPORT = re.compile(r"^(profile|flamegraph)-(\d{4}-\d\d-\d\d-\d\d_\d\d_\d\d)-(\d+)\.(pb|svg)$")
 
 
@@ -52,11 +52,11 @@ class Flamegraph(Tool):
     writes_reports: bool = True
 
     def variables(self, folder: PurePath) -> Mapping[str, str]:
-        """Where a service with our sampler writes its reports."""
+        """The variable that tells a service with our sampler where to write reports."""
         return {FOLDER_VARIABLE: str(folder)}
 
     async def begin(self, scene: Scene) -> dict[str, Any]:
-        """Note the last report, which is one made now where the sampler can be asked."""
+        """Note the last report; if the sampler accepts requests, one made now."""
         if await takes_requests(scene):
             return {"asks": True, "begin": await _ask(scene)}
         began_s, folder = await _began_s(scene), scene.place.host
@@ -64,7 +64,7 @@ class Flamegraph(Tool):
         return {"asks": False, "began_s": began_s, "begin": reports[-1] if reports else None}
 
     async def end(self, scene: Scene, begun: dict[str, Any]) -> Parts:
-        """Wait for a report that holds all of the window; keep both with their pictures."""
+        """Wait for a report that covers the whole window; keep both reports with their pictures."""
         folder = scene.place.host
         notes: list[str] = []
         if begun["asks"]:
@@ -74,7 +74,7 @@ class Flamegraph(Tool):
             last = await _next_report(scene, begun.get("began_s"))
             notes.append(
                 f"The sampler reports every {INTERVAL_S:.0f} s: this window began with the last report before the step "
-                f"and ends {time.time() - moment:.0f} s after it, so it holds more than the step"
+                f"and ends {time.time() - moment:.0f} s after it, so it includes more than the step"
             )
         files: dict[str, str] = {}
         for edge, report in (("begin", begun["begin"]), ("end", last)):
@@ -82,13 +82,13 @@ class Flamegraph(Tool):
                 continue
             files[edge] = await _keep(scene, report, f"{scene.name}.{edge}.pb")
             picture = _picture(folder, report)
-            # an idle sampler writes a picture of no bytes
+            # an idle sampler writes an empty picture
             if picture is not None and (folder / picture).stat().st_size:
                 files[f"{edge}_svg"] = await _keep(scene, picture, f"{scene.name}.{edge}.svg")
         return Parts(files, notes=tuple(notes))
 
     def profile(self, window: Window, logs: dict[Path, Profile] | None = None) -> Profile:
-        """The later report without the earlier."""
+        """The later report minus the earlier."""
         from workbench.profiles.read import read_pprof
         from workbench.profiles.transforms.windows import subtract
 
@@ -98,14 +98,14 @@ class Flamegraph(Tool):
 
 
 def first_report_after_s(delay_s: float = START_DELAY_S, interval_s: float = INTERVAL_S) -> float:
-    """How long after its start a sampler that cannot be asked has written nothing: a shorter run yields no profile."""
+    """How long after its start a sampler without requests has no report yet: a shorter run has no profile."""
     return delay_s + interval_s
 
 
 async def takes_requests(scene: Scene) -> bool:
-    """Whether the service's sampler reports when it is asked: it catches SIGUSR2, which would end one that does not.
+    """Whether the service's sampler reports on request: it catches SIGUSR2, which would kill a process that does not.
 
-    Where a system does not say what a process catches (only Linux does), it is not asked.
+    Only Linux tells what a process catches; elsewhere the sampler is not asked.
     """
     try:
         status = await scene.run("cat", f"/proc/{await scene.pid()}/status")
@@ -116,7 +116,7 @@ async def takes_requests(scene: Scene) -> bool:
 
 
 async def _ask(scene: Scene) -> str:
-    """Ask for a report; the first that was taken since. A periodic one can be under way just now, which was not."""
+    """Request a report; returns the first that was taken since. A periodic one that is just being written is older."""
     folder = scene.place.host
     known = set(_reports(folder))
     asked_ns, old = time.time_ns(), {key for name in known if (key := key_of(name)) is not None}
@@ -126,17 +126,17 @@ async def _ask(scene: Scene) -> str:
         if (found := taken_since(folder, asked_ns, old)) is not None:
             answers.append(found.pb.name)
         else:
-            # of another sampler that takes requests: its reports do not say when they were taken
+            # another sampler that accepts requests: its reports have no time
             answers.extend(name for name in _after(folder, known) if taken_ns((folder / name).read_bytes()) is None)
         return bool(answers)
 
     await scene.signal("USR2")
-    await scene.until(answered, _ASKED_TIMEOUT_S, "the report the sampler was asked for")
+    await scene.until(answered, _ASKED_TIMEOUT_S, "the report that was requested from the sampler")
     return answers[0]
 
 
 async def _next_report(scene: Scene, began_s: float | None) -> str:
-    """The first report that the service writes from now on. Raises ToolError where there is none in time."""
+    """The next report that the service writes. Raises ToolError if there is none in time."""
     folder, wait_s = scene.place.host, START_DELAY_S + INTERVAL_S + _ASKED_TIMEOUT_S
     known, found = set(_reports(folder)), list[str]()
 
@@ -153,21 +153,21 @@ async def _next_report(scene: Scene, began_s: float | None) -> str:
 
 
 async def _began_s(scene: Scene) -> float | None:
-    """When the service's process began, in seconds since 1970; None where its system does not tell."""
+    """When the service's process began, in seconds since 1970; None if its system does not tell."""
     try:
         text = await scene.run("cat", f"/proc/{await scene.pid()}/stat", "/proc/stat")
     except ToolError:
         return None
     own, _, system = text.partition("\n")
     booted = re.search(r"^btime (\d+)", system, re.MULTILINE)
-    # the name in brackets may hold spaces and brackets itself; the clock of the engine's machine is in hundredths
+    # the name in brackets may contain spaces and brackets; the clock of docker's machine is in hundredths
     ticks = own.rpartition(")")[2].split()
     return None if booted is None or len(ticks) < 20 else int(booted[1]) + int(ticks[19]) / _TICKS_PER_S
 
 
 def _is_of(report: Path, began_s: float | None) -> bool:
-    """Whether a report is of the process that began then. Upstream's folder is fixed in its code, so that all services
-    of a machine write into it; a report says when its sampler began, some seconds after its process."""
+    """Whether a report belongs to the process that began at that time. Upstream's folder is hard-coded, so all services
+    of a machine write into it; a report tells when its sampler began, some seconds after its process."""
     from workbench.errors import ReadError
     from workbench.profiles.read import read_pprof
 
@@ -181,18 +181,18 @@ def _is_of(report: Path, began_s: float | None) -> bool:
 
 
 def _after(folder: Path, known: set[str]) -> list[str]:
-    """Reports that were not there before and are whole: a report's picture is written before it, or is not wanted."""
+    """New, complete reports: a report's picture is written before it, or is not wanted."""
     return [name for name in _reports(folder) if name not in known and (folder / name).stat().st_size]
 
 
 def _reports(folder: Path) -> list[str]:
-    """The protobuf reports in order of time; numbers begin again when a process does."""
+    """The protobuf reports in order of time; numbers restart with each process."""
     found = [match for path in folder.glob("profile-*.pb") if (match := _REPORT.match(path.name))]
     return [match[0] for match in sorted(found, key=lambda match: (match[2], int(match[3])))]
 
 
 def _picture(folder: Path, report: str) -> str | None:
-    """The picture of the same report: the one of the same number that is nearest in time."""
+    """The picture of a report: the nearest in time with the same number."""
     match = _REPORT.match(report)
     if match is None:
         return None
@@ -211,6 +211,6 @@ def _seconds(stamp: str) -> float:
 
 
 async def _keep(scene: Scene, produced: str, kept: str) -> str:
-    """Copy: a report can be the end of one window and the beginning of the next."""
+    """Copy, not move: a report can be the end of one window and the beginning of the next."""
     await asyncio.to_thread(shutil.copyfile, scene.place.host / produced, scene.keep / kept)
     return kept

@@ -1,8 +1,8 @@
-"""massif: what is on the heap, and who put it there.
+"""massif: what is on the heap, and which code allocated it.
 
-Its windows: the whole heap at both edges of a step, taken by vgdb, besides massif's own series of snapshots. With the
-guide's ``--time-unit=B`` a snapshot's time is bytes allocated and freed so far, so two of them also say how much a step
-allocated. ``--time-unit=ms`` joins the series to steps by the clock instead.
+Windows: the whole heap at both ends of a step, taken through vgdb, beside massif's own series of snapshots. With the
+guide's ``--time-unit=B`` the time of a snapshot is the bytes allocated and freed so far, so two of them also tell how
+much a step allocated. With ``--time-unit=ms`` the series can be matched to steps by time instead.
 """
 
 from __future__ import annotations
@@ -38,22 +38,23 @@ class Massif(Valgrind):
     flags: tuple[str, ...] = ("--time-unit=B", "--detailed-freq=10", "--max-snapshots=100", "--threshold=0.5")
 
     def variables(self, folder: PurePath) -> Mapping[str, str]:
-        """Python's own allocator takes memory in arenas, which would be all that massif sees of a Python service."""
+        """Make a Python service use malloc: massif would see only the arenas of Python's own allocator."""
         del folder
         return {"PYTHONMALLOC": "malloc"}
 
     async def begin(self, scene: Scene) -> dict[str, Any]:
-        """Keep a detailed snapshot of the heap as it is now."""
+        """Keep a detailed snapshot of the current heap."""
         return {"begin": await _snapshot(scene, "detailed_snapshot", "begin")}
 
     async def end(self, scene: Scene, begun: dict[str, Any]) -> Parts:
-        """Keep the heap as it is now, and massif's series so far, which a killed service would take with it."""
+        """Keep a snapshot of the current heap and massif's series so far, which would be lost if the service were
+        killed."""
         files = {"begin": begun["begin"], "end": await _snapshot(scene, "detailed_snapshot", "end")}
         files["series"] = await _snapshot(scene, "all_snapshots", "series")
         return Parts(files)
 
     def profile(self, window: Window, logs: dict[Path, Profile] | None = None) -> Profile:
-        """The heap at the window's end; see :func:`workbench.profilers.windows.read.edges` for both."""
+        """The heap at the end of the window; for both ends see :func:`workbench.profilers.windows.read.edges`."""
         from workbench.profiles.read import read_massif
 
         del logs

@@ -1,8 +1,8 @@
-"""pprofile: every line of a Python service, counted and timed, from the service's start to its end.
+"""pprofile: counts and times every line of a Python service, from its start to its end.
 
-It is run (``python -m pprofile``), never imported. Its windows are therefore runs of the service of their own; between
-them the service runs without it. What starting costs is in every window alike, and comes out as the part of a window's
-cost that does not depend on receipts.
+It is run as ``python -m pprofile``, never imported. So each window is a separate run of the service; between windows
+the service runs without it. Every window includes the same cost of starting, which appears as the part that does not
+depend on receipts.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _CLUSTER = re.compile(r"-([bBdEiIOqsSuvx]+)([cm])")
 class Pprofile(Tool):
     """The mode ``pprofile``.
 
-    It counts line by line: its counts are exact, so a cost per receipt is too. The flag "--statistic 0.001" is lighter,
-    and counts waiting.
+    It counts every line exactly, so the cost per receipt is exact too. With the flag "--statistic 0.001" it samples
+    instead: cheaper, and waiting counts too.
     """
 
     mode: Mode = "pprofile"
@@ -47,31 +47,31 @@ class Pprofile(Tool):
     run_a_window: bool = True
 
     def installed(self) -> bool:
-        """Whether this Python has the module; a service may have another Python."""
+        """Whether this Python has the module; the service's Python may differ."""
         return importlib.util.find_spec(self.program) is not None
 
     @property
     def beside_the_service(self) -> bool:
-        """It is a module of the service's Python."""
+        """False: it is a module of the service's Python."""
         return False
 
     def command(self, program: Sequence[str], folder: PurePath, flags: Sequence[str] | None = None) -> list[str]:
-        """The interpreter with the module pprofile before the script or module. Raises SettingsError for what is no
-        Python."""
+        """The command with ``-m pprofile`` before the script or module. Raises SettingsError if it is not a Python
+        program."""
         options, script = _python_parts(program)
         out = str(folder / self.output)
         given = self.flags if flags is None else flags
         return [program[0], *options, "-m", "pprofile", "--format", "callgrind", "--out", out, *given, *script]
 
     def ending(self, program: psutil.Process) -> signal.Signals:
-        """pprofile writes from within the program, which SIGTERM ends at once where it is not caught: Python catches
-        SIGINT then."""
+        """SIGTERM if the program catches it, otherwise SIGINT, which Python catches: pprofile writes inside the
+        program, which an uncaught SIGTERM would end at once."""
         if not _catches(program.pid, signal.SIGTERM) and _catches(program.pid, signal.SIGINT):
             return signal.SIGINT
         return signal.SIGTERM
 
     async def end(self, scene: Scene, begun: dict[str, Any]) -> Parts:
-        """Keep what one service's run wrote."""
+        """Keep the output of one service's run."""
         del begun
         if scene.over is None:
             raise ToolError("it is still running under pprofile", where=scene.service)
@@ -91,7 +91,7 @@ class Pprofile(Tool):
 
 
 def _catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler for a signal, as far as this system tells."""
+    """Whether a process has a handler for a signal, if this system tells."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text("utf-8", errors="replace").splitlines()
     except OSError:
@@ -101,7 +101,7 @@ def _catches(pid: int, number: signal.Signals) -> bool:
 
 
 def _python_parts(program: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The interpreter's own options, and what comes after them as pprofile takes it: ``-m MODULE ...`` or ``SCRIPT
+    """The interpreter's own options, and the rest in the form that pprofile takes: ``-m MODULE ...`` or ``SCRIPT
     ...``."""
     name = PurePath(program[0]).name if program else "nothing"
     if "python" not in name:
@@ -118,7 +118,7 @@ def _python_parts(program: Sequence[str]) -> tuple[list[str], list[str]]:
     if rest[0] != "-m":
         return options, rest
     module, *arguments = rest[1:]
-    # an option of the module's must not be taken for one of pprofile's
+    # the module's options must not be taken for options of pprofile
     return options, ["-m", module, *(["--"] if arguments and arguments[0].startswith("-") else []), *arguments]
 
 

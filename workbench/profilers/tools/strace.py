@@ -1,8 +1,8 @@
-"""strace: every system call with its times and arguments.
+"""strace: every system call with times and arguments.
 
-Its windows: the part of a log between two moments, or, attached to a running service, a log of its own. A call belongs
-to the window it began in. The log is complete up to a moment once it has a line of a later one, so at the end of a
-window the service gets a signal without a meaning.
+Windows: the part of a log between two times, or, if attached to a running service, a separate log. A call belongs to
+the window in which it began. The log is complete up to a time when it has a later line; to get one, the service is sent
+a harmless signal at the end of a window.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _FULL_BYTES = 65536
 _LATER_TIMEOUT_S = 30.0
 _INSTALL = "Install strace: apt-get install strace"
-_WAITED_FOR = "a line of strace with a time after the window (with flags of your own: -tt or -ttt are needed)"
+_WAITED_FOR = "a line of strace with a time after the window (your own flags need -tt or -ttt)"
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Strace(Tool):
     attaches: bool = True
 
     def command(self, program: Sequence[str], folder: PurePath, flags: Sequence[str] | None = None) -> list[str]:
-        """strace with its flags and its log, and then the program."""
+        """strace with its flags and log, then the program."""
         given = self.flags if flags is None else flags
         return [self.program, *given, "-o", str(folder / self.output), *program]
 
     def profiled(self, process: psutil.Process) -> psutil.Process:
-        """strace is the parent of its program."""
+        """The child of strace."""
         import psutil
 
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -65,34 +65,34 @@ class Strace(Tool):
         return process
 
     def takes_orders(self, pid: int, folder: Path) -> str:
-        """It traces once it has written a line."""
+        """ "" after strace has written a line."""
         del pid
         return "" if size_of(folder / self.output) else "strace has written nothing"
 
     def reason(self, log: str) -> str:
-        """strace's last message about itself, which is the one that matters."""
+        """strace's last message about itself, which gives the reason."""
         said = [line for line in log.splitlines() if line.startswith("strace: ") and not _PASSING.search(line)]
         return said[-1] if said else ""
 
     async def begin(self, scene: Scene) -> dict[str, Any]:
-        """Of a whole-life log the zone of its clock is needed, and where in it the window begins."""
+        """For a log of the whole run, note its time zone and the position where the window begins."""
         if scene.attach:
             return await _attach(scene)
         return {"utc_offset_s": await _offset(scene), "log_from": size_of(scene.place.host / self.output)}
 
     async def end(self, scene: Scene, begun: dict[str, Any]) -> Parts:
-        """Wait until the log has got past this moment; attached, let the service go."""
+        """Wait until the log has passed this time; if attached, detach."""
         if scene.attach:
             return await _detach(scene, begun)
         log = scene.place.host / self.output
         _require_room(log)
         moment, size = time.time(), size_of(log)
-        # a signal that means nothing to a process that runs, and that strace writes down with its time
+        # a signal without effect on a running process, which strace logs with its time
         await scene.signal("CONT")
         await scene.until(lambda: later_stamp(log, size, moment) is not None, _LATER_TIMEOUT_S, _WAITED_FOR)
         stamp = later_stamp(log, size, moment)
         offset = begun["utc_offset_s"] if stamp is None else offset_of(stamp, moment, begun["utc_offset_s"])
-        # so that the window can be read without the rest; a session of an earlier version did not say where it began
+        # so that the window can be read alone; sessions of earlier versions lack the beginning
         part = {"log_part": [begun["log_from"], size_of(log)]} if "log_from" in begun else {}
         facts = {"utc_offset_s": offset, "log": str(log), "log_mark": mark_of(log), **part}
         return Parts(facts={**facts, "log_started_s": scene.started_s})
@@ -102,12 +102,12 @@ class Strace(Tool):
         return calls_in(window, logs)
 
 
-# of a thread that ended while strace came to it, of options, of what it goes on without
+# messages about threads that ended during attaching, about options, and warnings
 _PASSING = re.compile(r"^strace: Process \d+ (?:attached|detached)|: WARNING|^strace: \[")
 
 
 async def _attach(scene: Scene) -> dict[str, Any]:
-    """Begin to trace a service that runs already. Raises ToolError where that is not allowed."""
+    """Attach to a running service. Raises ToolError if that is not allowed."""
     offset, attached_s = await _offset(scene), time.time()
     place, name = scene.place, f"{scene.name}.strace.log"
     log, said = place.inside / name, f"{scene.name}.strace.err"
@@ -125,7 +125,7 @@ async def _attach(scene: Scene) -> dict[str, Any]:
             raise ToolError(
                 f"cannot attach to process {pid}: {text.strip().splitlines()[-1]}",
                 where=scene.service,
-                hint="Allow it (sysctl kernel.yama.ptrace_scope=0, or SYS_PTRACE), or trace its whole life",
+                hint="Allow it (sysctl kernel.yama.ptrace_scope=0, or SYS_PTRACE), or start the service under strace",
             )
         return "attached" in text
 
@@ -139,7 +139,7 @@ async def _attach(scene: Scene) -> dict[str, Any]:
 
 
 async def _detach(scene: Scene, begun: dict[str, Any]) -> Parts:
-    """End the tracing; the service goes on."""
+    """Stop tracing; the service continues."""
     place = scene.place
     ended = await _end_tracer(scene, begun["tracer"])
     (place.host / f"{scene.name}.strace.err").unlink(missing_ok=True)
@@ -151,8 +151,8 @@ async def _detach(scene: Scene, begun: dict[str, Any]) -> Parts:
 
 
 async def _end_tracer(scene: Scene, tracer: int) -> bool:
-    """End strace, which detaches it; False where it had ended before."""
-    # a process whose parent does not fetch it stays on as a zombie, which can be signalled for ever
+    """End strace, which detaches it; False if it had already ended."""
+    # an unreaped process stays a zombie, which can still be signalled
     gone = f"! kill -0 {tracer} 2>/dev/null || grep -q ') Z ' /proc/{tracer}/stat 2>/dev/null"
     said = await scene.run(
         "sh", "-c", f"if {gone}; then echo gone; fi; kill -TERM {tracer} 2>/dev/null; until {gone}; do sleep 0.05; done"
@@ -161,14 +161,14 @@ async def _end_tracer(scene: Scene, tracer: int) -> bool:
 
 
 async def _offset(scene: Scene) -> int:
-    """How many seconds the service's local time, which strace prints, is ahead of UTC."""
+    """Seconds by which the service's local time, which strace prints, is ahead of UTC."""
     text = (await scene.run("date", "+%z")).strip()
     sign = -1 if text.startswith("-") else 1
     return sign * (int(text[1:3]) * 3600 + int(text[3:5]) * 60)
 
 
 def _require_room(log: Path) -> None:
-    """Raise ToolError on a full disk: strace goes on without a word, and the log lacks lines."""
+    """Raise ToolError on a full disk: strace continues silently, and the log lacks lines."""
     if shutil.disk_usage(log.parent).free < _FULL_BYTES:
         raise ToolError(
             "the disk is full, so the log may lack lines of the window",

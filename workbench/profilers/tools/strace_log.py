@@ -1,4 +1,4 @@
-"""strace's log: where a window is in it, whose clock it has, and how it is found again under another name."""
+"""strace's log: the position of a window in it, its time zone, and how to find it again under another name."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 _HEAD_BYTES = 120
-# with -f the task's number is before it; -t has whole seconds, -tt parts of them, -ttt the time since 1970
+# -f puts the task's number first; -t has whole seconds, -tt fractions, -ttt seconds since 1970
 _STAMP = re.compile(rb"^(?:\[pid +)?(?:\d+\]? +)?(?:(\d\d):(\d\d):(\d\d)(\.\d+)?|(\d{9,}\.\d+)) ", re.MULTILINE)
 _DAY_S = 86400
-_ZONE_STEP_S = 900  # every zone is some quarters of an hour from UTC
+_ZONE_STEP_S = 900  # every time zone differs from UTC by a number of quarter hours
 
 
 def mark_of(log: Path, size: int = _HEAD_BYTES) -> dict[str, Any]:
-    """By what a log is found again under another name, since the next start writes under the old one: a hash of its
-    first ``size`` bytes. The bytes themselves have the service's command line, in which a key may be."""
+    """Identifies a log that was moved aside by a later start: a hash of its first ``size`` bytes. The bytes themselves
+    contain the service's command line, which may include a key."""
     with log.open("rb") as file:
         head = file.read(size)
     return {"bytes": len(head), "sha256": hashlib.sha256(head).hexdigest(), "time_of_day_s": time_of_day_s(head)}
 
 
 def size_of(log: Path) -> int:
-    """Bytes of a log so far; 0 where there is none."""
+    """Bytes of a log so far; 0 without a log."""
     try:
         return log.stat().st_size
     except OSError:
@@ -40,8 +40,8 @@ def size_of(log: Path) -> int:
 def later_stamp(log: Path, after: int, moment_s: float) -> float | None:
     """The last stamp of the lines written after ``after`` bytes, if it is past a moment (seconds since 1970).
 
-    In seconds of the day in the log's own zone, or since 1970. Which zone that is does not matter here: they are all
-    quarters of an hour apart, and these lines were written just now.
+    In seconds of the day in the log's own zone, or since 1970. The zone does not matter here: zones differ by quarter
+    hours, and these lines were just written.
     """
     try:
         with log.open("rb") as file:
@@ -58,10 +58,10 @@ def later_stamp(log: Path, after: int, moment_s: float) -> float | None:
 
 
 def offset_of(stamp_s: float, moment_s: float, expected_s: int) -> int:
-    """How far ahead of UTC a log's clock is that shows ``stamp_s`` (of the day, or since 1970) at a moment.
+    """How far a log's clock is ahead of UTC, from a ``stamp_s`` (of the day, or since 1970) at a known time.
 
-    A service can have another zone than the shell that cuts a window. A stamp of the day fits two zones a day apart:
-    ``expected_s`` decides.
+    The service and the shell that cuts a window can have different zones. A stamp of the day fits two zones a day
+    apart; ``expected_s`` decides.
     """
     if stamp_s >= _DAY_S:
         return 0
@@ -70,7 +70,7 @@ def offset_of(stamp_s: float, moment_s: float, expected_s: int) -> int:
 
 
 def time_of_day_s(head: bytes) -> float | None:
-    """The first stamp of a log in seconds of its day; None where it has none, or time since 1970."""
+    """The first stamp of a log in seconds of its day; None without one, or with times since 1970."""
     found = _STAMP.search(head)
     if found is None or found[1] is None:
         return None
@@ -82,7 +82,7 @@ def _of_day_s(hours: bytes, minutes: bytes, seconds: bytes, part: bytes) -> floa
 
 
 def calls_in(window: Window, logs: dict[Path, Profile] | None) -> Profile:
-    """The calls of a window, from its own log or its part of a shared one. Raises ReadError where that is gone."""
+    """The calls of a window, from its own log or its part of a shared one. Raises ReadError if the log is missing."""
     from workbench.profiles.read import read_strace
     from workbench.profiles.views.syscalls import between
 
@@ -92,7 +92,7 @@ def calls_in(window: Window, logs: dict[Path, Profile] | None) -> Profile:
     if part:
         day = _day(window.started_ns / 1e9, time_of_day_s(part), offset_s)
         profile = read_strace(part, date=day, utc_offset_s=offset_s)
-        # one without calls, whose only line is that of a signal, does not show its clock
+        # a log without calls, only with the line of a signal, does not show its clock
         if len(profile.tables["calls"]):
             return between(profile, window.started_ns, window.ended_ns)
     logs = {} if logs is None else logs
@@ -105,30 +105,32 @@ def calls_in(window: Window, logs: dict[Path, Profile] | None) -> Profile:
 
 
 def _part(log: Path, begin: int, end: int) -> bytes:
-    """The whole lines of a log from one byte to another. strace may have been in a line at both."""
+    """The complete lines of a log between two byte positions, which may be inside a line."""
     with log.open("rb") as file:
         file.seek(max(0, begin - 1))
         data = file.read(end - max(0, begin - 1))
-    # the first line is whole where a line ended right before it
+    # the first line is complete if a line ended right before it
     start = data.find(b"\n") + 1 if begin else 0
     return data[start : data.rfind(b"\n") + 1]
 
 
 def _whole_log(window: Window) -> Path:
-    """The log the window is a part of: where strace wrote it, or beside the window, maybe set aside by a later
+    """The log that contains the window: where strace wrote it, or beside the window, perhaps moved aside by a later
     start."""
     written, mark = Path(window.facts["log"]), window.facts["log_mark"]
     for path in (*sorted(window.folder.glob("strace*.log")), written):
         # a short log has grown since
         if path.is_file() and mark_of(path, mark["bytes"]) == mark:
             return path
-    raise ReadError("the log of this window is gone", where=str(written), hint="It is beside the window's record")
+    raise ReadError(
+        "the log of this window is missing", where=str(written), hint="It should be beside the window's record"
+    )
 
 
 def _first_day(window: Window, offset_s: int) -> datetime.date:
     """The day of the log's first line in its own zone; strace -tt writes no date.
 
-    The tool was started at ``log_started_s``, maybe just before midnight, and wrote the line just after.
+    The tool started at ``log_started_s``, perhaps just before midnight, and wrote the line just after.
     """
     started_s = window.facts.get("log_started_s", window.started_ns / 1e9)
     return _day(started_s, window.facts.get("log_mark", {}).get("time_of_day_s"), offset_s)

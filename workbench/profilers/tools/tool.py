@@ -1,4 +1,4 @@
-"""What a profiler mode is: one frozen object that knows all that differs from mode to mode."""
+"""The interface of a profiler mode: a frozen object with everything that differs between modes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a tool gives of a window: raw ``files`` by what they are, relative to the folder windows are kept in;
-    ``facts`` that reading them needs; ``notes``: warnings in sentences."""
+    """A tool's output for a window: raw ``files`` by kind, relative to the folder of windows; ``facts`` needed to read
+    them; ``notes``: warnings in sentences."""
 
     files: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -32,17 +32,17 @@ class Parts:
 
 @dataclass(frozen=True)
 class Tool:
-    """A mode in which nothing is put before the service's command; the others say where they differ.
+    """A mode without a tool; other modes override what differs.
 
-    ``program`` must be installed ("" for none; ``install`` says how). ``flags`` are the guide's, ``window_flags`` come
-    after them, and not after flags of one's own: who gives them says whether counting begins at the start. ``output``
-    is the file it writes in its folder by its end ("" where it chooses names itself, or writes none), ``leaves`` are
-    patterns of all that a run leaves there. ``main_metric`` is what its costs are told in first.
+    ``program`` must be installed ("" for none; ``install`` says how). ``flags`` are the guide's, ``window_flags`` are
+    added to them, but not to the user's own flags, which decide whether counting begins at the start. ``output``: the
+    file it writes in its folder at the end ("" if it chooses names itself or writes none). ``leaves``: patterns of all
+    files of a run. ``main_metric``: the first metric of its costs.
 
-    ``run_a_window``: it profiles from its start to its end, so each window is a run of the services of its own.
-    ``attaches``: it can come to a running service and go. ``blocks_sampler``: the service is started with SIGPROF
-    blocked, since a sampling profiler inside it would end the tool. ``writes_reports``: what it gives is written by a
-    sampling profiler inside the service.
+    ``run_a_window``: it profiles from start to end, so each window is a separate run of the services. ``attaches``: it
+    can attach to a running service and detach. ``blocks_sampler``: the service is started with SIGPROF blocked, since a
+    sampling profiler inside it would end the tool. ``writes_reports``: its output is written by a sampling profiler
+    inside the service.
     """
 
     mode: Mode
@@ -61,80 +61,79 @@ class Tool:
     # --- what is started --------------------------------------------------------------------------------------
 
     def installed(self) -> bool:
-        """Whether this machine has it."""
+        """Whether this machine has the tool."""
         return not self.program or shutil.which(self.program) is not None
 
     def require(self) -> None:
-        """Raises ToolError, with how to install it, where this machine does not have it."""
+        """Raises ToolError, with how to install it, if this machine does not have it."""
         if not self.installed():
             raise ToolError(f"{self.program} is not installed", where=f"mode {self.mode}", hint=self.install)
 
     @property
     def beside_the_service(self) -> bool:
-        """Whether it is a program of its own, and not a module of the service's language."""
+        """Whether it is a separate program, not a module of the service's language."""
         return bool(self.program)
 
     def command(self, program: Sequence[str], folder: PurePath, flags: Sequence[str] | None = None) -> list[str]:
         """``program`` (its argv) under the tool, which writes into ``folder``.
 
-        ``flags`` replace those of the guide (None: the guide's); a flag given without its usual value cannot be told
-        from one that is wanted so, hence nothing is merged. Raises SettingsError for a program it cannot run.
+        ``flags`` replace those of the guide (None: the guide's); flags are not merged, since a flag without its usual
+        value may be intended. Raises SettingsError for a program that it cannot run.
         """
         del folder, flags
         return list(program)
 
     def variables(self, folder: PurePath) -> Mapping[str, str]:
-        """Variables of the environment that a service is given in this mode; services that do not know them ignore
-        them."""
+        """Environment variables for a service in this mode; services that do not know them ignore them."""
         del folder
         return {}
 
     # --- how it runs ------------------------------------------------------------------------------------------
 
     def profiled(self, process: psutil.Process) -> psutil.Process:
-        """The profiled program of a started command: mostly it is the tool's own process."""
+        """The profiled program of a started command: usually the tool's own process."""
         return process
 
     def ending(self, program: psutil.Process) -> signal.Signals:
-        """The signal that ends a program so that its profile is written."""
+        """The signal that stops a program so that its profile is written."""
         del program
         return signal.SIGTERM
 
     def takes_orders(self, pid: int, folder: Path) -> str:
-        """ "" when the tool has the program and can cut a window, else what is still missing."""
+        """ "" if the tool runs the program and can cut a window, otherwise what is still missing."""
         del pid, folder
         return ""
 
     def clear(self, pid: int) -> None:
-        """Remove what a killed tool has left outside its folder."""
+        """Remove files of a killed tool outside its folder."""
         del pid
 
     def sweep(self) -> None:
-        """Remove what this user's killed tools of dead processes have left outside their folders."""
+        """Remove files, outside their folders, of this user's killed tools."""
 
     def reason(self, log: str) -> str:
-        """Why the tool itself has ended, from what it and the service printed; "" where it says nothing of that."""
+        """Why the tool itself has ended, from the log; "" if the log does not tell."""
         del log
         return ""
 
     def is_own(self, line: str) -> bool:
-        """Whether a line of the log is of the tool, and not of its service."""
+        """Whether a line of the log comes from the tool, not from its service."""
         del line
         return False
 
     # --- its windows ------------------------------------------------------------------------------------------
 
     async def begin(self, scene: Scene) -> dict[str, Any]:
-        """Begin a window; what :meth:`end` needs, as plain JSON. Raises ToolError."""
+        """Begin a window; returns plain JSON for :meth:`end`. Raises ToolError."""
         del scene
         return {}
 
     async def end(self, scene: Scene, begun: dict[str, Any]) -> Parts:
-        """End a window: its raw files are whole and kept. Raises ToolError."""
+        """End a window and keep its complete raw files. Raises ToolError."""
         del begun
         raise ToolError(f"mode {self.mode} has no windows", where=scene.service)
 
     def profile(self, window: Window, logs: dict[Path, Profile] | None = None) -> Profile:
-        """What the service did in a window. ``logs`` keeps logs that several windows are parts of. Raises ReadError."""
+        """The Profile of a window. ``logs`` caches logs that contain several windows. Raises ReadError."""
         del logs
         raise ReadError(f"mode {self.mode} has no profiles", where=str(window.folder))

@@ -1,4 +1,4 @@
-"""What callgrind and massif share: vgdb, and how Valgrind says why it ends."""
+"""The common part of callgrind and massif: vgdb, and Valgrind's reasons for ending."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from workbench.profilers.tools.tool import Tool
 
 INSTALL = "Install valgrind: apt-get install valgrind"
 SAMPLER_STOPPED = (
-    "SIGPROF is blocked, since Valgrind can die of it: the sampling profiler built into {service} writes nothing here"
+    "SIGPROF is blocked, since it can crash Valgrind: the sampling profiler built into {service} writes nothing here"
 )
 
 # "==1234== " before what Valgrind says of the program, "--1234-- " of itself, nothing before "valgrind: "
 _OWN = re.compile(r"^(?:(?:==|--)\d+(?:==|--) )?(?P<said>.*)$")
 _NUMBERED = re.compile(r"^(==|--)\d+\1 ?")
 _PIPE = re.compile(r"vgdb-pipe-.*-(\d+)-by-.*")
-# its worst first: an assertion, then the impossible, then a signal that ended the program, then a refusal to start
+# the worst first: an assertion, "impossible", a signal that ended the program, a refusal to start
 _REASONS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -38,7 +38,7 @@ _REASONS = tuple(
 
 @dataclass(frozen=True)
 class Valgrind(Tool):
-    """A tool of Valgrind. ``output_flag`` names the file it writes at its end."""
+    """A tool of Valgrind. ``output_flag``: the option for the file that it writes at the end."""
 
     program: str = "valgrind"
     install: str = INSTALL
@@ -46,24 +46,24 @@ class Valgrind(Tool):
     output_flag: str = ""
 
     def command(self, program: Sequence[str], folder: PurePath, flags: Sequence[str] | None = None) -> list[str]:
-        """Valgrind with the tool, its file, the flags, and then the program."""
+        """Valgrind with the tool, its file and flags, then the program."""
         given = self.flags if flags is None else flags
         out = f"{self.output_flag}={folder / self.output}"
         return [self.program, f"--tool={self.mode}", out, *given, *program]
 
     def takes_orders(self, pid: int, folder: Path) -> str:
-        """vgdb talks to it through three files."""
+        """ "" when the three files through which vgdb talks to it exist."""
         del folder
         return "" if len(_pipes(pid)) >= 3 else "vgdb cannot reach it (--vgdb=yes is needed)"
 
     def clear(self, pid: int) -> None:
-        """Those files, of a killed Valgrind; one that ends by itself removes them."""
+        """Remove vgdb's files of a killed Valgrind; one that ends by itself removes them."""
         for path in _pipes(pid):
             with contextlib.suppress(OSError):
                 path.unlink()
 
     def sweep(self) -> None:
-        """Files of vgdb whose Valgrind was killed, and whoever started it too."""
+        """Remove vgdb's files whose Valgrind was killed together with its starter."""
         for path in Path(tempfile.gettempdir()).glob("vgdb-pipe-*-by-*"):
             made = _PIPE.fullmatch(path.name)
             with contextlib.suppress(OSError):
@@ -71,8 +71,7 @@ class Valgrind(Tool):
                     path.unlink()
 
     def reason(self, log: str) -> str:
-        """Valgrind's own reason: its assertion or error. What follows it in a log, registers, stacks of threads and a
-        request for a report that ends in thanks, says nothing to whoever looks for one."""
+        """Valgrind's own reason: its assertion or error, without the registers, stacks and text that follow."""
         lines = [match["said"].strip() for line in log.splitlines() if (match := _OWN.match(line))]
         for pattern in _REASONS:
             for number, line in enumerate(lines):
@@ -81,12 +80,12 @@ class Valgrind(Tool):
         return ""
 
     def is_own(self, line: str) -> bool:
-        """Its lines begin with the number of the process: at the end those of its totals."""
+        """Valgrind's lines begin with the number of the process."""
         return _NUMBERED.match(line) is not None
 
 
 def _with_detail(line: str, after: list[str]) -> str:
-    """A line with the one after it, where that goes on with it."""
+    """A line joined with the next, if that continues it."""
     goes_on = line.startswith("Process terminating") or line.endswith(":")
     return " ".join((line, *after)).strip() if goes_on else line
 

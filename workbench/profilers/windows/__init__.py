@@ -1,5 +1,5 @@
 """Windows of running services, without a restart between steps.
 
-``cut`` begins and ends one by the mode's tool, ``scene`` is where, ``runs`` are those of a tool that profiles from
-start to end, ``record`` is what is kept of a window, ``read`` makes Profiles of it.
+``cut`` begins and ends a window with the mode's tool, ``scene`` describes its place, ``runs`` are windows of tools that
+profile from start to end, ``record`` is the stored record, ``read`` makes Profiles.
 """

@@ -1,4 +1,4 @@
-"""Begin and end a window, in whatever mode: what is the same for all of them."""
+"""Begin and end a window: the part that is the same in all modes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from workbench.profilers.windows.record import Window
 from workbench.profilers.windows.scene import Scene, require_room
 
 _CLOCK_SET_NS = 10**9
-"""From here on the clock was set; what keeps it right moves it by less."""
+"""Larger changes mean that the clock was set; time synchronisation moves it by less."""
 
 
 async def begin_window(tool: Tool, scene: Scene) -> dict[str, Any]:
-    """Begin a window; what :func:`end_window` needs, as plain JSON."""
+    """Begin a window; returns plain JSON for :func:`end_window`."""
     require_room(scene.keep)
     async with _with_its_reason(scene):
         begun = await tool.begin(scene)
@@ -32,9 +32,9 @@ async def end_window(
     notes: tuple[str, ...] = (),
     facts: Mapping[str, Any] | None = None,
 ) -> Window:
-    """End a window: its raw files are whole and its record is written, with ``notes`` and ``facts`` beside its own.
+    """End a window: keep its complete raw files and write its record, with ``notes`` and ``facts`` added.
 
-    Raises ToolError where a file is not whole.
+    Raises ToolError if a file is incomplete.
     """
     ended_ns = time.time_ns()
     elapsed_ns = time.monotonic_ns() - opened["monotonic_ns"]
@@ -56,18 +56,19 @@ async def end_window(
 
 
 def clock_notes(set_by_ns: int) -> tuple[str, ...]:
-    """What has to be said where the machine's clock was set while a window was open: logs have times of day."""
+    """A note if the machine's clock was set while a window was open: logs have times of day."""
     if abs(set_by_ns) < _CLOCK_SET_NS:
         return ()
     return (
-        f"the machine's clock was set by {set_by_ns / 1e9:+,.1f} s while the window was open: what is cut by times of "
-        "day (strace's log) may lack calls of it or have others",
+        f"the machine's clock was set by {set_by_ns / 1e9:+,.1f} s while the window was open: logs cut by time of "
+        "day (strace's) may lack calls of the window or have others",
     )
 
 
 @asynccontextmanager
 async def _with_its_reason(scene: Scene) -> AsyncIterator[None]:
-    """Of a service that has ended: that and why, in place of what its tool's helpers say of not reaching it."""
+    """If the service has ended, an error with the reason, instead of the helper's message that it cannot reach the
+    service."""
     try:
         yield
     except ToolError as error:

@@ -1,4 +1,4 @@
-"""What is kept of a window: its bounds and the raw files, in a small JSON file beside them."""
+"""The record of a window: its start, end and raw files, in a small JSON file beside them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SUFFIX = ".window.json"
 class Window:
     """One service under one profiler from ``started_ns`` to ``ended_ns`` (since 1970).
 
-    ``files`` are the raw outputs, paths relative to ``folder``; what they are is the mode's: callgrind dumps; massif's
-    snapshots at the edges (``begin``, ``end``) and all until then (``series``); cumulative pprof reports (``begin``,
-    ``end``; no ``begin`` for a window that reaches back to the start); the strace log, of which the window is a part.
-    ``facts`` hold what reading needs beside them. ``notes`` say what is not as asked, in sentences.
+    ``files`` are the raw outputs, paths relative to ``folder``; their kinds depend on the mode: callgrind dumps;
+    massif's snapshots at both ends (``begin``, ``end``) and all until then (``series``); cumulative pprof reports
+    (``begin``, ``end``; no ``begin`` if the window reaches back to the start); the strace log that contains the window.
+    ``facts``: what reading needs beside the files. ``notes``: warnings in sentences.
     """
 
     service: str
@@ -36,32 +36,32 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        """How long it was, whatever was done to the machine's clock meanwhile."""
+        """Its length, independent of changes of the machine's clock."""
         elapsed_ns: int = self.facts.get("elapsed_ns", self.ended_ns - self.started_ns)
         return elapsed_ns / 1e9
 
     def path(self, what: str) -> Path:
-        """A raw file. Raises ReadError where the window has none of that kind."""
+        """A raw file. Raises ReadError if the window has none of this kind."""
         if what not in self.files:
             raise ReadError(f"the window has no file {what!r}", where=str(record_path(self.folder, self.name)))
         return self.folder / self.files[what]
 
     def write(self) -> Path:
-        """Write the record; the path it is under."""
+        """Write the record; returns its path."""
         path = record_path(self.folder, self.name)
         values = asdict(self)
         del values["folder"]
-        write_json(path, values, hint="{remedy} and measure again; the windows before are whole")
+        write_json(path, values, hint="{remedy} and measure again; earlier windows are complete")
         return path
 
 
 def record_path(folder: Path, name: str) -> Path:
-    """Where a window of that name has its record."""
+    """The path of the record of a window."""
     return folder / f"{name}{SUFFIX}"
 
 
 def read_window(path: Path) -> Window:
-    """The window whose record is ``path``. Raises ReadError naming what is wrong with it."""
+    """Read the record ``path``. Raises ReadError naming what is wrong with it."""
     try:
         values = json.loads(path.read_text("utf-8"))
         return Window(
@@ -72,6 +72,6 @@ def read_window(path: Path) -> Window:
 
 
 def windows_in(folder: Path) -> list[Window]:
-    """All windows below a folder (of a run: ``profiles``), in order of time."""
+    """All windows below a folder (``profiles`` in a run), in order of time."""
     found = [read_window(path) for path in sorted(folder.glob(f"**/*{SUFFIX}"))]
     return sorted(found, key=lambda window: (window.started_ns, window.service))

@@ -1,4 +1,4 @@
-"""Windows of a tool that profiles from its start to its end: the profiled services are run anew for each."""
+"""Windows of a tool that profiles from start to end: the profiled services are restarted for each."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from workbench.profilers.to_the_end import to_the_end
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How the services' run under the tool ended: where each wrote, and why it may have written nothing."""
+    """How the services' run under the tool ended: where each wrote, and why one wrote nothing."""
 
     places: dict[str, Place]
     wrong: dict[str, str]
 
 
 async def begin_run(backend: Backend, mode: Mode, flags: tuple[str, ...] | None = None) -> None:
-    """Start the profiled services again under the tool; what runs beside them goes on."""
+    """Restart the profiled services under the tool; other programs continue."""
     await backend.stop(profiled_only=True)
     try:
         await backend.start(mode, flags)
     except BaseException:
-        # as it was: without the tool
+        # as before: without the tool
         with contextlib.suppress(WorkbenchError):
             await to_the_end(backend.start("none"))
         raise
 
 
 async def end_run(backend: Backend) -> Run:
-    """End the profiled services, which writes their profiles; :func:`go_on` starts them again."""
-    # the places depend on what runs
+    """Stop the profiled services, which writes their profiles; :func:`go_on` restarts them."""
+    # the folders depend on what runs
     places = {service: backend.place(service) for service in backend.services}
     wrong = {service: await backend.condition(service) for service in backend.services}
     for ended in await backend.stop(profiled_only=True):

@@ -24,10 +24,10 @@ _NO_NAME = "???"
 
 
 def to_callgrind(profile: Profile) -> bytes:
-    """The profile as a callgrind file: functions with their self costs by source line (line 0 where it has no lines),
-    and the calls between them. Read again, functions, edges and self costs per line are the same.
+    """The profile as a callgrind file: functions with their self costs by source line (line 0 without lines), and the
+    calls between them. Read again, functions, edges and self costs per line are the same.
 
-    Calls stand at line 0, since a profile does not say which line makes which call. Seconds with fractions are written
+    Calls are at line 0, since a profile does not tell which line makes which call. Seconds with fractions are written
     as ns, other fractions are rounded. Stacks become the graph of their calls, with recursion counted once.
 
     Raises WorkbenchError for a difference of profiles: see :mod:`workbench.profiles.exports.signs`.
@@ -55,7 +55,7 @@ def _blocks(
     functions, edges, lines = profile.functions, profile.edges, profile.lines
     count = len(functions)
     function = lines["function_id"].to_numpy(dtype=np.int64)
-    # what no line accounts for stays at line 0; lines that do not fit their function are left out
+    # cost without a line is at line 0; lines that do not fit their function are left out
     rest = own - add_at(count, function, by_line) if len(lines) else own
     unfit = np.any(rest < 0, axis=1, keepdims=True)[:, 0]
     rest = np.where(unfit[:, None], own, rest)
@@ -99,7 +99,7 @@ def _blocks(
 
 
 def _rows_of(count: int, function: NDArray[np.int64]) -> Any:
-    """A function that gives the rows of a table that are of one function."""
+    """Returns a function that gives the rows of one function in a table."""
     order = np.argsort(function, kind="stable")
     bounds = np.searchsorted(function[order], np.arange(count + 1)).tolist()
     rows = order.tolist()
@@ -111,7 +111,7 @@ def _costs(line: int, costs: NDArray[np.int64]) -> str:
 
 
 def _written(metric: Metric, profile: Profile) -> tuple[Metric, float]:
-    """The metric as it is written, and what its values are multiplied by."""
+    """The metric as written, and the factor for its values."""
     name = "_".join(metric.name.split()) or "cost"
     if metric_of(name, None)[1] != 1:
         # values are in the metric's unit, not in that of its name: Time_(10ns)
@@ -123,7 +123,7 @@ def _written(metric: Metric, profile: Profile) -> tuple[Metric, float]:
 
 
 def _event_line(metric: Metric) -> str:
-    """The ``event:`` line that says what the metric's name does not: its long name, and its unit in brackets."""
+    """The ``event:`` line with the metric's long name and its unit in brackets."""
     text = _plain(metric.description)
     if metric_of(metric.name, Event("", text))[0].unit != metric.unit:
         text = f"{text} ({metric.unit})".strip()

@@ -1,4 +1,4 @@
-"""Folded stacks, for flame graph tools: ``frame;frame;frame COUNT``, a line a stack, root first."""
+"""Folded stacks, for flame graph tools: ``frame;frame;frame COUNT``, a line per stack, root first."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def to_folded(profile: Profile, metric: str | None = None) -> str:
     """One metric (None: the default) as folded stacks in the order of the call tree; stacks of zero are left out.
 
     The names are those of the profiled program (``raw_function``; with Python's line as py-spy writes it). What the
-    format cannot carry is replaced: ``;`` by ``:`` except in a Rust array type, control characters by a blank, a blank
-    that would be misread (before a number at the end, at an end, in a ``# `` at the start) by a no-break space. Raises
-    WorkbenchError where the text would not fit into memory, and for a difference: flame graph tools leave lines with
-    costs below 0 out (:mod:`workbench.profiles.exports.signs`).
+    format cannot express is replaced: ``;`` by ``:`` except in a Rust array type, control characters by a blank, a
+    blank that would be misread (before a number at the end, at an end, in a ``# `` at the start) by a no-break space.
+    Raises WorkbenchError if the text would not fit into memory, and for a difference: flame graph tools leave out lines
+    with negative costs (:mod:`workbench.profiles.exports.signs`).
     """
     name = profile.metric(metric).name
     nodes = profile.nodes
     costs = not_negative(profile, nodes[self_(name)].to_numpy()[:, None], [name], "folded")[:, 0]
     labels = [plain_label(label) for label in labels_of(profile)]
     depth = nodes["depth"].tolist()
-    # the labels down to this node, joined where a line is written: a joined text for each level is quadratic
+    # the labels down to this node, joined only when a line is written: joining at each level would be quadratic
     path = [""] * (max(depth, default=0) + 1)
     lines: list[str] = []
     size, most = 0, allowed_bytes()
@@ -44,7 +44,7 @@ def to_folded(profile: Profile, metric: str | None = None) -> str:
             size += len(line)
             if size > most:
                 raise WorkbenchError(
-                    f"as folded stacks more than {most // MIB} MiB, an eighth of the memory that is free",
+                    f"folded stacks would need more than {most // MIB} MiB, an eighth of the free memory",
                     where=profile.name,
                     hint="Every stack is written out: take a part of the profile (--focus), or another format",
                 )
@@ -60,7 +60,7 @@ def labels_of(profile: Profile) -> list[str]:
 
 
 def plain_label(label: str) -> str:
-    """A label that survives as a frame of a folded stack."""
+    """A label that is safe as a frame of a folded stack."""
     label = _BLANKS.sub(" ", label)
     label = _ARRAY.sub(rf"{_HELD}\1", label).replace(";", ":").replace(_HELD, ";") if ";" in label else label
     label = _ENDS_IN_NUMBER.sub("\u00a0\\1", label)
@@ -70,5 +70,5 @@ def plain_label(label: str) -> str:
 
 
 def _number(value: int | float) -> str:
-    """A number without an exponent, which other readers do not know."""
+    """A number without an exponent, which other readers do not support."""
     return str(value) if isinstance(value, int) else format(Decimal(repr(value)), "f")

@@ -1,7 +1,8 @@
 """Any profile as pprof's protobuf, for google/pprof, Pyroscope, Parca, speedscope and Perfetto.
 
-Every metric becomes a sample type, so that ``-sample_index`` chooses among them. What pprof cannot hold is said in the
-file's comments: fractions are rounded (times to nanoseconds), and stacks built from a call graph are partly assumed.
+Every metric becomes a sample type, so that ``-sample_index`` chooses among them. What pprof cannot express is noted in
+the file's comments: fractions are rounded (times to nanoseconds), and stacks built from a call graph are partly
+assumed.
 
 Source: profile.proto of google/pprof.
 """
@@ -31,13 +32,13 @@ _LEVEL = 6  # of gzip: 9 takes three times as long for one percent
 
 
 def to_pprof(profile: Profile, *, compress: bool = True) -> bytes:
-    """The profile as bytes of profile.proto, gzipped as pprof writes it, or raw.
+    """The profile as bytes of profile.proto, gzipped like pprof's files, or raw.
 
-    Functions keep their raw names. Objects become mappings, inlined frames lines of the location they were inlined
-    into (an inlined frame without a caller becomes a plain one), labels stay with their samples. Reading the bytes
-    gives the same profile but for what the format has no place for: notes and the format's own tables.
+    Functions keep their raw names. Objects become mappings, inlined frames lines of the location they were inlined into
+    (an inlined frame without a caller becomes a plain one), labels stay with their samples. Reading the bytes gives the
+    same profile, except for notes and the format's own tables.
 
-    Raises WorkbenchError where a value does not fit int64.
+    Raises WorkbenchError if a value does not fit int64.
     """
     strings = _Strings()
     frames = profile.frames
@@ -104,8 +105,8 @@ def _whole_numbers(profile: Profile) -> tuple[list[Metric], NDArray[np.int64], l
 
 
 def _objects(profile: Profile) -> list[str]:
-    """The objects, of which pprof takes the first to be the program. First comes that of the first mapping of the file
-    or of its command, else that with the largest self cost; the others follow in order of appearance."""
+    """The objects, of which pprof treats the first as the program. The first is that of the file's first mapping or
+    command, otherwise the one with the largest self cost; the others follow in order of appearance."""
     frames = profile.frames
     names = [name for name in dict.fromkeys(frames["object"].tolist()) if name]
     if len(names) < 2 or not profile.metrics:
@@ -139,7 +140,7 @@ def _locations(profile: Profile) -> tuple[list[tuple[int, ...]], NDArray[np.int6
     locations: list[tuple[int, ...]] = [(number,) for number in used.tolist()]
     location = location.astype(np.int64)
     above = parent.copy()
-    # in preorder an inlined node's parent has its location already; they are few enough to go one by one
+    # in preorder an inlined node's parent already has its location; they are few, so a loop is enough
     known: dict[tuple[int, ...], int] = {}
     for node in np.flatnonzero(inlined).tolist():
         up = int(parent[node])
@@ -154,7 +155,7 @@ def _locations(profile: Profile) -> tuple[list[tuple[int, ...]], NDArray[np.int6
 
 
 def _labels(profile: Profile, strings: _Strings) -> list[list[int]]:
-    """The labels of each tags_id as varints, ready to stand in a sample; those of 0 are none."""
+    """The labels of each tags_id as encoded bytes for a sample; id 0 has none."""
     if not len(profile.tags):
         return [[]]
     out: list[list[int]] = [[] for _ in range(int(profile.tags["tags_id"].max()) + 1)]
@@ -259,7 +260,7 @@ def _header(profile: Profile, strings: _Strings, comments: Sequence[str]) -> byt
 
 
 def _tokens(fields: Iterable[tuple[int, int]]) -> list[int]:
-    """Fields that are varints as tags and values; zeros are left out, as proto3 has it."""
+    """Varint fields as tags and values; zeros are left out, as in proto3."""
     return [token for number, value in fields if value for token in (number << 3, value & (1 << 64) - 1)]
 
 

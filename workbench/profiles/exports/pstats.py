@@ -1,7 +1,7 @@
 """pstats, Python's own profile format, which SnakeViz, gprof2dot and ``python -m pstats`` read.
 
-pstats knows only seconds, one metric, and functions with their callers. So another unit is written as seconds, one
-for one, and the name of the root says so.
+pstats has only seconds, one metric, and functions with their callers. So one unit of another metric is written as one
+second, and the name of the root says so.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def to_pstats(profile: Profile, metric: str | None = None) -> bytes:
 
 
 def to_stats(profile: Profile, metric: str | None = None) -> Stats:
-    """What a pstats file holds: (file, line, name) to (primitive calls, calls, self, cumulative seconds, callers).
+    """The content of a pstats file: (file, line, name) to (primitive calls, calls, self, cumulative seconds, callers).
 
-    Times are in seconds; of other units 1 unit is written as 1 s. A root above everything is added where the profile
-    has several roots, so that all of it is reached, and where the numbers are no seconds, to say what they are.
-    Numbers of calls that the format does not know are 0.
+    Times are in seconds; 1 unit of other metrics is written as 1 s. A root above everything is added if the profile has
+    several roots, so that everything can be reached, and if the numbers are not seconds, to name the unit. Unknown
+    numbers of calls are 0.
     """
     chosen = profile.metric(metric)
     scale = _SECONDS.get(chosen.unit, 1.0)
@@ -56,7 +56,7 @@ def to_stats(profile: Profile, metric: str | None = None) -> Stats:
         (edges[cost_(chosen.name)].to_numpy(dtype=float) * scale).tolist(),
         strict=True,
     ):
-        # the own time of a callee on behalf of one caller is not known; no reader of pstats shows it
+        # the self time of a callee for one caller is unknown; no reader of pstats shows it
         callers[callee][keys[caller]] = (count, outer, 0.0, cost)
     stats: Stats = {}
     roots = _roots(profile, chosen)
@@ -98,7 +98,7 @@ def _keys(profile: Profile) -> list[Key]:
 
 
 def _one_line(text: str) -> str:
-    """SnakeViz takes ``file:line(name)`` apart only where it is one line."""
+    """SnakeViz parses ``file:line(name)`` only if it is one line."""
     return " ".join(text.splitlines()) if len(text.splitlines()) > 1 else text
 
 
@@ -111,8 +111,8 @@ def _root_key(metric: Metric, taken: set[Key]) -> Key:
 
 
 def _roots(profile: Profile, metric: Metric) -> dict[int, float]:
-    """Functions the synthetic root calls, with their cost: the roots of the call tree (threads that were started are
-    roots too, whatever call started them), and then the heaviest of what is not reached from these."""
+    """The callees of the added root, with their cost: the roots of the call tree (also started threads), then the
+    largest functions that are not reached from these."""
     functions, edges = profile.functions, profile.edges
     total = functions[total_(metric.name)].to_numpy(dtype=float)
     nodes = profile.nodes[profile.nodes["parent_id"] == NO_PARENT]

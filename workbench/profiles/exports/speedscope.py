@@ -1,4 +1,4 @@
-"""speedscope's JSON: one sampled profile a metric, all on the same stacks."""
+"""speedscope's JSON: one sampled profile per metric, all with the same stacks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 EXPORTER = "indexer-workbench"
-# the longest string of V8, so of Chromium and Node
+# the longest string of V8 (Chromium, Node)
 MOST_BYTES = 512 * MIB
 _UNITS = {
     "ns": "nanoseconds", "us": "microseconds", "ms": "milliseconds", "s": "seconds", "bytes": "bytes",
@@ -28,10 +28,10 @@ _UNITS = {
 def to_speedscope(profile: Profile) -> str:
     """The profile for https://www.speedscope.app (which can be used offline): open the file there.
 
-    Each additive metric is a profile of its name, the default one is shown first. Frames carry the names of the
-    profiled program, file and line. Raises WorkbenchError where no metric is additive, or the text would be longer than
-    a browser's can be (every stack is written out for every metric), and for a difference, whose weights speedscope
-    refuses (:mod:`workbench.profiles.exports.signs`).
+    Each additive metric is a profile with its name, the default first. Frames have the names of the profiled program,
+    file and line. Raises WorkbenchError if no metric is additive, if the text would be longer than a browser allows
+    (every stack is written for every metric), and for a difference, whose weights speedscope refuses
+    (:mod:`workbench.profiles.exports.signs`).
     """
     metrics = [metric for metric in profile.metrics if metric.additive]
     if not metrics:
@@ -73,7 +73,7 @@ def _json(value: Any) -> str:
 
 
 def _samples(depth: list[int], frame: list[int], used: list[bool]) -> str:
-    """The stacks as JSON. Of lists of numbers json.dumps makes a text a number, ten times the memory."""
+    """The stacks as JSON. json.dumps would make a text for each number, ten times the memory."""
     path = [""] * (max(depth, default=0) + 1)
     stacks = []
     for level, index, wanted in zip(depth, map(str, frame), used, strict=True):
@@ -89,7 +89,7 @@ def _check_size(profile: Profile, lengths: NDArray[np.int64], metrics: int) -> N
     most = min(MOST_BYTES, allowed_bytes())
     if size > most:
         raise WorkbenchError(
-            f"for speedscope about {size // MIB:,} MiB, of which the memory here or a browser holds {most // MIB}",
+            f"for speedscope about {size // MIB:,} MiB, but memory or a browser allows only {most // MIB}",
             where=profile.name,
             hint="Every stack is written out: take a part of the profile (--focus), or another format",
         )

@@ -1,4 +1,4 @@
-"""A profile as plain tables in a folder, and back: Parquet to keep and to query, CSV for spreadsheets."""
+"""A profile as tables in a folder, and back: Parquet for storing and querying, CSV for spreadsheets."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ Kind = Literal["parquet", "csv"]
 
 
 def write_tables(profile: Profile, folder: str | os.PathLike[str], kind: Kind = "parquet") -> list[Path]:
-    """Write functions, edges, nodes, frames, lines, samples, tags and the format's own tables (``table-...``), a file
+    """Write functions, edges, nodes, frames, lines, samples, tags and the format's own tables (``table-...``), one file
     each, and ``profile.json`` with metrics, header and notes. Returns the files.
 
-    The folder appears when it is complete. Raises WorkbenchError when it is there already or cannot be written.
+    The folder appears when it is complete. Raises WorkbenchError if it already exists or cannot be written.
     """
     if kind not in get_args(Kind):
         raise WorkbenchError(f"tables are written as {' or '.join(get_args(Kind))}, not as {kind!r}", where=str(folder))
     folder = Path(folder)
     if folder.exists():
-        raise WorkbenchError("is there already", where=str(folder), hint="Name a new folder")
+        raise WorkbenchError("already exists", where=str(folder), hint="Name a new folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
@@ -50,7 +50,7 @@ def write_tables(profile: Profile, folder: str | os.PathLike[str], kind: Kind = 
 
 
 def read_tables(folder: str | os.PathLike[str]) -> Profile:
-    """The profile that :func:`write_tables` wrote as Parquet. Raises ReadError for a folder that holds none."""
+    """Read the profile that :func:`write_tables` wrote as Parquet. Raises ReadError for other folders."""
     import pandas as pd
 
     folder = Path(folder)

@@ -1,4 +1,4 @@
-"""A profile in the file format of another tool, by the format's name."""
+"""Exports a profile to another tool's file format, by the format's name."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ FileFormat = Literal["pstats", "speedscope", "folded", "pprof", "callgrind"]
 TableFormat = Literal["parquet", "csv"]
 FILE_FORMATS: tuple[str, ...] = get_args(FileFormat)
 TABLE_FORMATS: tuple[str, ...] = get_args(TableFormat)
-# These hold one metric only; the others hold all.
+# These have only one metric; the others have all.
 ONE_METRIC = ("pstats", "folded")
-# These hold functions and calls; the others hold the tree, which of a call graph is only derived.
+# These have functions and calls; the others have the tree, which is only derived for a call graph.
 OF_CALLS = ("pstats", "callgrind")
 
 
 def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
-    """The bytes of the profile in another tool's format (FILE_FORMATS). pstats and folded hold one metric, ``metric``
-    or the default; the others hold all, with ``metric`` first.
+    """The bytes of the profile in another tool's format (FILE_FORMATS). pstats and folded have one metric, ``metric``
+    or the default; the others have all, with ``metric`` first.
 
-    Raises WorkbenchError for an unknown format, or where the format cannot carry the profile.
+    Raises WorkbenchError for an unknown format, or if the format cannot express the profile.
     """
     if format not in FILE_FORMATS:
         raise WorkbenchError(
             f"cannot write {format!r}",
             where="exported",
-            hint=f"There are {', '.join(FILE_FORMATS)}; {' and '.join(TABLE_FORMATS)} with write_tables",
+            hint=f"Valid are {', '.join(FILE_FORMATS)}; for {' and '.join(TABLE_FORMATS)} with write_tables",
         )
     write: Callable[..., bytes | str] = getattr(import_module(f"workbench.profiles.exports.{format}"), f"to_{format}")
     made = write(profile, metric) if format in ONE_METRIC else write(led_by(profile, metric))
@@ -39,8 +39,8 @@ def exported(profile: Profile, format: str, metric: str | None = None) -> bytes:
 
 
 def export_notes(profile: Profile, format: str, metric: str | None = None) -> tuple[Note, ...]:
-    """What must be said of the profile in that format (of FILE_FORMATS or TABLE_FORMATS): its notes, what its tree
-    assumes and leaves out where the format holds the tree of a call graph, and costs below 0 where it holds none."""
+    """Notes on the profile in this format (of FILE_FORMATS or TABLE_FORMATS): its own notes, what its tree assumes and
+    leaves out if the format has the tree of a call graph, and negative costs if it does not support them."""
     notes = profile.notes if format in OF_CALLS else (*profile.notes, *led_by(profile, metric).tree_notes())
     if format not in WITHOUT_NEGATIVES:
         return notes
@@ -49,8 +49,8 @@ def export_notes(profile: Profile, format: str, metric: str | None = None) -> tu
 
 
 def led_by(profile: Profile, metric: str | None) -> Profile:
-    """The profile with a metric as its default, before the others: what tools that show one at a time begin with (None:
-    the profile as it is). Raises WorkbenchError that lists the metrics there are."""
+    """The profile with a metric as its default, before the others: tools that show one at a time begin with it (None:
+    unchanged). Raises WorkbenchError that lists the existing metrics."""
     if metric is None:
         return profile
     chosen = profile.metric(metric)

@@ -1,1 +1,1 @@
-"""Profile to Profile: pure functions, nothing changed in place."""
+"""Profile to Profile: pure functions that change nothing in place."""

@@ -1,9 +1,9 @@
-"""Where the nodes of two call trees belong when the trees are laid over each other.
+"""Aligns the nodes of two call trees before the trees are joined.
 
-Two builds or two windows of one program seldom have the same paths. A build inlines a function without a trace that the
-other calls; a window begins inside a function whose callers the other saw. So nodes are given other parents: what only
-one side has on the way is stepped over where the other side has the function right there, and a tree of calls that
-begins in the middle hangs where the other has its first function.
+Two builds or windows of a program rarely have the same paths. One build inlines a function without a trace that the
+other calls; a window begins inside a function whose callers are only in the other window. So nodes get other parents:
+functions of only one side are skipped where the other side has the function directly, and a call tree that begins in
+the middle is placed where the other side has its first function.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two trees: ``parent``, the number of each node's ``function`` (equal on both sides where it is one
-    function), a ``weight`` a node, with all below it, and whether the tree was built from ``calls``."""
+    """One of two trees: ``parent``, the number of each node's ``function`` (equal numbers on both sides for the same
+    function), the total ``weight`` of each node, and whether the tree was built from ``calls``."""
 
     parent: NDArray[np.int64]
     function: NDArray[np.int64]
@@ -34,8 +34,8 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The nodes of both trees, one after the other, as one forest. ``hung`` are the roots (positions) that got a
-    parent of the other side."""
+    """The nodes of both trees, one after the other, as one forest. ``hung``: the roots (positions) that got a parent on
+    the other side."""
 
     parent: NDArray[np.int64]
     function: NDArray[np.int64]
@@ -43,7 +43,7 @@ class Alignment:
 
 
 def aligned(before: Side, after: Side) -> Alignment:
-    """The two trees as one forest, in which siblings of one function are one node; see the module.
+    """The two trees as one forest, in which siblings of one function are one node; see above.
 
     Parents need not come before their children.
     """
@@ -68,19 +68,19 @@ def _stepped_over(
     shared: NDArray[np.bool_],
     kept: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """The parents, such that a function which both sides have is not below one that only its own side has, where the
-    other side has it without that one and its own side has not. ``kept`` are never stepped over."""
+    """The parents, changed so that a function of both sides is not below a function of only its own side, if the other
+    side has it directly and its own side never does. ``kept`` functions are never skipped."""
     shared = shared | kept
     if shared.all():
         return parent
-    # the forest as it is without functions of one side; the places in it where both sides are
+    # the forest without functions of only one side; the places that both sides have
     bare = regrow(parent, function, shared)
     place = bare.node_of
     size = len(bare.parent)
     there = np.zeros((2, size), dtype=bool)
     there[is_after[shared].astype(np.int64), place[shared]] = True
     both = there[0] & there[1]
-    # the nearest node above that both sides' functions have, and which nodes are right below it
+    # the nearest ancestor with a function of both sides, and which nodes are directly below it
     above = np.full(len(parent), NO_PARENT, dtype=np.int64)
     order = levels(parent)
     for level in order[1:]:
@@ -102,7 +102,7 @@ def _stepped_over(
 
 
 def _above(parent: NDArray[np.int64], nodes: list[int]) -> NDArray[np.bool_]:
-    """All nodes on the ways from these to their roots, these left out."""
+    """All ancestors of these nodes, without the nodes themselves."""
     found = np.zeros(len(parent), dtype=bool)
     for node in nodes:
         at = int(parent[node])
@@ -113,11 +113,11 @@ def _above(parent: NDArray[np.int64], nodes: list[int]) -> NDArray[np.bool_]:
 
 
 def _hung(before: Side, after: Side) -> dict[int, int]:
-    """Roots of trees built from calls whose function is a root of only this side: the position of each and that of its
-    new parent, the caller of the heaviest node of that function on the other side.
+    """Roots of call-built trees whose function is a root only on this side: the position of each and of its new parent,
+    the caller of that function's largest node on the other side.
 
-    A tree that got a parent takes no roots of the other side, and the other way round: else two trees could hang on
-    each other.
+    A tree that got a parent takes no roots of the other side, and vice versa: otherwise two trees could be below each
+    other.
     """
     split = len(before.parent)
     found: list[tuple[float, int, int]] = []

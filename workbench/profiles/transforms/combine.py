@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Scale = Literal["none", "total"]
 
-# how what a header says of time becomes that of all profiles
+# how times of headers are combined
 _OF_ALL: dict[str, Callable[[list[Any]], Any]] = {
     "duration_ns": sum,
     "time_ns": min,
@@ -41,13 +41,13 @@ _OF_ALL: dict[str, Callable[[list[Any]], Any]] = {
 
 
 def merge(profiles: Sequence[Profile]) -> Profile:
-    """The sum of profiles with the same metrics: those of call graphs as a graph, else as stacks.
+    """The sum of profiles with the same metrics: of call graphs as a graph, otherwise as stacks.
 
-    Frames are the same where function, file, line, object and inlining are, of pprof-rs where the name is. Labels of
-    samples and the formats' own tables are not kept: they are of one profile. ``meta`` keeps what all agree on; as in
-    pprof (profile/merge.go) durations add up, the start is the earliest and the period the largest.
+    Frames are the same if function, file, line, object and inlining are equal; for pprof-rs if the name is. Labels of
+    samples and the formats' own tables are not kept, since they belong to one profile. ``meta`` keeps what is equal in
+    all; as in pprof (profile/merge.go) durations add up, the start is the earliest and the period the largest.
 
-    Raises WorkbenchError for no profiles, or where metrics or units differ.
+    Raises WorkbenchError without profiles, or if metrics or units differ.
     """
     if not profiles:
         raise WorkbenchError("there is nothing to merge", where="merge")
@@ -77,14 +77,14 @@ def merge(profiles: Sequence[Profile]) -> Profile:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """What changed from ``before`` to ``after``, in one metric.
+    """The changes from ``before`` to ``after`` in one metric.
 
     ``functions``: name, file, object, crate, before_self, after_self, change_self, before_total, after_total,
-    change_total, ratio_total (after / before; NaN where that was not above 0), state (``both``, ``added`` or
-    ``removed``), matched_by (see :mod:`workbench.profiles.transforms.matching`; "" where it is not in both), label
-    (see :mod:`workbench.profiles.labels`), by falling size of the change in self, then in total. Figures are
-    multiplied by ``factors``, as ``scaling`` says.
-    ``before_sum`` and ``after_sum`` are the unscaled wholes. ``before`` and ``after`` are without levels of recursion.
+    change_total, ratio_total (after / before; NaN if before is not above 0), state (``both``, ``added`` or
+    ``removed``), matched_by (see :mod:`workbench.profiles.transforms.matching`; "" if it is not in both), label (see
+    :mod:`workbench.profiles.labels`), sorted by size of the change in self, then in total. Figures are multiplied by
+    ``factors``, as ``scaling`` says. ``before_sum`` and ``after_sum`` are the unscaled sums. ``before`` and ``after``
+    are without levels of recursion.
     """
 
     before: Profile
@@ -97,22 +97,22 @@ class Difference:
 
     @property
     def before_sum(self) -> float:
-        """The whole of the metric before."""
+        """The metric's sum before."""
         return float(self.before.total(self.metric.name))
 
     @property
     def after_sum(self) -> float:
-        """The whole of the metric after."""
+        """The metric's sum after."""
         return float(self.after.total(self.metric.name))
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """Those of both profiles, and what could not be matched, with what it weighs on its own side."""
+        """The notes of both profiles, and what could not be matched, with its weight on its own side."""
         return (*dict.fromkeys((*self.before.notes, *self.after.notes)), *self.unmatched)
 
     @property
     def unmatched(self) -> tuple[Note, ...]:
-        """What is only on one side, with what it weighs there."""
+        """Functions of only one side, with their weight there."""
         name = self.metric.name
         sides = [(side.functions[self_(name)].to_numpy() * factor) for side, factor in self._sides]
         return unmatched(self.match, *sides, metric=name)
@@ -124,7 +124,7 @@ class Difference:
 
     @cached_property
     def nodes(self) -> pd.DataFrame:
-        """The tree of both in preorder, joined when first asked for: parent_id, depth, frame_id (of ``frames``), exact,
+        """The joint tree in preorder, made at first use: parent_id, depth, frame_id (of ``frames``), exact,
         before_self, after_self, before_total, after_total, state."""
         joint = self._joint
         size = len(joint.parent)
@@ -165,21 +165,21 @@ def difference(
     scale: Scale = "none",
     per: tuple[float, float] | None = None,
 ) -> Difference:
-    """How ``after`` differs from ``before``.
+    """The difference of ``after`` from ``before``.
 
     ``scale="total"`` compares shares: ``before`` is scaled to the sum of ``after``. ``per=(n, m)`` compares costs per
-    unit of work: ``before`` did n units (receipts, say), ``after`` m; all figures are then per unit.
+    unit of work: ``before`` did n units (for example receipts), ``after`` m; all figures are then per unit.
 
-    Functions are the same as :func:`workbench.profiles.transforms.matching.matching` tells, whatever their levels of
-    recursion; nodes where all functions on their way from the root are, but for what
-    :mod:`workbench.profiles.transforms.alignment` steps over.
+    Functions are matched by :func:`workbench.profiles.transforms.matching.matching`, regardless of recursion levels;
+    nodes match if all functions on their paths do, except those that :mod:`workbench.profiles.transforms.alignment`
+    skips.
 
-    Raises WorkbenchError where a metric is missing or has another unit in one of them, or for useless scales.
+    Raises WorkbenchError if a metric is missing or has different units, or for invalid scales.
     """
     chosen = after.metric(metric)
     if before.metric(chosen.name).unit != chosen.unit:
         raise WorkbenchError(
-            f"{chosen.name} is in {before.metric(chosen.name).unit} there and in {chosen.unit} here",
+            f"{chosen.name} is in {before.metric(chosen.name).unit} before and in {chosen.unit} after",
             where=f"{before.name} and {after.name}",
         )
     factors, scaling = _factors(before, after, chosen, scale, per)
@@ -218,7 +218,7 @@ def _merged_graph(profiles: Sequence[Profile], notes: list[Note]) -> Profile:
     for name in counts:
         functions[name] = stacked[name].astype("Int64").groupby(codes).sum(min_count=1).reset_index(drop=True)
     own = add_at(len(functions), codes, costs_of(stacked, names))
-    # profiles do not call each other: a total of all is the sum of the totals, also where together they have a cycle
+    # profiles do not call each other: the total is the sum of the totals, even if joined they have a cycle
     totals = add_at(len(functions), codes, totals_of(stacked, names))
     for position, name in enumerate(names):
         functions[self_(name)], functions[total_(name)] = own[:, position], totals[:, position]
@@ -334,12 +334,12 @@ def _same_metrics(one: Profile, other: Profile) -> None:
 
 
 def _of_all(merged: Profile, profiles: Sequence[Profile], notes: Sequence[Note]) -> Profile:
-    """The merged profile with a name and a header that speak of all."""
+    """The merged profile with a joint name and header."""
     metas = [profile.meta for profile in profiles]
     meta = {key: value for key, value in metas[0].items() if all(_agree(value, other.get(key)) for other in metas[1:])}
     for key, combine in _OF_ALL.items():
         meta.pop(key, None)
-        # a duration of some of them would be too short for the costs of all
+        # the duration of only some would be too short for the costs of all
         if all(other.get(key) for other in metas):
             meta[key] = combine([other[key] for other in metas])
     return merged.but(

@@ -1,4 +1,4 @@
-"""Coarser frames: all functions of a file, a crate or an object as one; and Rust's names made readable."""
+"""Groups functions of a file, crate or object, and makes Rust names readable."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 def group(profile: Profile, by: By) -> Profile:
     """The profile with one frame for each function, name (over files and objects), file, crate or object.
 
-    A frame that calls another of its own group is one frame with it. Of a call graph the calls within a group go, and
-    each total counts a cost once however often the group is left and entered again: see
-    :mod:`workbench.profiles.transforms.group_totals`. Where the graph does not determine it, ``total_exact`` is False
-    and a note says so.
+    Frames that call frames of their own group are joined with them. In a call graph, calls within a group are dropped,
+    and a total counts each cost once even if the group is left and entered again: see
+    :mod:`workbench.profiles.transforms.group_totals`. If the graph does not determine it, ``total_exact`` is False and
+    a note says so.
     """
     if by not in get_args(By):
         raise WorkbenchError(f"cannot group by {by!r}", hint=f"Group by {', '.join(get_args(By))}")
@@ -46,7 +46,7 @@ def group(profile: Profile, by: By) -> Profile:
 def tidy(profile: Profile) -> Profile:
     """The profile with readable Rust names and file paths; the raw names stay in ``raw_function``.
 
-    Functions that now have one name stay apart; :func:`group` by "name" puts them together.
+    Functions with equal new names stay separate; :func:`group` by "name" joins them.
     """
     changes: dict[str, Any] = {"frames": _tidied(profile.frames)}
     if profile._functions is not None:
@@ -57,10 +57,10 @@ def tidy(profile: Profile) -> Profile:
 
 
 def without_levels(profile: Profile) -> Profile:
-    """A callgrind profile without levels of recursion (``--separate-recs``, 2 unless it is said): ``fib'2`` is ``fib``.
+    """A callgrind profile without levels of recursion (``--separate-recs``, by default 2): ``fib'2`` is ``fib``.
 
-    A window that begins inside a recursion has other levels than one that does not, at the same cost. Lines and tables
-    of the format stay with the profile; other formats stay as they are.
+    A window that begins inside a recursion has other levels at the same cost. Lines and the format's tables are kept;
+    other formats are unchanged.
     """
     if profile.format != "callgrind":
         return profile
@@ -81,8 +81,8 @@ def without_levels(profile: Profile) -> Profile:
 
 
 def legible(profile: Profile) -> Profile:
-    """The profile with names for what has none: code without a symbol is called by its place in its object, and code of
-    no known crate or module is of its object. ``raw_function`` stays.
+    """The profile with names for unnamed code: code without a symbol is named by its place in its object, and code
+    without a crate or module gets its object as crate. ``raw_function`` is unchanged.
     """
     changes: dict[str, Any] = {"frames": _named(profile.frames)}
     if profile._functions is not None:
@@ -107,7 +107,7 @@ def _graph(profile: Profile, by: By) -> Profile:
     exact = functions["total_exact"]
     if exact.all():
         return made
-    what = "total of a group that is left and entered again: the part already counted is assumed"
+    what = "total of a group that is left and entered again: the part counted twice is assumed"
     return made.with_notes(Note(what, int((~exact).sum())))
 
 

@@ -1,15 +1,14 @@
-"""What groups of functions of a call graph cost with all they call: each cost once.
+"""Total costs of groups of functions in a call graph, counting each cost once.
 
-A group that calls itself through others is left and entered again, and what is entered again is in its total already.
-Whether it is can be told from the graph of the *functions*: an arc into the group adds to its total what of that arc is
-not below the group yet. Going down from the roots, the part of each function's cost that is below the group follows
-from its callers' parts.
+A group that calls itself through others is entered again, and that cost is already in its total. The graph of the
+*functions* shows this: an arc into the group adds only the part of its cost that is not yet below the group. Going down
+from the roots, the part of each function's cost that is below the group follows from its callers' parts.
 
 Three cases, from sure to assumed:
 
-- The callers outside that call into the group are each wholly below it or not at all: the total is exact.
-- A function between is called both from below the group and from elsewhere: what it calls is split pro rata, as in the
-  call tree (:mod:`workbench.profiles.graph`).
+- Each outside caller of the group is either completely below the group or not at all: the total is exact.
+- An intermediate function is called both from below the group and from elsewhere: its calls are split pro rata, as in
+  the call tree (:mod:`workbench.profiles.graph`).
 - A cycle of functions has members in the group and others: the part of the cycle that is below the group is bounded by
   the arcs that enter those members, and by the cycle's total.
 """
@@ -27,9 +26,9 @@ from workbench.profiles.tree import add_at
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# groups worked on at once: two numbers each for every component of the graph
+# groups handled together: two numbers each for every component of the graph
 _TOGETHER = 128
-# floats of callers add up to their callee's only so far
+# sums of callers' floats match the callee's only to this precision
 _SLACK = 1e-9
 
 
@@ -42,11 +41,11 @@ def group_totals(
     known: NDArray[Any],
     known_exact: NDArray[np.bool_],
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Total cost of each group, a column a metric, and whether it is exact in all of them.
+    """Total cost of each group, a column per metric, and whether it is exact in all of them.
 
-    ``group`` is the group of each function, ``own`` their self costs, ``known`` their totals, ``known_exact`` where
-    these are exact, and ``costs`` the arcs', a column a metric. A total is never above the sum of all self costs nor
-    below the group's own; that of one function is the function's, where it is exact.
+    ``group`` is the group of each function, ``own`` their self costs, ``known`` their totals, ``known_exact`` whether
+    these are exact, and ``costs`` the arcs', a column per metric. A total is never above the sum of all self costs or
+    below the group's own; that of a single function is the function's, if exact.
     """
     count = int(group.max()) + 1 if len(group) else 0
     graph = _condensed(count, group, caller, callee)
@@ -58,7 +57,7 @@ def group_totals(
     least = np.zeros_like(totals)
     np.maximum.at(least, group[known_exact], known[known_exact])
     bounded = np.maximum(np.minimum(np.maximum(totals, least), own.sum(axis=0)), add_at(count, group, own))
-    # costs below 0 cancel out: there a total can be anything
+    # negative costs cancel out: then a total can be anything
     cancel = (own < 0).any(axis=0) | (costs < 0).any(axis=0)
     totals = np.where(cancel, totals, bounded)
     alone = known_exact & (np.bincount(group, minlength=count)[group] == 1)
@@ -71,8 +70,8 @@ class _Graph:
     """The functions' graph with its cycles as components, and which groups have members in which of them.
 
     ``pair_`` arrays are the pairs of a component and a group with members in it, ``pair`` the pair of each function.
-    ``again`` are the groups that may be left and entered again across components; ``levels`` are the arcs between
-    components of such groups, by level of the callee.
+    ``again``: groups that may be left and entered again across components; ``levels`` are the arcs between components
+    of such groups, by level of the callee.
     """
 
     groups: int
@@ -123,8 +122,8 @@ def _condensed(count: int, group: NDArray[np.int64], caller: NDArray[np.int64], 
 def _levels(
     size: int, above: NDArray[np.int64], below: NDArray[np.int64], arcs: NDArray[np.int64]
 ) -> list[NDArray[np.int64]]:
-    """The arcs such that all into a component come together, after all into its callers."""
-    # a component is called only by those of higher number
+    """The arcs ordered so that all into a component are together, after all into its callers."""
+    # a component is called only by those with a higher number
     order = np.argsort(-above, kind="stable")
     level = [0] * size
     for up, down in zip(above[order].tolist(), below[order].tolist(), strict=True):
@@ -146,11 +145,11 @@ def _totals_of(graph: _Graph, own: NDArray[Any], costs: NDArray[Any]) -> tuple[N
     mixed = ~graph.pair_whole & (mixed_share > 0)
     outward = group[graph.caller] != group[graph.callee]
     mine = _sums(graph.groups, group, own)
-    # a group that is never entered again: what it has and what it calls
+    # a group that is never entered again: its own cost and its calls
     totals = mine + _sums(graph.groups, group[graph.caller[outward]], costs[outward])
     exact = np.ones(graph.groups, dtype=bool)
     if (own < 0).any() or (costs < 0).any():
-        # shares of what was entered mean nothing where costs cancel out
+        # shares mean nothing if costs cancel out
         return totals, ~graph.closed
     counted = _part(total[graph.pair_component], mixed_share)
     within = np.flatnonzero(graph.closed)
@@ -167,8 +166,8 @@ def _totals_of(graph: _Graph, own: NDArray[Any], costs: NDArray[Any]) -> tuple[N
 def _mixed_shares(
     graph: _Graph, own: NDArray[Any], costs: NDArray[Any], total: NDArray[Any], root: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """By pair, how much of the component is below the group once the component is entered: 1 where it is all of it,
-    else as much as enters its members, and at least what these have and call."""
+    """By pair, how much of the component is below the group once the component is entered: 1 for all of it, otherwise
+    the cost that enters its members, and at least what these cost and call."""
     pairs = len(graph.pair_component)
     share = np.ones(pairs)
     partly = ~graph.pair_whole
@@ -197,8 +196,8 @@ def _entered_once(
     """Totals of some groups, and whether they are exact.
 
     ``below`` is the amount of each component's cost, by group, that comes from callers below the group; ``unsure``
-    whether any of it comes over an arc of which only a share, or an assumed part, is below it. ``part`` is which part
-    of what a component calls is below a group its caller is not of, and ``split`` whether that is only some of it.
+    whether any of it comes through an arc of which only a share, or an assumed part, is below it. ``part``: which part
+    of a component's calls is below a group that the caller does not belong to; ``split``: whether that is only a part.
     """
     width = len(chosen)
     column = np.full(graph.groups, -1, dtype=np.int64)
@@ -236,7 +235,7 @@ def _entered_once(
         1 - np.minimum(1.0, below[at, of] / np.where(scale[at] > 0, scale[at], 1.0))
     )
     if total.dtype.kind == "i":
-        # an amount, where callers do not claim more than there is: no rounding
+        # an exact amount, if calls do not cost more than the callee: no rounding
         fits = scale[at] == total[at]
         left = total[at] - np.rint(below[at, of]).astype(np.int64)
         counted = np.where(fits, np.maximum(left, 0), np.rint(fresh).astype(np.int64))

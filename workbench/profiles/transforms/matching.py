@@ -1,7 +1,7 @@
-"""Which functions of two profiles are one, though the program was built or started anew between them.
+"""Matches functions of two profiles, even if the program was rebuilt or restarted between them.
 
-Functions are matched in order of certainty, and each step works on what the steps before it left over. A pair is made
-only where both are alone with what they are matched by, on their side; what is ambiguous stays apart.
+Functions are matched in order of certainty, each step on what earlier steps left over. A pair is made only if the key
+is unique on both sides; ambiguous functions stay unmatched.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAMED = "name"
 REBUILT = "name without build, end of path"
 REBUILT_NAME = "name without build"
 NUMBERED = "name without number, end of path"
-# how many of the last parts of two paths are compared, longest first
+# how many last parts of two paths are compared, longest first
 _PARTS = (6, 4, 3, 2, 1)
 
 # a key of a function: what must be equal. None: this function cannot be matched so
@@ -35,9 +35,8 @@ Key = Callable[["_Function"], "tuple[str, ...] | None"]
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """``code`` has a number for each function of the one table and then of the other, equal where they are one.
-    ``by`` says of each number by what the two were matched; "" where it is only on one side. ``ambiguous`` says which
-    of those have a name that is left over on the other side too."""
+    """``code``: a number for each function of both tables, equal for matched ones. ``by``: how each number was matched;
+    "" if it is only on one side. ``ambiguous``: which of those have a name that is left over on the other side too."""
 
     code: NDArray[np.int64]
     by: tuple[str, ...]
@@ -57,8 +56,8 @@ def matching(before: pd.DataFrame, after: pd.DataFrame) -> Matching:
     """Match two tables of functions (columns raw_function, file, object).
 
     In this order: by name, file and object; by name, end of the path and library, longest common end first; by name;
-    the same two without what a build adds to a name (:func:`workbench.profiles.builds.without_build`); at last without
-    the numbers of closures, in the same source. An address instead of a name needs the same library.
+    the same two without the build's additions to a name (:func:`workbench.profiles.builds.without_build`); finally
+    without the numbers of closures, in the same source. An address instead of a name needs the same library.
     """
     columns = [[*before[column], *after[column]] for column in ("raw_function", "file", "object")]
     split = len(before)
@@ -70,7 +69,7 @@ def matching(before: pd.DataFrame, after: pd.DataFrame) -> Matching:
             break
         found = _alone(left, functions, split, key)
         for one, other in found:
-            # the later number goes, and comes on no row any more
+            # the later number is dropped and no longer used
             code[other], by[code[one]] = code[one], word
         gone = {row for pair in found for row in pair}
         left = [row for row in left if row not in gone]
@@ -80,8 +79,8 @@ def matching(before: pd.DataFrame, after: pd.DataFrame) -> Matching:
 
 
 def unmatched(match: Matching, before: NDArray[Any], after: NDArray[Any], *, metric: str) -> tuple[Note, ...]:
-    """Notes on what is only on one side, with its weight: ``before`` and ``after`` are the self costs of the functions
-    that were matched, in ``metric``. Nothing is said where nothing is left over."""
+    """Notes on functions of only one side, with their weight: ``before`` and ``after`` are the self costs of the
+    functions in ``metric``. Empty if all were matched."""
     alone = np.asarray([not word for word in match.by], dtype=bool)
     split = len(before)
     notes = []
@@ -98,7 +97,7 @@ def unmatched(match: Matching, before: NDArray[Any], after: NDArray[Any], *, met
 
 
 def _functions(columns: Sequence[Sequence[str]], rows: Sequence[int]) -> dict[int, _Function]:
-    """What the functions of these rows are matched by."""
+    """The matching keys of these rows."""
     known: tuple[dict[str, Any], ...] = ({}, {}, {}, {})
 
     def once(which: int, change: Callable[[str], str], text: str) -> str:

@@ -1,4 +1,4 @@
-"""The trees of several profiles laid over each other: what merging, comparing and subtracting stand on."""
+"""Joins the trees of several profiles: the basis of merging, comparing and subtracting."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class Overlay:
 
 
 def overlay(profiles: Sequence[Profile]) -> Overlay:
-    """Lay the trees of profiles of stacks over each other: nodes are one where their whole paths have the same frames.
+    """Join the trees of profiles of stacks: nodes are one if their whole paths have the same frames.
 
-    Frames are the same where raw name, file, line, object and inlining are; of pprof-rs where the name is.
+    Frames are the same if raw name, file, line, object and inlining are equal; for pprof-rs if the name is.
     """
     stacked = pd.concat([profile.frames for profile in profiles], ignore_index=True)
     codes = numbered(stacked, ["raw_function"] if joins_by_name(profiles) else _SAME_FRAME)
     _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
     frames = stacked.iloc[first].reset_index(drop=True)
     frames["function_id"] = identify(frames)
-    # the trees beside each other, parents before children; siblings with one frame then become one
+    # the trees side by side, parents before children; then siblings with one frame become one
     parents, numbers = [], []
     frames_before = nodes_before = 0
     bounds = [0]
@@ -63,9 +63,8 @@ def overlay(profiles: Sequence[Profile]) -> Overlay:
 
 
 def overlay_of_builds(before: Profile, after: Profile, match: Matching) -> Overlay:
-    """The same for two profiles that may be of two builds or windows: nodes are one where their paths have the same
-    functions, as ``match`` tells of the profiles' ``functions``, whatever their lines, and as
-    :mod:`workbench.profiles.transforms.alignment` puts them."""
+    """The same for two profiles of different builds or windows: nodes are one if their paths have the same functions
+    according to ``match``, regardless of lines, after :mod:`workbench.profiles.transforms.alignment`."""
     stacked = pd.concat([before.frames, after.frames], ignore_index=True)
     shift = np.repeat([0, len(before.functions)], [len(before.frames), len(after.frames)])
     codes = match.code[stacked["function_id"].to_numpy(dtype=np.int64) + shift]
@@ -88,20 +87,20 @@ def overlay_of_builds(before: Profile, after: Profile, match: Matching) -> Overl
 
 
 def same_functions(profiles: Sequence[Profile]) -> NDArray[np.int64]:
-    """A number for each row of the profiles' ``functions``, one after another, equal where they are one function: where
-    raw name, file and object are; of pprof-rs where the name is."""
+    """A number for each row of the profiles' ``functions``, one after another, equal for one function: if raw name,
+    file and object are equal; for pprof-rs if the name is."""
     stacked = pd.concat([profile.functions for profile in profiles], ignore_index=True)
     return numbered(stacked, ["raw_function"] if joins_by_name(profiles) else _SAME_FUNCTION)
 
 
 def joins_by_name(profiles: Sequence[Profile]) -> bool:
-    """Whether files cannot tell functions apart: pprof-rs keeps the file and line of whichever function of a name it
-    saw first, and that changes from report to report."""
+    """Whether files cannot distinguish functions: pprof-rs keeps the file and line of the first function seen with a
+    name, which changes between reports."""
     return any(profile.meta.get("dialect") == "pprof-rs" for profile in profiles)
 
 
 def numbered(table: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
-    """A number for each row, equal where the columns are, in order of appearance."""
+    """A number for each row, equal for equal columns, in order of appearance."""
     if table.empty:
         return np.zeros(0, dtype=np.int64)
     return np.asarray(table.groupby(list(columns), sort=False, dropna=False).ngroup().to_numpy(), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Regular expressions that people give."""
+"""Regular expressions from users."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from workbench.errors import WorkbenchError
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern, compiled. Raises WorkbenchError that shows what is wrong with it."""
+    """The pattern, compiled. Raises WorkbenchError that says what is wrong with it."""
     try:
         return re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:

@@ -1,9 +1,9 @@
-"""Choosing stacks and frames, with pprof's meaning of the words (google/pprof, doc/README.md and profile/filter.go).
+"""Selects stacks and frames, with pprof's meaning of the names (google/pprof, doc/README.md and profile/filter.go).
 
 A pattern is a regular expression searched in the function's name (raw or tidied), the file and the object; that of
-``prune_from`` only in the name as it is shown, without its arguments. Objects have their base names here, full paths in
-pprof. Where a pattern matches nothing, the profile gets a note that says so. On a profile of a call graph the tree
-built from it is filtered (see :func:`workbench.profiles.transforms.stacks.as_stacks`).
+``prune_from`` only in the displayed name without arguments. Objects have their base names here, full paths in pprof. If
+a pattern matches nothing, the profile gets a note. For a call graph the tree built from it is filtered (see
+:func:`workbench.profiles.transforms.stacks.as_stacks`).
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ if TYPE_CHECKING:
 
 
 def focus(profile: Profile, pattern: str) -> Profile:
-    """Only stacks in which some frame matches."""
+    """Keep only stacks with a matching frame."""
     profile = as_stacks(profile)
     hit = _matching(profile, pattern)
     return restack(_said(profile, hit, "focus", pattern), keep_cost=_below(profile, hit), what=f"focus={pattern}")
 
 
 def ignore(profile: Profile, pattern: str) -> Profile:
-    """Only stacks in which no frame matches."""
+    """Keep only stacks without a matching frame."""
     profile = as_stacks(profile)
     hit = _matching(profile, pattern)
     return restack(_said(profile, hit, "ignore", pattern), keep_cost=~_below(profile, hit), what=f"ignore={pattern}")
 
 
 def hide(profile: Profile, pattern: str) -> Profile:
-    """All stacks, without the frames that match; their costs go to their callers. A stack of nothing else goes."""
+    """Remove the frames that match; their costs go to their callers. A stack of only such frames is dropped."""
     profile = as_stacks(profile)
     hit = _matching(profile, pattern)
     return restack(_said(profile, hit, "hide", pattern), keep_frame=~hit, what=f"hide={pattern}")
 
 
 def show(profile: Profile, pattern: str) -> Profile:
-    """Only the frames that match. A stack without one goes."""
+    """Keep only the frames that match. A stack without one is dropped."""
     profile = as_stacks(profile)
     hit = _matching(profile, pattern)
     return restack(_said(profile, hit, "show", pattern), keep_frame=hit, what=f"show={pattern}")
 
 
 def show_from(profile: Profile, pattern: str) -> Profile:
-    """Only what lies at or below the outermost frame that matches. A stack without one goes."""
+    """Keep only frames from the outermost match on. A stack without a match is dropped."""
     profile = as_stacks(profile)
     hit = _matching(profile, pattern)
     return restack(
@@ -65,9 +65,9 @@ def show_from(profile: Profile, pattern: str) -> Profile:
 
 
 def prune_from(profile: Profile, pattern: str) -> Profile:
-    """All stacks, cut below the innermost frame whose name matches; what was below becomes that frame's own cost.
+    """Cut all stacks below the innermost frame whose name matches; the cost below becomes that frame's self cost.
 
-    The name is that of the function as it is shown, without its arguments. Files and objects do not count.
+    The name is the displayed function name without arguments. Files and objects are not matched.
     """
     profile = as_stacks(profile)
     search = compiled(pattern).search
@@ -124,14 +124,12 @@ def _below(profile: Profile, hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _by_tag(profile: Profile, wanted: str, *, keep: bool) -> Profile:
     if profile.tags.empty:
-        raise WorkbenchError(
-            "there are no labels to choose by", where=profile.name, hint="Only pprof profiles have any"
-        )
+        raise WorkbenchError("the profile has no labels", where=profile.name, hint="Only pprof profiles have any")
     hit = profile.samples["tags_id"].isin(matching_tags(profile.tags, wanted)).to_numpy()
     what = f"tag_{'focus' if keep else 'ignore'}={wanted}"
     if not hit.any():
         keys = ", ".join(sorted(set(profile.tags["key"])))
-        profile = profile.with_notes(Note(f"{what} matched nothing; there are labels {keys}"))
+        profile = profile.with_notes(Note(f"{what} matched nothing; existing labels: {keys}"))
     names = profile.metric_names
     left = profile.samples[hit if keep else ~hit].reset_index(drop=True)
     costs = add_at(len(profile.arrays.nodes), left["node_id"].to_numpy(dtype=np.int64), costs_of(left, names))

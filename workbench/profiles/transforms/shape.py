@@ -1,4 +1,4 @@
-"""The tree in another shape: recursion collapsed, turned upside down, small parts put together."""
+"""Changes the tree's shape: collapses recursion, inverts it, joins small parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRIMMED = "(trimmed)"
 
 
 def collapse_recursion(profile: Profile) -> Profile:
-    """A frame that is called by its own function becomes one with its caller. Nothing is lost."""
+    """Join a frame that is called by its own function with its caller. No cost is lost."""
     profile = as_stacks(profile)
     nodes = profile.nodes
     parent = nodes["parent_id"].to_numpy()
@@ -26,7 +26,8 @@ def collapse_recursion(profile: Profile) -> Profile:
 
 
 def invert(profile: Profile) -> Profile:
-    """Leaf first: roots are where costs arose, below them who called. Totals of roots are self costs."""
+    """Leaves first: roots are the functions with self cost, below them are their callers. Totals of roots are self
+    costs."""
     profile = as_stacks(profile)
     nodes = profile.nodes
     names = profile.metric_names
@@ -43,7 +44,7 @@ def invert(profile: Profile) -> Profile:
         flat[offsets[:-1][going] + step] = frame[at[going]]
         at[going] = parent[at[going]]
     tree = grow(offsets, flat)
-    # each stack's cost stands at the far end, so that sums from there reach its leaf
+    # each stack's cost is at the far end, so that sums from there reach its leaf
     costs = add_at(len(tree.parent), tree.node_of, own[leaves])
     exact = np.ones(len(tree.parent), dtype=bool)
     np.logical_and.at(exact, tree.node_of, nodes["exact"].to_numpy(dtype=bool)[leaves])
@@ -54,8 +55,8 @@ def invert(profile: Profile) -> Profile:
 
 def trim(profile: Profile, share: float, metric: str | None = None) -> Profile:
     """Put the nodes whose total is below ``share`` (0 to 1) of the whole together, under each parent as one frame
-    ``(trimmed)``. Sums stay as they are; a note says how many nodes that were and what they weigh. Costs below 0, as
-    differences have them, count by their size, so that what cancels out is not small.
+    ``(trimmed)``. Sums are unchanged; a note gives the number of nodes and their weight. Negative costs, as in
+    differences, count by size, so that costs that cancel out are not small.
     """
     if not 0 <= share <= 1:
         raise WorkbenchError(f"{share} is not a share", where="trim", hint="Give a number from 0 to 1, as 0.001")
@@ -68,7 +69,7 @@ def trim(profile: Profile, share: float, metric: str | None = None) -> Profile:
     small = size < share * size[parent < 0].sum()
     if not small.any():
         return profile
-    # sizes grow toward the root: all below a small node goes with it
+    # sizes grow toward the root: everything below a small node is joined too
     top = small & ~np.where(parent >= 0, small[parent], False)
     frames = pd.concat([profile.frames, frame_table([TRIMMED]).frame()], ignore_index=True)
     frames["function_id"] = np.concatenate([profile.frames["function_id"].to_numpy(), [len(profile.functions)]])
@@ -76,12 +77,12 @@ def trim(profile: Profile, share: float, metric: str | None = None) -> Profile:
     weight = float(total[top].sum())
     cut = restack(profile, keep_frame=~small | top, frame=frame, frames=frames, what="trim")
     return cut.with_notes(
-        Note(f"nodes below {share:.3%} of {name} put together", int(small.sum()), metric=name, weight=weight)
+        Note(f"nodes below {share:.3%} of {name} joined", int(small.sum()), metric=name, weight=weight)
     )
 
 
 def sorted_by_weight(profile: Profile, metric: str | None = None) -> Profile:
-    """The same tree with the heaviest child first (left-heavy), by size where costs are below 0."""
+    """The same tree with the largest child first (left-heavy), by size for negative costs."""
     profile = as_stacks(profile)
     nodes = profile.nodes
     parent = nodes["parent_id"].to_numpy()

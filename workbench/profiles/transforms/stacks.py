@@ -1,4 +1,4 @@
-"""What all transforms of stacks stand on: dropping costs, leaving out frames, and growing the tree again."""
+"""The basis of all transforms of stacks: drop costs, leave out frames, and rebuild the tree."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def as_stacks(profile: Profile) -> Profile:
-    """The profile with basis "stacks". That of a call graph gets the tree built from it: nodes whose share was assumed
-    keep ``exact=False``, and a note says how much of the total they are.
+    """The profile with basis "stacks". A call graph gets the tree built from it: nodes with an assumed share keep
+    ``exact=False``, and a note gives their part of the total.
     """
     if profile.basis == "stacks":
         return profile
@@ -39,17 +39,16 @@ def with_tree(
     exact: NDArray[np.bool_] | None = None,
     node_of: NDArray[np.int64] | None = None,
 ) -> Profile:
-    """The profile with these costs a node, and where given with another tree and frames.
+    """The profile with these costs per node and, if given, another tree and frames.
 
-    ``node_of`` says where what was recorded at each old node is now, -1: no longer in the profile. Samples and the rows
-    of tables that speak of nodes by number (system calls) follow it, so that they stay what the tree is made of. Tables
-    that speak of frames or functions by number do not outlive other frames, and the time line, whose spans are those of
-    the tree before, no change at all.
+    ``node_of``: the new node of each old node, -1: no longer in the profile. Samples and tables with node numbers
+    (system calls) are renumbered. Tables with numbers of frames or functions are dropped with other frames, and the
+    time line with any change, since its spans belong to the old tree.
     """
     nodes = profile.arrays.nodes
     kept = profile.arrays.tables.without(TIMELINE)
     tables = {
-        # a table with frames of its own has nodes of its own: massif's trees
+        # a table with its own frames has its own nodes: massif's trees
         name: table if "frame_id" in table else _followed(table, node_of)
         for name, table in kept.items()
         if frames is None or not {"frame_id", "function_id"} & set(table.columns)
@@ -81,12 +80,12 @@ def restack(
     frames: TableLike | None = None,
     what: str,
 ) -> Profile:
-    """Grow the tree of a profile of stacks again.
+    """Rebuild the tree of a profile of stacks.
 
-    ``keep_cost`` says, a node, whether what was spent there stays in the profile. ``keep_frame`` says whether the node
-    stays in its stacks; without it its costs go to the nearest node above that stays, and are dropped where there is
-    none. ``frame`` and ``frames`` give nodes new frames; siblings with the same one become one. Nodes that hold no cost
-    any more go. ``what`` names the transform in the note that says the dropped weight.
+    ``keep_cost``: whether each node's self cost stays in the profile. ``keep_frame``: whether the node stays in its
+    stacks; otherwise its cost goes to the nearest kept ancestor, or is dropped without one. ``frame`` and ``frames``
+    give nodes new frames; siblings with the same one are joined. Nodes without cost are removed. ``what`` names the
+    transform in the note on the dropped weight.
     """
     nodes = profile.arrays.nodes
     names = profile.metric_names
@@ -118,7 +117,7 @@ def restack(
 
 
 def dropped(profile: Profile, lost: NDArray[Any], what: str) -> list[Note]:
-    """A note with what ``lost`` (a figure a metric) is of the default metric; none if that is nothing."""
+    """A note with the part of ``lost`` (a figure per metric) in the default metric; none if it is 0."""
     if not profile.metrics:
         return []
     weight = lost[profile.metric_names.index(profile.default_metric)].item()
@@ -126,14 +125,14 @@ def dropped(profile: Profile, lost: NDArray[Any], what: str) -> list[Note]:
 
 
 def used_frames(frames: Table, frame: NDArray[np.int64]) -> tuple[Table, NDArray[np.int64]]:
-    """Only the frames that are in use, renumbered."""
+    """Only the used frames, renumbered."""
     kept = ascending(frame)
     table = frames.take(kept)
     return table.assign(function_id=identify(table)), np.searchsorted(kept, frame).astype(np.int64)
 
 
 def _followed(table: Table, node_of: NDArray[np.int64] | None) -> Table:
-    """The rows whose node is still there, with its new number."""
+    """The rows whose node still exists, with its new number."""
     if node_of is None or "node_id" not in table or not len(table):
         return table
     node = node_of[table["node_id"].astype(np.int64)]

@@ -1,11 +1,11 @@
-"""pprof's filters of labels: what ``-tagfocus`` and ``-tagignore`` take (internal/driver/driver_focus.go).
+"""pprof's filters for labels, as in ``-tagfocus`` and ``-tagignore`` (internal/driver/driver_focus.go).
 
 ``[key=]value``, where value is
 
 - a number or a range of numbers with their units, both ends included: ``32kb``, ``:64kb``, ``4mb:``, ``16kb:32kb``,
-  ``100ms``. It is compared with the numeric labels, in its own unit (internal/measurement);
-- else regular expressions with commas between them, searched in the text labels. With a key, a sample matches where any
-  of them is found in a value of that key; without one, where each of them is found in some label, as ``key:value``.
+  ``100ms``. It is compared with numeric labels in its own unit (internal/measurement);
+- otherwise regular expressions separated by commas, searched in text labels. With a key, a sample matches if any
+  of them is found in a value of that key; without one, if each of them is found in some label, as ``key:value``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NUMBER = re.compile(r"([+-]?[0-9]+)([A-Za-z]+)?")
-# by kind: what a unit that is not of the kind becomes, then names, canonical name and size of each unit
+# by kind: the default unit, then names, canonical name and size of each unit
 _KINDS: tuple[tuple[tuple[str, float], tuple[tuple[str, tuple[str, ...], float], ...]], ...] = (
     (
         ("B", 1.0),
@@ -64,12 +64,13 @@ _KINDS: tuple[tuple[tuple[str, float], tuple[tuple[str, tuple[str, ...], float],
         ),
     ),
 )
-# of these the unit says nothing
+# units without meaning
 _PLAIN = frozenset(("count", "sample", "unit", "minimum", "auto"))
 
 
 def matching_tags(tags: pd.DataFrame, wanted: str) -> NDArray[np.int64]:
-    """The ``tags_id`` of the sets of labels that a filter matches. Raises WorkbenchError for no regular expression."""
+    """The ``tags_id`` of the sets of labels that a filter matches. Raises WorkbenchError for an invalid regular
+    expression."""
     key, value = wanted.split("=", 1) if "=" in wanted else ("", wanted)
     text = tags["number"].isna()
     inside = number_range(value)
@@ -88,7 +89,7 @@ def matching_tags(tags: pd.DataFrame, wanted: str) -> NDArray[np.int64]:
 
 
 def number_range(text: str) -> Callable[[int, str], bool] | None:
-    """Whether a number with its unit is in a range; None where the text is no range, and so a regular expression."""
+    """A test whether a number with its unit is in a range; None if the text is not a range but a regular expression."""
     ends = list(_NUMBER.finditer(text))[:2]
     if not ends:
         return None
@@ -113,8 +114,8 @@ def number_range(text: str) -> Callable[[int, str], bool] | None:
 
 
 def scaled(value: int, unit: str, to: str) -> tuple[float, str]:
-    """A value in another unit, and that unit's own name: where the two are of different kinds, the default of the
-    value's own."""
+    """A value in another unit, and that unit's canonical name; if the kinds differ, in the default unit of the value's
+    kind."""
     for (default, default_size), units in _KINDS:
         here = _unit(units, unit)
         if here is None:

@@ -1,7 +1,7 @@
-"""Snapshots that count from the start of a process, made into what happened between them.
+"""Makes windows from snapshots that count from the start of a process.
 
-pprof-rs writes every report cumulatively: window n is report n without report n - 1. So are the ``alloc_`` values of
-heap profiles, contention counts and delays. ``inuse_`` values are levels: how much there is at that moment.
+pprof-rs reports are cumulative: window n is report n minus report n - 1. So are the ``alloc_`` values of heap profiles,
+contention counts and delays. ``inuse_`` values are levels: the amount at that moment.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def windows(profiles: Sequence[Profile]) -> list[Profile]:
     Each has ``window_start_s`` and ``window_end_s`` in ``meta`` (seconds since 1970): the snapshots' common start plus
     the duration of one and of the next.
 
-    Raises WorkbenchError where there are none, or they are not snapshots of one process: see :func:`subtract`.
+    Raises WorkbenchError without snapshots, or if they are not of one process: see :func:`subtract`.
     """
     if not profiles:
         raise WorkbenchError("there are no snapshots", where="windows")
@@ -46,16 +46,15 @@ def windows(profiles: Sequence[Profile]) -> list[Profile]:
 
 
 def subtract(after: Profile, before: Profile) -> Profile:
-    """What happened between two cumulative snapshots of one process: ``after`` without ``before``, stack by stack and
-    label by label.
+    """The window between two cumulative snapshots of one process: ``after`` minus ``before``, by stack and label.
 
-    A stack that shrank is damage or a mismatch of names: it counts 0 in the window, and a note has the weight, by which
-    the window's sum is larger than the difference of the two sums. Levels (``inuse_`` metrics) are those of ``after``,
-    and a note says so. Frames are the same where name, file, line, object and inlining are; of pprof-rs, which keeps
-    one arbitrary file a name, where the name is. Notes of ``after`` are kept without their weights, which are those of
-    the whole time.
+    A stack that shrank means damage or a mismatch of names: it counts 0 in the window, and a note has the weight by
+    which the window's sum exceeds the difference of the two sums. Levels (``inuse_`` metrics) are those of ``after``,
+    and a note says so. Frames are the same if name, file, line, object and inlining are equal; for pprof-rs, which
+    keeps one arbitrary file per name, if the name is. Notes of ``after`` are kept without weights, which refer to the
+    whole time.
 
-    Raises WorkbenchError where start times or metrics differ, or ``after`` is not the later one.
+    Raises WorkbenchError if start times or metrics differ, or ``after`` is not the later one.
     """
     _check(after, before)
     joint = _joint(after, before)
@@ -93,7 +92,7 @@ def subtract(after: Profile, before: Profile) -> Profile:
 
 
 def is_level(metric: Metric) -> bool:
-    """Whether a metric says how much there is, not how much was added: its difference is no window."""
+    """Whether a metric is a level (``inuse_``), whose difference is not a window."""
     return metric.name.startswith(LEVEL_PREFIX)
 
 
@@ -128,20 +127,20 @@ def _bounded(profile: Profile, from_ns: int) -> Profile:
 def _duration_ns(profile: Profile) -> int:
     if not profile.meta.get("start_s") or not profile.meta.get("duration_ns"):
         raise WorkbenchError(
-            "the profile does not say when it began and how long it took",
+            "the profile does not contain its start time and duration",
             where=profile.name,
-            hint="Only snapshots that say both can be put in order of time",
+            hint="Only snapshots with both can be put in order of time",
         )
     if "window_end_s" in profile.meta:
         raise WorkbenchError(
-            "this is a window already", where=profile.name, hint="Subtract the snapshots as they were read"
+            "this is already a window", where=profile.name, hint="Subtract the snapshots as they were read"
         )
     return int(profile.meta["duration_ns"])
 
 
 def _check(after: Profile, before: Profile) -> None:
     where = f"{after.name} and {before.name}"
-    # descriptions can speak of one snapshot alone
+    # descriptions can be about one snapshot only
     if [(m.name, m.unit) for m in after.metrics] != [(m.name, m.unit) for m in before.metrics]:
         raise WorkbenchError(
             f"their metrics differ: {', '.join(after.metric_names)} and {', '.join(before.metric_names)}",
@@ -151,12 +150,12 @@ def _check(after: Profile, before: Profile) -> None:
     if "stacks" not in (after.basis, before.basis) or after.basis != before.basis:
         raise WorkbenchError("only profiles of recorded stacks can be subtracted", where=where)
     later, earlier = _duration_ns(after), _duration_ns(before)
-    # the time in nanoseconds where there is one: seconds as a float hide a difference of less than a microsecond
+    # the time in nanoseconds if available: seconds as a float hide differences below a microsecond
     if any(after.meta.get(key) != before.meta.get(key) for key in ("start_s", "time_ns")):
         raise WorkbenchError(
             "they began at different times, so neither includes the other",
             where=where,
-            hint="Each is a window already, or they are of two processes",
+            hint="Each is already a window, or they are of two processes",
         )
     if later <= earlier:
         raise WorkbenchError(
@@ -206,7 +205,7 @@ def _rows(profile: Profile) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArr
 
 
 def _joint_tags(after: pd.DataFrame, before: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """The sets of labels of both, those of ``after`` under their own numbers, and the new numbers of ``before``'s."""
+    """The sets of labels of both, those of ``after`` with their own numbers, and the new numbers of ``before``'s."""
     known = {labels: number for number, labels in _sets(after).items()}
     renamed = np.zeros(int(before["tags_id"].max()) + 1 if len(before) else 1, dtype=np.int64)
     following = int(after["tags_id"].max()) + 1 if len(after) else 1

@@ -1,1 +1,1 @@
-"""Profile to DataFrame: the tables people ask for."""
+"""Profile to DataFrame."""

@@ -1,4 +1,4 @@
-"""Callgrind's derived events, with the formulas KCachegrind has (libcore/eventtype.cpp)."""
+"""Callgrind's derived events, with KCachegrind's formulas (libcore/eventtype.cpp)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
     from workbench.profiles.table import Table
 
-# name -> (what it is, what is added with which weight). Where L2 was simulated (before 3.5), LL is called L2.
+# name -> (description, weights of events). If L2 was simulated (before 3.5), LL is called L2.
 FORMULAS: dict[str, tuple[str, dict[str, int]]] = {
     "L1m": ("level-1 cache misses", {"I1mr": 1, "D1mr": 1, "D1mw": 1}),
     "LLm": (
@@ -32,8 +32,8 @@ FORMULAS: dict[str, tuple[str, dict[str, int]]] = {
 
 def derived(profile: Profile, names: Collection[str] | None = None) -> Profile:
     """The profile with L1m, LLm, Bm and CEst beside its own events, in all tables. Each needs at least one of its
-    events besides Ir (so CEst of a run without cache or branch simulation is not made up); absent ones count 0.
-    ``names`` are the ones that are wanted (None: all).
+    events besides Ir (so there is no CEst for a run without cache or branch simulation); missing ones count 0.
+    ``names``: the events to add (None: all).
     """
     have = set(profile.metric_names)
     wanted = {

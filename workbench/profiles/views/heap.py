@@ -1,7 +1,7 @@
-"""Views of a massif profile: memory over time, who allocated it, what grew between two snapshots, what may leak.
+"""Views of a massif profile: memory over time, allocators, growth between two snapshots, possible leaks.
 
-A detailed snapshot has a heap tree; the others have only sums. Allocators are those of ``heap_sites``. Massif lists no
-place below its threshold: such bytes are in the row ``rest``, so every snapshot adds up to its heap.
+A detailed snapshot has a heap tree; the others have only sums. Allocators are those of ``heap_sites``. Massif does not
+list places below its threshold: their bytes are in the row ``rest``, so that every snapshot adds up to its heap.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ REST = "rest"
 
 
 def timeline(profile: Profile) -> pd.DataFrame:
-    """Memory at each snapshot in bytes, with ``time`` in ``meta["time_unit"]``, and which snapshot massif calls the
-    peak and which is the largest. The peak massif picked is exact to 1 %, so these can differ."""
+    """Memory at each snapshot in bytes, with ``time`` in ``meta["time_unit"]``, and which snapshot is massif's peak and
+    which the largest. Massif's peak is exact to 1 %, so the two can differ."""
     require_massif(profile)
     table = profile.tables["snapshots"].copy()
     table["is_peak"] = table["kind"] == "peak"
@@ -57,7 +57,7 @@ def timeline(profile: Profile) -> pd.DataFrame:
 
 def at_snapshot(profile: Profile, snapshot: int | str) -> Profile:
     """The same profile with the heap tree of another snapshot as its call tree: a number, ``peak``, ``largest``,
-    ``first`` or ``last``. Raises ReadError where that snapshot has none."""
+    ``first`` or ``last``. Raises ReadError if that snapshot has none."""
     require_massif(profile)
     detailed = profile.meta["detailed"]
     number, why = choose(profile.tables["snapshots"], detailed, snapshot, profile.name)
@@ -68,8 +68,8 @@ def at_snapshot(profile: Profile, snapshot: int | str) -> Profile:
 def allocation_sites(
     profile: Profile, snapshot: int | str | None = None, *, plumbing: Plumbing = PLUMBING
 ) -> pd.DataFrame:
-    """Who allocated what one snapshot holds: allocator, function, file, line, object, crate, bytes, share_pct of the
-    heap, how many stacks, and ``skipped``: the plumbing passed over in the largest of them.
+    """The allocators of one snapshot: allocator, function, file, line, object, crate, bytes, share_pct of the heap,
+    number of stacks, and ``skipped``: the allocator functions skipped in the largest stack.
 
     ``snapshot``: None is that of the profile's call tree.
     """
@@ -95,8 +95,8 @@ def top_allocators(
     profile: Profile, n: int = 10, *, by: By = "function", plumbing: Plumbing = PLUMBING
 ) -> pd.DataFrame:
     """Bytes of the ``n`` largest allocators at each detailed snapshot, in long form: snapshot, time, allocator, bytes,
-    share_pct of the heap. ``rest`` is all other allocators with those below the threshold, so that each snapshot adds
-    up to its heap. Allocators come in the order of their largest snapshot; one not listed by massif then has 0."""
+    share_pct of the heap. ``rest`` is all other allocators, including those below the threshold, so that each snapshot
+    adds up to its heap. Allocators are ordered by their largest snapshot; an allocator not listed by massif has 0."""
     require_massif(profile)
     wide = bytes_by_allocator(profile, by, plumbing)
     keep = wide.drop(columns=[key for key in wide if key < 0])
@@ -116,9 +116,9 @@ def top_allocators(
 def allocators_over_time(
     profile: Profile, n: int = 10, *, by: By = "function", plumbing: Plumbing = PLUMBING
 ) -> pd.DataFrame:
-    """:func:`top_allocators` at every snapshot. Those without a heap tree say only how large the heap was: there each
-    allocator is taken to hold what it held in the last tree before, all alike less where the heap has shrunk since;
-    what the heap has grown is ``rest``. ``measured`` is False there, and ``bytes`` a float."""
+    """:func:`top_allocators` at every snapshot. Snapshots without a heap tree have only the heap's size: there each
+    allocator keeps its bytes of the previous tree, all reduced by the same factor if the heap has shrunk since; growth
+    of the heap is ``rest``. There ``measured`` is False and ``bytes`` a float."""
     top = top_allocators(profile, n, by=by, plumbing=plumbing)
     times = timeline(profile)[["snapshot", "time", "heap_bytes"]]
     names = [name for name in dict.fromkeys(top["allocator"]) if name != REST]
@@ -142,17 +142,17 @@ def growth(
     by: By = "site",
     plumbing: Plumbing = PLUMBING,
 ) -> pd.DataFrame:
-    """What changed between two snapshots with heap trees (the first and the last, unless given): allocator, function,
-    file, line, before_bytes, after_bytes, change_bytes, share_pct of the heap's change, and unsure_bytes.
+    """Changes between two snapshots with heap trees (by default the first and the last): allocator, function, file,
+    line, before_bytes, after_bytes, change_bytes, share_pct of the heap's change, and unsure_bytes.
 
-    An allocator that massif did not list on one side had at most ``unsure_bytes`` there, which is what the snapshot
-    held below its threshold; its change is uncertain by as much. The changes of all rows add up to the heap's.
+    An allocator that massif did not list on one side had at most ``unsure_bytes`` there, the snapshot's bytes below the
+    threshold; its change is uncertain by that much. The changes of all rows add up to the heap's change.
     """
     require_massif(profile)
     detailed = profile.meta["detailed"]
     if len(detailed) < 2 and (before is None or after is None):
         raise WorkbenchError(
-            f"growth needs two snapshots with heap trees, there are {len(detailed)}",
+            f"growth needs two snapshots with heap trees, found {len(detailed)}",
             where=profile.name,
             hint="Run massif longer, or with a smaller --detailed-freq",
         )

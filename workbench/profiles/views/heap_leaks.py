@@ -1,4 +1,4 @@
-"""What may leak: allocators whose memory rises steadily with time."""
+"""Possible leaks: allocators whose memory rises steadily with time."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from workbench.profiles.views.heap_sites import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Below this many snapshots a rise cannot be told from chance: five in a row rise by chance once in 120 times.
+# With fewer snapshots a rise may be chance: five in a row rise by chance once in 120 times.
 FEWEST_SNAPSHOTS = 5
-# A place is a candidate when its bytes rise almost in step with time, and by a share of the whole heap worth a look.
+# A place is a candidate if its bytes rise almost steadily with time, and by a relevant share of the whole heap.
 LEAST_RANK_CORRELATION = 0.8
 LEAST_RISE_PCT = 1.0
-# A program that frees everything at its end falls at once below this part of the largest heap before.
+# At the end of a program that frees everything, the heap falls at once below this share of its maximum.
 TEARDOWN_PART = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaks:
-    """What looks like a leak. ``sentence`` says it in words, ``enough`` is False where the snapshots are too few to say
-    anything, ``snapshots`` are those looked at, ``teardown`` those left off because the program was freeing everything.
+    """What looks like a leak. ``sentence``: in words; ``enough``: False if there are too few snapshots; ``snapshots``:
+    those used; ``teardown``: those left out because the program was freeing everything.
 
     ``candidates``: allocator, function, file, line, snapshots, first_bytes, last_bytes, slope (bytes per unit of
-    ``meta["time_unit"]``), rank_correlation (Spearman's, 1: always rising), r2 of a straight line, and share_pct of the
+    ``meta["time_unit"]``), rank_correlation (Spearman's; 1: always rising), r2 of a straight line, and share_pct of the
     rise of the whole heap over the same snapshots; the largest rise first.
     """
 
@@ -52,9 +52,9 @@ class Leaks:
 def leak_candidates(profile: Profile, *, by: By = "site", plumbing: Plumbing = PLUMBING) -> Leaks:
     """Allocators whose bytes rise with time over the later detailed snapshots.
 
-    The first third of the run is left out, where programs build up what they keep; so are snapshots at the end in which
-    the heap falls at once to less than half, where they tear down. A rise is no proof of a leak: a cache that fills
-    looks the same.
+    The first third of the run is left out, in which programs build up what they keep; so are snapshots at the end in
+    which the heap falls at once to less than half, when programs free everything. A rise does not prove a leak: a
+    filling cache looks the same.
     """
     require_massif(profile)
     times = time_of(profile)
@@ -69,7 +69,7 @@ def leak_candidates(profile: Profile, *, by: By = "site", plumbing: Plumbing = P
     )  # fmt: skip
     if len(kept) < FEWEST_SNAPSHOTS:
         sentence = (
-            f"Too few snapshots to say: {len(kept)} with heap trees are left after the first third of the run"
+            f"Too few snapshots to judge: {len(kept)} with heap trees are left after the first third of the run"
             f"{_without(teardown)}, and at least {FEWEST_SNAPSHOTS} are needed. Run longer, or with a smaller "
             "--detailed-freq."
         )
@@ -79,7 +79,7 @@ def leak_candidates(profile: Profile, *, by: By = "site", plumbing: Plumbing = P
     rows = []
     for key in wide.columns[wide.columns >= 0]:
         values = wide.loc[kept, key]
-        # not listed is below the threshold, which is not the same as nothing
+        # not listed means below the threshold, not zero
         values = values[values > 0].astype("float64")
         gain = 0.0 if len(values) < 2 else float(values.iloc[-1] - values.iloc[0])
         if len(values) < FEWEST_SNAPSHOTS or gain < worth:
@@ -125,7 +125,7 @@ def _without(teardown: Sequence[int]) -> str:
 
 
 def _steady(numbers: Sequence[int], times: dict[int, int], heap: pd.Series) -> tuple[list[int], list[int]]:
-    """The snapshots after the first third of the run, and those at its end where the heap is torn down."""
+    """The snapshots after the first third of the run, and those at its end in which everything is freed."""
     if not numbers:
         return [], []
     begin, end = min(times.values()), max(times.values())
@@ -142,7 +142,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Pearson's correlation; 0 where one of them does not change."""
+    """Pearson's correlation; 0 if one of them is constant."""
     dx, dy = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((dx**2).sum() * (dy**2).sum()))
     return float((dx * dy).sum()) / scale if scale else 0.0

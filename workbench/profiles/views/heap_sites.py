@@ -1,7 +1,7 @@
 """Allocation sites: the first frame of an allocation's stack that belongs to the program.
 
-What hands memory out for others (malloc, ``alloc::alloc``, vectors and maps of the standard library) is passed over, as
-:class:`Plumbing` says. Bytes below massif's threshold, which have no place, are counted under BELOW_THRESHOLD.
+Functions that allocate for others (malloc, ``alloc::alloc``, vectors and maps of the standard library) are skipped, see
+:class:`Plumbing`. Bytes below massif's threshold, which have no place, are counted under BELOW_THRESHOLD.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAMELESS = "UnknownInlinedFun"
 
 @dataclass(frozen=True, slots=True)
 class Plumbing:
-    """What hands out memory for others: ``crates`` by name, ``functions`` as regular expressions of whole names."""
+    """Functions that allocate for others: ``crates`` by name, ``functions`` as regular expressions of whole names."""
 
     crates: frozenset[str] = frozenset({"alloc", "core", "std", "hashbrown", "__gnu_cxx"})
     functions: tuple[str, ...] = (
@@ -48,32 +48,32 @@ PLUMBING = Plumbing()
 
 
 def require_massif(profile: Profile) -> None:
-    """Raise WorkbenchError for a profile that has no snapshots of a heap in time."""
+    """Raise WorkbenchError for a profile without heap snapshots over time."""
     if profile.format != "massif":
         raise WorkbenchError("this is not a massif profile", where=profile.name, hint="Read a massif.out file")
     if "heap_trees" not in profile.tables or "snapshots" not in profile.tables:
         raise WorkbenchError(
             "this profile has no snapshots: it was merged, or its frames were chosen or grouped",
             where=profile.name,
-            hint="Use the profile as it was read",
+            hint="Use the unchanged profile",
         )
     if profile.meta.get("xtree"):
         raise WorkbenchError(
-            "an xtree file has no snapshots in time: each is a metric",
+            "an xtree file has no snapshots over time: each is a metric",
             where=profile.name,
             hint="Use its metrics like those of any profile, or give a massif.out file",
         )
 
 
 def time_of(profile: Profile) -> dict[int, int]:
-    """The time of each snapshot, by its number, in the profile's own unit."""
+    """The time of each snapshot by number, in the profile's unit."""
     table = profile.tables["snapshots"]
     return dict(zip(table["snapshot"].tolist(), table["time"].tolist(), strict=True))
 
 
 def pieces(profile: Profile, plumbing: Plumbing) -> pd.DataFrame:
-    """What the heap trees hold in pieces, one a leaf: snapshot, bytes, ``frame_id`` of the allocation site (-1: below
-    the threshold before the program's own code was reached), and the nodes from the allocator (``top``) to it
+    """The bytes of the heap trees by leaf: snapshot, bytes, ``frame_id`` of the allocation site (-1: below the
+    threshold before the program's own code was reached), and the nodes from the allocator (``top``) to it
     (``first``)."""
     heap = profile.tables["heap_trees"]
     parent, depth = heap["parent_id"].to_numpy(), heap["depth"].to_numpy()
@@ -81,7 +81,7 @@ def pieces(profile: Profile, plumbing: Plumbing) -> pd.DataFrame:
     usable = ~below & (depth > 0)
     own = usable & ~_plumbing_nodes(profile, plumbing)
     site, top = _inherited(parent, depth, own), _inherited(parent, depth, usable)
-    # where all of a stack is plumbing, the function that called the allocator is the best there is
+    # if a stack has only such functions, the caller of the allocator is the best choice
     physical = _inherited(parent, depth, usable & ~heap["inlined"].to_numpy())
     held = own_bytes(parent, heap["bytes"].to_numpy())
     leaf = np.flatnonzero(held > 0)
@@ -99,8 +99,8 @@ def pieces(profile: Profile, plumbing: Plumbing) -> pd.DataFrame:
 
 
 def _plumbing_nodes(profile: Profile, plumbing: Plumbing) -> NDArray[np.bool_]:
-    """Which heap tree nodes hand out memory for others. An inlined frame often has a bare name that tells no crate; it
-    is then taken to be of the crate of the function it was inlined into."""
+    """Which heap tree nodes allocate for others. An inlined frame often has a name without a crate; then the crate of
+    the function it was inlined into is used."""
     heap = profile.tables["heap_trees"]
     frames = profile.frames
     pattern = re.compile("|".join(f"(?:{one})" for one in plumbing.functions) or r"(?!)")
@@ -119,7 +119,7 @@ def _plumbing_nodes(profile: Profile, plumbing: Plumbing) -> NDArray[np.bool_]:
 
 
 def _inherited(parent: NDArray[np.int64], depth: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The node nearest to the allocator, on the way from it to each node, that is chosen; -1 where there is none."""
+    """For each node, the chosen node nearest to the allocator on the path between them; -1 if there is none."""
     nearest = np.full(len(parent), -1, dtype=np.int64)
     order = np.argsort(depth, kind="stable")
     bounds = np.searchsorted(depth[order], np.arange(1, int(depth.max(initial=0)) + 2))
@@ -131,7 +131,7 @@ def _inherited(parent: NDArray[np.int64], depth: NDArray[np.int64], chosen: NDAr
 
 
 def bytes_by_allocator(profile: Profile, by: By, plumbing: Plumbing) -> pd.DataFrame:
-    """Bytes: a row a detailed snapshot, a column an allocator (frame or function id, -1 below the threshold)."""
+    """Bytes: a row per detailed snapshot, a column per allocator (frame or function id, -1 below the threshold)."""
     if by not in ("function", "site"):
         raise WorkbenchError(f"allocators are counted by function or site, not by {by!r}", where="by")
     parts = pieces(profile, plumbing)
@@ -145,7 +145,7 @@ def bytes_by_allocator(profile: Profile, by: By, plumbing: Plumbing) -> pd.DataF
 
 
 def described(profile: Profile, table: pd.DataFrame, by: By) -> pd.DataFrame:
-    """The table with what its ``key`` stands for: allocator, function, file, line, object, crate."""
+    """The table with columns for its ``key``: allocator, function, file, line, object, crate."""
     frames = profile.frames if by == "site" else profile.functions.assign(line=0)
     rows = frames[["function", "file", "line", "object", "crate"]].reindex(table["key"].to_numpy())
     rows["line"] = rows["line"].fillna(0).astype("int64")
@@ -172,7 +172,7 @@ def _label(function: str, file: str, line: int, object: str) -> str:
 
 
 def skipped(profile: Profile, top: int, first: int) -> str:
-    """The functions between the allocator and the site, the allocator's side first."""
+    """The functions between the allocator and the site, from the allocator on."""
     if first < 0 or top < 0:
         return ""
     heap = profile.tables["heap_trees"]

@@ -1,4 +1,4 @@
-"""What each source line costs."""
+"""The cost of each source line."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PLACE = ("function_id", "file", "line")
 
 
 def line_costs(profile: Profile) -> pd.DataFrame:
-    """Costs a function and source line: function_id, file, line, and ``self_`` and ``total_`` of each metric.
+    """Costs by function and source line: function_id, file, line, and ``self_`` and ``total_`` of each metric.
 
-    The total of a line is its self cost and that of the calls made from it. Raises WorkbenchError where the format has
-    no lines, or none that can be trusted (pprof-rs), or a selection of a call graph's stacks left none.
+    The total of a line is its self cost plus the cost of calls made from it. Raises WorkbenchError if the format has no
+    (or no reliable) lines, as with pprof-rs, or if a selection of a call graph's stacks left none.
     """
     return line_table(profile).frame()
 

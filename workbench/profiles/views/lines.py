@@ -1,4 +1,4 @@
-"""Costs of source lines, and the source beside them where it is at hand."""
+"""Costs of source lines, with the source text if available."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def source_lines(
     roots: Mapping[str, str | Path] | None = None,
     context: int = 2,
 ) -> pd.DataFrame:
-    """The lines of a function or file with their costs, and their text where the source exists.
+    """The lines of a function or file with their costs, and with text if the source exists.
 
-    ``roots`` maps the beginning of paths in the profile to folders on this machine; no file is read elsewhere.
-    Columns: file, line, self, self_pct, total, text (<NA> without the source). With the source, ``context`` lines
-    around each line with a cost are there too, with costs 0.
+    ``roots`` maps the beginning of paths in the profile to folders on this machine; no other files are read. Columns:
+    file, line, self, self_pct, total, text (<NA> without the source). With the source, ``context`` lines around each
+    line with a cost are included, with costs 0.
 
-    Raises WorkbenchError where there are no lines, or nothing matches.
+    Raises WorkbenchError if there are no lines or nothing matches.
     """
     name = profile.metric(metric).name
     costs = line_costs(profile)

@@ -1,4 +1,4 @@
-"""Around one function: who calls it, whom it calls, and the path on which most is spent."""
+"""Callers and callees of a function, and the hottest path."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def find_functions(profile: Profile, function: str) -> NDArray[np.int64]:
-    """Ids of the functions with this name, raw or tidied; without one, of those in whose names the regular expression
-    is found. Raises WorkbenchError where there are none.
+    """Ids of the functions with this name, raw or tidied; otherwise of those whose names match the regular expression.
+    Raises WorkbenchError if there are none.
     """
     names = profile.functions
     same = (names["function"] == function) | (names["raw_function"] == function)
@@ -38,23 +38,22 @@ def find_functions(profile: Profile, function: str) -> NDArray[np.int64]:
 
 
 def hottest(profile: Profile) -> str:
-    """The function that spends most by itself, whatever the sign, by its raw name; "" where there is none."""
+    """The raw name of the function with the largest absolute self cost; "" if there is none."""
     costs = profile.functions[self_(profile.default_metric)].abs()
     return str(profile.functions["raw_function"].iloc[int(costs.argmax())]) if len(costs) else ""
 
 
 def callers(profile: Profile, function: str, metric: str | None = None) -> pd.DataFrame:
-    """Who calls a function, and what it cost for each of them, largest size first: name, file, object, calls, cost,
-    cost_pct (of all that callers account for), label. Calls from itself, recursion, come with their own row, whose cost
-    is inside the others'."""
+    """The callers of a function and its cost for each, largest size first: name, file, object, calls, cost, cost_pct
+    (of the sum over callers), label. Recursive calls have a separate row, whose cost is included in the others."""
     return _neighbours(profile, function, metric, here="callee_id", there="caller_id")
 
 
 def callees(profile: Profile, function: str, metric: str | None = None) -> pd.DataFrame:
-    """Whom a function calls, and what that cost: name, file, object, calls, cost, cost_pct (of the function's total;
-    functions that match together are one, in which a stack counts once).
+    """The callees of a function and their cost: name, file, object, calls, cost, cost_pct (of the function's total;
+    several matching functions count as one, in which a stack counts once).
 
-    A first row ``(self)`` is what it spent itself.
+    The first row ``(self)`` is its self cost.
     """
     table = _neighbours(profile, function, metric, here="caller_id", there="callee_id")
     name = profile.metric(metric).name
@@ -77,11 +76,11 @@ def callees(profile: Profile, function: str, metric: str | None = None) -> pd.Da
 
 
 def hot_path(profile: Profile, metric: str | None = None) -> pd.DataFrame:
-    """From the heaviest root down, always to the heaviest child: depth, name, file, crate, total, total_pct, self,
-    self_pct, exact, label. It ends where no child is heavier than the node itself is. Where costs are below 0, as in a
-    difference, the heaviest is what holds most that rose or fell.
+    """From the largest root down, always to the largest child: depth, name, file, crate, total, total_pct, self,
+    self_pct, exact, label. It ends where no child costs more than the node's self cost. With negative costs, as in a
+    difference, the largest is the one with the most change in either direction.
 
-    On a call graph the tree is built from the calls; ``exact`` is False where a share was assumed.
+    On a call graph the tree is built from the calls; ``exact`` is False for an assumed share.
     """
     name = profile.metric(metric).name
     nodes = profile.nodes
@@ -146,7 +145,7 @@ def _neighbours(profile: Profile, function: str, metric: str | None, *, here: st
 
 
 def _edges(profile: Profile, found: NDArray[np.int64]) -> pd.DataFrame:
-    """The edges, those of the functions found as if they were the first of them; a call graph has each alone."""
+    """The edges, with the found functions joined into the first; in a call graph each stays separate."""
     if profile.basis == "graph" or len(found) < 2:
         return profile.edges
     function = profile.frames["function_id"]
@@ -155,7 +154,7 @@ def _edges(profile: Profile, found: NDArray[np.int64]) -> pd.DataFrame:
 
 
 def _total(profile: Profile, found: NDArray[np.int64], name: str) -> float:
-    """What the functions found cost together, with all they call."""
+    """The joint total cost of the found functions."""
     functions = profile.functions
     if len(found) < 2:
         return float(functions[total_(name)].to_numpy()[found].sum())

@@ -1,11 +1,10 @@
-"""Views of a system call log: which calls, how long, by whom, with which errors.
+"""Views of a system call log: calls, times, threads and errors.
 
-Times are nanoseconds of wall clock in the call, strace's own overhead included. **Waiting** calls wait for something
-else to happen (another thread, a peer, a clock); **working** calls do what was asked. Where the log does not show
-which, they are **undecided**. The table of ``readers/strace/waiting.py`` says which call is what, and why. A call
-**returned** unless it never does (exit) or the log ends first; only calls that returned are counted as calls, as
-strace -c does.
-Percentiles are over calls with a time (nearest rank, so each is a time that was measured).
+Times are wall clock nanoseconds in the call, including strace's own overhead. **Waiting** calls wait for something else
+to happen (another thread, a peer, a clock); **working** calls do their work. If the log does not show which, they are
+**undecided**. The table in ``readers/strace/waiting.py`` has the rule and reason for each call. Only calls that
+**returned** are counted as calls, as in strace -c: not exit, and not calls still open at the end of the log.
+Percentiles are over calls with a time (nearest rank, so each is a measured time).
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ _TIMES = ("time_ns", "waiting_ns", "undecided_ns", "mean_ns", "p50_ns", "p90_ns"
 
 
 def call_table(profile: Profile, by_thread: bool = False) -> pd.DataFrame:
-    """One row a system call (with ``by_thread`` a thread and system call), the longest time first.
+    """One row per system call (with ``by_thread`` per thread and system call), the longest time first.
 
     Columns: (pid, thread,) syscall, calls, errors, unreturned, time_ns, time_pct, waiting_ns, undecided_ns, mean_ns,
-    p50_ns, p90_ns, p99_ns, max_ns, why (the reason for which most of its time is judged as it is). Calls and errors are
-    those of ``strace -c``, except that the continuation of an interrupted call counts for that call and not for
-    ``restart_syscall``. Of a profile of ``strace -c`` itself only calls, errors, time and mean are known.
+    p50_ns, p90_ns, p99_ns, max_ns, why (the reason for the judgement of most of its time). Calls and errors are those
+    of ``strace -c``, except that the continuation of an interrupted call counts for that call and not for
+    ``restart_syscall``. For a profile of ``strace -c`` itself only calls, errors, time and mean are known.
 
-    Raises WorkbenchError for a profile of another format, or by thread where the log is only a table.
+    Raises WorkbenchError for a profile of another format, or by thread if the log is only a table.
     """
     if "calls" not in profile.tables and not by_thread:
         return _of_summary(profile)
@@ -76,13 +75,13 @@ def call_table(profile: Profile, by_thread: bool = False) -> pd.DataFrame:
 
 
 def thread_table(profile: Profile) -> pd.DataFrame:
-    """One row a thread or process, in order of appearance.
+    """One row per thread or process, in order of appearance.
 
-    Columns: pid, thread, kind, process, parent_pid, calls, errors, working_ns, waiting_ns, undecided_ns (of calls of
-    which the log does not show whether they worked or waited), open_ns (of a call that was still running at the end of
-    the log, at least), lifetime_ns (from its first line to its exit, or to the log's end), outside_ns (of that, not in
-    a call: running, or ready to run; <NA> where only some calls of the log were chosen), exit. Times are <NA> where the
-    log has none.
+    Columns: pid, thread, kind, process, parent_pid, calls, errors, working_ns, waiting_ns, undecided_ns (of calls for
+    which the log does not show whether they worked or waited), open_ns (of a call still running at the end of the log,
+    a lower bound), lifetime_ns (from its first line to its exit, or to the log's end), outside_ns (of that, not in a
+    call: running, or ready to run; <NA> if only some calls of the log were chosen), exit. Times are <NA> if the log has
+    none.
     """
     calls = calls_of(profile)
     tasks = profile.tables["threads"]
@@ -121,7 +120,7 @@ def thread_table(profile: Profile) -> pd.DataFrame:
 
 
 def latency_histogram(profile: Profile, syscall: str | None = None) -> pd.DataFrame:
-    """How many calls took how long, in buckets that double: from_ns <= time < to_ns.
+    """The number of calls by time, in doubling buckets: from_ns <= time < to_ns.
 
     Columns: from_ns, to_ns, working, waiting, undecided (calls), time_ns. The first bucket is 0 to 1 ns; empty buckets
     between others are kept. ``syscall`` limits it to one call. Raises WorkbenchError for a call that is not in the log.
@@ -147,7 +146,7 @@ def latency_histogram(profile: Profile, syscall: str | None = None) -> pd.DataFr
 
 
 def errors(profile: Profile) -> pd.DataFrame:
-    """One row a system call and error, the most frequent first: syscall, error, meaning, calls, share_pct (of this
+    """One row per system call and error, the most frequent first: syscall, error, meaning, calls, share_pct (of this
     call's calls), time_ns, first_line."""
     calls = calls_of(profile)
     failed = calls[calls["error"] != ""]
@@ -195,10 +194,10 @@ def slowest(profile: Profile, n: int = 20, judged: str | None = None) -> pd.Data
 
 
 def process_tree(profile: Profile) -> pd.DataFrame:
-    """The threads in the order of a tree, makers before what they made.
+    """The threads as a tree, parents before children.
 
-    Columns: depth, tree (the name after a dot a level), pid, kind, calls, working_ns, waiting_ns, undecided_ns,
-    exit.
+    Columns: depth, tree (the name, indented by a dot per level), pid, kind, calls, working_ns, waiting_ns,
+    undecided_ns, exit.
     """
     table = thread_table(profile)
     known = {pid: row for row, pid in enumerate(table["pid"].tolist())}
@@ -209,7 +208,7 @@ def process_tree(profile: Profile) -> pd.DataFrame:
     order: list[int] = []
     depth: list[int] = []
     seen: set[int] = set()
-    # tasks that made each other (pids used again) hang below no root: they come last
+    # tasks that created each other (reused pids) are below no root: they come last
     for start in (*children.get(-1, []), *range(len(table))):
         stack = [(start, 0)]
         while stack:
@@ -230,11 +229,11 @@ def process_tree(profile: Profile) -> pd.DataFrame:
 def between(profile: Profile, start_ns: int, end_ns: int) -> Profile:
     """The profile of the calls that *began* in the window: start_ns <= start < end_ns, on the clock of the log.
 
-    A call counts whole, with all of its time, where it began. So the windows of a log add up to the log, in calls and
-    in time, and percentiles are of times that were measured. What lies beyond the window's end, and what earlier calls
-    spent inside it, is said in a note.
+    A call counts with its whole time in the window where it began. So the windows of a log add up to the log, in calls
+    and time, and percentiles are of measured times. A note gives the time after the window's end, and the time of
+    earlier calls inside it.
 
-    Raises WorkbenchError where the log has no time stamps.
+    Raises WorkbenchError if the log has no time stamps.
     """
     calls = calls_of(profile)
     if profile.meta["clock"] == "none":
@@ -259,7 +258,7 @@ def between(profile: Profile, start_ns: int, end_ns: int) -> Profile:
 
 
 def working(profile: Profile) -> Profile:
-    """The profile of the calls that are known to work; a note says how much of the time is undecided."""
+    """The profile of the calls known to work; a note tells how much time is undecided."""
     calls = calls_of(profile)
     chosen = select_calls(profile, is_judged(calls, WORKING))
     undecided = is_judged(calls, UNTOLD)
@@ -272,14 +271,14 @@ def working(profile: Profile) -> Profile:
 
 
 def is_judged(calls: pd.DataFrame, judgement: int) -> NDArray[np.bool_]:
-    """Which calls are judged so: WORKING, WAITING or UNTOLD."""
+    """Which calls have this judgement: WORKING, WAITING or UNTOLD."""
     return np.asarray(calls["judged"] == JUDGEMENTS[judgement], dtype=bool)
 
 
 def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
-    """The profile of the calls that are ``chosen``, with their tree. ``threads`` and ``signals`` stay whole.
+    """The profile of the ``chosen`` calls, with their tree. ``threads`` and ``signals`` stay complete.
 
-    Raises WorkbenchError where the calls have no place in its tree.
+    Raises WorkbenchError if the calls have no place in its tree.
     """
 
     calls, nodes = calls_of(profile), profile.nodes
@@ -312,7 +311,7 @@ def select_calls(profile: Profile, chosen: NDArray[np.bool_]) -> Profile:
 
 
 def _timeline(profile: Profile, calls: pd.DataFrame) -> Table:
-    """The spans of these calls, as the reader makes them of all."""
+    """The spans of these calls, made as in the reader."""
     tasks, end = profile.tables["threads"], profile.meta["ended_ns"]
     calls = calls[calls["start_ns"].notna() & (calls["open"] | calls["duration_ns"].notna())]
     start = calls["start_ns"].to_numpy(dtype=np.int64)
@@ -324,12 +323,12 @@ def _timeline(profile: Profile, calls: pd.DataFrame) -> Table:
 
 
 def has_all_calls(profile: Profile) -> bool:
-    """Whether the table of calls holds the whole log, and not what a transform chose of it."""
+    """Whether the table of calls has the whole log, not a selection."""
     return len(calls_of(profile)) == int(profile.meta["calls"])
 
 
 def calls_of(profile: Profile) -> pd.DataFrame:
-    """The table of calls. Raises WorkbenchError where the profile has none."""
+    """The table of calls. Raises WorkbenchError if the profile has none."""
     if "calls" not in profile.tables:
         raise WorkbenchError(
             "this profile has no single system calls",
@@ -367,7 +366,7 @@ def _percentiles(calls: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def _reasons(rows: pd.DataFrame, why: pd.Series, keys: Sequence[str]) -> pd.DataFrame:
-    """The reason for most of the time of each group; for most of its calls where it took none."""
+    """The reason for most of the time of each group, or for most of its calls if it took no time."""
     weighed = rows[list(keys)].assign(why=why.astype("str"), calls=1, time_ns=rows["time_ns"])
     summed = weighed.groupby([*keys, "why"], observed=True, sort=False)[["time_ns", "calls"]].sum().reset_index()
     summed = summed.sort_values(["time_ns", "calls"], ascending=False, kind="stable")
@@ -394,7 +393,7 @@ def _of_summary(profile: Profile) -> pd.DataFrame:
 
 
 def labels(tasks: pd.DataFrame) -> pd.Series:
-    """What each task is called in tables and charts: its name, else its pid."""
+    """The label of each task in tables and charts: its name, otherwise its pid."""
     return tasks["name"].where(tasks["name"] != "", "pid " + tasks["pid"].astype("str"))
 
 
@@ -417,7 +416,7 @@ def _percent(part: pd.Series, whole: float) -> pd.Series:
 
 
 def _sum_at(row: NDArray[np.int64], values: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Sums of ``values`` by row, exact (bincount with weights would go through floats)."""
+    """Exact sums of ``values`` by row (bincount with weights would use floats)."""
     out = np.zeros(max(0, size), dtype=np.int64)
     np.add.at(out, row, values)
     return out

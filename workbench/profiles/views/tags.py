@@ -1,4 +1,4 @@
-"""Costs by the labels of samples: threads, requests, whatever the program labelled."""
+"""Costs by the labels of samples: threads, requests, or other labels of the program."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ THREAD = "thread"
 
 
 def tag_costs(profile: Profile, key: str = THREAD, metric: str | None = None) -> pd.DataFrame:
-    """What the samples of each value of a label cost: value, cost, cost_pct, by falling size. Samples without the label
-    are one row, ``(none)``; a sample with several values counts for its first. Empty where there are no labels."""
+    """The cost of samples by value of a label: value, cost, cost_pct, largest first. Samples without the label are one
+    row, ``(none)``; a sample with several values counts for the first. Empty without labels."""
     name = profile.metric(metric).name
     if profile.samples.empty:
         return pd.DataFrame({"value": pd.Series(dtype="str"), "cost": [], "cost_pct": []})

@@ -1,4 +1,4 @@
-"""The table everybody asks for first: what costs most."""
+"""The table of the most expensive functions."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def top(
     profile: Profile, metric: str | None = None, n: int | None = None, *, by: By = "function", sort: Sort = "self"
 ) -> pd.DataFrame:
     """The most expensive functions, names, files, crates, objects or source lines, by self or total cost, the largest
-    first; costs below 0, as differences have them, count by their size.
+    first; negative costs, as in differences, count by size.
 
     Columns: name, file, line (only by line), object, crate, self, self_pct, cumulative_pct (of self, down to this row),
-    total, total_pct, total_exact, calls (<NA> where unknown), cost_per_call (total / calls), label (the name, with what
-    tells it apart from others of that name: :mod:`workbench.profiles.labels`). Percentages are of the profile's sum of
-    self costs; NaN where there is no whole (:mod:`workbench.profiles.share`). Recursion counts once in a total;
-    ``total_exact`` is False where a call graph does not say how much of a total a function of a cycle, or a group that
-    is entered again, has of its own. ``n`` limits the rows, not the percentages.
+    total, total_pct, total_exact, calls (<NA> where unknown), cost_per_call (total / calls), label (a unique name:
+    :mod:`workbench.profiles.labels`). Percentages are of the profile's sum of self costs; NaN without a whole
+    (:mod:`workbench.profiles.share`). Recursion counts once in a total; ``total_exact`` is False if the call graph does
+    not determine the total of a function in a cycle, or of a group that is entered again. ``n`` limits the rows, not
+    the percentages.
 
-    Raises WorkbenchError where the metric is not there, or the format has no lines that can be trusted.
+    Raises WorkbenchError if the metric is missing, or the format has no reliable lines.
     """
     table = top_table(profile, metric, n, by=by, sort=sort).frame()
     return table.assign(cost_per_call=table["cost_per_call"].astype("Float64"))
@@ -82,7 +82,7 @@ def top_table(
 
 
 def _labels(table: Table, order: NDArray[np.int64]) -> NDArray[Any]:
-    """The labels of the rows at ``order``: they are told apart from all rows of their names, shown or not."""
+    """The labels of the rows at ``order``, unique among all rows, shown or not."""
     if len(order) == len(table):
         return text(labels_of(table))[order]
     shown = set(table["function"][order].tolist())
@@ -91,7 +91,7 @@ def _labels(table: Table, order: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _rows(profile: Profile, name: str, by: By) -> Table:
-    """What the rows are made of, in the profile's order, with the columns of ``functions``."""
+    """The rows in the profile's order, with the columns of ``functions``."""
     arrays = profile.arrays
     if by == "function":
         return arrays.functions

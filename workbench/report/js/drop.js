@@ -36,7 +36,7 @@ export function takesFiles(main, place) {
 // a name as a shell takes it
 const quoted = (name) => (/^[\w./-]+$/.test(name) ? name : `'${clean(name).replaceAll("'", "'\\''")}'`);
 
-// the graph of the file in place of what was there
+// replaces the page's content by the graph of the file
 function shown(main, place, payload) {
   const graph = make("div", "wb-flame");
   graph.dataset.workbenchFlame = "";

@@ -1,4 +1,4 @@
-// The page of a profile: its tables sort, it is light or dark as the reader likes, and files can be dropped on it.
+// The page of a profile: sortable tables, light or dark, and files can be dropped on it.
 
 import { sortable } from "./sortable.js";
 import { takesFiles } from "./drop.js";
@@ -12,7 +12,7 @@ function themed(select) {
 
 document.querySelectorAll("table.sortable").forEach(sortable);
 themed(document.querySelector("#theme"));
-// contents that stand above the page would push its answers down
+// open contents above the page would push the answers down
 const beside = matchMedia("(min-width: 1000px)");
 const fold = () => document.querySelector("nav details")?.toggleAttribute("open", beside.matches);
 fold();

@@ -1,4 +1,4 @@
-// Sorts a table by the column whose heading is pressed: numbers from the largest, names from A, again the other way round.
+// Sorts a table by the pressed heading: numbers from the largest, names from A; pressed again, in reverse.
 
 export function sortable(table) {
   const headings = [...table.tHead.rows[0].cells];
@@ -17,7 +17,7 @@ function sort(body, headings, column) {
   const sign = order === "ascending" ? 1 : -1;
   const key = (row) => (numeric ? Number(row.cells[column].dataset.value ?? NaN) : row.cells[column].textContent);
   const compare = (a, b) => sign * (numeric ? a - b : a.localeCompare(b));
-  // what has no value stands last in either order
+  // missing values are last in either order
   const missing = (value) => numeric && Number.isNaN(value);
   const rows = [...body.rows].map((row) => [key(row), row]);
   rows.sort(([a], [b]) => missing(a) - missing(b) || (missing(a) ? 0 : compare(a, b)));

@@ -1,1 +1,1 @@
-"""GraphQL as the services read it: ``roots`` for what the stand-in itself answers, ``document`` for ``/cost``."""
+"""GraphQL as the services read it: ``roots`` for the stand-in's own answers, ``document`` for ``/cost``."""

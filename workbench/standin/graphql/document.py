@@ -41,7 +41,7 @@ class Selection:
 
     @property
     def key(self) -> str:
-        """Under which name the answer has it."""
+        """Its name in the answer."""
         return self.alias or self.name
 
 

@@ -1,4 +1,4 @@
-"""The grammar of GraphQL documents as async-graphql-parser 7.2 has it, rule by rule."""
+"""The grammar of GraphQL documents of async-graphql-parser 7.2, rule by rule."""
 
 from __future__ import annotations
 

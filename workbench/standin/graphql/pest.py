@@ -1,6 +1,6 @@
-"""A parsing expression machine that fails in pest's words: what was expected at the furthest place that was reached.
+"""A PEG parser with pest's error messages: what was expected at the furthest position reached.
 
-The bookkeeping of attempts is that of pest 2.8, whose messages the service's cost model API passes on.
+Attempts are tracked as in pest 2.8, whose messages the service's cost model API passes on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Expression = Callable[["Machine"], bool]
 
 
 class SyntaxProblem(Exception):
-    """The text does not fit the grammar: pest's message, and where, in lines and characters from 1."""
+    """The text does not match the grammar: pest's message, with line and character counted from 1."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class SyntaxProblem(Exception):
 
 @dataclass(slots=True)
 class Node:
-    """One rule that matched, with the rules that matched within."""
+    """A rule that matched, with the rules that matched inside it."""
 
     rule: str
     start: int
@@ -46,12 +46,12 @@ class Machine:
         self._unexpected: list[str] = []
 
     def skip(self) -> None:
-        """Pass over what may stand between two parts, where the rule allows it."""
+        """Skip what may stand between two parts, if the rule allows it."""
         if self.atomicity == "none" and (match := self._skipped.match(self.text, self.at)):
             self.at = match.end()
 
     def rule(self, name: str, expression: Expression) -> bool:
-        """Match a rule, and remember what was tried."""
+        """Match a rule and record the attempt."""
         start, kept = self.at, self.nodes
         counts = (len(self._expected), len(self._unexpected)) if start == self._attempt_at else (0, 0)
         before = self._attempts(start)
@@ -65,7 +65,7 @@ class Machine:
         return matched
 
     def problem(self) -> SyntaxProblem:
-        """Why the text does not fit."""
+        """The error for a text that does not match."""
         at = self._attempt_at
         start = self.text.rfind("\n", 0, at) + 1
         line, column = self.text.count("\n", 0, at) + 1, at - start + 1
@@ -117,7 +117,7 @@ def text(literal: str) -> Expression:
 
 
 def pattern(expression: str) -> Expression:
-    """A regular expression, for what has no rules within."""
+    """A regular expression, for a part without inner rules."""
     compiled = re.compile(expression)
 
     def match(machine: Machine) -> bool:
@@ -129,7 +129,7 @@ def pattern(expression: str) -> Expression:
 
 
 def sequence(*parts: Expression) -> Expression:
-    """All parts, one after another; none where one fails."""
+    """All parts in sequence; nothing if one fails."""
 
     def match(machine: Machine) -> bool:
         at, count = machine.at, len(machine.nodes)
@@ -151,12 +151,12 @@ def choice(*parts: Expression) -> Expression:
 
 
 def optional(part: Expression) -> Expression:
-    """The part, or nothing."""
+    """The part or nothing."""
     return lambda machine: part(machine) or True
 
 
 def repeated(part: Expression) -> Expression:
-    """The part as often as it fits, or not at all."""
+    """The part any number of times."""
 
     def again(machine: Machine) -> bool:
         at = machine.at
@@ -176,12 +176,12 @@ def repeated(part: Expression) -> Expression:
 
 
 def some(part: Expression) -> Expression:
-    """The part, once or more."""
+    """The part once or more."""
     return sequence(part, repeated(part))
 
 
 def never(part: Expression) -> Expression:
-    """Nothing, where the part does not fit."""
+    """Matches nothing, if the part does not match."""
 
     def match(machine: Machine) -> bool:
         at, looking = machine.at, machine.looking
@@ -194,7 +194,7 @@ def never(part: Expression) -> Expression:
 
 
 def within(atomicity: str, part: Expression) -> Expression:
-    """The part without skipping; ``atomic`` keeps the rules within to itself, ``compound`` does not."""
+    """The part without skipping; ``atomic`` hides inner rules, ``compound`` does not."""
 
     def match(machine: Machine) -> bool:
         before, machine.atomicity = machine.atomicity, atomicity

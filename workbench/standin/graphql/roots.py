@@ -1,7 +1,7 @@
-"""Just enough GraphQL to know which root fields a query asks for, fragments included.
+"""Enough GraphQL to find the root fields of a query, including those in fragments.
 
-Arguments, directives, aliases and variables are skipped over, not understood.
-Grammar: https://spec.graphql.org/October2021/#sec-Document-Syntax.
+Arguments, directives, aliases and variables are skipped. Grammar:
+https://spec.graphql.org/October2021/#sec-Document-Syntax.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
 class QueryError(Exception):
-    """The text is not a query, or nests or refers to fragments in a way the service refuses."""
+    """The text is not a query, or uses nesting or fragments that the service refuses."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class _Selection:
 def root_fields(query: str) -> list[str]:
     """Names of the root fields of all operations, in order of appearance, through fragments up to MAX_DEPTH deep.
 
-    Raises QueryError with the service's words for depth, circular and undefined fragments, its own for syntax.
+    Raises QueryError with the service's texts for depth, circular and undefined fragments, and its own for syntax.
     """
     operations, fragments = _parse(query)
     names: list[str] = []
@@ -95,7 +95,7 @@ def _parse(text: str) -> tuple[list[_Selection], dict[str, _Selection]]:
 
 
 def _selection(tokens: list[str], at: int) -> tuple[_Selection, int]:
-    """The selection set whose opening brace is just before ``at``, and the place after its closing brace."""
+    """The selection set whose opening brace is just before ``at``, and the position after its closing brace."""
     selection = _Selection()
     while (piece := _at(tokens, at)) != "}":
         if piece == "...":
@@ -126,7 +126,7 @@ def _selection(tokens: list[str], at: int) -> tuple[_Selection, int]:
 
 
 def _skip_group(tokens: list[str], at: int) -> int:
-    """The place after the bracket that closes the one at ``at``."""
+    """The position after the bracket that closes the one at ``at``."""
     closers = [_CLOSING[tokens[at]]]
     at += 1
     while closers:

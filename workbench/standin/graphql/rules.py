@@ -1,4 +1,4 @@
-"""What async-graphql finds wrong with a document for the cost model API, in its words and order."""
+"""async-graphql's validation of a document for the cost model API, with its texts and order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def problem(message: str, place: Place | None = None, path: list[str] | None = N
 
 
 def broken_rules(document: Document, variables: dict[str, Any]) -> list[dict[str, Any]]:
-    """All that is wrong with the document."""
+    """All errors of the document."""
     return _Check(document, variables).problems()
 
 
@@ -113,7 +113,7 @@ class _Check:
         self._selections(selection.selections, kind)
 
     def _unfit(self, kind: str, value: Any, path: str) -> str | None:
-        """Why a value is none of the type; None where it is, or where a variable within has no value yet."""
+        """Why a value does not have the type; None if it has, or if it contains a variable without a value yet."""
         if any(variable.name not in self.variables for variable in variables_of(value)):
             return None
         if isinstance(value, Variable):
@@ -148,7 +148,7 @@ class _Check:
                     self._report(f'Variable "${name}" is not used{by}', place)
 
     def _used(self, selections: list[Selection], seen: set[str]) -> Iterator[tuple[str, Place]]:
-        """Variables with the place of the argument they are used in, through fragments."""
+        """Variables with the position of the argument that uses them, through fragments."""
         for selection in selections:
             for _, place, value in selection.arguments:
                 for variable in variables_of(value):
@@ -171,7 +171,7 @@ def _suggestion(name: str, options: list[str]) -> str:
 
 
 def _distance(first: str, second: str) -> int:
-    """How many letters have to change."""
+    """The edit distance."""
     row = list(range(len(first) + 1))
     for index, letter in enumerate(second, 1):
         diagonal, row[0] = row[0], index

@@ -1,6 +1,6 @@
-"""Whether a text is a GraphQL query for graphql-parser 0.4, and its words where it is none.
+"""Whether a text is a GraphQL query for graphql-parser 0.4, with that parser's error texts.
 
-Which tokens it names as expected at which place is its own: not all that would fit there.
+Its messages do not name all tokens that would be valid at a position.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _VALUE = "IntValue, FloatValue, StringValue, BlockString, true, false, null or N
 _SPREAD = "{, on or Name"
 _VARIABLE = "$, Name, :, = or )"
 _TYPE = "Name or ["
-# Where a character that begins no token is told as an end as well.
+# Where a character that begins no token is also reported as an end.
 _ALSO_END = {_DEFINITION, _AFTER_KIND, _VALUE, _SPREAD, _TYPE, "{", "first Name"}
 
 _NAME = re.compile(r"[A-Za-z_][0-9A-Za-z_]*")
@@ -45,12 +45,12 @@ class _Token:
 
 
 def check(query: str) -> None:
-    """Raise QueryError with the parser's message where the text is no query."""
+    """Raise QueryError with the parser's message if the text is not a query."""
     _Parser(_Lexer(query)).document()
 
 
 class _Lexer:
-    """Tokens one by one; a tab counts as eight columns, as the parser has it."""
+    """Tokens one by one; a tab counts as eight columns, as in the parser."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -58,7 +58,7 @@ class _Lexer:
         self._depth = RECURSION_LIMIT
 
     def next(self) -> _Token:
-        """The next token; of kind ``end`` at the end, ``bad`` with its problem where there is none."""
+        """The next token; of kind ``end`` at the end, ``bad`` with its problem for invalid text."""
         self._skip()
         line, column = self._line, self._column
         kind, value = self._read()
@@ -127,7 +127,7 @@ def _number(value: str) -> tuple[str, str]:
 
 
 class _Parser:
-    """Goes through the tokens by the grammar of executable documents."""
+    """Parses the tokens by the grammar of executable documents."""
 
     def __init__(self, lexer: _Lexer) -> None:
         self._lexer = lexer
@@ -226,7 +226,7 @@ class _Parser:
         self._selections("{" if begun else _SPREAD)
 
     def _directives(self) -> bool:
-        """Directives, if there are any; whether there were."""
+        """Parse directives; returns whether there were any."""
         found = False
         while self._token.is_one_of("@"):
             found = True
@@ -271,7 +271,7 @@ class _Parser:
             raise self._problem(expected)
 
     def _literal(self, token: _Token) -> None:
-        """Raise QueryError where a number does not fit or a string has an escape that means nothing."""
+        """Raise QueryError if a number does not fit or a string has an invalid escape."""
         if token.kind == "IntValue" and not -(2**63) <= int(token.value) < 2**63:
             size = "small" if token.value.startswith("-") else "large"
             raise _error(token, f"number too {size} to fit in target type")

@@ -1,5 +1,6 @@
-"""HTTP/1 as the real service's server speaks it (hyper under axum): which requests it takes, how it refuses the others.
+"""HTTP/1 like the real service's server (hyper under axum): which requests it accepts and how it refuses others.
 
-``head`` judges the head of a request, ``body`` its body, both without I/O; ``messages`` are what handlers get and give;
-``connection`` does the talking. Header and chunk limits, leniency and refusals of general server libraries differ.
+``head`` parses the head of a request, ``body`` its body, both without I/O; ``messages`` are handlers' requests and
+answers; ``connection`` does the I/O. General server libraries have other limits for headers and chunks, and refuse
+other requests.
 """

@@ -1,4 +1,4 @@
-"""Bodies of requests: of a given length, or in chunks, decoded with hyper's strictness."""
+"""Bodies of requests, with a given length or in chunks, decoded as strictly as by hyper."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n
 
 
 class BrokenBody(Exception):
-    """The body cannot be decoded, or the client went away in its middle."""
+    """The body cannot be decoded, or the client disconnected in the middle."""
 
 
 class Sized:
-    """A body of so many bytes."""
+    """A body with a given length in bytes."""
 
     def __init__(self, length: int) -> None:
         self._left = length
 
     @property
     def done(self) -> bool:
-        """Whether all of the body was taken."""
+        """Whether the whole body was read."""
         return self._left == 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """What of ``data`` belongs to the body, and the rest."""
+        """Split ``data`` into the part of the body and the rest."""
         piece = data[: self._left]
         self._left -= len(piece)
         return piece, data[len(piece) :]
 
 
 class Chunks:
-    """A body in chunks; trailers are read over. Raises BrokenBody."""
+    """A body in chunks; trailers are skipped. Raises BrokenBody."""
 
     def __init__(self) -> None:
         self.done = False
@@ -46,7 +46,7 @@ class Chunks:
         self._extension_bytes = 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """What of ``data`` is content, and the rest: bytes to be given again with more, or those after the body."""
+        """Split ``data`` into content and the rest: bytes to pass again with more data, or those after the body."""
         content = []
         while not self.done:
             before = (self._state, len(data))
@@ -98,5 +98,5 @@ class Chunks:
 
 
 def decoder(length: int) -> Sized | Chunks:
-    """The decoder of a body of this length, or in chunks."""
+    """The decoder for a body of this length, or in chunks."""
     return Chunks() if length == CHUNKED else Sized(length)

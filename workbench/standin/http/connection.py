@@ -1,4 +1,4 @@
-"""One connection after another request: asyncio's protocol around heads, bodies and answers."""
+"""HTTP connections: asyncio's protocol around heads, bodies and answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 PREFACE_BYTES = 24
 
-# More than this is not read ahead of a handler.
+# The most bytes read ahead of a handler.
 _READ_AHEAD_BYTES = 2 * MAX_HEAD_BYTES
 # RFC 9110, 15.5.20. It has no CORS headers, so that a page cannot even read it.
 _MISDIRECTED = Answer(
@@ -34,7 +34,7 @@ _RST = struct.pack("ii", 1, 0)
 
 
 class Service:
-    """A handler and the connections to it. ``always`` are headers of every answer that the handler gives.
+    """A handler and the connections to it. ``always``: headers of every answer from the handler.
 
     Without ``any_host`` a request that asks for another site's name is answered 421 and reaches no handler.
     """
@@ -48,18 +48,18 @@ class Service:
         self._date = (0, b"")
 
     def __call__(self) -> Connection:
-        """A protocol for a new connection."""
+        """The protocol of a new connection."""
         return Connection(self)
 
     def date(self) -> bytes:
-        """The date header and the end of the head, made once a second."""
+        """The date header and the end of the head, made once per second."""
         now = int(time.time())
         if self._date[0] != now:
             self._date = (now, f"date: {formatdate(now, usegmt=True)}\r\n\r\n".encode())
         return self._date[1]
 
     async def close(self, patience_s: float) -> None:
-        """End idle connections at once, others after the answer under way or after ``patience_s`` seconds."""
+        """Close idle connections at once, others after the current answer or after ``patience_s`` seconds."""
         self.closing = True
         tasks = [connection.finish() for connection in self.connections]
         if not tasks:
@@ -72,7 +72,7 @@ class Service:
 
 
 class Connection(asyncio.Protocol):
-    """Reads one request at a time, has it handled, writes the answer, as long as both sides keep the connection."""
+    """Reads one request at a time, gets it handled and writes the answer, while both sides keep the connection open."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -99,18 +99,18 @@ class Connection(asyncio.Protocol):
         self._task = self._loop.create_task(self._serve())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let what waits for the client go on, and end."""
+        """Wake what waits for the client, and end."""
         self._service.connections.discard(self)
         self._ended = True
         self._wake()
         self.resume_writing()
         if self._busy:
-            # nobody waits for the answer any more: hyper drops the handler where it stands, and a service that is too
-            # slow for its clients would else hold all that they gave up
+            # nobody waits for the answer: hyper drops the handler at once; otherwise a service that is too
+            # slow for its clients would keep all abandoned requests
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Keep it for whoever reads, and stop reading when nobody does."""
+        """Keep data for the reader, and pause reading from the socket when nobody reads."""
         self._data = self._data + data if self._data else data
         self._wake()
         if self._arrival is None and len(self._data) > _READ_AHEAD_BYTES:
@@ -118,29 +118,29 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The client has said its last word. A handler that does not answer now answers nobody, as with hyper."""
+        """The client has closed its side. An unfinished handler is dropped, as by hyper."""
         self._ended = True
         self._wake()
         self._loop.call_soon(self._hang_up)
         return True
 
     def pause_writing(self) -> None:
-        """The client does not keep up with reading."""
+        """The client reads too slowly."""
         self._flushed = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The client has caught up."""
         if self._flushed is not None and not self._flushed.done():
             self._flushed.set_result(None)
         self._flushed = None
 
     def finish(self) -> asyncio.Task[None]:
-        """End when idle, or after the answer under way; the task that ends then."""
+        """Close when idle or after the current answer; returns the task that ends then."""
         self._wake()
         return self._task
 
     async def read_body(self, limit: int) -> bytes:
-        """The body of the request under way. Raises BodyTooLarge and BrokenBody."""
+        """The body of the current request. Raises BodyTooLarge and BrokenBody."""
         if self._continue_due:
             self._continue_due = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
         seen = 0
         while True:
             if self._data and (not seen or may_be_complete(self._data, seen)):
-                # A new connection's first bytes are looked at alone, since they may announce HTTP/2.
+                # The first bytes of a new connection are checked alone, since they may announce HTTP/2.
                 found = read_head(self._data[:PREFACE_BYTES] if self._new else self._data)
                 if found is not None:
                     head, size = found
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
             await self._more()
 
     async def _exchange(self, head: Head) -> bool:
-        """Have one request answered; whether another may follow."""
+        """Answer one request; returns whether another may follow."""
         if not self._service.any_host and not could_be_here(head.header("host") or ""):
             self._transport.write(_MISDIRECTED.encode(head, b"", False, self._service.date()))
             return False
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
         return keep_alive and self._drained()
 
     def _drained(self) -> bool:
-        """Whether the rest of the body is there already, so that the next request can be found."""
+        """Whether the rest of the body has already arrived, so that the next request can be found."""
         if not self._body.done and self._data:
             try:
                 self._decode()
@@ -231,7 +231,7 @@ class Connection(asyncio.Protocol):
         return self._body.done
 
     async def _more(self) -> None:
-        """Wait until there is more data, or an end."""
+        """Wait for more data or the end."""
         if self._paused:
             self._paused = False
             self._transport.resume_reading()

@@ -1,7 +1,7 @@
-"""The head of a request, judged as hyper 1.7 judges it, with the parsers under it (httparse 1.10, http 1.3).
+"""The head of a request, accepted or refused like hyper 1.7 and its parsers (httparse 1.10, http 1.3).
 
-What they take is taken: any method, lines that end with a bare line feed, no Host, values with bytes above 127.
-What they refuse is refused with their status.
+Accepted like there: any method, lines that end with a bare line feed, no Host, values with bytes above 127. Refused
+requests get the same status.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_NAME_BYTES = 65_535
 MAX_LENGTH = 2**64 - 3
 
 CHUNKED = -1
-"""As the length of a body: it comes in chunks."""
+"""As the length of a body: it is sent in chunks."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _VALUE = rb"[\t -~\x80-\xff]"
@@ -26,7 +26,7 @@ _EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
 _METHOD = re.compile(_TOKEN + rb"*")
 _TARGET = re.compile(rb"[!-~\x80-\xff]*")
 _LINES = re.compile(rb"(?:" + _LINE + rb")*")
-# What may yet become a header line or the end of the head, when nothing follows it.
+# Incomplete text that may still become a header line or the end of the head.
 _OPEN_LINE = re.compile(rb"(?:" + _TOKEN + rb"+(?::" + _VALUE + rb"*)?)?\r?")
 _OPEN_NAME = re.compile(_TOKEN + rb"+\r")
 
@@ -50,7 +50,7 @@ class Refused(Exception):
 class Head:
     """A request's head. ``path`` is as sent, still percent-encoded; header names are in lower case.
 
-    ``length`` is that of the body in bytes, or CHUNKED. ``keep_alive`` is what the client wants.
+    ``length`` is that of the body in bytes, or CHUNKED. ``keep_alive`` is the client's wish.
     """
 
     method: str
@@ -84,13 +84,13 @@ def read_head(data: bytes) -> tuple[Head, int] | None:
 
 
 def may_be_complete(data: bytes, seen: int) -> bool:
-    """Whether a head is worth another look after its first ``seen`` bytes were: hyper waits for an empty line."""
+    """Whether to parse a head again after its first ``seen`` bytes were parsed: hyper waits for an empty line."""
     start = max(0, seen - 3)
     return data.find(b"\r\n\r\n", start) >= 0 or data.find(b"\n\n", start) >= 0
 
 
 def _judge_incomplete(data: bytes) -> None:
-    """Raise Refused where no continuation could make this a head."""
+    """Raise Refused if no continuation can make this a head."""
     at = _end(_EMPTY_LINES, data, 0)
     if data[at:] in (b"", b"\r"):
         return
@@ -138,7 +138,7 @@ def _headers(lines: bytes) -> list[tuple[str, str]]:
 
 
 def path_of(target: bytes) -> str:
-    """The path of a request target, without query and fragment. Raises Refused where it is no URI.
+    """The path of a request target, without query and fragment. Raises Refused if it is not a URI.
 
     An authority alone (``example.org:80``) has an empty path.
     """
@@ -172,7 +172,7 @@ def _path(text: str) -> str:
 
 
 def _framed(method: str, path: str, minor: int, pairs: list[tuple[str, str]]) -> Head:
-    """The head with what its headers say about body and connection, each in the order it was sent."""
+    """The head with the facts from its headers about body and connection, read in the order sent."""
     keep_alive, expects = minor == 1, False
     length, chunked, coded = None, False, False
     for name, value in pairs:

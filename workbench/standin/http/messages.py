@@ -1,4 +1,4 @@
-"""What a handler gets and what it gives: a request whose body is read when asked for, and an answer."""
+"""A handler's input and output: a request, whose body is read on demand, and an answer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from workbench.standin.http.head import Head
 
 
 class BodyTooLarge(Exception):
-    """The body is longer than the handler takes."""
+    """The body is longer than the handler accepts."""
 
 
 class Wire(Protocol):
-    """The connection as a request sees it."""
+    """The connection, as seen by a request."""
 
     async def read_body(self, limit: int) -> bytes:
-        """The body of the request under way."""
+        """The body of the current request."""
 
     def reset(self) -> None:
         """Break the connection with RST."""
@@ -63,7 +63,7 @@ class Answer:
     sized: bool = True
 
     def encode(self, head: Head | None, always: bytes, keep_alive: bool, date: bytes) -> bytes:
-        """The bytes on the wire; ``head`` is that of the request, None where there is none. HEAD gets no body."""
+        """The bytes on the wire; ``head``: the request's, or None. HEAD gets no body."""
         old = head is not None and head.minor_version == 0
         lines = [_STATUS_LINES_1_0[self.status] if old else _STATUS_LINES[self.status]]
         if self.content_type is not None:

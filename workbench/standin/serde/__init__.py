@@ -1,5 +1,5 @@
-"""JSON read as serde_json 1.0 reads it into the service's structs, with its words and places for what is wrong.
+"""JSON read like serde_json 1.0 reads the service's structs, with the same error texts and positions.
 
-``tokens`` reads strings, numbers and names, ``values`` whole values, ``structs`` the bodies of the routes.
-The steps and their order are those of serde_json's deserializer: an error's place is where it stood when it noticed.
+``tokens`` reads strings, numbers and names, ``values`` whole values, ``structs`` the bodies of the routes. Steps and
+order are those of serde_json's deserializer, since an error's position is where the deserializer noticed it.
 """

@@ -1,4 +1,4 @@
-"""The bodies that the routes read, as the service's structs."""
+"""The bodies of the routes, as the service's structs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CACHED_BYTES = 4096
 
 
 class _Unplaced(Exception):
-    """An error of a struct, not of the text: its place is where the reader stands after the struct's end."""
+    """An error of a struct, not of the text: its position is after the end of the struct."""
 
 
 def query_body(body: bytes) -> str:
@@ -36,9 +36,9 @@ def status_query(body: bytes) -> str:
 
 
 def read_value(body: bytes, meaning: Callable[[Any], Read]) -> Read:
-    """What a JSON value means; objects are Pairs, since keys may come twice. Raises BodyError.
+    """The value of a JSON text; objects are Pairs, since keys may be repeated. Raises BodyError.
 
-    As with serde, what the value means is found before anything after it is looked at.
+    As with serde, the value is decoded before anything after it is checked.
     """
     reader = Values(body)
     value = meaning(reader.value())
@@ -57,7 +57,7 @@ class _Structs(Values):
     """Reads structs."""
 
     def struct(self, name: str, fields: tuple[str, ...], readers: dict[str, Callable[[], Any]]) -> dict[str, Any]:
-        """A struct from an object, or from an array with its fields in order. Unknown members are passed over."""
+        """A struct from an object, or from an array with its fields in order. Unknown members are skipped."""
         first = self._skip_space()
         if first < 0:
             raise self._peek_error("EOF while parsing a value")
@@ -105,7 +105,7 @@ class _Structs(Values):
         return values
 
     def owned_string(self) -> str:
-        """A string, as a struct wants it."""
+        """A string field of a struct."""
         first = self._skip_space()
         if first < 0:
             raise self._peek_error("EOF while parsing a value")
@@ -115,7 +115,7 @@ class _Structs(Values):
         return self._string()
 
     def raw_or_null(self) -> None:
-        """Anything, kept as it is written, or null."""
+        """Any value, kept as written, or null."""
         if self._skip_space() == 0x6E:
             self._at += 1
             self._name(b"ull")
@@ -128,7 +128,7 @@ class _Structs(Values):
             raise self._error("invalid unicode code point") from None
 
     def _invalid_type(self, expected: str) -> BodyError:
-        """What stands here instead of what was expected; reading it may find another error first."""
+        """The error for a value of the wrong type; reading the value may find another error first."""
         first = self._peek()
         if first in NAMES:
             self._at += 1
@@ -149,7 +149,7 @@ class _Structs(Values):
 
 
 def _float(number: float) -> str:
-    """As serde_json writes a number: the shortest digits, with an exponent below 1e-5 and from 1e16 on."""
+    """A number as written by serde_json: the shortest digits, with an exponent below 1e-5 and from 1e16 on."""
     sign, text = ("-", repr(-number)) if str(number).startswith("-") else ("", repr(number))
     mantissa, _, exponent = text.partition("e")
     if not exponent:

@@ -1,4 +1,4 @@
-"""A place in a JSON text: strings, numbers and names from there on, and errors as serde_json places them."""
+"""A position in a JSON text: reads strings, numbers and names from there, with serde_json's error positions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 U64_MAX = 2**64 - 1
 
 NAMES = {0x6E: (b"ull", None), 0x74: (b"rue", True), 0x66: (b"alse", False)}
-"""The names by their first byte: what follows it, and what it means."""
+"""The names (true, false, null) by first byte: the rest, and the value."""
 
 _SPACE = re.compile(rb"[ \n\t\r]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
@@ -17,7 +17,7 @@ _ESCAPES = {0x22: '"', 0x5C: "\\", 0x2F: "/", 0x62: "\b", 0x66: "\f", 0x6E: "\n"
 
 
 class BodyError(Exception):
-    """The body is not what the route reads: serde's text, and where (line 0 where serde does not say)."""
+    """The body does not have the route's form: serde's text and position (line 0 if serde gives none)."""
 
     def __init__(self, what: str, line: int, column: int) -> None:
         super().__init__(what, line, column)
@@ -28,7 +28,7 @@ class BodyError(Exception):
 
 
 class Tokens:
-    """Reads from the start of ``data`` on."""
+    """Reads ``data`` from its start."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -39,11 +39,11 @@ class Tokens:
         return BodyError(what, 1 + self._data.count(b"\n", 0, start), at - start)
 
     def _error(self, what: str) -> BodyError:
-        """An error of the byte just taken."""
+        """An error at the byte just read."""
         return self._place(what, self._at)
 
     def _peek_error(self, what: str) -> BodyError:
-        """An error of the byte that comes next."""
+        """An error at the next byte."""
         return self._place(what, min(len(self._data), self._at + 1))
 
     def _peek(self) -> int:
@@ -57,13 +57,13 @@ class Tokens:
         return byte
 
     def _skip_space(self) -> int:
-        """The next byte that is no white space; -1 at the end."""
+        """The next byte that is not white space; -1 at the end."""
         match = _SPACE.match(self._data, self._at)
         self._at = match.end() if match else self._at
         return self._peek()
 
     def end(self) -> None:
-        """Only white space may follow."""
+        """Require that only white space follows."""
         if self._skip_space() >= 0:
             raise self._peek_error("trailing characters")
 
@@ -74,7 +74,7 @@ class Tokens:
         return found
 
     def _string(self) -> str:
-        """A string whose opening quote was taken."""
+        """A string whose opening quote was read."""
         pieces = []
         while True:
             pieces.append(self._plain())
@@ -225,7 +225,7 @@ class Tokens:
 
 
 def _parts(whole: bytes, decimals: bytes) -> tuple[int, int]:
-    """The significand as far as 64 bits hold it, and the exponent of ten: what follows is cut off."""
+    """The significand as far as it fits into 64 bits, and the exponent of ten; further digits are cut off."""
     significand, exponent = 0, 0
     for count, digit in enumerate(whole):
         larger = significand * 10 + digit - 0x30

@@ -1,4 +1,4 @@
-"""Whole JSON values: read, or passed over as members are that a struct does not have."""
+"""Complete JSON values: read, or skipped like a struct's unknown members."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Values(Tokens):
         raise self._peek_error("trailing comma" if byte == 0x2C else "trailing characters")
 
     def value(self) -> Any:
-        """Any value, checked through and through."""
+        """Any value, fully checked."""
         first = self._skip_space()
         if first < 0:
             raise self._peek_error("EOF while parsing a value")
@@ -131,7 +131,7 @@ class Values(Tokens):
                 raise self._error("EOF while parsing a value" if byte < 0 else "expected ident")
 
     def _ignore_value(self) -> None:
-        """Pass over a value, however deep: its strings are not decoded, its numbers not computed."""
+        """Skip a value of any depth: strings are not decoded, numbers not computed."""
         open_frames: list[int] = []
         while True:
             first = self._skip_space()
@@ -149,7 +149,7 @@ class Values(Tokens):
                 self._ignore_key()
 
     def _ignore_closings(self, open_frames: list[int], after_value: bool) -> bool:
-        """Pass over closing brackets up to where the next value begins; whether there is one."""
+        """Skip closing brackets up to the next value; returns whether there is one."""
         while open_frames:
             is_list = open_frames[-1] == 0x5B
             byte = self._skip_space()

@@ -1,4 +1,4 @@
-// A run under way: its state, and a bar a step. What is shown comes as text from Python and goes to textContent.
+// A running run: its state, and a bar for each step. Text from Python is only written to textContent.
 
 const COLUMNS = ["step", "bar", "state", "answered", "rate", "p50", "p99", "outcomes", "left", "verdict"];
 const TEXT = new Set(["bar", "state", "outcomes", "verdict"]);
@@ -17,7 +17,7 @@ function bar(step, cell) {
   progress.setAttribute("aria-label", `step ${step.step}, ${Math.round(100 * step.share)} %`);
 }
 
-// rows stay the same elements from one state to the next: nothing flickers, and what is selected stays selected
+// rows keep their elements between states: nothing flickers, and the selection stays
 function fill(body, steps) {
   while (body.rows.length > steps.length) body.deleteRow(-1);
   steps.forEach((step, at) => {

@@ -1,4 +1,4 @@
-// A table that sorts and whose rows can be chosen. Cells come as text and go to textContent, never to markup.
+// A sortable table with rows that can be chosen. Cells are text, written to textContent, never as markup.
 //
 // columns: [name, heading, is it a number]; rows: [id, cells as text, values to sort by]; chosen: ids; most: how many.
 
@@ -9,7 +9,7 @@ function make(name, text = "", classes = "") {
   return element;
 }
 
-// rows by a column, from the largest or the smallest; what is not known stands last in either order
+// rows by a column, from the largest or the smallest; unknown values are last in either order
 function sorted(rows, order) {
   if (!order) return rows;
   const [column, sign] = order;

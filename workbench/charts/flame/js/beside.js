@@ -1,17 +1,17 @@
-// The tables beside the graph: functions of what is seen, and of the chosen one its callers, callees, source lines and
-// what it cost in other windows.
+// The tables beside the graph: functions of the visible part; callers, callees and source lines of the chosen one, and
+// its cost in other windows.
 
 import { edgeRows, functionRows, lineRows, measuredIn, neighbourRows, sorted } from "./beside_rows.js";
 import { brief, inUnit, lastParts, plainNumber, share, shortened, signed } from "./words.js";
 import { button, make } from "./dom.js";
 
 const ROWS = 100;
-const NAME_LETTERS = 44; // letters of a name that a row has room for
+const NAME_LETTERS = 44; // letters of a name that fit into a row
 const TABS = { functions: "Functions", callers: "Callers", callees: "Callees", lines: "Source lines", windows: "Windows" };
 let made = 0;
 
 export class Beside {
-  // ``graph`` says what is seen: payload, model, tree, zoomed, fn, whole, and can choose a function
+  // ``graph`` has what is visible: payload, model, tree, zoomed, fn, whole, and can choose a function
   constructor(graph) {
     this.graph = graph;
     this.kind = "functions";
@@ -59,7 +59,7 @@ export class Beside {
     this.show();
   }
 
-  // draws what is open; nothing where nothing has changed
+  // draws the open tab, if something has changed
   show() {
     const { graph, kind, by } = this;
     const state = [kind, by, graph.fn, graph.zoomed, graph.model.metric, graph.tree].map(identity).join();
@@ -83,7 +83,7 @@ export class Beside {
     of.append(make("strong", "", model.nameOf(fn)), ` ${model.apart[fn]}`);
     if (kind === "windows") return [of, this.windows()];
     const rows = this.rowsOf(kind, fn);
-    const none = { callers: "Nothing calls it.", callees: "It calls nothing.", lines: "No source line of it is known." }[kind];
+    const none = { callers: "Nothing calls it.", callees: "It calls nothing.", lines: "Its source lines are not known." }[kind];
     if (!rows.length) return [of, make("p", "", none)];
     if (kind === "lines") return [of, this.lines(sorted(rows, this.by))];
     return [of, ...this.table(sorted(rows, "total"), ["total"], "Function")];
@@ -124,7 +124,7 @@ export class Beside {
     return [table, ...more];
   }
 
-  // the total of a line is its own cost and that of the calls made from it, which in recursion hold each other
+  // the total of a line is its own cost and that of its calls, which overlap in recursion
   lines(rows) {
     const table = make("table");
     const columns = ["self", "total"];
@@ -198,7 +198,7 @@ export class Beside {
 
 const numbers = new WeakMap();
 
-// objects by the order in which they were met, so that a state is a text
+// numbers objects in the order of their first use, so that a state is a text
 function identity(value) {
   if (value === null || typeof value !== "object") return value;
   if (!numbers.has(value)) numbers.set(value, ++made);

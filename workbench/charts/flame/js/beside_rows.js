@@ -1,15 +1,15 @@
-// What the tables beside the graph say: plain rows, computed from the tree or taken from what was measured.
+// The rows of the tables beside the graph, computed from the tree or taken from measured costs.
 //
 // A row has fn (or text), and a number a side in self and total: one side, or after and before.
 
 import { TRIMMED } from "./tree.js";
 
-// The functions of a subtree: self, and total with recursion once. Where a call graph was measured, the whole is that.
+// The functions of a subtree: self, and total with recursion once. For the whole of a call graph the measured costs.
 export function functionRows(tree, measured, top = 0) {
   if (measured && top === 0) return measuredRows(measured);
   const sides = tree.total.length, count = tree.fn[0];
   const self = sideColumns(sides, count), total = sideColumns(sides, count);
-  const within = new Int32Array(count); // behind the outermost node of each function that was met last
+  const within = new Int32Array(count); // the end of each function's last outermost node
   const seen = new Uint8Array(count);
   for (let node = top; node < tree.end[top]; node++) {
     const fn = tree.fn[node];
@@ -25,7 +25,7 @@ export function functionRows(tree, measured, top = 0) {
   return rowsOf(seen, self, total);
 }
 
-// the costs of functions as they were measured, in one metric; null where only the tree was
+// the measured costs of functions in one metric; null if only the tree was measured
 export function measuredIn({ measured }, metric) {
   return measured && { self: [measured.self[metric]], total: [measured.total[metric]] };
 }
@@ -44,8 +44,8 @@ function rowsOf(seen, self, total) {
   return rows;
 }
 
-// Who called a function and what it called, by the tree: what was spent in its outermost calls by way of each caller, and
-// in the outermost calls of each callee from it.
+// Callers and callees of a function, from the tree: the cost of its outermost calls by caller, and of the outermost
+// calls of each callee from it.
 export function neighbourRows(tree, wanted, direction) {
   const sides = tree.total.length, count = tree.fn[0];
   const total = sideColumns(sides, count + 1), seen = new Uint8Array(count + 1), within = new Int32Array(count + 1);
@@ -60,11 +60,11 @@ export function neighbourRows(tree, wanted, direction) {
     within[counted] = tree.end[node];
     for (let side = 0; side < sides; side++) total[side][other] += tree.total[side][node];
   }
-  seen[count] = 0; // the root of all is no caller
+  seen[count] = 0; // the root is not a caller
   return rowsOf(seen, sideColumns(sides, count + 1), total);
 }
 
-// The same as it was measured: a row an edge, with calls.
+// The same from measured edges: a row per edge, with calls.
 export function edgeRows(edges, metric, wanted, direction) {
   const [near, far] = direction === "callers" ? [edges.callee, edges.caller] : [edges.caller, edges.callee];
   const rows = [];
@@ -87,7 +87,7 @@ export function lineRows(lines, metric, wanted) {
   return rows;
 }
 
-// largest first: by the change where there are two sides
+// largest first; with two sides by the change
 export function sorted(rows, by) {
   const size = (row) => Math.abs(row[by].length > 1 ? row[by][0] - row[by][1] : row[by][0]);
   const next = by === "self" ? "total" : "self";

@@ -1,4 +1,4 @@
-// Colours of bars. Nothing is told by them alone.
+// Colours of bars. Nothing is shown by colour alone.
 
 import { changeOf } from "./tree.js";
 import { plainNumber } from "./words.js";
@@ -9,7 +9,7 @@ const LEGEND = 10;
 
 export const KINDS = { crate: "crate or module", file: "file", object: "binary", name: "function" };
 
-// the tint of a group hangs on its name alone
+// the tint of a group depends only on its name
 export function tintOf(scheme, group) {
   return group ? scheme.tints[tintNumber(group)] : scheme.grey;
 }
@@ -46,7 +46,7 @@ export function differenceColours({ scheme }) {
   };
 }
 
-// of costs that are differences themselves
+// for costs that are differences themselves
 export function signColours({ scheme }) {
   const { more, less, root } = scheme;
   return {

@@ -1,4 +1,4 @@
-// Elements of the page. Text of others goes to textContent only.
+// Elements of the page. Foreign text is only written to textContent.
 
 export function make(tag, name = "", text = "") {
   const element = document.createElement(tag);
@@ -8,7 +8,7 @@ export function make(tag, name = "", text = "") {
   return element;
 }
 
-// JupyterLab takes keys before anyone else does (x cuts the cell), unless the very element in focus says no
+// JupyterLab handles keys first (x cuts the cell), unless the focused element itself prevents it
 export function takesKeys(element) {
   element.dataset.lmSuppressShortcuts = "true";
 }

@@ -1,8 +1,8 @@
-// What keys, mouse, wheel and fingers do to a pane.
+// How keys, mouse, wheel and touch control a pane.
 
 import { firstBeyond } from "./layout.js";
 
-const GRIP_PX = 4; // a pointer that moved less has clicked
+const GRIP_PX = 4; // a smaller movement counts as a click
 const WHEEL = 300;
 
 export function listen(pane) {
@@ -38,7 +38,7 @@ function key(pane, event) {
   return true;
 }
 
-// the node that a key leads to from the one in focus: undefined where there is none, false for other keys
+// the node that a key moves to from the focused one: undefined if there is none, false for other keys
 export function neighbour({ tree, layout, focus, range, upward }, pressed) {
   const deeper = upward ? "ArrowUp" : "ArrowDown", higher = upward ? "ArrowDown" : "ArrowUp";
   if (pressed === "Home") return 0;
@@ -48,7 +48,7 @@ export function neighbour({ tree, layout, focus, range, upward }, pressed) {
     const child = below && below[firstBeyond(layout, below, Math.max(layout.x[focus], range[0]))];
     return child !== undefined && tree.parent[child] === focus ? child : undefined;
   }
-  // threads stand below each other, and yet are beside each other in the tree
+  // threads are drawn below each other but are siblings in the tree
   const row = layout.threads?.includes(focus) ? layout.threads : layout.rows[layout.rowOf[focus]];
   if (pressed === "ArrowRight") return row[row.indexOf(focus) + 1];
   if (pressed === "ArrowLeft") return row[row.indexOf(focus) - 1];
@@ -99,7 +99,7 @@ function pointers(pane) {
 
 function click(pane, node, touch) {
   if (node < 0) return;
-  // a finger has no hover: its first touch says what the bar is, its second zooms
+  // touch has no hover: the first touch describes a bar, the second zooms
   if (!touch || (pane.chosen && node === pane.focus)) pane.zoom(node);
   pane.choose(node);
 }

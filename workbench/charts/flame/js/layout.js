@@ -1,9 +1,9 @@
-// Where bars lie: x and width of each node in units of cost, rowOf each node, and the nodes of each row from left to
+// Positions of bars: x and width of each node in units of cost, rowOf each node, and the nodes of each row from left to
 // right.
 
 import { childLists, subtreeSums } from "./tree.js";
 
-// What the width of a bar stands for. A cost below zero is as wide as its size; its sign is told by colour and mark.
+// The width of a bar. A negative cost is as wide as its size; colour and a mark show its sign.
 export const WIDTHS = {
   after: ([after], node) => Math.abs(after[node]),
   before: ([, before], node) => Math.abs(before[node]),

@@ -1,7 +1,6 @@
 // The flame graph: draws a packed call tree (see packing.py) on a canvas; no dependency, no network, no eval.
-//
-// indexerWorkbenchFlame.render(element, payload) is all there is to it; start(script) reads the payload that lies beside
-// the script. Names come from files of others: they go to the canvas and to textContent, never to markup.
+// indexerWorkbenchFlame.render(element, payload) draws; start(script) first reads the payload that is beside
+// the script. Names come from foreign files: they are written to the canvas and textContent, never as markup.
 
 import { Panel } from "./panel.js";
 import { make } from "./dom.js";
@@ -13,7 +12,7 @@ const VERSION = 2;
 export function render(element, payload) {
   const panel = new Panel(element, payload);
   element.dataset.state = "drawn";
-  // for scripts and tests: what is shown, as plain values
+  // for scripts and tests: the shown state as plain values
   element.flameGraph = {
     get panes() { return panel.panes; },
     costOf: (key, metric) => panel.costOf(key, metric),
@@ -29,14 +28,14 @@ export function render(element, payload) {
   return element.flameGraph;
 }
 
-// Draws the graph whose element the script stands in; where a host has moved the script, all that wait for it.
+// Draws the graph of the element that contains the script; if a host has moved the script, all undrawn graphs.
 export async function start(script) {
   const own = script?.closest?.("[data-workbench-flame]");
   const elements = own ? [own] : document.querySelectorAll("[data-workbench-flame]:not([data-state])");
   await Promise.all(Array.from(elements, async (element) => {
     element.dataset.state = "reading";
     try {
-      // the tables of one step name all steps, so they wait for the whole page
+      // the tables of a step list all steps, so they wait for the whole page
       if (element.closest(".wb-flame-steps") && document.readyState === "loading") {
         await new Promise((ready) => { document.addEventListener("DOMContentLoaded", ready, { once: true }); });
       }
@@ -49,7 +48,7 @@ export async function start(script) {
   }));
 }
 
-// each output of a notebook brings this script; the newest that is there serves them all
+// each output of a notebook contains this script; the newest one draws them all
 export function install(host = globalThis) {
   if ((host[NAME]?.version ?? 0) < VERSION) host[NAME] = { version: VERSION, render, parse, unpack, start };
 }

@@ -1,4 +1,4 @@
-// A pane: one tree on one canvas, and what part of it is seen.
+// A pane: one tree on one canvas, and the visible part of it.
 
 import { ASSUMED, changeOf } from "./tree.js";
 import { NARROWEST_PX, ROW_PX, Slivers } from "./slivers.js";
@@ -9,7 +9,7 @@ import { firstBeyond } from "./layout.js";
 import { listen } from "./input.js";
 import { button, make, takesKeys } from "./dom.js";
 
-const BAR_PX = 3; // from here a bar has an edge
+const BAR_PX = 3; // from this width on a bar has an edge
 const TICK_PX = 110;
 const RULER_PX = 20;
 const MOVE_MS = 160;
@@ -90,7 +90,7 @@ export class Pane {
 
   draw() {
     const { context, layout, width, height, model } = this;
-    if (!width || !height) return; // folded away; drawn when it gets a size
+    if (!width || !height) return; // hidden; drawn when it gets a size
     const ratio = globalThis.devicePixelRatio || 1;
     sized(this.canvas, width, height, ratio);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);

@@ -36,7 +36,7 @@ export class Panel {
     const forget = onScheme(() => (element.isConnected ? this.rescheme() : forget()));
   }
 
-  // what panes look at
+  // what panes read
   newModel() {
     const { payload, rootFn } = this;
     const { name } = payload.functions;
@@ -50,7 +50,7 @@ export class Panel {
     return model;
   }
 
-  // what stands before the name on a bar: the change, so that colour is not needed to see it
+  // the text before the name on a bar: the change, so that it can be seen without colour
   mark(tree, node) {
     if (tree.total.length < 2) return this.signed && tree.total[0][node] < 0 ? "− " : "";
     const { after, before, added, removed } = changeOf(tree, node);
@@ -58,7 +58,7 @@ export class Panel {
     return after === before ? "= " : `${signed(percent(after - before, before), after - before)} `;
   }
 
-  // what the tables beside the graph ask for
+  // what the tables beside the graph need
   seen() {
     const { payload, model, compared } = this, panel = this;
     return {
@@ -102,7 +102,7 @@ export class Panel {
     this.views = choice("View", [["merged", "Merged"], ["time", "Time order"]], "merged", (value) => { state.timed = value === "time"; state.sandwich = -1; this.arrange(); });
   }
 
-  // the kinds of colour that say something of this profile
+  // the kinds of colour that make sense for this profile
   colourKinds() {
     const kinds = Object.entries(KINDS).filter(([kind]) => this.payload.functions[kind].some(Boolean));
     if (this.compared) kinds.unshift(["difference", "difference"]);
@@ -132,7 +132,7 @@ export class Panel {
     return [search, bar];
   }
 
-  // puts all of it into the page, in place of an older panel
+  // puts the panel into the page, replacing an older one
   place() {
     const { element, payload } = this;
     this.stage = make("div");
@@ -170,7 +170,7 @@ export class Panel {
     this.arrange({ keep: state.order === "roots" && state.sandwich < 0 });
   }
 
-  // the trees that are shown: role, tree, whether its root is at the bottom, and the layout where it is not the usual
+  // the shown trees: role, tree, whether the root is at the bottom, and the layout if it is not the default
   shown(weight) {
     const { state, model } = this;
     if (state.sandwich >= 0) {
@@ -202,9 +202,9 @@ export class Panel {
       if (!kept) this.sizes.observe(pane.view);
     });
     this.active = this.panes.includes(this.active) ? this.active : this.panes[this.panes.length - 1];
-    this.folded.textContent = cut ? `Callers of ${plainNumber(cut)} bars narrower than a pixel are not unfolded here.` : "";
+    this.folded.textContent = cut ? `Callers of ${plainNumber(cut)} bars narrower than a pixel are not shown here.` : "";
     const empty = !(this.panes[0].layout.width[0] > 0);
-    this.details.textContent = empty ? `Nothing was measured in ${name}.` : "";
+    this.details.textContent = empty ? `The profile has no cost in ${name}.` : "";
     this.find();
   }
 
@@ -298,7 +298,7 @@ export class Panel {
     }
   }
 
-  // what panes say, and what the tables ask for
+  // messages from panes, and requests from the tables
 
   chosen(pane, node, said) {
     this.active = pane;
@@ -313,14 +313,14 @@ export class Panel {
 
   zoomed() { this.refresh(); }
 
-  // what the reader chose, in names that another window has as well
+  // the reader's choices, by names that exist in another window too
   get choices() {
     const { state, model, payload } = this;
     const { query, regex, icicle, colour } = state;
     return { metric: payload.metrics[model.metric].name, order: state.sandwich < 0 ? state.order : "roots", query, regex, icicle, colour };
   }
 
-  // the same choices here, as far as this window has them
+  // applies choices from another window, as far as this one has them
   takeOver({ metric, order, query, regex, icicle, colour }) {
     const { state, model, payload } = this;
     const known = payload.metrics.findIndex((each) => each.name === metric);
@@ -353,13 +353,13 @@ export class Panel {
     return this.functionAt(this.active, this.active.focus);
   }
 
-  // null for the root and for what stands in for bars that were cut
+  // null for the root and for bars called (trimmed)
   functionAt({ tree }, node) {
     const fn = tree.fn[node];
     return fn < this.rootFn && !(tree.flags[node] & TRIMMED) ? fn : null;
   }
 
-  // the widest bar of a function comes into focus, in sight
+  // focuses the widest bar of a function and scrolls to it
   chooseFunction(fn) {
     if (this.state.sandwich >= 0) {
       this.open(fn);
@@ -397,7 +397,7 @@ export class Panel {
     this.orders.value = state.order;
   }
 
-  // the chosen function in all windows of a page that shows several; null where it shows one
+  // the chosen function in all windows of a page; null if the page has only one
   windows() {
     const steps = this.element.closest(".wb-flame-steps");
     const sections = steps ? [...steps.querySelectorAll(":scope > section[data-step]")] : [];
@@ -411,7 +411,7 @@ export class Panel {
     });
   }
 
-  // self, total and whole of a function in a metric, by the key that it has in all windows; null where it is not there
+  // self, total and whole of a function in a metric, by its key in all windows; null if it is missing
   costOf(key, metricName) {
     const { payload } = this;
     const metric = payload.metrics.findIndex((each) => each.name === metricName);

@@ -1,4 +1,4 @@
-// What is drawn, as plain values: made of packed bytes (see packing.py) or, for a file dropped on a page, by readers/.
+// The data to draw, as plain values: from packed bytes (see packing.py) or, for a file dropped on a page, from readers/.
 //
 // A payload has metrics, functions (name, raw, file, object, crate: one entry a function), the tree in preorder (depth,
 // fn, line, flags), cost and, where two profiles are compared, before: a column a metric. What a profile lacks is null:

@@ -1,12 +1,12 @@
-// New trees from ways through an old one: leaves first, the callers of a function, what a function called.
+// New trees from paths through an old one: leaves first, callers of a function, callees of a function.
 
 import { CUT, childLists, emptyTree, outermost, subtreeSums, withEnds } from "./tree.js";
 
-// so many steps up are walked whatever the tree; beyond them, what no pixel could show is not unfolded
+// the levels that are always computed; beyond them, bars too narrow for a pixel are left out
 const STEPS_UNCUT = 1e6;
 const SHARE_CUT = 1 / 50000;
 
-// Leaves first: each root is a function that has a cost of its own, above it who called it.
+// Leaves first: each root is a function with self cost, above it are its callers.
 export function inverted(tree, functions, weight) {
   const starts = [];
   let steps = 0;
@@ -22,21 +22,21 @@ export function inverted(tree, functions, weight) {
   return new Regrouping(tree, tree.self, { up: true, root: functions, cut, weight }).run(starts, false);
 }
 
-// Who called a function: the costs of its outermost calls, spread over the ways that led there.
+// Callers of a function: the costs of its outermost calls, divided among the paths that led there.
 export function callersOf(tree, fn, weight) {
   return new Regrouping(tree, tree.total, { up: true, root: fn, cut: 0, weight }).run(callsOf(tree, fn), true);
 }
 
-// What a function called: the subtrees of its outermost calls, laid over each other.
+// Callees of a function: the merged subtrees of its outermost calls.
 export function calleesOf(tree, fn, weight) {
   return new Regrouping(tree, tree.self, { up: false, root: fn, cut: 0, weight }).run(callsOf(tree, fn), true);
 }
 
 const callsOf = (tree, fn) => outermost(tree, (node) => tree.fn[node] === fn);
 
-// Each entry is a node that a way has come to and the node it started at. The entries of one new node lie side by side,
-// so that its children are found by a mark per function, without hashing. Upwards a way ends below the root and gives
-// its cost there; downwards each node on it gives its own.
+// Each entry is the current node of a path and its start node. The entries of one new node are adjacent,
+// so that its children are found by a mark per function, without hashing. Upwards a path ends below the root and adds
+// its cost there; downwards each node on it adds its own.
 class Regrouping {
   constructor(tree, costs, { up, root, cut, weight }) {
     Object.assign(this, { tree, costs, up, cut, weight });

@@ -1,4 +1,4 @@
-// Light or dark: what the reader chose, else what the page is made for.
+// Light or dark: the reader's choice, otherwise that of the page.
 
 import { DARK, LIGHT } from "./palette.js";
 
@@ -17,7 +17,7 @@ export const SCHEMES = {
 
 const darkSystem = () => globalThis.matchMedia?.("(prefers-color-scheme: dark)");
 
-// JupyterLab and the reader's own choice say what is; else the system counts where the page is made for both
+// the reader's choice and JupyterLab decide; otherwise the system, if the page supports both
 export function schemeName(root = document) {
   if (globalThis.matchMedia?.("print").matches) return "light";
   const chosen = root.documentElement.dataset.wbTheme;

@@ -1,8 +1,8 @@
-// Which functions a query names, and how much they hold.
+// Which functions match a query, and their cost.
 
 import { outermost } from "./tree.js";
 
-// A test of texts; null for an empty query. Throws SyntaxError for what is no regular expression.
+// A test of texts; null for an empty query. Throws SyntaxError for an invalid regular expression.
 export function matcher(query, isExpression) {
   const wanted = query.trim();
   if (!wanted) return null;
@@ -18,7 +18,7 @@ export function matching({ name, raw, file }, test) {
   return Uint8Array.from(name, (_, fn) => test(name[fn]) || test(raw[fn]) || test(file[fn]));
 }
 
-// the sums of all stacks that hold a match, each stack once; and how many bars that are
+// the cost of all stacks with a match, each stack once; and the number of bars
 export function held(tree, matches) {
   const tops = outermost(tree, (node) => matches[tree.fn[node]]);
   return { sums: tree.total.map((totals) => tops.reduce((sum, node) => sum + totals[node], 0)), bars: tops.length };

@@ -1,4 +1,4 @@
-// Bars too narrow for an edge or a name. Tens of thousands of them are a line of pixels a row, stretched to the row's
+// Bars too narrow for an edge or a name. Tens of thousands of them are drawn as one line of pixels per row, stretched to its
 // height, which is many times faster than as many rectangles.
 
 export const ROW_PX = 18;
@@ -24,7 +24,7 @@ export class Slivers {
         const from = Math.max(0, Math.round(left * ratio));
         pixels.fill(packedColour(colour), start + from, start + Math.min(width, Math.max(from + 1, Math.round(right * ratio))));
       },
-      // what no eye could see by itself is grey where there is enough of it: a gap would say that nothing is there
+      // invisibly narrow bars are grey where there are enough of them: a gap would look empty
       dust(left, size) {
         const at = Math.max(0, Math.floor(left * ratio));
         if (at >= width) return;

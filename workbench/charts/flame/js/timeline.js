@@ -1,8 +1,8 @@
-// The time-ordered view: a tree of spans whose bars lie where their time lies, threads below each other.
+// The time-ordered view: a tree of spans drawn at their times, threads below each other.
 
 import { emptyTree, withEnds } from "./tree.js";
 
-// The root is all the time that is shown, its children are the threads, below them their spans as they nested. fn of a
+// The root is the shown time, its children are the threads, below them their nested spans. fn of a
 // thread is behind that of the root: root + 1 + its number.
 export function timeTree(payload) {
   const { time, functions } = payload;
@@ -55,7 +55,7 @@ export function timeLayout(tree) {
     rowOf[node] = base + tree.depth[node];
     (rows[rowOf[node]] ??= []).push(node);
   }
-  // what began and ended within one tick of the clock is as wide as a tick
+  // a span shorter than a tick of the clock is drawn as wide as a tick
   const width = tree.total[0].map((duration) => Math.max(1, duration));
   return { x: tree.start, width, rows: rows.map((row) => Int32Array.from(row)), rowOf, threads };
 }

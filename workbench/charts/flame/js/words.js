@@ -17,12 +17,12 @@ export function inUnit(value, unit) {
   return short && short !== text ? `${text} (${short})` : text;
 }
 
-// as figure() of numbers.py: three digits of small numbers, no fractions of large ones
+// like figure() in numbers.py: three digits of small numbers, no fractions of large ones
 const in3 = (number) => Math.abs(number) >= 999.5
   ? Math.round(number).toLocaleString("en-GB")
   : Number(number.toPrecision(3)).toLocaleString("en-GB", { maximumFractionDigits: 12 });
 
-// with three digits in the unit that people would choose; "" where that says nothing new
+// with three digits in the most readable unit; "" if that adds nothing
 export function rounded(value, unit) {
   const size = Math.abs(value);
   if (unit === "bytes") {
@@ -38,7 +38,7 @@ export function rounded(value, unit) {
 // a number for a narrow column
 export function brief(exact, unit) {
   const size = Math.abs(exact);
-  // parts of a whole say nothing of thousands: a count that was scaled has them
+  // fractions do not matter from a thousand on (a scaled count has them)
   const value = size >= 1000 ? Math.round(exact) : exact;
   const [name, scale] = [["G", 1e9], ["M", 1e6]].find(([, least]) => size >= least) ?? ["", 1];
   const text = rounded(value, unit) || (name ? `${in3(value / scale)} ${name}` : plainNumber(value));
@@ -52,7 +52,7 @@ export function percent(value, whole) {
   return `${Number(part.toPrecision(3))} %`.replace("-", "−");
 }
 
-// a share for a narrow column, all with as many decimals
+// a share for a narrow column, always with two decimals
 export function share(value, whole) {
   if (!(whole > 0)) return "–";
   const text = Math.abs((100 * value) / whole).toFixed(2);
@@ -65,7 +65,7 @@ export const lastParts = (path) => path.split(/[\\/]/).slice(-2).join("/");
 
 export const signed = (text, value) => (value > 0 ? `+${text}` : text.replace("-", "−"));
 
-// the end of a path tells most, the beginning of other names
+// keep the end of a path, the beginning of other names
 export function shortened(text, length) {
   if (text.length <= length) return text;
   if (length < 3) return "";
@@ -74,8 +74,8 @@ export function shortened(text, length) {
 
 const baseName = (path) => path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
 
-// What tells functions of one name apart, a text a function: "" where the name alone does, else file or object, else
-// the name that the file itself has, else a number.
+// What distinguishes functions of one name, a text for each: "" if the name is unique, otherwise file or object, else
+// the raw name in the profile, else a number.
 export function apartBy({ name, raw, file, object }) {
   const groups = new Map();
   name.forEach((text, fn) => {
@@ -94,13 +94,13 @@ export function apartBy({ name, raw, file, object }) {
   return told;
 }
 
-// what the width of a bar counts, by the kind of tree it is in
+// what the width of a bar means, by the kind of tree
 function aboutCost(role, depth) {
   if (role === "leaves" && depth === 1) return "self";
-  return depth > 0 && role !== "roots" && role !== "callees" ? "by way of this caller" : "total";
+  return depth > 0 && role !== "roots" && role !== "callees" ? "through this caller" : "total";
 }
 
-// What a bar is, in lines: the name first. The same words go to the tip, to the line below and to screen readers.
+// A bar described in lines, the name first: for the tip, the line below and screen readers.
 export function described(model, tree, node, role) {
   const of = tree.fn[node], facts = model.payload.functions;
   const lines = [model.nameOf(of)];
@@ -151,9 +151,9 @@ function placeLines(facts, tree, node) {
   const where = [place, facts.crate[of] && `crate ${facts.crate[of]}`, facts.object[of]].filter(Boolean);
   if (where.length) lines.push(where.join(", "));
   if ("start" in tree) return lines;
-  const marks = [flags & ASSUMED ? "assumed: the profile does not say how much of this function belongs here" : "exact"];
+  const marks = [flags & ASSUMED ? "assumed: the profile does not tell how much of this function's cost belongs here" : "exact"];
   if (flags & INLINED) marks.push("inlined");
-  if (flags & TRIMMED) marks.push("stands for bars too small to be kept");
-  if (flags & CUT) marks.push("its callers are not unfolded: ask for its callers and callees");
+  if (flags & TRIMMED) marks.push("sum of bars too small to keep");
+  if (flags & CUT) marks.push("its callers are not shown here: press Callers and callees");
   return [...lines, marks.join("; ")];
 }

@@ -1,8 +1,8 @@
-"""The body of a callgrind file: its cost lines, and whose they are.
+"""The body of a callgrind file: its cost lines and the functions they belong to.
 
 A part's cost lines are ``position... cost...``. Positions are relative to the line before (``+3``, ``-3``, ``*``); the
-line after ``calls=`` holds what the call cost with all it called, the one after ``jump=`` or ``jcnd=`` no cost.
-The grammar is that of callgrind's writer (``dump.c``) and of KCachegrind's loader, which differ from the manual.
+line after ``calls=`` has the total cost of the call, the one after ``jump=`` or ``jcnd=`` no cost. The grammar is that
+of callgrind's writer (``dump.c``) and of KCachegrind's loader, which differ from the manual.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _ODDITIES = {
     plain.MISSING: "a position is missing: taken as unchanged",
     plain.EXTRA: "more costs than events: left out",
     plain.WRONG_LINE: "line numbers below 0 or above 2**31 are unknown",
-    plain.WRAPPED: "costs of 2**63 and more were written without a sign: taken as below 0",
+    plain.WRAPPED: "costs of 2**63 and more were written without a sign: read as negative",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Marks between two header lines, the cost lines after them, up to ``stop``, and whose these are."""
+    """Marks between two header lines, the cost lines after them up to ``stop``, and the functions these belong to."""
 
     part: int
     marks: NDArray[Any]
@@ -61,7 +61,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Costs added up: ``table`` has a row a group and a column an event; ``runs`` are the groups where they were not
+    """Summed costs: ``table`` has a row per group and a column per event; ``runs`` are the groups if they were not
     given."""
 
     table: NDArray[np.int64]
@@ -69,7 +69,7 @@ class Added:
 
 
 class Walk:
-    """One pass over a file: where its names, headers, functions and positions stand."""
+    """One pass over a file: the current state of names, headers, functions and positions."""
 
     def __init__(self, source: Source, notes: NoteBook, stop: int, *, address: bool = False) -> None:
         self.names = Names()
@@ -89,7 +89,7 @@ class Walk:
     def stretches(self, size: int = PIECE_BYTES) -> Iterator[Stretch]:
         """All of the file's cost lines; a stretch has some.
 
-        Raises ReadError for what no callgrind file has: a line that is nothing, costs without events.
+        Raises ReadError for an unknown line or costs without events.
         """
         for piece in pieces(self._source.data, self._stop, size):
             require()
@@ -136,7 +136,7 @@ class Walk:
         yield Stretch(len(self.parts) - 1, piece.marks[within], stop, some)
 
     def _kinds(self, piece: Piece) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """What each mark is, in the kinds of :mod:`names`, and the name in it; lines that name nothing are seen to."""
+        """The kind of each mark (see :mod:`names`) and its name; lines without a name are handled here."""
         marks = piece.marks
         kinds = np.full(len(marks), _NOTHING, dtype=np.int64)
         names = np.full(len(marks), -1, dtype=np.int64)
@@ -172,8 +172,8 @@ class Walk:
             self._notes.add(odd, self._at(marks, row))
 
     def add(self, stretch: Stretch, own: NDArray[np.int64], call: NDArray[np.int64], groups: int) -> Added:
-        """The costs of a stretch, added up in ``groups``: ``own`` says of each mark which one its cost lines are in,
-        and ``call`` of each call which one the line after it is in."""
+        """The costs of a stretch, summed in ``groups``: ``own`` gives the group of each mark's cost lines, and ``call``
+        that of the line after each call."""
         return self._add(stretch, own, call, groups, NO_RUNS, each=False)
 
     def add_by_line(self, stretch: Stretch, *, each: bool = False) -> Added:
@@ -192,7 +192,7 @@ class Walk:
         *,
         each: bool,
     ) -> Added:
-        """Raises ReadError for what is no cost, and for sums above 2**63."""
+        """Raises ReadError for an invalid cost, and for sums above 2**63."""
         part = self.parts[stretch.part]
         columns = [part.positions.index(name) if name in part.positions else -1 for name in ("line", "instr")]
         layout = len(part.positions), columns[0], columns[1] if self._address else -1, len(part.events)
@@ -238,7 +238,7 @@ class Walk:
             self._notes.add(what, self._at(marks, int(rows[0])), count=len(rows))
 
     def _at(self, marks: NDArray[Any], row: int, *, after: bool = False) -> str:
-        """Where a mark is in the file, or the first cost line after it."""
+        """The position of a mark in the file, or of the first cost line after it."""
         offset = int(marks["end" if after else "begin"][row])
         if after:
             rest = self._source.data[offset : offset + 4096]
@@ -250,5 +250,5 @@ class Walk:
 
 
 def quiet_walk(source: Source, stop: int, *, address: bool = False) -> Walk:
-    """Another pass over a file that was read, whose notes have been made."""
+    """Another pass over a file, without making notes again."""
     return Walk(source, NoteBook(), stop, address=address)

@@ -1,8 +1,8 @@
-"""The cost lines of a whole piece at once in numpy, for :mod:`plain`: what is usual, which is nearly all.
+"""Sums the cost lines of a whole piece at once in numpy, for :mod:`plain`: only the usual lines, which are nearly all.
 
 A piece whose lines are numbers of at most 18 digits, positions perhaps with a sign or ``*``, is summed without a loop
-over its lines. Anything else (hexadecimal addresses that are wanted, costs below 0, missing positions, too many costs,
-a line number out of range) gives None, and the loop that knows it all reads the piece.
+over its lines. Anything else (needed hexadecimal addresses, negative costs, missing positions, too many costs, a line
+number out of range) gives None, and the complete loop reads the piece.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workbench.profiles.readers.callgrind.kinds import CALL, COST_HEADS, JUMP, M
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST_DIGITS = 18  # of a number that surely fits
+_MOST_DIGITS = 18  # digits of a number that surely fits
 _BLANK, _NEWLINE = 32, 10
 _HEAD = np.zeros(256, dtype=bool)
 _HEAD[list(COST_HEADS)] = True

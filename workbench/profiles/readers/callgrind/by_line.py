@@ -1,4 +1,4 @@
-"""Cost per source line of a callgrind file, summed in a pass of its own when it is asked for."""
+"""Cost per source line of a callgrind file, summed in a separate pass on demand."""
 
 from __future__ import annotations
 
@@ -51,9 +51,8 @@ class _Costs:
 
 @dataclass(frozen=True)
 class LineTable:
-    """The costs of a file by source line. ``kept`` holds the file until it was read: its bytes are as many as those of
-    the table. ``function_ids`` says which function of the profile a function of the file
-    is, ``factor`` is a column of what brings each event to its unit."""
+    """The costs of a file by source line. ``kept`` holds the file until it is read. ``function_ids``: the profile's
+    function for each function of the file; ``factor``: a column of factors that bring each event to its unit."""
 
     kept: list[Source]
     stop: int
@@ -63,13 +62,13 @@ class LineTable:
     function_ids: NDArray[np.int64]
 
     def too_many(self, limit_bytes: int) -> int:
-        """How many lines there are, where their costs take more memory than this; else 0."""
+        """The number of lines if their costs take more memory than this; otherwise 0."""
         count = len(_every_key(self._pieces({})))
         return count if 2 * 8 * len(self.events) * count > limit_bytes else 0
 
     def table(self) -> Table:
-        """function_id, file, line, ``self_`` and ``called_`` of each event, in the order of the file's functions; a
-        row for each line that has any cost. Raises ReadError where this was begun before, and interrupted."""
+        """function_id, file, line, ``self_`` and ``called_`` of each event, in the order of the file's functions; a row
+        for each line that has any cost. Raises ReadError if an earlier pass was interrupted."""
         places: dict[int, int] = {}
         pieces = self._pieces(places)
         self.kept.clear()

@@ -1,4 +1,4 @@
-"""Whose the cost lines of a callgrind file are: the position lines followed, a piece of the file at once.
+"""Finds the function of each cost line of a callgrind file, by following the position lines a piece at a time.
 
 ``ob``, ``fl`` and ``fn`` hold until the next of their kind; ``fi`` and ``fe`` change the file of the lines after them
 (code inlined from elsewhere) until the next ``fn``; ``cob``, ``cfi`` and ``cfn`` hold for one call. A callee whose
@@ -35,7 +35,7 @@ MOST_FILES, MOST_NAMES = 2**_FILE_BITS - 2, 2**_NAME_BITS
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Whose the cost lines after each mark are: ``function`` (-1: none was named yet) and the ``file`` they were
+    """The owner of the cost lines after each mark: ``function`` (-1: none was named yet) and the ``file`` they were
     written in (NOT_KNOWN: unknown). ``callee`` of each call, -1 elsewhere; ``nameless`` are calls without one."""
 
     function: NDArray[np.int64]
@@ -46,8 +46,8 @@ class Whose:
 
 @dataclass
 class Context:
-    """Where a file's position lines stand, and what they have led to: ``functions`` numbers each (object, home file,
-    name)."""
+    """The current state of a file's position lines, and the functions found so far: ``functions`` numbers each (object,
+    home file, name)."""
 
     functions: dict[int, int] = field(default_factory=dict)
     _object: int = NOT_KNOWN
@@ -66,7 +66,7 @@ class Context:
         # a writer without fl= names a function's file by fi=
         returns = is_function & (home != _UNSET)
         file = _held((kinds == FILE) | (kinds == INLINE) | returns, np.where(is_function, home, names), self._file)
-        # a callee that was named, but not in the lines right above calls=, was named for a call without cost
+        # a callee named earlier than in the lines right above calls= belongs to a call without cost
         begins = apart.copy()
         begins[0] = True
         begins[1:] |= is_call[:-1] | is_function[:-1]

@@ -1,4 +1,4 @@
-"""The header lines of a callgrind file: what is counted, in which unit, and where it comes from."""
+"""The header lines of a callgrind file: events, units and origin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from workbench.errors import ReadError
 from workbench.profiles.metrics import Metric
 
-# A key of these after the body of a part begins the next part.
+# One of these keys after the body of a part begins the next part.
 OPENS_PART = frozenset(("version", "creator", "pid", "cmd", "part", "thread", "positions", "events"))
 MAX_EVENTS = 64
 
@@ -61,8 +61,8 @@ _KNOWN = {
 
 @dataclass
 class Part:
-    """One part of a file: a dump, or one thread of a dump. ``positions`` and ``events`` say what its cost lines mean,
-    ``own`` is the sum of its self costs by event; ``totals`` and ``summary`` are the tool's own sums.
+    """One part of a file: a dump, or one thread of a dump. ``positions`` and ``events`` give the meaning of its cost
+    lines, ``own`` the sum of its self costs by event; ``totals`` and ``summary`` are the tool's own sums.
     """
 
     positions: tuple[str, ...] = ("line",)
@@ -91,9 +91,9 @@ class Headers:
     events: dict[str, Event] = field(default_factory=dict)
 
     def read(self, line: bytes) -> str:
-        """Read one header line. Returns what is to be noted of it, or "".
+        """Read one header line. Returns the text of a note, or "".
 
-        Raises ReadError without a place for a version, positions or events that no file has.
+        Raises ReadError without a position for an unknown version, or invalid positions or events.
         """
         key, _, value = line.decode("utf-8", "backslashreplace").partition(":")
         value = value.strip()
@@ -157,7 +157,7 @@ class Event:
 
 
 def event_line(value: str) -> tuple[str, Event] | None:
-    """The name and the meaning in the value of an ``event:`` line; None where there is none."""
+    """The name and the meaning in the value of an ``event:`` line; None if it has none."""
     match = _EVENT.match(value.strip())
     return None if match is None else (match[1], Event((match[2] or "").strip(), (match[3] or "").strip()))
 
@@ -190,7 +190,7 @@ def unescaped(text: str) -> str:
 
 
 def default_metric(metrics: Sequence[Metric], totals: Sequence[int]) -> str:
-    """The metric shown first: Ir, else the first that can be summed and was counted at all."""
+    """The metric shown first: Ir, otherwise the first that can be summed and is not all 0."""
     names = [metric.name for metric in metrics]
     if "Ir" in names:
         return "Ir"

@@ -1,8 +1,7 @@
 """The names in a callgrind file's position lines: ``fn=main``, ``cfi=(7)``.
 
-Names can be numbered: ``fn=(3) main`` defines, ``fn=(3)`` looks up. Objects, files and functions have a table each,
-which lasts for the whole file; a number defined anew means the new name from there on, as in a file that was appended
-to another.
+Names can be numbered: ``fn=(3) main`` defines, ``fn=(3)`` looks up. Objects, files and functions each have a table for
+the whole file; after a redefinition a number means the new name, as in a file that was appended to another.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _HEADER = re.compile(rb"[A-Za-z][^=]*?:")
 _NUMBERED = re.compile(rb"\((\d+)\)[ \t]*")
 _MANGLED = re.compile(rb"(^|')\((\d+)\)")
 _NO_FILE = (b"???", b"UnknownFile???")
-# what a value that is no plain name begins with: a number, blanks, nothing, perhaps one of those above
+# how a value begins that is not a plain name: a number, blanks, nothing, or one of those above
 _SPECIAL = b"( \t?U"
 
 # what Xdebug puts between profiles that it appends to one file
@@ -61,8 +60,8 @@ Note = Callable[[int, str], None]
 
 @dataclass
 class NameTable:
-    """Names of one sort, numbered in order of appearance. ``numbered`` has the name that each of the file's own numbers
-    means now; ``earlier`` are those of them that were defined in a file that this one was appended to."""
+    """Names of one sort, numbered in order of appearance. ``numbered``: the current name of each number of the file;
+    ``earlier``: numbers defined in a file to which this one was appended."""
 
     ids: dict[bytes, int] = field(default_factory=dict)
     numbered: dict[bytes, bytes] = field(default_factory=dict)
@@ -99,8 +98,8 @@ class Names:
         return self.objects, self.files, self.functions
 
     def read(self, texts: Sequence[bytes], which: NDArray[np.int64], note: Note) -> NDArray[np.int64]:
-        """What lines are: ``texts`` are distinct, in the order of their first appearance, ``which`` says which of them
-        each line is. ``note`` gets what was odd, and the line's position."""
+        """Classify lines: ``texts`` are distinct, in the order of first appearance; ``which``: the text of each line.
+        ``note`` is called with oddities and the line's position."""
         codes: list[int] = []
         rules = self._rules
         for line in texts:
@@ -117,7 +116,7 @@ class Names:
                     self._renumbered = bool(np.count_nonzero(which == len(codes)) > 1)
             codes.append(code)
             if self._renumbered:
-                # from here on the same text can be another name
+                # from here on the same text can mean another name
                 first = _first(which, len(codes) - 1)
                 before = np.asarray(codes, dtype=np.int64)[which[: first + 1]].tolist()
                 rest = self._each(texts, which[first + 1 :].tolist(), first + 1, note)
@@ -172,7 +171,7 @@ class Names:
         found = table.of(name)
         if table.numbered.setdefault(number, name) != name:
             if number not in table.earlier:
-                note("a number of a name is defined anew")
+                note("a number of a name is defined again")
             table.numbered[number] = name
             table.earlier.discard(number)
             self._known.clear()

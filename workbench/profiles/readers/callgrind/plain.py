@@ -1,5 +1,5 @@
-"""The two loops over the bytes of a callgrind file, in Python: what ``_kernel.c`` has in C, which is used where it
-could be compiled. What is usual, nearly all, is added up a piece at a time by :mod:`bulk`; the loop here has the rest.
+"""The two loops over the bytes of a callgrind file, in Python: the same as ``_kernel.c``, which is used if it could be
+compiled. Usual lines, nearly all, are summed a piece at a time by :mod:`bulk`; the loop here handles the rest.
 
 A word is a run of bytes above 32; so blanks at line ends, double blanks and CRLF need no care, and lines without a word
 do not exist, nor do comments. A line whose first byte is a digit, ``+``, ``-`` or ``*`` is a cost line, ``position...
@@ -111,8 +111,8 @@ def costs(
 
 
 class Line(NamedTuple):
-    """What a cost line says. ``moves`` are its positions, each relative or not, and its number; ``costs`` the columns
-    and values that are not 0. Faults are offsets, -1 where there is none."""
+    """The content of a cost line. ``moves``: its positions, each with whether it is relative and its number; ``costs``
+    the columns and values that are not 0. Faults are offsets, -1 where there is none."""
 
     moves: tuple[tuple[bool, int] | None, ...]
     costs: tuple[tuple[int, int], ...]
@@ -124,7 +124,7 @@ class Line(NamedTuple):
 
 
 def line_of(text: bytes, layout: tuple[int, int, int, int]) -> Line:
-    """What a cost line says, without blanks around it."""
+    """The content of a cost line, without blanks around it."""
     positions, line, address, events = layout
     words = words_of(text)
     moves: list[tuple[bool, int] | None] = []
@@ -158,7 +158,7 @@ _known_line = lru_cache(maxsize=65536)(line_of)
 
 
 class _Costs:
-    """What the cost lines read so far add up to."""
+    """The sums of the cost lines read so far."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class _Costs:
             at += len(raw) + 1
 
     def _line(self, text: bytes, at: int, mark: int, row: int, kind: int) -> None:
-        # most lines of a file are there many times
+        # most lines of a file are repeated many times
         said = (_known_line if len(text) < _SHORT else line_of)(text, self._layout)
         state = self._state
         if said.missing:
@@ -245,7 +245,7 @@ class _Costs:
 
 
 def _wrapped(value: int) -> int:
-    """A sum as 64 bits hold it: where it passes them the reading is refused anyway."""
+    """A sum in 64 bits: if it overflows, reading is refused anyway."""
     return (value + _INT64) % _UINT64 - _INT64
 
 
@@ -280,8 +280,8 @@ def subposition(word: bytes) -> tuple[bool, int] | None:
 
 
 def cost(word: bytes) -> int | None:
-    """A cost: a whole number below 2**63, perhaps below 0. One below 2**64 was written by something that knows no sign:
-    Xdebug writes the memory that a function gave back so."""
+    """A cost: a whole number below 2**63, perhaps below 0. One below 2**64 was written as unsigned: Xdebug writes freed
+    memory like this."""
     minus = word.startswith(b"-")
     number = whole_number(word[minus:])
     if number is None or number >= (_INT64 if minus else _UINT64):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from workbench.profiles.readers.callgrind.by_line import LineTable
 
-    # what another pass over a file needs: see LineTable
+    # data for another pass over a file: see LineTable
     Again: TypeAlias = tuple[Source, int, Sequence[str], NDArray[np.int64], Sequence[str], NDArray[np.int64]]
 
 FORMAT = "callgrind"
@@ -41,7 +41,7 @@ _HEAD_BYTES = 16 * 1024
 _HEAD_LINES, _HEAD_LONGEST, _LONG = 1000, 16 * 1024 * 1024, 1024
 # Valgrind ends each line, so that one without an end was cut off
 _ENDS_LINES = re.compile(rb"^(creator:\s*(callgrind|xtree)|desc:\s*(I1 cache|Files compared))", re.MULTILINE)
-# a last line that can be read, whether or not it was cut off
+# a last line that can be read, even if it was cut off
 _WHOLE = re.compile(
     rb"(\*|[+-]?N([:+-]N?)?)([\x00-\x20]+(\*|[+-]?N))*|[a-z]+=[^=].*|#.*|[A-Za-z][^=\n]*:.*|=+ NEW .*=".replace(
         b"N", rb"(0[xX][0-9a-fA-F]+|[0-9]+)", 3
@@ -54,8 +54,8 @@ _FREE_BYTES = 256 * 1024 * 1024
 
 
 def recognise(source: Source) -> str | None:
-    """Callgrind's mark, or a header that comes to ``events:`` before anything that is no header. A call graph in DOT is
-    recognised to be refused by name."""
+    """Callgrind's mark, or a header with ``events:`` before any other line. A call graph in DOT is recognised, so that
+    it can be refused by name."""
     head = source.data[:_HEAD_BYTES]
     if head.startswith(_MARK):
         return "it begins with '# callgrind format'"
@@ -71,7 +71,7 @@ def recognise(source: Source) -> str | None:
 
 
 def _head_lines(data: bytes) -> Iterator[bytes]:
-    """The beginnings of the first lines. A line may be long: ``cmd:`` has all arguments of a program."""
+    """The beginnings of the first lines. Lines may be long: ``cmd:`` has all arguments of a program."""
     at = 0
     for _ in range(_HEAD_LINES):
         end = data.find(b"\n", at, _HEAD_LONGEST)
@@ -85,11 +85,11 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
     """Read a callgrind file of any number of parts and threads, summed over them.
 
     A function is its object, home file and name; ``'2`` of a recursion stays in ``raw_function``. Inlined code counts
-    to the function it is inlined into; ``lines`` has the file it was written in. ``tables`` has ``parts`` (what each
-    dump or thread cost, with the tool's own totals) and, of several threads, ``threads`` (self costs by function);
-    with ``instr`` ``instructions`` (self costs by address) and with ``jumps`` ``jumps``, if the file has them.
+    for the function it is inlined into; ``lines`` has its original file. ``tables`` has ``parts`` (costs of each dump
+    or thread, with the tool's own totals) and, for several threads, ``threads`` (self costs by function); with
+    ``instr`` ``instructions`` (self costs by address) and with ``jumps`` ``jumps``, if the file has them.
 
-    Raises ReadError for a file that is damaged, of another version, or has no costs' names at all.
+    Raises ReadError for a file that is damaged, has another version, or has no event names.
     """
     if _is_dot(source.data[:_HEAD_BYTES]):
         raise ReadError(
@@ -146,7 +146,7 @@ def read(source: Source, *, instr: bool = False, jumps: bool = False) -> Profile
 def _rows(again: Again, instr: bool, jumps: bool) -> dict[str, Table]:
     if not (instr or jumps):
         return {}
-    from workbench.profiles.readers.callgrind.rows import Rows  # seldom asked for
+    from workbench.profiles.readers.callgrind.rows import Rows  # rarely needed
 
     rows = Rows(*again)
     asked = {"instructions": rows.instructions() if instr else None, "jumps": rows.jumps() if jumps else None}
@@ -181,7 +181,7 @@ def _metrics(
 def _functions(
     walk: Walk, used: NDArray[np.int64], files: Sequence[str], notes: NoteBook, source: Source
 ) -> dict[str, Any]:
-    """What the functions ``used`` are called, and where they are."""
+    """The names and places of the functions ``used``."""
     objects = _decoded(walk.names.objects.names, notes, source)
     names = _decoded(walk.names.functions.names, notes, source)
     object_, file, name = walk.context.function_table()[used].T
@@ -212,10 +212,11 @@ def _decoded(names: Sequence[bytes], notes: NoteBook, source: Source) -> list[st
 
 
 def without_context(names: Sequence[str]) -> list[str]:
-    """Names without what ``--separate-recs`` and ``--separate-callers`` append: ``fib'2``, ``fib'main'(below main)``.
+    """Names without the suffixes of ``--separate-recs`` and ``--separate-callers``: ``fib'2``, ``fib'main'(below
+    main)``.
 
-    An apostrophe is also part of Rust's and C++'s names. So it is taken for callgrind's only where all that follows it
-    is a level or another function of the file.
+    Rust and C++ names contain apostrophes too. So one counts as callgrind's only if everything after it is a level or
+    another function of the file.
     """
     heads = {name.partition("'")[0] for name in names}
     out = []
@@ -259,12 +260,12 @@ def _lines(again: Again, most: int, notes: NoteBook) -> Deferred | None:
     kept = [source]
 
     def lines() -> LineTable:
-        from workbench.profiles.readers.callgrind.by_line import LineTable  # most readers never ask
+        from workbench.profiles.readers.callgrind.by_line import LineTable  # rarely needed
 
         return LineTable(kept, stop, events, factor, files, ids)
 
     limit = _FREE_BYTES + _LINES_PER_BYTE * stop
-    # a line that comes again later in the file counts once, but to find those takes time
+    # a line repeated later in the file counts once, but finding those takes time
     if 2 * 8 * len(events) * most > limit and (count := lines().too_many(limit)):
         notes.add("costs per source line would take too much memory: left out", source.name, count=count)
         return None
@@ -272,7 +273,7 @@ def _lines(again: Again, most: int, notes: NoteBook) -> Deferred | None:
 
 
 def _parts(walk: Walk, events: Sequence[str], factor: NDArray[np.int64], notes: NoteBook, source: Source) -> Table:
-    """One row a part: part, thread, pid, its self costs and the tool's own totals; they are compared here."""
+    """One row per part: part, thread, pid, its self costs and the tool's own totals; they are compared here."""
     columns: dict[str, Any] = {
         "part": Counts.of([part.part for part in walk.parts]),
         "thread": Counts.of([part.thread for part in walk.parts]),
@@ -314,8 +315,8 @@ def _threads(
 
 
 def whole_lines(source: Source, notes: NoteBook) -> int:
-    """Where the last whole line ends. What is behind it is left out where it was cut off: where the writer is one that
-    ends each line, or nothing can be read in it."""
+    """The end of the last complete line. A last line without end is left out if the writer ends every line, or if it
+    cannot be read."""
     data = source.data
     stop = data.rfind(b"\n") + 1
     if stop == len(data):
@@ -340,7 +341,7 @@ def _check_end(walk: Walk, functions: int, source: Source, notes: NoteBook) -> N
 
 
 def _meta(walk: Walk) -> dict[str, Any]:
-    """The header of the first part, and sums as the tool wrote them where there is one part."""
+    """The header of the first part, and the tool's own sums if there is one part."""
     first, parts = walk.parts[0], len(walk.parts)
     meta: dict[str, Any] = {"creator": first.creator, "cmd": first.cmd, "pid": first.pid, "parts": parts}
     meta["positions"] = " ".join(first.positions)

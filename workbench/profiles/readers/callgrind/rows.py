@@ -1,4 +1,4 @@
-"""The single lines of a callgrind file: costs by instruction, and jumps. Read where they are asked for."""
+"""The single lines of a callgrind file: costs by instruction, and jumps. Read on demand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Rows:
     function_ids: NDArray[np.int64]
 
     def instructions(self) -> Table | None:
-        """Self cost of each instruction: function_id, address, line. None where no part has addresses."""
+        """Self cost of each instruction: function_id, address, line. None if no part has addresses."""
         where: list[NDArray[np.int64]] = []
         costs: list[NDArray[np.int64]] = []
         for walk, stretch, added, _ in self._lines():
@@ -62,7 +62,7 @@ class Rows:
 
     def jumps(self) -> Table | None:
         """Jumps: function_id, file and line they are in, to_line, conditional, executed (how often the instruction
-        ran), followed (how often it jumped). None where there are none."""
+        ran), followed (how often it jumped). None if there are none."""
         found: list[tuple[Any, ...]] = []
         for walk, stretch, added, base in self._lines():
             positions = walk.parts[stretch.part].positions
@@ -94,7 +94,7 @@ class Rows:
 
 
 def _target(words: Sequence[bytes], column: int, before: int) -> int:
-    """The source line that is jumped to; 0 where it is not said."""
+    """The source line that is jumped to; 0 if not given."""
     move = plain.subposition(words[column]) if 0 < column < len(words) else None
     if move is None:
         return 0

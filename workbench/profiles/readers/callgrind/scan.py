@@ -1,7 +1,7 @@
-"""The bytes of a callgrind file as arrays: a piece at a time, the lines that are no costs are **marks**.
+"""The bytes of a callgrind file as arrays, a piece at a time; lines other than cost lines are **marks**.
 
-What the cost lines after a mark add up to is summed in the same pass as they are read, by one of two modules with the
-same two functions: ``_kernel`` (C, where a compiler was there when the package was installed) or :mod:`plain`.
+The cost lines after a mark are summed in the same pass, by one of two modules with the same two functions: ``_kernel``
+(C, if there was a compiler at installation) or :mod:`plain`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workbench.profiles.readers.callgrind import plain
 
 try:
     import workbench.profiles.readers.callgrind._kernel as _kernel
-except ImportError:  # installed where there was no compiler
+except ImportError:  # installed without a compiler
     _kernel = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _OPEN_LINES = (b"calls=", b"rcalls=", b"jump=", b"jcnd=", b"cob=", b"cfi=", b"cf
 
 
 class Kernel(Protocol):
-    """What ``_kernel`` and :mod:`plain` offer: see there."""
+    """The interface of ``_kernel`` and :mod:`plain`."""
 
     def marks(self, data: bytes, start: int, stop: int, seed: int, /) -> tuple[bytes, list[bytes]]: ...
 
@@ -43,14 +43,15 @@ class Kernel(Protocol):
 
 
 def kernel() -> Kernel:
-    """The functions that read bytes: the compiled ones, where there are any."""
+    """The functions that read bytes: the compiled ones if available."""
     return plain if _kernel is None else _kernel
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some whole lines of a file: its ``marks``, an array of MARK, the distinct ``texts`` of named ones in the order of
-    their first appearance, and where it stops. The first mark is no line: it stands for what was before the piece."""
+    """Some complete lines of a file: its ``marks``, an array of MARK, the distinct ``texts`` of named ones in the order
+    of their first appearance, and where it stops. The first mark is not a line: it stands for the text before the
+    piece."""
 
     marks: NDArray[Any]
     texts: list[bytes]
@@ -58,9 +59,9 @@ class Piece:
 
 
 def pieces(data: bytes, stop: int, size: int = PIECE_BYTES) -> Iterator[Piece]:
-    """All lines of ``data`` up to ``stop`` in pieces of about ``size`` bytes (more where one line is longer)."""
+    """All lines of ``data`` up to ``stop`` in pieces of about ``size`` bytes (more if one line is longer)."""
     offset = 0
-    # the texts of a file that was written to slow its reader down cannot know this
+    # random, so that a malicious file cannot cause collisions
     seed = hash(b"callgrind") & 0xFFFFFFFFFFFFFFFF
     while offset < stop:
         end = _piece_end(data, offset, min(offset + size, stop), stop)

@@ -1,4 +1,4 @@
-"""What the functions of a callgrind file and the calls between them cost: one pass over its bytes."""
+"""Costs of functions and of calls in a callgrind file, in one pass over its bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CALLER_BITS = 32
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Costs of one part's events: a row a key, a column an event. Keys are functions, or pairs of them."""
+    """Costs of one part's events: a row per key, a column per event. Keys are functions, or pairs of them."""
 
     part: int
     events: tuple[str, ...]
@@ -36,7 +36,7 @@ class Totals:
     counts: list[NDArray[np.int64]] = field(default_factory=list)
 
     def functions(self, count: int) -> NDArray[np.int64]:
-        """Those of ``count`` functions that have a cost line or are called: others were only named."""
+        """Those of ``count`` functions that have a cost line or are called; others are only named."""
         used = np.zeros(count, dtype=bool)
         for own, called in zip(self.own, self.called, strict=True):
             used[own.keys] = True
@@ -45,7 +45,7 @@ class Totals:
 
 
 def read_totals(walk: Walk) -> Totals:
-    """Read all parts. Raises ReadError as :class:`Walk` does."""
+    """Read all parts. Raises ReadError like :class:`Walk`."""
     totals = Totals()
     for stretch in walk.stretches():
         _add(totals, walk, stretch)

@@ -1,4 +1,4 @@
-"""DHAT: what became of each block that a program allocated, copied or counted, by Valgrind or the crate dhat."""
+"""DHAT: lifetimes and accesses of allocated, copied or counted blocks, from Valgrind or the crate dhat."""
 
 from workbench.profiles.readers.dhat.reader import read, recognise
 

@@ -1,4 +1,4 @@
-"""How often each byte of a block was read or written: what DHAT counts where all blocks of a place have one size."""
+"""How often each byte of a block was read or written: counted by DHAT if all blocks of a place have one size."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MOST = 2**31
 
 
 def access_table(points: Sequence[Any], source: Source) -> dict[str, Any] | None:
-    """A row a run of bytes that were accessed equally often: point, first_byte, size_bytes, accesses. None where no
-    point has counts. Raises ReadError for what is no list of runs (``-500, 20``: 500 bytes, 20 times each)."""
+    """A row per run of bytes that were accessed equally often: point, first_byte, size_bytes, accesses. None if no
+    point has counts. Raises ReadError for an invalid list of runs (``-500, 20``: 500 bytes, 20 times each)."""
     rows: list[tuple[int, int, int, int]] = []
     for number, point in enumerate(points):
         runs = point.get("acc")

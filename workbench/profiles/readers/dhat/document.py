@@ -1,4 +1,4 @@
-"""The JSON of a DHAT file: decoded, of either version, with what a cut left whole.
+"""The JSON of a DHAT file: decoded, of both versions, also the complete part of a file that was cut off.
 
 Source: the file format notes in ``dhat/dh_main.c`` of Valgrind 3.15 (version 1) and 3.17 (version 2), and the writer of
 the Rust crate dhat. The frame table is at the end of the file, behind the program points that use it.
@@ -30,7 +30,7 @@ _WRITE_AGAIN = "DHAT writes when the program ends: let it end by itself or by SI
 @dataclass(frozen=True, slots=True)
 class Document:
     """A DHAT file. ``points`` are the program points as decoded, ``frames`` the texts of the frame table; ``whole`` is
-    False where the table was cut off, so that a point may use frames behind its end."""
+    False if the table was cut off, so that a point may use frames after its end."""
 
     version: int
     fields: Mapping[str, Any]
@@ -74,13 +74,13 @@ def document_of(source: Source, notes: NoteBook) -> Document:
 
 
 def _text(source: Source, notes: NoteBook) -> str:
-    """The text; what is not UTF-8, as paths can be, is escaped."""
+    """The text, with bytes escaped that are not UTF-8 (in paths)."""
     data = source.data.removeprefix(b"\xef\xbb\xbf")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         notes.add("bytes that are not UTF-8, shown escaped", source.at(offset=error.start))
-        # a backslash would escape what comes behind it
+        # a backslash would escape the next character
         return data.decode(errors="backslashreplace").replace("\\x", "\\\\x")
 
 
@@ -92,13 +92,13 @@ def _decoded(text: str) -> Any:
 
 
 def _was_cut(text: str, error: json.JSONDecodeError) -> bool:
-    """Whether the text ends before the object does, rather than being wrong somewhere inside."""
+    """Whether the text ends before the object ends, and is not wrong inside."""
     told = text.rstrip()
     return not told.endswith("}") or error.pos >= len(told) or error.msg.startswith("Unterminated string")
 
 
 def _before_cut(text: str, source: Source, notes: NoteBook) -> Any:
-    """The file up to the last whole text of its frame table."""
+    """The file up to the last complete text of its frame table."""
     table = _TABLE.search(text)
     if table is None:
         raise ReadError(

@@ -1,4 +1,4 @@
-"""The frame table of a DHAT file: its texts taken apart, and the stacks that use them."""
+"""The frame table of a DHAT file: its texts parsed, and the stacks that use them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.dhat.document import Document
     from workbench.profiles.source import Source
 
-# the crate dhat also says the column
+# the crate dhat also gives the column
 _PLACE = re.compile(r"(.*?):(\d{1,9})(?::\d{1,9})?", re.DOTALL)
 _OWN_LIBRARY = "vgpreload_dhat-"
-# What a frame of a stack takes while it is worked on, and beside that in the tree for each metric. Measured.
+# Bytes per frame of a stack during reading, and in addition in the tree per metric. Measured.
 _FRAME_BYTES = 100
 _COST_BYTES = 20
 
@@ -74,8 +74,8 @@ def used_of(document: Document, source: Source) -> Used:
 
 
 def frames_of(document: Document, used: Used, source: Source) -> Frames:
-    """The frames that the texts name; texts that name one place (at several addresses) are one frame. A table that was
-    cut off is filled up with frames that say so."""
+    """The frames of the texts; texts with the same place (at several addresses) are one frame. A table that was cut off
+    is filled with frames that say so."""
     require(len(document.frames) * _FRAME_BYTES)
     texts = list(document.frames)
     missing = int(used.flat.max(initial=0)) + 1 - len(texts)
@@ -113,8 +113,8 @@ def table_of(frames: Frames, used: NDArray[np.int64]) -> Any:
 def stacks_of(
     used: Used, frames: Frames, costs: NDArray[np.int64], metric: Metric, notes: NoteBook, source: Source
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The stacks of the program points, outermost first, as offsets into an array of frames. What is left out is noted
-    with its weight in ``metric``, the first column of ``costs``."""
+    """The stacks of the program points, outermost first, as offsets into an array of frames. Left-out frames are noted
+    with their weight in ``metric``, the first column of ``costs``."""
     lengths, flat = used.lengths, used.flat
     require(len(flat) * (_FRAME_BYTES + _COST_BYTES * costs.shape[1]), name=source.name)
     if len(flat) and int(flat.max()) >= len(frames.number):
@@ -126,7 +126,7 @@ def stacks_of(
         )
     stack = np.repeat(np.arange(len(lengths)), lengths)
     inside = np.arange(len(flat)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    # innermost first: a frame goes where it and all before it are DHAT's own, but never the outermost
+    # innermost first: leading frames that are DHAT's own are dropped, but never the outermost
     outside: NDArray[np.int64] = np.cumsum(~frames.own[flat]) - np.repeat(_before(~frames.own[flat], lengths), lengths)
     outermost = inside == np.repeat(lengths, lengths) - 1
     own = (outside == 0) & ~outermost
@@ -148,7 +148,7 @@ def stacks_of(
     kept = ~own & ~deep
     counts = np.bincount(stack[kept], minlength=len(lengths))
     offsets = np.concatenate(([0], np.cumsum(counts)))
-    # each stack turned round
+    # each stack reversed
     place = np.arange(int(counts.sum())) - np.repeat(offsets[:-1], counts)
     turned = np.repeat(offsets[1:], counts) - 1 - place
     return offsets, frames.number[flat[kept][turned]]
@@ -161,7 +161,7 @@ def _before(counted: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[n
 
 
 def _inlined(used: Used, address: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Which texts are of inlined functions: those that the next one out has the same address as."""
+    """Which texts are inlined functions: those with the same address as the next outer one."""
     inner = np.ones(len(used.flat), dtype=bool)
     # the outermost of a stack has none
     inner[np.cumsum(used.lengths) - 1] = False

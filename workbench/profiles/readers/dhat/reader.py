@@ -1,11 +1,10 @@
 """DHAT files of Valgrind 3.15 and later (modes heap, copy and ad-hoc) and of the Rust crate dhat.
 
-A program point is a stack with what was allocated there: bytes and blocks in total, at the peak (t-gmax) and at the
-end, how often they were read and written, how long blocks lived. All of that adds up over points. The most that a point
-held at once does not, since points are at their most at different times: ``max_bytes`` and ``max_blocks`` are not
-additive.
+A program point is a stack with its allocations: bytes and blocks in total, at the peak (t-gmax) and at the end, reads
+and writes, lifetimes. These add up over points. The maximum of a point does not, since points reach it at different
+times: ``max_bytes`` and ``max_blocks`` are not additive.
 
-The innermost frames that lie in DHAT's own library (``malloc``, ``memcpy``) are left out, as massif does.
+The innermost frames in DHAT's own library (``malloc``, ``memcpy``) are left out, as massif does.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ FORMAT = "dhat"
 _HEAD_BYTES = 65_536
 _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*[\"}]")
 _MOST = 2**63
-# a word in the name of a metric: DHAT's units are the user's own in mode ad-hoc
+# the unit in the name of a metric: in mode ad-hoc DHAT's units are the user's own
 _WORD = re.compile(r"[A-Za-z_]\w{0,30}")
 _TIMES = {"µs": "us", "μs": "us"}
 
 
 def recognise(source: Source) -> str | None:
-    """A JSON object that has ``dhatFileVersion`` near its beginning."""
+    """A JSON object with ``dhatFileVersion`` near its beginning."""
     head = source.data[:_HEAD_BYTES]
     return "JSON with dhatFileVersion" if _OBJECT.match(head) and b'"dhatFileVersion"' in head else None
 
@@ -53,7 +52,7 @@ def read(source: Source) -> Profile:
     whose blocks are all of one size: point, first_byte, size_bytes, accesses of each byte). ``meta``: ``version``,
     ``mode``, ``cmd``, ``pid``, ``time_unit``, ``time_end``, ``time_gmax``.
 
-    Raises ReadError for JSON that is damaged or cut off before its frame table, and for values that no DHAT writes.
+    Raises ReadError for JSON that is damaged or cut off before its frame table, and for impossible values.
     """
     notes = NoteBook()
     document = document_of(source, notes)
@@ -63,7 +62,7 @@ def read(source: Source) -> Profile:
     frames = frames_of(document, stacks, source)
     offsets, codes = stacks_of(stacks, frames, costs, metrics[0], notes, source)
     tree = grow(offsets, codes)
-    # DHAT's own frames are in no stack any more
+    # DHAT's own frames are no longer in any stack
     shown, numbered = np.unique(tree.frame, return_inverse=True)
     _note_kinds(document, metrics, notes)
     return from_stacks(
@@ -81,8 +80,7 @@ def read(source: Source) -> Profile:
 
 
 def _metrics(document: Document) -> tuple[list[tuple[str, ...]], list[Metric]]:
-    """The keys of a program point and the metrics they are: those the file says it has. A key has another name in the
-    first version."""
+    """The keys of a program point that the file has, and their metrics. Keys have other names in the first version."""
     fields = document.fields
     old = document.version == 1
     size, blocks = (_word(fields.get(key), default) for key, default in (("bsu", "bytes"), ("bksu", "blocks")))
@@ -113,13 +111,13 @@ def _metrics(document: Document) -> tuple[list[tuple[str, ...]], list[Metric]]:
             (("wb",), Metric(f"written_{size}", unit, f"{size} written to {blocks}")),
         ]
     names = [metric.name for _, metric in found]
-    if len(set(names)) < len(names):  # units that the program named alike
+    if len(set(names)) < len(names):  # units to which the program gave the same name
         return _metrics(Document(document.version, {**fields, "bsu": None, "bksu": None}, (), (), True))
     return [keys for keys, _ in found], [metric for _, metric in found]
 
 
 def _word(value: Any, default: str) -> str:
-    """A unit as a part of a metric's name."""
+    """A unit as part of a metric's name."""
     return value if isinstance(value, str) and _WORD.fullmatch(value) else default
 
 
@@ -129,7 +127,7 @@ def _time_unit(fields: Any) -> str:
 
 
 def _costs(document: Document, keys: Sequence[tuple[str, ...]], source: Source) -> NDArray[np.int64]:
-    """A row a program point, a column a metric."""
+    """A row per program point, a column per metric."""
     columns = []
     try:
         for names in keys:
@@ -150,7 +148,7 @@ def _costs(document: Document, keys: Sequence[tuple[str, ...]], source: Source) 
 
 
 def _odd_point(document: Document, keys: Sequence[tuple[str, ...]], source: Source) -> ReadError:
-    """The first program point that lacks a count, said by its number."""
+    """The error for the first program point that lacks a count."""
     for number, point in enumerate(document.points):
         if not isinstance(point, dict):
             return ReadError(f"program point {number} is not an object", where=source.name, hint="Fetch the file again")
@@ -167,7 +165,7 @@ def _odd_point(document: Document, keys: Sequence[tuple[str, ...]], source: Sour
 def _note_kinds(document: Document, metrics: Sequence[Metric], notes: NoteBook) -> None:
     apart = [metric.name for metric in metrics if not metric.additive]
     if apart and document.points:
-        notes.add(f"{' and '.join(apart)} are maxima of each place, at different times: their sums mean nothing")
+        notes.add(f"{' and '.join(apart)} are maxima of each place at different times: their sums mean nothing")
     if not document.points:
         notes.add("the file holds no program points: nothing was counted")
 

@@ -1,8 +1,8 @@
 """The Firefox profiler's JSON decoded: only the tables that stacks and samples are made of; markers are skipped.
 
 The processed format is documented in the profiler's ``docs-developer/CHANGELOG-formats.md``. Until version 59 each
-thread had its own tables, from 60 on they are in ``shared``; the strings moved there in 56. Lists that a writer leaves
-out or ends early are filled up with "unknown", as the viewer does.
+thread had its own tables, from 60 on they are in ``shared``; the strings moved there in 56. Missing or short lists are
+filled with "unknown", as in the viewer.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 HINT = "Save it again from the viewer, or write it again with samply"
 Whole = list[int | None]
 Numbers = list[int | float | None]
-# What the profiler writes is 9 levels deep.
+# The profiler's files are 9 levels deep.
 _MOST_NESTING = 200
 _THREADS = re.compile(rb'"threads"\s*:\s*$')
 
 
 class Stacks(msgspec.Struct):
-    """``stackTable``: until version 65 the ``prefix`` is the position of the parent, from 66 on the way back to it."""
+    """``stackTable``: until version 65 the ``prefix`` is the position of the parent, from 66 on the distance back to
+    it."""
 
     frame: Whole
     prefix: Whole | None = None
@@ -68,7 +69,7 @@ class Sources(msgspec.Struct):
 
 
 class Samples(msgspec.Struct):
-    """``samples``, or one of the tables of allocations, which are alike."""
+    """``samples``, or one of the tables of allocations, which have the same form."""
 
     stack: Whole = []
     time: Numbers | None = None
@@ -79,7 +80,7 @@ class Samples(msgspec.Struct):
 
 
 class Tables(msgspec.Struct):
-    """The tables that stacks are made of, of one thread or of all."""
+    """The tables of stacks, of one thread or of all."""
 
     stackTable: Stacks | None = None
     frameTable: Frames | None = None
@@ -142,7 +143,7 @@ class Document(msgspec.Struct):
 
 
 def decode(source: Source, notes: NoteBook) -> Document:
-    """The file. Of one that was cut off the threads that are whole are kept, with a note. Raises ReadError."""
+    """Decode the file. Of a file that was cut off, complete threads are kept, with a note. Raises ReadError."""
     data = source.data.removeprefix(b"\xef\xbb\xbf")
     require_decodable(data, source, _MOST_NESTING, HINT)
     try:
@@ -162,7 +163,7 @@ def decode(source: Source, notes: NoteBook) -> Document:
 
 
 def part(raw: msgspec.Raw, kind: Any, where: str, source: Source) -> Any:
-    """A thread or a process. Raises ReadError that names it."""
+    """Decode a thread or a process. Raises ReadError that names it."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -188,7 +189,7 @@ def _broken(error: Exception, where: str) -> ReadError:
 
 
 def _whole_threads(data: bytes) -> bytes | None:
-    """The file up to the last thread that is whole, with its end put there; None where there is none."""
+    """The file up to the last complete thread, properly closed; None if there is none."""
     places, kinds = structure(data)
     depth = depths(kinds)
     opens, closes = (np.isin(kinds, np.frombuffer(marks, dtype=np.uint8)) for marks in (b"[{", b"]}"))

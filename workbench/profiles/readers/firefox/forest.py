@@ -1,4 +1,4 @@
-"""The stacks of all threads as one forest: tables of stacks put side by side, their frames numbered together."""
+"""The stacks of all threads as one forest, with frames numbered jointly."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 _MOST = 2**31 - 1
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
-# Where a server of sources has a file: ``hg:host/repository:path:revision``, and a crate's in its registry
+# A file on a source server: ``hg:host/repository:path:revision``, and a crate's in its registry
 _VERSIONED = re.compile(r"(?:hg|git|s3):([^:]*):([^:]+):([^:]*)")
 _CARGO = re.compile(r"cargo:([^:]*):([^:]*):(.*)")
 
 
 @dataclass
 class Forest:
-    """Stacks as nodes, parents before children, and the frames that they have; both grow with each table added."""
+    """Stacks as nodes, parents before children, and their frames; both grow with each added table."""
 
     parents: list[NDArray[np.int64]] = field(default_factory=list)
     frames: list[NDArray[np.int64]] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Forest:
     size: int = 0
 
     def add(self, tables: Tables, strings: Sequence[str], libs: Any, where: str) -> tuple[int, int]:
-        """Add the stacks of one set of tables; the number of the first and how many there are. Raises ReadError."""
+        """Add the stacks of one set of tables; returns the number of the first and their count. Raises ReadError."""
         if tables.stackTable is None or tables.frameTable is None or tables.funcTable is None:
             return self.size, 0
         parent, frame = _stacks(tables.stackTable, len(tables.frameTable.func), where)
@@ -71,11 +71,11 @@ class Forest:
         )
 
     def unnamed(self) -> NDArray[np.bool_]:
-        """Which frames have nothing but an address."""
+        """Which frames have only an address."""
         return np.array([_ADDRESS.fullmatch(key[0]) is not None for key in self.known], dtype=bool)
 
     def _numbers(self, tables: Tables, strings: Sequence[str], libs: Any, where: str) -> NDArray[np.int64]:
-        """The number of each row of the table of frames among the frames of all."""
+        """The joint number of each row of a table of frames."""
         frames, functions = tables.frameTable or Frames(func=[]), tables.funcTable or Functions(name=[])
         size, count = len(frames.func), len(functions.name)
         func = whole(frames.func, size)
@@ -106,7 +106,7 @@ class Forest:
 
 
 def whole(values: Sequence[Any], size: int) -> NDArray[np.int64]:
-    """Values as whole numbers, -1 for what is unknown, out of range or missing at the end."""
+    """Values as whole numbers, -1 if unknown, out of range or missing at the end."""
     listed = [-1 if value is None else value for value in values[:size]]
     try:
         array = np.asarray(listed, dtype=np.float64)
@@ -118,12 +118,12 @@ def whole(values: Sequence[Any], size: int) -> NDArray[np.int64]:
 
 
 def cut_at_depth(parent: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """For each node the one that stands for it: itself, or for those deeper than MAX_DEPTH the last of their stack that
-    is not; and which are deeper. Parents come before their children."""
+    """For each node its replacement: itself, or for nodes deeper than MAX_DEPTH the last of their stack that is not;
+    and which are deeper. Parents come before children."""
     depth = (parent >= 0).astype(np.int64)
     jump = parent.copy()
     while (going := jump >= 0).any():
-        # what is known of the node reached is added, and its jump taken: twice as far each time
+        # pointer doubling: each round jumps twice as far
         depth[going] += np.where(jump[going] >= 0, depth[jump[going]], 0)
         jump[going] = jump[jump[going]]
     deep = depth >= MAX_DEPTH
@@ -134,7 +134,7 @@ def cut_at_depth(parent: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
 
 
 def used(parent: NDArray[np.int64], leaves: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which nodes are one of these leaves or above one."""
+    """Which nodes are one of these leaves or an ancestor."""
     out = np.zeros(len(parent), dtype=bool)
     fresh = np.unique(leaves[leaves >= 0])
     while len(fresh):
@@ -160,7 +160,7 @@ def _stacks(stacks: Stacks, frames: int, where: str) -> tuple[NDArray[np.int64],
         wrong = np.flatnonzero(parent >= np.arange(size))
     if len(wrong):
         raise ReadError(
-            f"stack {wrong[0]} goes on from one that is not ahead of it", where=where, hint=f"It is damaged. {HINT}"
+            f"the parent of stack {wrong[0]} does not come before it", where=where, hint=f"It is damaged. {HINT}"
         )
     return parent, frame
 
@@ -177,7 +177,7 @@ def _libraries(functions: Functions, resources: Resources) -> NDArray[np.int64]:
 
 
 def _texts(rows: Sequence[Any], strings: Sequence[str], size: int) -> list[str]:
-    """The string each row names, "" where it names none."""
+    """The string of each row, or ""."""
     most = len(strings)
     return [strings[row] if 0 <= row < most else "" for row in whole(rows, size).tolist()]
 
@@ -190,7 +190,7 @@ def _files(functions: Functions, strings: Sequence[str], sources: Sources | None
 
 
 def tidy_source(file: str) -> str:
-    """A path as compilers write it, of what the profiler writes of files that a server has.
+    """A compiler's path, from the profiler's name for a file on a source server.
 
     >>> tidy_source("cargo:github.com-1ecc6299db9ec823:addr2line-0.16.0:src/lib.rs")
     '/registry/src/github.com-1ecc6299db9ec823/addr2line-0.16.0/src/lib.rs'
@@ -218,5 +218,5 @@ def _objects(libs: Any) -> list[str]:
 
 def _lost(where: str, who: str, what: str, number: Any, size: int) -> ReadError:
     return ReadError(
-        f"{who} has {what} {number}, which is none of the {size}", where=where, hint=f"It is damaged. {HINT}"
+        f"{who} has {what} {number}, but there are only {size}", where=where, hint=f"It is damaged. {HINT}"
     )

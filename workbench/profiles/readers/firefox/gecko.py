@@ -1,5 +1,5 @@
-"""Raw profiles, as Firefox itself writes them (``MOZ_PROFILER_SHUTDOWN``, ``about:profiling``): rows under a schema,
-places of code as text, children in ``processes``. They are made what the processed format has."""
+"""Raw profiles, as Firefox itself writes them (``MOZ_PROFILER_SHUTDOWN``, ``about:profiling``): rows with a schema,
+code locations as text, children in ``processes``. They are converted to the processed format."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from workbench.profiles.readers.firefox.document import (
 
 # ``name (file:line:column)[source]`` of JavaScript; ``0x7fff`` of native code
 _SCRIPT = re.compile(r"(.*) \((.+?)(?::(\d{1,9}))?(?::\d{1,9})?\)(?:\[\d+\])?", re.DOTALL)
-# longer is no place of code; the pattern takes time by the square
+# longer text is not a code location; the pattern takes quadratic time
 _MOST_TEXT = 4096
 _ADDRESS = re.compile(r"0x[0-9a-f]{1,16}")
 
 
 def processed(raw: RawThread, libs: Any) -> Thread:
-    """The thread with the columns of a processed one. Native code that has no name gets its place in its library."""
+    """The thread with the columns of a processed one. Native code without a name gets its place in its library."""
     strings: dict[str, int] = {}
 
     def string(text: str) -> int:
@@ -77,7 +77,7 @@ def processed(raw: RawThread, libs: Any) -> Thread:
 
 
 def _column(table: Rows, name: str) -> list[Any]:
-    """A column of a table; a row that ends before it has None. Values that are no numbers are None as well."""
+    """A column of a table; a row that ends before it has None. Values that are not numbers are None too."""
     at = table.schema.get(name, -1)
     if at < 0:
         return [None] * len(table.data)

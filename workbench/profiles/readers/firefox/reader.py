@@ -1,4 +1,4 @@
-"""Firefox profiler JSON to Profile: all threads together, each a label."""
+"""Firefox profiler JSON to Profile: all threads together, with labels for threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OBJECT = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+\{[ \t\r\n]*+\"")
 _MOST = float(2**63 - 1)
 _MOST_MS = 9e12
 _MOST_PROCESSES = 1_000
-# children are not asked for their own; each level is decoded again
+# children's own children are not read; each level is decoded again
 _MOST_GENERATIONS = 4
 _METRICS = {
     "samples": Metric("samples", "count", "samples, by their weights"),
@@ -62,10 +62,10 @@ def recognise(source: Source) -> str | None:
 def read(source: Source) -> Profile:
     """The samples of all threads of a Firefox or samply profile.
 
-    Metrics: ``samples`` (the sum of their weights), or ``time`` (ms) and ``bytes`` where threads are weighted so;
-    ``cpu`` where threads say what CPU time each sample took (the first of a thread has none); bytes of allocations
-    where they were recorded. Labels: ``thread`` (name and tid), ``comm``, ``process``, ``pid``, ``tid``. Where samples
-    have times, the table ``timeline`` holds what ran when. Markers and counters are left out.
+    Metrics: ``samples`` (the sum of their weights), or ``time`` (ms) and ``bytes`` if threads have such weights;
+    ``cpu`` if threads have the CPU time of each sample (the first of a thread has none); bytes of allocations if
+    recorded. Labels: ``thread`` (name and tid), ``comm``, ``process``, ``pid``, ``tid``. If samples have times, the
+    table ``timeline`` has the spans. Markers and counters are left out.
 
     Raises ReadError for a file that breaks the format, and for one without samples.
     """
@@ -112,8 +112,8 @@ def read(source: Source) -> Profile:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Samples of one thread in one metric: ``stack`` a node of the forest or -1, ``value`` what each weighs,
-    ``time_ms`` None where they have no times."""
+    """Samples of one thread in one metric: ``stack`` a node of the forest or -1, ``value`` its weight, ``time_ms`` None
+    without times."""
 
     kind: str
     thread: int
@@ -122,7 +122,7 @@ class _Piece:
     time_ms: NDArray[np.float64] | None = None
 
     def standing(self, stands: NDArray[np.int64]) -> _Piece:
-        """With the nodes that stand for others."""
+        """With nodes replaced."""
         stack = self.stack.copy()
         stack[stack >= 0] = stands[stack[stack >= 0]]
         return _Piece(self.kind, self.thread, stack, self.value, self.time_ms)
@@ -130,7 +130,7 @@ class _Piece:
 
 @dataclass
 class _Taken:
-    """What was taken of all threads so far."""
+    """The data of all threads so far."""
 
     forest: Forest = field(default_factory=Forest)
     pieces: list[_Piece] = field(default_factory=list)
@@ -184,7 +184,7 @@ def _take_thread(thread: document.Thread, span: tuple[int, int], where: str, tak
         wrong = np.flatnonzero(stack >= span[1])
         if len(wrong):
             raise ReadError(
-                f"sample {wrong[0]} has stack {stack[wrong[0]]}, which is none of the {span[1]}",
+                f"sample {wrong[0]} has stack {stack[wrong[0]]}, but there are only {span[1]}",
                 where=where,
                 hint=f"It is damaged. {HINT}",
             )
@@ -206,7 +206,7 @@ def _take_thread(thread: document.Thread, span: tuple[int, int], where: str, tak
 
 
 def _numbers(values: list[Any], size: int) -> NDArray[Any]:
-    """Numbers as int64, or float64 where one has a fraction or is large; 0 for those that are not there."""
+    """Numbers as int64, or float64 if one has a fraction or is large; 0 for missing ones."""
     array = _floats([0 if value is None else value for value in values[:size]])
     rounded = np.rint(array)
     if (rounded == array).all() and (np.abs(array) < 2**53).all():
@@ -217,7 +217,7 @@ def _numbers(values: list[Any], size: int) -> NDArray[Any]:
 
 
 def _floats(values: list[Any]) -> NDArray[np.float64]:
-    """Numbers as floats; JSON may hold whole numbers that no float does."""
+    """Numbers as floats; JSON may contain whole numbers too large for a float."""
     try:
         return np.asarray(values, dtype=np.float64)
     except OverflowError:
@@ -225,7 +225,7 @@ def _floats(values: list[Any]) -> NDArray[np.float64]:
 
 
 def _times(samples: Samples, size: int) -> NDArray[np.float64] | None:
-    """Milliseconds since the start of the recording; None where a file has none that can be used."""
+    """Milliseconds since the start of the recording; None if the file has no usable ones."""
     given = samples.time if samples.time is not None else samples.timeDeltas
     if given is None or len(given) < size or any(value is None for value in given):
         return None
@@ -252,7 +252,7 @@ def _summed(
     source: Source,
     notes: NoteBook,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-    """Samples of one node and thread as one row: its node, its labels and its costs, a column a metric."""
+    """Samples of one node and thread as one row: node, labels and costs, a column per metric."""
     whole_numbers = all(piece.value.dtype == np.int64 for piece in pieces)
     threads = max(piece.thread for piece in pieces) + 1
     node = np.concatenate([_nodes(piece.stack, node_of) for piece in pieces])

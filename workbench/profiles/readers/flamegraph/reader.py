@@ -1,9 +1,9 @@
 """Flame graph SVG of inferno (cargo flamegraph, pprof-rs, py-spy) and FlameGraph (Perl).
 
-A picture holds less than a profile: what is read is the tree of drawn frames. A frame's parent is the frame one level
-nearer to the root that spans its place; its self cost is its width without that of its children, so frames too narrow
-to be drawn count as self cost of their caller. inferno since 0.11 writes exact counts (``fg:x``, ``fg:w``); older ones
-and Perl have rounded pixels, there the counts in the titles are taken.
+A picture contains less than a profile: only the tree of drawn frames is read. A frame's parent is the frame that spans
+its place one level nearer to the root; its self cost is its width minus that of its children, so undrawn, too narrow
+frames count as self cost of their caller. inferno since 0.11 writes exact counts (``fg:x``, ``fg:w``); older ones and
+Perl have rounded pixels; there the counts in the titles are used.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _ROOT = "all"
 _MOST = 2**63 - 1
 # A frame narrower than this share of the picture is not drawn by default.
 _MIN_SHARE = 1e-4
-# No limit is raised further than this: what is wider is drawn.
+# No raised limit exceeds this: wider frames are always drawn.
 _MOST_MIN_SHARE = 0.1
 _HINT = "Save the file again from the profiler; a browser's copy or an editor may have changed it"
 
 
 def recognise(source: Source) -> str | None:
-    """The file begins with XML whose first elements hold ``<svg``, and is no HTML page with a picture in it."""
+    """The file begins with XML that has ``<svg`` among its first elements, and is not an HTML page with a picture."""
     head = source.data[:_HEAD_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     page = head[:20].lower().startswith((b"<!doctype html", b"<html"))
     return "an SVG picture" if head.startswith(b"<") and b"<svg" in head and not page else None
@@ -52,14 +52,14 @@ def recognise(source: Source) -> str | None:
 def read(source: Source) -> Profile:
     """The tree drawn in a flame graph SVG, upright or inverted.
 
-    The metric is called what the picture counts (``samples``); a differential one also has ``delta``, whose self costs
-    are exact only as far as percentages with two decimals are. Raises ReadError for an SVG without frames, for XML
-    that is cut off or not safe to read, and for frames that lie outside of each other.
+    The metric has the picture's name for it (``samples``); a differential picture also has ``delta``, whose self costs
+    are only as exact as percentages with two decimals. Raises ReadError for an SVG without frames, for XML that is cut
+    off or not safe to read, and for frames outside of their callers.
     """
     drawing = draw(source)
     notes = NoteBook()
     if drawing.cut_at:
-        notes.add("the file was cut off behind its last frame", drawing.cut_at)
+        notes.add("the file was cut off after its last frame", drawing.cut_at)
     if not drawing.boxes:
         told = next((text for text in drawing.texts if text.startswith("ERROR")), "")
         raise ReadError(
@@ -75,11 +75,11 @@ def read(source: Source) -> Profile:
     if delta is not None:
         costs = np.column_stack([own, delta])
         name = "delta" if counted != "delta" else "change"
-        metrics.append(Metric(name, unit, "change of the self cost against the profile compared with"))
+        metrics.append(Metric(name, unit, "change of the self cost compared with the other profile"))
     labels, keep = _labels(shape, own, counted, notes)
     staircase = _is_staircase(shape)
     if staircase:
-        notes.add("one frame a level: functions sorted by inclusive cost, as gungraun draws them, not a call tree")
+        notes.add("one frame per level: functions sorted by inclusive cost, as gungraun draws them, not a call tree")
     names: dict[str, int] = {}
     frame = np.zeros(len(labels), dtype=np.int64)
     frame[keep] = [names.setdefault(label, len(names)) for label, kept in zip(labels, keep, strict=True) if kept]
@@ -103,8 +103,8 @@ def read(source: Source) -> Profile:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The frames by level and place, and how they stand on each other. ``start`` is None where only pixels are known;
-    ``cost`` is each frame's own width in the unit of the counts."""
+    """The frames by level and place, and their parents. ``start`` is None if only pixels are known; ``cost`` is each
+    frame's width in the unit of the counts."""
 
     boxes: list[Box]
     level: NDArray[np.int64]
@@ -115,7 +115,7 @@ class _Shape:
 
 
 def _counted(boxes: list[Box]) -> tuple[str, str]:
-    """What the picture counts and its unit, from the first title that says so."""
+    """The picture's metric and unit, from the first title that names it."""
     name = next((box.title.counted[:80] for box in boxes if box.title.counted), "samples")
     return name, _UNITS.get(name.lower(), "count")
 
@@ -146,7 +146,7 @@ def _stack_up(drawing: Drawing, source: Source, notes: NoteBook) -> _Shape:
     else:
         cost = _title_costs(boxes, notes, source)
         width = np.asarray([box.width for box in boxes])
-        # pixels are rounded: a child may stand out by one
+        # pixels are rounded: a child may be too wide by one
         slack = 1.0
         parent = _parents(level, left, left + width / 2)
     outside = _outside(level, parent, left, cost if exact else width, slack)
@@ -158,7 +158,7 @@ def _stack_up(drawing: Drawing, source: Source, notes: NoteBook) -> _Shape:
 
 
 def _is_inverted(drawing: Drawing, level: NDArray[np.int64], levels: int) -> bool:
-    """Whether the root is at the top (an icicle): the script says so, or ``all`` is there, or that row is wider."""
+    """Whether the root is at the top (an icicle): according to the script, the place of ``all``, or the wider row."""
     if drawing.inverted is not None:
         return drawing.inverted
     for row, answer in ((0, True), (levels - 1, False)):
@@ -170,8 +170,8 @@ def _is_inverted(drawing: Drawing, level: NDArray[np.int64], levels: int) -> boo
 
 
 def _parents(level: NDArray[np.int64], left: NDArray[Any], inside: NDArray[Any]) -> NDArray[np.int64]:
-    """For each frame the last one a level nearer to the root whose left end is at or before a place ``inside`` it; -1
-    for the roots. Frames are sorted by level, then place.
+    """For each frame the last one, a level nearer to the root, that begins at or before a place ``inside`` the frame;
+    -1 for roots. Frames are sorted by level, then place.
     """
     parent = np.full(len(level), NO_PARENT, dtype=np.int64)
     bounds = np.searchsorted(level, np.arange(level.max() + 2))
@@ -194,7 +194,7 @@ def _outside(
 
 
 def _title_costs(boxes: list[Box], notes: NoteBook, source: Source) -> NDArray[np.int64]:
-    """Costs where the file has no exact ones: the counts of the titles, or widths in proportion to them."""
+    """Costs without exact counts: the counts of the titles, or widths in proportion to them."""
     widest = max((box for box in boxes if box.title.count is not None), key=lambda box: box.width, default=None)
     if widest is None:
         raise ReadError(
@@ -214,7 +214,7 @@ def _title_costs(boxes: list[Box], notes: NoteBook, source: Source) -> NDArray[n
 
 
 def _self_costs(shape: _Shape, counted: str, source: Source, notes: NoteBook) -> NDArray[np.int64]:
-    """Each frame's cost without that of the frames standing on it."""
+    """Each frame's cost minus that of its children."""
     if (np.bincount(shape.level, weights=shape.cost.astype(np.float64)) >= float(_MOST)).any():
         raise _too_much(source)
     own = shape.cost - add_at(len(shape.cost), shape.parent, shape.cost[:, None])[:, 0]
@@ -240,7 +240,7 @@ def _deltas(shape: _Shape, drawing: Drawing, notes: NoteBook) -> NDArray[np.int6
     whole = drawing.total_samples or int(shape.cost[shape.level == 0].sum())
     percent = np.asarray([title.delta or 0.0 for title in titles])
     change = np.rint(np.clip(percent / 100 * whole, -_MOST / 4, _MOST / 4)).astype(np.int64)
-    what = "differences are known where a line of the compared files ended; each is rounded to 0.01 % of the whole"
+    what = "differences are known only at the ends of stacks; each is rounded to 0.01 % of the whole"
     notes.add(what, metric="delta", weight=float(change.sum()))
     return change
 
@@ -248,8 +248,8 @@ def _deltas(shape: _Shape, drawing: Drawing, notes: NoteBook) -> NDArray[np.int6
 def _labels(
     shape: _Shape, own: NDArray[np.int64], counted: str, notes: NoteBook
 ) -> tuple[list[str], NDArray[np.bool_]]:
-    """The name of each frame, and which are frames of the program: not the root ``all``, not half of a name that was
-    split at the ``;`` of an array type."""
+    """The name of each frame, and which are frames of the program: not the root ``all``, and not half of a name that
+    was split at the ``;`` of an array type."""
     labels = [box.title.name for box in shape.boxes]
     keep = np.ones(len(labels), dtype=bool)
     if len(labels) > 1 and shape.level[1] == 1 and labels[0] == _ROOT:
@@ -273,7 +273,7 @@ def _join_split(parent: list[int], labels: list[str], keep: NDArray[np.bool_]) -
         if below >= 0:
             only_rests[below] = only_rests.get(below, True) and rests[place]
     for place, below in enumerate(parent):
-        # a name has few arrays in it; the limit keeps a malicious chain from growing without bound
+        # names have few arrays; the limit stops malicious chains
         if below >= 0 and rests[place] and only_rests[below] and opens_array(labels[below]):
             if len(labels[below]) > 2000:
                 continue
@@ -282,8 +282,8 @@ def _join_split(parent: list[int], labels: list[str], keep: NDArray[np.bool_]) -
 
 
 def _is_staircase(shape: _Shape) -> bool:
-    """Whether this is gungraun's drawing of callgrind functions: a frame a level, all ending at the right border, each
-    named with its object file."""
+    """Whether this is gungraun's drawing of callgrind functions: one frame per level, all ending at the right border,
+    each named with its object file."""
     if len(shape.boxes) < 4 or shape.start is None or len(shape.boxes) != shape.level[-1] + 1:
         return False
     ends = shape.start + shape.cost
@@ -293,7 +293,7 @@ def _is_staircase(shape: _Shape) -> bool:
 def _reconcile(
     shape: _Shape, costs: NDArray[Any], drawing: Drawing, counted: str, source: Source, notes: NoteBook
 ) -> None:
-    """Say how the read costs relate to the picture's own total, and what was too narrow to be drawn."""
+    """Notes on how the costs relate to the picture's own total, and on undrawn frames."""
     rooted = shape.boxes[0].title.name == _ROOT and shape.level[-1] > 0
     whole = drawing.total_samples
     if whole is not None and not rooted:
@@ -310,8 +310,8 @@ def _reconcile(
     elif (narrowest := _raised_limit(shape)) is not None:
         share = 100 * narrowest / int(shape.cost[shape.level == 0].sum())
         what = (
-            f"no frame narrower than {narrowest:,} {counted} ({share:.2g} %) is drawn: where the picture was made with "
-            "a raised minimum width, self cost may be that of frames left out, at most"
+            f"no frame narrower than {narrowest:,} {counted} ({share:.2g} %) is drawn: if the picture was made with "
+            "a raised minimum width, this much self cost may belong to frames left out, at most"
         )
         notes.add(what, metric=counted, weight=float(costs[:, 0].sum()))
     elif float(costs[:, 0].sum()) * _MIN_SHARE > 1:
@@ -319,8 +319,8 @@ def _reconcile(
 
 
 def _raised_limit(shape: _Shape) -> int | None:
-    """The cost of the narrowest frame, where it is so large that a raised limit may have left out narrower ones: more
-    than one of what is counted, and than twice what is left out by default."""
+    """The cost of the narrowest frame, if so large that a raised limit may have left out narrower ones: more than one
+    count, and more than twice the default limit."""
     drawn = shape.cost[(shape.cost > 0) & (shape.level > 0)]
     whole = int(shape.cost[shape.level == 0].sum())
     if not len(drawn):
@@ -331,7 +331,7 @@ def _raised_limit(shape: _Shape) -> int | None:
 
 
 def _factor(shape: _Shape) -> float:
-    """How many times larger the titles' counts are than the exact ones; 1 where they agree or nothing is known."""
+    """The ratio of the titles' counts to the exact ones; 1 if they agree or it is not known."""
     if shape.start is None:
         return 1.0
     known = [
@@ -346,10 +346,10 @@ def _factor(shape: _Shape) -> float:
 
 
 def _gaps(shape: _Shape) -> int:
-    """Cost that must belong to frames not drawn: free places to the right of a frame's first child.
+    """Cost that must belong to undrawn frames: gaps to the right of a frame's first child.
 
-    inferno and Perl merge sorted stacks, so self cost lies at the left. 0 where siblings are not sorted (a flame chart)
-    or the places are not exact.
+    inferno and Perl merge sorted stacks, so self cost is at the left. 0 if siblings are not sorted (a flame chart) or
+    places are not exact.
     """
     child = np.flatnonzero(shape.parent >= 0)
     if shape.start is None or not len(child):

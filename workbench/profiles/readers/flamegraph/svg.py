@@ -1,7 +1,7 @@
 """The drawn frames of a flame graph SVG: titles and rectangles, nothing else.
 
-The file is taken as untrusted XML: entities and a DTD inside the file are refused, an outside DTD is never fetched,
-scripts are text that nobody runs.
+The file is taken as untrusted XML: entities and a DTD inside the file are refused, an external DTD is never fetched,
+scripts are never run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from workbench.profiles.source import Source
 _SHARE = re.compile(r", ([0-9.]{1,12})%(?:; ([+-]?[0-9.]{1,12})%)?\)\Z")
 _COUNT = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?) (.*)\Z", re.DOTALL)
 _TITLE_END = 60
-# After so many boxes it is asked how much memory they take.
+# Memory is checked after this many boxes.
 _LOOK_EVERY = 1 << 12
 _MOST_BRACKETS = 16
 _INVERTED = re.compile(r"\binverted\s*=\s*(true|false)\b")
-# What expat says of a document that ends inside of a tag, a character, an element, or before the last one is closed.
+# expat's errors for a document that ends inside a tag, a character, an element, or before the last one is closed.
 _ENDS_EARLY = {
     expat.errors.codes[getattr(expat.errors, name)]
     for name in (
@@ -38,9 +38,9 @@ _HINT = "Save the file again from the profiler; a browser's copy or an editor ma
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """What a frame's title says. Without a count (``--nameattr`` replaces titles) ``name`` is all of it.
+    """The parsed title of a frame. Without a count (``--nameattr`` replaces titles) ``name`` is the whole title.
 
-    ``share`` and ``delta`` are in percent; ``delta`` is None where nothing is compared.
+    ``share`` and ``delta`` are in percent; ``delta`` is None without a comparison.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Box:
 
 @dataclass
 class Drawing:
-    """All of a flame graph. ``inverted`` is what its script says (None: it does not), ``texts`` what is written outside
-    of frames: title, subtitle, an error. ``is_whole``: all frames were there; ``cut_at`` is where a file ends early."""
+    """All of a flame graph. ``inverted``: according to its script (None: not given); ``texts``: text outside of frames:
+    title, subtitle, an error. ``is_whole``: all frames are complete; ``cut_at``: where a file ends early."""
 
     boxes: list[Box] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Drawing:
 
 
 def draw(source: Source) -> Drawing:
-    """The frames of an SVG. Raises ReadError with the line for what is not XML, is cut off or declares entities."""
+    """The frames of an SVG. Raises ReadError with the line if it is not XML, is cut off or declares entities."""
     parser = expat.ParserCreate()
     parser.buffer_text = True
     handler = _Handler(source, parser)
@@ -96,19 +96,19 @@ def draw(source: Source) -> Drawing:
             raise ReadError(
                 f"the picture was cut off, after {len(handler.drawing.boxes):,} frames",
                 where=source.at(error.lineno),
-                hint="A frame may be drawn before its callers, so the rest tells nothing: save the file again",
+                hint="A frame may be drawn before its callers, so the rest cannot be used: save the file again",
             ) from error
         raise ReadError(
             f"not whole XML: {expat.errors.messages[error.code]}", where=source.at(error.lineno), hint=_HINT
         ) from error
     except (LookupError, ValueError) as error:
-        # an encoding that Python does not have, or has with several bytes a character
+        # an encoding that Python lacks, or a multi-byte one
         raise ReadError(f"the XML cannot be decoded: {error}", where=source.name, hint=_HINT) from error
     return handler.drawing
 
 
 def parse_title(text: str) -> Title:
-    """A title taken apart from its end."""
+    """Parse a title from its end."""
     share = _SHARE.search(text, max(0, len(text) - _TITLE_END))
     if share is None:
         return Title(text)
@@ -189,7 +189,7 @@ class _Handler:
         return ReadError(
             f"{what} is declared here; no flame graph has that",
             where=self._here(),
-            hint="It was not read: such files are made to do harm",
+            hint="It was not read, since such files can do harm",
         )
 
     def _here(self) -> str:

@@ -1,4 +1,4 @@
-"""Folded stacks: a line a stack, ``frame;frame;frame COUNT``, root first."""
+"""Folded stacks: a line per stack, ``frame;frame;frame COUNT``, root first."""
 
 from workbench.profiles.readers.folded.reader import read, recognise
 

@@ -1,7 +1,7 @@
-"""What austin writes: stacks under a process and a thread, frames as ``path:function:line``, times or bytes.
+"""austin's output: stacks under a process and a thread, frames as ``path:function:line``, times or bytes.
 
-As austin 3 and 4 write it: ``# mode: wall`` and the like stand first, a stack begins with ``P<pid>;T<thread>``, a
-frame may end in three more numbers (last line, columns). The count is microseconds, or bytes with ``--memory``; with
+From austin 3 and 4: ``# mode: wall`` and similar lines come first, a stack begins with ``P<pid>;T<thread>``, a frame
+may end in three more numbers (last line, columns). The count is microseconds, or bytes with ``--memory``; with
 ``--full`` it is ``time,idle,bytes``. See "Formats" in austin's README and ``austin/stats.py`` of austin-python.
 """
 
@@ -23,7 +23,7 @@ _HEAD_BYTES = 8192
 _MODE = re.compile(rb"^# mode: *(\w+)", re.MULTILINE)
 _SAYS_SO = re.compile(rb"^# austin: ", re.MULTILINE)
 _STACK = re.compile(rb"^P\d+;T[0-9a-fx:]+(?:;(.*))? (-?\d+(?:,[01],-?\d+)?)\s*$", re.MULTILINE)
-# a function's name has something other than digits, so that the numbers behind it are told from it
+# a function's name is not only digits, so that the numbers after it can be recognised
 _FRAME = re.compile(r"(.*):([^:]*[^:\d][^:]*):(\d{1,9})(?::\d{1,9}:\d{1,9}:\d{1,9})?", re.DOTALL)
 _NATIVE = "native@"
 FULL = r"[0-9]+,[01],[+-]?[0-9]+"
@@ -31,7 +31,7 @@ FULL = r"[0-9]+,[01],[+-]?[0-9]+"
 
 @dataclass(frozen=True, slots=True)
 class Austin:
-    """How austin sampled. ``mode`` is its word (``wall``, ``cpu``, ``memory``, ``full``), "" where it is not said."""
+    """How austin sampled. ``mode`` is austin's (``wall``, ``cpu``, ``memory``, ``full``), "" if not given."""
 
     mode: str
 
@@ -41,16 +41,16 @@ class Austin:
         return self.mode == "full"
 
     def metrics(self) -> list[Metric]:
-        """What the figures count."""
+        """The metrics of the figures."""
         wall = Metric("wall", "us", "time on the clock")
-        memory = Metric("memory", "bytes", "memory got and given back between two samples")
+        memory = Metric("memory", "bytes", "memory allocated and freed between two samples")
         if self.is_full:
             return [wall, Metric("cpu", "us", "time not idle"), memory]
         return [{"memory": memory, "cpu": Metric("cpu", "us", "time not idle")}.get(self.mode, wall)]
 
 
 def austin_of(data: bytes) -> Austin | None:
-    """Whether austin wrote these stacks, from their first lines: it says so, or they have its shape."""
+    """Whether austin wrote these stacks, from their first lines: from its header, or from their form."""
     head = data[:_HEAD_BYTES]
     mode = _MODE.search(head)
     stacks = _STACK.findall(head)
@@ -62,12 +62,12 @@ def austin_of(data: bytes) -> Austin | None:
 
 
 def split(label: str) -> Label:
-    """What a label says. A process, a thread and ``:GC:`` are names."""
+    """Parse a label. A process, a thread and ``:GC:`` are names."""
     match = _FRAME.fullmatch(label)
     if match is None:
         return Label(label)
     file, name, line = match.groups()
-    # of a binary's function austinp writes the offset in place of a line
+    # for a binary's function austinp writes the offset in place of a line
     if file.startswith(_NATIVE) or file == "kernel":
         return Label(name, object="[kernel]" if file == "kernel" else "")
     return Label(name, file, int(line))

@@ -1,5 +1,5 @@
-"""The lines of a folded file: what is a comment, a stack, a count. Equal lines and equal stacks are summed while the
-file is gone through a chunk at a time, so that memory follows the distinct stacks and not the file.
+"""The lines of a folded file: comments, stacks and counts. Equal lines and stacks are summed chunk by chunk, so that
+memory depends on the distinct stacks, not on the file.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 CHUNK_BYTES = MIB
 MOST_COMMENTS = 20
-# What a line takes while it is told apart from others. Measured.
+# Bytes per line while distinct lines are found. Measured.
 _LINE_BYTES = 200
 _MOST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """Distinct stacks in the order of their first line. ``text`` is an Arrow array, ``costs`` has a column a count,
-    ``times`` is how many lines a stack had, ``line`` the number of the first.
+    """Distinct stacks in the order of their first line. ``text`` is an Arrow array, ``costs`` has a column per count,
+    ``times`` is the number of lines of a stack, ``line`` the number of the first.
     """
 
     text: Any
@@ -83,7 +83,7 @@ def stacks_of(source: Source, notes: NoteBook, *, full: bool = False) -> tuple[S
     if found is None:
         raise ReadError("there is no line with a stack", where=source.name, hint="Was anything sampled?")
     if data[-1:].isdigit():
-        # tools end every line; people who join lines by hand do not, so it counts
+        # tools end every line, but people who join lines by hand do not, so it counts
         notes.add(
             "the last line has no end: if the file was cut off, its count may be too small",
             source.at(data.count(b"\n") + 1),
@@ -100,7 +100,7 @@ class _Comments:
 
 
 class _Sums:
-    """Stacks of one chunk after another. They are summed again whenever they have become twice as many."""
+    """Collects stacks chunk by chunk, and sums them again whenever their number has doubled."""
 
     def __init__(self) -> None:
         self._pieces: list[Stacks] = []
@@ -117,7 +117,7 @@ class _Sums:
             self._settle()
 
     def settled(self) -> Stacks | None:
-        """All of them; None where there are none."""
+        """All stacks; None if there are none."""
         if len(self._pieces) > 1:
             self._settle()
         return self._pieces[0] if self._pieces else None
@@ -159,7 +159,7 @@ def _encoded(texts: Any) -> tuple[NDArray[np.int64], Any, NDArray[np.int64]]:
 
 
 def _utf8(source: Source, notes: NoteBook) -> bytes:
-    """The text in UTF-8; what is not text is escaped and noted."""
+    """The text in UTF-8; invalid bytes are escaped and noted."""
     data = source.data
     encoding = WIDE.get(data[:2], "utf-8")
     start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
@@ -195,7 +195,8 @@ def _chunks(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _told(text: bytes, first: int, comments: _Comments) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct lines that are neither blank nor comments, how often each is there, and the number of its first."""
+    """The distinct lines that are neither blank nor comments, how often each occurs, and the number of its first
+    occurrence."""
     import pyarrow.compute as pc
 
     whole = of_bytes(text)
@@ -218,7 +219,7 @@ def _full_columns(counts: Any, line: NDArray[np.int64], source: Source) -> list[
 
 
 def _split_last(lines: Any, number: str = NUMBER) -> tuple[Any, Any, NDArray[np.bool_]]:
-    """What is before and after the last blanks, of the lines that end in a number, and which lines those are."""
+    """The text before and after the last blanks of lines that end in a number, and which lines these are."""
     import pyarrow.compute as pc
 
     parts = pc.split_pattern(lines, " ", max_splits=1, reverse=True)
@@ -237,7 +238,7 @@ def _split_last(lines: Any, number: str = NUMBER) -> tuple[Any, Any, NDArray[np.
 
 
 def _two_counts(data: bytes) -> bool:
-    """Whether every line that has a count has two. The first that has not ends the search."""
+    """Whether every line that has a count has two. The first without ends the search."""
     any_line = False
     for first, text in _chunks(data):
         stacks, _, _ = _split_last(_told(text, first, _Comments())[0])

@@ -1,7 +1,7 @@
-"""Folded stacks: a line a stack, ``frame;frame;frame COUNT``, root first.
+"""Folded stacks: a line per stack, ``frame;frame;frame COUNT``, root first.
 
 Written by FlameGraph's and inferno's collapsers, py-spy (raw), austin, pprofutils and others. There is no
-specification; what is taken as what:
+specification; these rules are used:
 
 - The count is the text after the last blank; it may be fractional. Two counts on every line are a comparison: before
   and after. A line without a count is ignored and noted, ``# `` begins a comment.
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 FORMAT = "folded"
 _HEAD_BYTES = 65_536
-# Stands for the ``;`` of an array type while stacks are split.
+# Replaces the ``;`` of an array type while stacks are split.
 _HELD = "\x1f"
-# What a profile takes where every frame of every stack is a node of its own, and for each name. Measured.
+# Bytes per frame if every frame of every stack is a separate node, and per name. Measured.
 _NODE_BYTES = 150
-# and a frame of a stack before it is known whether another has it too
+# and per frame of a stack before common frames are found
 _PART_BYTES = 40
 _LABEL_BYTES = 350
 
 
 def recognise(source: Source) -> str | None:
-    """The first lines are stacks beyond doubt (:mod:`.shape`). They have no mark, so they are asked for last."""
+    """The first lines are stacks beyond doubt (:mod:`.shape`). They have no mark, so they are checked last."""
     head = source.data[:_HEAD_BYTES]
     text = head.decode(WIDE.get(head[:2], "utf-8-sig"), "replace")
     if "\0" in text:
@@ -64,9 +64,9 @@ def recognise(source: Source) -> str | None:
 def read(source: Source, *, metric: str | None = None, unit: str | None = None) -> Profile:
     """The stacks of a folded file as a profile.
 
-    The file does not say what was counted: ``metric`` and ``unit`` do, ``samples`` and ``count`` unless austin's header
-    says otherwise. A file with two counts a line has the metrics ``before`` and ``after`` instead; austin's full one
-    has ``wall``, ``cpu`` and ``memory``. Raises ReadError where no line has a count, or a count does not fit 64 bits.
+    The file does not name its metric: ``metric`` and ``unit`` do, by default ``samples`` and ``count`` or those of
+    austin's header. A file with two counts per line has the metrics ``before`` and ``after`` instead; austin's full one
+    has ``wall``, ``cpu`` and ``memory``. Raises ReadError if no line has a count, or a count does not fit 64 bits.
     """
     notes = NoteBook()
     austin = austin_of(source.data)
@@ -104,7 +104,7 @@ def _frames(stacks: Any, source: Source) -> tuple[NDArray[np.int64], NDArray[np.
     """Stacks as offsets into an array of label numbers, and the labels."""
     import pyarrow.compute as pc
 
-    # a stack may end in a separator, as heaptrack's do: behind it is no frame (flamegraph.pl drops it too)
+    # a stack may end in a separator, like heaptrack's: no frame follows (flamegraph.pl drops it too)
     stacks = pc.utf8_rtrim(stacks, ";")
     held = pc.any(pc.match_substring(stacks, "; ")).as_py()
     if held:

@@ -1,14 +1,14 @@
-"""Which text is folded stacks. They have no mark, and much text ends in numbers: metrics, logs, tables, word counts.
+"""Recognises folded stacks. They have no mark, and other text ends in numbers too: metrics, logs, word counts.
 
 What is certain enough is
 
 - lines of which at least half have a ``;`` between frames, as stacks of more than one frame have, and
-- where no line has one, lines that are all a number after a name that only code has: ``core::fmt::write``,
+- if no line has one, lines that are all a number after a name that only code has: ``core::fmt::write``,
   ``fit (als.py:130)``, ``f(int)``, ``[unknown]``, ``vfs_read_[k]``, an address, or the root of a program as
   ``main`` and ``_start``.
 
-So ``idle 4`` alone is not taken for stacks (a count of words looks the same); whoever knows better names the format.
-Rows of a table with ``;`` between its columns are told by their figures or by their heading.
+So ``idle 4`` alone is not accepted (a count of words looks the same); then the user must name the format. Rows of a
+table with ``;`` between columns are recognised by their numbers or heading.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def why_stacks(lines: Sequence[str]) -> str | None:
 
 
 def _only_code(name: str) -> bool:
-    """Whether only code has such a name: it is marked, and no blanks are outside its brackets."""
+    """Whether only code has such a name: it has typical characters, and no blanks outside of brackets."""
     if name in _ROOTS:
         return True
     if _MARKED.fullmatch(name) is None:
@@ -60,7 +60,7 @@ def _only_code(name: str) -> bool:
 
 
 def _is_table(told: Sequence[str], deep: Sequence[str]) -> bool:
-    """Whether ``;`` stands between the columns of a table: as many on each line, and most fields are figures, or the
+    """Whether ``;`` separates columns of a table: the same number on each line, and most fields are numbers, or the
     first line is a heading."""
     if len(told) < 2 or len({line.count(";") for line in told}) > 1:
         return False

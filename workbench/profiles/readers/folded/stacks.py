@@ -1,4 +1,4 @@
-"""What the readers of plain stacks share: labels to frames, stacks that are too deep, names split at a semicolon."""
+"""Common parts of readers of plain stacks: labels to frames, too deep stacks, names split at a semicolon."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_NAME = "(no name)"
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What one label says: a function's name as the file has it, and where it is."""
+    """A parsed label: a function's raw name and its place."""
 
     name: str
     file: str = ""
@@ -43,9 +43,9 @@ class Label:
 
 
 def split_label(label: str) -> Label:
-    """A label taken apart: ``name (file.py:3)`` and heaptrack's ``name (m.c)``. The marks of FlameGraph's collapsers
-    (``_[k]`` kernel, ``_[j]`` compiled at run time, ``_[i]`` inlined, ``_[w]`` waker) stay: they tell functions
-    apart."""
+    """Parse a label: ``name (file.py:3)`` and heaptrack's ``name (m.c)``. The marks of FlameGraph's collapsers
+    (``_[k]`` kernel, ``_[j]`` compiled at run time, ``_[i]`` inlined, ``_[w]`` waker) are kept, since they distinguish
+    functions."""
     if label.endswith(")"):
         if match := _PYTHON.fullmatch(label):
             return Label(match[1], match[2], int(match[3]))
@@ -55,8 +55,8 @@ def split_label(label: str) -> Label:
 
 
 def frames_of_labels(labels: Sequence[str], split: Callable[[str], Label] = split_label) -> Table:
-    """The frames of labels, one a label. Rust names are tidied; ``name (file.py:line)`` is taken apart by ``split``,
-    so that the lines of a function are one function."""
+    """The frames of labels, one per label. Rust names are tidied; ``name (file.py:line)`` is parsed by ``split``, so
+    that all lines of a function belong to one function."""
     parts = [split(label) for label in labels]
     return frame_table(
         [tidy_rust(part.name) or NO_NAME for part in parts],
@@ -68,7 +68,7 @@ def frames_of_labels(labels: Sequence[str], split: Callable[[str], Label] = spli
 
 
 def label_of(raw_function: str, file: str, line: int) -> str:
-    """The label of a frame: what :func:`frames_of_labels` takes apart."""
+    """The label of a frame: the inverse of :func:`frames_of_labels`."""
     label = f"{raw_function} ({file}:{line})" if line else raw_function
     return label if _PYTHON.fullmatch(label) else raw_function
 
@@ -91,8 +91,8 @@ def cut_deep(
     notes: NoteBook,
     where: str,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Stacks (root first, as for :func:`workbench.profiles.tree.grow`) without the frames below MAX_DEPTH; what is cut
-    is noted with the weight of its stacks in ``metric``, the first column of ``costs``."""
+    """Stacks (root first, as for :func:`workbench.profiles.tree.grow`) without the frames below MAX_DEPTH; a note gives
+    the weight of the cut stacks in ``metric``, the first column of ``costs``."""
     lengths = np.diff(offsets)
     deep = lengths > MAX_DEPTH
     if not deep.any():

@@ -1,4 +1,4 @@
-"""Addresses made into frames: by the symbols that jeprof wrote, else by the file that is mapped there."""
+"""Makes frames from addresses: by jeprof's symbols, otherwise by the mapped file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from workbench.profiles.readers.jemalloc.text import Mapping, Symbols
 
-# jeprof takes names from nm, and puts the symbol's address behind those that are there twice
+# jeprof takes names from nm, and appends the symbol's address to repeated names
 _SYMBOL_ADDRESS = re.compile(r"<[0-9a-f]{8,16}>$")
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 _ARGUMENTS = re.compile(r"\([^()]*\)(\s*const)?")
 _TEMPLATE = re.compile(r"<[^<>]*>")
 _INLINED = "--"
-# What jeprof takes for the allocator itself (RemoveUninterestingFrames): it and all that it called is not shown.
+# jeprof's list of allocator functions (RemoveUninterestingFrames), which are left out with their callees.
 _ALLOCATOR_NAMES = (
     "calloc cfree malloc newImpl free memalign posix_memalign aligned_alloc pvalloc valloc realloc mallocx"
     " rallocx xallocx dallocx sdallocx sdallocx_noflags tc_calloc tc_cfree tc_malloc tc_free tc_memalign"
@@ -53,7 +53,7 @@ class Places:
 
 
 def places_of(addresses: Sequence[int], mappings: Sequence[Mapping], symbols: Symbols | None) -> Places:
-    """The frames of each address. One that has neither symbol nor mapped file is called by its number."""
+    """The frames of each address. One with neither symbol nor mapped file is named by its number."""
     lookup = _Mapped(mappings)
     names = {} if symbols is None else symbols.names
     numbers: dict[tuple[str, str, bool], int] = {}
@@ -99,14 +99,14 @@ class _Mapped:
     def __init__(self, mappings: Sequence[Mapping]) -> None:
         self._mappings = mappings
         self._starts = [mapping.start for mapping in mappings]
-        # where a file's first byte is in memory: what is counted from there is what addr2line and nm count
+        # the memory address of a file's first byte: offsets from there are those of addr2line and nm
         self._bases: dict[str, int] = {}
         for mapping in mappings:
             if mapping.offset == 0:
                 self._bases.setdefault(mapping.file, mapping.start)
 
     def place(self, address: int) -> tuple[str, str]:
-        """The file at an address ("" where there is none), and what to call the address: ``libc.so.6+0x27249``."""
+        """The file at an address ("" where there is none), and the name of the address: ``libc.so.6+0x27249``."""
         at = bisect_right(self._starts, address) - 1
         if at < 0 or address >= self._mappings[at].end:
             return "", f"0x{address:x}"

@@ -1,11 +1,11 @@
 """Heap profiles of jemalloc: ``heap_v2/PERIOD``, as a program with ``prof:true`` writes them, and as ``jeprof --raw``
 does, with names before the profile.
 
-What the file has is what was sampled; it is scaled up to what was allocated, stack by stack, as jeprof does. The
-address of a call is the one behind it: as in jeprof, one is taken off, so that it lies in the calling line. The
-allocator's own frames are left out where their names tell them, as in jeprof.
+The file has sampled values; they are scaled up to allocated ones by stack, as in jeprof. Return addresses are after the
+call: as in jeprof, one is subtracted, so that they are in the calling line. The allocator's own frames are left out if
+recognised by name, as in jeprof.
 
-Programs named in the file are not opened: a profile is untrusted, and what lies there now may be another build.
+Programs named in the file are not opened: a profile is untrusted, and the file may be another build now.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _METRICS = (
     Metric("alloc_space", "bytes", "bytes ever allocated"),
 )
 _MOST = float(2**63)
-# What an address of a stack, and a frame of one, take while they are worked on. Measured.
+# Bytes per address of a stack, and per frame, during reading. Measured.
 _ADDRESS_BYTES = 240
 _FRAME_BYTES = 320
-# jeprof writes the symbols of a file at hand, and says that it does not write the profile behind them
+# jeprof writes only the symbols of a local file, without the profile after them
 _NAME_IT = "`(jeprof --raw PROGRAM FILE; cat FILE) > named.heap`"
 _DIGIT = np.array([int(chr(byte), 16) if chr(byte) in hexdigits else 0 for byte in range(256)], dtype=np.uint64)
 _DUMP_AGAIN = "Dump it again: `prof.dump` of mallctl, or MALLOC_CONF=prof:true,prof_final:true"
@@ -68,8 +68,8 @@ def read(source: Source) -> Profile:
     ``alloc_space`` where the program ran with ``prof_accum:true``; all in whole objects and bytes.
 
     ``tables["threads"]``: thread, name, and the four counts as sampled, not scaled (``sampled_inuse_objects`` ...).
-    ``meta``: ``period_bytes``, ``stacks``, ``binary`` where jeprof named it. Raises ReadError for a file that is cut
-    off before its first stack is whole, for the symbols of another profile, and for counts that do not fit 64 bits.
+    ``meta``: ``period_bytes``, ``stacks``, ``binary`` if jeprof named it. Raises ReadError for a file that is cut off
+    before its first complete stack, for the symbols of another profile, and for counts that do not fit 64 bits.
     """
     notes = NoteBook()
     symbols, start = _symbols(source)
@@ -77,7 +77,7 @@ def read(source: Source) -> Profile:
     if dump is None:
         raise _no_heap(source, start)
     if not dump.stacks and (dump.total is None or any(dump.total.counts) or notes.notes()):
-        raise ReadError("the file was cut off before its first stack was whole", where=source.name, hint=_DUMP_AGAIN)
+        raise ReadError("the file was cut off before its first complete stack", where=source.name, hint=_DUMP_AGAIN)
     costs, metrics = _costs(dump, source)
     _note_missing(dump, source, notes)
     parent, frame, own, places = _tree(dump, symbols, costs, source, notes)
@@ -146,8 +146,7 @@ def _no_heap(source: Source, start: int) -> ReadError:
 
 
 def _costs(dump: Dump, source: Source) -> tuple[NDArray[np.int64], list[Metric]]:
-    """What each stack's samples stand for; columns that are 0 everywhere because nothing was accumulated are left
-    out."""
+    """The scaled values of each stack; columns that are all 0 because nothing was accumulated are left out."""
     columns = [unsampled(dump.counts[:, at], dump.counts[:, at + 1], dump.period_bytes) for at in (0, 2)]
     accumulated = bool(dump.counts[:, 2:].any()) or (dump.total is not None and any(dump.total.counts[2:]))
     both = np.hstack(columns[: 1 + accumulated])
@@ -161,12 +160,12 @@ def _costs(dump: Dump, source: Source) -> tuple[NDArray[np.int64], list[Metric]]
 
 
 def _led_by(costs: NDArray[np.int64], metrics: list[Metric]) -> str:
-    """Bytes in use, or ever allocated where nothing is in use any more."""
+    """Bytes in use, or ever allocated if nothing is in use."""
     return "alloc_space" if len(metrics) > 2 and not costs[:, 1].any() and costs[:, 3].any() else "inuse_space"
 
 
 def _note_missing(dump: Dump, source: Source, notes: NoteBook) -> None:
-    """Say what of the file is missing, and what the figures are."""
+    """Notes on missing parts of the file, and on the figures."""
     if not dump.mapped:
         notes.add(
             "the file ends before its list of mapped files: it was cut off, the stacks before that are read",
@@ -196,9 +195,9 @@ def _note_names(places: Places, symbols: Symbols | None, source: Source, notes: 
 def _tree(
     dump: Dump, symbols: Symbols | None, costs: NDArray[np.int64], source: Source, notes: NoteBook
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Places]:
-    """Parent, frame and own costs of each node, and the places their frames are from."""
+    """Parent, frame and self costs of each node, and the places of the frames."""
     offsets, address = _addresses(dump, source)
-    # a call's address is the one behind it
+    # a return address is after the call
     behind = address > 0
     behind[offsets[:-1]] = False
     distinct, place = np.unique(address - behind.astype(np.uint64), return_inverse=True)
@@ -234,8 +233,8 @@ def _addresses(dump: Dump, source: Source) -> tuple[NDArray[np.int64], NDArray[n
 def _outside_allocator(
     offsets: NDArray[np.int64], allocator: NDArray[np.bool_], costs: NDArray[np.int64], notes: NoteBook
 ) -> NDArray[np.bool_]:
-    """Which frames are outside of the allocator: those that the outermost of its frames was called from. A stack that
-    has none keeps that one."""
+    """Which frames are outside of the allocator: the callers of its outermost frame. A stack without such frames keeps
+    that frame."""
     position = np.arange(len(allocator))
     if not allocator.any():
         return np.ones(len(allocator), dtype=bool)

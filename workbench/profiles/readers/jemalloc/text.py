@@ -1,4 +1,4 @@
-"""The text of a heap profile taken apart: sampling period, stacks with their counts, threads, mapped files, symbols.
+"""Parses the text of a heap profile: sampling period, stacks with their counts, threads, mapped files, symbols.
 
 Source: ``prof_data.c`` and ``prof_sys.c`` of jemalloc 5, and the parsers of its ``jeprof``.
 """
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # What a stack takes while its line and its counts are taken apart. Measured.
 _STACK_BYTES = 600
 HEADER = re.compile(rb"heap_v2/(\d{1,18})[ \t]*\r?\n")
-# The four counts: objects and bytes in use, and in brackets those ever allocated. 20 digits are a count below zero,
-# which wrapped around: such a stack is not whole.
+# The four counts: objects and bytes in use, and in brackets those ever allocated. 20 digits are a negative count
+# that wrapped around: such a stack is damaged.
 _COUNTS = rb"(\d{1,18}):[ \t]+(\d{1,18})[ \t]+\[[ \t]*(\d{1,18}):[ \t]+(\d{1,18})\]"
 _STACK = re.compile(
     rb"^[ \t]*@((?:[ \t]++0x[0-9a-fA-F]{1,16}+)*+)[ \t]*\r?\n[ \t]*t\*:[ \t]+" + _COUNTS + rb"(?=[ \t\r]*(?:\n|\Z))",
@@ -54,7 +54,7 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """What the header says of one thread, or of all (``name`` ``*``): the four counts as recorded."""
+    """The header's counts of one thread, or of all (``name`` ``*``), as recorded."""
 
     number: str
     counts: tuple[int, int, int, int]
@@ -82,7 +82,7 @@ class Dump:
 
 @dataclass(frozen=True, slots=True)
 class Symbols:
-    """What ``jeprof --raw`` puts before a profile: names by address, the outermost of inlined ones first."""
+    """The symbols from ``jeprof --raw`` before a profile: names by address, the outermost of inlined ones first."""
 
     names: dict[int, str]
     binary: str
@@ -144,7 +144,7 @@ def _mappings(text: bytes) -> tuple[Mapping, ...]:
 
 
 def _first_unfinished(source: Source, body: bytes, start: int) -> str:
-    """Where the first stack is that has no whole line of counts: the only one searched for a line at a time."""
+    """The position of the first stack without a complete line of counts."""
     for begin in _STACK_BEGINS.finditer(body):
         if _STACK.match(body, begin.start()) is None:
             return source.at(line_number(source.data, start + begin.start()))

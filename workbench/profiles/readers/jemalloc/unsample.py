@@ -1,8 +1,7 @@
-"""From what was sampled to what was allocated, as jeprof does.
+"""Scales sampled values up to allocated ones, as jeprof does.
 
-jemalloc samples bytes as a Poisson process: an allocation of ``size`` bytes is seen with the probability
-``1 - exp(-size / period)``. What a stack's samples stand for is therefore their number divided by that probability at
-their mean size.
+jemalloc samples bytes as a Poisson process: an allocation of ``size`` bytes is sampled with the probability ``1 -
+exp(-size / period)``. So a stack's samples are divided by that probability at their mean size.
 
 Source: ``AdjustSamples`` of jeprof (sampling version 2). Its exponential of a small number loses digits, ours does not.
 """
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def unsampled(objects: NDArray[np.int64], size: NDArray[np.int64], period_bytes: int) -> NDArray[np.float64]:
-    """What sampled ``objects`` with ``size`` bytes in sum stand for: two columns, objects and bytes. Without a size
-    or a number they stay as they are, and everything does where each allocation was recorded (period 0)."""
+    """The allocations behind sampled ``objects`` with ``size`` bytes in sum: two columns, objects and bytes. Unchanged
+    without a size or a number, and if each allocation was recorded (period 0)."""
     recorded = np.column_stack((objects, size)).astype(np.float64)
     if period_bytes == 0:
         return recorded

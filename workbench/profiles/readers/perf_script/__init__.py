@@ -1,4 +1,4 @@
-"""``perf script``: what ``perf record`` sampled, as text: a header a sample and below it a line a frame."""
+"""``perf script``: samples of ``perf record`` as text: a header per sample and below it a line per frame."""
 
 from workbench.profiles.readers.perf_script.reader import read, recognise
 

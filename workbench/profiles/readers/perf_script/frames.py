@@ -1,8 +1,8 @@
 """The frames of perf script's text: ``55d0c1a0 f+0x10 (/srv/app)``, inlined ones, those with a source line below.
 
-perf writes what its options ask for: an address, a symbol with its offset, the object in brackets, `` (inlined)``
-behind a frame that is no call of its own, and the source line in a line of its own. Symbols hold blanks and brackets,
-objects may be ``[kernel.kallsyms]`` or ``/tmp/app (deleted)``.
+Depending on its options perf writes an address, a symbol with its offset, the object in brackets, `` (inlined)`` after
+an inlined frame, and the source line on a separate line. Symbols contain blanks and brackets, objects may be
+``[kernel.kallsyms]`` or ``/tmp/app (deleted)``.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 NO_STACK = b"[no stack]"
 _IP = r"^\s*(?P<ip>[0-9a-f]{1,16})"
 _END = r"[ \t\r\n]*$"
-# Of several brackets at the end the last that begins as a path or a name of the kernel does is the object.
+# Of several brackets at the end, the object is the last that begins like a path or a kernel name.
 _FRAME = (
     _IP + r"\s+(?P<sym>.*?)\s(?P<inlined>\(inlined\))" + _END,
     _IP + r"\s+(?:(?P<sym>.*\S)\s+)?\((?P<dso>[/\[].*)\)" + _END,
     _IP + r"\s+(?:(?P<sym>.*\S)\s+)?\((?P<dso>[^()]*(?: \(deleted\))?)\)" + _END,
     _IP + r"(?:\s+(?P<sym>.*?))?" + _END,
 )
-# longer is no path; the pattern takes time by the square
+# longer text is not a path; the pattern takes quadratic time
 _MOST_PATH = 4096
 _SOURCE = re.compile(rb"(.*?)(?::(\d{1,9}))?(?: \(discriminator \d+\))?( \(inlined\))?", re.DOTALL)
 _OFFSET = re.compile(rb"\+0x[0-9a-f]+$")
@@ -132,7 +132,7 @@ def _names(fields: dict[str, Any], oneline: bool) -> tuple[NDArray[np.int64], li
 
 
 def _object_of(dso: NDArray[np.int64], inlined: NDArray[np.bool_], sample: NDArray[np.int64]) -> NDArray[np.int64]:
-    """perf gives no object with an inlined frame: it is that of the next frame which is a call of its own."""
+    """perf gives no object for an inlined frame: it is that of the next frame that is not inlined."""
     if not inlined.any():
         return dso
     size = len(dso)
@@ -150,7 +150,7 @@ def _unique(*columns: NDArray[Any]) -> tuple[NDArray[np.int64], list[list[int]]]
     key = np.zeros(len(columns[0]), dtype=np.int64)
     for column in columns:
         shifted = column.astype(np.int64) + 1
-        # as few numbers as rows, so that the product fits
+        # no more numbers than rows, so that the product fits
         key = numbered(key)[0] * (int(shifted.max(initial=0)) + 1) + shifted
     place, known = numbered(key)
     some = np.zeros(len(known), dtype=np.int64)
@@ -159,7 +159,7 @@ def _unique(*columns: NDArray[Any]) -> tuple[NDArray[np.int64], list[list[int]]]
 
 
 def _unfolded(frames: list[_Frame]) -> tuple[NDArray[np.int64], list[_Frame]]:
-    """The frames with those of Java taken apart, innermost first, and where each begins among them."""
+    """The frames, with Java's split, innermost first, and where each begins."""
     first = [0]
     out: list[_Frame] = []
     for frame in frames:
@@ -185,7 +185,7 @@ def _expanded(
 
 def _table(frames: list[_Frame]) -> Any:
     """The table of frames. A function has one file, that of most of its lines: code from other files in it was inlined
-    by the compiler, and keeps no line."""
+    by the compiler and gets no line."""
     votes: dict[tuple[bytes, bytes], Counter[bytes]] = {}
     for frame in frames:
         if frame.line:

@@ -1,4 +1,4 @@
-"""The lines of perf script's text: what each is, and what the header of a sample says.
+"""The lines of perf script's text: the kind of each, and the fields of sample headers.
 
 A sample is a header, its frames (innermost first) and a blank line; without call chains all is one line::
 
@@ -6,9 +6,9 @@ A sample is a header, its frames (innermost first) and a blank line; without cal
                 55d0c1a0 f+0x10 (/srv/app)
       file.c:12
 
-Which fields a header has is the choice of who wrote it (``-F``), and a comm may hold blanks, digits and colons: so the
-time of day, else the event, is the mark that all else is read around. Lines come again and again, so each distinct
-line is looked at once, by regular expressions over whole Arrow arrays.
+The fields of a header depend on ``-F``, and a comm may contain blanks, digits and colons. So the time of day, otherwise
+the event, is found first, and the rest is read around it. Lines repeat often, so each distinct line is parsed once, by
+regular expressions over whole Arrow arrays.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 BLANK, COMMENT, FRAME, HEADER, RECORD, OTHER = range(6)
 
-# What a line takes while it is told apart from others. Measured.
+# Bytes per line while distinct lines are found. Measured.
 _LINE_BYTES = 120
-# What each distinct one takes while it is read: its fields, its name, its place in the tree. Measured.
+# Bytes per distinct line while it is read: fields, name, place in the tree. Measured.
 _DISTINCT_BYTES = 1000
 _ENDS = r"[ \t\r\n]*$"
 _EVENT = r"(?:(?P<period>\d{1,18})\s+)?(?P<event>\S+):(?:\s+(?P<rest>.*?))?" + _ENDS
 _TIME = r"^\s*(?P<who>(?:.*?\s)??)(?P<second>\d{1,10})\.(?P<fraction>\d{1,9}):"
-# Headers, the surest first. Without a time the number of a thread has to be there: text ends in a colon, too.
+# Headers, the most certain first. Without a time a thread number is required, since other text ends in a colon too.
 TIMED = _TIME + r"\s*" + _EVENT
 TIMED_BARE = _TIME + r"\s*(?:(?P<period>\d{1,18})(?:\s+|$))?(?P<rest>.*?)" + _ENDS
 UNTIMED = r"^\s*(?P<who>.*?\S\s+(?:-?\d{1,10}/)?-?\d{1,10}\s+(?:\[\d+\]\s+)?)" + _EVENT
-# What stands above frames and below a blank line is a header, whatever it says: -F comm,ip,sym
+# A line above frames and below a blank line is a header, with any content: -F comm,ip,sym
 BARE = r"^\s*(?P<who>.*?)(?:(?:^|\s+)(?:(?P<period>\d{1,18})\s+)?(?P<event>\S+):)?" + _ENDS
 HEADERS = (TIMED, TIMED_BARE, UNTIMED)
 _RECORD = r":\s+PERF_RECORD_[A-Z0-9_]+"
@@ -51,8 +51,8 @@ FIELDS = ("who", "second", "fraction", "period", "event", "rest")
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """All lines: ``code`` is the number of each among the ``distinct`` ones (an Arrow array of bytes), ``kind`` what
-    each is, ``number`` its line number less one."""
+    """All lines: ``code`` is the number of each among the ``distinct`` ones (an Arrow array of bytes), ``kind`` the
+    kind of each, ``number`` its line number minus one."""
 
     code: NDArray[np.int64]
     distinct: Any
@@ -69,7 +69,7 @@ class Lines:
 
 
 def lines_of(data: bytes) -> Lines:
-    """The lines of a file, told apart. Headers that only their place tells are found as well."""
+    """The lines of a file with their kinds. Headers known only by their place are found too."""
     if data[-17:].rpartition(b"\n")[2].isspace():
         # the beginning of a line; a blank one ends a sample
         data = data.rstrip(b" \t\r")
@@ -86,7 +86,7 @@ def lines_of(data: bytes) -> Lines:
 
 
 def _kinds(distinct: Any) -> NDArray[np.int8]:
-    """What each distinct line is by itself."""
+    """The kind of each distinct line by itself."""
     size = len(distinct)
     kind = np.full(size, OTHER, dtype=np.int8)
     left = np.arange(size)
@@ -119,7 +119,7 @@ def _headers_by_place(kind: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 def header_fields(texts: Any) -> dict[str, Any]:
-    """What headers say: an Arrow array of bytes for each of FIELDS, empty where it is not there."""
+    """The fields of headers: an Arrow array of bytes for each of FIELDS, empty if missing."""
     return extracted(texts, (*HEADERS, BARE), FIELDS)
 
 
@@ -130,7 +130,7 @@ _COMMENT = re.compile(
 
 
 def header_comments(data: bytes) -> dict[str, str]:
-    """What ``--header`` says of the machine and the recording."""
+    """The lines of ``--header`` about the machine and the recording."""
     found: dict[str, str] = {}
     for line in data[:65536].decode("utf-8", "replace").splitlines():
         match = _COMMENT.match(line)

@@ -52,7 +52,7 @@ _HINT = "Write it with: perf script -i perf.data > out.perf"
 
 
 def recognise(source: Source) -> str | None:
-    """The header of ``perf script --header``, or among the first lines a sample."""
+    """The header of ``perf script --header``, or a sample among the first lines."""
     seen = source.data[:_SEEN_BYTES]
     if b"\0" in seen[:4096]:
         return None
@@ -70,12 +70,12 @@ def recognise(source: Source) -> str | None:
 def read(source: Source) -> Profile:
     """The samples of ``perf script``.
 
-    Each event is a metric of its name, the sum of its periods (``ns`` of cpu-clock and task-clock), where the file has
-    periods; ``samples`` counts them, of several events ``samples:EVENT`` each. The event with most samples is shown
-    first. Threads are labels: ``thread`` (comm and tid), ``comm``, ``pid`` and ``tid``. Where samples have times, the
-    table ``timeline`` holds what ran when.
+    If the file has periods, each event is a metric with its name: the sum of its periods (``ns`` for cpu-clock and
+    task-clock); ``samples`` counts samples, for several events ``samples:EVENT`` each. The event with most samples is
+    shown first. Threads are labels: ``thread`` (comm and tid), ``comm``, ``pid`` and ``tid``. Where samples have times,
+    the table ``timeline`` holds what ran when.
 
-    Raises ReadError for what holds no sample.
+    Raises ReadError if there is no sample.
     """
     data = source.data
     notes = NoteBook()
@@ -85,7 +85,7 @@ def read(source: Source) -> Profile:
             raise ReadError(
                 "this is a report of perf, which has sums instead of samples", where=source.name, hint=_HINT
             )
-        raise ReadError("there is no whole sample", where=source.name, hint=_HINT)
+        raise ReadError("there is no complete sample", where=source.name, hint=_HINT)
     counted = _counted(found, source, notes)
     stacks = stacks_of(found.entries, len(found))
     _note_depth(stacks.physical, notes)
@@ -170,7 +170,7 @@ def _free(name: str, names: set[str]) -> str:
 def _summed(
     found: Samples, node: NDArray[np.int64], counted: _Counted
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Samples of one node and thread as one row: its node, its labels and its costs, a column a metric."""
+    """Samples of one node and thread as one row: node, labels and costs, a column per metric."""
     pair = node * len(found.threads) + found.thread
     row, known = numbered(pair)
     costs = np.zeros((len(known), len(counted.metrics)), dtype=np.int64)

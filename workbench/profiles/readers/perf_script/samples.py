@@ -1,4 +1,4 @@
-"""From lines to samples: which frames belong to which header, and whether the last sample is whole."""
+"""From lines to samples: which frames belong to which header, and whether the last sample is complete."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 _SOURCE = r"^  \S.*(?::\d+|\[[0-9a-fx+]+\]|\?\?:0)(?: \(discriminator \d+\))?(?: \(inlined\))?[ \t\r\n]*$"
 _ONE_LINE = r"^\s*(?:[0-9a-f]{1,16}\s+){0,2}[0-9a-f]{1,16}(?:\s|$)"
 _WHO = re.compile(rb"\s*(.*?)(?:(?:^|\s+)(?:(-?\d{1,10})/)?(-?\d{1,10}))?(?:\s*\[\d+\])?(?:\s+[A-Z]{1,4})?\s*")
-# a comm has 15 bytes; the pattern takes time by the square
+# a comm has 15 bytes; the pattern takes quadratic time
 _MOST_WHO = 200
 _VM = re.compile(rb"^VM:\s*\d+ ")
 _OBJECT_LAST = re.compile(rb"\([/\[][^()]*(?: \(deleted\))?\)(?: \(inlined\))?[ \t\r]*$")
-# a name longer than this is looked for nowhere but at the beginning
+# a longer name is only searched at the beginning
 _MOST_FRAME = 4096
-# The frame of a single line stands behind fields that nobody asked to keep; a branch goes on with where it went.
+# In a one-line sample the frame comes after fields that are not kept; a branch is followed by its target.
 _KEPT = re.compile(rb"(?:^|.*?\s)([0-9a-f]{1,16}\s\S.*\([/\[].*\))")
 
 
@@ -60,7 +60,7 @@ class Samples:
 
 
 def samples_of(lines: Lines, source: Source, notes: NoteBook) -> Samples:
-    """The samples of a file that are whole. What is left out is noted."""
+    """The complete samples of a file. Left-out lines are noted."""
     source_of, sources = _source_lines(lines)
     _note_left_out(lines, source_of, source, notes)
     used = np.flatnonzero(np.isin(lines.kind, (BLANK, FRAME, HEADER)))
@@ -89,8 +89,8 @@ def _note_left_out(lines: Lines, source_of: NDArray[np.int64], source: Source, n
 
 
 def _source_lines(lines: Lines) -> tuple[NDArray[np.int64], list[bytes]]:
-    """For each line the number of the source line below it, -1 where there is none; and the source lines. Those taken
-    are no lines of their own any more."""
+    """For each line the number of the source line below it, -1 where there is none; and the source lines. These no
+    longer count as separate lines."""
     of = np.full(len(lines.code), -1, dtype=np.int64)
     others = np.flatnonzero(lines.kind[1:] == OTHER) + 1
     others = others[np.isin(lines.kind[others - 1], (FRAME, HEADER))]
@@ -120,8 +120,8 @@ def _sample_of(kind: NDArray[np.int8]) -> tuple[NDArray[np.int64], bool]:
 def _without_strays(
     lines: Lines, source_of: NDArray[np.int64], sample: NDArray[np.int64], headed: bool, source: Source, notes: NoteBook
 ) -> tuple[Lines, NDArray[np.int64], NDArray[np.int64]]:
-    """Without the samples that have no header in a file where samples have one: what a file begins with that was cut
-    at its start, or what stands below a header that is damaged."""
+    """Drop samples without a header if others have one: they come from a cut beginning of the file or a damaged
+    header."""
     if not headed:
         return lines, source_of, sample
     has = np.zeros(int(sample.max(initial=-1)) + 2, dtype=bool)
@@ -138,10 +138,10 @@ def _without_strays(
 def _without_cut(
     lines: Lines, source_of: NDArray[np.int64], sample: NDArray[np.int64], source: Source, notes: NoteBook
 ) -> tuple[Lines, NDArray[np.int64], NDArray[np.int64]]:
-    """Without the last sample where the file ends inside it.
+    """Drop the last sample if the file ends inside it.
 
-    perf ends a sample with a blank line. Where that is missing the outermost frame tells: it is one that another stack
-    ends with, too, or the file was cut.
+    perf ends a sample with a blank line. Without it, the outermost frame decides: if no other stack ends with it, the
+    file was cut.
     """
     kind = lines.kind
     if not len(kind) or kind[-1] == BLANK:
@@ -172,7 +172,7 @@ def _without_cut(
 
 
 def _is_line(lines: Lines, place: int) -> bool:
-    """Whether a line is a whole sample: a header with its frame."""
+    """Whether a line is a complete sample: a header with its frame."""
     return (
         place >= 0 and bool(lines.kind[place] == HEADER) and lines.texts(np.array([place]))[0].as_py().endswith(b")\n")
     )
@@ -222,7 +222,7 @@ def _entries(
     source: Source,
     notes: NoteBook,
 ) -> Entries:
-    """The frames of all samples: those below their headers, else the one in the header's line."""
+    """The frames of all samples: those below their headers, otherwise the one in the header's line."""
     import pyarrow as pa
 
     below = np.flatnonzero(lines.kind == FRAME)
@@ -236,7 +236,7 @@ def _entries(
     _note_text(np.flatnonzero(~(~has & framed)), rests[of], kept, notes)
     branches = np.array([branch for _, branch in lead], dtype=bool)[rests[of[single]]]
     if branches.any():
-        notes.add("where a branch went, left out", count=int(branches.sum()))
+        notes.add("target of a branch, left out", count=int(branches.sum()))
     texts = pa.concat_arrays([take(lines.distinct, known), of_bytes([frame or b"0" for frame, _ in lead])])
     heads = np.full(len(of), -1, dtype=np.int64)
     at = np.flatnonzero(lines.kind == HEADER)

@@ -26,7 +26,7 @@ _WORDS = ("<5I", ">5I", "<5Q", ">5Q")
 
 
 def legacy_kind(data: bytes) -> str | None:
-    """What legacy profile begins like this, or None."""
+    """The legacy format that begins like this, or None."""
     head = data[:_HEAD_BYTES].lstrip()
     for pattern, kind in _TEXTS:
         if pattern.match(head):
@@ -42,7 +42,7 @@ def legacy_kind(data: bytes) -> str | None:
 
 
 def legacy_hint(data: bytes) -> str:
-    """What to do with a legacy profile: Go writes the present format where it is not asked for a text to read."""
+    """What to do with a legacy profile: Go writes the current format unless text is requested."""
     convert = "Convert it where the profiled program is: `pprof -proto PROGRAM OLD > new.pb.gz`"
     if _GO_COUNT.match(data[:_HEAD_BYTES].lstrip()) or b"\n#\t0x" in data[:_HEAD_BYTES]:
         return f"{convert}. Or fetch it without debug=1, which makes it a text"

@@ -1,7 +1,7 @@
-"""Frames a profile asks to be dropped: what pprof does with ``drop_frames`` and ``keep_frames``.
+"""Drops frames as requested by a profile's ``drop_frames`` and ``keep_frames``, like pprof.
 
 An allocator's own frames, for example: the cost of a matching function and all below it goes to its caller. pprof does
-this to every profile it loads, so figures only agree with its figures when it is done here too.
+this to every profile it loads, so figures agree only if it is done here too.
 
 Source: profile/prune.go of google/pprof.
 """
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 def prune(
     locations: Locations, samples: Samples, functions: Functions, drop: str, keep: str, metric: str, notes: NoteBook
 ) -> tuple[Locations, Samples]:
-    """Locations and samples without what ``drop`` matches and ``keep`` does not; both match whole names.
+    """Locations and samples without frames that ``drop`` matches and ``keep`` does not; both match whole names.
 
-    A stack is never cut above its first frame that is wanted. A pattern that is no regular expression is noted and
-    does nothing, as in pprof.
+    A stack is never cut above its first kept frame. An invalid regular expression is noted and ignored, as in pprof.
     """
     matching = _matching(functions.name, drop, keep, notes)
     if matching is None or not matching.any() or not len(locations.function):
@@ -79,7 +78,7 @@ def _cut(samples: Samples, matched: NDArray[np.bool_], whole: NDArray[np.bool_])
 
 
 def _matching(names: list[str], drop: str, keep: str, notes: NoteBook) -> NDArray[np.bool_] | None:
-    """Which names are to go. RE2, as in pprof: a pattern from a file must not be able to run for ever."""
+    """Which names to drop. Uses RE2, as in pprof, so that a pattern from a file cannot run forever."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,7 +1,7 @@
 """Reads pprof profiles: profile.proto of google/pprof, gzipped or raw, of Go, pprof-rs, gperftools and others.
 
 Source of the format: proto/profile.proto and profile/encode.go of google/pprof; what that decoder refuses is refused
-here, with the byte it happens at.
+here too, with the byte position.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _HEAD_FIELDS = 64
 
 def recognise(source: Source) -> str | None:
     """profile.proto by trial: the first fields have its numbers and types, and the first string is empty. Legacy
-    profiles are recognised too, to be refused by name."""
+    profiles are recognised too, so that they can be refused by name."""
     kind = legacy_kind(source.data)
     if kind is not None:
         return kind
@@ -79,8 +79,8 @@ def read(source: Source) -> Profile:
     ``tables["mappings"]``.
 
     ``meta``: ``start_s``, ``time_ns``, ``duration_ns``, ``period``, ``period_type``, ``period_unit``, ``comments``,
-    ``doc_url``, ``drop_frames``, ``keep_frames`` where the file has them; ``samples``, how many it has before equal
-    ones are summed; ``dialect``, ``pprof-rs`` or "".
+    ``doc_url``, ``drop_frames``, ``keep_frames`` if present; ``samples``: how many there are before equal ones are
+    summed; ``dialect``, ``pprof-rs`` or "".
 
     Raises ReadError for damage, legacy formats and several profiles in one file.
     """
@@ -109,7 +109,7 @@ def read(source: Source) -> Profile:
     if not len(samples):
         notes.add("there are no samples: the profile is empty")
     dialect = ""
-    # the workbench's own sampler writes the same dialect with lines that can be trusted, and says so in a comment
+    # the workbench's own sampler writes the same form with reliable lines, marked by a comment
     period = meta.get("period", 0)
     if "comments" not in meta and pprof_rs.is_pprof_rs(types, period, len(mappings), locations, functions, samples):
         dialect = pprof_rs.DIALECT
@@ -164,7 +164,7 @@ def _summed(
 
 
 def _check_single(source: Source, top: TopLevel) -> None:
-    """Two profiles in one file show by their two times, as in pprof."""
+    """Two profiles in one file are recognised by two times, as in pprof."""
     times = top.numbers[schema.TIME_NANOS]
     if len(times) > 1 and any(times[:-1]):
         raise ReadError(
@@ -196,8 +196,8 @@ def _metrics(types: list[tuple[str, str]], notes: NoteBook) -> list[Metric]:
 def _default_metric(
     wanted: str, types: list[tuple[str, str]], metrics: list[Metric], counted: NDArray[np.bool_], notes: NoteBook
 ) -> str:
-    """What pprof shows first; where that is 0 in every sample, the last type that is not. ``counted`` says which types
-    have a value at all."""
+    """The type pprof shows first; if that is 0 in every sample, the last type that is not. ``counted``: which types
+    have a value."""
     chosen = _pprofs_choice(wanted, types, notes)
     if counted[chosen] or not counted.any():
         return metrics[chosen].name
@@ -207,7 +207,7 @@ def _default_metric(
 
 
 def _pprofs_choice(wanted: str, types: list[tuple[str, str]], notes: NoteBook) -> int:
-    """The type the profile names as default, else the last, as in pprof."""
+    """The profile's default type, otherwise the last, as in pprof."""
     for place, (kind, _) in enumerate(types):
         if wanted and kind in (wanted, f"inuse_{wanted}"):
             return place
@@ -225,7 +225,7 @@ def _text(top: TopLevel, number: int, strings: Strings) -> str:
 
 
 def _meta(source: Source, top: TopLevel, strings: Strings) -> dict[str, Any]:
-    """What the header says; what it does not say has no key."""
+    """The header's fields; missing ones have no key."""
     time_ns = _last(top, schema.TIME_NANOS)
     period_type = _value_types(source, top, schema.PERIOD_TYPE, strings)[-1:] or [("", "")]
     meta: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""The dialect of pprof-rs, the sampler inside the Rust services, and what its files do not say.
+"""The form of pprof-rs, the sampler inside the Rust services, and its limits.
 
-It writes functions de-duplicated by demangled name, each with the one line that happened to be seen first, in the order
-of a hash map: a line number there is arbitrary and changes from file to file.
+It writes functions de-duplicated by demangled name, each with the line that was seen first, in the order of a hash map:
+a line number there is arbitrary and changes from file to file.
 
 Source: src/report.rs, src/frames.rs and src/profiler.rs of tikv/pprof-rs.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DIALECT = "pprof-rs"
 THREAD = "thread"
 UNKNOWN = "Unknown"
-# 128 frames are recorded from the leaf on; the two of the signal handler are taken out again
+# 128 frames are recorded from the leaf on; the two of the signal handler are removed
 _MOST_FRAMES = 126
 _TYPES = ([("samples", "count"), ("cpu", "nanoseconds")], [("cpu", "count")])
 
@@ -53,14 +53,14 @@ def is_pprof_rs(
 def note_limits(
     locations: Locations, functions: Functions, samples: Samples, metric: str, period: int, notes: NoteBook
 ) -> None:
-    """Say what a file of pprof-rs cannot tell, with the weights concerned."""
+    """Notes on the limits of a file of pprof-rs, with the affected weights."""
     weights = samples.values[:, -1]
     notes.add(
         "CPU time is an undercount: ticks within the libraries the service excludes (libc, pthread, ...) are not kept"
     )
     if (locations.line > 0).any():
         notes.add(
-            "line numbers are left out: the file has one per function name, that of whichever call was seen first",
+            "line numbers are left out: the file has one per function name, that of the call seen first",
             count=int((locations.line > 0).sum()),
         )
     notes.add(
@@ -83,7 +83,7 @@ def note_limits(
         leaf = samples.location[samples.offset[1:][lengths > 0] - 1]
         at_leaf = named[leaf]
         notes.add(
-            f"a frame without symbol is called {UNKNOWN}; the weight is what it cost by itself",
+            f"a frame without symbol is called {UNKNOWN}; the weight is its self cost",
             count=int(named[samples.location].sum()),
             metric=metric,
             weight=float(weights[lengths > 0][at_leaf].sum()),

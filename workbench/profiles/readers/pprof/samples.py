@@ -89,14 +89,14 @@ def read_samples(
 
 
 def _turned(offset: NDArray[np.int64], location: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each stack the other way round."""
+    """Each stack reversed."""
     place = np.repeat(offset[:-1] + offset[1:] - 1, np.diff(offset))
     place -= np.arange(len(location))
     return location[place]
 
 
 def _check_sums(source: Source, spans: Spans, values: NDArray[np.int64]) -> None:
-    """No sum of any of the values may leave int64."""
+    """Check that no sum of values exceeds int64."""
     for column in values.T:
         sizes = np.abs(column.astype(np.float64))
         # a float is good enough to see that it is far from the limit
@@ -111,8 +111,8 @@ def _check_sums(source: Source, spans: Spans, values: NDArray[np.int64]) -> None
 def _labels(source: Source, column: Column, strings: Strings, notes: NoteBook) -> tuple[NDArray[np.int64], Table]:
     """For each sample the number of its set of labels (0: none), and the table of these sets.
 
-    A label is text where ``str`` is given, else a number where ``num`` or its unit is; one with neither cannot be told
-    from an absent one and is left out, as pprof does.
+    A label is text if ``str`` is given, otherwise a number if ``num`` or its unit is; a label with neither is left out,
+    as in pprof.
     """
     none = np.zeros(len(column.offset) - 1, dtype=np.int64)
     if not len(column.value):
@@ -130,7 +130,7 @@ def _labels(source: Source, column: Column, strings: Strings, notes: NoteBook) -
             count=int((~given).sum()),
         )
         key, text, number, unit, sample = (each[given] for each in (key, text, number, unit, sample))
-    # what counts is the text, or the number with its unit, never both
+    # the label is the text, or the number with its unit, never both
     number, unit = np.where(text != 0, 0, number), np.where(text != 0, 0, unit)
     code = np.zeros(len(key), dtype=np.int64)
     for each in (key, text, number, unit):

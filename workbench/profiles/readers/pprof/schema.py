@@ -1,4 +1,4 @@
-"""The messages of profile.proto: field numbers and what they hold.
+"""The messages of profile.proto: field numbers and types.
 
 Source: proto/profile.proto of google/pprof.
 """

@@ -1,4 +1,4 @@
-"""Samples as stacks of frames, root first, ready to grow a tree of."""
+"""Samples as stacks of frames, root first, the input of a tree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.profiles.source import Source
 
 _BATCH = 1 << 18
-# Samples of few bytes can refer to locations of many inlined lines: a file of megabytes that stands for terabytes.
+# Samples of few bytes can refer to locations with many inlined lines: a file of megabytes could expand to terabytes.
 # Real files have about one frame a byte.
 _FREE_FRAMES, _FRAMES_PER_BYTE = 16_000_000, 16
 
@@ -29,7 +29,7 @@ def stacks_of(
     """The frames of all samples one after another, and the offset of each sample's.
 
     A sample without locations is the frame ``[no stack]``; a stack deeper than MAX_DEPTH ends there. Both are noted
-    with their weight in ``metric``, the last one. Raises ReadError where the file stands for absurdly many frames.
+    with their weight in ``metric``, the last one. Raises ReadError if the file expands to absurdly many frames.
     """
     size = np.diff(frames.offset)
     limit = _FREE_FRAMES + _FRAMES_PER_BYTE * len(source.data)
@@ -38,7 +38,7 @@ def stacks_of(
     total = 0
     number = frames.frame.astype(np.int32)
     if (size == 1).all() and np.diff(samples.offset).max(initial=0) <= MAX_DEPTH:
-        # one frame a location, as writers without inlining have it
+        # one frame per location, as from writers without inlining
         parts.append(number[samples.location])
         depth = np.diff(samples.offset)
     for first, last in () if parts else _batches(samples.offset):
@@ -54,7 +54,7 @@ def stacks_of(
         total += here
         if total > limit:
             raise ReadError(
-                f"{len(source.data):,} bytes stand for more than {limit:,} frames",
+                f"{len(source.data):,} bytes expand to more than {limit:,} frames",
                 where=source.name,
                 hint="No profiler writes that",
             )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from workbench.profiles.source import Source
 
 
-# What a text takes beside its bytes, as bytes and as text, and its places
+# Bytes per text in addition to its length, as bytes and as text, and for its position
 _TEXT_BYTES = 120
 # and a function or a location
 _ROW_BYTES = 100
@@ -43,7 +43,7 @@ class Strings:
     texts: list[str]
 
     def __getitem__(self, number: int) -> str:
-        """One text by its number as it stands in the file."""
+        """One text by its number, unchanged."""
         index = as_int64(number)
         if index == 0:
             return ""
@@ -164,7 +164,7 @@ def read_locations(source: Source, top: TopLevel, mappings: Table, functions: Fu
     lost = np.flatnonzero((mapping < 0) & (wanted != 0))
     if len(lost):
         notes.add(
-            "a location refers to a mapping that is not there: its object is unknown",
+            "a location refers to a missing mapping: its object is unknown",
             source.at(offset=int(spans.start[lost[0]])),
             count=len(lost),
         )
@@ -175,7 +175,7 @@ def read_locations(source: Source, top: TopLevel, mappings: Table, functions: Fu
     if len(function) and function.min() < 0:
         first = int(np.flatnonzero(function < 0)[0])
         raise ReadError(
-            f"a line refers to function {int(fields[1].last()[first])}, which is not there",
+            f"a line refers to function {int(fields[1].last()[first])}, which does not exist",
             where=source.at(offset=int(lines.start[first])),
             hint=DAMAGED,
         )
@@ -219,11 +219,11 @@ def _check_ids(source: Source, spans: Spans, ids: NDArray[np.uint64], what: str)
     bad |= ids == 0
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        wrong = "has the reserved id 0" if ids[row] == 0 else f"has id {int(ids[row])}, as another one before it"
+        wrong = "has the reserved id 0" if ids[row] == 0 else f"has id {int(ids[row])}, like an earlier one"
         raise ReadError(
             f"a {what} {wrong}",
             where=source.at(offset=int(spans.start[row])),
-            hint="Several profiles in one file cannot be told apart: merge them with `pprof -proto A B > AB.pb.gz`",
+            hint="Several profiles in one file cannot be separated: merge them with `pprof -proto A B > AB.pb.gz`",
         )
 
 

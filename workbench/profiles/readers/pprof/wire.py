@@ -1,9 +1,9 @@
 """Protobuf's wire format, for messages that consist of numbers and of messages of numbers.
 
-That is all of profile.proto but its strings. A message is a row of varints, so millions of messages are taken apart by
-whole arrays: where varints end (bytes below 128), what they say, and then field after field of all messages at once.
-A message with anything else in it (a field from the future that is fixed-size or text, damage) is read by itself, byte
-by byte, and that is also where errors get their place.
+That covers profile.proto except its strings. A message is a sequence of varints, so millions of messages are parsed
+with whole arrays: ends of varints (bytes below 128), their values, and then field after field of all messages at once.
+A message with anything else in it (an unknown fixed-size or text field, damage) is read separately, byte by byte, which
+also gives errors their position.
 
 Source: the encoding guide of Protocol Buffers and google/pprof's decoder, which defines what tools accept.
 """
@@ -29,18 +29,18 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 Kind = Literal["number", "numbers", "message", "text"]
 DAMAGED = "The file was cut off or damaged while it was written or copied: fetch it again"
 
-# Bytes taken apart at a time: arrays of this size stay in the processor's cache and bound the memory.
+# Bytes parsed at a time: arrays of this size stay in the processor's cache and bound the memory.
 _CHUNK = 1 << 16
 # What a byte of a longer message takes meanwhile, where each is a number. Measured.
 _OF_BYTE = 60
-# After so many bytes of the outermost message it is asked how much memory its places take.
+# Memory is checked after this many bytes of the outermost message.
 _LOOK_EVERY = 1 << 20
-# Fewer bytes than this are quicker by hand than by arrays.
+# Fewer bytes are faster byte by byte than with arrays.
 _FEW_BYTES = 512
 # places in a chunk are 32 bits; only a damaged message is longer than a chunk by so much
 _MOST_BYTES = 1 << 30
 _UINT64 = (1 << 64) - 1
-# A message with more changes of field than this is no profiler's: it is read by hand, which is linear in its bytes.
+# No profiler writes messages with more changes of field: these are read byte by byte, which takes linear time.
 _ROUNDS = 300
 WIRES: dict[Kind, tuple[int, ...]] = {
     "number": (VARINT,),
@@ -119,7 +119,7 @@ def as_int64(value: int) -> int:
 
 
 def top_level(source: Source, kinds: Mapping[int, Kind]) -> TopLevel:
-    """Take the outermost message apart. Raises ReadError where it is no protobuf or not of these ``kinds``."""
+    """Take the outermost message apart. Raises ReadError if it is not protobuf or has other kinds of fields."""
     data, size = source.data, len(source.data)
     starts: dict[int, Any] = {number: array("q") for number, kind in kinds.items() if kind in ("message", "text")}
     ends: dict[int, Any] = {number: array("q") for number in starts}
@@ -166,8 +166,8 @@ def top_level(source: Source, kinds: Mapping[int, Kind]) -> TopLevel:
 def decode(source: Source, spans: Spans, kinds: Mapping[int, Kind]) -> dict[int, Column]:
     """The fields of many messages of one type, as columns by field number.
 
-    ``kinds`` has the fields that are wanted: ``number`` (one varint), ``numbers`` (repeated, packed or not, also both
-    in one message) or ``message``. Others are skipped. Raises ReadError with the byte offset of damage.
+    ``kinds``: the needed fields: ``number`` (one varint), ``numbers`` (repeated, packed or not, also both in one
+    message) or ``message``. Others are skipped. Raises ReadError with the byte offset of damage.
     """
     parts: dict[int, list[Column]] = {number: [] for number in kinds}
     for _, columns in batches(source, spans, kinds):
@@ -245,7 +245,7 @@ class _Tokens:
         filled = end > start
         whole = np.ones(len(start), dtype=bool)
         whole[filled] = stops[end[filled] - 1]
-        # no varint reaches over the border of a message, whatever lies between two
+        # no varint crosses the border of a message
         stops[end[filled] - 1] = True
         inner = start[start > 0]
         stops[inner - 1] = True
@@ -275,7 +275,7 @@ def _walk(
     kinds: Mapping[int, Kind],
     found: dict[int, list[_Found]],
 ) -> NDArray[np.bool_]:
-    """One field (or run of equal fields) of all messages at a time. Returns which messages were not understood."""
+    """One field (or run of equal fields) of all messages at a time. Returns which messages could not be parsed."""
     odd = ~tokens.whole
     here = tokens.at(start)
     final = tokens.at(end)
@@ -396,7 +396,7 @@ def _ordered(found: list[_Found], count: int, kind: Kind) -> Column:
 def _walk_by_hand(
     source: Source, spans: Spans, rows: Sequence[int], kinds: Mapping[int, Kind]
 ) -> dict[int, list[_Found]]:
-    """The messages that arrays cannot take apart, byte by byte. Raises ReadError at the place of damage."""
+    """Parse messages byte by byte that arrays cannot. Raises ReadError with the position of damage."""
     values: dict[int, tuple[list[int], list[int], list[int]]] = {number: ([], [], []) for number in kinds}
     for row in rows:
         position, end = int(spans.start[row]), int(spans.end[row])

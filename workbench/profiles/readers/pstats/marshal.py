@@ -1,9 +1,9 @@
-"""Plain data out of Python's marshal format, safely.
+"""Reads plain data from Python's marshal format, safely.
 
-``marshal.loads`` can crash or worse on bytes that are not from a friend, and knows only its own version. pstats files
-need little of the format: dicts, tuples, text, numbers, and references to them, of Python 2 and 3. Anything else (code
-objects, sets, complex numbers ...) is refused. Dicts come as lists of pairs: nothing is hashed, so that no nesting of
-references can make work that its bytes did not pay for. Type codes: CPython, Python/marshal.c.
+``marshal.loads`` can crash or worse on untrusted bytes, and knows only its own version. pstats files need little of the
+format: dicts, tuples, text, numbers, and references to them, of Python 2 and 3. Anything else (code objects, sets,
+complex numbers ...) is refused. Dicts are read as lists of pairs: nothing is hashed, so nested references in a small
+file cannot cause much work. Type codes: CPython, Python/marshal.c.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workbench.profiles.source import Source
 # A profile nests dict > tuple > dict > tuple > text.
 MAX_NESTING = 8
 _REF_FLAG = 0x80
-# After so many values it is asked how much memory they take.
+# Memory is checked after this many values.
 _LOOK_EVERY = 1 << 14
 _DOUBLE = struct.Struct("<d")
 _LONG = struct.Struct("<i")
@@ -34,13 +34,13 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A dict as it stands in the file: keys and values in turn."""
+    """A dict as stored in the file: alternating keys and values."""
 
     items: list[tuple[Any, Any]]
 
 
 def load(source: Source) -> Any:
-    """The value in these bytes. Raises ReadError with the byte offset for what is cut off or not plain data."""
+    """The value in these bytes. Raises ReadError with the byte offset if it is cut off or not plain data."""
     reader = _Reader(source)
     value = reader.value(0)
     if value is _END:
@@ -49,7 +49,8 @@ def load(source: Source) -> Any:
 
 
 class _Reader:
-    """Where we are in the bytes, and what later bytes may refer to: objects (Python 3) and strings (Python 2)."""
+    """The position in the bytes, and values that later bytes may refer to: objects (Python 3) and strings (Python
+    2)."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -76,7 +77,7 @@ class _Reader:
             raise self.error(f"nests deeper than {MAX_NESTING} levels, which no profile does")
         if not code & _REF_FLAG:
             return self._plain(kind, depth)
-        # the place is taken before what is inside
+        # the reference number is assigned before the content is read
         place = len(self._objects)
         self._objects.append(_END)
         value = self._objects[place] = self._plain(kind, depth)
@@ -167,5 +168,5 @@ class _Reader:
     def _reference(self, table: list[Any]) -> Any:
         place = self._int()
         if not 0 <= place < len(table) or table[place] is _END:
-            raise self.error(f"refers to value {place}, which is not there yet")
+            raise self.error(f"refers to value {place}, which does not exist yet")
         return table[place]

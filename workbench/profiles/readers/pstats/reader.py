@@ -1,4 +1,4 @@
-"""pstats: what cProfile, the old ``profile`` and Python 3.15's sampler write: functions and the calls between them.
+"""pstats, from cProfile, the old ``profile`` and Python 3.15's sampler: functions and the calls between them.
 
 A marshalled dict ``{(file, line, name): (primitive calls, calls, own seconds, cumulative seconds, callers)}``, where
 callers is ``{(file, line, name): (calls, primitive calls, own seconds, cumulative seconds)}`` or, from the old
@@ -51,7 +51,7 @@ _HINT = "pstats files come from cProfile's dump_stats; write the file again"
 
 
 def recognise(source: Source) -> str | None:
-    """A marshalled dict whose first key is a tuple of three, or of the sampler's one."""
+    """A marshalled dict whose first key is a tuple of three, or of one (the sampler's)."""
     head = source.data[:8]
     if len(head) < 2 or head[0] & 0x7F != ord("{"):
         return None
@@ -64,11 +64,11 @@ def recognise(source: Source) -> str | None:
 
 
 def read(source: Source) -> Profile:
-    """The call graph of a pstats file: ``time`` in ns (in s where ns do not fit 64 bits) or the metric that the
-    workbench exported, numbers of calls, and ``primitive_calls`` in ``functions`` and ``edges`` beside them.
+    """The call graph of a pstats file: ``time`` in ns (in s if ns do not fit 64 bits) or the metric that the workbench
+    exported, numbers of calls, and ``primitive_calls`` in ``functions`` and ``edges`` beside them.
 
     Raises ReadError with the byte offset for marshal data that is cut off or not plain, and with the function for
-    entries of another shape or numbers that do not fit.
+    entries of another form or numbers that do not fit.
     """
     notes = NoteBook()
     stats = _parse(source)
@@ -85,7 +85,7 @@ def read(source: Source) -> Profile:
     if negative.any():
         weight = float(own[negative].sum())
         where = _label(stats.keys[int(np.argmax(negative))])
-        notes.add("own time below zero", where, count=int(negative.sum()), metric=metric.name, weight=weight)
+        notes.add("self time below zero", where, count=int(negative.sum()), metric=metric.name, weight=weight)
     if stats.sampled:
         notes.add("written by a sampler: calls are numbers of samples, not of calls")
     return from_graph(
@@ -101,8 +101,8 @@ def read(source: Source) -> Profile:
 
 @dataclass(frozen=True, slots=True)
 class _Stats:
-    """The file's entries as columns. Times as they stand in the file; ``root`` is the one the workbench added, which
-    is in no column, ``metric`` what it names."""
+    """The file's entries as columns, with unchanged times. ``root``: the one added by the workbench, which is in no
+    column; ``metric``: the one it names."""
 
     keys: list[tuple[str, int, str]]
     primitive: NDArray[np.int64]
@@ -152,8 +152,8 @@ def _parse(source: Source) -> _Stats:
     if not keys:
         raise ReadError("a profile without any call", where=source.name, hint="Was the profiler enabled?")
     if len(set(keys)) != len(keys):
-        raise ReadError("the same function is there twice", where=source.name, hint=_HINT)
-    # references let few bytes stand for many callers, or for one long name many times
+        raise ReadError("the same function occurs twice", where=source.name, hint=_HINT)
+    # with references a few bytes can expand to many callers, or to one long name many times
     many = sum(len(pairs.items) for pairs in callers) > len(source.data) // _BYTES_A_CALL
     if many or sum(len(file) + len(name) for file, _, name in keys) > _MOST_TEXT + 50 * len(source.data):
         raise ReadError("references expand it to more than any profile", where=source.name, hint=_HINT)
@@ -241,7 +241,7 @@ def _functions(stats: _Stats, metric: Metric, own: NDArray[Any]) -> Table:
 def _calls(stats: _Stats, source: Source, notes: NoteBook) -> _Calls:
     """The calls of the file.
 
-    A caller that has no entry of its own is left out: nothing is known of it. So is the root of an export.
+    A caller without its own entry is left out, since nothing is known of it; so is the root of an export.
     """
     place = {key: number for number, key in enumerate(stats.keys)}
     rows: list[tuple[int, int, int, int]] = []
@@ -294,7 +294,7 @@ def _edges(metric: Metric, calls: _Calls, cumulative: NDArray[Any], costs: NDArr
 
 
 def _by_calls(callee: NDArray[np.int64], numbers: NDArray[np.int64], cumulative: NDArray[Any]) -> NDArray[Any]:
-    """The cumulative time of each callee split over its calls by their numbers."""
+    """The cumulative time of each callee, divided among its calls by their numbers."""
     calls = np.maximum(numbers, 0).astype(np.float64)
     all_calls = np.bincount(callee, weights=calls, minlength=len(cumulative))[callee]
     share = np.divide(calls, all_calls, out=np.zeros(len(calls)), where=all_calls > 0)

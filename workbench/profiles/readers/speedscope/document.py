@@ -1,7 +1,7 @@
-"""speedscope's JSON decoded into plain objects, and a file that was cut off brought to an end.
+"""speedscope's JSON decoded into plain objects, and the completion of a file that was cut off.
 
-Most of such a file is events or stacks. They are decoded straight into small structs and lists of numbers, a profile at
-a time; all else is small and is taken as it is. The schema is at https://www.speedscope.app/file-format-schema.json.
+Most of such a file is events or stacks. They are decoded directly into small structs and lists of numbers, a profile at
+a time; everything else is small. The schema is at https://www.speedscope.app/file-format-schema.json.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _WRONG = {
     "at": "is not at a number that fits 64 bits",
     "type": "is neither O (open) nor C (close)",
 }
-# An escape in a string; a half of a surrogate pair has no other half behind it.
+# An escape in a string; a surrogate without its other half.
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
@@ -79,7 +79,7 @@ class _About(msgspec.Struct):
 
 
 class Document(msgspec.Struct):
-    """A file. ``profiles`` are not decoded yet; ``cut`` says that the file was cut off."""
+    """A file. ``profiles`` are not decoded yet; ``cut``: the file was cut off."""
 
     profiles: list[msgspec.Raw]
     frames: Any
@@ -91,8 +91,8 @@ class Document(msgspec.Struct):
 
 
 def decode(source: Source, notes: NoteBook) -> Document:
-    """The file. One that ends early keeps what is whole, with a note. Raises ReadError for what is not JSON, or another
-    kind of it."""
+    """Decode the file. Of a file that ends early complete parts are kept, with a note. Raises ReadError if it is not
+    JSON, or another kind of JSON."""
     data = source.data.removeprefix(b"\xef\xbb\xbf")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[1:2] == b"\0" or data[:1] == b"\0":
         data = _recoded(data, source)
@@ -110,13 +110,13 @@ def decode(source: Source, notes: NoteBook) -> Document:
             except msgspec.DecodeError:
                 pass
             else:
-                notes.add("the file was cut off: what is whole is read", source.at(offset=len(data)))
+                notes.add("the file was cut off: complete parts are read", source.at(offset=len(data)))
                 return document
         raise _not_json(error, source, data) from error
 
 
 def profile_of(document: Document, place: int, fail: Fail) -> One:
-    """The profile at this position. What does not have the schema's types is refused by its place."""
+    """The profile at this position. Raises ReadError with the position of a value that does not fit the schema."""
     try:
         return msgspec.json.decode(document.profiles[place], type=One)
     except msgspec.ValidationError as error:
@@ -130,10 +130,10 @@ def _document(data: bytes, source: Source, *, cut: bool) -> Document:
         listed = msgspec.json.decode(data, type=_Listed).profiles
     except msgspec.ValidationError as error:
         if not str(error).endswith((" - at `$.profiles`", "missing required field `profiles`")):
-            raise ReadError("JSON, but no speedscope file", where=source.name, hint=HINT) from error
+            raise ReadError("JSON, but not a speedscope file", where=source.name, hint=HINT) from error
         what = "the file was cut off before its profiles" if cut else "no list of profiles"
         raise ReadError(what, where=source.name, hint=HINT) from error
-    # what is said about the file stands before or behind the profiles: they are not decoded a second time
+    # metadata is before or after the profiles, so these are not decoded twice
     about = msgspec.json.decode(data, type=_About)
     shared = about.shared
     return Document(
@@ -148,7 +148,7 @@ def _document(data: bytes, source: Source, *, cut: bool) -> Document:
 
 
 def _whole_characters(data: bytes) -> bytes:
-    """JSON without halves of surrogate pairs: writers let them through, msgspec does not."""
+    """JSON without lone surrogates, which some writers produce and msgspec refuses."""
     return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], data) if b"\\u" in data else data
 
 
@@ -170,7 +170,7 @@ def _not_json(error: msgspec.DecodeError, source: Source, data: bytes) -> ReadEr
 
 
 def _what(said: str, where: str) -> str:
-    """msgspec's words made ours, with the number of the event, sample or weight."""
+    """A clear message from msgspec's error, with the number of the event, sample or weight."""
     place = _PLACE.search(said)
     path = "" if place is None else place[1]
     if event := _EVENT.match(path):
@@ -187,8 +187,8 @@ def _what(said: str, where: str) -> str:
 
 
 def _ended(data: bytes) -> bytes | None:
-    """JSON that was cut off, with all that is whole, and all that is open closed. None where nothing is open at its
-    end: then it was not cut off."""
+    """Truncated JSON with its complete parts, properly closed. None if nothing is open at its end: then it was not cut
+    off."""
     places, kinds = structure(data)
     depth = depths(kinds)
     whole = np.flatnonzero((kinds != ord("[")) & (kinds != ord("{")))
@@ -200,7 +200,7 @@ def _ended(data: bytes) -> bytes | None:
     # a bracket is still open where the depth never again falls below its own
     behind = np.minimum.accumulate(depth[::-1])[::-1]
     still = np.flatnonzero(((kinds == ord("[")) | (kinds == ord("{"))) & (behind >= depth)).tolist()
-    # half a frame, event or stack is none: lists hold whole ones
+    # incomplete frames, events and stacks are dropped
     while len(still) > _DEPTH_OF_PROFILE and kinds[still[-2]] == ord("["):
         cut = int(places[still.pop()])
     return data[:cut].rstrip(b", \t\r\n") + b"".join(_CLOSED_BY[int(kinds[place])] for place in reversed(still))

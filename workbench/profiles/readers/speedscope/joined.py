@@ -1,4 +1,4 @@
-"""The trees of several profiles as one, with the label ``thread`` on what was recorded in each."""
+"""Joins the trees of several profiles, with the label ``thread`` for each."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LABEL = "thread"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Joined:
-    """One tree in preorder with a column of costs a metric. ``samples`` and ``tags`` are as in a Profile, None where
-    there is but one profile."""
+    """One tree in preorder with a column of costs a metric. ``samples`` and ``tags`` are as in a Profile, None if there
+    is only one profile."""
 
     parent: NDArray[np.int64]
     frame: NDArray[np.int64]
@@ -33,8 +33,7 @@ class Joined:
 
 
 def join(parts: Sequence[Part], column: Sequence[int], metrics: Sequence[str], threads: Sequence[str]) -> Joined:
-    """The trees of ``parts`` as one. ``column`` says which of the metrics a part counts, ``threads`` what it is
-    called."""
+    """The trees of ``parts`` as one. ``column``: the metric of each part; ``threads``: its name."""
     sizes = [len(part.parent) for part in parts]
     base = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes).astype(np.int64)
     local = np.concatenate([part.parent for part in parts])

@@ -3,8 +3,8 @@
 Written by speedscope, py-spy, pyinstrument, memray, rbspy and others; the schema is at
 https://www.speedscope.app/file-format-schema.json. Files of version 0.0.1 may keep frames in each profile.
 
-Most writers put each thread into a profile of its own, so all of them are read: their costs add up, and their names are
-the label ``thread`` of the samples.
+Most writers make a separate profile for each thread, so all are read: their costs add up, and their names become the
+label ``thread`` of the samples.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ _SEEN_BYTES = 4096
 _OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*+\{[ \t\r\n]*+["}]')
 _LONGEST_NAME = 200
 _MOST_METRICS = 64
-# A profile is a thread: more of them than a program has would take hours.
+# A profile is a thread: more than any program has would take hours.
 _MOST_PROFILES = 10_000
 
 
 def recognise(source: Source) -> str | None:
     """A JSON object that names speedscope's schema or program, or has its keys, near its beginning or end."""
     data = source.data
-    # a marshalled dict begins with a brace too, but never goes on with a quote
+    # a marshalled dict begins with a brace too, but is never followed by a quote
     if _OBJECT.match(data[:_SEEN_BYTES]) is None:
         return None
     seen = data[:_SEEN_BYTES] + data[-_SEEN_BYTES:]
@@ -171,7 +171,7 @@ def _chosen(document: Document, wanted: int | str | None, fail: Fail) -> list[in
 
 
 def _are_metrics(every: Sequence[One], exporter: str) -> bool:
-    """Whether the profiles are what one set of stacks cost in several metrics."""
+    """Whether the profiles are several metrics of one set of stacks."""
     stacks = every[0].samples
     if len(every) > _MOST_METRICS or not all(one.type == "sampled" and one.samples == stacks for one in every):
         return False
@@ -188,7 +188,7 @@ def _parts(
         where = f"profile {place}"
         cut = document.cut and place == len(document.profiles) - 1
         if cut and len(ones) > 1 and (one.events is None and (one.samples is None or one.weights is None)):
-            notes.add("profile without its costs, left out: the file was cut off in it", where)
+            notes.add("incomplete profile, left out: the file was cut off in it", where)
             parts.append(nothing())
             continue
         own = Metric(name_of(one, document.exporter, of_metrics=False), unit_of(one))
@@ -203,13 +203,13 @@ def _parts(
 
 
 def _threads(document: Document, chosen: list[int], ones: list[One]) -> list[str]:
-    """A name for each profile; those of one name get the profile's number."""
+    """A unique name for each profile; equal names get the profile's number."""
     names = [str(one.name or "")[:_LONGEST_NAME] or f"profile {place}" for place, one in zip(chosen, ones, strict=True)]
     return [name if names.count(name) == 1 else f"{name} ({place})" for name, place in zip(names, chosen, strict=True)]
 
 
 def _frames(document: Document, ones: list[One], notes: NoteBook, fail: Fail) -> _Frames:
-    """The frames of the file, or one after another those that profiles have for themselves."""
+    """The frames of the file, or those of its profiles in sequence."""
     raw: list[str] = []
     file: list[str] = []
     line: list[int] = []
@@ -242,7 +242,7 @@ def _add_frames(
 
 
 def _check_idle(one: One, told: float, metric: Metric, notes: NoteBook) -> None:
-    """The file's own total is endValue - startValue; ``told`` of it is read or noted."""
+    """The file's own total is endValue - startValue; ``told`` of it is read or already noted."""
     begin, end = one.startValue, one.endValue
     if not is_number(begin) or not is_number(end):
         return

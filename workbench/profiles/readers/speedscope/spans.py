@@ -1,8 +1,8 @@
-"""Frames that open and close, as arrays: which opening a closing belongs to, and the tree they make.
+"""Matches opening and closing events of frames, and builds their tree, with arrays.
 
 An evented profile is a walk through a call tree. ``level`` is how many frames are open once an opening is done, or
-before a closing: at one level openings and closings take turns, so pairs stand side by side when events are sorted by
-level. No loop goes over events; the only one is over levels.
+before a closing: at one level openings and closings alternate, so pairs are adjacent when events are sorted by level.
+There is no loop over events, only one over levels.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Spans:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Walked:
-    """The tree of a walk, parents before children: ``parent``, ``frame`` and ``own`` a node, what passed while no frame
-    was open, and how many spans were deeper than MAX_DEPTH and what passed in them."""
+    """The tree of a walk, parents before children: ``parent``, ``frame`` and ``own`` a node, the time without an open
+    frame, and the number and time of spans deeper than MAX_DEPTH."""
 
     parent: NDArray[np.int64]
     frame: NDArray[np.int64]
@@ -52,11 +52,11 @@ class Walked:
 
 
 class Unbalanced(Exception):
-    """An event does not fit those before it. The text says which and why."""
+    """An event does not match earlier ones. The text names it and the reason."""
 
 
 def closed(events: Events) -> Events:
-    """The events of a walk that ends early with closings at its last moment for all that is open."""
+    """The events of a walk that ends early, with closings added at its last time for all open frames."""
     level = np.cumsum(np.where(events.opens, 1, -1))
     if not len(level) or level[-1] <= 0:
         return events
@@ -98,17 +98,17 @@ def pairs(opens: NDArray[np.bool_], level: NDArray[np.int64]) -> tuple[NDArray[n
     """Openings and the closings that belong to them, by number of the event; those still open are left out."""
     order = np.argsort(level, kind="stable")
     begins = opens[order]
-    # what is still open is the last of its level: the next is an opening again, of the next level
+    # a frame still open is the last of its level: the next event is an opening of the next level
     begin = np.flatnonzero(begins[:-1] & ~begins[1:])
     return order[begin], order[begin + 1]
 
 
 def walk(events: Events, spans: Spans) -> Walked:
-    """The tree of a walk and what passed in each node: what lies between two events is cost of the frame open then."""
+    """The tree of a walk and what passed in each node: the time between two events is cost of the frame open then."""
     count = len(events.at)
     passed = np.diff(events.at, append=events.at[-1:])
     node, parent, frame = _nodes(spans, events.frame)
-    # the node that is open behind each event: that of an opening itself, the caller of one that closes
+    # the node that is open after each event: an opening's own node, or the caller of a closed one
     here = np.empty(count, dtype=np.int64)
     ups = np.concatenate([parent, [NO_PARENT]])
     deep = spans.depth >= MAX_DEPTH

@@ -37,14 +37,14 @@ class Part:
     lane: Lane | None
 
     def moved(self, begin: int) -> Part:
-        """The part with frames that begin at this one of the table of all frames."""
+        """The part with frames renumbered from this one of the table of all frames."""
         if not begin:
             return self
         lane = None if self.lane is None else replace(self.lane, first_frame=begin)
         return replace(self, frame=self.frame + begin, lane=lane)
 
     def scaled(self, factor: int) -> Part:
-        """The part with costs in a unit of which its own has so many. Costs that 64 bits do not hold become floats."""
+        """The part with costs converted to a smaller unit. Costs that exceed 64 bits become floats."""
         if factor == 1:
             return self
         most = float(np.abs(self.costs.astype(np.float64)).sum()) * factor
@@ -53,7 +53,7 @@ class Part:
 
 
 def nothing() -> Part:
-    """The part of a profile that says nothing."""
+    """The part of an empty profile."""
     none = np.zeros(0, dtype=np.int64)
     return Part(none, none, none[:, None], 0.0, None)
 
@@ -76,7 +76,7 @@ def sampled(
     if bad.size:
         sample = int(np.searchsorted(offsets, bad[0], side="right")) - 1
         index = samples[sample][int(bad[0] - offsets[sample])]
-        fail(f"{where}: sample {sample} has frame {str(index)[:40]}, which is none of the {frames} frames")
+        fail(f"{where}: sample {sample} has frame {str(index)[:40]}, but there are only {frames} frames")
     costs = np.column_stack(columns)
     offsets, codes = cut_deep(offsets, flat, costs, metric, notes, where)
     tree = grow(offsets, codes)
@@ -95,7 +95,7 @@ def sampled(
 def evented(
     one: One, where: str, frames: int, metric: Metric, notes: NoteBook, fail: Fail, *, cut: bool = False
 ) -> Part:
-    """The tree of an evented profile. What lies between two events is cost of the frame that is open then."""
+    """The tree of an evented profile. The time between two events is cost of the frame open then."""
     if one.type != "evented":
         fail(f"{where} is {str(one.type)[:40]!r}, neither sampled nor evented")
     if one.events is None:
@@ -119,7 +119,7 @@ def evented(
 
 
 def is_index(value: Any, size: int) -> TypeGuard[int]:
-    """Whether it is a whole number from 0 on, below ``size``. To Python True is one too, to JSON it is not."""
+    """Whether it is a whole number from 0 on, below ``size``. True is a whole number in Python, but not in JSON."""
     return type(value) is int and 0 <= value < size
 
 
@@ -129,13 +129,13 @@ def is_number(value: Any) -> TypeGuard[int | float]:
 
 
 def _both(samples: list[list[int]], weights: list[list[Any] | None]) -> tuple[list[list[int]], list[list[Any] | None]]:
-    """Of a profile that was cut off, the samples that have a weight."""
+    """The samples with a weight, of a profile that was cut off."""
     size = min(len(samples), *(len(one) for one in weights if one is not None))
     return samples[:size], [None if one is None else one[:size] for one in weights]
 
 
 def _indices(values: list[Any]) -> NDArray[np.int64]:
-    """Whole numbers as int64; those that do not fit become -1, which is no frame."""
+    """Whole numbers as int64; those that do not fit become -1 (no frame)."""
     try:
         return np.asarray(values, dtype=np.int64)
     except OverflowError:
@@ -172,7 +172,7 @@ def _events(one: One, where: str, frames: int, fail: Fail) -> Events:
     bad = np.flatnonzero((frame < 0) | (frame >= frames))
     if bad.size:
         index = str(listed[int(bad[0])].frame)[:40]
-        fail(f"{where}: event {bad[0]} has frame {index}, which is none of the {frames} frames")
+        fail(f"{where}: event {bad[0]} has frame {index}, but there are only {frames} frames")
     at = _numbers([event.at for event in listed])
     if isinstance(at, int):
         fail(f"{where}: event {at} is not at a number that fits 64 bits")

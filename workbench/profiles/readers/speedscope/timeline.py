@@ -1,4 +1,4 @@
-"""The time-ordered table of a speedscope file: one row a span of a frame."""
+"""The time-ordered table of a speedscope file: one row per span of a frame."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _MOST_NS = 2.0**63
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lane:
-    """What one thread did: its name, how many nanoseconds a unit of its times has, what makes its walk, and where its
-    frames begin in the table of all."""
+    """The timeline of one thread: its name, nanoseconds per unit of its times, the function that makes its walk, and
+    where its frames begin in the table of all."""
 
     thread: str
     unit_ns: int
@@ -31,7 +31,7 @@ class Lane:
 
 
 def timeline_table(lanes: Sequence[Lane]) -> Table:
-    """One row a span: ``thread``, ``start_ns`` and ``end_ns`` on the file's own clock, ``depth`` (roots 0) and
+    """One row per span: ``thread``, ``start_ns`` and ``end_ns`` on the file's own clock, ``depth`` (roots 0) and
     ``frame_id``; threads one after another, in each by start, callers before callees."""
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("start_ns", "end_ns", "depth", "frame_id")}
     sizes = []
@@ -54,12 +54,12 @@ def timeline_table(lanes: Sequence[Lane]) -> Table:
 def laid_out(
     offsets: NDArray[np.int64], frames: NDArray[np.int64], weights: NDArray[Any], start: Any
 ) -> tuple[Events, Spans]:
-    """Samples laid end to end as a walk: what two neighbours have in common stays open between them."""
+    """Samples in sequence as a walk: frames common to two neighbours stay open between them."""
     count = len(weights)
     at = np.concatenate([[start], start + np.cumsum(np.maximum(weights, 0))])
     lengths = np.diff(offsets)
     shared = _shared(offsets, frames, lengths)
-    # at each border what is open and not shared closes, innermost first, then the rest of the next sample opens
+    # at each border frames that are not shared close, innermost first, then the rest of the next sample opens
     before, after = np.concatenate([[0], lengths]), np.concatenate([lengths, [0]])
     closes, opens = before - shared, after - shared
     border = np.repeat(np.arange(count + 1), closes + opens)
@@ -94,7 +94,7 @@ def _shared(offsets: NDArray[np.int64], frames: NDArray[np.int64], lengths: NDAr
 
 
 def _nanoseconds(at: NDArray[Any], unit_ns: int) -> NDArray[np.int64]:
-    """Times as whole nanoseconds; those that 64 bits do not hold are at the last that they do."""
+    """Times as whole nanoseconds, limited to 64 bits."""
     if at.dtype.kind == "i" and (not len(at) or int(np.abs(at).max()) <= (2**63 - 1) // unit_ns):
         return np.asarray(at * unit_ns, dtype=np.int64)
     scaled = np.rint(at.astype(np.float64) * unit_ns)

@@ -1,4 +1,4 @@
-"""What the profiles of a file count: units that convert into each other are one metric, in the finest of them."""
+"""The metrics of a file's profiles: units that convert into each other are one metric, in the finest unit."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from workbench.profiles.readers.speedscope.timeline import TIMES_NS
 UNITS = {
     "none": "count", "nanoseconds": "ns", "microseconds": "us", "milliseconds": "ms", "seconds": "s", "bytes": "bytes",
 }  # fmt: skip
-# Tools that name a profile after what it counts.
+# Tools that name a profile after its metric.
 METRIC_WRITERS = ("indexer-workbench", "memray")
 _LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The metrics of all profiles together; for each profile which of them it counts and how often one of its units
-    has the metric's."""
+    """The metrics of all profiles together; for each profile its metric, and how many of the metric's units one of its
+    units has."""
 
     metrics: list[Metric]
     column: list[int]
@@ -28,7 +28,7 @@ class Counted:
 
 
 def unit_of(one: One) -> str:
-    """The unit as the workbench calls it; a word that speedscope does not know stays."""
+    """The workbench's name of the unit; words unknown to speedscope are kept."""
     word = str(one.unit)[:40]
     return UNITS.get(word, word)
 
@@ -39,7 +39,7 @@ def is_known(one: One) -> bool:
 
 
 def name_of(one: One, exporter: str, *, of_metrics: bool) -> str:
-    """What the metric is called: the unit's own word, or the profile's name where that says what is counted."""
+    """The metric's name: the unit's, or the profile's name if it names the metric."""
     word = str(one.unit)[:40]
     name = "samples" if word == "none" else word
     if of_metrics or exporter.startswith(METRIC_WRITERS):
@@ -59,7 +59,7 @@ def metrics_of(ones: Sequence[One], exporter: str) -> list[Metric]:
 
 
 def counted(ones: Sequence[One], exporter: str) -> Counted:
-    """What profiles count that are added up."""
+    """The metrics of profiles that are added up."""
     finest: dict[str, int] = {}
     kinds = [kind_of(one) for one in ones]
     for place, (kind, one) in enumerate(zip(kinds, ones, strict=True)):

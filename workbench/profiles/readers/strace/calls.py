@@ -1,6 +1,6 @@
-"""The lines of a log that are calls: whole, begun (``<unfinished ...>``) or ended (``<... read resumed>``).
+"""The lines of a log that are calls: complete, begun (``<unfinished ...>``) or ended (``<... read resumed>``).
 
-Everything is found from the ends of a line inwards: the name up to the first bracket, ``<seconds>`` at the right end,
+Everything is parsed from both ends of a line inwards: the name up to the first bracket, ``<seconds>`` at the right end,
 the result after the last ``) = ``, since a quoted string may hold any of these but never after the last one.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # What a line is. BROKEN: it begins like a call and does not end like one.
 OTHER, WHOLE, BEGUN, ENDED, EXIT, SIGNAL, FRAME, DUMP, MESSAGE, BROKEN = range(10)
 
-UNKNOWN = -1  # a duration or descriptor that is not there
+UNKNOWN = -1  # a missing duration or descriptor
 
 _RESUMED = b"<... "
 _UNFINISHED, _DETACHED = b"<unfinished ...>", b"<detached ...>"
@@ -91,7 +91,7 @@ class CallLines:
 
     ``row``: the line in the block; ``kind``: WHOLE, BEGUN or ENDED; ``pid_to``: the pid its end will come under
     (differs from its own at an execve by a thread). ``value`` counts where ``has_value``; ``returned``: there was a
-    result or an error, not ``= ?``. ``decorated``: strace wrote behind the descriptor what it is.
+    result or an error, not ``= ?``. ``decorated``: strace wrote the kind of the descriptor after it.
     """
 
     row: Places
@@ -111,8 +111,8 @@ class CallLines:
 
 
 def _kinds(block: Block, body: Places) -> tuple[Places, Places]:
-    """What each line of a block is, and how long the name of the call that it begins with. Calls are told apart by
-    their ends: WHOLE here means that it is not BEGUN."""
+    """The kind of each line of a block, and the length of the call name at its beginning. WHOLE here only means that it
+    is not BEGUN."""
     buf, end = block.buf, block.end
     first = buf[body]
     kind = np.full(len(body), OTHER, dtype=np.int64)
@@ -147,7 +147,7 @@ def _kinds(block: Block, body: Places) -> tuple[Places, Places]:
 def scan_calls(
     block: Block, pid: Places, body: Places, names: Vocabulary, errors: Vocabulary
 ) -> tuple[Places, CallLines]:
-    """What each line of a block is, and its call lines taken apart. Those without a result are BROKEN."""
+    """The kind of each line of a block, and its parsed call lines. Those without a result are BROKEN."""
     buf = block.buf
     kind, name_length = _kinds(block, body)
     row = np.flatnonzero((kind == WHOLE) | (kind == BEGUN) | (kind == ENDED))
@@ -314,7 +314,7 @@ def _is_hex(chars: Bytes) -> Mask:
 
 
 def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
-    """Where the text before ``<seconds>`` ends, and the seconds in nanoseconds (UNKNOWN: there are none)."""
+    """Where the text before ``<seconds>`` ends, and the seconds in nanoseconds (UNKNOWN if missing)."""
     text_end = end.copy()
     duration = np.full(len(end), UNKNOWN, dtype=np.int64)
     last = buf[end - 2]
@@ -338,7 +338,8 @@ def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
 
 
 def _short_durations(buf: Bytes, end: Places, rows: Places, text_end: Places, duration: Places) -> Places:
-    """Take ``<0.000003>`` and all others of one digit and six, which are by far the most; which rows are left."""
+    """Read ``<0.000003>`` and all others with one digit and six decimals, by far the most; returns the remaining
+    rows."""
     width = len("<0.000003>")
     text = windows(buf, end[rows] - width - 1, width + 1)
     good = (text[:, 0] == BLANK) & (text[:, 1] == _ANGLE) & (text[:, 3] == _DOT)
@@ -440,8 +441,8 @@ def _is_one_of(codes: Places, local: list[bytes], wanted: frozenset[bytes]) -> M
 
 
 def _descriptors(buf: Bytes, codes: Places, local: list[bytes], start: Places, resumed: Mask) -> tuple[Places, Mask]:
-    """The file descriptor each call is about, UNKNOWN where it is about none, and whether strace wrote behind it what
-    it is. With -N its argument's name stands before it, and -e raw writes it as 0x3."""
+    """The file descriptor each call is about, UNKNOWN if none, and whether strace wrote its kind after it. With -N the
+    argument's name comes before it, and -e raw writes it as 0x3."""
     fd = np.full(len(codes), UNKNOWN, dtype=np.int64)
     decorated = np.zeros(len(codes), dtype=bool)
     rows = np.flatnonzero(_is_one_of(codes, local, _OF_DESCRIPTORS) & ~resumed)

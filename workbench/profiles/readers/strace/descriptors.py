@@ -1,12 +1,12 @@
-"""What the file descriptors of a log are, and whether they block: from what strace wrote beside them, or from the log.
+"""The kinds of file descriptors in a log, and whether they block: from strace's decoration, or from earlier calls.
 
-With ``-y``, ``-yy`` and ``--decode-fds`` strace writes behind each descriptor what it is: ``3<pipe:[77]>``,
-``3<TCP:[127.0.0.1:80->..]>``, ``3</etc/passwd>``. Without, the call that made it is in the log, as long as that begins
-where the process does. Whether it blocks is never written beside it: that is in the call that made it
-(``SOCK_NONBLOCK``), in ``fcntl(F_SETFL)`` and ``ioctl(FIONBIO)``, or shows in an EAGAIN.
+With ``-y``, ``-yy`` and ``--decode-fds`` strace writes the kind after each descriptor: ``3<pipe:[77]>``,
+``3<TCP:[127.0.0.1:80->..]>``, ``3</etc/passwd>``. Without, the call that made it is in the log, if the log begins with
+the process. Whether it blocks is never decorated: it follows from the call that made it (``SOCK_NONBLOCK``), in
+``fcntl(F_SETFL)`` and ``ioctl(FIONBIO)``, or shows in an EAGAIN.
 
-A descriptor belongs to a process, all threads of it. It is looked up as it was at the line a call began on: among all
-events of that process and number the last one before. A child has those of its maker at the time it was made.
+A descriptor belongs to a process, all threads of it. It is looked up at the line where a call begins: the last earlier
+event of that process and number. A child inherits those of its parent at the time of its creation.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.strace.lines import Codes, Mask, Places
 
     Small = NDArray[np.int8]
-    # which of these calls have arguments like a pattern: those written when the call began, or when it ended
+    # which calls have arguments that match a pattern: those written at the begin, or at the end
     Matcher = Callable[[Places, str], Mask]
 
 # What a descriptor is.
 UNSEEN, FILE, DEVICE, SOCKET, PIPE, EVENTS, TERMINAL = range(7)
 # Whether it blocks.
 UNKNOWN, BLOCKS, NEVER_BLOCKS = range(3)
-_KEEP = -1  # an event that says nothing of this
+_KEEP = -1  # an event without information on this
 
 _AGAIN = frozenset(("EAGAIN", "EWOULDBLOCK"))
-_ONCE_NS = 1_000_000  # who waited longer than that for EAGAIN may have had a time-out
-_MOST_MAKERS = 16  # how many processes up a descriptor is looked for, and how often one is a copy of a copy
+_ONCE_NS = 1_000_000  # a longer wait for EAGAIN may have been a time-out
+_MOST_MAKERS = 16  # how many parent processes are searched for a descriptor, and how many copies of copies
 
 _NAME = r"(?:\w+=)?"
 # O_NONBLOCK, and what it is called elsewhere, is 0x800; -X raw writes 0x1|0x800 of a socket's type
@@ -53,7 +53,7 @@ _PATHS = (
 
 
 class _Maker(NamedTuple):
-    """Calls that make a descriptor: what it is (None: by its path), and how arguments look that make it not block."""
+    """Calls that make a descriptor: its kind (None: by its path), and the arguments that make it non-blocking."""
 
     calls: str
     kind: int | None
@@ -111,7 +111,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """What is needed of each call of a log: its process (a number), descriptor (-1: none), result, error and lines."""
+    """The needed facts of each call: process (a number), descriptor (-1: none), result, error and lines."""
 
     process: Places
     name: Codes
@@ -132,7 +132,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Events:
-    """Made, changed or closed descriptors: ``kind`` and ``mode`` from ``line`` on, _KEEP where nothing is said."""
+    """Made, changed or closed descriptors: ``kind`` and ``mode`` from ``line`` on, _KEEP if unchanged."""
 
     process: Places
     fd: Places
@@ -142,8 +142,8 @@ class _Events:
 
 
 def descriptors_of(calls: Calls, rows: Places, made_by: Mapping[int, tuple[int, int]]) -> tuple[Small, Small]:
-    """What the descriptor of each of these calls is, and whether it blocks. ``made_by``: of a process its maker and the
-    line it was made on."""
+    """The kind of each call's descriptor, and whether it blocks. ``made_by``: for a process its parent and the line of
+    its creation."""
     kind, mode = np.full(len(rows), UNSEEN, np.int8), np.full(len(rows), UNKNOWN, np.int8)
     has = np.flatnonzero(calls.fd[rows] >= 0)
     if not has.size:
@@ -179,7 +179,7 @@ def _rows_of(calls: Calls, names: str) -> Places:
 
 
 class _History:
-    """The events in order, to be asked what a descriptor was at a line."""
+    """The events in order, for looking up a descriptor at a line."""
 
     def __init__(self, events: _Events, made_by: Mapping[int, tuple[int, int]]) -> None:
         self._lines = int(max(events.line.max(initial=0), *(line for _, line in made_by.values()), 0)) + 2
@@ -320,7 +320,8 @@ def _changed(calls: Calls) -> list[_Events]:
 
 
 def _with_evidence(calls: Calls, events: _Events, made_by: Mapping[int, tuple[int, int]]) -> _Events:
-    """EAGAIN at once says that a descriptor does not block: from there on, before too unless the log shows it made."""
+    """An immediate EAGAIN shows that a descriptor does not block: from there on, and before too unless the log shows
+    its creation."""
     again = np.array([error in _AGAIN for error in calls.errors], dtype=bool)
     rows = np.flatnonzero(again[calls.error])
     rows = rows[_named(calls, rows, _TELLING) & (calls.fd[rows] >= 0) & (calls.duration_ns[rows] < _ONCE_NS)]
@@ -339,7 +340,7 @@ def _with_evidence(calls: Calls, events: _Events, made_by: Mapping[int, tuple[in
 
 
 def _with_copies(calls: Calls, events: _Events, made_by: Mapping[int, tuple[int, int]]) -> _Events:
-    """dup and its like make what the copied one is; a copy of a copy is known a round later."""
+    """dup and similar calls make a copy of the same kind; a copy of a copy is known a round later."""
     rows = _succeeded(calls, _rows_of(calls, _COPIES))
     by_fcntl = _succeeded(calls, _rows_of(calls, "fcntl fcntl64"))
     by_fcntl = by_fcntl[calls.before(by_fcntl, _COPY_BY_FCNTL)]

@@ -1,4 +1,4 @@
-"""Before a log is taken apart: is it one, and what of its bytes is not of strace's lines."""
+"""Recognises a log, and removes bytes that do not belong to strace's lines."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
-_HEAD_LINES = 60  # this many lines that can be calls are looked at
-_MOST_LINES = 20_000  # and with those between them this many; a call may have hundreds of lines of its stack
+_HEAD_LINES = 60  # how many lines that can be calls are checked
+_MOST_LINES = 20_000  # and with those between them; a call may have hundreds of stack lines
 _MOST_BYTES = 64 * 1024 * 1024
 _SURE = 3
 # Of a longer line the beginning and the end are looked at.
@@ -33,7 +33,7 @@ _COLOUR = re.compile(rb"\x1b\[[0-9;]*m|\x1b(?:\[[0-9;]*)?\Z")
 
 
 def recognise(source: Source) -> str | None:
-    """Why these bytes are a log or a table of strace, or None. Looks at the first lines, however long they are."""
+    """Why these bytes are a log or a table of strace, or None. Checks the first lines, of any length."""
     if (found := summary.recognise(source)) is not None:
         return found
     seen = like = 0
@@ -70,8 +70,7 @@ def without_colours(data: bytes) -> bytes:
 
 
 def plain(data: bytes, source: Source, notes: NoteBook) -> bytes:
-    """The log as UTF-8 and without colours. strace writes ASCII unless told otherwise; bytes that are no UTF-8 become
-    ``\\xff``."""
+    """The log as UTF-8 without colours. strace writes ASCII by default; bytes that are not UTF-8 become ``\\xff``."""
     data = without_colours(data)
     if data.isascii():
         return data

@@ -1,6 +1,6 @@
-"""From lines to calls: a call that other lines interrupted is put together from its beginning and its end.
+"""From lines to calls: joins the beginning and the end of a call that other lines interrupted.
 
-A task has at most one call open, and the file's order is the true one. So the next call line of the same task after a
+A task has at most one open call, and the file's order is the true order. So the next call line of the same task after a
 beginning is its end, or there is none.
 """
 
@@ -31,19 +31,19 @@ _MOST_DAYS = 36_500
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
     """One row a call: the line it begins on and the one it ends on, both as rows of the log; ``last`` is -1 for a call
-    whose end was not seen."""
+    without an end."""
 
     first: Places
     last: Places
 
     @property
     def end(self) -> Places:
-        """The last line of each call that is there: where its end was not seen, that of its beginning."""
+        """The last line of each call; without an end, that of its beginning."""
         return np.where(self.last >= 0, self.last, self.first)
 
 
 def pair(log: Log, source: Source, notes: NoteBook) -> Pairs:
-    """Find the end of each begun call. Beginnings and ends that stay alone are kept and noted."""
+    """Find the end of each begun call. Unmatched beginnings and ends are kept and noted."""
     size = len(log.kind)
     begun = log.kind == BEGUN
     here, following = _neighbours(np.where(begun, log.pid_to, log.pid), begun)
@@ -60,7 +60,7 @@ def pair(log: Log, source: Source, notes: NoteBook) -> Pairs:
     first = np.flatnonzero(~is_end)
     abandoned = here[~joined]
     for rows, what in (
-        (np.sort(abandoned), "a call that began has no end, though its thread went on; it is kept as open"),
+        (np.sort(abandoned), "a call has no end although its thread continued; it is kept as open"),
         (np.flatnonzero(alone), "the end of a call whose beginning is not in the log; its arguments are not known"),
     ):
         if rows.size:
@@ -79,7 +79,7 @@ def _neighbours(task: Places, begun: Mask) -> tuple[Places, Places]:
 
 
 def name_the_restarted(log: Log) -> Log:
-    """Give a continuation of a continuation the name of the call that was interrupted first."""
+    """Give a repeated continuation the name of the call that was first interrupted."""
     restart = log.names.index(_RESTART) if _RESTART in log.names else -1
     rows = np.flatnonzero(log.restarted)
     if not (log.name[rows] == restart).any():
@@ -97,8 +97,8 @@ def name_the_restarted(log: Log) -> Log:
 def name_the_pidless(log: Log, pid: int | None, source: Source, notes: NoteBook) -> Log:
     """Give lines without a pid one. On a terminal, strace names no process while only one is left.
 
-    ``pid`` is theirs if given. Else they belong to the one task that is left at that point, or to the first one: that
-    which nobody in the log has made.
+    ``pid`` is theirs if given. Otherwise they belong to the only task left at that point, or to the first one, which no
+    task in the log created.
     """
     without = log.pid == NO_PID
     if not without.any() and not any(event.pid == NO_PID for event in (*log.exits, *log.signals)):
@@ -162,8 +162,8 @@ def clock_of(log: Log) -> int:
 
 
 def day_starts(log: Log, known: Mask, source: Source) -> Places:
-    """What to add to times of day, in ns: another day from each jump back of more than twelve hours on. The stamps
-    that count are those ``known``. Raises ReadError for more days than anybody traced."""
+    """What to add to times of day, in ns: another day from each jump back of more than twelve hours on. The stamps that
+    count are those ``known``. Raises ReadError for an impossible number of days."""
     days = np.zeros(len(known), dtype=np.int64)
     rows = np.flatnonzero(known)
     if rows.size:
@@ -179,7 +179,7 @@ def day_starts(log: Log, known: Mask, source: Source) -> Places:
 
 
 def check_sum(durations: Places, lines: Places, source: Source) -> None:
-    """Raises ReadError where the durations add up to more than 64 bits hold."""
+    """Raises ReadError if the durations sum to more than 64 bits."""
     known = durations[durations != UNKNOWN]
     if float(known.sum(dtype=np.float64)) >= float(2**63):
         raise ReadError(

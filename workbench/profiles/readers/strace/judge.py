@@ -1,4 +1,4 @@
-"""Each call of a log judged by the table of ``waiting``: does it wait, does it work, or can that not be told."""
+"""Judges each call of a log by the table in ``waiting``: it waits, it works, or that cannot be told."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     Small = NDArray[np.int8]
 
-# No pattern of the table needs more of the arguments than this: a path and what follows it, or the last few.
+# No pattern of the table needs more of the arguments: a path and the text after it, or the last few.
 _FIRST_BYTES, _LAST_BYTES = 4608, 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """Of each call what it means (a position in ``waiting.JUDGEMENTS``) and why (one in ``words``)."""
+    """The judgement of each call (a position in ``waiting.JUDGEMENTS``) and the reason (one in ``words``)."""
 
     means: Small
     why: Small
@@ -37,8 +37,8 @@ class Judgement:
 
 
 def judge(log: Log, pairs: Pairs, process: Places, made_by: Mapping[int, tuple[int, int]]) -> Judgement:
-    """Judge all calls. ``process`` is the number of each call's process; ``made_by`` says of a process which made it,
-    and on which line."""
+    """Judge all calls. ``process`` is the number of each call's process; ``made_by``: the parent of a process, and the
+    line of its creation."""
     words = reasons()
     number = {reason: place for place, reason in enumerate(words)}
     size = len(pairs.first)
@@ -61,10 +61,10 @@ def judge(log: Log, pairs: Pairs, process: Places, made_by: Mapping[int, tuple[i
 
 
 def calls_of(log: Log, pairs: Pairs, process: Places) -> Calls:
-    """The calls of a log as the rules look at them."""
+    """The calls of a log in the form that the rules use."""
     first = pairs.first
     end = pairs.end
-    # the end of a call whose beginning is not in the log says nothing of how it began
+    # the end of a call whose beginning is missing does not tell how it began
     begun: Mask = log.kind[first] != ENDED
 
     def before(rows: Places, pattern: str) -> Mask:
@@ -112,7 +112,7 @@ def _rows_of(name: Codes, names: Sequence[str], wanted: Sequence[int]) -> Places
 
 
 def _fitting(calls: Calls, rows: Places, rule: Rule, kind: Small, mode: Small) -> Mask:
-    """Which of these calls the rule is about; what is cheap to ask is asked first."""
+    """Which of these calls the rule applies to; cheap checks come first."""
     fits = np.ones(len(rows), dtype=bool)
     if rule.mode is not None:
         fits &= mode[rows] == rule.mode
