@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import print_json, result
 from workbench.cli.selection import add_file, add_selections, add_table, selected
-from workbench.leaving_out import OF_NUMPY, emptied
+from workbench.leaving_out import OF_NUMPY, delayed, emptied
 
 
 def add_read(parser: OneLineParser) -> None:
@@ -32,7 +32,7 @@ def do_read(options: argparse.Namespace) -> int:
     """``workbench read``: totals, the top table and notes."""
     # numpy's linear algebra, which no profile needs, starts threads when numpy is imported: a third of that time
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with _without_collector():
+    with _without_collector(), emptied(OF_NUMPY), delayed("numpy"):
         return _read(options)
 
 
@@ -50,8 +50,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _read(options: argparse.Namespace) -> int:
-    with emptied(OF_NUMPY):
-        from workbench.profiles.views.top import top_table
+    from workbench.profiles.views.top import top_table
     from workbench.report.profile_text import profile_json, profile_text
 
     profile = selected(options.file, options)

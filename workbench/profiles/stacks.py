@@ -24,7 +24,27 @@ _BATCH = 1 << 18
 _KEYS = 1 << 31
 
 
-class Stacks(Deferred):
+class Ungrown(Deferred):
+    """The ``nodes`` of a Profile whose tree is grown when it is asked for, and what is known of its stacks before."""
+
+    __slots__ = ()
+
+    def functions(self, frames: Table, names: Sequence[str]) -> Table:
+        """The ``functions`` of the profile, as :func:`~workbench.profiles.tree.functions_of` gives them: recursion is
+        counted once."""
+        raise NotImplementedError
+
+    def values(self, column: str) -> NDArray[np.int64]:
+        """What was recorded in the metric that has this ``self_`` column: figures that sum to its total."""
+        raise NotImplementedError
+
+    def sums(self, column: str) -> tuple[int, int]:
+        """The sum of these figures, and the sum of those below 0."""
+        values = self.values(column)
+        return values.sum().item(), values[values < 0].sum().item()
+
+
+class Stacks(Ungrown):
     """The ``nodes`` of a Profile, not yet grown. The frames of stack ``i``, root first and at least one, are
     ``frame[offset[i]:offset[i + 1]]``; ``values`` has one row a stack and one column a metric of ``names``."""
 
@@ -47,8 +67,7 @@ class Stacks(Deferred):
         return self._values[:, [self_(name) for name in self._names].index(column)]
 
     def functions(self, frames: Table, names: Sequence[str]) -> Table:
-        """The ``functions`` of the profile, as :func:`~workbench.profiles.tree.functions_of` gives them: recursion is
-        counted once."""
+        """See :class:`Ungrown`."""
         ids = frames["function_id"]
         count = int(ids.max()) + 1 if len(frames) else 0
         leaf = ids[self._frame[self._offset[1:] - 1]]
