@@ -34,8 +34,8 @@ from workbench.profiles.frames import frame_table as frame_table
 from workbench.profiles.frames import identify as identify
 from workbench.profiles.metrics import Metric
 from workbench.profiles.notes import Note
-from workbench.profiles.stacks import Ungrown
 from workbench.profiles.table import Deferred, Frames, Listed, Table, Tables, kept, made
+from workbench.profiles.ungrown import Ungrown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -397,7 +397,7 @@ def from_nodes(
     notes: Sequence[Note] = (),
 ) -> Profile:
     """A profile of recorded stacks, given as a table of the nodes of their tree or as
-    :class:`~workbench.profiles.stacks.Ungrown`, whose tree is grown when it is asked for.
+    :class:`~workbench.profiles.ungrown.Ungrown`, whose tree is grown when it is asked for.
 
     ``frames`` is made by :func:`frame_table`. A table is a Table, a mapping of columns (arrays or lists) or a
     DataFrame, or one of these Deferred.

@@ -12,8 +12,9 @@ import numpy as np
 
 from workbench.profiles.columns import self_, total_
 from workbench.profiles.distinct import ascending
-from workbench.profiles.table import Deferred, Late, Table
+from workbench.profiles.table import Late, Table
 from workbench.profiles.tree import add_at, function_table, grow, node_table
+from workbench.profiles.ungrown import Ungrown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,26 +23,6 @@ if TYPE_CHECKING:
 _BATCH = 1 << 18
 # A function and the place of a stack in its batch make one number: those of 32 bits are sorted in half the time.
 _KEYS = 1 << 31
-
-
-class Ungrown(Deferred):
-    """The ``nodes`` of a Profile whose tree is grown when it is asked for, and what is known of its stacks before."""
-
-    __slots__ = ()
-
-    def functions(self, frames: Table, names: Sequence[str]) -> Table:
-        """The ``functions`` of the profile, as :func:`~workbench.profiles.tree.functions_of` gives them: recursion is
-        counted once."""
-        raise NotImplementedError
-
-    def values(self, column: str) -> NDArray[np.int64]:
-        """What was recorded in the metric that has this ``self_`` column: figures that sum to its total."""
-        raise NotImplementedError
-
-    def sums(self, column: str) -> tuple[int, int]:
-        """The sum of these figures, and the sum of those below 0."""
-        values = self.values(column)
-        return values.sum().item(), values[values < 0].sum().item()
 
 
 class Stacks(Ungrown):

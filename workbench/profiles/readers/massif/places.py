@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from workbench.profiles.frames import listed_frames
 from workbench.profiles.locations import FRAME, UNKNOWN, located
-from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.table import Table
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 BELOW_THRESHOLD = "(below massif's threshold)"
 PAGES = "(page allocation syscalls)"
@@ -58,11 +54,11 @@ def top_of(text: str) -> str:
     return text if match is None else match[0]
 
 
-def frames_of(places: Sequence[Place], inlined: NDArray[Any] | Sequence[bool]) -> Table:
+def frames_of(places: Sequence[Place], inlined: Sequence[bool]) -> Table:
     """A frame for each place, in their order."""
     raw = [place.function for place in places]
     tidy = {name: tidy_rust(name) for name in dict.fromkeys(raw)}
-    return frame_table(
+    return listed_frames(
         [tidy[name] for name in raw],
         [place.file for place in places],
         [place.line for place in places],

@@ -12,21 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from workbench.errors import ReadError
+from workbench.profiles.memory import require
 from workbench.profiles.notes import NoteBook
-from workbench.profiles.readers.massif.lines import TreeLines, tree_lines
-from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
+from workbench.profiles.readers.massif.kernel import kernel
+from workbench.profiles.readers.massif.limits import INT64_MAX
 from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from workbench.profiles.readers.massif.plain import Lines
     from workbench.profiles.source import Source
 
 KINDS = ("empty", "detailed", "peak")
-INT64_MAX = 2**63 - 1
 
 _UNIT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
 _UNIT_THEN_SNAPSHOT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*\n(?:#.*\n|[ \t]*\n)*snapshot=", re.MULTILINE)
@@ -44,6 +41,8 @@ _KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
 # Seconds with a fraction, as heaptrack writes them
 _TIME = re.compile(rb"\d{1,19}(?:\.\d{1,19})?(?:e[+-]?\d{1,2})?")
 _HINT = "Read the file as massif wrote it, not an edited or joined one"
+# What a line takes while it is taken apart. Measured.
+_LINE_BYTES = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +70,27 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeapTree:
-    """The tree of one snapshot in the order of the file. ``text`` numbers the texts, ``line`` is that of the top."""
+    """The tree of one snapshot in the order of the file, as columns of numbers of 64 bits. ``text`` numbers the texts,
+    ``line`` is that of the top."""
 
-    parent: NDArray[np.int64]
-    depth: NDArray[np.int64]
-    held: NDArray[np.int64]
-    text: NDArray[np.int64]
+    parent: bytes
+    depth: bytes
+    held: bytes
+    text: bytes
     line: int
+
+    def __len__(self) -> int:
+        return len(self.parent) // 8
+
+    @property
+    def top(self) -> int:
+        """The text of the top line."""
+        return memoryview(self.text).cast("q")[0]
+
+    @property
+    def top_bytes(self) -> int:
+        """The bytes of the top line."""
+        return memoryview(self.held).cast("q")[0]
 
 
 class Texts(dict[bytes, int]):
@@ -243,7 +256,7 @@ def _read_snapshot(
         if not last:
             raise
         part = None if texts or loose else _beginning_of_tree(data[at:end], top, texts)
-        what = f"the first {len(part.depth):,} lines of its heap tree are read" if part else _LEFT_OUT
+        what = f"the first {len(part):,} lines of its heap tree are read" if part else _LEFT_OUT
         notes.add(f"{_CUT}{what}: {damage.what}", line_at(source, data, damage.offset))
         return snapshot, part
 
@@ -279,62 +292,81 @@ def _without_comments(data: bytes, start: int, end: int) -> int:
 def _read_tree(
     source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook, loose: bool
 ) -> HeapTree:
-    block = data[start:end]
-    found = tree_lines(block)
+    block, found = data, _lines(data, start, end)
+    ended = data.endswith((b")", b"???"), start, end)
     if found is None:
         _refuse_others(source, data, start, end)
-        block = b"\n".join(line for line in block.split(b"\n") if line.strip() and not line.startswith(b"#"))
-        found = tree_lines(block)
+        kept = (line for line in data[start:end].split(b"\n") if line.strip() and not line.startswith(b"#"))
+        block = b"\n".join(kept)
+        found = _lines(block, 0, len(block))
+        ended = block.endswith((b")", b"???"))
     if found is None:
         raise _Damage(end, "the heap tree is missing")
+    depth, children, held, begin, stop, parent, agrees, large = found
     if end == len(data) and data[-1:] != b"\n":
         notes.add("the file ends without a line end, so its last line may be cut off", line_at(source, data, end))
-        if len(found.depth) > 1 and not block.endswith((b")", b"???")):
+        if len(depth) > 8 and not ended:
             raise _Damage(end, "the last line of the heap tree is cut off")
-    if (large := np.flatnonzero(found.held > INT64_MAX)).size:
-        raise _too_large_at(source.at(line + int(large[0])), f"{found.held[large[0]]} bytes")
-    depth, wanted, size = found.depth, found.children, len(found.depth)
-    parent = parents_by_indent(depth, wanted)
-    if parent is None and loose and (parent := parents_by_indent(depth, None)) is not None:
+    if large >= 0:
+        raise _too_large_at(source.at(line + large), f"{memoryview(held).cast('Q')[large]} bytes")
+    if not agrees:
+        parent, depth = _other_parents(source, end, line, depth, children, notes, loose)
+    return HeapTree(parent, depth, held, kernel().numbers(block, begin, stop, texts), line)
+
+
+def _lines(data: bytes, start: int, end: int) -> Lines | None:
+    require(data.count(b"\n", start, end) * _LINE_BYTES)
+    return kernel().lines(data, min(start, end), end)
+
+
+def _other_parents(
+    source: Source, end: int, line: int, depth: bytes, children: bytes, notes: NoteBook, loose: bool
+) -> tuple[bytes, bytes]:
+    """Parents and depths of a tree whose indentation and numbers of children disagree."""
+    from workbench.profiles.readers.massif.plain import numbers_of
+    from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
+
+    deep, wanted = numbers_of(depth), numbers_of(children)
+    if loose and (by_indent := parents_by_indent(deep, None)) is not None:
         what = "a heap tree has other numbers of children than it announces: its indentation was trusted"
         notes.add(what, source.at(line))
-    if parent is None:
-        parent, depth, complete = parents_by_count(wanted)
-        if not complete:
-            raise _Damage(end, "the heap tree has fewer lines than it announces")
-        if len(parent) < size:
-            raise _Damage(end, f"the heap tree has {size - len(parent):,} lines more than it announces")
-        notes.add(
-            "the indentation of a heap tree disagrees with its numbers of children, which were trusted", source.at(line)
-        )
-    return _tree(found, block, parent, depth, texts, line)
+        return by_indent.tobytes(), depth
+    parent, counted, complete = parents_by_count(wanted)
+    if not complete:
+        raise _Damage(end, "the heap tree has fewer lines than it announces")
+    if len(parent) < len(wanted):
+        raise _Damage(end, f"the heap tree has {len(wanted) - len(parent):,} lines more than it announces")
+    notes.add(
+        "the indentation of a heap tree disagrees with its numbers of children, which were trusted", source.at(line)
+    )
+    return parent.tobytes(), counted.tobytes()
 
 
 def _beginning_of_tree(block: bytes, line: int, texts: Texts) -> HeapTree | None:
     """The whole lines of a tree that was cut off; None where they are not the beginning of one. What is not listed any
     more stays with the place that is above it."""
+    import numpy as np
+
+    from workbench.profiles.readers.massif.plain import numbers_of
+    from workbench.profiles.readers.massif.trees import parents_by_indent
+
     block = block[: block.rfind(b"\n") + 1]
-    found = tree_lines(block)
-    if found is None or (found.held > INT64_MAX).any():
+    found = _lines(block, 0, len(block))
+    if found is None or found[-1] >= 0:
         return None
-    parent = parents_by_indent(found.depth, None)
+    depth, children, held, begin, end = found[:5]
+    parent = parents_by_indent(numbers_of(depth), None)
     if parent is None:
         return None
-    lacking = found.children - np.bincount(parent[1:], minlength=len(parent))
+    lacking = numbers_of(children) - np.bincount(parent[1:], minlength=len(parent))
     # only the last line and those above it can have children that are not there any more
     above = len(parent) - 1
     while above >= 0:
         lacking[above] = min(lacking[above], 0)
         above = int(parent[above])
-    return None if lacking.any() else _tree(found, block, parent, found.depth, texts, line)
-
-
-def _tree(
-    found: TreeLines, block: bytes, parent: NDArray[np.int64], depth: NDArray[np.int64], texts: Texts, line: int
-) -> HeapTree:
-    written = map(block.__getitem__, map(slice, found.begin.tolist(), found.end.tolist()))
-    named = np.fromiter(map(texts.__getitem__, written), np.int64, len(found.begin))
-    return HeapTree(parent, depth, found.held.astype(np.int64), named, line)
+    if lacking.any():
+        return None
+    return HeapTree(parent.tobytes(), depth, held, kernel().numbers(block, begin, end, texts), line)
 
 
 def _refuse_others(source: Source, data: bytes, start: int, end: int) -> None:
