@@ -370,7 +370,8 @@ static void sum_below(Shown *shown) {
 static int walk(Shown *shown, int64_t *places, int64_t *bytes) {
   Py_ssize_t top = 0, small_above = 0;
   for (Py_ssize_t row = 0; row < shown->count; row++) {
-    int64_t function = shown->function[row], own = shown->own[row], wanted = shown->depth[row];
+    int64_t function = shown->function[row], own = shown->own[row];
+    int64_t wanted = shown->depth[row] > 1 ? shown->depth[row] : 1;
     int64_t small = shown->small[shown->text[row]];
     while (top && shown->path[top - 1] != shown->parent[row]) {
       int64_t left = shown->path[--top];
@@ -381,7 +382,7 @@ static int walk(Shown *shown, int64_t *places, int64_t *bytes) {
     if (shown->parent[row] >= 0 && !top) return -1;
     shown->path[top++] = row;
     if (own && wanted > shown->deepest) shown->deepest = wanted;
-    if (own) shown->frames += wanted > 1 ? wanted : 1;
+    if (own) shown->frames += wanted;
     if (shown->depth[row] == 0) {
       shown->selves[function] += own;
       shown->totals[function] += own;
