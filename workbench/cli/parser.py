@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -73,6 +72,8 @@ class OneLineParser(argparse.ArgumentParser):
     def _the_others(self) -> str:
         groups = [group.title for group in self._action_groups[2:] if group._group_actions and group.title]
         count = sum(bool(action.option_strings) for action in self._actions)
+        import textwrap
+
         of = f", those of {'; '.join(groups)} too" if groups else ""
         return "\n" + textwrap.fill(f"--help-all shows all {count} options{of}.", 79) + "\n"
 

@@ -16,7 +16,7 @@ from workbench.leaving_out import OF_NUMPY, delayed, emptied
 
 def add_read(parser: OneLineParser) -> None:
     """The arguments of ``workbench read``."""
-    add_file(parser)
+    add_file(parser, str)
     add_table(parser)
     parser.add_argument(
         "--by",
@@ -32,7 +32,8 @@ def do_read(options: argparse.Namespace) -> int:
     """``workbench read``: totals, the top table and notes."""
     # numpy's linear algebra, which no profile needs, starts threads when numpy is imported: a third of that time
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with _without_collector(), emptied(OF_NUMPY), delayed("numpy"):
+    # inspect, which dataclasses import, is of use only where a class has no docstring
+    with _without_collector(), emptied(OF_NUMPY), delayed("numpy"), delayed("inspect"):
         return _read(options)
 
 

@@ -11,8 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from workbench.errors import ReadError
 
@@ -25,8 +24,7 @@ _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 _LESS = "Profile a shorter window"
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """The profile that is being read, and where the process was when that began."""
 
     name: str
@@ -76,7 +74,7 @@ def free_bytes() -> int:
     free = _available_bytes()
     for path in _GROUP_LIMITS:
         try:
-            free = min(free, int(Path(path).read_text()))
+            free = min(free, int(_text(path)))
         except (OSError, ValueError):
             continue  # no such group, or "max": no limit
     try:
@@ -92,7 +90,7 @@ def free_bytes() -> int:
 def _available_bytes() -> int:
     """What the machine has for a process that starts now. Linux says so in a file that is read in no time."""
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in _text("/proc/meminfo").splitlines():
             name, _, rest = line.partition(":")
             if name == "MemAvailable":
                 return int(rest.split()[0]) * 1024
@@ -101,6 +99,12 @@ def _available_bytes() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def _text(path: str) -> str:
+    """What one of the kernel's small files says."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def _mapped_bytes() -> int:
@@ -116,7 +120,7 @@ def _resident_bytes() -> int:
 def _of_this_process(column: int) -> int:
     """A column of proc(5)'s statm: 0 for what is mapped, 1 for what is resident."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[column]) * os.sysconf("SC_PAGE_SIZE")
+        return int(_text("/proc/self/statm").split()[column]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         import psutil
 

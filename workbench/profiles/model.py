@@ -20,7 +20,6 @@ float64 where a format has fractions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -289,7 +288,8 @@ class Profile:
     def but(self, **changes: Any) -> Profile:
         """A copy with other values of some fields, tables as Tables or DataFrames. No table that is not among them is
         made for it, as it would be with :func:`dataclasses.replace`."""
-        other = copy(self)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         if not changes.keys() <= _TOLD:
             for computed in ("_function_table", "_edge_table", "_node_table"):
                 other.__dict__.pop(computed, None)

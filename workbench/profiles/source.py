@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from workbench.errors import ReadError
 from workbench.profiles.memory import MEMORY_BYTES, MIB, free_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIMIT_BYTES = 4096 * MIB
 # Readers need up to this many bytes of memory for a byte of a profile: no more is read than fits.
@@ -110,6 +112,8 @@ def _is_core(data: bytes) -> bool:
 def _instead_of_empty(source: ProfileSource) -> str:
     """What to do about an empty file. callgrind leaves one beside those of the threads."""
     if isinstance(source, (str, os.PathLike)):
+        from pathlib import Path
+
         path = Path(source)
         with suppress(OSError):
             beside = sorted(file for file in path.parent.iterdir() if _of_thread(file.name, path.name))
@@ -134,8 +138,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
+class _Limit(NamedTuple):
     """The most bytes that are read or unpacked; the most that was asked for, of these and of memory: it is less where
     memory is short."""
 
@@ -171,7 +174,7 @@ def name_of(source: ProfileSource | Source) -> str:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return "<bytes>"
     if isinstance(source, (str, os.PathLike)):
-        return str(Path(source))
+        return _path_of(source)
     return str(getattr(source, "name", "<stream>"))
 
 
@@ -181,7 +184,7 @@ def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | Non
         return bytes(source), name, None
     if isinstance(source, (str, os.PathLike)):
         try:
-            return _read_file(Path(source), limit)
+            return _read_file(_path_of(source), limit)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ReadError(f"the file cannot be read: {reason}", where=name) from error
@@ -193,18 +196,29 @@ def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | Non
     )
 
 
-def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
-    name = str(path)
+def _path_of(source: str | os.PathLike[str]) -> str:
+    """The path as pathlib writes it, which is imported only for those that are written otherwise."""
+    path = os.fspath(source)
+    if path and path[0] != "." and path[-1] != "/" and "//" not in path and "/." not in path:
+        return path
+    from pathlib import Path
+
+    return str(Path(path))
+
+
+def _read_file(name: str, limit: _Limit) -> tuple[bytes, str, float | None]:
     # asked before it is opened: opening a device can do something
-    status = path.stat()
+    status = os.stat(name)
     if stat.S_ISDIR(status.st_mode):
-        what, hint = _folder(path)
+        from pathlib import Path
+
+        what, hint = _folder(Path(name))
         raise ReadError(f"this is {what}", where=name, hint=hint)
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         raise ReadError("this is a device, not a file", where=name, hint="Give the file the profiler wrote")
     if status.st_size > limit.size:
         raise limit.exceeded(name)
-    with path.open("rb") as file:
+    with open(name, "rb") as file:
         # a pipe and a file of /proc have the size 0, and a file can grow meanwhile
         return _read_stream(file.read, name, limit, status.st_size), name, status.st_mtime
 

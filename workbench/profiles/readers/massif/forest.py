@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.errors import ReadError
 from workbench.profiles.locations import UNKNOWN
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 _PLACE_BYTES = 700
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Forest:
+class Forest(NamedTuple):
     """All heap trees of a file by snapshot. ``places`` are those of the texts, ``small`` how many each stands for,
     ``inlined`` has a byte a node, 1 for inlined frames; ``frame_of`` is the frame of each kind of frame (see
     :mod:`~workbench.profiles.readers.massif.plain`), -1 where none is of it; ``table`` has the nodes of all."""
@@ -43,8 +41,7 @@ class Forest:
     table: Deferred
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Facts:
+class _Facts(NamedTuple):
     """What is known of each text: see :class:`Forest`; ``known`` and ``unnamed`` have a byte a text."""
 
     address: array[int]
@@ -153,7 +150,7 @@ def _table(trees: Mapping[int, HeapTree], inlined: Mapping[int, bytes], facts: _
     def joined(name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return numbers_of(b"".join(getattr(tree, name) for tree in trees.values()))
 
-    sizes = [len(tree) for tree in trees.values()]
+    sizes = [tree.size for tree in trees.values()]
     base = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes) if sizes else np.zeros(0, np.int64)
     parent, depth, text = joined("parent"), joined("depth"), joined("text")
     inline = np.frombuffer(b"".join(inlined.values()), dtype=bool)

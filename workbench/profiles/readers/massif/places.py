@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from workbench.profiles.frames import listed_frames
 from workbench.profiles.locations import FRAME, UNKNOWN, located
@@ -14,12 +14,13 @@ from workbench.profiles.table import Table
 BELOW_THRESHOLD = "(below massif's threshold)"
 PAGES = "(page allocation syscalls)"
 
+# the usual line; what it means is what place_of says of it
+_USUAL = re.compile(r"0x([0-9A-Fa-f]{1,16}): ([^\s()]+) \(([^\s():]+):([0-9]{1,9})\)")
 _BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%?\))?$")
 _TOP = re.compile(r"\([^)]*\)|\S+(?= : )")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """What one text of a tree line says.
 
     ``address`` is 0 and ``known`` False where it has none. ``places`` is how many places a line below the threshold
@@ -39,6 +40,8 @@ class Place:
 def place_of(text: str) -> Place:
     """The place a tree line names: ``0xADDRESS: NAME (FILE:LINE)``, ``... (in OBJECT)``, ``0xADDRESS: ???``, or those
     that were too small to be listed."""
+    if match := _USUAL.fullmatch(text):
+        return Place(match[2], match[3], int(match[4]), "", int(match[1], 16), True)
     if match := FRAME.fullmatch(text):
         name, file, line, object = located(match[2], _place)
         return Place(name, file, line, object, int(match[1], 16), True)

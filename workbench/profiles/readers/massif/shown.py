@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from workbench.profiles.columns import FUNCTION_COLUMNS, MAX_DEPTH, self_, total_
 from workbench.profiles.readers.massif.kernel import kernel
@@ -25,8 +24,7 @@ Part: TypeAlias = tuple[int, int] | None
 """How many stacks or places something concerns, and the bytes of them; None for none."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldBy:
+class HeldBy(NamedTuple):
     """The bytes allocated in each function itself, and in it and all it called; ``small`` are the places below massif's
     threshold."""
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.errors import ReadError
 from workbench.profiles.memory import require
@@ -45,8 +44,7 @@ _HINT = "Read the file as massif wrote it, not an edited or joined one"
 _LINE_BYTES = 150
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What stands before the first snapshot; ``end`` is the byte after it."""
 
     desc: str
@@ -55,8 +53,7 @@ class Header:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The figures of one snapshot in bytes, ``time`` in the file's time unit."""
 
     number: int
@@ -68,8 +65,7 @@ class Snapshot:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HeapTree:
+class HeapTree(NamedTuple):
     """The tree of one snapshot in the order of the file, as columns of numbers of 64 bits. ``text`` numbers the texts,
     ``line`` is that of the top."""
 
@@ -79,7 +75,9 @@ class HeapTree:
     text: bytes
     line: int
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many nodes it has."""
         return len(self.parent) // 8
 
     @property
@@ -256,7 +254,7 @@ def _read_snapshot(
         if not last:
             raise
         part = None if texts or loose else _beginning_of_tree(data[at:end], top, texts)
-        what = f"the first {len(part):,} lines of its heap tree are read" if part else _LEFT_OUT
+        what = f"the first {part.size:,} lines of its heap tree are read" if part else _LEFT_OUT
         notes.add(f"{_CUT}{what}: {damage.what}", line_at(source, data, damage.offset))
         return snapshot, part
 
