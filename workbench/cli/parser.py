@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from workbench.errors import SettingsError
+from workbench.patterns import pattern
 from workbench.terminal import coloured, paint
 
-_HEADING = re.compile(r"^(\w[^:\n]*:)", re.MULTILINE)
-_OPTION = re.compile(r"^(  +)(-[^\n]*?)(?=  |$)", re.MULTILINE)
+_HEADING = pattern(r"^(\w[^:\n]*:)", re.MULTILINE)
+_OPTION = pattern(r"^(  +)(-[^\n]*?)(?=  |$)", re.MULTILINE)
 _IN_ALL = ("debug", argparse.SUPPRESS)  # what every command has
-_FLAG = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+_FLAG = pattern(r"(?<![\w-])--?[a-zA-Z][\w-]*")
 
 
 class OneLineParser(argparse.ArgumentParser):

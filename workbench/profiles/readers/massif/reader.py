@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ReadError
+from workbench.patterns import pattern
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_nodes
 from workbench.profiles.notes import NoteBook
@@ -31,8 +32,8 @@ FORMAT = "massif"
 
 _HEAD = 1 << 16
 _REPORT = re.compile(rb"-{60,}\nCommand: .*\nMassif arguments: ")
-_HEADER_ONLY = re.compile(rb"(?:desc:.*\n)*(?:(?:desc|cmd):.*\n?)?")
-_THRESHOLD = re.compile(r"(?:^|\s)--threshold=(\d{1,3}(?:\.\d{1,9})?)(?=\s|$)")
+_HEADER_ONLY = pattern(rb"(?:desc:.*\n)*(?:(?:desc|cmd):.*\n?)?")
+_THRESHOLD = pattern(r"(?:^|\s)--threshold=(\d{1,3}(?:\.\d{1,9})?)(?=\s|$)")
 _XTREE = "xtree."
 _HEAPTRACK = "heaptrack"
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.errors import ReadError
+from workbench.patterns import pattern
 from workbench.profiles.memory import require
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.massif.kernel import kernel
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 KINDS = ("empty", "detailed", "peak")
 
-_UNIT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
+_UNIT = pattern(rb"^time_unit:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
 _UNIT_THEN_SNAPSHOT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*\n(?:#.*\n|[ \t]*\n)*snapshot=", re.MULTILINE)
-_NODE = re.compile(rb"^( *)n(\d{1,9}): (\d{1,19}) (.+)$", re.MULTILINE)
-_LONG_NODE = re.compile(rb" *n\d+: \d{20}")
+_NODE = pattern(rb"^( *)n(\d{1,9}): (\d{1,19}) (.+)$", re.MULTILINE)
+_LONG_NODE = pattern(rb" *n\d+: \d{20}")
 _FIELDS = (b"snapshot", b"time", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B", b"heap_tree")
 _KIND = b"heap_tree="
 _KINDS_WRITTEN = tuple(_KIND + kind.encode() for kind in KINDS)
@@ -36,7 +37,7 @@ _CUT = "the last snapshot is cut off or damaged: its figures are whole, "
 _LEFT_OUT = "its heap tree was left out"
 _MARK = b"snapshot="
 _WHOLE = (b"snapshot", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B")
-_KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
+_KEY = pattern(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
 # Seconds with a fraction, as heaptrack writes them
 _TIME = re.compile(rb"\d{1,19}(?:\.\d{1,19})?(?:e[+-]?\d{1,2})?")
 _HINT = "Read the file as massif wrote it, not an edited or joined one"
