@@ -302,12 +302,14 @@ class Profile:
 _TOLD = frozenset(("format", "name", "meta", "notes", "default_metric", "lines", "tables"))
 
 
-@dataclass(frozen=True, slots=True)
 class Arrays:
     """The tables of a profile without pandas: each is a :class:`~workbench.profiles.table.Table`, whose columns are
     numpy arrays. ``arrays.functions["self_Ir"]`` is the array behind ``profile.functions["self_Ir"]``."""
 
-    _profile: Profile
+    __slots__ = ("_profile",)
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
 
     @property
     def frames(self) -> Table:

@@ -183,6 +183,8 @@ def crate_of(name: str, file: str = "") -> str:
 
 
 def _crate_of_path(name: str) -> str:
+    if "::" not in name and ".." not in name:
+        return ""
     text = name.lstrip("<_&*( ").removeprefix("dyn ").removeprefix("impl ").removeprefix("mut ")
     text = text.replace("$LT$", "<").lstrip("<&*( ")
     # names escaped by the compiler have ".." for "::"

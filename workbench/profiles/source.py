@@ -10,13 +10,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from workbench.errors import ReadError
 from workbench.profiles.memory import MEMORY_BYTES, MIB, free_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Protocol
+
+    class _Decompressor(Protocol):
+        def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+        @property
+        def eof(self) -> bool: ...
+
+        @property
+        def unused_data(self) -> bytes: ...
+
 
 LIMIT_BYTES = 4096 * MIB
 # Readers need up to this many bytes of memory for a byte of a profile: no more is read than fits.
@@ -270,16 +281,6 @@ def _read_stream(read: Callable[[int], Any], name: str, limit: _Limit, expected:
 def line_number(data: bytes, offset: int) -> int:
     """The number of the line that a byte is in, from 1."""
     return data.count(b"\n", 0, offset) + 1
-
-
-class _Decompressor(Protocol):
-    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
 
 
 class _EndsEarly(Exception):

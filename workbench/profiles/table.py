@@ -15,7 +15,6 @@ table on the terminal needs it. A column is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,12 +27,13 @@ if TYPE_CHECKING:
     TableLike: TypeAlias = "Table | Mapping[str, Any] | pd.DataFrame"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Words:
     """Text of which few are distinct: ``words[codes]``. A DataFrame has it as a Categorical."""
 
-    codes: NDArray[Any]
-    words: NDArray[Any]
+    __slots__ = ("codes", "words")
+
+    def __init__(self, codes: NDArray[Any], words: NDArray[Any]) -> None:
+        self.codes, self.words = codes, words
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -50,12 +50,13 @@ class Words:
         return out
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Counts:
     """Whole numbers of which some are unknown. A DataFrame has them as Int64."""
 
-    values: NDArray[np.int64]
-    known: NDArray[np.bool_]
+    __slots__ = ("known", "values")
+
+    def __init__(self, values: NDArray[np.int64], known: NDArray[np.bool_]) -> None:
+        self.values, self.known = values, known
 
     @classmethod
     def unknown(cls, size: int) -> Counts:

@@ -4,17 +4,17 @@ nodes, which is made when it is asked for."""
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from workbench.errors import ReadError
 from workbench.profiles.locations import UNKNOWN
 from workbench.profiles.memory import require
 from workbench.profiles.readers.massif.kernel import kernel
 from workbench.profiles.readers.massif.limits import INT64_MAX
-from workbench.profiles.readers.massif.places import Place, frames_of, place_of, top_of
-from workbench.profiles.readers.massif.text import HeapTree, Texts, decode
+from workbench.profiles.readers.massif.places import Frame, Place, frames_of, place_of, top_of
+from workbench.profiles.readers.massif.text import HeapTree, LineNumbers, Texts, decode
 from workbench.profiles.table import Deferred, Table
 
 if TYPE_CHECKING:
@@ -51,7 +51,12 @@ class _Facts(NamedTuple):
 
 
 def plant(
-    source: Source, trees: Mapping[int, HeapTree], heaps: Mapping[int, int], texts: Texts, notes: NoteBook
+    source: Source,
+    trees: Mapping[int, HeapTree],
+    heaps: Mapping[int, int],
+    texts: Texts,
+    lines: LineNumbers,
+    notes: NoteBook,
 ) -> Forest:
     """The trees of all snapshots, checked. ``heaps`` are the bytes that snapshots say themselves.
 
@@ -69,23 +74,24 @@ def plant(
     seen = bytearray(4 * len(texts))
     judged = {number: _judged(tree, facts, seen) for number, tree in trees.items()}
     both = [(trees[number], one) for number, one in judged.items()]
-    _note_texts(source, both, sum(seen[3 * len(texts) :]), notes)
-    _check_sums(source, both, notes)
-    for number, tree in trees.items():
-        if apart := abs(tree.top_bytes - heaps[number]):
-            what = "the top of a heap tree is not mem_heap_B"
-            notes.add(what, source.at(tree.line), metric="bytes", weight=apart)
+
+    def at(tree: HeapTree, line: int) -> str:
+        return source.at(lines.at(tree.start) + line)
+
+    _note_texts(both, sum(seen[3 * len(texts) :]), at, notes)
+    _check_sums(both, at, notes)
+    _note_tops(trees, heaps, at, notes)
     # a frame is a place, inlined or not; the top line of a tree is one as well
-    keys: dict[tuple[Place, bool], int] = {}
+    keys: dict[Frame, int] = {}
     frame_of = array("q", [-1]) * (3 * len(texts))
     for _, one in both:
         for kind in one[1]:
             text, way = divmod(kind, 3)
-            key = (Place(top_of(written[text])), False) if way == 2 else (_without_address(places[text]), way == 1)
-            frame_of[kind] = keys.setdefault(key, len(keys))
+            frame = (top_of(written[text]), "", 0, "", False) if way == 2 else (*places[text][:4], way == 1)
+            frame_of[kind] = keys.setdefault(frame, len(keys))
     inlined = {number: one[0] for number, one in judged.items()}
     return Forest(
-        frames=frames_of([place for place, _ in keys], [inline for _, inline in keys]),
+        frames=frames_of(keys),
         places=places,
         trees=trees,
         tops={number: written[tree.top] for number, tree in trees.items()},
@@ -101,40 +107,49 @@ def _judged(tree: HeapTree, facts: _Facts, seen: bytearray) -> Judged:
     return kernel().judge(*columns, facts.address, facts.small, facts.known, facts.unnamed, seen)
 
 
-def _without_address(place: Place) -> Place:
-    return Place(place.function, place.file, place.line, place.object)
-
-
-def _note_texts(source: Source, trees: Sequence[tuple[HeapTree, Judged]], different: int, notes: NoteBook) -> None:
-    for which, what in (
+def _note_texts(
+    trees: Sequence[tuple[HeapTree, Judged]], different: int, at: Callable[[HeapTree, int], str], notes: NoteBook
+) -> None:
+    kinds: tuple[tuple[Literal[2, 3], str], ...] = (
         (2, "a tree line without an address: its text was taken as a name"),
         (3, f"code without a name ({different:,} addresses) is one function {UNKNOWN} an object"),
-    ):
-        for tree, one in trees:
-            count, first = one[which][:2]
-            if count:
-                notes.add(what, source.at(tree.line + first), count=count)
+    )
+    for which, what in kinds:
+        if odd := [(tree, one[which]) for tree, one in trees if one[which][0]]:
+            first, found = odd[0]
+            notes.add(what, at(first, found[1]), count=sum(one[0] for _, one in odd))
 
 
-def _check_sums(source: Source, trees: Sequence[tuple[HeapTree, Judged]], notes: NoteBook) -> None:
+def _check_sums(trees: Sequence[tuple[HeapTree, Judged]], at: Callable[[HeapTree, int], str], notes: NoteBook) -> None:
     """Every sum there is must fit; those that massif guarantees are checked."""
-    sums = [(_whole(*one[5][1:]), tree.line + one[5][0]) for tree, one in trees]
-    _refuse_large(source, sums)
-    what = "the callers of a place do not add up to its bytes"
-    for tree, one in trees:
-        count, first, *amount = one[4]
-        if count:
-            where, weight = source.at(tree.line + first), float(_whole(*amount))
-            notes.add(what, where, count=count, metric="bytes", weight=weight)
-    _refuse_large(source, [(_whole(*one[6]), tree.line) for tree, one in trees])
+    _refuse_large([(_whole(*one[5][1:]), tree, one[5][0]) for tree, one in trees], at)
+    if apart := [(tree, one[4]) for tree, one in trees if one[4][0]]:
+        first, (_, line, *_) = apart[0]
+        notes.add(
+            "the callers of a place do not add up to its bytes",
+            at(first, line),
+            count=sum(found[0] for _, found in apart),
+            metric="bytes",
+            weight=float(sum(_whole(*found[2:]) for _, found in apart)),
+        )
+    _refuse_large([(_whole(*one[6]), tree, 0) for tree, one in trees], at)
 
 
-def _refuse_large(source: Source, sums: Sequence[tuple[int, int]]) -> None:
-    """Raise where the largest of these sums, each with its line, leaves 64 bits."""
-    amount, line = max(sums, key=lambda pair: pair[0], default=(0, 0))
-    if amount > INT64_MAX:
+def _note_tops(
+    trees: Mapping[int, HeapTree], heaps: Mapping[int, int], at: Callable[[HeapTree, int], str], notes: NoteBook
+) -> None:
+    differ = [(tree, abs(tree.top_bytes - heaps[number])) for number, tree in trees.items()]
+    if differ := [(tree, bytes_) for tree, bytes_ in differ if bytes_]:
+        what, weight = "the top of a heap tree is not mem_heap_B", sum(bytes_ for _, bytes_ in differ)
+        notes.add(what, at(differ[0][0], 0), count=len(differ), metric="bytes", weight=weight)
+
+
+def _refuse_large(sums: Sequence[tuple[int, HeapTree, int]], at: Callable[[HeapTree, int], str]) -> None:
+    """Raise where the largest of these sums, each with its tree and the line in it, leaves 64 bits."""
+    amount, tree, line = max(sums, key=lambda one: one[0], default=(0, None, 0))
+    if tree is not None and amount > INT64_MAX:
         hint = "massif does not write such numbers"
-        raise ReadError("the bytes add up to more than 64 bits", where=source.at(line), hint=hint)
+        raise ReadError("the bytes add up to more than 64 bits", where=at(tree, line), hint=hint)
 
 
 def _whole(high: int, low: int) -> int:

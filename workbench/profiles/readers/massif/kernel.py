@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 try:
     import workbench.profiles.readers.massif._kernel as _kernel
@@ -11,19 +10,21 @@ except ImportError:  # installed where there was no compiler
     _kernel = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Protocol
+
     from workbench.profiles.readers.massif.plain import Judged, Lines
 
+    class Kernel(Protocol):
+        """What ``_kernel`` and :mod:`plain` offer: see there."""
 
-class Kernel(Protocol):
-    """What ``_kernel`` and :mod:`plain` offer: see there."""
+        def lines(self, data: bytes, start: int, stop: int, /) -> Lines | None: ...
 
-    def lines(self, data: bytes, start: int, stop: int, /) -> Lines | None: ...
+        def numbers(self, data: bytes, begin: bytes, end: bytes, texts: Mapping[bytes, int], /) -> bytes: ...
 
-    def numbers(self, data: bytes, begin: bytes, end: bytes, texts: Mapping[bytes, int], /) -> bytes: ...
+        def judge(self, parent: bytes, /, *rest: Any) -> Judged: ...
 
-    def judge(self, parent: bytes, /, *rest: Any) -> Judged: ...
-
-    def held_by(self, parent: bytes, /, *rest: Any) -> tuple[bytes, bytes, int, int, int, int]: ...
+        def held_by(self, parent: bytes, /, *rest: Any) -> tuple[bytes, bytes, int, int, int, int]: ...
 
 
 def kernel() -> Kernel:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, TypeAlias
 
 from workbench.profiles.frames import listed_frames
 from workbench.profiles.locations import FRAME, UNKNOWN, located
@@ -57,18 +57,15 @@ def top_of(text: str) -> str:
     return text if match is None else match[0]
 
 
-def frames_of(places: Sequence[Place], inlined: Sequence[bool]) -> Table:
-    """A frame for each place, in their order."""
-    raw = [place.function for place in places]
+Frame: TypeAlias = tuple[str, str, int, str, bool]
+"""Function, file, line and object of a place, and whether it is inlined."""
+
+
+def frames_of(frames: Collection[Frame]) -> Table:
+    """The table of these frames, in their order."""
+    raw, files, lines, objects, inlined = map(list, zip(*frames, strict=True)) if frames else ([], [], [], [], [])
     tidy = {name: tidy_rust(name) for name in dict.fromkeys(raw)}
-    return listed_frames(
-        [tidy[name] for name in raw],
-        [place.file for place in places],
-        [place.line for place in places],
-        [place.object for place in places],
-        list(inlined),
-        raw,
-    )
+    return listed_frames([tidy[name] for name in raw], files, lines, objects, inlined, raw)
 
 
 def threshold_of(places: Iterable[Place]) -> float | None:

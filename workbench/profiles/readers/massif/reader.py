@@ -18,7 +18,7 @@ from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.massif.forest import Forest, plant
 from workbench.profiles.readers.massif.places import BELOW_THRESHOLD, PAGES, Place, threshold_of
 from workbench.profiles.readers.massif.shown import HeapStacks, HeldBy, Part, held_in
-from workbench.profiles.readers.massif.text import Snapshot, Texts, read_header, read_snapshots
+from workbench.profiles.readers.massif.text import LineNumbers, Snapshot, Texts, read_header, read_snapshots
 from workbench.profiles.source import Source
 from workbench.profiles.table import Deferred, Listed, Table, Tables
 
@@ -70,12 +70,12 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
     if len(data) != len(source.data):
         notes.add("line ends of another system, or a byte order mark, were removed", source.at(1))
     header = read_header(source, data, notes)
-    texts = Texts()
-    pairs = list(read_snapshots(source, data, header.end, texts, notes, loose=header.desc == _HEAPTRACK))
+    texts, lines = Texts(), LineNumbers(data)
+    pairs = list(read_snapshots(source, data, header.end, texts, lines, notes, loose=header.desc == _HEAPTRACK))
     snapshots = [one for one, _ in pairs]
     _check_numbers(source, data, snapshots, notes)
     trees = {one.number: tree for one, tree in pairs if tree is not None}
-    forest = plant(source, trees, {one.number: one.heap for one in snapshots}, texts, notes)
+    forest = plant(source, trees, {one.number: one.heap for one in snapshots}, texts, lines, notes)
     table = _snapshot_table(snapshots)
     meta: dict[str, Any] = {
         "desc": header.desc,

@@ -41,8 +41,11 @@ _KEY = pattern(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
 # Seconds with a fraction, as heaptrack writes them
 _TIME = re.compile(rb"\d{1,19}(?:\.\d{1,19})?(?:e[+-]?\d{1,2})?")
 _HINT = "Read the file as massif wrote it, not an edited or joined one"
-# What a line takes while it is taken apart. Measured.
+# What a line takes while it is taken apart. Measured. Lines are counted in trees larger than this; of smaller ones they
+# are taken to be short.
 _LINE_BYTES = 150
+_COUNTED_BYTES = 1 << 22
+_USUAL_LINE = 32
 
 
 class Header(NamedTuple):
@@ -68,13 +71,13 @@ class Snapshot(NamedTuple):
 
 class HeapTree(NamedTuple):
     """The tree of one snapshot in the order of the file, as columns of numbers of 64 bits. ``text`` numbers the texts,
-    ``line`` is that of the top."""
+    ``start`` is the byte of the top line."""
 
     parent: bytes
     depth: bytes
     held: bytes
     text: bytes
-    line: int
+    start: int
 
     @property
     def size(self) -> int:
@@ -98,6 +101,21 @@ class Texts(dict[bytes, int]):
     def __missing__(self, text: bytes) -> int:
         number = self[text] = len(self)
         return number
+
+
+class LineNumbers:
+    """The numbers of lines, from 1. Counted from the byte that was asked for last: asking in order costs one pass."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._offset, self._line = data, 0, 1
+
+    def at(self, offset: int) -> int:
+        """The number of the line that a byte is in."""
+        if offset < self._offset:
+            self._offset, self._line = 0, 1
+        self._line += self._data.count(b"\n", self._offset, offset)
+        self._offset = offset
+        return self._line
 
 
 class _Damage(Exception):
@@ -153,7 +171,7 @@ def read_header(source: Source, data: bytes, notes: NoteBook) -> Header:
 
 
 def read_snapshots(
-    source: Source, data: bytes, start: int, texts: Texts, notes: NoteBook, *, loose: bool = False
+    source: Source, data: bytes, start: int, texts: Texts, lines: LineNumbers, notes: NoteBook, *, loose: bool = False
 ) -> Iterator[tuple[Snapshot, HeapTree | None]]:
     """The snapshots with their trees. ``texts`` collects the texts of tree lines. ``loose``: the writer announces
     children that it leaves out, so that only the indentation tells whose they are.
@@ -171,14 +189,11 @@ def read_snapshots(
         )
     if rest := _rest(data, start, marks[0]):
         raise ReadError(f"expected `snapshot=`, found {rest!r}", where=line_at(source, data, start), hint=_HINT)
-    line, counted = 1, 0
     for position, mark in enumerate(marks):
         last = position + 1 == len(marks)
-        line, counted = line + data.count(b"\n", counted, mark), mark
+        end = len(data) if last else marks[position + 1]
         try:
-            yield _read_snapshot(
-                source, data, mark, len(data) if last else marks[position + 1], line, texts, notes, loose
-            )
+            yield _read_snapshot(source, data, mark, end, texts, lines, notes, loose)
         except _Damage as damage:
             where = line_at(source, data, damage.offset)
             if not last:
@@ -211,7 +226,7 @@ def _rest(data: bytes, start: int, end: int) -> str:
 
 
 def _read_snapshot(
-    source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook, loose: bool
+    source: Source, data: bytes, start: int, end: int, texts: Texts, lines: LineNumbers, notes: NoteBook, loose: bool
 ) -> tuple[Snapshot, HeapTree | None]:
     values: list[bytes] = []
     at = start
@@ -222,7 +237,7 @@ def _read_snapshot(
             found = next((one for one in _KINDS_WRITTEN if len(found) > len(_KIND) and one.startswith(found)), _NO_TREE)
         key, _, value = found.partition(b"=")
         while key not in _FIELDS and _KEY.fullmatch(key) and at + len(found) < end:
-            notes.add(f"unknown field {key.decode()}, left out", source.at(line + data.count(b"\n", start, at)))
+            notes.add(f"unknown field {key.decode()}, left out", source.at(lines.at(at)))
             at, found = _next_line(data, at + len(found) + 1, end)
             key, _, value = found.partition(b"=")
         if key != name or (name in _WHOLE and not value.isdigit()) or (name == b"time" and not _TIME.fullmatch(value)):
@@ -248,13 +263,12 @@ def _read_snapshot(
         if rest := _rest(data, at, end):
             raise _Damage(at, f"expected the next snapshot, found {rest!r}")
         return snapshot, None
-    top = line + data.count(b"\n", start, at)
     try:
-        return snapshot, _read_tree(source, data, at, end, top, texts, notes, loose)
+        return snapshot, _read_tree(source, data, at, end, texts, lines, notes, loose)
     except _Damage as damage:
         if not last:
             raise
-        part = None if texts or loose else _beginning_of_tree(data[at:end], top, texts)
+        part = None if texts or loose else _beginning_of_tree(data[at:end], at, texts)
         what = f"the first {part.size:,} lines of its heap tree are read" if part else _LEFT_OUT
         notes.add(f"{_CUT}{what}: {damage.what}", line_at(source, data, damage.offset))
         return snapshot, part
@@ -289,7 +303,7 @@ def _without_comments(data: bytes, start: int, end: int) -> int:
 
 
 def _read_tree(
-    source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook, loose: bool
+    source: Source, data: bytes, start: int, end: int, texts: Texts, lines: LineNumbers, notes: NoteBook, loose: bool
 ) -> HeapTree:
     block, found = data, _lines(data, start, end)
     ended = data.endswith((b")", b"???"), start, end)
@@ -307,19 +321,21 @@ def _read_tree(
         if len(depth) > 8 and not ended:
             raise _Damage(end, "the last line of the heap tree is cut off")
     if large >= 0:
-        raise _too_large_at(source.at(line + large), f"{memoryview(held).cast('Q')[large]} bytes")
+        raise _too_large_at(source.at(lines.at(start) + large), f"{memoryview(held).cast('Q')[large]} bytes")
     if not agrees:
-        parent, depth = _other_parents(source, end, line, depth, children, notes, loose)
-    return HeapTree(parent, depth, held, kernel().numbers(block, begin, stop, texts), line)
+        parent, depth = _other_parents(source.at(lines.at(start)), end, depth, children, notes, loose)
+    return HeapTree(parent, depth, held, kernel().numbers(block, begin, stop, texts), start)
 
 
 def _lines(data: bytes, start: int, end: int) -> Lines | None:
-    require(data.count(b"\n", start, end) * _LINE_BYTES)
+    # counting the lines of a small tree would take longer than reading it
+    size = max(end - start, 0)
+    require((data.count(b"\n", start, end) if size > _COUNTED_BYTES else size // _USUAL_LINE) * _LINE_BYTES)
     return kernel().lines(data, min(start, end), end)
 
 
 def _other_parents(
-    source: Source, end: int, line: int, depth: bytes, children: bytes, notes: NoteBook, loose: bool
+    where: str, end: int, depth: bytes, children: bytes, notes: NoteBook, loose: bool
 ) -> tuple[bytes, bytes]:
     """Parents and depths of a tree whose indentation and numbers of children disagree."""
     from workbench.profiles.readers.massif.plain import numbers_of
@@ -328,20 +344,18 @@ def _other_parents(
     deep, wanted = numbers_of(depth), numbers_of(children)
     if loose and (by_indent := parents_by_indent(deep, None)) is not None:
         what = "a heap tree has other numbers of children than it announces: its indentation was trusted"
-        notes.add(what, source.at(line))
+        notes.add(what, where)
         return by_indent.tobytes(), depth
     parent, counted, complete = parents_by_count(wanted)
     if not complete:
         raise _Damage(end, "the heap tree has fewer lines than it announces")
     if len(parent) < len(wanted):
         raise _Damage(end, f"the heap tree has {len(wanted) - len(parent):,} lines more than it announces")
-    notes.add(
-        "the indentation of a heap tree disagrees with its numbers of children, which were trusted", source.at(line)
-    )
+    notes.add("the indentation of a heap tree disagrees with its numbers of children, which were trusted", where)
     return parent.tobytes(), counted.tobytes()
 
 
-def _beginning_of_tree(block: bytes, line: int, texts: Texts) -> HeapTree | None:
+def _beginning_of_tree(block: bytes, start: int, texts: Texts) -> HeapTree | None:
     """The whole lines of a tree that was cut off; None where they are not the beginning of one. What is not listed any
     more stays with the place that is above it."""
     import numpy as np
@@ -365,7 +379,7 @@ def _beginning_of_tree(block: bytes, line: int, texts: Texts) -> HeapTree | None
         above = int(parent[above])
     if lacking.any():
         return None
-    return HeapTree(parent.tobytes(), depth, held, kernel().numbers(block, begin, end, texts), line)
+    return HeapTree(parent.tobytes(), depth, held, kernel().numbers(block, begin, end, texts), start)
 
 
 def _refuse_others(source: Source, data: bytes, start: int, end: int) -> None:
