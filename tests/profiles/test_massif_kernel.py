@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from array import array
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tests.profiles.test_massif_lines import PARTS, RIGHT
 from workbench.errors import ReadError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
-from workbench.profiles.readers.massif import kernel, plain
+from workbench.profiles.readers.massif import kernel, places, plain
 from workbench.profiles.readers.massif.text import Texts
 from workbench.profiles.tree import functions_of
 from workbench.profiles.views.top import top_table
@@ -123,6 +124,24 @@ def test_texts_beyond_the_data_and_functions_that_are_not_there_are_refused() ->
     columns = columns_of([(0, 0, 3), (0, 1, 3)])
     with pytest.raises(ValueError, match="do not fit"):
         kernel.kernel().held_by(*columns, bytes(2), array("q", [0] * 2), array("q", [-1] * 6), 1)
+
+
+NAMES = st.lists(
+    st.sampled_from(["main", " ", " (", "(", ")", ":", "in ", "/x", "a.c", "12", "???", "\u00e9", "\n"]), max_size=9
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    NAMES.map("".join),
+    st.sampled_from(["0x4A: ", "0x0: ", "0xg: ", ""]),
+    st.sampled_from(["", " (a.c:12)", " (in /x)"]),
+)
+def test_the_usual_place_is_what_any_place_is(name: str, address: str, where: str) -> None:
+    text = f"{address}{name}{where}"
+    with mock.patch.object(places, "_USUAL", re.compile("(?!)")):
+        expected = places.place_of(text)
+    assert places.place_of(text) == expected
 
 
 def said(data: bytes) -> list[Any]:

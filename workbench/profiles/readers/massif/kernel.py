@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 try:
-    import workbench.profiles.readers.massif._kernel as _kernel
+    from workbench.profiles.readers.massif import _kernel as _kernel
 except ImportError:  # installed where there was no compiler
     _kernel = None  # type: ignore[assignment]
 
