@@ -84,8 +84,11 @@ def test_both_judge_and_sum_a_tree_alike(
     address, small = array("Q", [fact[0] for fact in facts]), array("q", [fact[1] for fact in facts])
     known, unnamed = (bytes([fact[which] for fact in facts]) for which in (2, 3))
     seen = [bytearray([1, 0] * 2 * TEXTS) for _ in range(2)]
+    stamp = bytearray(8 * TEXTS + 8)
+    # an earlier tree leaves stamps behind
+    kernel.kernel().judge(*columns, address, small, known, unnamed, bytearray(4 * TEXTS), stamp)
     ours, theirs = (
-        one.judge(*columns, address, small, known, unnamed, was)
+        one.judge(*columns, address, small, known, unnamed, was, stamp)
         for one, was in zip((kernel.kernel(), plain), seen, strict=True)
     )
     large = any(high or low >= 2**63 for high, low in (theirs[5][1:], theirs[6]))
@@ -99,11 +102,12 @@ def test_both_judge_and_sum_a_tree_alike(
 
 
 @needs_kernel
-@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("which", range(10))
 @pytest.mark.parametrize("wrong", [-2, 0, 99])
 def test_columns_that_do_not_fit_are_refused(which: int, wrong: int) -> None:
     columns = [*columns_of([(0, 0, 3), (0, 1, 3), (0, 2, 3)])]
     texts = [array("Q", [0] * TEXTS), array("q", [0] * TEXTS), bytes(TEXTS), bytes(TEXTS), bytearray(4 * TEXTS)]
+    texts.append(bytearray(8 * TEXTS + 8))
     if which in (0, 3) and wrong:
         columns[which] = np.array([wrong, wrong, wrong], dtype=np.int64).tobytes()
     elif which < 4:

@@ -208,7 +208,8 @@ typedef struct {
   uint8_t *seen;    /* kinds of frames, then texts without a name */
   uint8_t *inlined; /* what is found, a byte a node */
   uint8_t *linked;
-  int64_t *children, *stamp;
+  int64_t *stamp;   /* of each text the group of inlined frames that it was last in; behind them the last group */
+  int64_t *children;
   Sum *sums;
 } Tree;
 
@@ -230,7 +231,7 @@ static int is_sound(const Tree *tree) {
 
 /* Inlined frames stand one below the other with one address; a text that comes again begins a new frame. */
 static void find_inlined(Tree *tree) {
-  int64_t group = 0;
+  int64_t group = tree->stamp[tree->texts];
   for (Py_ssize_t row = 0; row + 1 < tree->count; row++) {
     int64_t here = tree->text[row], next = tree->text[row + 1];
     tree->linked[row] = tree->children[row] == 1 && tree->parent[row + 1] == row && tree->known[here] &&
@@ -247,6 +248,7 @@ static void find_inlined(Tree *tree) {
     }
     *stamp = group;
   }
+  tree->stamp[tree->texts] = group;
 }
 
 /* Kinds of frames that were not seen before, in their order. -1 with an error set. */
@@ -299,24 +301,23 @@ static PyObject *judged(Tree *tree, PyObject *inlined, PyObject *kinds) {
 }
 
 static PyObject *judge(PyObject *Py_UNUSED(self), PyObject *args) {
-  Py_buffer parent, depth, held, text, address, small, known, unnamed, seen;
-  if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*y*y*w*", &parent, &depth, &held, &text, &address, &small, &known, &unnamed,
-                        &seen))
+  Py_buffer parent, depth, held, text, address, small, known, unnamed, seen, stamp;
+  if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*y*y*w*w*", &parent, &depth, &held, &text, &address, &small, &known, &unnamed,
+                        &seen, &stamp))
     return NULL;
   Tree tree = {.count = parent.len / 8, .texts = known.len, .parent = parent.buf, .depth = depth.buf, .held = held.buf,
                .text = text.buf, .address = address.buf, .small = small.buf, .known = known.buf,
-               .unnamed = unnamed.buf, .seen = seen.buf};
+               .unnamed = unnamed.buf, .seen = seen.buf, .stamp = stamp.buf};
   PyObject *result = NULL, *kinds = PyList_New(0), *inlined = PyBytes_FromStringAndSize(NULL, tree.count);
   size_t room = (size_t)tree.count + 1;
   int sound = depth.len == parent.len && held.len == parent.len && text.len == parent.len;
   sound = sound && address.len == 8 * tree.texts && small.len == 8 * tree.texts && unnamed.len == tree.texts;
   tree.linked = PyMem_Calloc(room, 1);
   tree.children = PyMem_Calloc(room, sizeof(int64_t));
-  tree.stamp = PyMem_Calloc((size_t)tree.texts + 1, sizeof(int64_t));
   tree.sums = PyMem_Calloc(room, sizeof(Sum));
-  if (kinds == NULL || inlined == NULL || !tree.linked || !tree.children || !tree.stamp || !tree.sums)
+  if (kinds == NULL || inlined == NULL || !tree.linked || !tree.children || !tree.sums)
     PyErr_NoMemory();
-  else if (!sound || seen.len != 4 * tree.texts || !is_sound(&tree))
+  else if (!sound || seen.len != 4 * tree.texts || stamp.len != 8 * tree.texts + 8 || !is_sound(&tree))
     PyErr_SetString(PyExc_ValueError, "columns or texts that do not fit");
   else {
     tree.inlined = (uint8_t *)PyBytes_AsString(inlined);
@@ -327,9 +328,8 @@ static PyObject *judge(PyObject *Py_UNUSED(self), PyObject *args) {
   Py_XDECREF(inlined);
   PyMem_Free(tree.linked);
   PyMem_Free(tree.children);
-  PyMem_Free(tree.stamp);
   PyMem_Free(tree.sums);
-  Py_buffer *all[] = {&parent, &depth, &held, &text, &address, &small, &known, &unnamed, &seen};
+  Py_buffer *all[] = {&parent, &depth, &held, &text, &address, &small, &known, &unnamed, &seen, &stamp};
   for (size_t index = 0; index < sizeof all / sizeof *all; index++) PyBuffer_Release(all[index]);
   return result;
 }

@@ -71,8 +71,8 @@ def plant(
         bytes([place.known for place in places]),
         bytes([place.known and place.function == UNKNOWN for place in places]),
     )
-    seen = bytearray(4 * len(texts))
-    judged = {number: _judged(tree, facts, seen) for number, tree in trees.items()}
+    seen, stamp = bytearray(4 * len(texts)), bytearray(8 * len(texts) + 8)
+    judged = {number: _judged(tree, facts, seen, stamp) for number, tree in trees.items()}
     both = [(trees[number], one) for number, one in judged.items()]
 
     def at(tree: HeapTree, line: int) -> str:
@@ -102,9 +102,9 @@ def plant(
     )
 
 
-def _judged(tree: HeapTree, facts: _Facts, seen: bytearray) -> Judged:
+def _judged(tree: HeapTree, facts: _Facts, seen: bytearray, stamp: bytearray) -> Judged:
     columns = (tree.parent, tree.depth, tree.held, tree.text)
-    return kernel().judge(*columns, facts.address, facts.small, facts.known, facts.unnamed, seen)
+    return kernel().judge(*columns, facts.address, facts.small, facts.known, facts.unnamed, seen, stamp)
 
 
 def _note_texts(

@@ -87,10 +87,12 @@ def judge(
     known: bytes,
     unnamed: bytes,
     seen: bytearray,
+    stamp: bytearray,
 ) -> Judged:
     """What is to be noted of a tree. ``address``, ``small`` (how many places it stands for), ``known`` (has an address)
     and ``unnamed`` are those of each text. ``seen`` has a byte a kind of frames, and behind them a byte a text: 1 for
-    kinds that were there before, and for texts without a name that were. Those of this tree are added."""
+    kinds that were there before, and for texts without a name that were. Those of this tree are added. ``stamp`` is for
+    the compiled loop, a number a text and one more, zeros at first."""
     up, deep, holds, named = (numbers_of(column) for column in (parent, depth, held, text))
     knows, places = np.frombuffer(known, dtype=bool)[named], numbers_of(small)[named]
     inlined = inlined_nodes(up, np.frombuffer(address, dtype=np.uint64)[named], knows, named)
