@@ -99,13 +99,13 @@ $(VENV)/bin/python:
 	$(call say,Making the virtualenv $(VENV))
 	@$(PYTHON) -m venv $(VENV) >&2
 
-$(VENV)/.installed-run: pyproject.toml workbench/profiles/readers/callgrind/_kernel.c | $(VENV)/bin/python
+$(VENV)/.installed-run: pyproject.toml $(wildcard workbench/profiles/readers/*/_kernel.c) | $(VENV)/bin/python
 	$(call say,Installing the workbench into $(VENV) (about a minute))
 # not compiled: most of what is installed is never imported, and the rest is compiled when it is
 	@$(PIP) install --quiet --no-compile -e . >&2
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml workbench/profiles/readers/callgrind/_kernel.c | $(VENV)/bin/python
+$(VENV)/.installed-dev: pyproject.toml $(wildcard workbench/profiles/readers/*/_kernel.c) | $(VENV)/bin/python
 	$(call say,Installing the workbench and its test tools into $(VENV) (about a minute))
 	@$(PIP) install --quiet -e '.[dev]' >&2
 	@touch $@ $(VENV)/.installed-run

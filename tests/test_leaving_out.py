@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from workbench.leaving_out import OF_JSONSCHEMA, left_out
+from workbench.leaving_out import OF_JSONSCHEMA, delayed, left_out
 
 A_CHART = "from workbench.charts.theme import figure; figure('a', 'b', 'c', 'd')._repr_mimebundle_()"
 PAPERMILL = """
@@ -50,3 +50,25 @@ def test_numpy_works_without_the_docstrings_of_its_compiled_functions() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stderr, done.stdout) == ("", "False None\n[2 4]\nTrue\n")
+
+
+def test_a_delayed_module_is_imported_when_something_in_it_is_asked_for() -> None:
+    code = (
+        "import sys\n"
+        "from workbench.leaving_out import delayed\n"
+        "with delayed('numpy'), delayed('inspect'):\n"
+        "    import numpy as np, dataclasses\n"
+        "    from workbench.profiles.table import Listed\n"
+        "print('numpy._core' in sys.modules, 'ast' in sys.modules)\n"
+        "import inspect, numpy\n"
+        "print(np.arange(2).sum() + numpy.int64(1), np.float64 is numpy.float64, Listed([3], 'int64').column())\n"
+        "print(dataclasses.dataclass(type('A', (), {'__annotations__': {'x': int}})).__doc__, inspect.isclass(int))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["False False", "2 True [3]", "A(x: int) True", ""]
+
+
+def test_a_module_that_is_there_is_not_delayed() -> None:
+    with delayed("sys"):
+        import sys as again
+    assert again is sys

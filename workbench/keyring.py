@@ -11,10 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import threading
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from workbench.errors import SettingsError
 from workbench.masking import has_key
@@ -77,6 +75,8 @@ def handed_on() -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
         with contextlib.suppress(OSError), os.fdopen(writer, "w") as pipe:
             pipe.write(text)
 
+    import threading  # which few commands need
+
     threading.Thread(target=write, daemon=True).start()
     try:
         yield {PIPE_VARIABLE: f"{reader}:{os.fstat(reader).st_ino}"}, (reader,)
@@ -90,6 +90,8 @@ def is_key(value: object) -> bool:
     text = str(value)
     if not has_key(text):
         return False
+    from pathlib import Path
+
     with contextlib.suppress(OSError, ValueError):
         path = Path(text)
         return not (path.exists() or (not has_key(path.name) and path.parent.exists()))

@@ -1,4 +1,5 @@
-"""Importing a library without a part of it that nothing here uses and that is slow to import.
+"""Importing a library without a part of it that nothing here uses and that is slow to import, or only once something in
+it is asked for.
 
 numpy builds the docstrings of its compiled functions at import: 10 % of the CPU time of ``workbench read`` on a small
 profile.
@@ -13,7 +14,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 OF_JSONSCHEMA = "rfc3987_syntax"
 OF_NUMPY = "numpy._core._add_newdocs"
@@ -28,6 +31,23 @@ def emptied(module: str) -> AbstractContextManager[None]:
     """Within the block ``module`` is empty, unless it was imported before. After the block it counts as not
     imported."""
     return _in_place_of(module, ModuleType(module))
+
+
+def delayed(module: str) -> AbstractContextManager[None]:
+    """In the block ``import module`` imports it only once something in it is asked for, unless it is there already.
+    After the block who imported it in it still has it so."""
+    return _in_place_of(module, _Delayed(module))
+
+
+class _Delayed(ModuleType):
+    """A module that is imported when something in it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        module = import_module(self.__name__)
+        self.__dict__.update(module.__dict__)
+        return getattr(module, name)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -80,5 +79,7 @@ def ended(main: Callable[[], int]) -> int:
         try:
             return main()
         except Exception:
+            import traceback  # which most processes never need
+
             traceback.print_exc()
             return 1

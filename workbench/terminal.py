@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import TextIO
+
+from workbench.patterns import pattern
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bold": 1, "dim": 2}
 _OF_WORDS = {
@@ -15,7 +16,7 @@ _OF_WORDS = {
     "missing": "cyan",
 }
 # only whole words: a verdict at the start of a line, before a colon or in a column
-_WORD = re.compile(r"(?<![\w-])(PASS|FAIL|INVALID|UNMEASURED|DENIED)(?![\w-])")
+_WORD = pattern(r"(?<![\w-])(PASS|FAIL|INVALID|UNMEASURED|DENIED)(?![\w-])")
 
 
 def coloured(stream: TextIO, environment: Mapping[str, str] | None = None) -> bool:

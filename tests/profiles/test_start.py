@@ -15,6 +15,7 @@ from tests.fuzz.damage import damaged
 from tests.fuzz.seeds import seeds
 from workbench.profiles.exports.write import exported
 from workbench.profiles.read import FORMATS, may_be, read_profile
+from workbench.profiles.readers.massif import kernel
 from workbench.profiles.source import Source
 
 EXAMPLES = Path(__file__).parents[2] / "data" / "profiles"
@@ -72,6 +73,21 @@ def heavy_after(*arguments: str) -> list[str]:
 )
 def test_reading_a_file_on_the_command_line_needs_no_pandas(files: dict[str, Path], name: str) -> None:
     assert heavy_after("read", str(files[name])) == []
+
+
+@pytest.mark.skipif(kernel._kernel is None, reason="installed without a C compiler")
+@pytest.mark.parametrize("options", [[], ["--json"], ["--top", "3", "--sort", "total"]], ids=str)
+def test_a_massif_file_is_read_without_numpy(files: dict[str, Path], options: list[str]) -> None:
+    unused = ("numpy._core", "pathlib", "inspect", "traceback", "threading", "datetime", "workbench.profiles.tree")
+    # the modules are those of a process of its own, and json, by which they are told, is imported after them
+    told = "from workbench.cli import main; import sys; code = main(sys.argv[1:]); there = [*sys.modules]; import json"
+    told += "; print(json.dumps([code, there]), file=sys.stderr)"
+    command = [sys.executable, "-c", told, "read", str(files["massif"]), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0
+    # workbench.runs, which writes JSON, has some of them
+    assert sorted(set(modules) & {*(unused if "--json" not in options else unused[:1])}) == []
 
 
 @pytest.mark.parametrize(

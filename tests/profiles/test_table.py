@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from workbench.profiles import distinct
 from workbench.profiles.distinct import ascending, numbered, numbered_rows, stable_order
-from workbench.profiles.table import Counts, Deferred, Late, Table, Tables, Words, concat, plain
+from workbench.profiles.table import Counts, Deferred, Late, Listed, Table, Tables, Words, concat, plain
 
 
 def counts(*values: int | None) -> Counts:
@@ -154,3 +154,26 @@ def test_distinct_rows_are_numbered_as_they_appear(rows: list[tuple[str, int]]) 
     codes, values = numbered_rows([[text for text, _ in rows], np.array([number for _, number in rows], dtype=int)])
     assert [values[code] for code in codes] == rows
     assert values == list(dict.fromkeys(rows))
+
+
+def test_plain_lists_are_the_same_table_as_arrays() -> None:
+    listed = Table(
+        {
+            "name": Listed(["b", "ä", ""], "object"),
+            "cost": Listed([3, 1, 2], "int64"),
+            "share": Listed([0.5, float("nan"), 0.25], "float64"),
+            "sure": Listed([True, False, True], "bool"),
+            "calls": Listed([7, None, 0], "counts"),
+        }
+    )
+    arrays = table().without("kind")
+    assert [listed.values(name) for name in listed] == [arrays.values(name) for name in arrays]
+    few, other = listed.pick([2, 0]), arrays.pick([2, 0])
+    assert [few.values(name) for name in few] == [other.values(name) for name in other]
+    assert isinstance(few.kept("cost"), Listed)
+    taken = listed.take(np.array([True, False, True]))
+    assert taken["name"].tolist() == ["b", ""]
+    pd.testing.assert_frame_equal(listed.frame(), arrays.frame())
+    # asked for once, it is an array
+    assert isinstance(listed.kept("cost"), np.ndarray)
+    assert Table({"a": Listed([], "int64")})["a"].dtype == np.int64

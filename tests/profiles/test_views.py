@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.profiles.make import Stacks, profile_of, stacks, summed
 from workbench.errors import WorkbenchError
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_graph
 from workbench.profiles.read import read_profile
+from workbench.profiles.table import Listed, Table
 from workbench.profiles.transforms.select import focus
 from workbench.profiles.views.derived import derived
 from workbench.profiles.views.lines import source_lines
@@ -33,6 +36,18 @@ def test_top_adds_up(rows: Stacks) -> None:
         assert table["total_pct"].max() <= 100.0000001
     assert top(profile_of(rows), sort="total")["total"].is_monotonic_decreasing
     assert len(top(profile_of(rows), n=2)) == min(2, len(table))
+
+
+@given(stacks, st.sampled_from(["self", "total"]), st.sampled_from([None, 0, 2]))
+def test_the_top_of_plain_lists_is_that_of_arrays(rows: Stacks, sort: Literal["self", "total"], n: int | None) -> None:
+    profile = profile_of(rows)
+    functions = profile.arrays.functions
+    kinds = {"O": "object", "b": "bool", "i": "int64", "f": "float64"}
+    columns = {name: functions.column(name) for name in functions if name != "calls"}
+    listed = {name: Listed(column.tolist(), kinds[column.dtype.kind]) for name, column in columns.items()}
+    plain = profile.but(_functions=Table({**listed, "calls": Listed([None] * len(functions), "counts")}))
+    assert all(isinstance(plain.arrays.functions.kept(name), Listed) for name in functions)
+    pd.testing.assert_frame_equal(top(plain, n=n, sort=sort), top(profile, n=n, sort=sort))
 
 
 def test_top_by_group_and_line() -> None:

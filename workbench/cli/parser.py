@@ -7,17 +7,17 @@ import contextlib
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from workbench.errors import SettingsError
+from workbench.patterns import pattern
 from workbench.terminal import coloured, paint
 
-_HEADING = re.compile(r"^(\w[^:\n]*:)", re.MULTILINE)
-_OPTION = re.compile(r"^(  +)(-[^\n]*?)(?=  |$)", re.MULTILINE)
+_HEADING = pattern(r"^(\w[^:\n]*:)", re.MULTILINE)
+_OPTION = pattern(r"^(  +)(-[^\n]*?)(?=  |$)", re.MULTILINE)
 _IN_ALL = ("debug", argparse.SUPPRESS)  # what every command has
-_FLAG = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+_FLAG = pattern(r"(?<![\w-])--?[a-zA-Z][\w-]*")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -73,6 +73,8 @@ class OneLineParser(argparse.ArgumentParser):
     def _the_others(self) -> str:
         groups = [group.title for group in self._action_groups[2:] if group._group_actions and group.title]
         count = sum(bool(action.option_strings) for action in self._actions)
+        import textwrap
+
         of = f", those of {'; '.join(groups)} too" if groups else ""
         return "\n" + textwrap.fill(f"--help-all shows all {count} options{of}.", 79) + "\n"
 

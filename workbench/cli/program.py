@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -42,6 +41,8 @@ def _said(arguments: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         debug = "--debug" in own
         if debug:
+            import traceback
+
             traceback.print_exc()
         if isinstance(error, WorkbenchError):
             line, code = str(error), error.exit_code

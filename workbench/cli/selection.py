@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workbench.profiles.model import Profile
 
 NAME_ANOTHER = "Name another file with -o, or {remedy}"
@@ -28,9 +29,16 @@ SELECTIONS = {
 }
 
 
-def add_file(parser: OneLineParser) -> None:
-    """The profile."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="A profile of any known format, packed or not.")
+def as_path(text: str) -> Path:
+    """A path, for an argument's type: pathlib is imported only where one is given."""
+    from pathlib import Path
+
+    return Path(text)
+
+
+def add_file(parser: OneLineParser, kind: Callable[[str], Path | str] = as_path) -> None:
+    """The profile; ``kind`` str for who only reads it."""
+    parser.add_argument("file", type=kind, metavar="FILE", help="A profile of any known format, packed or not.")
 
 
 def add_table(parser: OneLineParser) -> None:
@@ -58,7 +66,7 @@ def add_selections(parser: OneLineParser) -> None:
     )
 
 
-def selected(path: Path, options: argparse.Namespace, *, derive: Collection[str] | None = None) -> Profile:
+def selected(path: Path | str, options: argparse.Namespace, *, derive: Collection[str] | None = None) -> Profile:
     """The profile at ``path`` with derived events (those of ``derive``, None: all) and the selections asked for."""
     from workbench.profiles.read import read_profile
     from workbench.profiles.views.derived import derived

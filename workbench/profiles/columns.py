@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 NO_PARENT = -1
+# Deeper stacks are runaway recursion or damage. Readers cut them at the leaf side and say so in a note.
+MAX_DEPTH = 10_000
 
 FRAME_COLUMNS = ("function", "raw_function", "file", "line", "object", "crate", "inlined", "function_id")
 FUNCTION_COLUMNS = ("function", "raw_function", "file", "object", "crate")

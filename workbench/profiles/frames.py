@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.distinct import numbered_rows
 from workbench.profiles.memory import require
 from workbench.profiles.names import crates_of
-from workbench.profiles.table import Table, text
+from workbench.profiles.table import Listed, Table, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +43,32 @@ def frame_table(
         "object": objects,
         "crate": text(crates_of(raw.tolist(), files.tolist())),
         "inlined": np.zeros(size, dtype=bool) if inlined is None else np.asarray(inlined, dtype=bool),
-        "function_id": numbered_rows((raw, files, objects))[0],
+        "function_id": _numbered((raw, files, objects)),
+    }
+    return Table(columns)
+
+
+def listed_frames(
+    function: list[str],
+    file: list[str],
+    line: list[int],
+    object: list[str],
+    inlined: list[bool],
+    raw_function: list[str],
+) -> Table:
+    """The same of plain lists, without numpy."""
+    require(len(function) * _FRAME_BYTES)
+    seen: dict[tuple[str, str, str], int] = {}
+    rows = zip(raw_function, file, object, strict=True)
+    columns = {
+        "function": Listed(function, "object"),
+        "raw_function": Listed(raw_function, "object"),
+        "file": Listed(file, "object"),
+        "line": Listed(line, "int64"),
+        "object": Listed(object, "object"),
+        "crate": Listed(crates_of(raw_function, file), "object"),
+        "inlined": Listed(inlined, "bool"),
+        "function_id": Listed([seen.setdefault(row, len(seen)) for row in rows], "int64"),
     }
     return Table(columns)
 
@@ -52,4 +76,10 @@ def frame_table(
 def identify(frames: TableLike) -> NDArray[np.int64]:
     """The function_id of each frame: distinct (raw_function, file, object), numbered in order of appearance."""
     table = Table.of(frames)
-    return numbered_rows([table[column] for column in ("raw_function", "file", "object")])[0]
+    return _numbered([table[column] for column in ("raw_function", "file", "object")])
+
+
+def _numbered(columns: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    from workbench.profiles.distinct import numbered_rows
+
+    return numbered_rows(columns)[0]

@@ -11,8 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from workbench.errors import ReadError, SettingsError
 
@@ -34,8 +33,7 @@ MORE = f"raise the limit: --memory-mib, {VARIABLE} (memory_bytes)"
 """What to do if a profile needs more memory than the limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """The profile that is being read, and the process's memory when that began."""
 
     name: str
@@ -100,7 +98,7 @@ def free_bytes() -> int:
     free = _available_bytes()
     for path in _GROUP_LIMITS:
         try:
-            free = min(free, int(Path(path).read_text()))
+            free = min(free, int(_text(path)))
         except (OSError, ValueError):
             continue  # no such group, or "max": no limit
     try:
@@ -116,7 +114,7 @@ def free_bytes() -> int:
 def _available_bytes() -> int:
     """The machine's memory for a new process. On Linux from a file that is fast to read."""
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in _text("/proc/meminfo").splitlines():
             name, _, rest = line.partition(":")
             if name == "MemAvailable":
                 return int(rest.split()[0]) * 1024
@@ -125,6 +123,12 @@ def _available_bytes() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def _text(path: str) -> str:
+    """What one of the kernel's small files says."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def _mapped_bytes() -> int:
@@ -140,7 +144,7 @@ def _resident_bytes() -> int:
 def _of_this_process(column: int) -> int:
     """A column of proc(5)'s statm: 0 for what is mapped, 1 for what is resident."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[column]) * os.sysconf("SC_PAGE_SIZE")
+        return int(_text("/proc/self/statm").split()[column]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         import psutil
 

@@ -20,7 +20,6 @@ float64 where a format has fractions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,12 +31,10 @@ from workbench.errors import WorkbenchError
 from workbench.profiles.columns import FRAME_COLUMNS, FUNCTION_COLUMNS, self_
 from workbench.profiles.frames import frame_table as frame_table
 from workbench.profiles.frames import identify as identify
-from workbench.profiles.graph import with_totals
 from workbench.profiles.metrics import Metric
 from workbench.profiles.notes import Note
-from workbench.profiles.stacks import Stacks
-from workbench.profiles.table import Counts, Deferred, Frames, Table, Tables, kept, made, text
-from workbench.profiles.tree import edges_of, functions_of, node_table
+from workbench.profiles.table import Deferred, Frames, Listed, Table, Tables, kept, made
+from workbench.profiles.ungrown import Ungrown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,14 +163,18 @@ class Profile:
     def _function_table(self) -> Table:
         if self._functions is not None:
             return self._functions
-        if isinstance(stacks := self.__dict__["_nodes"], Stacks):
+        if isinstance(stacks := self.__dict__["_nodes"], Ungrown):
             return stacks.functions(self.arrays.frames, self.metric_names)
+        from workbench.profiles.tree import functions_of
+
         return functions_of(self.arrays.nodes, self.arrays.frames, self.metric_names)
 
     @cached_property
     def _edge_table(self) -> Table:
         if self._edges is not None:
             return self._edges
+        from workbench.profiles.tree import edges_of
+
         return edges_of(self.arrays.nodes, self.arrays.frames, self.metric_names)
 
     @cached_property
@@ -203,8 +204,17 @@ class Profile:
 
     def total(self, name: str | None = None) -> int | float:
         """The sum of all self costs of a metric: 100 % of every table. In the metric's unit."""
-        value: int | float = self.self_costs(name).sum().item()
-        return value
+        return self.sums(name)[0]
+
+    def sums(self, name: str | None = None) -> tuple[int | float, int | float]:
+        """The sum of all self costs of a metric, and the sum of those below 0."""
+        column = self_(self.metric(name).name)
+        if self.basis == "stacks" and isinstance(nodes := self.__dict__["_nodes"], Ungrown):
+            sums = nodes.sums(column)
+            if not sums[1]:
+                return sums
+        costs = self.self_costs(name)
+        return costs.sum().item(), costs[costs < 0].sum().item()
 
     def self_costs(self, name: str | None = None) -> NDArray[Any]:
         """A metric's self costs at each recorded place (functions of a graph, nodes of a tree); their sum is
@@ -213,7 +223,7 @@ class Profile:
         if self.basis == "graph":
             return self.arrays.functions[column]
         nodes = self.__dict__["_nodes"]
-        if isinstance(nodes, Stacks) and not ((values := nodes.values(column)) < 0).any():
+        if isinstance(nodes, Ungrown) and not ((values := nodes.values(column)) < 0).any():
             return values
         return self.arrays.nodes[column]
 
@@ -278,7 +288,8 @@ class Profile:
     def but(self, **changes: Any) -> Profile:
         """A copy with other values of some fields, tables as Tables or DataFrames. Unlike :func:`dataclasses.replace`
         it does not compute the other tables."""
-        other = copy(self)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
         if not changes.keys() <= _TOLD:
             for computed in ("_function_table", "_edge_table", "_node_table"):
                 other.__dict__.pop(computed, None)
@@ -291,12 +302,14 @@ class Profile:
 _TOLD = frozenset(("format", "name", "meta", "notes", "default_metric", "lines", "tables"))
 
 
-@dataclass(frozen=True, slots=True)
 class Arrays:
     """The tables of a profile without pandas: each is a :class:`~workbench.profiles.table.Table`, whose columns are
     numpy arrays. ``arrays.functions["self_Ir"]`` is the array behind ``profile.functions["self_Ir"]``."""
 
-    _profile: Profile
+    __slots__ = ("_profile",)
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
 
     @property
     def frames(self) -> Table:
@@ -364,6 +377,8 @@ def from_stacks(
     :func:`workbench.profiles.tree.grow` and :func:`~workbench.profiles.tree.preorder` give it. ``others`` are those of
     :func:`from_nodes`.
     """
+    from workbench.profiles.tree import node_table
+
     nodes = node_table([metric.name for metric in metrics], parent, frame, self_costs, exact)
     return from_nodes(format, name, metrics=metrics, frames=frames, nodes=nodes, **others)
 
@@ -374,7 +389,7 @@ def from_nodes(
     *,
     metrics: Sequence[Metric],
     frames: TableLike,
-    nodes: Table | Stacks,
+    nodes: Table | Ungrown,
     default_metric: str | None = None,
     samples: TableLike | Deferred | None = None,
     tags: TableLike | Deferred | None = None,
@@ -384,7 +399,7 @@ def from_nodes(
     notes: Sequence[Note] = (),
 ) -> Profile:
     """A profile of recorded stacks, given as a table of the nodes of their tree or as
-    :class:`~workbench.profiles.stacks.Stacks`, whose tree is built at first use.
+    :class:`~workbench.profiles.ungrown.Ungrown`, whose tree is built at first use.
 
     ``frames`` is made by :func:`frame_table`. A table is a Table, a mapping of columns (arrays or lists) or a
     DataFrame, or one of these Deferred.
@@ -425,6 +440,8 @@ def from_graph(
     of each metric, one row a pair. ``cycle`` is added here, and ``total_`` and ``total_exact`` unless ``functions`` has
     them already (see :func:`workbench.profiles.graph.with_totals`). Tables are as in :func:`from_stacks`.
     """
+    from workbench.profiles.graph import with_totals
+
     names = [metric.name for metric in metrics]
     calls = Table.of(edges)
     made_of = with_totals(Table.of(functions), calls, names)
@@ -452,10 +469,10 @@ def from_graph(
     )
 
 
-def _empty(numbers: Sequence[str], texts: Sequence[str]) -> Table:
-    return Table({name: np.zeros(0, np.int64) for name in numbers} | {name: text([]) for name in texts})
+def _empty(**kinds: str) -> Table:
+    return Table({name: Listed([], kind) for name, kind in kinds.items()})
 
 
-_NO_LINES = _empty(("function_id",), ("file",)).assign(line=np.zeros(0, dtype=np.int64))
-_NO_SAMPLES = _empty(("node_id", "tags_id"), ())
-_NO_TAGS = _empty(("tags_id",), ("key", "value")).assign(number=Counts.unknown(0), unit=text([]))
+_NO_LINES = _empty(function_id="int64", file="object", line="int64")
+_NO_SAMPLES = _empty(node_id="int64", tags_id="int64")
+_NO_TAGS = _empty(tags_id="int64", key="object", value="object", number="counts", unit="object")

@@ -10,22 +10,24 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from workbench.patterns import pattern
+
 # what LLVM appends to a copied or split symbol comes after the hash
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{1,16}")
-_HASH = re.compile(r"::h[0-9a-f]{16}(?=$|\.(?:llvm|cold|part|isra|constprop|lto_priv)\b)")
-_COPIED = re.compile(r"\.llvm\.\d+$")
+_ADDRESS = pattern(r"0x[0-9a-fA-F]{1,16}")
+_HASH = pattern(r"::h[0-9a-f]{16}(?=$|\.(?:llvm|cold|part|isra|constprop|lto_priv)\b)")
+_COPIED = pattern(r"\.llvm\.\d+$")
 # none of this is in a demangled Rust name: C++ has argument lists, operators, destructors, other types, and its
 # pointers and references come after the type
 _CPP_WORDS = ("(anonymous namespace)", "::~", "{lambda(", "> >")
-_CPP_MARKS = re.compile(r"\boperator(?=[^\w:])|\bstd::__")
-_CPP_POINTER = re.compile(r"[\w>] ?[*&]+(?=[,>)\[ ]|$)")
-_CPP_TYPE = re.compile(
+_CPP_MARKS = pattern(r"\boperator(?=[^\w:])|\bstd::__")
+_CPP_POINTER = pattern(r"[\w>] ?[*&]+(?=[,>)\[ ]|$)")
+_CPP_TYPE = pattern(
     r"[<,] ?(?:(?:const )?(?:int|char|unsigned|long|short|double|float|void|wchar_t)(?=[ ,>*&])|\d+[uU]?[lL]{1,2}\b)"
 )
-_RECURSION = re.compile(r"'(\d+)$")
-_CLOSURE = re.compile(r"\{\{?closure(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
-_ASYNC = re.compile(r"\{\{?(?:async_fn|async_block|coroutine)(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
-_SHIM = re.compile(r"\{\{?(?:vtable\.shim|shim:vtable(?:#\d+)?)\}?\}")
+_RECURSION = pattern(r"'(\d+)$")
+_CLOSURE = pattern(r"\{\{?closure(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
+_ASYNC = pattern(r"\{\{?(?:async_fn|async_block|coroutine)(?:_env)?(?:#\d+)?\}?\}(?:<[^<>]*>)?")
+_SHIM = pattern(r"\{\{?(?:vtable\.shim|shim:vtable(?:#\d+)?)\}?\}")
 _ESCAPES = (
     ("..", "::"),
     ("$LT$", "<"),
@@ -47,17 +49,17 @@ _ESCAPES = (
     ("$u2b$", "+"),
     ("$u22$", '"'),
 )
-_RUSTC = re.compile(r"^/rustc/[0-9a-f]{40}/library/|^library/(?=(?:std|core|alloc|proc_macro|test|panic_unwind)/)")
-_REGISTRY = re.compile(r"^.*/(?:registry/src/[^/]+|git/checkouts/[^/]+)/")
-_TOOLCHAIN = re.compile(r"^.*/lib/rustlib/src/rust/library/")
-_CRATE = re.compile(r"^([A-Za-z_][A-Za-z0-9_]*)(?:\[[0-9a-f]+\])?$")
-_PYTHON_SITE = re.compile(r"/(?:site|dist)-packages/([^/]+)")
-_GO_PACKAGE = re.compile(r"^((?:[\w.~-]+/)*[\w~-]+)\.(?:\(|[A-Za-z_])")
+_RUSTC = pattern(r"^/rustc/[0-9a-f]{40}/library/|^library/(?=(?:std|core|alloc|proc_macro|test|panic_unwind)/)")
+_REGISTRY = pattern(r"^.*/(?:registry/src/[^/]+|git/checkouts/[^/]+)/")
+_TOOLCHAIN = pattern(r"^.*/lib/rustlib/src/rust/library/")
+_CRATE = pattern(r"^([A-Za-z_][A-Za-z0-9_]*)(?:\[[0-9a-f]+\])?$")
+_PYTHON_SITE = pattern(r"/(?:site|dist)-packages/([^/]+)")
+_GO_PACKAGE = pattern(r"^((?:[\w.~-]+/)*[\w~-]+)\.(?:\(|[A-Za-z_])")
 # an argument list begins at the first bracket that is not part of these
 _RESERVED = ("(anonymous namespace)", "operator()")
 
-_BRACKETS = re.compile(r"[<{\[(\]}>]")
-_ANGLES = re.compile(r"[<>]")
+_BRACKETS = pattern(r"[<{\[(\]}>]")
+_ANGLES = pattern(r"[<>]")
 
 UNKNOWN_CRATE = ""
 
@@ -111,11 +113,12 @@ def without_argument_list(name: str) -> str:
 def tidy_file(file: str) -> str:
     """A source path without the parts that differ between machines: ``std:core/src/fmt/mod.rs``,
     ``serde-1.0.1/src/lib.rs``."""
-    for pattern in (_RUSTC, _TOOLCHAIN):
-        short, count = pattern.subn("std:", file)
+    # what cannot match is not tried
+    for of_library in (_RUSTC, _TOOLCHAIN) if "library/" in file else ():
+        short, count = of_library.subn("std:", file)
         if count:
             return short
-    return _REGISTRY.sub("", file)
+    return _REGISTRY.sub("", file) if "/registry/src/" in file or "/git/checkouts/" in file else file
 
 
 def apart(names: Sequence[str], mark: str) -> list[str]:
@@ -175,12 +178,14 @@ def crate_of(name: str, file: str = "") -> str:
         return short[4:].split("/", 1)[0]
     if short != file:
         return re.sub(r"-\d+\.\d+.*$", "", short.split("/", 1)[0])
-    if (match := _GO_PACKAGE.match(name)) and (file.endswith((".go", ".s")) or "/" in name):
+    if (file.endswith((".go", ".s")) or "/" in name) and (match := _GO_PACKAGE.match(name)):
         return match[1]
     return UNKNOWN_CRATE
 
 
 def _crate_of_path(name: str) -> str:
+    if "::" not in name and ".." not in name:
+        return ""
     text = name.lstrip("<_&*( ").removeprefix("dyn ").removeprefix("impl ").removeprefix("mut ")
     text = text.replace("$LT$", "<").lstrip("<&*( ")
     # names escaped by the compiler have ".." for "::"

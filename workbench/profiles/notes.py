@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Note:
         return ", ".join(parts)
 
 
-@dataclass
 class NoteBook:
     """Collects notes of a reader. The first ``where`` is kept, counts and weights are summed."""
 
-    _notes: dict[tuple[str, str | None], tuple[int, str | None, float | None]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._notes: dict[tuple[str, str | None], tuple[int, str | None, float | None]] = {}
 
     def add(
         self,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from workbench.errors import ReadError
+from workbench.patterns import pattern
 from workbench.profiles.memory import most_bytes, reading
 from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
@@ -23,27 +23,27 @@ _WITHOUT_MARK = "pprof"
 # Beginnings that only one format has: its reader is asked before the others, which then need not be imported. It still
 # decides by itself, and where it does not take the file the others are asked in their order.
 _BEGINNINGS = (
-    (re.compile(rb"# callgrind format"), "callgrind"),
-    (re.compile(rb"desc:"), "massif"),
-    (re.compile(rb"# ========\r?\n# captured on"), "perf_script"),
-    (re.compile(rb"heap_v2/|--- symbol"), "jemalloc"),
-    (re.compile(rb'\{\s*"dhatFileVersion"'), "dhat"),
-    (re.compile(rb"<(?:\?xml|svg)"), "flamegraph"),
-    (re.compile(rb"[{\xfb][()\xa8\xa9]"), "pstats"),
-    (re.compile(rb"\n[\x02-\x08\x0e-\x1f]"), "pprof"),
-    (re.compile(rb"(?:\[pid +)?(?:\d+\]? +)?(?:[\d:.]+ )*\w+\([^;\n]*\) += "), "strace"),
+    (pattern(rb"# callgrind format"), "callgrind"),
+    (pattern(rb"desc:"), "massif"),
+    (pattern(rb"# ========\r?\n# captured on"), "perf_script"),
+    (pattern(rb"heap_v2/|--- symbol"), "jemalloc"),
+    (pattern(rb'\{\s*"dhatFileVersion"'), "dhat"),
+    (pattern(rb"<(?:\?xml|svg)"), "flamegraph"),
+    (pattern(rb"[{\xfb][()\xa8\xa9]"), "pstats"),
+    (pattern(rb"\n[\x02-\x08\x0e-\x1f]"), "pprof"),
+    (pattern(rb"(?:\[pid +)?(?:\d+\]? +)?(?:[\d:.]+ )*\w+\([^;\n]*\) += "), "strace"),
 )
 
 # What the beginning of every file of a format has in it. Without it the reader, which else decides, is not imported.
-_OBJECT = re.compile(rb"[\s\xef\xbb\xbf]*\{")
+_OBJECT = pattern(rb"[\s\xef\xbb\xbf]*\{")
 _NEEDED = {
-    "flamegraph": re.compile(rb"[\0\s\xef\xbb\xbf\xff\xfe]*<"),
+    "flamegraph": pattern(rb"[\0\s\xef\xbb\xbf\xff\xfe]*<"),
     "speedscope": _OBJECT,
     "firefox": _OBJECT,
     "dhat": _OBJECT,
-    "jemalloc": re.compile(rb"heap_v2/|--- symbol"),
-    "massif": re.compile(rb"(?:\xef\xbb\xbf)?(?:desc:|cmd:|-----)"),
-    "pstats": re.compile(rb"[{\xfb]"),
+    "jemalloc": pattern(rb"heap_v2/|--- symbol"),
+    "massif": pattern(rb"(?:\xef\xbb\xbf)?(?:desc:|cmd:|-----)"),
+    "pstats": pattern(rb"[{\xfb]"),
 }
 # Callgrind's may be far from the beginning: a line before it has all arguments of the program.
 _CALLGRIND = (b"# callgrind format", b"events:", b"digraph")

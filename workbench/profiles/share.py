@@ -25,9 +25,8 @@ def whole_of(profile: Profile, metric: str | None = None) -> float:
     chosen = profile.metric(metric)
     if not chosen.additive:
         return float("nan")
-    costs = profile.self_costs(chosen.name)
-    whole = float(costs.sum())
-    below = -float(costs[costs < 0].sum())
+    both = profile.sums(chosen.name)
+    whole, below = float(both[0]), -float(both[1])
     return whole if whole > 0 and below <= _TOLERATED * whole else float("nan")
 
 

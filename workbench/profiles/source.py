@@ -10,11 +10,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from workbench.errors import ReadError
 from workbench.profiles.memory import MEMORY_BYTES, MIB, MORE, free_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Protocol
+
+    class _Decompressor(Protocol):
+        def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+        @property
+        def eof(self) -> bool: ...
+
+        @property
+        def unused_data(self) -> bytes: ...
+
 
 LIMIT_BYTES = 4096 * MIB
 # Readers need up to this many bytes of memory per byte of a profile, which limits the file size.
@@ -110,6 +123,8 @@ def _is_core(data: bytes) -> bool:
 def _instead_of_empty(source: ProfileSource) -> str:
     """What to do about an empty file. callgrind leaves one beside the files of threads."""
     if isinstance(source, (str, os.PathLike)):
+        from pathlib import Path
+
         path = Path(source)
         with suppress(OSError):
             beside = sorted(file for file in path.parent.iterdir() if _of_thread(file.name, path.name))
@@ -134,8 +149,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-@dataclass(frozen=True, slots=True)
-class _Limit:
+class _Limit(NamedTuple):
     """The limit in bytes for reading or unpacking, and the requested limits in bytes and memory: the limit is lower if
     memory is short."""
 
@@ -171,7 +185,7 @@ def name_of(source: ProfileSource | Source) -> str:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return "<bytes>"
     if isinstance(source, (str, os.PathLike)):
-        return str(Path(source))
+        return _path_of(source)
     return str(getattr(source, "name", "<stream>"))
 
 
@@ -181,7 +195,7 @@ def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | Non
         return bytes(source), name, None
     if isinstance(source, (str, os.PathLike)):
         try:
-            return _read_file(Path(source), limit)
+            return _read_file(_path_of(source), limit)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ReadError(f"the file cannot be read: {reason}", where=name) from error
@@ -193,18 +207,29 @@ def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | Non
     )
 
 
-def _read_file(path: Path, limit: _Limit) -> tuple[bytes, str, float | None]:
-    name = str(path)
+def _path_of(source: str | os.PathLike[str]) -> str:
+    """The path as pathlib writes it, which is imported only for those that are written otherwise."""
+    path = os.fspath(source)
+    if path and path[0] != "." and path[-1] != "/" and "//" not in path and "/." not in path:
+        return path
+    from pathlib import Path
+
+    return str(Path(path))
+
+
+def _read_file(name: str, limit: _Limit) -> tuple[bytes, str, float | None]:
     # checked before opening: opening a device can have effects
-    status = path.stat()
+    status = os.stat(name)
     if stat.S_ISDIR(status.st_mode):
-        what, hint = _folder(path)
+        from pathlib import Path
+
+        what, hint = _folder(Path(name))
         raise ReadError(f"this is {what}", where=name, hint=hint)
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         raise ReadError("this is a device, not a file", where=name, hint="Give the file the profiler wrote")
     if status.st_size > limit.size:
         raise limit.exceeded(name)
-    with path.open("rb") as file:
+    with open(name, "rb") as file:
         # pipes and files of /proc have the size 0, and a file can grow meanwhile
         return _read_stream(file.read, name, limit, status.st_size), name, status.st_mtime
 
@@ -256,16 +281,6 @@ def _read_stream(read: Callable[[int], Any], name: str, limit: _Limit, expected:
 def line_number(data: bytes, offset: int) -> int:
     """The number of the line that a byte is in, from 1."""
     return data.count(b"\n", 0, offset) + 1
-
-
-class _Decompressor(Protocol):
-    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
 
 
 class _EndsEarly(Exception):

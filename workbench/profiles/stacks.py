@@ -11,8 +11,9 @@ import numpy as np
 
 from workbench.profiles.columns import self_, total_
 from workbench.profiles.distinct import ascending
-from workbench.profiles.table import Deferred, Late, Table
+from workbench.profiles.table import Late, Table
 from workbench.profiles.tree import add_at, function_table, grow, node_table
+from workbench.profiles.ungrown import Ungrown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ _BATCH = 1 << 18
 _KEYS = 1 << 31
 
 
-class Stacks(Deferred):
+class Stacks(Ungrown):
     """The ``nodes`` of a Profile, not yet built. The frames of stack ``i``, root first and at least one, are
     ``frame[offset[i]:offset[i + 1]]``; ``values`` has one row per stack and one column per metric of ``names``."""
 
@@ -46,8 +47,7 @@ class Stacks(Deferred):
         return self._values[:, [self_(name) for name in self._names].index(column)]
 
     def functions(self, frames: Table, names: Sequence[str]) -> Table:
-        """The ``functions`` of the profile, as :func:`~workbench.profiles.tree.functions_of` gives them: recursion is
-        counted once."""
+        """See :class:`Ungrown`."""
         ids = frames["function_id"]
         count = int(ids.max()) + 1 if len(frames) else 0
         leaf = ids[self._frame[self._offset[1:] - 1]]

@@ -7,13 +7,14 @@ not use it. A column is
 - a numpy array of objects: text,
 - :class:`Words`: text with few distinct values, by number,
 - :class:`Counts`: whole numbers, some of them unknown,
+- :class:`Listed`: a list of plain values, which becomes an array at first use: a small file is read before numpy is
+  imported, and if nothing asks for arrays it never is,
 - :class:`Late`: an array that is made at first use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     TableLike: TypeAlias = "Table | Mapping[str, Any] | pd.DataFrame"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Words:
     """Text with few distinct values: ``words[codes]``. A Categorical in a DataFrame."""
 
-    codes: NDArray[Any]
-    words: NDArray[Any]
+    __slots__ = ("codes", "words")
+
+    def __init__(self, codes: NDArray[Any], words: NDArray[Any]) -> None:
+        self.codes, self.words = codes, words
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -48,12 +50,13 @@ class Words:
         return out
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Counts:
     """Whole numbers, some of them unknown. Int64 in a DataFrame."""
 
-    values: NDArray[np.int64]
-    known: NDArray[np.bool_]
+    __slots__ = ("known", "values")
+
+    def __init__(self, values: NDArray[np.int64], known: NDArray[np.bool_]) -> None:
+        self.values, self.known = values, known
 
     @classmethod
     def unknown(cls, size: int) -> Counts:
@@ -76,6 +79,29 @@ class Counts:
     def array(self) -> NDArray[np.float64]:
         """The numbers as floats, NaN where unknown."""
         return np.where(self.known, self.values, np.nan)
+
+
+class Listed:
+    """Plain values that are an array, or Counts, to who asks for that. ``kind`` is the array's: ``int64``, ``float64``,
+    ``bool``, ``object`` (text), or ``counts`` with None where a number is unknown."""
+
+    __slots__ = ("kind", "values")
+
+    def __init__(self, values: list[Any], kind: str) -> None:
+        self.values, self.kind = values, kind
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, positions: Sequence[int]) -> Listed:
+        """The rows at these positions."""
+        return Listed([self.values[position] for position in positions], self.kind)
+
+    def column(self) -> Any:
+        """The column as an array, or as Counts."""
+        if self.kind == "counts":
+            return Counts.of(self.values)
+        return text(self.values) if self.kind == "object" else np.array(self.values, dtype=self.kind)
 
 
 class Late:
@@ -159,7 +185,17 @@ class Table:
             column = self._columns[name] = _of_series(self._frame[name])
         elif isinstance(column, Late):
             column = self._columns[name] = column.array()
+        elif isinstance(column, Listed):
+            column = self._columns[name] = column.column()
         return column
+
+    def values(self, name: str) -> list[Any]:
+        """The values of a column as Python has them, None where unknown. Raises KeyError."""
+        column = self._columns[name]
+        if not isinstance(column, Listed):
+            return plain(self.column(name))
+        # only NaN differs from itself
+        return [value if value == value else None for value in column.values]
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Names and columns as stored."""
@@ -179,12 +215,26 @@ class Table:
         size = int(np.count_nonzero(positions)) if positions.dtype == bool else len(positions)
         columns: dict[str, Any] = {}
         for name in self._columns:
-            column = self._kept(name)
+            column = self.kept(name)
+            if isinstance(column, Listed):
+                column = self.column(name)
             if isinstance(column, Late):
                 columns[name] = Late(size, partial(_taken, column, positions))
             else:
                 columns[name] = column.take(positions) if isinstance(column, (Words, Counts)) else column[positions]
         return Table(columns, size)
+
+    def pick(self, rows: Sequence[int]) -> Table:
+        """The rows at these few positions; what is Listed stays so."""
+        columns: dict[str, Any] = {}
+        for name in self._columns:
+            column = self.kept(name)
+            if isinstance(column, Listed):
+                columns[name] = column.take(rows)
+            else:
+                column, positions = self.column(name), np.asarray(rows, dtype=np.int64)
+                columns[name] = column.take(positions)
+        return Table(columns, len(rows))
 
     def head(self, n: int | None) -> Table:
         """The first ``n`` rows; all for None."""
@@ -192,7 +242,7 @@ class Table:
 
     def select(self, names: Sequence[str]) -> Table:
         """Only these columns, in this order. Raises KeyError."""
-        return Table({name: self._kept(name) for name in names}, self._size)
+        return Table({name: self.kept(name) for name in names}, self._size)
 
     def without(self, *names: str) -> Table:
         """All columns but these."""
@@ -200,12 +250,12 @@ class Table:
 
     def assign(self, **columns: Any) -> Table:
         """With these columns added, replacing those of the same name."""
-        return Table({**{name: self._kept(name) for name in self._columns}, **columns}, self._size)
+        return Table({**{name: self.kept(name) for name in self._columns}, **columns}, self._size)
 
-    def _kept(self, name: str) -> Any:
-        """A column that may not be made yet."""
+    def kept(self, name: str) -> Any:
+        """A column for another table, Late or Listed where it was not made yet. Raises KeyError."""
         column = self._columns[name]
-        return column if isinstance(column, Late) else self.column(name)
+        return column if isinstance(column, (Late, Listed)) else self.column(name)
 
 
 class Deferred:
@@ -293,7 +343,7 @@ def concat(tables: Sequence[Table]) -> Table:
 
 def text(values: Iterable[str]) -> NDArray[Any]:
     """A column of text."""
-    if isinstance(values, np.ndarray):
+    if not isinstance(values, (list, tuple)) and isinstance(values, np.ndarray):
         return values.astype(object, copy=False)
     listed = values if isinstance(values, (list, tuple)) else list(values)
     out = np.empty(len(listed), dtype=object)
@@ -322,7 +372,7 @@ def _joined(columns: Sequence[Any]) -> Any:
 
 
 def _column(values: Any) -> Any:
-    if isinstance(values, (Words, Counts, Late)):
+    if isinstance(values, (Words, Counts, Late, Listed)):
         return values
     if isinstance(values, np.ndarray):
         return values.astype(object) if values.dtype.kind == "U" else values

@@ -16,6 +16,7 @@ import numpy as np
 
 from workbench.profiles.chains import chains_of, level_sums, levels
 from workbench.profiles.columns import FUNCTION_COLUMNS, NO_PARENT, cost_, self_, total_
+from workbench.profiles.columns import MAX_DEPTH as MAX_DEPTH
 from workbench.profiles.distinct import numbered, stable_order
 from workbench.profiles.memory import require
 from workbench.profiles.table import Counts, Late, Table
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from workbench.profiles.table import TableLike
 
-# Deeper stacks are runaway recursion or damage. Readers cut them at the leaf side and add a note.
-MAX_DEPTH = 10_000
 # Bytes per node while its tree is built and ordered, and in a table of two metrics. Measured.
 _GROWN_BYTES = 100
 _NODE_BYTES = 80

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from workbench.numbers import cell, precise, range_text
 from workbench.profiles.interval import interval, ticks_of
 from workbench.profiles.labels import labels
 from workbench.profiles.names import apart, symbol_label, tidy_rust
 from workbench.profiles.share import whole_of
-from workbench.profiles.table import Table, plain, text
+from workbench.profiles.table import Table, text
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -44,8 +42,9 @@ def profile_text(profile: Profile, table: TableLike, metric: str | None = None) 
     lines += ["", f"By {chosen.name}, {chosen.unit}:", table_text(_with_intervals(profile, table, metric, ticks)), ""]
     if ticks:
         lines.append(f"{ticks:,} samples: self_95 is the 95 % interval of self_pct.")
-    if not np.isnan(table["self_pct"]).any():
-        covered = float(table["self_pct"].sum()) if len(table) else 0.0
+    shares = table.values("self_pct")
+    if None not in shares:
+        covered = float(sum(shares))
         lines.append(f"{len(table):,} {'row holds' if len(table) == 1 else 'rows hold'} {covered:.1f} % of the total.")
     else:
         lines.append("No percentages: the costs do not add up to a whole of which each is a part.")
@@ -129,7 +128,7 @@ def difference_json(changes: Difference, table: TableLike) -> dict[str, Any]:
 
 def table_text(table: TableLike) -> str:
     """A table in columns: figures first, names last and shortened, columns that say nothing left out."""
-    columns = {name: plain(column) for name, column in Table.of(table).items()}
+    columns = _plain(table)
     if not any(columns.values()):
         return "(nothing)"
     said = {name: values for name, values in columns.items() if any(value is not None for value in values)}
@@ -164,6 +163,11 @@ def _cut(value: str) -> str:
     return seen if len(seen) <= NAME_WIDTH else f"{seen[: NAME_WIDTH // 2 - 1]}…{seen[-NAME_WIDTH // 2 :]}"
 
 
+def _plain(table: TableLike) -> dict[str, list[Any]]:
+    table = Table.of(table)
+    return {name: table.values(name) for name in table}
+
+
 def _records(table: TableLike) -> list[dict[str, Any]]:
-    columns = {name: plain(column) for name, column in Table.of(table).items()}
+    columns = _plain(table)
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.profiles import groups
 from workbench.profiles.columns import self_, total_
-from workbench.profiles.labels import labels_of
-from workbench.profiles.share import percent, whole_of
-from workbench.profiles.table import Counts, Table, text
-from workbench.profiles.views.line_costs import line_table
+from workbench.profiles.labels import labels
+from workbench.profiles.share import whole_of
+from workbench.profiles.table import Counts, Listed, Table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
     from workbench.profiles.model import Profile
 
 By = Literal["function", "name", "file", "crate", "object", "line"]
 Sort = Literal["self", "total"]
+_NAMED = ("function", "file", "object", "crate", "raw_function")
+_NEEDED = ("function", "file", "line", "object", "crate", "total_exact", "calls")
+_UNKNOWN = float("nan")
 
 
 def top(
@@ -51,43 +52,63 @@ def top_table(
     if sort not in get_args(Sort):
         raise WorkbenchError(f"cannot sort by {sort!r}", hint="Sort by self or total")
     table = _rows(profile, name, by)
-    own, total = table[self_(name)], table[total_(name)]
-    keys = (-np.abs(own.astype(float)), -np.abs(total.astype(float)))
-    order = np.lexsort(keys[::-1] if sort == "self" else keys)[: None if n is None else max(n, 0)]
+    order = _order(table, name, sort)[: None if n is None else max(n, 0)]
+    shown = table.select([column for column in _NEEDED if column in table] + [self_(name), total_(name)]).pick(order)
     whole = whole_of(profile, name)
-    self_pct = percent(own[order], whole)
-    calls = table.column("calls")
-    if not isinstance(calls, Counts):
-        calls = Counts(np.asarray(calls), np.ones(len(table), dtype=bool))
-    counted = calls.take(order)
-    total = total[order]
-    counted_calls = np.where(counted.known & (counted.values > 0), counted.values, np.nan)
+    total = shown.values(total_(name))
+    self_pct = _percent(shown.values(self_(name)), whole)
+    pairs = zip(total, shown.values("calls"), strict=True)
+    per_call = [cost / calls if calls and calls > 0 and cost is not None else _UNKNOWN for cost, calls in pairs]
     columns: dict[str, Any] = {
-        "name": table["function"][order],
-        "file": table["file"][order],
-        **({"line": table["line"][order]} if by == "line" else {}),
-        "object": table["object"][order],
-        "crate": table["crate"][order],
-        "self": own[order],
-        "self_pct": self_pct,
-        "cumulative_pct": np.cumsum(self_pct),
-        "total": total,
-        "total_pct": percent(total, whole),
-        "total_exact": table["total_exact"][order].astype(bool),
-        "calls": counted,
-        "cost_per_call": total / counted_calls,
-        "label": _labels(table, order),
+        "name": shown.kept("function"),
+        "file": shown.kept("file"),
+        **({"line": shown.kept("line")} if by == "line" else {}),
+        "object": shown.kept("object"),
+        "crate": shown.kept("crate"),
+        "self": shown.kept(self_(name)),
+        "self_pct": Listed(self_pct, "float64"),
+        "cumulative_pct": Listed(list(accumulate(self_pct)), "float64"),
+        "total": shown.kept(total_(name)),
+        "total_pct": Listed(_percent(total, whole), "float64"),
+        "total_exact": Listed([bool(value) for value in shown.values("total_exact")], "bool"),
+        "calls": _counts(shown.kept("calls")),
+        "cost_per_call": Listed(per_call, "float64"),
+        "label": Listed(_labels(table, order, shown.values("function")), "object"),
     }
     return Table(columns)
 
 
-def _labels(table: Table, order: NDArray[np.int64]) -> NDArray[Any]:
-    """The labels of the rows at ``order``, unique among all rows, shown or not."""
-    if len(order) == len(table):
-        return text(labels_of(table))[order]
-    shown = set(table["function"][order].tolist())
-    alike = np.flatnonzero(np.fromiter((name in shown for name in table["function"]), bool, len(table)))
-    return text(labels_of(table.take(alike)))[np.searchsorted(alike, order)]
+def _order(table: Table, name: str, sort: Sort) -> list[int]:
+    """The rows by size, the largest first; of equal ones that which comes first."""
+    columns = [table.kept(column(name)) for column in ((self_, total_) if sort == "self" else (total_, self_))]
+    if all(isinstance(column, Listed) for column in columns):
+        first, then = ([-abs(float(value)) for value in column.values] for column in columns)
+        return sorted(range(len(table)), key=lambda row: (first[row], then[row]))
+    keys = [-np.abs(table[column(name)].astype(float)) for column in (self_, total_)]
+    order: list[int] = np.lexsort(keys[::-1] if sort == "self" else keys).tolist()
+    return order
+
+
+def _percent(values: list[Any], whole: float) -> list[float]:
+    """As :func:`workbench.profiles.share.percent`, of values as Python has them."""
+    whole = whole if whole > 0 else _UNKNOWN
+    return [(_UNKNOWN if value is None else value) / whole * 100.0 for value in values]
+
+
+def _counts(calls: Any) -> Any:
+    """Numbers of calls, as some tables have them that know all."""
+    if isinstance(calls, (Counts, Listed)):
+        return calls
+    return Counts(np.asarray(calls), np.ones(len(calls), dtype=bool))
+
+
+def _labels(table: Table, order: list[int], names: list[str]) -> list[str]:
+    """The labels of the rows at ``order``: they are told apart from all rows of their names, shown or not."""
+    shown = set(names)
+    alike = [row for row, name in enumerate(table.values("function")) if name in shown]
+    few = table.select(_NAMED).pick(alike)
+    label = dict(zip(alike, labels(*(few.values(column) for column in _NAMED)), strict=True))
+    return [label[row] for row in order]
 
 
 def _rows(profile: Profile, name: str, by: By) -> Table:
@@ -96,6 +117,8 @@ def _rows(profile: Profile, name: str, by: By) -> Table:
     if by == "function":
         return arrays.functions
     if by == "line":
+        from workbench.profiles.views.line_costs import line_table
+
         lines = line_table(profile)
         of = arrays.functions.select(["function", "raw_function", "object", "crate"]).take(
             lines["function_id"].astype(np.int64)
@@ -105,6 +128,8 @@ def _rows(profile: Profile, name: str, by: By) -> Table:
         )
     if by not in get_args(By):
         raise WorkbenchError(f"cannot group by {by!r}", hint=f"Group by {', '.join(get_args(By))}")
+    from workbench.profiles import groups
+
     if profile.basis == "graph":
         return groups.groups_of_graph(arrays.functions, arrays.edges, [name], by)[1]
     return groups.groups_of_stacks(arrays.nodes, arrays.frames, [name], by)

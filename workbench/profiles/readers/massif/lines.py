@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.memory import require
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_CHILDREN_DIGITS = 9
-# What a line takes while it is taken apart. Measured.
-_LINE_BYTES = 150
 _MOST_BYTES_DIGITS = 19
 _NEWLINE, _BLANK, _ZERO, _COLON, _N = b"\n 0:n"
 
@@ -35,7 +31,6 @@ def tree_lines(block: bytes) -> TreeLines | None:
     """The lines of a block, each of which is a node of a heap tree; None where one is not, or there is none."""
     if not block:
         return None
-    require(block.count(b"\n") * _LINE_BYTES)
     data = np.frombuffer(block if block.endswith(b"\n") else block + b"\n", dtype=np.uint8)
     end = np.flatnonzero(data == _NEWLINE)
     start = np.concatenate(([0], end[:-1] + 1))

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from typing import NamedTuple, TypeAlias
 
+from workbench.profiles.frames import listed_frames
 from workbench.profiles.locations import FRAME, UNKNOWN, located
-from workbench.profiles.model import frame_table
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.table import Table
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 BELOW_THRESHOLD = "(below massif's threshold)"
 PAGES = "(page allocation syscalls)"
 
+# the usual line; what it means is what place_of says of it
+_USUAL = re.compile(r"0x([0-9A-Fa-f]{1,16}): ([^\s()]+) \(([^\s():]+):([0-9]{1,9})\)")
 _BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%?\))?$")
 _TOP = re.compile(r"\([^)]*\)|\S+(?= : )")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """What one text of a tree line says.
 
     ``address`` is 0 and ``known`` False where it has none. ``places`` is how many places a line below the threshold
@@ -43,6 +40,8 @@ class Place:
 def place_of(text: str) -> Place:
     """The place a tree line names: ``0xADDRESS: NAME (FILE:LINE)``, ``... (in OBJECT)``, ``0xADDRESS: ???``, or those
     that were too small to be listed."""
+    if match := _USUAL.fullmatch(text):
+        return Place(match[2], match[3], int(match[4]), "", int(match[1], 16), True)
     if match := FRAME.fullmatch(text):
         name, file, line, object = located(match[2], _place)
         return Place(name, file, line, object, int(match[1], 16), True)
@@ -58,18 +57,15 @@ def top_of(text: str) -> str:
     return text if match is None else match[0]
 
 
-def frames_of(places: Sequence[Place], inlined: NDArray[Any] | Sequence[bool]) -> Table:
-    """A frame for each place, in their order."""
-    raw = [place.function for place in places]
+Frame: TypeAlias = tuple[str, str, int, str, bool]
+"""Function, file, line and object of a place, and whether it is inlined."""
+
+
+def frames_of(frames: Collection[Frame]) -> Table:
+    """The table of these frames, in their order."""
+    raw, files, lines, objects, inlined = map(list, zip(*frames, strict=True)) if frames else ([], [], [], [], [])
     tidy = {name: tidy_rust(name) for name in dict.fromkeys(raw)}
-    return frame_table(
-        [tidy[name] for name in raw],
-        [place.file for place in places],
-        [place.line for place in places],
-        [place.object for place in places],
-        list(inlined),
-        raw,
-    )
+    return listed_frames([tidy[name] for name in raw], files, lines, objects, inlined, raw)
 
 
 def threshold_of(places: Iterable[Place]) -> float | None:

@@ -9,29 +9,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.errors import ReadError
+from workbench.patterns import pattern
+from workbench.profiles.memory import require
 from workbench.profiles.notes import NoteBook
-from workbench.profiles.readers.massif.lines import TreeLines, tree_lines
-from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
+from workbench.profiles.readers.massif.kernel import kernel
+from workbench.profiles.readers.massif.limits import INT64_MAX
 from workbench.profiles.source import line_number
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from workbench.profiles.readers.massif.plain import Lines
     from workbench.profiles.source import Source
 
 KINDS = ("empty", "detailed", "peak")
-INT64_MAX = 2**63 - 1
 
-_UNIT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
+_UNIT = pattern(rb"^time_unit:[ \t]*(\S*)[ \t]*$", re.MULTILINE)
 _UNIT_THEN_SNAPSHOT = re.compile(rb"^time_unit:[ \t]*(\S*)[ \t]*\n(?:#.*\n|[ \t]*\n)*snapshot=", re.MULTILINE)
-_NODE = re.compile(rb"^( *)n(\d{1,9}): (\d{1,19}) (.+)$", re.MULTILINE)
-_LONG_NODE = re.compile(rb" *n\d+: \d{20}")
+_NODE = pattern(rb"^( *)n(\d{1,9}): (\d{1,19}) (.+)$", re.MULTILINE)
+_LONG_NODE = pattern(rb" *n\d+: \d{20}")
 _FIELDS = (b"snapshot", b"time", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B", b"heap_tree")
 _KIND = b"heap_tree="
 _KINDS_WRITTEN = tuple(_KIND + kind.encode() for kind in KINDS)
@@ -40,14 +37,18 @@ _CUT = "the last snapshot is cut off or damaged: its figures are whole, "
 _LEFT_OUT = "its heap tree was left out"
 _MARK = b"snapshot="
 _WHOLE = (b"snapshot", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B")
-_KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
+_KEY = pattern(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
 # Seconds with a fraction, as heaptrack writes them
 _TIME = re.compile(rb"\d{1,19}(?:\.\d{1,19})?(?:e[+-]?\d{1,2})?")
 _HINT = "Read the file as massif wrote it, not an edited or joined one"
+# What a line takes while it is taken apart. Measured. Lines are counted in trees larger than this; of smaller ones they
+# are taken to be short.
+_LINE_BYTES = 150
+_COUNTED_BYTES = 1 << 22
+_USUAL_LINE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What stands before the first snapshot; ``end`` is the byte after it."""
 
     desc: str
@@ -56,8 +57,7 @@ class Header:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The figures of one snapshot in bytes, ``time`` in the file's time unit."""
 
     number: int
@@ -69,15 +69,30 @@ class Snapshot:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HeapTree:
-    """The tree of one snapshot in the order of the file. ``text`` numbers the texts, ``line`` is that of the top."""
+class HeapTree(NamedTuple):
+    """The tree of one snapshot in the order of the file, as columns of numbers of 64 bits. ``text`` numbers the texts,
+    ``start`` is the byte of the top line."""
 
-    parent: NDArray[np.int64]
-    depth: NDArray[np.int64]
-    held: NDArray[np.int64]
-    text: NDArray[np.int64]
-    line: int
+    parent: bytes
+    depth: bytes
+    held: bytes
+    text: bytes
+    start: int
+
+    @property
+    def size(self) -> int:
+        """How many nodes it has."""
+        return len(self.parent) // 8
+
+    @property
+    def top(self) -> int:
+        """The text of the top line."""
+        return memoryview(self.text).cast("q")[0]
+
+    @property
+    def top_bytes(self) -> int:
+        """The bytes of the top line."""
+        return memoryview(self.held).cast("q")[0]
 
 
 class Texts(dict[bytes, int]):
@@ -86,6 +101,21 @@ class Texts(dict[bytes, int]):
     def __missing__(self, text: bytes) -> int:
         number = self[text] = len(self)
         return number
+
+
+class LineNumbers:
+    """The numbers of lines, from 1. Counted from the byte that was asked for last: asking in order costs one pass."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._offset, self._line = data, 0, 1
+
+    def at(self, offset: int) -> int:
+        """The number of the line that a byte is in."""
+        if offset < self._offset:
+            self._offset, self._line = 0, 1
+        self._line += self._data.count(b"\n", self._offset, offset)
+        self._offset = offset
+        return self._line
 
 
 class _Damage(Exception):
@@ -141,7 +171,7 @@ def read_header(source: Source, data: bytes, notes: NoteBook) -> Header:
 
 
 def read_snapshots(
-    source: Source, data: bytes, start: int, texts: Texts, notes: NoteBook, *, loose: bool = False
+    source: Source, data: bytes, start: int, texts: Texts, lines: LineNumbers, notes: NoteBook, *, loose: bool = False
 ) -> Iterator[tuple[Snapshot, HeapTree | None]]:
     """The snapshots with their trees. ``texts`` collects the texts of tree lines. ``loose``: the writer announces
     children that it leaves out, so that only the indentation tells whose they are.
@@ -159,14 +189,11 @@ def read_snapshots(
         )
     if rest := _rest(data, start, marks[0]):
         raise ReadError(f"expected `snapshot=`, found {rest!r}", where=line_at(source, data, start), hint=_HINT)
-    line, counted = 1, 0
     for position, mark in enumerate(marks):
         last = position + 1 == len(marks)
-        line, counted = line + data.count(b"\n", counted, mark), mark
+        end = len(data) if last else marks[position + 1]
         try:
-            yield _read_snapshot(
-                source, data, mark, len(data) if last else marks[position + 1], line, texts, notes, loose
-            )
+            yield _read_snapshot(source, data, mark, end, texts, lines, notes, loose)
         except _Damage as damage:
             where = line_at(source, data, damage.offset)
             if not last:
@@ -199,7 +226,7 @@ def _rest(data: bytes, start: int, end: int) -> str:
 
 
 def _read_snapshot(
-    source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook, loose: bool
+    source: Source, data: bytes, start: int, end: int, texts: Texts, lines: LineNumbers, notes: NoteBook, loose: bool
 ) -> tuple[Snapshot, HeapTree | None]:
     values: list[bytes] = []
     at = start
@@ -210,7 +237,7 @@ def _read_snapshot(
             found = next((one for one in _KINDS_WRITTEN if len(found) > len(_KIND) and one.startswith(found)), _NO_TREE)
         key, _, value = found.partition(b"=")
         while key not in _FIELDS and _KEY.fullmatch(key) and at + len(found) < end:
-            notes.add(f"unknown field {key.decode()}, left out", source.at(line + data.count(b"\n", start, at)))
+            notes.add(f"unknown field {key.decode()}, left out", source.at(lines.at(at)))
             at, found = _next_line(data, at + len(found) + 1, end)
             key, _, value = found.partition(b"=")
         if key != name or (name in _WHOLE and not value.isdigit()) or (name == b"time" and not _TIME.fullmatch(value)):
@@ -236,14 +263,13 @@ def _read_snapshot(
         if rest := _rest(data, at, end):
             raise _Damage(at, f"expected the next snapshot, found {rest!r}")
         return snapshot, None
-    top = line + data.count(b"\n", start, at)
     try:
-        return snapshot, _read_tree(source, data, at, end, top, texts, notes, loose)
+        return snapshot, _read_tree(source, data, at, end, texts, lines, notes, loose)
     except _Damage as damage:
         if not last:
             raise
-        part = None if texts or loose else _beginning_of_tree(data[at:end], top, texts)
-        what = f"the first {len(part.depth):,} lines of its heap tree are read" if part else _LEFT_OUT
+        part = None if texts or loose else _beginning_of_tree(data[at:end], at, texts)
+        what = f"the first {part.size:,} lines of its heap tree are read" if part else _LEFT_OUT
         notes.add(f"{_CUT}{what}: {damage.what}", line_at(source, data, damage.offset))
         return snapshot, part
 
@@ -277,64 +303,83 @@ def _without_comments(data: bytes, start: int, end: int) -> int:
 
 
 def _read_tree(
-    source: Source, data: bytes, start: int, end: int, line: int, texts: Texts, notes: NoteBook, loose: bool
+    source: Source, data: bytes, start: int, end: int, texts: Texts, lines: LineNumbers, notes: NoteBook, loose: bool
 ) -> HeapTree:
-    block = data[start:end]
-    found = tree_lines(block)
+    block, found = data, _lines(data, start, end)
+    ended = data.endswith((b")", b"???"), start, end)
     if found is None:
         _refuse_others(source, data, start, end)
-        block = b"\n".join(line for line in block.split(b"\n") if line.strip() and not line.startswith(b"#"))
-        found = tree_lines(block)
+        kept = (line for line in data[start:end].split(b"\n") if line.strip() and not line.startswith(b"#"))
+        block = b"\n".join(kept)
+        found = _lines(block, 0, len(block))
+        ended = block.endswith((b")", b"???"))
     if found is None:
         raise _Damage(end, "the heap tree is missing")
+    depth, children, held, begin, stop, parent, agrees, large = found
     if end == len(data) and data[-1:] != b"\n":
         notes.add("the file ends without a line end, so its last line may be cut off", line_at(source, data, end))
-        if len(found.depth) > 1 and not block.endswith((b")", b"???")):
+        if len(depth) > 8 and not ended:
             raise _Damage(end, "the last line of the heap tree is cut off")
-    if (large := np.flatnonzero(found.held > INT64_MAX)).size:
-        raise _too_large_at(source.at(line + int(large[0])), f"{found.held[large[0]]} bytes")
-    depth, wanted, size = found.depth, found.children, len(found.depth)
-    parent = parents_by_indent(depth, wanted)
-    if parent is None and loose and (parent := parents_by_indent(depth, None)) is not None:
+    if large >= 0:
+        raise _too_large_at(source.at(lines.at(start) + large), f"{memoryview(held).cast('Q')[large]} bytes")
+    if not agrees:
+        parent, depth = _other_parents(source.at(lines.at(start)), end, depth, children, notes, loose)
+    return HeapTree(parent, depth, held, kernel().numbers(block, begin, stop, texts), start)
+
+
+def _lines(data: bytes, start: int, end: int) -> Lines | None:
+    # counting the lines of a small tree would take longer than reading it
+    size = max(end - start, 0)
+    require((data.count(b"\n", start, end) if size > _COUNTED_BYTES else size // _USUAL_LINE) * _LINE_BYTES)
+    return kernel().lines(data, min(start, end), end)
+
+
+def _other_parents(
+    where: str, end: int, depth: bytes, children: bytes, notes: NoteBook, loose: bool
+) -> tuple[bytes, bytes]:
+    """Parents and depths of a tree whose indentation and numbers of children disagree."""
+    from workbench.profiles.readers.massif.plain import numbers_of
+    from workbench.profiles.readers.massif.trees import parents_by_count, parents_by_indent
+
+    deep, wanted = numbers_of(depth), numbers_of(children)
+    if loose and (by_indent := parents_by_indent(deep, None)) is not None:
         what = "a heap tree has other numbers of children than it announces: its indentation was trusted"
-        notes.add(what, source.at(line))
-    if parent is None:
-        parent, depth, complete = parents_by_count(wanted)
-        if not complete:
-            raise _Damage(end, "the heap tree has fewer lines than it announces")
-        if len(parent) < size:
-            raise _Damage(end, f"the heap tree has {size - len(parent):,} lines more than it announces")
-        notes.add(
-            "the indentation of a heap tree disagrees with its numbers of children, which were trusted", source.at(line)
-        )
-    return _tree(found, block, parent, depth, texts, line)
+        notes.add(what, where)
+        return by_indent.tobytes(), depth
+    parent, counted, complete = parents_by_count(wanted)
+    if not complete:
+        raise _Damage(end, "the heap tree has fewer lines than it announces")
+    if len(parent) < len(wanted):
+        raise _Damage(end, f"the heap tree has {len(wanted) - len(parent):,} lines more than it announces")
+    notes.add("the indentation of a heap tree disagrees with its numbers of children, which were trusted", where)
+    return parent.tobytes(), counted.tobytes()
 
 
-def _beginning_of_tree(block: bytes, line: int, texts: Texts) -> HeapTree | None:
+def _beginning_of_tree(block: bytes, start: int, texts: Texts) -> HeapTree | None:
     """The whole lines of a tree that was cut off; None where they are not the beginning of one. What is not listed any
     more stays with the place that is above it."""
+    import numpy as np
+
+    from workbench.profiles.readers.massif.plain import numbers_of
+    from workbench.profiles.readers.massif.trees import parents_by_indent
+
     block = block[: block.rfind(b"\n") + 1]
-    found = tree_lines(block)
-    if found is None or (found.held > INT64_MAX).any():
+    found = _lines(block, 0, len(block))
+    if found is None or found[-1] >= 0:
         return None
-    parent = parents_by_indent(found.depth, None)
+    depth, children, held, begin, end = found[:5]
+    parent = parents_by_indent(numbers_of(depth), None)
     if parent is None:
         return None
-    lacking = found.children - np.bincount(parent[1:], minlength=len(parent))
+    lacking = numbers_of(children) - np.bincount(parent[1:], minlength=len(parent))
     # only the last line and those above it can have children that are not there any more
     above = len(parent) - 1
     while above >= 0:
         lacking[above] = min(lacking[above], 0)
         above = int(parent[above])
-    return None if lacking.any() else _tree(found, block, parent, found.depth, texts, line)
-
-
-def _tree(
-    found: TreeLines, block: bytes, parent: NDArray[np.int64], depth: NDArray[np.int64], texts: Texts, line: int
-) -> HeapTree:
-    written = map(block.__getitem__, map(slice, found.begin.tolist(), found.end.tolist()))
-    named = np.fromiter(map(texts.__getitem__, written), np.int64, len(found.begin))
-    return HeapTree(parent, depth, found.held.astype(np.int64), named, line)
+    if lacking.any():
+        return None
+    return HeapTree(parent.tobytes(), depth, held, kernel().numbers(block, begin, end, texts), start)
 
 
 def _refuse_others(source: Source, data: bytes, start: int, end: int) -> None:

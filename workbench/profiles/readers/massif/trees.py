@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.profiles.columns import NO_PARENT
+from workbench.profiles.columns import MAX_DEPTH, NO_PARENT
 from workbench.profiles.distinct import ascending
-from workbench.profiles.tree import MAX_DEPTH
+from workbench.profiles.readers.massif.limits import MAX_STACK_FRAMES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-# Turning a tree writes out its stacks. Real ones are some hundred thousand frames together; past this, stacks are cut.
-MAX_STACK_FRAMES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

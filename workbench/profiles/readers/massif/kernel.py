@@ -1,0 +1,36 @@
+"""Which functions read heap trees: the compiled ones, or those in numpy where there was no compiler."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+try:
+    from workbench.profiles.readers.massif import _kernel as _kernel
+except ImportError:  # installed where there was no compiler
+    _kernel = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Protocol
+
+    from workbench.profiles.readers.massif.plain import Judged, Lines
+
+    class Kernel(Protocol):
+        """What ``_kernel`` and :mod:`plain` offer: see there."""
+
+        def lines(self, data: bytes, start: int, stop: int, /) -> Lines | None: ...
+
+        def numbers(self, data: bytes, begin: bytes, end: bytes, texts: Mapping[bytes, int], /) -> bytes: ...
+
+        def judge(self, parent: bytes, /, *rest: Any) -> Judged: ...
+
+        def held_by(self, parent: bytes, /, *rest: Any) -> tuple[bytes, bytes, int, int, int, int]: ...
+
+
+def kernel() -> Kernel:
+    """The module that has them."""
+    if _kernel is not None:
+        return _kernel
+    from workbench.profiles.readers.massif import plain
+
+    return plain
