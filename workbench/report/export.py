@@ -25,6 +25,7 @@ from workbench.report.figures import PLOTLY_MIME, figure_html
 from workbench.report.notebooks import read_notebook, tags
 from workbench.report.quick_nbformat import nbformat
 from workbench.runs.atomic import replacing
+from workbench.scripts import joined_script
 
 # Interactive-only cells need a kernel; papermill's error notes are told by the banner.
 MADE = "How this was made"
@@ -102,6 +103,7 @@ def render(notebook: nbformat.NotebookNode, *, title: str) -> str:
         "policy": POLICY,
         "record": notebook.metadata.get("workbench", {}),
         "plotly": _packed_plotly() if charts else "",
+        "script": joined_script("report/charts"),
     }
     html, _ = exporter.from_notebook_node(shown, resources)
     return without_external(html)

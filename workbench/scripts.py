@@ -1,7 +1,7 @@
-"""The modules of the flame graph's script as the one script that a page holds.
+"""Scripts of pages: the modules that rooms keep in their ``js/``, as the one script that a page holds.
 
-Browsers load modules by address, and a page that loads nothing has none. So the modules under ``js/`` are written as
-ES modules, which node tests as they are, and joined here: each once, after those that it imports, without its
+Browsers load modules by address, and a page that loads nothing has none. So the modules are written as ES
+modules, which node tests as they are, and joined here: each once, after those that it imports, without its
 ``import`` lines and ``export`` words, in one function's scope. Names at the top of modules are therefore distinct.
 """
 
@@ -11,16 +11,19 @@ import re
 from functools import cache
 from pathlib import Path
 
-GRAPH = Path(__file__).parent / "js" / "main.js"
+_PACKAGE = Path(__file__).parent
 _IMPORT = re.compile(r'^import \{[^}]*\} from "(\.[^"]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function |class |const )", re.MULTILINE)
 
 
 @cache
-def joined_script(entry: Path = GRAPH) -> str:
-    """The module ``entry`` with all that it imports, as one script; the flame graph's by default."""
+def joined_script(entry: str) -> str:
+    """The module ``entry`` with all that it imports, as one script. ``report/page`` names ``page.js`` in the ``js/`` of
+    the room ``report``.
+    """
+    room, _, name = entry.rpartition("/")
     texts: dict[Path, str] = {}
-    _collect(entry.resolve(), texts)
+    _collect(_PACKAGE / room / "js" / f"{name}.js", texts)
     body = "\n".join(texts.values())
     return f'(() => {{\n"use strict";\n{body}}})();'
 
