@@ -5,23 +5,31 @@ on a small profile.
 
 ``nbformat`` imports ``jsonschema``, which imports ``rfc3987_syntax`` where it is installed, and Jupyter's server brings
 it. That compiles 38 grammars to check addresses in other alphabets: 1.3 seconds of CPU time in each process that reads
-a notebook. jsonschema does without it where it cannot be imported.
+a notebook. ``isoduration`` brings two libraries for dates. jsonschema does without them where they cannot be imported,
+and notebooks have neither kind of text.
+
+papermill imports ``pyarrow``, and numpy with it, for notebooks in a Hadoop file system.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import ModuleType
 
-OF_JSONSCHEMA = "rfc3987_syntax"
+OF_JSONSCHEMA = ("rfc3987_syntax", "isoduration")
+OF_PAPERMILL = (*OF_JSONSCHEMA, "pyarrow")
 OF_NUMPY = "numpy._core._add_newdocs"
 
 
-def left_out(module: str) -> AbstractContextManager[None]:
-    """In the block ``module`` cannot be imported, unless it is there already. After it, it can."""
-    return _in_place_of(module, None)  # how the import system is told that there is none
+@contextmanager
+def left_out(*modules: str) -> Iterator[None]:
+    """In the block ``modules`` cannot be imported, unless they are there already. After it, they can."""
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(_in_place_of(module, None))  # how the import system is told that there is none
+        yield
 
 
 def emptied(module: str) -> AbstractContextManager[None]:
