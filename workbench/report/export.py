@@ -76,7 +76,7 @@ def export_html(notebook: Path, html: Path, *, title: str) -> None:
 
 def render(notebook: nbformat.NotebookNode, *, title: str) -> str:
     """The page of a notebook, as text."""
-    from nbconvert import HTMLExporter
+    from nbconvert import HTMLExporter, TemplateExporter
     from traitlets.config import Config
 
     page = arranged([cell for cell in notebook.cells if not DROPPED_TAGS.intersection(tags(cell))])
@@ -100,12 +100,14 @@ def render(notebook: nbformat.NotebookNode, *, title: str) -> str:
         "says_how": page.says_how,
         "head_code": page.head_code,
         "title": html_text.escape(title),
+        "style": (_TEMPLATES / "template" / "report.css").read_text(encoding="utf-8"),
         "policy": POLICY,
         "record": notebook.metadata.get("workbench", {}),
         "plotly": _packed_plotly() if charts else "",
         "script": joined_script("report/charts"),
     }
-    html, _ = exporter.from_notebook_node(shown, resources)
+    # not its own, which parses the page once more for what its own templates have
+    html, _ = TemplateExporter.from_notebook_node(exporter, shown, resources)
     return without_external(html)
 
 
@@ -172,7 +174,7 @@ def external_addresses(html: str) -> list[str]:
 
 def without_external(html: str) -> str:
     """The page with links outside turned into their text, and whatever else would be loaded from outside
-    removed.
+    removed. A picture that says nothing of itself says so.
     """
     soup = BeautifulSoup(html, "html.parser")
     for element in soup.find_all(True):
@@ -181,6 +183,8 @@ def without_external(html: str) -> str:
             element.unwrap()
         elif outside:
             element.decompose()
+        elif element.name == "img" and "alt" not in element.attrs:
+            element["alt"] = "No description has been provided for this image"
     return str(soup)
 
 
