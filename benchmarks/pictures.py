@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from benchmarks.pages import WHEN_DRAWN, real_pages
+from benchmarks.pages import real_pages
+from tests.report.browser import PATIENCE_MS, SCROLLED_THROUGH
 
 DOCS = Path(__file__).parent.parent / "docs"
 _SCREEN = {"width": 1400, "height": 900}
@@ -21,7 +22,7 @@ def opened(browser: Browser, html: Path) -> Page:
     """A page with everything drawn."""
     page = browser.new_page(viewport=_SCREEN, color_scheme="light")  # type: ignore[arg-type]
     page.goto(html.as_uri())
-    page.wait_for_function(WHEN_DRAWN, timeout=120_000)
+    page.evaluate(SCROLLED_THROUGH, PATIENCE_MS)
     return page
 
 

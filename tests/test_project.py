@@ -30,7 +30,7 @@ PACKAGE = ROOT / "workbench"
 
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("markup", "masking", "numbers", "patterns"),
+    ("markup", "masking", "numbers", "patterns", "scripts"),
     ("errors", "callable_room", "leaving_out", "card", "terminal"),
     ("progress",),
     ("child", "keyring", "loopback", "private", "ramp", "stats", "thresholds"),

@@ -6,25 +6,33 @@ profile.
 
 ``nbformat`` imports ``jsonschema``, which imports ``rfc3987_syntax`` if it is installed, as it is with Jupyter's
 server. That compiles 38 grammars for addresses in other alphabets: 1.3 s of CPU time in each process that reads a
-notebook. jsonschema works without it.
+notebook. ``isoduration`` imports two libraries for dates. jsonschema works without them, and notebooks have neither
+kind of text.
+
+papermill imports ``pyarrow``, and numpy with it, for notebooks in a Hadoop file system.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-OF_JSONSCHEMA = "rfc3987_syntax"
+OF_JSONSCHEMA = ("rfc3987_syntax", "isoduration")
+OF_PAPERMILL = (*OF_JSONSCHEMA, "pyarrow")
 OF_NUMPY = "numpy._core._add_newdocs"
 
 
-def left_out(module: str) -> AbstractContextManager[None]:
-    """Within the block ``module`` cannot be imported, unless it already was."""
-    return _in_place_of(module, None)  # None makes an import of it fail
+@contextmanager
+def left_out(*modules: str) -> Iterator[None]:
+    """Within the block ``modules`` cannot be imported, unless they already were."""
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(_in_place_of(module, None))  # None makes an import of it fail
+        yield
 
 
 def emptied(module: str) -> AbstractContextManager[None]:

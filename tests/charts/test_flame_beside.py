@@ -112,13 +112,15 @@ async def test_costs_below_zero_have_bars_and_marks(tmp_path: Path) -> None:
         assert sorted(await graph.element.evaluate(mark)) == ["", "− "]
 
 
-async def test_a_page_of_steps_says_what_a_function_cost_in_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page_says", "drawn"), [("", 3), ("data-wb-draw=near", 1)])
+async def test_a_page_of_steps_says_what_a_function_cost_in_each(tmp_path: Path, page_says: str, drawn: int) -> None:
     steps = [folded({"main;serve": 10 * step, "main;idle": 1}, metrics=(SAMPLES,)) for step in (1, 2, 3)]
     page = tmp_path / "steps.html"
     html = flame_steps(steps, ["step 0", "step 1", "step 2"])._repr_html_()
-    page.write_text(f"<!DOCTYPE html><html lang=en><body>{html}</body></html>", "utf-8")
+    page.write_text(f"<!DOCTYPE html><html lang=en {page_says}><body>{html}</body></html>", "utf-8")
     async with offline_page(page) as offline:
-        await offline.page.wait_for_function("() => document.querySelectorAll('[data-state=drawn]').length === 3")
+        counted = f"() => document.querySelectorAll('[data-state=drawn]').length === {drawn}"
+        await offline.page.wait_for_function(counted)
         graph = Graph(offline)
         await graph.click("serve")
         await tab(graph, "Windows")

@@ -13,14 +13,17 @@ from workbench.charts import flame_steps
 from workbench.errors import WorkbenchError
 
 STEPS = [folded({"main;serve": 10 * step, "main;idle": 1}, metrics=(SAMPLES,)) for step in (1, 2, 3)]
+# notebooks draw all graphs, pages of ours those that are near the screen
+WHENEVER = pytest.mark.parametrize("page_says", ["", "data-wb-draw=near"], ids=["all", "near"])
 LABELS = ["step 0, 100 receipts", "step 1, 200 receipts", "<step> 2"]
 
 
 @pytest.mark.browser
-async def test_the_slider_shows_one_step_at_a_time_by_keyboard_too(tmp_path: Path) -> None:
+@WHENEVER
+async def test_the_slider_shows_one_step_at_a_time_by_keyboard_too(tmp_path: Path, page_says: str) -> None:
     page = tmp_path / "steps.html"
     graphs = flame_steps(STEPS, LABELS)
-    page.write_text(f"<!DOCTYPE html><html lang=en><body>{graphs._repr_html_()}</body></html>", "utf-8")
+    page.write_text(f"<!DOCTYPE html><html lang=en {page_says}><body>{graphs._repr_html_()}</body></html>", "utf-8")
     async with offline_page(page) as offline:
         panels = offline.page.locator("section[data-step]")
         slider = offline.page.get_by_role("slider", name="Step")
@@ -30,7 +33,7 @@ async def test_the_slider_shows_one_step_at_a_time_by_keyboard_too(tmp_path: Pat
         assert [await panels.nth(n).is_visible() for n in range(3)] == [False, True, False]
         assert await slider.get_attribute("aria-valuetext") == LABELS[1]
         graph = panels.nth(1).locator(".wb-flame")
-        # drawn though it was hidden when the page was opened
+        # drawn though it was hidden when the page was opened, then or now
         await offline.page.wait_for_function("(e) => e.flameGraph.rows(0).length > 1", arg=await graph.element_handle())
         assert await graph.locator("canvas").first.evaluate("(e) => e.width > 0 && e.height > 0")
         await offline.page.keyboard.press("End")
@@ -39,14 +42,15 @@ async def test_the_slider_shows_one_step_at_a_time_by_keyboard_too(tmp_path: Pat
         assert offline.requests == []
 
 
-async def test_another_step_keeps_metric_and_search(tmp_path: Path) -> None:
+@WHENEVER
+async def test_another_step_keeps_metric_and_search(tmp_path: Path, page_says: str) -> None:
     page = tmp_path / "steps.html"
     two = [
         folded({"main;serve": 10 * step, "main;idle": 7}, metrics=(SAMPLES, replace(SAMPLES, name="calls")))
         for step in (1, 2)
     ]
     graphs = flame_steps(two, LABELS[:2])
-    page.write_text(f"<!DOCTYPE html><html lang=en><body>{graphs._repr_html_()}</body></html>", "utf-8")
+    page.write_text(f"<!DOCTYPE html><html lang=en {page_says}><body>{graphs._repr_html_()}</body></html>", "utf-8")
     async with offline_page(page) as offline:
         first, second = (offline.page.locator("section[data-step]").nth(number) for number in (0, 1))
         await first.get_by_label("Metric").select_option(label="calls")

@@ -15,6 +15,17 @@ from playwright.async_api import Browser, Page, async_playwright
 
 # how long is waited for a page to do something: a busy machine draws slowly
 PATIENCE_MS = 120_000
+# scrolls through the page and back: all that is drawn when it comes near the screen is drawn, or has failed to be
+SCROLLED_THROUGH = """async (patience_ms) => {
+    const done = (each) => ["drawn", "failed"].includes(each.dataset.state);
+    const until = performance.now() + patience_ms;
+    for (const each of document.querySelectorAll(".plot, .wb-flame")) {
+        if (!each.getClientRects().length) continue;
+        each.scrollIntoView();
+        while (!done(each) && performance.now() < until) await new Promise((ready) => { setTimeout(ready, 5); });
+    }
+    scrollTo(0, 0);
+}"""
 PHONE_PX = 390
 DESKTOP_PX = 1200
 
@@ -128,11 +139,7 @@ async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Pa
     async with offline_page(html, width_px=width_px) as offline:
         page = offline.page
         wanted = await page.locator(".plot").count()
-        if wanted:
-            await page.wait_for_function(
-                "() => document.documentElement.dataset.charts === 'drawn' "
-                "|| document.querySelectorAll('.plot:not(.js-plotly-plot)').length === 0",
-            )
+        await page.evaluate(SCROLLED_THROUGH, PATIENCE_MS)
         empty = await page.evaluate(
             """() => [...document.querySelectorAll('.plot')]
                 .filter((plot) => plot.data?.length && !plot.querySelector('.trace, .bars, .points'))

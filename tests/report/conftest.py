@@ -10,7 +10,9 @@ import nbformat
 import pytest
 
 from tests.report import frames
+from workbench.compare.comparison import compare_sides
 from workbench.report import run_notebook
+from workbench.report.comparing import asked, write_comparison
 from workbench.runs.atomic import write_json, write_parquet
 from workbench.runs.read import Run, open_run
 
@@ -47,6 +49,15 @@ def made_report(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     assert record.ok, f"{record.exception}: {record.message}"
     return folder / "report.html"
+
+
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the two committed profiles."""
+    path = tmp_path_factory.mktemp("comparisons") / "comparison.html"
+    sides = asked("", "")
+    write_comparison(compare_sides(sides), sides, path)
+    return path
 
 
 @pytest.fixture

@@ -8,18 +8,27 @@ from pathlib import Path
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
-from tests.report.browser import PATIENCE_MS, PHONE_PX
+from tests.report.browser import PATIENCE_MS, PHONE_PX, SCROLLED_THROUGH
 
 WIDTHS_PX = (PHONE_PX, 1400, 1920)
 MOST_BYTES = 8_000_000
 LIGHT, DARK = "rgb(255, 255, 255)", "rgb(22, 24, 27)"
-DRAWN = "() => !document.querySelector('.plot') || document.documentElement.dataset.charts === 'drawn'"
 PAPER = "() => getComputedStyle(document.body).backgroundColor"
 FITS = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 
 async def opened(browser: Browser, html: Path, scheme: str, width_px: int = 1400) -> tuple[Page, list[str]]:
-    """The page, and what it asked for from outside or complained about so far."""
+    """The page with all that is drawn on it, and what it asked for from outside or complained about so far."""
+    page, odd = await just_opened(browser, html, scheme, width_px)
+    await page.evaluate(SCROLLED_THROUGH, PATIENCE_MS)
+    return page, odd
+
+
+async def just_opened(
+    browser: Browser, html: Path, scheme: str = "light", width_px: int = 1400, before: str = ""
+) -> tuple[Page, list[str]]:
+    """The page at its load event, and what it asked for or complained about. ``before`` is a script that it runs
+    first."""
     context = await browser.new_context(
         offline=True,
         viewport={"width": width_px, "height": 900},
@@ -31,8 +40,8 @@ async def opened(browser: Browser, html: Path, scheme: str, width_px: int = 1400
     page.on("request", lambda one: odd.append(one.url) if one.url != html.as_uri() else None)
     page.on("pageerror", lambda error: odd.append(str(error)))
     page.on("console", lambda said: odd.append(said.text) if said.type in ("error", "warning") else None)
+    await page.add_init_script(before)
     await page.goto(html.as_uri())
-    await page.wait_for_function(DRAWN)
     return page, odd
 
 

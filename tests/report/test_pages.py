@@ -5,23 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.report.browser import headless_chromium
 from tests.report.pages import DARK, FITS, LIGHT, PAPER, assert_readable, opened
-from workbench.compare.comparison import compare_sides
-from workbench.report.comparing import asked, write_comparison
 
 # the fill of the sheet that a chart is drawn on
 SHEET = "() => [...document.querySelectorAll('.plot .main-svg:first-child')].map((svg) => svg.style.background)"
-
-
-@pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pages") / "comparison.html"
-    sides = asked("", "")
-    write_comparison(compare_sides(sides), sides, path)
-    return path
 
 
 async def test_pages_fit_every_screen_and_keep_to_themselves(made_report: Path, comparison: Path) -> None:

@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 
 from workbench.leaving_out import OF_JSONSCHEMA, left_out
 
-with left_out(OF_JSONSCHEMA):
+with left_out(*OF_JSONSCHEMA):
     import nbformat  # noqa: F401  # plotly imports it to show a chart, and slowly
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"

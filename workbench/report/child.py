@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import psutil
 
 from workbench import keyring
-from workbench.leaving_out import OF_JSONSCHEMA, left_out
+from workbench.leaving_out import OF_PAPERMILL, left_out
 from workbench.masking import ended
 from workbench.report.record import Ending, first_line
 
@@ -90,7 +90,7 @@ def main() -> int:
 
 
 def _execute(request: dict[str, Any], course: Course) -> Ending:
-    with left_out(OF_JSONSCHEMA):
+    with left_out(*OF_PAPERMILL):
         import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError

@@ -17,6 +17,7 @@ from workbench.charts.crate_colours import crate_colour
 from workbench.markup import markup, safe
 from workbench.report.export import POLICY
 from workbench.report.tables import csv_link
+from workbench.scripts import joined_script
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -100,16 +101,13 @@ def profile_page(
 
 def empty_page() -> str:
     """The page without a profile: what is dropped on it is shown, and nothing is loaded or sent."""
-    from workbench.charts.flame.script import joined_script
-
-    return offline_page("workbench view", [markup("report/drop", script=safe(joined_script()))])
+    return offline_page("workbench view", [markup("report/drop", script=safe(joined_script("charts/flame/main")))])
 
 
 def offline_page(title: str, parts: Sequence[str], contents: Sequence[tuple[str, str]] = ()) -> str:
     """One file that needs nothing from outside and cannot ask for it; ``parts`` are pieces of HTML, ``contents`` the
     anchors of its headings with their texts (none: no list of them)."""
     from workbench.charts.flame.graph import asset
-    from workbench.charts.flame.script import joined_script
 
     look = [_HERE / "template" / "report.css", _HERE / "profile_page.css"]
     return markup(
@@ -120,7 +118,7 @@ def offline_page(title: str, parts: Sequence[str], contents: Sequence[tuple[str,
         contents=contents,
         parts=[safe(part) for part in parts],
         flame_style=safe(asset("flame.css")),
-        script=safe(joined_script(_HERE / "js" / "page.js")),
+        script=safe(joined_script("report/page")),
     )
 
 

@@ -10,7 +10,7 @@ import anywidget
 import traitlets
 
 from workbench.charts.flame.graph import asset
-from workbench.charts.flame.script import joined_script
+from workbench.scripts import joined_script
 
 _JS = Path(__file__).parent / "js"
 NO_RUN: Mapping[str, Any] = {
@@ -63,7 +63,7 @@ class FlameView(anywidget.AnyWidget):
     """A flame graph with its tables. ``payload``: from :mod:`workbench.charts.flame.packing`; ``chosen``: the selected
     function, or ""."""
 
-    _esm = f"{joined_script()}\n{script('flame.js')}"
+    _esm = f"{joined_script('charts/flame/main')}\n{script('flame.js')}"
     _css = asset("flame.css")
     payload = traitlets.Bytes().tag(sync=True)
     chosen = traitlets.Unicode().tag(sync=True)

@@ -24,12 +24,12 @@ from workbench.charts.flame.calltree import (
     trimmed,
 )
 from workbench.charts.flame.packing import clean, pack
-from workbench.charts.flame.script import joined_script
 from workbench.errors import WorkbenchError
 from workbench.markup import markup, safe
 from workbench.numbers import plain
 from workbench.profiles.labels import labels_of
 from workbench.profiles.transforms.group import without_levels
+from workbench.scripts import joined_script
 
 if TYPE_CHECKING:
     from workbench.profiles.model import Profile
@@ -94,7 +94,7 @@ class FlameGraph:
             style=safe(asset("flame.css")),
             table=safe(_table_html(self)),
             payload=base64.b64encode(self.payload).decode(),
-            script=safe(joined_script()),
+            script=safe(joined_script("charts/flame/main")),
         )
 
     def __repr__(self) -> str:

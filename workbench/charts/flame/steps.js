@@ -1,4 +1,4 @@
-// One panel of several at a time, chosen by a slider. Each panel draws itself when it gets a size.
+// One panel of several at a time, chosen by a slider. A panel draws itself when it gets a size.
 (() => {
   const root = document.currentScript.parentElement;
   const panels = [...root.querySelectorAll(":scope > section[data-step]")];
@@ -19,13 +19,16 @@
   bar.append(label);
   root.prepend(bar);
   let last = 0;
-  const graphIn = (number) => panels[number].querySelector("[data-workbench-flame]")?.flameGraph;
+  const graphIn = (number) => panels[number].querySelector("[data-workbench-flame]");
   const show = () => {
     const now = Number(slider.value);
     panels.forEach((panel, number) => { panel.hidden = number !== now; });
     // metric, search and colours stay what they were: the reader compares steps
-    const before = graphIn(last);
-    if (now !== last && before) graphIn(now)?.takeOver(before.choices);
+    const before = graphIn(last)?.flameGraph;
+    if (now !== last && before) {
+      graphIn(now)?.drawNow?.();
+      graphIn(now)?.flameGraph?.takeOver(before.choices);
+    }
     last = now;
     const name = panels[now].getAttribute("aria-label");
     shown.textContent = name;

@@ -10,7 +10,7 @@ import { apartBy, described, inUnit, percent, plainNumber, signed } from "./word
 import { busyTime, timeLayout, timeTree } from "./timeline.js";
 import { button, choice, labelled, make, selection } from "./dom.js";
 import { calleesOf, callersOf, inverted } from "./regroup.js";
-import { functionRows, keyOf, measuredIn } from "./beside_rows.js";
+import { keyOf } from "./beside_rows.js";
 import { held, matcher, matching } from "./search.js";
 import { inView } from "./input.js";
 
@@ -406,19 +406,8 @@ export class Panel {
     const key = fn === null ? null : keyOf(this.payload.functions, fn);
     const { name } = this.payload.metrics[this.model.metric];
     return sections.map((section) => {
-      const graph = section.querySelector("[data-workbench-flame]")?.flameGraph;
-      return { label: section.getAttribute("aria-label"), here: section.contains(this.element), cost: graph?.costOf(key, name) ?? null };
+      const cost = section.querySelector("[data-workbench-flame]")?.costOf?.(key, name) ?? null;
+      return { label: section.getAttribute("aria-label"), here: section.contains(this.element), cost };
     });
-  }
-
-  // self, total and whole of a function in a metric, by its key in all windows; null if it is missing
-  costOf(key, metricName) {
-    const { payload } = this;
-    const metric = payload.metrics.findIndex((each) => each.name === metricName);
-    if (metric < 0 || key === null) return null;
-    const tree = withCosts(this.shape, [payload.cost[metric]]);
-    const measured = measuredIn(payload, metric);
-    const row = functionRows(tree, measured).find(({ fn }) => keyOf(payload.functions, fn) === key);
-    return row ? { self: row.self[0], total: row.total[0], whole: tree.total[0][0] } : { self: 0, total: 0, whole: tree.total[0][0] };
   }
 }

@@ -4,14 +4,12 @@
 // fn, line, flags), cost and, where two profiles are compared, before: a column a metric. What a profile lacks is null:
 // measured (costs of functions), edges (caller, callee, calls, cost), lines (fn, file, line, self, total), time (spans).
 
+import { unzipped } from "./unzip.js";
+
 const TYPES = { u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, f64: Float64Array };
 
 export async function unpack(base64) {
-  const text = atob(base64.trim());
-  const packed = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at++) packed[at] = text.charCodeAt(at);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return parse(await new Response(stream).arrayBuffer());
+  return parse(await unzipped(base64).arrayBuffer());
 }
 
 export function parse(buffer) {
