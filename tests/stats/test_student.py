@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import false_discovery_control
 
-from workbench.stats.false_discovery import false_discovery_rates
+from workbench.stats.false_discovery import adjusted, false_discovery_rates
 from workbench.stats.student import quantile, upper_tail
 
 # Abramowitz and Stegun, table 26.10
@@ -47,3 +48,9 @@ def test_false_discovery_rates_are_those_of_benjamini_and_hochberg() -> None:
     few = p < 0.001
     assert false_discovery_rates(p, few)[:3] == pytest.approx([0.0002, 0.0004, 1.0])
     assert (false_discovery_rates(p, ~everyone) == 1).all()
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_false_discovery_rates_are_those_of_scipy(chances: list[float]) -> None:
+    expected = false_discovery_control(chances) if chances else []
+    assert adjusted(np.array(chances)) == pytest.approx(np.array(expected), rel=1e-12, abs=0)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,10 @@ from workbench.profiles.transforms.windows import is_level
 from workbench.profiles.views.derived import derived
 from workbench.profiles.views.heap_sites import PLUMBING, bytes_by_allocator, described, require_massif
 from workbench.profiles.views.syscalls import call_table
+from workbench.stats.groups import Groups
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 By = Literal["function", "file", "crate", "whole"]
 Which = Literal["self", "total"]
@@ -49,6 +53,10 @@ IDLE_STEP = -1
 WINDOW = ("service", "mode", "window", "step", "seconds", "receipts", "accepted", "denied", "receipts_before")
 PLACE = ("name", "file", "object", "crate")
 COLUMNS = (*WINDOW, "by", *PLACE, "metric", "unit", "self", "total", "calls")
+BY_STEP = (
+    *("service", "mode", "step", "receipts", "accepted", "denied", *PLACE, "unit"),
+    *("cost", "cost_per_receipt", "share_pct"),
+)
 # what is asked about a receipt; callgrind's other events are parts of these
 CALLGRIND_METRICS = ("Ir", "L1m", "LLm", "Bm", "CEst", "sysCount", "sysTime", "sysCpuTime")
 BYTES_KEPT, BYTES_ALLOCATED = "bytes_kept", "bytes_allocated"
@@ -250,30 +258,28 @@ def cost_by_step(costs: pd.DataFrame, metric: str, by: By = "function", *, which
 
     Raises WorkbenchError that lists what there is where the table has no such metric.
     """
+    return _by_step(costs, metric, by, which)[0]
+
+
+def _by_step(costs: pd.DataFrame, metric: str, by: By, which: Which) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """The table of :func:`cost_by_step`, and for each row the number of its place: of a service, mode and unit too."""
     rows = chosen(costs, metric, by)
     windows = windows_of(costs, metric)
-    places = rows[["service", "mode", *PLACE, "unit"]].drop_duplicates(ignore_index=True)
+    keys = ["service", "mode", *PLACE, "unit"]
+    # one number for the seven keys: each merge on text takes as long as all else here
+    groups = Groups.of(rows.groupby(keys, sort=False, dropna=False).ngroup().to_numpy(dtype=np.int64))
+    places = rows[keys].iloc[groups.first].assign(place=np.arange(len(groups.first)))
     full = windows.merge(places, on=["service", "mode"], how="inner")
-    keys = ["service", "mode", "step", *PLACE]
-    full = full.merge(rows[[*keys, which]].rename(columns={which: "cost"}), on=keys, how="left")
-    full["cost"] = full["cost"].fillna(0)
+    steps = np.unique(full["step"])
+    there = np.isin(rows["step"], steps)
+    cell = (groups.of_row[there], np.searchsorted(steps, rows["step"][there]))
+    cost = np.zeros((len(places), len(steps)), dtype=rows[which].dtype)
+    cost[cell] = rows[which][there]
+    full["cost"] = cost[full["place"], np.searchsorted(steps, full["step"])]
     full["cost_per_receipt"] = (full["cost"] / full["receipts"]).mask(refusals(full))
     whole = full["whole"].astype("float64")
     full["share_pct"] = (100 * full["cost"] / whole.where(whole != 0)).astype("float64")
-    columns = [
-        "service",
-        "mode",
-        "step",
-        "receipts",
-        "accepted",
-        "denied",
-        *PLACE,
-        "unit",
-        "cost",
-        "cost_per_receipt",
-        "share_pct",
-    ]
-    return full[columns]
+    return full[[*BY_STEP]], full["place"].to_numpy(dtype=np.int64)
 
 
 def cost_per_receipt(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
@@ -288,31 +294,41 @@ def cost_per_receipt(costs: pd.DataFrame, metric: str, by: By = "function", *, w
     table is empty. A pooled cost holds each step's fixed cost too: see :mod:`workbench.analysis.growth` for the
     marginal one.
     """
-    every = cost_by_step(costs, metric, by, which=which)
-    long = every[counted(every)]
-    keys = ["service", "mode", *PLACE, "unit"]
-    groups = long.groupby(keys, sort=False, dropna=False)
-    table = groups.agg(
-        cost=("cost", "sum"),
-        receipts=("receipts", "sum"),
-        lowest=("cost_per_receipt", "min"),
-        highest=("cost_per_receipt", "max"),
-    )
-    table.insert(2, "per_receipt", table["cost"] / table["receipts"])
-    equal = long.groupby([*keys, "receipts"], sort=False, dropna=False)["cost_per_receipt"].agg(
-        ["min", "max", "mean", "size"]
-    )
-    spread = 100 * (equal["max"] - equal["min"]) / equal["mean"].abs().where(equal["mean"] != 0)
-    table["spread_pct"] = spread.where(equal["size"] > 1).groupby(level=keys, sort=False, dropna=False).max()
+    every, place = _by_step(costs, metric, by, which)
+    in_long = counted(every)
+    long = every[in_long]
+    groups = Groups.of(place[in_long])
+    table = long[["service", "mode", *PLACE, "unit"]].iloc[groups.first].reset_index(drop=True)
+    each = long["cost_per_receipt"].to_numpy(dtype=np.float64)
+    table["cost"] = groups.reduce(np.add, long["cost"].to_numpy())
+    table["receipts"] = groups.reduce(np.add, long["receipts"].to_numpy())
+    table["per_receipt"] = table["cost"] / table["receipts"]
+    table["lowest"], table["highest"] = groups.reduce(np.fmin, each), groups.reduce(np.fmax, each)
+    table["spread_pct"] = _spread_pct(groups, long["receipts"].to_numpy(), each)
     windows = windows_of(costs, metric)
     wholes = windows[counted(windows)].groupby(["service", "mode"])["whole"].sum()
-    at = pd.MultiIndex.from_arrays([table.index.get_level_values(name) for name in ("service", "mode")])
-    whole = wholes.reindex(at).to_numpy(dtype=np.float64)
+    whole = wholes.reindex(pd.MultiIndex.from_frame(table[["service", "mode"]])).to_numpy(dtype=np.float64)
     table["share_pct"] = 100 * table["cost"].to_numpy(dtype=np.float64) / np.where(whole != 0, whole, np.nan)
-    wide = every.pivot_table(index=keys, columns="step", values="cost_per_receipt", sort=False, dropna=True)
-    wide.columns = [f"step_{step}" for step in wide.columns]
-    table = table.join(wide[sorted(wide.columns, key=lambda name: int(name.removeprefix("step_")))])
-    return table.sort_values("per_receipt", ascending=False, kind="stable").reset_index()
+    steps, column = np.unique(every["step"].to_numpy(), return_inverse=True)
+    wide = np.full((place.max(initial=-1) + 1, len(steps)), np.nan)
+    wide[place, column] = every["cost_per_receipt"]
+    for at in np.flatnonzero(~np.isnan(wide).all(axis=0)):
+        table[f"step_{steps[at]}"] = wide[place[in_long][groups.first], at]
+    return table.sort_values("per_receipt", ascending=False, kind="stable", ignore_index=True)
+
+
+def _spread_pct(groups: Groups, receipts: NDArray[np.int64], each: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each group the largest difference between its rows of as many receipts, in percent of their mean; NaN where
+    no two have as many."""
+    _, size = np.unique(receipts, return_inverse=True)
+    equal = Groups.of(groups.of_row * (size.max(initial=0) + 1) + size)
+    lowest, highest = equal.reduce(np.fmin, each), equal.reduce(np.fmax, each)
+    known = equal.reduce(np.add, ~np.isnan(each) * 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = equal.reduce(np.add, np.nan_to_num(each)) / known
+        spread = 100 * (highest - lowest) / np.abs(np.where(mean == 0, np.nan, mean))
+    spread[equal.reduce(np.add, np.ones(len(each), dtype=np.int64)) < 2] = np.nan
+    return Groups.of(groups.of_row[equal.first]).reduce(np.fmax, spread)
 
 
 def chosen(costs: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:

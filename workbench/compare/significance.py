@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.stats.false_discovery import adjusted
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -74,13 +76,10 @@ def shares(before: tuple[int, int], after: tuple[int, int]) -> float:
 def corrected(chances: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Chances adjusted such that of those called real at q at most that share is false: Benjamini and Hochberg (1995).
     NaN stays NaN and counts for none."""
-    from scipy.stats import false_discovery_control
-
     values = np.asarray(chances, dtype=np.float64)
     known = ~np.isnan(values)
     out = np.full(len(values), np.nan)
-    if known.any():
-        out[known] = false_discovery_control(values[known])
+    out[known] = adjusted(values[known])
     return out
 
 
