@@ -43,10 +43,10 @@ def test_appended_profiles_of_xdebug_are_parts_with_numbers_of_their_own() -> No
     assert own(profile, "Time_(10ns)") == {"one": 700, "two": 700}
     assert sorted(profile.functions["file"]) == ["/a.php", "/b.php"]
     assert len(profile.tables["parts"]) == 2
-    assert not any("anew" in note.what for note in profile.notes)
+    assert not any("defined again" in note.what for note in profile.notes)
     # a number that two functions of one file have is another matter
     again = read_profile((first + "fn=(1) other\n3 1 1\n").encode())
-    assert any("anew" in note.what for note in again.notes)
+    assert any("defined again" in note.what for note in again.notes)
 
 
 def test_a_function_that_gave_memory_back_cost_less_than_nothing() -> None:

@@ -113,7 +113,7 @@ def test_other_refusals() -> None:
     with pytest.raises(WorkbenchError, match="no snapshots"):
         windows([])
     later = snapshot([Sample((PLACES[0],), (3, 30))], 2)
-    with pytest.raises(WorkbenchError, match="window already"):
+    with pytest.raises(WorkbenchError, match="already a window"):
         subtract(snapshot([Sample((PLACES[0],), (9, 90))], 3), subtract(later, one))
     with pytest.raises(WorkbenchError, match="does not contain its start time"):
         windows([read_profile(b"a;b 1\n", format="folded")])

@@ -34,7 +34,7 @@ test("folded stacks", async () => {
   const payload = await read("main;work 5\nmain;rest 2.5\n\n# said\nmain 1\nodd line\nmain;work 1\nmain;x 1\nmain;y 1\nmain;z 1\nmain;v 1\nmain;w 1\n");
   assert.equal(paths(payload)["all;main;work"], 6);
   assert.equal(paths(payload)["all;main;rest"], 2.5);
-  assert.deepEqual(payload.remarks, ["1 lines are no stack with a count."]);
+  assert.deepEqual(payload.remarks, ["1 lines are not a stack with a count."]);
 });
 
 test("speedscope: all profiles, with their time", async () => {
@@ -73,7 +73,7 @@ test("what is not known, cut or damaged is refused in a sentence", async () => {
   await refused("", /empty/);
   await refused("version: 1\ncreator: callgrind\nfn=main\n0 5\n", /not known here/);
   await refused('{"a": 1}', /another kind/);
-  await refused('{"a": ', /no whole JSON/);
+  await refused('{"a": ', /not complete JSON/);
   await refused(new Uint8Array([0x7f, 0x45, 0, 0, 1]), /not known/);
   await refused(new Uint8Array([0x0a, 0x7f, 1]), /cut off/);
   await refused(gzipSync("main;a 5\n").subarray(0, 20), /gzip/);
@@ -81,7 +81,7 @@ test("what is not known, cut or damaged is refused in a sentence", async () => {
   await refused(JSON.stringify({ shared: { frames: [null] }, profiles: [null] }), /damaged|lacks/);
   const looped = structuredClone(FIREFOX);
   looped.threads[0].stackTable.prefix = [1, 0];
-  await refused(JSON.stringify(looped), /inside itself/);
+  await refused(JSON.stringify(looped), /contains itself/);
 });
 
 test("every cut of a file is read or refused", async () => {

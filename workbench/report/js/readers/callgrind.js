@@ -6,7 +6,7 @@ import { ReadError } from "./limits.js";
 const CALLGRIND_HEAD_LETTERS = 64 * 1024;
 const CALLGRIND_MARK = "# callgrind format";
 
-// The mark, or a header that comes to what was counted before anything else
+// The mark, or a header with events: before anything else
 export function isCallgrind(text) {
   if (text.startsWith(CALLGRIND_MARK)) return true;
   for (const line of text.slice(0, CALLGRIND_HEAD_LETTERS).split("\n")) {
@@ -16,7 +16,7 @@ export function isCallgrind(text) {
   return false;
 }
 
-// A number of 64 bits. What is relative or no number is refused: the format has neither among costs.
+// A 64-bit number. Relative or invalid numbers are refused: the format does not allow them as costs.
 function costOf(word, line) {
   if (!/^(?:\d+|0[xX][0-9a-fA-F]+)$/.test(word)) throw new ReadError(word.startsWith("-") && Number(word) < 0 ? "It has costs below 0, which this page does not draw." : `Line ${line.toLocaleString("en-GB")}: the cost "${word.slice(0, 40)}" is no whole number.`);
   const value = Number(word);
@@ -24,7 +24,7 @@ function costOf(word, line) {
   return value;
 }
 
-// Names are said once, with a number that stands for them from then on.
+// Names are given once, with a number that replaces them later.
 class Names {
   constructor() { this.known = new Map(); }
 
@@ -39,7 +39,7 @@ class Names {
 
 const knownName = (name) => (name === "???" || name === "UnknownFile???" ? "" : name);
 
-// the unit is in the name, as in Time_(10ns), or in the words about it
+// the unit is in the name, as in Time_(10ns), or in its description
 const UNIT_IN_NAME = /\((\d*)\s*(ns|us|ms|s|sec|seconds|B|bytes|kB|MB|GB)\)$/;
 const UNIT_IN_WORDS = /\b(ns|us|ms|s|bytes|Bytes|microseconds|milliseconds|seconds)\)?\s*$/;
 const RATIO = /\/\s*hit|\bper[ -]hit\b|perhit$|^usphit$|%/i;
@@ -60,13 +60,13 @@ class Reading {
     this.names = { file: new Names(), object: new Names(), fn: new Names() };
     this.positions = 1;
     this.events = null; // the name of each cost
-    this.columns = null; // its metric (-1: a ratio, of which there is no sum) and the factor to its unit
+    this.columns = null; // its metric (-1: a ratio, which cannot be summed) and the factor to its unit
     this.about = new Map();
     this.home = null;
     this.file = this.object = "";
     this.own = null; // the function whose costs follow
     this.callee = { file: null, object: null, name: null, fn: 0, calls: 0 };
-    this.next = "own"; // what the next line of costs is of
+    this.next = "own"; // what the next cost line belongs to
     this.line = 0;
   }
 
@@ -80,7 +80,7 @@ class Reading {
     }
   }
 
-  // only where costs come: what an event is may be told after the line that names them
+  // at the first costs: events may be described after the line that names them
   metrics() {
     if (!this.events) throw new ReadError("Costs come before the line events: that names them.");
     this.columns ??= this.events.map((name) => {
@@ -105,13 +105,13 @@ class Reading {
       case "cfl": case "cfi": callee.file = knownName(names.file.of(value)); break;
       case "cob": callee.object = knownName(names.object.of(value)); break;
       case "cfn": callee.name = names.fn.of(value); break;
-      case "calls": case "rcalls": // what is not named is as it is here
+      case "calls": case "rcalls": // unnamed parts are as in the caller
         callee.fn = this.graph.fn(callee.name ?? "", callee.file ?? this.file, callee.object ?? this.object);
         callee.calls = Number(value.split(/\s/)[0]) || 0;
         this.next = "call";
         break;
       case "jump": case "jcnd": this.next = "jump"; break;
-      default: // of jumps, whose costs are nothing
+      default: // jumps, which have no cost
     }
   }
 
@@ -152,7 +152,7 @@ export function readCallgrind(text) {
     reading.read(text.slice(at, end < 0 ? text.length : end));
     at = end < 0 ? text.length : end + 1;
   }
-  if (!reading.events) throw new ReadError("It has no line events:, which names what was counted: it is cut off.");
+  if (!reading.events) throw new ReadError("It has no line events: with the names of metrics: it is cut off.");
   reading.metrics();
   return reading.graph;
 }

@@ -1,4 +1,4 @@
-// The Firefox Profiler's JSON, as it, samply and others write it: threads with tables of stacks, frames and functions.
+// The Firefox Profiler's JSON, from Firefox, samply and others: threads with tables of stacks, frames and functions.
 
 import { ReadError } from "./limits.js";
 import { Stacks } from "./stacks.js";
@@ -51,14 +51,14 @@ function functionsOf(stacks, { frameTable, funcTable, resourceTable }, strings) 
   });
 }
 
-// the node of a stack, made with those that it is in
+// the node of a stack, made together with its ancestors
 function stackOf(stacks, { stackTable }, fns, known, id) {
   const path = [];
   let above = id;
   while (!known.has(above)) {
     path.push(above);
     above = stackTable.prefix ? stackTable.prefix[above] : null;
-    if (path.length > stackTable.frame.length) throw new ReadError("A stack in it is inside itself.");
+    if (path.length > stackTable.frame.length) throw new ReadError("A stack in it contains itself.");
     if (above === undefined || above === -1) above = null;
   }
   for (const inner of path.reverse()) {

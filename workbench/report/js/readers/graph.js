@@ -1,7 +1,6 @@
-// A call graph as it is read, and the tree that the flame graph draws of it.
-//
-// A graph knows what each pair of caller and callee cost, not whole stacks: the cost of a function is split over its
-// callers in proportion to what their calls cost. Functions that call each other are a cycle, which the tree enters once.
+// A call graph, and the tree that the flame graph draws of it.
+// A graph has the cost of each pair of caller and callee, not whole stacks: the cost of a function is split over its
+// callers in proportion to the cost of their calls. Functions that call each other are a cycle, entered once in the tree.
 
 import { ASSUMED } from "../../../charts/flame/js/tree.js";
 import { ReadError } from "./limits.js";
@@ -84,7 +83,7 @@ function addTo(sums, values) {
   for (let at = 0; at < values.length; at++) sums[at] = (sums[at] ?? 0) + values[at];
 }
 
-// What of each component of the graph its callers and the root have. Components are numbered callees first.
+// The part of each component that its callers and the root have. Components are numbered callees first.
 class Shares {
   constructor(graph) {
     this.graph = graph;
@@ -107,7 +106,7 @@ class Shares {
     this.main = this.all[counted] > 0 ? counted : Math.max(0, this.all.findIndex((total) => total > 0));
   }
 
-  // what is spent in a component and below it, and what its callers share
+  // the total cost of a component, and the part shared by its callers
   add(fns, number) {
     const below = zeros(this.count);
     for (const fn of fns) {
@@ -123,14 +122,14 @@ class Shares {
     return whole.map((value, metric) => (value > 0 ? (edge.cost[metric] ?? 0) / value : 0));
   }
 
-  // what nobody is known to have called
+  // cost without a known caller
   ofRoot(number) {
     return this.whole[number].map((value, metric) => (value > 0 ? (value - this.incoming[number][metric]) / value : 0));
   }
 
   costBelow(number, share) { return this.below[number].map((value, metric) => value * share[metric]); }
 
-  // with all that it calls; functions of a cycle share the cycle's. At least what calls to it cost
+  // total cost; functions of a cycle share the cycle's. At least the cost of calls to it
   functionTotals() {
     const spent = this.members.map((fns, number) => {
       const sums = zeros(this.count);
@@ -181,7 +180,7 @@ function components(outside) {
   return component;
 }
 
-// Grow the tree of all that is at least so large a share; the rest is its caller's own. ``trying``: only tell whether
+// Build the tree of everything with at least this share; the rest is its caller's self cost. ``trying``: only test whether
 // the tree would be small enough.
 function treeOf(stacks, fns, shares, least, trying) {
   const { component, members, out, main, graph } = shares;
@@ -214,9 +213,9 @@ function treeOf(stacks, fns, shares, least, trying) {
     if (trying && size > MOST_GRAPH_NODES) return false;
   }
   if (!trying) {
-    stacks.notes.add("A call graph has no stacks: what a function costs is split over its callers.");
-    if (light) stacks.notes.add(`What is less than ${(100 * least).toPrecision(2)} % of all is added to the cost of its caller.`);
-    if (cycles) stacks.notes.add("Functions that call each other stand in the tree once, below the one that is called first.");
+    stacks.notes.add("A call graph has no stacks: the cost of a function is split over its callers.");
+    if (light) stacks.notes.add(`Calls below ${(100 * least).toPrecision(2)} % of the total are added to the cost of the caller.`);
+    if (cycles) stacks.notes.add("Functions that call each other are in the tree once, below the one that is called first.");
   }
   return true;
 }
@@ -227,5 +226,5 @@ function nodeOf(stacks, parent, fn, share) {
   return node;
 }
 
-// of a cycle that nobody outside is known to call, the dearest
+// for a cycle without a known outside caller, the most expensive member
 const entryOf = (fns, graph) => fns.reduce((best, fn) => ((graph.own[fn][0] ?? 0) > (graph.own[best][0] ?? 0) ? fn : best), fns[0]);

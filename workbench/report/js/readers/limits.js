@@ -1,4 +1,4 @@
-// What a dropped file may be, and what is said where it is more or other than that. Its content is untrusted.
+// Limits for dropped files, and the error for files beyond them. Content is untrusted.
 
 export const MOST_BYTES = 128 * 1024 * 1024;
 export const MOST_NODES = 400_000;
@@ -6,10 +6,10 @@ export const MOST_SPANS = 200_000;
 export const MOST_DEPTH = 2_000;
 export const NAME_LETTERS = 1_000;
 
-// A file that this page cannot show: a sentence for its reader.
+// A file that this page cannot show: a sentence for the user.
 export class ReadError extends Error {}
 
-// as packing.py shows names: what cannot be seen as its escape, a very long one without its middle
+// like names in packing.py: invisible characters escaped, the middle of very long names cut out
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g; // eslint-disable-line no-control-regex
 
 export function clean(text) {

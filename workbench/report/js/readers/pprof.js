@@ -3,7 +3,7 @@
 import { ReadError } from "./limits.js";
 import { Stacks } from "./stacks.js";
 
-const EXACT_BYTES = 7; // so many bytes of seven bits are exact as a number of JavaScript
+const EXACT_BYTES = 7; // this many bytes of seven bits are exact as a JavaScript number
 
 // Bytes in the wire format of protobuf.
 class Wire {
@@ -35,17 +35,17 @@ class Wire {
       value |= BigInt(byte & 127) << shift;
       if (byte < 128) return Number(BigInt.asIntN(64, value));
     }
-    throw new ReadError("A number in it is too long: it is no pprof profile.");
+    throw new ReadError("A number in it is too long: it is not a pprof profile.");
   }
 
-  // the fields of a message: number, and value: a number, or the bytes of what is inside
+  // the fields of a message: number, and value (a number, or the bytes inside)
   * fields() {
     while (this.more) {
       const tag = this.varint(), kind = tag % 8, number = (tag - kind) / 8;
       if (kind === 0) yield [number, this.varint()];
       else {
         const size = kind === 2 ? this.varint() : { 1: 8, 5: 4 }[kind];
-        if (!(size >= 0) || this.at + size > this.bytes.length) throw new ReadError("It is cut off, or no pprof profile.");
+        if (!(size >= 0) || this.at + size > this.bytes.length) throw new ReadError("It is cut off or not a pprof profile.");
         this.at += size;
         yield [number, this.bytes.subarray(this.at - size, this.at)];
       }
@@ -100,7 +100,7 @@ const unitOf = (unit) => UNITS_SHORT.get(unit) ?? (unit || "count");
 export function readPprof(bytes) {
   const tables = tablesOf(bytes);
   const { types, samples, strings } = tables;
-  if (!types.length || strings[0] !== "") throw new ReadError("It is no pprof profile: it has no sample types or no strings.");
+  if (!types.length || strings[0] !== "") throw new ReadError("It is not a pprof profile: it has no sample types or no strings.");
   const stacks = new Stacks(types.map((type) => ({ name: strings[type[1]] || "value", unit: unitOf(strings[type[2]]) })));
   const frames = new Map();
   for (const [id, location] of tables.locations) frames.set(id, framesOf(stacks, tables, location));

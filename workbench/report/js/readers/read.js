@@ -1,4 +1,4 @@
-// A dropped file, whatever it is called: its format is told by its content.
+// A dropped file: its format is recognised by content, not by name.
 
 import { MOST_BYTES, ReadError, clean } from "./limits.js";
 import { isCallgrind, readCallgrind } from "./callgrind.js";
@@ -9,7 +9,7 @@ import { readPprof } from "./pprof.js";
 
 const MORE = "This page reads callgrind, folded stacks, perf script, speedscope, Firefox and pprof.";
 
-// The payload of a file of that name. Raises ReadError with a sentence for the reader.
+// The payload of a file. Throws ReadError with a sentence for the user.
 export async function readDropped(name, blob) {
   if (blob.size > MOST_BYTES) throw new ReadError("It is larger than 128 MiB.");
   const bytes = await unpacked(new Uint8Array(await blob.arrayBuffer()));
@@ -17,8 +17,8 @@ export async function readDropped(name, blob) {
   try {
     return payloadOf(name, bytes);
   } catch (error) {
-    // what is not there in damaged tables
-    if (error instanceof TypeError || error instanceof RangeError) throw new ReadError("It is damaged: tables in it do not fit each other.");
+    // missing parts of damaged tables
+    if (error instanceof TypeError || error instanceof RangeError) throw new ReadError("It is damaged: its tables do not match.");
     throw error;
   }
 }
@@ -39,7 +39,7 @@ function readJson(text) {
   try {
     data = JSON.parse(text);
   } catch (error) {
-    throw new ReadError(`It is no whole JSON: ${clean(error.message)}.`);
+    throw new ReadError(`It is not complete JSON: ${clean(error.message)}.`);
   }
   if (isSpeedscope(data)) return readSpeedscope(data);
   if (isFirefox(data)) return readFirefox(data);

@@ -62,7 +62,7 @@ function evented(stacks, { events, endValue }, { frame, scale, thread }) {
     else if (open.length) close(at);
   }
   if (open.length) {
-    stacks.notes.add(`${open.length} calls are never closed: they end where the profile does.`);
+    stacks.notes.add(`${open.length} calls are never closed: they end with the profile.`);
     const end = Math.max(last, endValue || last);
     until(end);
     while (open.length) close(end);

@@ -1,4 +1,4 @@
-// Stacks and spans as they are read, and the payload that the flame graph draws of them.
+// Stacks and spans, and the payload that the flame graph draws of them.
 
 import { MOST_DEPTH, MOST_NODES, MOST_SPANS, ReadError, clean } from "./limits.js";
 import { crateOf } from "./crate.js";
@@ -79,7 +79,7 @@ export class Stacks {
     }
   }
 
-  // a stack that was seen on a thread from one time to another, in ns; what goes on is one span
+  // a stack on a thread between two times, in ns; continuing frames are one span
   sample(thread, start, end, fns) {
     const open = this.open.get(thread) ?? [];
     let same = 0;

@@ -1,13 +1,13 @@
-// Text formats: folded stacks and what `perf script` prints.
+// Text formats: folded stacks and the output of `perf script`.
 
 import { ReadError } from "./limits.js";
 import { Stacks } from "./stacks.js";
 
-// Lines can be of any length, so none is given to an expression that could walk it more than once.
+// Lines can be of any length, so no regular expression may scan one more than once.
 
 const COUNT = /^-?\d+(?:\.\d+)?$/;
 
-// stack and count of a line of folded stacks; null where it is none
+// stack and count of a line of folded stacks; null if it is not one
 function foldedLine(line) {
   const text = line.trimEnd();
   const at = Math.max(text.lastIndexOf(" "), text.lastIndexOf("\t"));
@@ -18,7 +18,7 @@ function foldedLine(line) {
 const HEAD_LINES = 200;
 const HEAD_LETTERS = 4 * 1024 * 1024;
 
-// the first lines that are whole and no remarks
+// the first complete lines without comments
 function firstLines(text) {
   const lines = text.slice(0, HEAD_LETTERS).split("\n", HEAD_LINES);
   if (text.length > HEAD_LETTERS && lines.length < HEAD_LINES) lines.pop();
@@ -52,7 +52,7 @@ export function readFolded(text) {
     const frames = found[0].split(";").filter(Boolean).map((frame) => (austin ? austinFrame(stacks, frame) : [stacks.fn(frame), 0]));
     stacks.add(stacks.path(frames.map(([fn]) => fn), frames.map(([, at]) => at)), [found[1]]);
   }
-  if (odd) stacks.notes.add(`${odd.toLocaleString("en-GB")} lines are no stack with a count.`);
+  if (odd) stacks.notes.add(`${odd.toLocaleString("en-GB")} lines are not a stack with a count.`);
   return stacks;
 }
 
@@ -111,7 +111,7 @@ export function readPerf(text) {
     }
   }
   finish();
-  if (!events.size) throw new ReadError("No sample with a stack is in it.");
+  if (!events.size) throw new ReadError("It has no sample with a stack.");
   if (events.size > 1) stacks.notes.add(`Samples of several events are counted together: ${[...events].slice(0, 8).join(", ")}.`);
   return stacks;
 }
