@@ -3,8 +3,8 @@
 The file is one run of Python importing modules under Valgrind, with a heap tree in every snapshot, about 70 MB. Smaller
 files are its first snapshots; a larger one would repeat the snapshots with later numbers and times. Ours is `workbench
 read`; both read every tree. Their figures for the snapshots are compared before timing. Time is CPU time, which a busy
-machine hardly changes. Ours starts Python and imports numpy first, which takes longer than ms_print needs for the
-smallest file.
+machine hardly changes. Ours starts Python and imports its modules first, which takes longer than ms_print needs
+for the smallest file.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def main() -> int:
         for size in options.sizes:
             path = Path(folder, f"{size:g}.out")
             path.write_text(enlarged(run, int(size * 1e6)))
+            print(f"{size:g} MB: whole snapshots of {path.stat().st_size:,} bytes")
             if not same_figures(path):
                 raise SystemExit("ms_print and the workbench read different figures, so there is nothing to compare")
             rivals[f"workbench, {size:g} MB"] = partial(measure, [WORKBENCH, "read", str(path)])
