@@ -7,14 +7,15 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-import aiohttp
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import SettingsError, TargetError
 from workbench.loopback import elsewhere
 from workbench.masking import shown
 from workbench.settings.kinds import without_password
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 64 << 20
@@ -86,7 +87,7 @@ def _socket(url: str, found: Any) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
-async def _body(content: aiohttp.StreamReader, what: str, url: str) -> bytearray:
+async def _body(content: StreamReader, what: str, url: str) -> bytearray:
     body = bytearray()
     while chunk := await content.readany():
         body += chunk
@@ -107,6 +108,8 @@ async def _request(
     headers: dict[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> Answer:
+    import aiohttp  # who only reads a run asks for nothing
+
     timeout_s = timeout_s or TIMEOUT_S
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
