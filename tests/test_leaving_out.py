@@ -31,6 +31,14 @@ def test_notebooks_are_read_and_charts_shown_without_what_is_left_out(code: str,
     assert (done.stderr, done.stdout) == ("", "True set()\n")
 
 
+def test_the_command_that_has_a_notebook_run_imports_nothing_to_measure_with() -> None:
+    code = (
+        "import sys, workbench.cli.sweep, workbench.report.sweep_report; print({'aiohttp', 'pandas'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stderr, done.stdout) == ("", "set()\n")
+
+
 def test_what_is_left_out_can_be_imported_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     with pytest.raises(ImportError, match="colorsys"), left_out("colorsys"):

@@ -18,6 +18,7 @@ import pytest
 
 from workbench.errors import SettingsError
 from workbench.report import run_notebook
+from workbench.report.engine import SparingManager
 
 Make = Callable[..., Path]
 ANNOUNCE = "import os\nprint('pid', os.getpid(), flush=True)"
@@ -51,6 +52,29 @@ async def test_a_good_notebook(notebook: Make, tmp_path: Path) -> None:
     assert made.metadata["workbench"] == record.as_dict()
     assert str(tmp_path) not in json.dumps(made.metadata)
     assert "<title>A good one</title>" in output.with_suffix(".html").read_text()
+
+
+def test_the_notebook_is_saved_where_it_holds_something_new(tmp_path: Path) -> None:
+    made = nbformat.v4.new_notebook()
+    made.cells = [nbformat.v4.new_markdown_cell("text"), nbformat.v4.new_code_cell("1")]
+    for part in (made, *made.cells):  # as papermill prepares it
+        part.metadata["papermill"] = nbformat.NotebookNode()
+    path = tmp_path / "out.ipynb"
+    manager = SparingManager(made, output_path=str(path), progress_bar=False)
+    manager.notebook_start()
+    saves = [path.exists()]
+    for number, cell in enumerate(made.cells):
+        path.unlink(missing_ok=True)
+        manager.cell_start(cell, number)
+        saves.append(path.exists())
+        manager.cell_complete(cell, number)
+        saves.append(path.exists())
+    assert saves == [True, False, False, False, True]
+    assert [cell.metadata.papermill.status for cell in saved(path).cells] == ["completed", "completed"]
+    assert saved(path).cells[1].metadata.papermill.duration >= 0
+    path.unlink()
+    manager.notebook_complete()
+    assert path.exists()
 
 
 async def test_a_temporary_folder_whose_name_is_too_long_for_sockets(

@@ -31,9 +31,10 @@ def all_distorted(steps: pd.DataFrame | None) -> bool:
 
 def labels(steps: pd.DataFrame) -> list[str]:
     """A unique label for each step: receipts, step number, and whether it is invalid."""
+    columns = ("receipts", "kind", "step", "verdict")
     return [
-        f"{row.receipts:,}<br>{row.kind} {row.step}{'<br>INVALID' if row.verdict == 'INVALID' else ''}"
-        for row in steps.itertuples()
+        f"{receipts:,}<br>{kind} {step}{'<br>INVALID' if verdict == 'INVALID' else ''}"
+        for receipts, kind, step, verdict in zip(*(steps[name] for name in columns), strict=True)
     ]
 
 

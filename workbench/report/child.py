@@ -96,6 +96,7 @@ def _execute(request: dict[str, Any], course: Course) -> Ending:
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
+    from workbench.report.engine import register
     from workbench.report.kernel import KernelWithKeys
 
     try:
@@ -103,6 +104,7 @@ def _execute(request: dict[str, Any], course: Course) -> Ending:
             _literal(request["notebook"]),
             _literal(request["output"]),
             parameters=request["parameters"],
+            engine_name=register(),
             kernel_name="python3",
             progress_bar=False,
             stdout_file=course,

@@ -108,7 +108,7 @@ async def _request(
     headers: dict[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> Answer:
-    import aiohttp  # half of the start of a command that asks nothing
+    import aiohttp  # slow, and not needed by commands that send no request
 
     timeout_s = timeout_s or TIMEOUT_S
     timeout = aiohttp.ClientTimeout(total=timeout_s)
