@@ -197,7 +197,7 @@ def test_the_workbench_asks_without_a_name(world: World) -> None:
     [
         (b"", "expected a GraphQL request"),
         (b"[]", "expected a GraphQL request"),
-        (b'{"query": 1}', "are text"),
+        (b'{"query": 1}', "must be text"),
         (b'{"query": "{ nothing }"}', "Type `Query` has no field `nothing`"),
         (b'{"query": "{ _meta"}', "unexpected end of input"),
         (b'{"query": "query AllocationsQuery { a }", "variables": {}}', "Invalid value provided"),

@@ -62,7 +62,7 @@ def test_modes_that_cannot_be_run_are_found_before_a_batch_is_made(bare: Path) -
 def test_a_batch_of_modes_that_the_target_cannot_be_put_under_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["batch", "--modes", "none,flamegraph", "--target", "http://127.0.0.1:9", "--runs-dir", "runs"]
     assert main(arguments) == 2
-    assert "a service at http://127.0.0.1:9 cannot be put under flamegraph" in capsys.readouterr().err
+    assert "a running service (http://127.0.0.1:9) cannot be put under flamegraph" in capsys.readouterr().err
     assert not Path("runs").exists()
 
 

@@ -29,7 +29,7 @@ _CPU_METRICS = ("Ir", "cpu", "time", "hits", "samples")
 # fixed cost above this part of all hides what receipts cost
 _MOSTLY_FIXED_PCT = 50.0
 _LEAST_FIXED_PCT = 0.1
-# the service is started anew in every window of these
+# these restart the service for every window
 _STARTED_IN_WINDOW = ("pprofile",)
 _CYCLES = {"L1m": 10, "LLm": 100, "Bm": 10}  # weights of the cycle estimate, see profiles.views.derived
 # a part of the estimated cycles below which misses are not what to look at first

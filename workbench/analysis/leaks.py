@@ -7,8 +7,8 @@ start) is no leak. Massif lists no site below its threshold: such an edge is not
 A site that rises in a window without receipts rises with time: that much is taken from its rate. What profilers in the
 service hold is left out (see :mod:`workbench.analysis.profiler_share`).
 
-A service that was started anew (a resumed sweep) has another heap: levels are compared within a **session** only, each
-of which has its own first step. Steps with denied receipts are left out, because a refusal keeps something else.
+A restarted service (a resumed sweep) has another heap: levels are compared within a **session** only, each of which has
+its own first step. Steps with denied receipts are left out, because a refusal keeps something else.
 """
 
 from __future__ import annotations

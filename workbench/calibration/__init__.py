@@ -1,5 +1,5 @@
 """How fast this machine can send receipts without falling behind, found against a null server and kept for later steps.
 
 ``search`` (which rate to try next; pure), ``trial`` (one rate tried), ``run`` (all of it), ``calibration`` (the result;
-pure), ``identity`` (whose it is), ``stored`` (its file), ``expect`` (what it says of a step to come; pure).
+pure), ``identity`` (its machine and versions), ``stored`` (its file), ``expect`` (its prediction for a step; pure).
 """

@@ -1,4 +1,4 @@
-"""What a calibration found, as plain data, and as text for people. Pure."""
+"""The result of a calibration, as plain data and as text. Pure."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Timers:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a machine offers: a rate counts as sent in time when its lag's p99 is at most ``lag_p99_limit_ms`` and the
+    """The rates of a machine: a rate counts as sent in time when its lag's p99 is at most ``lag_p99_limit_ms`` and the
     step valid.
 
     ``identity`` is what it holds for, see :mod:`workbench.calibration.identity`; ``seconds`` the length of a trial.
@@ -76,7 +76,7 @@ class Calibration:
     offers: tuple[Offer, ...]
 
     def offer(self, processes: int) -> Offer | None:
-        """What so many processes offer; None where that was not tried."""
+        """The result for this number of processes; None if not tried."""
         return next((offer for offer in self.offers if offer.processes == processes), None)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a calibration holds for: this machine, and the software that sends."""
+"""What a calibration is valid for: this machine and the sending software."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def identity(machine: Mapping[str, Any], versions: Mapping[str, str]) -> dict[st
 
 
 def same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two identities are of one machine, or of two that are alike."""
+    """Whether two identities belong to the same or an equal machine."""
     return all(one.get(name) == other.get(name) for name in HARDWARE)
 
 
 def difference(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Why a calibration does not hold for what is ``now``, in words; "" where it does."""
+    """Why a calibration is not valid for the identity ``now``; "" if it is."""
     if not same_machine(stored, now):
         found = ", ".join(
             f"{stored.get(name)}" for name in ("processor", "usable_cores", "hypervisor") if stored.get(name)
@@ -39,7 +39,7 @@ def difference(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _generator() -> str:
-    """A short hash of the code that signs and sends: a version says nothing between releases."""
+    """A short hash of the code that signs and sends, since the version does not change between releases."""
     digest = hashlib.sha256()
     for room in _SENDS:
         for path in sorted((Path(__file__).parent.parent / room).rglob("*.py")):

@@ -1,7 +1,6 @@
 """The file that keeps noise floors: ``noise.json`` beside ``calibration.json``, in the folder of the runs.
 
-A floor holds for a machine, a target and a load. That of a newer measurement of the same three takes the place of the
-older one.
+A floor holds for a machine, a target and a load. A newer measurement of the same three replaces the older one.
 """
 
 from __future__ import annotations

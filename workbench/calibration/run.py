@@ -33,9 +33,9 @@ _SLEEPS = 300
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to look for: the highest rate in time for each number of ``processes``, where lag p99 is at most
-    ``lag_p99_ms`` in trials of ``seconds``. ``servers``: processes of the null server (None: one for two generators). A
-    number of processes is done after ``max_s`` seconds or ``max_trials`` trials at the latest."""
+    """The goal: the highest rate in time for each number of ``processes``, where lag p99 is at most ``lag_p99_ms`` in
+    trials of ``seconds``. ``servers``: processes of the null server (None: one for two generators). A number of
+    processes is done after ``max_s`` seconds or ``max_trials`` trials at the latest."""
 
     processes: Sequence[int] = (1,)
     lag_p99_ms: float = 1.0
@@ -46,11 +46,10 @@ class Wanted:
 
 
 async def calibrate(wanted: Wanted, identity: Mapping[str, Any], runs_dir: Path, say: Say) -> Calibration:
-    """Look for what this machine offers, and keep it in ``runs_dir`` (see :mod:`workbench.calibration.stored`).
+    """Find this machine's rates, and store them in ``runs_dir`` (see :mod:`workbench.calibration.stored`).
 
-    ``say`` gets a line a trial. Being cancelled keeps what was found by then and raises CancelledError. Raises
-    ToolError where the null server or a generator ends, RunFolderError where another run is measuring or nothing can be
-    kept.
+    ``say`` gets a line per trial. Cancelling stores the results so far and raises CancelledError. Raises ToolError
+    where the null server or a generator ends, RunFolderError where another run is measuring or nothing can be kept.
     """
     offers: list[Offer] = []
     async with alone_on_this_machine():
@@ -105,7 +104,7 @@ class _Work:
             self._tell(f"{rate:,.0f}/s: {word}", trial)
 
     def offer(self) -> list[Offer]:
-        """What was found; nothing where not even the closed loop ended."""
+        """The result; None if not even the closed loop ended."""
         closed, search = self._closed, self._search
         if closed is None or search is None:
             return []

@@ -1,4 +1,4 @@
-"""Searching the highest rate that passes a noisy test. Pure: what was tried in, what to try next out.
+"""Searching the highest rate that passes a noisy test. Pure: trials in, the next rate out.
 
 Rates are doubled until one fails, then the gap is halved (on a logarithmic scale, since a gap is a ratio). One trial
 decides nothing that counts: a rate has failed when most of its trials have, and it is only found when most have passed.
@@ -84,7 +84,7 @@ class Search:
         return sum(at == rate and result == passed for at, result in self.trials)
 
     def _has(self, rate: float, passed: bool) -> bool:
-        """Whether most trials of a rate came out so, or would whatever came next."""
+        """Whether most trials of a rate had this result, or will have it in any case."""
         return 2 * self._votes(rate, passed) > VOTES
 
 

@@ -26,8 +26,8 @@ _HINT = "Choose a folder you may write to with --runs-dir"
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a machine before it sends: its ``calibration``, or ``why_not``: the reason that an existing one
-    is not used; neither where there is none."""
+    """What is known of a machine before sending: its ``calibration``, or ``why_not``: why an existing one is not used;
+    neither if there is none."""
 
     calibration: Calibration | None = None
     why_not: str = ""

@@ -1,4 +1,4 @@
-"""A search for a limit by way of its notebook: parameters in, run folder with executed notebook and report out."""
+"""A search for a limit run through its notebook: parameters in, run folder with executed notebook and report out."""
 
 from __future__ import annotations
 

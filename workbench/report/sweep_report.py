@@ -1,4 +1,4 @@
-"""A sweep by way of its notebook: parameters in, run folder with executed notebook and HTML report out."""
+"""A sweep run through its notebook: parameters in, run folder with executed notebook and HTML report out."""
 
 from __future__ import annotations
 

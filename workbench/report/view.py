@@ -62,7 +62,7 @@ def nothing(why: str) -> View:
 
 
 def label(text: str) -> View:
-    """A heading within a cell, over what it is of."""
+    """A heading within a cell's output."""
     return View(markup("report/heading", level=3, anchor="", text=text, below=""), f"{text}:")
 
 

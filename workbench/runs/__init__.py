@@ -1,4 +1,4 @@
-"""Run folders: made, locked, written as the run goes, read again. Knows nothing of how a run was made.
+"""Run folders: create, lock, write during the run, read. Independent of how a run is made.
 
 Callable: ``workbench.runs()`` is the table of all runs (:func:`workbench.catalogue.listing.runs`)."""
 

@@ -1,11 +1,12 @@
-"""Who else measures: a second run in the same folder of runs is refused, one elsewhere on the machine is reported.
+"""Detects other measurements: a second run in the same folder of runs is refused, one elsewhere on the machine is
+reported.
 
-Two loads at once measure each other. In one folder of runs that is always a mistake, so the second waits and is then
-refused. Elsewhere it may be meant (another checkout, tests side by side), so both go on and both say it. Whoever looks
-for what the machine can do wants it alone.
+Two loads at once disturb each other. In one folder of runs that is always a mistake, so the second waits and is then
+refused. Elsewhere it may be intended (another checkout, parallel tests), so both continue and both report it. A
+calibration needs the machine alone.
 
-Both are told by locks that the kernel drops when their holder dies: one file for each folder of runs, and one for the
-machine, which each run holds together with the others.
+Both use locks that the kernel drops when their holder dies: one file for each folder of runs, and one for the machine,
+which runs share.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ from workbench.runs.folder import exclusive, is_stamped
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """This run among those that measure on the machine now."""
+    """This run and others that measure on the machine now."""
 
     file: TextIO
     joined_ns: int
 
     def others(self) -> str | None:
-        """Whether another run is or was measuring on this machine beside this one, in a sentence; else None."""
+        """A sentence if another run measured on this machine at the same time, otherwise None."""
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             alone = True
         except BlockingIOError:
             alone = False
-        fcntl.flock(self.file, fcntl.LOCK_SH)  # a change of kind is not one step: who asks in between waits for it
-        # who joins writes its number into the file
+        fcntl.flock(self.file, fcntl.LOCK_SH)  # changing the kind of lock is not atomic: others wait for it
+        # each holder writes its process number into the file
         if alone and os.fstat(self.file.fileno()).st_mtime_ns == self.joined_ns:
             return None
         return "another run was measured on this machine at the same time: each slowed the other down"
@@ -64,9 +65,9 @@ async def measuring(path: Path) -> AsyncIterator[Company]:
 
 @asynccontextmanager
 async def alone_on_this_machine() -> AsyncIterator[None]:
-    """Hold the machine for measuring what it can do, among the runs of one user, wherever their folders are.
+    """Reserve the machine for a calibration, among all runs of this user in any folder.
 
-    Waits for those that measure; raises RunFolderError when that takes too long.
+    Waits for running measurements; raises RunFolderError if that takes too long.
     """
     async with exclusive(_of_machine(), "another run is measuring on this machine", wait_s=runs.LOCK_WAIT_S):
         yield

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either complete or missing."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ RESUME = f"What was measured so far is in the run folder; {{remedy}} and {GO_ON}
 
 
 def has_room(folder: Path) -> bool:
-    """Whether anything can be written there still: the file system of ``folder`` has a free block."""
+    """Whether the file system of ``folder`` still has a free block."""
     return shutil.disk_usage(folder).free > 0
 
 
 @contextmanager
 def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well.
+    """A temporary path beside ``path`` that replaces it when the block ends without error.
 
-    Raises RunFolderError (disk full, no permission) naming the file; nothing half-written is left under its name.
-    ``hint``: what to do, see :func:`workbench.errors.with_remedy`.
+    Raises RunFolderError (disk full, no permission) naming the file; no half-written file is left. ``hint``: what to
+    do, see :func:`workbench.errors.with_remedy`.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -47,7 +47,7 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
             hint=with_remedy(hint, error.errno),
         ) from None
     finally:
-        with suppress(OSError):  # not there, or its folder is none
+        with suppress(OSError):  # missing, or its parent is not a folder
             temporary.unlink(missing_ok=True)
 
 
@@ -74,8 +74,8 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
 
 
 def write_parquet_parts(path: Path, frames: Iterable[pd.DataFrame], **options: Any) -> int:
-    """DataFrames of the same columns as the row groups of one Parquet file, atomically, each written before the next
-    is asked for. Returns how many rows there are. The first says what the columns are: there is at least one frame.
+    """DataFrames of the same columns as the row groups of one Parquet file, atomically, each written before the next is
+    requested. Returns the number of rows. The first frame defines the columns, so at least one is needed.
 
     ``options`` are those of ``pyarrow.parquet.ParquetWriter``.
     """

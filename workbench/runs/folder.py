@@ -1,4 +1,4 @@
-"""The run folder: one directory that holds everything of a run, and from which every table and chart is derived.
+"""The run folder: one directory with everything of a run; every table and chart is derived from it.
 
 manifest.json            what was run, where, when, how it ended
 plan.parquet             the steps as planned
@@ -43,7 +43,7 @@ _PID_WIDTH = 19  # of the greatest number of a process on any system
 
 
 class RunFolder:
-    """Paths of one run and the writing of its manifest and events."""
+    """Paths of one run; writes its manifest and events."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,7 +67,7 @@ class RunFolder:
 
     @classmethod
     def at(cls, path: Path) -> RunFolder:
-        """The run folder ``path``, made where it is not there. Raises RunFolderError when it cannot be made."""
+        """The run folder ``path``, made if missing. Raises RunFolderError if it cannot be made."""
         try:
             (path / "samples").mkdir(parents=True, exist_ok=True)
             (path / "interrupted").mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ class RunFolder:
         return self.path / "samples" / f"step-{step:03d}.live"
 
     def interrupted_samples(self, step: int) -> Path:
-        """A free name for the rows of a step that was cut off."""
+        """A free name for the rows of a cut-off step."""
         folder = self.path / "interrupted"
         attempt = len({path.stem for path in folder.glob(f"step-{step:03d}-*")}) + 1
         return folder / f"step-{step:03d}-{attempt}.parquet"
@@ -102,7 +102,7 @@ class RunFolder:
         try:
             file = (self.path / _LOCK).open("rb")
         except OSError:
-            return False  # nobody ever held it
+            return False  # the lock was never held
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -111,7 +111,7 @@ class RunFolder:
         return False
 
     def holder(self) -> int | None:
-        """The number of the process that writes the run now; None where none does, or it cannot be told."""
+        """The number of the process that writes the run now; None if there is none or it is not known."""
         import psutil
 
         if not self.is_locked():
@@ -122,12 +122,12 @@ class RunFolder:
             opened = [Path(file.path) for file in psutil.Process(pid).open_files()]
         except (OSError, ValueError, psutil.Error):
             return None
-        # a number that an earlier holder left may be another program's by now
+        # the number of an earlier holder may belong to another program now
         return pid if any(file.exists() and file.samefile(path) for file in opened) else None
 
     def state_now(self, state: str) -> str:
-        """The state of the run whose manifest says ``state``. Who holds the lock is running, whatever that says;
-        a run that nobody writes any more is not: it was killed, and is interrupted."""
+        """The true state of a run whose manifest says ``state``: it is running if its lock is held. Otherwise a
+        "running" run was killed, and is interrupted."""
         if state == "finished":
             return state
         if self.is_locked():
@@ -135,7 +135,7 @@ class RunFolder:
         return "interrupted" if state == "running" else state
 
     def next_command(self) -> str:
-        """The whole command to type next: it makes the report of a finished run again, and resumes any other run."""
+        """The complete next command: it makes the report of a finished run again, and resumes any other run."""
         manifest = self.manifest()
         path = shlex.quote(str(self.path))
         if manifest.get("state") == "finished":
@@ -143,7 +143,7 @@ class RunFolder:
         return f"workbench {'find-limit' if manifest.get('what') == 'find-limit' else 'sweep'} --resume {path}"
 
     def manifest(self) -> dict[str, Any]:
-        """The manifest. Raises RunFolderError when there is none or it is of another schema."""
+        """The manifest. Raises RunFolderError if it is missing or has another schema."""
         path = self.path / MANIFEST
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -177,7 +177,7 @@ class RunFolder:
         try:
             with (self.path / EVENTS).open("a+b") as file:
                 if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-                    line = "\n" + line  # the line before was cut off by a kill
+                    line = "\n" + line  # the previous line was cut off by a kill
                 file.write(line.encode() + b"\n")
         except OSError as error:
             raise RunFolderError(
@@ -209,9 +209,9 @@ def _cannot_make(path: Path, reason: str | None) -> RunFolderError:
 async def exclusive(path: Path, what: str, *, wait_s: float, together: bool = False) -> AsyncIterator[TextIO]:
     """An advisory lock that the kernel drops when the holder dies. Waits ``wait_s``, then raises RunFolderError.
 
-    The wait lets the processes of a run that was just killed notice it and end. The file holds the number of the
-    process, in a line as long as any, so that nothing of a file is ever cut off. ``together`` holds it beside
-    others who do so too. Raises RunFolderError also for a link or a file of another user.
+    The wait lets the processes of a run that was just killed notice it and end. The file contains the number of the
+    process in a line of fixed length, so that no file is ever truncated. ``together``: share the lock with others that
+    do the same. Raises RunFolderError also for a link or a file of another user.
     """
     with os.fdopen(private.opened(path), "r+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s
@@ -220,7 +220,7 @@ async def exclusive(path: Path, what: str, *, wait_s: float, together: bool = Fa
                 file.seek(0)
                 holder = file.readline().strip() or "unknown"
                 raise RunFolderError(f"{what} (process {holder})", where=str(path), hint="Wait for it, or stop it")
-            await asyncio.sleep(0.05)  # flock has no wait with a time limit
+            await asyncio.sleep(0.05)  # flock cannot wait with a time limit
         file.seek(0)
         file.write(f"{os.getpid():<{_PID_WIDTH}}\n")
         file.flush()

@@ -1,7 +1,7 @@
-"""A run folder, watched while its run is measured by another process: its status, as often as it is asked for.
+"""Follows the run folder of a run that another process measures: gives its status at each call.
 
-What was read once is not read again: events are read on from where the last look ended, and of the running step only
-the chunks of rows that are not complete yet.
+Nothing is read twice: events are read from where the last call ended, and of the running step only the incomplete
+chunks of rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.status import ENDED, Event, Live, RunStatus, status_of
 
 RECENT_NS = 2_000_000_000
-"""Of late, in nanoseconds: the time over which the live rate is taken."""
+"""The time over which the live rate is taken, in nanoseconds."""
 
 CHUNK_ROWS = 1 << 16
 """Rows of the running step that are read at a time: 3.5 MB."""
@@ -36,7 +36,7 @@ _OF_STEPS = (
 
 
 class RunFollower:
-    """The run in a folder, looked at again and again. It is only read; who measures it is not disturbed."""
+    """The run in a folder. It is only read, which does not disturb the measurement."""
 
     def __init__(self, path: Path) -> None:
         self.folder = RunFolder(path)
@@ -46,7 +46,7 @@ class RunFollower:
 
     def read(self, now_ns: int | None = None) -> RunStatus:
         """The run's status. ``now_ns``: the machine's monotonic clock, for the live rate (None: now). Raises
-        RunFolderError where the folder is no run."""
+        RunFolderError if the folder is not a run."""
         manifest = self.folder.manifest()
         state = self.folder.state_now(str(manifest.get("state", "new")))
         events = self._events.read()
@@ -58,7 +58,7 @@ class RunFollower:
         return status_of(self.folder.path.name, manifest, state, events, rows, rates, live, kept)
 
     def _kept(self) -> dict[int, int]:
-        """How many rows there are of each step that was cut off, the last time that it was."""
+        """The number of rows of each cut-off step, from its last attempt."""
         import pyarrow.parquet as pq
 
         found: dict[int, tuple[int, Path]] = {}
@@ -72,7 +72,7 @@ class RunFollower:
         return kept
 
     def _live(self, events: list[Event], now_ns: int) -> Live | None:
-        """What the rows of the running step say. When they have become Parquet, what they said last."""
+        """The figures from the rows of the running step, or the last ones after the rows were written as Parquet."""
         number = next((int(facts["step"]) for kind, facts in reversed(events) if kind == "step_started"), None)
         if number is None:
             return None
@@ -84,7 +84,7 @@ class RunFollower:
         return self._rows.read(now_ns)
 
     def _table(self, name: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-        """The rows of a small table, read again when its file is another; none where it is not there or not whole."""
+        """The rows of a small table, read again if its file has changed; empty if it is missing or incomplete."""
         import pyarrow.parquet as pq
 
         path = self.folder.path / name
@@ -114,8 +114,8 @@ class LiveTail:
         self._last = Live()
 
     def read(self, now_ns: int) -> Live:
-        """What the rows say now; when their file has gone, what they said last."""
-        with contextlib.suppress(RunFolderError):  # gone: the step has ended, and its rows are Parquet now
+        """The figures from the rows now, or the last ones after the file was removed."""
+        with contextlib.suppress(RunFolderError):  # removed: the step has ended, and its rows are Parquet now
             self._last = self._read(LiveRows(self.path, CHUNK_ROWS), now_ns)
         return self._last
 
@@ -137,7 +137,7 @@ class LiveTail:
                 self._counts += of_chunk
                 self._histogram.add(chunk.response_ns)
         answered = int(counts.sum())
-        if answered == rows.rows:  # nothing more is to come, and what was of late sinks
+        if answered == rows.rows:  # no more rows come, so the live rate falls
             recent, seconds = answered, (self._newest_ns - self._begun_ns) / 1e9
         else:
             seconds = min(RECENT_NS, now_ns - self._begun_ns) / 1e9
@@ -151,8 +151,7 @@ class LiveTail:
 
 
 class _Events:
-    """The lines of events.jsonl that are whole, read on at each look; of the progress of a step only the last one is
-    kept."""
+    """The complete lines of events.jsonl, continued at each call; only the last progress of a step is kept."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -181,7 +180,7 @@ class _Events:
 
 
 def _object(line: bytes) -> Mapping[str, Any] | None:
-    """A line as the object that it is; None for one that a kill has cut off."""
+    """A line as an object; None if it was cut off by a kill."""
     try:
         facts = json.loads(line)
     except ValueError:

@@ -26,7 +26,7 @@ _PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that take part in a measurement."""
+    """Versions of Python and of the packages used in a measurement."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -37,8 +37,8 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What a figure depends on: processor, cores (and those this process may use), memory, system, the virtual machine
-    (empty: none, or it does not say), and how busy it was at the start."""
+    """Facts that figures depend on: processor, cores (and those this process may use), memory, system, the virtual
+    machine (empty: none or unknown), and load at the start."""
     return {
         "system": platform.system(),
         "release": platform.release(),
@@ -53,7 +53,7 @@ def machine() -> dict[str, Any]:
 
 
 def _usable_cores() -> float | None:
-    """Cores that this process may run on, or the CPU limit of its container where that is less (cgroup v2)."""
+    """Cores that this process may run on, or the CPU limit of its container if that is lower (cgroup v2)."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count(logical=True)
     words = _first_line("/sys/fs/cgroup/cpu.max").split()  # of the container: it sees its own group as the root
     if allowed is None or len(words) != 2 or not words[0].isdigit():

@@ -1,4 +1,4 @@
-"""A run, read again: its manifest and its tables as DataFrames."""
+"""Reads a run: its manifest and its tables as DataFrames."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The files that a finished run should have and has not: what they held cannot be shown."""
+        """Files that a finished run should have and that are missing: their content cannot be shown."""
         if self.state != "finished" or "windows" in self.manifest:
             return ()
         expected = ["steps.parquet", "series.parquet", "watch.parquet"]
@@ -89,7 +89,7 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """What the command line ends with for this run."""
+        """The exit code of the command line for this run."""
         code: int = self.manifest.get("exit_code", EXIT_INTERRUPTED)
         return code
 
@@ -112,9 +112,9 @@ class Run:
     def samples(self) -> pd.DataFrame:
         """One row a request of every finished step; columns in :func:`workbench.load.samples.to_frame`.
 
-        All in memory, 70 bytes a row: 0.7 GB for 10 million, 1.7 while they are read. :meth:`samples_of` takes one
-        step or some columns, :meth:`sample_batches` a part at a time; ``outcomes``, ``histograms`` and ``series`` say
-        what they add up to.
+        All in memory, 70 bytes a row: 0.7 GB for 10 million, 1.7 while they are read. :meth:`samples_of` takes one step
+        or some columns, :meth:`sample_batches` a part at a time; ``outcomes``, ``histograms`` and ``series`` have the
+        sums.
         """
         import pandas as pd
 
@@ -122,7 +122,7 @@ class Run:
         return _joined(parts) if parts else pd.DataFrame()
 
     def samples_of(self, step: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The samples of one step, of all ``columns`` or of these. Raises RunFolderError where the step has none."""
+        """The samples of one step, of all ``columns`` or of these. Raises RunFolderError if the step has none."""
         paths = self._sample_paths()
         if step not in paths:
             has = ", ".join(map(str, paths)) or "none"
@@ -161,7 +161,7 @@ class Run:
     def histograms(self) -> pd.DataFrame:
         """How long requests took, step by step, in buckets; columns in :func:`workbench.load.histogram.to_frame`.
 
-        Runs of earlier releases have no such table: theirs is made of their samples.
+        For runs of earlier releases it is computed from the samples.
         """
         import pandas as pd
 
@@ -197,7 +197,7 @@ def open_run(path: str | Path) -> Run:
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A table of a run folder, or some ``columns`` of it. Raises RunFolderError when it is not whole."""
+    """A table of a run folder, or some ``columns`` of it. Raises RunFolderError if it is damaged."""
     import pandas as pd
 
     with _readable(path):

@@ -1,7 +1,7 @@
-"""What the files of a run folder have to be, so that one that was damaged is named and not stumbled over.
+"""The required form of the files in a run folder, so that a damaged file is named in an error.
 
-A run folder is copied, synchronised, edited and cut off by people and disks. Whoever reads it gets what can be given of
-it, or one error with the file, what is wrong in it and what to do.
+Run folders get copied, synchronised, edited and truncated. A reader gets everything that is readable, or one error with
+the file, what is wrong in it and what to do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["number", "text", "truth"]
 _OBJECT, _LIST, _TEXT, _WHOLE = "an object", "a list", "text", "a whole number"
 _TYPES: Mapping[str, type] = {_OBJECT: dict, _LIST: list, _TEXT: str, _WHOLE: int}
 
-# keys that are looked at, and what they are; others are anybody's
+# keys that are checked, and their kinds; others are free
 MANIFEST: Mapping[str, str] = {
     "schema": _WHOLE,
     "state": _TEXT,
@@ -44,12 +44,12 @@ MANIFEST: Mapping[str, str] = {
     "exit_code": _WHOLE,
 }
 STATES = ("new", "running", "finished", "interrupted", "failed")
-# what every run in a state has
+# keys that every run in a state has
 _ALWAYS = ("state",)
-# texts that an object has, where it is there
+# texts that an object has, if it exists
 _INNER: Mapping[str, tuple[str, ...]] = {"verdict": ("verdict",)}
 
-# what each of a list is: an object with this in it
+# elements of a list: objects with this key
 _EACH = (("thresholds", "sentence", _TEXT),)
 
 _HINT = "The file was damaged or changed after the run: restore it from a copy, or measure again"

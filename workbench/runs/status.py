@@ -1,6 +1,6 @@
-"""The state of a run in figures, for whoever watches it: steps planned, done and running, and the time left.
+"""The status of a run in figures: steps planned, done and running, and the time left.
 
-Pure: what the run folder says goes in (:mod:`workbench.runs.follow` reads it), a :class:`RunStatus` comes out.
+Pure: facts of the run folder in (read by :mod:`workbench.runs.follow`), a :class:`RunStatus` out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from workbench.progress import left_s, line_of
 
 StepState = Literal["planned", "sending", "settling", "done", "cut off", "left out"]
-"""Settling: all is sent, and the service's agent is given time to count it."""
+"""Settling: everything is sent, and the agent gets time to count it."""
 
 ENDED = ("finished", "interrupted", "failed")
 Event = tuple[str, Mapping[str, Any]]
@@ -23,8 +23,8 @@ Event = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Live:
-    """What the rows of the running step say so far: receipts ``answered``, how many ``by_outcome``, answers per second
-    of late (``rate_per_s``), and percentiles of the response time of the accepted in ms (NaN: too few to tell)."""
+    """The figures of the running step so far: receipts ``answered``, how many ``by_outcome``, recent answers per second
+    (``rate_per_s``), and percentiles of the response time of the accepted in ms (NaN: too few to tell)."""
 
     answered: int = 0
     by_outcome: Mapping[str, int] = field(default_factory=dict)
@@ -35,9 +35,9 @@ class Live:
 
 @dataclass(frozen=True)
 class StepStatus:
-    """One step. ``rate_per_s``: answers per second of late while it sends, accepted receipts per second when it is
-    done. ``p50_ms`` and ``p99_ms``: response times of the accepted (NaN: too few to tell). ``left_s``: seconds until
-    it is done, 0 when it is, NaN where nothing tells."""
+    """One step. ``rate_per_s``: recent answers per second while it sends, accepted receipts per second when it is done.
+    ``p50_ms`` and ``p99_ms``: response times of the accepted (NaN: too few to tell). ``left_s``: seconds until it is
+    done, 0 when done, NaN if unknown."""
 
     number: int
     receipts: int
@@ -66,8 +66,8 @@ class StepStatus:
 @dataclass(frozen=True)
 class RunStatus:
     """A run. ``state`` as :meth:`workbench.runs.folder.RunFolder.state_now` has it; ``doing``: the last event in words;
-    ``sentence``: verdict or error of a run that has ended; ``left_s``: seconds until all steps are done, NaN where
-    nothing tells."""
+    ``sentence``: verdict or error of a run that has ended; ``left_s``: seconds until all steps are done, NaN if
+    unknown."""
 
     name: str
     state: str
@@ -79,7 +79,7 @@ class RunStatus:
 
     @property
     def ended(self) -> bool:
-        """Whether nobody measures it any more."""
+        """Whether it is no longer measured."""
         return self.state in ENDED
 
     @property
@@ -103,7 +103,7 @@ def status_of(
     live: Live | None = None,
     kept: Mapping[int, int] | None = None,
 ) -> RunStatus:
-    """The status of a run from what its folder says.
+    """The status of a run from the facts in its folder.
 
     ``state``: as it is now. ``rows``: the finished steps as steps.parquet has them. ``rates``: receipts per second that
     are planned for each step, NaN or absent in a closed loop. ``live``: the rows of the running step. ``kept``: how
@@ -171,7 +171,7 @@ class _Course:
                 took[number] = _seconds(started.get(number, facts), facts)
             elif kind == "step_left_out":
                 left_out.add(int(facts["step"]))
-            elif kind in ("run_started", "run_resumed"):  # what was cut off before is to come again
+            elif kind in ("run_started", "run_resumed"):  # a cut-off step comes again
                 started = {number: one for number, one in started.items() if number in took}
                 progress = {number: one for number, one in progress.items() if number in took}
             if kind != "progress":
@@ -184,7 +184,7 @@ class _Course:
         return next(reversed(self.started), None)
 
     def overhead_s(self, measured: Mapping[int, Mapping[str, Any]]) -> float:
-        """What a step takes besides its sending, in seconds, on average over those that are done; 0 where none is."""
+        """The seconds that a step takes besides sending, on average over finished steps; 0 if there are none."""
         extra = [self.took_s.get(number, math.nan) - _number(row["duration_s"]) for number, row in measured.items()]
         known = [max(0.0, seconds) for seconds in extra if not math.isnan(seconds)]
         return sum(known) / len(known) if known else 0.0
@@ -193,7 +193,7 @@ class _Course:
 def _as_measured(
     step: StepStatus, course: _Course, row: Mapping[str, Any] | None, live: Live | None, ended: bool
 ) -> StepStatus:
-    """A planned step with what was measured of it so far."""
+    """A planned step with its measurements so far."""
     number = step.number
     if row is not None and (number in course.finished or number not in course.started):
         return replace(
@@ -246,7 +246,7 @@ def _with_times(steps: Sequence[StepStatus], rates: Mapping[int, float], overhea
     def left(step: StepStatus) -> float:
         if step.state in ("done", "left out", "cut off"):
             return 0.0
-        if step.kind == "pinpoint" or not step.receipts:  # a walk has no length that could be known
+        if step.kind == "pinpoint" or not step.receipts:  # the length of a walk to the limit is not known
             return math.nan if step.state == "planned" else 0.0
         planned = rates.get(step.number, math.nan)
         rate = planned if planned > 0 else step.rate_per_s if step.rate_per_s > 0 else usual
@@ -261,7 +261,7 @@ def _number(value: Any) -> float:
 
 
 def _seconds(begin: Mapping[str, Any], end: Mapping[str, Any]) -> float:
-    """How long it was from one event to another; NaN where one does not say when."""
+    """The time between two events; NaN if one has no time."""
     try:
         times = [datetime.fromisoformat(str(facts["time"])) for facts in (begin, end)]
     except (KeyError, ValueError):

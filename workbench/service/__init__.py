@@ -1,1 +1,1 @@
-"""The service under test: where it is, whether it answers, whose receipts it takes, how much they may still spend."""
+"""The service under test: its address and health, its payers, and how much they may still spend."""

@@ -1,4 +1,4 @@
-"""Where a service under test and what belongs to it answer."""
+"""The addresses of a service under test and of related programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Addresses:
-    """URLs of the two programs and of what they rest on; None where it is not known.
+    """URLs of the two programs, the database and the subgraph; None if not known.
 
     ``database`` is the path of a SQLite file (the stand-in's), ``database_url`` a PostgreSQL URL (the real services').
     """

@@ -1,4 +1,4 @@
-"""What the tap-agent says of a payer. Its gauges named "grt" are in wei."""
+"""The tap-agent's figures for a payer. Its gauges named "grt" are in wei."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ class Target:
     database: Path | None = None
     database_url: str | None = field(default=None, repr=False)  # it may hold a password
     pids: dict[str, int] = field(default_factory=dict)
-    version: str = ""  # what the service says of itself, and of which binary it is; "": it says nothing
-    probed: frozenset[bytes] = frozenset()  # payers of whom the service said in the preflight that it takes receipts
+    version: str = ""  # the version reported by the service, and its binary; "": not reported
+    probed: frozenset[bytes] = frozenset()  # payers whose receipts the service accepts, according to the preflight
 
     @property
     def patience_s(self) -> float:
@@ -50,7 +50,7 @@ class Target:
         return max(TIMEOUT_S, self.settings.request_timeout_s)
 
     async def fees(self, payer: bytes) -> Fees | None:
-        """What the tap-agent holds of ``payer``; None when nothing about it can be known.
+        """The tap-agent's figures for ``payer``; None if nothing is known.
 
         From the agent's metrics where they can be read; else the limit of the settings and the network subgraph's
         escrow, with no knowledge of what was spent already.

@@ -1,7 +1,7 @@
-"""The moment of denial, as the database tells it: LISTEN on the denylist's notifications.
+"""The time of denial, from the database: LISTEN on the denylist's notifications.
 
 The tap-agent writes a payer into the denylist, a trigger notifies, and the service, which listens as well, refuses the
-payer's next receipt. So what is heard here is what the service hears, before any client sees a refusal.
+payer's next receipt. So this gets the same notification as the service, before any client sees a refusal.
 
 A thread of its own listens. In an event loop that also asks for metrics a notification would wait for its turn, and
 denial comes within milliseconds of the receipt that causes it.

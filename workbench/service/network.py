@@ -1,4 +1,4 @@
-"""What the network subgraph says: the indexer's allocations and the payers' escrow."""
+"""Queries to the network subgraph: the indexer's allocations and the payers' escrow."""
 
 from __future__ import annotations
 

@@ -52,9 +52,9 @@ _POLL_S = 0.25
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found: ``usable`` are the payers that can pay, in their order; ``notes`` all there is to say.
+    """The result: ``usable``: the payers that can pay, in order; ``notes``: all notes.
 
-    ``probed`` are the addresses of those of whom the service itself said so.
+    ``probed``: the addresses of those that the service itself confirmed.
     """
 
     usable: tuple[Payer, ...]
@@ -73,7 +73,7 @@ class Preflight:
 
 
 async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 1) -> Preflight:
-    """Look at the target and at ``payers``, of whom the run needs ``needed``, before the first receipt.
+    """Check the target and ``payers``, of which the run needs ``needed``, before the first receipt.
 
     Raises TargetError where the database or the agent's metrics were given and do not answer. What is found wrong is
     in the notes; :meth:`Preflight.require` refuses. With the setting ``preflight`` off nothing refuses, and the service
@@ -101,7 +101,7 @@ async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 
 
 
 async def check_payer(target: Target, payer: Payer) -> Note | None:
-    """What is wrong with one payer, now: for a payer that begins to pay in the middle of a run."""
+    """What is wrong with one payer now, for a payer that starts paying during a run."""
     if not target.settings.preflight:
         return None
     (fact,) = await _payer_facts(target, (payer,), await _readings(target), owed=False)

@@ -1,7 +1,7 @@
 """What the services' database holds of one payer, as plain data: receipts, invalid ones, RAVs, denial.
 
 Receipts are deleted once a RAV covers them, so their number falls while a payer goes on paying. Their value does not
-get lost: it is in the RAV. So what was ever stored is told from values: rows, invalid rows and RAVs together.
+get lost: it is in the RAV. So the stored total is computed from values: rows, invalid rows and RAVs together.
 """
 
 from __future__ import annotations

@@ -299,7 +299,7 @@ class LocalBackend:
         back = None if port is None else await asyncio.to_thread(listener_on, port, name)
         if back is not None and back.argv != previous.argv:
             raise TargetError(
-                f"what ran before cannot be restored: {back.name} has its port",
+                f"what ran before cannot be restored: {back.name}, has its port",
                 where=name,
                 hint="Stop that, then: workbench profile restore",
             )

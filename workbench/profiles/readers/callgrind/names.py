@@ -112,7 +112,7 @@ class Names:
             if code is None:
                 code = self._learn(line, lambda what: note(_first(which, len(codes)), what))
                 if code & 15 == HEADER and begins_file(line):
-                    # there again in this piece, it lets numbers be defined anew there
+                    # repeated in this piece, it lets numbers be redefined there
                     self._renumbered = bool(np.count_nonzero(which == len(codes)) > 1)
             codes.append(code)
             if self._renumbered:

@@ -1,4 +1,4 @@
-"""The formats gperftools, Go and Java wrote before profile.proto: told apart by name, and refused.
+"""The formats gperftools, Go and Java wrote before profile.proto: recognised by name, and refused.
 
 They hold addresses of a program that must be at hand to make names of them, which is pprof's own work.
 
