@@ -210,10 +210,10 @@ def test_a_days_run_is_drawn_with_few_points_and_every_peak_and_says_so(draw, pe
     chart = draw(day(86_400), STEPS)
     assert all(len(trace.x) <= 2_010 for trace in chart.data)
     assert max(np.nanmax(trace.y) for trace in chart.data) == peak
-    assert "A point is 44 seconds" in chart.layout.meta["caption"]
+    assert "Each point covers 44 seconds" in chart.layout.meta["caption"]
     assert len(chart.to_json()) < 1_000_000
     short = draw(day(2_000), STEPS)
-    assert "A point is" not in short.layout.meta["caption"]
+    assert "Each point covers" not in short.layout.meta["caption"]
     assert max(len(trace.x) for trace in short.data) >= 2_000
 
 

@@ -261,7 +261,7 @@ def next_tile(manifest: Mapping[str, Any], findings: Findings | None, state: str
     verdict = manifest.get("verdict") or {}
     if "windows" not in manifest and state != "finished":
         return Tile("next", "Resume it", (f"{_resumed(manifest)} measures the rest",))
-    reasons = [str(reason) for reason in verdict.get("reasons") or ()]
+    reasons = [text for reason in verdict.get("reasons") or () if (text := str(reason).strip())]
     if verdict.get("verdict") == "INVALID":
         again = "`workbench calibrate` finds how fast this machine can send"
         return Tile("next", "Measure again", few([*reasons[:2], again]))
