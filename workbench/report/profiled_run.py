@@ -10,6 +10,8 @@ from workbench.report.tables import table
 from workbench.report.view import Shown, View, below, in_words, nothing, sentence
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.runs.read import Run
     from workbench.sweep.run_profiles import RunProfiles
 
@@ -112,7 +114,9 @@ class ReceiptCost:
         def one(service: str) -> View:
             costs = cost_per_receipt(self.found.of_service(service), self.found.metric, by)  # type: ignore[arg-type]
             steps = [name for name in costs if str(name).startswith("step_")]
-            return table(costs[["name", "per_receipt", "share_pct", "spread_pct", *steps, "crate", "file"]], ROWS)
+            return table(
+                _told_apart(costs)[["name", "per_receipt", "share_pct", "spread_pct", *steps, "crate", "file"]], ROWS
+            )
 
         return self._each(one)
 
@@ -137,16 +141,18 @@ class ReceiptCost:
         if self.found.mode == "massif":
             return self.leak_table()
 
+        import pandas as pd
+
+        from workbench.analysis.growth import GROWS
+
         def one(service: str) -> View:
             growth = self.found.growth(service)
             if not growth.enough:
                 return nothing(growth.sentence)
             flagged = growth.flagged()
-            others = growth.table[~growth.table["name"].isin(flagged["name"])]
-            import pandas as pd
-
+            others = growth.table[growth.table["flag"] != GROWS]
             rows = pd.concat([flagged, others], ignore_index=True) if len(flagged) else others
-            return table(rows[list(_GROWTH_COLUMNS)].rename(columns=_GROWTH_COLUMNS), ROWS)
+            return table(_told_apart(rows)[list(_GROWTH_COLUMNS)].rename(columns=_GROWTH_COLUMNS), ROWS)
 
         return self._each(one)
 
@@ -226,3 +232,11 @@ def receipt_cost(run: Run) -> ReceiptCost:
     from workbench.sweep.run_profiles import RunProfiles
 
     return ReceiptCost(getattr(run, "profiles", None) or RunProfiles(run))
+
+
+def _told_apart(places: pd.DataFrame) -> pd.DataFrame:
+    """``places`` with unique names: where several have one name its file, object or crate follows it."""
+    from workbench.profiles.labels import labels
+
+    columns = ("name", "file", "object", "crate", "name")
+    return places.assign(name=labels(*(places[column].tolist() for column in columns)))
