@@ -65,3 +65,12 @@ def test_the_table_of_growth_has_both_the_flagged_and_the_other(cost: ReceiptCos
     text = repr(cost.growth_table())
     for name in ("init (read.rs)", "init (write.rs)", "run (liba.so)", "run (libb.so)"):
         assert text.count(name) == 1
+
+
+def test_what_grew_with_receipts_before_is_said_of_each(cost: ReceiptCost) -> None:
+    """Sizes only rise here, so what grows with one grows with the other: it is said once."""
+    said = repr(cost.answers())
+    assert said.count("init grows faster than the load") == 1
+    assert "costs more per receipt as more are sent before" not in said
+    (finding,) = [one for one in cost.found.findings if one.kind == "growth"]
+    assert set(finding.evidence["file"]) == {"src/write.rs"}

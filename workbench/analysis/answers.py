@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from workbench.analysis.costs import REST, cost_per_receipt, windows_of
+from workbench.analysis.costs import PLACE, REST, cost_per_receipt, windows_of
 from workbench.analysis.growth import Growth, growth
 from workbench.analysis.leaks import LEAK, TIMED, UNEVEN, WARM_UP, Leaks
 from workbench.analysis.refusals import ALL_DENIED, counted, left_out
@@ -127,12 +127,12 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
             f"{fixed_pct:.1f} % of the cost is fixed, whatever the number of receipts; most of it is in "
             f"{fixed['name'].iloc[0]}."
         )
-    already = set(found.flagged()["name"])
-    before = growth(costs, metric, against="accumulated").flagged()
+    already = found.flagged()[list(PLACE)]
+    before = growth(costs, metric, against="accumulated").flagged().merge(already, how="left", indicator="seen")
     return said + [
         f"{row.name_} costs more per receipt as more are sent before: {row.rise_pct:,.0f} % more at the end of the "
         "sweep."
-        for row in before[~before["name"].isin(already)].head(_TOP).rename(columns={"name": "name_"}).itertuples()
+        for row in before[before["seen"] == "left_only"].head(_TOP).rename(columns={"name": "name_"}).itertuples()
     ]
 
 

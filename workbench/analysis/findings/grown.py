@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from workbench.analysis.costs import PLACE
 from workbench.analysis.findings.code import short
 from workbench.analysis.findings.model import Finding, Size
 from workbench.analysis.findings.words import amount
@@ -36,7 +37,7 @@ def _flagged(one: Measured, growth: Growth, more: str) -> list[Finding]:
     found = []
     for row in growth.flagged().to_dict("records"):
         unit, name = str(row["unit"]), str(row["name"])
-        points = growth.points[(growth.points["name"] == name) & (growth.points["file"] == row["file"])]
+        points = growth.points[(growth.points[list(PLACE)] == [row[column] for column in PLACE]).all(axis=1)]
         law = f" ({row['growth_term']})" if growth.chosen_by in ("AICc", "leave-one-out") else ""
         found.append(
             Finding(
