@@ -188,8 +188,9 @@ async def test_a_service_that_changes_its_pace_is_followed(tmp_path, fast_first)
 
     report, summary, ages = await sent_at(pace, ClosedPlan(count, 2), tmp_path, 2.0)
     assert summary.accepted == count
-    assert "signed" not in summary.invalid
-    assert report.signed_late <= 0.01 * count
+    # where others take the cores, signing is held up as well, and the run says so
+    assert "signed" not in summary.invalid or report.interference
+    assert report.signed_late <= (0.05 if report.interference else 0.01) * count
     assert max(ages) < 2.0
 
 
