@@ -85,6 +85,11 @@ _REMEDIES = {
 }
 
 
+NAME_ANOTHER = "Name another file, or {remedy}"
+NAME_ANOTHER_OUTPUT = "Name another file with -o, or {remedy}"
+"""Hints for :func:`with_remedy`, where a file was named by the user."""
+
+
 def with_remedy(hint: str, number: int | None) -> str:
     """What to do about a file that cannot be written: ``hint`` with what helps against the system's error ``number``
     where ``{remedy}`` stands in it."""

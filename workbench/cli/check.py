@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from workbench.cli.compare import add_receipts, given_receipts
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
+from workbench.errors import NAME_ANOTHER
 
 if TYPE_CHECKING:
     from workbench.compare.gate import Gate
     from workbench.exchange.junit import Case, State
 
 INVALID = "No answer: no figure is exact or certain enough on both sides, or the run is not valid"
-NAME_ANOTHER = "Name another file, or {remedy}"
 
 
 def add_check(parser: OneLineParser) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, say, tell
-from workbench.cli.selection import NAME_ANOTHER, add_file, add_selections, selected
+from workbench.cli.selection import add_file, add_selections, selected
+from workbench.errors import NAME_ANOTHER_OUTPUT
 
 
 def add_convert(parser: OneLineParser) -> None:
@@ -41,7 +42,7 @@ def do_convert(options: argparse.Namespace) -> int:
         write_tables(led_by(profile, options.metric), options.output, options.to)
     else:
         data = exported(profile, options.to, options.metric)
-        with replacing(options.output, NAME_ANOTHER) as unfinished:
+        with replacing(options.output, NAME_ANOTHER_OUTPUT) as unfinished:
             unfinished.write_bytes(data)
     notes = [str(note) for note in export_notes(profile, options.to, options.metric)]
     for note in notes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result, tell
+from workbench.errors import NAME_ANOTHER_OUTPUT
 from workbench.numbers import cell
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def do_history(options: argparse.Namespace) -> int:
         from workbench.charts import history as chart
         from workbench.runs.atomic import replacing
 
-        with replacing(options.output, "Name another file with -o, or {remedy}") as temporary:
+        with replacing(options.output, NAME_ANOTHER_OUTPUT) as temporary:
             found = history(options.figure, by=by, where=where, runs_dir=folder)
             chart(found).write_html(temporary, include_plotlyjs=True)
     if options.json:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from workbench.profiles.model import Profile
 
-NAME_ANOTHER = "Name another file with -o, or {remedy}"
 MEMORY_MIB = 4096  # workbench.profiles.memory, which is not imported for --help
 MOST_MEMORY_MIB = 1 << 20
 SELECTIONS = {

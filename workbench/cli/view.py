@@ -8,8 +8,8 @@ from pathlib import Path
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json, print_json, result
-from workbench.cli.selection import NAME_ANOTHER, add_selections, selected
-from workbench.errors import WorkbenchError
+from workbench.cli.selection import add_selections, selected
+from workbench.errors import NAME_ANOTHER_OUTPUT, WorkbenchError
 
 EMPTY_PAGE = "workbench-view.html"
 
@@ -64,7 +64,7 @@ def _write_page(page: str, output: Path, options: argparse.Namespace) -> int:
     from workbench.report.opening import open_page
     from workbench.runs.atomic import replacing
 
-    with replacing(output, NAME_ANOTHER) as unfinished:
+    with replacing(output, NAME_ANOTHER_OUTPUT) as unfinished:
         unfinished.write_text(page, encoding="utf-8", errors="backslashreplace")
     if not options.json:
         result(str(output))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.errors import RunFolderError
+from workbench.errors import NAME_ANOTHER_OUTPUT, RunFolderError
 from workbench.exchange import hdr, k6_summary, rows
 from workbench.load.chunks import StoredRows
 from workbench.runs.atomic import replacing, to_json
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Format = Literal["hdr", "hgrm", "csv", "k6"]
-NAME_ANOTHER = "Name another file with -o, or {remedy}"
 
 
 def export(run: Run, to: Format, output: Path, *, step: int | None = None, clock: str = "response") -> None:
@@ -30,11 +29,11 @@ def export(run: Run, to: Format, output: Path, *, step: int | None = None, clock
         hdr.require_hdrh()
     if to == "csv":
         chosen = _steps(run) if step is None else [_step(run, step)]
-        with replacing(output, NAME_ANOTHER) as unfinished:
+        with replacing(output, NAME_ANOTHER_OUTPUT) as unfinished:
             rows.write(unfinished, _frames(run, chosen))
         return
     number = _step(run, step)
-    with replacing(output, NAME_ANOTHER) as unfinished, unfinished.open("w", encoding="utf-8") as file:
+    with replacing(output, NAME_ANOTHER_OUTPUT) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         file.writelines(_text(run, number, to, clock))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TextIO
 
-from workbench.errors import SettingsError
+from workbench.errors import NAME_ANOTHER_OUTPUT, SettingsError
 from workbench.exchange import k6, vegeta
 from workbench.exchange.post import Post
 from workbench.exchange.sending import CHUNK, Sending
@@ -33,7 +33,6 @@ from workbench.sweep.steps import Step
 
 Format = Literal["vegeta", "k6", "headers"]
 Say = Callable[[str], None]
-NAME_ANOTHER = "Name another file with -o, or {remedy}"
 LEAD_S = 5.0
 """From the last signature in a file until the first request is due, where the user does not say."""
 _TRIAL = 200
@@ -213,7 +212,7 @@ def _whole(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    with replacing(output, NAME_ANOTHER) as unfinished:
+    with replacing(output, NAME_ANOTHER_OUTPUT) as unfinished:
         unfinished.touch(0o600)
         with unfinished.open("w", encoding="utf-8") as file:
             yield file

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from workbench.errors import SettingsError
+from workbench.errors import NAME_ANOTHER, SettingsError
 from workbench.markup import markup, safe
 from workbench.report.display import tiles
 from workbench.report.page import offline_page
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from workbench.compare.side import Side
 
 ROWS = 50
-NAME_ANOTHER = "Name another file, or {remedy}"
 EXAMPLE = ("receipts-before.callgrind.out.gz", "receipts-after.callgrind.out.gz")
 EXAMPLE_RECEIPTS = 60
 # table of a comparison -> its heading, and the columns that are shown
