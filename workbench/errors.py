@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TypeVar
 
 from workbench.masking import masked
 
@@ -69,8 +70,8 @@ def of_file(error: OSError, hint: str | None = None) -> RunFolderError | None:
     """An OSError about a file as a RunFolderError; None if it names no file (as with connections)."""
     if not isinstance(error.filename, (str, os.PathLike)):
         return None
-    hint = with_remedy(hint or "{remedy}, or give a folder that may be read and written", error.errno)
-    return RunFolderError(f"cannot be read or written: {error.strerror}", where=os.fspath(error.filename), hint=hint)
+    hint = hint or "{remedy}, or give a folder that may be read and written"
+    return of_system(RunFolderError, "cannot be read or written", error, error.filename, hint)
 
 
 _REMEDIES = {
@@ -85,6 +86,10 @@ _REMEDIES = {
 }
 
 
+GO_ON = "go on with --resume"
+RESUME = f"What was measured so far is in the run folder; {{remedy}} and {GO_ON}"
+"""A hint for :func:`with_remedy`, where a run was cut off."""
+
 NAME_ANOTHER = "Name another file, or {remedy}"
 NAME_ANOTHER_OUTPUT = "Name another file with -o, or {remedy}"
 """Hints for :func:`with_remedy`, where a file was named by the user."""
@@ -95,6 +100,17 @@ def with_remedy(hint: str, number: int | None) -> str:
     where ``{remedy}`` stands in it."""
     told = hint.replace("{remedy}", _REMEDIES.get(number or 0, "fix that"))
     return told[:1].upper() + told[1:]
+
+
+E = TypeVar("E", bound=WorkbenchError)
+
+
+def of_system(
+    kind: type[E], what: str, error: OSError, where: str | os.PathLike[str], hint: str = "{remedy}, and try again"
+) -> E:
+    """An error of ``kind``: ``what`` the system refused, with its reason, at ``where``. ``hint``: see
+    :func:`with_remedy`."""
+    return kind(f"{what}: {error.strerror or error}", where=os.fspath(where), hint=with_remedy(hint, error.errno))
 
 
 EXIT_PASS = 0

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tests.load.servers import GOOD, good, http_server, raw_server, step
 from tests.load.wire import Owner
-from workbench.errors import ToolError
+from workbench.errors import RunFolderError, ToolError
 from workbench.load.client import ReceiptClient
 from workbench.load.connection import Connection
 from workbench.load.drive import Progress, drive_closed, drive_open
@@ -358,6 +358,16 @@ async def test_a_killed_generator_is_an_error_and_its_rows_stay(tmp_path):
         with pytest.raises(ToolError, match="ended with code -9 during the step"):
             await child_process(spec, None, kill_when_some_are_done)
     assert SampleBuffer.open(spec.buffer).measured() >= 20
+
+
+async def test_samples_that_cannot_be_opened_are_an_error_of_the_folder_with_what_helps(tmp_path):
+    async with http_server(good) as url:
+        spec = step(url, OpenPlan(10, 200), tmp_path)
+        spec.buffer.rename(tmp_path / "moved")
+        with pytest.raises(RunFolderError, match=r"the samples cannot be opened: No such file") as error:
+            await child_process(spec, None)
+    assert error.value.where == str(spec.buffer)
+    assert (error.value.hint or "").endswith("go on with --resume")  # replaced by the whole command at the end
 
 
 async def test_cancelling_stops_the_generator_and_keeps_its_rows(tmp_path):

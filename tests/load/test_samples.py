@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -62,6 +63,21 @@ def test_a_full_disk_is_said_before_the_step(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, signal_before)
     assert not path.exists()
+
+
+def test_a_buffer_on_a_read_only_file_system_says_what_helps(tmp_path, monkeypatch):
+    path = SampleBuffer.create(tmp_path / "s.live", 2).path
+    mapped = np.memmap
+
+    def of_a_read_only_disk(*of, mode, **options):
+        if mode != "r":
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return mapped(*of, mode=mode, **options)
+
+    monkeypatch.setattr(samples.np, "memmap", of_a_read_only_disk)
+    with pytest.raises(RunFolderError, match=r"Read-only file system.*make its file system writable again and go on"):
+        SampleBuffer.open(path)
+    assert SampleBuffer.open(path, to_write=False).measured() == 0
 
 
 def test_something_else_is_not_a_buffer(tmp_path):

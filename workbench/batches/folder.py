@@ -17,7 +17,7 @@ from workbench.batches.grid import PlannedRun
 from workbench.batches.tiles import RunOfBatch, batch_tiles
 from workbench.card import card
 from workbench.catalogue.listing import row_in
-from workbench.errors import RunFolderError, WorkbenchError
+from workbench.errors import RunFolderError, WorkbenchError, of_system
 from workbench.runs.atomic import write_json
 from workbench.runs.folder import RunFolder, utc_now
 from workbench.settings import Settings
@@ -84,7 +84,9 @@ class Batch:
             facts = json.loads((self.path / FILE).read_text("utf-8"))
         except FileNotFoundError:
             raise RunFolderError(f"this is not the folder of a batch: it has no {FILE}", where=str(self.path)) from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise of_system(RunFolderError, "cannot be read", error, self.path / FILE) from None
+        except ValueError as error:
             raise RunFolderError(f"cannot be read: {error}", where=str(self.path / FILE)) from None
         if isinstance(facts, dict) and facts.get("schema") == 1:
             facts = _as_of_now(facts)

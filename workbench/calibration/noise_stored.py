@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.calibration.identity import same_machine
-from workbench.errors import RunFolderError
+from workbench.errors import RunFolderError, of_system
 from workbench.runs.atomic import write_json
 
 FILE = "noise.json"
@@ -56,7 +56,9 @@ def _read(path: Path) -> Sequence[dict[str, Any]]:
         found: list[dict[str, Any]] = facts["noise"]
         for one in found:
             _ = one["target"], one["load"], one["identity"], one["floors"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise of_system(RunFolderError, "cannot be read", error, path) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunFolderError(
             f"cannot be read as noise floors: {error}",
             where=str(path),

@@ -15,7 +15,7 @@ from typing import Any
 
 from workbench.calibration.calibration import Calibration
 from workbench.calibration.identity import difference, same_machine
-from workbench.errors import RunFolderError
+from workbench.errors import RunFolderError, of_system
 from workbench.runs.atomic import write_json
 
 FILE = "calibration.json"
@@ -80,7 +80,9 @@ def _read(path: Path) -> list[Calibration]:
         if facts["schema"] != SCHEMA:
             raise ValueError(f"it is of schema {facts['schema']}")
         return [Calibration.from_json(one) for one in facts["calibrations"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise of_system(RunFolderError, "cannot be read", error, path) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunFolderError(
             f"cannot be read as calibrations: {error}",
             where=str(path),

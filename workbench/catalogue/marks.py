@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import RunFolderError, SettingsError
+from workbench.errors import RunFolderError, SettingsError, of_system
 from workbench.runs.atomic import write_json
 
 FILE = "marks.json"
@@ -31,7 +31,9 @@ def read_marks(run: Path) -> Marks:
         stored = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return Marks()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise of_system(RunFolderError, "cannot be read", error, path) from None
+    except ValueError as error:
         raise RunFolderError(
             f"cannot be read: {error}", where=str(path), hint="Delete it and set the tags again"
         ) from None

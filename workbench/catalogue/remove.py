@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from workbench.catalogue.listing import BATCH
-from workbench.errors import RunFolderError
+from workbench.errors import RunFolderError, of_system
 from workbench.runs.folder import MANIFEST, RunFolder
 
 
@@ -68,4 +68,4 @@ def _errors_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunFolderError(f"cannot be removed: {error.strerror}", where=str(error.filename or path)) from None
+        raise of_system(RunFolderError, "cannot be removed", error, error.filename or path) from None

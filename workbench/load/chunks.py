@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 import numpy.typing as npt
 
-from workbench.errors import RunFolderError
+from workbench.errors import RunFolderError, of_system
 from workbench.load.outcome import CODE_OF, OUTCOME_NAMES, Outcome, are_paid, are_unsure
 from workbench.load.samples import COLUMNS, DONE
 
@@ -137,7 +137,7 @@ class LiveRows(_Read):
         try:
             flat = np.fromfile(self.path, np.int64, count * len(COLUMNS), offset=first * _ROW_BYTES)
         except OSError as error:
-            raise RunFolderError(f"cannot be read: {error.strerror}", where=str(self.path)) from None
+            raise of_system(RunFolderError, "cannot be read", error, self.path) from None
         return first, flat.reshape(-1, len(COLUMNS))
 
     def blocks(self) -> Iterator[tuple[int, Column]]:

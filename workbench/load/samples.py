@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.errors import RunFolderError, with_remedy
+from workbench.errors import RESUME, RunFolderError, of_system
 from workbench.load.outcome import OUTCOME_NAMES, are_paid, are_unsure
 from workbench.load.plan import CHUNK
 from workbench.load.spec import Share
@@ -59,19 +59,19 @@ class SampleBuffer:
                     file.write(bytes(size))
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise RunFolderError(
-                f"cannot reserve {size:,} bytes for samples: {error.strerror}",
-                where=str(path),
-                hint=with_remedy("{remedy}, or choose another folder with --runs-dir", error.errno),
-            ) from None
+            hint = "{remedy}, or choose another folder with --runs-dir"
+            raise of_system(RunFolderError, f"cannot reserve {size:,} bytes for samples", error, path, hint) from None
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> SampleBuffer:
-        """An existing buffer, complete or left by a killed run. Raises RunFolderError if it is not one."""
+    def open(cls, path: Path, *, to_write: bool = True) -> SampleBuffer:
+        """An existing buffer, complete or left by a killed run. Raises RunFolderError if it is not one, or cannot be
+        written to."""
         try:
-            mapped = np.memmap(path, dtype=np.int64, mode="r+").reshape(-1, len(COLUMNS))
-        except (OSError, ValueError) as error:
+            mapped = np.memmap(path, dtype=np.int64, mode="r+" if to_write else "r").reshape(-1, len(COLUMNS))
+        except OSError as error:
+            raise of_system(RunFolderError, "the samples cannot be opened", error, path, RESUME) from None
+        except ValueError as error:
             raise RunFolderError(f"not a sample buffer: {error}", where=str(path)) from None
         return cls(path, mapped.view(np.ndarray))  # every access to a memmap costs more than to an array
 

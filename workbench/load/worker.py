@@ -42,7 +42,7 @@ def main() -> int:
         _allow_connections(spec)
         report = _run(spec, key, progress)
     except WorkbenchError as error:
-        print(error, file=sys.stderr)
+        _say({"error": {"what": error.what, "where": error.where, "hint": error.hint}})
         return error.exit_code
     _say({"report": asdict(report)})
     return 0

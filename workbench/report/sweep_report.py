@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench import errors
-from workbench.errors import RunFolderError, SettingsError, ToolError, WorkbenchError
+from workbench.errors import GO_ON, RunFolderError, SettingsError, ToolError, WorkbenchError
 from workbench.masking import masked
 from workbench.progress import Progress, line_of
 from workbench.report.execute import run_notebook
 from workbench.report.parameters import read_parameters
-from workbench.runs.atomic import GO_ON
 from workbench.runs.folder import EVENTS, RunFolder
 from workbench.runs.read import Run
 from workbench.settings import CONFIG_VARIABLE, ENV_PREFIX, SECRETS, Settings, without_passwords

@@ -11,15 +11,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import RunFolderError, with_remedy
+from workbench.errors import RESUME, RunFolderError, of_system
 from workbench.masking import masked
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-GO_ON = "go on with --resume"
-RESUME = f"What was measured so far is in the run folder; {{remedy}} and {GO_ON}"
 
 
 def has_room(folder: Path) -> bool:
@@ -41,11 +37,7 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise RunFolderError(
-            f"cannot write: {error.strerror or error}",
-            where=str(path),
-            hint=with_remedy(hint, error.errno),
-        ) from None
+        raise of_system(RunFolderError, "cannot write", error, path, hint) from None
     finally:
         with suppress(OSError):  # missing, or its parent is not a folder
             temporary.unlink(missing_ok=True)

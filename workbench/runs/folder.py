@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from workbench import private
-from workbench.errors import RunFolderError, with_remedy
+from workbench.errors import RESUME, RunFolderError, of_system
 from workbench.masking import masked
-from workbench.runs.atomic import RESUME, write_json
+from workbench.runs.atomic import write_json
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -153,7 +153,9 @@ class RunFolder:
                 where=str(self.path),
                 hint="Run folders are in data/runs, named after their UTC time",
             ) from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise of_system(RunFolderError, "cannot be read", error, path) from None
+        except ValueError as error:
             raise RunFolderError(f"cannot be read: {error}", where=str(path)) from None
         if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
             raise RunFolderError(
@@ -180,9 +182,7 @@ class RunFolder:
                     line = "\n" + line  # the previous line was cut off by a kill
                 file.write(line.encode() + b"\n")
         except OSError as error:
-            raise RunFolderError(
-                f"cannot write: {error.strerror}", where=str(self.path / EVENTS), hint=with_remedy(RESUME, error.errno)
-            ) from None
+            raise of_system(RunFolderError, "cannot write", error, self.path / EVENTS, RESUME) from None
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import RunFolderError, SettingsError, with_remedy
+from workbench.errors import RunFolderError, SettingsError, of_system
 from workbench.runs.atomic import write_json
 from workbench.runs.folder import MANIFEST, utc_now
 from workbench.settings import default_runs_dir
@@ -86,11 +86,7 @@ def save_baseline(name: str, run: Path, *, folder: Path | None = None) -> Baseli
         making.replace(target)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise RunFolderError(
-            f"cannot keep it: {error.strerror or error}",
-            where=str(target),
-            hint=with_remedy("{remedy}, and save it again", error.errno),
-        ) from None
+        raise of_system(RunFolderError, "cannot keep it", error, target, "{remedy}, and save it again") from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return open_baseline(name, folder=folder)
@@ -130,7 +126,7 @@ def remove_baseline(name: str, *, folder: Path | None = None) -> None:
     try:
         shutil.rmtree(path)
     except OSError as error:
-        raise RunFolderError(f"cannot be removed: {error.strerror or error}", where=str(path)) from None
+        raise of_system(RunFolderError, "cannot be removed", error, path) from None
 
 
 def baseline_table(*, folder: Path | None = None) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.analysis.conclude import conclude_limit, conclude_run
-from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, RunFolderError, WorkbenchError, of_file, with_remedy
+from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, RESUME, RunFolderError, WorkbenchError, of_file, with_remedy
 from workbench.load.engines.child import child_process
 from workbench.load.engines.chosen import Engine, engine_of
 from workbench.profilers.commands import has_commands
@@ -20,7 +20,7 @@ from workbench.profilers.tools.chosen import tool_of
 from workbench.profilers.tools.flamegraph import START_DELAY_S
 from workbench.profilers.windows.record import windows_in
 from workbench.receipts.address import checksum
-from workbench.runs.atomic import RESUME, has_room
+from workbench.runs.atomic import has_room
 from workbench.service.connect import Target
 from workbench.service.program import built_with_profiling, of_command
 from workbench.settings import Settings

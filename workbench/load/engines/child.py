@@ -9,12 +9,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.errors import EXIT_INVALID, MeasurementError
+from workbench.errors import EXIT_INVALID, EXIT_USAGE, MeasurementError, RunFolderError, WorkbenchError
 from workbench.load.engines.conduct import Counters, OnProgress, conduct, lost, name_of
 from workbench.load.engines.in_process import Start
 from workbench.load.spec import StepReport, StepSpec
 from workbench.receipts.keys import SigningKey
 
+_ITS_OWN: dict[int, type[WorkbenchError]] = {EXIT_USAGE: RunFolderError, EXIT_INVALID: MeasurementError}
+"""Errors of a process that are reported as they are, by its exit code: its samples cannot be opened; the machine allows
+too few open files."""
 LAST_WORDS_S = 3.0
 """How long a process may take to write the answers in flight before it is killed."""
 
@@ -83,12 +86,14 @@ class ChildGenerator:
         assert process.stderr is not None  # noqa: S101 - likewise
         errors = asyncio.ensure_future(process.stderr.read())
         beginning: asyncio.Task[None] | None = None
-        report = None
+        report = error = None
         try:
             async for line in process.stdout:
                 message = json.loads(line)
                 if "report" in message:
                     report = StepReport.from_json(message["report"])
+                elif "error" in message:
+                    error = message["error"]
                 elif "ready" in message:
                     # a task: other generators may never be ready, and this one must be read meanwhile
                     beginning = asyncio.create_task(self._begin(start))
@@ -102,9 +107,9 @@ class ChildGenerator:
                 beginning.cancel()
         if report is not None:
             return report
-        if code == EXIT_INVALID and stderr:
-            raise MeasurementError(stderr[-1])
-        why = stderr[-1] if stderr else "no message"
+        if error is not None and code in _ITS_OWN:
+            raise _ITS_OWN[code](**error)
+        why = WorkbenchError(**error) if error is not None else stderr[-1] if stderr else "no message"
         raise lost(self._spec, name_of(self._spec.share), f"ended with code {code} during the step: {why}")
 
     async def _begin(self, start: Start) -> None:

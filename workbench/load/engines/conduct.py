@@ -75,7 +75,7 @@ async def conduct(
 
 def lost(spec: StepSpec, who: str, what: str, hint: str = "") -> ToolError:
     """The error for a generator that ended during a step: ``who``, ``what`` happened, and how far it got."""
-    rows = SampleBuffer.open(spec.buffer)
+    rows = SampleBuffer.open(spec.buffer, to_write=False)
     finished = (rows if spec.own_rows else rows.of(spec.share)).measured()
     return ToolError(
         f"{who} {what}. It had finished {finished:,} of its {spec.count:,} receipts; "

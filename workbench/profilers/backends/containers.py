@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from workbench.errors import SettingsError, ToolError
+from workbench.errors import SettingsError, ToolError, of_system
 from workbench.profilers.backends.docker import (
     QUICK_S,
     Answer,
@@ -94,7 +94,7 @@ def place_of(container: Container) -> Place:
     try:
         host.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ToolError(f"cannot be made: {error.strerror}", where=str(host)) from error
+        raise of_system(ToolError, "cannot be made", error, host) from error
     return Place(inside, host)
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import psutil
 
-from workbench.errors import TargetError, ToolError
+from workbench.errors import TargetError, ToolError, of_system
 from workbench.keyring import for_foreign
 from workbench.profilers.backends.executable import require_program, sampler_folder
 from workbench.profilers.backends.listening import port_of
@@ -399,7 +399,7 @@ def _opened(path: Path) -> IO[bytes]:
     try:
         return path.open("wb")
     except OSError as error:
-        raise ToolError(f"cannot be written: {error.strerror}", where=str(path), hint="Give another folder") from None
+        raise of_system(ToolError, "cannot be written", error, path, "{remedy}, or give another folder") from None
 
 
 def _set_aside(output: Path | None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.errors import ToolError
+from workbench.errors import ToolError, of_system
 from workbench.profilers.backends.protocol import Backend, Place
 from workbench.profilers.to_the_end import to_the_end
 from workbench.profilers.windows.runs import Run
@@ -93,7 +93,7 @@ class Scene:
         try:
             await asyncio.to_thread(shutil.move, produced, target)
         except OSError as error:
-            raise ToolError(f"cannot be kept: {error.strerror or error}", where=str(target)) from None
+            raise of_system(ToolError, "cannot be kept", error, target) from None
         return kept
 
     async def until(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from workbench.errors import ReadError, WorkbenchError
+from workbench.errors import ReadError, WorkbenchError, of_system
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
@@ -45,7 +45,7 @@ def write_tables(profile: Profile, folder: str | os.PathLike[str], kind: Kind = 
             (inside / HEADER).write_text(json.dumps(_header(profile, kind), indent=1, default=str), encoding="utf-8")
             inside.rename(folder)
     except OSError as error:
-        raise WorkbenchError(f"cannot be written: {error.strerror}", where=str(folder)) from error
+        raise of_system(WorkbenchError, "cannot be written", error, folder) from error
     return sorted(folder.iterdir())
 
 
