@@ -7,7 +7,7 @@ The tree of one snapshot becomes the call tree: the peak's, unless another is as
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ReadError
@@ -17,7 +17,7 @@ from workbench.profiles.model import Profile, from_nodes
 from workbench.profiles.notes import NoteBook
 from workbench.profiles.readers.massif.forest import Forest, plant
 from workbench.profiles.readers.massif.places import BELOW_THRESHOLD, PAGES, Place, threshold_of
-from workbench.profiles.readers.massif.shown import HeapStacks, HeldBy, Part, held_in
+from workbench.profiles.readers.massif.shown import Part, ungrown
 from workbench.profiles.readers.massif.text import LineNumbers, Snapshot, Texts, read_header, read_snapshots
 from workbench.profiles.source import Source
 from workbench.profiles.table import Deferred, Listed, Table, Tables
@@ -94,7 +94,7 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
         return _xtree(source, forest, tables, meta, notes)
     number, why = choose(table, forest.tops, snapshot, source.name)
     meta |= {"nodes_snapshot": number, "nodes_why": why}
-    return heap_profile(source.name, forest.frames, tables, meta, notes, held_in(forest, number))
+    return heap_profile(source.name, forest.frames, tables, meta, notes, forest)
 
 
 def choose(
@@ -138,10 +138,10 @@ def heap_profile(
     tables: Mapping[str, TableLike | Deferred],
     meta: Mapping[str, Any],
     notes: NoteBook,
-    held: HeldBy | None = None,
+    forest: Forest | None = None,
 ) -> Profile:
-    """The profile whose call tree is the heap tree of ``meta["nodes_snapshot"]``. ``held`` is what its functions hold,
-    where that is known before the tree is turned."""
+    """The profile whose call tree is the heap tree of ``meta["nodes_snapshot"]``. With the ``forest`` of its file the
+    tree is turned when it is asked for."""
     word = "pages" if meta["pages_as_heap"] else "heap"
     said = "bytes of pages mapped" if meta["pages_as_heap"] else "bytes allocated and not yet freed"
     number = meta["nodes_snapshot"]
@@ -162,13 +162,14 @@ def heap_profile(
     largest = meta["largest_snapshot"]
     if number is not None and largest != number and meta["nodes_why"] == "massif's peak":
         notes.add(f"snapshot {largest} is larger than the one massif calls the peak ({number})")
-    if held is not None:
-        nodes, small = HeapStacks(word, held, Tables(tables), number), held.small
-        return _profile(name, frames, tables, meta, notes, (metric,), nodes, None, small)
-    from workbench.profiles.readers.massif.turned import of_snapshot
 
-    grown, lost, small = of_snapshot(Tables(tables)["heap_trees"], word, number)
-    return _profile(name, frames, tables, meta, notes, (metric,), grown, lost, small)
+    def turned() -> tuple[Table, Part, Part]:
+        from workbench.profiles.readers.massif.turned import of_snapshot
+
+        return of_snapshot(Tables(tables)["heap_trees"], word, number)
+
+    nodes = _nodes(forest, {word: number}, turned)
+    return _profile(name, frames, tables, meta, notes, (metric,), nodes)
 
 
 def _plain(data: bytes) -> bytes:
@@ -233,10 +234,22 @@ def _xtree(
         metrics[name] = Metric(name, "bytes" if said.lower().endswith("bytes") else "count", said)
     meta |= {"nodes_snapshot": None, "nodes_why": "an xtree file: each snapshot is a metric"}
     meta["snapshot_metrics"] = dict(zip(column, metrics, strict=True))
-    from workbench.profiles.readers.massif.turned import of_metrics
 
-    nodes, lost, small = of_metrics(forest.table.table(), metrics, column)
-    return _profile(source.name, forest.frames, tables, meta, notes, tuple(metrics.values()), nodes, lost, small)
+    def turned() -> tuple[Table, Part, Part]:
+        from workbench.profiles.readers.massif.turned import of_metrics
+
+        return of_metrics(forest.table.table(), metrics, column)
+
+    nodes = _nodes(forest, dict(zip(metrics, column, strict=True)), turned)
+    return _profile(source.name, forest.frames, tables, meta, notes, tuple(metrics.values()), nodes)
+
+
+def _nodes(
+    forest: Forest | None, metrics: Mapping[str, int | None], turned: Callable[[], tuple[Table, Part, Part]]
+) -> tuple[Table | Ungrown, Part, Part]:
+    """The nodes of these metrics, the stacks that lost outer callers, and those below massif's threshold."""
+    found = None if forest is None else ungrown(forest, metrics, lambda: turned()[0])
+    return turned() if found is None else (found[0], None, found[1])
 
 
 def _profile(
@@ -246,11 +259,10 @@ def _profile(
     meta: Mapping[str, Any],
     notes: NoteBook,
     metrics: tuple[Metric, ...],
-    nodes: Table | Ungrown,
-    lost: Part,
-    small: Part,
+    turned: tuple[Table | Ungrown, Part, Part],
 ) -> Profile:
-    """The profile of these ``nodes``, with a note of what was ``lost`` of its stacks and what is ``small``."""
+    """The profile of nodes, with a note of what was lost of their stacks and what is small: see :func:`_nodes`."""
+    nodes, lost, small = turned
     unit = metrics[0].name if metrics else None
     for part, what in (
         (lost, "stacks too deep to be shown whole lost outer callers"),

@@ -1,17 +1,16 @@
-"""What functions hold in the heap tree that a massif profile shows, found before that tree is turned into a call tree:
+"""What functions hold in the heap trees that a massif profile shows, found before they are turned into a call tree:
 most who read a file ask for its functions only."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from workbench.profiles.columns import FUNCTION_COLUMNS, MAX_DEPTH, self_, total_
 from workbench.profiles.readers.massif.kernel import kernel
 from workbench.profiles.readers.massif.limits import MAX_STACK_FRAMES
-from workbench.profiles.table import Listed, Table, Tables
+from workbench.profiles.table import Listed, Table
 from workbench.profiles.ungrown import Ungrown
 
 if TYPE_CHECKING:
@@ -25,67 +24,72 @@ Part: TypeAlias = tuple[int, int] | None
 
 
 class HeldBy(NamedTuple):
-    """The bytes allocated in each function itself, and in it and all it called; ``small`` are the places below massif's
-    threshold."""
+    """The bytes allocated in each function itself, and in it and all it called."""
 
     selves: list[int]
     totals: list[int]
-    small: Part
 
 
 class HeapStacks(Ungrown):
-    """The ``nodes`` of a massif profile, not yet grown."""
+    """The ``nodes`` of a massif profile, not yet grown. ``held`` is what functions hold by the name of the metric,
+    ``functions`` how many there are."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_functions", "_held")
 
-    def __init__(self, metric: str, held: HeldBy, tables: Tables, number: int | None) -> None:
-        super().__init__(partial(_grown, metric, tables, number))
+    def __init__(self, held: Mapping[str, HeldBy], functions: int, grown: Callable[[], Table]) -> None:
+        super().__init__(grown)
         self._held = held
+        self._functions = functions
 
     def functions(self, frames: Table, names: Sequence[str]) -> Table:
         """See :class:`Ungrown`."""
-        ids, count = frames.values("function_id"), len(self._held.selves)
         first: dict[int, int] = {}
-        for row, function in enumerate(ids):
+        for row, function in enumerate(frames.values("function_id")):
             first.setdefault(function, row)
         columns: dict[str, Any] = {
-            "calls": Listed([None] * count, "counts"),
-            "cycle": Listed([-1] * count, "int64"),
-            "total_exact": Listed([True] * count, "bool"),
+            "calls": Listed([None] * self._functions, "counts"),
+            "cycle": Listed([-1] * self._functions, "int64"),
+            "total_exact": Listed([True] * self._functions, "bool"),
         }
         for name in names:
-            columns[self_(name)] = Listed(self._held.selves, "int64")
-            columns[total_(name)] = Listed(self._held.totals, "int64")
+            columns[self_(name)] = Listed(self._held[name].selves, "int64")
+            columns[total_(name)] = Listed(self._held[name].totals, "int64")
         return frames.select(FUNCTION_COLUMNS).pick([*first.values()]).assign(**columns)
 
     def values(self, column: str) -> NDArray[np.int64]:
         """See :class:`Ungrown`: a figure a function."""
         import numpy as np
 
-        return np.array(self._held.selves, dtype=np.int64)
+        return np.array(self._selves(column), dtype=np.int64)
 
     def sums(self, column: str) -> tuple[int, int]:
         """See :class:`Ungrown`."""
-        return sum(self._held.selves), 0
+        return sum(self._selves(column)), 0
+
+    def _selves(self, column: str) -> list[int]:
+        return next(held.selves for name, held in self._held.items() if self_(name) == column)
 
 
-def held_in(forest: Forest, number: int | None) -> HeldBy | None:
-    """What functions hold in the tree of a snapshot (None: of none); None where its stacks must be cut."""
+def ungrown(
+    forest: Forest, metrics: Mapping[str, int | None], grown: Callable[[], Table]
+) -> tuple[Ungrown, Part] | None:
+    """The nodes of trees, each that of the snapshot of a metric (None: of none), and the places below massif's
+    threshold in all of them. ``grown`` makes the nodes. None where stacks must be cut."""
     ids = forest.frames.values("function_id")
     functions = max(ids, default=-1) + 1
-    if number is None:
-        return HeldBy([0] * functions, [0] * functions, None)
-    tree = forest.trees[number]
     function_of = array("q", [ids[frame] if frame >= 0 else -1 for frame in forest.frame_of])
-    columns = (tree.parent, tree.depth, tree.held, tree.text, forest.inlined[number])
-    selves, totals, places, held, deepest, frames = kernel().held_by(*columns, forest.small, function_of, functions)
-    if deepest > MAX_DEPTH or frames > MAX_STACK_FRAMES:
-        return None
-    small = (places, held) if places else None
-    return HeldBy(memoryview(selves).cast("q").tolist(), memoryview(totals).cast("q").tolist(), small)
-
-
-def _grown(metric: str, tables: Tables, number: int | None) -> Table:
-    from workbench.profiles.readers.massif.turned import of_snapshot
-
-    return of_snapshot(tables["heap_trees"], metric, number)[0]
+    held, all_frames, all_places, small_bytes = {}, 0, 0, 0
+    for metric, number in metrics.items():
+        if number is None:
+            held[metric] = HeldBy([0] * functions, [0] * functions)
+            continue
+        tree = forest.trees[number]
+        columns = (tree.parent, tree.depth, tree.held, tree.text, forest.inlined[number])
+        selves, totals, places, small, deepest, frames = kernel().held_by(
+            *columns, forest.small, function_of, functions
+        )
+        all_frames, all_places, small_bytes = all_frames + frames, all_places + places, small_bytes + small
+        if deepest > MAX_DEPTH or all_frames > MAX_STACK_FRAMES:
+            return None
+        held[metric] = HeldBy(memoryview(selves).cast("q").tolist(), memoryview(totals).cast("q").tolist())
+    return HeapStacks(held, functions, grown), (all_places, small_bytes) if all_places else None
