@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
 
 from workbench.errors import ReadError, SettingsError
 
@@ -25,6 +24,7 @@ VARIABLE = "WORKBENCH_MEMORY_MIB"
 
 MOST_MIB = 1 << 20
 
+_SMALL_BYTES = MIB // 2
 _DIGITS = 12  # more are no number of MiB, and int() of thousands takes its time
 _SHOWN = 40
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -33,12 +33,25 @@ MORE = f"raise the limit: --memory-mib, {VARIABLE} (memory_bytes)"
 """What to do if a profile needs more memory than the limit."""
 
 
-class _Reading(NamedTuple):
-    """The profile that is being read, and the process's memory when that began."""
+class _Reading:
+    """The profile that is being read, the process's memory when that began, and small needs that were not looked at
+    yet."""
 
-    name: str
-    most_bytes: int
-    before_bytes: int
+    __slots__ = ("before_bytes", "most_bytes", "name", "small_bytes")
+
+    def __init__(self, name: str, most_bytes: int) -> None:
+        self.name = name
+        self.most_bytes = most_bytes
+        self.before_bytes = _resident_bytes()
+        self.small_bytes = 0
+
+    def is_small(self, more_bytes: int) -> bool:
+        """Whether this need is small, together with those before it."""
+        self.small_bytes += more_bytes
+        if more_bytes > 0 and self.small_bytes < min(_SMALL_BYTES, self.most_bytes // 16):
+            return True
+        self.small_bytes = 0
+        return False
 
 
 _under_way: ContextVar[_Reading | None] = ContextVar("reading", default=None)
@@ -62,7 +75,7 @@ def most_bytes() -> int:
 @contextmanager
 def reading(name: str, most_bytes: int) -> Iterator[None]:
     """Within the block, :func:`require` limits reading to ``most_bytes`` of memory; ``name`` is for messages."""
-    token = _under_way.set(_Reading(name, most_bytes, _resident_bytes()))
+    token = _under_way.set(_Reading(name, most_bytes))
     try:
         yield
     finally:
@@ -70,11 +83,14 @@ def reading(name: str, most_bytes: int) -> Iterator[None]:
 
 
 def require(more_bytes: int = 0, *, name: str | None = None) -> None:
-    """Raise ReadError if ``more_bytes`` would exceed the profile's limit or the free memory.
+    """Raise ReadError if ``more_bytes`` would exceed the profile's limit or the free memory. Small needs are summed
+    first: the system is asked when they come to half a MiB.
 
     ``name``: the profile's name outside of :func:`reading`; then only free memory counts.
     """
     at = _under_way.get()
+    if at is not None and at.is_small(more_bytes):
+        return
     where = at.name if at is not None else name or "profile"
     if at is not None:
         taken = max(0, _resident_bytes() - at.before_bytes)
