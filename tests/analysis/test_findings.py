@@ -197,6 +197,24 @@ def test_growth_is_a_finding_and_what_is_steady_is_none() -> None:
     assert list(find([replace(one, growth=growth(costs[costs["name"] != "app::scan"], "Ir"))])) == []
 
 
+def test_functions_of_one_name_that_grow_are_two_findings_and_one_that_grows_in_two_ways_is_one() -> None:
+    receipts = [200, 300, 400, 500, 600, 700]
+    sent = [sum(receipts[:step]) + n / 2 for step, n in enumerate(receipts)]
+
+    def costs(file: str, scan: list[float]) -> pd.DataFrame:
+        made = costs_of(receipts, {"scan": scan, "verify": [4000 * n for n in receipts]})
+        return made.assign(file=made["name"].map({"scan": file}).fillna(""))
+
+    in_a_step = costs("list.rs", [5.0 * n * n for n in receipts])
+    over_all = costs("map.rs", [3.0 * n * before for n, before in zip(receipts, sent, strict=True)])
+    one = Measured("indexer-service", "callgrind", "Ir", in_a_step, growth=growth(in_a_step, "Ir"))
+    both = replace(one, accumulated=growth(over_all, "Ir", against="accumulated"))
+    assert sorted("sent before" in found.sentence for found in find([both])) == [False, True]
+    same = growth(over_all.replace("map.rs", "list.rs"), "Ir", against="accumulated")
+    (found,) = find([replace(one, accumulated=same)])
+    assert "receipts are in a step" in found.sentence
+
+
 def test_system_calls_of_a_receipt_are_those_of_the_middle_step_and_a_burst_is_called_one() -> None:
     """The real service's sampler wrote its report in the second of three steps: 30,000 calls of mprotect."""
     receipts = [50, 100, 200]

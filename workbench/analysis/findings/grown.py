@@ -27,42 +27,41 @@ _MOST = 60.0
 
 def growing(one: Measured) -> list[Finding]:
     """Functions whose cost per receipt grows with the receipts in a step, or with those sent before."""
-    found = [] if one.growth is None else _flagged(one, one.growth, "receipts are in a step")
-    already = {finding.subject for finding in found}
-    before = [] if one.accumulated is None else _flagged(one, one.accumulated, "receipts were sent before")
-    return found + [finding for finding in before if finding.subject not in already]
+    before = {} if one.accumulated is None else _flagged(one, one.accumulated, "receipts were sent before")
+    found = {} if one.growth is None else _flagged(one, one.growth, "receipts are in a step")
+    return [*found.values(), *(finding for place, finding in before.items() if place not in found)]
 
 
-def _flagged(one: Measured, growth: Growth, more: str) -> list[Finding]:
-    found = []
+def _flagged(one: Measured, growth: Growth, more: str) -> dict[tuple[str, ...], Finding]:
+    """A finding for each place whose growth is flagged."""
+    found = {}
     for row in growth.flagged().to_dict("records"):
         unit, name = str(row["unit"]), str(row["name"])
-        points = growth.points[(growth.points[list(PLACE)] == [row[column] for column in PLACE]).all(axis=1)]
+        place = tuple(str(row[column]) for column in PLACE)
+        points = growth.points[(growth.points[list(PLACE)] == list(place)).all(axis=1)]
         law = f" ({row['growth_term']})" if growth.chosen_by in ("AICc", "leave-one-out") else ""
-        found.append(
-            Finding(
-                kind="growth",
-                service=one.service,
-                mode=one.mode,
-                subject=name,
-                sentence=(
-                    f"{short(name)} costs more per receipt the more {more}{law}: {percent(row['rise_pct'])} more at "
-                    "the end of the sweep. There, one more receipt costs "
-                    f"{amount(row['marginal_per_receipt'], unit, growth.metric)} in this "
-                    f"function, {percent(row['marginal_share_pct'])} of all that a receipt costs there."
-                ),
-                metric=growth.metric,
-                size=Size(row["marginal_per_receipt"], unit, row["marginal_low"], row["marginal_high"]),
-                share_pct=float(row["marginal_share_pct"]),
-                saving_pct=math.nan,
-                certainty=f"found at a false discovery rate of {row['q']:.2g} over all functions",
-                confidence=0.95,
-                todo="Check what it walks through for each receipt: a list it searches, a table without an index",
-                shown="chart and table of growth",
-                weight=float(row["marginal_share_pct"]),
-                evidence=points.reset_index(drop=True),
-                names=(name,),
-            )
+        found[place] = Finding(
+            kind="growth",
+            service=one.service,
+            mode=one.mode,
+            subject=name,
+            sentence=(
+                f"{short(name)} costs more per receipt the more {more}{law}: {percent(row['rise_pct'])} more at "
+                "the end of the sweep. There, one more receipt costs "
+                f"{amount(row['marginal_per_receipt'], unit, growth.metric)} in this "
+                f"function, {percent(row['marginal_share_pct'])} of all that a receipt costs there."
+            ),
+            metric=growth.metric,
+            size=Size(row["marginal_per_receipt"], unit, row["marginal_low"], row["marginal_high"]),
+            share_pct=float(row["marginal_share_pct"]),
+            saving_pct=math.nan,
+            certainty=f"found at a false discovery rate of {row['q']:.2g} over all functions",
+            confidence=0.95,
+            todo="Check what it walks through for each receipt: a list it searches, a table without an index",
+            shown="chart and table of growth",
+            weight=float(row["marginal_share_pct"]),
+            evidence=points.reset_index(drop=True),
+            names=(name,),
         )
     return found
 
