@@ -89,7 +89,7 @@ def test_start_up_that_cannot_be_told_apart_is_said() -> None:
     told = {"_parse": [1_200_000.0] * 3, "verify": [5000 * each for each in n]}
     said = answers(costs_of(n, told, mode="pprofile", metric="hits"))[CPU]
     assert "start-up" not in said[0]
-    assert "One more receipt spends most in verify" in " ".join(said)
+    assert "One more receipt costs most in verify" in " ".join(said)
 
 
 def test_refusals_are_no_receipts() -> None:

@@ -117,7 +117,7 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
         ]
     places = found.table[found.table["name"] != REST]
     if fixed_pct > _MOSTLY_FIXED_PCT:
-        said.append(f"One more receipt spends most in {_dearest(places, 'marginal', unit)}.")
+        said.append(f"One more receipt costs most in {_dearest(places, 'marginal', unit)}.")
     else:
         said.append(f"Most of it is in {_dearest(places, 'average', unit)}.")
     said += growth_answer(found)

@@ -318,7 +318,7 @@ def _sentence(row: Mapping[str, object]) -> str:
     taken, expected = float(row["in_steps"]), float(row["expected"])  # type: ignore[arg-type]
     said = f"{seconds:,.3g} s without a receipt cost as much as {worth:,.3g} receipts"
     if not expected > 0:
-        return f"{said}; its share of the steps is not known, because their length is not."
+        return f"{said}; its share of the steps is not known, because the length of the steps is not."
     if taken < _STEADY * expected:
         said += (
             f", but the steps show only {100 * taken / expected:,.2g} % of the background this predicts, so it is not "

@@ -22,7 +22,7 @@ _WORST: tuple[State, ...] = ("bad", "doubt", "good", "none")
 class Badge:
     """One judgement: of ``what`` (receipts, limit, validity, thresholds), ``state`` and a few words.
 
-    ``state``: good; bad; doubt, where a part could not be measured; none, where there was nothing to judge.
+    ``state``: good; bad; doubt (a part could not be measured); none (there was nothing to judge).
     """
 
     what: str

@@ -333,7 +333,7 @@ def _spread_pct(groups: Groups, receipts: NDArray[np.int64], each: NDArray[np.fl
 def chosen(costs: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
     """The rows of one metric and grouping. Raises WorkbenchError that lists the choices."""
     if by not in get_args(By):
-        raise WorkbenchError(f"costs are by {', '.join(get_args(By))}, not by {by!r}", where="by")
+        raise WorkbenchError(f"expected {', '.join(get_args(By))}, found {by!r}", where="by")
     rows = of_steps(costs)
     rows = rows[rows["metric"] == metric]
     if rows.empty:

@@ -248,7 +248,7 @@ def _windows(table: pd.DataFrame, against: Against) -> Windows:
         return Windows(receipts, receipts)
     if against == "accumulated":
         return Windows(receipts, table["receipts_before"].to_numpy(dtype=np.float64) + receipts / 2)
-    raise WorkbenchError(f"cost grows against receipts or accumulated, not {against!r}", where="against")
+    raise WorkbenchError(f"expected receipts or accumulated, found {against!r}", where="against")
 
 
 def _measured(rows: pd.DataFrame, table: pd.DataFrame, which: Which) -> tuple[pd.DataFrame, Floats]:

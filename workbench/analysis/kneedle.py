@@ -21,7 +21,7 @@ Bend = Literal["down", "up"]
 def knee(x: ArrayLike, y: ArrayLike, bend: Bend) -> float:
     """The x at which ``y`` bends ``down`` most (a throughput that levels off) or ``up`` (a latency that takes off).
 
-    ``x`` rises. NaN where there are fewer than 5 points, or the curve bends by less than a tenth of its rise.
+    ``x`` rises. NaN if there are fewer than 5 points, or if the curve bends by less than a tenth of its rise.
     """
     across, up = _scaled(np.asarray(x, dtype=np.float64)), _scaled(np.asarray(y, dtype=np.float64))
     if len(across) < LEAST_POINTS or not np.isfinite(up).all() or not np.isfinite(across).all():

@@ -76,7 +76,7 @@ class Tile:
 
     @property
     def mark(self) -> str:
-        """The state as a sign: ✓, ✗ or ◇; "" where nothing is judged."""
+        """The state as a sign: ✓, ✗ or ◇; "" if nothing is judged."""
         return "" if self.state == "none" else MARKS[self.state]
 
     @property
@@ -296,7 +296,7 @@ def _resumed(manifest: Mapping[str, Any]) -> str:
 
 
 def others(left: Sequence[Any], word: str) -> list[str]:
-    """How many more there are, as a line; none where there are none."""
+    """The line that says how many more there are; no line if there are none."""
     return [numbers.counted(len(left), word)] if left else []
 
 
