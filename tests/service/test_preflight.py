@@ -186,7 +186,7 @@ def test_the_first_refusal_is_raised_and_the_others_are_counted() -> None:
     with pytest.raises(TargetError) as caught:
         Preflight((), (Note("a", "is wrong", "Mend it", True), Note("b", "too", "And it", True))).require("http://x")
     assert str(caught.value) == (
-        "http://x: nothing was sent: is wrong (1 more of this kind is noted). Mend it; or pass --no-preflight"
+        "http://x: nothing was sent: is wrong (and 1 more, see the notes). Mend it; or pass --no-preflight"
     )
     assert caught.value.exit_code == 3
 
