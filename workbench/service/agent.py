@@ -52,7 +52,8 @@ async def read_fees(url: str, payer: bytes, *, limit: int | None, timeout_s: flo
 
 
 def readings_of(text: str, *, payer: bytes) -> list[Reading]:
-    """The samples of an agent's page that :func:`fees_of` takes for ``payer``; all of them where it names no such payer.
+    """The samples of an agent's page that :func:`fees_of` takes for ``payer``; all of them where it does not name the
+    payer.
 
     The page has lines of every payer, and while the agent counts it is asked fifty times a second.
     """
