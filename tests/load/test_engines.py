@@ -109,8 +109,9 @@ async def until(condition: Callable[[], bool], within_s: float = 60) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
-    """Four workers for all tests that kill none of them."""
-    with dask_cluster(tmp_path_factory.mktemp("dask") / "cluster") as running:
+    """Two workers for all tests that kill none of them. They say all that they are asked, see the test of keys."""
+    debug = {"DASK_LOGGING__DISTRIBUTED": "debug"}
+    with dask_cluster(tmp_path_factory.mktemp("dask") / "cluster", workers=2, **debug) as running:
         yield running
 
 
@@ -123,7 +124,7 @@ ENGINES: dict[str, Engine] = {
     "one child": child_process,
     "two processes": lambda spec, key, on_progress: processes(spec, key, 2, on_progress),
 }
-GENERATORS = {"in-process": 1, "one child": 1, "two processes": 2, "dask": 4}
+GENERATORS = {"in-process": 1, "one child": 1, "two processes": 2, "dask": 2}
 
 
 @pytest.fixture(params=list(GENERATORS))
@@ -280,53 +281,43 @@ async def test_a_killed_parent_leaves_no_generator(tmp_path: Path, where: str, r
 # Dask
 
 
-async def test_losing_a_worker_loses_no_finished_row_and_sends_nothing_twice(tmp_path: Path) -> None:
-    """The worker is killed, and so is its generator, at once. Dask must not have its share sent by another one."""
-    pids: list[int] = []
-    with dask_cluster(tmp_path / "cluster") as running:
-
-        def kill(message: dict[str, Any]) -> None:
-            if message["done"] >= 100 and not pids:
-                pids.extend(message["pids"])
-                running.kill(1)
-
+async def test_losing_a_worker_or_the_scheduler_loses_no_finished_row_and_sends_nothing_twice(tmp_path: Path) -> None:
+    """A worker is killed, and so is its generator, at once. Dask must not have its share sent by another one. Then the
+    scheduler is killed, which ends the sending of all."""
+    with dask_cluster(tmp_path / "cluster", workers=3) as running:
+        spec, seen, said = await _losing(running, 1, tmp_path / "engine", r"generator \d of 3, Dask worker .* was lost")
+        # the cluster goes on, and so could a share that had been given to another worker
         async with service() as serving:
-            spec = signed(serving.url, OpenPlan(50_000, 400), tmp_path / "engine")
-            with pytest.raises(
-                ToolError, match=r"generator \d of 4, Dask worker tcp://127.0.0.1:\d+, was lost"
-            ) as error:
-                await dask(Cluster(running.address), spec, KEY, kill)
-            assert all(has_ended(pid) for pid in pids)
-            # the cluster goes on, and so could a share that had been given to another worker
             again = signed(serving.url, OpenPlan(30, 100), tmp_path / "again", seed=2)
             report = await dask(Cluster(running.address), again, KEY)
-            assert len(report.parts) == 3
-    rows = frame(spec, 4)
-    lost = int(str(error.value).split("generator ")[1].split()[0]) - 1
-    assert f"had finished {int((rows['worker'] == lost).sum()):,} of its 12,500 receipts" in str(error.value)
-    assert serving.none_twice()
+        assert len(report.parts) == 2
+        assert set(serving.nonces) == set(frame(again)["nonce"])
+        last, seen_last, _ = await _losing(running, 0, tmp_path / "last", "the Dask scheduler was lost")
+    rows = frame(spec, 3)
+    lost = int(said.split("generator ")[1].split()[0]) - 1
+    assert f"had finished {int((rows['worker'] == lost).sum()):,} of its 16,66" in said
     # its generator sees that the worker is gone, waits for the answers in flight, and writes them down
-    others = set(frame(again)["nonce"])
-    assert all_have_rows(set(serving.nonces) - others, rows)
-    assert set(rows["worker"]) == {0, 1, 2, 3}
+    assert all_have_rows(seen, rows)
+    assert set(rows["worker"]) == {0, 1, 2}
+    assert all_have_rows(seen_last, frame(last, 2))
 
 
-async def test_losing_the_scheduler_stops_all_and_keeps_their_rows(tmp_path: Path) -> None:
+async def _losing(running: DaskCluster, number: int, folder: Path, said: str) -> tuple[StepSpec, Counter[int], str]:
+    """Kill a process of the cluster in a step: the step, the receipts that arrived, and the error."""
     pids: list[int] = []
-    with dask_cluster(tmp_path / "cluster", workers=2) as running:
 
-        def kill(message: dict[str, Any]) -> None:
-            if message["done"] >= 100 and not pids:
-                pids.extend(message["pids"])
-                running.kill(0)
+    def kill(message: dict[str, Any]) -> None:
+        if message["done"] >= 100 and not pids:
+            pids.extend(message["pids"])
+            running.kill(number)
 
-        async with service() as serving:
-            spec = signed(serving.url, OpenPlan(50_000, 400), tmp_path / "engine")
-            with pytest.raises(ToolError, match="the Dask scheduler was lost"):
-                await dask(Cluster(running.address), spec, KEY, kill)
-            assert all(has_ended(pid) for pid in pids)
+    async with service() as serving:
+        spec = signed(serving.url, OpenPlan(50_000, 400), folder)
+        with pytest.raises(ToolError, match=said) as error:
+            await dask(Cluster(running.address), spec, KEY, kill)
+        assert all(has_ended(pid) for pid in pids)
     assert serving.none_twice()
-    assert all_have_rows(serving.nonces, frame(spec, 2))
+    return spec, serving.nonces, str(error.value)
 
 
 async def test_rows_of_a_worker_that_sees_none_of_our_files_are_fetched(
@@ -342,7 +333,7 @@ async def test_rows_of_a_worker_that_sees_none_of_our_files_are_fetched(
     async with service() as serving:
         spec = signed(serving.url, OpenPlan(403, 300, "poisson"), tmp_path / "engine")
         report = await dask(Cluster(cluster.address), spec, KEY, seen.append)
-    rows = frame(spec, 4)
+    rows = frame(spec, 2)
     assert rows["index"].tolist() == list(range(403))
     assert set(rows["nonce"]) == set(serving.nonces)
     assert serving.none_twice()
@@ -424,17 +415,14 @@ async def test_a_cluster_over_tls_is_asked_over_tls(tmp_path: Path) -> None:
     assert report.clock is not None
 
 
-async def test_keys_are_in_no_log_and_no_file(tmp_path: Path) -> None:
-    debug = {"DASK_LOGGING__DISTRIBUTED": "debug"}
-    with dask_cluster(tmp_path / "cluster", workers=2, **debug) as running:
-        async with service() as serving:
-            spec = signed(serving.url, ClosedPlan(50, 4), tmp_path / "engine")
-            await dask(Cluster(running.address), spec, KEY)
-        text = running.log.read_bytes()
-        assert b"actor_execute" in text  # logs do say what they were asked
-        files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+async def test_keys_are_in_no_log_and_no_file(tmp_path: Path, cluster: DaskCluster) -> None:
+    async with service() as serving:
+        spec = signed(serving.url, ClosedPlan(50, 4), tmp_path / "engine")
+        await dask(Cluster(cluster.address), spec, KEY)
+    assert b"actor_execute" in cluster.log.read_bytes()  # logs do say what they were asked
+    files = [path for folder in (tmp_path, cluster.folder) for path in folder.rglob("*") if path.is_file()]
     secret = KEY.reveal()
-    for content in files:
+    for content in (path.read_bytes() for path in files):
         for form in (secret.encode(), bytes.fromhex(secret), repr(bytes.fromhex(secret)).encode()[2:-1]):
             assert form not in content
 

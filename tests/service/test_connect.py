@@ -14,7 +14,7 @@ from tests.load.servers import good, http_server, raw_server
 from workbench.errors import TargetError
 from workbench.receipts.address import checksum
 from workbench.service import fetch
-from workbench.service.agent import fees_of
+from workbench.service.agent import fees_of, readings_of
 from workbench.service.connect import connect
 from workbench.service.metrics import parse, total
 from workbench.settings import Settings
@@ -122,7 +122,13 @@ def test_gauges_are_in_wei_and_senders_are_told_apart():
         ]
     )
     fees = fees_of(parse(text), payer, limit=None)
+    assert fees == fees_of(readings_of(text, payer=payer), payer, limit=None)
     assert fees.limit == 10**18  # the same for all senders
     assert fees.balance is None
     assert (fees.unaggregated, fees.pending, fees.received, fees.denied) == (25 * 10**16, 3 * 10**17, 7, True)
     assert total(parse(text), "tap_sender_denied", sender=checksum(other)) is None
+    # of the other's lines none is taken apart but the limit
+    assert len(readings_of(text, payer=payer)) == 6
+    own = f'tap_max_fee_per_sender_grt_total{{sender="{checksum(payer).lower()}"}} 3e18\n# TYPE a gauge\n'
+    assert fees_of(readings_of(text + own, payer=payer), payer, limit=None).limit == 3 * 10**18
+    assert len(readings_of(text, payer=b"\x03" * 20)) == 7  # no line names this payer, so all are read

@@ -62,7 +62,7 @@ async def test_a_load_from_a_notebooks_client_and_one_gone_on_with_on_another_cl
     assert interrupted.manifest["state"] == "failed"
     assert list(Path("cut/interrupted").glob("step-001*.parquet"))
     with (
-        dask_cluster(tmp_path / "second", workers=2) as second,
+        dask_cluster(tmp_path / "second", workers=1) as second,
         Client(second.address, set_as_default=False) as client,  # synchronous, its loop is in a thread of its own
     ):
         run = await workbench.sweep(resume="cut", client=client)

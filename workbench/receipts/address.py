@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from workbench.errors import ReceiptError
 from workbench.masking import shown
 from workbench.receipts.eip712 import keccak
@@ -31,6 +33,7 @@ def parse_address(text: str, field: str = "address") -> bytes:
     return parse_hex(text, 20, field)
 
 
+@lru_cache(maxsize=16_384)  # a run asks for the same few payers thousands of times
 def checksum(address: bytes) -> str:
     """An address with 0x in EIP-55's mixed case, as the service prints it."""
     digits = address.hex()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from workbench.receipts.address import checksum
 from workbench.service.budget import Fees
-from workbench.service.metrics import Reading, scrape, total
+from workbench.service.metrics import Reading, parse, scrape, total
 
 LIMIT = "tap_max_fee_per_sender_grt_total"
 BALANCE = "tap_sender_escrow_balance_grt_total"
@@ -45,7 +47,24 @@ def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None) -> Fees
 async def read_fees(url: str, payer: bytes, *, limit: int | None, timeout_s: float | None = None) -> Fees:
     """The fees of ``payer`` from the agent's metrics at ``url``; ``timeout_s`` as in
     :func:`workbench.service.metrics.scrape`. Raises TargetError."""
-    return fees_of(await scrape(url, "the tap-agent's metrics", timeout_s), payer, limit=limit)
+    readings = await scrape(url, "the tap-agent's metrics", timeout_s, read=partial(readings_of, payer=payer))
+    return fees_of(readings, payer, limit=limit)
+
+
+def readings_of(text: str, *, payer: bytes) -> list[Reading]:
+    """The samples of an agent's page that :func:`fees_of` takes for ``payer``; all of them where it does not name the
+    payer.
+
+    The page has lines of every payer, and while the agent counts it is asked fifty times a second.
+    """
+    sender, lines = checksum(payer).lower(), text.splitlines()
+    own = [line for line in lines if sender in line.lower() and not line.startswith("#")]
+    if not own:
+        return parse(text)
+    of_all = f"{LIMIT}{{"  # the same for all payers, so any payer's will do
+    if not any(line.startswith(of_all) for line in own):
+        own.extend([line for line in lines if line.startswith(of_all)][:1])
+    return parse("\n".join(own) + "\n")
 
 
 def has_actor(readings: list[Reading], payer: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -33,14 +34,16 @@ def parse(text: str) -> list[Reading]:
     ]
 
 
-async def scrape(url: str, what: str, timeout_s: float | None = None) -> list[Reading]:
+async def scrape(
+    url: str, what: str, timeout_s: float | None = None, *, read: Callable[[str], list[Reading]] = parse
+) -> list[Reading]:
     """One scrape of ``url``. Raises TargetError, also if no answer comes within ``timeout_s`` (None: that of
-    :mod:`workbench.service.fetch`)."""
+    :mod:`workbench.service.fetch`). ``read`` takes the samples from the text, as :func:`parse` does."""
     status, text = await get_text(url, what, timeout_s)
     try:
         if status != 200:
             raise ValueError(f"HTTP {status}")
-        return parse(text)
+        return read(text)
     except ValueError as error:
         raise TargetError(f"{what} gave no Prometheus text ({error})", where=url) from None
 
