@@ -228,7 +228,7 @@ def _xtree(
     for number, top in forest.tops.items():
         name, _, said = top.partition(" : ")
         if name in metrics:
-            notes.add(f"there is another metric {name}: this one is {name}_{number}", f"snapshot {number}")
+            notes.add(f"metric {name} is there twice: the later one is numbered", f"snapshot {number}")
             name = f"{name}_{number}"
         column[number] = len(metrics)
         metrics[name] = Metric(name, "bytes" if said.lower().endswith("bytes") else "count", said)
