@@ -228,8 +228,8 @@ def test_an_unknown_byte_is_shown_and_noted() -> None:
         (b"hello\nworld\n", "no system call"),
         (b"\0" * 100, "no system call"),
         (b"% time     seconds  usecs/call     calls    errors syscall\n------ ---\n", "has no rows"),
-        (b"".join(b"1 %d.0 f() = 0\n" % 90_000_000 for _ in range(200)), "time stamps add up"),
-        (b"".join(b"1 f() = 0 <9000000000.0>\n" for _ in range(3)), "times in the calls add up"),
+        (b"".join(b"1 %d.0 f() = 0\n" % 90_000_000 for _ in range(200)), "sum of the time stamps"),
+        (b"".join(b"1 f() = 0 <9000000000.0>\n" for _ in range(3)), "sum of the times in calls"),
         (b"".join(b"1 %02d:00:00 f() = 0\n" % ((23 + 11 * n) % 24) for n in range(100_000)), "jump back and forth"),
     ],
 )

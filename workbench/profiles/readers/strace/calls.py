@@ -1,7 +1,7 @@
 """The lines of a log that are calls: complete, begun (``<unfinished ...>``) or ended (``<... read resumed>``).
 
-Everything is parsed from both ends of a line inwards: the name up to the first bracket, ``<seconds>`` at the right end,
-the result after the last ``) = ``, since a quoted string may hold any of these but never after the last one.
+A line is parsed from both ends: the name up to the first bracket, ``<seconds>`` at the right end, the result after the
+last ``) = ``. A quoted string may contain any of these; it always stands before the last ``) = ``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from workbench.profiles.readers.strace.prefix import SECOND_NS
 if TYPE_CHECKING:
     from workbench.profiles.readers.strace.lines import Block, Bytes, Mask, Places
 
-# What a line is. BROKEN: it begins like a call and does not end like one.
+# The kinds of lines. BROKEN: it begins like a call but does not end like one.
 OTHER, WHOLE, BEGUN, ENDED, EXIT, SIGNAL, FRAME, DUMP, MESSAGE, BROKEN = range(10)
 
 UNKNOWN = -1  # a missing duration or descriptor
@@ -68,30 +68,30 @@ _OF_DESCRIPTORS = frozenset(
 
 @dataclass
 class Vocabulary:
-    """Numbers for words, in order of appearance. One a log."""
+    """Numbers the distinct words of a log in the order of their first appearance."""
 
     words: list[bytes] = field(default_factory=list)
     numbers: dict[bytes, int] = field(default_factory=dict)
 
     def number(self, word: bytes) -> int:
-        """The number of a word, a new one for a new word."""
+        """The number of a word; a new word gets the next number."""
         number = self.numbers.setdefault(word, len(self.words))
         if number == len(self.words):
             self.words.append(word)
         return number
 
     def renumber(self, codes: Places, local: list[bytes]) -> Places:
-        """Codes into ``local`` words as numbers of this vocabulary."""
+        """Positions in ``local`` words, converted to numbers of this vocabulary."""
         return np.array([self.number(word) for word in local], dtype=np.int64)[codes] if local else codes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallLines:
-    """The call lines of a block, in its order. Places of texts are pairs (start, end) in the block.
+    """The call lines of a block, in order. ``args`` and ``result`` are pairs of places (start, end) in the block.
 
-    ``row``: the line in the block; ``kind``: WHOLE, BEGUN or ENDED; ``pid_to``: the pid its end will come under
-    (differs from its own at an execve by a thread). ``value`` counts where ``has_value``; ``returned``: there was a
-    result or an error, not ``= ?``. ``decorated``: strace wrote the kind of the descriptor after it.
+    ``row``: the line in the block; ``kind``: WHOLE, BEGUN or ENDED; ``pid_to``: the pid on the line where the call ends
+    (another than on this line after an execve by a thread). ``value`` is valid where ``has_value``; ``returned``: there
+    was a result or an error, not ``= ?``. ``decorated``: strace wrote the kind of the descriptor after it.
     """
 
     row: Places
@@ -147,7 +147,7 @@ def _kinds(block: Block, body: Places) -> tuple[Places, Places]:
 def scan_calls(
     block: Block, pid: Places, body: Places, names: Vocabulary, errors: Vocabulary
 ) -> tuple[Places, CallLines]:
-    """The kind of each line of a block, and its parsed call lines. Those without a result are BROKEN."""
+    """The kind of each line of a block, and its parsed call lines. Call lines without a result are BROKEN."""
     buf = block.buf
     kind, name_length = _kinds(block, body)
     row = np.flatnonzero((kind == WHOLE) | (kind == BEGUN) | (kind == ENDED))
@@ -183,10 +183,10 @@ def scan_calls(
 
 
 def _name_lengths(buf: Bytes, at: Places) -> Places:
-    """How long the name at each place is, 0 where there is none or it is longer than any."""
+    """The length of the name at each place; 0 if there is no name, or one that is too long for a call."""
     length = np.zeros(len(at), dtype=np.int64)
     left = np.arange(len(at))
-    # most are short
+    # most names are short
     for width in (16, _NAME_BYTES):
         stops = ~_NAME_CHARS[windows(buf, at[left], width)]
         length[left] = stops.argmax(axis=1)
@@ -203,8 +203,8 @@ def _ends_with(buf: Bytes, end: Places, text: bytes) -> Mask:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Results:
-    """``equals``: place of the sign before the result, -1: none; ``start``, ``end``: of its text; ``after``: behind
-    the number; ``large``: a number that does not fit."""
+    """``equals``: place of the ``=`` before the result, -1 if none; ``start``, ``end``: the places of its text;
+    ``after``: the place after its number; ``large``: the number does not fit into 64 bits."""
 
     equals: Places
     start: Places
@@ -250,7 +250,7 @@ def _find_results(buf: Bytes, body: Places, end: Places, begun: Mask) -> _Result
 
 
 def _take_results(buf: Bytes, rows: Places, sign: Places, found: _Results) -> Mask:
-    """Read the results of ``rows`` behind ``sign``; which of them are results at all."""
+    """Read the results after ``sign`` in ``rows``; returns which of them are results."""
     start = sign + 2
     end = found.end[rows]
     first = buf[start]
@@ -281,7 +281,7 @@ def _take_results(buf: Bytes, rows: Places, sign: Places, found: _Results) -> Ma
 
 
 def _hex_or_octal(buf: Bytes, at: Places, value: Places, after: Places) -> tuple[Mask, Places, Places]:
-    """Numbers that begin with 0: 0x.. or, with more digits, octal (modes and masks)."""
+    """Numbers that begin with 0: hexadecimal (0x..) or, if more digits follow, octal (modes and masks)."""
     large = np.zeros(len(at), dtype=bool)
     value, after = value.copy(), after.copy()
     hexadecimal = np.flatnonzero(buf[at + 1] == ord("x"))
@@ -298,7 +298,7 @@ def _hex_or_octal(buf: Bytes, at: Places, value: Places, after: Places) -> tuple
 
 
 def _long_number(buf: Bytes, at: int, base: int = 10) -> tuple[bool, int, int]:
-    """A number of more digits than read_numbers takes: whether it is too large, it, and the place after it."""
+    """A number of more digits than read_numbers reads: whether it exceeds int64, its value, and the place after it."""
     chars = _HEX_DIGITS if base == 16 else _HEX_DIGITS[:10]
     end = at
     while buf[end] in chars:
@@ -314,7 +314,7 @@ def _is_hex(chars: Bytes) -> Mask:
 
 
 def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
-    """Where the text before ``<seconds>`` ends, and the seconds in nanoseconds (UNKNOWN if missing)."""
+    """Where the text before ``<seconds>`` ends, and the duration in nanoseconds (UNKNOWN if missing)."""
     text_end = end.copy()
     duration = np.full(len(end), UNKNOWN, dtype=np.int64)
     last = buf[end - 2]
@@ -338,8 +338,8 @@ def _durations(buf: Bytes, end: Places) -> tuple[Places, Places]:
 
 
 def _short_durations(buf: Bytes, end: Places, rows: Places, text_end: Places, duration: Places) -> Places:
-    """Read ``<0.000003>`` and all others with one digit and six decimals, by far the most; returns the remaining
-    rows."""
+    """Read durations of one digit and six decimals, such as ``<0.000003>``: nearly all have this form. Returns the
+    other rows."""
     width = len("<0.000003>")
     text = windows(buf, end[rows] - width - 1, width + 1)
     good = (text[:, 0] == BLANK) & (text[:, 1] == _ANGLE) & (text[:, 3] == _DOT)
@@ -355,7 +355,7 @@ def _short_durations(buf: Bytes, end: Places, rows: Places, text_end: Places, du
 
 
 def _errors(block: Block, results: _Results, errors: Vocabulary) -> Places:
-    """Number of the error each call ended with; 0 (the empty word) for none."""
+    """The number of each call's error; 0 (the empty word) if there was none."""
     buf = block.buf
     none = errors.number(b"")
     error = np.full(len(results.after), none, dtype=np.int64)
@@ -408,7 +408,7 @@ def _arguments(
 def _restarted(
     block: Block, codes: Places, local: list[bytes], start: Places, end: Places
 ) -> tuple[Mask, Places, list[bytes]]:
-    """Continuations of an interrupted call get its name."""
+    """Give a continuation (restart_syscall) the name of the call that was interrupted."""
     restarted = np.zeros(len(codes), dtype=bool)
     if b"restart_syscall" not in local:
         return restarted, codes, local
@@ -441,8 +441,8 @@ def _is_one_of(codes: Places, local: list[bytes], wanted: frozenset[bytes]) -> M
 
 
 def _descriptors(buf: Bytes, codes: Places, local: list[bytes], start: Places, resumed: Mask) -> tuple[Places, Mask]:
-    """The file descriptor each call is about, UNKNOWN if none, and whether strace wrote its kind after it. With -N the
-    argument's name comes before it, and -e raw writes it as 0x3."""
+    """The file descriptor that is each call's first argument, UNKNOWN if none, and whether strace wrote its kind after
+    it. With -N the argument's name comes before it, and -e raw writes it as 0x3."""
     fd = np.full(len(codes), UNKNOWN, dtype=np.int64)
     decorated = np.zeros(len(codes), dtype=bool)
     rows = np.flatnonzero(_is_one_of(codes, local, _OF_DESCRIPTORS) & ~resumed)

@@ -1,12 +1,12 @@
 """The kinds of file descriptors in a log, and whether they block: from strace's decoration, or from earlier calls.
 
 With ``-y``, ``-yy`` and ``--decode-fds`` strace writes the kind after each descriptor: ``3<pipe:[77]>``,
-``3<TCP:[127.0.0.1:80->..]>``, ``3</etc/passwd>``. Without, the call that made it is in the log, if the log begins with
-the process. Whether it blocks is never decorated: it follows from the call that made it (``SOCK_NONBLOCK``), in
-``fcntl(F_SETFL)`` and ``ioctl(FIONBIO)``, or shows in an EAGAIN.
+``3<TCP:[127.0.0.1:80->..]>``, ``3</etc/passwd>``. Without these options, the call that created the descriptor shows its
+kind, if the log begins with the process. strace never writes whether it blocks: this is known from the call that
+created it (``SOCK_NONBLOCK``), from ``fcntl(F_SETFL)`` and ``ioctl(FIONBIO)``, or from an EAGAIN.
 
-A descriptor belongs to a process, all threads of it. It is looked up at the line where a call begins: the last earlier
-event of that process and number. A child inherits those of its parent at the time of its creation.
+All threads of a process share its descriptors. A descriptor is looked up at the line where a call begins: the last
+earlier event of that process and number decides. A child inherits the descriptors its parent has at its creation.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.strace.lines import Codes, Mask, Places
 
     Small = NDArray[np.int8]
-    # which calls have arguments that match a pattern: those written at the begin, or at the end
+    # which calls match a pattern, in the arguments written when the call begins, or when it ends
     Matcher = Callable[[Places, str], Mask]
 
 # What a descriptor is.
 UNSEEN, FILE, DEVICE, SOCKET, PIPE, EVENTS, TERMINAL = range(7)
 # Whether it blocks.
 UNKNOWN, BLOCKS, NEVER_BLOCKS = range(3)
-_KEEP = -1  # an event without information on this
+_KEEP = -1  # the event does not change this
 
 _AGAIN = frozenset(("EAGAIN", "EWOULDBLOCK"))
-_ONCE_NS = 1_000_000  # a longer wait for EAGAIN may have been a time-out
-_MOST_MAKERS = 16  # how many parent processes are searched for a descriptor, and how many copies of copies
+_ONCE_NS = 1_000_000  # an EAGAIN that took longer may be a time-out
+_MOST_MAKERS = 16  # parent processes searched for a descriptor; also how often a copy may be copied again
 
 _NAME = r"(?:\w+=)?"
-# O_NONBLOCK, and what it is called elsewhere, is 0x800; -X raw writes 0x1|0x800 of a socket's type
+# O_NONBLOCK and its equivalents (SOCK_NONBLOCK) are 0x800; -X raw writes a socket's type as 0x1|0x800
 _HEX_NONBLOCK = r"(?:0x[0-9a-f]+\|)*0x[0-9a-f]*[89a-f][0-9a-f]{2}"
 _NONBLOCK_LAST = rf'(?:NONBLOCK|NDELAY)[^"]*$|, {_NAME}{_HEX_NONBLOCK}$'
 _NONBLOCK_ONLY = rf'(?:NONBLOCK|NDELAY)[^"]*$|^{_NAME}{_HEX_NONBLOCK}$'
@@ -53,7 +53,7 @@ _PATHS = (
 
 
 class _Maker(NamedTuple):
-    """Calls that make a descriptor: its kind (None: by its path), and the arguments that make it non-blocking."""
+    """Calls that create a descriptor: its kind (None: by its path), and the arguments that make it non-blocking."""
 
     calls: str
     kind: int | None
@@ -77,7 +77,7 @@ _COPY_BY_FCNTL = rf"^[^,]*, {_NAME}(?:(?:0x[0-9a-f]+ /\* )?F_DUPFD|0,|0x406,)"
 _SETS_FLAGS = rf"^[^,]*, {_NAME}(?:(?:0x[0-9a-f]+ /\* )?F_SETFL\b|0x4,)"
 _SETS_BLOCKING = rf"^[^,]*, {_NAME}(?:(?:0x[0-9a-f]+ /\* )?FIONBIO|0x5421,)"
 _CLEARED = r"\[0\]"
-# Calls that would say EAGAIN only of a descriptor that does not block, or of a time-out.
+# Calls that return EAGAIN only if the descriptor does not block, or after a time-out.
 _TELLING = frozenset(
     ["read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg", "accept", "accept4"]
 )
@@ -85,7 +85,7 @@ _SOCKETS_ONLY = frozenset(
     ["recvfrom", "recvmsg", "recv", "recvmmsg", "recvmmsg_time64", "accept", "accept4", "connect", "sendto", "sendmsg"]
 )
 
-# What strace writes behind a descriptor, in the order these are tried.
+# What strace writes after a descriptor, in the order in which the patterns are tried.
 _DECORATIONS = (
     (PIPE, r"<pipe:"),
     (EVENTS, r"<(?:anon_inode:|\{eventfd-|pid:|signalfd:|\[(?:eventfd|timerfd|signalfd|eventpoll|io_uring|pidfd))"),
@@ -100,7 +100,7 @@ _DECORATIONS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """A column of a log's lines as one of its calls: only what is asked for is looked up."""
+    """A column with a value per line of the log, indexed by call. Only the calls asked for are looked up."""
 
     of_lines: NDArray[Any]
     line_of: Places
@@ -111,7 +111,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """The needed facts of each call: process (a number), descriptor (-1: none), result, error and lines."""
+    """What the rules need to know of each call: process (a number), descriptor (-1: none), result, error and lines."""
 
     process: Places
     name: Codes
@@ -132,7 +132,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Events:
-    """Made, changed or closed descriptors: ``kind`` and ``mode`` from ``line`` on, _KEEP if unchanged."""
+    """Descriptors that are created, changed or closed: ``kind`` and ``mode`` from ``line`` on, _KEEP if unchanged."""
 
     process: Places
     fd: Places
@@ -142,8 +142,8 @@ class _Events:
 
 
 def descriptors_of(calls: Calls, rows: Places, made_by: Mapping[int, tuple[int, int]]) -> tuple[Small, Small]:
-    """The kind of each call's descriptor, and whether it blocks. ``made_by``: for a process its parent and the line of
-    its creation."""
+    """The kind of each call's descriptor, and whether it blocks. ``made_by`` maps a process to its parent and the line
+    of its creation."""
     kind, mode = np.full(len(rows), UNSEEN, np.int8), np.full(len(rows), UNKNOWN, np.int8)
     has = np.flatnonzero(calls.fd[rows] >= 0)
     if not has.size:
@@ -330,7 +330,7 @@ def _with_evidence(calls: Calls, events: _Events, made_by: Mapping[int, tuple[in
     dont_wait = r'MSG_DONTWAIT[^"]*$|, \d+, (?:flags=)?0x[0-9a-f]*[4-7c-f][0-9a-f](?:,|$)'
     rows = rows[~(calls.before(rows, dont_wait) | calls.after(rows, dont_wait))]
     process, fd, line = calls.process[rows], calls.fd[rows], calls.begins[rows]
-    # a descriptor that is known to block had a short time-out
+    # if the descriptor is known to block, this EAGAIN was a short time-out
     kind, mode = _History(events, made_by).look_up(process, fd, line)
     rows, unmade = rows[mode != BLOCKS], (kind == UNSEEN)[mode != BLOCKS]
     here = _event(calls, rows, calls.fd[rows], calls.begins[rows], _KEEP, NEVER_BLOCKS)
@@ -340,7 +340,7 @@ def _with_evidence(calls: Calls, events: _Events, made_by: Mapping[int, tuple[in
 
 
 def _with_copies(calls: Calls, events: _Events, made_by: Mapping[int, tuple[int, int]]) -> _Events:
-    """dup and similar calls make a copy of the same kind; a copy of a copy is known a round later."""
+    """A copy (dup and similar calls) has the kind of its original. Each round finds the copies of known copies."""
     rows = _succeeded(calls, _rows_of(calls, _COPIES))
     by_fcntl = _succeeded(calls, _rows_of(calls, "fcntl fcntl64"))
     by_fcntl = by_fcntl[calls.before(by_fcntl, _COPY_BY_FCNTL)]

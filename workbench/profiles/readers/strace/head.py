@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
-_HEAD_LINES = 60  # how many lines that can be calls are checked
-_MOST_LINES = 20_000  # and with those between them; a call may have hundreds of stack lines
+_HEAD_LINES = 60  # lines checked that may be calls
+_MOST_LINES = 20_000  # lines read in all; a call may have hundreds of stack lines
 _MOST_BYTES = 64 * 1024 * 1024
 _SURE = 3
-# Of a longer line the beginning and the end are looked at.
+# Bytes checked at each end of a long line.
 _LINE_BYTES = 1024
 _PREFIX = (
     rb"(?:\[pid +\d+(?:<[^>]*>)?\] |\d{1,8}(?:<[^>]*>)? +)?(?:\[[^\]]{0,200}\] )?"
@@ -28,7 +28,7 @@ _ENDING = re.compile(rb"\) += (?:-?\d|\?)|<unfinished \.\.\.>$|<detached \.\.\.>
 _EVENT = re.compile(_PREFIX + rb"(?:\+\+\+ (?:exited|killed|superseded) |--- (?:SIG|stopped ))")
 # stack frames of -k, dumps of -e read and -e write, strace's own messages
 _BETWEEN = re.compile(rb" > | \| |strace: |\[ Process ")
-# what --color writes; a log may be cut inside one
+# escape sequences of --color; the log may be cut off inside one
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m|\x1b(?:\[[0-9;]*)?\Z")
 
 
@@ -49,7 +49,7 @@ def recognise(source: Source) -> str | None:
 
 
 def _first_lines(data: bytes) -> Iterator[bytes]:
-    """The first lines without colours, of long ones the beginning and the end."""
+    """The first lines, without colours; of a long line only its beginning and end."""
     begin = 0
     for _ in range(_MOST_LINES):
         end = data.find(b"\n", begin, begin + _MOST_BYTES)
@@ -65,7 +65,7 @@ def _first_lines(data: bytes) -> Iterator[bytes]:
 
 
 def without_colours(data: bytes) -> bytes:
-    """The text that strace writes without --color."""
+    """The log without the escape sequences that --color adds."""
     return _COLOUR.sub(b"", data) if b"\x1b" in data else data
 
 

@@ -1,7 +1,7 @@
-"""From lines to calls: joins the beginning and the end of a call that other lines interrupted.
+"""Makes calls of lines: joins the beginning and the end of a call that other lines interrupted.
 
-A task has at most one open call, and the file's order is the true order. So the next call line of the same task after a
-beginning is its end, or there is none.
+A task (process or thread) has at most one open call, and lines are in the order of events. So the next call line of the
+same task after a beginning is the end of that call; if it is another call, the end is missing.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from workbench.profiles.source import Source
 
 DAY_NS = 86_400 * SECOND_NS
-MAKERS = frozenset(("clone", "clone2", "clone3", "fork", "vfork"))  # of processes and threads
+MAKERS = frozenset(("clone", "clone2", "clone3", "fork", "vfork"))  # calls that create processes and threads
 _RESTART = "restart_syscall"
 _MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """One row a call: the line it begins on and the one it ends on, both as rows of the log; ``last`` is -1 for a call
+    """One row per call: the lines on which it begins and ends, both as rows of the log; ``last`` is -1 for a call
     without an end."""
 
     first: Places
@@ -38,7 +38,7 @@ class Pairs:
 
     @property
     def end(self) -> Places:
-        """The last line of each call; without an end, that of its beginning."""
+        """The last line of each call: where it ends, or where it begins if it has no end."""
         return np.where(self.last >= 0, self.last, self.first)
 
 
@@ -69,7 +69,7 @@ def pair(log: Log, source: Source, notes: NoteBook) -> Pairs:
 
 
 def _neighbours(task: Places, begun: Mask) -> tuple[Places, Places]:
-    """Of each begun call whose task has another line after it: its own line, and that line."""
+    """For each begun call whose task has a later line: the call's line, and the task's next line."""
     codes, _ = numbered(task)
     order = stable_order(codes)
     place = np.flatnonzero(begun[order[:-1]])
@@ -79,7 +79,7 @@ def _neighbours(task: Places, begun: Mask) -> tuple[Places, Places]:
 
 
 def name_the_restarted(log: Log) -> Log:
-    """Give a repeated continuation the name of the call that was first interrupted."""
+    """If a continuation was interrupted too, give the next one the name of the original call."""
     restart = log.names.index(_RESTART) if _RESTART in log.names else -1
     rows = np.flatnonzero(log.restarted)
     if not (log.name[rows] == restart).any():
@@ -95,10 +95,10 @@ def name_the_restarted(log: Log) -> Log:
 
 
 def name_the_pidless(log: Log, pid: int | None, source: Source, notes: NoteBook) -> Log:
-    """Give lines without a pid one. On a terminal, strace names no process while only one is left.
+    """Give a pid to lines without one. On a terminal, strace writes no pid while only one process is left.
 
-    ``pid`` is theirs if given. Otherwise they belong to the only task left at that point, or to the first one, which no
-    task in the log created.
+    It is ``pid`` if given. Otherwise it is that of the only task left at that line; if several are left, that of the
+    first task, which no task in the log created.
     """
     without = log.pid == NO_PID
     if not without.any() and not any(event.pid == NO_PID for event in (*log.exits, *log.signals)):
@@ -108,7 +108,7 @@ def name_the_pidless(log: Log, pid: int | None, source: Source, notes: NoteBook)
     pids[without] = first
     if pid is None and (log.pid != NO_PID).any():
         where = source.at(int(log.line[without][0])) if without.any() else None
-        notes.add("lines without a process are counted for the only one left", where)
+        notes.add("lines without a pid are counted for the only task left", where)
         pids[without] = _left_alone(log, first)[without]
     lines = log.line
 
@@ -128,7 +128,7 @@ def name_the_pidless(log: Log, pid: int | None, source: Source, notes: NoteBook)
 
 
 def _first_pid(log: Log) -> int:
-    """The first task nobody in the log has made; 0 where no line names one."""
+    """The first task that no task in the log created; 0 if no line names such a task."""
     named = log.pid[log.pid != NO_PID]
     makers = [number for number, name in enumerate(log.names) if name in MAKERS]
     made = set(log.value[np.isin(log.name, makers) & log.has_value].tolist())
@@ -136,7 +136,7 @@ def _first_pid(log: Log) -> int:
 
 
 def _left_alone(log: Log, first: int) -> Places:
-    """For each line the one task still there, ``first`` where that is not one."""
+    """For each line the only task left; ``first`` if there is not exactly one."""
     exits = sorted((event.line, event.pid) for event in log.exits)
     out = np.full(len(log.pid), first, dtype=np.int64)
     seen: dict[int, None] = {first: None}
@@ -162,8 +162,8 @@ def clock_of(log: Log) -> int:
 
 
 def day_starts(log: Log, known: Mask, source: Source) -> Places:
-    """What to add to times of day, in ns: another day from each jump back of more than twelve hours on. The stamps that
-    count are those ``known``. Raises ReadError for an impossible number of days."""
+    """What to add to times of day, in ns: one day more after each jump back of more than twelve hours, one less after
+    such a jump forward. Only ``known`` stamps count. Raises ReadError for an impossible number of days."""
     days = np.zeros(len(known), dtype=np.int64)
     rows = np.flatnonzero(known)
     if rows.size:
@@ -179,11 +179,11 @@ def day_starts(log: Log, known: Mask, source: Source) -> Places:
 
 
 def check_sum(durations: Places, lines: Places, source: Source) -> None:
-    """Raises ReadError if the durations sum to more than 64 bits."""
+    """Raises ReadError if the sum of the durations does not fit into 64 bits."""
     known = durations[durations != UNKNOWN]
     if float(known.sum(dtype=np.float64)) >= float(2**63):
         raise ReadError(
-            "the times in the calls add up to more than fits 64 bits",
+            "the sum of the times in calls does not fit into 64 bits",
             where=source.at(int(lines[durations.argmax()])),
             hint="strace does not write such times",
         )

@@ -1,4 +1,4 @@
-"""Judges each call of a log by the table in ``waiting``: it waits, it works, or that cannot be told."""
+"""Judges each call of a log by the table in ``waiting``: it waits, it works, or the log does not show which."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Small = NDArray[np.int8]
 
-# No pattern of the table needs more of the arguments: a path and the text after it, or the last few.
+# Bytes of the arguments that the table's patterns need: a path and the text after it, or the last few arguments.
 _FIRST_BYTES, _LAST_BYTES = 4608, 512
 
 
@@ -64,7 +64,7 @@ def calls_of(log: Log, pairs: Pairs, process: Places) -> Calls:
     """The calls of a log in the form that the rules use."""
     first = pairs.first
     end = pairs.end
-    # the end of a call whose beginning is missing does not tell how it began
+    # if the beginning of a call is missing, its first arguments are not known
     begun: Mask = log.kind[first] != ENDED
 
     def before(rows: Places, pattern: str) -> Mask:
@@ -97,7 +97,7 @@ def calls_of(log: Log, pairs: Pairs, process: Places) -> Calls:
 
 
 def _two_numbers(texts: NDArray[Any], pattern: str) -> tuple[Places, Places]:
-    """The two descriptors in each text, -1 where there are none."""
+    """The two descriptors in each text, -1 if there are none."""
     found = [re.search(pattern, text) for text in texts]
     first, second = (
         np.array([int(match[place]) if match else -1 for match in found], dtype=np.int64) for place in (1, 2)

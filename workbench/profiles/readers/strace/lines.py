@@ -1,7 +1,7 @@
-"""A log as blocks of whole lines, and questions asked of all lines of a block at once.
+"""A log as blocks of whole lines, and functions that read all lines of a block at once.
 
-A line of strace costs Python a few microseconds to take apart and numpy a few dozen nanoseconds, so every step here
-takes an array of places (byte positions in the block) and gives an array of answers.
+Python parses a line in a few microseconds, numpy in a few dozen nanoseconds. So every function here takes an array of
+places (byte positions in the block) and returns an array of results.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
 
 BLOCK_BYTES = 2 * 1024 * 1024  # the arrays of one block stay in the processor's cache
-_OF_BYTE = 30  # what a byte of a line that is longer than a block takes meanwhile
-PAD = 64  # zero bytes before and after a block, so that no window leaves it
+_OF_BYTE = 30  # bytes of memory per byte of a line that is longer than a block
+PAD = 64  # zero bytes before and after a block, so that windows stay inside the buffer
 NUMBER_DIGITS = 18  # 10^18 fits int64; a longer number is not read
 BLANK, NEWLINE, RETURN = 0x20, 0x0A, 0x0D
-_MOST_BLANKS = 1000  # strace pads to a column; a line with more blanks than that was not padded by strace
+_MOST_BLANKS = 1000  # strace pads to a column, but never with more blanks than this
 
 _DIGITS = np.full(256, 255, dtype=np.uint8)
 for _value, _char in enumerate(b"0123456789abcdef"):
     _DIGITS[_char] = _value
-_MOST_DIGITS = 15  # of a hexadecimal number that fits int64 whatever they are
+_MOST_DIGITS = 15  # every hexadecimal number of 15 digits fits int64
 _TENS = 10 ** np.arange(9, dtype=np.int64)
 _ZEROS, _ABOVE_NINE, _HIGH_BITS = (np.uint64(byte * 0x0101010101010101) for byte in (0x30, 0x76, 0x80))
 _ONE, _THREE, _EIGHT, _TEN, _SIXTEEN, _THIRTY_TWO = (np.uint64(number) for number in (1, 3, 8, 10, 16, 32))
 _PAIRS, _OUTER, _INNER = (np.uint64(number) for number in (0x000000FF000000FF, 0x000F424000000064, 0x0000271000000001))
-# of eight bytes as a number the first so many
+# masks that keep the first 0, 1, ... 8 of eight bytes
 _KEPT = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Some whole lines. ``text`` has PAD more bytes on both sides (zeros, or what stands there in the log), ``start``
-    and ``end`` of the lines are places in it."""
+    """Some whole lines. ``text`` has PAD more bytes on both sides (zeros, or the log's own bytes); ``start`` and
+    ``end`` of the lines are places in ``text``."""
 
     text: memoryview
     buf: Bytes
@@ -60,7 +60,7 @@ class Block:
 
 
 def blocks(data: bytes, size: int = BLOCK_BYTES) -> Iterator[Block]:
-    """The log in blocks of about ``size`` bytes that end at a line's end."""
+    """The log in blocks of about ``size`` bytes; each ends with a whole line."""
     begin, line = 0, 1
     while begin < len(data):
         newline = data.find(b"\n", begin + size - 1) if begin + size < len(data) else -1
@@ -75,7 +75,7 @@ def blocks(data: bytes, size: int = BLOCK_BYTES) -> Iterator[Block]:
 
 
 def make_block(lines: bytes, first_line: int) -> Block:
-    """A block of these lines, whose first has the number ``first_line``."""
+    """A block of these lines; the first has the number ``first_line``."""
     return _block(memoryview(b"".join((bytes(PAD), lines, bytes(PAD)))), first_line)
 
 
@@ -91,7 +91,7 @@ def _block(text: memoryview, first_line: int) -> Block:
 
 
 def windows(buf: Bytes, at: Places, width: int) -> Bytes:
-    """The ``width`` bytes from each place on, one row a place. ``width`` is at most PAD."""
+    """The ``width`` bytes from each place on, one row per place. ``width`` is at most PAD."""
     view: Bytes = np.ndarray((len(buf) - width + 1, width), np.uint8, buffer=buf, strides=(1, 1))
     return view[at]
 
@@ -127,7 +127,7 @@ def _walk(buf: Bytes, at: Places, step: int) -> Places:
 
 
 def find(buf: Bytes, at: Places, byte: int) -> Places:
-    """The place of the first ``byte`` in the PAD bytes from each place on, -1 where there is none."""
+    """The place of the first ``byte`` in the PAD bytes from each place on, -1 if there is none."""
     hit = windows(buf, at, PAD) == byte
     first = hit.argmax(axis=1)
     return np.where(hit[np.arange(len(at)), first], at + first, -1)
@@ -140,7 +140,7 @@ def eights(buf: Bytes, at: Places) -> NDArray[np.uint64]:
 
 
 def read_numbers(buf: Bytes, at: Places, base: int = 10) -> tuple[Places, Places]:
-    """The number at each place and how many digits it has (0: there is none; more than NUMBER_DIGITS are not read)."""
+    """The number at each place and how many of its digits were read: at most NUMBER_DIGITS; 0 if there is no number."""
     if base != 10:
         return _read_digit_by_digit(buf, at, base)
     value, length = _eight_digits(eights(buf, at))
@@ -158,7 +158,7 @@ def read_numbers(buf: Bytes, at: Places, base: int = 10) -> tuple[Places, Places
 
 
 def _first_digits(buf: Bytes, at: Places, digits: Places, more: Places) -> Places:
-    """What the first so many digits say, where a number has more of them than are read."""
+    """``more``; for numbers that have more digits than ``digits``, the value of the first ``digits`` ones."""
     longer = np.flatnonzero((digits > 0) & (_DIGITS[buf[at + digits]] < 10))
     more = more.copy()
     for row in longer.tolist():
@@ -167,13 +167,13 @@ def _first_digits(buf: Bytes, at: Places, digits: Places, more: Places) -> Place
 
 
 def _eight_digits(chars: NDArray[np.uint64]) -> tuple[Places, Places]:
-    """The number that up to eight characters begin with, and its digits; all eight are read at once.
+    """The number at the beginning of eight characters, and how many digits it has; all eight are read at once.
 
-    A byte is a digit where it is below 10 after ``0`` is taken off. Then neighbours are put together: tens and ones,
-    hundreds and tens, and so on (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.2.2).
+    A byte is a digit if it is below 10 after ``0`` is subtracted. Then neighbours are combined: digits to pairs, pairs
+    to fours, fours to eights (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.2.2).
     """
     value = chars ^ _ZEROS
-    # the highest bit of each byte that is no digit; what carries does so behind the first of them
+    # the highest bit of each byte that is not a digit; carries change only bytes after the first of these
     wrong = ((value + _ABOVE_NINE) | value) & _HIGH_BITS
     length = np.bitwise_count((wrong & (~wrong + _ONE)) - _ONE).astype(np.uint64) >> _THREE
     value <<= (_EIGHT - length) << _THREE
@@ -199,7 +199,7 @@ def _read_digit_by_digit(buf: Bytes, at: Places, base: int) -> tuple[Places, Pla
 
 
 def read_fractions(buf: Bytes, at: Places) -> tuple[Places, Places]:
-    """A fraction of a second in nanoseconds: the digits at each place, and how many they are (at most 9 are meant)."""
+    """The fraction of a second at each place in nanoseconds, and how many digits it has. More than 9 digits give 0."""
     value, length = read_numbers(buf, at)
     scale = 10 ** np.maximum(9 - length, 0)
     return np.where(length <= 9, value * scale, 0), length
@@ -216,14 +216,14 @@ def words(buf: Bytes, at: Places, length: Places, width: int) -> tuple[Places, l
     codes, keys = numbered(key.view(np.int64))
     first = first_rows(codes, len(keys))
     if not all((part == part[first][codes]).all() for part in parts):
-        # two words of one key: number them by all their bytes
+        # two words have the same key: number them by all their bytes
         _, first, codes = np.unique(np.stack(parts, axis=1), axis=0, return_index=True, return_inverse=True)
         codes = codes.reshape(-1)
     return codes, [bytes(buf[at[row] : at[row] + length[row]]) for row in first.tolist()]
 
 
 def first_rows(codes: Places, size: int) -> Places:
-    """Where each of the numbers below ``size`` stands first in ``codes``."""
+    """The first position in ``codes`` of each number below ``size``."""
     first = np.zeros(size, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
     return first

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.strace.prefix import Prefixes
     from workbench.profiles.source import Source
 
-_AHEAD = 16  # a call torn apart on a terminal goes on within this many lines
+_AHEAD = 16  # a call that other output splits on a terminal continues within this many lines
 _REST = re.compile(rb"<(?:unfinished|detached) \.\.\.>$|\) += (?:-?\d|\?)")
 _ATTACHED = re.compile(rb"strace: Process \d+ attached(?: with \d+ threads)?$")
 _COMPLETE = re.compile(rb"(?: <\d+(?:\.\d+)?>|\) += \?|<(?:unfinished|detached) \.\.\.>| \+\+\+| ---)\r?$")
@@ -48,10 +48,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Log:
-    """What stands in a log, in its order. The arrays have one row a call line (see ``calls.CallLines``).
+    """The contents of a log, in order. The arrays have one row per call line (see ``calls.CallLines``).
 
-    ``frame_lines`` and ``frame_texts`` are the lines of ``-k``. ``comms`` are pairs of pid and name, the last known
-    last.
+    ``frame_lines`` and ``frame_texts`` are the lines of ``-k``. ``comms`` has each pid with its last known name.
     """
 
     line: Places
@@ -97,7 +96,7 @@ class _Collected:
 
 
 def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
-    """Take a log apart. ``data`` is UTF-8. Raises ReadError where no line of it is strace's."""
+    """Parse a log. ``data`` is UTF-8. Raises ReadError if none of its lines is strace's."""
     names, errors = calls.Vocabulary(), calls.Vocabulary()
     errors.number(b"")
     found = _Collected()
@@ -115,7 +114,7 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
         found.mended |= block is not raw
     if not any(len(rows) for rows in found.columns.get("line", [])) and not found.exits and not found.signals:
         raise ReadError(
-            "there is no system call in it",
+            "there is no system call in the file",
             where=source.at(1),
             hint="Write the log with strace -f -tt -T -o FILE",
         )
@@ -138,7 +137,7 @@ def scan(data: bytes, source: Source, notes: NoteBook) -> Log:
 
 
 def without_cut_line(data: bytes, source: Source, notes: NoteBook) -> bytes:
-    """strace ends every line: one without an end was cut off while it was written or copied."""
+    """The log without a last line that was cut off: strace ends every line with a line end."""
     if data.endswith(b"\n"):
         return data
     begin = data.rfind(b"\n") + 1
@@ -148,7 +147,7 @@ def without_cut_line(data: bytes, source: Source, notes: NoteBook) -> bytes:
         return data
     where = source.at(data.count(b"\n") + 1)
     if not in_string and (not begin or _UNTIMED.search(data, max(0, begin - _TAIL_BYTES), begin)):
-        notes.add("the last line has no end; its result may be cut", where)
+        notes.add("the last line has no line end; its result may be cut off", where)
         return data
     notes.add("the last line is cut off and was left out", where)
     return data[:begin]
@@ -169,7 +168,7 @@ def _take_apart(
 
 
 def _mend(block: Block, kind: Places, source: Source, notes: NoteBook) -> Block | None:
-    """Put together calls torn apart by other output on the same terminal; None where there are none."""
+    """Join calls that were split by other output on the same terminal; None if there are none."""
     lines = bytes(block.text[PAD:-PAD]).split(b"\n")
     mended = False
     for row in np.flatnonzero(kind == calls.BROKEN).tolist():
@@ -182,7 +181,7 @@ def _mend(block: Block, kind: Places, source: Source, notes: NoteBook) -> Block 
                 lines[ahead] = b""
                 mended = True
                 notes.add(
-                    "a call was torn apart by other output on the same terminal and put together (use strace -o)",
+                    "a call was split by other output on the same terminal and was joined (use strace -o)",
                     source.at(block.first_line + row),
                 )
                 break
@@ -227,14 +226,14 @@ def _collect_calls(found: _Collected, block: Block, prefixes: Prefixes, rows: ca
 
 
 def _running(found: _Collected, block: Block, prefixes: Prefixes, source: Source) -> Places:
-    """Stamps that count from the line before as stamps that count from the first line."""
+    """Stamps that are relative to the line before, converted to time since the first line."""
     relative = prefixes.clock == SINCE_LINE_BEFORE
     if not relative.any():
         return prefixes.stamp_ns
     steps = np.where(relative, prefixes.stamp_ns, 0)
     if found.elapsed_ns + float(steps.sum(dtype=np.float64)) >= _LARGEST:
         raise ReadError(
-            "the time stamps add up to more than fits 64 bits",
+            "the sum of the time stamps does not fit into 64 bits",
             where=source.at(block.first_line + int(steps.argmax())),
             hint="strace does not write such times",
         )

@@ -1,8 +1,8 @@
-"""What stands before the call on each line: process id, thread name, time stamp, call number, instruction pointer.
+"""The prefix of each line, before the call: process id, thread name, time stamp, call number, instruction pointer.
 
 The order is that of strace's ``printleader``: ``[pid N]`` or a bare ``N`` (either with ``<comm>`` after it), the time
 of day (``-t``, ``-tt``) or seconds since 1970 (``-ttt``), the time since the line before (``-r``, in brackets beside
-another stamp), ``[ 12]`` (``-n``) and ``[00007f..]`` (``-i``). Each is optional, and a log may change between lines.
+another stamp), ``[ 12]`` (``-n``) and ``[00007f..]`` (``-i``). Each is optional; lines of one log may differ in them.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _ROUND, _ROUND_END, _SQUARE, _SQUARE_END, _ANGLE, _ANGLE_END = 0x28, 0x29, 0x5B,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prefixes:
-    """Of each line: ``pid`` (NO_PID), ``stamp_ns`` with its ``clock``, and ``body``, the place the rest begins at.
-    ``comms`` are the pairs of pid and thread name seen, the last of a pid last."""
+    """For each line: ``pid`` (or NO_PID), ``stamp_ns`` with its ``clock``, and ``body``, the place where the rest
+    begins. ``comms`` are the pairs of pid and thread name seen; a pid's last name comes last."""
 
     pid: Places
     clock: Places
@@ -52,7 +52,7 @@ class Prefixes:
 
 
 def scan_prefixes(block: Block) -> Prefixes:
-    """The prefixes of all lines of a block. A prefix that is none is left to the body."""
+    """The prefixes of all lines of a block. Text that is not a valid prefix is part of the body."""
     buf = block.buf
     at = block.start.copy()
     pid = np.full(len(at), NO_PID, dtype=np.int64)
@@ -92,7 +92,7 @@ def _take_pids(buf: Bytes, at: Places, pid: Places) -> list[tuple[int, bytes]]:
 
 
 def _over_comm(buf: Bytes, at: Places) -> tuple[Places, Places]:
-    """Places after a ``<comm>``, and which have one."""
+    """The places after a ``<comm>``, and which lines have one."""
     named = np.flatnonzero(buf[at] == _ANGLE)
     mask = np.zeros(len(at), dtype=np.int64)
     if named.size:
@@ -162,7 +162,7 @@ def _fraction(buf: Bytes, at: Places) -> tuple[Places, Places]:
 
 
 def _over_relative(buf: Bytes, at: Places) -> Places:
-    """Places after ``(+     0.000123) ``, which says no more than the stamp before it."""
+    """Places after ``(+     0.000123) ``, which adds nothing to the stamp before it."""
     rows = np.flatnonzero(matches(buf, at, b"(+ "))
     if rows.size:
         close = find(buf, at[rows], _ROUND_END)

@@ -1,12 +1,12 @@
 """strace's log: every system call of every thread, with its time in the kernel.
 
-Format: the sources of strace 4.x to 7.x (``strace.c``, ``syscall.c``) and logs they wrote. Read are all styles of time
-stamps and process ids, best ``strace -f -tt -T -o FILE``. The parts, in the order a log goes through them:
+Format: the sources of strace 4.x to 7.x (``strace.c``, ``syscall.c``) and logs they wrote. All styles of time stamps
+and process ids are read; ``strace -f -tt -T -o FILE`` is best. The modules, in the order in which they process a log:
 ``lines`` (blocks of lines as arrays), ``prefix`` (pid and stamp), ``calls`` (name, arguments, result), ``log`` (all of
 it), ``join`` (interrupted calls), ``tasks`` (threads), ``tree`` (the profile); ``summary`` reads the table of
 ``strace -c``.
 
-A time is wall clock in the call *including strace's own stops*: compare proportions, not absolute times.
+A time is wall clock time in the call *including strace's own stops*: compare proportions, not absolute times.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ FORMAT = "strace"
 TIME = Metric("time", "ns", "wall clock time in the call, strace's own overhead included")
 CALLS = Metric("calls", "count", "system calls, also those that did not return")
 
-# What ``start_ns`` counts from, as ``meta["clock"]`` says it.
+# What ``start_ns`` counts from: the texts of ``meta["clock"]``.
 CLOCKS = {
     NO_STAMP: "none",
     OF_DAY: "midnight of the first day",
@@ -81,13 +81,13 @@ def read(
 ) -> Profile:
     """Read a log, or the table of ``strace -c``.
 
-    ``date`` (of the first line, ``YYYY-MM-DD``) turns times of day (-t, -tt) into nanoseconds since 1970, taking them
-    for UTC or for a zone ``utc_offset_s`` seconds ahead of it. ``pid`` is that of lines that name none (a file of
-    ``-ff``); without it the file's suffix, if that is a number.
+    ``date`` (of the first line, ``YYYY-MM-DD``) converts times of day (-t, -tt) to nanoseconds since 1970; they are
+    taken to be of a zone that is ``utc_offset_s`` seconds ahead of UTC. ``pid`` is the pid of lines without one (a file
+    of ``-ff``); by default the file's suffix, if it is a number.
 
-    Tables: ``calls`` (one row a call), ``threads`` and ``signals``; with -T and time stamps ``timeline`` (one row a
-    span), with -C also ``summary``. ``calls`` and ``timeline`` are made when they are first asked for.
-    ``meta["clock"]`` says what ``start_ns`` counts from. Raises ReadError.
+    Tables: ``calls`` (one row per call), ``threads`` and ``signals``; with -T and time stamps ``timeline`` (one row per
+    span), with -C also ``summary``. ``calls`` and ``timeline`` are made on first use. ``meta["clock"]`` says what
+    ``start_ns`` counts from. Raises ReadError.
     """
     midnight_ns = None if date is None else _midnight(date, utc_offset_s)
     notes = NoteBook()
@@ -100,7 +100,7 @@ def read(
     except ReadError:
         if not len(summary):
             raise
-        # what stands before the table is the output of the program
+        # the text before the table is the program's output
         return strace_summary.profile(summary, source, notes)
     log = name_the_pidless(log, _pid_of(source) if pid is None else pid, source, notes)
     return _of_log(name_the_restarted(log), summary, midnight_ns, source, notes)
@@ -151,7 +151,7 @@ def _of_log(log: Log, summary: Summary, midnight_ns: int | None, source: Source,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Times:
-    """Of each call: ``start_ns`` where it has ``started`` (is known), ``duration_ns`` (UNKNOWN where it is)."""
+    """For each call: ``start_ns``, valid where ``started`` is true; ``duration_ns``, UNKNOWN if the log has none."""
 
     start_ns: Places
     started: Mask
@@ -168,7 +168,7 @@ def _times(log: Log, pairs: Pairs, clock: int, shift: Places) -> _Times:
 
 
 def _call_columns(log: Log, pairs: Pairs, times: _Times, judged: Judgement, node_of: Places) -> dict[str, Any]:
-    """One row a call, in the order of their beginnings."""
+    """One row per call, in the order in which calls begin."""
     first, last, end = pairs.first, pairs.last, pairs.end
     ended = last >= 0
     return {
@@ -193,7 +193,7 @@ def _call_columns(log: Log, pairs: Pairs, times: _Times, judged: Judgement, node
 
 
 def _timeline(tasks: Tasks, pairs: Pairs, times: _Times, tree: CallTree, log_end_ns: int) -> Table:
-    """Calls with a start as spans; those without an end go on until the log ends."""
+    """The calls whose start is known, as spans; calls without an end last until the log ends."""
     is_open = pairs.last < 0
     rows = np.flatnonzero(times.started & (is_open | (times.duration_ns != UNKNOWN)))
     start = times.start_ns[rows]
@@ -203,16 +203,16 @@ def _timeline(tasks: Tasks, pairs: Pairs, times: _Times, tree: CallTree, log_end
 
 
 def _arguments(log: Log, first: Places, last: Places) -> NDArray[Any]:
-    """The arguments as they stand in the log, those of an interrupted call put together."""
+    """The arguments as the log has them; the two parts of an interrupted call are joined."""
     begun = log.args.objects(first)
     joined = np.flatnonzero((last >= 0) & (last != first))
-    # the seam is where strace broke off: it cut nothing and added nothing
+    # where it interrupts a call, strace neither drops nor adds text
     begun[joined] = begun[joined] + log.args.objects(last[joined])
     return begun
 
 
 def _signal_columns(log: Log, shift: dict[int, int]) -> dict[str, Any]:
-    """One row a signal that arrived, or a stop by one: pid, signal, at_ns, text, line."""
+    """One row per signal that arrived, or stop by a signal: pid, signal, at_ns, text, line."""
     rows = log.signals
     at = [event.stamp_ns + shift[event.line] if event.line in shift else None for event in rows]
     return {
@@ -240,7 +240,7 @@ def _midnight(date: str | datetime.date, utc_offset_s: float) -> int:
 
 
 def _shift(log: Log, clock: int, midnight_ns: int | None, source: Source, notes: NoteBook) -> Places:
-    """What to add to the stamp of each line."""
+    """The nanoseconds to add to the stamp of each line."""
     other = np.flatnonzero(log.clock != clock)
     if other.size:
         notes.add(
@@ -255,7 +255,7 @@ def _shift(log: Log, clock: int, midnight_ns: int | None, source: Source, notes:
 
 
 def _event_shift(log: Log, clock: int, shift: Places, midnight_ns: int | None) -> dict[int, int]:
-    """What to add to the stamps of exits and signals, by line: as much as to the call line before."""
+    """The nanoseconds to add to the stamps of exits and signals, by line: as for the call line before."""
     events = [event for event in (*log.exits, *log.signals) if event.clock == clock != NO_STAMP]
     before = np.searchsorted(log.line, [event.line for event in events]) - 1
     first = (midnight_ns or 0) if clock == OF_DAY else 0
@@ -267,7 +267,7 @@ def _event_shift(log: Log, clock: int, shift: Places, midnight_ns: int | None) -
 def _note_times(
     log: Log, pairs: Pairs, times: _Times, clock: int, timed: bool, source: Source, notes: NoteBook
 ) -> None:
-    """Say which calls have no time, and how much that leaves out."""
+    """Note which calls have no time, and how much time is not counted."""
     if not timed:
         notes.add("the log has no times of calls; it was written without -T", source.at(1))
     if clock == NO_STAMP:

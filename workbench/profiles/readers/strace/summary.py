@@ -1,10 +1,10 @@
 """The table that ``strace -c`` writes, and ``strace -C`` writes below its log.
 
 Columns and their order are chosen with ``-U``; the first line names them (``count.c`` of strace: ``% time``,
-``seconds``, ``usecs/call``, ``calls``, ``errors`` and ``syscall`` unless chosen otherwise), the second rules them off.
-``errors`` is left blank where it is 0, and older versions leave blank what has no total. Numbers have the decimal point
-of the user's language. ``seconds`` is system CPU time, or wall clock time with ``-w``: the table does not say which;
-``wall-total`` (strace 7.1) always is wall clock time.
+``seconds``, ``usecs/call``, ``calls``, ``errors`` and ``syscall`` unless chosen otherwise), the second is a line of
+dashes. ``errors`` is blank if it is 0; in older versions a column without a total is blank in the line of totals.
+Numbers have the decimal point of the user's locale. ``seconds`` is system CPU time, or wall clock time with ``-w``: the
+table does not say which. ``wall-total`` (strace 7.1) is always wall clock time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _EACH = "usecs/call"
 _COLUMNS = frozenset(
     ("%time", SECONDS, "shortest", "longest", _EACH, CALLS, ERRORS, NAME, WALL, "wall-min", "wall-max", "wall-avg")
 )
-# A table stands at the beginning of a file or at its end; it is never longer than this.
+# A table is at the beginning or at the end of a file, within so many bytes of it.
 _HEAD_BYTES, _TAIL_BYTES = 64 * 1024, 1024 * 1024
 _RULE = b"\n------"
 _RULED = re.compile(r"[- ]*\r?")
@@ -62,7 +62,7 @@ class _Header:
 
 @dataclass(slots=True)
 class Summary:
-    """The rows of all tables of a file: of each the name and the numbers of the columns that are there."""
+    """The rows of all tables of a file: the name of each row, and its numbers by column."""
 
     names: list[str] = field(default_factory=list)
     values: dict[str, list[float]] = field(default_factory=dict)
@@ -74,11 +74,11 @@ class Summary:
         return len(self.names)
 
     def column(self, name: str) -> NDArray[np.float64] | None:
-        """A column, None where the tables do not have it."""
+        """A column; None if the tables do not have it."""
         return np.array(self.values[name]) if name in self.values else None
 
     def seconds(self) -> NDArray[np.float64] | None:
-        """The time of each row: as written, else the time a call times the calls, which is cut to whole µs."""
+        """The seconds of each row: as written, else usecs/call times calls (strace cuts usecs/call to whole µs)."""
         each, calls = self.column(_EACH), self.column(CALLS)
         for name in (SECONDS, WALL):
             if name in self.values:
@@ -86,7 +86,7 @@ class Summary:
         return each * calls / 1e6 if each is not None and calls is not None else None
 
     def columns(self) -> dict[str, Any]:
-        """The table ``summary``: syscall, and as far as they are known calls, errors and seconds."""
+        """The table ``summary``: syscall, and calls, errors and seconds if they are known."""
         found: dict[str, Any] = {NAME: text(self.names)}
         for name in (CALLS, ERRORS):
             if (values := self.column(name)) is not None:
@@ -97,7 +97,7 @@ class Summary:
 
 
 def split(data: bytes, source: Source, notes: NoteBook) -> tuple[bytes, Summary]:
-    """The log without the tables below it, and their rows (none if there are none)."""
+    """The log without the tables below it, and the rows of these tables, if there are any."""
     at = _find(data)
     summary = Summary()
     if at is None:
@@ -116,7 +116,7 @@ def split(data: bytes, source: Source, notes: NoteBook) -> tuple[bytes, Summary]
 
 
 def _find(data: bytes) -> int | None:
-    """Where the first line of a table begins."""
+    """Where the first line of a table begins; None if there is no table."""
     for low, high in ((0, _HEAD_BYTES), (max(0, len(data) - _TAIL_BYTES), len(data))):
         for rule in _rules(data, low, min(high, len(data))):
             begin = data.rfind(b"\n", 0, rule) + 1
@@ -127,7 +127,7 @@ def _find(data: bytes) -> int | None:
 
 
 def _rules(data: bytes, low: int, high: int) -> Iterator[int]:
-    """Line ends behind which a line of dashes follows; also the last one of all, behind which it may be cut off."""
+    """Line ends before a line of dashes; also the last line end of all, if a line of dashes may be cut off there."""
     at = data.find(_RULE, low, high)
     while at >= 0:
         yield at
@@ -143,14 +143,14 @@ def _line(data: bytes, begin: int) -> bytes:
 
 
 def _header(line: str, ruled: str) -> _Header | None:
-    """What a first line says, or None where it is none. ``ruled`` is the line below it."""
+    """The columns that a table's first line names; None if it is not such a line. ``ruled`` is the line below it."""
     if len(line) > _HEAD_BYTES:
         return None
     columns = tuple(line.replace("% time", "%time").split())
     if not columns or not _COLUMNS.issuperset(columns) or not _RULED.fullmatch(ruled):
         return None
     if len(columns) == 1 and not ruled.strip():
-        return None  # one word of a text
+        return None  # an ordinary word that is also the name of a column
     return _Header(columns, tuple(match.span() for match in _WORD.finditer(ruled)))
 
 
@@ -176,7 +176,7 @@ def _read(table: str, first_line: int, summary: Summary, source: Source, notes: 
 
 
 def _take(header: _Header, line: str, summary: Summary) -> bool:
-    """Add a line to the rows; whether it could be read."""
+    """Add a line to the rows; False if it could not be read."""
     named = _columns_of(header, line)
     if named is None or (NAME in header.columns and NAME not in named):
         return False
@@ -215,7 +215,7 @@ def _fits(values: dict[str, float]) -> bool:
 
 
 def _columns_of(header: _Header, line: str) -> dict[str, str] | None:
-    """The words of a line by column. A column without one is blank, which shows in where the others stand."""
+    """The words of a line by column. If columns are blank, the positions of words show their columns."""
     words = list(_WORD.finditer(line))
     if len(words) == len(header.columns):
         return {column: word[0] for column, word in zip(header.columns, words, strict=True)}
@@ -238,9 +238,9 @@ def _columns_of(header: _Header, line: str) -> dict[str, str] | None:
 
 
 def _reconcile(summary: Summary, where: str, notes: NoteBook) -> None:
-    """Say by how much the rows differ from the table's own total, and what is put together."""
+    """Note by how much the rows differ from the table's own total, and how many tables were added up."""
     if summary.tables > 1:
-        notes.add(f"{summary.tables} tables, which were added up", where)
+        notes.add(f"{summary.tables} tables were added up", where)
     if SECONDS not in summary.values and WALL not in summary.values and summary.seconds() is not None:
         notes.add("times are calls times usecs/call, which strace cuts to whole microseconds", where)
     if NAME not in summary.values and all(name.startswith("row ") for name in summary.names):
@@ -271,13 +271,13 @@ def profile(summary: Summary, source: Source, notes: NoteBook) -> Profile:
             costs.append(columns[name])
     if not metrics:
         raise ReadError(
-            "the table of strace -c has no column that adds up",
+            "the table of strace -c has no time, calls or errors",
             where=source.at(1),
             hint="Write it with -U name,time-total,calls,errors",
         )
     table_costs = np.column_stack(costs)
     if float(table_costs.sum(axis=0, dtype=np.float64).max(initial=0)) >= _LARGEST:
-        raise ReadError("the table adds up to more than fits 64 bits", where=source.at(1), hint="Was it edited?")
+        raise ReadError("a sum of the table does not fit into 64 bits", where=source.at(1), hint="Was it edited?")
     return from_stacks(
         FORMAT,
         source.name,
@@ -296,7 +296,7 @@ _EITHER = "system CPU time, or wall clock time with -w (the table does not say)"
 
 
 def compare(summary: Summary, log: Log, pairs: Pairs, notes: NoteBook) -> None:
-    """Say where the log and the table below it (-C) disagree in calls or errors."""
+    """Note where the log and the table below it (-C) differ in calls or errors."""
     ended = np.flatnonzero(pairs.last >= 0)
     ended = ended[log.returned[pairs.last[ended]]]
     # strace counts the continuation of an interrupted call as a call of its own

@@ -1,4 +1,4 @@
-"""Columns of the reader's tables: words of which few are distinct."""
+"""Columns of the reader's tables whose words repeat: few are distinct."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def words(values: Sequence[str], distinct: Sequence[str]) -> Words:
-    """Words, all of them among ``distinct``."""
+    """A column of ``values``, which are all in ``distinct``."""
     number = {word: place for place, word in enumerate(distinct)}
     return coded(np.array([number[value] for value in values], dtype=np.int64), distinct)
 
 
 def coded(codes: NDArray[Any], distinct: Sequence[str]) -> Words:
-    """``distinct[codes]``; words that no row has are left out."""
+    """A column with the word ``distinct[code]`` for each code; words that no row has are left out."""
     seen = np.bincount(codes, minlength=len(distinct)) > 0
     kept = [word for word, is_seen in zip(distinct, seen.tolist(), strict=True) if is_seen]
     return Words((np.cumsum(seen) - 1)[codes], text(kept))

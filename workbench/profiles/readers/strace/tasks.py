@@ -1,7 +1,7 @@
-"""Who made the calls: processes and threads, their names and who made whom.
+"""The tasks of a log, that is processes and threads: their names and their parents.
 
-Names come from where the kernel's own come from: an execve sets the base name of its file, ``prctl(PR_SET_NAME)`` a
-new one, and a new task has its maker's. ``--decode-pids=comm`` writes them out, which wins.
+They are named as the kernel names them: execve sets the base name of its file, ``prctl(PR_SET_NAME)`` another name, and
+a new task has the name of its parent. Names that ``--decode-pids=comm`` writes come first.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class _Family:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tasks:
-    """The tasks of a log in order of appearance, by position: ``process`` is the pid of a task's process (its thread
-    group leader) as far as the log shows it, ``kind`` is ``root`` (nobody in the log made it), ``process`` or
-    ``thread``. ``row`` is the task of each call; ``made_by`` is of each process its maker and the line of its making.
+    """The tasks of a log in order of appearance. ``process`` is the pid of a task's process (its thread group leader)
+    as far as the log shows it; ``kind`` is ``root`` (no task in the log created it), ``process`` or ``thread``. ``row``
+    is the position of each call's task; ``made_by`` maps a process to its parent and the line of its creation.
     """
 
     pid: Places
@@ -74,7 +74,7 @@ class Tasks:
 
 
 def find_tasks(log: Log, pairs: Pairs, source: Source, notes: NoteBook) -> Tasks:
-    """Who made the calls."""
+    """The tasks that made the calls, and those with an exit or a signal."""
     pid = log.pid[pairs.first]
     family = _family(log, pairs, source, notes)
     exits = {event.pid: event for event in log.exits if "superseded" not in event.text}
@@ -93,8 +93,8 @@ def find_tasks(log: Log, pairs: Pairs, source: Source, notes: NoteBook) -> Tasks
 
 
 def task_table(tasks: Tasks, start_ns: Places, known: Mask, shift: Mapping[int, int]) -> dict[str, Any]:
-    """The columns of the table ``threads``, one row a task. ``start_ns`` is of each call where it is ``known``;
-    ``shift`` is what to add to the stamps of exits, by line, those without a stamp left out."""
+    """The columns of the table ``threads``, one row per task. ``start_ns`` of a call is valid where ``known``;
+    ``shift`` has what to add to the stamp of an exit, by line; exits without a stamp are not in it."""
     size = len(tasks.pid)
     largest = np.iinfo(np.int64).max
     started = np.full(size, largest, dtype=np.int64)
@@ -114,7 +114,7 @@ def task_table(tasks: Tasks, start_ns: Places, known: Mask, shift: Mapping[int, 
 
 
 def _family(log: Log, pairs: Pairs, source: Source, notes: NoteBook) -> _Family:
-    """Names and parents, from the few calls that set them, in the order these began."""
+    """Names and parents, from the few calls that set them, in the order in which these calls began."""
     family = _Family()
     wanted = [number for number, name in enumerate(log.names) if name in MAKERS | _EXECS | {"prctl"}]
     rows = np.flatnonzero(np.isin(log.name[pairs.first], wanted) & (pairs.last >= 0))
@@ -133,7 +133,7 @@ def _family(log: Log, pairs: Pairs, source: Source, notes: NoteBook) -> _Family:
                     )
                 family.add_child(pid, value, int(log.line[begin]), thread=_THREAD.search(args) is not None)
         elif value == 0:
-            # only the first string can be the file: a search would look for one from each quote on
+            # only the first string can be the file; a search would also try each later quote
             match = _SET_NAME.search(args) if name == "prctl" else _FILE.match(args, max(0, args.find('"')))
             if match:
                 family.name[pid] = _task_name(match[1], is_file=name in _EXECS)

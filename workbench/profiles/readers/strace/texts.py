@@ -1,4 +1,4 @@
-"""Pieces of a log that are not copied out before somebody looks at them: arguments and results, of each call line."""
+"""The arguments and results of each call line, kept as places in the log and copied only when they are used."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from workbench.profiles.readers.strace.lines import Mask, Places
 
-# For so few bytes Arrow is not worth importing.
+# Up to so many bytes, importing Arrow takes longer than it saves.
 _FEW_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """The ``size`` bytes from ``start`` on of each row. The pieces ascend and do not overlap."""
+    """A row's text is the ``size`` bytes from ``start`` on. The texts are in ascending order and do not overlap."""
 
     data: bytes
     start: Places
@@ -44,8 +44,8 @@ class Texts:
         return text([piece.decode() for piece in self._pieces(start, end)])
 
     def matching(self, rows: Places, pattern: str, *, first: int | None = None, last: int | None = None) -> Mask:
-        """Of which rows the ``first`` or ``last`` so many bytes have the pattern in them. It is written so that RE2, in
-        which no input takes long, and Python read it alike."""
+        """Which rows have the pattern in their first ``first`` or last ``last`` bytes. The pattern must mean the same
+        to Python and to RE2, whose time is linear in the input."""
         if not len(rows):
             return np.zeros(0, dtype=bool)
         if not _is_ascending(rows):
@@ -79,10 +79,10 @@ def _is_ascending(rows: Places) -> bool:
 
 
 def _cut(data: bytes, start: Places, end: Places, kind: pa.DataType) -> pa.Array:
-    """The texts between places, which ascend, copied out in one go."""
+    """The texts between places in ascending order, copied in one step."""
     import pyarrow as pa
 
-    # texts and the gaps between them in turn are one array over the log's bytes; every other one is wanted
+    # one array over the log's bytes, in which texts and the gaps between them alternate; the texts are taken from it
     offsets = np.empty(2 * len(start) + 1, dtype=np.int64)
     offsets[0:-1:2], offsets[1::2] = start, end
     offsets[-1] = end[-1] if len(end) else 0

@@ -1,4 +1,4 @@
-"""The calls of a log in the order of time: what each thread was in, from when to when."""
+"""The timeline of a log: which call each thread was in, from when to when."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
     from workbench.profiles.readers.strace.lines import Places
 
-_THREAD_DEPTH = 1  # the tree's level of threads, which are lanes here
+_THREAD_DEPTH = 1  # the level of threads in the tree; here each thread is a lane
 
 
 def timeline_table(
     thread: Places, labels: NDArray[Any], start_ns: Places, end_ns: Places, node: Places, parent: Places, frame: Places
 ) -> Table:
-    """One row a span: ``thread`` (its label), ``start_ns`` and ``end_ns`` on the clock of ``start_ns`` of the calls,
-    ``depth`` (0: what the call is judged, last: the call) and ``frame_id``. Threads come one after another in the order
-    of their numbers, in each by start, what is outside before what is inside.
+    """One row per span: ``thread`` (its label), ``start_ns`` and ``end_ns`` on the clock of the table ``calls``,
+    ``depth`` (0: the call's judgement, largest: the call) and ``frame_id``. Rows are in the order of the thread's
+    number, then of start, then of depth.
 
     ``thread``, ``start_ns``, ``end_ns`` and ``node`` are of each call; ``parent`` and ``frame`` are the tree. A span
-    ends at the next one of its thread at the latest: times are cut to microseconds and may overlap by one.
+    ends when the thread's next one begins, at the latest: times are cut to microseconds, so spans may overlap by 1 µs.
     """
     order = np.lexsort((start_ns, thread))
     thread, start, end, node = thread[order], start_ns[order], np.maximum(end_ns, start_ns)[order], node[order]
@@ -59,5 +59,5 @@ def timeline_table(
 
 
 def lane_labels(names: Sequence[str], pid: Places) -> NDArray[Any]:
-    """What the lane of each thread is called: names come more than once, so the pid stands behind them."""
+    """The label of each thread's lane: its name and its pid, since threads may have the same name."""
     return text([f"{name} · {number}" for name, number in zip(names, pid.tolist(), strict=True)])

@@ -1,9 +1,9 @@
-"""Calls as a tree of stacks: (working), (waiting) or (cannot be told), the thread's name, with ``-k`` the stack, the
-system call.
+"""The calls as a tree. Its levels: (working), (waiting) or (cannot be told); the thread's name; with ``-k`` the stack;
+the system call.
 
-The first level splits what a thread does from what it waits for: waiting is nearly all of the time of a service, and
-one click on (working) shows the rest at full width. What the log does not tell apart is a third part. Threads of one
-name are one frame, as in a sampled profile.
+The first level separates work from waiting: a service spends nearly all of its time waiting, and one click on (working)
+shows the rest at full width. Calls that the log does not allow to judge are the third part. Threads with the same name
+are one frame, as in a sampled profile.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from workbench.profiles.table import Table
 
 TOP = tuple(f"({judgement})" for judgement in JUDGEMENTS)
-THREAD, KERNEL = "thread", "kernel"  # the ``object`` of such frames
+THREAD, KERNEL = "thread", "kernel"  # the ``object`` of frames of threads and of calls
 _OWN_FRAMES = 3  # working, waiting or neither; thread; call
 
 
@@ -47,7 +47,7 @@ class CallTree:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stacks:
-    """The stacks of ``-k``: ``stack_of`` is each call's, 0 (no stack) for those without; a stack is a tuple of
+    """The stacks of ``-k``: ``stack_of`` is the number of each call's stack, 0 if it has none; a stack is a tuple of
     positions in ``frames`` (function, object), root first."""
 
     stack_of: Places
@@ -56,7 +56,7 @@ class Stacks:
 
 
 def read_stacks(log: Log, last_line: Places, source: Source, notes: NoteBook) -> Stacks:
-    """The stack lines of a log, each belonging to the call line before it. ``last_line``: where each call ended."""
+    """The stack lines of a log; each belongs to the call line before it. ``last_line``: where each call ended."""
     stack_of = np.zeros(len(last_line), dtype=np.int64)
     if not len(log.frame_lines):
         return Stacks(stack_of, [()], [])
@@ -93,7 +93,7 @@ def read_stacks(log: Log, last_line: Places, source: Source, notes: NoteBook) ->
 
 
 def _parse_frame(text: str) -> tuple[str, str]:
-    """Function and object of ``/lib/libc.so.6(wait4+0x57) [0xd3c17]``, with a source line after it or not. A frame
+    """Function and object of ``/lib/libc.so.6(wait4+0x57) [0xd3c17]``, with or without a source line after it. A frame
     without a symbol is named by its object's base name and address."""
     place, _, address = text.partition(" [0x")
     object, bracket, symbol = place.partition("(")

@@ -1,10 +1,10 @@
 """Which calls wait and which work: one table, each row with its reason.
 
-A call **waits** where something else has to happen before it returns: another thread, a peer, a clock, a child. It
-**works** where the kernel does what was asked, disks included. Where the log does not show which, it **cannot be
-told**. That depends on what a descriptor is and whether it blocks (see ``descriptors``), on flags and on the error.
+A call **waits** if something else must happen before it returns: by another thread, a peer, a clock, a child. It
+**works** if the kernel does what was asked, access to disks included. If the log does not show which, it **cannot be
+told**. This depends on what a descriptor is and whether it blocks (see ``descriptors``), on flags and on the error.
 
-The rows of one call are tried from top to bottom, and the first that fits decides. What has no row works.
+The rows of one call are tried from top to bottom, and the first that fits decides. A call without a row works.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from workbench.profiles.readers.strace.descriptors import (
 WORKING, WAITING, UNTOLD = 0, 1, 2
 JUDGEMENTS = ("working", "waiting", "cannot be told")
 
-# What a call with no row gets.
+# The reason of a call without a row.
 DEFAULT = "the kernel does what was asked"
-# Copying into a buffer with room takes less; above, a call may have waited for room, or had much to copy.
+# Copying into a buffer with room takes less. A longer call may have waited for room, or had much to copy.
 LONG_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row: what ``calls`` mean, and why. All that is given must hold: ``before`` and ``after`` are patterns of the
-    arguments (those that strace writes when the call begins, and when it ends: of a call on one line both are all of
-    them), ``kinds`` and ``mode`` are of the descriptor, ``errors`` of the result, ``long`` is a time above LONG_NS."""
+    """A row: how ``calls`` are judged, and why. All conditions given must hold. ``before`` and ``after`` are patterns
+    of the arguments that strace writes when the call begins and when it ends (both: all arguments, if the call is on
+    one line); ``kinds`` and ``mode`` are of the descriptor, ``errors`` of the result; ``long``: at least LONG_NS."""
 
     calls: str
     means: int
@@ -50,7 +50,7 @@ class Rule:
     long: bool = False
 
 
-# An argument as strace 7 writes it with -N, as -X raw and -X verbose do, and where it ends.
+# Parts of the patterns: an argument's name, which strace 7 writes with -N, and a time of zero.
 _NAME = r"(?:\w+=)?"
 _ZERO = r"\{(?:tv_sec=)?0, (?:tv_[nu]sec=)?0\}"
 _AGAIN = ("EAGAIN", "EWOULDBLOCK")
@@ -212,12 +212,12 @@ RULES: tuple[Rule, ...] = (
 
 
 def reasons() -> tuple[str, ...]:
-    """All reasons, each once; the first is that of calls without a row."""
+    """All reasons, each once; the first is the reason of calls without a row."""
     return tuple(dict.fromkeys((DEFAULT, *(rule.why for rule in RULES))))
 
 
 def families(names: Sequence[str]) -> Iterator[tuple[list[int], list[Rule]]]:
-    """The calls of a log that share their rows: positions in ``names``, and these rows in their order."""
+    """Groups of calls with the same rows: their positions in ``names``, and these rows in order."""
     rows_of: dict[str, list[int]] = {}
     for row, rule in enumerate(RULES):
         for call in rule.calls.split():
