@@ -210,7 +210,7 @@ def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | Non
 def _path_of(source: str | os.PathLike[str]) -> str:
     """The path as pathlib writes it. pathlib is imported only for paths that it would write in another way."""
     path = os.fspath(source)
-    if path and path[0] != "." and path[-1] != "/" and "//" not in path and "/." not in path:
+    if path and not path.startswith("./") and "//" not in path and "/./" not in path and not path.endswith(("/", "/.")):
         return path
     from pathlib import Path
 
