@@ -61,10 +61,18 @@ def default_runs_dir() -> Path:
 
 
 class Group(BaseModel):
-    """Base of the groups: unknown names are refused, values of secrets never shown."""
+    """Base of the groups: unknown names are refused, values of secrets never shown.
+
+    The groups are parts of :class:`workbench.Settings`. Alone they check nothing, so their own checks are not built.
+    """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+        allow_inf_nan=False,
+        defer_build=True,
     )
 
     @field_validator("*")
