@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -22,6 +24,15 @@ from workbench.network.run import Network, network
 from workbench.receipts.address import checksum
 from workbench.service.network import escrow_balance, find_allocation
 from workbench.standin.accounts import payer
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A network for the tests that leave its processes alone."""
+    with asyncio.Runner() as runner:
+        context = network(free_ports(), tmp_path_factory.mktemp("network"))
+        yield runner.run(context.__aenter__())
+        runner.run(context.__aexit__(None, None, None))
 
 
 async def test_all_of_it_answers_and_is_as_the_files_say(tmp_path: Path) -> None:
@@ -62,17 +73,16 @@ async def test_all_of_it_answers_and_is_as_the_files_say(tmp_path: Path) -> None
     assert network_processes(tmp_path) == []
 
 
-async def test_it_is_written_and_read_back_and_hides_the_password(tmp_path: Path) -> None:
-    async with network(free_ports(), tmp_path) as running:
-        password = running.database_url.split(":")[2].split("@")[0]
-        assert password not in repr(running)
-        assert Network.from_json(running.to_json()) == running
-        service, agent = running.commands("bin/service", "bin/agent")
-        assert (service, agent) == (
-            f"bin/service --config {running.service_config}",
-            f"bin/agent --config {running.agent_config}",
-        )
-        assert password not in service + agent
+async def test_it_is_written_and_read_back_and_hides_the_password(running: Network) -> None:
+    password = running.database_url.split(":")[2].split("@")[0]
+    assert password not in repr(running)
+    assert Network.from_json(running.to_json()) == running
+    service, agent = running.commands("bin/service", "bin/agent")
+    assert (service, agent) == (
+        f"bin/service --config {running.service_config}",
+        f"bin/agent --config {running.agent_config}",
+    )
+    assert password not in service + agent
 
 
 async def test_parts_given_from_outside_are_used(server: str, tmp_path: Path) -> None:
@@ -88,42 +98,43 @@ async def test_parts_given_from_outside_are_used(server: str, tmp_path: Path) ->
     assert not (tmp_path / "postgres").exists()
 
 
-@pytest.mark.parametrize("part", ["postgres", "graph", "aggregator"])
-async def test_a_part_that_is_killed_is_named(tmp_path: Path, part: str) -> None:
+async def test_a_part_that_is_killed_is_named(tmp_path: Path) -> None:
     async with network(free_ports(), tmp_path) as running:
-        process = psutil.Process(running.pids[part])
-        process.kill()
-        wait_until(lambda: ended(process), "it ends")
-        said = rf"the network's {part} does not answer: .* Its log and data are in {tmp_path}"
-        with pytest.raises(TargetError, match=said):
-            await require_answering(running)
+        # in the opposite order of asking: the first that does not answer is named
+        for part in ("aggregator", "graph", "postgres"):
+            process = psutil.Process(running.pids[part])
+            process.kill()
+            wait_until(lambda process=process: ended(process), "it ends")  # type: ignore[misc]
+            said = rf"the network's {part} does not answer: .* Its log and data are in {tmp_path}"
+            with pytest.raises(TargetError, match=said):
+                await require_answering(running)
     assert network_processes(tmp_path) == []
 
 
-async def test_balances_are_changed_while_it_runs(tmp_path: Path) -> None:
-    async with network(free_ports(), tmp_path) as running:
-        first = checksum(payer(0).address)
-        await change(running, {"payers": {first: {"balance_grt": "2.5"}}, "backend_latency": "constant:7"})
-        facts = await describe(running)
-        assert (facts["payers"][first]["balance_grt"], facts["backend_latency"]) == ("2.5", "constant:7")
-        with pytest.raises(TargetError, match="reset_share: expected a share from 0 to 1, found 3"):
-            await change(running, {"reset_share": 3})
+async def test_balances_are_changed_while_it_runs(running: Network) -> None:
+    first = checksum(payer(0).address)
+    await change(running, {"payers": {first: {"balance_grt": "2.5"}}, "backend_latency": "constant:7"})
+    facts = await describe(running)
+    assert (facts["payers"][first]["balance_grt"], facts["backend_latency"]) == ("2.5", "constant:7")
+    with pytest.raises(TargetError, match="reset_share: expected a share from 0 to 1, found 3"):
+        await change(running, {"reset_share": 3})
 
 
-async def test_one_network_a_folder(tmp_path: Path) -> None:
-    async with network(free_ports(), tmp_path):
-        with pytest.raises(RunFolderError, match=rf"a network runs in this folder \(process {os.getpid()}\)"):
-            async with network(free_ports(), tmp_path):
-                pass
+async def test_one_network_a_folder(running: Network) -> None:
+    with pytest.raises(RunFolderError, match=rf"a network runs in this folder \(process {os.getpid()}\)"):
+        async with network(free_ports(), running.folder):
+            pass
 
 
 @pytest.mark.parametrize("option", ["service", "service-metrics", "agent-metrics", "graph", "aggregator"])
-async def test_a_taken_port_is_named_and_nothing_stays(tmp_path: Path, option: str) -> None:
+async def test_a_taken_port_is_named_and_nothing_stays(tmp_path: Path, option: str, database: str) -> None:
+    # the aggregator is started last: what runs by then is all the network has of its own
+    given = {} if option == "aggregator" else {"postgres": database}
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        settings = free_ports(**{f"{option.replace('-', '_')}_port": port})
+        settings = free_ports(**given, **{f"{option.replace('-', '_')}_port": port})
         with pytest.raises(TargetError, match=rf":{port}: cannot listen: .*--{option}-port \(0 takes a free one\)"):
             async with network(settings, tmp_path):
                 pass

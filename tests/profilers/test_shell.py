@@ -18,6 +18,7 @@ import pytest
 from tests.profilers.services import SYSCALLS, answers, environment, free_port, needs, work
 from tests.profilers.test_local import listener
 from tests.standin.conftest import eventually
+from workbench.cli import main
 from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE
 from workbench.profilers.windows.read import window_profile
 from workbench.profilers.windows.record import windows_in
@@ -38,6 +39,18 @@ def profile(*arguments: object, code: int = 0, **variables: str) -> subprocess.C
     assert done.returncode == code, (arguments, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     return done
+
+
+def refused(arguments: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit code and error of a command in this process, which has to be one line and to leave no session."""
+    own, dashes, command = arguments.partition(" -- ")
+    code = main(
+        ["profile", *own.split(), "--folder", str(folder), *([dashes.strip(), *command.split()] * bool(dashes))]
+    )
+    errors = capsys.readouterr().err
+    assert len(errors.splitlines()) == 1
+    assert not (folder / "session.json").exists()
+    return code, errors
 
 
 @pytest.fixture
@@ -300,15 +313,9 @@ async def test_a_window_around_a_command_that_is_interrupted(folder: Path, progr
 def test_wrong_options_are_one_line(
     arguments: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from workbench.cli import main
-
-    cut = arguments.split(" -- ")
-    words = [*cut[0].split(), "--folder", str(folder), *(["--", *cut[1].split()] if len(cut) == 2 else [])]
-    assert main(["profile", *words]) in (EXIT_USAGE, EXIT_TOOL)
-    errors = capsys.readouterr().err
+    code, errors = refused(arguments, folder, capsys)
+    assert code in (EXIT_USAGE, EXIT_TOOL)
     assert said in errors
-    assert len(errors.splitlines()) == 1
-    assert not (folder / "session.json").exists()
 
 
 def test_a_standin_without_a_port_of_its_own(folder: Path) -> None:
@@ -318,8 +325,6 @@ def test_a_standin_without_a_port_of_its_own(folder: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema": 9}', '{"schema": 1, "mode": "strace"}'])
 def test_a_damaged_session_is_named(folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from workbench.cli import main
-
     folder.mkdir()
     (folder / "session.json").write_text(text)
     for action in ("status", "stop", "restore"):

@@ -10,7 +10,6 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -375,62 +374,6 @@ async def test_a_window_whose_body_fails_is_kept(program: Path, tmp_path: Path) 
         async with session.window("after") as after:
             await work(service, 1)
         assert cost(after.profiles[0], "work", "calls") == 1
-
-
-@needs("strace", "gcc")
-async def test_a_window_of_two_services_is_a_window_each(program: Path, tmp_path: Path) -> None:
-    one = replace(c_service(program, free_port()), name="one")
-    other = replace(c_service(program, free_port()), name="other")
-    pair = LocalBackend([one, other], tmp_path)
-    session = Session("strace", pair, tmp_path, attach=True)
-    await session.start()
-    async with session.window("both") as found:
-        await work(one, 2)
-        await work(other, 3)
-    counts = {
-        window.service: calls(profile, "getppid") for window, profile in zip(found.windows, found.profiles, strict=True)
-    }
-    assert counts == {"one": 2 * SYSCALLS, "other": 3 * SYSCALLS}
-    # one of them dies in a window: the other's part is kept
-    await session.begin("half")
-    await work(other, 4)
-    psutil.Process(await pair.pid("one")).kill()
-    await session.end()
-    await work(other, 1)
-    # and a window that cannot be begun for one is open for none
-    with pytest.raises(ToolError, match="one: has ended"):
-        await session.begin("none")
-    assert session.open_name is None
-    pid = await pair.pid("other")
-    assert "TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text()
-    await pair.stop()
-    await pair.start("none")
-    # strace cannot write for the second: the first one's is taken back
-    blocker = tmp_path / "other" / "none" / "late.strace.log"
-    blocker.mkdir()
-    with pytest.raises(ToolError, match="cannot attach"):
-        await session.begin("late")
-    blocker.rmdir()
-    assert "TracerPid:\t0\n" in Path(f"/proc/{await pair.pid('one')}/status").read_text()
-    assert [window.name for window in windows_in(tmp_path)].count("late") == 0
-    async with session.window("late"):
-        pass
-    await session.stop()
-    await session.restore()
-
-
-@needs("valgrind", "strace", "gcc")
-async def test_two_sessions_in_one_loop_share_nothing(program: Path, tmp_path: Path) -> None:
-    one, other = c_service(program, free_port()), c_service(program, free_port())
-
-    async def profile(mode: Mode, service: LocalService, times: int) -> Window:
-        async with under(mode, service, tmp_path / mode) as session, session.window("step") as found:
-            await work(service, times)
-        return found.windows[0]
-
-    first, second = await asyncio.gather(profile("callgrind", one, 6), profile("strace", other, 9))
-    assert cost(window_profile(first), "work", "calls") == 6
-    assert calls(window_profile(second), "getppid") == 9 * SYSCALLS
 
 
 @needs("valgrind", "gcc")
