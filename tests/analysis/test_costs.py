@@ -90,7 +90,7 @@ def test_what_is_not_there_is_named() -> None:
     with pytest.raises(WorkbenchError, match="no step has the metric 'Dr'") as failure:
         cost_per_receipt(costs, "Dr")
     assert "Ir" in str(failure.value.hint)
-    with pytest.raises(WorkbenchError, match="not by 'line'"):
+    with pytest.raises(WorkbenchError, match="found 'line'"):
         cost_per_receipt(costs, "Ir", "line")  # type: ignore[arg-type]
     with pytest.raises(WorkbenchError, match="window of 0 receipts"):
         window([(("a",), 1)], receipts=0)

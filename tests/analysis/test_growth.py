@@ -139,7 +139,7 @@ def test_two_steps_are_not_enough_and_three_say_what_they_cannot_tell() -> None:
     n = np.array([100, 200, 400], dtype=float)
     three = growth(costs_of([100, 200, 400], {"a": n**2, "b": 90 * n, "c": 80 * n}), "Ir")
     assert three.flagged()["name"].tolist() == ["a"]
-    assert "needs more steps" in three.sentence
+    assert "more steps show whether" in three.sentence
     assert three.chosen_by == "scatter of other functions"
 
 

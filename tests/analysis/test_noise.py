@@ -47,7 +47,7 @@ def test_pairs_alternate_so_that_a_drift_is_no_bias() -> None:
 def test_what_is_not_known_is_said() -> None:
     few = p95([40.0] * 4)
     assert math.isnan(few.floor_pct)
-    assert sentence(few) == "response_p95_ms: not known, 2 valid pairs and at least 3 are needed"
+    assert sentence(few) == "response_p95_ms: not known: 2 valid pairs, at least 3 are needed"
     assert p95([40.0] * 20, verdict="INVALID").pairs == 0
     assert p95([math.nan] * 20).pairs == 0
     assert sentence(p95([40.0] * 20)) == "response_p95_ms: differences below 0.0 % are noise (10 pairs)"

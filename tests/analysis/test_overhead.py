@@ -23,7 +23,7 @@ def test_a_pair_of_steps_gives_ratios_and_words() -> None:
     assert math.isnan(found.response_p99)
     assert found.sentence == (
         "Under callgrind, with 500 receipts: the service used 50 times the CPU per receipt, the median response was 40 "
-        "times as long, throughput was 2.5 % of that without."
+        "times as long, throughput was 2.5 % of that without the profiler."
     )
 
 

@@ -71,6 +71,6 @@ def test_what_grew_with_receipts_before_is_said_of_each(cost: ReceiptCost) -> No
     """Sizes only rise here, so what grows with one grows with the other: it is said once."""
     said = repr(cost.answers())
     assert said.count("init grows faster than the load") == 1
-    assert "costs more per receipt as more are sent before" not in said
+    assert "costs more per receipt the more were sent before" not in said
     (finding,) = [one for one in cost.found.findings if one.kind == "growth"]
     assert set(finding.evidence["file"]) == {"src/write.rs"}

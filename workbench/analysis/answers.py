@@ -1,6 +1,6 @@
-"""The guide's four questions, answered per receipt: short sentences with figures, from the tables of this room.
+"""Answers to the guide's four questions, per receipt: short sentences with figures, from the tables of this room.
 
-Each question has its sentences; one that was not measured has none.
+A question that was not measured has no sentences.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CACHES = "Are caches or branches the bottleneck?"
 SYSCALLS = "Is there a system-call bottleneck?"
 BACKGROUND = "What does the idle service cost?"
 _TOP = 3
-# CPU is answered by the first of these that a mode has
+# the CPU answer uses the first of these metrics that a mode has
 _CPU_METRICS = ("Ir", "cpu", "time", "hits", "samples")
-# fixed cost above this part of all hides what receipts cost
+# a larger share of fixed cost hides what receipts cost
 _MOSTLY_FIXED_PCT = 50.0
 _LEAST_FIXED_PCT = 0.1
 # these restart the service for every window
 _STARTED_IN_WINDOW = ("pprofile",)
 _CYCLES = {"L1m": 10, "LLm": 100, "Bm": 10}  # weights of the cycle estimate, see profiles.views.derived
-# a part of the estimated cycles below which misses are not what to look at first
+# below this share of the estimated cycles, misses are not the first place to look
 _SMALL_PCT = 10.0
 _WORDS = {"Ir": "instructions", "cpu": "of CPU time", "samples": "samples", "hits": "lines of Python"}
 
@@ -40,7 +40,7 @@ _WORDS = {"Ir": "instructions", "cpu": "of CPU time", "samples": "samples", "hit
 def answers(
     costs: pd.DataFrame, leaks: Leaks | None = None, background: pd.DataFrame | None = None
 ) -> dict[str, list[str]]:
-    """The four questions for one service, from the windows of one mode or several, the leak rates of massif, and the
+    """The answers for one service, from the windows of one mode or several, the leak rates of massif, and the
     background that was subtracted from all figures (see :mod:`workbench.analysis.background`)."""
     said: dict[str, list[str]] = {CPU: [], LEAKS: [], CACHES: [], SYSCALLS: [], BACKGROUND: []}
     for mode in dict.fromkeys(costs["mode"]):
@@ -64,7 +64,7 @@ def answers(
 
 
 def background_answer(background: pd.DataFrame, mode: str) -> list[str]:
-    """What an idle service costs in one mode, in that mode's main metric."""
+    """The cost of an idle service in one mode, in that mode's main metric."""
     rows = background[background["mode"] == mode]
     first = next((name for name in (*_CPU_METRICS, "calls", "bytes_kept") if name in set(rows["metric"])), None)
     if first is None:
@@ -84,7 +84,7 @@ def background_answer(background: pd.DataFrame, mode: str) -> list[str]:
 
 
 def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
-    """What a receipt costs, where, what is fixed, and what grows; of one service and mode."""
+    """What a receipt costs in one service and mode: where, what is fixed, and what grows."""
     if not _measured(costs, metric):
         return [f"The cost of a receipt is not known: {ALL_DENIED}."]
     found = growth(costs, metric)
@@ -117,29 +117,29 @@ def cpu_answer(costs: pd.DataFrame, metric: str) -> list[str]:
         ]
     places = found.table[found.table["name"] != REST]
     if fixed_pct > _MOSTLY_FIXED_PCT:
-        said.append(f"One more receipt spends most in {_dearest(places, 'marginal', unit)}.")
+        said.append(f"One more receipt costs most in {_dearest(places, 'marginal', unit)}.")
     else:
         said.append(f"Most of it is in {_dearest(places, 'average', unit)}.")
     said += growth_answer(found)
     fixed = places[places["fixed"] > 0].sort_values("fixed", ascending=False, kind="stable")
     if fixed_pct >= _LEAST_FIXED_PCT and len(fixed):
         said.append(
-            f"{fixed_pct:.1f} % of the cost is fixed, whatever the number of receipts; most of it is in "
+            f"{fixed_pct:.1f} % of the cost does not depend on the number of receipts; most of it is in "
             f"{fixed['name'].iloc[0]}."
         )
     already = found.flagged()[list(PLACE)]
     before = growth(costs, metric, against="accumulated").flagged().merge(already, how="left", indicator="seen")
     return said + [
-        f"{row.name_} costs more per receipt as more are sent before: {row.rise_pct:,.0f} % more at the end of the "
+        f"{row.name_} costs more per receipt the more were sent before: {row.rise_pct:,.0f} % more at the end of the "
         "sweep."
         for row in before[before["seen"] == "left_only"].head(_TOP).rename(columns={"name": "name_"}).itertuples()
     ]
 
 
 def growth_answer(found: Growth) -> list[str]:
-    """What grows faster than the load, named."""
+    """The places that grow faster than the load."""
     said = [found.sentence]
-    # three steps do not tell the law
+    # three steps do not show whether it is n log n or quadratic
     lawful = found.chosen_by in ("AICc", "leave-one-out")
     for row in found.flagged().head(_TOP).rename(columns={"name": "name_"}).itertuples():
         said.append(
@@ -151,7 +151,7 @@ def growth_answer(found: Growth) -> list[str]:
 
 
 def leak_answer(leaks: Leaks) -> list[str]:
-    """Which places leak, at what rate, and which only look like it."""
+    """The places that leak, at what rate, and those that only look like a leak."""
     said = [leaks.sentence]
     for row in leaks.table[leaks.table["flag"] == LEAK].iloc[1:_TOP].itertuples():
         said.append(f"{row.allocator} keeps {row.rate:,.1f} bytes per receipt.")
@@ -200,11 +200,11 @@ def cache_answer(costs: pd.DataFrame) -> list[str]:
         worst = _largest(cost_per_receipt(costs, metric))
         said.append(f"A receipt has {figure(misses)} {what}, {part:.0f} % of its estimated cycles{worst}.")
     verdict = "Not the first place to look" if heaviest < _SMALL_PCT else "Worth looking at"
-    return [f"{verdict}: a receipt takes some {figure(cycles)} estimated cycles.", *said]
+    return [f"{verdict}: a receipt takes about {figure(cycles)} estimated cycles.", *said]
 
 
 def syscall_answer(costs: pd.DataFrame) -> list[str]:
-    """System calls per receipt, the most frequent and the slowest, and which grow; of one service under strace."""
+    """System calls per receipt, the most frequent and the slowest, and which grow; for one service under strace."""
     if costs.empty or not _measured(costs, str(costs["metric"].iloc[0])):
         return [f"The system calls of a receipt are not known: {ALL_DENIED}."] if len(costs) else []
     whole = {
@@ -243,7 +243,7 @@ def _allocated(costs: pd.DataFrame) -> list[str]:
 
 
 def _measured(costs: pd.DataFrame, metric: str) -> bool:
-    """Whether any step has served receipts, whose cost can be told."""
+    """Whether any step has served receipts, so that their cost is known."""
     windows = windows_of(costs, metric)
     return windows.empty or bool(counted(windows).any())
 
@@ -254,7 +254,7 @@ def _left_out(costs: pd.DataFrame, metric: str) -> list[str]:
 
 
 def _dearest(places: pd.DataFrame, which: Literal["average", "marginal"], unit: str) -> str:
-    """The first places by what a receipt costs there."""
+    """The places where a receipt costs most."""
     each, share = f"{which}_per_receipt", f"{which}_share_pct"
     first = places.sort_values(each, ascending=False, kind="stable").head(_TOP)
     return "; ".join(

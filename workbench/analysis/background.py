@@ -1,15 +1,15 @@
-"""What an idle service costs: polls, timers and threads that work without a receipt, measured in an idle window.
+"""The cost of an idle service: polls, timers and threads that work without receipts, measured in an idle window.
 
-The cost of a window is background per second * seconds + cost per receipt * receipts. The first of these is what the
-**idle window** of the same service and mode cost, over its length. It is taken from the steps place by place, with two
-limits that keep it honest:
+The cost of a window is background per second * seconds + cost per receipt * receipts. Background per second is the cost
+of the **idle window** of the same service and mode, divided by its length. It is subtracted from the steps place by
+place, with two limits:
 
-- Never more than a step shows. What happened in the idle window alone (a cache that was built then, a profiler that set
-  itself up) is not taken from a step that has none of it.
-- A function that others call as well (an allocator) gives only what its background callers gave: the share of the
-  background that **took place** in a step is followed down the call graph, where there is one.
+- At most what the step shows. Work that was done in the idle window only (a cache that was built, the start of a
+  profiler) is not subtracted from a step without it.
+- A function with several callers (an allocator) loses only the cost due to its background callers: the share of the
+  background that **took place** in the step is followed down the call graph, where there is one.
 
-Of samples a step may show fewer than expected by chance; that much is allowed for.
+A step with few samples may show fewer than expected by chance; the limits allow for that.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 BACKGROUND = "background"
-"""Column of a table less its background: what was taken from the row's self cost."""
+"""Column of a table without background: what was subtracted from the row's self cost."""
 
-# an idle window of fewer samples, system calls or calls of functions says nothing of what time costs
+# with fewer samples, system calls or calls of functions, the idle window does not show the cost of a second
 FEWEST_EVENTS = 5
 SAMPLED = frozenset({"flamegraph", "pprof"})
-# the service is started in each window of these, the idle one included: what that costs is taken from a step once
+# these start the service in each window, the idle one too: the cost of one start is subtracted from each step
 STARTED_IN_WINDOW = frozenset({"pprofile"})
-# that a heap stayed as it was is as good an answer as any
+# a heap that did not change is a result too: no events are needed
 _LEVELS = frozenset({"massif"})
-# system calls come in clusters of some ten, see workbench.analysis.growth
+# system calls come in clusters of about ten, see workbench.analysis.fit
 _CLUSTER = {"strace": 10.0}
 _Z = 1.96
-# of the background's cost, above which a step holds less of it than its length lets expect
+# the background is not steady if the steps show less than this share of what their length predicts
 _STEADY = 0.5
 _KEYS = ["service", "mode"]
 COLUMNS = (
@@ -59,7 +59,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class _Idle:
-    """The idle window of one service and mode: its rows, how long it was, whether it tells anything, and why not."""
+    """The idle window of one service and mode: rows, length, events, and why it cannot be used ("": it can)."""
 
     rows: pd.DataFrame
     seconds: float
@@ -68,12 +68,11 @@ class _Idle:
 
 
 def without_background(costs: pd.DataFrame, idle: Mapping[tuple[str, str], Profile] | None = None) -> pd.DataFrame:
-    """The steps of a table of costs with background subtracted; the column BACKGROUND is what was subtracted from
-    ``self``.
+    """The steps of a table of costs without background; the column BACKGROUND is what was subtracted from ``self``.
 
-    ``idle``: the Profile of the idle window by service and mode, whose call graph says whose work a shared function
-    did; without it each function is judged by itself. Where there is no idle window, or one that tells nothing, or a
-    step does not say how long it was, nothing is taken. Self costs still add up to the whole.
+    ``idle``: the Profile of the idle window by service and mode; its call graph divides the cost of a shared function
+    among its callers. Without it each function is judged by itself. Nothing is subtracted if there is no usable idle
+    window, or if the length of a step is not known. Self costs still add up to the whole.
     """
     costs = as_of_now(costs)
     steps = costs[costs["window"] != IDLE].reset_index(drop=True)
@@ -93,15 +92,15 @@ def without_background(costs: pd.DataFrame, idle: Mapping[tuple[str, str], Profi
 
 
 def background_table(costs: pd.DataFrame, less: pd.DataFrame) -> pd.DataFrame:
-    """Background and cost of receipts, a row a service, mode and metric, from the table of costs and the one
-    :func:`without_background`.
+    """Background and cost of receipts, a row per service, mode and metric, from the table of costs and ``less``, the
+    one :func:`without_background`.
 
-    Columns: ``idle_s`` and ``idle_cost`` of the idle window; ``per_second``, with an interval of 95 % for samples and
-    system calls (NaN for exact counts: of those one window does not show the scatter); ``steps_s``: length of all
-    steps; ``expected``: per second * steps_s; ``in_steps``: what was taken from them; ``receipts``;
-    ``background_per_receipt`` and ``cost_per_receipt`` (the rest); ``share_pct`` of the steps' cost that was
-    background; ``receipts_worth``: as many receipts cost what the idle window did; ``told`` and ``sentence``: whether
-    the background could be told, in words.
+    Columns: ``idle_s`` and ``idle_cost``: length and cost of the idle window; ``per_second``, with a 95 % interval for
+    samples and system calls (NaN for exact counts: one window does not show their scatter); ``steps_s``: length of all
+    steps; ``expected``: per second * steps_s; ``in_steps``: what was subtracted from the steps; ``receipts``;
+    ``background_per_receipt``; ``cost_per_receipt`` without background; ``share_pct``: background in percent of the
+    steps' cost; ``receipts_worth``: the number of receipts that cost as much as the idle window; ``told``: whether the
+    background is known; ``sentence``: the result in words.
     """
     costs = as_of_now(costs)
     rows = []
@@ -135,7 +134,7 @@ def _idle(costs: pd.DataFrame, service: str, mode: str) -> _Idle:
 
 
 def _events(rows: pd.DataFrame) -> float:
-    """How much was seen in a window: samples, system calls, calls of functions, bytes, lines."""
+    """The size of a window: its samples, system calls or calls of functions, else its cost (bytes, lines)."""
     for metric in ("samples", "calls"):
         whole = rows[(rows["metric"] == metric) & (rows["by"] == "whole")]
         if len(whole):
@@ -148,7 +147,7 @@ def _events(rows: pd.DataFrame) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Graph:
-    """The calls of the idle window: places as positions, and of each call its part of what the callee cost."""
+    """The calls of the idle window between ``places``, by position, each with its ``part`` of the callee's cost."""
 
     places: pd.MultiIndex
     caller: NDArray[np.int64]
@@ -157,7 +156,7 @@ class _Graph:
 
     @classmethod
     def of(cls, profile: Profile | None) -> _Graph | None:
-        """The graph of a profile; None where it has none."""
+        """The call graph of a profile; None if it has none."""
         if profile is None or not profile.metrics or profile.format in ("strace", "massif"):
             return None
         profile = legible(profile)
@@ -175,8 +174,8 @@ class _Graph:
                    np.minimum(part[apart], 1.0))  # fmt: skip
 
     def took_place(self, own: pd.Series[float]) -> pd.Series[float]:
-        """Of each place the share that took place: its own at most, and what its callers' shares leave of it. From 1
-        down until nothing changes; each round carries the limits one call further."""
+        """The share of each place's background that took place: at most its ``own``, and at most what the shares of its
+        callers allow. It starts at 1; each round carries the limits one call further, until nothing changes."""
         limit = own.reindex(self.places).fillna(1.0).to_numpy(dtype=np.float64)
         claimed = np.bincount(self.callee, self.part, len(limit))
         share, rest = limit.copy(), np.maximum(1.0 - claimed, 0.0)
@@ -190,7 +189,7 @@ class _Graph:
         return pd.Series(share, index=self.places)
 
     def below(self, own: pd.Series[float], most: pd.Series[float]) -> pd.Series[float]:
-        """What is subtracted from each place's total cost, from what is subtracted from each self cost."""
+        """What to subtract from each place's total cost, given ``own`` for its self cost; at most ``most``."""
         own_costs = own.reindex(self.places).fillna(0.0).to_numpy(dtype=np.float64)
         limit = most.reindex(self.places).fillna(0.0).to_numpy(dtype=np.float64)
         total = own_costs
@@ -203,7 +202,7 @@ class _Graph:
 
 
 def _take(steps: pd.DataFrame, step: pd.DataFrame, idle: _Idle, times: float, mode: str, graph: _Graph | None) -> None:
-    """Take the background from the rows of one step, in ``steps``."""
+    """Subtract the background from the rows of one step, in ``steps``."""
     functions = idle.rows[idle.rows["by"] == "function"]
     share = _share(step, functions, times, mode)
     if graph is not None:
@@ -230,7 +229,7 @@ def _take(steps: pd.DataFrame, step: pd.DataFrame, idle: _Idle, times: float, mo
     for (by, metric), rows in step[step["by"] != "function"].groupby(["by", "metric"], sort=False):
         parts = taken_of.get(metric)
         if parts is None:
-            # what is only known as a whole
+            # this metric has no rows by function
             same = idle.rows[(idle.rows["by"] == by) & (idle.rows["metric"] == metric)]
             taken = _at_most(
                 np.full(len(rows), times * float(same["self"].sum()) if by == "whole" else 0.0), rows["self"]
@@ -250,23 +249,23 @@ def _subtract(steps: pd.DataFrame, at: pd.Index[int], own: NDArray[np.generic], 
 
 
 def _at_most(expected: Floats, measured: pd.Series[float]) -> NDArray[np.generic]:
-    """What is taken of a measured cost: never more than there is, and whole numbers of whole numbers. What was freed
-    (below 0) gives nothing."""
+    """What is subtracted from a measured cost: at most that cost, and whole numbers from whole numbers. Nothing is
+    subtracted from freed bytes (below 0)."""
     taken = np.clip(expected, 0.0, np.maximum(measured.to_numpy(dtype=np.float64), 0.0))
     return np.floor(taken).astype(np.int64) if pd.api.types.is_integer_dtype(measured) else taken
 
 
 def _share(step: pd.DataFrame, idle: pd.DataFrame, times: float, mode: str) -> pd.Series[float]:
-    """Of each place of the idle window, how much of its background a step shows: 1 at most."""
+    """For each place of the idle window, the share of its background that a step shows; at most 1."""
     metric = "samples" if mode in SAMPLED and (idle["metric"] == "samples").any() else str(idle["metric"].iloc[0])
     expected = idle[idle["metric"] == metric].set_index(list(PLACE))["total"].astype("float64") * times
     rows = step[(step["by"] == "function") & (step["metric"] == metric)]
     seen = rows.set_index(list(PLACE))["total"].astype("float64").reindex(expected.index).fillna(0.0)
     if mode in SAMPLED:
-        # as many as the step would show by chance at the most, were this its true rate
+        # the most that can be expected if this few were seen by chance
         seen = seen + _Z * np.sqrt(seen + 1) + 2
     if mode == "strace":
-        # a call is a kind of work, not a place: which of them time asked for cannot be seen
+        # a row is a kind of call: how many of them belong to the background cannot be seen
         seen = expected
     ratio = np.divide(seen, expected, out=np.ones(len(expected)), where=expected.to_numpy() > 0)
     return pd.Series(np.clip(ratio, 0.0, 1.0), index=expected.index)
@@ -302,7 +301,7 @@ def _row(service: str, mode: str, metric: str, steps: pd.DataFrame, window: _Idl
 
 
 def _interval(cost: float, window: _Idle, metric: str, mode: str) -> tuple[float, float]:
-    """The interval of an idle window's cost by the number of events it is of; NaN where its scatter is not known."""
+    """The 95 % interval of an idle window's cost, from its number of events; NaN if its scatter is not known."""
     if mode not in SAMPLED and not (mode == "strace" and metric == "calls"):
         return float("nan"), float("nan")
     from scipy.special import gammaincinv
@@ -319,7 +318,7 @@ def _sentence(row: Mapping[str, object]) -> str:
     taken, expected = float(row["in_steps"]), float(row["expected"])  # type: ignore[arg-type]
     said = f"{seconds:,.3g} s without a receipt cost as much as {worth:,.3g} receipts"
     if not expected > 0:
-        return f"{said}; its share of the steps is not known, because their length is not."
+        return f"{said}; its share of the steps is not known, because the length of the steps is not."
     if taken < _STEADY * expected:
         said += (
             f", but the steps show only {100 * taken / expected:,.2g} % of the background this predicts, so it is not "

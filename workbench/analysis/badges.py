@@ -1,7 +1,7 @@
 """The badges of a run: receipts, limit, validity and thresholds, each judged by itself.
 
-A limit that was found where it was predicted says nothing of whether latencies are to be believed. So these stand
-beside each other, and a run is green only where all are: "PASS" beside "1 of 5 steps valid" is not.
+A limit that was predicted correctly does not make the latencies valid. So the badges are shown beside each other, and a
+run is green only if all of them are: "PASS" with "1 of 5 steps valid" is not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORST: tuple[State, ...] = ("bad", "doubt", "good", "none")
 class Badge:
     """One judgement: of ``what`` (receipts, limit, validity, thresholds), ``state`` and a few words.
 
-    ``state``: good; bad; doubt, where a part could not be measured; none, where there was nothing to judge.
+    ``state``: good; bad; doubt (a part could not be measured); none (there was nothing to judge).
     """
 
     what: str
@@ -36,7 +36,7 @@ class Badge:
 
 
 def badges(rows: Sequence[StepRow], held: bool | None, judged: Sequence[Judged] = ()) -> tuple[Badge, ...]:
-    """The badges of a run of these rows; ``held``: whether the limit was where it was predicted (None: not known)."""
+    """The badges of a run with these rows; ``held``: whether the limit was as predicted (None: not known)."""
     failed = sum(bool(row.failure) for row in rows)
     found: list[Badge] = [
         Badge("receipts", "bad", f"receipts failed in {failed} {'step' if failed == 1 else 'steps'}")
@@ -61,17 +61,17 @@ def headline(verdict: str, found: Sequence[Badge]) -> str:
 
 
 def stored(found: Sequence[Badge]) -> list[dict[str, Any]]:
-    """Badges as a manifest has them."""
+    """Badges in the form that a manifest stores."""
     return [asdict(badge) for badge in found]
 
 
 def badges_of(verdict: Mapping[str, Any]) -> tuple[Badge, ...]:
-    """The badges that a manifest's verdict has; none in runs of earlier releases."""
+    """The badges stored in a manifest's verdict; none in runs of earlier releases."""
     return tuple(Badge(**one) for one in verdict.get("badges") or ())
 
 
 def worst(found: Sequence[Badge]) -> State:
-    """The state that the run as a whole has."""
+    """The worst state of the badges, which is the state of the run."""
     states = {badge.state for badge in found}
     return next((state for state in _WORST if state in states), "none")
 

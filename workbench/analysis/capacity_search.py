@@ -1,16 +1,15 @@
 """The search for the highest rate that passes a noisy test. Pure: trials in, the next rate and the bracket out.
 
-Rates are doubled until one fails; then the gap is halved where what is known of the capacity is halved. One trial
-decides nothing: near the capacity, trials pass and fail by chance, and a hiccup fails anywhere. So what is known is a
-distribution: for each capacity C that could be true, how likely are the trials that were seen? A trial at rate r passes
-with the probability
+Rates are doubled until one fails. From then on the next rate is the median of the likely capacities. One trial decides
+nothing: near the capacity, trials pass and fail by chance, and a hiccup can fail any rate. So the search keeps a
+distribution: for each possible capacity C, how likely are the trials seen so far? A trial at rate r passes with the
+probability
 
     HICCUP + (1 - 2 HICCUP) / (1 + exp(-(ln C - ln r) / s))
 
-where s, the width of the range in which both happen, is not known either and is summed over. C is then the rate at
-which half of the trials pass. Trying the median again and again is probabilistic bisection (Horstein 1963; Waeber,
-Frazier and Henderson 2013); a rate near the answer is repeated by itself. The bracket is the central interval of the
-distribution, at the confidence that was asked for.
+where s, the width of the range in which trials both pass and fail, is not known: all WIDTHS are summed over. C is the
+rate at which half of the trials pass. Trying the median each time is probabilistic bisection (Horstein 1963; Waeber,
+Frazier and Henderson 2013). The bracket is the central interval of the distribution at the requested confidence.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ Outcome = Literal["pass", "fail", "invalid"]
 
 CONFIDENCE = 0.95
 PRECISION = 1.1
-"""The search ends when the upper end of the bracket is less than this times the lower one."""
+"""The search ends when the upper end of the bracket is at most this times the lower end."""
 HICCUP = 0.03
-"""How often a trial ends against what its rate would have it, whatever the rate: other work on the machine."""
+"""The share of trials that give the wrong result at any rate, because of other work on the machine."""
 WIDTHS = (0.01, 0.03, 0.06, 0.12)
-"""The widths that are summed over, as shares of the rate."""
+"""The values of s that are summed over, as shares of the rate."""
 INVALID = 3
-"""Trials of one rate that the generator could not offer, after which higher rates are not asked of it."""
+"""After so many trials of a rate that the generator could not offer, neither it nor a higher rate is tried."""
 _STEP = 0.005
 
 
 @dataclass(frozen=True)
 class CapacityBracket:
-    """The answer: the capacity is between ``low`` and ``high`` receipts a second with ``confidence``. ``low`` 0: no
-    rate passed; ``high`` None: none failed, or too few to be sure. ``limited_by``: what kept the search from the
-    requested precision ("": nothing)."""
+    """The result: the capacity is between ``low`` and ``high`` receipts per second with ``confidence``. ``low`` 0: no
+    rate passed; ``high`` None: no rate failed, or there are too few trials to be sure. ``limited_by``: why the
+    requested precision was not reached ("": it was)."""
 
     low: float
     high: float | None
@@ -52,11 +51,12 @@ class CapacityBracket:
 
 @dataclass(frozen=True)
 class CapacitySearch:
-    """What was tried: (rate, outcome) in their order. Immutable; :meth:`tried` gives the next one.
+    """The trials so far: (rate, outcome) in their order. Immutable; :meth:`tried` returns the next search.
 
-    ``start`` is the first rate; all are between ``lowest`` and ``highest``. After ``max_trials`` it ends with what it
-    has. ``unseen``: a rate up to this times the capacity passes, since a trial cannot see so small an overload; the
-    lower end of the bracket allows for it. An ``invalid`` trial says nothing of the service: the rate was not offered.
+    ``start`` is the first rate; all rates are between ``lowest`` and ``highest``. The search ends after ``max_trials``
+    at the latest. ``unseen``: a rate up to this times the capacity passes, because a trial cannot see such a small
+    overload; the lower end of the bracket allows for it. In an ``invalid`` trial the rate was not offered, so it says
+    nothing about the service.
     """
 
     start: float = 50.0
@@ -79,14 +79,14 @@ class CapacitySearch:
         return self._wanted()
 
     def bracket(self) -> CapacityBracket:
-        """Where the capacity is, by all trials so far."""
+        """The interval of the capacity, from all trials so far."""
         passed, failed = self._rates("pass"), self._rates("fail")
         low, high = self._interval()
-        if not failed:  # what was not tried is not known to pass
+        if not failed:  # rates that were not tried are not known to pass
             low = min(low, max(passed, default=0.0))
         return CapacityBracket(
             low=_round(low / self.unseen) if passed else 0.0,
-            # an end above all that was told is no more than what was thought before anything was tried
+            # an upper end above all trials comes from the prior, not from a trial
             high=_round(high) if failed and high <= max(passed + failed) else None,
             confidence=self.confidence,
             limited_by=self._limit(),
@@ -94,7 +94,7 @@ class CapacitySearch:
 
     @property
     def ceiling(self) -> float:
-        """The lowest rate that the generator could not offer; infinite where there is none."""
+        """The lowest rate that the generator could not offer; infinite if it offered all."""
         spoilt = Counter(rate for rate, outcome in self.trials if outcome == "invalid")
         good = {rate for rate, outcome in self.trials if outcome != "invalid"}
         return min((rate for rate, count in spoilt.items() if count >= INVALID and rate not in good), default=math.inf)
@@ -118,7 +118,7 @@ class CapacitySearch:
 
     def _growing(self, passed: float) -> float | None:
         if passed >= self.highest:
-            # reached: believed when it has passed twice
+            # the highest rate must pass twice
             return None if self.trials.count((passed, "pass")) > 1 else passed
         rate = min(self.highest, _round(2 * passed))
         return rate if rate < self.ceiling else self._under_ceiling(passed)
@@ -132,7 +132,7 @@ class CapacitySearch:
         return max(self.lowest, _round(rate)) if rate >= self.lowest / 2 else None
 
     def _under_ceiling(self, passed: float) -> float | None:
-        """Between the highest rate that passed and the lowest that cannot be offered."""
+        """A rate between the highest that passed and the lowest that cannot be offered; None if they are close."""
         rate = _round(math.sqrt(passed * self.ceiling))
         return rate if passed * self.precision < self.ceiling and passed < rate < self.ceiling else None
 
@@ -145,7 +145,7 @@ class CapacitySearch:
             return "the number of trials" if len(self.trials) >= self.max_trials else "the search was cut short"
         if self.ceiling < math.inf:
             return f"the generator, which could not offer {self.ceiling:g}/s"
-        return "the highest rate that was to be tried" if passed else "the lowest rate that was to be tried"
+        return "the highest rate to be tried" if passed else "the lowest rate to be tried"
 
     def _rates(self, outcome: Outcome) -> list[float]:
         return [rate for rate, came in self.trials if came == outcome]
@@ -160,7 +160,7 @@ class CapacitySearch:
 
     @cached_property
     def _distribution(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The logarithm of each capacity that could be true, and how likely it is that the true one is not above."""
+        """The logarithms of possible capacities, and the probability that the capacity is at most each of them."""
         grid = np.arange(math.log(self.lowest / 2), math.log(self.highest * 2), _STEP)
         widths = np.array(WIDTHS)[:, None]
         total = np.zeros((len(WIDTHS), len(grid)))
@@ -173,5 +173,5 @@ class CapacitySearch:
 
 
 def _round(rate: float) -> float:
-    """To three digits: rates that people can read."""
+    """A rate with three digits, which people can read."""
     return float(f"{rate:.3g}")

@@ -1,11 +1,11 @@
 """Where a figure changed over the runs of a service.
 
-Candidates are found by PELT (Killick, Fearnhead and Eckley 2012, as in the library ``ruptures``) with a cost of squared
-deviations and a penalty of PENALTY times variance times log n. The scatter is that of the differences of neighbours, so
-that a change does not hide itself by making it larger. Each candidate is then tested: Welch's t-test of the runs on its
-two sides, as Apache Otava does. The one that says least is dropped and its neighbours are joined, until all that are
-left say enough. A single slow run on a busy machine is no change: before all this, a figure is brought to within
-OUTLIER standard deviations of the median of five runs around it.
+Candidates are found by PELT (Killick, Fearnhead and Eckley 2012, in the library ``ruptures``) with squared deviations
+as cost and a penalty of PENALTY * variance * log n. The scatter is that of the differences of neighbours, because a
+change would enlarge any other and hide itself. Each candidate is then tested as in Apache Otava: Welch's t-test of the
+runs on its two sides. The least significant one is dropped and its neighbours are joined, until all that are left are
+significant. A single slow run on a busy machine is no change: before all this, each figure is limited to OUTLIER
+standard deviations from the median of the five runs around it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     Series = NDArray[np.float64]
 
 FEWEST = 2
-"""Runs on each side of a change, at least: it is seen two runs after it happened."""
+"""The fewest runs on each side of a change: a change is found two runs after it happened."""
 PENALTY = 4.0
 SIGNIFICANCE = 0.001
 OUTLIER = 4.0
 _AROUND = 2  # runs on each side
-# counts that are the same to so many parts do not scatter; what differs by more has changed
+# figures that differ by less than this share are equal
 _EXACT = 1e-7
-# the median of absolute differences of neighbours, over the standard deviation of what they are taken from
+# the median of the absolute differences of neighbours, in standard deviations of the figures
 _MAD_OF_DIFFERENCES = 0.9539
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """A change between two runs: ``first`` is the index of the first run after it. ``before`` and ``after`` are the
-    medians of the runs up to the neighbouring changes; ``p`` is the probability of such a difference by chance (0 where
+    medians of the runs up to the neighbouring changes; ``p`` is the probability of such a difference by chance (0 if
     the figures do not scatter)."""
 
     first: int
@@ -48,16 +48,16 @@ class Change:
 
     @property
     def percent(self) -> float:
-        """By how much the figure changed, in percent of what it was; NaN where that was 0."""
+        """The change in percent of the figure before it; NaN if that was 0."""
         return 100 * (self.after - self.before) / abs(self.before) if self.before else float("nan")
 
 
 def change_points(values: Sequence[float], significance: float = SIGNIFICANCE) -> list[Change]:
-    """The changes in a series of figures, in order of the runs; none in fewer than twice FEWEST."""
+    """The changes in a series of figures, in the order of the runs; none if there are fewer than 2 * FEWEST runs."""
     series = np.asarray(values, dtype=np.float64)
     if len(series) < 2 * FEWEST or np.ptp(series) == 0:
         return []
-    # what is as good as the same
+    # smaller differences count as none
     least = _EXACT * float(np.max(np.abs(series)))
     scatter = max(float(np.median(np.abs(np.diff(series)))) / _MAD_OF_DIFFERENCES, least)
     calm = _without_outliers(series, scatter)
@@ -74,7 +74,7 @@ def change_points(values: Sequence[float], significance: float = SIGNIFICANCE) -
 
 
 def _without_outliers(series: Series, scatter: float) -> Series:
-    """The series with each value no further from the median of those around it than OUTLIER times the scatter."""
+    """The series with each value at most OUTLIER times the scatter from the median of the runs around it."""
     padded = np.pad(series, _AROUND, mode="reflect")
     middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1), axis=1)
     clipped: Series = np.clip(series, middle - OUTLIER * scatter, middle + OUTLIER * scatter)
@@ -82,7 +82,7 @@ def _without_outliers(series: Series, scatter: float) -> Series:
 
 
 def _candidates(series: Series) -> list[int]:
-    """Where segments begin that differ in their means, in a series that scatters by 1."""
+    """The first indices of segments with different means, in a series with a scatter of 1."""
     from ruptures import KernelCPD
 
     model = KernelCPD(kernel="linear", min_size=FEWEST).fit(series)  # PELT of squared deviations, compiled
@@ -90,7 +90,7 @@ def _candidates(series: Series) -> list[int]:
 
 
 def _p(before: Series, after: Series, least: float) -> float:
-    """The probability that the runs on both sides of a change differ so much by chance (Welch's t-test, two-sided)."""
+    """The probability that the runs on both sides differ this much by chance (Welch's t-test, two-sided)."""
     from scipy.special import stdtr
 
     difference = abs(float(after.mean() - before.mean()))

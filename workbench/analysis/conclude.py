@@ -1,4 +1,4 @@
-"""What a sweep found, in figures and in words. Pure functions over its rows."""
+"""The results of a sweep, in figures and in words. Pure functions of its rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workbench.thresholds.judge import Judged
 
 @dataclass(frozen=True)
 class Prediction:
-    """The budget of a payer at the start, computed from what the agent says, before anything is sent."""
+    """The budget of a payer at the start, computed from the agent's figures before anything is sent."""
 
     receipts: int | None
     rule: str
@@ -48,7 +48,7 @@ class Prediction:
 
 
 def predict(fees: Fees | None, found: Budget | None, value_wei: int) -> Prediction:
-    """The prediction as it is shown and stored."""
+    """The prediction in the form that is shown and stored."""
 
     def grt(wei: int | None) -> float:
         return math.nan if wei is None else wei / WEI_PER_GRT
@@ -74,12 +74,12 @@ def judge_step(
     toward_limit: bool,
     distorted: bool = False,
 ) -> Judgement:
-    """The judgement of a step in which the payer was ``charged`` for so many receipts.
+    """The judgement of a step in which the payer was charged for ``charged`` receipts.
 
     In a sweep toward the limit, denial past the limit is expected and no failure. A step that is ``distorted`` by a
-    profiler (the warm-up too) is measured for what it costs, not for how fast it is: a generator that was late, in
-    sending or in signing, does not spoil it. What was not sent does. The paired step is not distorted: its times are
-    what those under the profiler are compared with, so they have to be the service's.
+    profiler (warm-up included) measures cost, not speed: late sending or signing does not make it INVALID, receipts
+    that were not sent do. The paired step is not distorted: times under the profiler are compared with its times, so
+    they must be the service's.
     """
     denied = ""
     if denial.refused and not toward_limit:
@@ -100,7 +100,7 @@ def judge_step(
 
 
 def judge_walk(summary: StepSummary, denial: Denial, denied: bool | None, found: StoredSince | None) -> Judgement:
-    """The judgement of the walk to the limit. ``denied``: whether the agent held the payer denied at its end."""
+    """The judgement of the walk to the limit. ``denied``: whether the agent held the payer denied at the end."""
     failure = "; ".join(filter(None, (_lost(denial, found), _invalid(found), summary.failures)))
     if failure:
         return Judgement("FAIL", failure, failure)
@@ -110,21 +110,21 @@ def judge_walk(summary: StepSummary, denial: Denial, denied: bool | None, found:
 
 
 def _lost(denial: Denial, found: StoredSince | None) -> str:
-    """HTTP 200 is no proof: receipts that were answered as stored and are not in the database."""
+    """Receipts that were answered as stored and are not in the database: HTTP 200 is no proof."""
     if found is None or found.receipts >= denial.paid:
         return ""
     return f"{denial.paid} receipts were paid according to the answers, {found.receipts} are in the database"
 
 
 def _invalid(found: StoredSince | None) -> str:
-    """Receipts that were stored and that the agent would not aggregate: they are lost to the indexer."""
+    """Receipts that were stored but that the agent refused to aggregate: they are lost to the indexer."""
     if found is None or found.invalid <= 0:
         return ""
     return f"the tap-agent found {found.invalid} receipts invalid ({found.reasons})"
 
 
 def conclude_limit(bracket: Bracket, predicted: int | None, rows: list[StepRow]) -> dict[str, Any]:
-    """The manifest's ``limit``: what was observed of it, whether the prediction held, first refusal and denial lag."""
+    """The manifest's ``limit``: the observed limit, whether the prediction held, first refusal and denial lag."""
     first = first_refused(rows)
     held = bracket.holds(predicted)
     return {
@@ -167,19 +167,19 @@ def _limit_sentence(bracket: Bracket, predicted: int | None, held: bool | None, 
                 text += f" and {first.denial_lag_s * 1000:.0f} ms"
             text += " after the limit was crossed."
         if not math.isnan(first.denylist_lag_s):
-            text += f" The database's denylist had the payer {first.denylist_lag_s * 1000:.0f} ms after that receipt."
+            text += f" The payer entered the denylist {first.denylist_lag_s * 1000:.0f} ms after that receipt."
     return text
 
 
 def _paid_before(row: StepRow) -> int | None:
-    """Receipts that the payer had been charged for when the first one was refused, by its fees; None: not known."""
+    """The receipts that the payer was charged for before the first refusal, from its fees; None: not known."""
     receipts = row.fees_at_first_refusal_grt / row.value_grt if row.value_grt else math.nan
     return None if math.isnan(receipts) else round(receipts)
 
 
 def _refusal_sentence(first: StepRow) -> str:
-    """Where in its step, counted from 1, and after how many receipts of its payer the first refusal came: a payer may
-    have paid for others before the step."""
+    """The position of the first refusal in its step, from 1, and how many receipts its payer had paid for by then,
+    those before the step included."""
     text = (
         f"First refusal in step {first.step}: receipt {first.first_refusal_index + 1:,.0f} of {first.receipts:,}, "
         f"{first.first_refusal_s:.3f} s after the step began"
@@ -204,8 +204,8 @@ def _observation(bracket: Bracket, rows: list[StepRow]) -> str:
 
 
 def first_refused(rows: list[StepRow]) -> StepRow | None:
-    """The step with the first refusal. The walk to the limit counts last: it is slow, and lag under load is in the
-    steps."""
+    """The step with the first refusal. The walk to the limit counts only if no step has one: it is slow, and lag under
+    load is in the steps."""
     refused = [row for row in rows if not math.isnan(row.first_refusal_index)]
     return next((row for row in refused if row.kind == "step"), refused[0] if refused else None)
 
@@ -215,9 +215,9 @@ def conclude_run(rows: list[StepRow], limit: dict[str, Any], judged: Sequence[Ju
     ``badges`` with their ``headline`` (see :mod:`workbench.analysis.badges`). ``judged``: the results of the
     thresholds.
 
-    INVALID steps say nothing about the service; the run is INVALID when no step is left. The limit is a matter of
-    counts, so an invalid step still counts for it. A threshold that was exceeded fails an INVALID run too: it was
-    measured all the same. One that could not be measured fails the others.
+    INVALID steps say nothing about the service, but they count for the limit, which depends on counts only. The run is
+    INVALID if all steps are. An exceeded threshold fails an INVALID run too, because it was measured. A threshold that
+    could not be measured fails the other runs.
     """
     steps = [row for row in rows if row.kind == "step"]
     invalid = [row for row in steps if row.verdict == "INVALID"]
@@ -250,5 +250,5 @@ def conclude_run(rows: list[StepRow], limit: dict[str, Any], judged: Sequence[Ju
 
 
 def prediction_json(prediction: Prediction) -> dict[str, Any]:
-    """The prediction as it goes into the manifest."""
+    """The prediction in the form that the manifest stores."""
     return {**asdict(prediction), "sentence": prediction.sentence}

@@ -1,19 +1,19 @@
-"""What each step of a profiled sweep cost, and what one receipt of it cost: by function, file, crate and as a whole.
+"""The cost of each step of a profiled sweep, and of one receipt in it: by function, file, crate and as a whole.
 
-The table of costs is long and plain, so that the windows of a run are one Parquet file:
+The table of costs is in long form with plain columns, so that the windows of a run are one Parquet file:
 
-- ``service``, ``mode``, ``step``: whose window it is; ``window``: ``step``, or ``idle`` for one without a receipt
-  (its ``step`` is IDLE_STEP); ``seconds``: how long it was, NaN in runs from before that was kept. ``receipts``: how
-  many were sent in it, ``accepted`` and ``denied`` of them (Int64, <NA> where it is not known; 0 where it is not);
-  ``receipts_before``: how many the service had been sent before it.
-- ``by``: ``function``, ``file``, ``crate`` or ``whole``; ``name``, ``file``, ``object``, ``crate``: of what the row is
-  (a whole has the name WHOLE).
-- ``metric``, ``unit``: what was counted. ``self``: the cost of the place itself; ``total``: with all that it called,
-  recursion once; ``calls``: how often it was called (Int64, <NA> where the format does not count calls).
+- ``service``, ``mode``, ``step``: of the window; ``window``: ``step``, or ``idle`` for one without receipts (its
+  ``step`` is IDLE_STEP); ``seconds``: its length, NaN in older runs. ``receipts``: how many were sent in it;
+  ``accepted`` (Int64, <NA> if not known) and ``denied`` (0 if not known): how many of them were; ``receipts_before``:
+  how many the service was sent before it.
+- ``by``: ``function``, ``file``, ``crate`` or ``whole``; ``name``, ``file``, ``object``, ``crate``: the place (the
+  whole has the name WHOLE).
+- ``metric``, ``unit``: what was counted. ``self``: the cost of the place itself; ``total``: with everything it called,
+  recursion once; ``calls``: how often it was called (Int64, <NA> if the format does not count calls).
 
-Rows that cost nothing are left out: what is not there, cost 0. Idle windows are no steps: only
-:mod:`workbench.analysis.background` looks at them. For each service, mode, step, metric and ``by`` the self
-costs add up to the whole.
+Rows that cost nothing are left out: a missing row means 0. Idle windows are no steps: only
+:mod:`workbench.analysis.background` uses them. For each service, mode, step, metric and ``by`` the self costs add up to
+the whole.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ BY_STEP = (
     *("service", "mode", "step", "receipts", "accepted", "denied", *PLACE, "unit"),
     *("cost", "cost_per_receipt", "share_pct"),
 )
-# what is asked about a receipt; callgrind's other events are parts of these
+# the metrics of interest; callgrind's other events are parts of these
 CALLGRIND_METRICS = ("Ir", "L1m", "LLm", "Bm", "CEst", "sysCount", "sysTime", "sysCpuTime")
 BYTES_KEPT, BYTES_ALLOCATED = "bytes_kept", "bytes_allocated"
-# Functions below this share of every window are one row. A run of Python under callgrind has some 10,000 functions, a
-# few hundred of them above it.
+# Functions below this share of every window are one row. Python under callgrind has about 10,000 functions, a few
+# hundred of them above it.
 LEAST_SHARE = 0.0005
 
 
@@ -78,15 +78,15 @@ def window_costs(
     seconds: float = math.nan,
     metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """The table of costs of one window, with every place that cost anything; :func:`compact_costs` makes it small.
+    """The table of costs of one window, with every place that has a cost; :func:`compact_costs` makes it small.
 
-    ``metrics``: None takes CALLGRIND_METRICS of a callgrind profile (misses and cycles derived), of a log of system
-    calls ``calls``, ``errors``, ``working``, ``waiting`` and ``undecided`` time (it cannot be told) by call, of others
-    all that can be added up. Functions of one name, file and object are one row, with the sum of their totals, the
-    whole at most. A profile of pprof-rs keeps one arbitrary file a name: its functions are told apart by name alone,
-    and it has no rows by file.
+    ``metrics`` None: of a callgrind profile CALLGRIND_METRICS (misses and cycles derived); of a log of system calls
+    ``calls``, ``errors``, ``working``, ``waiting`` and ``undecided`` time by call; of others all that can be added up.
+    Functions with the same name, file and object are one row, with the sum of their totals, at most the whole. A
+    profile of pprof-rs keeps one arbitrary file per name: its functions differ by name alone, and it has no rows by
+    file.
 
-    Raises WorkbenchError for massif (see :func:`heap_costs`), for a metric that is not there, or no receipts.
+    Raises WorkbenchError for massif (see :func:`heap_costs`), for an unknown metric, or without receipts.
     """
     _check(receipts, f"step {step}")
     counts = _Window(STEP, step, seconds, receipts, accepted, denied, receipts_before)
@@ -96,14 +96,14 @@ def window_costs(
 def idle_costs(
     profile: Profile, *, service: str, mode: str, seconds: float, metrics: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The table of costs of an idle window of ``seconds``; else as :func:`window_costs`."""
+    """The table of costs of an idle window of ``seconds``; otherwise like :func:`window_costs`."""
     return _in_window(_parts(profile, metrics), service, mode, _Window(IDLE, IDLE_STEP, seconds))
 
 
 def idle_heap_costs(
     begin: Profile, end: Profile, *, service: str, seconds: float, mode: str = "massif"
 ) -> pd.DataFrame:
-    """The table of costs of an idle window of massif; else as :func:`heap_costs`."""
+    """The table of costs of an idle window of massif; otherwise like :func:`heap_costs`."""
     return _in_window(_heap_parts(begin, end), service, mode, _Window(IDLE, IDLE_STEP, seconds))
 
 
@@ -130,14 +130,14 @@ def heap_costs(
 ) -> pd.DataFrame:
     """The table of costs of one window of massif, from the heap at its two edges (the last detailed snapshot of each).
 
-    ``bytes_kept`` is what each allocator holds more at the end (less: below 0). ``bytes_allocated`` is there for the
-    whole, where massif's clock counts bytes (``--time-unit=B``): it counts what is allocated and what is freed, and the
-    heap is their difference, so half the sum of both is what was allocated. Massif's administration and rounding of
-    blocks are in it, and a block that is made larger counts with what it grew.
+    ``bytes_kept``: how many more bytes each allocator holds at the end (fewer: below 0). ``bytes_allocated``: of the
+    whole only, and only if massif's clock counts bytes (``--time-unit=B``). The clock counts allocated plus freed
+    bytes, the heap is their difference, so half the sum of both is what was allocated. It includes massif's
+    administration and rounding of blocks; a block that is made larger counts with the bytes added.
 
-    Massif lists no allocator below its threshold. One that it lists at one edge only kept what it surely kept: it is
-    taken to have held, at the other, as much as it can have (see :func:`unlisted_at_most`). The rest of the difference
-    is in the row of what is below the threshold.
+    Massif lists no allocator below its threshold. If only one edge lists it, the least that it can have kept is
+    counted: at the other edge it is taken to have held the most it can (see :func:`unlisted_at_most`). The rest of the
+    difference is in the row of everything below the threshold.
 
     Raises WorkbenchError for other profiles, edges without a heap tree, or no receipts.
     """
@@ -147,7 +147,7 @@ def heap_costs(
 
 
 def _heap_parts(begin: Profile, end: Profile) -> pd.DataFrame:
-    """The rows of a heap's two edges."""
+    """The rows from a heap's two edges."""
     kept = _kept_bytes(begin, end)
     places = kept.rename(columns={"function": "name", "bytes": "self"}).assign(total=kept["bytes"], calls=pd.NA)
     parts = []
@@ -161,7 +161,7 @@ def _heap_parts(begin: Profile, end: Profile) -> pd.DataFrame:
 
 
 def _kept_bytes(begin: Profile, end: Profile) -> pd.DataFrame:
-    """What each function holds more at the end: function, file, object, crate, bytes."""
+    """How many more bytes each function holds at the end: function, file, object, crate, bytes."""
     keys = ["function", "file", "object", "crate"]
     edges = [held_bytes(profile, "function").groupby(keys, sort=False)["bytes"].sum() for profile in (begin, end)]
     both = pd.concat(edges, axis=1, keys=["begin", "end"]).reset_index()
@@ -169,15 +169,15 @@ def _kept_bytes(begin: Profile, end: Profile) -> pd.DataFrame:
     for edge, other, profile in (("begin", "end", begin), ("end", "begin", end)):
         missing = both[edge].isna() & ~hidden
         both.loc[missing, edge] = both.loc[missing, other].clip(upper=unlisted_at_most(profile))
-        # what is taken for this one is no longer in the row of all that are not listed
+        # these bytes are no longer in the row of everything that is not listed
         moved = both.loc[missing, edge].sum()
         both.loc[hidden, edge] = both.loc[hidden, edge].fillna(0) - moved
     return both[keys].assign(bytes=(both["end"] - both["begin"]).astype("int64"))
 
 
 def held_bytes(profile: Profile, by: Literal["function", "site"]) -> pd.DataFrame:
-    """What each allocator holds in the last detailed snapshot: allocator, function, file, line, object, crate, bytes.
-    Allocators below massif's threshold share one row. Raises WorkbenchError where there is no heap tree."""
+    """The bytes of each allocator in the last detailed snapshot: allocator, function, file, line, object, crate, bytes.
+    Allocators below massif's threshold share one row. Raises WorkbenchError if there is no heap tree."""
     require_massif(profile)
     if not profile.meta["detailed"]:
         raise WorkbenchError(
@@ -189,8 +189,8 @@ def held_bytes(profile: Profile, by: Literal["function", "site"]) -> pd.DataFram
 
 
 def unlisted_at_most(profile: Profile) -> int:
-    """The most that an allocator missing from the last detailed snapshot can have held: all that is below massif's
-    threshold, or the threshold itself where it is known."""
+    """The most that an allocator missing from the last detailed snapshot can hold: everything below massif's threshold,
+    or the threshold itself if it is known and smaller."""
     row = bytes_by_allocator(profile, "function", PLUMBING).iloc[-1]
     below = int(row.get(-1, 0))
     threshold = profile.meta.get("threshold_pct")
@@ -202,7 +202,7 @@ def unlisted_at_most(profile: Profile) -> int:
 
 
 def allocated_bytes(begin: Profile, end: Profile) -> int | None:
-    """Bytes allocated between two edges, with allocator overhead and rounding; None where its clock counts no
+    """Bytes allocated between two edges, with allocator overhead and rounding; None if massif's clock counts no
     bytes."""
     if begin.meta.get("time_unit") != "B" or end.meta.get("time_unit") != "B":
         return None
@@ -213,10 +213,10 @@ def allocated_bytes(begin: Profile, end: Profile) -> int | None:
 
 
 def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.DataFrame:
-    """The table without functions whose self and total cost are below ``least_share`` of the whole in every step; they
-    are one row REST a step and metric, so that self costs still add up. Files and crates stay.
+    """The table without functions whose self and total cost are below ``least_share`` of the whole in every step. They
+    become one row REST per step and metric, so that self costs still add up. Files and crates stay.
 
-    Give all windows of a run together: a function is kept in all of them or in none, so a missing row still means 0.
+    Pass all windows of a run together: a function is kept in all of them or in none, so a missing row still means 0.
     """
     if costs.empty:
         return costs
@@ -239,7 +239,7 @@ def compact_costs(costs: pd.DataFrame, least_share: float = LEAST_SHARE) -> pd.D
 
 
 def as_of_now(costs: pd.DataFrame) -> pd.DataFrame:
-    """The table with the columns that older runs lack, filled in: no idle window, unknown length of windows, no denied
+    """The table with the columns that older runs lack: no idle window, unknown length of windows, no denied
     receipts."""
     costs = with_denials(costs)
     absent = {"window": STEP, "seconds": math.nan}
@@ -252,21 +252,21 @@ def of_steps(costs: pd.DataFrame) -> pd.DataFrame:
 
 
 def cost_by_step(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
-    """The costs of one metric with what a receipt cost, in long form, every place in every step: service, mode, step,
-    receipts, accepted, denied, name, file, object, crate, unit, cost, cost_per_receipt (of all receipts sent; NaN in a
-    step in which every receipt was denied), share_pct of the step's whole.
+    """The cost of each place in each step by one metric, in long form: service, mode, step, receipts, accepted, denied,
+    name, file, object, crate, unit, cost, cost_per_receipt (of all receipts sent; NaN in a step in which every receipt
+    was denied), share_pct of the step's whole.
 
-    Raises WorkbenchError that lists what there is where the table has no such metric.
+    Raises WorkbenchError that lists the metrics if the table does not have this one.
     """
     return _by_step(costs, metric, by, which)[0]
 
 
 def _by_step(costs: pd.DataFrame, metric: str, by: By, which: Which) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """The table of :func:`cost_by_step`, and for each row the number of its place: of a service, mode and unit too."""
+    """The table of :func:`cost_by_step`, and for each row the number of its place (with its service, mode and unit)."""
     rows = chosen(costs, metric, by)
     windows = windows_of(costs, metric)
     keys = ["service", "mode", *PLACE, "unit"]
-    # one number for the seven keys: each merge on text takes as long as all else here
+    # one number for the seven keys: each merge on text takes as long as the rest of this function
     groups = Groups.of(rows.groupby(keys, sort=False, dropna=False).ngroup().to_numpy(dtype=np.int64))
     places = rows[keys].iloc[groups.first].assign(place=np.arange(len(groups.first)))
     full = windows.merge(places, on=["service", "mode"], how="inner")
@@ -285,14 +285,13 @@ def _by_step(costs: pd.DataFrame, metric: str, by: By, which: Which) -> tuple[pd
 def cost_per_receipt(costs: pd.DataFrame, metric: str, by: By = "function", *, which: Which = "self") -> pd.DataFrame:
     """What one receipt costs, place by place, the most expensive first.
 
-    Columns: service, mode, name, file, object, crate, unit, cost (of all steps), receipts (of all steps),
-    per_receipt (pooled: cost / receipts), lowest and highest of the steps, spread_pct, share_pct (of all that all steps
-    cost), and ``step_<n>`` with the cost per receipt of each step. ``spread_pct`` is the largest difference between
-    steps of equal size, in percent of their mean: what repeating a measurement changes; NaN where no two are.
+    Columns: service, mode, name, file, object, crate, unit, cost (of all steps), receipts (of all steps), per_receipt
+    (pooled: cost / receipts), lowest and highest of the steps, spread_pct, share_pct (of the cost of all steps), and
+    ``step_<n>``, the cost per receipt of each step. ``spread_pct`` is the largest difference between steps of equal
+    size, in percent of their mean: how well a measurement repeats; NaN if all sizes differ.
 
-    Steps with denied receipts are in ``step_<n>`` alone, unless all have some; where every receipt was denied, the
-    table is empty. A pooled cost holds each step's fixed cost too: see :mod:`workbench.analysis.growth` for the
-    marginal one.
+    Steps with denied receipts are in ``step_<n>`` alone, unless all have some; if every receipt was denied, the table
+    is empty. A pooled cost includes each step's fixed cost: see :mod:`workbench.analysis.growth` for the marginal one.
     """
     every, place = _by_step(costs, metric, by, which)
     in_long = counted(every)
@@ -318,8 +317,8 @@ def cost_per_receipt(costs: pd.DataFrame, metric: str, by: By = "function", *, w
 
 
 def _spread_pct(groups: Groups, receipts: NDArray[np.int64], each: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each group the largest difference between its rows of as many receipts, in percent of their mean; NaN where
-    no two have as many."""
+    """For each group, the largest difference between rows with the same number of receipts, in percent of their mean;
+    NaN if all numbers differ."""
     _, size = np.unique(receipts, return_inverse=True)
     equal = Groups.of(groups.of_row * (size.max(initial=0) + 1) + size)
     lowest, highest = equal.reduce(np.fmin, each), equal.reduce(np.fmax, each)
@@ -332,9 +331,9 @@ def _spread_pct(groups: Groups, receipts: NDArray[np.int64], each: NDArray[np.fl
 
 
 def chosen(costs: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
-    """The rows of one metric and grouping. Raises WorkbenchError that lists what there is."""
+    """The rows of one metric and grouping. Raises WorkbenchError that lists the choices."""
     if by not in get_args(By):
-        raise WorkbenchError(f"costs are by {', '.join(get_args(By))}, not by {by!r}", where="by")
+        raise WorkbenchError(f"expected {', '.join(get_args(By))}, found {by!r}", where="by")
     rows = of_steps(costs)
     rows = rows[rows["metric"] == metric]
     if rows.empty:
@@ -345,7 +344,7 @@ def chosen(costs: pd.DataFrame, metric: str, by: By) -> pd.DataFrame:
 
 def windows_of(costs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The steps in which a metric was measured: service, mode, window, step, seconds, receipts, accepted, denied,
-    receipts_before (filled with the receipts of the steps before where it is not known), whole."""
+    receipts_before (if not known, the sum of the steps before), whole."""
     costs = of_steps(as_of_now(costs))
     rows = costs[(costs["metric"] == metric) & (costs["by"] == "whole")]
     rows = rows[[*WINDOW, "self"]].rename(columns={"self": "whole"})
@@ -363,7 +362,7 @@ def _check(receipts: int, where: str) -> None:
 
 
 def _places(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
-    """The rows of a profile of functions."""
+    """The rows from a profile of functions."""
     profile = legible(derived(profile) if profile.format == "callgrind" else profile)
     names = _metrics(profile, metrics)
     arbitrary_files = profile.meta.get("dialect") == "pprof-rs"
@@ -388,7 +387,7 @@ def _places(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
 
 
 def _merged(rows: pd.DataFrame, whole: float) -> pd.DataFrame:
-    """One row a name, file and object: generic functions share a readable name."""
+    """One row per name, file and object: generic functions share a readable name."""
     if not rows.duplicated(list(PLACE)).any():
         return rows
     merged = rows.groupby([*PLACE, "by", "metric", "unit"], sort=False, as_index=False).agg(
@@ -408,7 +407,7 @@ def _metrics(profile: Profile, metrics: Sequence[str] | None) -> list[str]:
 
 
 def _syscalls(profile: Profile, metrics: Sequence[str] | None) -> pd.DataFrame:
-    """The rows of a log of system calls: one a call, no files and crates."""
+    """The rows from a log of system calls: one per call, without files and crates."""
     table = call_table(profile)
     values = {
         "calls": (table["calls"], "count"),
@@ -453,7 +452,7 @@ def _snapshot(profile: Profile) -> Mapping[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What kind of window it is, how long, and the receipts in it and before it; None is not known."""
+    """The kind and length of a window, and the receipts in it and before it; None: not known."""
 
     window: str
     step: int
@@ -470,7 +469,7 @@ def _in_window(parts: pd.DataFrame, service: str, mode: str, window: _Window) ->
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns in their order, with types that are the same in every window."""
+    """The columns in order, with the same types in every window."""
     whole_numbers = all(pd.api.types.is_integer_dtype(table[column]) for column in ("self", "total"))
     cost = "int64" if whole_numbers else "float64"
     return (

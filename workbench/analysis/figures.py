@@ -1,6 +1,6 @@
-"""The figures of a whole run: one number a quantity, so that runs can stand below each other. Pure.
+"""The figures of a whole run: one number per quantity, so that runs can be compared in a table. Pure.
 
-They are kept in the manifest when a run finishes (key FIGURES), and made again of the tables where they are not there.
+A finished run stores them in its manifest (key FIGURES); if they are missing, they are computed from its tables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FIGURES = "figures"
 VERSION = 2
-"""Of the meaning of the figures: those that another version kept are made again."""
+"""Version of the figures' meaning: figures stored by another version are computed again."""
 
 COUNTS = ("sent", "accepted", "denied", "failed")
 TIMES = (
@@ -30,14 +30,14 @@ TIMES = (
     "lag_p99_ms",
 )
 STEP_COLUMNS = ("kind", "verdict", "profiler", *COUNTS, *TIMES)
-"""What of steps.parquet is asked for."""
+"""The columns of steps.parquet that are needed."""
 
 AGENT = "agent_"
-"""Before the columns of the tap-agent's costs."""
+"""Prefix of the tap-agent's costs."""
 
 
 def kept_figures(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The figures that a finished run keeps in its manifest; None where they are to be made of its tables."""
+    """The figures stored in a finished run's manifest; None if they must be computed from its tables."""
     kept = manifest.get(FIGURES)
     if not isinstance(kept, Mapping) or manifest.get("state") != "finished" or kept.get("version") != VERSION:
         return None
@@ -45,8 +45,8 @@ def kept_figures(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def step_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """``steps``, ``valid_steps``, the COUNTS summed over all steps, and the median of TIMES over the valid steps that
-    no profiler distorts (absent where there is none). The walk to the limit, warm-up and paired steps are left out.
+    """``steps``, ``valid_steps``, the COUNTS summed over all steps, and the median of TIMES over the valid steps
+    without a profiler (missing if there are none). The walk to the limit, warm-up and paired steps are left out.
     """
     steps = [row for row in rows if row.get("kind", "step") == "step"]
     valid = [row for row in steps if row.get("verdict") != "INVALID"]
@@ -62,7 +62,7 @@ def step_figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def cost_figures(costs: pd.DataFrame, agents: Iterable[str] = ()) -> dict[str, float]:
-    """What one receipt costs by each metric, by the names of thresholds; of the programs ``agents`` with AGENT before.
+    """The cost of one receipt by each metric, by the names of thresholds; of the programs ``agents`` with prefix AGENT.
 
     ``costs`` are those of one run without its background (:attr:`workbench.sweep.run_profiles.RunProfiles.costs`).
     Steps with denied receipts are left out unless all have some, as in the reports.

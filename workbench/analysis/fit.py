@@ -1,4 +1,4 @@
-"""Models of what a window cost over its receipts, fitted to all functions at once.
+"""Models of the cost of a window as a function of its receipts, fitted to all functions at once.
 
 A window of ``n`` receipts costs ``fixed + marginal * n + growth * n * g(x)``; no part can be negative. ``x`` is what a
 receipt's cost may grow with: the receipts of the step, or those sent before (see :mod:`workbench.analysis.growth`).
@@ -6,13 +6,13 @@ receipt's cost may grow with: the receipts of the step, or those sent before (se
 - ``constant``: fixed cost alone. ``linear``: fixed and marginal.
 - ``n log n``: g(x) = ln x. ``quadratic``: g(x) = x.
 
-Errors are relative to the cost (``relative``: what a deterministic counter shows), as those of counted samples
-(``counting``: their variance is proportional to the cost), or as those of system calls (``calls``: as samples that come
-in clusters of CLUSTER, and TIMING of the cost besides, because how often a service waits or commits depends on how
-events happen to coincide, while its other calls are exact and say nothing of that); each function's are weighted so.
+Each function's costs are weighted by their errors. ``relative`` errors are proportional to the cost, as in a
+deterministic counter. ``counting`` errors are those of samples: their variance is proportional to the cost. ``calls``
+are system calls: they come in clusters of CLUSTER, and TIMING of the cost is added, because how often a service waits
+or commits depends on timing. Other calls are exact, so their scatter does not show this.
 
-Because parts cannot be negative, a cost per receipt that rises cannot be explained by a fixed cost, which only makes it
-fall: that is what makes growth visible in three steps.
+Because parts cannot be negative, a fixed cost can only make the cost per receipt fall, so it cannot explain a rise.
+That is why three steps are enough to see growth.
 """
 
 from __future__ import annotations
@@ -43,55 +43,54 @@ TERMS: dict[Form, tuple[int, ...]] = {
     "quadratic": (0, 1, 2),
 }
 
-# Scatter below this is taken for this: two runs of the same code never agree better for a reason worth knowing.
+# The least scatter: if two runs of the same code agree better, that is chance.
 LEAST_SCATTER = 0.005
-# What repeating a step changes in the number of calls that wait (epoll_wait, futex), as a part of it.
+# The share by which the number of waiting calls (epoll_wait, futex) changes when a step is repeated.
 TIMING = 0.1
-# Calls come in clusters of about this size: one commit of a database is some ten writes and locks, and how many commits
-# fall into a small window is chance.
+# Calls come in clusters of about this size: one commit of a database is about ten writes and locks, and the number of
+# commits in a small window depends on chance.
 CLUSTER = 10
-# Functions of about one size whose scatter is taken together, on each side of a function.
+# The number of functions of similar size, on each side of a function, whose scatter is combined.
 NEIGHBOURS = 25
-# and those that cost less than this part of what the function does are not among them
+# functions this many times smaller are left out
 MUCH_SMALLER = 10
-# What the scatter of the neighbours is worth, in degrees of freedom.
+# The most degrees of freedom that the scatter of the neighbours counts as.
 PRIOR_DF = 10
-# A cost far below the others of its function has no smaller error than this part of their mean would have.
+# The error of a small cost is at least that of a cost of this part of the function's mean.
 _LEAST_PART = 0.25
-# Misfits below a thousandth are no reason to prefer a model.
+# Misfits below a thousandth do not decide between models.
 _EXACT = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """The steps: ``receipts`` n and ``position`` x of each. ``separable``: whether the sizes differ, so that fixed and
-    marginal cost can be told apart."""
+    """The steps: ``receipts`` n and ``position`` x of each."""
 
     receipts: Floats
     position: Floats
 
     @property
     def separable(self) -> bool:
-        """Whether fixed and marginal cost can be told apart: the steps differ in their receipts."""
+        """Whether the steps differ in their receipts, so that fixed and marginal cost can be separated."""
         return len(np.unique(self.receipts)) > 1
 
     def columns(self, form: Form) -> Floats:
-        """One row a step, one column each for fixed, marginal and growth."""
+        """One row per step, one column each for fixed, marginal and growth."""
         n, x = self.receipts, self.position
         grown = np.log(np.maximum(x, 1.0)) if form == "n log n" else x
         return np.column_stack([np.ones_like(n), n, n * grown])
 
     def terms(self, form: Form) -> tuple[int, ...]:
-        """Which parts of a model these steps can tell apart; the fixed part goes where all steps have one size."""
+        """The parts of a model that these steps can separate: without the fixed part if all steps have one size."""
         terms = TERMS[form]
         return terms if self.separable or form == "constant" else tuple(term for term in terms if term != FIXED_PART)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """One form fitted to each of m functions: ``coefficients`` (m x 3: fixed, marginal, growth, 0 where left out),
-    ``covariance`` (m x 3 x 3, of unit scatter), ``misfit`` (weighted sum of squares), ``used`` (how many parts are not
-    0)."""
+    """One form fitted to each of m functions: ``coefficients`` (m x 3: fixed, marginal, growth; 0 if left out),
+    ``covariance`` (m x 3 x 3, at a scatter of 1), ``misfit`` (weighted sum of squares), ``used`` (number of parts that
+    are not 0)."""
 
     form: Form
     coefficients: Floats
@@ -100,7 +99,7 @@ class Fit:
     used: Whole
 
     def take(self, rows: Flags, other: Fit) -> Fit:
-        """This fit, and the other one's in ``rows``; it keeps this one's form."""
+        """This fit, with the other one's values in ``rows``; ``form`` stays this one's."""
         return Fit(
             self.form,
             np.where(rows[:, None], other.coefficients, self.coefficients),
@@ -112,10 +111,10 @@ class Fit:
 
 def fit(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Fit:
     """Weighted least squares without negative parts, for each row of ``costs`` (m functions x k steps). ``weights`` are
-    1 / standard error, of the same shape.
+    1 / standard error, in the same shape.
 
-    The best fit without negative parts is an ordinary one of the parts that are not 0. There are at most three parts,
-    so all choices are tried; the first that is clearly better wins, fewer parts first.
+    The best fit without negative parts is the ordinary fit of the parts that are not 0. There are at most three parts,
+    so all choices are tried, fewer parts first; a later one is taken only if it is clearly better.
     """
     columns = windows.columns(form)
     terms = windows.terms(form)
@@ -144,7 +143,7 @@ def fit(form: Form, windows: Windows, costs: Floats, weights: Floats) -> Fit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Solution:
-    """Weighted least squares of m rows: values (m x parts), their covariance at unit scatter, and the misfit."""
+    """Weighted least squares of m rows: values (m x parts), their covariance at a scatter of 1, and the misfit."""
 
     values: Floats
     covariance: Floats
@@ -152,7 +151,7 @@ class _Solution:
 
 
 def _least_squares(columns: Floats, costs: Floats, squared: Floats) -> _Solution:
-    """Of parts of any sign. ``columns`` (steps x parts) must be independent; ``squared`` are the weights' squares."""
+    """The fit with parts of any sign. ``columns`` (steps x parts) must be independent; ``squared``: squared weights."""
     scale = np.abs(columns).max(axis=0)
     scaled = columns / scale
     inverse = np.linalg.inv(np.einsum("ki,mk,kj->mij", scaled, squared, scaled))
@@ -163,8 +162,8 @@ def _least_squares(columns: Floats, costs: Floats, squared: Floats) -> _Solution
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """The growth term of each function beside a marginal cost of any sign: ``value``, ``variance`` at unit scatter,
-    ``misfit`` and ``free`` degrees of freedom of the model it is taken from."""
+    """The growth term of each function, in a model whose marginal cost has any sign: ``value``, ``variance`` at a
+    scatter of 1, and that model's ``misfit`` and ``free`` degrees of freedom."""
 
     value: Floats
     variance: Floats
@@ -172,7 +171,7 @@ class Term:
     free: Whole
 
     def take(self, rows: Flags, other: Term) -> Term:
-        """This term, with those ``rows`` of ``other``."""
+        """This term, with the other one's values in ``rows``."""
         return Term(
             np.where(rows, other.value, self.value),
             np.where(rows, other.variance, self.variance),
@@ -184,7 +183,7 @@ class Term:
 def growth_term(form: Form, windows: Windows, costs: Floats, weights: Floats, *, fixed: bool = True) -> Term:
     """The growth term to be tested.
 
-    Marginal cost stays in the model whatever its sign, or all cost would pass for growth. Fixed cost does where it is
+    Marginal cost stays in the model whatever its sign, or all cost would look like growth. Fixed cost stays where it is
     not below 0; elsewhere, and without ``fixed``, it is 0, which can only make the term smaller.
     """
     columns = windows.columns(form)
@@ -202,11 +201,11 @@ def growth_term(form: Form, windows: Windows, costs: Floats, weights: Floats, *,
 
 
 def weights_of(windows: Windows, costs: Floats, noise: Noise) -> Floats:
-    """1 / standard error of each cost, up to one factor a function: from a smooth curve through its costs, so that a
-    cost which happens to be low does not count for more.
+    """1 / standard error of each cost, up to one factor per function. Errors come from a smooth curve through the
+    costs, so that a cost that is low by chance does not count for more.
 
-    Of counted samples the curve is linear, with one sample (about the smallest cost there is) added: where only a few
-    were counted, none in a small step must not pass for certainty.
+    For counted samples the curve is linear, plus one sample (about the smallest cost): a small step without samples
+    must not count as certain.
     """
     mean = np.maximum(costs.mean(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     if noise == "counting":
@@ -221,14 +220,14 @@ def weights_of(windows: Windows, costs: Floats, noise: Noise) -> Floats:
 
 
 def smallest(costs: Floats) -> float:
-    """The smallest cost above 0: of a sampler about one sample. 1 where there is none."""
+    """The smallest cost above 0, which is about one sample of a sampler; 1 if there is none."""
     positive = costs[costs > 0]
     return float(positive.min()) if len(positive) else 1.0
 
 
 def least_scatter(costs: Floats, noise: Noise) -> float:
-    """What no function scatters less than, in units of 1 / weight: a part of a counter's cost; of a sampler what chance
-    alone does; of calls what their weights hold already."""
+    """The least scatter of any function, in units of 1 / weight: a share of the cost for a counter, the scatter
+    of chance for a sampler, 1 for calls, whose weights include it."""
     if noise == "calls":
         return 1.0
     return float(np.sqrt(smallest(costs))) if noise == "counting" else LEAST_SCATTER
@@ -236,8 +235,8 @@ def least_scatter(costs: Floats, noise: Noise) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scatter:
-    """How functions scatter around a fit, by their size: the sizes, largest first, the function of each, and its misfit
-    as a variance."""
+    """The scatter of functions around a fit: their sizes, largest first, the function of each, and its misfit as a
+    variance."""
 
     size: Floats
     row: Whole
@@ -245,8 +244,8 @@ class Scatter:
 
     @classmethod
     def of(cls, windows: Windows, costs: Floats, weights: Floats) -> Scatter:
-        """From the misfit of the best model of two parts of any sign, which three steps leave a degree of freedom: so
-        neither a fixed cost nor growth of whatever form passes for scatter."""
+        """The scatter around the best model of two parts of any sign, to which three steps leave one degree of freedom.
+        So neither a fixed cost nor growth of any form counts as scatter."""
         steps, size = costs.shape[1], costs.mean(axis=1)
         misfit = np.full(len(size), np.inf)
         two_parts: tuple[tuple[Form, tuple[int, int]], ...] = (
@@ -265,11 +264,12 @@ class Scatter:
 
     def near(self, size: Floats, least: float, *, own: bool) -> tuple[Floats, Whole]:
         """The scatter (standard deviation, in units of 1 / weight) of the functions nearest in size to each of
-        ``size``, ``least`` at least, and how many degrees of freedom that is worth: one for each, PRIOR_DF at most.
+        ``size``, at least ``least``, and its degrees of freedom: one for each function, PRIOR_DF at most.
 
-        Functions much smaller are left out: they are less steady, and those called once scatter by all they cost.
-        ``own``: ``size`` are the same functions, and each is left out of what it is compared with. It is the upper
-        quartile, not the median, because functions of one size are not equally steady; not more, because some do grow.
+        Much smaller functions are left out: they are less steady, and the scatter of one that is called once is its
+        whole cost. ``own``: ``size`` are the same functions, so each is compared with the others only. The upper
+        quartile is used: functions of one size are not equally steady, so the median is too low; some do grow, so more
+        is too high.
         """
         found = np.full(len(size), least)
         worth = np.zeros(len(size), dtype=np.int64)
@@ -281,7 +281,7 @@ class Scatter:
         ends = np.searchsorted(-self.size, -smallest_size, side="right")
         for row, middle in enumerate(np.searchsorted(-self.size, -size).tolist()):
             at = int(place[row])
-            # at either end of the list the neighbourhood keeps its width
+            # near either end of the list there are as many neighbours as elsewhere
             low = max(0, min((middle if at < 0 else at) - NEIGHBOURS, len(self.row) - width))
             variances = self.variance[low : min(low + width, int(ends[row]))]
             if at >= 0:
@@ -295,11 +295,11 @@ class Scatter:
 def choose_form(
     fits: dict[Form, Fit], windows: Windows, costs: Floats, weights: Floats, scatter: Floats
 ) -> tuple[Whole, str]:
-    """The form (position in FORMS) of each function, and by what it was chosen.
+    """The form (position in FORMS) of each function, and the method that chose it.
 
-    From six steps on by AICc (Hurvich and Tsai 1989), which needs more steps than a model has parts, and its scatter.
-    With four or five by leaving one step out and predicting it, the simpler form unless the other is clearly better.
-    With three, which a model of three parts always fits, by AIC with the scatter of other functions.
+    Six steps or more: AICc (Hurvich and Tsai 1989), which needs more steps than the model has parts and scatter. Four
+    or five: each step is left out and predicted; the simpler form wins unless another is clearly better. Three, which a
+    model of three parts always fits: AIC with the scatter of other functions.
     """
     steps = costs.shape[1]
     forms = [form for form in FORMS if form in fits]
@@ -313,7 +313,7 @@ def choose_form(
         how = "AICc"
     elif steps >= 4:
         errors = np.stack([_left_out(form, windows, costs, weights) for form in forms], axis=1)
-        # a form of more parts must predict better by a quarter to be worth it
+        # each further part must reduce the squared error by a quarter
         score = np.log(errors + exact[:, None]) + np.log(4 / 3) * (parts - 1)
         how = "leave-one-out"
     else:

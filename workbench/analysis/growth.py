@@ -1,19 +1,18 @@
-"""How the cost of each function grows with the load: what is fixed, what a receipt costs, what grows faster.
+"""How the cost of each function grows with the load: its fixed cost, its cost per receipt, and what grows faster.
 
-Every function gets a model of what a window cost over its receipts (see :mod:`workbench.analysis.fit`). Its flag says:
+Every function gets a model of a window's cost over its receipts (see :mod:`workbench.analysis.fit`). Its flag says:
 
 - FIXED: the cost does not depend on the number of receipts (start-up, timers).
 - LINEAR: each receipt costs the same.
-- STEADY: all steps have one size, so the two cannot be told apart; it does not grow with the receipts before.
-- GROWS: a receipt costs the more, the more there are.
-- TOO_FEW: the steps (of a sampler: the samples) are too few, or too much alike, to say: there is no model.
+- STEADY: all steps have one size, so FIXED and LINEAR look alike; the cost does not grow with the receipts before.
+- GROWS: the more receipts, the more each of them costs.
+- TOO_FEW: there are too few steps (of a sampler: samples), or they are too similar, so there is no model.
 
-GROWS has to be earned three times, because thousands of functions are tested at once: a growing form describes the
-steps best; its growth term is above 0 by a t test at a false discovery rate of FALSE_SHARE (Benjamini and Hochberg
-1995); and the rise matters, for the function and for the whole. The scatter in the test is the function's own or that
-of functions of its size, whichever is larger. With three steps a model of three parts fits always, so there is no
-scatter of its own: only that of the others speaks, and the rise must be larger, and be seen in the cost per receipt
-as it was measured: the last above each of the others.
+Thousands of functions are tested at once, so GROWS has three conditions: a growing form fits the steps best; its growth
+term is above 0 by a t-test at a false discovery rate of FALSE_SHARE (Benjamini and Hochberg 1995); and the rise
+matters, for the function and for the whole. The test uses the function's own scatter or that of functions of its size,
+whichever is larger. A model of three parts always fits three steps, so with three there is only the scatter of the
+others. Then the rise must be larger, and the measured cost per receipt must be highest in the last step.
 
 Steps with denied receipts are left out, see :mod:`workbench.analysis.refusals`.
 """
@@ -75,13 +74,13 @@ FLAGS = (GROWS, LINEAR, FIXED, STEADY, TOO_FEW)
 LEAST_SPAN = 1.5
 FALSE_SHARE = 0.01
 CONFIDENCE = 0.95
-# Cost that is to this part fixed, and whose marginal part may be 0, is fixed.
+# FIXED: more than this share of the cost is fixed, and the interval of the marginal cost includes 0.
 _MOSTLY = 0.5
 SAMPLED_MODES = frozenset({"flamegraph", "pprof"})
 SYSTEM_CALLS = frozenset({"sysCount", "sysTime", "sysCpuTime"})
-# below so many samples a function with a tenth of them is known to no better than a third
+# with fewer samples, the error of a function that has a tenth of them is above a third
 FEWEST_SAMPLES = 400
-# and one with fewer of its own than this to no better than a fifth
+# with fewer samples of its own, a function's error is above a fifth
 FEWEST_OF_A_FUNCTION = 25
 
 COLUMNS = (
@@ -96,17 +95,17 @@ POINT_COLUMNS = ("step", "receipts", "position", *PLACE, "cost_per_receipt", "fi
 class Growth:
     """The growth of one metric, function by function.
 
-    ``sentence`` says what the steps allow to be told, ``enough`` is False where they are too few. ``chosen_by``: by
-    what models were chosen. ``scatter_pct``: the scatter of a typical cost of a window around the models, in percent.
+    ``sentence`` says what the steps show; ``enough`` is False if they are too few. ``chosen_by``: the method that chose
+    the models. ``scatter_pct``: the typical scatter of a window's cost around its model, in percent.
 
     ``table``, the costliest first: name, file, object, crate, unit; ``cost`` of all steps; ``average_per_receipt``
-    (cost / receipts, fixed cost included) and its share of the whole. What follows is NaN or "" where the flag is
-    TOO_FEW: ``fixed``: cost of a window without receipts (NaN where all steps have one size); ``marginal_per_receipt``:
-    what one more receipt costs at the end of the largest step, with its interval of CONFIDENCE and its share of the
-    sum; ``growth_term`` ("", ``n log n``, ``quadratic``) and ``growth``, its coefficient, with interval; ``rise_pct``:
-    how much dearer a receipt is at the end of the sweep than at its start, fixed cost aside; ``model``; ``q``: the
-    false discovery rate at which this function would be the last to be flagged (1: too small to be tested); ``flag``.
-    Costs are in ``unit``.
+    (cost / receipts, fixed cost included) and its share of the whole. The other columns are NaN or "" for TOO_FEW:
+    ``fixed``: cost of a window without receipts (NaN if all steps have one size); ``marginal_per_receipt``: cost of one
+    more receipt at the end of the largest step, with its interval of CONFIDENCE and its share of the sum;
+    ``growth_term`` ("", ``n log n``, ``quadratic``) and ``growth``, its coefficient, with interval; ``rise_pct``: how
+    much more a receipt costs at the end of the sweep than at its start, without fixed cost; ``model``; ``q``: the
+    lowest false discovery rate at which this function is flagged (1: too small to be tested); ``flag``. Costs are in
+    ``unit``.
 
     ``points``: every place in every step, for a chart: step, receipts, position (what cost may grow with), name, file,
     object, crate, cost_per_receipt, fitted_per_receipt.
@@ -142,13 +141,13 @@ def growth(
 ) -> Growth:
     """Fit and flag every function (file, crate, the whole) of one service and mode.
 
-    ``against``: what cost may grow with. ``receipts``: those of the step, which finds work that is quadratic in a
-    batch. ``accumulated``: those sent before, half the step included, which finds work over all that is stored (each
-    receipt scans them); steps of one size will do for that. ``noise``: None takes ``counting`` for sampling profilers,
+    ``against``: what cost may grow with. ``receipts``: the receipts of the step; this finds work that is quadratic in a
+    batch. ``accumulated``: the receipts sent before, plus half of the step; this finds work over everything stored
+    (each receipt scans it), even with steps of one size. ``noise``: None takes ``counting`` for sampling profilers,
     ``calls`` for system calls and ``relative`` for others.
 
-    Raises WorkbenchError where the table has several services or modes and none is chosen, or not the metric, and for
-    bytes that are kept, which may be fewer than none.
+    Raises WorkbenchError if the table has several services or modes and none is chosen, if it lacks the metric, and for
+    kept bytes, which can be negative.
     """
     _refuse_kept(metric)
     costs = _of_one(costs, service, mode)
@@ -163,7 +162,7 @@ def growth(
     enough, why = _enough(windows, against)
     kind = noise or _noise_of(str(table["mode"].iloc[0]), metric)
     whole = table["whole"].to_numpy(dtype=np.float64)
-    # functions come first: their scatter and their sum of marginal costs are what all else is judged by
+    # functions come first: files, crates and the whole are judged by their scatter and sum of marginal costs
     places, measured = _measured(chosen(costs, metric, "function"), table, "self")
     least = 0.0
     if kind == "counting":
@@ -205,7 +204,7 @@ def _noise_of(mode: str, metric: str) -> Noise:
 
 
 def _sample(costs: pd.DataFrame, table: pd.DataFrame, whole: Floats, measured: Floats) -> float:
-    """What one sample costs: from the number of samples where it was counted, or the smallest cost there is."""
+    """The cost of one sample: from the number of samples if it was counted, else the smallest cost."""
     samples = costs[(costs["metric"] == "samples") & (costs["by"] == "whole") & costs["step"].isin(table["step"])]
     number = float(samples["self"].sum())
     return float(whole.sum()) / number if number > 0 and whole.sum() > 0 else smallest(measured)
@@ -213,9 +212,9 @@ def _sample(costs: pd.DataFrame, table: pd.DataFrame, whole: Floats, measured: F
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Models:
-    """The model of each place: whether it is ``known``; its form and fit, flag and q; marginal cost and growth term,
-    each with its interval (m x 3); how much dearer a receipt gets; the scatter as a part of the cost. ``reference`` and
-    ``least`` are what coarser places are judged by."""
+    """The model of each place: whether it is ``known``; form, fit, flag and q; marginal cost and growth term, each with
+    its interval (m x 3); the rise of a receipt's cost; the scatter as a share of the cost. ``reference`` and ``least``:
+    the scatter that files, crates and the whole are judged by."""
 
     known: Flags
     form: Whole
@@ -249,15 +248,15 @@ def _windows(table: pd.DataFrame, against: Against) -> Windows:
         return Windows(receipts, receipts)
     if against == "accumulated":
         return Windows(receipts, table["receipts_before"].to_numpy(dtype=np.float64) + receipts / 2)
-    raise WorkbenchError(f"cost grows against receipts or accumulated, not {against!r}", where="against")
+    raise WorkbenchError(f"expected receipts or accumulated, found {against!r}", where="against")
 
 
 def _measured(rows: pd.DataFrame, table: pd.DataFrame, which: Which) -> tuple[pd.DataFrame, Floats]:
-    """The places, and their costs: a row a place, a column a step."""
+    """The places, and their costs: a row per place, a column per step."""
     keys = [*PLACE, "unit"]
     wide = rows.pivot_table(index=keys, columns="step", values=which, aggfunc="sum", fill_value=0, sort=False)
     wide = wide.reindex(columns=table["step"], fill_value=0)
-    # a cost below 0 (a difference of two noisy readings) cannot be modelled as one: it counts as none
+    # a cost below 0 (a difference of two noisy readings) counts as 0
     costs = np.maximum(wide.to_numpy(dtype=np.float64), 0.0)
     some = costs.sum(axis=1) > 0
     return wide.index.to_frame(index=False)[some].reset_index(drop=True), costs[some]
@@ -280,8 +279,7 @@ def _enough(windows: Windows, against: Against) -> tuple[bool, str]:
 def _models(
     costs: Floats, windows: Windows, noise: Noise, whole: Floats, known: Flags, base: _Models | None
 ) -> _Models:
-    """Fit, test and flag all places that can be ``known``. ``base``: the models of the functions, for places that are
-    none."""
+    """Fit, test and flag all ``known`` places. ``base``: the models of the functions, for other places."""
     steps = costs.shape[1]
     weights = weights_of(windows, costs, noise)
     fits = {form: fit(form, windows, costs, weights) for form in FORMS}
@@ -292,18 +290,18 @@ def _models(
         reference, least = base.reference, base.least
     common, worth = reference.near(size, least, own=base is None)
     if noise != "relative":
-        # the least scatter of samples and calls is known beforehand, not from others
+        # the least scatter of samples and calls is known without other functions
         worth = np.full(len(worth), PRIOR_DF)
     form, how = choose_form(fits, windows, costs, weights, common)
 
-    # of the growing forms the one that fits better
+    # the growing form that fits better
     steeper = fits["quadratic"].misfit <= fits["n log n"].misfit
     growing = fits["n log n"].take(steeper, fits["quadratic"])
     growing_form = np.where(steeper, FORMS.index("quadratic"), FORMS.index("n log n"))
-    # few steps of large errors tell more if no fixed cost is fitted: it would only hide growth
+    # few steps with large errors show more without a fixed cost, which would only hide growth
     nlogn, quadratic = (growth_term(name, windows, costs, weights, fixed=noise != "calls") for name in GROWING)
     p = _p_of_growth(nlogn.take(steeper, quadratic), common, worth)
-    # what is too small to matter is not tested: each test makes the others harder to pass
+    # places that are too small to matter are not tested: each test makes the others less sensitive
     end = int(np.argmax(windows.position))
     q = false_discovery_rates(p, tested=costs[:, end] >= LEAST_PART_OF_WHOLE * whole[end])
     rise = rise_of(growing, growing_form, windows)
@@ -340,17 +338,17 @@ def _models(
 
 
 def _scatter(misfit: Floats, free: Whole, common: Floats, worth: Whole) -> tuple[Floats, Whole]:
-    """The larger of a place's own scatter and that of others of its size, and its degrees of freedom."""
+    """The larger of a place's own scatter and that of places of its size, with its degrees of freedom."""
     own = np.sqrt(misfit / np.maximum(free, 1))
     return np.maximum(common, np.where(free > 0, own, 0.0)), worth + free
 
 
 def _margin(final: Fit, steps: int, common: Floats, worth: Whole, noise: Noise) -> tuple[Floats, Floats]:
-    """The scatter of each place, and how far its interval of CONFIDENCE reaches at a variance of 1."""
+    """The scatter of each place, and the half width of its interval of CONFIDENCE at a variance of 1."""
     free = np.maximum(steps - final.used, 0)
     scatter, df = _scatter(final.misfit, free, common, worth)
     if noise == "calls":
-        # most calls are exact: where a step is left to show it, an interval is of the call's own scatter
+        # most calls are exact: if there are enough steps, the interval uses the call's own scatter
         own = np.maximum(np.sqrt(final.misfit / np.maximum(free, 1)), LEAST_SCATTER / TIMING)
         scatter, df = np.where(free > 0, own, scatter), np.where(free > 0, free, df)
     times = {one: quantile((1 + CONFIDENCE) / 2, one) if one else np.inf for one in np.unique(df).tolist()}
@@ -358,16 +356,16 @@ def _margin(final: Fit, steps: int, common: Floats, worth: Whole, noise: Noise) 
 
 
 def _marginal(form: Whole, final: Fit, windows: Windows, least_variance: Floats, margin: Floats) -> Floats:
-    """What one more receipt costs, with its interval."""
+    """The cost of one more receipt, with its interval."""
     gradient = _gradient(form, windows)
     value = np.einsum("mi,mi->m", gradient, final.coefficients)
     variance = np.einsum("mi,mij,mj->m", gradient, final.covariance, gradient)
-    # a part that was left out because it would be below 0 is still not known better than this
+    # a part left out because it would be negative is still no more certain than this
     return _interval(value, margin * np.sqrt(np.maximum(variance, least_variance)))
 
 
 def _p_of_growth(term: Term, common: Floats, worth: Whole) -> Floats:
-    """The chance of a growth term as large as this where there is none; 1 where there is nothing to judge it by."""
+    """The probability of a growth term this large if there is no growth; 1 if there is nothing to judge it by."""
     scatter, df = _scatter(term.misfit, term.free, common, worth)
     error = scatter * np.sqrt(term.variance)
     t = np.divide(term.value, error, out=np.zeros(len(error)), where=error > 0)
@@ -378,12 +376,12 @@ def _p_of_growth(term: Term, common: Floats, worth: Whole) -> Floats:
 
 
 def _gradient(form: Whole, windows: Windows) -> Floats:
-    """What the marginal cost at the end of the sweep is made of: d cost / d receipts, by part. Against receipts sent
-    before, one more receipt costs marginal + growth * g(x)."""
+    """The derivative of the cost at the end of the sweep, d cost / d receipts, by part. Against receipts sent before,
+    one more receipt costs marginal + growth * g(x)."""
     end = float(windows.position.max())
     same = bool(np.array_equal(windows.position, windows.receipts))
     at_end = shape(form, end)
-    # of n ln n the derivative is ln n + 1, of n squared 2 n
+    # the derivative of n ln n is ln n + 1, of n squared 2 n
     slope = at_end + np.where(form == FORMS.index("n log n"), 1.0, end) if same else at_end
     gradient = np.zeros((len(form), 3))
     gradient[:, MARGINAL_PART] = form != FORMS.index("constant")
@@ -392,7 +390,7 @@ def _gradient(form: Whole, windows: Windows) -> Floats:
 
 
 def _linear_variance(windows: Windows, weights: Floats) -> Floats:
-    """Variance of the marginal cost of a linear model with both its parts, at unit scatter."""
+    """The variance of the marginal cost in a linear model with both its parts, at a scatter of 1."""
     columns = windows.columns("linear")[:, list(windows.terms("linear"))]
     if np.linalg.matrix_rank(columns) < columns.shape[1]:
         return np.zeros(len(weights))
@@ -401,7 +399,7 @@ def _linear_variance(windows: Windows, weights: Floats) -> Floats:
 
 
 def _interval(value: Floats, margin: Floats) -> Floats:
-    """Value, low and high; nothing costs less than nothing."""
+    """Value, low and high; a cost cannot be negative."""
     return np.column_stack([value, np.maximum(value - margin, 0.0), value + margin])
 
 
@@ -469,7 +467,7 @@ def _points(
 
 
 def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, against: Against, why: str) -> str:
-    """What these steps show, in a sentence."""
+    """What these steps show, in one sentence."""
     sizes = "receipts" if against == "receipts" else "receipts sent before"
     if why:
         return f"The growth of {metric} is not known: {why}."
@@ -488,5 +486,5 @@ def _sentence(table: pd.DataFrame, windows: Windows, metric: str, by: By, agains
         return sentence
     return (
         f"{sentence} With three sizes only a rise of the cost per receipt above {100 * LEAST_RISE_OF_THREE:.0f} % is "
-        "found; the law it follows needs more steps. Fixed cost alone makes the cost per receipt fall."
+        "found; more steps show whether it is n log n or quadratic. Fixed cost alone makes the cost per receipt fall."
     )

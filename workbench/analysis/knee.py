@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEAST_RATES = 3
-"""Different rates from which on something can be told."""
+"""With fewer different rates, no model is fitted."""
 AGREE = 1.25
-"""Models that are within this factor of each other agree."""
+"""Models agree if their knees are within this factor of each other."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one model says: the knee in receipts a second, from ``low_per_s`` to ``high_per_s`` where it has an interval
-    (NaN: none), or in ``says`` why it says nothing."""
+    """The result of one model: the knee in receipts per second, with its interval from ``low_per_s`` to ``high_per_s``
+    (NaN: none). ``says``: what the knee means, or why there is none."""
 
     model: str
     rate_per_s: float
@@ -33,21 +33,21 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Knees:
-    """All models over the same measurements. ``rates``: see :func:`by_rate`."""
+    """The results of all models for the same measurements. ``rates``: see :func:`by_rate`."""
 
     rates: pd.DataFrame
     estimates: tuple[Estimate, ...]
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a model: ``model``, ``rate_per_s``, ``low_per_s``, ``high_per_s``, ``says``; NaN: not told."""
+        """One row per model: ``model``, ``rate_per_s``, ``low_per_s``, ``high_per_s``, ``says``; NaN: not known."""
         import pandas as pd
 
         return pd.DataFrame([vars(one) for one in self.estimates], columns=list(Estimate.__dataclass_fields__))
 
     @property
     def sentence(self) -> str:
-        """Whether the models agree, in words; "" where there is nothing to fit, since only one rate was kept."""
+        """Whether the models agree, in words; "" if the run has too few rates for a fit."""
         if len(self.rates) < LEAST_RATES:
             return ""
         known = [one for one in self.estimates if math.isfinite(one.rate_per_s)]
@@ -63,11 +63,11 @@ class Knees:
 
 
 def by_rate(steps: pd.DataFrame, histograms: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row a planned rate, rising, of the valid steps of a run without a profiler in an open loop: ``rate_per_s``,
-    ``steps``, ``throughput_per_s``, ``kept_per_s``, ``response_ms``, ``response_p95_ms`` (medians over the steps) and
-    ``in_flight``, throughput times response time (Little's law). ``kept_per_s``: what was accepted at the rate that was
-    kept (:func:`workbench.analysis.operational.kept_share`; of older runs the throughput). ``response_ms`` is the mean,
-    from ``histograms`` of the run; without them the median stands in its place."""
+    """One row per planned rate, rising, from the valid steps in an open loop without a profiler: ``rate_per_s``,
+    ``steps``, ``throughput_per_s``, ``kept_per_s``, ``response_ms``, ``response_p95_ms`` (medians of the steps) and
+    ``in_flight``: throughput * response time (Little's law). ``kept_per_s``: accepted receipts per second at the rate
+    that was kept (:func:`workbench.analysis.operational.kept_share`; in older runs the throughput). ``response_ms``:
+    the mean, from ``histograms`` of the run; without them the median."""
     import pandas as pd
 
     columns = ["rate_per_s", "steps", "throughput_per_s", "kept_per_s", "response_ms", "response_p95_ms", "in_flight"]
@@ -90,7 +90,7 @@ def by_rate(steps: pd.DataFrame, histograms: pd.DataFrame | None = None) -> pd.D
 
 
 def _kept(rows: pd.DataFrame) -> list[float]:
-    """How many were accepted a second, less what random arrivals and slow answers add to the time of a step."""
+    """Accepted receipts per second, without the time that random arrivals and slow answers add to a step."""
     found: list[float] = []
     if "drain_s" not in rows:
         return list(rows["throughput_per_s"])
@@ -102,7 +102,7 @@ def _kept(rows: pd.DataFrame) -> list[float]:
 
 
 def _means_ms(histograms: pd.DataFrame | None) -> dict[int, float]:
-    """The mean response of each step."""
+    """The mean response time of each step."""
     if histograms is None or histograms.empty:
         return {}
     rows = histograms[histograms["clock"] == "response"]
@@ -112,7 +112,7 @@ def _means_ms(histograms: pd.DataFrame | None) -> dict[int, float]:
 
 
 def knees(steps: pd.DataFrame, histograms: pd.DataFrame | None = None) -> Knees:
-    """What each model makes of the steps of a run that stepped the rate."""
+    """The result of each model for the steps of a run with several rates."""
     rates = by_rate(steps, histograms)
     if len(rates) < LEAST_RATES:
         return Knees(rates, ())
@@ -148,7 +148,7 @@ def _kneedle(rates: pd.DataFrame, what: str, column: str, bend: kneedle.Bend, wo
     points = known["rate_per_s"].to_numpy()
     place = int(np.flatnonzero(points == at)[0])
     low, high = points[max(0, place - 1)], points[min(len(points) - 1, place + 1)]
-    return Estimate(model, at, float(low), float(high), f"where the curve {word}; between the rates beside it")
+    return Estimate(model, at, float(low), float(high), f"where the curve {word}, between the neighbouring rates")
 
 
 def _usl(rates: pd.DataFrame) -> Estimate:
@@ -161,7 +161,7 @@ def _usl(rates: pd.DataFrame) -> Estimate:
     if found.aicc_gain <= 0 or not math.isfinite(found.peak_per_s):
         return Estimate(model, *nothing, "a straight line fits as well: nothing limits the throughput yet")
     where = (
-        "approached, not passed"
+        "approached but not reached"
         if math.isinf(found.peak_in_flight)
         else f"with {found.peak_in_flight:,.3g} requests in flight"
     )

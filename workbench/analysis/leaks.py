@@ -1,14 +1,14 @@
 """Leaks from the edges of massif's windows: bytes kept per receipt, by allocation site.
 
-Each step has a heap at its begin and at its end. The rate of a site is the slope of what it holds over all receipts
-sent so far, from the end of the first step on: what is built up in the first step only (caches, pools, tables of a
-start) is no leak. Massif lists no site below its threshold: such an edge is not known, rather than 0, and left out.
+Each step has a heap at its begin and at its end. The rate of a site is the slope of its bytes over all receipts sent so
+far, from the end of the first step on: what only the first step adds (caches, pools, tables of a start) is no leak.
+Massif lists no site below its threshold; its bytes at such an edge are not known, so the edge is left out.
 
-A site that rises in a window without receipts rises with time: that much is taken from its rate. What profilers in the
-service hold is left out (see :mod:`workbench.analysis.profiler_share`).
+If a site rises in a window without receipts, that much is due to time and is subtracted from its rate. What profilers
+in the service hold is left out (see :mod:`workbench.analysis.profiler_share`).
 
-A restarted service (a resumed sweep) has another heap: levels are compared within a **session** only, each of which has
-its own first step. Steps with denied receipts are left out, because a refusal keeps something else.
+A restarted service (a resumed sweep) has a new heap: bytes are compared within one **session** only, and each session
+has its own first step. Steps with denied receipts are left out, because a refusal keeps other memory.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ FLAGS = (LEAK, UNEVEN, TIMED, WARM_UP, STEADY, TOO_FEW)
 
 CONFIDENCE = 0.95
 FEWEST_STEPS = 3
-# a byte a receipt is a gigabyte after a thousand million receipts
+# at one byte per receipt, a thousand million receipts keep a gigabyte
 LEAST_RATE = 1.0
-# of all that rises after the first step
+# share of all rises after the first step
 LEAST_SHARE = 0.01
-# of a rate, from which what time alone adds explains it
+# TIMED: time alone explains at least this share of the rate
 _MOSTLY_TIME = 0.5
-# the last step rises at least at this part of the mean rate: a cache that has filled does not
+# LEAK: the last step rises by at least this share of the mean rate; a full cache does not
 _STILL_RISING = 0.5
 
 PLACE = ("allocator", "function", "file", "line", "object", "crate")
@@ -58,10 +58,10 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeapWindow:
-    """One step under massif: its heap before and after (the last detailed snapshot of each profile), and how many
-    receipts were sent in it, and before it (None: those of the windows before). ``session`` numbers the service's
-    starts: windows of one session are of one heap. ``denied``: how many of the receipts were. ``started_s`` and
-    ``ended_s``: when it was, by any clock (NaN: not known)."""
+    """One step under massif: the heap before and after it (the last detailed snapshot of each profile), and the
+    receipts sent in it and before it (None: the sum of the windows before). ``session``: the number of the service's
+    start; windows of one session share a heap. ``denied``: how many receipts were denied. ``started_s`` and
+    ``ended_s``: its time, by any clock (NaN: not known)."""
 
     step: int
     receipts: int
@@ -76,20 +76,20 @@ class HeapWindow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaks:
-    """Leak rates. ``sentence`` says what was found; ``enough`` is False where the steps are too few to say.
+    """Leak rates. ``sentence`` says what was found; ``enough`` is False if there are too few steps.
 
-    ``rate``: bytes per receipt that the whole heap keeps, with its interval of CONFIDENCE. ``edges``: what each site
-    held at each edge, in long form: step, session, edge (``begin`` or ``end``), receipts (sent so far), allocator,
-    function, file, line, object, crate, bytes. An edge that does not list an allocator has no row for it. One place may
-    be several frames of the profile (inlined here, called there): they are one row.
+    ``rate``: bytes per receipt that the whole heap keeps, with its interval of CONFIDENCE. ``edges``: the bytes of each
+    site at each edge, in long form: step, session, edge (``begin`` or ``end``), receipts (sent so far), allocator,
+    function, file, line, object, crate, bytes. An edge that does not list an allocator has no row for it. If a place is
+    several frames of the profile (inlined here, called there), they are one row.
 
     ``table``, the highest rate first: allocator, function, file, line, object, crate; ``rate`` in bytes per receipt
-    with ``rate_low`` and ``rate_high`` (NaN where two edges are all there is), and ``background``, the bytes per
-    receipt that time alone added and that are no part of it (0 where that is not known); ``share_pct`` of the rise of
-    all rising sites; ``kept_bytes`` from the first to the last edge counted (of each session), ``first_step_bytes``
-    added by the first step (of a session, the most), ``held_bytes`` at the end; ``edges`` counted, and how many more
-    did not list the site; ``flag``: LEAK (rises with the receipts, to the end), UNEVEN (more at the end, not in step
-    with them), TIMED (time alone explains half of it or more), WARM_UP (rose in the first step only), STEADY, TOO_FEW.
+    with ``rate_low`` and ``rate_high`` (NaN if there are only two edges); ``background``: bytes per receipt that time
+    alone added, subtracted from the rate (0 if not known); ``share_pct`` of the rise of all rising sites;
+    ``kept_bytes`` from the first to the last edge counted (of each session); ``first_step_bytes``: added by the first
+    step (the most of any session); ``held_bytes`` at the end; ``edges`` that list the site, and how many are
+    ``unlisted``; ``flag``: LEAK (rises with the receipts, to the end), UNEVEN (more at the end, but not in step with
+    them), TIMED (time alone explains half of it or more), WARM_UP (rose in the first step only), STEADY, TOO_FEW.
     """
 
     sentence: str
@@ -105,8 +105,8 @@ class Leaks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Edge:
-    """``stretch`` numbers the runs of windows between which nothing happened that is not counted: rises are taken
-    within one. ``opens``: whether the step is the first of its session."""
+    """One edge of a window. ``stretch`` numbers the series of windows without an uncounted one in between; rises are
+    computed within one. ``opens``: whether the step is the first of its session."""
 
     step: int
     session: int
@@ -166,26 +166,26 @@ def _edges(windows: Sequence[HeapWindow]) -> list[_Edge]:
 
 
 def _counted(windows: Sequence[HeapWindow]) -> list[HeapWindow]:
-    """The windows without denied receipts; if there is none, those of which some were accepted."""
+    """The windows without denied receipts; if there are none, those with other receipts."""
     clean = [window for window in windows if not window.denied]
     return clean or [window for window in windows if window.denied < window.receipts]
 
 
 def _later(edges: Sequence[_Edge]) -> list[_Edge]:
-    """The edges from the end of each session's first step on; all of a single step."""
+    """The edges from the end of each session's first step on; all edges if there is only one step."""
     if len({one.step for one in edges}) < 2:
         return list(edges)
     return [one for one in edges if not one.opens or one.edge == "end"]
 
 
 def leak_rates(windows: Sequence[HeapWindow], by: By = "site", idle: HeapWindow | None = None) -> Leaks:
-    """Bytes kept per receipt by allocation site (a line) or function, and which of them are leaks; less what ``idle``,
-    a window without receipts, shows to come from time alone.
+    """Bytes kept per receipt by allocation site (a line) or function, and which of them leak. What rises in ``idle``, a
+    window without receipts, is due to time alone and is subtracted.
 
-    A leak's rate is above 0 with CONFIDENCE, it still rises in the last step, and it matters: LEAST_RATE bytes per
-    receipt and LEAST_SHARE of what rises. Warm-up matters by the same measures, in the first step.
+    The rate of a leak is above 0 with CONFIDENCE, it still rises in the last step, and it matters: LEAST_RATE bytes per
+    receipt and LEAST_SHARE of all rises. Warm-up must matter by the same measures, in the first step.
 
-    Raises WorkbenchError for profiles that are not of massif or have no heap tree.
+    Raises WorkbenchError for profiles that are not from massif or have no heap tree.
     """
     edges = _edges(windows)
     held = _held(edges, by)
@@ -209,8 +209,8 @@ def leak_rates(windows: Sequence[HeapWindow], by: By = "site", idle: HeapWindow 
 
 
 def _less_time(table: pd.DataFrame, edges: Sequence[_Edge], idle: HeapWindow, by: By) -> None:
-    """Take from the rates what time alone adds: as much a second as in the idle window, over the time between the edges
-    that a rate is of. Never more than the rate itself."""
+    """Subtract from the rates what time alone adds: the rise per second in the idle window, over the time between the
+    edges of the rate; at most the rate itself."""
     idle_s, seconds, receipts = idle.ended_s - idle.started_s, 0.0, 0
     for stretch in sorted({one.stretch for one in edges}):
         ends = [one for one in _later(edges) if one.stretch == stretch]
@@ -223,7 +223,7 @@ def _less_time(table: pd.DataFrame, edges: Sequence[_Edge], idle: HeapWindow, by
         held_bytes(without_profiler(heap), by).groupby(list(PLACE), dropna=False)["bytes"].sum()
         for heap in (idle.begin, idle.end)
     ]
-    # a site that only one edge lists crossed massif's threshold: how much it rose is not known
+    # a site that only one edge lists crossed massif's threshold: its rise is not known
     rise = (held[1] - held[0]).dropna().clip(lower=0)
     each = rise.reindex(pd.MultiIndex.from_frame(table[list(PLACE)])).fillna(0).to_numpy() / idle_s * seconds / receipts
     rate = table["rate"].to_numpy(dtype=np.float64)
@@ -232,12 +232,12 @@ def _less_time(table: pd.DataFrame, edges: Sequence[_Edge], idle: HeapWindow, by
     table["background"] = taken
     for column in ("rate", "rate_low", "rate_high"):
         table[column] = table[column].to_numpy(dtype=np.float64) - taken
-    # what is left must still be above 0 with its interval
+    # the interval of what is left must still be above 0
     table.loc[(mostly | (table["rate_low"] <= 0)) & (taken > 0) & (table["flag"] == LEAK), "flag"] = TIMED
 
 
 def _leave_out_small(table: pd.DataFrame, first_receipts: int) -> None:
-    """Take the flags from rises that do not matter. ``first_receipts``: of the (smallest) first step."""
+    """Remove flags from rises that do not matter. ``first_receipts``: receipts of the (smallest) first step."""
     rises = table["kept_bytes"].clip(lower=0)
     if rises.sum() > 0:
         table["share_pct"] = 100 * rises / rises.sum()
@@ -246,7 +246,7 @@ def _leave_out_small(table: pd.DataFrame, first_receipts: int) -> None:
     first = table["first_step_bytes"]
     little = first < max(LEAST_RATE * first_receipts, LEAST_SHARE * first.clip(lower=0).sum())
     table.loc[little & (table["flag"] == WARM_UP), "flag"] = STEADY
-    # the row of all small sites is no place
+    # the row of everything below the threshold is not one site
     table.loc[(table["function"] == BELOW_THRESHOLD) & (table["flag"] == LEAK), "flag"] = UNEVEN
 
 
@@ -255,7 +255,7 @@ def _heap_bytes(profile: Profile) -> float:
 
 
 def _site(rows: pd.DataFrame, edges: Sequence[_Edge], enough: bool) -> dict[str, object]:
-    """The row of one site. ``rows``: what it held at the edges that list it; ``edges``: all."""
+    """The row of one site. ``rows``: its bytes at the edges that list it; ``edges``: all edges."""
     held = {
         (step, edge): float(size) for step, edge, size in zip(rows["step"], rows["edge"], rows["bytes"], strict=True)
     }
@@ -277,7 +277,7 @@ def _site(rows: pd.DataFrame, edges: Sequence[_Edge], enough: bool) -> dict[str,
 
 
 def _kept(edges: Sequence[_Edge], levels: NDArray[np.float64]) -> float:
-    """How much more is held at the last edge of each stretch than at its first."""
+    """How many more bytes are held at the last edge of each stretch than at its first; the sum of all stretches."""
     ends: dict[int, tuple[float, float]] = {}
     for one, level in zip(edges, levels.tolist(), strict=True):
         ends[one.stretch] = (ends.get(one.stretch, (level, level))[0], level)
@@ -285,8 +285,8 @@ def _kept(edges: Sequence[_Edge], levels: NDArray[np.float64]) -> float:
 
 
 def _first_rises(held: Mapping[tuple[int, str], float], edges: Sequence[_Edge]) -> list[float]:
-    """Bytes that the first step of each session added. A site that is not listed at its begin is taken to have held as
-    much as it can have, so that what only crosses the threshold does not pass for warm-up."""
+    """Bytes that the first step of each session added. If a site is not listed at the begin, the most that it can have
+    held there counts, so that a site which only crosses the threshold does not look like warm-up."""
     found = []
     for one in edges:
         end = held.get((one.step, "end"))
@@ -297,7 +297,7 @@ def _first_rises(held: Mapping[tuple[int, str], float], edges: Sequence[_Edge]) 
 
 
 def _later_rises(held: Mapping[tuple[int, str], float], edges: Sequence[_Edge]) -> list[float]:
-    """Bytes per receipt that each other step added, where both its edges list the site."""
+    """Bytes per receipt that each other step added, if both its edges list the site."""
     return [
         (held[one.step, "end"] - held[one.step, "begin"]) / one.step_receipts
         for one in edges
@@ -306,8 +306,8 @@ def _later_rises(held: Mapping[tuple[int, str], float], edges: Sequence[_Edge]) 
 
 
 def _flag(low: float, kept: float, first: float, later: Sequence[float], known: bool) -> str:
-    """``first`` and ``later``: what the first step and the others added; ``known``: whether enough edges list the
-    site, the last one among them."""
+    """``first`` and ``later``: bytes added by the first step and by the others; ``known``: whether enough edges list
+    the site, including the last."""
     if kept > 0 and later:
         steady = low > 0 and later[-1] > 0 and later[-1] >= _STILL_RISING * float(np.mean(later))
         return LEAK if steady and known else UNEVEN
@@ -315,8 +315,8 @@ def _flag(low: float, kept: float, first: float, later: Sequence[float], known: 
 
 
 def _slope(edges: Sequence[_Edge], held: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Least squares slope over the receipts with its interval, each stretch with a level of its own; NaN where the
-    points do not give one."""
+    """The least squares slope over the receipts with its interval, with a separate level for each stretch; NaN if there
+    are too few points."""
     nan = float("nan")
     receipts = np.array([one.receipts for one in edges], dtype=np.float64)
     _, stretch = np.unique([one.stretch for one in edges], return_inverse=True)

@@ -1,4 +1,4 @@
-"""What a sweep has learnt of the limit, from its finished steps. Pure."""
+"""What the finished steps of a sweep show of the limit. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class CutOff:
 
 @dataclass(frozen=True)
 class Learnt:
-    """``bracket``: where the limit was seen to lie. ``predicted``: the receipt of a fresh budget that should trigger
-    denial. ``approached``: receipts that the pinpoint sent at once before it went on one by one. ``cut_off``: what was
-    paid for in steps that were cut off, and run again with the same payer."""
+    """``bracket``: where the limit was seen. ``predicted``: the receipt of a fresh budget that should trigger denial.
+    ``approached``: receipts that the pinpoint sent at once before it sent one by one. ``cut_off``: what was paid for in
+    steps that were cut off and run again with the same payer."""
 
     bracket: Bracket = field(default_factory=lambda: Bracket(None, None))
     predicted: int | None = None
@@ -33,7 +33,7 @@ class Learnt:
     cut_off: tuple[CutOff, ...] = ()
 
     def with_row(self, row: StepRow, rows: Sequence[StepRow]) -> Learnt:
-        """With what one more step says, in receipts of one budget; ``rows`` are all until then, it among them."""
+        """With the result of one more step, in receipts of one budget; ``rows``: all rows so far, this one included."""
         if not math.isnan(row.counted):
             charged = round(row.counted)
         else:
@@ -47,14 +47,14 @@ class Learnt:
         elif denied and 0 < row.survived < charged:
             bracket = bracket.with_step(int(row.survived), False)
         if row.kind in _OUTSIDE and not denied:
-            return self  # what was sent around the steps is no step that was survived
+            return self  # receipts sent outside of the steps do not count as accepted
         return replace(self, bracket=bracket.with_step(charged, denied))
 
 
 def learnt_from(
     rows: Sequence[StepRow], *, predicted: int | None, approached: int, cut_off: Sequence[CutOff] = ()
 ) -> Learnt:
-    """What the finished steps of a run taught, in their order."""
+    """What the finished steps of a run show, in their order."""
     learnt = Learnt(predicted=predicted, approached=approached, cut_off=tuple(cut_off))
     for count, row in enumerate(rows, start=1):
         learnt = learnt.with_row(row, rows[:count])

@@ -20,16 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Denial:
-    """How one step met the limit. Indices are positions in the plan, from 0; times seconds after its first intended
-    time.
+    """How one step reached the limit. Indices are positions in the plan, from 0; times are seconds after the first
+    intended time.
 
-    ``refusal_index``: the first receipt, in the order they were sent, that the denylist refused; ``refusal_s`` when
-    that answer came; ``fees_grt`` the payer's fees at that moment (before the step + receipts paid for that were sent
-    before it); ``crossing_index``: the receipt that used up the budget; ``lag_receipts`` and ``lag_s``: how many
-    receipts were still taken, and how much time passed between the two sendings, from the crossing to the first
-    refusal (NaN where the budget was used up before the step, or the refusal was answered before the receipt that
-    should have used it up was sent: the budget was not what it was thought to be). ``paid``: all receipts of the step
-    that were paid for. NaN: not seen.
+    ``refusal_index``: the first receipt, in the order of sending, that the denylist refused; ``refusal_s``: when that
+    answer came; ``fees_grt``: the payer's fees at that moment (before the step, plus paid receipts sent before it);
+    ``crossing_index``: the receipt that used up the budget; ``lag_receipts`` and ``lag_s``: from the crossing to the
+    first refusal, how many receipts were still accepted and how much time passed between the two sendings (NaN if the
+    budget was used up before the step, or if the refusal was answered before the crossing receipt was sent: then the
+    assumed budget was wrong). ``paid``: all paid receipts of the step. NaN: not seen.
     """
 
     refusal_index: float
@@ -50,9 +49,9 @@ class Denial:
 def find_denial(chunks: Chunks, *, spent_wei: int, value_wei: int, budget: int | None) -> Denial:
     """The denial of one step from its rows.
 
-    ``spent_wei`` is what counted against the payer before, ``budget`` the predicted number of the receipt that
-    triggers denial (None when unknown). Receipts are ordered by their sending: a refusal is answered at once and an
-    accepted receipt only after graph-node, so the order of the answers would put refusals too early.
+    ``spent_wei``: what counted against the payer before; ``budget``: the predicted number of the receipt that triggers
+    denial (None: not known). Receipts are ordered by their sending. A refusal is answered at once, an accepted receipt
+    only after graph-node answers, so in the order of answers refusals would come too early.
     """
     nan = math.nan
     paid, intended_ns, first = 0, [], None
@@ -70,7 +69,7 @@ def find_denial(chunks: Chunks, *, spent_wei: int, value_wei: int, budget: int |
     before = sum(_paid_before(chunk, first) for chunk in chunks)
     lag_receipts = lag_s = nan
     if budget is not None and crossing is not None and first.done_ns >= crossing.sent_ns:
-        # a few receipts that were sent just before the crossing can be counted after it: never less than none
+        # a few receipts sent just before the crossing can be counted after it, so the lag is at least 0
         lag_receipts = float(max(0, before - budget))
         lag_s = max(0.0, float(first.sent_ns - crossing.sent_ns)) / 1e9
     return Denial(
@@ -87,7 +86,7 @@ def find_denial(chunks: Chunks, *, spent_wei: int, value_wei: int, budget: int |
 
 @dataclass(frozen=True, order=True)
 class _Sent:
-    """One receipt; they compare in the order they were sent."""
+    """One receipt, ordered by its sending."""
 
     sent_ns: int
     index: int
@@ -104,13 +103,13 @@ def _first_denied(chunk: Chunk) -> _Sent | None:
 
 
 def _paid_before(chunk: Chunk, one: _Sent) -> int:
-    """How many receipts of a chunk were paid for and sent before ``one``."""
+    """The number of paid receipts of a chunk that were sent before ``one``."""
     earlier = (chunk.sent_ns < one.sent_ns) | ((chunk.sent_ns == one.sent_ns) & (chunk.index < one.index))
     return int((earlier & chunk.paid).sum())
 
 
 def _nth_paid(chunks: Chunks, position: int, since_ns: int) -> _Sent:
-    """The paid receipt at ``position``, from 0, in the order they were sent, in a step that began at ``since_ns``."""
+    """The paid receipt at ``position``, from 0, in the order of sending, in a step that began at ``since_ns``."""
 
     def sent() -> Iterator[npt.NDArray[np.int64]]:
         return ((chunk.sent_ns - since_ns)[chunk.paid] for chunk in chunks)
@@ -124,10 +123,10 @@ def _nth_paid(chunks: Chunks, position: int, since_ns: int) -> _Sent:
 
 @dataclass(frozen=True)
 class Heard:
-    """The moment of denial as the database told it, NaN where it did not.
+    """The moment of denial from the database; NaN if it is not known.
 
-    ``denied_s`` after the step's first intended time; ``lag_s`` after the sending of the receipt that crossed the
-    limit; ``paid_after``: receipts that were sent later and taken all the same.
+    ``denied_s``: after the step's first intended time; ``lag_s``: after the crossing receipt was sent; ``paid_after``:
+    receipts that were sent later and still accepted.
     """
 
     denied_s: float = math.nan
@@ -136,7 +135,7 @@ class Heard:
 
 
 def heard_denial(chunks: Chunks, denial: Denial, denied_ns: int | None) -> Heard:
-    """What the payer's entry in the denylist at ``denied_ns``, on the samples' clock, says of a step."""
+    """What the payer's entry in the denylist at ``denied_ns``, on the samples' clock, shows of a step."""
     if denied_ns is None:
         return Heard()
     intended_ns, crossing, paid_after = [], math.nan, 0
@@ -153,9 +152,9 @@ def heard_denial(chunks: Chunks, denial: Denial, denied_ns: int | None) -> Heard
 
 @dataclass(frozen=True)
 class Bracket:
-    """Where the limit lies, in receipts of one fresh budget: ``low`` were accepted, ``high`` led to denial.
+    """Where the limit is, in receipts of one fresh budget: ``low`` were accepted, ``high`` led to denial.
 
-    None: not seen. The limit is ``high`` exactly when the two are neighbours; no receipt at all is always survived.
+    None: not seen. If they are neighbours, the limit is exactly ``high``; 0 receipts never lead to denial.
     """
 
     low: int | None
@@ -167,7 +166,7 @@ class Bracket:
         return self.high is not None and self.high == (self.low or 0) + 1
 
     def holds(self, predicted: int | None) -> bool | None:
-        """Whether a predicted limit lies in the bracket; None when nothing contradicts it and nothing confirms it."""
+        """Whether a predicted limit is in the bracket; None if the bracket neither contradicts nor confirms it."""
         if predicted is None:
             return None
         if self.low is not None and predicted <= self.low:
@@ -177,7 +176,7 @@ class Bracket:
         return predicted <= self.high
 
     def with_step(self, paid: int, denied: bool | None) -> Bracket:
-        """The bracket after a step in which ``paid`` receipts were paid for, and the payer then was denied or not."""
+        """The bracket after a step with ``paid`` paid receipts, and whether the payer was ``denied`` after it."""
         if denied is None or paid < 1:
             return self
         if denied:

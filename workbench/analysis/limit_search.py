@@ -1,8 +1,8 @@
 """The search for the sender limit: how many receipts to try next, and what that can cost. Pure.
 
-A payer that never paid is given a number of receipts and is then denied or not, which the agent says without doubt
-once it has counted them. So a number decides, and halving the gap ends at the receipt. What was predicted is tried
-first: the receipt before it must be survived, and it must not be. Without a prediction, or where it was too low,
+A payer that never paid sends a number of receipts and is then denied or not; once the agent has counted them, its
+answer is certain. So one trial per number is enough, and halving the gap finds the exact receipt. The prediction is
+tried first: the receipt before it must not lead to denial, and it must. Without a prediction, or if it was too low,
 numbers are doubled.
 """
 
@@ -14,16 +14,16 @@ from dataclasses import dataclass, field, replace
 from workbench.analysis.limit import Bracket
 
 START = 100
-"""The first number that is tried where nothing is predicted."""
+"""The first number that is tried without a prediction."""
 BEYOND = 4
 """The largest number that is tried is this many times the predicted one."""
 UNPREDICTED_MOST = 10_000
-"""The largest number that is tried where nothing is predicted."""
+"""The largest number that is tried without a prediction."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a search takes: ``trials``, each a payer of its own, and ``receipts`` of all of them."""
+    """The cost of a search: ``trials``, each with its own payer, and the ``receipts`` of all."""
 
     trials: int
     receipts: int
@@ -39,8 +39,8 @@ class LimitSearch:
 
     @classmethod
     def of(cls, predicted: int | None) -> LimitSearch:
-        """The search that begins with a prediction, or without one. One below 1 is none: it says that a payer is
-        denied before it pays anything."""
+        """The search that begins with a prediction, or without one. A prediction below 1 is not used: it means that a
+        payer is denied before it pays anything."""
         if predicted is None or predicted < 1:
             return cls()
         return cls(predicted, max(BEYOND * predicted, START))
@@ -50,7 +50,7 @@ class LimitSearch:
         return replace(self, bracket=self.bracket.with_step(charged, denied))
 
     def upcoming(self) -> int | None:
-        """How many receipts to try next; None when the limit is found, or when there is none up to ``most``."""
+        """How many receipts to try next; None if the limit is found, or if there is none up to ``most``."""
         low, high = self.bracket.low or 0, self.bracket.high
         if self.bracket.exact or (high is None and low >= self.most):
             return None
@@ -69,12 +69,12 @@ class LimitSearch:
         return self._cost(self.predicted if self.predicted is not None else self.most + 1)
 
     def at_most(self) -> Cost:
-        """What is left to spend at most, wherever the limit is."""
+        """The most that is left to spend, wherever the limit is."""
         costs = [self._cost(limit) for limit in self._worst()]
         return Cost(max(cost.trials for cost in costs), max(cost.receipts for cost in costs))
 
     def _cost(self, limit: int) -> Cost:
-        """What the search spends where this is the limit and a denied payer is charged for all that it sends."""
+        """The cost of the search if this is the limit and a denied payer is charged for everything it sends."""
         search, trials, receipts = self, 0, 0
         while (count := search.upcoming()) is not None:
             trials, receipts = trials + 1, receipts + count
@@ -82,8 +82,8 @@ class LimitSearch:
         return Cost(trials, receipts)
 
     def _worst(self) -> Iterable[int]:
-        """Limits of which one is the dearest: just below each number that may be tried on the way up, so that all
-        halves of the gap under it are survived, and those at the ends."""
+        """Limits that include the most expensive one: both ends, and those next to each number tried on the way up.
+        Just below such a number, every trial in the gap is survived."""
         search = self
         yield from (1, self.most, self.most + 1)
         while (count := search.upcoming()) is not None:

@@ -1,4 +1,4 @@
-"""What a run measured for each figure that a threshold can name. Pure functions over its rows and its table of
+"""The value that a run measured for each figure that a threshold can name. Pure functions of its rows and table of
 costs."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from workbench.analysis.leaks import Leaks
 
-# why a count that a step may lack is not there
+# why a step lacks a value
 _SOURCES = {
     **dict.fromkeys(
         ("stored", "invalid", "lost_share", "aggregated_grt"), "no database could be read: give --database-url"
@@ -40,10 +40,10 @@ _SOURCES = {
 
 
 def step_figures(name: Name, rows: Sequence[StepRow]) -> list[Figure]:
-    """The figures of a name of steps: one for each step, not of warm-up, paired step or the walk to the limit.
+    """The figures of a name of steps: one per step, without warm-up, paired steps and the walk to the limit.
 
-    Times of steps that were repeated are one figure for each size: the mean of the repeats, with the interval that they
-    give. A single repeat is no ground for a claim.
+    Times of repeated steps are one figure per size: the mean of the repeats, with its interval. One repeat alone proves
+    nothing.
     """
     steps = [row for row in rows if row.kind == "step"]
     if name.of != "time" or not any(row.repeat > 1 for row in steps):
@@ -53,7 +53,7 @@ def step_figures(name: Name, rows: Sequence[StepRow]) -> list[Figure]:
 
 
 def run_figures(name: Name, rows: Sequence[StepRow], limit: Mapping[str, Any], predicted: int | None) -> list[Figure]:
-    """The one figure of a name of the run."""
+    """The one figure of a name of runs."""
     steps = [row for row in rows if row.kind == "step"]
     valid = sum(row.verdict != "INVALID" for row in steps)
     if name.name == "valid_steps":
@@ -72,9 +72,9 @@ def run_figures(name: Name, rows: Sequence[StepRow], limit: Mapping[str, Any], p
 
 
 def cost_figures(name: Name, costs: pd.DataFrame, leaks: Mapping[str, Leaks | None], mode: str) -> list[Figure]:
-    """The figures of a cost per receipt, one for each step and service; of a leak one for each service.
+    """The figures of a cost per receipt: one per step and service; for a leak, one per service.
 
-    Steps with denied receipts are left out as everywhere (a refusal is no receipt), unless all have some.
+    Steps with denied receipts are left out unless all have some, as everywhere: a refusal costs something else.
     """
     if mode != name.mode:
         under = "without a profiler" if mode == "none" else f"under {mode}"
@@ -114,7 +114,7 @@ def _of_step(name: Name, row: StepRow) -> Figure:
 
 
 def _of_repeats(name: Name, rows: Sequence[StepRow]) -> Figure:
-    """The figure of steps of one size: of all repeats that have it."""
+    """The figure of steps of one size, from all repeats that have it."""
     each = [_of_step(name, row) for row in rows]
     measured = [figure for figure in each if figure.measured]
     if not measured:
@@ -128,7 +128,7 @@ def _of_repeats(name: Name, rows: Sequence[StepRow]) -> Figure:
 
 
 def _value(name: str, row: StepRow) -> tuple[float, int]:
-    """A figure of a step, and of how many receipts it is."""
+    """The value of a step's figure, and the number of receipts it comes from."""
     shares = {
         "refused_share": (row.sent - row.accepted, row.sent),
         "denied_share": (row.denied, row.sent),

@@ -1,9 +1,9 @@
 """The noise floor of a target: how far two equal loads differ (A/A). Smaller differences mean nothing. Pure.
 
-Loads are taken in pairs whose order alternates (A B, B A, A B ..), so that a drift does not look like a difference. Of
-each figure the differences of the pairs, in percent of the pair's mean, scatter around 0; the **floor** is what 95 % of
-them stay below: the scatter times Student's t for so many pairs, and never below the largest that was seen but one in
-twenty.
+Loads run in pairs whose order alternates (A B, B A, A B ..), so that a drift does not look like a difference. The
+differences of the pairs, in percent of the pair's mean, scatter around 0. The **floor** of a figure is what 95 % of
+them stay below: their scatter times Student's t for the number of pairs, or the 95th percentile of those seen if that
+is larger.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FEWEST_PAIRS = 3
 class Floor:
     """The noise floor of one figure.
 
-    ``differences_pct``: B less A of each valid pair, in percent of their mean. ``floor_pct``: a difference below it is
-    what two equal loads show (NaN for fewer than FEWEST_PAIRS pairs). ``bias_pct``: the mean of the differences, which
-    is near 0 where nothing drifts.
+    ``differences_pct``: B minus A of each valid pair, in percent of their mean. ``floor_pct``: two equal loads can
+    differ by this much (NaN for fewer than FEWEST_PAIRS pairs). ``bias_pct``: the mean of the differences, near 0 if
+    nothing drifts.
     """
 
     figure: str
@@ -51,8 +51,8 @@ class Floor:
 
 
 def noise_floors(rows: Sequence[StepRow]) -> tuple[Floor, ...]:
-    """The floor of each of FIGURES from equal loads in order, two of which are a pair. Pairs of which one is INVALID,
-    or has no such figure, are left out."""
+    """The floor of each of FIGURES, from equal loads in order; two at a time are a pair. Pairs with an INVALID load, or
+    without the figure, are left out."""
     steps = [row for row in rows if row.kind == "step"]
     pairs = list(zip(steps[0::2], steps[1::2], strict=False))
     return tuple(_floor(figure, pairs) for figure in FIGURES)
@@ -76,5 +76,5 @@ def _floor(figure: str, pairs: Sequence[tuple[StepRow, StepRow]]) -> Floor:
 def sentence(floor: Floor) -> str:
     """One floor in words."""
     if math.isnan(floor.floor_pct):
-        return f"{floor.figure}: not known, {floor.pairs} valid pairs and at least {FEWEST_PAIRS} are needed"
+        return f"{floor.figure}: not known: {floor.pairs} valid pairs, at least {FEWEST_PAIRS} are needed"
     return f"{floor.figure}: differences below {floor.floor_pct:.1f} % are noise ({floor.pairs} pairs)"

@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 
-# A step whose throughput and median latency stay within this is not called slower.
+# Throughput that changes by no more than this share is called the same.
 UNCHANGED = 0.05
 
 _WHY = {
@@ -23,10 +23,10 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """A profiled step over the step without the profiler. Ratios: 1 is unchanged; NaN where one side is not known.
+    """A profiled step compared with the plain one. Ratios: 1 is unchanged; NaN if one side is not known.
 
     ``throughput``: accepted receipts per second; below 1 is slower. ``response_p50``, ``response_p99``: latencies;
-    above 1 is slower. ``cpu``: CPU time of the service per accepted receipt. ``sentence`` says it in words.
+    above 1 is slower. ``cpu``: CPU time of the service per accepted receipt. ``sentence``: these in words.
     """
 
     mode: str
@@ -48,11 +48,10 @@ def overhead(
 ) -> Overhead:
     """Compare two steps of one size, given as rows of the steps table; ``cpu_*_s`` is the CPU time the service used.
 
-    In an open loop the rate is planned, so throughput stays what it is until the service cannot keep up: CPU per
-    receipt is the better measure there. Where the plain step is INVALID its times are the generator's: only the CPU is
-    compared then.
+    In an open loop the rate is planned, so throughput changes only when the service cannot keep up; CPU per receipt
+    shows more there. If the plain step is INVALID, its times are the generator's, so only CPU is compared.
 
-    Raises WorkbenchError where the steps do not match.
+    Raises WorkbenchError if the steps do not match.
     """
     for column in ("receipts", "loop"):
         if profiled[column] != plain[column]:
@@ -89,9 +88,10 @@ def _sentence(mode: str, receipts: int, throughput: float, p50: float, p99: floa
         parts.append(f"the 99th percentile {p99:.3g} times")
     if math.isfinite(throughput):
         kept = abs(throughput - 1) <= UNCHANGED
-        parts.append("throughput was the same" if kept else f"throughput was {100 * throughput:.3g} % of that without")
+        less = f"throughput was {100 * throughput:.3g} % of that without the profiler"
+        parts.append("throughput was the same" if kept else less)
     if not parts:
-        return f"The overhead of {mode} is not known: the step without it has no figure to compare with."
+        return f"The overhead of {mode} is not known: the step without it has no figures to compare."
     return f"Under {mode}, with {receipts:,} receipts: {', '.join(parts)}."
 
 

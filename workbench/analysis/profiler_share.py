@@ -1,7 +1,7 @@
-"""The profiler's own share of a profile: samplers built into the service, which other tools measure too.
+"""The profiler's own share of a profile: samplers inside the service, which other tools measure with it.
 
-pprof-rs loads the symbols of all libraries when it starts, and keeps them: under massif that can be nearly all of the
-heap, under callgrind most of an idle window. The sampler of this package for Python has a thread that takes samples.
+pprof-rs loads the symbols of all libraries when it starts, and keeps them: under massif they can be nearly all of the
+heap, under callgrind most of an idle window. This package's sampler for Python has a thread that takes samples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FILE = re.compile(r"/workbench/profilers/sampler/|/pprof-\d[^/]*/src/|^pprof-\d
 
 
 def is_profiler(frames: pd.DataFrame) -> NDArray[np.bool_]:
-    """Of each row with function and file: whether it is a profiler's."""
+    """For each row with function and file: whether it belongs to a profiler."""
     return np.array(
         [
             bool(_FUNCTION.search(name) or _FILE.search(file))
@@ -35,7 +35,7 @@ def is_profiler(frames: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def profiler_part(profile: Profile, metric: str) -> tuple[float, list[str]]:
-    """What profilers cost in a profile, with all they called, and their functions, the costliest first."""
+    """The cost of profilers in a profile, with everything they called, and their functions, the costliest first."""
     ours = is_profiler(profile.frames)
     if not ours.any():
         return 0.0, []
@@ -50,7 +50,7 @@ def profiler_part(profile: Profile, metric: str) -> tuple[float, list[str]]:
 
 
 def without_profiler(heap: Profile) -> Profile:
-    """A profile of massif whose heap trees and sums are without what profilers hold; :attr:`Profile.nodes` stays."""
+    """A massif profile with heap trees and sums that do not include profilers; :attr:`Profile.nodes` is unchanged."""
     ours = is_profiler(heap.frames)
     trees = heap.tables.get("heap_trees")
     if trees is None or not ours.any():

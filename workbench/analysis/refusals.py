@@ -44,7 +44,7 @@ def counted(windows: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def left_out(denied: Sequence[int]) -> str:
-    """The note on denied receipts, from their number in each step; "" where there are none."""
+    """The note on denied receipts, from their number in each step; "" if there are none."""
     some = sum(one > 0 for one in denied)
     if not some:
         return ""

@@ -1,9 +1,9 @@
 """Steps that were measured several times: what the repeats say together.
 
-A step's own interval says how sure its figure is while the machine and the service are as they were in that step. What
-changes from one step to the next (a cache, a neighbour, the time of day) is not in it. So a claim is made of repeats:
-each gives one figure, and the interval of their mean is Student's t over these figures (Kalibera and Jones 2013). Fewer
-than two say nothing.
+A step's own interval shows how exact its figure is under the conditions of that step. It does not include what changes
+from one step to the next (a cache, other users of the machine, the time of day). So claims rest on repeats: each gives
+one figure, and the interval of their mean is Student's t over these figures (Kalibera and Jones 2013). One repeat has
+no interval.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Repeated:
 
 
 def together(values: Sequence[float]) -> Repeated:
-    """What the figures of several repeats come to; NaN among them are left out."""
+    """The mean of several repeats with its interval; NaN values are left out."""
     known = np.array([value for value in values if not math.isnan(value)], dtype=np.float64)
     if not len(known):
         return Repeated(0, math.nan, math.nan, math.nan)
@@ -58,9 +58,9 @@ def together(values: Sequence[float]) -> Repeated:
 def repeats_table(steps: pd.DataFrame) -> pd.DataFrame:
     """A row for each size of step that was measured more than once and each of FIGURES.
 
-    Columns: ``receipts`` of the step; ``figure``; ``repeats`` that are valid, without a profiler, and have it;
+    Columns: ``receipts`` of the step; ``figure``; ``repeats``: how many are valid, without a profiler, and have it;
     ``mean``, ``low`` and ``high`` (95 % interval of the mean), ``lowest`` and ``highest`` repeat, in the figure's unit;
-    ``spread_pct``: from the lowest to the highest, in percent of the mean. Empty where each step was measured once.
+    ``spread_pct``: from the lowest to the highest, in percent of the mean. Empty if each step was measured once.
     """
     import pandas as pd
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from workbench.analysis.fit import Flags, Floats, Whole
 
 FEWEST_STEPS = 3
-# A receipt must cost this much more at the end of the sweep than at its start, fixed cost aside; with three steps more.
+# The least rise of a receipt's cost from start to end of the sweep, without fixed cost; with three steps it is larger.
 LEAST_RISE = 0.10
 LEAST_RISE_OF_THREE = 0.25
-# and the middle one of three must be this far on the way to it
+# With three steps, the middle one must show this part of the rise that a straight line gives it.
 LEAST_PART_OF_WAY = 1 / 3
-# and the rise must be this part of what a receipt costs as a whole
+# The rise must be this part of the whole cost of the largest step.
 LEAST_PART_OF_WHOLE = 0.005
 
 
@@ -27,7 +27,7 @@ def shape(form: Whole, at: float) -> Floats:
 
 
 def rise_of(fits: Fit, form: Whole, windows: Windows) -> Floats:
-    """How much more a receipt costs at the largest position than at the smallest, as a part of the latter, without the
+    """How much more a receipt costs at the largest position than at the smallest, as a share of the latter, without the
     fixed cost."""
     first, last = (shape(form, float(at)) for at in (windows.position.min(), windows.position.max()))
     marginal, growing = fits.coefficients[:, MARGINAL_PART], fits.coefficients[:, GROWTH_PART]
@@ -36,10 +36,10 @@ def rise_of(fits: Fit, form: Whole, windows: Windows) -> Floats:
 
 
 def seen_to_rise(costs: Floats, windows: Windows) -> Flags:
-    """With three positions a model cannot be held against what was measured. So the cost per receipt at the largest, as
-    it was measured, must be above that of each other step, by as much as a rise must be; and the middle one must have
-    LEAST_PART_OF_WAY of the rise that a straight line gives it. Work that time brings comes in bursts, and a burst in
-    the largest step alone is no growth."""
+    """Whether the measured costs rise. A model of three positions cannot be tested against them. So the cost per
+    receipt at the largest must be above that of each other step by LEAST_RISE_OF_THREE, and the middle one must show
+    LEAST_PART_OF_WAY of the rise of a straight line. Periodic work comes in bursts, and a burst in the largest step
+    alone is no growth."""
     positions = np.unique(windows.position)
     if len(positions) > FEWEST_STEPS:
         return np.ones(len(costs), dtype=bool)

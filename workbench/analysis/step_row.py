@@ -27,10 +27,10 @@ _PERCENTILES = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """Verdict and reason of a step, and apart from them the target's failure (empty when none).
+    """Verdict and reason of a step, and apart from them the target's failure (empty if none).
 
-    The two are independent: a late generator spoils the latencies of a step (INVALID), but a receipt that was refused
-    or lost is refused or lost all the same.
+    The two are independent: a late generator makes the latencies of a step INVALID, but a receipt that was refused or
+    lost still counts as refused or lost.
     """
 
     verdict: str
@@ -42,38 +42,37 @@ class Judgement:
 class StepRow:
     """One step: what was planned, what happened, what it cost.
 
-    ``budget_receipts`` is the predicted number of the receipt that triggers denial, counted from the step's start.
-    ``paid`` counts receipts the payer was charged for: the accepted ones, and those whose query failed after the
-    receipt had been stored. ``throughput_per_s`` counts accepted receipts. Latencies are of accepted receipts,
-    ``lag`` of all; a percentile is NaN where the step has too few samples to carry it. ``first_refusal_*``,
-    ``crossing_index`` and ``denial_lag_*`` as in :class:`workbench.analysis.limit.Denial`. ``denied_after_settle``:
-    whether the agent held the payer denied once it had counted the step (yes, no, unknown). ``counted``: receipts that
-    the payer's budget was charged for since the run began, by the agent's count (NaN: not known). ``stored``: receipts
-    of this step found in the database; ``invalid``: those that the agent refused to aggregate meanwhile, and
-    ``invalid_reasons`` why; ``aggregated_grt``: what RAVs of the payer took up meanwhile. ``denylisted_s``,
-    ``denylist_lag_s`` and ``paid_after_denylisted`` as in :class:`workbench.analysis.limit.Heard`.
-    ``profiler``: the mode the service was under, whose latencies it distorts.
+    ``budget_receipts``: the predicted number of the receipt that triggers denial, counted from the step's start.
+    ``paid``: receipts that the payer was charged for: the accepted ones, and those whose query failed after the receipt
+    was stored. ``throughput_per_s`` counts accepted receipts. Latencies are of accepted receipts, ``lag`` of all; a
+    percentile is NaN if the step has too few samples for it. ``first_refusal_*``, ``crossing_index`` and
+    ``denial_lag_*``: see :class:`workbench.analysis.limit.Denial`. ``denied_after_settle``: whether the agent held the
+    payer denied after it had counted the step (yes, no, unknown). ``counted``: receipts charged to the payer's budget
+    since the run began, by the agent's count (NaN: not known). ``stored``: receipts of this step found in the database;
+    ``invalid``: receipts that the agent refused to aggregate meanwhile, and ``invalid_reasons`` why;
+    ``aggregated_grt``: what the payer's RAVs took up meanwhile. ``denylisted_s``, ``denylist_lag_s`` and
+    ``paid_after_denylisted``: see :class:`workbench.analysis.limit.Heard`.
+    ``profiler``: the mode that the service ran under; it distorts latencies.
     ``service_cpu_s``: CPU time of the service's processes from the step's first request until they were quiet, in a
-    step under a profiler and the one paired with it (NaN in others, and where they are not of this machine).
-    ``signed_late`` receipts were signed inside the timed path, ``signed_anew`` ahead of it, since they would have been
-    too old at their turn. ``closed_idle`` and ``surplus`` as in :class:`workbench.load.spec.StepReport`.
-    What disturbed the generator (NaN: not known), as in :class:`workbench.load.interference.Interference`:
-    ``loop_delay_max_ms``; ``loop_held_percent``, the share of the step's time in which the event loop was held up by
+    step under a profiler and its paired step (NaN in others, and if the processes are on another machine).
+    ``signed_late``: receipts signed inside the timed path; ``signed_anew``: receipts signed again before it, because
+    they would have been too old when due. ``closed_idle`` and ``surplus``: see :class:`workbench.load.spec.StepReport`.
+    Disturbances of the generator (NaN: not known), see :class:`workbench.load.interference.Interference`:
+    ``loop_delay_max_ms``; ``loop_held_percent``: the share of the step's time in which the event loop was held up by
     more than 5 ms at a time; ``gc_pauses`` and ``gc_pause_max_ms``; ``clock_step_ms``; ``preempted``; ``throttled_ms``;
-    ``steal_percent`` of the CPU time that the machine wanted; ``other_cpu_percent`` of one core, used by processes that
-    are neither generator nor service. ``disturbances``: which of these are worth a word; "" when none is.
-    ``response_p95_low_ms`` and ``response_p95_high_ms`` (and so on): the 95 % interval of a percentile, which respects
-    that neighbouring requests hang together; NaN where the step cannot carry it. ``effective_n``: as many independent
-    receipts would say as much about response times as the ``accepted`` ones. ``warm_up``: how many accepted receipts
-    belong to a start that differs from the rest (0: none; NaN: not known; they are counted like all others).
-    ``settles``: whether response times became steady in the first half of the step (yes, no, unknown).
-    ``in_flight_mean``: requests in flight on average after the first quarter of the sending; ``littles_law``: whether
-    that fits rate and service time (yes, no, unknown). ``steadiness``: these in words; "" where there is nothing to
-    say. ``repeat``: which repeat of its size the step is, from 1. ``verdict``, ``reason``, ``failure``: see
-    :class:`Judgement`.
-    ``survived``: so many receipts of the payer's budget the agent had surely counted without denying it, in a step
-    that it was denied in (NaN: not seen). ``drain_s``: from when the last receipt was due until the last answer.
-    Columns named ``_index`` count from 0, as ``index`` of the samples does; people are told of receipts from 1.
+    ``steal_percent`` of the CPU time that the machine needed; ``other_cpu_percent`` of one core, used by processes
+    other than generator and service. ``disturbances``: those worth reporting, in words; "" if none.
+    ``response_p95_low_ms`` and ``response_p95_high_ms`` (and so on): the 95 % interval of a percentile, which allows
+    for correlated neighbouring requests; NaN if the step has too few. ``effective_n``: this many independent receipts
+    would say as much about response times as the ``accepted`` ones. ``warm_up``: accepted receipts at the start that
+    differ from the rest (0: none; NaN: not known); they count like all others. ``settles``: whether response times
+    became steady in the first half of the step (yes, no, unknown). ``in_flight_mean``: requests in flight on average
+    after the first quarter of the sending; ``littles_law``: whether it fits rate and service time (yes, no, unknown).
+    ``steadiness``: these warnings in words; "" if none. ``repeat``: the number of the repeat of this size, from 1.
+    ``verdict``, ``reason``, ``failure``: see :class:`Judgement`.
+    ``survived``: receipts of the payer's budget that the agent had surely counted without denying it, in a step in
+    which it was denied (NaN: not seen). ``drain_s``: from when the last receipt was due until the last answer. Columns
+    named ``_index`` count from 0, as ``index`` of the samples does; messages count receipts from 1.
     """
 
     step: int
@@ -194,8 +193,8 @@ def step_row(
     heard: Heard | None = None,
     survived: float = math.nan,
 ) -> StepRow:
-    """Lay the parts of a step out as one row."""
-    # the service goes by the denylist, whatever the agent's gauge says
+    """The parts of a step as one row."""
+    # the denylist decides what the service does, whatever the agent's gauge says
     denied = denial.refused or (found is not None and found.denied) or (after is not None and after.denied)
     denied_after = "yes" if denied else "no" if settled and after is not None else "unknown"
     return StepRow(
@@ -255,7 +254,7 @@ def _summarised(summary: StepSummary) -> dict[str, Any]:
 
 
 def _stored(found: StoredSince | None) -> dict[str, Any]:
-    """What the database held of the step; NaN where it cannot be read."""
+    """What the database held of the step; NaN if it cannot be read."""
     if found is None:
         return {"stored": math.nan, "invalid": math.nan, "invalid_reasons": "", "aggregated_grt": math.nan}
     return {
@@ -276,7 +275,7 @@ def _heard(heard: Heard) -> dict[str, Any]:
 
 
 def _interference(interference: Interference | None) -> dict[str, Any]:
-    """What disturbed the generator; nothing where nobody looked."""
+    """What disturbed the generator; empty if it was not measured."""
     if interference is None:
         return {}
     figures = {
@@ -295,7 +294,7 @@ def _interference(interference: Interference | None) -> dict[str, Any]:
 
 
 def _sure(summary: StepSummary) -> dict[str, Any]:
-    """How sure the percentiles are, and whether the step was steady."""
+    """The intervals of the percentiles, and whether the step was steady."""
     found: dict[str, Any] = {}
     for clock in ("response", "service"):
         for one in getattr(summary, f"{clock}_intervals"):
@@ -340,26 +339,26 @@ LATER: dict[str, Any] = {
         math.nan,
     ),
 }
-"""Columns that runs of earlier releases lack, as what is not known."""
+"""The columns that runs of earlier releases lack, with values for "not known"."""
 
 
 def to_frame(rows: list[StepRow]) -> pd.DataFrame:
-    """The rows as a DataFrame with the columns of StepRow, also when there is none."""
+    """The rows as a DataFrame with the columns of StepRow, also if there are no rows."""
     import pandas as pd
 
     return pd.DataFrame([vars(row) for row in rows], columns=list(StepRow.__dataclass_fields__))
 
 
 def from_frame(frame: pd.DataFrame) -> list[StepRow]:
-    """The inverse of to_frame. Older runs lack columns that came later."""
+    """The inverse of to_frame. Older runs lack columns that were added later."""
     records = [{str(name): value for name, value in record.items()} for record in frame.to_dict(orient="records")]
     return [StepRow(**{**LATER, **record}) for record in records]
 
 
 _KINDS: dict[str, Kind] = {"int": "number", "float": "number", "str": "text"}
 COLUMNS: dict[str, Kind] = {field.name: _KINDS[str(field.type)] for field in fields(StepRow)}
-"""What the columns of a run of this release hold."""
+"""The columns of a run of this release, and what they hold."""
 REQUIRED: dict[str, Kind] = {
     field.name: COLUMNS[field.name] for field in fields(StepRow) if field.default is MISSING and field.name not in LATER
 }
-"""Those that every run has."""
+"""The columns that every run has."""

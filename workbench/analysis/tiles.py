@@ -1,10 +1,10 @@
-"""The four answers that stand first, wherever a run is shown: in its report, at the end of the terminal's lines, in
-notebooks. Pure: made of a run's manifest, figures and findings, so that all of them say the same.
+"""The four answers that are shown first wherever a run is shown: in its report, at the end of the terminal's output, in
+notebooks. Pure: made from a run's manifest, figures and findings, so that all places say the same.
 
-1. ``verdict``: how the run came out, and how much of it is a valid measurement.
-2. ``limit``: after how many receipts the payer was denied (of a search for capacity: up to which rate it goes well).
+1. ``verdict``: the result of the run, and how much of it is a valid measurement.
+2. ``limit``: after how many receipts the payer was denied (in a search for capacity: the highest rate that passes).
 3. ``cost``: what a receipt costs: time without a profiler, else what the profiler counts.
-4. ``next``: what to do next; of a comparison ``change``: what changed.
+4. ``next``: what to do next; in a comparison ``change``: what changed.
 
 :func:`run_tiles` makes those of one run. Those of a batch are in :mod:`workbench.batches.tiles`, of a comparison in
 :mod:`workbench.compare.tiles`. :func:`text` gives them as lines of a terminal.
@@ -44,7 +44,7 @@ MAIN_COSTS: Mapping[str, tuple[str, str]] = {
     "system_calls_per_receipt": ("count", "system calls"),
     "kept_bytes_per_receipt": ("bytes", "of heap kept"),
 }
-"""What each profiler is first asked for."""
+"""The main figure of each profiler."""
 COSTS: Mapping[str, tuple[str, str]] = {
     **MAIN_COSTS,
     "cycles_per_receipt": ("count", "estimated cycles"),
@@ -60,8 +60,8 @@ _GLUE = "\N{NO-BREAK SPACE}"
 @dataclass(frozen=True, slots=True)
 class Tile:
     """One answer: ``what`` it answers, the ``figure`` with its unit (or a word: PASS, not reached), and ``lines`` that
-    say more, each short and without a full stop. ``state``: good, bad, doubt, or none where nothing is judged. Texts
-    are plain: whoever shows them as HTML escapes them; a command stands between backticks.
+    explain it, each short and without a full stop. ``state``: good, bad, doubt, or none if nothing is judged. Texts are
+    plain: for HTML they must be escaped; commands are between backticks.
     """
 
     what: What
@@ -76,7 +76,7 @@ class Tile:
 
     @property
     def mark(self) -> str:
-        """The state as a sign: ✓, ✗ or ◇; "" where nothing is judged."""
+        """The state as a sign: ✓, ✗ or ◇; "" if nothing is judged."""
         return "" if self.state == "none" else MARKS[self.state]
 
     @property
@@ -90,7 +90,7 @@ class Tile:
 
 
 def text(tiles: Sequence[Tile], width: int = _WIDTH) -> str:
-    """The tiles as a terminal shows them: a paragraph each behind its title. Commands are not broken over lines."""
+    """The tiles for a terminal: a paragraph each behind its title. Commands are not broken over lines."""
     wide = max((len(tile.title) for tile in tiles), default=0) + 2
     return "\n".join(
         textwrap.fill(
@@ -106,7 +106,7 @@ def text(tiles: Sequence[Tile], width: int = _WIDTH) -> str:
 
 
 def _unbroken(said: str) -> str:
-    """The text with the blanks between backticks glued."""
+    """The text with unbreakable spaces between backticks."""
     return "`".join(part.replace(" ", _GLUE) if at % 2 else part for at, part in enumerate(said.split("`")))
 
 
@@ -115,9 +115,9 @@ def run_tiles(
 ) -> tuple[Tile, ...]:
     """The four tiles of a run.
 
-    ``manifest`` is that of its folder; ``figures`` are those of :mod:`workbench.analysis.figures`, its costs among
-    them; ``findings`` what its profiles say (None: nobody looked). ``state``: that of the run, where it is no longer
-    what the manifest says (killed while it ran). Under a profiler the cost comes first: the run was made for it.
+    ``manifest`` is that of its folder; ``figures`` are those of :mod:`workbench.analysis.figures`, costs included;
+    ``findings`` are those of its profiles (None: not computed). ``state``: the run's state, if the manifest's is out of
+    date (killed while it ran). Under a profiler the cost comes first, because the run was made for it.
     """
     state = state or str(manifest.get("state", "finished"))
     mode = mode_of(manifest)
@@ -214,11 +214,11 @@ def _capacity(search: Mapping[str, Any]) -> Tile:
     if high is None:
         return Tile("limit", f"at least {numbers.per_second(low)}", few([f"{sure}; no rate failed", held]), "doubt")
     rates = f"{low:,.4g} to {high:,.4g} receipts/s"
-    return Tile("limit", rates, few([f"{sure} that half of the trials pass there", held]), "good")
+    return Tile("limit", rates, few([f"{sure}: half of the trials pass at a rate in this range", held]), "good")
 
 
 def cost_tile(mode: str, figures: Mapping[str, Any]) -> Tile:
-    """What a receipt costs: what the profiler counted, or the time it takes where there was none."""
+    """The cost of a receipt: what the profiler counted, or the time it takes without one."""
     costs = cost_lines(figures)
     if costs:
         agents = cost_lines({name.removeprefix(AGENT): value for name, value in _of_agents(figures).items()})
@@ -296,7 +296,7 @@ def _resumed(manifest: Mapping[str, Any]) -> str:
 
 
 def others(left: Sequence[Any], word: str) -> list[str]:
-    """How many more there are, as a line; none where there are none."""
+    """The line that says how many more there are; no line if there are none."""
     return [numbers.counted(len(left), word)] if left else []
 
 

@@ -2,9 +2,9 @@
 
     X(N) = g N / (1 + a (N - 1) + b N (N - 1))
 
-``a`` is the share of the work that waits in line for something, ``b`` what agreeing with the others costs. Throughput
-is highest at N* = sqrt((1 - a) / b). By Little's law an open loop has N = X R requests in flight on average, R being
-the mean response time.
+``a`` is the share of the work that waits for something shared (contention), ``b`` the cost of coordination (crosstalk).
+Throughput is highest at N* = sqrt((1 - a) / b). By Little's law an open loop has N = X R requests in flight on average,
+where R is the mean response time.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import ArrayLike, NDArray
 LEAST_POINTS = 6
 RESAMPLES = 200
 NO_CROSSTALK = 1e-9
-"""A ``b`` below this is none: throughput levels off and does not fall."""
+"""A smaller ``b`` counts as 0: throughput levels off and does not fall."""
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Scalability:
-    """A fit. ``peak_per_s`` is the highest throughput there is, at ``peak_in_flight`` (infinite where it is only
-    approached), with a 95 % interval of 200 fits to drawn measurements. ``aicc_gain``: by how much the law is better
-    than a straight line (Akaike's criterion, corrected; below 0: it is not)."""
+    """A fit. ``peak_per_s``: the highest throughput, at ``peak_in_flight`` (infinite if it is approached but not
+    reached), with a 95 % interval from 200 fits to simulated measurements. ``aicc_gain``: how much better the law fits
+    than a straight line (Akaike's criterion, corrected; below 0: worse)."""
 
     gamma: float
     alpha: float
@@ -40,7 +40,7 @@ class Scalability:
 
 
 def fit(in_flight: ArrayLike, throughput: ArrayLike, seed: int = 1) -> Scalability | None:
-    """The law fitted to measurements; None where there are fewer than 6, or it cannot be fitted."""
+    """The law fitted to measurements; None if there are fewer than 6, or if it cannot be fitted."""
     n, x = np.asarray(in_flight, dtype=np.float64), np.asarray(throughput, dtype=np.float64)
     if len(n) < LEAST_POINTS or not (np.isfinite(n).all() and np.isfinite(x).all()) or min(n.min(), x.min()) <= 0:
         return None
@@ -55,8 +55,8 @@ def fit(in_flight: ArrayLike, throughput: ArrayLike, seed: int = 1) -> Scalabili
 
 
 def _interval(n: Values, fitted: Values, x: Values, generator: np.random.Generator) -> tuple[float, float]:
-    """Of the peak: the law fitted again to what the fit says with a scatter like that of the measurements. How large
-    that is they tell only roughly (by Student's t), so it is drawn anew each time."""
+    """The interval of the peak, from fits to simulated measurements: the fitted curve with a scatter like that of the
+    real ones. They show its size only roughly (as in Student's t), so it is drawn anew each time."""
     free = max(1, len(n) - 3)
     scatter = math.sqrt(float(((x / fitted - 1) ** 2).sum()) / free)
     peaks = []
@@ -74,8 +74,8 @@ def _law(parameters: Values, n: Values) -> Values:
 
 
 def _fitted(n: Values, x: Values) -> Values:
-    """gamma, alpha and beta by least squares of relative errors. N / X is linear in 1 / g, a / g and b / g; of those
-    that are below 0 one or both are left out, whichever fits best."""
+    """gamma, alpha and beta by least squares of relative errors. N / X is linear in 1 / g, a / g and b / g; if any is
+    below 0, the best fit without a, without b or without both is taken."""
     target = n / x
     columns = np.column_stack([np.ones_like(n), n - 1, n * (n - 1)]) / target[:, None]
     best, least = np.array([float((x / n).mean()), 0.0, 0.0]), math.inf
@@ -91,7 +91,7 @@ def _fitted(n: Values, x: Values) -> Values:
 
 
 def _peak(parameters: Values) -> tuple[float, float]:
-    """Where throughput is highest, and how high; approached only, where nothing makes it fall again."""
+    """Where throughput is highest, and how high; at infinity if nothing makes it fall again."""
     gamma, alpha, beta = (float(value) for value in parameters)
     if beta > NO_CROSSTALK:
         at = max(1.0, math.sqrt(max(0.0, 1 - alpha) / beta))
@@ -100,6 +100,6 @@ def _peak(parameters: Values) -> tuple[float, float]:
 
 
 def _aicc(residuals: Values, parameters: int) -> float:
-    count, free = len(residuals), parameters + 1  # the scatter is one, too
+    count, free = len(residuals), parameters + 1  # the scatter is a parameter too
     scatter = max(float((residuals**2).mean()), 1e-300)
     return count * math.log(scatter) + 2 * free + 2 * free * (free + 1) / max(1, count - free - 1)
