@@ -54,7 +54,7 @@ async def test_it_hangs(tmp_path, monkeypatch):
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
 async def test_it_does_not_speak_http(tmp_path, answer):
     async with raw_server(answer) as url:
-        assert "did not answer as an HTTP service does" in await failure(tmp_path, target=url)
+        assert "gave no valid HTTP answer" in await failure(tmp_path, target=url)
 
 
 async def test_it_is_another_service(tmp_path):
@@ -70,7 +70,7 @@ async def test_it_is_another_service(tmp_path):
         text = await failure(tmp_path, target=f"http://127.0.0.1:{runner.addresses[0][1]}")
     finally:
         await runner.cleanup()
-    assert "not what an indexer-service says" in text
+    assert "not the answer of an indexer-service" in text
 
 
 async def test_the_allocation_is_not_known(tmp_path):

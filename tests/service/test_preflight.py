@@ -97,7 +97,7 @@ def test_an_agent_that_counts_is_waited_for_and_one_that_does_not_is_refused() -
     assert counting is not None
     assert stuck is not None
     assert (counting.refuses, stuck.refuses) == (False, True)
-    assert "holds 1 GRT" in stuck.what
+    assert "has counted 1 GRT" in stuck.what
     assert "2 GRT are in the database" in stuck.what
 
 
@@ -186,7 +186,7 @@ def test_the_first_refusal_is_raised_and_the_others_are_counted() -> None:
     with pytest.raises(TargetError) as caught:
         Preflight((), (Note("a", "is wrong", "Mend it", True), Note("b", "too", "And it", True))).require("http://x")
     assert str(caught.value) == (
-        "http://x: nothing was sent: is wrong (1 more of this kind is noted). Mend it; or pass --no-preflight"
+        "http://x: nothing was sent: is wrong (and 1 more, see the notes). Mend it; or pass --no-preflight"
     )
     assert caught.value.exit_code == 3
 

@@ -74,7 +74,7 @@ async def test_a_window_begins_only_when_what_was_asked_before_is_answered(page,
 
 async def test_a_metrics_page_of_too_many_lines_is_refused_before_it_is_taken_apart(page):
     page.text = "a 1\n" * (metrics.MAX_LINES + 1)
-    with pytest.raises(TargetError, match=r"no Prometheus text \(250,001 lines, up to 250,000 are read"):
+    with pytest.raises(TargetError, match=r"no Prometheus text \(250,001 lines, at most 250,000 are read"):
         await metrics.scrape(page.url, "the metrics")
 
 

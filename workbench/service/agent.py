@@ -18,8 +18,8 @@ RECEIVED = "tap_receipts_received_total"
 def fees_of(readings: list[Reading], payer: bytes, *, limit: int | None) -> Fees:
     """The fees of ``payer`` from one scrape of the agent.
 
-    The agent makes a payer's series when it first hears of it: without them the balance is None. The limit is the
-    same for all payers, so any payer's series serves; ``limit`` is used where there is none.
+    The agent creates a payer's series when it first sees the payer; without them the balance is None. The limit is the
+    same for all payers, so any payer's series is used; if there is none, ``limit``.
     """
     sender = checksum(payer)
 
@@ -49,22 +49,22 @@ async def read_fees(url: str, payer: bytes, *, limit: int | None, timeout_s: flo
 
 
 def has_actor(readings: list[Reading], payer: bytes) -> bool:
-    """Whether the agent has an actor for ``payer``: one that runs tells of its escrow.
+    """Whether the agent has a running actor for ``payer``: such an actor reports the payer's escrow.
 
-    An actor whose aggregator cannot be reached at its start does not come to run, and the payer is denied. It leaves
-    the gauges that are set before the aggregator is asked: the limit, and that the payer is not denied.
+    If the aggregator cannot be reached when the actor starts, the actor does not run and the payer is denied. Then only
+    the gauges are there that are set before the aggregator is asked: the limit, and that the payer is not denied.
     """
     sender = checksum(payer)
     return any(total(readings, name, sender=sender) is not None for name in (BALANCE, TRACKER))
 
 
 def held_denied(readings: list[Reading], payer: bytes) -> bool | None:
-    """Whether the agent holds ``payer`` denied; None where it has no such series."""
+    """Whether the agent holds ``payer`` denied; None if it has no such series."""
     value = total(readings, DENIED, sender=checksum(payer))
     return None if value is None else bool(value)
 
 
 def unaggregated_of(readings: list[Reading], payer: bytes) -> int | None:
-    """The fees of ``payer`` that are in no RAV, in wei; None where the agent has no such series."""
+    """The fees of ``payer`` that are in no RAV, in wei; None if the agent has no such series."""
     value = total(readings, TRACKER, sender=checksum(payer))
     return None if value is None else round(value)

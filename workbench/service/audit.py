@@ -1,7 +1,7 @@
-"""Were the receipts stored? HTTP 200 does not prove it: the rows of a payer are read where the database can be.
+"""Were the receipts stored? HTTP 200 does not prove it, so the payer's rows are read if there is a database.
 
-The queries are the same for PostgreSQL and for the stand-in's SQLite file. Amounts pass 2^63, where SQLite's SUM ends,
-so rows are grouped by their value and summed in Python: there are few different values.
+The queries are the same for PostgreSQL and for the stand-in's SQLite file. Sums can exceed 2^63, which SQLite's SUM
+cannot hold, so rows are grouped by value and summed in Python; there are few different values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workbench.service.stored import Rav, Stored, by_reason
 
 T = TypeVar("T")
 Select = Callable[[str, dict[str, str]], Iterable[Any]]
-"""Runs a query with named parameters, written ``:name``, and gives its rows."""
+"""Runs a query with named parameters, written ``:name``, and returns its rows."""
 
 _RECEIPTS = """
 SELECT r.value, r.timestamp_ns > COALESCE(v.covered, 0), COUNT(*), MAX(r.id)
@@ -29,7 +29,7 @@ FROM $receipts r LEFT JOIN (
     SELECT $collection AS collection, MAX(timestamp_ns) AS covered FROM $ravs WHERE $rav_payer = :sender GROUP BY 1
 ) v ON v.collection = r.$collection
 WHERE r.$payer = :payer GROUP BY 1, 2"""
-# A receipt is written here before it is deleted there, and again when the request for its RAV is repeated.
+# A receipt is inserted here before it is deleted there, and again if the request for its RAV is repeated.
 _INVALID = """
 SELECT value, error_log, COUNT(*) FROM (
     SELECT MIN(i.value) AS value, MIN(i.error_log) AS error_log FROM ${receipts}_invalid i
@@ -55,7 +55,7 @@ _TABLES = {
         "collection": "collection_id",
         "redeemed": "redeemed_at IS NOT NULL",
     },
-    # a V1 row names no payer, only who signed
+    # a V1 row names the signer, not the payer
     1: {
         "receipts": "scalar_tap_receipts",
         "ravs": "scalar_tap_ravs",
@@ -69,7 +69,7 @@ _TABLES = {
 
 
 def read_stored(select: Select, payer: Payer, *, version: int) -> Stored:
-    """What a database holds of ``payer``. Run it in one transaction: the queries must see one state."""
+    """The rows of ``payer`` in a database. Run it in one transaction, so that all queries see the same state."""
     tables = _TABLES[version]
     sender = payer.address.hex()
     who = {"payer": sender if version == 2 else payer.key.address.hex(), "sender": sender}
@@ -111,11 +111,11 @@ def read_unaggregated(select: Select) -> dict[str, int]:
 class Database(ABC):
     """A database of the services. It blocks while it reads: call it from a thread.
 
-    The methods raise TargetError when it cannot be read.
+    The methods raise TargetError if it cannot be read.
     """
 
     def stored(self, payer: Payer, *, version: int) -> Stored:
-        """What it holds of ``payer``."""
+        """The rows of ``payer``."""
         return self._read(lambda select: read_stored(select, payer, version=version))
 
     def denied(self, *, version: int) -> frozenset[str]:
@@ -128,7 +128,7 @@ class Database(ABC):
 
     @abstractmethod
     def _read(self, read: Callable[[Select], T]) -> T:
-        """What ``read`` makes of one state of the database."""
+        """The result of ``read`` for one state of the database."""
 
 
 @dataclass(frozen=True)

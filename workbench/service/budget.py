@@ -14,9 +14,9 @@ RULE_B = "B: unaggregated + invalid >= limit"
 
 @dataclass(frozen=True)
 class Fees:
-    """What the agent holds of one payer, in wei. ``limit`` and ``balance`` are None where they cannot be known.
+    """What the agent holds of one payer, in wei. ``limit`` and ``balance`` are None if they are not known.
 
-    ``received`` is the agent's count of receipts, ``source`` says where the figures are from.
+    ``received``: the agent's count of receipts; ``source``: where the figures come from.
     """
 
     limit: int | None
@@ -43,9 +43,9 @@ class Budget:
 
 
 def budget(fees: Fees, value: int) -> Budget | None:
-    """The number of the receipt of ``value`` wei for which a rule first holds; 0 when one holds already.
+    """The number of the receipt of ``value`` wei at which a rule first holds; 0 if one holds already.
 
-    None when neither limit nor balance is known, or when receipts are free.
+    None if neither limit nor balance is known, or if receipts are free.
     """
     if value <= 0:
         return None

@@ -1,8 +1,8 @@
-"""Where the two programs answer by their own configuration: the TOML file of indexer-rs with its overrides. Pure.
+"""The addresses in the two programs' own configuration: the TOML file of indexer-rs with its overrides. Pure.
 
-The format is that of indexer-rs 2.2 (crates/config): defaults, then the file with ``${NAME}`` taken from the
-environment, then the variables ``INDEXER_SERVICE_*`` or ``TAP_AGENT_*``, then ``INDEXER_*``, with ``__`` between the
-parts of a name (``INDEXER_METRICS__PORT``). Empty variables count as absent.
+The format is that of indexer-rs 2.2 (crates/config). Each of these overrides those before it: defaults, the file with
+``${NAME}`` replaced from the environment, variables ``INDEXER_SERVICE_*`` or ``TAP_AGENT_*``, variables ``INDEXER_*``.
+``__`` separates the parts of a name (``INDEXER_METRICS__PORT``). Empty variables count as missing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LEAST_SECRET = 6
 
 
 def config_path(argv: Sequence[str]) -> str | None:
-    """The file after ``--config`` in a command line; None where there is none."""
+    """The file after ``--config`` in a command line; None if there is none."""
     for number, word in enumerate(argv):
         if word == "--config" and number + 1 < len(argv):
             return argv[number + 1]
@@ -41,9 +41,9 @@ def config_path(argv: Sequence[str]) -> str | None:
 
 
 def parse_configuration(text: str, role: Role, environment: Mapping[str, str], where: str) -> dict[str, Any]:
-    """The merged configuration of a program, without defaults; {} for TOML that is not of indexer-rs.
+    """The merged configuration of a program, without defaults; {} for TOML that is not from indexer-rs.
 
-    Raises SettingsError, with the line, for what is no TOML or names a variable that is not set.
+    Raises SettingsError, with the line, if the text is not TOML or names a variable that is not set.
     """
     try:
         values = tomllib.loads(_substituted(text, environment, where))
@@ -59,12 +59,12 @@ def parse_configuration(text: str, role: Role, environment: Mapping[str, str], w
 
 
 def variables_of(text: str) -> frozenset[str]:
-    """The names of the variables that a configuration asks for, as ``${NAME}``."""
+    """The names of the variables that a configuration uses, as ``${NAME}``."""
     return frozenset(_VARIABLE.findall(text))
 
 
 def value_at(values: Mapping[str, Any], *path: str) -> Any:
-    """A value of nested tables by its names; None where it is not there."""
+    """A value in nested tables, by its names; None if it is missing."""
     found: Any = values
     for part in path:
         if not isinstance(found, Mapping):
@@ -74,8 +74,8 @@ def value_at(values: Mapping[str, Any], *path: str) -> Any:
 
 
 def known_addresses(configuration: Mapping[str, Any], role: Role) -> dict[str, str]:
-    """What a configuration says of where its program and what it rests on answer: fields of
-    :class:`workbench.service.addresses.Addresses`. A host of 0.0.0.0 is 127.0.0.1 from here. Raises SettingsError."""
+    """The addresses that a configuration gives, of its program and of what that uses: fields of
+    :class:`workbench.service.addresses.Addresses`. 0.0.0.0 becomes 127.0.0.1. Raises SettingsError."""
     if not configuration:
         return {}
     metrics = value_at(configuration, "metrics", "port") or DEFAULT_METRICS_PORT
@@ -96,7 +96,7 @@ def secrets_of(configuration: Mapping[str, Any], environment: Mapping[str, str])
     for url in (*(text for _, text in _texts(configuration)), *environment.values()):
         if "://" in url and (password := _password(url)):
             found.append(password)
-    # a short one would be found within other words
+    # a short value would also be found inside other words
     return tuple(sorted({text for text in found if len(text) >= _LEAST_SECRET}, key=len, reverse=True))
 
 
@@ -115,7 +115,7 @@ def _substituted(text: str, environment: Mapping[str, str], where: str) -> str:
 
 
 def _put(values: dict[str, Any], parts: Sequence[str], value: str) -> None:
-    """Set a nested value; a part that is no table is left as it is, as the programs would refuse it anyway."""
+    """Set a nested value. A part that is not a table stays unchanged; the programs would refuse it anyway."""
     *path, last = parts
     for part in path:
         values = values.setdefault(part, {})
@@ -150,7 +150,7 @@ def _database_url(configuration: Mapping[str, Any]) -> str | None:
 
 
 def _texts(values: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every text of nested values with the name it is under."""
+    """Every text in nested values, with its name."""
     if isinstance(values, Mapping):
         for key, value in values.items():
             yield from _texts(value, str(key))

@@ -1,4 +1,4 @@
-"""From addresses to a target that is known to answer: the service under test, whom to pay and with what."""
+"""From addresses to a ready target: a service that answers, the allocation to pay, and the payers."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Target:
 
     @property
     def patience_s(self) -> float:
-        """How long an answer beside the load may take: as long as a request, which a profiler slows down alike."""
+        """The time limit of a request beside the load: at least that of receipts, since a profiler slows both down."""
         return max(TIMEOUT_S, self.settings.request_timeout_s)
 
     async def fees(self, payer: bytes) -> Fees | None:
         """The tap-agent's figures for ``payer``; None if nothing is known.
 
-        From the agent's metrics where they can be read; else the limit of the settings and the network subgraph's
-        escrow, with no knowledge of what was spent already.
+        They come from the agent's metrics if there are any; else from the limit in the settings and the escrow in the
+        network subgraph, which do not show what was spent before.
         """
         settings = self.settings
         limit = to_wei(settings.limit_grt) if self.is_standin else None
@@ -70,16 +70,16 @@ class Target:
         return fees
 
     def rows(self, payer: Payer) -> Stored | None:
-        """What the database holds of ``payer``; None where there is none that can be read from here.
+        """The database's rows of ``payer``; None if no database can be read from here.
 
-        It blocks: call it from a thread. Raises TargetError when the database does not answer.
+        It blocks: call it from a thread. Raises TargetError if the database does not answer.
         """
         rows = self.books
         return None if rows is None else rows.stored(payer, version=self.settings.receipt_version)
 
     @property
     def books(self) -> Database | None:
-        """The services' database; None where it is not known."""
+        """The services' database; None if it is not known."""
         if self.database_url is not None:
             return PostgresDatabase(self.database_url)
         return None if self.database is None else SqliteDatabase(self.database)
@@ -92,10 +92,10 @@ async def connect(
     is_standin: bool = False,
     pids: Mapping[str, int] | None = None,
 ) -> Target:
-    """A ready target: services that run at ``addresses``, with ``pids`` where they are processes of this machine.
+    """A ready target: the services that run at ``addresses``, with ``pids`` if they are processes of this machine.
 
-    ``addresses`` None: those that the settings give. Raises TargetError when the service does not answer or lacks what
-    receipts need, SettingsError where nothing says where it is.
+    ``addresses`` None: those in the settings. Raises TargetError if the service does not answer or lacks what receipts
+    need, SettingsError if no address is given.
     """
     if addresses is None:
         if settings.target is None:
@@ -140,7 +140,7 @@ async def connect(
 
 
 def receipt_template(target: Target, payer: Payer) -> ReceiptTemplate:
-    """What the receipts of ``payer`` to ``target`` have in common."""
+    """The constant parts of the receipts of ``payer`` to ``target``."""
     settings = target.settings
     contract = settings.collector if settings.receipt_version == 2 else settings.tap_verifier
     return ReceiptTemplate(
@@ -156,9 +156,9 @@ def receipt_template(target: Target, payer: Payer) -> ReceiptTemplate:
 
 
 def _payers(settings: Settings, is_standin: bool) -> tuple[Payer, ...]:
-    """The settings' payers; else the stand-in's, whose first is the local network's.
+    """The payers in the settings; else the stand-in's, the first of which is also the local network's.
 
-    Raises SettingsError for payers that the stand-in does not know: it would refuse every receipt.
+    Raises SettingsError for payers that the stand-in does not know, because it would refuse every receipt.
     """
     count = settings.standin_payers if is_standin else 1
     own = tuple(standin_payer(index) for index in range(count))

@@ -1,10 +1,10 @@
 """The time of denial, from the database: LISTEN on the denylist's notifications.
 
-The tap-agent writes a payer into the denylist, a trigger notifies, and the service, which listens as well, refuses the
-payer's next receipt. So this gets the same notification as the service, before any client sees a refusal.
+The tap-agent writes a payer into the denylist, and a trigger notifies the listeners. The service is one of them and
+refuses the payer's next receipt. This module gets the same notification, before any client sees a refusal.
 
-A thread of its own listens. In an event loop that also asks for metrics a notification would wait for its turn, and
-denial comes within milliseconds of the receipt that causes it.
+It listens in a separate thread: in an event loop that also reads metrics, a notification would have to wait, and denial
+comes within milliseconds of the receipt that causes it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _JOIN_S = 6.0
 
 @dataclass(frozen=True)
 class Change:
-    """A payer (40 hex digits) went onto the denylist (``denied``) or off it.
+    """A payer (40 hex digits) entered the denylist (``denied``) or left it.
 
-    Times are of the moment the notification arrived. ``late``: it was found by reading the table after the connection
-    had been lost, so it happened some time before.
+    Times are when the notification arrived. ``late``: it was found by reading the table after the connection had been
+    lost, so it happened earlier.
     """
 
     payer: str
@@ -47,15 +47,15 @@ class Change:
 
 
 class DenylistWatch:
-    """What was heard so far. ``changes`` in their order, ``notes`` on what could not be heard."""
+    """The ``changes`` so far, in their order, and ``notes`` on what could not be received."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.notes: list[str] = []
 
     def denied_ns(self, payer: bytes, since_ns: int) -> int | None:
-        """When ``payer`` was first denied at or after ``since_ns``, on the monotonic clock; None where it was not
-        heard, or not at its moment."""
+        """When ``payer`` was first denied at or after ``since_ns``, on the monotonic clock; None if no notification
+        came, or if it came late."""
         for change in tuple(self.changes):
             if change.payer == payer.hex() and change.denied and change.monotonic_ns >= since_ns:
                 return None if change.late else change.monotonic_ns
@@ -72,8 +72,8 @@ async def watching_denylist(
 ) -> AsyncIterator[DenylistWatch]:
     """Listen to the denylist of the database at ``url`` while the context is open.
 
-    ``on_change`` and ``on_note`` are called in the event loop. A database that cannot be reached is one note, a
-    connection that is lost another, and connecting is tried again: the watch never raises.
+    ``on_change`` and ``on_note`` are called in the event loop. The watch never raises: if the database cannot be
+    reached or the connection is lost, it writes one note and tries to connect again.
     """
     watch, loop = DenylistWatch(), asyncio.get_running_loop()
 
@@ -94,7 +94,7 @@ async def watching_denylist(
     thread = threading.Thread(target=listener.run, name="denylist", daemon=True)
     thread.start()
     try:
-        # what happens from now on is heard; a database that is not there must not hold up the run
+        # notifications from now on are received; a database that does not answer must not delay the run
         await asyncio.to_thread(listener.begun.wait, _JOIN_S)
         yield watch
     finally:
@@ -103,7 +103,7 @@ async def watching_denylist(
 
 
 class _Listener:
-    """The thread: connects, listens, and after a loss of the connection does so again until it is told to stop."""
+    """The thread: connects and listens, and connects again after a loss, until it is told to stop."""
 
     def __init__(self, url: str, version: int, changed: OnChange, noted: OnNote) -> None:
         self._url = url
@@ -139,12 +139,12 @@ class _Listener:
             self._hear(notification.payload, time.time_ns(), time.monotonic_ns())
 
     def _catch_up(self, connection: psycopg.Connection[Any]) -> None:
-        """Read the denylist: after a loss, what changed meanwhile was not heard."""
+        """Read the denylist: changes during a loss of the connection sent no notification."""
         now = PostgresDatabase(self._url).denied(version=self._version)
         if self._known is None:
             self._known = now
             return
-        self._listen(connection, 0)  # what was heard since LISTEN has its moment, and may be in the table as well
+        self._listen(connection, 0)  # notifications since LISTEN have their own time, and may be in the table too
         wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
         before, self._known = self._known, now
         for payer in sorted(now ^ before):
@@ -161,6 +161,6 @@ class _Listener:
             return
         known = self._known or frozenset()
         if (payer in known) == denied:
-            return  # the table was read before the notification came
+            return  # the table already showed this change
         self._known = known | {payer} if denied else known - {payer}
         self._changed(Change(payer, denied, wall_ns, monotonic_ns))

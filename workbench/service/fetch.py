@@ -1,4 +1,4 @@
-"""Small HTTP requests to a target, with one clear error for each way they can fail."""
+"""Small HTTP requests to a target, with one clear error for each way that they can fail."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 64 << 20
-"""The most of an answer that is taken: the metrics of an agent of 10,000 payers are some 10 MiB."""
+"""The largest answer that is read: the metrics of an agent with 10,000 payers are about 10 MiB."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Status, body and headers of an HTTP answer; headers are found in any letter case."""
+    """Status, body and headers of an HTTP answer; header names in any letter case."""
 
     status: int
     text: str
@@ -32,7 +32,7 @@ class Answer:
 
 
 async def get_text(url: str, what: str, timeout_s: float | None = None) -> tuple[int, str]:
-    """Status and body of a GET. Raises TargetError naming ``what`` and the URL, also when no answer comes within
+    """Status and body of a GET. Raises TargetError with ``what`` and the URL, also if no answer comes within
     ``timeout_s`` (None: TIMEOUT_S)."""
     answer = await _request("GET", url, what, None, timeout_s=timeout_s)
     return answer.status, answer.text
@@ -46,12 +46,12 @@ async def post_json(
     headers: dict[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> Answer:
-    """The answer to a POST of JSON. Raises TargetError when none comes within ``timeout_s`` (None: TIMEOUT_S)."""
+    """The answer to a POST of JSON. Raises TargetError if none comes within ``timeout_s`` (None: TIMEOUT_S)."""
     return await _request("POST", url, what, payload, headers, timeout_s)
 
 
 async def post_graphql(url: str, query: str, what: str) -> dict[str, Any]:
-    """The ``data`` of a GraphQL answer. Raises TargetError when there is none."""
+    """The ``data`` of a GraphQL answer. Raises TargetError if there is none."""
     reply = await _request("POST", url, what, {"query": query})
     status, text = reply.status, reply.text
     try:
@@ -69,7 +69,7 @@ async def post_graphql(url: str, query: str, what: str) -> dict[str, Any]:
 
 
 def require_no_redirect(status: int, headers: Mapping[str, str], what: str, url: str) -> None:
-    """Raise TargetError for an answer that points elsewhere: none of our requests follows one."""
+    """Raise TargetError for a redirect: no request follows one."""
     if 300 <= status < 400 and "Location" in headers:
         there = shown(without_password(headers["Location"]), 200)
         raise TargetError(
@@ -80,10 +80,10 @@ def require_no_redirect(status: int, headers: Mapping[str, str], what: str, url:
 
 
 def _socket(url: str, found: Any) -> socket.socket:
-    """A socket to the address that a name was found to have, which is only known here."""
+    """A socket to the address that a host name resolved to; only here it is known."""
     family, kind, protocol, _, address = found
     if reason := elsewhere(url, str(address[0])):
-        raise SettingsError(reason, where=url, hint="Look at /etc/hosts, or write 127.0.0.1")
+        raise SettingsError(reason, where=url, hint="Check /etc/hosts, or write 127.0.0.1")
     return socket.socket(family, kind, protocol)
 
 
@@ -117,12 +117,12 @@ async def _request(
             aiohttp.ClientSession(
                 timeout=timeout,
                 trust_env=False,
-                # compressed answers are not asked for and not unpacked: a small one can be large then
+                # no compressed answers: a small one can become large when it is unpacked
                 auto_decompress=False,
                 headers={"Accept-Encoding": "identity"},
                 connector=aiohttp.TCPConnector(socket_factory=partial(_socket, url)),
             ) as session,
-            # what is asked of one service is not carried on to where an answer points
+            # a redirect must not send the request to another service
             session.request(method, url, json=payload, headers=headers, allow_redirects=False) as response,
         ):
             require_no_redirect(response.status, response.headers, what, url)
@@ -141,7 +141,7 @@ async def _request(
         ) from None
     except (aiohttp.ClientError, ValueError, OSError) as error:
         raise TargetError(
-            f"{what} did not answer as an HTTP service does ({type(error).__name__})",
+            f"{what} gave no valid HTTP answer ({type(error).__name__})",
             where=url,
-            hint="Something else seems to listen there; check the port",
+            hint="Another program seems to listen there; check the port",
         ) from None

@@ -1,4 +1,4 @@
-"""Is the service there, and is it an indexer-service? One request: its misc routes are limited to ten a second."""
+"""Does an indexer-service answer? One request, because its misc routes allow ten a second."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ async def require_service(url: str) -> None:
     status, text = await get_text(f"{url}/", "the indexer-service")
     if status == 429:
         raise TargetError(
-            "the service limits its misc routes to ten requests a second, and got more",
+            "the service allows ten requests a second on its misc routes, and received more",
             where=url,
-            hint="Wait a second, and stop whatever polls it",
+            hint="Wait a second, and stop other programs that poll it",
         )
     if status != 200 or UP not in text:
         raise TargetError(
-            f"answers HTTP {status} {text[:60]!r}, which is not what an indexer-service says",
+            f"answers HTTP {status} {text[:60]!r}, which is not the answer of an indexer-service",
             where=url,
             hint="Give the address of the service itself (port 7601 on the local network), without a path",
         )

@@ -10,7 +10,7 @@ from workbench.errors import TargetError
 from workbench.service.fetch import get_text
 
 MAX_LINES = 250_000
-"""The most lines of a metrics page that are read: an agent of 10,000 payers has some 100,000. Each takes about 1 KB."""
+"""The most lines of a metrics page that are read, of about 1 KB each: an agent with 10,000 payers has about 100,000."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Reading:
 
 
 def parse(text: str) -> list[Reading]:
-    """The samples of an exposition. Raises ValueError when the text is not one, or has more than MAX_LINES lines."""
+    """The samples in Prometheus text. Raises ValueError if it is not valid, or has more than MAX_LINES lines."""
     if (lines := text.count("\n")) > MAX_LINES:
-        raise ValueError(f"{lines:,} lines, up to {MAX_LINES:,} are read")
+        raise ValueError(f"{lines:,} lines, at most {MAX_LINES:,} are read")
     return [
         Reading(sample.name, tuple(sorted(sample.labels.items())), float(sample.value))
         for family in text_string_to_metric_families(text)
@@ -34,7 +34,7 @@ def parse(text: str) -> list[Reading]:
 
 
 async def scrape(url: str, what: str, timeout_s: float | None = None) -> list[Reading]:
-    """One scrape of ``url``. Raises TargetError, also when no answer comes within ``timeout_s`` (None: that of
+    """One scrape of ``url``. Raises TargetError, also if no answer comes within ``timeout_s`` (None: that of
     :mod:`workbench.service.fetch`)."""
     status, text = await get_text(url, what, timeout_s)
     try:
@@ -46,7 +46,7 @@ async def scrape(url: str, what: str, timeout_s: float | None = None) -> list[Re
 
 
 def total(readings: list[Reading], name: str, **labels: str) -> float | None:
-    """The sum of all series of ``name`` that carry ``labels`` (compared without case); None when there is none."""
+    """The sum of all series of ``name`` with ``labels`` (in any letter case); None if there are none."""
     wanted = {(key, value.lower()) for key, value in labels.items()}
     values = [
         reading.value

@@ -8,9 +8,9 @@ from workbench.service.fetch import post_graphql
 
 
 async def find_allocation(url: str, indexer: bytes) -> bytes:
-    """The first active allocation of ``indexer``. Others' allocations would be refused as not eligible.
+    """The first active allocation of ``indexer``. Receipts for the allocation of another indexer would be refused.
 
-    Raises TargetError when the subgraph cannot be asked or the indexer has none.
+    Raises TargetError if the subgraph does not answer or the indexer has no allocation.
     """
     query = (
         f'{{ allocations(first: 1000, where: {{ status: Active, indexer: "0x{indexer.hex()}" }}) '
@@ -25,14 +25,14 @@ async def find_allocation(url: str, indexer: bytes) -> bytes:
         except (KeyError, TypeError):
             continue
     raise TargetError(
-        f"indexer 0x{indexer.hex()} has no active allocation ({len(found)} of others)",
+        f"indexer 0x{indexer.hex()} has no active allocation (the answer has {len(found)} of other indexers)",
         where=url,
-        hint="Give --indexer, or open an allocation, or give --allocation",
+        hint="Give --indexer or --allocation, or open an allocation",
     )
 
 
 async def escrow_balance(url: str, collector: bytes, indexer: bytes, payer: bytes) -> int | None:
-    """Escrow of ``payer`` less what is being thawed, in wei; None when the subgraph knows no account."""
+    """Escrow of ``payer`` minus the amount being thawed, in wei; None if the subgraph has no account."""
     query = (
         f'{{ paymentsEscrowAccounts(first: 1000, where: {{ collector: "0x{collector.hex()}", '
         f'receiver: "0x{indexer.hex()}", payer: "0x{payer.hex()}" }}) '

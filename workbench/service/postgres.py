@@ -1,4 +1,4 @@
-"""The services' PostgreSQL database: connected to, and read."""
+"""Connects to the services' PostgreSQL database and reads it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PostgresDatabase(Database):
 
 @contextmanager
 def connected(url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """A connection in autocommit, closed at the end. What goes wrong with the database inside is a TargetError."""
+    """A connection in autocommit, closed at the end. Errors of the database become TargetError."""
     try:
         import psycopg
     except ImportError as error:
@@ -63,7 +63,7 @@ def connected(url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
 
 
 def unreadable(url: str, error: Exception) -> TargetError:
-    """The one line for a database that does not do what is asked, without the password of its URL."""
+    """The error of a database in one line, without the password of its URL."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = lines[0] if lines else type(error).__name__
     if password := urlsplit(url).password:

@@ -1,8 +1,8 @@
 """Before anything is spent: would the receipts be accepted, counted and measured correctly?
 
-The database is asked, the agent's metrics, the programs' processes, and the service itself with a probe that costs
-nothing (``probe``). The rules are pure functions of what was found (``preflight_rules``). Each note is one line with
-its remedy; one that ``refuses`` ends the run before a receipt was sent.
+It reads the database, the agent's metrics and the programs' processes, and sends the service a probe that costs nothing
+(``probe``). The rules are pure functions of what was found (``preflight_rules``). Each note is one line with its
+remedy; a note that ``refuses`` ends the run before a receipt is sent.
 """
 
 from __future__ import annotations
@@ -41,12 +41,11 @@ from workbench.service.program import (
 from workbench.settings import to_wei
 
 COUNTING_S = 5.0
-"""How long an agent that is behind the database is given to go on counting."""
+"""How long an agent that is behind the database may take to count more."""
 STARTING_S = 30.0
-"""How long an agent may take to make an actor for each payer."""
+"""How long an agent may take to create an actor for each payer."""
 QUIET_S = 3.0
-"""How long it may make none before those that have none are taken to get none."""
-"""Least time limit of a probe under a profiler."""
+"""If no actor is created for this long, payers without one are expected to get none."""
 _POLL_S = 0.25
 
 
@@ -54,7 +53,7 @@ _POLL_S = 0.25
 class Preflight:
     """The result: ``usable``: the payers that can pay, in order; ``notes``: all notes.
 
-    ``probed``: the addresses of those that the service itself confirmed.
+    ``probed``: the addresses of payers that the service itself confirmed.
     """
 
     usable: tuple[Payer, ...]
@@ -66,7 +65,7 @@ class Preflight:
         refusals = [note for note in self.notes if note.refuses]
         if refusals:
             first, others = refusals[0], len(refusals) - 1
-            more = f" ({others} more of this kind {'is' if others == 1 else 'are'} noted)" if others else ""
+            more = f" (and {others} more, see the notes)" if others else ""
             raise TargetError(
                 f"nothing was sent: {first.what}{more}", where=where, hint=f"{first.remedy}; or pass --no-preflight"
             )
@@ -75,9 +74,8 @@ class Preflight:
 async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 1) -> Preflight:
     """Check the target and ``payers``, of which the run needs ``needed``, before the first receipt.
 
-    Raises TargetError where the database or the agent's metrics were given and do not answer. What is found wrong is
-    in the notes; :meth:`Preflight.require` refuses. With the setting ``preflight`` off nothing refuses, and the service
-    itself is asked nothing.
+    Raises TargetError if the database or the agent's metrics were given and do not answer. Problems are in the notes;
+    :meth:`Preflight.require` raises them. Without the setting ``preflight`` no note refuses, and no probe is sent.
     """
     settings = target.settings
     service = await asyncio.to_thread(_service_facts, target)
@@ -101,7 +99,7 @@ async def preflight(target: Target, payers: tuple[Payer, ...], *, needed: int = 
 
 
 async def check_payer(target: Target, payer: Payer) -> Note | None:
-    """What is wrong with one payer now, for a payer that starts paying during a run."""
+    """The problem of a payer that starts paying during a run; None if there is none."""
     if not target.settings.preflight:
         return None
     (fact,) = await _payer_facts(target, (payer,), await _readings(target), owed=False)
@@ -112,16 +110,16 @@ async def check_payer(target: Target, payer: Payer) -> Note | None:
 
 
 async def _readings(target: Target) -> list[Reading] | None:
-    """One scrape of the agent; None where its address was not given."""
+    """One scrape of the agent; None if its address was not given."""
     if target.agent_metrics_url is None:
         return None
     return await scrape(target.agent_metrics_url, "the tap-agent's metrics", target.patience_s)
 
 
 async def _started(target: Target, payers: tuple[Payer, ...]) -> list[Reading] | None:
-    """A scrape of the agent once it has an actor for each of ``payers``, or makes none any more.
+    """A scrape of the agent once it has an actor for each of ``payers``, or creates no more of them.
 
-    Its metrics answer while it is still starting them, one after the other.
+    Its metrics answer already while it creates actors, one after the other.
     """
     readings = await _readings(target)
     if readings is None:
@@ -143,7 +141,7 @@ async def _started(target: Target, payers: tuple[Payer, ...]) -> list[Reading] |
 async def _payer_facts(
     target: Target, payers: tuple[Payer, ...], readings: list[Reading] | None, *, owed: bool
 ) -> tuple[PayerFacts, ...]:
-    """What database and agent say of the payers; with what they are ``owed``, which reads all receipts."""
+    """What database and agent show of the payers. ``owed``: with the fees they owe, which reads all receipts."""
     books, version = target.books, target.settings.receipt_version
     denied = None if books is None else await asyncio.to_thread(books.denied, version=version)
     of_payers: dict[str, int] = {}
@@ -163,7 +161,7 @@ async def _payer_facts(
 
 
 async def _counting(target: Target, facts: tuple[PayerFacts, ...]) -> list[Note]:
-    """Is the agent behind the database, and if so, does it come nearer?"""
+    """Notes on payers for whom the agent is still behind the database after a wait."""
     behind = [fact for fact in facts if fact.has_actor and is_behind(fact.owed_wei, fact.counted_wei or 0)]
     if not behind or target.agent_metrics_url is None:
         return []
@@ -179,8 +177,8 @@ async def _counting(target: Target, facts: tuple[PayerFacts, ...]) -> list[Note]
 async def _probed(
     target: Target, payers: tuple[Payer, ...], facts: tuple[PayerFacts, ...], needed: int
 ) -> tuple[PayerFacts, ...]:
-    """The facts with the service's own answers: of the first payer that can pay, and of each of which neither the
-    database nor the agent said whether it is denied, until there are enough."""
+    """The facts with the service's own answers: for the first payer that can pay, and for each payer whose denial
+    neither the database nor the agent shows, until there are enough."""
     found, enough = list(facts), 0
     for index, (payer, fact) in enumerate(zip(payers, facts, strict=True)):
         if enough >= needed:
@@ -198,7 +196,7 @@ async def _probe(target: Target, payer: Payer) -> ProbeAnswer:
 
 
 async def _attestation(target: Target, config: ServiceConfig | None) -> list[Note]:
-    """Could the service attest an answer? Only its configuration says where to ask and with which token."""
+    """Can the service attest an answer? Only its configuration shows where to ask and with which token."""
     if config is None or config.query_url is None or config.free_query_token is None:
         return []
     token = config.free_query_token
@@ -230,7 +228,7 @@ def _service_facts(target: Target) -> ServiceFacts:
 
 
 def _programs(target: Target) -> tuple[Program, Program]:
-    """Service and agent: by their commands, else by their processes, else by who listens at their addresses."""
+    """Service and agent: from their commands, else from their processes, else from the listeners at their addresses."""
     settings = target.settings
     return (
         _program("indexer-service", settings.service_command, target.pids.get("service"), target.url),

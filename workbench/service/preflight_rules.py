@@ -15,8 +15,8 @@ from workbench.service.program import ServiceConfig, loud
 
 @dataclass(frozen=True)
 class Note:
-    """One line: ``check`` names the rule, ``what`` was found, ``remedy`` says what to do ("" where nothing has to be
-    done). ``refuses``: the run must not begin."""
+    """One line: ``check`` names the rule, ``what`` was found, ``remedy`` says what to do ("": nothing). ``refuses``:
+    the run must not begin."""
 
     check: str
     what: str
@@ -31,11 +31,11 @@ class Note:
 
 @dataclass(frozen=True)
 class PayerFacts:
-    """What is known of a payer; None where it cannot be asked.
+    """What is known of a payer; None if it cannot be read.
 
-    ``in_denylist``: the database's word. ``held_denied``: the agent's gauge (None too where it has no such series).
-    ``has_actor``: whether the agent tells of the payer's escrow. ``owed_wei``: its receipts in the database that are
-    in no RAV; ``counted_wei``: what the agent's fee tracker holds. ``probe``: what the service said.
+    ``in_denylist``: from the database. ``held_denied``: the agent's gauge (None also if it has no such series).
+    ``has_actor``: whether the agent reports the payer's escrow. ``owed_wei``: receipts in the database that are in no
+    RAV; ``counted_wei``: the agent's fee tracker. ``probe``: the service's answer.
     """
 
     payer: bytes
@@ -48,14 +48,14 @@ class PayerFacts:
 
     @property
     def settled(self) -> bool:
-        """Whether it is known without asking the service if the payer is denied."""
+        """Whether the database or the agent shows if the payer is denied, so that no probe is needed."""
         return self.in_denylist is not None or self.held_denied is not None
 
 
 @dataclass(frozen=True)
 class ServiceFacts:
-    """What is known of the two programs. ``rust_log``: program and value, where there is one. ``with_sampler``: the
-    profiled programs that have pprof-rs in them."""
+    """What is known of the two programs. ``rust_log``: program and value, if it is set. ``with_sampler``: the profiled
+    programs that contain pprof-rs."""
 
     value_wei: int
     max_value_wei: int | None = None
@@ -89,14 +89,14 @@ _REFUSED = {
 
 
 def judge_payer(facts: PayerFacts) -> Note | None:
-    """Why a payer's receipts would be refused; None where nothing says so."""
+    """Why a payer's receipts would be refused; None if nothing shows that."""
     who = checksum(facts.payer)
     if facts.has_actor is False:
         listed = "is on the denylist and " if facts.in_denylist else ""
         return Note(
             "actor",
-            f"payer {who} {listed}has no actor in the tap-agent, so its escrow is not known: its aggregator was out "
-            "of reach when the agent started, or it has no endpoint",
+            f"payer {who} {listed}has no actor in the tap-agent, so its escrow is not known: its aggregator could not "
+            "be reached when the agent started, or no endpoint is configured for it",
             _NO_ACTOR,
             refuses=True,
         )
@@ -112,11 +112,11 @@ def judge_payer(facts: PayerFacts) -> Note | None:
 
 
 def judge_payers(facts: Sequence[PayerFacts], needed: int) -> list[Note]:
-    """Whether enough of the payers can pay; those that cannot are left out, with a note."""
+    """Whether enough payers can pay; the others are left out, with a note."""
     wrong = [note for fact in facts if (note := judge_payer(fact)) is not None]
     if not wrong:
         return []
-    others = f" ({len(wrong) - 1} other payers for the same reason)" if len(wrong) > 1 else ""
+    others = f" (and {len(wrong) - 1} more cannot pay)" if len(wrong) > 1 else ""
     first = wrong[0]
     if len(facts) - len(wrong) >= needed:
         return [Note(first.check, f"{len(wrong)} of {len(facts)} payers are left out: {first.what}")]
@@ -126,26 +126,26 @@ def judge_payers(facts: Sequence[PayerFacts], needed: int) -> list[Note]:
 
 
 def is_behind(owed_wei: int, counted_wei: int) -> bool:
-    """Whether the agent counted less than is owed. Gauges are floating point, so the last digits are no evidence."""
+    """Whether the agent counted less than is owed. Gauges are floating point, so the last digits are ignored."""
     return owed_wei - counted_wei > owed_wei // 10**9
 
 
 def judge_counting(facts: PayerFacts, counted_wei: int) -> Note | None:
-    """An agent that was behind the database, and holds ``counted_wei`` after a wait."""
+    """A note if an agent that was behind the database is still behind, with ``counted_wei``, after a wait."""
     before = facts.counted_wei or 0
     if not is_behind(facts.owed_wei, counted_wei):
         return None
     what = (
-        f"the tap-agent holds {grt(counted_wei / WEI_PER_GRT)} of payer {checksum(facts.payer)}, "
+        f"the tap-agent has counted {grt(counted_wei / WEI_PER_GRT)} of payer {checksum(facts.payer)}, "
         f"{grt(facts.owed_wei / WEI_PER_GRT)} are in the database"
     )
     if counted_wei != before:
-        return Note("counting", f"{what}: it is still counting", "Wait until it is done, else the limit comes early")
+        return Note("counting", f"{what}: it is still counting", "Wait for it, or denial comes earlier than predicted")
     return Note("counting", f"{what}, and it has stopped counting", "Start the tap-agent again", refuses=True)
 
 
 def judge_service(facts: ServiceFacts) -> list[Note]:
-    """What would spoil the run for any payer."""
+    """Problems that spoil the run for every payer."""
     notes = []
     for program, value in facts.rust_log:
         directive = loud(value)
@@ -153,8 +153,8 @@ def judge_service(facts: ServiceFacts) -> list[Note]:
             notes.append(
                 Note(
                     "log",
-                    f"RUST_LOG of the {program} is {value[:80]!r}: logging at that level ({directive}) is a large part "
-                    "of what would be measured",
+                    f"RUST_LOG of the {program} is {value[:80]!r}: logging at that level ({directive}) would be a "
+                    "large part of the measured cost",
                     "Start it with RUST_LOG=info or warn",
                     refuses=True,
                 )
@@ -173,7 +173,7 @@ def judge_service(facts: ServiceFacts) -> list[Note]:
 
 
 def judge_probe(answer: ProbeAnswer | None, value_wei: int) -> list[Note]:
-    """What the first probe says of the receipts to come. A payer's own trouble is :func:`judge_payer`'s."""
+    """What the first probe shows of the receipts to come. Problems of one payer are left to :func:`judge_payer`."""
     if answer is None or answer.outcome in (Outcome.DENIED, Outcome.UNKNOWN_SIGNER):
         return []
     if answer.passed:
@@ -191,15 +191,15 @@ def judge_probe(answer: ProbeAnswer | None, value_wei: int) -> list[Note]:
 
 
 def judge_attestation(seen: Attestation | None, profiler: str) -> list[Note]:
-    """An allocation whose key the service cannot derive: under callgrind its attempts are most of what is measured."""
+    """A note if the service cannot derive the allocation's key: under callgrind its attempts are most of the cost."""
     if seen is None or not seen.attestable or seen.attested:
         return []
     return [
         Note(
             "attestation",
             "the answers are not attested although graph-node calls them attestable: the allocation cannot be derived "
-            "from the service's operator_mnemonic. At each poll it tries 200 keys: 89 % of all instructions in "
-            "windows of 50 to 200 receipts under callgrind",
+            "from the service's operator_mnemonic. At each poll the service tries 200 keys: 89 % of all instructions "
+            "in windows of 50 to 200 receipts under callgrind",
             "Open the allocation with that mnemonic's key, or raise syncing_interval_secs",
             refuses=profiler == "callgrind",
         )
@@ -207,7 +207,7 @@ def judge_attestation(seen: Attestation | None, profiler: str) -> list[Note]:
 
 
 def _sampler(program: str, profiler: str) -> Note:
-    """A binary with pprof-rs in it, under a tool that sees the sampler as a part of the program."""
+    """A note on a binary with pprof-rs, under a tool that measures the sampler as a part of the program."""
     if profiler == "massif":
         effect = "the heap includes the sampler's own allocations: 225 of 240 MB in the release measured"
     else:

@@ -1,8 +1,8 @@
-"""One request that asks the service whether it would take a payer's receipts, and costs nothing.
+"""One request that asks the service whether it would accept a payer's receipts, and costs nothing.
 
 The service checks a receipt in a fixed order and answers with the first check that fails. The probe is a receipt like
-those to come but for one thing that a late check refuses: it names another payer (V2) or is worth nothing (V1). Where
-that is what the service complains about, allocation, escrow, clock, denylist and value are in order; the receipt is not
+the planned ones, with one fault that only a late check finds: it names another payer (V2) or has the value 0 (V1). If
+the service refuses it for that fault, allocation, escrow, clock, denylist and value are in order; the receipt is not
 stored and nobody is charged.
 """
 
@@ -26,8 +26,8 @@ _PASSED = {2: "Invalid payer: receipt claims payer", 1: "does not have the minim
 
 @dataclass(frozen=True)
 class ProbeAnswer:
-    """What the service said. ``message`` is the text of its refusal. ``passed``: only the check that had to refuse the
-    probe did. ``charged``: it was charged as a receipt, which no known release does."""
+    """The service's answer. ``message``: the text of its refusal. ``passed``: only the check that had to refuse the
+    probe refused it. ``charged``: it was charged as a receipt, which no known release does."""
 
     status: int
     message: str
@@ -37,7 +37,7 @@ class ProbeAnswer:
 
 
 async def probe(url: str, template: ReceiptTemplate, payer: Payer, query: str, timeout_s: float) -> ProbeAnswer:
-    """Send the probe of ``payer`` to the paid route ``url``. Raises TargetError when no answer comes."""
+    """Send the probe of ``payer`` to the paid route ``url``. Raises TargetError if no answer comes."""
     asking = replace(template, payer=NOBODY.hex()) if template.version == 2 else replace(template, value_wei=0)
     header = asking.signer(payer.key).header(time.time_ns(), secrets.randbits(63), asking.value_wei)
     answer = await post_json(
@@ -62,10 +62,10 @@ class Attestation:
 
 
 async def ask_attestation(paid_url: str, query_url: str, token: str, query: str) -> Attestation | None:
-    """Send a free query to the service and the same to graph-node; None where one of them does not answer it.
+    """Send a free query to the service and the same to graph-node; None if one of them does not answer it.
 
-    ``paid_url`` ends with the path that graph-node has as well. A free query is attested as a paid one is, by the
-    deployment's allocation.
+    ``paid_url`` ends with a path that graph-node has too. A free query is attested like a paid one, by the deployment's
+    allocation.
     """
     path = paid_url[paid_url.index("/subgraphs/id/") :]
     try:

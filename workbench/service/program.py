@@ -1,7 +1,7 @@
-"""What a program under test was started with: its RUST_LOG, its configuration, how it was built.
+"""How a program under test was started and built: its RUST_LOG, its configuration, its binary.
 
-From the command that starts it, or from the kernel where a process of this machine may be looked into. Of environment
-and configuration only what is asked for is taken: both hold keys.
+The facts come from the command that starts it, or from the kernel if this user may read the process. Only what is
+needed is taken from environment and configuration, because both hold keys.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PPROF = re.compile(rb"ProfilerGuardBuilder|/pprof-\d+\.\d+\.\d+/src/")
 
 @dataclass(frozen=True)
 class Program:
-    """A program by name, with its command's words, environment, folder, and file; None where it is not known."""
+    """A program by name, with its command's words, environment, folder, and file; None if not known."""
 
     name: str
     words: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class Program:
 
     @property
     def rust_log(self) -> str | None:
-        """Its RUST_LOG; None where there is none, or where the environment cannot be read."""
+        """Its RUST_LOG; None if there is none, or if the environment cannot be read."""
         return None if self.environment is None else self.environment.get("RUST_LOG")
 
 
 def of_command(name: str, command: str) -> Program:
-    """The program that ``command`` will start from here: it gets this process's environment, and over it the variables
+    """The program that ``command`` will start from here. Its environment is this process's, overridden by the variables
     before the command."""
     variables, words = apart(shlex.split(command))
     environment = {**os.environ, **variables}
@@ -56,7 +56,7 @@ def of_command(name: str, command: str) -> Program:
 
 
 def of_process(name: str, pid: int) -> Program:
-    """The program that runs as ``pid``, as far as the kernel lets this user look."""
+    """The program that runs as ``pid``, as far as this user may read it."""
     import psutil
 
     def ask(what: str) -> Any:
@@ -80,7 +80,7 @@ def of_process(name: str, pid: int) -> Program:
 
 
 def listening_at(url: str) -> int | None:
-    """The process of this machine that listens at ``url``; None where it is another machine's or cannot be found."""
+    """The process of this machine that listens at ``url``; None if it is on another machine or cannot be found."""
     import psutil
 
     if not is_loopback(url):
@@ -97,10 +97,10 @@ def listening_at(url: str) -> int | None:
 
 
 def loud(rust_log: str) -> str | None:
-    """The first directive of a RUST_LOG that logs at debug or trace; None where there is none.
+    """The first directive of a RUST_LOG that logs at debug or trace; None if there is none.
 
-    As tracing's EnvFilter reads them: ``level``, ``target``, ``target[span]=level``, with commas; a target without a
-    level logs all its levels; levels are words in any case, or 0 to 5.
+    The format is that of tracing's EnvFilter: ``level``, ``target``, ``target[span]=level``, separated by commas; a
+    target without a level logs all its levels; levels are words in any letter case, or 0 to 5.
     """
     for directive in rust_log.split(","):
         text = directive.strip()
@@ -119,7 +119,7 @@ def _level(text: str, *, bare: bool) -> int:
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """What the service's configuration says of receipts and queries. ``free_query_token`` is a secret."""
+    """The service's configuration of receipts and queries. ``free_query_token`` is a secret."""
 
     path: Path
     max_value_wei: int
@@ -128,7 +128,7 @@ class ServiceConfig:
 
 
 def service_config(program: Program) -> ServiceConfig | None:
-    """The configuration that the service was given with ``--config``; None where there is none that can be read."""
+    """The configuration that the service was given with ``--config``; None if there is none that can be read."""
     given = config_path(program.words)
     if given is None or (program.folder is None and not Path(given).is_absolute()):
         return None
@@ -137,7 +137,7 @@ def service_config(program: Program) -> ServiceConfig | None:
         text = path.read_text(encoding="utf-8")
         configuration = parse_configuration(text, "service", program.environment or {}, str(path))
     except (OSError, UnicodeDecodeError, SettingsError):
-        return None  # the service itself says what is wrong with it
+        return None  # the service itself reports what is wrong with it
     if not configuration:
         return None  # a file of another program
     maximum = value_at(configuration, "service", "tap", "max_receipt_value_grt")
@@ -161,7 +161,7 @@ def _wei(grt: Any) -> int:
 
 
 def built_with_profiling(executable: Path) -> bool:
-    """Whether the in-process sampler (pprof-rs) is in a binary, which the cargo feature ``profiling`` puts there."""
+    """Whether a binary contains the in-process sampler (pprof-rs), which the cargo feature ``profiling`` adds."""
     try:
         with executable.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return data[:4] == b"\x7fELF" and _PPROF.search(data) is not None

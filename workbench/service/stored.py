@@ -1,7 +1,7 @@
-"""What the services' database holds of one payer, as plain data: receipts, invalid ones, RAVs, denial.
+"""The rows of one payer in the services' database, as plain data: receipts, invalid ones, RAVs, denial.
 
-Receipts are deleted once a RAV covers them, so their number falls while a payer goes on paying. Their value does not
-get lost: it is in the RAV. So the stored total is computed from values: rows, invalid rows and RAVs together.
+Receipts are deleted once a RAV covers them, so their number falls while a payer goes on paying. Their value is kept in
+the RAV. So the stored total is computed from values: receipts, invalid receipts and RAVs together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REASON_LENGTH = 200
 
 @dataclass(frozen=True)
 class Rav:
-    """One aggregate voucher. ``last``: its allocation was closed; ``final``: redeemed and past any reorganisation."""
+    """One aggregate voucher. ``last``: its allocation was closed; ``final``: redeemed and past reorganisations."""
 
     collection: str
     value_wei: int
@@ -31,10 +31,10 @@ class Rav:
 class Stored:
     """The rows of one payer at one moment; amounts in wei.
 
-    ``invalid`` are receipts that the tap-agent refused to aggregate, each counted once and only when it is no longer
-    among the ``receipts``; ``invalid_reasons`` says why, with how many of each. ``unaggregated_wei`` is the value of
-    receipts that are newer than their collection's RAV: what the agent's fee tracker should hold. ``denied``: whether
-    the payer is in the denylist. ``last_id``: the highest id among the receipts (None where there is none).
+    ``invalid``: receipts that the tap-agent refused to aggregate, each counted once and only if it is no longer among
+    the ``receipts``; ``invalid_reasons``: each reason with its count. ``unaggregated_wei``: the value of receipts newer
+    than their collection's RAV, which the agent's fee tracker should show. ``denied``: whether the payer is in the
+    denylist. ``last_id``: the highest id of the receipts (None if there are none).
     """
 
     receipts: int
@@ -49,23 +49,23 @@ class Stored:
 
     @property
     def aggregated_wei(self) -> int:
-        """The value that RAVs hold."""
+        """The value in RAVs."""
         return sum(rav.value_wei for rav in self.ravs)
 
     @property
     def pending_wei(self) -> int:
-        """The value that RAVs hold and that is not redeemed yet."""
+        """The value in RAVs that are not redeemed yet."""
         return sum(rav.value_wei for rav in self.ravs if not rav.redeemed)
 
     @property
     def ever_wei(self) -> int:
-        """The value of all receipts that ever reached the database. It does not fall by aggregation."""
+        """The value of all receipts that ever reached the database. Aggregation does not lower it."""
         return self.receipts_wei + self.invalid_wei + self.aggregated_wei
 
 
 @dataclass(frozen=True)
 class StoredSince:
-    """What came into the database between two readings; ``aggregated_wei`` is what RAVs took up meanwhile. ``denied``:
+    """What was added to the database between two readings; ``aggregated_wei``: what RAVs took up meanwhile. ``denied``:
     whether the payer was in the denylist at the second."""
 
     receipts: int
@@ -81,7 +81,7 @@ class StoredSince:
 
 
 def since(before: Stored, after: Stored, value_wei: int) -> StoredSince:
-    """The difference of two readings of one payer whose receipts are of ``value_wei``."""
+    """The difference between two readings of one payer whose receipts have ``value_wei``."""
     reasons = Counter(dict(after.invalid_reasons)) - Counter(dict(before.invalid_reasons))
     receipts = after.receipts + after.invalid - before.receipts - before.invalid
     if value_wei > 0:
@@ -96,8 +96,8 @@ def since(before: Stored, after: Stored, value_wei: int) -> StoredSince:
 
 
 def by_reason(logs: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    """``error_log`` texts with their counts, as reasons: addresses and large numbers, which differ from receipt to
-    receipt, are left out of the texts. The most frequent first."""
+    """The reasons in texts of ``error_log``, with their counts, the most frequent first. Addresses and large numbers
+    are removed from the texts, because they differ between receipts."""
     reasons: Counter[str] = Counter()
     for text, count in logs:
         reason = _NUMBER.sub("…", _ADDRESS.sub("0x…", " ".join(text.split())))[:_REASON_LENGTH]

@@ -1,4 +1,4 @@
-"""Which version of the service it is: what it says itself, and which binary was started."""
+"""The version of the service: what it reports, and which binary was started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST = 60
 
 
 async def told_version(url: str) -> str:
-    """What the service at ``url`` says at ``/version``; "" where it says nothing of the kind."""
+    """The version that the service at ``url`` reports at ``/version``; "" if it reports none."""
     try:
         status, text = await get_text(f"{url}/version", "the indexer-service")
         told = json.loads(text)["version"] if status == 200 else ""
@@ -24,7 +24,7 @@ async def told_version(url: str) -> str:
 
 
 def build_of(command: str | None) -> str:
-    """The first digits of the SHA-256 of the program that ``command`` starts: two builds of one version differ in it.
+    """The first digits of the SHA-256 of the program that ``command`` starts, which tell builds of one version apart.
 
     "" without a command, for a file that cannot be read, and for an interpreter, which is the same for all scripts.
     """
