@@ -54,7 +54,7 @@ def test_what_the_generator_cannot_offer_is_no_limit_of_the_service() -> None:
 
 def test_nothing_passes_and_everything_passes() -> None:
     none = at(CapacitySearch(start=50, lowest=10), 1).bracket()
-    assert (none.low, none.limited_by) == (0.0, "the lowest rate that was to be tried")
+    assert (none.low, none.limited_by) == (0.0, "the lowest rate to be tried")
     every = at(CapacitySearch(start=50, highest=1000), 5000).bracket()
     assert every.high is None
     assert every.limited_by == "the highest rate to be tried"

@@ -170,10 +170,10 @@ def test_conditions_say_what_is_wrong() -> None:
 
 def test_a_search_without_an_answer_is_invalid_and_says_why() -> None:
     search = {"condition": "x", "trials": [vars(Tried(0, 50.0, "fail", "slow"))]}
-    nothing = {"low": 0.0, "high": 50.0, "confidence": 0.95, "limited_by": "the lowest rate that was to be tried"}
+    nothing = {"low": 0.0, "high": 50.0, "confidence": 0.95, "limited_by": "the lowest rate to be tried"}
     found = conclude_capacity({**search, "bracket": nothing}, [row(0, 50)])
     assert (found["verdict"], found["exit_code"]) == ("INVALID", 4)
-    assert found["reasons"] == ["limited by the lowest rate that was to be tried"]
+    assert found["reasons"] == ["limited by the lowest rate to be tried"]
     open_ended = conclude_capacity({**search, "bracket": {**nothing, "low": 50.0, "high": None}}, [row(0, 50)])
     assert "at least 50/s" in open_ended["sentence"]
 

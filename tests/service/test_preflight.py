@@ -97,7 +97,7 @@ def test_an_agent_that_counts_is_waited_for_and_one_that_does_not_is_refused() -
     assert counting is not None
     assert stuck is not None
     assert (counting.refuses, stuck.refuses) == (False, True)
-    assert "holds 1 GRT" in stuck.what
+    assert "has counted 1 GRT" in stuck.what
     assert "2 GRT are in the database" in stuck.what
 
 

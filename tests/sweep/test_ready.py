@@ -157,7 +157,7 @@ def test_an_agent_that_does_not_count(postgres: Database, capsys, monkeypatch) -
     monkeypatch.setenv("WORKBENCH_DATABASE_URL", postgres.url)
     with service() as given:
         line = refused(given, capsys)
-    assert "holds 0 GRT" in line
+    assert "has counted 0 GRT" in line
     assert "0.03 GRT are in the database, and it has stopped counting" in line
     assert "Start the tap-agent again" in line
 
