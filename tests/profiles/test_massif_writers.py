@@ -82,7 +82,7 @@ def test_children_that_heaptrack_announces_and_leaves_out() -> None:
     two = heaptrack(snapshot(0, "0.5", 1000, "detailed", 0, tree), snapshot(1, "1", 1000, "detailed", 0, tree))
     profile = read_profile(two)
     assert profile.total() == 1000
-    assert "its indentation was trusted" in str(profile.notes[0])
+    assert "its indentation was used" in str(profile.notes[0])
     with pytest.raises(ReadError):
         read_profile(two.replace(b"heaptrack", b"massif"))
 

@@ -1,8 +1,8 @@
-/* The loops over the heap trees of a massif file, compiled. ``plain.py`` has the same four functions in numpy, says what
-   they give, and takes their place where no compiler was when the package was installed. A test holds them equal.
+/* The loops over the heap trees of a massif file, compiled. ``plain.py`` has the same four functions in numpy, says
+   what they return, and is used if there was no compiler at installation. A test checks that both return the same.
 
-   Columns are bytes of numbers of 64 bits. Everything here is bounded by the buffers given: positions, parents, texts and
-   functions are checked before use. */
+   Columns are bytes of 64-bit numbers. No access leaves the buffers given: positions, parents, texts and functions are
+   checked before use. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -11,10 +11,10 @@
 #include <string.h>
 
 typedef const uint8_t *Text;
-__extension__ typedef unsigned __int128 Sum; /* of numbers below 2**63, however many */
+__extension__ typedef unsigned __int128 Sum; /* holds any sum of numbers below 2**63 */
 
 enum { MOST_CHILDREN_DIGITS = 9, MOST_BYTES_DIGITS = 19, SLOTS = 4096 };
-enum { DEPTH, CHILDREN, HELD, BEGIN, END, PARENT, COLUMNS }; /* of a line */
+enum { DEPTH, CHILDREN, HELD, BEGIN, END, PARENT, COLUMNS }; /* columns of lines */
 
 /* ---- lines */
 
@@ -22,7 +22,7 @@ typedef struct {
   int64_t *column[COLUMNS];
 } Lines;
 
-/* The number of at most so many digits that begins here, and where it ends: here, if there is none. */
+/* The number of at most ``most`` digits at ``at``. Returns where it ends: ``at`` if there is no number. */
 static Text number(Text at, Text stop, int most, uint64_t *value) {
   uint64_t sum = 0;
   unsigned digit;
@@ -31,7 +31,7 @@ static Text number(Text at, Text stop, int most, uint64_t *value) {
   return at;
 }
 
-/* One line, ``DEPTH blanks, nCHILDREN: HELD TEXT``: 0 where it is none. */
+/* Read one line, ``DEPTH blanks, nCHILDREN: HELD TEXT``; 0 if it is not such a line. */
 static int one_line(Text data, Text at, Text stop, Lines *lines, Py_ssize_t row) {
   Text begin = at, from;
   uint64_t children, held;
@@ -51,7 +51,7 @@ static int one_line(Text data, Text at, Text stop, Lines *lines, Py_ssize_t row)
   return 1;
 }
 
-/* The parents by the depths: 1 where these are possible and agree with the numbers of children, -1 without memory. */
+/* Find parents by depth: 1 if the depths are possible and agree with the numbers of children, -1 without memory. */
 static int parents(Lines *lines, Py_ssize_t count) {
   const int64_t *depth = lines->column[DEPTH], *children = lines->column[CHILDREN];
   int64_t *parent = lines->column[PARENT], *last = PyMem_Calloc((size_t)count + 1, sizeof(int64_t));
@@ -145,7 +145,7 @@ static size_t slot_of(Text at, Py_ssize_t size) {
   return (size_t)((hash * 0xBF58476D1CE4E5B9u) >> 32) % SLOTS;
 }
 
-/* The number that the mapping has, or gives, for a text; -1 with an error set. */
+/* The number of a text in the mapping, which gives new texts new numbers; -1 with an error set. */
 static int64_t asked(PyObject *texts, Text at, Py_ssize_t size) {
   PyObject *text = PyBytes_FromStringAndSize((const char *)at, size);
   PyObject *value = text == NULL ? NULL : PyObject_GetItem(texts, text);
@@ -168,7 +168,7 @@ static int number_all(Text data, Py_ssize_t length, const int64_t *begin, const 
     if (slot->text == NULL || slot->size != size || memcmp(slot->text, text, (size_t)size) != 0) {
       *slot = (Slot){text, size, asked(texts, text, size)};
       if (slot->number < 0) {
-        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "numbers are not below 0");
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "a text has a number below 0");
         return -1;
       }
     }
@@ -186,7 +186,7 @@ static PyObject *numbers(PyObject *Py_UNUSED(self), PyObject *args) {
   if (slots == NULL)
     PyErr_NoMemory();
   else if (end.len != begin.len)
-    PyErr_SetString(PyExc_ValueError, "columns of several lengths");
+    PyErr_SetString(PyExc_ValueError, "columns differ in length");
   else
     result = PyBytes_FromStringAndSize(NULL, count * 8);
   if (result != NULL && number_all(data.buf, data.len, begin.buf, end.buf, count, texts,
@@ -205,10 +205,10 @@ typedef struct {
   Py_ssize_t count, texts;
   const int64_t *parent, *depth, *held, *text, *address, *small;
   const uint8_t *known, *unnamed;
-  uint8_t *seen;    /* kinds of frames, then texts without a name */
-  uint8_t *inlined; /* what is found, a byte a node */
+  uint8_t *seen;    /* kinds of frames, then texts without a name: 1 if seen */
+  uint8_t *inlined; /* a byte per node: 1 for inlined frames */
   uint8_t *linked;
-  int64_t *stamp;   /* of each text the group of inlined frames that it was last in; behind them the last group */
+  int64_t *stamp;   /* the group of inlined frames that each text was last in; after them the last group */
   int64_t *children;
   Sum *sums;
 } Tree;
@@ -229,7 +229,7 @@ static int is_sound(const Tree *tree) {
   return 1;
 }
 
-/* Inlined frames stand one below the other with one address; a text that comes again begins a new frame. */
+/* Inlined frames are one below the other with one address; a text that repeats begins a new frame. */
 static void find_inlined(Tree *tree) {
   int64_t group = tree->stamp[tree->texts];
   for (Py_ssize_t row = 0; row + 1 < tree->count; row++) {
@@ -251,7 +251,7 @@ static void find_inlined(Tree *tree) {
   tree->stamp[tree->texts] = group;
 }
 
-/* Kinds of frames that were not seen before, in their order. -1 with an error set. */
+/* Add the kinds of frames that were not seen before to ``kinds``, in order; -1 with an error set. */
 static int find_kinds(const Tree *tree, PyObject *kinds) {
   for (Py_ssize_t row = 0; row < tree->count; row++) {
     int64_t kind = tree->text[row] * 3 + (tree->depth[row] == 0 ? 2 : tree->inlined[row]);
@@ -339,9 +339,9 @@ static PyObject *judge(PyObject *Py_UNUSED(self), PyObject *args) {
 typedef struct {
   Py_ssize_t count, texts, functions;
   const int64_t *parent, *depth, *held, *text, *small;
-  const int64_t *function_of; /* of each kind of frame */
+  const int64_t *function_of; /* the function of each kind of frame */
   const uint8_t *inlined;
-  int64_t *below; /* of each node its own bytes with those of all nodes below it */
+  int64_t *below; /* the sum of each node's own bytes and those of all nodes below it */
   int64_t *own, *path, *active, *function;
   int64_t *selves, *totals;
   int64_t deepest, frames;
@@ -365,8 +365,8 @@ static void sum_below(Shown *shown) {
     }
 }
 
-/* The number of places and the bytes of stacks with a node below the threshold; what functions hold is summed. Of a
-   stack each function counts once: where no node above has the same. -1 where the nodes are in no preorder. */
+/* Sum what functions hold, and of stacks with a node below the threshold the number of places and the bytes. A
+   function counts once per stack: at its node nearest the top. -1 if the nodes are not in preorder. */
 static int walk(Shown *shown, int64_t *places, int64_t *bytes) {
   Py_ssize_t top = 0, small_above = 0;
   for (Py_ssize_t row = 0; row < shown->count; row++) {
@@ -399,7 +399,7 @@ static int walk(Shown *shown, int64_t *places, int64_t *bytes) {
   return 0;
 }
 
-/* Whether all columns can be used; the function of each node is found. */
+/* Whether all columns are valid; also finds the function of each node. */
 static int fits(const Shown *shown) {
   for (Py_ssize_t row = 0; row < shown->count; row++) {
     int64_t text = shown->text[row], depth = shown->depth[row];
@@ -441,7 +441,7 @@ static PyObject *held_by(PyObject *Py_UNUSED(self), PyObject *args) {
     sound = sound && fits(&shown);
     if (sound) sum_below(&shown);
     if (!sound || walk(&shown, &places, &bytes))
-      PyErr_SetString(PyExc_ValueError, "columns or functions that do not fit, or nodes in no preorder");
+      PyErr_SetString(PyExc_ValueError, "columns or functions that do not fit, or nodes not in preorder");
     else
       result = Py_BuildValue("OOLLLL", selves, totals, (long long)places, (long long)bytes, (long long)shown.deepest,
                              (long long)shown.frames);
@@ -456,7 +456,7 @@ static PyObject *held_by(PyObject *Py_UNUSED(self), PyObject *args) {
 }
 
 static PyMethodDef methods[] = {{"lines", lines, METH_VARARGS, "The lines of a tree: see plain.lines."},
-                                {"numbers", numbers, METH_VARARGS, "Their texts by number: see plain.numbers."},
+                                {"numbers", numbers, METH_VARARGS, "The numbers of texts: see plain.numbers."},
                                 {"judge", judge, METH_VARARGS, "What is noted of a tree: see plain.judge."},
                                 {"held_by", held_by, METH_VARARGS, "What functions hold: see plain.held_by."},
                                 {NULL, NULL, 0, NULL}};

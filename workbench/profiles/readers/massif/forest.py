@@ -1,5 +1,5 @@
-"""All heap trees of a massif file together: their frames, what is checked and noted of them, and the table of their
-nodes, which is made when it is asked for."""
+"""All heap trees of a massif file: their frames, the checks and notes about them, and the table of their nodes, which
+is made on first use."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.massif.plain import Judged
     from workbench.profiles.source import Source
 
-# What a place takes while it is taken apart and numbered. Measured.
+# Bytes of memory per place while it is parsed and numbered (measured).
 _PLACE_BYTES = 700
 
 
 class Forest(NamedTuple):
-    """All heap trees of a file by snapshot. ``places`` are those of the texts, ``small`` how many each stands for,
-    ``inlined`` has a byte a node, 1 for inlined frames; ``frame_of`` is the frame of each kind of frame (see
-    :mod:`~workbench.profiles.readers.massif.plain`), -1 where none is of it; ``table`` has the nodes of all."""
+    """All heap trees of a file by snapshot. ``places``: the place of each text; ``small``: how many places below the
+    threshold each text stands for; ``inlined``: a byte per node, 1 for inlined frames; ``frame_of``: the frame of each
+    kind of frame (see :mod:`~workbench.profiles.readers.massif.plain`), -1 if no node has it; ``table``: all nodes."""
 
     frames: Table
     places: Sequence[Place]
@@ -42,7 +42,7 @@ class Forest(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What is known of each text: see :class:`Forest`; ``known`` and ``unnamed`` have a byte a text."""
+    """Facts about each text, see :class:`Forest`. ``known`` (has an address) and ``unnamed`` have a byte per text."""
 
     address: array[int]
     small: array[int]
@@ -58,9 +58,9 @@ def plant(
     lines: LineNumbers,
     notes: NoteBook,
 ) -> Forest:
-    """The trees of all snapshots, checked. ``heaps`` are the bytes that snapshots say themselves.
+    """The trees of all snapshots, checked. ``heaps`` are the bytes that the snapshots state (mem_heap_B).
 
-    Raises ReadError where bytes add up to more than 64 bits.
+    Raises ReadError if a sum of bytes does not fit into 64 bits.
     """
     require(len(texts) * _PLACE_BYTES)
     written = [decode(one, notes) for one in texts]
@@ -81,7 +81,7 @@ def plant(
     _note_texts(both, sum(seen[3 * len(texts) :]), at, notes)
     _check_sums(both, at, notes)
     _note_tops(trees, heaps, at, notes)
-    # a frame is a place, inlined or not; the top line of a tree is one as well
+    # a frame is a place, inlined or not, or the top line of a tree
     keys: dict[Frame, int] = {}
     frame_of = array("q", [-1]) * (3 * len(texts))
     for _, one in both:
@@ -112,7 +112,7 @@ def _note_texts(
 ) -> None:
     kinds: tuple[tuple[Literal[2, 3], str], ...] = (
         (2, "a tree line without an address: its text was taken as a name"),
-        (3, f"code without a name ({different:,} addresses) is one function {UNKNOWN} an object"),
+        (3, f"code without a name ({different:,} addresses) is one function {UNKNOWN} per object"),
     )
     for which, what in kinds:
         if odd := [(tree, one[which]) for tree, one in trees if one[which][0]]:
@@ -121,7 +121,7 @@ def _note_texts(
 
 
 def _check_sums(trees: Sequence[tuple[HeapTree, Judged]], at: Callable[[HeapTree, int], str], notes: NoteBook) -> None:
-    """Every sum there is must fit; those that massif guarantees are checked."""
+    """Refuse sums that do not fit into 64 bits, and note those that massif guarantees and that are wrong."""
     _refuse_large([(_whole(*one[5][1:]), tree, one[5][0]) for tree, one in trees], at)
     if apart := [(tree, one[4]) for tree, one in trees if one[4][0]]:
         first, (_, line, *_) = apart[0]
@@ -140,16 +140,16 @@ def _note_tops(
 ) -> None:
     differ = [(tree, abs(tree.top_bytes - heaps[number])) for number, tree in trees.items()]
     if differ := [(tree, bytes_) for tree, bytes_ in differ if bytes_]:
-        what, weight = "the top of a heap tree is not mem_heap_B", sum(bytes_ for _, bytes_ in differ)
+        what, weight = "the top line of a heap tree differs from mem_heap_B", sum(bytes_ for _, bytes_ in differ)
         notes.add(what, at(differ[0][0], 0), count=len(differ), metric="bytes", weight=weight)
 
 
 def _refuse_large(sums: Sequence[tuple[int, HeapTree, int]], at: Callable[[HeapTree, int], str]) -> None:
-    """Raise where the largest of these sums, each with its tree and the line in it, leaves 64 bits."""
+    """Raise ReadError if the largest of these sums, each with its tree and the line in it, does not fit int64."""
     amount, tree, line = max(sums, key=lambda one: one[0], default=(0, None, 0))
     if tree is not None and amount > INT64_MAX:
         hint = "massif does not write such numbers"
-        raise ReadError("the bytes add up to more than 64 bits", where=at(tree, line), hint=hint)
+        raise ReadError("the sum of the bytes does not fit into 64 bits", where=at(tree, line), hint=hint)
 
 
 def _whole(high: int, low: int) -> int:
@@ -157,7 +157,7 @@ def _whole(high: int, low: int) -> int:
 
 
 def _table(trees: Mapping[int, HeapTree], inlined: Mapping[int, bytes], facts: _Facts, frame_of: array[int]) -> Table:
-    """The nodes of all trees, as ``heap_trees`` has them."""
+    """The table ``heap_trees``: the nodes of all trees."""
     import numpy as np
 
     from workbench.profiles.readers.massif.plain import numbers_of

@@ -1,4 +1,4 @@
-"""Which functions read heap trees: the compiled ones, or those in numpy where there was no compiler."""
+"""Chooses the functions that read heap trees: the compiled ones, or those in numpy if there was no compiler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.massif.plain import Judged, Lines
 
     class Kernel(Protocol):
-        """What ``_kernel`` and :mod:`plain` offer: see there."""
+        """The functions that both ``_kernel`` and :mod:`plain` have; :mod:`plain` describes them."""
 
         def lines(self, data: bytes, start: int, stop: int, /) -> Lines | None: ...
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def kernel() -> Kernel:
-    """The module that has them."""
+    """The module with these functions."""
     if _kernel is not None:
         return _kernel
     from workbench.profiles.readers.massif import plain

@@ -1,4 +1,4 @@
-"""The lines of a heap tree taken apart: a column at a time over all of them, since files have hundreds of thousands."""
+"""Parses the lines of a heap tree with numpy, a column at a time: files have hundreds of thousands of lines."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _NEWLINE, _BLANK, _ZERO, _COLON, _N = b"\n 0:n"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TreeLines:
-    """Lines ``DEPTH blanks, nCHILDREN: HELD TEXT``; the text of a line is ``block[begin:end]`` of the block it is in.
-    ``held`` is unsigned: nineteen digits can be more than a signed number holds."""
+    """Lines ``DEPTH blanks, nCHILDREN: HELD TEXT``; the text of a line is ``block[begin:end]``. ``held`` is unsigned,
+    since nineteen digits may be more than int64 holds."""
 
     depth: NDArray[np.int64]
     children: NDArray[np.int64]
@@ -28,13 +28,13 @@ class TreeLines:
 
 
 def tree_lines(block: bytes) -> TreeLines | None:
-    """The lines of a block, each of which is a node of a heap tree; None where one is not, or there is none."""
+    """The lines of a block. None if the block is empty, or if any of its lines is not a node of a heap tree."""
     if not block:
         return None
     data = np.frombuffer(block if block.endswith(b"\n") else block + b"\n", dtype=np.uint8)
     end = np.flatnonzero(data == _NEWLINE)
     start = np.concatenate(([0], end[:-1] + 1))
-    # whatever is read ends at a line end at the latest, so no position leaves the line it belongs to
+    # reading stops at a line end at the latest, so no position leaves its line
     at = start.copy()
     line = np.flatnonzero(data[at] == _BLANK)
     place = start[line]
@@ -58,14 +58,14 @@ def tree_lines(block: bytes) -> TreeLines | None:
 
 
 def _number(data: NDArray[np.uint8], begin: NDArray[np.int64], most: int) -> tuple[NDArray[np.uint64], NDArray[Any]]:
-    """The numbers of at most ``most`` digits that begin at these places, and where they end: where they began, if there
-    is none."""
+    """The numbers of at most ``most`` digits at these places, and where they end; if there is no number, that is where
+    it would begin."""
     value, at = np.zeros(len(begin), dtype=np.uint64), begin.copy()
-    # the lines whose number goes on, what it is so far, and the place after it
+    # the lines whose number continues, its value so far, and the place after it
     line, so_far, place = np.arange(len(begin)), value.copy(), begin
     for _ in range(most):
         digit = data[place] - np.uint8(_ZERO)
-        # what is no digit is more than nine: bytes below "0" wrap around
+        # every byte that is not a digit gives more than nine: bytes below "0" wrap around
         more = digit < 10
         if not more.all():
             value[line], at[line] = so_far, place

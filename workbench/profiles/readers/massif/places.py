@@ -1,4 +1,4 @@
-"""The texts of massif's tree lines made into frames: address, function, and file with line or object."""
+"""Makes frames of the texts of massif's tree lines: address, function, and file with line or object."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from workbench.profiles.table import Table
 BELOW_THRESHOLD = "(below massif's threshold)"
 PAGES = "(page allocation syscalls)"
 
-# the usual line; what it means is what place_of says of it
+# the usual form of a line, see place_of
 _USUAL = re.compile(r"0x([0-9A-Fa-f]{1,16}): ([^\s()]+) \(([^\s():]+):([0-9]{1,9})\)")
 _BELOW = re.compile(r"in (\d{1,18}) places?, (?:all )?below massif's threshold(?: \((\d{1,3}(?:\.\d{1,9})?)%?\))?$")
 _TOP = re.compile(r"\([^)]*\)|\S+(?= : )")
 
 
 class Place(NamedTuple):
-    """What one text of a tree line says.
+    """The parts of a tree line's text.
 
-    ``address`` is 0 and ``known`` False where it has none. ``places`` is how many places a line below the threshold
-    stands for, 0 for all others; ``threshold_pct`` what it says the threshold is.
+    ``address`` is 0 and ``known`` False if it has no address. ``places`` is the number of places that a line below the
+    threshold stands for, 0 for other lines; ``threshold_pct`` is the threshold that such a line states.
     """
 
     function: str
@@ -38,8 +38,8 @@ class Place(NamedTuple):
 
 
 def place_of(text: str) -> Place:
-    """The place a tree line names: ``0xADDRESS: NAME (FILE:LINE)``, ``... (in OBJECT)``, ``0xADDRESS: ???``, or those
-    that were too small to be listed."""
+    """The place that a tree line names: ``0xADDRESS: NAME (FILE:LINE)``, ``... (in OBJECT)`` or ``0xADDRESS: ???``; or
+    the number of places too small to be listed."""
     if match := _USUAL.fullmatch(text):
         return Place(match[2], match[3], int(match[4]), "", int(match[1], 16), True)
     if match := FRAME.fullmatch(text):
@@ -69,7 +69,7 @@ def frames_of(frames: Collection[Frame]) -> Table:
 
 
 def threshold_of(places: Iterable[Place]) -> float | None:
-    """The threshold in per cent that the places below it state, None where none does."""
+    """The threshold in per cent that lines below it state; None if none does."""
     return next((place.threshold_pct for place in places if place.threshold_pct is not None), None)
 
 

@@ -1,8 +1,8 @@
-"""The loops over the heap trees of a massif file, in numpy: what ``_kernel.c`` has in C, which is used where it could
-be compiled.
+"""The loops over the heap trees of a massif file, in numpy. ``_kernel.c`` has the same functions in C, which are used
+if they could be compiled.
 
-Columns are bytes of numbers of 64 bits, so that who has only to hand them on needs no numpy. A **kind** of frame is the
-number of a text times 3, with 1 added for an inlined one and 2 for the top line of a tree.
+Columns are bytes of 64-bit numbers, so that code that only passes them on needs no numpy. A **kind** of frame is the
+number of a text times 3, plus 1 for an inlined frame, plus 2 for the top line of a tree.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 _WORD = 1 << 64
 
 Lines: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, int, int]
-"""Columns of lines: depth, children, held, where their texts begin and end, and the parents by the depths; whether
-these are possible and agree with the numbers of children; the first line that holds 2**63 bytes or more, -1 where none
+"""Columns of lines: depth, children, held, begin and end of the text, and the parents by the depths; 1 if the depths
+are possible and agree with the numbers of children, else 0; the first line that holds 2**63 bytes or more, -1 if none
 does."""
 Few: TypeAlias = tuple[int, int]
 Judged: TypeAlias = tuple[bytes, list[int], Few, Few, tuple[int, int, int, int], tuple[int, int, int], Few]
 """What is noted of a tree:
 
-- a byte a node, 1 for inlined frames; kinds of frames that were not seen before,
-- how many lines have no address and name no small places, and the first of them (-1: none),
-- how many are code without a name, and the first,
-- how many do not add up, the first, and by how many bytes,
-- the node whose children hold most, and how much that is,
-- the bytes that are nodes' own.
+- a byte per node, 1 for inlined frames; the kinds of frames that were not seen before,
+- how many lines have no address and are not below the threshold, and the first of them (-1: none),
+- how many lines are code without a name, and the first of them,
+- how many nodes differ from the sum of their children, the first of them, and the sum of the differences in bytes,
+- the node whose children hold most, and the bytes that they hold,
+- the sum of the nodes' own bytes.
 
-Bytes that can be more than 64 bits hold are two numbers, the upper and the lower 64 bits.
+Bytes that may not fit into 64 bits are two numbers, the upper and the lower 64 bits.
 """
 
 
@@ -57,7 +57,7 @@ def numbers_of(column: bytes) -> NDArray[np.int64]:
 
 
 def lines(data: bytes, start: int, stop: int) -> Lines | None:
-    """The lines of a piece, each of which is a node of a heap tree; None where one is not, or there is none."""
+    """The lines of ``data[start:stop]``. None if it is empty, or if any of its lines is not a node of a heap tree."""
     found = tree_lines(data[start:stop])
     if found is None:
         return None
@@ -72,7 +72,7 @@ def lines(data: bytes, start: int, stop: int) -> Lines | None:
 
 
 def numbers(data: bytes, begin: bytes, end: bytes, texts: Mapping[bytes, int]) -> bytes:
-    """The numbers that ``texts`` has, or gives, for the texts between these places."""
+    """The numbers of the texts between these places; ``texts`` gives new texts new numbers."""
     written = map(data.__getitem__, map(slice, numbers_of(begin).tolist(), numbers_of(end).tolist()))
     return np.fromiter(map(texts.__getitem__, written), np.int64, len(begin) // 8).tobytes()
 
@@ -89,10 +89,10 @@ def judge(
     seen: bytearray,
     stamp: bytearray,
 ) -> Judged:
-    """What is to be noted of a tree. ``address``, ``small`` (how many places it stands for), ``known`` (has an address)
-    and ``unnamed`` are those of each text. ``seen`` has a byte a kind of frames, and behind them a byte a text: 1 for
-    kinds that were there before, and for texts without a name that were. Those of this tree are added. ``stamp`` is for
-    the compiled loop, a number a text and one more, zeros at first."""
+    """What is to be noted of a tree. ``address``, ``small`` (how many places below the threshold), ``known`` (has an
+    address) and ``unnamed`` have a value per text. ``seen`` has a byte per kind of frame, then a byte per text: 1 for
+    kinds seen before, and for texts without a name seen before; those of this tree are added. Only the compiled loop
+    uses ``stamp``: a number per text and one more, zeros at first."""
     up, deep, holds, named = (numbers_of(column) for column in (parent, depth, held, text))
     knows, places = np.frombuffer(known, dtype=bool)[named], numbers_of(small)[named]
     inlined = inlined_nodes(up, np.frombuffer(address, dtype=np.uint64)[named], knows, named)
@@ -104,7 +104,7 @@ def judge(
     fresh = kinds[was_seen[kinds] == 0]
     was_seen[fresh] = 1
     most, amount = largest_sum(up, holds)
-    # sums that leave 64 bits are found by their amount, and then nothing else counts
+    # if a sum does not fit into 64 bits, ``amount`` shows it and the file is refused; ``sums`` does not matter then
     sums = children_bytes(up, holds)
     inner = np.bincount(up[up >= 0], minlength=len(up)) > 0
     apart = np.flatnonzero(inner & (sums != holds))
@@ -124,9 +124,9 @@ def judge(
 def held_by(
     parent: bytes, depth: bytes, held: bytes, text: bytes, inlined: bytes, small: Any, function_of: Any, functions: int
 ) -> tuple[bytes, bytes, int, int, int, int]:
-    """What the functions hold in a tree that is turned: columns of what was allocated in each, and in it and all it
-    called; of stacks with a place below the threshold how many places these are and what they hold; the length of the
-    longest stack, and of all together. ``function_of`` is the function of each kind of frame."""
+    """The bytes that functions hold in a tree once it is turned: columns of those allocated in each function itself,
+    and in it and all it called; the number of places below the threshold, and the bytes of stacks with such a place;
+    the length of the longest stack, and of all stacks. ``function_of`` is the function of each kind of frame."""
     up, deep, holds, named = (numbers_of(column) for column in (parent, depth, held, text))
     kind = named * 3 + np.where(deep == 0, 2, np.frombuffer(inlined, dtype=np.uint8))
     function, places = numbers_of(function_of)[kind], np.where(deep == 0, 0, numbers_of(small)[named])
@@ -135,7 +135,7 @@ def held_by(
     weight, lengths = own[found.leaf], np.diff(found.offsets)
     called = function[found.nodes]
     selves = add_at(functions, called[found.offsets[1:] - 1], weight[:, None])
-    # of a stack each function counts once
+    # each function counts once per stack
     _, keys = numbered(np.repeat(np.arange(len(weight)), lengths) * functions + called)
     totals = add_at(functions, keys % max(functions, 1), weight[keys // max(functions, 1)][:, None])
     below = touched(found, places > 0)

@@ -1,7 +1,7 @@
 """massif.out files of Valgrind, and xtree files in massif's format.
 
-The tree of one snapshot becomes the call tree: the peak's, unless another is asked for. All trees stay in the table
-``heap_trees`` as the file has them, allocation first. In an xtree file each snapshot is a metric of one tree.
+The tree of one snapshot becomes the call tree: by default that of the peak. All trees stay in the table ``heap_trees``
+as the file has them, allocation first. In an xtree file each snapshot is a metric of one tree.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HEAPTRACK = "heaptrack"
 
 
 def recognise(source: Source) -> str | None:
-    """Massif's header, or ms_print's report (which :func:`read` refuses by name)."""
+    """Recognises massif's header, and ms_print's report, which :func:`read` refuses with a hint."""
     head = _plain(source.data[:_HEAD])
     if _REPORT.match(head):
         return "it begins like ms_print's report"
@@ -54,15 +54,15 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
     """A massif.out file.
 
     ``snapshot`` says which heap tree becomes the call tree: a number, ``"peak"``, ``"largest"``, ``"first"`` or
-    ``"last"``; None is the peak, or the largest where massif took none. Its metric is ``heap`` (``pages`` with
+    ``"last"``; None is the peak, or the largest if massif took no peak. Its metric is ``heap`` (``pages`` with
     --pages-as-heap), in bytes. Tables: ``snapshots`` (bytes, and the time in ``meta["time_unit"]``) and ``heap_trees``.
 
-    Raises ReadError for a file that is cut off before the figures of its first snapshot, damaged, or ms_print's report.
+    Raises ReadError for ms_print's report, and for a file that is damaged or cut off in its first snapshot's figures.
     """
     data = _plain(source.data)
     if _REPORT.match(data):
         raise ReadError(
-            "this is ms_print's report, made for reading by eye",
+            "this is ms_print's report, a text for people",
             where=source.at(1),
             hint="Give the massif.out file it was made from",
         )
@@ -100,9 +100,9 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
 def choose(
     snapshots: Table | pd.DataFrame, detailed: Collection[int], wanted: int | str | None, name: str
 ) -> tuple[int | None, str]:
-    """Which snapshot's tree to show, and why it is that one. ``detailed`` are those that have a tree.
+    """The snapshot whose tree is shown, and the reason. ``detailed`` are the snapshots that have a tree.
 
-    Raises ReadError where the one that is asked for has none.
+    Raises ReadError if the wanted snapshot has none.
     """
     table = Table.of(snapshots)
     kinds = table.values("kind")
@@ -141,7 +141,7 @@ def heap_profile(
     forest: Forest | None = None,
 ) -> Profile:
     """The profile whose call tree is the heap tree of ``meta["nodes_snapshot"]``. With the ``forest`` of its file the
-    tree is turned when it is asked for."""
+    tree is turned on first use."""
     word = "pages" if meta["pages_as_heap"] else "heap"
     said = "bytes of pages mapped" if meta["pages_as_heap"] else "bytes allocated and not yet freed"
     number = meta["nodes_snapshot"]
@@ -183,7 +183,7 @@ def _check_numbers(source: Source, data: bytes, snapshots: Sequence[Snapshot], n
     for before, one in zip([None, *snapshots], snapshots, strict=False):
         if one.number in seen:
             raise ReadError(
-                f"snapshot {one.number} comes a second time",
+                f"snapshot {one.number} is there twice",
                 where=source.at(data.count(b"\n", 0, one.offset) + 1),
                 hint="Two files were joined: split them",
             )
@@ -193,12 +193,12 @@ def _check_numbers(source: Source, data: bytes, snapshots: Sequence[Snapshot], n
 
 
 def _largest(snapshots: Sequence[Snapshot]) -> int:
-    """The snapshot with most bytes: of several with as many the one that massif calls the peak, else the first."""
+    """The number of the snapshot with most bytes; of several with as many bytes massif's peak, else the first."""
     return max(snapshots, key=lambda one: (one.heap + one.extra + one.stacks, one.kind == "peak")).number
 
 
 def _snapshot_table(snapshots: Sequence[Snapshot]) -> Table:
-    # whole numbers, unless the writer gives fractions of a second
+    # whole numbers, unless the file has fractions of a second
     whole = all(isinstance(one.time, int) for one in snapshots)
     columns = {
         "snapshot": Listed([one.number for one in snapshots], "int64"),
@@ -222,13 +222,13 @@ def _threshold(places: Sequence[Place], desc: str) -> float | None:
 def _xtree(
     source: Source, forest: Forest, tables: Mapping[str, Table | Deferred], meta: dict[str, Any], notes: NoteBook
 ) -> Profile:
-    """The profile of an xtree file: one tree, a metric a snapshot."""
+    """The profile of an xtree file: one tree, one metric per snapshot."""
     metrics: dict[str, Metric] = {}
     column: dict[int, int] = {}
     for number, top in forest.tops.items():
         name, _, said = top.partition(" : ")
         if name in metrics:
-            notes.add(f"metric {name} comes a second time and is numbered", f"snapshot {number}")
+            notes.add(f"metric {name} is there twice: the later one is numbered", f"snapshot {number}")
             name = f"{name}_{number}"
         column[number] = len(metrics)
         metrics[name] = Metric(name, "bytes" if said.lower().endswith("bytes") else "count", said)
@@ -261,7 +261,7 @@ def _profile(
     metrics: tuple[Metric, ...],
     turned: tuple[Table | Ungrown, Part, Part],
 ) -> Profile:
-    """The profile of nodes, with a note of what was lost of their stacks and what is small: see :func:`_nodes`."""
+    """The profile, with notes about stacks that were cut and callers that were too small: see :func:`_nodes`."""
     nodes, lost, small = turned
     unit = metrics[0].name if metrics else None
     for part, what in (

@@ -1,5 +1,5 @@
-"""What functions hold in the heap trees that a massif profile shows, found before they are turned into a call tree:
-most who read a file ask for its functions only."""
+"""The bytes that functions hold in the heap trees of a massif profile, computed without making the call tree: mostly
+only the functions of a file are needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.massif.forest import Forest
 
 Part: TypeAlias = tuple[int, int] | None
-"""How many stacks or places something concerns, and the bytes of them; None for none."""
+"""A number of stacks or places, and their bytes; None if there are none."""
 
 
 class HeldBy(NamedTuple):
@@ -31,8 +31,8 @@ class HeldBy(NamedTuple):
 
 
 class HeapStacks(Ungrown):
-    """The ``nodes`` of a massif profile, not yet grown. ``held`` is what functions hold by the name of the metric,
-    ``functions`` how many there are."""
+    """The ``nodes`` of a massif profile before the tree is grown. ``held`` has the bytes that functions hold, by the
+    metric's name; ``functions`` is the number of functions."""
 
     __slots__ = ("_functions", "_held")
 
@@ -57,7 +57,7 @@ class HeapStacks(Ungrown):
         return frames.select(FUNCTION_COLUMNS).pick([*first.values()]).assign(**columns)
 
     def values(self, column: str) -> NDArray[np.int64]:
-        """See :class:`Ungrown`: a figure a function."""
+        """See :class:`Ungrown`: one value per function."""
         import numpy as np
 
         return np.array(self._selves(column), dtype=np.int64)
@@ -73,8 +73,8 @@ class HeapStacks(Ungrown):
 def ungrown(
     forest: Forest, metrics: Mapping[str, int | None], grown: Callable[[], Table]
 ) -> tuple[Ungrown, Part] | None:
-    """The nodes of trees, each that of the snapshot of a metric (None: of none), and the places below massif's
-    threshold in all of them. ``grown`` makes the nodes. None where stacks must be cut."""
+    """The nodes of the trees of ``metrics`` (metric to snapshot; None: no tree), and the places below massif's
+    threshold in all of them. ``grown`` makes the nodes. None if stacks must be cut."""
     ids = forest.frames.values("function_id")
     functions = max(ids, default=-1) + 1
     function_of = array("q", [ids[frame] if frame >= 0 else -1 for frame in forest.frame_of])

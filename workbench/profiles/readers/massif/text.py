@@ -41,8 +41,8 @@ _KEY = pattern(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
 # Seconds with a fraction, as heaptrack writes them
 _TIME = re.compile(rb"\d{1,19}(?:\.\d{1,19})?(?:e[+-]?\d{1,2})?")
 _HINT = "Read the file as massif wrote it, not an edited or joined one"
-# What a line takes while it is taken apart. Measured. Lines are counted in trees larger than this; of smaller ones they
-# are taken to be short.
+# Bytes of memory per line while it is parsed (measured). Lines of trees larger than _COUNTED_BYTES are counted; in
+# smaller trees every line is taken to have _USUAL_LINE bytes.
 _LINE_BYTES = 150
 _COUNTED_BYTES = 1 << 22
 _USUAL_LINE = 32
@@ -70,8 +70,8 @@ class Snapshot(NamedTuple):
 
 
 class HeapTree(NamedTuple):
-    """The tree of one snapshot in the order of the file, as columns of numbers of 64 bits. ``text`` numbers the texts,
-    ``start`` is the byte of the top line."""
+    """The tree of one snapshot in the order of the file, as columns of 64-bit numbers. ``text`` is the number of each
+    text, ``start`` is the byte where the top line begins."""
 
     parent: bytes
     depth: bytes
@@ -86,7 +86,7 @@ class HeapTree(NamedTuple):
 
     @property
     def top(self) -> int:
-        """The text of the top line."""
+        """The number of the top line's text."""
         return memoryview(self.text).cast("q")[0]
 
     @property
@@ -104,7 +104,7 @@ class Texts(dict[bytes, int]):
 
 
 class LineNumbers:
-    """The numbers of lines, from 1. Counted from the byte that was asked for last: asking in order costs one pass."""
+    """Line numbers, from 1. Counting continues from the byte asked for last, so asking in order costs one pass."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._offset, self._line = data, 0, 1
@@ -119,7 +119,7 @@ class LineNumbers:
 
 
 class _Damage(Exception):
-    """The file is not as it must be at this byte. At its end it was cut off, elsewhere it is an error."""
+    """The file is wrong at this byte. In the last snapshot this means it was cut off; elsewhere it is an error."""
 
     def __init__(self, offset: int, what: str) -> None:
         super().__init__(what)
@@ -133,7 +133,7 @@ def line_at(source: Source, data: bytes, offset: int) -> str:
 
 
 def decode(data: bytes, notes: NoteBook, where: str | None = None) -> str:
-    """Text of the file. What is not UTF-8 is written as ``\\\\xNN``, and noted."""
+    """Text of the file. Bytes that are not UTF-8 are written as ``\\\\xNN``, with a note."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -142,7 +142,7 @@ def decode(data: bytes, notes: NoteBook, where: str | None = None) -> str:
 
 
 def read_header(source: Source, data: bytes, notes: NoteBook) -> Header:
-    """The header. The command line stands there raw, so an argument with a line break continues on the next line."""
+    """The header. Its command line is not escaped, so an argument with a line break continues on the next line."""
     unit = _UNIT_THEN_SNAPSHOT.search(data) or _UNIT.search(data)
     if unit is None:
         raise ReadError(
@@ -173,12 +173,12 @@ def read_header(source: Source, data: bytes, notes: NoteBook) -> Header:
 def read_snapshots(
     source: Source, data: bytes, start: int, texts: Texts, lines: LineNumbers, notes: NoteBook, *, loose: bool = False
 ) -> Iterator[tuple[Snapshot, HeapTree | None]]:
-    """The snapshots with their trees. ``texts`` collects the texts of tree lines. ``loose``: the writer announces
-    children that it leaves out, so that only the indentation tells whose they are.
+    """The snapshots with their trees. ``texts`` collects the texts of tree lines. ``loose``: the writer also counts
+    children that it leaves out, so that only the indentation shows the parents.
 
-    What is whole of a last snapshot that is cut off or damaged is kept, with a note: nothing, its figures, or the first
-    lines of its tree as well, if no other snapshot has one: beside whole trees they would look like memory that was
-    freed. Raises ReadError for damage elsewhere, and where no snapshot has whole figures.
+    If the last snapshot is cut off or damaged, its whole parts are kept, with a note: nothing, its figures, or also the
+    first lines of its tree if no other snapshot has a tree (beside whole trees, part of one would look like freed
+    memory). Raises ReadError for damage elsewhere, and if no snapshot has whole figures.
     """
     marks = _marks(data, start)
     if not marks:
@@ -275,7 +275,7 @@ def _read_snapshot(
 
 
 def _is_cut(line: bytes) -> bool:
-    """Whether a file that ends with this line ends before it says which kind of heap tree follows."""
+    """Whether this line, the last of a file, is cut off before it states the kind of heap tree."""
     return any(one.startswith(line) and one != line for one in _KINDS_WRITTEN)
 
 
@@ -291,7 +291,7 @@ def _next_line(data: bytes, at: int, end: int) -> tuple[int, bytes]:
 
 
 def _without_comments(data: bytes, start: int, end: int) -> int:
-    """The end without comments, blank lines and the beginning of a line that would have been ``snapshot=``."""
+    """The end without trailing comments, blank lines, and a cut beginning of ``snapshot=``."""
     while end > start:
         stop = end - 1 if data[end - 1 : end] == b"\n" else end
         begin = max(data.rfind(b"\n", start, stop) + 1, start)
@@ -343,21 +343,21 @@ def _other_parents(
 
     deep, wanted = numbers_of(depth), numbers_of(children)
     if loose and (by_indent := parents_by_indent(deep, None)) is not None:
-        what = "a heap tree has other numbers of children than it announces: its indentation was trusted"
+        what = "a heap tree has other numbers of children than it states: its indentation was used"
         notes.add(what, where)
         return by_indent.tobytes(), depth
     parent, counted, complete = parents_by_count(wanted)
     if not complete:
-        raise _Damage(end, "the heap tree has fewer lines than it announces")
+        raise _Damage(end, "the heap tree has fewer lines than its numbers of children require")
     if len(parent) < len(wanted):
-        raise _Damage(end, f"the heap tree has {len(wanted) - len(parent):,} lines more than it announces")
-    notes.add("the indentation of a heap tree disagrees with its numbers of children, which were trusted", where)
+        raise _Damage(end, f"the heap tree has {len(wanted) - len(parent):,} lines more than its numbers of children")
+    notes.add("the indentation of a heap tree disagrees with its numbers of children, which were used", where)
     return parent.tobytes(), counted.tobytes()
 
 
 def _beginning_of_tree(block: bytes, start: int, texts: Texts) -> HeapTree | None:
-    """The whole lines of a tree that was cut off; None where they are not the beginning of one. What is not listed any
-    more stays with the place that is above it."""
+    """The whole lines of a tree that was cut off; None if they are not the beginning of a tree. The bytes of missing
+    children stay with their parent."""
     import numpy as np
 
     from workbench.profiles.readers.massif.plain import numbers_of
@@ -372,7 +372,7 @@ def _beginning_of_tree(block: bytes, start: int, texts: Texts) -> HeapTree | Non
     if parent is None:
         return None
     lacking = numbers_of(children) - np.bincount(parent[1:], minlength=len(parent))
-    # only the last line and those above it can have children that are not there any more
+    # only the last line and its ancestors can lack children
     above = len(parent) - 1
     while above >= 0:
         lacking[above] = min(lacking[above], 0)
@@ -383,7 +383,7 @@ def _beginning_of_tree(block: bytes, start: int, texts: Texts) -> HeapTree | Non
 
 
 def _refuse_others(source: Source, data: bytes, start: int, end: int) -> None:
-    """Raise for the first line that belongs to no tree; comments and blank lines may stand there."""
+    """Raise for the first line that is neither a tree line, a comment nor blank."""
     at = start
     for line in data[start:end].split(b"\n"):
         if line.strip() and not line.startswith(b"#") and not _NODE.fullmatch(line):

@@ -1,8 +1,8 @@
-"""Massif's heap trees as flat arrays: who is whose child, what is inlined, and the stacks they stand for.
+"""Massif's heap trees as flat arrays: parents, inlined frames, and the stacks of the tree.
 
-A heap tree is *allocation first*: the children of a node are those who called it. All bytes of a node are those of its
-children, so what was allocated belongs to the leaves, the outermost callers that are known. A call tree is the other
-way round, and :func:`stacks` turns it.
+A heap tree is *allocation first*: the children of a node are its callers. The bytes of a node are the sum of its
+children's, so only the leaves, the outermost callers that are known, have bytes of their own. A call tree is the other
+way round; :func:`stacks` turns a heap tree into one.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Stacks:
 
 
 def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """The parent of each node of one tree in preorder, from the depths; None unless they are possible and agree with
-    the number of children that each node announces (None: that is not asked)."""
+    """The parent of each node of one tree in preorder, from the depths; None if the depths are impossible, or disagree
+    with ``children``, the number of children that each node states (None: not checked)."""
     size = len(depth)
     steps = depth[1:] - depth[:-1]
     if not size or depth[0] != 0 or (depth[1:] < 1).any() or (steps > 1).any():
         return None
-    # the parent is the last node before that is one level up
+    # the parent is the last earlier node that is one level up
     key = depth * size + np.arange(size)
     order = np.argsort(depth, kind="stable")
     found = np.searchsorted(key[order], key[1:] - size) - 1
@@ -53,7 +53,7 @@ def parents_by_indent(depth: NDArray[np.int64], children: NDArray[np.int64] | No
 def parents_by_count(children: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
     """The parent and depth of each node of one tree in preorder, from the numbers of children alone.
 
-    Also says whether the tree is complete. Where nodes are left over, the arrays are shorter than ``children``.
+    Also says whether the tree is complete. If nodes are left over, the arrays are shorter than ``children``.
     """
     parents: list[int] = []
     depths: list[int] = []
@@ -80,7 +80,7 @@ def inlined_nodes(
 ) -> NDArray[np.bool_]:
     """Which nodes are inlined frames: massif lists them one below the other with one address, the real function last.
 
-    A recursive call has one address too, but then the same text comes again: each repetition begins a new frame.
+    Recursive calls also have one address, but they repeat a text: each repetition begins a new frame.
     """
     size = len(parent)
     if size < 2:
@@ -90,7 +90,7 @@ def inlined_nodes(
     linked[:-1] = only[:-1] & (parent[1:] == np.arange(size - 1)) & known[:-1] & known[1:]
     linked[:-1] &= address[:-1] == address[1:]
     group = np.concatenate(([0], np.cumsum(~linked[:-1])))
-    # only a group of several nodes can hold a text twice
+    # only a group of several nodes can have a text twice
     several = linked.copy()
     several[1:] |= linked[:-1]
     width = int(text.max()) + 1
@@ -109,7 +109,7 @@ def inlined_nodes(
 
 
 def children_bytes(parent: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The bytes of each node's children together. Check with :func:`largest_sum` first that they fit."""
+    """The sum of the bytes of each node's children. First check with :func:`largest_sum` that the sums fit int64."""
     sums = np.zeros(len(parent), dtype=np.int64)
     inner = parent >= 0
     np.add.at(sums, parent[inner], held[inner])
@@ -118,7 +118,7 @@ def children_bytes(parent: NDArray[np.int64], held: NDArray[np.int64]) -> NDArra
 
 def largest_sum(group: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[int, int]:
     """The group with the largest sum of values, and that sum, which may be too large for 64 bits. Groups below 0 are
-    left out; ``(-1, 0)`` where there is none. Values are not negative."""
+    left out; ``(-1, 0)`` if there are no others. Values are not negative."""
     wanted = group >= 0
     if not wanted.any():
         return -1, 0
@@ -134,17 +134,17 @@ def largest_sum(group: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[in
 
 
 def own_bytes(parent: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What each node holds besides its children: its bytes at a leaf, nothing elsewhere in a sound tree. Where children
-    hold more than their parent, the children are believed."""
+    """The bytes of each node minus those of its children: in a sound tree all bytes of a leaf, and 0 elsewhere. It is 0
+    too if the children have more bytes than the node."""
     return np.asarray(np.maximum(held - children_bytes(parent, held), 0), dtype=np.int64)
 
 
 def stacks(
     parent: NDArray[np.int64], depth: NDArray[np.int64], own: NDArray[np.int64], *, most: int = MAX_STACK_FRAMES
 ) -> Stacks:
-    """The stacks of all nodes with bytes of their own: the caller that is farthest out first, without the tree's top
-    line, unless it is all there is. Stacks deeper than MAX_DEPTH, or so deep that all together have more than ``most``
-    frames, lose outer callers.
+    """The stacks of all nodes with bytes of their own, outermost caller first, without the tree's top line unless that
+    is the whole stack. Stacks deeper than MAX_DEPTH lose outer callers; the deepest ones also lose them if all stacks
+    together have more than ``most`` frames.
     """
     leaf = np.flatnonzero(own > 0)
     wanted = np.maximum(depth[leaf], 1)
@@ -179,7 +179,7 @@ def _allowed(lengths: NDArray[np.int64], most: int) -> int:
 
 
 def touched(found: Stacks, marked: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which stacks have a node that is marked."""
+    """Which stacks contain a marked node."""
     if not len(found.leaf):
         return np.zeros(0, dtype=bool)
     return np.asarray(np.logical_or.reduceat(marked[found.nodes], found.offsets[:-1]), dtype=bool)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def of_snapshot(heap: Table, metric: str, number: int | None) -> tuple[Table, Part, Part]:
-    """The nodes of one snapshot's tree (None: of none); the stacks that lost outer callers, and those below massif's
-    threshold: see :func:`_turned`."""
+    """The nodes of one snapshot's tree (None: no tree), the stacks that lost outer callers, and the places below
+    massif's threshold: see :func:`_turned`."""
     rows = np.flatnonzero(heap["snapshot"] == (-1 if number is None else number))
     return _turned(heap, [metric], rows, np.zeros(len(heap), dtype=np.int64))
 
 
 def of_metrics(heap: Table, metrics: Iterable[str], column: Mapping[int, int]) -> tuple[Table, Part, Part]:
-    """The same of all snapshots in one tree; ``column`` is the metric of each."""
+    """The same for all snapshots in one tree; ``column`` is the position of each snapshot's metric."""
     rows, numbers = numbered(heap["snapshot"])
     place = np.array([column[number] for number in numbers.tolist()], dtype=np.int64)[rows]
     return _turned(heap, [*metrics], np.arange(len(place)), place)
@@ -35,10 +35,10 @@ def of_metrics(heap: Table, metrics: Iterable[str], column: Mapping[int, int]) -
 def _turned(
     heap: Table, metrics: Sequence[str], chosen: NDArray[np.int64], column: NDArray[np.int64]
 ) -> tuple[Table, Part, Part]:
-    """The chosen rows of ``heap_trees`` turned into a call tree; ``column`` is the metric of each row. Also how many
-    stacks were too deep, with their bytes, and of how many places those are that were too small, with theirs."""
+    """The chosen rows of ``heap_trees`` turned into a call tree; ``column`` is the metric of each row. Also the number
+    and the bytes of stacks that were too deep, and of places that were too small to be listed."""
     if len(chosen) and len(chosen) < len(heap):
-        # the rows of one snapshot are a slice, whose parents count from its first
+        # the rows of one snapshot are consecutive, and their parents must count from the first of them
         heap, column = heap.take(chosen), column[chosen]
         parent = np.where(heap["parent_id"] >= 0, heap["parent_id"] - chosen[0], heap["parent_id"])
     else:
