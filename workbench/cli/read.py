@@ -31,18 +31,18 @@ def add_read(parser: OneLineParser) -> None:
 
 def do_read(options: argparse.Namespace) -> int:
     """``workbench read``: totals, the top table and notes."""
-    # numpy's linear algebra, which no profile needs, starts threads when numpy is imported: a third of that time
+    # importing numpy starts threads for linear algebra, which takes a third of the import; no profile needs them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # inspect, which dataclasses import, is of use only where a class has no docstring
+    # dataclasses imports inspect, but uses it only for classes without a docstring
     with _without_collector(), emptied(OF_NUMPY), delayed("numpy"), delayed("inspect"):
         return _read(options)
 
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Run without the cyclic garbage collector: what is imported and read lives to the end, and collecting would take
-    3 % of the CPU time on a small profile. At the end of the process Python looks through all there is once more, which
-    would take 7 %, unless it is said to stay."""
+    """Run without the cyclic garbage collector. Everything imported and read is needed to the end, and collecting takes
+    3 % of the CPU time on a small profile. Python also collects when the process ends, which takes 7 %; ``gc.freeze``
+    before that avoids it."""
     enabled = gc.isenabled()
     gc.disable()
     atexit.register(gc.freeze)

@@ -1,4 +1,4 @@
-"""Reading a profile of any format: the content decides which reader takes it, never the file's name."""
+"""Reads a profile of any format. The content decides which reader is used, never the file's name."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
 from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, name_of, open_source
 
-# In the order they are asked. Formats with a certain mark come first, folded stacks, which have none, last.
+# Readers are tried in this order. Formats with a certain mark come first; folded stacks, which have none, last.
 FORMATS = (
     "flamegraph", "speedscope", "firefox", "dhat", "jemalloc", "callgrind", "massif", "pstats", "perf_script", "pprof",
     "strace", "folded",
 )  # fmt: skip
-# From here on readers go by what a file is like: before that it must be nothing else that is known for certain.
+# From this format on readers only judge what a file looks like, so files of other tools are refused before it.
 _WITHOUT_MARK = "pprof"
-# Beginnings that only one format has: its reader is asked before the others, which then need not be imported. It still
-# decides by itself, and where it does not take the file the others are asked in their order.
+# Beginnings that only one format has. Its reader is tried first, so that the others need not be imported. If it
+# does not recognise the file, the others are tried in their order.
 _BEGINNINGS = (
     (pattern(rb"# callgrind format"), "callgrind"),
     (pattern(rb"desc:"), "massif"),
@@ -34,7 +34,7 @@ _BEGINNINGS = (
     (pattern(rb"(?:\[pid +)?(?:\d+\]? +)?(?:[\d:.]+ )*\w+\([^;\n]*\) += "), "strace"),
 )
 
-# What the beginning of every file of a format has in it. Without it the reader, which else decides, is not imported.
+# How every file of a format begins. The reader of a format is imported only if the file begins so.
 _OBJECT = pattern(rb"[\s\xef\xbb\xbf]*\{")
 _NEEDED = {
     "flamegraph": pattern(rb"[\0\s\xef\xbb\xbf\xff\xfe]*<"),
@@ -45,19 +45,19 @@ _NEEDED = {
     "massif": pattern(rb"(?:\xef\xbb\xbf)?(?:desc:|cmd:|-----)"),
     "pstats": pattern(rb"[{\xfb]"),
 }
-# Callgrind's may be far from the beginning: a line before it has all arguments of the program.
+# Callgrind's mark may be far from the beginning: a line before it has all arguments of the program.
 _CALLGRIND = (b"# callgrind format", b"events:", b"digraph")
 _CALLGRIND_BYTES = 1 << 24
 
 
 class Reader(Protocol):
-    """What each module of ``readers`` offers."""
+    """The functions of each module in ``readers``."""
 
     def recognise(self, source: Source) -> str | None:
         """Why these bytes are of this format (for the message), or None. Looks at the beginning only; never raises.
 
-        A known relative that is refused (a legacy pprof profile, ms_print's report) is recognised too: ``read`` then
-        says by name what it is and what to do.
+        Related files that are refused (a legacy pprof profile, ms_print's report) are recognised too: the error of
+        ``read`` then names the kind of file and what to do.
         """
 
     def read(self, source: Source) -> Profile:
@@ -73,14 +73,14 @@ def read_profile(
     **options: Any,
 ) -> Profile:
     """Read a profile: callgrind, massif, DHAT, jemalloc's, pprof, strace, perf script, the Firefox profiler's JSON,
-    flame graph SVG, folded stacks, speedscope or pstats. Files of other tools are refused by name, with the command
-    that converts them.
+    flame graph SVG, folded stacks, speedscope or pstats. The error for a file of another tool names the tool and the
+    command that converts the file.
 
     ``source`` is a path, bytes or a binary file object; gzip, bzip2, xz and zstd are unpacked. ``format`` (one of
-    FORMATS) names the reader instead of asking the content; ``options`` are those of that reader. ``profile.meta`` says
-    under ``reader`` which reader took it and why. Reading takes no more than about ``memory_bytes`` of memory (None:
-    4 GiB, or what the variable ``WORKBENCH_MEMORY_MIB`` says); a file, and what it unpacks to, may have an eighth of
-    that, and ``limit_bytes``.
+    FORMATS) chooses the reader, instead of the content; ``options`` are those of that reader. ``profile.meta`` has
+    under ``reader`` which reader was used and why. Reading takes no more than about ``memory_bytes`` of memory (None:
+    4 GiB, or the value of the variable ``WORKBENCH_MEMORY_MIB``). A file, packed and unpacked, may have at most an
+    eighth of that, and at most ``limit_bytes``.
 
     Raises ReadError with file, line or byte offset, what was expected and what to do.
     """
@@ -126,7 +126,7 @@ def read_callgrind(source: ProfileSource, **options: Any) -> Profile:
 
 
 def read_massif(source: ProfileSource, **options: Any) -> Profile:
-    """Read a massif file. See :func:`read_profile`; ``snapshot`` chooses whose tree becomes ``nodes``."""
+    """Read a massif file. See :func:`read_profile`; ``snapshot`` chooses the tree that becomes ``nodes``."""
     return read_profile(source, format="massif", **options)
 
 
@@ -136,7 +136,7 @@ def read_pprof(source: ProfileSource, **options: Any) -> Profile:
 
 
 def read_strace(source: ProfileSource, **options: Any) -> Profile:
-    """Read an strace log. See :func:`read_profile`; ``date`` is the day of a log whose stamps have none."""
+    """Read an strace log. See :func:`read_profile`; ``date`` is the day of a log whose time stamps have no date."""
     return read_profile(source, format="strace", **options)
 
 
@@ -146,7 +146,7 @@ def read_flamegraph(source: ProfileSource, **options: Any) -> Profile:
 
 
 def read_folded(source: ProfileSource, **options: Any) -> Profile:
-    """Read folded stacks, ``a;b;c 12`` a line. See :func:`read_profile`."""
+    """Read folded stacks, lines of the form ``a;b;c 12``. See :func:`read_profile`."""
     return read_profile(source, format="folded", **options)
 
 
@@ -181,7 +181,7 @@ def read_firefox(source: ProfileSource, **options: Any) -> Profile:
 
 
 def recognise(source: Source) -> tuple[str, str]:
-    """The format of these bytes, and why. Raises ReadError where no reader takes them."""
+    """The format of these bytes, and why. Raises ReadError if no reader recognises them."""
     for name in _asked(source):
         if not may_be(name, source.data):
             continue
@@ -199,15 +199,15 @@ def recognise(source: Source) -> tuple[str, str]:
 
 
 def may_be(name: str, data: bytes) -> bool:
-    """Whether these bytes have what every file of the format has. False spares the import of its reader."""
+    """Whether these bytes have the mark that every file of the format has. If not, its reader need not be imported."""
     if name == "callgrind":
         return any(data.find(mark, 0, _CALLGRIND_BYTES + len(mark)) >= 0 for mark in _CALLGRIND)
     return name not in _NEEDED or _NEEDED[name].match(data) is not None
 
 
 def _refuse_foreign(source: Source) -> None:
-    """Raise for a file that another tool has to convert first."""
-    # its many patterns are compiled when it is imported, and most files are recognised before
+    """Raise for a file that another tool must convert first."""
+    # imported here, since its import compiles many patterns, and most files are recognised before
     from workbench.profiles.foreign import foreign
 
     if (other := foreign(source.data)) is not None:
@@ -215,7 +215,7 @@ def _refuse_foreign(source: Source) -> None:
 
 
 def _asked(source: Source) -> Iterator[str]:
-    """The formats in the order they are asked for these bytes."""
+    """The formats in the order in which they are tried for these bytes."""
     first = next((name for beginning, name in _BEGINNINGS if beginning.match(source.data)), None)
     if first is not None:
         yield first
