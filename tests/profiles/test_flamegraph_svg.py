@@ -278,7 +278,7 @@ def test_what_a_raised_minimum_width_may_have_left_out_is_said() -> None:
         (inferno(TREE).replace('fg:w="7"', 'fg:w="-7"'), "'-7' is not a count"),
         (inferno(TREE).replace('y="0"', 'y="nan"'), "'nan' is not a length"),
         (inferno(TREE).replace('fg:x="8" fg:w="2"', 'fg:x="8" fg:w="9"'), "has no caller below it"),
-        (inferno([("a", 0, 0, 2**62), ("b", 0, 2**62, 2**62)], total=2**62), "more than 64 bits hold"),
+        (inferno([("a", 0, 0, 2**62), ("b", 0, 2**62, 2**62)], total=2**62), "more than 64 bits can hold"),
         ('<?xml version="1.0" encoding="utf-7"?><svg/>', "<bytes>"),
         (inferno(TREE).replace("fg:", "no:").replace(" samples,", ","), "neither exact widths nor counts"),
     ],

@@ -165,7 +165,7 @@ def test_runaway_recursion_is_cut_at_the_leaf() -> None:
     [
         ("a;b\nc;d\n", "<bytes>:1: no line ends in a count"),
         ("\n \n", "no line with a stack"),
-        ("a 1\na;b 9223372036854775808\n", "<bytes>:2: the count is more than 64 bits hold"),
+        ("a 1\na;b 9223372036854775808\n", "<bytes>:2: the count is more than 64 bits can hold"),
         (f"a {'9' * 400}\n", "<bytes>:1"),
         (f"a {'9' * 400}.5\n", "<bytes>:1"),
         ("a 9223372036854775807\nb 9223372036854775807\n", "add up to more than 64 bits"),

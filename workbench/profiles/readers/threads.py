@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """Who was sampled; what a file does not say is "". Some writers have numbers of threads that are none."""
+    """The thread that was sampled; unknown values are "". ``pid`` and ``tid`` may be other text than numbers."""
 
     name: str
     pid: str = ""
@@ -24,13 +24,13 @@ class Thread:
 
     @property
     def label(self) -> str:
-        """What tells the thread from others of the same name."""
+        """The text that distinguishes the thread from others of the same name."""
         return f"{self.name} {self.tid}".strip()
 
 
 def thread_tags(threads: Sequence[Thread]) -> Table:
     """The ``tags`` of samples whose ``tags_id`` is the number of their thread, counted from 1: ``thread`` (name and
-    tid), ``comm`` (its name), ``process`` (its name), ``pid`` and ``tid``, each where it is known."""
+    tid), ``comm`` (its name), ``process`` (its name), ``pid`` and ``tid``, each if it is known."""
     rows: list[tuple[int, str, str, int | None]] = []
     for number, thread in enumerate(threads, start=1):
         for key, value in (("thread", thread.label), ("comm", thread.name), ("process", thread.process)):

@@ -1,7 +1,7 @@
 /* The two loops over the bytes of a callgrind file, compiled. ``plain.py`` has the same two functions in Python, says
-   what they give, and takes their place where no compiler was when the package was installed. A test holds them equal.
+   what they return, and is used if there was no compiler at installation. A test checks that both return the same.
 
-   Everything here is bounded by the buffers given: positions of marks and rows of tables are checked before use. */
+   No access leaves the buffers given: positions of marks and rows of tables are checked before use. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -13,7 +13,7 @@ typedef const uint8_t *Text;
 
 enum { NAMED, CALL, JUMP };                          /* kinds of marks and of runs */
 enum { IS_SOUND, NO_POSITION, NO_COST, NO_ROOM };    /* faults */
-enum { MISSING, EXTRA, WRONG_LINE, WRAPPED, ODDITIES }; /* what is noted and read all the same */
+enum { MISSING, EXTRA, WRONG_LINE, WRAPPED, ODDITIES }; /* noted; the line is still read */
 
 typedef struct {
   int64_t begin, end, value;
@@ -52,8 +52,8 @@ static int starts(Text at, Text stop, const char *word) {
   return (size_t)(stop - at) >= size && memcmp(at, word, size) == 0;
 }
 
-/* A whole number in decimal or, after 0x, hexadecimal digits: 1 where it is one below 2**63, 2 where it is below 2**64,
-   0 for anything else. */
+/* A whole number in decimal or, after 0x, hexadecimal digits: 1 if it is below 2**63, 2 if it is below 2**64, 0 for
+   anything else. */
 static int whole_number(Text at, Text stop, uint64_t *value) {
   unsigned base = 10;
   uint64_t sum = 0;
@@ -73,16 +73,16 @@ static int whole_number(Text at, Text stop, uint64_t *value) {
   return sum <= INT64_MAX ? 1 : 2;
 }
 
-/* ---- lines that are no costs */
+/* ---- lines that are not cost lines */
 
 typedef struct {
   Mark *marks;
   size_t count, room;
-  uint32_t *slots; /* of a hash table: 1 + the mark where a text was first */
+  uint32_t *slots; /* a hash table: 1 + the first mark with a text */
   uint64_t *hashes;
   size_t slot_count, distinct;
   uint64_t seed;
-  PyObject *texts; /* a list of what is distinct */
+  PyObject *texts; /* a list of the distinct texts */
 } Found;
 
 static int more_marks(Found *found) {
@@ -132,7 +132,7 @@ static uint64_t hash_of(Text at, Text end, uint64_t seed) {
   return hash ^ (hash >> 32);
 }
 
-/* The mark where this text was first: this one, where it is new. -1 where memory is short. */
+/* The first mark with this text: the current mark if the text is new. -1 without memory. */
 static int64_t first_of(Found *found, Text data, Text at, Text end) {
   if (2 * (found->distinct + 1) > found->slot_count && more_slots(found)) return -1;
   uint64_t hash = hash_of(at, end, found->seed);
@@ -154,7 +154,7 @@ static int64_t first_of(Found *found, Text data, Text at, Text end) {
   return (int64_t)found->count;
 }
 
-/* How often: the number of ``calls=``, -1 where there is none. */
+/* The number after ``calls=``, -1 if there is none. */
 static int64_t calls_of(Text at, Text stop) {
   uint64_t count = 0;
   at = skip_blanks(at, stop);
@@ -221,8 +221,8 @@ static PyObject *marks(PyObject *Py_UNUSED(self), PyObject *args) {
 
 typedef struct {
   Text data, stop;
-  int64_t positions, line, address, events; /* columns; line and address: -1 where there is none to be read */
-  int64_t *state;                           /* the line and the address reached */
+  int64_t positions, line, address, events; /* columns; line and address: -1 if it is not read */
+  int64_t *state;                           /* the current line and address */
   int64_t *table, *sums;
   double *sizes;
   int64_t rows; /* of the table */
@@ -232,7 +232,7 @@ typedef struct {
   int each; /* a run for each line */
   int fault;
   Text fault_at;
-  Text here; /* the line that is read */
+  Text here; /* the current line */
   int64_t odd[ODDITIES];
   Text odd_at[ODDITIES];
 } Sums;
@@ -241,7 +241,7 @@ static void note(Sums *sums, int what) {
   if (!sums->odd[what]++) sums->odd_at[what] = sums->here;
 }
 
-/* Move a position by a word: to N, by +N or -N, to the start of a range. */
+/* Change a position as a word says: to N, by +N or -N, to the start of a range. */
 static int move(Text at, Text end, int64_t *position) {
   uint8_t lead = *at;
   uint64_t number = 0;
@@ -256,7 +256,7 @@ static int move(Text at, Text end, int64_t *position) {
   return 1;
 }
 
-/* A cost, whose word ends at *next. */
+/* The cost at this word; *next becomes the end of the word. */
 static int64_t cost_of(Sums *sums, Text at, Text *next) {
   uint64_t number = 0;
   Text end = at;
@@ -280,7 +280,7 @@ static int64_t cost_of(Sums *sums, Text at, Text *next) {
   return (int64_t)(negative ? 0 - number : number);
 }
 
-/* The positions of a line; where its costs begin. */
+/* Read the positions of a line; returns where its costs begin. */
 static Text read_positions(Sums *sums, Text at) {
   Text first = at;
   for (int64_t column = 0; column < sums->positions; column++) {
@@ -301,7 +301,7 @@ static Text read_positions(Sums *sums, Text at) {
   return at;
 }
 
-/* The run that a line is in: the one before, if it is of the same mark and source line. -1 where there is no room. */
+/* The run that a line is in: the last run if it has the same mark and source line, else a new one. -1 without room. */
 static int64_t run_of(Sums *sums, int64_t mark, int64_t line, int kind) {
   Run run = {mark, line, sums->state[1], kind}, *last = &sums->last;
   int same = sums->run_count && kind == NAMED && last->kind == NAMED && last->mark == mark && last->line == line;
@@ -346,7 +346,7 @@ static Text cost_line(Sums *sums, Text at, int64_t mark, int64_t row, int kind) 
   return at;
 }
 
-/* The cost lines after a mark; the first one after a call or a jump is its own. */
+/* Add up the cost lines after a mark; the first line after a call or a jump belongs to that. */
 static void after_mark(Sums *sums, int64_t index, const Mark *mark, Text stop, int64_t own, int64_t call) {
   Text at = sums->data + mark->end;
   int kind = mark->kind;

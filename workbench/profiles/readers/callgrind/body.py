@@ -47,7 +47,7 @@ _ODDITIES = {
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Marks between two header lines, the cost lines after them up to ``stop``, and the functions these belong to."""
+    """The marks between two header lines, the cost lines after them up to ``stop``, and the functions of these."""
 
     part: int
     marks: NDArray[Any]
@@ -87,7 +87,7 @@ class Walk:
         return self.headers.parts
 
     def stretches(self, size: int = PIECE_BYTES) -> Iterator[Stretch]:
-        """All of the file's cost lines; a stretch has some.
+        """All of the file's cost lines, a stretch at a time.
 
         Raises ReadError for an unknown line or costs without events.
         """
@@ -177,7 +177,7 @@ class Walk:
         return self._add(stretch, own, call, groups, NO_RUNS, each=False)
 
     def add_by_line(self, stretch: Stretch, *, each: bool = False) -> Added:
-        """The costs of a stretch by runs of lines that are of one mark and source line; ``each``: every line alone."""
+        """The costs of a stretch by runs of lines with one mark and one source line; ``each``: every line is a run."""
         nowhere = np.full(len(stretch.marks), -1, dtype=np.int64)
         room = int(stretch.marks["costs"].sum())
         return self._add(stretch, nowhere, nowhere, room, np.zeros(room, dtype=RUN), each=each)

@@ -23,7 +23,7 @@ _HEAD[list(COST_HEADS)] = True
 
 
 def line_starts(data: bytes, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where the lines of a piece begin, and which begin as a cost line does."""
+    """Where the lines of a piece begin, and which of them begin like a cost line."""
     piece = np.frombuffer(data, dtype=np.uint8, count=stop - start, offset=start)
     starts = np.concatenate(([0], np.flatnonzero(piece == _NEWLINE) + 1))
     starts = starts[starts < len(piece)]
@@ -31,7 +31,7 @@ def line_starts(data: bytes, start: int, stop: int) -> tuple[NDArray[np.int64], 
 
 
 class Words(NamedTuple):
-    """The words of the cost lines: the line each is in, which of its words it is, its bytes (``begin`` to ``end``)."""
+    """The words of the cost lines: the line of each, its place in that line, its bytes (``begin`` to ``end``)."""
 
     line: NDArray[np.int64]
     column: NDArray[np.int64]
@@ -44,7 +44,7 @@ class Words(NamedTuple):
 
 
 def words_of_costs(piece: NDArray[np.uint8], count: int) -> Words | None:
-    """The words of the ``count`` cost lines of a piece. None where that many do not begin as cost lines do."""
+    """The words of the ``count`` cost lines of a piece. None if another number of lines begins like a cost line."""
     inside = piece > _BLANK
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
     if len(inside) and inside[0]:
@@ -66,7 +66,7 @@ def words_of_costs(piece: NDArray[np.uint8], count: int) -> Words | None:
 
 
 def numbers_of(piece: NDArray[np.uint8], begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """The decimal numbers at these places. None where one is none, or long."""
+    """The decimal numbers at these places. None if any is not a number, or is too long."""
     length = end - begin
     longest = int(length.max(initial=0))
     if longest > _MOST_DIGITS or (length < 1).any():
@@ -84,8 +84,8 @@ def numbers_of(piece: NDArray[np.uint8], begin: NDArray[np.int64], end: NDArray[
 
 
 def positions_of(piece: NDArray[np.uint8], words: Words, reached: int) -> tuple[NDArray[np.int64], int] | None:
-    """The source line of each cost line, and the one reached: positions with a sign, or ``*``, are relative to the
-    last. None where one is no number or out of range."""
+    """The source line of each cost line, and the last one: positions with a sign, or ``*``, are relative to the line
+    before. None if any is not a number, or is out of range."""
     head = piece[words.begin]
     same = (head == ord("*")) & (words.end - words.begin == 1)
     signed = (head == ord("+")) | (head == ord("-"))
@@ -108,8 +108,8 @@ def positions_of(piece: NDArray[np.uint8], words: Words, reached: int) -> tuple[
 
 
 def kinds_of(marks: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The mark and the kind of each cost line: the first line after a call or a jump is of that, the others are the
-    function's."""
+    """The mark and the kind of each cost line: the first line after a call or a jump belongs to that, the others to the
+    function."""
     mark = np.repeat(np.arange(len(marks)), marks["costs"])
     kind = np.full(len(mark), NAMED, dtype=np.int64)
     some = np.flatnonzero(marks["costs"] > 0)
@@ -118,7 +118,7 @@ def kinds_of(marks: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def runs_of(mark: NDArray[np.int64], kind: NDArray[np.int64], lines: NDArray[np.int64], each: bool) -> int:
-    """How many runs the cost lines are: lines on end of one mark and source line, or ``each``."""
+    """The number of runs: a run is adjacent cost lines with one mark and one source line; with ``each``, every line."""
     if each or not len(mark):
         return len(mark)
     same = (mark[1:] == mark[:-1]) & (kind[1:] == NAMED) & (kind[:-1] == NAMED) & (lines[1:] == lines[:-1])
@@ -138,8 +138,8 @@ def add_costs(
     sizes: NDArray[np.float64],
     each: bool,
 ) -> int | None:
-    """As :func:`workbench.profiles.readers.callgrind.plain.costs` where no runs are asked for and all is as usual: how
-    many runs there are. None where it is not, and then nothing has been added."""
+    """The same as :func:`workbench.profiles.readers.callgrind.plain.costs`, without ``runs`` and for usual lines only:
+    returns the number of runs. None if a line is not usual; then nothing was added."""
     positions, line, address, events = layout
     start = int(marks["end"][0])
     piece = np.frombuffer(data, dtype=np.uint8, count=stop - start, offset=start)

@@ -23,14 +23,14 @@ _LINE_BITS = 32
 _LINE_MASK = 2**_LINE_BITS - 1
 _FILE_BITS = 24
 _FILE_MASK = 2**_FILE_BITS - 1
-# a table of a row a line is made of each piece
+# for each piece a table with one row per line is made
 _PIECE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Costs:
-    """Costs of places and lines, of their own or (``kind``) of calls: a row a key ``place << 32 | line``; only those
-    that are not 0 are kept: ``cost`` at ``cell``, which is ``row * len(events) + column``."""
+    """Costs of places and lines, self costs or costs of calls (``kind``): one row per key ``place << 32 | line``. Only
+    costs other than 0 are kept: ``cost`` at ``cell``, which is ``row * len(events) + column``."""
 
     kind: int
     events: tuple[str, ...]
@@ -40,7 +40,7 @@ class _Costs:
 
     @classmethod
     def of(cls, kind: int, events: tuple[str, ...], keys: NDArray[np.int64], table: NDArray[np.int64]) -> _Costs:
-        """Costs out of a table; kept in the smallest type that holds them."""
+        """The costs of a table, in the smallest type that holds them."""
         flat = table.reshape(-1)
         some = np.flatnonzero(flat)
         cost = flat[some]
@@ -90,7 +90,7 @@ class LineTable:
 
     def _pieces(self, places: dict[int, int]) -> list[_Costs]:
         if not self.kept:
-            raise ReadError("costs per source line were interrupted while they were made", hint="Read the file again")
+            raise ReadError("the computation of costs per source line was interrupted", hint="Read the file again")
         walk = quiet_walk(self.kept[0], self.stop)
         pieces = []
         for stretch in walk.stretches(_PIECE_BYTES):
@@ -107,7 +107,7 @@ class LineTable:
         return pieces
 
     def _summed(self, pieces: list[_Costs], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Events x keys. The pieces are let go as they are added, since the table grows meanwhile."""
+        """Events x keys. Each piece is freed once it is added, since the table grows at the same time."""
         table = np.zeros((len(self.events), len(keys)), dtype=np.int64)
         flat = table.reshape(-1)
         while pieces:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# of marks, and of runs of cost lines: those of a function, the one of a call, the one of a jump
+# kinds of marks and of runs of cost lines: of a function, of a call (one line), of a jump (one line)
 NAMED, CALL, JUMP = range(3)
 
 COST_HEADS = frozenset(b"0123456789+-*")

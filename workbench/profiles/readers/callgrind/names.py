@@ -112,7 +112,7 @@ class Names:
             if code is None:
                 code = self._learn(line, lambda what: note(_first(which, len(codes)), what))
                 if code & 15 == HEADER and begins_file(line):
-                    # repeated in this piece, it lets numbers be redefined there
+                    # if this line is repeated in the piece, numbers may be redefined after each
                     self._renumbered = bool(np.count_nonzero(which == len(codes)) > 1)
             codes.append(code)
             if self._renumbered:
@@ -124,7 +124,7 @@ class Names:
         return np.asarray(codes, dtype=np.int64)[which]
 
     def _each(self, texts: Sequence[bytes], which: Sequence[int], at: int, note: Note) -> list[int]:
-        """What lines are, one after another, the first of them the ``at``-th."""
+        """The kinds and names of lines in order; the first of them is line ``at``."""
         codes = []
         for position, index in enumerate(which, at):
             code = self._known.get(texts[index])

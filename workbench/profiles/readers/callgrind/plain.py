@@ -26,7 +26,7 @@ MISSING, EXTRA, WRONG_LINE, WRAPPED = range(4)
 below 0 or above 2**31 (unknown), a cost of 2**63 or more (of a writer without signs: it is below 0)."""
 
 Oddities = tuple[tuple[int, int], ...]
-"""How often each oddity was there, and where first (-1: nowhere)."""
+"""How often each oddity occurred, and where first (-1: never)."""
 
 BLANKS = bytes(range(33))
 _INT64, _UINT64 = 2**63, 2**64
@@ -35,8 +35,8 @@ _SHORT = 200
 
 
 def marks(data: bytes, start: int, stop: int, seed: int) -> tuple[bytes, list[bytes]]:
-    """The lines of a piece that are no costs, as the bytes of an array of ``scan.MARK``, and the distinct texts of
-    those that are neither a call nor a jump, in order of first appearance. ``seed`` is for a hash."""
+    """The lines of a piece that are not cost lines, as the bytes of an array of ``scan.MARK``, and the distinct texts
+    of those that are neither a call nor a jump, in order of first appearance. ``seed`` is for a hash."""
     begins, ends, values, costs, kinds = [start], [start], [-1], [0], [NAMED]
     first: dict[bytes, int] = {}
     starts, as_costs = line_starts(data, start, stop)
@@ -86,13 +86,13 @@ def costs(
 ) -> tuple[int, int, int, Oddities]:
     """Add up the costs of all cost lines after ``marks``, up to ``stop``.
 
-    ``layout``: how many positions a line has, which of them are the source line and the address (-1: none that is
-    wanted), how many events. ``state`` is the source line and the address reached: positions are relative to them.
+    ``layout``: how many positions a line has, which of them are the source line and the address (-1: not needed), how
+    many events. ``state`` is the current source line and address: positions are relative to them.
 
-    ``table`` has a column an event. Each line is added to the row that ``own`` says of its mark; the first one after a
-    call to the row that ``call`` says; the first one after a jump costs nothing. A run is lines on end of one mark and
-    source line (``each``: every line). Where ``runs`` has room, it says what they are, and each has a row of its own.
-    ``sums`` gets the self costs of all lines, ``sizes`` how much was added without regard to signs.
+    ``table`` has a column per event. Each line is added to the row that ``own`` has for its mark; the first one after a
+    call to the row that ``call`` has; the first one after a jump costs nothing. A run is adjacent lines with one mark
+    and source line (``each``: every line). If ``runs`` has room, it gets the runs, and each run has a row of its own.
+    ``sums`` gets the self costs of all lines, ``sizes`` the sums of their absolute values.
 
     Returns how many runs there are, the fault that ended the reading and where it is, and the oddities.
     """
@@ -112,7 +112,7 @@ def costs(
 
 class Line(NamedTuple):
     """The content of a cost line. ``moves``: its positions, each with whether it is relative and its number; ``costs``
-    the columns and values that are not 0. Faults are offsets, -1 where there is none."""
+    the columns and values that are not 0. Faults are offsets, -1 if there is none."""
 
     moves: tuple[tuple[bool, int] | None, ...]
     costs: tuple[tuple[int, int], ...]
@@ -267,8 +267,8 @@ def _offset(text: bytes, words: list[bytes], index: int) -> int:
 
 
 def subposition(word: bytes) -> tuple[bool, int] | None:
-    """Whether a position is relative (``+N``, ``-N``, ``*``), and its number; None where it is not a position. Of a
-    range the start is taken."""
+    """Whether a position is relative (``+N``, ``-N``, ``*``), and its number; None if it is not a position. Of a range
+    the start is taken."""
     relative, minus = word[:1] in (b"+", b"-", b"*"), word.startswith(b"-")
     bare = word.lstrip(b"+-*")
     for separator in (b":", b"+", b"-"):

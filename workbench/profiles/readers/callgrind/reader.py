@@ -39,7 +39,7 @@ FORMAT = "callgrind"
 _MARK = b"# callgrind format"
 _HEAD_BYTES = 16 * 1024
 _HEAD_LINES, _HEAD_LONGEST, _LONG = 1000, 16 * 1024 * 1024, 1024
-# Valgrind ends each line, so that one without an end was cut off
+# Valgrind ends each line, so a line without an end was cut off
 _ENDS_LINES = re.compile(rb"^(creator:\s*(callgrind|xtree)|desc:\s*(I1 cache|Files compared))", re.MULTILINE)
 # a last line that can be read, even if it was cut off
 _WHOLE = re.compile(
@@ -255,7 +255,7 @@ def _calls_in(count: int, edges: Table) -> Counts:
 
 
 def _lines(again: Again, most: int, notes: NoteBook) -> Deferred | None:
-    """Cost per source line, made when it is asked for, unless there are too many of them."""
+    """Cost per source line, made on first use; None if there are too many lines."""
     source, stop, events, factor, files, ids = again
     kept = [source]
 
@@ -265,7 +265,7 @@ def _lines(again: Again, most: int, notes: NoteBook) -> Deferred | None:
         return LineTable(kept, stop, events, factor, files, ids)
 
     limit = _FREE_BYTES + _LINES_PER_BYTE * stop
-    # a line repeated later in the file counts once, but finding those takes time
+    # a source line that occurs again counts once, but finding repetitions takes time
     if 2 * 8 * len(events) * most > limit and (count := lines().too_many(limit)):
         notes.add("costs per source line would take too much memory: left out", source.name, count=count)
         return None
@@ -288,7 +288,7 @@ def _parts(walk: Walk, events: Sequence[str], factor: NDArray[np.int64], notes: 
         for name, total in totals.items():
             if (difference := total - part.own.get(name, 0)) != 0:
                 notes.add(
-                    "the sum of self costs is not the file's totals", where, metric=name, weight=float(difference)
+                    "the sum of self costs differs from the file's totals", where, metric=name, weight=float(difference)
                 )
     return Table(columns)
 
@@ -300,7 +300,7 @@ def _scaled(total: int | None, times: int) -> int | None:
 def _threads(
     walk: Walk, totals: Totals, events: Sequence[str], ids: NDArray[np.int64], factor: NDArray[np.int64]
 ) -> Table:
-    """Self costs by thread and function, where there are any; thread 0 is a part that names none."""
+    """Self costs by thread and function, if the file has any; thread 0 stands for parts that name no thread."""
     tables = []
     for thread in sorted({part.thread or 0 for part in walk.parts}):
         pieces = [piece for piece in totals.own if (walk.parts[piece.part].thread or 0) == thread]

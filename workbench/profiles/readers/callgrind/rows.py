@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST = 2**63 - 1
-# a table of a row a line is made of each piece
+# for each piece a table with one row per line is made
 _PIECE_BYTES = 1024 * 1024
 
 

@@ -84,8 +84,8 @@ def callee_of(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 def added_up(
     pieces: Sequence[Costs], names: Sequence[str], rows: Sequence[NDArray[np.int64]], count: int
 ) -> NDArray[np.int64]:
-    """Costs of many pieces summed: a row a metric of ``names``, ``count`` columns; ``rows`` says for each piece which
-    column each of its keys goes to, once each."""
+    """Costs of many pieces summed: one row per metric of ``names``, ``count`` columns; ``rows`` has for each piece the
+    column of each of its keys, which all differ."""
     table = np.zeros((count, len(names)), dtype=np.int64)
     for piece, row in zip(pieces, rows, strict=True):
         if piece.events == tuple(names):

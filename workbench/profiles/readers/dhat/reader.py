@@ -48,8 +48,8 @@ def read(source: Source) -> Profile:
     """The program points as a profile of stacks, with the metrics the file has (see the module); ``total_bytes`` is
     shown first, in mode ad-hoc the total in the program's own unit.
 
-    ``tables``: ``points`` (a row a program point, as in the file: node_id, and each metric), ``accesses`` (of points
-    whose blocks are all of one size: point, first_byte, size_bytes, accesses of each byte). ``meta``: ``version``,
+    ``tables``: ``points`` (one row per program point, as in the file: node_id, and each metric), ``accesses`` (for
+    points whose blocks have one size: point, first_byte, size_bytes, accesses of each byte). ``meta``: ``version``,
     ``mode``, ``cmd``, ``pid``, ``time_unit``, ``time_end``, ``time_gmax``.
 
     Raises ReadError for JSON that is damaged or cut off before its frame table, and for impossible values.
@@ -140,7 +140,7 @@ def _costs(document: Document, keys: Sequence[tuple[str, ...]], source: Source) 
         raise _odd_point(document, keys, source) from None
     if costs.size and (costs.min() < 0 or max(costs.sum(axis=1)) >= _MOST):
         raise ReadError(
-            "a count is below 0, or counts add up to more than 64 bits hold",
+            "a count is below 0, or counts add up to more than 64 bits can hold",
             where=source.name,
             hint="DHAT does not write such numbers: fetch the file again",
         )

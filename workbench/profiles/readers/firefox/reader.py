@@ -260,7 +260,7 @@ def _summed(
     column = np.repeat([keys.index(piece.kind) for piece in pieces], [len(piece.stack) for piece in pieces])
     value = np.concatenate([piece.value for piece in pieces])
     if np.abs(value.astype(np.float64)).sum() >= _MOST:
-        raise ReadError("weights add up to more than 64 bits hold", where=source.name, hint=f"It is damaged. {HINT}")
+        raise ReadError("weights sum to more than 64 bits can hold", where=source.name, hint=f"It is damaged. {HINT}")
     empty = node < 0
     for at, metric in enumerate(metrics):
         here = empty & (column == at)

@@ -170,8 +170,8 @@ def _is_inverted(drawing: Drawing, level: NDArray[np.int64], levels: int) -> boo
 
 
 def _parents(level: NDArray[np.int64], left: NDArray[Any], inside: NDArray[Any]) -> NDArray[np.int64]:
-    """For each frame the last one, a level nearer to the root, that begins at or before a place ``inside`` the frame;
-    -1 for roots. Frames are sorted by level, then place.
+    """For each frame the last frame one level nearer to the root that begins at or before ``inside``, a place in the
+    frame; -1 for roots. Frames are sorted by level, then place.
     """
     parent = np.full(len(level), NO_PARENT, dtype=np.int64)
     bounds = np.searchsorted(level, np.arange(level.max() + 2))
@@ -229,7 +229,7 @@ def _self_costs(shape: _Shape, counted: str, source: Source, notes: NoteBook) ->
 
 
 def _too_much(source: Source) -> ReadError:
-    return ReadError("counts add up to more than 64 bits hold", where=source.name, hint=_HINT)
+    return ReadError("counts add up to more than 64 bits can hold", where=source.name, hint=_HINT)
 
 
 def _deltas(shape: _Shape, drawing: Drawing, notes: NoteBook) -> NDArray[np.int64] | None:
@@ -266,7 +266,7 @@ def _labels(
 
 
 def _join_split(parent: list[int], labels: list[str], keep: NDArray[np.bool_]) -> None:
-    """Join ``<[u8`` and the frame `` 32] as Trait>::name`` on it, where all frames on it are such rests."""
+    """Join ``<[u8`` and the frame `` 32] as Trait>::name`` on it, if all frames on it are such second halves."""
     rests = [ends_array(label) for label in labels]
     only_rests: dict[int, bool] = {}
     for place, below in enumerate(parent):

@@ -45,10 +45,10 @@ class Stacks:
 
 
 def stacks_of(source: Source, notes: NoteBook, *, full: bool = False) -> tuple[Stacks, list[str]]:
-    """The distinct stacks of a file with their costs, and its first comments. Two cost columns where every line has two
+    """The distinct stacks of a file with their costs, and its first comments. Two cost columns if every line has two
     counts, else one: then a number before the count is part of a name. ``full``: three columns, of austin's figures.
 
-    Raises ReadError where no line has a count, or counts do not fit 64 bits.
+    Raises ReadError if no line has a count, or counts do not fit 64 bits.
     """
     data = _utf8(source, notes)
     two = not full and _two_counts(data)
@@ -83,7 +83,7 @@ def stacks_of(source: Source, notes: NoteBook, *, full: bool = False) -> tuple[S
     if found is None:
         raise ReadError("there is no line with a stack", where=source.name, hint="Was anything sampled?")
     if data[-1:].isdigit():
-        # tools end every line, but people who join lines by hand do not, so it counts
+        # tools end every line, but people who join lines by hand may not, so this line is read
         notes.add(
             "the last line has no end: if the file was cut off, its count may be too small",
             source.at(data.count(b"\n") + 1),
@@ -269,4 +269,4 @@ def _values(counts: Any, line: NDArray[np.int64], source: Source) -> NDArray[Any
 
 
 def _too_large(where: str, what: str = "the count is more than") -> ReadError:
-    return ReadError(f"{what} 64 bits hold", where=where, hint="Count in a larger unit")
+    return ReadError(f"{what} 64 bits can hold", where=where, hint="Count in a larger unit")

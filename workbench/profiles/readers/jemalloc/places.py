@@ -106,7 +106,7 @@ class _Mapped:
                 self._bases.setdefault(mapping.file, mapping.start)
 
     def place(self, address: int) -> tuple[str, str]:
-        """The file at an address ("" where there is none), and the name of the address: ``libc.so.6+0x27249``."""
+        """The file at an address ("" if there is none), and the name of the address: ``libc.so.6+0x27249``."""
         at = bisect_right(self._starts, address) - 1
         if at < 0 or address >= self._mappings[at].end:
             return "", f"0x{address:x}"

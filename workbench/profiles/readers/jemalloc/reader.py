@@ -65,7 +65,7 @@ def recognise(source: Source) -> str | None:
 
 def read(source: Source) -> Profile:
     """The heap as a profile of stacks: metrics ``inuse_objects`` and ``inuse_space``, and ``alloc_objects`` and
-    ``alloc_space`` where the program ran with ``prof_accum:true``; all in whole objects and bytes.
+    ``alloc_space`` if the program ran with ``prof_accum:true``; all in whole objects and bytes.
 
     ``tables["threads"]``: thread, name, and the four counts as sampled, not scaled (``sampled_inuse_objects`` ...).
     ``meta``: ``period_bytes``, ``stacks``, ``binary`` if jeprof named it. Raises ReadError for a file that is cut off
@@ -152,7 +152,7 @@ def _costs(dump: Dump, source: Source) -> tuple[NDArray[np.int64], list[Metric]]
     both = np.hstack(columns[: 1 + accumulated])
     if (both.sum(axis=0) >= _MOST).any():
         raise ReadError(
-            "the counts add up to more than 64 bits hold",
+            "the counts add up to more than 64 bits can hold",
             where=source.name,
             hint=f"Is the sampling period, {dump.period_bytes:,} bytes, right?",
         )

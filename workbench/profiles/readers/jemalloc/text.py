@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from workbench.profiles.notes import NoteBook
     from workbench.profiles.source import Source
 
-# What a stack takes while its line and its counts are taken apart. Measured.
+# Bytes of memory per stack while its line and its counts are parsed (measured).
 _STACK_BYTES = 600
 HEADER = re.compile(rb"heap_v2/(\d{1,18})[ \t]*\r?\n")
 # The four counts: objects and bytes in use, and in brackets those ever allocated. 20 digits are a negative count
@@ -64,7 +64,7 @@ class Thread:
 @dataclass(frozen=True, slots=True)
 class Dump:
     """A heap profile as written. ``stacks`` holds the addresses of each stack, innermost first, as text; ``counts`` has
-    a row a stack: objects and bytes in use, objects and bytes ever allocated, as sampled. ``mapped`` says whether the
+    one row per stack: objects and bytes in use, objects and bytes ever allocated, as sampled. ``mapped``: whether the
     list of mapped files, with which every file ends, has begun."""
 
     period_bytes: int
@@ -76,7 +76,7 @@ class Dump:
 
     @property
     def total(self) -> Thread | None:
-        """What the header says of all threads together."""
+        """The header's counts of all threads together."""
         return next((thread for thread in self.threads if thread.number == "*"), None)
 
 
@@ -89,7 +89,7 @@ class Symbols:
 
 
 def dump_of(source: Source, start: int, notes: NoteBook) -> Dump | None:
-    """The profile that begins at byte ``start``; None where its first line is not ``heap_v2/PERIOD``."""
+    """The profile that begins at byte ``start``; None if its first line is not ``heap_v2/PERIOD``."""
     header = HEADER.match(source.data, start)
     if header is None:
         return None
@@ -118,7 +118,7 @@ def dump_of(source: Source, start: int, notes: NoteBook) -> Dump | None:
 
 
 def symbols_of(section: bytes) -> Symbols:
-    """What the lines between ``--- symbol`` and ``---`` say."""
+    """The contents of the lines between ``--- symbol`` and ``---``."""
     binary = _BINARY.search(section)
     return Symbols(
         {int(address, 16): _text(name) for address, name in _SYMBOL.findall(section)},

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def unsampled(objects: NDArray[np.int64], size: NDArray[np.int64], period_bytes: int) -> NDArray[np.float64]:
-    """The allocations behind sampled ``objects`` with ``size`` bytes in sum: two columns, objects and bytes. Unchanged
-    without a size or a number, and if each allocation was recorded (period 0)."""
+    """The allocations that sampled ``objects`` with ``size`` bytes in sum stand for: two columns, objects and bytes.
+    Unchanged without a size or a number, and if each allocation was recorded (period 0)."""
     recorded = np.column_stack((objects, size)).astype(np.float64)
     if period_bytes == 0:
         return recorded

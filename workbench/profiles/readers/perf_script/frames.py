@@ -45,8 +45,8 @@ _JITTED = re.compile(rb"/perf-\d+\.map$|/jitted-|\.dump$")
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """The frames of all samples as they stand in the file: ``sample`` of each (ascending), ``text`` (its number among
-    ``texts``, an Arrow array) and ``source``, its number among ``sources``, -1 where there is none."""
+    """The frames of all samples as the file has them: ``sample`` of each (ascending), ``text`` (its number among
+    ``texts``, an Arrow array) and ``source``, its number among ``sources``, -1 if there is none."""
 
     sample: NDArray[np.int64]
     text: NDArray[np.int64]
@@ -59,7 +59,7 @@ class Entries:
 @dataclass(frozen=True, slots=True)
 class Stacks:
     """Stacks, root first, as :func:`workbench.profiles.tree.grow` takes them, and their frames; ``physical`` is how
-    many frames perf recorded of each, without the inlined."""
+    many frames perf recorded of each, without inlined ones."""
 
     offsets: NDArray[np.int64]
     codes: NDArray[np.int64]
@@ -109,8 +109,8 @@ class _Frame:
 
 
 def _names(fields: dict[str, Any], oneline: bool) -> tuple[NDArray[np.int64], list[bytes]]:
-    """The number of each text's symbol among the distinct ones without their offsets; the address where there is
-    none."""
+    """The number of each text's symbol among the distinct symbols without offsets. A text without a symbol has its
+    address instead."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -72,8 +72,8 @@ def read(source: Source) -> Profile:
 
     If the file has periods, each event is a metric with its name: the sum of its periods (``ns`` for cpu-clock and
     task-clock); ``samples`` counts samples, for several events ``samples:EVENT`` each. The event with most samples is
-    shown first. Threads are labels: ``thread`` (comm and tid), ``comm``, ``pid`` and ``tid``. Where samples have times,
-    the table ``timeline`` holds what ran when.
+    shown first. Threads are labels: ``thread`` (comm and tid), ``comm``, ``pid`` and ``tid``. If samples have times,
+    the table ``timeline`` has what ran when.
 
     Raises ReadError if there is no sample.
     """
@@ -117,8 +117,8 @@ def read(source: Source) -> Profile:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """The metrics of the events: ``period_at`` and ``count_at`` say which column an event's periods and samples are
-    summed in, -1: in none. ``default`` is shown first, ``count`` counts samples of the event shown first."""
+    """The metrics of the events: ``period_at`` and ``count_at`` are the columns in which an event's periods and samples
+    are summed (-1: none). ``default`` is shown first, ``count`` counts samples of the event shown first."""
 
     metrics: list[Metric]
     period_at: NDArray[np.int64]
@@ -132,7 +132,7 @@ def _counted(found: Samples, source: Source, notes: NoteBook) -> _Counted:
     times = np.bincount(found.event, minlength=size)
     weight = np.bincount(found.event, weights=found.period.astype(np.float64), minlength=size)
     if weight.max(initial=0.0) >= float(_MOST):
-        raise ReadError("the periods of an event add up to more than 64 bits hold", where=source.name, hint=_HINT)
+        raise ReadError("the periods of an event add up to more than 64 bits can hold", where=source.name, hint=_HINT)
     periodic = np.bincount(found.event[found.has_period], minlength=size) > 0
     seen = [event for event in np.argsort(-times, kind="stable").tolist() if times[event]]
     if len(seen) > _MOST_EVENTS:

@@ -1,4 +1,4 @@
-"""From lines to samples: which frames belong to which header, and whether the last sample is complete."""
+"""Makes samples of lines: which frames belong to which header, and whether the last sample is complete."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ _KEPT = re.compile(rb"(?:^|.*?\s)([0-9a-f]{1,16}\s\S.*\([/\[].*\))")
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """All samples of a file. ``event`` is a number among ``events``; ``period`` 1 where ``has_period`` is False;
-    ``time_ns`` -1 where a file has no times; ``thread`` a number among ``threads``; ``entries`` their frames."""
+    """All samples of a file. ``event`` is a number among ``events``; ``period`` is 1 if ``has_period`` is False;
+    ``time_ns`` is -1 if a file has no times; ``thread`` is a number among ``threads``; ``entries`` are their frames."""
 
     event: NDArray[np.int64]
     events: list[str]
@@ -77,7 +77,7 @@ def samples_of(lines: Lines, source: Source, notes: NoteBook) -> Samples:
 
 
 def _note_left_out(lines: Lines, source_of: NDArray[np.int64], source: Source, notes: NoteBook) -> None:
-    """Notes lines that are neither samples nor part of one; those that ``source_of`` numbers for the line above are."""
+    """Notes lines that are neither a sample nor part of one. Source lines, which ``source_of`` has, are part of one."""
     below = np.concatenate(([False], source_of[:-1] >= 0)) if len(source_of) else np.zeros(0, dtype=bool)
     for what, which in (
         ("line of another record (a mapping, a task), left out", lines.kind == RECORD),
@@ -89,8 +89,8 @@ def _note_left_out(lines: Lines, source_of: NDArray[np.int64], source: Source, n
 
 
 def _source_lines(lines: Lines) -> tuple[NDArray[np.int64], list[bytes]]:
-    """For each line the number of the source line below it, -1 where there is none; and the source lines. These no
-    longer count as separate lines."""
+    """For each line the number of the source line below it, -1 if there is none; and the source lines. These no longer
+    count as separate lines."""
     of = np.full(len(lines.code), -1, dtype=np.int64)
     others = np.flatnonzero(lines.kind[1:] == OTHER) + 1
     others = others[np.isin(lines.kind[others - 1], (FRAME, HEADER))]
@@ -106,7 +106,7 @@ def _source_lines(lines: Lines) -> tuple[NDArray[np.int64], list[bytes]]:
 def _sample_of(kind: NDArray[np.int8]) -> tuple[NDArray[np.int64], bool]:
     """The number of the sample each line belongs to (-1: to none), and whether any has a header.
 
-    A sample begins at a header, and at a frame below a blank line unless its header stands above that.
+    A sample begins at a header, and at a frame below a blank line unless the header is above that blank line.
     """
     size = len(kind)
     before = np.concatenate(([BLANK], kind[:-1])) if size else kind
@@ -151,12 +151,12 @@ def _without_cut(
     complete = text.endswith(b"\n") or _OBJECT_LAST.search(text) is not None
     frames = np.flatnonzero(kind == FRAME)
     if not complete and kind[-1] == FRAME and len(frames) == 1 and _is_line(lines, len(kind) - 2):
-        # the beginning of a sample that is one line, as those before are
+        # earlier samples are one line each, so this is the beginning of such a line
         sample = sample.copy()
         sample[-1] += 1
         whole = False
     elif kind[-1] == HEADER:
-        # among stacks it has lost its frames
+        # earlier samples have stacks, so this one lost its frames
         whole = complete and not len(frames) and (len(kind) > 1 or text.rstrip().endswith(b")"))
     else:
         outermost = frames[np.flatnonzero(sample[frames[1:]] != sample[frames[:-1]])]

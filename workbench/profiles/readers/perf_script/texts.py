@@ -1,4 +1,4 @@
-"""Arrow arrays of bytes: patterns are matched and what is distinct is numbered for all texts at once, without pandas
+"""Arrow arrays of bytes: matches patterns and numbers distinct texts, for all texts at once and without pandas
 (see :mod:`workbench.profiles.arrow`)."""
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def lengths(texts: Any) -> NDArray[np.int64]:
 
 
 def matches(texts: Any, pattern: str) -> NDArray[np.bool_]:
-    """Which texts hold a match."""
+    """Which texts contain a match."""
     import pyarrow.compute as pc
 
     return to_bools(pc.match_substring_regex(texts, pattern))
 
 
 def extracted(texts: Any, patterns: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
-    """The named groups of the first of the patterns that a text matches, an array each; "" where a group is not in it
-    or none matches."""
+    """The named groups of the first pattern that each text matches, an array per group; "" if the pattern does not have
+    the group or no pattern matches."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -70,13 +70,13 @@ def extracted(texts: Any, patterns: Sequence[str], fields: Sequence[str]) -> dic
 
 
 def encoded(texts: Any) -> tuple[NDArray[np.int64], list[bytes]]:
-    """The number of each text among the distinct ones, and these, in order of appearance."""
+    """The number of each text among the distinct ones, and the distinct ones in order of appearance."""
     found = texts.dictionary_encode()
     return to_numbers(found.indices).astype(np.int64), found.dictionary.to_pylist()
 
 
 def whole_numbers(texts: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Digits as numbers, 0 where there are none; and where there are some."""
+    """Digits as numbers, 0 for a text without digits; and which texts have digits."""
     import pyarrow as pa
 
     has = lengths(texts) > 0

@@ -1,6 +1,6 @@
-"""The formats gperftools, Go and Java wrote before profile.proto: recognised by name, and refused.
+"""The formats gperftools, Go and Java wrote before profile.proto: recognised, and refused by name.
 
-They hold addresses of a program that must be at hand to make names of them, which is pprof's own work.
+They contain only addresses. Names need the program itself, and finding them is the work of pprof.
 
 Source: the legacy parsers of google/pprof.
 """

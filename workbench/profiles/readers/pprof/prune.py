@@ -63,7 +63,7 @@ def prune(
 
 
 def _cut(samples: Samples, matched: NDArray[np.bool_], whole: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The offsets of the stacks that are left: each up to its first match below a frame that is wanted."""
+    """The offsets of the stacks that are left: each ends at its first match that is below a kept frame."""
     flagged = matched[samples.location]
     lengths = np.diff(samples.offset)
     stack = np.repeat(np.arange(len(lengths)), lengths)

@@ -33,8 +33,8 @@ def is_pprof_rs(
     functions: Functions,
     samples: Samples,
 ) -> bool:
-    """Whether pprof-rs wrote this: a period, no mappings, one line a location, which has the id of its function, and a
-    thread on every sample. Nor are there comments, which the caller has looked for. Files of its first year have
+    """Whether pprof-rs wrote this: a period, no mappings, one line per location, which has the id of its function, and
+    a thread on every sample. There are no comments either, which the caller has checked. Files of its first year have
     addresses and several lines, but no period, no mappings and one type, cpu/count."""
     if types not in _TYPES or mappings or not len(samples) or (samples.tags_id == 0).any():
         return False

@@ -30,7 +30,7 @@ _DEFAULT_UNITS = {"request": "bytes", "alignment": "bytes"}
 @dataclass(frozen=True, slots=True)
 class Samples:
     """All samples. The stack of sample ``i`` is ``location[offset[i]:offset[i + 1]]`` (rows of the location table),
-    root first; ``values`` has one row a sample and one column a sample type; ``tags_id`` 0 is a sample without
+    root first; ``values`` has one row per sample and one column per sample type; ``tags_id`` is 0 for a sample without
     labels; ``tags`` is the table of labels."""
 
     offset: NDArray[np.int64]
@@ -102,7 +102,7 @@ def _check_sums(source: Source, spans: Spans, values: NDArray[np.int64]) -> None
         # a float is good enough to see that it is far from the limit
         if sizes.sum() >= _LIMIT / 2 and sum(abs(value) for value in column.tolist()) >= _LIMIT:
             raise ReadError(
-                "the values of one sample type sum to more than 64 bits hold",
+                "the values of one sample type sum to more than 64 bits can hold",
                 where=source.at(offset=int(spans.start[sizes.argmax()])),
                 hint=DAMAGED,
             )
@@ -146,7 +146,7 @@ def _labels(source: Source, column: Column, strings: Strings, notes: NoteBook) -
         code, counts = code[kept], np.minimum(counts, _MOST_LABELS)
     sets = grow(np.concatenate(([0], np.cumsum(counts))), code)
     used, tags_id = np.unique(sets.node_of, return_inverse=True)
-    # an empty set comes first, as -1, where there is one
+    # an empty set, if there is one, comes first, as -1
     tags_id = tags_id + (0 if used[0] < 0 else 1)
     labels = list(
         zip(
@@ -164,8 +164,8 @@ def _labels(source: Source, column: Column, strings: Strings, notes: NoteBook) -
 def _rows(
     sets: Tree, used: list[int], labels: list[tuple[str, str, bool, int, str]]
 ) -> list[tuple[int, str, str, int | None, str]]:
-    """The rows of ``tags_table``. Each of the sets ``used`` is the path to a node; its frames number ``labels`` of key,
-    text, whether that counts, number and unit. A number without a unit has that of its key, as in pprof."""
+    """The rows of ``tags_table``. Each set in ``used`` is the path to a node, whose frames are numbers of ``labels``:
+    key, text, whether the text is used, number, unit. A number without a unit has the unit of its key, as in pprof."""
     units: dict[str, str] = {}
     for name, _, is_text, _, given_unit in labels:
         if not is_text and given_unit:

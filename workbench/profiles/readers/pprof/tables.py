@@ -136,7 +136,7 @@ def read_functions(source: Source, top: TopLevel, strings: Strings) -> Functions
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """The location table, one row a location, and its lines: those of location ``i`` are
+    """The location table, one row per location, and its lines: those of location ``i`` are
     ``function[offset[i]:offset[i + 1]]`` (rows of the function table), innermost inlined call first."""
 
     ids: NDArray[np.uint64]
@@ -203,7 +203,7 @@ class Finder:
             self._sorted = ids[self._order]
 
     def __call__(self, wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """The row of each wanted id, -1 where it is not there."""
+        """The row of each wanted id, -1 if there is no such id."""
         if self._sorted is not None:
             place = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
             return np.where(self._sorted[place] == wanted, self._order[place], -1)

@@ -31,13 +31,13 @@ DAMAGED = "The file was cut off or damaged while it was written or copied: fetch
 
 # Bytes parsed at a time: arrays of this size stay in the processor's cache and bound the memory.
 _CHUNK = 1 << 16
-# What a byte of a longer message takes meanwhile, where each is a number. Measured.
+# Bytes of memory per byte of a longer message, if each byte is a number (measured).
 _OF_BYTE = 60
 # Memory is checked after this many bytes of the outermost message.
 _LOOK_EVERY = 1 << 20
 # Fewer bytes are faster byte by byte than with arrays.
 _FEW_BYTES = 512
-# places in a chunk are 32 bits; only a damaged message is longer than a chunk by so much
+# places in a chunk have 32 bits; only a damaged message is so much longer than a chunk
 _MOST_BYTES = 1 << 30
 _UINT64 = (1 << 64) - 1
 # No profiler writes messages with more changes of field: these are read byte by byte, which takes linear time.
@@ -119,7 +119,7 @@ def as_int64(value: int) -> int:
 
 
 def top_level(source: Source, kinds: Mapping[int, Kind]) -> TopLevel:
-    """Take the outermost message apart. Raises ReadError if it is not protobuf or has other kinds of fields."""
+    """Parse the outermost message. Raises ReadError if it is not protobuf or has other kinds of fields."""
     data, size = source.data, len(source.data)
     starts: dict[int, Any] = {number: array("q") for number, kind in kinds.items() if kind in ("message", "text")}
     ends: dict[int, Any] = {number: array("q") for number in starts}
@@ -177,8 +177,8 @@ def decode(source: Source, spans: Spans, kinds: Mapping[int, Kind]) -> dict[int,
 
 
 def batches(source: Source, spans: Spans, kinds: Mapping[int, Kind]) -> Iterator[tuple[int, dict[int, Column]]]:
-    """As :func:`decode`, some messages at a time: the number of the first, and their columns. Where there are millions
-    of values, what is made of a batch is small and stays in the cache."""
+    """As :func:`decode`, in batches of messages: the number of the first, and their columns. Of millions of values,
+    only the arrays of one batch are in use at a time, so they stay in the processor's cache."""
     first = 0
     while first < len(spans):
         last = int(np.searchsorted(spans.end, spans.start[first] + _CHUNK, side="right"))
@@ -229,7 +229,7 @@ def _decode_batch(source: Source, spans: Spans, kinds: Mapping[int, Kind]) -> di
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """All varints of a chunk: values, and the byte behind each."""
+    """All varints of a chunk: their values, and the byte after each."""
 
     value: NDArray[np.uint64]
     end: NDArray[np.int32]
@@ -262,7 +262,7 @@ class _Tokens:
             longer = longer[stop[longer] > place]
             shift += 7
         if len(longer):
-            # more than ten bytes: no varint. The message it is in is read by hand, which says where
+            # a varint has at most ten bytes; a message with a longer one is read byte by byte, which finds the place
             whole[np.clip(np.searchsorted(start, begin[longer], side="right") - 1, 0, None)] = False
         return cls(value, stop + 1, whole)
 
@@ -312,7 +312,7 @@ def _walk(
                 else:
                     found[number].append(_Found(rows, tokens.value[here[rows] + 1]))
                     here[rows] += 2
-        # an unknown number is stepped over; anything else unknown may be text, which is not made of varints
+        # an unknown number is skipped; any other unknown field may be text, which does not consist of varints
         unknown = left & (tag & np.uint64(7) == VARINT)
         if unknown.any():
             unknown &= ~np.isin(tag >> np.uint64(3), list(kinds))
@@ -331,7 +331,7 @@ def _bodies(
     odd: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], ...]:
     """The content of a field with a length, of each message in ``rows``: first token, token after it, first byte and
-    size. Messages it does not fit into, or where it ends within a varint, become odd and are left out."""
+    size. Messages in which it is too long, or ends within a varint, become odd and are left out."""
     body = here + 2
     begin = tokens.end[here + 1].astype(np.int64)
     length = tokens.value[here + 1]
@@ -347,7 +347,7 @@ class _Runs:
     """Where runs of unpacked values of one field end: tag, value, tag, value ..."""
 
     def __init__(self, value: NDArray[np.uint64], key: int) -> None:
-        # behind the last token every run ends
+        # every run ends after the last token
         behind = len(value) + 1
         self._others = tuple(
             np.append(np.flatnonzero(value[parity::2] != key) * 2 + parity, behind).astype(np.int32)
@@ -379,7 +379,7 @@ def _without(part: _Found, rows: NDArray[np.int64]) -> _Found:
 
 
 def _ordered(found: list[_Found], count: int, kind: Kind) -> Column:
-    """Bring what was found of one field into the order of the messages, and within one of the file."""
+    """Sort the values found of one field by message, and within a message in the order of the file."""
     if not found:
         empty = np.zeros(0, np.int64)
         return Column(np.zeros(count + 1, np.int64), empty.astype(np.uint64), empty)

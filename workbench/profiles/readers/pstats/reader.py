@@ -4,7 +4,7 @@ A marshalled dict ``{(file, line, name): (primitive calls, calls, own seconds, c
 callers is ``{(file, line, name): (calls, primitive calls, own seconds, cumulative seconds)}`` or, from the old
 ``profile`` module, only numbers of calls (see CPython, Lib/pstats.py). Primitive calls are those not from recursion.
 
-The workbench's own export holds any metric: its root says what one second stands for, and is taken out again.
+The workbench's own export may have any metric: its root states what one second stands for, and is removed here.
 
 Cumulative seconds were measured, so they are taken as totals. Built-in functions have the file ``~`` and line 0.
 """
@@ -117,8 +117,8 @@ class _Stats:
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """The calls, one row a pair: caller, callee, calls, primitive calls; their times as they stand in the file, and
-    whether it says them."""
+    """The calls, one row per pair: caller, callee, calls, primitive calls; their times as the file has them, and
+    whether it has them."""
 
     rows: NDArray[np.int64]
     costs: list[int | float]
@@ -159,7 +159,7 @@ def _parse(source: Source) -> _Stats:
         raise ReadError("references expand it to more than any profile", where=source.name, hint=_HINT)
     columns = np.asarray([row[:2] for row in rows], dtype=np.int64).T
     if not _fit(columns):
-        raise ReadError("numbers add up to more than 64 bits hold", where=source.name, hint=_HINT)
+        raise ReadError("numbers add up to more than 64 bits can hold", where=source.name, hint=_HINT)
     own, cumulative = ([row[place] for row in rows] for place in (2, 3))
     return _Stats(keys, columns[0], columns[1], own, cumulative, callers, sampled, root, metric)
 
@@ -175,8 +175,8 @@ def _fit(columns: NDArray[Any]) -> bool:
 
 
 def _in_unit(stats: _Stats, calls: _Calls, notes: NoteBook) -> tuple[Metric, list[NDArray[Any]]]:
-    """The metric, and own, cumulative and called costs in its unit: whole numbers where these fit 64 bits and lose
-    nothing."""
+    """The metric, and own, cumulative and called costs in its unit: whole numbers if these fit 64 bits and are
+    exact."""
     metric = stats.metric
     raw = [np.asarray(values, dtype=np.float64) for values in (stats.own, stats.cumulative, calls.costs)]
     if metric.unit == METRIC.unit:
@@ -268,7 +268,7 @@ def _calls(stats: _Stats, source: Source, notes: NoteBook) -> _Calls:
                 notes.add(what, _label(caller_key), metric=stats.metric.name, weight=weight)
     table = np.asarray(rows, dtype=np.int64).reshape(-1, 4)
     if not _fit(table[:, 2:].T):
-        raise ReadError("numbers add up to more than 64 bits hold", where=source.name, hint=_HINT)
+        raise ReadError("numbers add up to more than 64 bits can hold", where=source.name, hint=_HINT)
     return _Calls(table, costs, timed)
 
 
@@ -277,7 +277,7 @@ def _counted(values: NDArray[np.int64]) -> Counts:
 
 
 def _edges(metric: Metric, calls: _Calls, cumulative: NDArray[Any], costs: NDArray[Any]) -> Table:
-    """What :func:`from_graph` needs of calls, one row a pair of caller and callee."""
+    """What :func:`from_graph` needs of calls, one row per pair of caller and callee."""
     pairs, first = numbered_objects(map(tuple, calls.rows[:, :2].tolist()))
     ends = np.asarray(first, dtype=np.int64).reshape(-1, 2)
     cost = costs if calls.timed else _by_calls(calls.rows[:, 1], calls.rows[:, 2], cumulative)

@@ -22,8 +22,8 @@ LABEL = "thread"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Joined:
-    """One tree in preorder with a column of costs a metric. ``samples`` and ``tags`` are as in a Profile, None if there
-    is only one profile."""
+    """One tree in preorder with a column of costs per metric. ``samples`` and ``tags`` are as in a Profile, None if
+    there is only one profile."""
 
     parent: NDArray[np.int64]
     frame: NDArray[np.int64]

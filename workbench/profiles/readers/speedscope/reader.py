@@ -50,7 +50,7 @@ _SEEN_BYTES = 4096
 _OBJECT = re.compile(rb'(?:\xef\xbb\xbf)?[ \t\r\n]*+\{[ \t\r\n]*+["}]')
 _LONGEST_NAME = 200
 _MOST_METRICS = 64
-# A profile is a thread: more than any program has would take hours.
+# A profile is a thread. Reading more of them than any program has would take hours.
 _MOST_PROFILES = 10_000
 
 
@@ -70,10 +70,10 @@ def read(source: Source, *, profile: int | str | None = None) -> Profile:
     """All profiles of a speedscope file together, or one of them.
 
     ``profile`` is the position or name of the one to read; left out, all are read, and the label ``thread`` of a sample
-    says of which it is. Profiles in units of one kind add up; each kind is a metric. Profiles on equal stacks that
-    differ in what they count (one a metric, as memray and the workbench write) are read as the metrics of one.
+    names its profile. Profiles in units of one kind add up; each kind is a metric. Profiles with equal stacks that
+    count different things (one per metric, as memray and the workbench write) are read as the metrics of one profile.
 
-    Tables: ``timeline``, made when it is asked for, where times are recorded (see
+    Tables: if times are recorded ``timeline``, made on first use (see
     :func:`~workbench.profiles.readers.speedscope.timeline.timeline_table`).
 
     Raises ReadError, with the number of the sample or event, for a file that breaks the schema.
@@ -140,14 +140,14 @@ def _as_threads(
         return what.metrics, 0, Joined(parts[0].parent, parts[0].frame, parts[0].costs), lanes
     scaled = [part.scaled(scale) for part, scale in zip(parts, what.scale, strict=True)]
     if sum(float(np.abs(part.costs.astype(np.float64)).sum()) for part in scaled) >= float(MOST):
-        fail("the costs of all profiles add up to more than 64 bits hold", "Read one of them with profile=")
+        fail("the costs of all profiles add up to more than 64 bits can hold", "Read one of them with profile=")
     default = what.column[chosen.index(document.active)] if is_index(document.active, len(ones)) else 0
     return what.metrics, default, join(scaled, what.column, names, threads), lanes
 
 
 @dataclass(frozen=True, slots=True)
 class _Frames:
-    """The table of all frames, and for each profile where its own begin in it and how many it has."""
+    """The table of all frames, and for each profile where its frames begin in it and how many there are."""
 
     table: Any
     begin: list[int]
@@ -242,7 +242,7 @@ def _add_frames(
 
 
 def _check_idle(one: One, told: float, metric: Metric, notes: NoteBook) -> None:
-    """The file's own total is endValue - startValue; ``told`` of it is read or already noted."""
+    """Note the rest of the file's own total, endValue - startValue; ``told`` of it is read or already noted."""
     begin, end = one.startValue, one.endValue
     if not is_number(begin) or not is_number(end):
         return

@@ -40,8 +40,8 @@ class Spans:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Walked:
-    """The tree of a walk, parents before children: ``parent``, ``frame`` and ``own`` a node, the time without an open
-    frame, and the number and time of spans deeper than MAX_DEPTH."""
+    """The tree of a walk, parents before children: ``parent``, ``frame`` and ``own`` of each node, the time without an
+    open frame, and the number and time of spans deeper than MAX_DEPTH."""
 
     parent: NDArray[np.int64]
     frame: NDArray[np.int64]
@@ -104,7 +104,7 @@ def pairs(opens: NDArray[np.bool_], level: NDArray[np.int64]) -> tuple[NDArray[n
 
 
 def walk(events: Events, spans: Spans) -> Walked:
-    """The tree of a walk and what passed in each node: the time between two events is cost of the frame open then."""
+    """The tree of a walk and the time in each node: the time between two events is cost of the frame open then."""
     count = len(events.at)
     passed = np.diff(events.at, append=events.at[-1:])
     node, parent, frame = _nodes(spans, events.frame)

@@ -27,8 +27,8 @@ MOST = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """The tree of one profile in preorder. ``costs`` has a row a node and a column for each of the profiles that share
-    these stacks; ``idle`` is what was spent in no frame."""
+    """The tree of one profile in preorder. ``costs`` has one row per node and one column per profile that shares these
+    stacks; ``idle`` is the cost outside of all frames."""
 
     parent: NDArray[np.int64]
     frame: NDArray[np.int64]
@@ -151,7 +151,7 @@ def _weights(weights: list[Any] | None, size: int, where: str, fail: Fail) -> ND
     if isinstance(array, int):
         fail(f"{where}: weight {array} is not a number that fits 64 bits")
     if np.abs(array.astype(np.float64)).sum() >= float(MOST):
-        fail(f"{where}: the weights add up to more than 64 bits hold")
+        fail(f"{where}: the weights add up to more than 64 bits can hold")
     return array
 
 
@@ -181,5 +181,5 @@ def _events(one: One, where: str, frames: int, fail: Fail) -> Events:
         event = int(back[0]) + 1
         fail(f"{where}: event {event} is at {at[event]}, before the one ahead of it at {at[event - 1]}")
     if size and float(at[-1]) - float(at[0]) >= float(MOST):
-        fail(f"{where}: the events are further apart than 64 bits hold")
+        fail(f"{where}: the events are further apart than 64 bits can hold")
     return Events(opens, frame, at)

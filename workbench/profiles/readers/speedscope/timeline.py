@@ -32,7 +32,7 @@ class Lane:
 
 def timeline_table(lanes: Sequence[Lane]) -> Table:
     """One row per span: ``thread``, ``start_ns`` and ``end_ns`` on the file's own clock, ``depth`` (roots 0) and
-    ``frame_id``; threads one after another, in each by start, callers before callees."""
+    ``frame_id``; in the order of threads, then of start, callers before callees."""
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("start_ns", "end_ns", "depth", "frame_id")}
     sizes = []
     for lane in lanes:
@@ -86,7 +86,7 @@ def _shared(offsets: NDArray[np.int64], frames: NDArray[np.int64], lengths: NDAr
     there = (sample > 0) & (depth < lengths[other])
     same = np.zeros(len(frames), dtype=bool)
     same[there] = frames[there] == frames[offsets[other[there]] + depth[there]]
-    # the first frame that differs ends what is shared; where none does, that is the sample's own length
+    # the frames before the first that differs are shared; if none differs, all of the sample's frames are
     differs = np.where(same, lengths[sample], depth)
     some = lengths > 0
     shared[:count][some] = np.minimum.reduceat(differs, offsets[:-1][some])
