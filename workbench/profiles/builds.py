@@ -12,14 +12,14 @@ import re
 from workbench.profiles.names import base_name, tidy_file
 
 _HASH = re.compile(r"::h[0-9a-f]{16}(?=$|['. \[])|(?<=17)h[0-9a-f]{16}(?=E)")
-# of a demangled v0 name, ``app[9b1c2f3a4d5e6f70]::run``; the ``Cs<base 62>_`` that it is in the mangled one
+# the disambiguator in a demangled v0 name, ``app[9b1c2f3a4d5e6f70]::run``; in the mangled name it is ``Cs<base 62>_``
 _CRATE_HASH = re.compile(r"(?<=\w)\[[0-9a-f]{4,16}\](?=::|$)")
 _MANGLED_CRATE = re.compile(r"(?<=C)s[0-9A-Za-z]*_(?=\d)")
-# what LLVM and gcc append to the name of a copy or a part, with c++filt's way to show it
+# suffixes of LLVM and gcc for a copy or a part of a function, also as c++filt shows them
 _COPY = r"(?:llvm|part|constprop|isra|cold|lto_priv|localalias|specialized|warm|__uniq)"
 _COPIES = re.compile(rf"(?:\.{_COPY}(?:\.\d+)*)+$| \[clone (?:\.{_COPY}(?:\.\d+)*)+\]")
 _RECURSION = re.compile(r"(?<=[^<,(\s])'\d+(?=$|')")
-# what stackcollapse-perf.pl --all writes after an inlined frame
+# the mark that stackcollapse-perf.pl --all writes after an inlined frame
 _INLINED = "_[i]"
 _SYMBOL_VERSION = re.compile(r"@@?[A-Za-z_][\w.]*$")
 # numbers that compilers give to unnamed functions, in the order of the source

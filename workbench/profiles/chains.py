@@ -1,4 +1,4 @@
-"""Chains of a flat tree: runs of nodes without a branch. Work that goes level by level then goes by chains, which are
+"""Chains of a flat tree: runs of nodes without a branch. Work that would go node by node goes by chains, which are much
 fewer.
 
 Deep stacks branch only near the root, so a tree of ten million nodes has a few hundred thousand chains. A chain is a

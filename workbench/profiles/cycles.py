@@ -85,7 +85,7 @@ def _tarjan(count: int, caller: NDArray[np.int64], callee: NDArray[np.int64]) ->
 
 
 def cycle_numbers(component: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The cycle of each function by its ``component``, numbered from 0 in the order of first functions; -1: in none."""
+    """The cycle of each function, from its ``component``, numbered from 0 in the order of first functions; -1: none."""
     cyclic = np.flatnonzero(np.bincount(component)[component] > 1)
     cycle = np.full(len(component), -1, dtype=np.int64)
     cycle[cyclic], _ = numbered(component[cyclic])

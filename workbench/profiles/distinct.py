@@ -12,7 +12,7 @@ from workbench.profiles.arrow import of_numbers, to_numbers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# From this size on Arrow's hash table is so much faster than sorting that a few uses outweigh importing Arrow.
+# From this size on, Arrow's hash table saves more time over sorting than importing Arrow takes.
 _MANY = 100_000
 # The most places per key of a table of all keys between the smallest and the largest.
 _PLACES_EACH = 4
@@ -69,7 +69,7 @@ def _numbered_in_range(keys: NDArray[np.int64], low: int, high: int) -> tuple[ND
     place = keys - low
     positions = np.arange(len(keys))
     first = np.empty(high - low + 1, dtype=np.int64)
-    # the last of several assignments stays: in reverse order that is the first appearance
+    # of several assignments to one place the last stays: in reverse order, the first appearance
     first[place[::-1]] = positions[::-1]
     distinct = np.flatnonzero(first[place] == positions)
     first[place[distinct]] = np.arange(len(distinct))

@@ -58,7 +58,7 @@ def foreign(data: bytes) -> Foreign | None:
 
 
 def _memray(data: bytes) -> Foreign | None:
-    """LZ4's frame, which memray writes around its own and others around theirs."""
+    """An LZ4 frame: memray compresses its recordings so, and other programs use it too."""
     if not data.startswith(b"\x04\x22\x4d\x18"):
         return None
     if b"memray" in data[:64]:
@@ -67,7 +67,7 @@ def _memray(data: bytes) -> Foreign | None:
 
 
 def _chrome_trace(data: bytes) -> Foreign | None:
-    """An array of events with phases, or an object that has the events behind other keys.
+    """An array of events with phases, or an object that has the events after other keys.
 
     Source: the Trace Event Format of Chromium."""
     head = data[:_HEAD_BYTES].lstrip()
@@ -115,7 +115,7 @@ def _perfetto(data: bytes) -> Foreign | None:
 
 
 def _field_numbers(data: bytes) -> set[int]:
-    """The fields at the top of a protobuf message, as far as it is one."""
+    """The outermost fields of a protobuf message, up to the first byte that does not fit."""
     found: set[int] = set()
     at = 0
     while at < len(data):

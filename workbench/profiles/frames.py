@@ -56,7 +56,7 @@ def listed_frames(
     inlined: list[bool],
     raw_function: list[str],
 ) -> Table:
-    """The same of plain lists, without numpy."""
+    """The same for plain lists, without numpy."""
     require(len(function) * _FRAME_BYTES)
     seen: dict[tuple[str, str, str], int] = {}
     rows = zip(raw_function, file, object, strict=True)

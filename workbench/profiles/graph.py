@@ -43,7 +43,7 @@ def with_totals(functions: Table, edges: Table, names: Sequence[str]) -> Table:
     count = int(component.max()) + 1 if len(component) else 0
     own, costs = costs_of(functions, names), costs[outside]
     totals = add_at(count, component, own) + add_at(count, component[caller[outside]], costs)
-    # negative costs, as in differences, are no bounds
+    # negative costs, as in differences, do not bound a total
     bounds = (own >= 0).all(axis=0) & (costs >= 0).all(axis=0)
     claimed = add_at(count, component[callee[outside]], costs)
     totals = np.where(bounds, np.maximum(totals, claimed), totals)

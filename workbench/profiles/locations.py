@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 FRAME = re.compile(r"0x([0-9A-Fa-f]{1,16}): (.+)", re.DOTALL)
 UNKNOWN = "???"
-# a location is searched at the last few " (" of a text: names contain them too, paths hardly ever
+# a location is searched at the last few " (" of a text: names contain them too, paths almost never
 _TRIES = 4
 
 

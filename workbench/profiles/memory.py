@@ -16,8 +16,8 @@ from workbench.errors import ReadError, SettingsError
 
 MIB = 1 << 20
 MEMORY_BYTES = 4096 * MIB
-"""The default limit for reading one profile: what a machine of 8 GB has free beside a browser, and several times what
-profiles of an hour need."""
+"""The default limit for reading one profile: the memory that a machine with 8 GB has free beside a browser, and several
+times the memory that profiles of an hour need."""
 
 VARIABLE = "WORKBENCH_MEMORY_MIB"
 """Variable with another default in MiB, for every command, notebook and program that reads profiles."""
@@ -25,7 +25,7 @@ VARIABLE = "WORKBENCH_MEMORY_MIB"
 MOST_MIB = 1 << 20
 
 _SMALL_BYTES = MIB // 2
-_DIGITS = 12  # more are no number of MiB, and int() of thousands takes its time
+_DIGITS = 12  # a longer number is not a number of MiB, and int() of thousands of digits is slow
 _SHOWN = 40
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _LESS = "Profile a shorter window"
@@ -34,8 +34,8 @@ MORE = f"raise the limit: --memory-mib, {VARIABLE} (memory_bytes)"
 
 
 class _Reading:
-    """The profile that is being read, the process's memory when that began, and small needs that were not looked at
-    yet."""
+    """The profile that is being read, the process's memory when reading began, and the sum of small needs that were not
+    checked yet."""
 
     __slots__ = ("before_bytes", "most_bytes", "name", "small_bytes")
 
@@ -46,7 +46,7 @@ class _Reading:
         self.small_bytes = 0
 
     def is_small(self, more_bytes: int) -> bool:
-        """Whether this need is small, together with those before it."""
+        """Whether this need is still small when added to the small ones before it."""
         self.small_bytes += more_bytes
         if more_bytes > 0 and self.small_bytes < min(_SMALL_BYTES, self.most_bytes // 16):
             return True
@@ -110,7 +110,7 @@ def require(more_bytes: int = 0, *, name: str | None = None) -> None:
 
 
 def free_bytes() -> int:
-    """The memory that machine, container and ``ulimit -v`` still allow this process."""
+    """The memory that the machine, the container and ``ulimit -v`` still allow this process."""
     free = _available_bytes()
     for path in _GROUP_LIMITS:
         try:
@@ -142,7 +142,7 @@ def _available_bytes() -> int:
 
 
 def _text(path: str) -> str:
-    """What one of the kernel's small files says."""
+    """The text of one of the kernel's small files."""
     with open(path, encoding="utf-8") as file:
         return file.read()
 
@@ -158,7 +158,7 @@ def _resident_bytes() -> int:
 
 
 def _of_this_process(column: int) -> int:
-    """A column of proc(5)'s statm: 0 for what is mapped, 1 for what is resident."""
+    """A column of statm, see proc(5): 0 is mapped memory, 1 is resident memory."""
     try:
         return int(_text("/proc/self/statm").split()[column]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):

@@ -14,7 +14,7 @@ There are two kinds of profile, given by ``basis``:
   of its function had to be assumed says ``exact=False``.
 
 Tables are DataFrames with plain columns and a RangeIndex; an id is always the row's position. Values are int64, or
-float64 where a format has fractions.
+float64 if a format has fractions.
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ class Profile:
     - ``metrics``: what was counted; ``default_metric``: the one shown first.
     - ``frames``: function, raw_function (as the file has it), file, line (0: unknown), object, crate, inlined,
       function_id.
-    - ``lines``: function_id, file, line, and ``self_`` and ``called_`` of each metric: cost per source line, empty
-      where a format has no lines that can be trusted. Of a large callgrind file it is made when first asked for.
-    - ``samples``: of a format whose stacks carry labels: node_id, tags_id and ``self_`` of each metric; ``tags``:
-      tags_id, key, value (text), number (Int64), unit. Both empty elsewhere.
+    - ``lines``: function_id, file, line, and ``self_`` and ``called_`` of each metric: cost per source line. Empty if
+      the format has no reliable lines. Of a large callgrind file it is made on first use.
+    - ``samples``: if the format's stacks have labels: node_id, tags_id and ``self_`` of each metric; ``tags``:
+      tags_id, key, value (text), number (Int64), unit. Otherwise both are empty.
     - ``tables``: the format's own tables (``snapshots``, ``heap_trees`` of massif, ``calls`` of strace, ``jumps`` ...).
     - ``meta``: plain values from the header. ``notes``: what was odd, assumed or dropped.
     """
@@ -140,17 +140,17 @@ class Profile:
 
     @property
     def functions(self) -> pd.DataFrame:
-        """One row a function, position = function_id: function, raw_function, file, object, crate, calls (Int64, <NA>
-        where the format does not count calls), cycle (number of the cycle of mutually recursive functions it is in,
-        -1: none), ``total_exact``, and ``self_`` and ``total_`` of each metric. The total of a function holds recursion
-        once; functions of one cycle share the cycle's total, of which only some may be below each: there
-        ``total_exact`` is False."""
+        """One row per function, position = function_id: function, raw_function, file, object, crate, calls (Int64, <NA>
+        if the format does not count calls), cycle (number of the cycle of mutually recursive functions it is in, -1:
+        none), ``total_exact``, and ``self_`` and ``total_`` of each metric. The total of a function counts recursion
+        once. Functions of one cycle share the cycle's total, which may be more than their own: there ``total_exact``
+        is False."""
         return self._function_table.frame()
 
     @property
     def edges(self) -> pd.DataFrame:
-        """One row a pair of caller and callee: caller_id, callee_id (function ids), calls (Int64, <NA> where unknown)
-        and ``cost_`` of each metric: what the callee cost, with all it called, on behalf of this caller."""
+        """One row per pair of caller and callee: caller_id, callee_id (function ids), calls (Int64, <NA> if unknown)
+        and ``cost_`` of each metric: the cost of the callee, with all it called, when called by this caller."""
         return self._edge_table.frame()
 
     @property
@@ -298,7 +298,7 @@ class Profile:
         return other
 
 
-# fields of which no table is computed
+# fields from which no table is computed
 _TOLD = frozenset(("format", "name", "meta", "notes", "default_metric", "lines", "tables"))
 
 
@@ -373,7 +373,7 @@ def from_stacks(
 ) -> Profile:
     """A profile of recorded stacks.
 
-    ``parent``, ``frame`` and ``self_costs`` (one row a node, one column a metric) are a tree in preorder, as
+    ``parent``, ``frame`` and ``self_costs`` (one row per node, one column per metric) are a tree in preorder, as
     :func:`workbench.profiles.tree.grow` and :func:`~workbench.profiles.tree.preorder` give it. ``others`` are those of
     :func:`from_nodes`.
     """
@@ -437,8 +437,8 @@ def from_graph(
     """A profile of functions and the calls between them.
 
     ``functions`` has FUNCTION_COLUMNS, ``calls`` and ``self_`` of each metric; ``edges`` has EDGE_COLUMNS and ``cost_``
-    of each metric, one row a pair. ``cycle`` is added here, and ``total_`` and ``total_exact`` unless ``functions`` has
-    them already (see :func:`workbench.profiles.graph.with_totals`). Tables are as in :func:`from_stacks`.
+    of each metric, one row per pair. ``cycle`` is added here, and ``total_`` and ``total_exact`` unless ``functions``
+    has them already (see :func:`workbench.profiles.graph.with_totals`). Tables are as in :func:`from_stacks`.
     """
     from workbench.profiles.graph import with_totals
 

@@ -12,12 +12,12 @@ from functools import lru_cache
 
 from workbench.patterns import pattern
 
-# what LLVM appends to a copied or split symbol comes after the hash
+# LLVM's suffix of a copied or split symbol comes after the hash
 _ADDRESS = pattern(r"0x[0-9a-fA-F]{1,16}")
 _HASH = pattern(r"::h[0-9a-f]{16}(?=$|\.(?:llvm|cold|part|isra|constprop|lto_priv)\b)")
 _COPIED = pattern(r"\.llvm\.\d+$")
-# none of this is in a demangled Rust name: C++ has argument lists, operators, destructors, other types, and its
-# pointers and references come after the type
+# text that no demangled Rust name contains: argument lists, operators, destructors and types of C++, and pointers and
+# references after the type
 _CPP_WORDS = ("(anonymous namespace)", "::~", "{lambda(", "> >")
 _CPP_MARKS = pattern(r"\boperator(?=[^\w:])|\bstd::__")
 _CPP_POINTER = pattern(r"[\w>] ?[*&]+(?=[,>)\[ ]|$)")
@@ -79,7 +79,7 @@ def tidy_rust(name: str) -> str:
     """
     if not _looks_rust(name):
         return name
-    # most names have few of these, and there are many names: patterns that cannot match are not tried
+    # there are many names, and most contain few of these: patterns that cannot match are not tried
     text = _RECURSION.sub("", name) if "'" in name else name
     text = _COPIED.sub("", text) if ".llvm." in text else text
     text = _HASH.sub("", text) if "::h" in text else text
@@ -113,7 +113,7 @@ def without_argument_list(name: str) -> str:
 def tidy_file(file: str) -> str:
     """A source path without the parts that differ between machines: ``std:core/src/fmt/mod.rs``,
     ``serde-1.0.1/src/lib.rs``."""
-    # what cannot match is not tried
+    # patterns that cannot match are not tried
     for of_library in (_RUSTC, _TOOLCHAIN) if "library/" in file else ():
         short, count = of_library.subn("std:", file)
         if count:
@@ -160,14 +160,14 @@ def end_of(path: str, parts: int) -> str:
 
 
 def crates_of(names: Sequence[str], files: Sequence[str]) -> list[str]:
-    """The crate, package or module of each function: what ``group_by="crate"`` sums over; "" where it is unknown."""
+    """The crate, package or module of each function: what ``group_by="crate"`` sums over; "" if unknown."""
     return [crate_of(name, file) for name, file in zip(names, files, strict=True)]
 
 
 @lru_cache(maxsize=65536)
 def crate_of(name: str, file: str = "") -> str:
     """The crate a Rust name belongs to (for a trait method, that of the implementing type), the package of a Go name,
-    the module of a Python file. "" if neither name nor file tells."""
+    the module of a Python file. "" if neither name nor file shows it."""
     crate = _crate_of_path(name)
     if crate:
         return crate
@@ -211,7 +211,7 @@ def _looks_rust(name: str) -> bool:
 
 
 def _is_cpp(name: str) -> bool:
-    """Whether a name contains what no Rust name has. There are many names, so impossible patterns are not tried."""
+    """Whether a name contains text that no Rust name has. There are many names: impossible patterns are not tried."""
     for word in _CPP_WORDS:
         if word in name:
             return True
@@ -271,5 +271,5 @@ def _without_arguments(text: str) -> str:
             out.append(char)
     if not dropped:
         out.append(text[done:])
-    # an unbalanced name was not understood: keep it whole
+    # brackets do not match, so the name was not understood: keep it whole
     return "".join(out) if not kept else text

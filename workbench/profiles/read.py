@@ -96,7 +96,7 @@ def _opened(opened: Source, format: str | None, options: dict[str, Any]) -> Prof
         profile = _read(opened, format, options)
     except ReadError as error:
         raise ReadError(
-            f"the {opened.packing} data ends early, and what is left of it cannot be read: {error.what}",
+            f"the {opened.packing} data ends early, and the part before that cannot be read: {error.what}",
             where=opened.cut_at,
             hint="The file was cut off while it was written or copied: fetch it again",
         ) from error

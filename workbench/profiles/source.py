@@ -1,4 +1,4 @@
-"""Where a profile's bytes come from: a path, bytes or a file object, unpacked within limits."""
+"""Reads and unpacks the bytes of a profile, within limits: from a path, bytes or a file object."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ ProfileSource = str | os.PathLike[str] | bytes | BinaryIO
 class Source:
     """The bytes of a profile as the tool wrote them. ``name`` is for messages, ``packing`` the compression,
     ``modified_s`` when the file was written (seconds since 1970), if known, ``cut_at`` where compressed data ended
-    early: then ``data`` is what could be unpacked.
+    early: then ``data`` is the part that could be unpacked.
     """
 
     data: bytes
@@ -80,8 +80,8 @@ def open_source(
     """Read the bytes of a profile; gzip, bzip2, xz and zstd are unpacked, independent of the file's name.
 
     File and unpacked data are each limited by ``limit_bytes`` and by memory (:func:`allowed_bytes`). Raises ReadError
-    for larger ones, for a file that is missing, a device or empty, and for compressed data that is cut off or must be a
-    bomb.
+    for larger ones, for a file that is missing, empty or a device, and for compressed data that is cut off or a
+    decompression bomb.
     """
     if isinstance(source, Source):
         return source
@@ -208,7 +208,7 @@ def _read(source: ProfileSource, limit: _Limit) -> tuple[bytes, str, float | Non
 
 
 def _path_of(source: str | os.PathLike[str]) -> str:
-    """The path as pathlib writes it, which is imported only for those that are written otherwise."""
+    """The path as pathlib writes it. pathlib is imported only for paths that it would write in another way."""
     path = os.fspath(source)
     if path and path[0] != "." and path[-1] != "/" and "//" not in path and "/." not in path:
         return path
@@ -292,7 +292,7 @@ def _unpack(data: bytes, packing: str, name: str, limit: _Limit) -> tuple[bytes,
     or ""."""
     bomb = max(BOMB_FREE_BYTES, BOMB_RATIO * len(data))
     out = io.BytesIO()
-    # padding after the last member of a gzip file is legal; the last bytes of zstd data may be zeros of its own
+    # zeros after the last member of a gzip file are legal padding; in zstd data they may be part of the data
     end = len(data if packing == "zstd" else data.rstrip(b"\0"))
     view = memoryview(data)
     position = empty = 0

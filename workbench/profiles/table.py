@@ -7,9 +7,9 @@ not use it. A column is
 - a numpy array of objects: text,
 - :class:`Words`: text with few distinct values, by number,
 - :class:`Counts`: whole numbers, some of them unknown,
-- :class:`Listed`: a list of plain values, which becomes an array at first use: a small file is read before numpy is
-  imported, and if nothing asks for arrays it never is,
-- :class:`Late`: an array that is made at first use.
+- :class:`Listed`: a list of plain values, which becomes an array on first use: small files are read without importing
+  numpy, which is imported only if arrays are used,
+- :class:`Late`: an array that is made on first use.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Counts:
 
 
 class Listed:
-    """Plain values that are an array, or Counts, to who asks for that. ``kind`` is the array's: ``int64``, ``float64``,
-    ``bool``, ``object`` (text), or ``counts`` with None where a number is unknown."""
+    """Plain values, which :meth:`column` makes an array or Counts. ``kind`` is the array's: ``int64``, ``float64``,
+    ``bool``, ``object`` (text), or ``counts``, where None is an unknown number."""
 
     __slots__ = ("kind", "values")
 
@@ -190,7 +190,7 @@ class Table:
         return column
 
     def values(self, name: str) -> list[Any]:
-        """The values of a column as Python has them, None where unknown. Raises KeyError."""
+        """The values of a column as Python objects, None if unknown. Raises KeyError."""
         column = self._columns[name]
         if not isinstance(column, Listed):
             return plain(self.column(name))
@@ -225,7 +225,7 @@ class Table:
         return Table(columns, size)
 
     def pick(self, rows: Sequence[int]) -> Table:
-        """The rows at these few positions; what is Listed stays so."""
+        """The rows at these few positions; Listed columns stay Listed."""
         columns: dict[str, Any] = {}
         for name in self._columns:
             column = self.kept(name)
@@ -253,7 +253,7 @@ class Table:
         return Table({**{name: self.kept(name) for name in self._columns}, **columns}, self._size)
 
     def kept(self, name: str) -> Any:
-        """A column for another table, Late or Listed where it was not made yet. Raises KeyError."""
+        """A column for another table: Late or Listed if it is not an array yet. Raises KeyError."""
         column = self._columns[name]
         return column if isinstance(column, (Late, Listed)) else self.column(name)
 

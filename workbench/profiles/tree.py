@@ -122,7 +122,7 @@ def depths(parent: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def subtree_sums(parent: NDArray[np.int64], costs: NDArray[Any]) -> NDArray[Any]:
-    """Each node's costs with those of all nodes below it; ``costs`` has one row a node. Exact for integers."""
+    """Each node's costs with those of all nodes below it; ``costs`` has one row per node. Exact for integers."""
     if costs.dtype.kind not in "iu" or not len(parent):
         return level_sums(parent, costs)
     chains = chains_of(parent)
@@ -162,8 +162,8 @@ def add_at(size: int, node: NDArray[np.int64], costs: NDArray[Any]) -> NDArray[A
 
 def regrow(parent: NDArray[np.int64], frame: NDArray[np.int64], keep: NDArray[np.bool_]) -> Tree:
     """The tree without the nodes that are not kept: their children move up to the nearest kept ancestor, and siblings
-    that now have the same frame become one. ``node_of`` maps each old node to the node that takes its place (its
-    nearest kept ancestor where it was dropped, -1 where there is none).
+    that now have the same frame become one. ``node_of`` maps each old node to the node that takes its place (if it was
+    dropped its nearest kept ancestor, -1 if there is none).
 
     With all nodes kept and new frame numbers, this is how frames are grouped.
     """
@@ -200,8 +200,8 @@ def regrow(parent: NDArray[np.int64], frame: NDArray[np.int64], keep: NDArray[np
 
 
 def outermost(parent: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which nodes have no ancestor of their own group: those whose totals may be summed, so that recursion counts
-    once. The tree is in preorder.
+    """Which nodes have no ancestor of their own group: only their totals are summed, so that recursion counts once. The
+    tree is in preorder.
     """
     size = len(parent)
     end = np.arange(size) + subtree_sizes(parent)
@@ -224,7 +224,7 @@ def node_table(
     self_costs: NDArray[Any],
     exact: NDArray[np.bool_] | None = None,
 ) -> Table:
-    """The ``nodes`` of a Profile. ``self_costs`` has one row a node and one column a metric of ``names``."""
+    """The ``nodes`` of a Profile. ``self_costs`` has one row per node and one column per metric of ``names``."""
     require(len(parent) * _NODE_BYTES)
     parent = np.asarray(parent, dtype=np.int64)
     columns: dict[str, Any] = {
@@ -245,12 +245,12 @@ def _sums(parent: NDArray[np.int64], own: NDArray[Any]) -> NDArray[Any]:
 
 
 def costs_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:
-    """The self costs of a table as an array: one row a row, one column a metric."""
+    """The self costs of a table as an array with the same rows and one column per metric."""
     return columns_of(table, [self_(name) for name in names])
 
 
 def sizes_of(nodes: Any, name: str) -> NDArray[Any]:
-    """How much was spent at each node and below, whatever its sign: the total, where no cost is below 0."""
+    """The sum of absolute costs of each node and those below it: the total if no cost is below 0."""
     own, total = (np.asarray(nodes[column(name)]) for column in (self_, total_))
     if not (own < 0).any():
         return total
@@ -258,12 +258,12 @@ def sizes_of(nodes: Any, name: str) -> NDArray[Any]:
 
 
 def totals_of(table: TableLike, names: Sequence[str]) -> NDArray[Any]:
-    """The total costs of a table as an array: one row a row, one column a metric."""
+    """The total costs of a table as an array with the same rows and one column per metric."""
     return columns_of(table, [total_(name) for name in names])
 
 
 def columns_of(table: TableLike, columns: Sequence[str]) -> NDArray[Any]:
-    """Columns of a table as an array, also where there are none."""
+    """Columns of a table as an array; with no columns, an array of width 0."""
     if not columns:
         return np.zeros((len(table), 0), dtype=np.int64)
     return np.column_stack([np.asarray(table[column]) for column in columns])
@@ -286,7 +286,7 @@ def function_table(frames: Table, count: int, costs: Mapping[str, Any]) -> Table
     """The ``functions`` of a profile of stacks: ``count`` functions with the names of their first frames, and their
     ``costs`` by column."""
     ids = frames["function_id"]
-    # of several assignments to one place the last stays: backwards that is the first frame
+    # of several assignments to one place the last stays: in reverse order, the first frame
     first = np.zeros(count, dtype=np.int64)
     first[ids[::-1]] = np.arange(len(ids))[::-1]
     known = {
@@ -304,8 +304,8 @@ def _added(count: int, group: Callable[[], NDArray[np.int64]], nodes: Table, col
 def group_sums(
     nodes: Table, group: NDArray[np.int64], count: int, names: Sequence[str]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Self and total costs of ``count`` groups of nodes, ``group`` is the one of each node. A node inside another of
-    its group counts once in the total."""
+    """Self and total costs of ``count`` groups of nodes; ``group`` is the group of each node. A node below another of
+    its group is not counted again in the total."""
     outer = outermost(nodes["parent_id"], group)
     own = add_at(count, group, costs_of(nodes, names))
     return own, add_at(count, np.where(outer, group, -1), totals_of(nodes, names))
@@ -316,7 +316,7 @@ def edges_of(nodes: Table, frames: Table, names: Sequence[str]) -> Table:
     parent = nodes["parent_id"]
     function = frames["function_id"][nodes["frame_id"]]
     width = int(frames["function_id"].max()) + 1 if len(frames) else 1
-    # a root gets a key of its own, which is no edge
+    # roots get one more key, which is not an edge
     key = np.where(parent >= 0, function[parent] * width + function, width * width) if len(parent) else parent
     codes, keys = numbered(key)
     outer = outermost(parent, codes) & (parent >= 0)
@@ -328,7 +328,7 @@ def edges_of(nodes: Table, frames: Table, names: Sequence[str]) -> Table:
 
 
 def _moved(order: NDArray[np.int64], node_of: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions before a reordering as positions after it; -1 stays."""
+    """Converts positions before a reordering to positions after it; -1 stays."""
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
     return np.where(node_of >= 0, place[node_of], NO_PARENT)

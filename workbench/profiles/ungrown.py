@@ -1,4 +1,4 @@
-"""What a Profile can know of its stacks before their tree is grown."""
+"""The ``nodes`` of a Profile whose tree is not built yet, and the figures that are known without it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Ungrown(Deferred):
-    """The ``nodes`` of a Profile whose tree is grown when it is asked for, and what is known of its stacks before."""
+    """The ``nodes`` of a Profile, whose tree is built on first use; the methods need no tree."""
 
     __slots__ = ()
 
@@ -23,10 +23,10 @@ class Ungrown(Deferred):
         raise NotImplementedError
 
     def values(self, column: str) -> NDArray[np.int64]:
-        """What was recorded in the metric that has this ``self_`` column: figures that sum to its total."""
+        """The recorded values of the metric with this ``self_`` column; their sum is its total."""
         raise NotImplementedError
 
     def sums(self, column: str) -> tuple[int, int]:
-        """The sum of these figures, and the sum of those below 0."""
+        """The sum of these values, and the sum of those below 0."""
         values = self.values(column)
         return values.sum().item(), values[values < 0].sum().item()

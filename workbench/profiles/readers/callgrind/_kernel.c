@@ -416,7 +416,7 @@ static PyObject *costs(PyObject *Py_UNUSED(self), PyObject *args) {
   return result;
 }
 
-static PyMethodDef methods[] = {{"marks", marks, METH_VARARGS, "The lines that are no costs: see plain.marks."},
+static PyMethodDef methods[] = {{"marks", marks, METH_VARARGS, "The lines without costs: see plain.marks."},
                                 {"costs", costs, METH_VARARGS, "Cost lines summed: see plain.costs."},
                                 {NULL, NULL, 0, NULL}};
 

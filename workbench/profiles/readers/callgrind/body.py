@@ -75,7 +75,7 @@ class Walk:
         self.names = Names()
         self.context = Context()
         self.headers = Headers()
-        self.runs = 0  # lines at most that are not the source line of the one before
+        self.runs = 0  # an upper limit of the runs of lines with one source line
         self.sizes: dict[str, float] = {}  # the sums of the events without signs
         self._source, self._notes, self._stop, self._address = source, notes, stop, address
         self._nameless = self.names.functions.of(b"???")

@@ -179,7 +179,7 @@ def metric_of(name: str, event: Event | None) -> tuple[Metric, int]:
 
 
 def whole_numbers(text: str) -> tuple[int, ...] | None:
-    """The numbers of a ``totals:`` or ``summary:`` line; None where one is none."""
+    """The numbers of a ``totals:`` or ``summary:`` line; None if any of them is not a number."""
     words = text.split()
     return tuple(map(int, words)) if all(map(_NUMBER.fullmatch, words)) else None
 

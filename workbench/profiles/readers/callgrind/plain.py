@@ -135,7 +135,7 @@ def line_of(text: bytes, layout: tuple[int, int, int, int]) -> Line:
             continue
         absent = column >= len(words)
         missing += absent
-        # what is there instead must be a position too
+        # the word in place of it must be a position too
         word = words[0 if absent else column]
         move = None if word == b"*" else subposition(word)
         if word != b"*" and move is None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WIDE = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 CHUNK_BYTES = MIB
 MOST_COMMENTS = 20
-# Bytes per line while distinct lines are found. Measured.
+# Bytes of memory per line while distinct lines are found (measured).
 _LINE_BYTES = 200
 _MOST = 2**63 - 1
 

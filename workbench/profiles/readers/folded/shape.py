@@ -1,9 +1,9 @@
 """Recognises folded stacks. They have no mark, and other text ends in numbers too: metrics, logs, word counts.
 
-What is certain enough is
+These are certain enough:
 
-- lines of which at least half have a ``;`` between frames, as stacks of more than one frame have, and
-- if no line has one, lines that are all a number after a name that only code has: ``core::fmt::write``,
+- lines, at least half of them with a ``;`` between frames, as stacks of more than one frame have, and
+- if no line has a ``;``, lines that are all a number after a name that only code has: ``core::fmt::write``,
   ``fit (als.py:130)``, ``f(int)``, ``[unknown]``, ``vfs_read_[k]``, an address, or the root of a program as
   ``main`` and ``_start``.
 

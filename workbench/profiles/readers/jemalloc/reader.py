@@ -168,7 +168,7 @@ def _note_missing(dump: Dump, source: Source, notes: NoteBook) -> None:
     """Notes on missing parts of the file, and on the figures."""
     if not dump.mapped:
         notes.add(
-            "the file ends before its list of mapped files: it was cut off, the stacks before that are read",
+            "the file ends before its list of mapped files: it was cut off, the stacks before the end are read",
             source.at(source.data.count(b"\n") + 1),
         )
     if not dump.stacks:

@@ -199,7 +199,7 @@ static PyObject *numbers(PyObject *Py_UNUSED(self), PyObject *args) {
   return result;
 }
 
-/* ---- what is checked and noted of a tree */
+/* ---- checks and notes of a tree */
 
 typedef struct {
   Py_ssize_t count, texts;
@@ -334,7 +334,7 @@ static PyObject *judge(PyObject *Py_UNUSED(self), PyObject *args) {
   return result;
 }
 
-/* ---- what functions hold in the tree that is shown */
+/* ---- the bytes that functions hold in the tree that is shown */
 
 typedef struct {
   Py_ssize_t count, texts, functions;

@@ -121,7 +121,7 @@ def _note_texts(
 
 
 def _check_sums(trees: Sequence[tuple[HeapTree, Judged]], at: Callable[[HeapTree, int], str], notes: NoteBook) -> None:
-    """Refuse sums that do not fit into 64 bits, and note those that massif guarantees and that are wrong."""
+    """Refuse sums that do not fit into 64 bits; note nodes that differ from the sum of their children."""
     _refuse_large([(_whole(*one[5][1:]), tree, one[5][0]) for tree, one in trees], at)
     if apart := [(tree, one[4]) for tree, one in trees if one[4][0]]:
         first, (_, line, *_) = apart[0]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 try:
     from workbench.profiles.readers.massif import _kernel as _kernel
-except ImportError:  # installed where there was no compiler
+except ImportError:  # installed without a compiler
     _kernel = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:

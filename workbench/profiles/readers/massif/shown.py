@@ -31,7 +31,7 @@ class HeldBy(NamedTuple):
 
 
 class HeapStacks(Ungrown):
-    """The ``nodes`` of a massif profile before the tree is grown. ``held`` has the bytes that functions hold, by the
+    """The ``nodes`` of a massif profile before the tree is built. ``held`` has the bytes that functions hold, by the
     metric's name; ``functions`` is the number of functions."""
 
     __slots__ = ("_functions", "_held")

@@ -280,7 +280,7 @@ def _thread(who: bytes) -> Thread:
 
 
 def _distinct(named: list[Thread], which: NDArray[np.int64]) -> tuple[list[Thread], NDArray[np.int64]]:
-    """The distinct threads that are there, and the number of each row's. ``which`` are rows of ``named``."""
+    """The distinct threads that occur, and the number of each row's thread. ``which`` are rows of ``named``."""
     place, used = numbered(which)
     known: dict[Thread, int] = {}
     number = [known.setdefault(named[row], len(known)) for row in used.tolist()]

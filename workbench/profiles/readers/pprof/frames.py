@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workbench.profiles.readers.pprof.tables import Functions, Locations
 
 NO_STACK = "[no stack]"
-# A function of which the file has neither name nor system name; the object tells such functions apart.
+# A function without name and system name in the file; such functions differ by their object.
 NO_NAME = "(no name)"
 
 

@@ -197,7 +197,7 @@ def _ended(data: bytes) -> bytes | None:
     last = int(whole[-1])
     cut = int(places[last]) + 1
     kinds, depth = kinds[: last + 1], depth[: last + 1]
-    # a bracket is still open where the depth never again falls below its own
+    # a bracket is still open if the depth never falls below its own again
     behind = np.minimum.accumulate(depth[::-1])[::-1]
     still = np.flatnonzero(((kinds == ord("[")) | (kinds == ord("{"))) & (behind >= depth)).tolist()
     # incomplete frames, events and stacks are dropped

@@ -59,7 +59,7 @@ def laid_out(
     at = np.concatenate([[start], start + np.cumsum(np.maximum(weights, 0))])
     lengths = np.diff(offsets)
     shared = _shared(offsets, frames, lengths)
-    # at each border frames that are not shared close, innermost first, then the rest of the next sample opens
+    # between two samples, frames that are not shared close, innermost first; then the rest of the next sample opens
     before, after = np.concatenate([[0], lengths]), np.concatenate([lengths, [0]])
     closes, opens = before - shared, after - shared
     border = np.repeat(np.arange(count + 1), closes + opens)

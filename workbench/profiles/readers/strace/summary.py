@@ -2,9 +2,9 @@
 
 Columns and their order are chosen with ``-U``; the first line names them (``count.c`` of strace: ``% time``,
 ``seconds``, ``usecs/call``, ``calls``, ``errors`` and ``syscall`` unless chosen otherwise), the second is a line of
-dashes. ``errors`` is blank where it is 0; older versions leave blank, among the totals, what has no total. Numbers have
-the decimal point of the user's locale. ``seconds`` is system CPU time, or wall clock time with ``-w``: the table
-does not say which. ``wall-total`` (strace 7.1) is always wall clock time.
+dashes. ``errors`` is blank if it is 0; in older versions a column without a total is blank in the line of totals.
+Numbers have the decimal point of the user's locale. ``seconds`` is system CPU time, or wall clock time with ``-w``: the
+table does not say which. ``wall-total`` (strace 7.1) is always wall clock time.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 the system call.
 
 The first level separates work from waiting: a service spends nearly all of its time waiting, and one click on (working)
-shows the rest at full width. Calls of which the log does not show it are the third part. Threads with the same name are
-one frame, as in a sampled profile.
+shows the rest at full width. Calls that the log does not allow to judge are the third part. Threads with the same name
+are one frame, as in a sampled profile.
 """
 
 from __future__ import annotations
