@@ -196,7 +196,7 @@ class ReceiptCost:
             receipts = self.found.receipts(service)
             if len(profiles) < 2:
                 return nothing("There is only one step, so there is nothing to compare.")
-            # a heap is no cost of a step: it is compared as it is
+            # massif records levels, not costs of a step: heaps are compared as they are
             per = None if self.found.mode == "massif" else (float(receipts[0]), float(receipts[-1]))
             title = f"{labels[-1]}, compared with {labels[0]}"
             return charts.flame_graph(profiles[-1], before=profiles[0], per=per, title=title, max_nodes=20_000)
