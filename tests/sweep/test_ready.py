@@ -308,11 +308,12 @@ def test_a_sweep_refuses_too_and_its_report_says_why(capsys) -> None:
 async def test_the_moment_of_denial_in_the_database_is_in_the_row_the_events_and_the_text(postgres: Database) -> None:
     """The payer is denied while its receipts are sent; this stand-in does not know, so it goes on taking them."""
     told: list[str] = []
+    denying = threading.Thread(target=postgres.deny, args=[payer(0).address])
 
     def on_event(kind: str, facts: dict[str, Any]) -> None:
         told.append(kind)
-        if kind == "progress" and facts["done"] and told.count("progress") == 2:
-            threading.Thread(target=postgres.deny, args=[payer(0).address]).start()
+        if kind == "progress" and facts["done"] and denying.ident is None:
+            denying.start()
 
     with service() as given:
         result = await workbench.load(
