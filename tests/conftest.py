@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from tests.ci_skips import pytest_make_collect_report, pytest_runtest_makereport
 from tests.quick import pytest_addoption, pytest_ignore_collect, pytest_runtest_protocol
 from tests.workers import pytest_unconfigure
 from workbench import keyring
+from workbench.leaving_out import without_last_collection
 
 __all__ = [
     "pytest_addoption",
@@ -29,7 +31,12 @@ __all__ = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Started in the background, tests and what they start would ignore Ctrl-C, which some of them send."""
+    """Started in the background, tests and what they start would ignore Ctrl-C, which some of them send.
+
+    Garbage in cycles is looked for rarely, and at the end not at all: a tenth of the CPU time, and a second a worker.
+    """
+    gc.set_threshold(100_000, 20, 20)
+    without_last_collection()
     # each of hundreds of processes would compile the package for itself, some of them under valgrind
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
@@ -38,6 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
     workers.give_folder(config)
     quick.choose_examples(config)
     quick.watch(config)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

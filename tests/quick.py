@@ -6,7 +6,6 @@ moment at which it would start a process or open a port: Python's audit events t
 
 from __future__ import annotations
 
-import gc
 import re
 import signal
 import sys
@@ -107,7 +106,6 @@ def _few_examples(function: object) -> None:
 def watch(config: pytest.Config) -> None:
     """From now on look at what tests do. An audit hook cannot be taken out again, so this is for the whole session."""
     if config.getoption("--quick"):
-        gc.set_threshold(100_000, 20, 20)  # garbage in cycles is looked for rarely: 6 % less CPU time
         guard = config.stash[_guard] = Guard()
         signal.signal(signal.SIGUSR1, guard.told)
         sys.addaudithook(guard.heard)

@@ -9,11 +9,14 @@ numbers padded with zeros (collection ids, block hashes of the network subgraph)
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
+
+from workbench.leaving_out import without_last_collection
 
 HIDDEN = "***"
 LEAST_DIGITS, MOST_DIGITS = 48, 80
@@ -75,6 +78,8 @@ def masked_streams() -> Iterator[None]:
 
 def ended(main: Callable[[], int]) -> int:
     """Run ``main`` of a child process and return its exit code; its output and tracebacks are masked."""
+    gc.freeze()  # what was imported stays: nothing in it is garbage
+    without_last_collection()
     with masked_streams():
         try:
             return main()

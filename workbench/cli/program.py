@@ -14,6 +14,7 @@ from importlib import import_module
 from workbench import __version__, keyring
 from workbench.cli.commands import COMMANDS, NOISE, Command, actions_of, overview
 from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError, of_file
+from workbench.leaving_out import without_last_collection
 from workbench.masking import masked, masked_streams
 from workbench.terminal import coloured, paint
 
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     What is said has no private key in it, and nothing that is started inherits the signer keys.
     """
     keyring.take()
+    without_last_collection()
     with masked_streams():
         return _said(list(sys.argv[1:] if argv is None else argv))
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import atexit
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import print_json, result
 from workbench.cli.selection import add_file, add_selections, add_table, selected
-from workbench.leaving_out import OF_NUMPY, delayed, emptied
+from workbench.leaving_out import OF_NUMPY, delayed, emptied, without_collector
 
 
 def add_read(parser: OneLineParser) -> None:
@@ -34,23 +30,8 @@ def do_read(options: argparse.Namespace) -> int:
     # importing numpy starts threads for linear algebra, which takes a third of the import; no profile needs them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # dataclasses imports inspect, but uses it only for classes without a docstring
-    with _without_collector(), emptied(OF_NUMPY), delayed("numpy"), delayed("inspect"):
+    with without_collector(), emptied(OF_NUMPY), delayed("numpy"), delayed("inspect"):
         return _read(options)
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Run without the cyclic garbage collector. Everything imported and read is needed to the end, and collecting takes
-    3 % of the CPU time on a small profile. Python also collects when the process ends, which takes 7 %; ``gc.freeze``
-    before that avoids it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    atexit.register(gc.freeze)
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _read(options: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import psutil
 
 from workbench import keyring
-from workbench.leaving_out import OF_PAPERMILL, left_out
+from workbench.leaving_out import OF_PAPERMILL, left_out, without_collector
 from workbench.masking import ended
 from workbench.report.record import Ending, first_line
 
@@ -90,14 +90,14 @@ def main() -> int:
 
 
 def _execute(request: dict[str, Any], course: Course) -> Ending:
-    with left_out(*OF_PAPERMILL):
+    with without_collector(), left_out(*OF_PAPERMILL):
         import papermill
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
+        from nbclient.exceptions import DeadKernelError
+        from papermill.exceptions import PapermillExecutionError
+        from traitlets.config import Config
 
-    from workbench.report.engine import register
-    from workbench.report.kernel import KernelWithKeys
+        from workbench.report.engine import register
+        from workbench.report.kernel import KernelWithKeys
 
     try:
         papermill.execute_notebook(

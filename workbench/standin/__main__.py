@@ -12,10 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.leaving_out import without_collector
 from workbench.masking import ended
-from workbench.settings import Settings
-from workbench.standin.child import TOKEN_VARIABLE
-from workbench.standin.server import serve
+
+with without_collector():
+    from workbench.settings import Settings
+    from workbench.standin.child import TOKEN_VARIABLE
+    from workbench.standin.server import serve
 
 
 def main(arguments: list[str]) -> int:
