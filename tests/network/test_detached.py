@@ -73,6 +73,14 @@ def test_up_status_set_down(folder: Path) -> None:
     assert lines[6] == "latency lognormal:1:0.3 backend_down"
     assert [line.split()[3] for line in lines[7:]] == ["10", "2.5", "10", "10", "3"]
 
+    # a part that was killed is named, and the others are stopped all the same
+    aggregator = psutil.Process(network["pids"]["aggregator"])
+    aggregator.kill()
+    wait_until(lambda: ended(aggregator), "it ends")
+    without = run(folder, "status")
+    assert without.returncode == 3
+    assert [line.split()[-1] for line in without.stdout.splitlines()[1:4]] == ["answers", "answers", "refused"]
+
     down = run(folder, "down")
     assert (down.returncode, down.stderr) == (0, "")
     assert network_processes(folder) == []
@@ -80,7 +88,7 @@ def test_up_status_set_down(folder: Path) -> None:
         over = run(folder, command, *(["--backend-down"] if command == "set" else []))
         assert over.returncode == 5
         assert "data/network: no network was started. Start one: workbench network up" in over.stderr
-    for secret in up, status, down:
+    for secret in up, status, without, down:
         assert password not in secret.stdout + secret.stderr
 
 
@@ -107,19 +115,6 @@ def test_a_killed_keeper_and_guard_leave_no_process(folder: Path) -> None:
     guard.kill()
     psutil.Process(int(str(state(folder)["keeper"]))).kill()
     wait_until(lambda: network_processes(folder) == [], "all of it ends")
-    assert run(folder, "down").returncode == 0
-
-
-def test_a_killed_part_is_named(folder: Path) -> None:
-    assert run(folder, *UP).returncode == 0
-    network = state(folder)["network"]
-    assert isinstance(network, dict)
-    aggregator = psutil.Process(network["pids"]["aggregator"])
-    aggregator.kill()
-    wait_until(lambda: ended(aggregator), "it ends")
-    status = run(folder, "status")
-    assert status.returncode == 3
-    assert [line.split()[-1] for line in status.stdout.splitlines()[1:4]] == ["answers", "answers", "refused"]
     assert run(folder, "down").returncode == 0
 
 
@@ -151,11 +146,11 @@ def test_what_up_refuses(folder: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        refused = run(folder, *UP, "--graph-port", str(port))
+        refused = run(folder, *UP, "--service-port", str(port))
     assert refused.returncode == 3
     assert refused.stderr == (
         f"workbench: 127.0.0.1:{port}: cannot listen: address already in use. "
-        "Give another port with --graph-port (0 takes a free one)\n"
+        "Give another port with --service-port (0 takes a free one)\n"
     )
     empty = folder / "empty"
     empty.mkdir()

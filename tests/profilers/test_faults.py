@@ -282,8 +282,8 @@ async def test_the_command_killed_while_it_stops_a_service(folder: Path, program
 SWEEP = """
 import asyncio, sys, workbench
 asyncio.run(workbench.sweep(
-    receipts="20,80,20", rate=20.0, runs_dir="runs", run_dir=sys.argv[1], profiler="callgrind",
-    paired=False, warm_up_receipts=0, pinpoint=False,
+    receipts="10,40,10", rate=10.0, runs_dir="runs", run_dir=sys.argv[1], profiler="callgrind",
+    paired=False, warm_up_receipts=0, pinpoint=False, idle_s=1.0,
 ))
 """
 

@@ -124,13 +124,14 @@ class Caller:
 
 
 async def eventually(condition: Callable[[], bool | Awaitable[bool]], patience_s: float = 60.0) -> None:
-    """Wait until a condition holds, and fail when it never does."""
+    """Wait until a condition holds, and fail when it never does. What takes long to look at is looked at less often."""
     async with asyncio.timeout(patience_s):
         while True:
+            began = time.thread_time()
             held = condition()
             if held if isinstance(held, bool) else await held:
                 return
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(max(0.01, 4 * (time.thread_time() - began)))
 
 
 def sample(exposition: str, name: str, **labels: str) -> float | None:
