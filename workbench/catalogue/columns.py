@@ -38,7 +38,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("kind", "text", "sweep, load, or windows (cut by hand)"),
     Column("state", "text", "new, running, finished, interrupted, failed or damaged"),
     Column("fault", "text", "error that ended it, or why its folder cannot be read; empty: none"),
-    Column("verdict", "text", "PASS, FAIL or INVALID; empty where the run has not finished"),
+    Column("verdict", "text", "PASS, FAIL or INVALID; empty if the run has not finished"),
     Column("validity", "text", "valid steps out of all, such as 4 of 5"),
     Column("target", "text", "stand-in, or the service's URL or program"),
     Column("service_version", "text", "the service's version, and after + the first digits of its binary's SHA-256"),

@@ -39,7 +39,7 @@ _LEAST_CALLS = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A first run compared with one or more others. The first column of all tables, ``run``, says with which.
+    """A first run compared with one or more others. The first column of all tables, ``run``, names the other run.
 
     - ``metrics``: what a receipt costs in each metric; columns in :data:`workbench.compare.metrics.WHOLE_COLUMNS`.
     - ``causes``: which changes in the program explain it, largest effect first (``effect`` per receipt in ``unit``,

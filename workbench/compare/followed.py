@@ -1,4 +1,4 @@
-"""Findings of two runs matched: which are gone or new, and what was saved compared with the prediction."""
+"""Findings of two runs compared: which are gone or new, and what was saved compared with the prediction."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def require_alike(before: Side, after: Side, differences: pd.DataFrame) -> None:
         return
     said = ", ".join(f"{row.what} ({row.before} and {row.after})" for row in differences.itertuples())
     raise MeasurementError(
-        f"these runs differ in {said}, so a change need not come from the build",
+        f"these runs differ in {said}, so a change may have other causes than the build",
         where=f"{before.name} and {after.name}",
         hint="Measure both with the same settings, or pass --anyway",
     )

@@ -79,7 +79,7 @@ def _missing(one: Measured, metric: str, row: dict[str, object], cost: float) ->
 
 
 def profilers_share(one: Measured) -> list[Finding]:
-    """The profiler's own share of a profile, which is left out of leaks and costs where possible."""
+    """The profiler's own share of a profile. It is left out of leaks, and included in the cost of receipts."""
     profile = one.profile
     if profile is None or not profile.metrics:
         return []
