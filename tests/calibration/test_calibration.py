@@ -88,8 +88,8 @@ def test_an_earlier_one_is_replaced_but_for_other_numbers_of_processes(tmp_path)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"processor": "Xeon"}, "it is of another machine (AMD EPYC, 2, KVM)"),
-        ({"cores": 4, "usable_cores": 4}, "it is of another machine (AMD EPYC, 2, KVM)"),
+        ({"processor": "Xeon"}, "it was made on another machine (AMD EPYC, 2, KVM)"),
+        ({"cores": 4, "usable_cores": 4}, "it was made on another machine (AMD EPYC, 2, KVM)"),
         ({"release": "6.2"}, "it was made with another kernel"),
         ({"python": "3.12.1", "generator": "x"}, "it was made with another Python and another generator"),
     ],

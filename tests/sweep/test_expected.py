@@ -74,4 +74,4 @@ async def test_a_sweep_is_warned_and_one_of_another_machine_is_not_used(tmp_path
         await workbench.sweep(receipts="20", rate=100, pinpoint=False, runs_dir=tmp_path / name, on_event=note)
     assert [kind for kind, _ in said] == ["beyond_calibration", "calibration_not_used"]
     assert said[0][1].startswith(WORDS)
-    assert said[1][1].startswith("it is of another machine (another")
+    assert said[1][1].startswith("it was made on another machine (another")

@@ -1,8 +1,8 @@
-"""How long the runs of a batch will take: from runs that have finished, of the batch or before it. Pure.
+"""How long the runs of a batch will take, estimated from finished runs of this batch and earlier ones. Pure.
 
-A run takes the time of its sending, which its plan says, and more: start, settling, the walk to the limit, notebook and
-report. That rest is taken from finished runs: of the same combination its whole time, else of the same profiler the
-rest. Where none has finished it is a guess.
+A run takes the time of its sending, which follows from its plan, and a rest: start, settling, the walk to the limit,
+notebook and report. If runs of the same combination have finished, their whole time is used; otherwise the rest of runs
+under the same profiler. Without these, the rest is a guess.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ GUESSED_PER_S = {"none": 400.0, "flamegraph": 300.0, "massif": 20.0, "callgrind"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a run's time depends on: its ``combination`` (which runs repeat each other), its profiler, and the seconds
-    that its sending is planned to take."""
+    """What a run's time depends on: its ``combination`` (the same for its repeats), its profiler, and the planned
+    seconds of sending."""
 
     combination: str
     profiler: str
@@ -38,7 +38,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Seconds, and how many of the runs they are for have no finished run to go by."""
+    """Seconds, and how many of the runs were estimated without a finished run (``guessed``)."""
 
     seconds: float
     guessed: int = 0
@@ -53,7 +53,7 @@ class Estimate:
 
 
 def sending_s(receipts: int, rate: float | None, profiler: str) -> float:
-    """Seconds that so many receipts take to send, at ``rate`` or (None) in a closed loop."""
+    """Seconds to send this many receipts, at ``rate`` or (None) in a closed loop."""
     return receipts / (rate or GUESSED_PER_S.get(profiler, GUESSED_PER_S["none"]))
 
 

@@ -1,4 +1,4 @@
-"""A batch: runs by one plan, each in a folder of its own, with one record of them all.
+"""A batch: the runs of one plan, each in its own folder, with one record of all of them.
 
 ``<UTC time>-<name>/``: ``batch.json``, the runs' folders, ``notebook.ipynb`` and ``report.html`` of all together.
 """
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 FILE = "batch.json"
 SCHEMA = 2
-"""1: once a profiler mode, with ``modes`` in place of ``runs``."""
+"""Schema 1 has one run for each profiler mode: ``modes`` in place of ``runs``."""
 
 FIGURES = (
     "throughput_per_s", "response_p50_ms", "response_p95_ms", "response_p99_ms", "limit_receipts",
     "denial_lag_receipts", "instructions_per_receipt", "cpu_ms_per_receipt", "system_calls_per_receipt",
     "kept_bytes_per_receipt", "python_lines_per_receipt",
 )  # fmt: skip
-"""What of a run's figures stands in the table of a batch, where a run has it."""
+"""The figures in the table of a batch, if any of its runs has them."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Batch:
     def create(
         cls, runs_dir: Path, name: str, runs: Sequence[PlannedRun], skipped: Mapping[str, str], command: str
     ) -> Batch:
-        """A new batch folder that plans ``runs``; ``skipped`` says of runs that are left out why. Raises RunFolderError
-        when it cannot be made."""
+        """A new batch folder that plans ``runs``; ``skipped`` gives the reason for each run left out. Raises
+        RunFolderError if it cannot be made."""
         folder = RunFolder.create(runs_dir, name).path
         for unused in ("samples", "interrupted"):
             (folder / unused).rmdir()
@@ -73,13 +73,13 @@ class Batch:
 
     @classmethod
     def open(cls, path: Path) -> Batch:
-        """The batch in a folder. Raises RunFolderError where it is none."""
+        """The batch in a folder. Raises RunFolderError if it is not a batch."""
         batch = cls(path)
         batch.facts()
         return batch
 
     def facts(self) -> dict[str, Any]:
-        """What batch.json says; one of an earlier release as it would say it now."""
+        """The content of batch.json; that of an earlier release is converted."""
         try:
             facts = json.loads((self.path / FILE).read_text("utf-8"))
         except FileNotFoundError:
@@ -99,7 +99,7 @@ class Batch:
 
     @property
     def planned(self) -> tuple[PlannedRun, ...]:
-        """The runs of the plan, in their order, left out ones excepted. Their changes are all their settings."""
+        """The runs of the plan in order, without those left out. Their ``changes`` are all their settings."""
         return tuple(
             PlannedRun(run["name"], run["axes"], run["repeat"], run["settings"], run["repeats"])
             for run in self.facts()["runs"]
@@ -113,25 +113,25 @@ class Batch:
 
     @property
     def errors(self) -> dict[str, str]:
-        """Runs that ended in an error, and which."""
+        """Runs that ended in an error, with the error."""
         errors: dict[str, str] = self.facts()["errors"]
         return errors
 
     @property
     def seconds(self) -> dict[str, float]:
-        """How long runs took that were made in one go, with their notebooks and reports."""
+        """Seconds of the runs that ended without interruption, with their notebooks and reports."""
         seconds: dict[str, float] = self.facts()["seconds"]
         return seconds
 
     def remember(self, settings: Mapping[str, Settings]) -> None:
-        """Keep what each run is made with, keys and passwords excepted, so that the batch can be resumed."""
+        """Store the settings of each run, without keys and passwords, so that the batch can be resumed."""
         facts = self.facts()
         for run in facts["runs"]:
             run["settings"] = settings[run["name"]].public()
         self._write({**facts, "settings_kept": True})
 
     def ended(self, name: str, error: str | None, seconds: float | None = None) -> None:
-        """Note the error a run ended with (None: it ended well), and how long it took if it was made in one go."""
+        """Store the error a run ended with (None: no error), and how long it took if it was not interrupted."""
         facts = self.facts()
         facts["errors"].pop(name, None)
         if error is not None:
@@ -141,13 +141,13 @@ class Batch:
         self._write(facts)
 
     def folder(self, name: str) -> Path | None:
-        """The folder of a run, the newest if several were begun; None where none was."""
+        """The folder of a run, the newest if several were begun; None if none was."""
         of_run = re.compile(rf"\d{{8}}T\d{{6}}Z-{re.escape(name)}(-\d+)?")
         found = sorted(path for path in self.path.iterdir() if of_run.fullmatch(path.name) and path.is_dir())
         return found[-1] if found else None
 
     def runs(self) -> dict[str, SweepRun]:
-        """The runs there are, by name, finished or not."""
+        """The runs that were begun, by name, finished or not."""
         folders = {run.name: self.folder(run.name) for run in self.planned}
         return {
             name: open_run(folder)
@@ -156,7 +156,7 @@ class Batch:
         }
 
     def lines(self) -> list[str]:
-        """How each run came out, a line each: its verdict, or the error it ended with, or why it was left out."""
+        """The result of each run, a line each: its verdict, or the error it ended with, or why it was left out."""
         runs, errors, lines = self.runs(), self.errors, []
         for planned in self.planned:
             run = runs.get(planned.name)
@@ -171,9 +171,9 @@ class Batch:
 
     @property
     def table(self) -> pd.DataFrame:
-        """The plan's runs, a row each: ``run`` (its name), a column an axis, ``repeat``, ``state`` (``not begun``, else
-        as in :func:`workbench.runs`), ``verdict``, ``validity``, those of FIGURES that any run has, ``error``,
-        ``seconds`` (NaN where it was not made in one go) and ``folder``. Units are in the names."""
+        """The plan's runs, a row each: ``run`` (its name), a column for each axis, ``repeat``, ``state`` (``not
+        begun``, else as in :func:`workbench.runs`), ``verdict``, ``validity``, those of FIGURES that any run has,
+        ``error``, ``seconds`` (NaN unless it ended without interruption) and ``folder``. Units are in the names."""
         import pandas as pd
 
         errors, seconds, axes = self.errors, self.seconds, self.axes
@@ -200,7 +200,7 @@ class Batch:
 
     @property
     def once_a_mode(self) -> bool:
-        """Whether the runs differ in the profiler alone, so that what they say can be told together."""
+        """Whether the runs differ only in the profiler, so that their results can be shown as one."""
         return self.axes in ((), ("profiler",)) and all(run.repeat == 1 for run in self.planned)
 
     def profiles(self) -> dict[str, RunProfiles]:
@@ -210,13 +210,13 @@ class Batch:
 
     @property
     def findings(self) -> Findings:
-        """What the profiles of all runs say, as one ranked list."""
+        """The findings in the profiles of all runs, as one ranked list."""
         return findings_of(self.profiles())
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
-        """The four answers that stand first wherever the batch is shown: see :mod:`workbench.analysis.tiles`. Profiles
-        that cannot be read say nothing."""
+        """The four answers shown first wherever the batch is shown: see :mod:`workbench.analysis.tiles`. Profiles that
+        cannot be read are ignored."""
         try:
             findings = self.findings
         except WorkbenchError:
@@ -224,7 +224,7 @@ class Batch:
         return self.tiles_with(findings)
 
     def tiles_with(self, findings: Findings | None) -> tuple[Tile, ...]:
-        """The tiles with findings that are known already."""
+        """The tiles, with findings already computed."""
         runs, errors = self.runs(), self.errors
         of_runs = []
         for planned in self.planned:
@@ -238,7 +238,7 @@ class Batch:
 
 
 def findings_of(profiles: Mapping[str, RunProfiles]) -> Findings:
-    """What the profiles of several runs say, as one ranked list."""
+    """The findings in the profiles of several runs, as one ranked list."""
     from workbench.analysis.findings import find
 
     return find([found.measured(service) for found in profiles.values() for service in found.services])
@@ -253,7 +253,7 @@ def _of_batch(label: str, run: SweepRun, error: str) -> RunOfBatch:
 
 
 def _as_of_now(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of a batch of schema 1: the same sweep once a mode."""
+    """The record of a batch of schema 1, converted: the same sweep once in each mode."""
     settings, profiled = facts.get("settings"), facts.get("profiled_receipts")
     runs = []
     for mode in facts["modes"]:

@@ -18,15 +18,15 @@ _LONGEST_NAME = 48
 
 Changes = Mapping[str, Any]
 Axes = Mapping[str, Mapping[str, Changes]]
-"""By axis and value, as they are named, the settings that the value stands for."""
+"""By name of axis and name of value: the settings of this value."""
 Match = Mapping[str, tuple[str, ...]]
-"""By axis the values of which one is wanted."""
+"""By axis: the values that match."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One run of a batch. ``name`` is the end of its folder's name, and unique in the batch; ``axes`` says its value on
-    each axis, ``repeat`` counts from 1 up to ``repeats``, ``changes`` are the settings that are its own."""
+    """One run of a batch. ``name`` is the end of its folder's name, and unique in the batch; ``axes``: its value on
+    each axis. ``repeat`` counts from 1 up to ``repeats``. ``changes``: its own settings."""
 
     name: str
     axes: Mapping[str, str]
@@ -43,8 +43,8 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Every combination of ``axes`` but those that an ``exclude`` matches, then each of ``include`` (its place on the
-    axes and its settings); ``rules`` set what is matched differently. All of it ``repeats`` times."""
+    """Every combination of ``axes`` except those that ``exclude`` matches, then those of ``include`` (values on the
+    axes, and settings). ``rules`` change the settings of the runs they match. Everything runs ``repeats`` times."""
 
     axes: Axes = field(default_factory=dict)
     repeats: int = 1
@@ -58,11 +58,11 @@ class Grid:
 def runs_of(grid: Grid) -> tuple[PlannedRun, ...]:
     """The runs in the order in which they are made, numbered from 1 in their names.
 
-    ``interleaved``: each round has every combination once, every second round the other way round, so that a machine
-    that drifts drifts for all of them alike; ``shuffled``: each round in an order of its own, by the seed; ``written``:
-    the repeats of a combination one after another.
+    ``interleaved``: each round runs every combination once, every second round in reverse order, so that a drift of the
+    machine affects all combinations equally; ``shuffled``: each round in its own random order, by the seed;
+    ``written``: the repeats of a combination one after another.
 
-    Raises SettingsError where there are none, or more than MOST_RUNS.
+    Raises SettingsError if there are no runs, or more than MOST_RUNS.
     """
     combinations = _combinations(grid)
     count = len(combinations) * grid.repeats
@@ -80,7 +80,7 @@ def runs_of(grid: Grid) -> tuple[PlannedRun, ...]:
 
 
 def matches(axes: Mapping[str, str], wanted: Match) -> bool:
-    """Whether a combination has one of the wanted values on each of the axes."""
+    """Whether a combination has one of the wanted values on each axis of ``wanted``."""
     return all(axes.get(axis) in values for axis, values in wanted.items())
 
 
@@ -96,7 +96,7 @@ def _combinations(grid: Grid) -> list[tuple[Mapping[str, str], Changes]]:
 
 
 def _settings(grid: Grid, axes: Mapping[str, str]) -> dict[str, Any]:
-    """What the values of a combination set, and the rules after them."""
+    """The settings of a combination's values, changed by the rules that match."""
     changes: dict[str, Any] = {}
     for axis, value in axes.items():
         changes |= grid.axes.get(axis, {}).get(value, {})
@@ -124,5 +124,5 @@ def _ordered(combinations: int, grid: Grid) -> Sequence[tuple[int, int]]:
 
 
 def _slug(words: Sequence[str]) -> str:
-    """Words as a part of a folder's name."""
+    """Words joined for use in a folder's name."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join(words)).strip("-")[:_LONGEST_NAME]

@@ -1,4 +1,4 @@
-"""The plan of a batch that is the same sweep once a profiler mode."""
+"""The plan of a batch with the same sweep once in each profiler mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_MODES: tuple[Mode, ...] = ("none", "flamegraph", "massif", "callgrind", 
 
 
 def parse_modes(text: str) -> tuple[Mode, ...]:
-    """Modes from a list with commas, each once. Raises SettingsError naming the one that is none."""
+    """Modes from a list with commas, each once. Raises SettingsError naming an unknown mode."""
     modes = tuple(dict.fromkeys(parse_mode(part.strip()) for part in text.split(",") if part.strip()))
     if not modes:
         raise SettingsError("no mode was given", where="modes", hint=f"Give some of {', '.join(MODES)}")
@@ -20,7 +20,7 @@ def parse_modes(text: str) -> tuple[Mode, ...]:
 
 
 def runs_of_modes(modes: Sequence[Mode], profiled_receipts: str | None = None) -> tuple[PlannedRun, ...]:
-    """A run a mode, named after it. ``profiled_receipts``: the steps of those under a profiler (None: the same)."""
+    """One run per mode, named after it. ``profiled_receipts``: the steps under a profiler (None: the same)."""
     runs = []
     for mode in modes:
         steps = {"receipts": profiled_receipts} if mode != "none" and profiled_receipts is not None else {}

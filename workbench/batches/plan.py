@@ -1,10 +1,10 @@
 """The plan of a batch, as a TOML file or a mapping of the same shape.
 
 name = "before-after"          # name of the batch
-repeats = 3                    # every combination so often, in rounds
+repeats = 3                    # how often each combination runs, in rounds
 order = "interleaved"          # or "shuffled" (by seed = 1), or "written"
 
-[settings]                     # of all runs; options of the command line win
+[settings]                     # for all runs; command line options override them
 receipts = "250,500"
 
 [axes]                         # every combination of these
@@ -18,7 +18,7 @@ after = { service_command = "./service-after --config a.toml" }
 rate = 200
 build = "before"
 
-[[include]]                    # runs beside the grid: values of axes, and settings
+[[include]]                    # additional runs: values of axes, and settings
 build = "after"
 profiler = "callgrind"
 
@@ -50,13 +50,13 @@ _KEY = re.compile(r"\s*[\"']?([\w. -]+?)[\"']?\s*=")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a plan is from, for errors: its file's name and text; of a mapping both are empty."""
+    """The file of a plan, for errors: its name and text; both are empty for a mapping."""
 
     name: str = ""
     text: str = ""
 
     def at(self, *keys: str, entry: int = 0) -> str:
-        """File, line where it is known, and key. ``entry``: which of several tables of one name, from 0."""
+        """File, line if it is known, and key. ``entry``: number of the table in an array of tables, from 0."""
         key = ".".join(keys)
         line = line_of(self.text, keys, entry)
         file = self.name + (f":{line}" if line else "")
@@ -65,7 +65,7 @@ class Source:
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What is asked for: the settings of all runs, and the grid. ``name`` "" is none given."""
+    """A plan: the settings of all runs, and the grid. ``name`` is "" if none is given."""
 
     grid: Grid
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -123,8 +123,8 @@ def plan_of(stored: Mapping[str, Any], source: Source | None = None) -> BatchPla
 
 
 def line_of(text: str, keys: Sequence[str], entry: int = 0) -> int:
-    """The line, from 1, of a key in a TOML text, or of the innermost table around it that has a line of its own; 0
-    where there is none. ``entry``: of an array of tables which one, from 0. For messages: tomllib tells no lines."""
+    """The line, from 1, of a key in a TOML text, or of the innermost table around it that has its own line; 0 if there
+    is none. ``entry``: number in an array of tables, from 0. For messages, since tomllib gives no line numbers."""
     table: tuple[str, ...] = ()
     entries: dict[tuple[str, ...], int] = {}
     depth, found = 0, 0
@@ -161,7 +161,7 @@ def _axes(stored: Mapping[str, Any], source: Source) -> dict[str, dict[str, Mapp
             _check_setting(axis, where)
             axes[axis] = {_text(value): {axis: value} for value in _several(values, where)}
         if not axes[axis]:
-            raise SettingsError("an axis has at least one value, found none", where=where)
+            raise SettingsError("an axis needs at least one value, found none", where=where)
     return axes
 
 
@@ -178,7 +178,7 @@ def _excluded(stored: Mapping[str, Any], axes: Mapping[str, Mapping[str, Any]], 
 def _included(
     one: Mapping[str, Any], axes: Mapping[str, Mapping[str, Any]], source: Source, at: int
 ) -> tuple[dict[str, str], dict[str, Any]]:
-    """Where a run beside the grid is on the axes, and its settings: a value that an axis does not have is a setting."""
+    """An additional run's values on the axes, and its settings: a value that its axis does not have is a setting."""
     place, changes = {}, {}
     for key, value in one.items():
         where = source.at("include", key, entry=at)
@@ -224,7 +224,7 @@ def _match(
 def _check_setting(name: str, where: str) -> None:
     if name in SECRETS:
         raise SettingsError(
-            "keys and tokens are not written into a plan", where=where, hint="Give them as a variable WORKBENCH_..."
+            "a plan must not contain keys and tokens", where=where, hint="Give them as a variable WORKBENCH_..."
         )
     if name in _OF_THE_BATCH:
         raise SettingsError(
@@ -256,12 +256,12 @@ def _several(values: Any, where: str) -> Sequence[Any]:
         )
     texts = [_text(value) for value in values]
     if twice := next((text for text in texts if texts.count(text) > 1), None):
-        raise SettingsError(f"the value {twice} is there twice", where=where, hint="Repeat runs with repeats = 2")
+        raise SettingsError(f"the value {twice} is given twice", where=where, hint="Repeat runs with repeats = 2")
     return values
 
 
 def _text(value: Any) -> str:
-    """A value as it is named in tables and folders."""
+    """The name of a value in tables and folders."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The four answers that stand first wherever a batch is shown; see :mod:`workbench.analysis.tiles`. Pure."""
+"""The four answers shown first wherever a batch is shown; see :mod:`workbench.analysis.tiles`. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAMED = 2
 
 @dataclass(frozen=True, slots=True)
 class RunOfBatch:
-    """One run of a batch as its tiles need it: what it is called, its manifest (empty: not begun), its figures as
+    """What the tiles need of one run of a batch: its label, its manifest (empty: not begun), its figures as
     :mod:`workbench.analysis.figures` names them, and the error that it ended with ("": none)."""
 
     label: str
@@ -39,15 +39,15 @@ class RunOfBatch:
 
     @property
     def verdict(self) -> str:
-        """PASS, FAIL or INVALID; "" where the run has not come to its end."""
+        """PASS, FAIL or INVALID; "" if the run has not finished."""
         return str((self.manifest.get("verdict") or {}).get("verdict", ""))
 
 
 def batch_tiles(
     runs: Sequence[RunOfBatch], findings: Findings | None = None, left_out: Sequence[str] = ()
 ) -> tuple[Tile, ...]:
-    """The four tiles of a batch: ``runs`` in the plan's order, ``findings`` over all of them (None: nobody looked),
-    the names of the runs that were ``left_out``. The cost comes first where any run was under a profiler."""
+    """The four tiles of a batch: ``runs`` in the plan's order, ``findings`` over all of them (None: not
+    searched), the names of the runs ``left_out``. The cost comes first if any run was under a profiler."""
     tiles = (_verdict(runs, left_out), _limit(runs), _cost(runs), _next(runs, findings))
     profiled = any(mode_of(run.manifest) != "none" for run in runs)
     return tuple(sorted(tiles, key=lambda tile: profiled and tile.what != "cost"))
@@ -72,7 +72,7 @@ _SAID = {"FAIL": "failed", "INVALID": "not valid", "": "not finished"}
 
 
 def _word(by: Mapping[str, Sequence[RunOfBatch]]) -> tuple[str, State]:
-    """The verdict of all: that of the worst."""
+    """The verdict of the batch: the worst of its runs."""
     if by["FAIL"]:
         return "FAIL", "bad"
     if by[""]:
@@ -83,7 +83,7 @@ def _word(by: Mapping[str, Sequence[RunOfBatch]]) -> tuple[str, State]:
 
 
 def _limit(runs: Sequence[RunOfBatch]) -> Tile:
-    """The limit as the runs without a profiler found it."""
+    """The limit found by the runs without a profiler."""
     plain = [run for run in runs if mode_of(run.manifest) == "none" and run.manifest.get("limit")]
     if not plain:
         return Tile("limit", "not looked for", ("a run without a profiler looks for it",))
@@ -113,7 +113,7 @@ def _cost(runs: Sequence[RunOfBatch]) -> Tile:
 
 
 def _cost_line(runs: Sequence[RunOfBatch], name: str, unit: str, words: str) -> str:
-    """A cost over the runs that counted it, from the lowest to the highest if there are several."""
+    """A cost in the runs that measured it, from the lowest to the highest if there are several."""
     having = [run for run in runs if isinstance(run.figures.get(name), (int, float))]
     values = [float(run.figures[name]) for run in having]
     if not values:

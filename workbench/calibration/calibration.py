@@ -11,18 +11,18 @@ from workbench.load.interference import OTHER_CORE_SHARE
 from workbench.numbers import UNKNOWN
 
 Limit = Literal["generator", "null server", "not reached"]
-"""What kept the rate from being higher. ``not reached``: the search was cut short, or went up to its end."""
+"""What limited the rate. ``not reached``: the search was cut short, or its highest rate passed."""
 
 
 @dataclass(frozen=True)
 class Offer:
     """The rate that ``processes`` generators send in time.
 
-    ``rate_per_s``: the highest rate that most trials carried, 0 where none did; where ``complete`` is False the search
-    was cut short, and it is at least this. ``lag_p50_ms``, ``lag_p99_ms`` and ``cpu_us`` (CPU of the generators a
-    request) are those at that rate; ``closed_per_s`` is what a closed loop reached, with ``closed_cpu_us`` a request.
-    ``limited_by`` and ``why`` say what failed above it. ``other_cores``: what other processes used meanwhile, a machine
-    that was not idle offers more than was found. ``made``: when, ISO 8601 in UTC. NaN: nothing was sent.
+    ``rate_per_s``: the highest rate that passed in most of its trials, 0 if none did; if ``complete`` is False, the
+    search was cut short and the rate may be higher. ``lag_p50_ms``, ``lag_p99_ms`` and ``cpu_us`` (CPU of the
+    generators per request) are those at that rate; ``closed_per_s`` is the rate of a closed loop, ``closed_cpu_us`` its
+    CPU per request. ``limited_by`` and ``why`` say what failed above it. ``other_cores``: the cores that other
+    processes used; an idle machine may send more. ``made``: when, ISO 8601 in UTC. NaN: nothing was sent.
     """
 
     processes: int
@@ -48,7 +48,7 @@ class Offer:
 
     @property
     def disturbed(self) -> bool:
-        """Whether other processes used so much that the machine may offer more."""
+        """Whether other processes used so much CPU that the machine may send more when idle."""
         return self.other_cores >= OTHER_CORE_SHARE
 
 
@@ -66,7 +66,7 @@ class Calibration:
     """The rates of a machine: a rate counts as sent in time when its lag's p99 is at most ``lag_p99_limit_ms`` and the
     step valid.
 
-    ``identity`` is what it holds for, see :mod:`workbench.calibration.identity`; ``seconds`` the length of a trial.
+    ``identity``: what it is valid for, see :mod:`workbench.calibration.identity`; ``seconds``: the length of a trial.
     """
 
     identity: dict[str, Any]
@@ -85,7 +85,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Calibration:
-        """The inverse of to_json; null is NaN. Raises KeyError, TypeError or ValueError where it is none."""
+        """The inverse of to_json; null is NaN. Raises KeyError, TypeError or ValueError for other data."""
         offers = tuple(Offer(**_with_nan(offer)) for offer in data["offers"])
         return cls(
             identity=dict(data["identity"]),
@@ -97,7 +97,7 @@ class Calibration:
 
     @property
     def text(self) -> str:
-        """The findings as a table, a line a number of processes."""
+        """The results as a table, one line for each number of processes."""
         rows = [
             ("Processes", "Rate sent in time", "Lag p50", "Lag p99", "CPU/request", "Closed loop", "Limited by"),
             *map(_row, self.offers),
@@ -144,5 +144,5 @@ def count(processes: int) -> str:
 
 
 def _with_nan(data: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN; what is null there was one."""
+    """The data with NaN in place of null, since JSON has no NaN."""
     return {name: float("nan") if value is None else value for name, value in data.items()}

@@ -10,7 +10,7 @@ from workbench.calibration.calibration import Calibration, Offer, count
 def why_beyond(calibration: Calibration, rate_per_s: float, processes: int) -> str:
     """Why a step at this rate is likely to be INVALID, and what to do; "" when it is not, or nothing is known.
 
-    ``rate_per_s``: the highest of the plan. A rate that fewer processes offer is offered by more.
+    ``rate_per_s``: the highest of the plan. More processes are assumed to reach every rate that fewer processes reach.
     """
     complete = [offer for offer in calibration.offers if offer.complete]
     offered = [offer for offer in complete if offer.processes <= processes]

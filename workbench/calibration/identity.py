@@ -13,8 +13,8 @@ _SENDS = ("load", "receipts")  # rooms of the package
 
 
 def identity(machine: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
-    """The facts of :mod:`workbench.runs.machine` that change how fast it sends, and ``generator``, the state of the
-    code that does."""
+    """The facts of :mod:`workbench.runs.machine` that change how fast it sends, and ``generator``, a hash of the
+    code that sends."""
     facts = {**machine, **versions, "generator": _generator()}
     return {name: facts[name] for name in (*HARDWARE, *SOFTWARE)}
 
@@ -30,7 +30,7 @@ def difference(stored: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         found = ", ".join(
             f"{stored.get(name)}" for name in ("processor", "usable_cores", "hypervisor") if stored.get(name)
         )
-        return f"it is of another machine ({found})"
+        return f"it was made on another machine ({found})"
     changed = [name for name in SOFTWARE if stored.get(name) != now[name]]
     if not changed:
         return ""

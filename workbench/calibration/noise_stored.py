@@ -1,6 +1,6 @@
 """The file that keeps noise floors: ``noise.json`` beside ``calibration.json``, in the folder of the runs.
 
-A floor holds for a machine, a target and a load. A newer measurement of the same three replaces the older one.
+A floor is valid for one machine, target and load. A newer measurement of the same three replaces the older one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ SCHEMA = 1
 
 
 def keep_noise(runs_dir: Path, facts: Mapping[str, Any]) -> Path:
-    """Write what was found, with ``identity`` (of the machine), ``target``, ``load`` and ``floors``; the file's path.
-    Raises RunFolderError where it cannot be written, or is not ours."""
+    """Store ``facts``: ``identity`` (of the machine), ``target``, ``load`` and ``floors``. Returns the file's path.
+    Raises RunFolderError if the file cannot be written, or holds something else."""
     path = runs_dir / FILE
     kept = [one for one in _read(path) if not _alike(one, facts)]
     write_json(path, {"schema": SCHEMA, "noise": [*kept, dict(facts)]}, hint="Choose another folder with --runs-dir")
@@ -28,8 +28,8 @@ def keep_noise(runs_dir: Path, facts: Mapping[str, Any]) -> Path:
 
 
 def noise_of(runs_dir: Path, identity: Mapping[str, Any], target: str, load: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The floors, as plain values, that hold for this machine, target and load: of the same target the one of the same
-    load, else the newest; empty where there is none. Looks in the folder above too, for the runs of a batch."""
+    """The floors, as plain values, for this machine and target: those of the same load, else the newest ones; empty if
+    there are none. Looks in the folder above too, for the runs of a batch."""
     for place in (runs_dir, runs_dir.parent):
         found = [
             one for one in _read(place / FILE) if one["target"] == target and same_machine(one["identity"], identity)
@@ -52,7 +52,7 @@ def _read(path: Path) -> Sequence[dict[str, Any]]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts["schema"] != SCHEMA:
-            raise ValueError(f"it is of schema {facts['schema']}")
+            raise ValueError(f"its schema is {facts['schema']}")
         found: list[dict[str, Any]] = facts["noise"]
         for one in found:
             _ = one["target"], one["load"], one["identity"], one["floors"]

@@ -23,10 +23,10 @@ from workbench.runs.folder import utc_now
 
 Say = Callable[[str], None]
 
-MIN_SENT = 1000  # a p99 has ten values beyond it then
-LOOKED_AT = 2000  # requests that tell how fast a closed loop is
+MIN_SENT = 1000  # then ten values are above the p99
+LOOKED_AT = 2000  # requests to estimate the rate of a closed loop
 CONCURRENCY = 32
-START_SHARE = 0.125  # of the closed loop's rate: three doublings to it
+START_SHARE = 0.125  # of the closed loop's rate: three doublings reach it
 _SLEEP_S = 0.001
 _SLEEPS = 300
 
@@ -34,8 +34,8 @@ _SLEEPS = 300
 @dataclass(frozen=True)
 class Wanted:
     """The goal: the highest rate in time for each number of ``processes``, where lag p99 is at most ``lag_p99_ms`` in
-    trials of ``seconds``. ``servers``: processes of the null server (None: one for two generators). A number of
-    processes is done after ``max_s`` seconds or ``max_trials`` trials at the latest."""
+    trials of ``seconds``. ``servers``: processes of the null server (None: one for two generators). The search for
+    a number of processes ends after at most ``max_s`` seconds or ``max_trials`` trials."""
 
     processes: Sequence[int] = (1,)
     lag_p99_ms: float = 1.0
@@ -49,7 +49,7 @@ async def calibrate(wanted: Wanted, identity: Mapping[str, Any], runs_dir: Path,
     """Find this machine's rates, and store them in ``runs_dir`` (see :mod:`workbench.calibration.stored`).
 
     ``say`` gets a line per trial. Cancelling stores the results so far and raises CancelledError. Raises ToolError
-    where the null server or a generator ends, RunFolderError where another run is measuring or nothing can be kept.
+    if the null server or a generator ends, RunFolderError if another run is measuring or nothing can be stored.
     """
     offers: list[Offer] = []
     async with alone_on_this_machine():
@@ -70,7 +70,7 @@ async def calibrate(wanted: Wanted, identity: Mapping[str, Any], runs_dir: Path,
 
 
 def idle_timers() -> Timers:
-    """How late this thread wakes from sleeps of 1 ms: the floor of what any generator here can do."""
+    """How late this thread wakes from sleeps of 1 ms: no generator on this machine can be more exact."""
     late_ms = []
     for _ in range(_SLEEPS):
         began = time.perf_counter()
@@ -104,7 +104,7 @@ class _Work:
             self._tell(f"{rate:,.0f}/s: {word}", trial)
 
     def offer(self) -> list[Offer]:
-        """The result; None if not even the closed loop ended."""
+        """The result in a list, which is empty if not even the closed loop ended."""
         closed, search = self._closed, self._search
         if closed is None or search is None:
             return []
@@ -130,7 +130,7 @@ class _Work:
         ]
 
     async def _closed_loop(self) -> Trial:
-        """What a closed loop reaches: looked at shortly, then for as long as a trial takes."""
+        """The rate of a closed loop: estimated briefly, then measured for the length of a trial."""
         concurrency = CONCURRENCY * self._bench.processes
         short = await self._bench.attempt(ClosedPlan(LOOKED_AT * self._bench.processes, concurrency))
         receipts = max(LOOKED_AT, round(short.sent_per_s * self._wanted.seconds))
@@ -142,7 +142,7 @@ class _Work:
 
 
 def _start(closed_per_s: float) -> float:
-    """Where doubling begins: three doublings below what a closed loop reaches, to two digits."""
+    """The rate at which doubling begins: three doublings below a closed loop's rate, rounded to two digits."""
     rate = max(Search.lowest, START_SHARE * closed_per_s)
     return float(f"{rate:.2g}")
 

@@ -1,8 +1,8 @@
-"""Searching the highest rate that passes a noisy test. Pure: trials in, the next rate out.
+"""Searches for the highest rate that passes a noisy test. Pure: trials in, the next rate out.
 
-Rates are doubled until one fails, then the gap is halved (on a logarithmic scale, since a gap is a ratio). One trial
-decides nothing that counts: a rate has failed when most of its trials have, and it is only found when most have passed.
-While doubling, one pass is enough to go on: what was skipped is made up for when the rate is to be the result.
+Rates are doubled until one fails, then the gap is halved (on a logarithmic scale, since a gap is a ratio). A single
+trial decides nothing: a rate fails when most of its trials fail, and is the result only when most of its trials pass.
+While doubling, one pass is enough to go on; the skipped trials are made before the rate becomes the result.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import math
 from dataclasses import dataclass, replace
 
 VOTES = 3
-"""Trials of one rate at most; two of a kind decide."""
+"""The most trials of one rate; two equal results decide."""
 PRECISION = 1.05
-"""The search ends when the lowest rate that failed is less than this times the highest that passed."""
+"""The search ends when the lowest failed rate is at most this times the highest passed rate."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What was tried: (rate, passed) in their order. Immutable; :meth:`tried` gives the next one.
+    """The trials made: (rate, passed) in order. Immutable; :meth:`tried` returns the next state.
 
     Rates are between ``lowest`` and ``highest``; after ``max_trials`` the search ends with what it has.
     """
@@ -35,22 +35,22 @@ class Search:
 
     @property
     def found(self) -> float:
-        """The highest rate below all failed ones that passed most of its trials; 0 where there is none."""
+        """The highest rate below all failed ones that passed most of its trials; 0 if there is none."""
         below = self._lowest_failed
         return max((rate for rate in self._rates() if self._has(rate, True) and rate < below), default=0.0)
 
     @property
     def at_least(self) -> float:
-        """The highest rate below all failed ones that passed, and as often as it failed: what a search that was cut
-        short can say. 0 where there is none."""
+        """The highest rate below all failed ones that passed at least once and at least as often as it failed: the
+        result of a search that was cut short. 0 if there is none."""
         below = self._lowest_failed
         passed = (rate for rate in self._rates() if self._votes(rate, True) >= max(1, self._votes(rate, False)))
         return max((rate for rate in passed if rate < below), default=0.0)
 
     @property
     def complete(self) -> bool:
-        """Whether the rate is found, to the precision, or that there is none. False as long as there is more to do, and
-        where the search was cut short."""
+        """Whether the rate was found with the wanted precision, or no rate passes. False while there is more to try,
+        also if the search was cut short."""
         return self._next() is None
 
     def upcoming(self) -> float | None:
@@ -61,7 +61,7 @@ class Search:
         failed = self._lowest_failed
         passed = max((rate for rate in self._rates() if rate < failed and self._votes(rate, True)), default=0.0)
         undecided = [rate for rate in self._rates() if passed < rate < failed]
-        if undecided:  # failed once: a hiccup, or the limit
+        if undecided:  # failed once: a disturbance, or the limit
             return min(undecided)
         if not passed:
             return None if failed <= self.lowest else max(self.lowest, _round(min(failed / 2, self.start)))
@@ -84,11 +84,11 @@ class Search:
         return sum(at == rate and result == passed for at, result in self.trials)
 
     def _has(self, rate: float, passed: bool) -> bool:
-        """Whether most trials of a rate had this result, or will have it in any case."""
+        """Whether this result has the majority of a rate's VOTES trials, made or to come."""
         return 2 * self._votes(rate, passed) > VOTES
 
 
 def _round(rate: float) -> float:
-    """To three digits: rates that people can read."""
+    """Rounded to three digits, for people to read."""
     digits = 2 - math.floor(math.log10(rate))
     return float(round(rate, digits))

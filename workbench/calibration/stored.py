@@ -1,7 +1,7 @@
 """The file that keeps calibrations: ``calibration.json`` in the folder of the runs.
 
-It is there, and not in the home of the user, since it can be written there, is ignored by git, and belongs to what was
-measured with it. The runs of a batch look in the folder above theirs. Several machines may share the file.
+It is not in the user's home, because the folder of the runs is writable, ignored by git, and holds what was measured
+with the calibration. Runs of a batch look in the folder above theirs. Several machines may share the file.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _HINT = "Choose a folder you may write to with --runs-dir"
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a machine before sending: its ``calibration``, or ``why_not``: why an existing one is not used;
-    neither if there is none."""
+    """What is known about a machine before sending: its ``calibration``, or why an existing one is not used
+    (``why_not``); neither if there is none."""
 
     calibration: Calibration | None = None
     why_not: str = ""
 
 
 def known(runs_dir: Path, identity: Mapping[str, Any], now: datetime | None = None) -> Known:
-    """The calibration that holds for ``identity`` at ``now``. Never raises for what is in the file."""
+    """The calibration valid for ``identity`` at ``now``. A damaged file is a ``why_not``, not an error."""
     path = next((place / FILE for place in (runs_dir, runs_dir.parent) if (place / FILE).is_file()), None)
     if path is None:
         return Known()
@@ -52,10 +52,10 @@ def known(runs_dir: Path, identity: Mapping[str, Any], now: datetime | None = No
 
 
 def keep(runs_dir: Path, calibration: Calibration) -> Path:
-    """Write a calibration in place of an earlier one of this machine; its path.
+    """Store a calibration in place of an earlier one of this machine; returns the path.
 
-    Offers for other numbers of processes stay where they were found by the same software and the same limit. Raises
-    RunFolderError where the file cannot be written, or is not ours.
+    Earlier offers for other numbers of processes are kept if they were found with the same software and limit. Raises
+    RunFolderError if the file cannot be written, or holds something else.
     """
     path = runs_dir / FILE
     earlier = _read(path) if path.is_file() else []
@@ -78,7 +78,7 @@ def _read(path: Path) -> list[Calibration]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts["schema"] != SCHEMA:
-            raise ValueError(f"it is of schema {facts['schema']}")
+            raise ValueError(f"its schema is {facts['schema']}")
         return [Calibration.from_json(one) for one in facts["calibrations"]]
     except OSError as error:
         raise of_system(RunFolderError, "cannot be read", error, path) from None

@@ -24,7 +24,7 @@ from workbench.receipts.template import ReceiptTemplate
 
 MAX_RATE_ERROR = 0.01
 SERVER_FULL_PERCENT = 90.0
-"""CPU of a null server's process from which on it, and not the generator, is the limit."""
+"""From this CPU use of a null server's process on, the server is the limit and not the generator."""
 
 QUERY = "{ _meta { block { number } } }"
 _RECEIPT = ReceiptTemplate(
@@ -41,11 +41,11 @@ _RECEIPT = ReceiptTemplate(
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of one. ``spoilt``: why the rate was not sent in time; "" when it was.
+    """The result of one trial. ``spoilt``: why the rate was not sent in time; "" if it was.
 
-    ``sent_per_s``: requests a second between the first and the last. ``cpu_us``: CPU of the generators a request, spun
-    waits and signers left out. ``server_percent``: CPU of the busiest null server process, in percent of a core.
-    ``other_cores``: what all other processes used meanwhile (NaN: not known).
+    ``sent_per_s``: requests a second between the first and the last. ``cpu_us``: CPU of the generators per request,
+    without busy waits and signers. ``server_percent``: CPU of the busiest null server process, in percent of a core.
+    ``other_cores``: the cores that all other processes used meanwhile (NaN: not known).
     """
 
     spoilt: str
@@ -58,13 +58,13 @@ class Trial:
 
     @property
     def of_server(self) -> bool:
-        """Whether the null server had nothing left to give."""
+        """Whether the null server was at its own limit."""
         return self.server_percent >= SERVER_FULL_PERCENT
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What trials are made with: who is asked, by how many processes, and how late they may be."""
+    """What trials are made with: the null server, the number of generator processes, and the allowed lag."""
 
     server: NullServer
     processes: int
@@ -72,8 +72,8 @@ class Bench:
     max_in_flight: int = 1000
 
     async def attempt(self, plan: Plan) -> Trial:
-        """Send a plan of signed receipts, as a step does, with a key of its own. Raises ToolError where a generator or
-        the null server ends."""
+        """Send a plan of signed receipts, as a step does, with a key of its own. Raises ToolError if a generator or the
+        null server ends."""
         with temporary_folder("trial") as folder:
             spec = StepSpec(
                 url=self.server.paid_url,
@@ -110,7 +110,7 @@ class Bench:
 
 
 def why_spoilt(plan: Plan, summary: StepSummary, sent_per_s: float, p99_ms: float, limit_ms: float) -> str:
-    """Why a rate was not sent in time; "" when it was. Pure."""
+    """Why a rate was not sent in time; "" if it was. Pure."""
     if summary.failures:
         return summary.failures
     if summary.invalid:
@@ -125,7 +125,7 @@ def why_spoilt(plan: Plan, summary: StepSummary, sent_per_s: float, p99_ms: floa
 
 
 def limit_of(trials: Mapping[float, Sequence[Trial]], rate: float) -> tuple[Limit, str]:
-    """What kept the rate from being higher, and why: from the trials of the next rate above that failed. Pure."""
+    """What limited the rate, and why: from the failed trials of the next higher rate. Pure."""
     spoilt = {at: [trial for trial in made if trial.spoilt] for at, made in trials.items() if at > rate}
     above = min((at for at, made in spoilt.items() if made), default=None)
     if above is None:

@@ -1,6 +1,6 @@
-"""The runs that there are, as a table: found in their folders each time, asked with SQL, tagged, removed.
+"""All runs as a table: read from their folders each time, selected with SQL, tagged, removed.
 
-``columns`` (what is known of a run, with units), ``row`` (of one folder), ``cache`` (rows that need not be made again,
-thrown away at will), ``listing`` (all rows; ``workbench.runs()``), ``query`` (SQL conditions), ``marks`` (tags and
-notes), ``named`` (which run is meant), ``remove``, ``history`` (a figure over runs).
+``columns`` (with meanings and units), ``row`` (of one folder), ``cache`` (rows of finished runs; may be deleted at any
+time), ``listing`` (all rows; ``workbench.runs()``), ``query`` (SQL conditions), ``marks`` (tags and notes), ``named``
+(which run a text means), ``remove``, ``history`` (a figure over runs).
 """

@@ -1,7 +1,7 @@
-"""Rows of finished runs, kept so that they are not made again: one file beside the run folders.
+"""Rows of finished runs, stored in one file beside the run folders, so that they are not made again.
 
-It is never believed: a row counts while the files it was made of have the same inode, size and time of change, and a
-cache that is damaged, of another version or not writable is as good as none. Deleting it loses nothing.
+A row is used only while the files it was made from have the same inode, size and time of change. A cache that is
+damaged, of another version or not writable is ignored. Deleting it loses nothing.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Cache = dict[str, tuple[Signature, Row]]
 
 
 def signature(run: Path) -> Signature:
-    """What tells whether the files that a row is made of are still the same."""
+    """Inode, size and time of change of the files that a row is made from, to notice that they changed."""
     return [_stat(f"{run}{os.sep}{name}") for name in _SOURCES]
 
 
 def read_cache(runs_dir: Path) -> Cache:
-    """The rows kept for the runs of a folder, by the run's path below it; none where the cache cannot be used."""
+    """The rows stored for the runs of a folder, by the run's path below it; empty if the cache cannot be used."""
     try:
         digest, _, text = (runs_dir / FILE).read_bytes().partition(b"\n")
         if digest != _digest(text):
@@ -51,7 +51,7 @@ def read_cache(runs_dir: Path) -> Cache:
 
 
 def write_cache(runs_dir: Path, rows: Mapping[str, tuple[Signature, Row]]) -> None:
-    """Keep the rows; nothing happens where the folder cannot be written."""
+    """Store the rows; nothing happens if the folder cannot be written."""
     text = json.dumps({"version": _VERSION, "rows": rows}, default=datetime.isoformat, separators=(",", ":")).encode()
     try:
         with replacing(runs_dir / FILE) as temporary:

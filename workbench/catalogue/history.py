@@ -1,4 +1,4 @@
-"""One figure over the runs that can be compared, in the order of time: where it changed, and how it is by version."""
+"""One figure over the runs that can be compared, in order of time: where it changed, and its values by version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALIKE = ("kind", "profiler", "receipts", "mode", "loop", "rate_per_s", "concurrency", "value_grt", "machine")
-"""Runs that are the same in all of these, and both at the stand-in or both not, are one series."""
+"""Runs that are equal in all of these, and all at the stand-in or all not, are one series."""
 BY = "service_version"
 _TEXTS = tuple(column.name for column in COLUMNS if column.kind == "text")
 _KINDS = {column.name: column.kind for column in COLUMNS}
@@ -28,7 +28,7 @@ _KINDS = {column.name: column.kind for column in COLUMNS}
 class History:
     """A figure over runs.
 
-    ``runs``: a row a run, the oldest first: series (counted from 1), of (what the series has in common), run, path,
+    ``runs``: a row a run, the oldest first: series (counted from 1), of (what tells the series from others), run, path,
     started (UTC), ``by``, value, changed (it is the first run after a change). ``changes``: a row a change: series,
     run, started, ``by``, before and after (medians up to the neighbouring changes), change_pct, p (the probability of
     such a difference by chance). ``versions``: a row a series and value of ``by``, in order of time: runs, median,
@@ -44,11 +44,11 @@ class History:
 
 
 def history(figure: str, *, by: str = BY, where: str | None = None, runs_dir: str | Path | None = None) -> History:
-    """How ``figure``, a column of :func:`workbench.runs` that is a number, went over the finished runs.
+    """How ``figure``, a column of :func:`workbench.runs` that is a number, changed over the finished runs.
 
-    Runs are compared with their like only: the same settings on the same machine (see ALIKE). ``by`` is a text column
-    whose values are set beside each other. ``where`` chooses runs, as in :func:`workbench.runs`. Raises SettingsError
-    for a column that is not there.
+    Only runs with the same settings on the same machine are compared (see ALIKE). ``by`` is a text column whose values
+    are compared with each other. ``where`` chooses runs, as in :func:`workbench.runs`. Raises SettingsError for an
+    unknown column.
     """
     import pandas as pd
 
@@ -89,7 +89,7 @@ def tables_of(figure: str, *, by: str, where: str | None, runs_dir: Path) -> dic
 
 
 def _series(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows that can be compared with each other, each with what it has that others have not, the longest first."""
+    """The series of comparable rows, the longest first, each with the facts that tell it from the others."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["target"] == "stand-in", *(row[name] for name in ALIKE)), []).append(row)
@@ -99,7 +99,7 @@ def _series(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _said(at: int, value: Any) -> str:
-    """One thing that tells a series from others, in words."""
+    """One fact that tells a series from others, in words."""
     if at == 0:
         return "stand-in" if value else "service"
     if value is None or value == "":

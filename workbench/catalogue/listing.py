@@ -1,4 +1,4 @@
-"""All runs of a folder, a row each, found in their folders each time."""
+"""All runs of a folder, one row each, read from their folders each time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BATCH = "batch.json"
 
 
 def runs(where: str | None = None, *, runs_dir: str | Path | None = None) -> pd.DataFrame:
-    """The runs there are as a DataFrame, one row a run, the newest first; those of batches as well.
+    """All runs as a DataFrame, including those of batches: one row a run, the newest first.
 
-    Its columns, with meaning and unit, are :data:`workbench.catalogue.columns.COLUMNS`; what is not known is NaN, <NA>
+    Its columns, with meaning and unit, are :data:`workbench.catalogue.columns.COLUMNS`; unknown values are NaN, <NA>
     or "". ``where`` is a condition in SQL, such as ``"profiler = 'callgrind' and instructions_per_receipt > 7e6"``.
     ``runs_dir`` None: that of the settings. A folder that cannot be read is a row whose state is ``damaged`` and whose
-    ``fault`` says why. Nothing of a run is changed. Raises RunFolderError where there is no such folder, SettingsError
-    for a condition that cannot be used.
+    ``fault`` says why. No run is changed. Raises RunFolderError if there is no such folder, SettingsError for an
+    invalid condition.
     """
     from workbench.catalogue.query import chosen
 
@@ -41,7 +41,7 @@ def runs(where: str | None = None, *, runs_dir: str | Path | None = None) -> pd.
 
 
 def to_frame(rows: list[Row]) -> pd.DataFrame:
-    """Rows as a DataFrame with all columns, also when there is none."""
+    """Rows as a DataFrame with all columns, even without rows."""
     import pandas as pd
 
     types = {"text": "str", "number": "float64", "count": "Int64", "time": "datetime64[ms]"}
@@ -51,7 +51,7 @@ def to_frame(rows: list[Row]) -> pd.DataFrame:
 
 
 def rows_in(runs_dir: Path) -> list[Row]:
-    """The rows of all runs below a folder, the newest first. Raises RunFolderError where it is no folder."""
+    """The rows of all runs below a folder, the newest first. Raises RunFolderError if it is not a folder."""
     known, now = read_cache(runs_dir), {}
     made: dict[str, Row] = {}
     unread: list[tuple[str, Path, str]] = []
@@ -78,7 +78,7 @@ def row_in(run: Path) -> Row:
 
 
 def _rows(runs: Sequence[tuple[Path, str]]) -> list[Row]:
-    """The row of each run, in their order, with what its manifest says and, where that has no figures, its tables."""
+    """The row of each run, in their order, from its manifest and, if that has no figures, from its tables."""
     manifests = {run: manifest_of(run) for run, _ in runs}
     figures = {run: kept_figures(manifest) for run, (manifest, _) in manifests.items()}
     without = [run for run, kept in figures.items() if kept is None and not manifests[run][1]]
@@ -98,12 +98,12 @@ def _rows(runs: Sequence[tuple[Path, str]]) -> list[Row]:
 def folders_in(runs_dir: Path) -> Iterator[tuple[Path, str]]:
     """The run folders below a folder, and the batch that each is part of ("": none). Links are not followed.
 
-    A folder named like a run is one, even where it has no manifest: then it is damaged. Raises RunFolderError where
-    ``runs_dir`` is no folder.
+    A folder with the name of a run counts as one even without a manifest: it is damaged then. Raises RunFolderError if
+    ``runs_dir`` is not a folder.
     """
     for entry in _folders(runs_dir):
         if os.path.exists(f"{entry.path}{os.sep}{BATCH}"):
-            with contextlib.suppress(RunFolderError):  # a batch that may not be looked into is no reason to end
+            with contextlib.suppress(RunFolderError):  # a batch that cannot be read is skipped
                 yield from ((Path(inner.path), entry.name) for inner in _folders(entry.path) if _is_run(inner))
         elif _is_run(entry):
             yield Path(entry.path), ""

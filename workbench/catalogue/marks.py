@@ -1,4 +1,4 @@
-"""What people say of a run: tags and a note, in a small file of its folder."""
+"""Tags and a note that people give a run, in a small file in its folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Marks:
 
 
 def read_marks(run: Path) -> Marks:
-    """The marks of the run in a folder; none where it has no such file. Raises RunFolderError where it is damaged."""
+    """The marks of the run in a folder; empty if it has no such file. Raises RunFolderError if it is damaged."""
     path = run / FILE
     try:
         stored = json.loads(path.read_text("utf-8"))
@@ -44,9 +44,9 @@ def read_marks(run: Path) -> Marks:
 
 
 def tag(run: Path, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Marks:
-    """Give a run tags, and take some away. Returns what it has now.
+    """Add and remove tags of a run. Returns its tags and note.
 
-    Raises SettingsError for a text that is no tag, or one to be taken away that is not there.
+    Raises SettingsError for an invalid tag to add, or a tag to remove that the run does not have.
     """
     known, added, removed = read_marks(run), list(add), list(remove)
     for text in added:
@@ -63,13 +63,12 @@ def tag(run: Path, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Marks
 
 
 def note(run: Path, text: str) -> Marks:
-    """Write a note about a run in place of the one it has; "" removes it. Raises SettingsError where it is too
-    long."""
+    """Write a note about a run in place of an earlier one; "" removes it. Raises SettingsError if it is too long."""
     if len(text) > _MOST_NOTE:
         raise SettingsError(f"a note has at most {_MOST_NOTE:,} characters, found {len(text):,}", where=run.name)
     return _kept(run, Marks(read_marks(run).tags, text))
 
 
 def _kept(run: Path, marks: Marks) -> Marks:
-    write_json(run / FILE, {"tags": list(marks.tags), "note": marks.note}, hint="The tags are as they were")
+    write_json(run / FILE, {"tags": list(marks.tags), "note": marks.note}, hint="The tags are unchanged")
     return marks

@@ -1,4 +1,4 @@
-"""Which run is meant: by its folder, its name among the runs, or a part of it that only one has."""
+"""Finds a run by its folder, its name, or a part of a name that only one run has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 5
 
 
 def run_named(text: str, runs_dir: Path) -> Path:
-    """The folder of the run that ``text`` names. Raises RunFolderError where there is none, or where several fit."""
+    """The folder of the run that ``text`` names. Raises RunFolderError if no run matches, or several do."""
     given = Path(text)
     if _is_run(given):
         return given
@@ -32,5 +32,5 @@ def run_named(text: str, runs_dir: Path) -> Path:
 
 
 def _is_run(path: Path) -> bool:
-    """A real folder, and no link to one, that has a manifest, or the name of a run that lost it."""
+    """Whether it is a folder, not a link, that has a manifest or the name of a run."""
     return path.is_dir() and not path.is_symlink() and ((path / MANIFEST).is_file() or is_stamped(path.resolve().name))

@@ -1,5 +1,5 @@
-"""Conditions in SQL over the rows of the catalogue. They can ask, and nothing else: DuckDB holds the rows in memory,
-may touch no file, load no extension and see no variable of Python, and cannot be told otherwise."""
+"""Conditions in SQL over the rows of the catalogue. They can only read these rows: DuckDB holds them in memory, cannot
+access files, extensions or variables of Python, and its configuration is locked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _EXAMPLE = "A condition is, for example, \"verdict = 'FAIL' and response_p95_ms 
 def chosen(rows: Sequence[Row], where: str) -> list[Row]:
     """The rows for which the condition ``where`` is true, in their order.
 
-    Raises SettingsError with what is wrong with the condition, and the columns there are where one is unknown.
+    Raises SettingsError that says what is wrong with the condition, and lists the columns if one is unknown.
     """
     import duckdb
 
@@ -53,24 +53,24 @@ def chosen(rows: Sequence[Row], where: str) -> list[Row]:
 
 
 def check_column(name: str, known: Sequence[str] = NAMES, where: str = "column") -> str:
-    """``name``, where it is a column. Raises SettingsError with the nearest one, or all."""
+    """``name``, if it is a column. Raises SettingsError with the most similar one and all columns."""
     if name in known:
         return name
     raise SettingsError(f"there is no column {name!r}", where=where, hint=columns_hint(name, known))
 
 
 def columns_hint(name: str, known: Sequence[str] = NAMES) -> str:
-    """The column that was meant, if one is near, and all that there are."""
+    """The most similar column, if there is one, and all columns."""
     close = difflib.get_close_matches(name.lower(), known, n=1)
     names = [column for column in known if not column.startswith(AGENT)]
-    more = f", and costs of the tap-agent with {AGENT} before" if len(names) < len(known) else ""
+    more = f", and costs of the tap-agent prefixed with {AGENT}" if len(names) < len(known) else ""
     return (f"Did you mean {close[0]!r}? " if close else "") + f"There are {', '.join(names)}{more}"
 
 
 @contextmanager
 def _table(rows: Sequence[Row], where: str) -> Iterator[DuckDBPyConnection]:
-    """A database with the table ``runs``, and nothing but it: of its columns those whose names are in ``where``, which
-    is what takes the time."""
+    """A database with only the table ``runs``, and only those columns whose names are in ``where``, since loading
+    columns takes time."""
     import duckdb
 
     every = "*" in where or "columns" in where.lower()
@@ -90,7 +90,7 @@ def _table(rows: Sequence[Row], where: str) -> Iterator[DuckDBPyConnection]:
 
 
 def _wrong(error: Exception, where: str) -> SettingsError:
-    """What DuckDB says, as one line about the condition and not about the query around it."""
+    """DuckDB's message as one line about the condition, not about the query around it."""
     said = str(error).splitlines()[0].partition("Error: ")[2] or str(error).splitlines()[0]
     if unknown := _UNKNOWN.search(said):
         return SettingsError(f"there is no column {unknown[1]!r}", where=WHERE, hint=columns_hint(unknown[1]))

@@ -1,4 +1,4 @@
-"""Runs removed from disk."""
+"""Removes runs from disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from workbench.runs.folder import MANIFEST, RunFolder
 
 
 def check_removable(path: Path) -> None:
-    """Raise RunFolderError unless ``path`` is the folder of a run that nobody writes now.
+    """Raise RunFolderError unless ``path`` is the folder of a run that no process writes.
 
-    A link to one is refused, and so is a folder that is none: without a manifest it may be anything.
+    A link is refused, and so is a folder without a manifest, which may hold anything.
     """
     if path.is_symlink():
         raise RunFolderError("is a link, which is not followed", where=str(path), hint="Give the folder itself")
@@ -34,10 +34,10 @@ def check_removable(path: Path) -> None:
 
 
 def remove_run(path: Path) -> int:
-    """Remove the folder of a run with all that is in it; returns how many bytes its files had.
+    """Remove the folder of a run with everything in it; returns how many bytes its files had.
 
-    Raises RunFolderError as :func:`check_removable` does, and where the folder cannot be removed. The folder is given
-    another name first: nobody sees it half removed under its own, and nobody resumes it meanwhile.
+    Raises RunFolderError as :func:`check_removable` does, and if the folder cannot be removed. The folder is renamed
+    first, so that nobody sees it half removed or resumes it meanwhile.
     """
     path = Path(os.path.abspath(path))
     check_removable(path)
@@ -45,7 +45,7 @@ def remove_run(path: Path) -> int:
     with _errors_of(path):
         going = Path(tempfile.mkdtemp(prefix=f".removed-{path.name}-", dir=path.parent))
         path.rename(going / path.name)
-        if RunFolder(going / path.name).is_locked():  # somebody took it between the look and the renaming
+        if RunFolder(going / path.name).is_locked():  # another process locked it after the check
             (going / path.name).rename(path)
             going.rmdir()
             raise RunFolderError("the run is running", where=str(path), hint="Wait for its end, or stop it")
@@ -54,7 +54,7 @@ def remove_run(path: Path) -> int:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of the files in a folder; links count with what they are themselves."""
+    """Bytes of the files in a folder; a link counts as the link itself, not its target."""
     total = 0
     for folder, _, files in os.walk(path):
         for name in files:

@@ -1,4 +1,4 @@
-"""The row of one run folder. Whatever is in the folder, there is a row: what cannot be read is its fault."""
+"""The row of one run folder. Every folder gets a row: what cannot be read is stated in its ``fault``."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def manifest_of(run: Path) -> tuple[Manifest, str]:
 
 
 def row_of(run: Path, batch: str, manifest: Manifest, fault: str, figures: Mapping[str, Any]) -> Row:
-    """The row of the run in a folder, with all columns; None is what is not known.
+    """The row of the run in a folder, with all columns; None: not known.
 
-    ``fault`` is what is wrong with its manifest, ``figures`` those of its steps and costs.
+    ``fault`` is what is wrong with its manifest, ``figures`` are those of its steps and costs.
     """
     row: Row = dict.fromkeys(NAMES)
     row.update({column.name: "" for column in COLUMNS if column.kind == "text"})
@@ -71,7 +71,7 @@ def row_of(run: Path, batch: str, manifest: Manifest, fault: str, figures: Mappi
 
 
 def with_fault(row: Row, fault: str) -> Row:
-    """The row with one more thing that is wrong."""
+    """The row with one more fault."""
     return row | {"fault": "; ".join(filter(None, (row["fault"], fault)))}
 
 
@@ -95,7 +95,7 @@ def _of_manifest(run: Path, manifest: Manifest) -> Row:
 
 
 def _of_settings(settings: Mapping[str, Any]) -> Row:
-    """The settings that matter, the loop in words."""
+    """The settings that have columns, the loop in words."""
     names = ("receipts", "mode", "value_grt", "service_command", "agent_command")
     row: Row = {name: settings.get(name) for name in names}
     rate, concurrency, arrivals = (settings.get(name) for name in ("rate", "concurrency", "arrivals"))
@@ -138,7 +138,7 @@ def _target(manifest: Manifest, settings: Mapping[str, Any]) -> str:
 
 
 def part(manifest: Manifest, name: str) -> Mapping[str, Any]:
-    """An object of a manifest; empty where it has none of that name."""
+    """An object of a manifest; empty if it has none of that name."""
     found = manifest.get(name)
     return found if isinstance(found, dict) else {}
 
@@ -149,7 +149,7 @@ def _stamp(name: str) -> str:
 
 
 def _time(text: Any) -> datetime | None:
-    """A time as UTC without its zone; None where the text is none."""
+    """A time in UTC without time zone; None if the text is not a time."""
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:
@@ -162,7 +162,7 @@ def _between(begun: datetime | None, ended: datetime | None) -> float | None:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """The value as its column has it; None where it is none of its type."""
+    """The value in the type of its column; None if it cannot be converted."""
     kind = _KINDS[name]
     if kind == "text":
         return "" if value is None else str(value)

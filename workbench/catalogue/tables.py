@@ -1,5 +1,5 @@
-"""The figures of runs that do not keep them in their manifest (older ones, and those that have not finished), made of
-their tables. DuckDB reads the steps of all of them at once."""
+"""The figures of runs whose manifest has none (older runs, and runs that have not finished), computed from their
+tables. DuckDB reads the steps of all of them at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SELECT filename, COLUMNS(lambda c: list_contains($1, c)) FROM read_parquet($2, f
 
 
 def figures_of(runs: Sequence[Path], manifests: Mapping[Path, Mapping[str, Any]]) -> dict[Path, dict[str, Any]]:
-    """The figures of each run, ``fault`` among them where a table of it cannot be read."""
+    """The figures of each run, with ``fault`` if one of its tables cannot be read."""
     having = [run for run in runs if (run / STEPS).is_file()]
     found: dict[Path, dict[str, Any]] = {run: {} for run in runs}
     if having:
@@ -36,7 +36,7 @@ def figures_of(runs: Sequence[Path], manifests: Mapping[Path, Mapping[str, Any]]
 
 
 def _read(connection: DuckDBPyConnection, runs: Sequence[Path], found: dict[Path, dict[str, Any]]) -> None:
-    """Read the steps of all runs at once; where that fails, of each half, until the damaged file is alone."""
+    """Read the steps of all runs at once; if that fails, those of each half, until the damaged file is found."""
     import duckdb
 
     paths = {str(run / STEPS): run for run in runs}
@@ -69,5 +69,5 @@ def _costs(run: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         return dict(cost_figures(open_run(run).profiles.costs, agents))
     except WorkbenchError as error:
         return {"fault": f"costs: {error}"}
-    except (ValueError, KeyError, TypeError) as error:  # a table of other columns, or of other types
+    except (ValueError, KeyError, TypeError) as error:  # other columns or types than expected
         return {"fault": f"costs cannot be read: {type(error).__name__}: {error}"}

@@ -1,17 +1,16 @@
 """Which changes in a program changed its cost, and which functions are only symptoms.
 
-A function costs more for one of three reasons: it does more in each call, it is called more often by code that
-changed, or its callers are called more often themselves. Only the first two are causes. So the change in each
-function's own cost is split, and what the number of its calls explains goes up to the calls it came by, and from there
-on up, for as long as the caller's own number of calls explains theirs. It ends at a call that its caller makes more or
-less often than before: there the change is. Nothing is lost on the way: the effects of all causes add up to the change
-of the whole.
+A function costs more for one of three reasons: it does more in each call, code that changed calls it more often, or its
+callers are called more often themselves. Only the first two are causes. So the change in each function's own cost is
+split. The part that the number of its calls does not explain stays at the function. The part that it explains moves up
+to the callers, and further up for as long as a caller's own number of calls explains it. It ends at a call that its
+caller now makes more or less often: this is the change. The effects of all causes add up to the change of the whole.
 
-This is a structural decomposition, as input-output economics does it (Dietzenbacher and Los 1998), of a call graph in
-which each caller has a price of its own for a call, so that one large copy that went does not make copying cheap.
-What a number explains is never more than what was seen: a call as frequent as before is no news, whatever its caller
-does. Causes in one function are one cause: a helper that a build inlines there is taken away as a call and added as the
-function's own cost, and both together are nearly nothing.
+This is a structural decomposition, as in input-output economics (Dietzenbacher and Los 1998), of a call graph in which
+each caller has its own price per call: removing one large copy does not make other copies look cheaper. A number of
+calls explains at most the change that was observed: a call that is as frequent as before explains nothing, even if its
+caller is called more often. All changes in one function are one cause: if a build inlines a helper there, the removed
+call and the added own cost nearly cancel.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 Kind = Literal["own", "calls"]
-# Calls that moved from one caller to another: where what came and what went is more than this many times the rest,
-# the rest is no measure of what a call costs.
+# Calls moved from one caller to another if the added and removed cost together is more than this many times the net
+# change. The net change then does not show what a call costs.
 _MOVED = 4.0
-# how far a number of calls a receipt may be from a whole one, and calls cut off at the edges of a window
+# how far calls per receipt may be from a whole number, and calls that may be cut off at the edges of a window
 WHOLE, EDGES = 0.005, 1.5
-# with so few receipts that their edges are more than this, no number is called whole
+# if the allowed distance is more than this, because of few receipts, no number counts as whole
 MOST_SLACK = 0.15
-# symptoms of one cause that are kept, and parts
+# most symptoms and parts kept of one cause
 _SYMPTOMS = 30
 _PARTS = 8
 
@@ -47,9 +46,9 @@ _PARTS = 8
 @dataclass(frozen=True, slots=True)
 class Part:
     """One change in the code of a function: what it does itself in each call (``own``, ``callee`` is ""), or how often
-    it calls another (``calls``). ``before`` and ``after``: own cost a call, or calls per receipt. ``effect``: by how
-    much a receipt became dearer (below 0: cheaper) through it. ``whole``: the calls are a whole number a receipt on
-    both sides, and not the same: that is the program, where a fraction may be how its events happened to fall."""
+    it calls another (``calls``). ``before`` and ``after``: own cost a call, or calls per receipt. ``effect``: how much
+    it changed the cost of a receipt (below 0: cheaper). ``whole``: the calls per receipt are different whole numbers
+    before and after, so the program changed; a fraction may be due to timing."""
 
     kind: Kind
     callee: str
@@ -60,16 +59,16 @@ class Part:
 
     @property
     def change_pct(self) -> float:
-        """From before to after, in percent; NaN where there was none before."""
+        """From before to after, in percent; NaN if ``before`` is 0."""
         return 100 * (self.after - self.before) / self.before if self.before else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What changed in the code of one function. ``effect``: what that did to the cost of a receipt, in the unit of the
-    metric; ``parts``: the changes, the largest first; ``symptoms``: functions whose own cost changed only for it, and
-    by how much; ``system``: the function is of a library of the system; ``own`` and ``times``: own cost a receipt and
-    calls a receipt of the function, before and after."""
+    """What changed in the code of one function. ``effect``: its change of the cost of a receipt, in the unit of the
+    metric; ``parts``: the changes, the largest first; ``symptoms``: functions whose own cost changed only because of
+    it, and by how much; ``system``: the function belongs to a system library; ``own`` and ``times``: the function's own
+    cost and calls per receipt, before and after."""
 
     function: str
     file: str
@@ -84,14 +83,14 @@ class Cause:
 
     @property
     def main(self) -> Part:
-        """The part that did most."""
+        """The part with the largest effect."""
         return self.parts[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """``causes`` by falling size of their effect; ``before`` and ``after``: what a receipt costs; ``rest``: the effect
-    of all causes that are too small to be named, ``small`` of them."""
+    """``causes``, the largest effect first; ``before`` and ``after``: what a receipt costs; ``rest``: the total effect
+    of the ``small`` causes that are too small to be named."""
 
     before: float
     after: float
@@ -102,9 +101,9 @@ class Causes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Flows:
-    """Where the change of each function's own cost went. By function: ``stays`` (what it does otherwise itself) and
-    ``rises`` (what the number of its calls explains). By call: ``caused`` ends at the call; ``weight``: the part of
-    what rises from the callee that goes by it, ``up``: of that the part that rises on from the caller."""
+    """Where the change of each function's own cost goes. Per function: ``stays`` (change within each call) and
+    ``rises`` (change that the number of its calls explains). Per call: ``caused``: effect that ends at this call;
+    ``weight``: the share of the callee's ``rises`` that goes through it; ``up``: the share of that which rises on."""
 
     stays: Floats
     rises: Floats
@@ -114,7 +113,7 @@ class _Flows:
 
 
 def causes(graph: Joint, *, least: float) -> Causes:
-    """The causes of the change, those named whose effect is ``least`` of the unit or more."""
+    """The causes of the change; those with an effect of at least ``least``, in the unit of the metric, are named."""
     flows = _flows(graph)
     count = len(graph.names)
     effects = flows.stays + np.bincount(graph.caller, flows.caused, count)
@@ -145,7 +144,7 @@ def _flows(graph: Joint) -> _Flows:
         parts = moved[edges] * price[edges]
         net = float(parts.sum())
         if not rises[function] or not net or np.abs(parts).sum() > _MOVED * abs(net) or net * rises[function] < 0:
-            # nobody calls it otherwise than before, as far as can be told: what changed stays here
+            # no change in its calls is known that explains it: the change stays here
             stays[function] += rises[function]
             rises[function] = 0
             continue
@@ -157,8 +156,8 @@ def _flows(graph: Joint) -> _Flows:
 
 
 def _expected(graph: Joint) -> tuple[Floats, NDArray[np.bool_]]:
-    """By how much the calls of a function let expect that it costs more: each caller's calls by what that caller's
-    cost; in a cycle, where this is not known, by their number alone. And which functions were not there before."""
+    """The factor by which each function's cost should change, given its calls: each caller's calls weighted by their
+    cost; in a cycle, where this is not known, the number of calls alone. And which functions are new."""
     count = len(graph.names)
     usable = ~graph.inner
     calls, cost = graph.calls, graph.cost
@@ -176,8 +175,8 @@ def _expected(graph: Joint) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def _price(graph: Joint) -> Floats:
-    """What one call costs with all below it, as this caller pays it: of both sides where both have it. In a cycle every
-    call has the same price."""
+    """The cost of one call from this caller, with everything below it: the mean of both sides if both make the call. In
+    a cycle every call has the same price."""
     both = np.divide(graph.cost, graph.calls, out=np.full(graph.cost.shape, np.nan), where=graph.calls > 0)
     with np.errstate(all="ignore"):
         price = np.where(np.isnan(both[0]), both[1], np.where(np.isnan(both[1]), both[0], both.mean(axis=0)))
@@ -187,7 +186,7 @@ def _price(graph: Joint) -> Floats:
 
 
 def _whole(calls: Sequence[float], receipts: Sequence[float]) -> bool:
-    """Whether calls are whole numbers a receipt, each but for the edges of its window, and not the same number."""
+    """Whether both numbers of calls per receipt are whole, apart from the edges of the windows, and differ."""
     slack = [WHOLE + EDGES / sent for sent in receipts]
     near = [off <= MOST_SLACK and abs(one - round(one)) <= off for one, off in zip(calls, slack, strict=True)]
     return all(near) and round(calls[0]) != round(calls[1])
@@ -231,8 +230,8 @@ def _cause(graph: Joint, flows: _Flows, function: int, effect: float, least: flo
 
 
 def _symptoms(graph: Joint, flows: _Flows, edges: Whole, least: float) -> tuple[tuple[str, float], ...]:
-    """The functions whose own cost changed because of these calls, and by how much: down from the calls, the way that
-    what rises came up."""
+    """The functions whose own cost changed because of these calls, and by how much: found by following the calls down,
+    along the paths on which their changes rose."""
     count = len(graph.names)
     reach = np.zeros(count)
     np.add.at(reach, graph.callee[edges], flows.weight[edges] * (1 - flows.up[edges]))

@@ -1,4 +1,4 @@
-"""Two or more runs compared: the tables, the sentences, and what could not be told."""
+"""Two or more runs compared: the tables, the sentences, and what could not be determined."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ CAUSE_COLUMNS = (
 PART_COLUMNS = ("id", "kind", "callee", "before", "after", "change_pct", "effect", "whole")
 SYMPTOM_COLUMNS = ("id", "function", "effect")
 UNREPEATED = "Not a whole number of calls per receipt: this may be chance, and no step was repeated to check."
-# what the graph of which modes is asked for
+# the metric compared in the call graph of each mode
 MAIN_METRIC = {"callgrind": "Ir"}
-# a count of calls is named from half a call a receipt on
+# a change in calls is named from half a call per receipt on
 _LEAST_CALLS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What one or several runs are beside a first one. All tables have ``run`` first: which of the others it is.
+    """A first run compared with one or more others. The first column of all tables, ``run``, names the other run.
 
     - ``metrics``: what a receipt costs in each metric; columns in :data:`workbench.compare.metrics.WHOLE_COLUMNS`.
     - ``causes``: which changes in the program explain it, largest effect first (``effect`` per receipt in ``unit``,
-      ``effect_pct`` of the whole before; ``whole``: a whole number of calls a receipt changed; ``symptoms``: how many
-      functions only show it). ``parts``: the changes of each cause, by ``id``; ``symptoms``: the functions folded into
-      it with their part of the effect.
+      ``effect_pct`` of the whole before; ``whole``: calls changed by a whole number per receipt; ``symptoms``: how many
+      functions cost more or less only because of it). ``parts``: the changes of each cause, by ``id``; ``symptoms``:
+      these functions with their part of the effect.
     - ``places``: functions, crates and system calls; columns in :data:`workbench.compare.metrics.PLACE_COLUMNS`.
     - ``findings``: those that went, came and stayed; columns in :data:`workbench.compare.followed.COLUMNS`.
     - ``memory``: bytes kept per receipt by allocation site; ``load``, ``outcomes`` and ``limit``: see
       :mod:`workbench.compare.loaded`.
     - ``unlike``: what differs between the runs besides the build: what, before, after.
-    - ``notes``: what could not be told, in sentences. ``seconds``: how long comparing took.
+    - ``notes``: what could not be determined, in sentences. ``seconds``: how long comparing took.
     """
 
     before: str
@@ -79,13 +79,13 @@ class Comparison:
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
-        """The four answers that stand first wherever the comparison is shown: see :mod:`workbench.analysis.tiles`."""
+        """The four answers shown first wherever the comparison is shown: see :mod:`workbench.analysis.tiles`."""
         from workbench.compare.tiles import comparison_tiles
 
         return comparison_tiles(self)
 
     def of(self, run: str) -> Comparison:
-        """The comparison with one of the others alone."""
+        """The comparison with only one of the other runs."""
         tables = {name: table[table["run"] == run].reset_index(drop=True) for name, table in self.tables().items()}
         return Comparison(self.before, (run,), **tables, notes=self.notes, seconds=self.seconds)
 
@@ -115,8 +115,8 @@ class Comparison:
 
 
 def compare_sides(sides: Sequence[Side], *, anyway: bool = False) -> Comparison:
-    """The first side beside each of the others. Raises MeasurementError that names what differs where two are not
-    alike, unless ``anyway``."""
+    """Compare the first side with each of the others. Raises MeasurementError that names the differences if two sides
+    are not comparable, unless ``anyway``."""
     started = time.perf_counter()
     first, *others = sides
     parts = [_pair(first, other, anyway=anyway) for other in others]
@@ -158,8 +158,8 @@ def _pair(before: Side, after: Side, *, anyway: bool) -> dict[str, Any]:
 
 
 def cause_tables(before: Side, after: Side, metrics: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables ``causes``, ``parts`` and ``symptoms``, and ``counts``: rows as of ``metrics`` for what the graphs
-    count besides cost (allocations, locks, system calls)."""
+    """The tables ``causes``, ``parts`` and ``symptoms``, and ``counts``: rows like those of ``metrics`` for what the
+    graphs count besides cost (allocations, locks, system calls)."""
     rows: list[tuple[Any, ...]] = []
     parts: list[tuple[Any, ...]] = []
     symptoms: list[tuple[Any, ...]] = []
@@ -193,14 +193,14 @@ def cause_tables(before: Side, after: Side, metrics: pd.DataFrame) -> dict[str, 
 
 
 def _kept(found: Sequence[Cause], repeats: Sequence[Repeats], least: float, whole: float) -> list[Cause]:
-    """The causes that are more than what repeating a step changes, and still large enough, by falling effect."""
+    """The causes that exceed the noise between repeated steps and are still large enough, the largest first."""
     certain = [beyond_noise(cause, repeats[0], repeats[1], whole) for cause in found]
     kept = [cause for cause in certain if cause is not None and abs(cause.effect) >= least]
     return sorted(kept, key=lambda cause: -abs(cause.effect))
 
 
 def _whole_only(found: Sequence[Cause]) -> list[Cause]:
-    """Of counts of calls: the causes of which a part is a whole number a receipt, with these parts."""
+    """For counts of calls: the causes with parts that are whole numbers per receipt, with only these parts."""
     kept = []
     for cause in found:
         parts = tuple(part for part in cause.parts if part.whole)
@@ -228,9 +228,9 @@ def _part(part: Any) -> tuple[Any, ...]:
 
 
 def _count(service: str, mode: str, metric: str, before: float, after: float, kept: Sequence[Cause]) -> dict[str, Any]:
-    """A row of ``metrics`` for what is counted by calls: it changed where a whole number of calls did."""
+    """A row of ``metrics`` for counted calls: a change if changes by whole numbers of calls explain at least half."""
     moved = sum(part.effect for cause in kept for part in cause.parts if part.whole)
-    # the rest comes and goes with how events fell
+    # the rest varies with timing
     explains = abs(moved) >= max(_LEAST_CALLS, abs(after - before) / 2) and moved * (after - before) > 0
     verdict = (DEARER if moved > 0 else CHEAPER) if explains else NONE
     return {
@@ -240,7 +240,7 @@ def _count(service: str, mode: str, metric: str, before: float, after: float, ke
 
 
 def _joined(metrics: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
-    """The metrics and what is counted by calls, which are callgrind's system calls a second time."""
+    """The metrics with the counts of calls, which replace callgrind's own row of system calls."""
     if counts.empty:
         return metrics
     by_calls = set(counts.loc[counts["metric"] == "system calls", "service"])

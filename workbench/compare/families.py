@@ -1,7 +1,7 @@
-"""What a call graph counts besides cost: allocations, locks and system calls per receipt, each as a cost of its own.
+"""What a call graph counts besides cost: allocations, locks and system calls per receipt, each treated as a cost.
 
-A count of calls is as exact as a count of instructions, and says what instructions do not: one allocation more is
-0.01 % of a receipt's instructions and a whole number of allocations.
+Counts of calls are as exact as counts of instructions, and show what instructions do not: one more allocation is only
+0.01 % of a receipt's instructions, but exactly one more allocation.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ SYSTEM_CALLS = "sysCount"
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Functions whose calls are counted: ``metric`` is what a table calls the count, ``unit`` what one is, ``matches``
-    their names. Calls of one by another are not counted: malloc within realloc is one allocation."""
+    """Functions whose calls are counted: ``metric`` is the count's name in tables, ``unit`` what one call is,
+    ``matches`` their names. Calls between them are not counted: malloc within realloc is one allocation."""
 
     metric: str
     unit: str
     matches: re.Pattern[str]
 
 
-# glibc, musl, jemalloc, mimalloc and tcmalloc under their own names. Rust's and C++'s own functions call these: they
-# are only counted where they have no such callee (a static jemalloc that was inlined).
+# glibc, musl, jemalloc, mimalloc and tcmalloc under their own names. Rust's and C++'s own allocation functions call
+# these and are not counted themselves.
 ALLOCATIONS = Family(
     "allocations",
     "allocations",
@@ -55,7 +55,7 @@ FAMILIES = (ALLOCATIONS, LOCKS)
 
 
 def counted(graph: Joint, family: Family) -> Joint | None:
-    """The same graph with calls of the family as its cost; None where neither side calls any."""
+    """The same graph with calls of the family as its cost; None if neither side makes any."""
     names = np.asarray([family.matches.fullmatch(name) is not None for name in graph.names], dtype=bool)
     if not names.any():
         return None
@@ -65,12 +65,12 @@ def counted(graph: Joint, family: Family) -> Joint | None:
     own: NDArray[np.float64] = np.stack(counts).astype(np.float64)
     if not own.any():
         return None
-    # a call's cost in such calls is not in the file: each call of a function is taken to make as many
+    # the file does not say how many of them a call makes: all calls of a function are assumed to make the same number
     return replace(graph, own=own, cost=graph.calls)
 
 
 def system_calls(before: Profile, after: Profile, receipts: tuple[float, float]) -> Joint | None:
-    """The graph of system calls, where callgrind counted them (``--collect-systime``); None where it did not."""
+    """The graph of system calls if callgrind counted them (``--collect-systime``), else None."""
     if any(SYSTEM_CALLS not in side.metric_names for side in (before, after)):
         return None
     graph = joint(before, after, SYSTEM_CALLS, receipts)
@@ -78,7 +78,7 @@ def system_calls(before: Profile, after: Profile, receipts: tuple[float, float])
 
 
 def graphs(before: Profile, after: Profile, metric: str, receipts: tuple[float, float]) -> Sequence[tuple[str, Joint]]:
-    """The cost in ``metric`` and all that is counted besides, by name, each as a graph."""
+    """The cost in ``metric`` and everything counted besides it: a name and a graph for each."""
     main = joint(before, after, metric, receipts)
     found: list[tuple[str, Joint]] = [(metric, main)]
     for family in FAMILIES:

@@ -1,4 +1,4 @@
-"""Findings of the run before that are gone, new ones, and how their predicted savings came out."""
+"""Findings of two runs compared: which are gone or new, and what was saved compared with the prediction."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ COLUMNS = (
 
 
 def followed(before: Side, after: Side, causes: pd.DataFrame, parts: pd.DataFrame) -> pd.DataFrame:
-    """One row a finding of either run: COLUMNS, those that went first.
+    """One row a finding of either run: COLUMNS, those that are gone first.
 
-    ``before`` and ``after`` are its sentences ("" where it is not there); ``foretold_pct``: what doing something about
-    it was predicted to save of the whole before; ``saved_pct``: what the changes saved in which its subject is the
-    function that changed or the one whose calls changed (NaN: no such change, or not known). ``folded``: the finding is
-    a symptom of another of its run. A finding is the same in both where kind, service, mode and subject are, but for
-    what a build adds to the subject's name.
+    ``before`` and ``after`` are its sentences ("" if that run does not have it); ``foretold_pct``: the predicted
+    saving, in percent of the whole before; ``saved_pct``: what was saved by changes in its subject or in the number of
+    calls of its subject (NaN: no such change, or not known). ``folded``: the finding is a symptom of another in its
+    run. Two findings are the same if kind, service, mode and subject are equal, without what a build adds to names.
     """
     sides = [_by_key(side) for side in (before, after)]
     rows = []
@@ -52,7 +51,7 @@ def _by_key(side: Side) -> dict[tuple[str, ...], Finding]:
 
 
 def _saved(finding: Finding, causes: pd.DataFrame, parts: pd.DataFrame) -> float:
-    """What the changes that touch a finding's subject saved of the whole, in percent."""
+    """What changes in a finding's subject, or in calls of it, saved in percent of the whole."""
     if causes.empty:
         return math.nan
     names = {without_number(short(name)) for name in (finding.subject, *finding.names)}

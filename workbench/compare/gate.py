@@ -1,10 +1,10 @@
-"""The gate: whether a run is worse than its baseline, by figures that are the same each time.
+"""The gate: whether a run is worse than its baseline, by repeatable figures.
 
-Gated are counts that are exact and repeatable: instructions a receipt, the instructions that a function does in each
-call, whole numbers of allocations, locks and system calls that a place makes a receipt. They come out alike on a loaded
-or shared machine, so a limit of 3 % can be held. Everything else (samples, times, shares of refusals, memory) fails
-only where its interval, corrected for how many are asked, lies beyond the limit: what is noise is not held against a
-change. What is neither is left out of the gate and says why.
+It checks exact, repeatable counts: instructions per receipt, a function's own instructions per call, and whole numbers
+of allocations, locks and system calls that a place makes per receipt. A loaded or shared machine does not change them,
+so a limit of 3 % works. Other figures (samples, times, shares of refusals, memory) fail only if their interval,
+corrected for the number of tests, lies beyond the limit: noise does not fail a change. Figures that allow neither are
+left out, with the reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COLUMNS = (
     "name", "service", "mode", "metric", "unit", "before", "after", "change_pct", "low_pct", "high_pct", "limit_pct",
     "verdict", "why",
 )  # fmt: skip
-# of a receipt, that a function's own change comes to before it is gated: what is less is nobody's concern
+# a function's own change is checked if it is at least this share of a receipt's cost
 LEAST_OF_RECEIPT_PCT = LEAST_NOISE_PCT
 _COUNTS = ("allocations", "locks taken", "system calls")
 _NAMES = {"bytes_allocated": "bytes allocated per receipt"}
@@ -38,8 +38,8 @@ _GATED_EXACT = ("Ir", "bytes_allocated")
 
 @dataclass(frozen=True, eq=False)
 class Gate:
-    """What was gated, in ``table``: COLUMNS, a row a check; ``verdict`` is pass, fail or left out, ``why`` says it in
-    words. ``state``: PASS, FAIL, or INVALID where nothing could be checked or the run is not valid."""
+    """The checks, in ``table``: COLUMNS, a row a check; ``verdict`` is pass, fail or left out, and ``why`` the reason.
+    ``state``: PASS, FAIL, or INVALID if nothing could be checked or the run is not valid."""
 
     baseline: str
     run: str
@@ -50,7 +50,7 @@ class Gate:
 
     @property
     def exit_code(self) -> int:
-        """0 pass, 1 a check failed, 4 nothing could be said."""
+        """0 pass, 1 a check failed, 4 invalid."""
         return {"PASS": EXIT_PASS, "FAIL": EXIT_SLO_FAILED}.get(self.state, EXIT_INVALID)
 
     @property
@@ -68,8 +68,8 @@ class Gate:
 
 
 def gate(comparison: Comparison, *, max_regression_pct: float = DEFAULT_PCT, valid: bool = True) -> Gate:
-    """The checks of a comparison of two runs. ``valid``: False where the run is INVALID by its own verdict: then
-    passing checks do not count, and the state is INVALID unless an exact check fails."""
+    """The checks of a comparison of two runs. ``valid``: False if the run's own verdict is INVALID: then passing
+    checks do not count, and the state is INVALID unless a check fails."""
     run = comparison.after[0]
     one = comparison.of(run)
     rows = [
@@ -95,7 +95,7 @@ def _check(row: Any, name: str, verdict: str, why: str, limit: float, **more: An
 
 
 def _wholes(one: Comparison, limit: float) -> list[dict[str, Any]]:
-    """Each metric as a whole: exact ones against the limit and their noise, others by their interval."""
+    """Each metric as a whole: exact ones against the limit or their noise, others by their interval."""
     rows = []
     for row in one.metrics.itertuples():
         name = _NAMES.get(str(row.metric), f"{metric_name(str(row.metric))} per receipt")
@@ -114,7 +114,7 @@ def _wholes(one: Comparison, limit: float) -> list[dict[str, Any]]:
 
 
 def _dearest(one: Comparison, row: Any) -> str:
-    """The largest cause of the rise of a metric, in a sentence; "" where none is known."""
+    """The largest cause of the rise of a metric, in a sentence; "" if none is known."""
     rows = one.causes[(one.causes["service"] == row.service) & (one.causes["mode"] == row.mode)]
     rows = rows[(rows["metric"] == row.metric) & (rows["effect"] > 0)]
     return str(rows["sentence"].iloc[0]) if len(rows) else ""
@@ -126,7 +126,7 @@ def _interval(row: Any) -> str:
 
 
 def _functions(one: Comparison, limit: float) -> list[dict[str, Any]]:
-    """Functions that do more in each call, by changes of their own."""
+    """Functions that do more themselves in each call."""
     rows = []
     causes = one.causes[~one.causes["metric"].isin(_COUNTS)] if len(one.causes) else one.causes
     whole = {(row.service, row.mode, row.metric): row.before for row in one.metrics.itertuples()}
@@ -143,8 +143,8 @@ def _functions(one: Comparison, limit: float) -> list[dict[str, Any]]:
 
 
 def _calls(one: Comparison, limit: float) -> list[dict[str, Any]]:
-    """Places that allocate, lock or call the system more often, by whole numbers a receipt; and a row for each of the
-    three that passed."""
+    """Places that allocate, lock or call the system more often by whole numbers per receipt. Each of these three counts
+    without such a place has one row that passed."""
     rows = []
     for row in one.metrics[one.metrics["metric"].isin(_COUNTS)].itertuples():
         causes = one.causes[
@@ -168,13 +168,13 @@ def _calls(one: Comparison, limit: float) -> list[dict[str, Any]]:
             was, now = float(parts["before"].sum()), float(parts["after"].sum())
             values = {"before": was, "after": now, "change_pct": 100 * (now / was - 1) if was else math.inf}
             found.append(_check(row, name, FAIL, why, limit, **values))
-        why = f"{pair(row.before, row.after, 'count', row.metric)} a receipt; no single place makes a whole call more"
+        why = f"{pair(row.before, row.after, 'count', row.metric)} a receipt; no single place makes one call more"
         rows += found or [_check(row, f"{row.metric} by place", PASS, why, limit)]
     return rows
 
 
 def _places(one: Comparison, limit: float) -> list[dict[str, Any]]:
-    """System calls by name and functions by samples: where more are certain beyond the limit."""
+    """System calls by name and functions by samples: those whose rise is certainly above the limit."""
     rows = []
     table = one.places
     for row in table[(table["by"] == "function") & table["kind"].isin(("counted", "sampled"))].itertuples():
@@ -187,8 +187,8 @@ def _places(one: Comparison, limit: float) -> list[dict[str, Any]]:
 
 
 def _memory(one: Comparison, limit: float) -> list[dict[str, Any]]:
-    """A leak that was not there before, or a larger one, beyond both intervals and the limit: what is kept of random
-    receipts is a little more or less each time."""
+    """A new or larger leak. The intervals must not overlap and the rise must exceed the limit, since the bytes kept for
+    random receipts vary a little."""
     rows = []
     for row in one.memory.itertuples():
         if not row.verdict or (row.function != "(whole)" and row.verdict != "dearer"):
@@ -208,7 +208,7 @@ def _load(one: Comparison, limit: float) -> list[dict[str, Any]]:
 
 
 class _Row:
-    """Values by name, as a row of a table has them."""
+    """Values by name, like a row of a table."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.__dict__.update(values)

@@ -1,4 +1,4 @@
-"""What the gate found: for the shell, for a pull request, and as cases of a test suite."""
+"""The gate's result as text for the shell and as Markdown for a pull request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_CAUSES = 10
 
 
 def text(gate: Gate) -> str:
-    """A line a check, the failed ones first, and the state at the end."""
+    """One line per check, the failed ones first, and the state at the end."""
     lines = [f"{gate.run} against {gate.baseline}, at most {gate.limit_pct:g} % more"]
     table = gate.table.sort_values("verdict", key=lambda column: column.map({FAIL: 0, PASS: 1}), kind="stable")
     lines += [f"{_MARKS.get(row.verdict, '-')} {row.name}: {row.why}" for row in table.itertuples(index=False)]
@@ -66,10 +66,10 @@ def _percent(value: float) -> str:
 
 
 def _cell(value: str) -> str:
-    """Text as it may stand in a cell of a table."""
+    """Text escaped for a cell of a table."""
     return _prose(value).replace("|", "\\|").replace("\n", " ")
 
 
 def _prose(value: str) -> str:
-    """Text in which names of functions are no markup."""
+    """Text with the characters of Markdown escaped, as in names of functions."""
     return re.sub(r"([*_`<>\[\]])", r"\\\1", value)

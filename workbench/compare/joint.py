@@ -1,4 +1,4 @@
-"""The call graphs of two builds as one: each function and each call with what it cost a receipt before and after."""
+"""The call graphs of two builds merged: each function and each call with its cost per receipt before and after."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 class Joint:
     """Both graphs. All figures are per receipt, in two rows: before and after.
 
-    ``receipts``: in how many each side was measured.
-    By function: ``names``, ``system`` (it is of a library of the system),
+    ``receipts``: how many were measured on each side.
+    Per function: ``names``, ``system`` (it belongs to a system library),
     ``role`` (see :mod:`workbench.analysis.findings.code`), ``own`` cost and ``times`` called,
     ``state`` (both, added, removed).
-    By call: ``caller``, ``callee``, ``calls`` and ``cost``, that of the callee with all it called. Calls of a function
-    to itself are left out. ``order`` has the functions such that callers come before those they call; of a cycle, in
-    which there is no such order, those first that are fewer calls away from where it is entered, and ``back`` says
-    which calls go against that. ``inner`` are calls within a cycle: their costs repeat and are not used.
+    Per call: ``caller``, ``callee``, ``calls`` and ``cost``, that of the callee with everything it called. Calls of a
+    function to itself are left out. ``order`` lists the functions, callers before callees. A cycle has no such order:
+    its functions are sorted by how many calls they are away from its entry, and ``back`` marks the calls against the
+    order. ``inner`` are calls within a cycle: their costs repeat and are not used.
     """
 
     receipts: tuple[float, float]
@@ -62,7 +62,7 @@ class Joint:
 
 
 def joint(before: Profile, after: Profile, metric: str, receipts: tuple[float, float]) -> Joint:
-    """The two call graphs of one metric laid over each other; functions are matched by
+    """The two call graphs merged for one metric; functions are matched by
     :func:`workbench.profiles.transforms.matching.matching`."""
     sides = [legible(without_levels(profile)) for profile in (before, after)]
     tables = [side.functions for side in sides]
@@ -113,14 +113,14 @@ def _edges(count: int, ends: list[Whole], parts: list[Floats]) -> tuple[Whole, W
 
 
 def _distance(count: int, caller: Whole, callee: Whole, component: Whole, inner: NDArray[np.bool_]) -> Whole:
-    """How many calls within its cycle a function is away from where that is entered; 0 outside of cycles."""
+    """How many calls a function is away from the entry of its cycle; 0 outside of cycles."""
     distance = np.zeros(count, dtype=np.int64)
     cyclic = np.zeros(count, dtype=bool)
     cyclic[caller[inner]] = cyclic[callee[inner]] = True
     entered = np.zeros(count, dtype=bool)
     entered[callee[~inner]] = True
     reached = cyclic & entered
-    # a cycle that nothing enters, as where a window begins inside it, has all its functions at one distance
+    # a cycle without an entry, as when the window began inside it, has all its functions at one distance
     seen = reached | ~cyclic
     level = 0
     while reached.any():
@@ -136,7 +136,7 @@ def _distance(count: int, caller: Whole, callee: Whole, component: Whole, inner:
 def _described(
     sides: list[Profile], tables: list[pd.DataFrame], code: Whole, count: int
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], NDArray[np.object_]]:
-    """Names, files, crates, objects and roles of the functions; where both sides have one, as after."""
+    """Names, files, crates, objects and roles of the functions; those of after if both sides have the function."""
     described: list[tuple[str, ...]] = []
     at = np.full(count, -1, dtype=np.int64)
     at[code] = np.arange(len(code))

@@ -1,4 +1,4 @@
-"""Whether two runs may be compared: what differs between them besides the build, named."""
+"""Whether two runs may be compared: finds what differs between them besides the build."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from workbench.compare.side import Side
 from workbench.errors import MeasurementError
 
-# Where things are and what they are called changes nothing that is measured. The commands are what is compared.
+# Addresses and names do not change what is measured. The commands are the difference that is compared.
 _ELSEWHERE = frozenset(
     {
         "target", "graph_url", "service_metrics_url", "agent_metrics_url", "database_url", "database", "allocation",
@@ -24,7 +24,7 @@ _ELSEWHERE = frozenset(
 )  # fmt: skip
 _MACHINE = ("system", "release", "processor", "cores", "usable_cores", "hypervisor", "memory_bytes")
 _VERSIONS = ("python", "indexer-workbench")
-# memory of one machine is not told alike by each start of it
+# a machine may report slightly different memory after each boot
 _MEMORY_SLACK = 0.05
 
 
@@ -44,8 +44,8 @@ def facts_of(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def unlike(before: Side, after: Side) -> pd.DataFrame:
-    """What differs between two runs: ``what``, ``before``, ``after`` as text. A fact that only one of them tells is
-    taken for different where it is a setting, and for unknown elsewhere."""
+    """What differs between two runs: ``what``, ``before``, ``after`` as text. A fact that only one of
+    them has counts as different if it is a setting; otherwise it is ignored as unknown."""
     rows = []
     for name in sorted({*before.facts, *after.facts}):
         one, other = before.facts.get(name), after.facts.get(name)
@@ -57,19 +57,19 @@ def unlike(before: Side, after: Side) -> pd.DataFrame:
 
 
 def require_alike(before: Side, after: Side, differences: pd.DataFrame) -> None:
-    """Raise MeasurementError that names what differs, where something does."""
+    """Raise MeasurementError that names the differences, if there are any."""
     if differences.empty:
         return
     said = ", ".join(f"{row.what} ({row.before} and {row.after})" for row in differences.itertuples())
     raise MeasurementError(
-        f"these runs differ in {said}, so a change need not come from the build",
+        f"these runs differ in {said}, so a change may have other causes than the build",
         where=f"{before.name} and {after.name}",
         hint="Measure both with the same settings, or pass --anyway",
     )
 
 
 def _matters_alone(name: str, before: Side, after: Side) -> bool:
-    """Whether a fact that one side does not tell is a difference: a setting, where both sides tell settings at all."""
+    """Whether a fact that only one side has is a difference: a setting is, if both sides have settings at all."""
     told = all(any(key.startswith("settings.") for key in side.facts) for side in (before, after))
     return name.startswith("settings.") and told
 
@@ -81,4 +81,4 @@ def _alike(name: str, one: Any, other: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return "not said" if value is None else str(value)
+    return "not recorded" if value is None else str(value)

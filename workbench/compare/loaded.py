@@ -28,7 +28,7 @@ SLOWER, FASTER, NONE = "slower", "faster", "no difference found"
 UNTOLD = "differs, but no step was repeated to measure the noise"
 LEVEL = 0.95
 LEAST_REPEATS = 3
-# the deciles that the gate looks at: what most receipts wait, and what the slow ones do
+# the deciles that the gate checks: the median and that of the slow receipts
 GATED = (0.5, 0.9)
 OUTCOME_COLUMNS = (
     "outcome", "before", "after", "receipts_before", "receipts_after", "share_before_pct", "share_after_pct", "q",
@@ -45,17 +45,16 @@ _LIMIT = {
 
 
 def load_table(before: Side, after: Side) -> pd.DataFrame:
-    """How response times shifted, decile by decile (a shift function, Doksum 1974): LOAD_COLUMNS, nine rows a load that
-    both runs had valid, unprofiled steps of.
+    """How response times shifted, decile by decile (a shift function, Doksum 1974): LOAD_COLUMNS, nine rows for each
+    load that both runs have in valid steps without a profiler.
 
-    ``shift_ms`` is after less before, with an interval such that all nine of a load hold together (Bonferroni). With
-    LEAST_REPEATS steps of the load on each side the step is the unit, and the interval is Student's over the deciles of
-    steps; else it is the block bootstrap's over the receipts of all steps, which knows nothing of what changes from
-    step to step. ``noise_pct``: by how much two repeats of one side usually differ at that decile (the standard
-    deviation times the root of two, of the noisier side), NaN where there are none; in its place the noise floor of the
-    target where equal loads were measured (A/A). ``noise_from`` says which. ``verdict``: slower or faster where
-    the interval leaves out 0 and the shift is above that noise; where that is not known, UNTOLD in place of these; else
-    "no difference found".
+    ``shift_ms`` is after minus before, with an interval that holds for all nine deciles of a load together
+    (Bonferroni). With LEAST_REPEATS steps of the load or more on each side, it is Welch's t interval over the deciles
+    of the steps; otherwise a block bootstrap over the receipts of all steps, which does not include differences between
+    steps. ``noise_pct``: by how much two repeats of one side usually differ at that decile (the standard deviation
+    times the root of two, of the noisier side), NaN without repeats; if equal loads were measured (A/A), the noise
+    floor of the target instead. ``noise_from`` says which. ``verdict``: slower or faster if the interval excludes 0 and
+    the shift is above the noise; UNTOLD instead if the noise is not known; else "no difference found".
     """
     rows: list[tuple[Any, ...]] = []
     if not before.responses.empty and not after.responses.empty:
@@ -67,7 +66,7 @@ def load_table(before: Side, after: Side) -> pd.DataFrame:
 
 
 def _by_load(responses: pd.DataFrame) -> dict[str, list[Floats]]:
-    """The response times of each step, in the order of sending, by what load the step was."""
+    """The response times of each step, in the order of sending, by load."""
     found: dict[str, list[Floats]] = {}
     for (load, _), times in responses.groupby(["load", "step"], sort=False)["response_ms"]:
         found.setdefault(str(load), []).append(times.to_numpy(dtype=np.float64))
@@ -114,8 +113,8 @@ def _verdict(pct: list[float], noise: float) -> str:
 
 
 def _floor(floors: Mapping[float, float], share: float) -> float:
-    """The floor of the nearest quantile from this one up, which scatters no less, else of the highest there is; NaN
-    where none was measured."""
+    """The noise floor of the nearest quantile from this one up, which varies at least as much, else of the highest one;
+    NaN if none was measured."""
     known = sorted(quantile for quantile, floor in floors.items() if not math.isnan(floor))
     if not known:
         return math.nan
@@ -151,8 +150,8 @@ def _between_rows(one: list[Floats], other: list[Floats], shares: list[float]) -
 
 def outcome_table(before: Side, after: Side) -> pd.DataFrame:
     """The outcomes of receipts: OUTCOME_COLUMNS. ``before`` and ``after`` are counts, the shares are of all receipts of
-    a run; ``q``: the chance of shares as far apart by themselves (Fisher's exact test, corrected for the number of
-    outcomes)."""
+    a run; ``q``: the probability that shares differ this much by chance (Fisher's exact test, corrected for the number
+    of outcomes)."""
     if before.outcomes.empty or after.outcomes.empty:
         return pd.DataFrame(columns=list(OUTCOME_COLUMNS))
     counts = [side.outcomes.groupby("outcome")["receipts"].sum().to_dict() for side in (before, after)]
@@ -170,7 +169,7 @@ def outcome_table(before: Side, after: Side) -> pd.DataFrame:
 
 
 def limit_table(before: Side, after: Side) -> pd.DataFrame:
-    """What both runs say of the sender limit: LIMIT_COLUMNS; NaN where one does not know it."""
+    """The sender limit in both runs: LIMIT_COLUMNS; NaN if a run does not know it."""
     if not before.limit or not after.limit:
         return pd.DataFrame(columns=list(LIMIT_COLUMNS))
     rows = []
@@ -201,7 +200,7 @@ def said(load: pd.DataFrame, outcomes: pd.DataFrame, limit: pd.DataFrame) -> lis
 
 
 def _shifts(rows: pd.DataFrame) -> str:
-    """How the response times of one load changed."""
+    """How the response times of one load changed, in words."""
     largest = rows.loc[rows["shift_pct"].abs().idxmax()]
     shift = f"{largest['shift_pct']:+.1f} % ({largest['low_pct']:+.1f} to {largest['high_pct']:+.1f} %)"
     at = f"at the {largest['decile']:.0%} quantile {largest['before_ms']:.4g} to {largest['after_ms']:.4g} ms, {shift}"
@@ -213,19 +212,19 @@ def _shifts(rows: pd.DataFrame) -> str:
     }[rows["noise_from"].iloc[0]]
     verdicts = dict.fromkeys(rows["verdict"])
     if list(verdicts) == [NONE]:
-        return f"no difference found in response times; the largest, {at}; {noise}"
+        return f"no difference found in response times; largest shift {at}; {noise}"
     said = ", ".join(
         f"{verdict} at {', '.join(f'{share:.0%}' for share in rows.loc[rows['verdict'] == verdict, 'decile'])}"
         for verdict in verdicts
         if verdict != NONE
     )
-    return f"{said}; the most {at}; {noise}"
+    return f"{said}; largest shift {at}; {noise}"
 
 
 def checks(
     load: pd.DataFrame, outcomes: pd.DataFrame, limit_pct: float
 ) -> list[tuple[Mapping[str, Any], dict[str, Any]]]:
-    """What the gate checks of load: values of a row, and name, verdict, why and limit of the check."""
+    """The gate's checks of the load: for each, the values of a row, and its name, verdict, why and limit."""
     found: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
     for row in load[load["decile"].isin(GATED)].itertuples():
         values = {

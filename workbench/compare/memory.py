@@ -19,8 +19,8 @@ _SITE = ["function", "file", "object", "crate"]
 
 
 def memory_table(before: Side, after: Side) -> pd.DataFrame:
-    """One row an allocation site of massif's leak rates, and one, WHOLE, for the heap: COLUMNS. Rates in bytes per
-    receipt with their 95 % intervals (NaN: not known). ``verdict``: dearer or cheaper where the intervals do not meet,
+    """One row per allocation site, and one, ``(whole)``, for the heap: COLUMNS. Rates are massif's leak rates in bytes
+    per receipt with 95 % intervals (NaN: not known). ``verdict``: dearer or cheaper if the intervals do not overlap,
     else "no difference found"."""
     rows: list[tuple[Any, ...]] = []
     for service in before.leaks:
@@ -41,7 +41,7 @@ def memory_table(before: Side, after: Side) -> pd.DataFrame:
 
 
 def _site(service: str, one: Any, other: Any) -> tuple[Any, ...]:
-    """The row of one site; None: the side has none."""
+    """The row of one site; None: the side does not have it."""
     named = other or one
     rates = [(row.rate, row.rate_low, row.rate_high) if row else (0.0, 0.0, 0.0) for row in (one, other)]
     flags = [row.flag if row else "" for row in (one, other)]

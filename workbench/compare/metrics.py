@@ -1,4 +1,4 @@
-"""What a receipt costs in each metric, before and after, as a whole and place by place."""
+"""What a receipt costs in each metric, before and after, as a whole and by place."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ PLACE_COLUMNS = (
 )  # fmt: skip
 DEARER, CHEAPER, NONE = "dearer", "cheaper", "no difference found"
 # Two windows of one build of the real service, of 100 and 400 receipts, differ by 0.03 % in instructions. Exact counts
-# that differ by less than this are not called different where no repeat says what repeating changes.
+# that differ by less than this are not called different.
 LEAST_NOISE_PCT = 0.1
-# the chance of being wrong that is taken: of a whole, and over all places
+# accepted probability of a false verdict for a whole, and accepted false discovery rate over all places
 ALPHA = 0.01
-# fewest samples or calls on both sides together, by which a place is asked about
+# a place is tested if both sides together have at least this many samples or calls
 _FEWEST = 10
 _UNKNOWN = Ratio(math.nan, math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Steps:
-    """Of one side the counted steps: what something cost in each, the receipts of each, and its number."""
+    """The counted steps of one side: the cost, the receipts and the number of each."""
 
     cost: Floats
     receipts: Floats
@@ -51,15 +51,15 @@ class _Steps:
 
     @property
     def per_receipt(self) -> float:
-        """Pooled over the steps."""
+        """Cost per receipt, pooled over the steps."""
         return float(self.cost.sum() / self.receipts.sum())
 
 
 def whole_table(before: Side, after: Side) -> pd.DataFrame:
     """One row a metric that both runs have: WHOLE_COLUMNS. ``before``, ``after``: per receipt, pooled over the steps;
-    ``change_pct`` with its interval where there is one; ``noise_pct``: what repeating the step changes, of the noisier
-    side (NaN: no step was repeated); ``verdict``: dearer, cheaper, no difference found, or "" for times, which a
-    profiler distorts."""
+    ``change_pct`` with its interval if there is one; ``noise_pct``: the difference between repeats of a step, on the
+    noisier side (NaN: no step was repeated); ``verdict``: dearer, cheaper, no difference found, or "" for times, which
+    a profiler distorts."""
     rows = []
     for service, mode, metric, unit in _common(before, after):
         kind = kind_of(mode, unit, metric)
@@ -77,9 +77,9 @@ def whole_table(before: Side, after: Side) -> pd.DataFrame:
 
 
 def place_table(before: Side, after: Side, metric: str, service: str, mode: str, by: By = "function") -> pd.DataFrame:
-    """What a receipt costs place by place (functions, crates; of a log of system calls the calls): PLACE_COLUMNS, by
-    falling size of the change in own cost. ``q`` is ``p`` corrected for the number of places (Benjamini and Hochberg);
-    exact counts have neither. A place of which one side has none costs 0 there."""
+    """What a receipt costs by place (functions, crates; in a log of system calls the calls): PLACE_COLUMNS, the largest
+    change in own cost first. ``q`` is ``p`` corrected for the number of places (Benjamini and Hochberg); exact counts
+    have neither. A place that one side does not have costs 0 there."""
     sides = [_places(side, service, mode, metric, by) for side in (before, after)]
     if any(side.empty for side in sides):
         return pd.DataFrame(columns=list(PLACE_COLUMNS))
@@ -109,8 +109,8 @@ def place_table(before: Side, after: Side, metric: str, service: str, mode: str,
 def _laid_over(
     sides: Sequence[pd.DataFrame], steps: Sequence[_Steps]
 ) -> tuple[pd.DataFrame, list[Floats], list[Floats]]:
-    """The places of both sides as one list (name, file, object, crate), with what each cost in each counted step of a
-    side, a row a place, and the receipts of those steps."""
+    """The places of both sides as one list (name, file, object, crate); for each side their costs, one row per place
+    and one column per counted step, and the receipts of these steps."""
     keys = ["name", "file", "object", "crate"]
     firsts = [side[keys].drop_duplicates(keys[:3]).reset_index(drop=True) for side in sides]
     code = matching(*(first.rename(columns={"name": "raw_function"}) for first in firsts)).code
@@ -165,7 +165,7 @@ def _places(side: Side, service: str, mode: str, metric: str, by: By) -> pd.Data
 
 
 def _noise(steps: _Steps) -> float:
-    """The largest difference between steps of equal size, in percent of their mean; NaN where none was repeated."""
+    """The largest difference between steps of equal size, in percent of their mean; NaN if none was repeated."""
     each = steps.cost / steps.receipts
     equal = [each[steps.receipts == size] for size in np.unique(steps.receipts)]
     return max(
@@ -174,7 +174,7 @@ def _noise(steps: _Steps) -> float:
 
 
 def _period(sides: tuple[Side, Side], service: str, mode: str, metric: str) -> tuple[float, float]:
-    """What one sample costs on each side, in the metric's unit; 1 of what is counted."""
+    """The cost of one sample on each side, in the metric's unit; 1 if the metric is counted."""
     found = []
     for side in sides:
         wholes = _of(side, service, mode)
@@ -190,9 +190,9 @@ def _ratio(kind: Kind, sides: Sequence[_Steps], period: tuple[float, float]) -> 
     if kind in ("exact", "timed"):
         return Ratio(change, math.nan, math.nan, math.nan)
     if kind == "counted" and _whole_numbers(sides):
-        # each step has the same whole number a receipt: there is no chance in it
+        # each step has the same whole number per receipt: nothing here is random
         return Ratio(change, change, change, 0.0 if round(before) != round(after) else 1.0)
-    # of samples the cost is in ticks, and the exposure in receipts for each nanosecond that a tick stands for
+    # counts are numbers of samples; dividing the receipts by the cost of a sample too leaves the rate as it is
     first, second = (
         (float(one.cost.sum()) / each, float(one.receipts.sum()) / each)
         for one, each in zip(sides, period, strict=True)
@@ -203,7 +203,7 @@ def _ratio(kind: Kind, sides: Sequence[_Steps], period: tuple[float, float]) -> 
 
 
 def _whole_numbers(sides: Sequence[_Steps]) -> bool:
-    """Whether in each step of both sides there is a whole number a receipt, one on each side."""
+    """Whether every step has a whole number per receipt, the same one in all steps of a side."""
     for one in sides:
         each = one.cost / one.receipts
         slack = WHOLE + EDGES / one.receipts

@@ -1,8 +1,8 @@
-"""What repeating a step changes in the figures of single functions: a change is named only where it is more than that.
+"""The noise of single functions between repeated steps: a change of a function is named only if it exceeds this noise.
 
-The steps of a run are its repeats. Of each function they tell its own cost in a call and how often it is called a
-receipt; two builds differ in that where Student's t test over the steps of both says so at ALPHA. A figure that is the
-same in every step needs no test. Of a run of one step nothing is known, and everything is named.
+The steps of a run are its repeats. They give each function's own cost per call and its calls per receipt. Two builds
+differ in one of these if Student's t test over the steps of both says so at ALPHA. A figure that is the same in every
+step needs no test. With one step the noise is not known, and everything is named.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from workbench.analysis.refusals import counted
 from workbench.compare.causes import Cause, Part
 from workbench.compare.side import Side
 
-# The chance of naming what is noise, each time a figure is asked about. Some hundred are asked about in a comparison,
-# of which few are large enough to be named.
+# The probability of naming noise as a change, for each figure tested. A comparison tests some hundred figures, and few
+# of them are large enough to be named.
 ALPHA = 0.001
 
-# A function of the C library was not built again. What it does otherwise in a call hangs on what it is given, and on
-# where that lies: the stack begins elsewhere when the program's path is longer, and a search that works in steps of 16
-# bytes takes more of them or fewer (Mytkowicz, Diwan, Hauswirth and Sweeney 2009). No repeat within one start of the
-# program shows that. It is named from this part of a receipt on.
+# A function of the C library was not rebuilt. If its cost per call changes, its arguments or their addresses changed:
+# the stack begins elsewhere if the program's path is longer, and a search in steps of 16 bytes then takes more or fewer
+# steps (Mytkowicz, Diwan, Hauswirth and Sweeney 2009). Repeats within one start of the program do not show this, so
+# such a change is named only from this share of a receipt's cost on.
 LEAST_OF_SYSTEM_PCT = 1.0
 
 _Place = tuple[str, str]
@@ -31,7 +31,7 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeats:
-    """By name and file (file "": all of that name together) what each step had: own cost a call, calls a receipt."""
+    """Own cost per call and calls per receipt in each step, by name and file (file "": all functions of that name)."""
 
     own: Mapping[_Place, Sequence[float]] = field(default_factory=dict)
     calls: Mapping[_Place, Sequence[float]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Repeats:
 
     @classmethod
     def of(cls, side: Side, service: str, mode: str, metric: str) -> Repeats:
-        """The counted steps of a side; no figures where it has none of that metric."""
+        """The counted steps of a side; empty if it has none of that metric."""
         costs = side.costs
         if costs.empty:
             return cls()
@@ -65,8 +65,8 @@ class Repeats:
 
 
 def beyond_noise(cause: Cause, before: Repeats, after: Repeats, whole: float) -> Cause | None:
-    """The cause with those of its parts that are more than what repeating changes; None where there are none.
-    ``whole``: what a receipt costs."""
+    """The cause with only those parts that exceed the noise between repeats; None if there are none. ``whole``: what a
+    receipt costs."""
     least = whole * LEAST_OF_SYSTEM_PCT / 100
     parts = tuple(
         part
@@ -91,7 +91,7 @@ def _certain(cause: Cause, part: Part, before: Repeats, after: Repeats) -> bool:
 
 
 def differ(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether repeats of two figures differ by more than chance; True where too few are known to tell."""
+    """Whether the repeats of two figures differ by more than chance; True if there are too few to test."""
     count = len(one) + len(other)
     if not one or not other or count < 3:
         return True
@@ -99,7 +99,7 @@ def differ(one: Sequence[float], other: Sequence[float]) -> bool:
     squares = sum((value - mean) ** 2 for values, mean in zip((one, other), means, strict=True) for value in values)
     distance = abs(means[0] - means[1])
     error = math.sqrt(squares / (count - 2) * (1 / len(one) + 1 / len(other)))
-    # what a sum of floats loses is no scatter
+    # rounding errors of sums are not noise
     if error <= 1e-9 * max(map(abs, means)):
         return distance > 1e-9 * max(map(abs, means))
     from scipy.special import stdtr

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from workbench.profiles.model import Profile
 
 Kind = Literal["exact", "counted", "sampled", "timed"]
-# the modes whose figures are counts of what the program did, the same each time it does the same
+# modes that count what the program did: the same work always gives the same figures
 _EXACT = frozenset({"callgrind", "massif", "dhat", "pstats"})
 # callgrind's clocks have no unit of their own
 _CLOCKS = frozenset({"sysTime", "sysCpuTime"})
@@ -32,14 +32,13 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """``name``: what a person calls it. ``facts``: settings, machine, versions and target, by dotted name, for telling
-    what differs. ``valid``: False where the run's own verdict is INVALID. ``costs``: the table of
+    """``name``: the name shown. ``facts``: settings, machine, versions and target, by dotted name, to find differences
+    between sides. ``valid``: False if the run's own verdict is INVALID. ``costs``: the table of
     :mod:`workbench.analysis.costs`, background subtracted. ``graphs``, by service and mode; ``findings``; ``leaks`` by
     service. ``steps``: one row a step; ``responses``: response times, a row an accepted receipt in the order of
     sending: ``load`` (in words: steps of one load are repeats), ``step``, ``response_ms``; ``outcomes``: ``outcome``,
-    ``receipts``. ``limit``: what the run says of the sender limit. ``floors``: by quantile of response times the
-    noise floor of its target in percent, where equal loads were measured (A/A). ``path``: its folder or
-    file."""
+    ``receipts``. ``limit``: the run's figures on the sender limit. ``floors``: the noise floor of its target in percent
+    by quantile of response times, if equal loads were measured (A/A). ``path``: its folder or file."""
 
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -58,8 +57,8 @@ class Side:
 
 
 def kind_of(mode: str, unit: str, metric: str = "") -> Kind:
-    """How far a figure can be trusted to be the same again: ``exact`` counts of what a program did, ``counted`` events
-    that depend on how things happened to coincide, ``sampled``, or ``timed``."""
+    """How repeatable a figure is: ``exact`` counts of what a program did, ``counted`` events that depend on timing,
+    ``sampled``, or ``timed``."""
     if metric in _CLOCKS:
         return "timed"
     if mode in _EXACT:

@@ -1,4 +1,4 @@
-"""Whether two counts differ by more than chance, and by how much: exact tests, corrected for how many are asked."""
+"""Whether two counts differ by more than chance, and by how much: exact tests, corrected for the number of tests."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
-# Calls to the system come in tens: a commit is some ten writes and locks. Taken where a single step says nothing of
-# how they scatter; as in workbench.analysis.growth.
+# System calls come in groups of about ten: a commit makes some ten writes and locks. Used if a single step does not
+# show how much their counts vary; as in workbench.analysis.growth.
 CALLS_COME_IN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """after / before - 1 in percent with its interval, and the chance ``p`` of a difference as large where there is
-    none. NaN: not known."""
+    """after / before - 1 in percent with its interval, and the probability ``p`` of a difference this large by chance.
+    NaN: not known."""
 
     change_pct: float
     low_pct: float
@@ -34,10 +34,10 @@ class Ratio:
 def rates(before: tuple[float, float], after: tuple[float, float], dispersion: float = 1.0) -> Ratio:
     """Two rates from counts and exposures (receipts, say), each ``(count, exposure)``.
 
-    Given both, the later count is binomial of their sum: the exact conditional test of two Poisson rates (Przyborowski
-    and Wilenski 1940) with Clopper and Pearson's interval. ``dispersion``: counts scatter by so many times more than
-    Poisson's; they are divided by it. The interval is that of the quotients: few calls, rounded to
-    whole ones, would be another rate.
+    Given their sum, the later count is binomial: the exact conditional test of two Poisson rates (Przyborowski and
+    Wilenski 1940) with Clopper and Pearson's interval. ``dispersion``: how many times larger the variance of the counts
+    is than Poisson's; they are divided by it. The interval uses the quotients without rounding, since rounding small
+    counts would change the rate.
     """
     from scipy.stats import binomtest
 
@@ -55,7 +55,7 @@ def rates(before: tuple[float, float], after: tuple[float, float], dispersion: f
 
 
 def _clopper_pearson(some: float, all_: float) -> tuple[float, float]:
-    """The interval of a share of which ``some`` of ``all_`` were seen. They need not be whole numbers: Clopper and
+    """The interval of a share if ``some`` of ``all_`` were seen. They need not be whole numbers, since Clopper and
     Pearson's ends are quantiles of beta distributions."""
     from scipy.stats import beta
 
@@ -65,8 +65,8 @@ def _clopper_pearson(some: float, all_: float) -> tuple[float, float]:
 
 
 def shares(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """The chance of two shares, each ``(count, of)``, as far apart as these where they are one: Fisher's exact test,
-    Boschloo's stands no large counts."""
+    """The probability that two equal shares, each ``(count, of)``, differ this much by chance: Fisher's exact test,
+    since Boschloo's cannot handle large counts."""
     from scipy.stats import fisher_exact
 
     table = [[one, of - one] for one, of in (before, after)]
@@ -74,8 +74,8 @@ def shares(before: tuple[int, int], after: tuple[int, int]) -> float:
 
 
 def corrected(chances: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Chances adjusted such that of those called real at q at most that share is false: Benjamini and Hochberg (1995).
-    NaN stays NaN and counts for none."""
+    """P values adjusted such that at most a share q of those called real at q is false: Benjamini and Hochberg (1995).
+    NaN stays NaN and is not counted."""
     values = np.asarray(chances, dtype=np.float64)
     known = ~np.isnan(values)
     out = np.full(len(values), np.nan)
@@ -84,8 +84,8 @@ def corrected(chances: Sequence[float] | NDArray[np.float64]) -> NDArray[np.floa
 
 
 def dispersion(counts: Sequence[float], exposures: Sequence[float]) -> tuple[float, int]:
-    """How many times more than Poisson's the counts of steps scatter about one rate (Pearson's chi-squared over its
-    degrees of freedom), and those degrees; NaN and 0 where there are fewer than two steps."""
+    """The variance of the steps' counts about one rate, in multiples of Poisson's (Pearson's chi-squared over its
+    degrees of freedom), and these degrees; NaN and 0 with fewer than two steps."""
     observed, exposed = np.asarray(counts, dtype=np.float64), np.asarray(exposures, dtype=np.float64)
     if len(observed) < 2 or not observed.sum() > 0:
         return math.nan, 0
@@ -95,7 +95,7 @@ def dispersion(counts: Sequence[float], exposures: Sequence[float]) -> tuple[flo
 
 
 def joint_dispersion(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
-    """The scatter of the steps of both sides together, 1 at least; CALLS_COME_IN where neither has two steps."""
+    """The dispersion of the steps of both sides together, at least 1; CALLS_COME_IN if neither has two steps."""
     found = [dispersion(counts, exposures) for counts, exposures in sides]
     free = sum(degrees for _, degrees in found)
     if not free:
@@ -104,5 +104,5 @@ def joint_dispersion(sides: Sequence[tuple[Sequence[float], Sequence[float]]]) -
 
 
 def _percent(part: float, share: float) -> float:
-    """A share of the later count as a change of the rate, in percent."""
+    """A share of the later count, converted to a change of the rate in percent."""
     return math.inf if part >= 1 else 100 * ((part / (1 - part)) / (share / (1 - share)) - 1)

@@ -1,4 +1,4 @@
-"""The four answers that stand first wherever a comparison is shown; see :mod:`workbench.analysis.tiles`. Pure."""
+"""The four answers shown first wherever a comparison is shown; see :mod:`workbench.analysis.tiles`. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 def comparison_tiles(found: Comparison) -> tuple[Tile, ...]:
     """The four tiles of a comparison: what costs more or less, what a receipt costs before and after, what
-    changed, and the limit. Of several runs after, the first line of each is of the one that changed most."""
+    changed, and the limit. With several later runs, the first line of each is about the one that changed most."""
     return _verdict(found), _cost(found), _change(found), _limit(found)
 
 
 def _verdict(found: Comparison) -> Tile:
-    """How many figures became worse and better, and how far that can be trusted."""
+    """How many figures became worse and better, and how reliable that is."""
     metrics, load = main_metrics(found.metrics), found.load
     worse = int((metrics["verdict"] == DEARER).sum())
     better = int((metrics["verdict"] == CHEAPER).sum())
@@ -57,7 +57,7 @@ def _verdict(found: Comparison) -> Tile:
 
 
 def _cost(found: Comparison) -> Tile:
-    """What a receipt costs before and after in each mode; of loads alone what it takes."""
+    """What a receipt costs before and after in each mode, and its median response time in each load."""
     several = len(found.after) > 1
     lines = [_figures(row, several) for row in main_metrics(found.metrics).itertuples()]
     medians = found.load[found.load["decile"] == _HALF]
@@ -84,7 +84,7 @@ def _change(found: Comparison) -> Tile:
         if (count := (main["state"] == word).sum())
     ]
     if not len(found.causes):
-        why = "no change in the program was found in the cost of a receipt" if len(found.metrics) else ""
+        why = "no change in the program was found that changed the cost of a receipt" if len(found.metrics) else ""
         return Tile("change", "no cause found", few([why, *moved]))
     first = _leading(found.causes, found.metrics)
     sentence, _, rest = str(first["sentence"]).partition(": ")
@@ -93,7 +93,7 @@ def _change(found: Comparison) -> Tile:
 
 
 def _leading(causes: pd.DataFrame, metrics: pd.DataFrame) -> pd.Series:
-    """The cause to name: the largest that goes the way in which its metric went, else the largest."""
+    """The cause to name: the largest in the same direction as the change of its metric, else the largest."""
     keys = ["run", "service", "mode", "metric"]
     whole = causes.merge(metrics[[*keys, "change_pct"]], on=keys, how="left")
     with_it = (whole["effect"] * whole["change_pct"] > 0).to_numpy()

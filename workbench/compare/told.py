@@ -1,4 +1,4 @@
-"""A comparison as the shell shows it: what changed first, then the tables, then what could not be told."""
+"""A comparison as the shell shows it: what changed first, then the tables, then what could not be determined."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def text(comparison: Comparison) -> str:
 
 
 def opening(comparison: Comparison) -> str:
-    """The same without what has a table of its own: who is compared, what a receipt costs, and the notes."""
+    """The same without the parts shown as tables: which runs are compared, what a receipt costs, and the notes."""
     parts = [
         [f"{comparison.before} (before) and {run} (after)", *_unlike(one.unlike), *headline(one)]
         for run in comparison.after
@@ -50,7 +50,7 @@ def opening(comparison: Comparison) -> str:
 
 
 def headline(one: Comparison) -> list[str]:
-    """A sentence a metric: what a receipt costs on both sides."""
+    """One sentence per metric: what a receipt costs on both sides."""
     said = []
     for row in main_metrics(one.metrics).itertuples():
         noise = f"; repeats differ by {row.noise_pct:.2g} %" if row.noise_pct == row.noise_pct else ""
@@ -68,7 +68,7 @@ def headline(one: Comparison) -> list[str]:
 
 
 def main_metrics(metrics: pd.DataFrame) -> pd.DataFrame:
-    """The rows of what is asked first; the others are parts of these."""
+    """The rows of the main metrics; the others are parts of these."""
     return metrics[~metrics["metric"].isin(_QUIET)]
 
 
@@ -85,7 +85,7 @@ def _causes(one: Comparison) -> list[str]:
     if len(one.causes) > _MOST:
         said.append(f"     {len(one.causes) - _MOST} smaller ones are in the table.")
     if not said and (one.metrics["metric"] == "Ir").any():
-        said.append("     no change in the program was found in the cost of a receipt")
+        said.append("     no change in the program was found that changed the cost of a receipt")
     return said
 
 

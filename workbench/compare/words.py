@@ -1,4 +1,4 @@
-"""A comparison in sentences: figures with four digits, since differences are what they are read for."""
+"""A comparison in sentences: figures have four digits, so that small differences are visible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAID_PARTS, _SAID_SYMPTOMS = 3, 6
 
 
 def name_of(function: str) -> str:
-    """A function's name as a person says it, without what a build or a library's version adds."""
+    """A function's short name, without what a build or a library's version adds."""
     return short(without_build(function))
 
 
@@ -35,8 +35,8 @@ def metric_name(metric: str) -> str:
 
 
 def amount(value: float, unit: str, *, like: float | None = None) -> str:
-    """An amount with its unit, four digits: ``6.636 million``, ``1.25 ms``. ``like``: in the unit that this amount has,
-    so that two can be read together."""
+    """An amount with its unit, four digits: ``6.636 million``, ``1.25 ms``. ``like``: use the unit that fits this
+    amount, so that two amounts have the same unit."""
     if math.isnan(value):
         return "unknown"
     sizes = _SCALES.get(unit, _COUNTS)
@@ -90,7 +90,7 @@ def part_sentence(function: str, part: Part, unit: str, metric: str) -> str:
 
 
 def cause_sentence(cause: Cause, whole: float, unit: str, metric: str) -> str:
-    """The change that did most, its effect, what else changed in the same function, and the symptoms."""
+    """The change with the largest effect, this effect, and what else changed in the same function."""
     effect = f"{amount(cause.effect, unit)} {metric_name(metric)} a receipt".replace("-", "−", 1)
     sign = "" if cause.effect < 0 else "+"
     share = 100 * cause.effect / whole if whole else math.nan
@@ -104,7 +104,7 @@ def cause_sentence(cause: Cause, whole: float, unit: str, metric: str) -> str:
 
 
 def symptom_sentence(cause: Cause, unit: str) -> str:
-    """The functions whose cost changed only because of this cause; "" where there are none."""
+    """The functions whose cost changed only because of this cause; "" if there are none."""
     if not cause.symptoms:
         return ""
     said = ", ".join(f"{name_of(name)} {amount(value, unit)}" for name, value in cause.symptoms[:_SAID_SYMPTOMS])

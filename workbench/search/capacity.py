@@ -31,7 +31,7 @@ BUDGET = "the budget of receipts"
 
 @dataclass(frozen=True)
 class Tried:
-    """One trial: its step, the rate, how it came out and why."""
+    """One trial: its step, its rate, its outcome and the reason."""
 
     step: int
     rate_per_s: float
@@ -40,9 +40,9 @@ class Tried:
 
 
 async def find_capacity(experiment: Experiment, passes: Condition, condition: str, unseen: float) -> None:
-    """Search the highest rate whose trials hold ``passes`` (``condition`` in words, ``unseen`` as in
-    :class:`workbench.analysis.capacity_search.CapacitySearch`); written trial by trial. Raises before anything is sent
-    where it cannot be found."""
+    """Search for the highest rate whose trials satisfy ``passes`` (``condition`` in words, ``unseen`` as in
+    :class:`workbench.analysis.capacity_search.CapacitySearch`). Each trial is written when it ends. Raises before
+    anything is sent if the search is impossible."""
     record, settings = experiment.record, experiment.settings
     async with experiment.set_up("none", (Step(record.upcoming, 1),)) as setup:
         if not record.manifest.get("search"):
@@ -54,7 +54,7 @@ async def find_capacity(experiment: Experiment, passes: Condition, condition: st
 
 
 async def _search(setup: Setup, search: CapacitySearch, passes: Condition) -> str:
-    """Try until the bracket is narrow enough; why it ended early, "" where it did not."""
+    """Make trials until the bracket is narrow enough; returns why the search ended early, "" if it did not."""
     record, settings = setup.record, setup.settings
     while (rate := search.upcoming()) is not None:
         receipts = receipts_of(settings, rate)
@@ -76,8 +76,8 @@ async def _search(setup: Setup, search: CapacitySearch, passes: Condition) -> st
 
 
 def judged(row: StepRow, passes: Condition) -> Tried:
-    """How a trial came out. One that the generator could not offer says nothing of the service; one that was not kept
-    to its plan because the most requests that may wait for an answer were waiting does."""
+    """The outcome of a trial. If the generator did not send as planned, the trial is invalid and shows nothing about
+    the service. But if the reason is that the maximum number of requests was waiting for answers, it failed."""
     if row.verdict == "INVALID" and row.reason.startswith(CAP_REACHED):
         return Tried(row.step, row.rate_per_s, "fail", f"answers did not come in time: {row.reason}")
     if row.verdict == "INVALID":
@@ -87,18 +87,18 @@ def judged(row: StepRow, passes: Condition) -> Tried:
 
 
 def receipts_of(settings: Settings, rate: float) -> int:
-    """The receipts of a trial at a rate: those of its time, and as many as its thresholds need."""
+    """The receipts of a trial at a rate: enough for its duration and for its thresholds."""
     least = P95_RECEIPTS if settings.max_p95_ms is not None else 20
     return min(MAX_RECEIPTS, max(least, math.ceil(rate * settings.trial_s)))
 
 
 async def payer_with(setup: Setup, receipts: int) -> Payer:
-    """A payer whose budget is enough for a trial of so many receipts. Raises TargetError where there is none."""
+    """A payer whose budget is enough for a trial of this many receipts. Raises TargetError if there is none."""
     value, most = setup.settings.value_wei, 0
     for payer in setup.target.payers:
         fees = await setup.target.fees(payer.address)
         if fees is None or (fees.limit is None and fees.balance is None and not fees.denied):
-            return payer  # nothing says how much it has left
+            return payer  # its remaining budget is not known
         left = budget(fees, value)
         if fees.denied or (left is not None and left.receipts <= receipts):
             most = max(most, 0 if left is None or fees.denied else left.receipts - 1)
@@ -113,7 +113,7 @@ async def payer_with(setup: Setup, receipts: int) -> Payer:
 
 
 def resumed(settings: Settings, record: Record) -> CapacitySearch:
-    """The search after the trials that the run folder holds."""
+    """The search after the trials stored in the run folder."""
     kept = record.folder.manifest()["search"]
     search = CapacitySearch(
         start=settings.start_rate,
@@ -178,15 +178,15 @@ def _keep_trial(record: Record, tried: Tried) -> None:
 
 
 def _keep(record: Record, search: CapacitySearch, ended: str) -> None:
-    """Keep the answer so far, so that a search that is killed can be read."""
+    """Store the answer so far, so that the result of a killed search can be read."""
     found = search.bracket()
     facts = {**record.folder.manifest()["search"], "bracket": asdict(found), "ended": ended}
     record.folder.update_manifest(search=facts)
 
 
 def conclude_capacity(search: dict[str, Any], rows: Sequence[StepRow]) -> dict[str, Any]:
-    """The manifest's ``verdict`` of a search for the capacity: PASS where a bracket was found, as narrow as was asked
-    for or not; INVALID where no rate passed, or none failed."""
+    """The manifest's ``verdict`` of a search for the capacity: PASS if a bracket was found, even if it is
+    wider than requested; INVALID if no rate passed, or none failed."""
     found = CapacityBracket(**search["bracket"])
     counts = Counter(tried.outcome for tried in trials(search, rows))
     ended = search.get("ended") or (f"limited by {found.limited_by}" if found.limited_by else "")
@@ -196,7 +196,7 @@ def conclude_capacity(search: dict[str, Any], rows: Sequence[StepRow]) -> dict[s
     elif found.high is None:
         verdict, code = "INVALID", EXIT_INVALID
         said = f"The capacity is at least {found.low:,.4g}/s ({100 * found.confidence:g} % confidence)"
-        said += ": no rate failed for sure."
+        said += ": no rate certainly failed."
     else:
         verdict, code = "PASS", EXIT_PASS
         said = (
@@ -206,6 +206,6 @@ def conclude_capacity(search: dict[str, Any], rows: Sequence[StepRow]) -> dict[s
     used = Spending(**search["spent"]) if "spent" in search else Spending(0, 0, 0.0)
     sentence = (
         f"{said} {counted(counts['pass'], 'trial')} passed, {counts['fail']} failed, {counts['invalid']} were not "
-        f"offered as planned. The search took {used.text}. A trial passes when {search['condition']}."
+        f"sent as planned. The search took {used.text}. A trial passes when {search['condition']}."
     )
     return {"verdict": verdict, "exit_code": code, "sentence": sentence, "reasons": [ended] if ended else []}

@@ -1,4 +1,4 @@
-"""What a trial must hold: functions of a step's row. Pure."""
+"""The conditions that a trial must meet: functions of a step's row. Pure."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from workbench.thresholds.judge import judge
 from workbench.thresholds.parse import Threshold, parse_thresholds
 
 Condition = Callable[[StepRow], str]
-"""Why a trial does not pass; "" where it does."""
+"""Why a trial does not pass; "" if it passes."""
 
 LEAST_SHARE = 0.99
-"""Of the planned rate: a service that answers less than this does not keep up."""
+"""Share of the planned rate: a service that answers less than this does not keep up."""
 SLACK_S = 0.02
-"""One slow answer at the end of a trial may be late by so much, and says nothing of the rate."""
+"""One slow answer at the end of a trial may be this late: that shows nothing about the rate."""
 P95_RECEIPTS = 200
-"""A 95th percentile has ten values beyond it then."""
+"""With so many values, ten are above the 95th percentile."""
 
 
 def keeps_up(row: StepRow) -> str:
-    """The operational limit: answers came at 99 % of the planned rate or more, as
-    :func:`workbench.analysis.operational.kept_share` counts, or nothing but a slow answer was left over."""
+    """The operational limit: at least 99 % of the planned rate was answered, as
+    :func:`workbench.analysis.operational.kept_share` counts, or only a slow answer was left over."""
     usual_s = row.response_p50_ms / 1000
     share = kept_share(row.duration_s, row.drain_s, usual_s)
     if math.isnan(row.rate_per_s) or math.isnan(share) or share >= LEAST_SHARE:
@@ -38,8 +38,8 @@ def keeps_up(row: StepRow) -> str:
 
 
 def unseen(trial_s: float) -> float:
-    """A rate up to this times the capacity passes in a trial of so many seconds: of the queue that it leaves, half is
-    in the median response as well, and the rest is allowed for."""
+    """A trial of this many seconds can pass at a rate up to this times the capacity: half of the queue that it leaves
+    also raises the median response, and the other half is within the allowance."""
     return 1 + 2 * max(1 / LEAST_SHARE - 1, SLACK_S / trial_s)
 
 
@@ -56,22 +56,22 @@ def share_refused(most: float) -> Condition:
 
 
 def p95_within(most_ms: float) -> Condition:
-    """The 95th percentile of the response time is at most this; one that the trial cannot measure does not pass."""
+    """The 95th percentile of the response time is at most this; a trial that cannot measure it does not pass."""
 
     def condition(row: StepRow) -> str:
         if row.response_p95_ms <= most_ms:
             return ""
         if math.isnan(row.response_p95_ms):
-            return "too few receipts were accepted to tell the 95th percentile"
+            return "too few receipts were accepted to measure the 95th percentile"
         return f"response p95 was {milliseconds(row.response_p95_ms)}, the limit is {most_ms:g} ms"
 
     return condition
 
 
 def holds(threshold: Threshold) -> Condition:
-    """A threshold of ``--fail-if``, judged on the trial; one that the trial cannot measure does not pass.
+    """A threshold of ``--fail-if``, judged on the trial; a trial that could not measure it does not pass.
 
-    Raises SettingsError for a threshold of what a trial does not measure.
+    Raises SettingsError for a threshold of a figure that trials never measure.
     """
     if threshold.name.of in ("cost", "run"):
         raise SettingsError(
@@ -97,7 +97,7 @@ def all_of(*conditions: Condition) -> Condition:
 
 
 def of_settings(settings: Settings) -> Condition:
-    """What the settings ask for: keeping up, few errors, the 95th percentile where one was given, each threshold."""
+    """The conditions of the settings: keeping up, few errors, the 95th percentile if given, and each threshold."""
     conditions = [keeps_up, share_refused(settings.max_error_share)]
     if settings.max_p95_ms is not None:
         conditions.append(p95_within(settings.max_p95_ms))

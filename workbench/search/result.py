@@ -1,4 +1,4 @@
-"""What a search found. Everything is read from its run folder."""
+"""The result of a search. Everything is read from its run folder."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class FoundLimit:
 
     @property
     def search(self) -> dict[str, Any]:
-        """``kind`` (sender or capacity), ``budget`` and ``spent`` (trials, receipts, GRT); of a capacity the
-        ``condition``, the ``trials`` and the ``bracket``."""
+        """``kind`` (sender or capacity), ``budget`` and ``spent`` (trials, receipts, GRT); for a capacity
+        also ``condition``, ``trials`` and ``bracket``."""
         found: dict[str, Any] = self.run.manifest.get("search") or {}
         return found
 
     @property
     def receipts(self) -> int | None:
-        """The sender limit: the number of the receipt that triggers denial; None where it was not found exactly."""
+        """The sender limit: the number of the receipt that triggers denial; None if it was not found exactly."""
         if self.search.get("kind") != "sender":
             return None
         found: int | None = (self.run.manifest.get("limit") or {}).get("observed_receipts")
@@ -37,15 +37,15 @@ class FoundLimit:
 
     @property
     def rates(self) -> tuple[float, float | None] | None:
-        """The capacity's bracket in receipts a second; the upper end is None where no rate failed. None of a search for
+        """The capacity's bracket in receipts a second; the upper end is None if no rate failed. None for a search for
         the sender limit."""
         bracket = self.search.get("bracket")
         return None if bracket is None else (bracket["low"], bracket["high"])
 
     @property
     def trials(self) -> pd.DataFrame:
-        """One row a trial: ``step``, ``receipts``, ``accepted``, ``denied``, ``verdict``, ``reason``; of a sender limit
-        ``denied_after_settle`` and ``counted``; of a capacity ``rate_per_s``, ``throughput_per_s``,
+        """One row a trial: ``step``, ``receipts``, ``accepted``, ``denied``, ``verdict``, ``reason``; for a sender
+        limit ``denied_after_settle`` and ``counted``; for a capacity ``rate_per_s``, ``throughput_per_s``,
         ``response_p95_ms``, ``outcome`` (pass, fail, invalid) and ``why``."""
         import pandas as pd
 
@@ -64,12 +64,12 @@ class FoundLimit:
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
-        """The four answers that stand first wherever the search is shown: see :mod:`workbench.analysis.tiles`."""
+        """The four answers shown first wherever the search is shown: see :mod:`workbench.analysis.tiles`."""
         return self.run.tiles
 
     @property
     def exit_code(self) -> int:
-        """What the command line ends with."""
+        """The exit code of the command line."""
         return self.run.exit_code
 
     _repr_mimebundle_ = card("found_limit")

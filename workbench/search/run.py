@@ -1,4 +1,4 @@
-"""The public ways into a search: start, resume or open a search."""
+"""The public functions for searches: start, resume or open one."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from workbench.sweep.setup import in_flight
 from workbench.sweep.subject import check_subject
 
 CAPACITY_VALUE = Decimal("0.000001")
-"""GRT a receipt of a search for the capacity that names no value: what is asked is how fast, and a trial of thousands
-must fit into a payer's budget."""
+"""GRT per receipt in a search for the capacity without a given value. Only the rate matters, and a trial of thousands
+of receipts must fit into a payer's budget."""
 
 
 @with_settings(SearchSettings, LoadSettings)
@@ -43,9 +43,9 @@ async def find_limit(
 
     ``parameters`` are fields of :class:`workbench.Settings`. ``run_dir`` names the folder to write; one whose search
     has finished is opened and nothing is sent. ``resume`` resumes an interrupted search with its own settings.
-    ``passes``: why the row of a trial does not pass ("" where it does), in place of ``max_p95_ms`` and
-    ``max_error_share``, with ``condition``, the same in words. ``on_event`` and what an interrupt
-    gives are as in :func:`workbench.sweep.run.sweep`.
+    ``passes`` returns why the row of a trial does not pass ("" if it passes) and replaces ``max_p95_ms`` and
+    ``max_error_share``; ``condition`` is the same in words. ``on_event`` and interrupts work as in
+    :func:`workbench.sweep.run.sweep`.
 
     Raises SettingsError, TargetError, RunFolderError or ToolError; what was measured until then is in the folder.
     """
@@ -69,7 +69,7 @@ def _opened(path: Path) -> FoundLimit:
 
 
 def search_settings(settings: Settings) -> Settings:
-    """The settings of a search: fresh payers, nothing after it, and of a capacity a small value where none is given."""
+    """The settings of a search: fresh payers, no pinpointing, and for a capacity a small value if none is given."""
     changes: dict[str, Any] = {"mode": "fresh", "pinpoint": False}
     if settings.profiler != "none":
         raise SettingsError("a limit search cannot run under a profiler", where="profiler", hint="Leave it out")
@@ -104,7 +104,7 @@ async def run_search(
 async def resume_search(
     folder: RunFolder, on_event: OnEvent | None = None, passes: Condition | None = None, condition: str = ""
 ) -> FoundLimit:
-    """Go on with an interrupted search at its next trial; a finished one is opened."""
+    """Continue an interrupted search at its next trial; a finished one is opened."""
     manifest = folder.manifest()
     if manifest["state"] == "finished":
         return FoundLimit(open_run(folder.path))

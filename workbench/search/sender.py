@@ -1,4 +1,4 @@
-"""The sender limit, to the receipt: trials with fresh payers, each denied in the end or not."""
+"""The exact sender limit: trials with fresh payers, each of them denied at its end or not."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from workbench.sweep.setup import Setup, in_flight, rate_of
 from workbench.sweep.steps import Step
 
 UNKNOWN = 2
-"""Trials of which the agent did not say whether the payer was denied, after which the search ends."""
+"""The search ends after this many trials in a row in which the agent did not say whether the payer was denied."""
 LEAST_PAYERS = 2
 
 
 async def find_sender_limit(experiment: Experiment) -> None:
-    """Search until the limit is known to the receipt, or the budget, the payers or the agent do not let it; written
-    trial by trial. Raises TargetError, before anything is sent, where it cannot be found."""
+    """Search until the exact limit is known, or until budget, payers or agent end the search. Each trial is written
+    when it ends. Raises TargetError before anything is sent if the search is impossible."""
     record, settings = experiment.record, experiment.settings
     async with experiment.set_up("none", (Step(record.upcoming, 1),)) as setup:
         _require_agent(setup)
@@ -41,7 +41,7 @@ async def find_sender_limit(experiment: Experiment) -> None:
 
 
 async def _search(setup: Setup, search: LimitSearch) -> str:
-    """Try until there is nothing more to try; why it ended early, "" where it did not."""
+    """Make trials until none is left to make; returns why the search ended early, "" if it did not."""
     record, settings, unknown = setup.record, setup.settings, 0
     while (count := search.upcoming()) is not None:
         used = spent(record.rows, float(settings.value_grt), cut_off(record))
@@ -71,7 +71,7 @@ def _keep_ended(record: Record, why: str) -> None:
 def _require_agent(setup: Setup) -> None:
     if setup.target.agent_metrics_url is None:
         raise TargetError(
-            "the sender limit cannot be found: each trial needs the agent's word on whether the payer is denied",
+            "the sender limit cannot be found: the agent must say after each trial whether the payer is denied",
             where=setup.target.url,
             hint="Give --agent-metrics-url",
         )
@@ -80,7 +80,7 @@ def _require_agent(setup: Setup) -> None:
 
 
 async def _predicted(setup: Setup, record: Record, settings: Settings) -> int | None:
-    """What the agent's figures say of a payer that never paid; None where they are not to be used, or say nothing."""
+    """The limit that the agent's figures predict for an unused payer; None if not to be predicted, or not known."""
     if not settings.predict:
         return None
     if record.rows or record.learnt.predicted is not None:
@@ -97,14 +97,14 @@ def _payers_left(setup: Setup) -> int:
 
 
 def _say_budget(record: Record, settings: Settings, search: LimitSearch, payers: int) -> None:
-    """Say what the search will cost, and refuse one that cannot end. Raises SettingsError, TargetError."""
+    """Report what the search will cost, and refuse one that cannot finish. Raises SettingsError, TargetError."""
     value = float(settings.value_grt)
     expected, most = search.expected(), search.at_most()
     if payers < min(expected.trials, LEAST_PAYERS):
         raise TargetError(
             f"at least {expected.trials} trials need an unused payer each, there are {payers}",
-            hint="Give more payers, or use `workbench sweep`, whose last payer is brought to the limit receipt by "
-            "receipt",
+            hint="Give more payers, or use `workbench sweep`, which finds the limit of its last payer with single "
+            "receipts",
         )
     if expected.receipts > settings.search_receipts:
         raise SettingsError(
@@ -132,21 +132,20 @@ def _plan(record: Record, settings: Settings, step: Step) -> None:
 
 
 def cut_off(record: Record) -> int:
-    """Receipts of trials that were cut off: they count as sent."""
+    """Receipts of trials that were cut short: they count as sent."""
     done = sum(row.sent for row in record.rows)
     return record.sent_before() - done
 
 
 def keep_spent(record: Record, settings: Settings) -> None:
-    """Keep in the manifest what the search has cost so far."""
+    """Store in the manifest what the search has cost so far."""
     used = spent(record.rows, float(settings.value_grt), cut_off(record))
     record.folder.update_manifest(search={**record.folder.manifest()["search"], "spent": used.to_json()})
 
 
 def conclude_sender(rows: list[StepRow], limit: dict[str, Any], search: dict[str, Any]) -> dict[str, Any]:
-    """The manifest's ``verdict`` of a search for the sender limit: a matter of counts, so that a trial whose latencies
-    are not valid counts. PASS where it was found to the receipt (FAIL where it was predicted to be another), else
-    INVALID."""
+    """The manifest's ``verdict`` of a search for the sender limit: it depends on counts only, so trials with invalid
+    latencies are used too. PASS if the exact limit was found, FAIL if it differs from the prediction, else INVALID."""
     failed = [f"step {row.step} ({counted(row.receipts, 'receipt')}): {row.failure}" for row in rows if row.failure]
     reasons = ([search["ended"]] if search.get("ended") else []) + failed
     if not limit["exact"]:

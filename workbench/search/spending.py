@@ -1,4 +1,4 @@
-"""What a search may cost, said before it begins, and what it has cost. Pure."""
+"""What a search may cost, reported before it begins, and what it has cost. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench.numbers import counted, grt
 
 @dataclass(frozen=True)
 class Spending:
-    """Trials, receipts and GRT: what a search may spend (``receipts`` at most, whatever comes) or has spent."""
+    """Trials, receipts and GRT: what a search may spend (``receipts`` is a hard limit) or has spent."""
 
     trials: int
     receipts: int
@@ -20,7 +20,7 @@ class Spending:
 
     @classmethod
     def of(cls, trials: int, receipts: int, value_grt: float) -> Spending:
-        """So many receipts of this value."""
+        """This number of receipts of this value."""
         return cls(trials, receipts, receipts * value_grt)
 
     @property
@@ -34,5 +34,5 @@ class Spending:
 
 
 def spent(rows: Sequence[StepRow], value_grt: float, cut_off: int = 0) -> Spending:
-    """What the trials of a search have cost: all receipts that were sent, and those of trials that were ``cut_off``."""
+    """What the trials of a search have cost: all receipts sent, plus ``cut_off`` of trials that were cut short."""
     return Spending.of(len(rows), sum(row.sent for row in rows) + cut_off, value_grt)

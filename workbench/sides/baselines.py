@@ -1,8 +1,8 @@
 """Baselines: runs kept by name, to compare later runs with: ``data/baselines/<name>/``.
 
-A baseline is a copy of what a comparison reads of a run (manifest, steps, samples, costs, raw profiles), so it outlives
-its run and opens like one. A new copy replaces the old one only when it is complete; ``baseline.json`` lists its files
-with check sums, so that damage is found.
+A baseline is a copy of the files of a run that a comparison reads (manifest, steps, samples, costs, raw profiles). It
+stays when the run is deleted, and opens like a run. A new copy replaces the old one only when it is complete;
+``baseline.json`` lists its files with check sums, so that damage is found.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FILE = "baseline.json"
 SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TABLES = ("steps.parquet", "series.parquet", "profiles/costs.parquet")
-# samples above this are left out: deciles are then not compared, and the baseline says so
+# larger samples are left out: deciles are then not compared, and a note of the baseline says so
 SAMPLES_BYTES = 64 * 1024 * 1024
 RAW_BYTES = 256 * 1024 * 1024
 LEFT_OUT = "its samples were too large to keep: response times are not compared"
@@ -254,5 +254,5 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _sum(path: Path) -> str:
     with path.open("rb") as file:
-        # with this prefix it is not taken for a key
+        # the prefix keeps it from being masked as a key
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -1,4 +1,4 @@
-"""What was measured of a name: a figure for each step, or one of the run."""
+"""The values measured for a name: one for each step, or one for the run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 class Figure:
     """A value with its 95 % interval (NaN: none), in the unit of its name.
 
-    ``step`` and ``receipts`` say of which step, ``service`` of which service, where it is of one. ``n``: from how many
-    receipts it is (0: no matter). ``repeats``: it is the mean of so many steps of this size, of ``planned``
-    ones, and the interval is theirs.
-    ``absent`` says why there is no value, and what to do; it is empty where there is one.
+    ``step``, ``receipts`` and ``service`` say where it was measured, if it belongs to one step or service. ``n``: the
+    number of receipts it was measured with (0: not relevant). ``repeats``: if above 1, value and interval are those of
+    the mean of this many steps of this size, out of ``planned`` ones.
+    ``absent`` says why there is no value, and what to do; it is empty if there is one.
     """
 
     value: float

@@ -22,10 +22,10 @@ class Judged:
     """A threshold and its result.
 
     ``fail_if``: its text. ``verdict``: PASS, FAIL (exceeded), UNMEASURED (which fails as well). ``value`` with its 95 %
-    interval ``low`` to ``high`` (NaN: none) in ``unit``, of ``n`` receipts at ``place``: the one that decided, or comes
-    nearest to the bound. ``sure``: whether the interval is all on one side of the bound (True without an interval: a
-    count is what it is). ``noise_pct``: the target's noise floor, where the value is nearer to the bound than that
-    (else NaN). ``left_out``: which steps were not judged, and why. ``why``: why nothing was measured.
+    interval ``low`` to ``high`` (NaN: none) in ``unit``, of ``n`` receipts at ``place``: the one that decided, or is
+    nearest to the bound. ``sure``: whether the whole interval is on one side of the bound (True without an interval:
+    counts are exact). ``noise_pct``: the target's noise floor, if the value is nearer to the bound than that (else
+    NaN). ``left_out``: which steps were not judged, and why. ``why``: why nothing was measured.
     """
 
     fail_if: str
@@ -70,15 +70,15 @@ class Judged:
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Judged:
-        """The inverse of :meth:`as_dict`, as a manifest has it: null is NaN."""
+        """The inverse of :meth:`as_dict` for a manifest, in which null is NaN."""
         numbers = ("bound", "value", "low", "high", "noise_pct")
         values = {name: stored[name] for name in cls.__slots__ if name in stored}
         return cls(**{**values, **{name: math.nan for name in numbers if values.get(name, 0) is None}})
 
 
 def judge(threshold: Threshold, figures: Sequence[Figure], noise_pct: float = math.nan) -> Judged:
-    """Judge a threshold on all ``figures`` that the run has of its name. ``noise_pct``: by how many percent two
-    equal loads differ in it (NaN: not known); a value nearer to the bound than that is uncertain."""
+    """Judge a threshold on all ``figures`` that the run has for its name. ``noise_pct``: the difference in percent
+    between two equal loads (NaN: not known); a value nearer to the bound than that is uncertain."""
     chosen = _chosen(threshold, figures)
     if not chosen:
         return _unmeasured(threshold, _nowhere(threshold, figures))
@@ -123,7 +123,7 @@ def _chosen(threshold: Threshold, figures: Sequence[Figure]) -> list[Figure]:
 
 
 def _deciding(threshold: Threshold, figures: Sequence[Figure]) -> Figure:
-    """The figure furthest on the failing side; of ``all`` the one nearest to holding."""
+    """The figure furthest on the failing side; for ``all`` steps the one nearest to passing."""
     if threshold.comparison in ("==", "!="):
         return figures[0]
     largest = threshold.upward != (threshold.steps == "all")
@@ -152,7 +152,7 @@ def _nowhere(threshold: Threshold, figures: Sequence[Figure]) -> str:
 
 
 def _left_out(absent: Sequence[Figure]) -> str:
-    """Steps that were not judged. That is no reason to fail where others were, and none to keep silent."""
+    """The steps that were not judged, in words. They do not fail the threshold if other steps were judged."""
     if not absent:
         return ""
     steps = ", ".join(str(figure.step) for figure in absent)

@@ -15,9 +15,9 @@ Of = Literal["count", "time", "cost", "run"]
 class Name:
     """A figure that a threshold can name.
 
-    ``unit``: ms, s, GRT, bytes, share, percent, per second, or "" for a number. ``of``: ``count`` of a step, which
-    holds however late the generator was; ``time`` of a step, which only a valid step without a profiler has; ``cost``
-    of a receipt, which needs the profiler ``mode`` (and is there ``metric``); ``run``: one figure of the whole run.
+    ``unit``: ms, s, GRT, bytes, share, percent, per second, or "" for a number. ``of``: ``count`` of a step, valid even
+    if the generator was late; ``time`` of a step, measured only in valid steps without a profiler; ``cost`` of a
+    receipt, measured as ``metric`` under the profiler ``mode``; ``run``: one figure of the whole run.
     """
 
     name: str
@@ -132,18 +132,18 @@ NAMES = _all()
 
 
 PER_RECEIPT = {one.metric: one for one in NAMES.values() if one.of == "cost" and one.metric != "leak"}
-"""The name of each metric of a profile that a receipt is asked for; a metric is of one mode."""
+"""The name of each metric of a profile that is a cost per receipt; a metric belongs to one mode."""
 
 NS_IN_MS = 1e6
 
 
 def in_unit(name: Name, cost: float) -> float:
-    """A cost as profiles hold it (times in nanoseconds), in the unit of its name."""
+    """A cost from a profile (times in nanoseconds), converted to the unit of its name."""
     return cost / NS_IN_MS if name.unit == "ms" else cost
 
 
 def named(name: str, where: str) -> Name:
-    """The figure of a name. Raises SettingsError with the nearest ones."""
+    """The figure of this name. Raises SettingsError with the most similar names."""
     if name in NAMES:
         return NAMES[name]
     close = difflib.get_close_matches(name, NAMES, n=3, cutoff=0.5)

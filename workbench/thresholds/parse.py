@@ -1,8 +1,8 @@
 """A threshold from its text: ``response_p95_ms > 50``, ``instructions_per_receipt[service=agent] > 7e6``.
 
-The text says when the run **fails**: NAME, of which steps in brackets (any of them where nothing is said), one of
-``> >= < <= == !=``, and a number with or without a unit. In brackets, apart by commas: ``any`` or ``all`` steps,
-``first`` or ``last``, ``step=3``, ``receipts=500``, ``service=NAME`` of costs.
+The text says when the run **fails**: NAME, optionally the steps in brackets (default: any step), one of
+``> >= < <= == !=``, and a number with or without a unit. In brackets, separated by commas: ``any`` or ``all`` steps,
+``first`` or ``last``, ``step=3``, ``receipts=500``, ``service=NAME`` for costs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _PLACES = ("any", "all", "first", "last")
 class Threshold:
     """When a run fails: ``name`` ``comparison`` ``bound``, the bound in the name's unit.
 
-    ``steps``: ``any`` step is enough, or ``all`` must be beyond it, or only the ``first`` or ``last`` is looked at.
-    ``step``, ``receipts`` and ``service`` narrow it further where they are given. ``text`` is as it was written.
+    ``steps``: the run fails if ``any`` step is beyond the bound, only if ``all`` are, or if the ``first`` or ``last``
+    is. ``step``, ``receipts`` and ``service`` select steps further, if given. ``text`` is as the user wrote it.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Threshold:
 
     @property
     def upward(self) -> bool:
-        """Whether it is large values that fail."""
+        """Whether large values fail."""
         return self.comparison.startswith(">")
 
     @property

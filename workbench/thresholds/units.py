@@ -14,7 +14,7 @@ _BYTES = {
     "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30,
 }  # fmt: skip
 _MANY = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
-# by the unit of a name: what each written unit is worth in it
+# for the unit of each name: the units that may be written, and their factors
 _WORTH: dict[str, dict[str, float]] = {
     "ms": {unit: seconds * 1e3 for unit, seconds in _TIME_S.items()},
     "s": _TIME_S,
@@ -32,9 +32,9 @@ _SAID = {
 
 
 def parse_value(text: str, unit: str, *, name: str, where: str) -> float:
-    """What ``text`` comes to in the ``unit`` of a name; without a unit of its own it is in that one.
+    """The value of ``text``, converted to the ``unit`` of a name; a number without a unit is already in it.
 
-    Raises SettingsError naming what was found and which units there are.
+    Raises SettingsError naming what was found and the possible units.
     """
     match = _NUMBER.fullmatch(text.strip())
     number = float(match[1].replace("_", "").replace(",", "")) if match else math.nan
@@ -62,7 +62,7 @@ def shown(value: float, unit: str) -> str:
 
 
 def with_interval(value: float, low: float, high: float, unit: str) -> str:
-    """A value with its 95 % interval: ``61.2 (58.1 to 66.4) ms``; without one where it is NaN."""
+    """A value with its 95 % interval: ``61.2 (58.1 to 66.4) ms``; without it if it is NaN."""
     if math.isnan(low) or math.isnan(high):
         return shown(value, unit)
     number, *ending = shown(value, unit).split(" ", 1)

@@ -1,5 +1,5 @@
-"""What a call graph says of repeated work: how much of a function every one of its calls does, through whom all calls
-of it go, and how deep inside a library it is."""
+"""Facts of a call graph for finding repeated work: the share of a function's cost that every call of it has, the
+functions that all its calls go through, and how deep inside a library it is."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     Whole = NDArray[np.int64]
 
 ROOT = -1
-# a call of which less is a part of the callee's cost is no way to it
+# calls with a smaller share of the callee's cost are ignored as paths to it
 _LEAST_EDGE = 0.01
-# a call that is made this often of the caller's is made by each
+# a call made in at least this share of the caller's calls counts as made in each
 _EACH = 0.98
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calls:
-    """A call graph of one metric. ``role`` of each function; ``same``: the part of its cost that each of its calls
-    does; ``dominator``: the function that all calls of it go through (ROOT: none); ``depth``: calls of libraries
-    between it and the code that asked (0: it is no library's)."""
+    """A call graph of one metric. ``role`` of each function; ``same``: the share of its cost that every call of it
+    has; ``dominator``: the nearest function that all calls of it go through (ROOT: none); ``depth``: library calls
+    between it and the code that called the library (0: not in a library)."""
 
     functions: pd.DataFrame
     role: NDArray[np.object_]
@@ -50,7 +50,7 @@ class Calls:
 
     @classmethod
     def of(cls, profile: Profile, metric: str) -> Calls:
-        """The facts of a profile."""
+        """The call graph of a profile with these facts."""
         functions, edges = profile.functions, profile.edges
         own = functions[self_(metric)].to_numpy(dtype=np.float64)
         total = functions[total_(metric)].to_numpy(dtype=np.float64)
@@ -74,7 +74,7 @@ class Calls:
         )  # fmt: skip
 
     def into(self, function: int) -> Whole:
-        """The edges into a function, the costliest first."""
+        """The edges into a function, the most expensive first."""
         at = np.flatnonzero(self.callee == function)
         return at[np.argsort(-self.edge_cost[at], kind="stable")]
 
@@ -94,8 +94,8 @@ def _same(
     calls: Floats,
     edges: tuple[Whole, Whole, Floats, Floats],
 ) -> Floats:
-    """From the callees up. What a function does by itself may be another thing each time, which nothing shows; a call
-    that it makes less often than it is called is not part of each. What recursion does is not counted."""
+    """Computed from the callees up. A function's own cost is assumed to be in every call, since nothing shows whether
+    it differs. A callee that it calls less often than it is called itself is not counted, nor is recursion."""
     caller, callee, times, cost = edges
     by_caller = np.argsort(caller, kind="stable")
     bounds = np.searchsorted(caller[by_caller], np.arange(len(own) + 1))
@@ -111,8 +111,8 @@ def _same(
 
 
 def _dominators(count: int, caller: Whole, callee: Whole) -> Whole:
-    """Cooper, Harvey and Kennedy (2001): the nearest dominator of each function, ROOT where there is none. Functions
-    without callers, and those that only a cycle without entry reaches, are called by the root."""
+    """Cooper, Harvey and Kennedy (2001): the nearest dominator of each function, ROOT if there is none. Functions
+    without callers, and those reached only from a cycle without entry, count as called by the root."""
     children: list[list[int]] = [[] for _ in range(count)]
     parents: list[list[int]] = [[] for _ in range(count)]
     for above, below in zip(caller.tolist(), callee.tolist(), strict=True):
@@ -159,7 +159,7 @@ def _dominators(count: int, caller: Whole, callee: Whole) -> Whole:
 
 
 def _starts(function: int, number: dict[int, int], parents: list[list[int]]) -> bool:
-    """Whether nothing that comes before a function in the walk calls it: a cycle that nothing enters starts there."""
+    """Whether no function that comes before it in the walk calls it: a cycle without entry starts there."""
     return all(number[parent] <= number[function] for parent in parents[function])
 
 
@@ -184,7 +184,7 @@ def _postorder(count: int, children: list[list[int]], entries: list[int]) -> lis
 
 
 def _depths(order: Whole, role: NDArray[np.object_], caller: Whole, callee: Whole) -> Whole:
-    """From the callers down; the deepest way counts. Members of a cycle are as deep as what calls it from outside."""
+    """Computed from the callers down; the deepest path counts. A cycle is as deep as its callers outside make it."""
     by_callee = np.argsort(callee, kind="stable")
     bounds = np.searchsorted(callee[by_callee], np.arange(len(role) + 1))
     depth = np.zeros(len(role), dtype=np.int64)

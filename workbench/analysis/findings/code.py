@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 OWN, LIBRARY, PLUMBING = "own", "library", "plumbing"
 
-# They call what they were given, or are what everything is made of: never what is repeated, and seen through when it is
-# asked who called.
+# Runtimes, frameworks and basic libraries. They are never named as repeated work, and are skipped when looking for the
+# code that called.
 _PLUMBING = re.compile(
     r"(?:std|core|alloc|proc_macro|rustc|compiler_builtins|hashbrown|tokio(?:_\w+)?|mio|hyper(?:_\w+)?|h2|http(?:_\w+)?"
     r"|axum(?:_\w+)?|tower(?:_\w+)?|futures(?:_\w+)?|tracing(?:_\w+)?|async_\w+|pin_project(?:_\w+)?|once_cell"
@@ -25,7 +25,7 @@ _PLUMBING = re.compile(
     r"|lib(?:c|m|dl|rt|gcc_s|pthread|stdc\+\+)(?:[.-]\S*)?|ld-linux\S*|(?:lib)?python[\d.]*(?:\.so\S*)?"
     r"|\[vdso\]|linux-vdso\S*)"
 )
-# of a package, of the standard library, of the system
+# files of a package, of the standard library, of the system
 _PACKAGED = re.compile(
     r"^std:|^[\w.+-]+-\d+\.\d+[\w.+-]*/|/(?:site|dist)-packages/|/lib/python\d|/(?:registry/src|git/checkouts)/|^<frozen"
 )
@@ -36,8 +36,8 @@ _INTERPRETER = re.compile(r"(?:lib)?python[\d.]*(?:\.so.*)?")
 def roles(functions: pd.DataFrame) -> NDArray[np.object_]:
     """OWN, LIBRARY or PLUMBING of each row with function, file, object, crate.
 
-    A crate (module, object) is the service's own when most of its files lie in no package, nor its object among those
-    of the system. One without files is own where its program is no interpreter.
+    A crate (module, object) is the service's own if most of its functions have no file in a package and no object of
+    the system. One without files is own unless its program is an interpreter.
     """
     files = functions["file"].map(tidy_file)
     packaged = files.str.contains(_PACKAGED) | functions["object"].str.contains(_SYSTEM)
@@ -50,12 +50,12 @@ def roles(functions: pd.DataFrame) -> NDArray[np.object_]:
 
 
 def of_the_system(object: str) -> bool:
-    """Whether an object is one of the system's libraries, which no build of the service makes anew."""
+    """Whether an object is a library of the system, which is not rebuilt with the service."""
     return _SYSTEM.search(object) is not None
 
 
 def short(name: str) -> str:
-    """A name as a person says it: its type and its function, without hash, arguments and the closure of an async one.
+    """A short name: type and function, without hash, arguments and the closure of an async function.
 
     >>> short("ecdsa::recovery::<impl ecdsa::verifying::VerifyingKey>::recover_from_prehash::h0123456789abcdef")
     'VerifyingKey::recover_from_prehash'

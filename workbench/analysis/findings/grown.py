@@ -1,4 +1,4 @@
-"""Growth and leaks as findings: what their own tests flagged, see :mod:`workbench.analysis.growth` and ``leaks``."""
+"""Growth and leaks as findings: what :mod:`workbench.analysis.growth` and ``leaks`` flagged."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from workbench.analysis.findings.measured import Measured
     from workbench.analysis.growth import Growth
 
-# of all that rises after the first step
+# least share of all growth of the heap after the first step, in percent
 LEAST_KEPT_PCT = 20.0
-# A leak ends a service however little a receipt of it costs now: it ranks as a tenth of the cost for each tenfold of
-# bytes, from this on.
+# Even a small leak stops a service in time. The weight of a leak starts here, and rises by 10 percent of the cost for
+# each factor of ten in bytes per receipt.
 _LEAK = 20.0
 _MOST = 60.0
 
@@ -67,7 +67,7 @@ def _flagged(one: Measured, growth: Growth, more: str) -> dict[tuple[str, ...], 
 
 
 def leaking(one: Measured) -> list[Finding]:
-    """Sites that keep memory for each receipt, if they are a large part of all that is kept; the table has the rest."""
+    """Sites that keep memory for each receipt, if they have a large share of it; the table has the others."""
     if one.leaks is None:
         return []
     found = []

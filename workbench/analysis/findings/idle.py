@@ -1,4 +1,4 @@
-"""Background as a finding: what a service costs without a receipt, and what it does then."""
+"""Background as a finding: what a service costs without receipts, and what it does then."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from workbench.analysis.findings.measured import Measured
     from workbench.profiles.model import Profile
 
-# of the steps' cost, or receipts' worth a second: below both it is not worth a word
+# share of the steps' cost, and receipts' worth per second: below both, background is not a finding
 LEAST_SHARE_PCT = 5.0
 LEAST_WORTH_PER_S = 1.0
-# What costs nothing of the steps still costs the machine: the most that ranks it for.
+# Background that is a small share of the steps still uses the machine: the most weight it gets for that.
 _MOST_BY_WORTH = 5.0
 _CPU = ("Ir", "cpu", "time", "hits", "calls")
 _SAID = 3
@@ -34,7 +34,7 @@ _LEAST_SAID_PCT = 1.0
 
 
 def background_work(one: Measured) -> list[Finding]:
-    """The idle cost, where it matters beside the cost of receipts."""
+    """The idle cost, if it matters compared with the cost of receipts."""
     if one.background.empty or one.mode in STARTED_IN_WINDOW or one.metric not in _CPU:
         return []
     rows = one.background[one.background["metric"] == one.metric]
@@ -88,7 +88,7 @@ def background_work(one: Measured) -> list[Finding]:
 
 
 def own_part(one: Measured) -> float:
-    """The profilers' part of the idle window, in percent."""
+    """The profiler's share of the idle window, in percent."""
     profile = one.idle_profile
     if profile is None or one.metric not in profile.metric_names:
         return 0.0
@@ -97,8 +97,8 @@ def own_part(one: Measured) -> float:
 
 
 def doing(one: Measured, most: int = _SAID) -> pd.DataFrame:
-    """What a service does without receipts: what, cost, share_pct; the outermost functions that are not plumbing (of
-    system calls the calls), the costliest first."""
+    """What a service does without receipts: what, cost, share_pct; the outermost functions that are not plumbing (for
+    strace the system calls), the most expensive first."""
     profile = one.idle_profile
     if profile is not None and one.metric in profile.metric_names and one.mode != "strace":
         return _outermost(profile, one.metric).head(most)

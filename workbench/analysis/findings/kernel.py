@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from workbench.analysis.findings.measured import Measured
 
-# In these a thread waits for work: what a receipt waits for is elsewhere.
+# In these calls a thread waits for work, not for something that a receipt needs.
 _FOR_WORK = frozenset(
     {
         "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select",
@@ -25,21 +25,21 @@ _FOR_WORK = frozenset(
         "restart_syscall", "io_uring_enter", "io_getevents",
     }
 )  # fmt: skip
-# of the time from one receipt to the next, that a call waits
+# least share of the time from one receipt to the next that a call waits, in percent
 LEAST_WAITING_PCT = 10.0
 MANY_CALLS = 10.0
 _WHOLE = 0.02
 _FEWEST_STEPS = 3
 _TOP = 3
-# a call that came so many times as often in one step as in the middle one came in a burst
+# a call made this many times as often in one step as in the median step is a burst
 _BURST = 3.0
-# how many calls a receipt makes is worth knowing, and by itself no fault
+# low, since the number of calls is information and not a fault
 _WEIGHT = 0.3
 
 
 def waiting(one: Measured) -> list[Finding]:
-    """Calls that a receipt waits in, other than for work to come, and those of which the log does not show whether it
-    waits in them. Of strace, whose own stops are part of it."""
+    """Calls in which a receipt waits, except those that wait for work, and calls for which the log does not show
+    whether it waits. Measured by strace; its own overhead is included."""
     if one.mode != "strace" or not (one.costs["metric"] == "waiting").any():
         return []
     windows = windows_of(one.costs, "waiting")
@@ -60,7 +60,7 @@ def waiting(one: Measured) -> list[Finding]:
 
 
 def _wait(one: Measured, metric: str, row: dict[Any, Any], between: float, evidence: pd.DataFrame) -> Finding:
-    """One call that a receipt waits in, or may wait in."""
+    """One call in which a receipt waits, or may wait."""
     name, each, share = str(row["name"]), float(row["per_receipt"]), 100 * float(row["per_receipt"]) / between
     of_all = f"{percent(share)} of the time from one receipt to the next, strace's own overhead included."
     known = metric == "waiting"
@@ -94,8 +94,8 @@ def _wait(one: Measured, metric: str, row: dict[Any, Any], between: float, evide
 
 
 def many_calls(one: Measured) -> list[Finding]:
-    """How many system calls a receipt makes in the middle one of the steps, where they are many, and which are made a
-    whole number of times. What comes in a burst, as the report of a sampler does, is in one step and not of receipts.
+    """How many system calls a receipt makes in the median step, if they are many, and which of them a whole number of
+    times. A burst, such as the report of a sampler, is in one step only and does not belong to receipts.
     """
     if one.mode != "strace" or not (one.costs["metric"] == "calls").any():
         return []

@@ -1,4 +1,4 @@
-"""All findings of what was measured, symptoms folded into causes over kinds and modes, ranked."""
+"""All findings of a measurement, ranked, with symptoms of all kinds and modes folded into their causes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from workbench.profiles.names import tidy_rust
 if TYPE_CHECKING:
     from workbench.analysis.findings.measured import Measured
 
-# which mode's word about the background is the first: counts, then time
+# the order in which a mode's finding of the background is preferred: counts, then time
 _ORDER = ("callgrind", "flamegraph", "pprofile", "strace", "massif")
 
 
 def find(measured: Sequence[Measured]) -> Findings:
-    """The findings of all modes and services as one list. A mode whose windows hold nothing finds nothing."""
+    """The findings of all modes and services as one list. A mode without costs has no findings."""
     found: list[Finding] = []
     notes: list[str] = []
     for one in measured:
@@ -44,7 +44,7 @@ def _repeated(one: Measured) -> list[Finding]:
 
 
 def _untold(one: Measured) -> list[str]:
-    """Why nothing is known of a mode's background."""
+    """Why the background of a mode is not known."""
     if one.background.empty:
         return []
     rows = one.background[(one.background["metric"] == one.metric) & ~one.background["told"].astype(bool)]
@@ -52,8 +52,8 @@ def _untold(one: Measured) -> list[str]:
 
 
 def _same_work(found: Sequence[Finding]) -> list[Finding]:
-    """Work that samples saw by several ways and counts saw called several times is one finding: counts know how often,
-    samples know the ways by name and the time."""
+    """Repeated work found both in samples and in counts becomes one finding: counts give the number of calls, samples
+    the callers and the time."""
     own = [one for one in found if one.kind == "repeated work" and not one.folded_into]
     exact = [one for one in own if one.mode not in ("flamegraph", "pprof")]
     moved: dict[str, str] = {}
@@ -78,7 +78,7 @@ def _same_work(found: Sequence[Finding]) -> list[Finding]:
 
 
 def _one_background(found: Sequence[Finding]) -> list[Finding]:
-    """Of one service's background the modes say the same: the first of them says it."""
+    """All modes find the same background of a service: the first mode's finding stays, the others are folded in."""
     result = list(found)
     for service in dict.fromkeys(one.service for one in found):
         same = [one for one in found if one.kind == "background" and one.service == service]

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 # the weights of the cycle estimate, see profiles.views.derived
 _CYCLES = {"L1m": 10, "LLm": 100, "Bm": 10}
 _WHAT = {"L1m": "L1 cache misses", "LLm": "last-level cache misses", "Bm": "mispredicted branches"}
-# of the estimated cycles of a receipt, that one function's misses take
+# least share of a receipt's estimated cycles that one function's misses take
 LEAST_CYCLES_PCT = 5.0
-# of all misses, that it has
+# least share of all misses that it has
 LEAST_CONCENTRATED_PCT = 20.0
-# of a profile, from which what a profiler costs itself is said
+# least share of a profile that is the profiler's own
 LEAST_OWN_PCT = 1.0
 _WEIGHT = 0.25
 
@@ -79,7 +79,7 @@ def _missing(one: Measured, metric: str, row: dict[str, object], cost: float) ->
 
 
 def profilers_share(one: Measured) -> list[Finding]:
-    """The profiler's own share of a profile, which is left out of leaks and costs where possible."""
+    """The profiler's own share of a profile. It is left out of leaks, and included in the cost of receipts."""
     profile = one.profile
     if profile is None or not profile.metrics:
         return []

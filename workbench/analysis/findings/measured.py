@@ -1,4 +1,4 @@
-"""What findings are made from: all that was measured of one service in one mode."""
+"""What findings are made from: everything measured of one service in one mode."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 class Measured:
     """One service in one mode.
 
-    ``metric``: what a receipt is first asked for. ``costs``: the table of costs of its steps, background subtracted;
+    ``metric``: the main metric of the mode. ``costs``: the table of costs of its steps, background subtracted;
     ``idle``: the rows of its idle window, and ``background``: the rows of
     :func:`workbench.analysis.background.background_table` (both may be empty). ``profile``: that of its largest step,
-    in which ``receipts`` were sent, of massif the heap at its end; ``idle_profile``: that of the idle window.
-    ``growth`` and ``accumulated``: of ``metric`` against the receipts of a step and those sent before; ``leaks`` of
-    massif. None is: not measured.
+    in which ``receipts`` were sent (for massif the heap at its end); ``idle_profile``: that of the idle window.
+    ``growth`` and ``accumulated``: growth of ``metric`` with the receipts of a step, and with those sent before;
+    ``leaks``: for massif. None: not measured.
     """
 
     service: str

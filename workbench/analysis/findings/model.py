@@ -36,15 +36,14 @@ class Size:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """One thing that the measurements say.
+    """One result of the measurements that deserves attention.
 
-    ``kind`` and ``subject`` (a function, path or call) say what; ``sentence`` says it with its figures; ``size`` is its
-    amount per receipt, ``share_pct`` that of the whole of ``metric``; ``saving_pct``: what doing something about it
-    saves of the whole, where that can be predicted (NaN: not). ``certainty`` is how sure it is in words, ``confidence``
-    as a number from 0 to 1. ``todo``: what to do. ``evidence``: the rows it was read from, and ``shown``: the chart or
-    table that has them. ``weight`` ranks it: percent of a receipt's cost that it is about. ``folded_into``: the id of
-    the finding it is a symptom of; "" where it is one of its own. ``names``: functions that stand for the same thing in
-    other modes.
+    ``kind`` and ``subject`` (a function, path or call) name it; ``sentence`` describes it with its figures; ``size`` is
+    its amount per receipt, ``share_pct`` this as a share of the whole of ``metric``; ``saving_pct``: the predicted
+    saving of the whole in percent (NaN: not predicted). ``certainty`` is how sure it is in words, ``confidence`` as a
+    number from 0 to 1. ``todo``: what to do. ``evidence``: the rows it is based on, and ``shown``: the chart or table
+    that has them. ``weight`` ranks it: the percentage of a receipt's cost that it concerns. ``folded_into``: the id of
+    the finding it is a symptom of; "" if of none. ``names``: functions that stand for the same thing in other modes.
     """
 
     kind: Kind
@@ -82,7 +81,7 @@ class Finding:
 class Findings:
     """Findings of a run, or of all runs of a batch, the most important first.
 
-    Iterating gives those that stand for themselves; ``folded`` are the symptoms of others. ``notes``: what could not be
+    Iterating gives the findings that are not symptoms; ``folded`` has the symptoms. ``notes``: what could not be
     looked for, in sentences.
     """
 
@@ -97,11 +96,11 @@ class Findings:
         return len(self.ranked)
 
     def of(self, kind: Kind) -> list[Finding]:
-        """Those of one kind, in their order."""
+        """The findings of one kind, in their order."""
         return [one for one in self.ranked if one.kind == kind]
 
     def symptoms_of(self, finding: Finding) -> list[Finding]:
-        """What was folded into a finding."""
+        """The symptoms folded into a finding."""
         return [one for one in self.folded if one.folded_into == finding.id]
 
     @property
@@ -123,7 +122,7 @@ class Findings:
         }
 
     def text(self) -> str:
-        """A paragraph a finding, as the shell shows it."""
+        """One paragraph per finding, as the shell shows it."""
         if not self.ranked:
             return "\n".join(["Nothing was found.", *self.notes])
         lines = []
@@ -142,14 +141,14 @@ class Findings:
 
 
 def symptoms(more: Sequence[Finding]) -> str:
-    """What was folded into a finding, in a sentence."""
+    """The symptoms of a finding, in a sentence."""
     said = ", ".join(dict.fromkeys(f"{short(one.subject)} ({one.mode})" for one in more[:_SYMPTOMS]))
     rest = f" and {len(more) - _SYMPTOMS} more" if len(more) > _SYMPTOMS else ""
     return f"Also seen as: {said}{rest}."
 
 
 def ranked(found: Sequence[Finding], notes: Sequence[str] = ()) -> Findings:
-    """The findings in order of weight, times how sure they are; what was folded apart."""
+    """The findings ordered by weight times confidence, with the folded ones separate."""
     own = [one for one in found if not one.folded_into]
     ordered = sorted(own, key=lambda one: (-one.weight * one.confidence, one.id))
     return Findings(tuple(ordered), tuple(one for one in found if one.folded_into), tuple(dict.fromkeys(notes)))

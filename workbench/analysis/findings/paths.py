@@ -1,9 +1,9 @@
 """Work repeated within a receipt, from sampled stacks: a function that the service reaches in several ways.
 
-Samples do not count calls, so this is a likelihood: the same work, at about the same cost, below different functions
-of the service's own. Named is the outermost function that the ways share. A library's innermost code (a hash, a field
-operation) is reached from everywhere and is not named: it must be asked for by the service, within DEEPEST calls of
-libraries, and what it does below the one way must be what it does below the other.
+Samples do not count calls, so this is only likely: the same work, at about the same cost, below different functions of
+the service itself. The outermost function that these ways share is named. A library's innermost code (a hash, a field
+operation) is reached from everywhere and is not named: at most DEEPEST library calls may lie between the service's code
+and the function, and it must call the same functions on each way.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEAST_SHARE = 0.05
-# of the function's cost, below one way
+# least share of the function's cost on one way
 LEAST_WAY = 0.15
-# the cheapest way of those that count, over the costliest
+# least ratio of the cheapest way to the most expensive one
 LEAST_EVEN = 0.6
-# part of the cost that both ways spend in the same callees
+# least share of the cost that both ways spend in the same callees
 LEAST_ALIKE = 0.7
 FEWEST_SAMPLES = 50
 DEEPEST = 3
-# of a function's samples, below another's: they are one path
+# functions are on one path if this share of one's samples is below the other
 _ONE_PATH = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stacks:
-    """A tree of stacks by name: of each node its name, role, samples with all below, outermost of its name or not,
-    the nearest node of the service's own above it, and how many calls of libraries lie between (itself one)."""
+    """A tree of stacks. Of each node: name, role, samples including all below, whether it is the outermost of its name,
+    the nearest node of the service's own code above it, and how many library calls lie between, itself included."""
 
     names: list[str]
     name: NDArray[np.int64]
@@ -86,7 +86,7 @@ class Stacks:
 
 
 def _outermost(parent: NDArray[np.int64], name: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether no node above has the same name. Preorder: what is open is a path."""
+    """Whether no node above has the same name. Nodes are in preorder, so the open ones form a path."""
     found = np.ones(len(parent), dtype=bool)
     open_: dict[int, int] = {}
     path: list[int] = []
@@ -101,7 +101,7 @@ def _outermost(parent: NDArray[np.int64], name: NDArray[np.int64]) -> NDArray[np
 
 
 def work_by_path(profile: Profile, metric: str, receipts: int, *, service: str, mode: str) -> list[Finding]:
-    """The findings of one service from what was sampled in its steps, with ``receipts`` sent in them."""
+    """The findings of one service from the samples of its steps, in which ``receipts`` were sent."""
     profile = legible(tidy(profile))
     stacks = Stacks.of(profile, metric)
     whole = float(profile.total(metric))
@@ -124,7 +124,7 @@ def work_by_path(profile: Profile, metric: str, receipts: int, *, service: str, 
 
 
 def _samples(profile: Profile, metric: str, whole: float) -> float:
-    """How many samples there are: as counted, or as many as the smallest cost there is goes into all."""
+    """The number of samples: as counted, or the whole cost divided by the smallest cost of a node."""
     if "samples" in profile.metric_names:
         return float(profile.total("samples"))
     own = profile.nodes[self_(metric)].to_numpy(dtype=np.float64)
@@ -132,8 +132,8 @@ def _samples(profile: Profile, metric: str, whole: float) -> float:
 
 
 def _ways(stacks: Stacks, name: int) -> dict[str, float]:
-    """The ways by which a function is reached that do the same at about the same cost: the service's own function that
-    asks, and the cost below it. Empty where they are none, or something else."""
+    """The ways in which a function is reached and does the same at about the same cost: the service's own function
+    that calls, and the cost of this way. Empty if there are not two such ways."""
     at = np.flatnonzero((stacks.name == name) & stacks.outermost)
     role = stacks.role[at[0]]
     if role == PLUMBING or (role == LIBRARY and _median_depth(stacks, at) > DEEPEST):
@@ -143,7 +143,7 @@ def _ways(stacks: Stacks, name: int) -> dict[str, float]:
     for node, asker in zip(at.tolist(), askers, strict=True):
         below.setdefault(short(asker), []).append(node)
     cost = {asker: float(stacks.total[nodes].sum()) for asker, nodes in below.items() if asker}
-    # one's own function may ask by way of another: what lies on one path is one way
+    # the calling function may itself be called by others of the service: ways on one path are one way
     all_of_it = float(stacks.total[at].sum())
     ways = {asker: one for asker, one in cost.items() if one >= LEAST_WAY * all_of_it}
     if len(ways) < 2 or min(ways.values()) < LEAST_EVEN * max(ways.values()):
@@ -163,7 +163,7 @@ def _median_depth(stacks: Stacks, at: NDArray[np.int64]) -> float:
 
 
 def _shape(stacks: Stacks, nodes: list[int]) -> dict[int, float]:
-    """The callees of nodes, each with its part of what they cost together."""
+    """The callees of nodes, each with its share of their total cost."""
     inside = np.isin(stacks.parent, nodes)
     cost = np.bincount(stacks.name[inside], stacks.total[inside], len(stacks.names))
     whole = cost.sum()
@@ -175,7 +175,7 @@ def _alike(one: dict[int, float], other: dict[int, float]) -> float:
 
 
 def _below(stacks: Stacks, name: int, outer: int) -> float:
-    """The part of a function's cost that lies below another."""
+    """The share of a function's cost that lies below another function."""
     under = np.zeros(len(stacks.name), dtype=bool)
     for node in range(len(under)):
         above = stacks.parent[node]
@@ -205,9 +205,8 @@ def _finding(
     said = ", ".join(f"{asker} {percent(100 * one / whole)}" for asker, one in ordered)
     sentence = (
         f"{short(stacks.names[name])} is reached in {len(ways)} ways: {amount(each, unit, metric)} a receipt, "
-        f"{percent(share)} of its whole cost ({said}). If that is the same work {times(len(ways))}, doing it once "
-        "saves "
-        f"{percent(saved)}."
+        f"{percent(share)} of what a receipt costs ({said}). If that is the same work {times(len(ways))}, doing it "
+        f"once saves {percent(saved)}."
     )
     evidence = pd.DataFrame(
         {
@@ -241,7 +240,7 @@ def _finding(
 
 
 def _on_path(stacks: Stacks, name: int) -> tuple[str, ...]:
-    """The function and those that nearly all of its cost lies in, one below the other."""
+    """The function, and the functions one below the other that have nearly all of its cost."""
     names, at = [stacks.names[name]], np.flatnonzero((stacks.name == name) & stacks.outermost)
     whole = float(stacks.total[at].sum())
     while True:

@@ -1,12 +1,12 @@
 """Work repeated within a receipt, from a call graph with counts: a function that each receipt calls k times.
 
-Whole counts are everywhere in a program that does the same for each receipt. Named is only what could be left out:
+A program that does the same for each receipt has whole counts everywhere. Only work that could be left out is named:
 
-- it is called k = 2, 3 .. MOST_TIMES times a receipt, whole within TOLERANCE in every step;
+- it is called k = 2, 3 .. MOST_TIMES times a receipt, a whole number within TOLERANCE in every step;
 - it is LEAST_SHARE of the cost, or LEAST_SHARE_APART and called from several places;
-- each call does the same work: what a poll of a future does that is asked three times until it is ready is not done
-  three times (see :class:`workbench.analysis.findings.calls.Calls`), and callers pay about the same for a call;
-- it is the service that asks: not a library inside itself, deeper than DEEPEST of its calls, or all within one call.
+- each call does the same work (a future that is polled three times until it is ready does its work once, see
+  :class:`workbench.analysis.findings.calls.Calls`), and a call costs about the same from each caller;
+- the service calls it: not a library internally, deeper than DEEPEST library calls or always within one library call.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ MOST_TIMES = 20
 LEAST_SHARE = 0.05
 LEAST_SHARE_APART = 0.005
 DEEPEST = 3
-# of a function's cost, what each of its calls does
+# least share of a function's cost that every call of it has
 LEAST_SAME = 0.8
 # a call by one caller costs at least this part of the mean, and at most its inverse
 _EVEN = 0.5
-# of all calls, by which a place is one that calls
+# callers with a smaller share of all calls are ignored
 _LEAST_CALLS = 0.02
-# code that does all there is to do for a receipt is no call within which something is repeated
+# a function with this share of the whole cost handles the whole receipt: work within it is not internal to one call
 _ALL = 0.9
 _CALLERS_SAID = 5
-# code without a symbol is called by its place; what it calls and costs nearly as much speaks better for it
+# code without a symbol has an address for a name; a callee with nearly the same cost is named instead
 _NAMELESS = re.compile(r"\+0x[0-9a-f]+$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counted:
-    """How often each place was called in each counted step, and what it cost a receipt with all it called."""
+    """Calls per receipt of each place in each counted step, and its cost per receipt with everything it called."""
 
     times: dict[tuple[str, str, str], list[float]]
     per_receipt: dict[tuple[str, str, str], float]
@@ -78,7 +78,7 @@ class Counted:
         )
 
     def whole_times(self, key: tuple[str, str, str]) -> int:
-        """How often a place is called for a receipt, where that is a whole number from 2 on in every step; else 0."""
+        """Calls of a place per receipt, if that is the same whole number from 2 on in every step; else 0."""
         found = self.times.get(key, [])
         if len(found) < self.steps or not found:
             return 0
@@ -109,7 +109,7 @@ def repeated_work(costs: pd.DataFrame, profile: Profile, metric: str, *, service
             continue
         cause = next((one for one in calls.dominators(function) if one in found), None)
         if cause is not None:
-            # once in each call of what is repeated; what a library does besides is its own affair
+            # all its calls are within repeated work, so it is a symptom; other internal work of a library is ignored
             inside[function] = cause
         elif _asked_by_the_service(calls, function) and _matters(calls, known, function):
             found[function] = _finding(calls, known, profile, function, k, metric, service, mode)
@@ -128,11 +128,10 @@ def _key(calls: Calls, function: int) -> tuple[str, str, str]:
 
 
 def _asked_by_the_service(calls: Calls, function: int) -> bool:
-    """Whether the calls are asked for by the service, not by one library call that does as it does."""
+    """Whether the service makes the calls, and not a single library call internally."""
     if calls.role[function] == LIBRARY and calls.depth[function] > DEEPEST:
         return False
-    # what is called as often as this is not what calls it several times; a loop that was entered before the window was
-    # not called in it at all
+    # a function that is called as often does not repeat it; a loop that was entered before the window has no calls
     most = (1 - TOLERANCE) * calls.calls[function]
     fewer = (one for one in calls.dominators(function) if 0 < calls.calls[one] < most)
     within = next((one for one in fewer if calls.role[one] != PLUMBING), ROOT)
@@ -141,7 +140,7 @@ def _asked_by_the_service(calls: Calls, function: int) -> bool:
 
 
 def _matters(calls: Calls, known: Counted, function: int) -> bool:
-    """Whether it is a part of the cost that is worth a word, and callers pay about the same for a call."""
+    """Whether its share of the cost is large enough, and a call costs about the same from each caller."""
     each = known.per_receipt.get(_key(calls, function), 0.0)
     share = each / known.whole if known.whole else 0.0
     edges = _callers(calls, function)
@@ -155,7 +154,7 @@ def _matters(calls: Calls, known: Counted, function: int) -> bool:
 
 
 def _callers(calls: Calls, function: int) -> np.ndarray:
-    """The edges by which it is called, but for those that hardly ever do."""
+    """The edges by which it is called, except rare ones."""
     edges = calls.into(function)
     least = _LEAST_CALLS * max(float(calls.edge_calls[edges].sum()), 1.0)
     return np.asarray(edges[calls.edge_calls[edges] >= least])
@@ -225,7 +224,7 @@ def _asker(calls: Calls, profile: Profile, edge: int, metric: str) -> str:
         caller = int(calls.caller[edge])
         name = short(str(calls.functions["function"].iloc[caller]))
         if calls.role[caller] == OWN:
-            # its own caller may be known by a line alone: a middleware that was inlined into the framework
+            # its caller may be known only by a line, such as a middleware inlined into the framework
             lines = [_line(calls, profile, int(one), metric) for one in calls.into(caller)[:1]]
             return f"{name} ({lines[0]})" if lines and lines[0] else name
         if line := _line(calls, profile, edge, metric):
@@ -240,7 +239,7 @@ def _asker(calls: Calls, profile: Profile, edge: int, metric: str) -> str:
 
 
 def _line(calls: Calls, profile: Profile, edge: int, metric: str) -> str:
-    """Where in files that are no package's a call was made, told by its cost; "" where no such line is."""
+    """The line outside of packages where a call was made, found by its cost; "" if there is none."""
     column = f"called_{metric}"
     if column not in profile.lines:
         return ""

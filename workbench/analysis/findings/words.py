@@ -1,4 +1,4 @@
-"""Figures as findings say them: three of them, one unit, the meaning beside."""
+"""Formats the figures of findings: three digits, one unit, and what is counted."""
 
 from __future__ import annotations
 
