@@ -19,6 +19,7 @@ ENGINE = "workbench"
 class SparingManager(NotebookExecutionManager):  # type: ignore[misc]  # papermill has no types
     """Saves the notebook only where it holds something new."""
 
+    nb: Any
     _holds_back = False
 
     def save(self, **options: Any) -> None:
