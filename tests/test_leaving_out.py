@@ -77,6 +77,19 @@ def test_a_delayed_module_is_imported_when_something_in_it_is_asked_for() -> Non
     assert done.stdout.split("\n") == ["False False", "2 True [3]", "A(x: int) True", ""]
 
 
+def test_a_process_ends_without_a_last_look_for_garbage_and_imports_without_one() -> None:
+    code = (
+        "import atexit, gc\n"
+        "from workbench.leaving_out import without_collector, without_last_collection\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"
+        "with without_collector(): print(gc.isenabled())\n"
+        "print(gc.isenabled(), gc.get_freeze_count())\n"
+        "for _ in range(2): without_last_collection()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\nTrue 0\nTrue\n"
+
+
 def test_a_module_that_is_there_is_not_delayed() -> None:
     with delayed("sys"):
         import sys as again

@@ -23,6 +23,7 @@ from workbench.report.engine import SparingManager
 Make = Callable[..., Path]
 ANNOUNCE = "import os\nprint('pid', os.getpid(), flush=True)"
 WAIT = "import threading\nthreading.Event().wait()"
+OWN_NAMES = "assert not {'gc', 'atexit'} & {*globals()}; import gc; assert gc.get_threshold()[0] == 50_000"
 
 
 def saved(path: Path) -> nbformat.NotebookNode:
@@ -36,7 +37,7 @@ async def test_a_good_notebook(notebook: Make, tmp_path: Path) -> None:
     heard: list[str] = []
     output = tmp_path / "new folder {1}" / "out.ipynb"
     record = await run_notebook(
-        notebook("print('number is', number)", "await __import__('asyncio').sleep(0)\nnumber + 1"),
+        notebook("print('number is', number)", f"await __import__('asyncio').sleep(0)\n{OWN_NAMES}\nnumber + 1"),
         {"number": 41},
         output,
         output.with_suffix(".html"),

@@ -6,6 +6,7 @@ import argparse
 
 from workbench.cli.options import add_config, add_settings, all_but, settings_of
 from workbench.cli.parser import OneLineParser
+from workbench.leaving_out import without_collector
 
 
 def add_standin(parser: OneLineParser) -> None:
@@ -21,7 +22,8 @@ def add_standin(parser: OneLineParser) -> None:
 
 def do_standin(options: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
-    from workbench.standin.server import serve
+    with without_collector():
+        from workbench.standin.server import serve
 
     serve(settings_of(options))
     return 0
