@@ -27,6 +27,8 @@ NOT_PURE = {
     "socket.connect": "connects to a port",
 }
 EXAMPLES = 10
+USUAL_EXAMPLES = 50
+"""Of a property that does not say how many it wants. Each run tries others."""
 PATIENCE_S = 1.0
 """How long a test may go on after it was told to end: somebody may wait for the task or thread that was told."""
 
@@ -74,7 +76,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def choose_examples(config: pytest.Config) -> None:
     """How many examples of a property are tried. How long one takes says nothing: machines are shared."""
     common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-    settings.register_profile("workbench", **common)  # type: ignore[arg-type]
+    settings.register_profile("workbench", max_examples=USUAL_EXAMPLES, **common)  # type: ignore[arg-type]
     settings.register_profile("quick", max_examples=EXAMPLES, **common)  # type: ignore[arg-type]
     settings.load_profile("quick" if config.getoption("--quick") else "workbench")
 

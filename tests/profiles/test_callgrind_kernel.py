@@ -71,7 +71,7 @@ def summed(kernel: Any, data: bytes, layout: tuple[int, int, int, int], room: in
 
 
 @needs_kernel
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(TEXTS, LAYOUTS, st.sampled_from([0, 2, 40]), st.booleans())
 def test_both_say_the_same_of_any_lines(text: str, layout: tuple[int, int, int, int], room: int, each: bool) -> None:
     data = text.encode()
@@ -79,7 +79,7 @@ def test_both_say_the_same_of_any_lines(text: str, layout: tuple[int, int, int, 
 
 
 @needs_kernel
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.binary(max_size=60) | st.lists(st.sampled_from([b"1 ", b"\n", b"calls=1", b"\xff", b"fn=", b"+"])).map(b"".join)
 )
@@ -129,7 +129,7 @@ USUAL_LINES = st.tuples(USUAL, FIGURES).map(lambda words: " ".join([*words[0], *
 
 
 @needs_kernel
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.lists(USUAL_LINES, max_size=20).map("\n".join), st.booleans())
 def test_what_numpy_adds_up_at_once_is_the_same(text: str, each: bool) -> None:
     layout = (1, 0, -1, 3)

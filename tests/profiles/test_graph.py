@@ -60,7 +60,7 @@ def trees(draw: st.DrawFn, *, repeat: bool = True) -> Profile:
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(trees())
 def test_totals_and_tree_of_any_graph_reconcile(tree: Profile) -> None:
     profile = graph_of(tree)
@@ -79,7 +79,7 @@ def test_totals_and_tree_of_any_graph_reconcile(tree: Profile) -> None:
     assert (inner["parent_id"] < inner.index).all()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(trees())
 def test_totals_without_cycles_are_those_of_the_tree(tree: Profile) -> None:
     functions = graph_of(tree).functions
@@ -93,7 +93,7 @@ def test_totals_without_cycles_are_those_of_the_tree(tree: Profile) -> None:
             assert len(members) > 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(trees(repeat=False))
 def test_with_one_caller_each_the_tree_is_the_true_one(tree: Profile) -> None:
     nodes, truth = graph_of(tree).nodes, tree.nodes
@@ -122,7 +122,7 @@ def test_a_total_is_at_least_what_calls_to_the_function_cost() -> None:
     assert by_hand([-5, 1], [(0, 1, 4)]).functions["total_Ir"].tolist() == [-1, 1]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.integers(1, 60), st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=150))
 def test_components_are_functions_that_reach_each_other_and_callers_have_higher_numbers(
     count: int, calls: list[tuple[int, int]]

@@ -60,7 +60,7 @@ def by_hand(own: list[int], calls: list[tuple[int, int, int]], files: list[str])
     return from_graph("callgrind", "test", metrics=[Metric("Ir")], functions=functions, edges=edges)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(several, places)
 def test_a_total_that_says_it_is_exact_is_that_of_the_stacks(rows: Stacks, place: list[int]) -> None:
     stacks = grouped(profile_of(rows), place)
@@ -74,7 +74,7 @@ def test_a_total_that_says_it_is_exact_is_that_of_the_stacks(rows: Stacks, place
     assert files.total() == whole
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(acyclic, places)
 def test_without_recursion_a_group_has_at_least_what_any_of_its_functions_has(rows: Stacks, place: list[int]) -> None:
     graph = graph_of(grouped(profile_of(rows), place))
@@ -90,7 +90,7 @@ def test_without_recursion_a_group_has_at_least_what_any_of_its_functions_has(ro
         assert files.at[name, "total_cost"] <= edges["cost_cost"][enters].sum() + roots + 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(acyclic)
 def test_a_group_of_one_function_has_its_total(rows: Stacks) -> None:
     graph = graph_of(profile_of(rows))

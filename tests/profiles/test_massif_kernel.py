@@ -49,7 +49,7 @@ def test_continuous_integration_reads_with_the_compiled_loops() -> None:
 
 
 @needs_kernel
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(RIGHT | st.tuples(*PARTS).map(b"".join), max_size=6), st.booleans(), st.integers(0, 3))
 def test_both_read_the_same_lines(lines: list[bytes], ended: bool, start: int) -> None:
     data = b"abc"[:start] + b"\n".join(lines) + (b"\n" if ended and lines else b"")
@@ -75,7 +75,7 @@ def columns_of(steps: list[tuple[int, int, int]]) -> tuple[bytes, ...]:
 
 
 @needs_kernel
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(STEPS, FACTS, st.lists(st.integers(0, 5), min_size=3 * TEXTS, max_size=3 * TEXTS))
 def test_both_judge_and_sum_a_tree_alike(
     steps: list[tuple[int, int, int]], facts: list[tuple[int, int, bool, bool]], functions: list[int]
@@ -135,7 +135,7 @@ NAMES = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     NAMES.map("".join),
     st.sampled_from(["0x4A: ", "0x0: ", "0xg: ", ""]),

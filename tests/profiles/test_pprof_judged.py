@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,11 @@ def go_pprof() -> str:
 
 def table_of(path: Path, profile: Profile, metric: str) -> dict[str, tuple[int, int]]:
     """Flat and cum of each function by ``pprof -top``, in the smallest unit."""
-    unit = {"ns": "ns", "bytes": "B"}.get(profile.metric(metric).unit, "minimum")
+    return _table_in(path, metric, {"ns": "ns", "bytes": "B"}.get(profile.metric(metric).unit, "minimum"))
+
+
+@cache
+def _table_in(path: Path, metric: str, unit: str) -> dict[str, tuple[int, int]]:
     out = subprocess.run(
         [go_pprof(), "-top", "-nodecount=0", "-nodefraction=0", "-edgefraction=0", "-symbolize=none",
          f"-sample_index={metric}", f"-unit={unit}", str(path)],
@@ -185,21 +190,48 @@ LABELLED = [
 ]
 
 
-@pytest.mark.parametrize("option", ["tagfocus", "tagignore"])
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        "flat", "^flat$", "kind:flat", "kind=flat", "kind=^flat$", "flat,deep", "kind=flat,deep", "zone=", "other=x",
-        "bytes=16kb", "16kb", "16kb:32kb", ":64kb", "32kb:", "bytes=:32kb", "100ms:", "took=1s:", "took=150ms", "150",
-        "took=100ms:1s", "64", "64b", "request=64b", "count=-7", ":-1", "1:2kb", "16kB:1MB", "bytes=1024:20000",
-        "a.c=x", "kind=key=flat", "north|water", "0.1s",
-    ],
+WANTED = (
+    "flat", "^flat$", "kind:flat", "kind=flat", "kind=^flat$", "flat,deep", "kind=flat,deep", "zone=", "other=x",
+    "bytes=16kb", "16kb", "16kb:32kb", ":64kb", "32kb:", "bytes=:32kb", "100ms:", "took=1s:", "took=150ms", "150",
+    "took=100ms:1s", "64", "64b", "request=64b", "count=-7", ":-1", "1:2kb", "16kB:1MB", "bytes=1024:20000",
+    "a.c=x", "kind=key=flat", "north|water", "0.1s",
 )  # fmt: skip
-def test_filters_of_labels_are_those_of_pprof(wanted: str, option: str, tmp_path: Path) -> None:
-    path = tmp_path / "labelled.pb"
+FILTERS = [(option, wanted) for wanted in WANTED for option in ("tagfocus", "tagignore")]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of what is labelled."""
+    path = tmp_path_factory.mktemp("labelled") / "labelled.pb"
     path.write_bytes(encode(CPU, LABELLED))
-    ours = (select.tag_focus if option == "tagfocus" else select.tag_ignore)(read(path), wanted)
-    assert ours_of(ours, "samples") == _selected(path, f"-{option}={wanted}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def filtered(labelled: Path) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
+    """The table of pprof under each filter, all by one process that is told one after the other."""
+    commands = ["nodecount=0", "nodefraction=0", "edgefraction=0", "sample_index=samples"]
+    for number, (option, wanted) in enumerate(FILTERS):
+        commands += [f"{option}={wanted}", f"top > {labelled.with_name(str(number))}", f"{option}="]
+    subprocess.run(
+        [go_pprof(), "-symbolize=none", str(labelled)],
+        input="\n".join([*commands, "quit", ""]), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = {}
+    for number, (option, wanted) in enumerate(FILTERS):
+        text = labelled.with_name(str(number)).read_text()
+        # that it was told what was meant
+        assert f"   {option}={wanted}\n" in text
+        found[option, wanted] = _rows(text)
+    return found
+
+
+@pytest.mark.parametrize(("option", "wanted"), FILTERS)
+def test_filters_of_labels_are_those_of_pprof(
+    option: str, wanted: str, labelled: Path, filtered: dict[tuple[str, str], dict[str, tuple[int, int]]]
+) -> None:
+    ours = (select.tag_focus if option == "tagfocus" else select.tag_ignore)(read(labelled), wanted)
+    assert ours_of(ours, "samples") == filtered[option, wanted]
 
 
 @pytest.mark.parametrize("pattern", ["prune", "crate::a", r"int", r"c$", "main", "::[bd]$"])
@@ -217,5 +249,9 @@ def _selected(path: Path, option: str) -> dict[str, tuple[int, int]]:
          "-sample_index=samples", option, str(path)],
         capture_output=True, text=True,
     )  # fmt: skip
-    rows = re.findall(r"^ *(-?\d+) +\S+ +\S+ +(-?\d+) +\S+ +(.*)$", out.stdout, re.MULTILINE)
+    return _rows(out.stdout)
+
+
+def _rows(text: str) -> dict[str, tuple[int, int]]:
+    rows = re.findall(r"^ *(-?\d+) +\S+ +\S+ +(-?\d+) +\S+ +(.*)$", text, re.MULTILINE)
     return {name: (int(flat), int(cum)) for flat, cum, name in rows}
