@@ -39,7 +39,7 @@ def manifest_of(run: Path) -> tuple[Manifest, str]:
         return {}, f"{MANIFEST} is not an object"
     schema = manifest.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
-        return {}, f"{MANIFEST} is of schema {schema}, this workbench reads up to {SCHEMA}"
+        return {}, f"{MANIFEST} has schema {schema}, this workbench reads up to {SCHEMA}"
     if manifest.get("state", FINISHED) not in STATES:
         return {}, f"{MANIFEST} has the unknown state {manifest['state']!r}"
     return manifest, ""

@@ -159,7 +159,7 @@ class RunFolder:
             raise RunFolderError(f"cannot be read: {error}", where=str(path)) from None
         if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
             raise RunFolderError(
-                f"is of schema {manifest.get('schema') if isinstance(manifest, dict) else '?'}, "
+                f"has schema {manifest.get('schema') if isinstance(manifest, dict) else '?'}, "
                 f"this workbench reads schema {SCHEMA}",
                 where=str(path),
             )
