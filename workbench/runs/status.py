@@ -161,7 +161,7 @@ class _Course:
         doing = ""
         for kind, facts in events:
             if kind == "step_started":
-                started.pop(int(facts["step"]), None)  # one that is run again comes last
+                started.pop(int(facts["step"]), None)  # a step that is run again comes last
                 started[int(facts["step"])] = facts
                 took.pop(int(facts["step"]), None)
             elif kind == "progress":
@@ -171,7 +171,7 @@ class _Course:
                 took[number] = _seconds(started.get(number, facts), facts)
             elif kind == "step_left_out":
                 left_out.add(int(facts["step"]))
-            elif kind in ("run_started", "run_resumed"):  # a cut-off step comes again
+            elif kind in ("run_started", "run_resumed"):  # a cut-off step is run again
                 started = {number: one for number, one in started.items() if number in took}
                 progress = {number: one for number, one in progress.items() if number in took}
             if kind != "progress":
