@@ -28,7 +28,7 @@ def add_fail_if(parser: argparse.ArgumentParser) -> None:
     """``--fail-if`` and ``--junit`` for the commands that read a finished run."""
     parser.add_argument(
         "--fail-if",
-        action="append",  # one each: what follows may be the folder
+        action="append",  # one value each: the next word may be the folder
         default=[],
         metavar="THRESHOLD",
         help="Fail if this holds, such as 'response_p95_ms > 50'; may be repeated.",
