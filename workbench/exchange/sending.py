@@ -18,8 +18,8 @@ class Sending:
     """``count`` requests that another tool is to send.
 
     ``rate_per_s`` None: as fast as it can, or with a fixed number in flight. ``start_ns`` is the wall clock when the
-    first is due. A service refuses a receipt whose timestamp is further from its clock than its window, so each is stamped
-    with the moment it is due, and may be sent ``window_s`` earlier or later.
+    first is due. A service refuses a receipt whose timestamp is further from its clock than its window, so each is
+    stamped with the moment it is due, and may be sent ``window_s`` earlier or later.
     """
 
     count: int
