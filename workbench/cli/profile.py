@@ -463,7 +463,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _addresses(session: Session) -> dict[str, str]:
-    """Where the services of a session answer; {} where it is not known."""
+    """Where the services of a session answer; {} if it is not known."""
     try:
         return session.addresses
     except SettingsError:

@@ -47,7 +47,7 @@ def checks() -> list[Check]:
 
 
 def installed_version(distribution: str) -> str | None:
-    """The installed version of a distribution, None where there is none."""
+    """The installed version of a distribution, None if there is none."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

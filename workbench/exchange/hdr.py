@@ -44,7 +44,7 @@ _WHEN: dict[str, Callable[[Chunk], Column]] = {
 
 
 def require_hdrh() -> None:
-    """Raise ToolError where the library is not installed."""
+    """Raise ToolError if the library is not installed."""
     if importlib.util.find_spec("hdrh") is None:
         raise ToolError(
             "HdrHistogram's formats need hdrhistogram, not installed here",

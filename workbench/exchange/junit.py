@@ -36,7 +36,7 @@ class Case:
 
 
 def junit_xml(suite: str, cases: Sequence[Case]) -> str:
-    """The XML of one suite of ``cases``. ``error`` is for what could not be judged, ``failed`` for what was and did not
+    """The XML of one suite of ``cases``. ``error``: could not be judged; ``failed``: was judged and did not
     hold; ``group`` of a case becomes its class name, by which CI systems group (empty: the suite's name)."""
     counts = {
         "tests": len(cases),

@@ -58,7 +58,7 @@ class Paid:
 async def find(settings: Settings) -> Paid:
     """Find service, allocation and payer as a load does, with the same preflight.
 
-    Raises SettingsError where no service is named or arrivals are a ramp, TargetError where it does not answer or would
+    Raises SettingsError if no service is named or arrivals are a ramp, TargetError if it does not answer or would
     refuse.
     """
     if settings.target is None:

@@ -145,7 +145,7 @@ async def batch(
     an interrupted one. ``keep_going`` leaves out runs whose tool is missing. ``say`` gets the progress line by line.
 
     A run that fails is noted, and the others continue. The result's ``table`` is a DataFrame with a row per run. Raises
-    SettingsError for a plan that cannot be used, ToolError where the summary cannot be made.
+    SettingsError for a plan that cannot be used, ToolError if the summary cannot be made.
     """
     heard, given = say or _silent, cast(dict[str, Any], settings)
     if batch_dir is not None:
@@ -240,7 +240,7 @@ async def _run(batch: Batch, settings: Mapping[str, Settings], config: Path | No
 
 
 async def _make(batch: Batch, planned: PlannedRun, settings: Settings, config: Path | None, say: Say) -> None:
-    """One run, from wherever it is; however it ends, that is noted."""
+    """Make one run, or continue it from its present state, and note how it ended."""
     run = batch.runs().get(planned.name)
     go_on = f"workbench batch --resume {batch.path}"
     began, whole = time.monotonic(), run is None
@@ -267,7 +267,7 @@ async def _make(batch: Batch, planned: PlannedRun, settings: Settings, config: P
 
 
 async def summarise(batch: Batch) -> None:
-    """Make notebook and report of a batch. Raises ToolError where the notebook fails."""
+    """Make notebook and report of a batch. Raises ToolError if the notebook fails."""
     record = await run_notebook(
         notebook_path("batch"),
         {"batch_dir": str(batch.path)},

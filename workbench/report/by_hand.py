@@ -14,7 +14,7 @@ ROWS = 10
 
 
 async def report_windows(run: Run) -> None:
-    """Write ``notebook.ipynb`` and ``report.html`` of a run made of windows. Raises ToolError where its notebook
+    """Write ``notebook.ipynb`` and ``report.html`` of a run made of windows. Raises ToolError if its notebook
     fails."""
     from workbench.report.execute import run_notebook
     from workbench.report.sweep_report import notebook_path
@@ -38,7 +38,7 @@ async def report_windows(run: Run) -> None:
 
 def windows_costs(run: Run) -> list[dict[str, Any]]:
     """The whole cost of a receipt, one row per service and metric: ``service``, ``metric``, and the columns of
-    :func:`workbench.analysis.costs.cost_per_receipt`; what is not known is None."""
+    :func:`workbench.analysis.costs.cost_per_receipt`; unknown values are None."""
     from workbench.analysis.costs import cost_per_receipt
     from workbench.sweep.run_profiles import RunProfiles
 

@@ -77,7 +77,7 @@ def profile_json(profile: Profile, table: TableLike, metric: str | None = None) 
 
 
 def _with_intervals(profile: Profile, table: Table, metric: str | None, ticks: int) -> Table:
-    """The table with ``self_95``, the interval of each share, where there are samples."""
+    """The table with ``self_95``, the interval of each share, if there are samples."""
     if not ticks or not len(table):
         return table
     ends = zip(*interval(table["self"], whole_of(profile, metric), ticks), strict=True)

@@ -214,7 +214,7 @@ class BatchSummary:
 
 
 def batch_summary(batch_dir: str | Path) -> BatchSummary:
-    """The cells about the batch in a folder. Raises RunFolderError where it is none."""
+    """The cells about the batch in a folder. Raises RunFolderError if it is not a batch."""
     return BatchSummary(Batch.open(Path(batch_dir)))
 
 

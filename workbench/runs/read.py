@@ -132,8 +132,8 @@ class Run:
     def sample_batches(
         self, columns: Sequence[str] | None = None, *, step: int | None = None, rows: int = CHUNK_ROWS
     ) -> Iterator[pd.DataFrame]:
-        """All samples, or those of ``step``, at most ``rows`` at a time: memory is that of one part, however large the
-        run is. ``columns``: only these."""
+        """All samples, or those of ``step``, at most ``rows`` at a time: memory is that of one part for a run of any
+        size. ``columns``: only these."""
         import pyarrow.parquet as pq
 
         for number, path in self._sample_paths().items():

@@ -239,7 +239,7 @@ def _as_measured(
 
 
 def _with_times(steps: Sequence[StepStatus], rates: Mapping[int, float], overhead_s: float) -> list[StepStatus]:
-    """The steps with the time left of each: by the planned rate, in a closed loop by what was measured so far."""
+    """The steps with the time left of each: from the planned rate, in a closed loop from the rate measured so far."""
     seen = [step.rate_per_s for step in steps if step.rate_per_s > 0]
     usual = seen[-1] if seen else math.nan
 
@@ -256,7 +256,7 @@ def _with_times(steps: Sequence[StepStatus], rates: Mapping[int, float], overhea
 
 
 def _number(value: Any) -> float:
-    """A figure of a table, whose cell is empty where it is not known."""
+    """A figure of a table, whose cell is empty if it is not known."""
     return math.nan if value is None else float(value)
 
 

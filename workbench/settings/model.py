@@ -80,7 +80,7 @@ class Settings(
         """The settings that :meth:`public` was made of, with ``changes``.
 
         Keys and passwords are not in it: they come from the environment or the settings file (``toml``, else as in
-        :meth:`resolve`). Raises SettingsError where a URL had a password and neither of them gives it.
+        :meth:`resolve`). Raises SettingsError if a URL had a password and neither of them gives it.
         """
         stored = {name: value for name, value in public.items() if name != "signer_keys"}
         if not stored.get("payers"):
