@@ -161,7 +161,7 @@ def _holder(port: int) -> str:
         return "a process that cannot be looked up without psutil"
     try:
         connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:  # macOS tells root only
+    except psutil.AccessDenied:  # macOS shows this to root only
         return "a process that only root can see"
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:

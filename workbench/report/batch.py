@@ -232,7 +232,7 @@ async def _run(batch: Batch, settings: Mapping[str, Settings], config: Path | No
             number = len(batch.planned) - len(todo) + at + 1
             rest = _all(batch, todo[at:], kinds, earlier)
             own = _all(batch, [run], kinds, earlier)
-            when = f"{own.text}; whole rest {rest.text}, {_until(rest)}"
+            when = f"{own.text}; all that remain {rest.text}, {_until(rest)}"
             say(f"run {number} of {len(batch.planned)}, {run.label}: {when}")
             await _make(batch, run, settings[run.name], config, say)
         await summarise(batch)

@@ -170,7 +170,7 @@ def _take_standard_output() -> TextIO:
 
 def _events(stream: TextIO) -> Callable[[dict[str, Any]], None]:
     def say(event: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # the parent is gone; standard input says so too
+        with suppress(BrokenPipeError):  # the parent is gone; standard input is closed too
             print(json.dumps(event), file=stream, flush=True)
 
     return say

@@ -138,7 +138,7 @@ async def _execute(request: Mapping[str, Any], heard: Heard) -> Ending:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the child in order
+            start_new_session=True,  # only this process gets Ctrl-C, and then ends the child properly
             limit=LINE_LIMIT_BYTES,
         )
         stdin, stdout = process.stdin, process.stdout

@@ -120,7 +120,7 @@ def snakeviz_page(profile: Profile, metric: str | None = None, *, most: int | No
         ).decode()
         return _self_contained(page, package / "static")
     except OSError as error:
-        raise ToolError(f"SnakeViz is not installed as a whole: {error}", where="snakeviz") from error
+        raise ToolError(f"SnakeViz is not completely installed: {error}", where="snakeviz") from error
 
 
 def snakeviz_frame(
