@@ -121,7 +121,7 @@ def test_an_error_names_file_line_and_key(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--rate", "5"], "--rate: it is an axis of the plan as well"),
+        (["--rate", "5"], "--rate: it is also an axis of the plan"),
         (["--modes", "none"], "--modes: the plan already names the modes"),
         (["--resume", "batch"], "--resume takes the batch's own settings"),
     ],

@@ -151,8 +151,8 @@ def test_all_that_the_format_leaves_unsaid_is_filled_in(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("# callgrind format\nversion: 2\nevents: Ir\n", "Version 2"),
-        ("# callgrind format\nversion: 1\nfn=main\n", "no line events:"),
-        ("# callgrind format\nfn=main\n1 5\n", "before the line events:"),
+        ("# callgrind format\nversion: 1\nfn=main\n", 'no line "events:"'),
+        ("# callgrind format\nfn=main\n1 5\n", 'before the line "events:"'),
         ("events: Ir\nfn=main\n1 *\n", 'Line 3: the cost "*" is no whole number'),
         ("events: Ir\nfn=main\n1 -5\n", "costs below 0"),
     ],

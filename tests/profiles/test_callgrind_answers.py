@@ -25,7 +25,7 @@ def test_the_answer_says_what_the_figures_say() -> None:
     assert f"{first['name']} {first['self_pct']:.1f} %" in said
     branches = profile.total("Bc") + profile.total("Bi")
     wrong = 100 * (profile.total("Bcm") + profile.total("Bim")) / branches
-    assert f"Of {branches:,} conditional and indirect branches {wrong:.2f} % were mispredicted" in said
+    assert f"{wrong:.2f} % of {branches:,} conditional and indirect branches were mispredicted" in said
     assert f"{profile.total('sysCount'):,} system calls took" in said
     assert "split over callers pro rata" in said
 

@@ -86,7 +86,7 @@ def test_a_negative_cost_beside_a_large_one_breaks_no_formula() -> None:
     said = repr(answer(profile))
     assert "more 100.5 %" in said
     # what is below zero was not counted by a sampler
-    assert "samples; by them" not in said
+    assert "From these, the share of" not in said
 
 
 def test_callers_of_what_shrank_have_no_shares() -> None:

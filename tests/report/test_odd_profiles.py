@@ -72,7 +72,7 @@ ODD: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     ),
     "no peak": (
         "massif", _MASSIF + snapshot(0, 10, "detailed") + snapshot(1, 100, "detailed") + snapshot(2, 50, "detailed"),
-        ["has no tree of a peak: growth is shown to the last heap tree, that of snapshot 2"], [],
+        ["has no heap tree of a peak: growth is shown up to the last heap tree, snapshot 2"], [],
     ),
     "the peak comes first": (
         "massif", _MASSIF + snapshot(0, 10, "peak") + snapshot(1, 5, "detailed"),
@@ -86,14 +86,16 @@ ODD: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     ),
     "caches without instructions": (
         "callgrind", "events: Dr D1mr\nfn=main\n1 500 20\n",
-        ["Where does Dr go?", "4.00 % missed the first cache"], ["The program executed", "estimated cycles are"],
+        ["Where does Dr go?", "4.00 % of 500 data reads and writes missed the first-level cache"],
+        ["The program executed", "estimated cycles are"],
     ),
     "branches without instructions": (
-        "callgrind", "events: Bc Bcm\nfn=main\n1 500 20\n", ["4.00 % were mispredicted"], ["The program executed"],
+        "callgrind", "events: Bc Bcm\nfn=main\n1 500 20\n",
+        ["4.00 % of 500 conditional and indirect branches were mispredicted"], ["The program executed"],
     ),
     "another writer's event": (
         "callgrind", "events: Ticks\nfn=main\n1 5\ncfn=b\ncalls=1 0\n1 7\n\nfn=b\n1 7\n",
-        ["Where does Ticks go?", "holds 12 Ticks", "neither instructions, caches nor branches"],
+        ["Where does Ticks go?", "holds 12 Ticks", "no counts of instructions, caches or branches"],
         ["executed", "--cache-sim", "CPU time"],
     ),
     "a ratio only": (
@@ -129,14 +131,14 @@ ODD: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     ),
     "table without time": (
         "strace", _TABLE.format("  0.00    0.000000           0        10         2 read\n", "0.000000"),
-        ["The table holds no time"], ["nan"],
+        ["The table has no times"], ["nan"],
     ),
     "log without times": ("strace", 'read(3, "x", 1) = 1\n+++ exited with 0 +++\n', ["no times of calls"], []),
     "log without calls": (
-        "strace", "1 12:00:00.000001 +++ exited with 0 +++\n", ["no call of the log returned"], ["nan"],
+        "strace", "1 12:00:00.000001 +++ exited with 0 +++\n", ["no call in the log returned"], ["nan"],
     ),
     "call that never returned": (
-        "strace", "1 12:00:00.000001 read(3, <unfinished ...>\n", ["no call of the log returned"], [],
+        "strace", "1 12:00:00.000001 read(3, <unfinished ...>\n", ["no call in the log returned"], [],
     ),
 }  # fmt: skip
 

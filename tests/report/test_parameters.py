@@ -59,8 +59,8 @@ def test_values_become_json(notebook: Callable[..., Path], given: dict[str, Any]
         ({"count": 3.5}, "expected int, found float 3.5"),
         ({"rate": "fast"}, "expected float | None"),
         ({"flags": ["a"]}, "expected list[int]"),
-        ({"name": b"bytes"}, "a bytes cannot be handed"),
-        ({"more": {1: "a"}}, "a dict cannot be handed"),
+        ({"name": b"bytes"}, "a bytes cannot be passed"),
+        ({"more": {1: "a"}}, "a dict cannot be passed"),
     ],
 )
 def test_a_bad_parameter_is_named(notebook: Callable[..., Path], given: dict[str, Any], says: str) -> None:

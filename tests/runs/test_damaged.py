@@ -43,7 +43,7 @@ def test_what_is_missing_stands_beside_the_verdict(run: Path, tmp_path: Path) ->
     came_of(run, tmp_path / "run", lambda copy: (copy / "samples" / "step-001.parquet").unlink())
     damaged = workbench.open_run(tmp_path / "run")
     assert damaged.missing == ("samples/step-001.parquet",)
-    assert "Missing from the run's folder, and not looked at: samples/step-001.parquet." in repr(verdict_box(damaged))
+    assert "Missing from the run's folder, so not shown: samples/step-001.parquet." in repr(verdict_box(damaged))
 
 
 def test_a_run_that_was_killed_is_not_running(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

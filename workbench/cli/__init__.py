@@ -1,4 +1,4 @@
-"""The ``workbench`` command: a module a command, and what they share."""
+"""The ``workbench`` command: one module per command, and what they share."""
 
 from workbench.cli.program import main
 

@@ -1,4 +1,4 @@
-"""``workbench batch``: a grid of sweeps by a plan, or the same sweep once a profiler mode."""
+"""``workbench batch``: a grid of sweeps by a plan, or the same sweep once per profiler mode."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def add_batch(parser: OneLineParser) -> None:
 
 
 def do_batch(options: argparse.Namespace) -> int:
-    """Run a batch, go on with one, or show what would be run."""
+    """Run a batch, continue one, or show what would be run."""
     from workbench.progress import Progress
     from workbench.report import batch as batches
 

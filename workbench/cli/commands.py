@@ -10,7 +10,7 @@ class Command(NamedTuple):
 
     Its module, named by the first word, has ``add_VERB(parser)``, which adds its arguments, and ``do_VERB(options)``,
     which does the work and returns the exit code; the verb is its last word. ``alone`` False: it only has ``actions``.
-    ``before_dashes``: what follows ``--`` is somebody else's command and arrives as ``options.command``.
+    ``before_dashes``: what follows ``--`` is another program's command, kept in ``options.command``.
     """
 
     name: str
@@ -35,8 +35,8 @@ class Command(NamedTuple):
         return f"workbench {'calibrate --aa' if self == NOISE else self.name}"
 
 
-NOISE = Command("noise", "how far equal loads of a target differ: below that nothing is a change")
-"""Behind ``calibrate --aa``, and a command of its own: it has the settings of a load."""
+NOISE = Command("noise", "how far equal loads of a target differ: smaller differences are noise")
+"""Runs as ``calibrate --aa``; it is separate because it has the settings of a load."""
 _RUNS = (
     Command("runs show", "everything known about a run"),
     Command("runs tag", "give a run tags, or take them away"),
@@ -124,7 +124,7 @@ def every() -> tuple[Command, ...]:
 
 
 def overview(*, actions: bool = False) -> str:
-    """The commands in their groups, on one screen; with their ``actions`` on more."""
+    """The commands in their groups, on one screen; ``actions``: with theirs, which takes more."""
     lines = ["usage: workbench COMMAND [options]", ""]
     lines.append("Load-test and profile indexer-service and tap-agent as one experiment.")
     for task, commands in TASKS:

@@ -49,7 +49,7 @@ def _add_below(parser: argparse.ArgumentParser, commands: tuple[Command, ...]) -
 
 
 def _complete_files(parser: argparse.ArgumentParser) -> None:
-    """Say where a value is a file or a folder: shtab completes those by the shell's own means."""
+    """Mark values that are files or folders: shtab lets the shell complete those."""
     import shtab
 
     for action in parser._actions:

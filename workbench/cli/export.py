@@ -16,8 +16,8 @@ def add_export(parser: OneLineParser) -> None:
         "--to",
         required=True,
         choices=("csv", "hdr", "hgrm", "k6"),
-        help="csv: a row a request; hdr: HdrHistogram's log, an interval a second; hgrm: its table of percentiles; k6: "
-        "a JSON summary with the shape of k6's --summary-export.",
+        help="csv: one row per request; hdr: HdrHistogram's log, one interval per second; hgrm: its table of "
+        "percentiles; k6: a JSON summary with the shape of k6's --summary-export.",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="The file to write.")
     parser.add_argument("--step", type=int, metavar="N", help="The step to export (csv: all; otherwise the only one).")
@@ -32,7 +32,7 @@ def add_export(parser: OneLineParser) -> None:
 
 
 def do_export(options: argparse.Namespace) -> int:
-    """Write it; the last line is what was written."""
+    """Write the file; the last line printed is its path."""
     from workbench.exchange.export import export
     from workbench.runs.read import open_run
 

@@ -34,7 +34,7 @@ def do_findings(options: argparse.Namespace) -> int:
 
 
 def findings_of(path: Path) -> Findings:
-    """The findings of the run or batch in a folder. Raises RunFolderError where it is neither."""
+    """The findings of the run or batch in a folder. Raises RunFolderError if it is neither."""
     from workbench.batches.folder import FILE, Batch
     from workbench.errors import RunFolderError
     from workbench.profilers.state import FILE as SESSION

@@ -22,7 +22,7 @@ from workbench.settings import (
     ThresholdSettings,
 )
 
-# what the stand-in has alone when it runs by itself
+# settings that only a stand-in running by itself has
 OF_STANDIN_ALONE = ("host", "service_port", "service_metrics_port", "agent_metrics_port", "graph_port", "role")
 STANDIN = "stand-in (without --target)"
 
@@ -34,7 +34,7 @@ def add_services(parser: argparse.ArgumentParser, *, unused: Sequence[str] = ())
 
 
 def add_thresholds(parser: argparse.ArgumentParser) -> None:
-    """What a run must not exceed, and JUnit XML of it."""
+    """Thresholds of a run, and JUnit XML of the verdict."""
     add_settings(parser, ThresholdSettings, "thresholds")
     add_junit(parser)
 
@@ -49,7 +49,7 @@ def add_load_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sweep_settings(parser: argparse.ArgumentParser, leave_out: Sequence[str] = ()) -> None:
-    """The settings of a sweep, of its profiler all but ``leave_out``."""
+    """The settings of a sweep; ``leave_out``: those of its profiler to leave out."""
     add_settings(parser, SweepSettings, "sweep")
     add_settings(parser, ProfilerSettings, "profiler", leave_out=leave_out)
     add_settings(parser, LoadSettings, "load", leave_out=("num_receipts",))
@@ -71,7 +71,7 @@ def finish(run: Any, options: argparse.Namespace) -> int:
 
 
 def lines(run: Any) -> list[str]:
-    """What a run measured and its verdict, one sentence a line."""
+    """What a run measured and its verdict, one sentence per line."""
     verdict = run.manifest.get("verdict") or {}
     prediction = run.manifest.get("prediction") or {}
     judged = stored(run.manifest)
@@ -86,7 +86,7 @@ def lines(run: Any) -> list[str]:
 
 
 def _of_repeats(run: Any) -> Sequence[str]:
-    """What repeats say together. Of a run without any the steps, and pandas for them, are not read."""
+    """Sentences about repeated steps. If there are none, neither the steps are read nor pandas imported."""
     if (run.manifest.get("settings") or {}).get("repeats", 1) < 2:
         return ()
     from workbench.analysis.repeats import sentences
@@ -95,7 +95,7 @@ def _of_repeats(run: Any) -> Sequence[str]:
 
 
 def facts_of(run: Any) -> dict[str, Any]:
-    """The result of a run as plain values: where it is, its verdict, prediction, limit and thresholds, and a row a
+    """The result of a run as plain values: where it is, its verdict, prediction, limit and thresholds, and a row per
     step, with the columns of ``steps.parquet``."""
     manifest = run.manifest
     return {

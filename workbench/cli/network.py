@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.settings import Settings
 
 _SHOWN_PAYERS = 10
-# what the network takes of the stand-in's settings
+# the settings of the stand-in that the network uses too
 _OF_STANDIN = (
     "limit_grt", "escrow_grt", "standin_payers", "max_receipt_value_grt", "timestamp_tolerance_s",
     "trigger_value_divisor", "backend_latency", "backend_down", "reset_share", "url_prefix", "host", "service_port",
@@ -98,17 +98,17 @@ def do_up(options: argparse.Namespace) -> int:
 
 
 def do_status(options: argparse.Namespace) -> int:
-    """What runs and answers; 3 where something does not."""
+    """Print what runs and answers; exit code 3 if something does not."""
     return awaited(_status(options, settings_of(options)))
 
 
 def do_set(options: argparse.Namespace) -> int:
-    """Change accounts or failures, and say what holds now."""
+    """Change accounts or failures, and print the new state."""
     return awaited(_set(options, settings_of(options), given(options)))
 
 
 def do_down(options: argparse.Namespace) -> int:
-    """End it."""
+    """Stop the network."""
     return awaited(_down(options, settings_of(options)))
 
 
@@ -188,7 +188,7 @@ async def _down(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _payer(text: str) -> tuple[str, str | None]:
-    """Address of a payer, and the signer of one that is given by its number."""
+    """Address of a payer, and its signer if the payer is given by number."""
     if not text.isdecimal():
         return text, None
     from workbench.receipts.address import checksum
@@ -199,7 +199,7 @@ def _payer(text: str) -> tuple[str, str | None]:
 
 
 def _facts_of(network: Network) -> dict[str, str]:
-    """Where everything is, by what it is called."""
+    """Addresses and files of the network, by name."""
     from workbench.receipts.address import checksum
     from workbench.settings.kinds import without_password
 

@@ -1,4 +1,4 @@
-"""``workbench open``: the report of a run or a batch, in the browser where there is one."""
+"""``workbench open``: the report of a run or a batch, in the browser if there is one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def do_open(options: argparse.Namespace) -> int:
 
 
 def _make(folder: Path) -> None:
-    """The report of a run or batch. Raises SettingsError where the run has not finished, ToolError where the notebook
+    """The report of a run or batch. Raises SettingsError if the run has not finished, ToolError if the notebook
     fails."""
     from workbench.batches.folder import FILE, Batch
     from workbench.report.batch import summarise

@@ -88,11 +88,11 @@ class _Formatter(argparse.HelpFormatter):
 
 
 def _columns() -> int:
-    """As :func:`shutil.get_terminal_size` tells it."""
+    """The terminal's width, as :func:`shutil.get_terminal_size` finds it."""
     with contextlib.suppress(KeyError, ValueError):
         if (columns := int(os.environ["COLUMNS"])) > 0:
             return columns
-    with contextlib.suppress(AttributeError, ValueError, OSError):  # no terminal, or none that says it
+    with contextlib.suppress(AttributeError, ValueError, OSError):  # no terminal, or one of unknown width
         return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
     return 80
 

@@ -28,7 +28,7 @@ COMMAND_STOP_S = 10.0
 _ADDRESSES = ("target", "graph_url", "service_metrics_url", "agent_metrics_url")
 _COMMANDS = ("service_command", "agent_command", "profile", "database_url", *_ADDRESSES)
 REPORT = "report"
-"""Of a session's folder of profiles: the run made of its windows."""
+"""The folder, in a session's folder of profiles, of the run made of its windows."""
 
 
 def add_start(parser: OneLineParser) -> None:
@@ -170,7 +170,7 @@ def _require_time(option: str, value: float | None) -> None:
 
 
 def _flags(text: str) -> tuple[str, ...]:
-    """Flags as a shell takes them apart."""
+    """Flags, split as a shell does."""
     import shlex
 
     try:
@@ -201,7 +201,7 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
     try:
         await session.start()
     except BaseException:
-        # a failed start has put back what it has stopped, not what a session before has
+        # a failed start has restored what it stopped, not what an earlier session stopped
         if backend.owes:
             file.write(session, "stopped")
         else:
@@ -223,7 +223,7 @@ async def _start(options: argparse.Namespace, file: SessionFile) -> int:
 
 
 async def _over(file: SessionFile) -> Backend | None:
-    """The backend of the session before, which was stopped. Raises ToolError where it was not."""
+    """The backend of the previous session, which must be stopped. Raises ToolError if it is not."""
     if not file.exists():
         return None
     session, state = file.read()
@@ -279,7 +279,7 @@ async def _around(session: Session, options: argparse.Namespace) -> int:
 
 
 async def _inside(session: Session, options: argparse.Namespace) -> int:
-    """Run what the window is around, a command or a wait; returns the exit code of the command."""
+    """Run the command inside the window, or wait; returns the exit code of the command."""
     from workbench.profilers.inside import variables_of
     from workbench.profilers.to_the_end import to_the_end
 
@@ -288,7 +288,7 @@ async def _inside(session: Session, options: argparse.Namespace) -> int:
         return 0
     try:
         environment = variables_of(_addresses(session), session.mode, os.environ)
-        with keyring.handed_on() as (keys, descriptors):  # it may be ours, such as `workbench load`
+        with keyring.handed_on() as (keys, descriptors):  # the command may be ours, such as `workbench load`
             process = await asyncio.create_subprocess_exec(
                 *options.command, env={**environment, **keys}, pass_fds=descriptors
             )
@@ -386,7 +386,7 @@ async def _stop(options: argparse.Namespace, file: SessionFile) -> int:
             "the session is stopped already", where=str(file.path), hint="workbench profile restore ends it"
         )
     if not backend.running:
-        # whoever started or stopped it was killed in between
+        # the process that was starting or stopping it was killed
         file.write(session, "stopped")
         words = "nothing runs; `workbench profile restore` starts again what ran before"
         tell(options, {"stopped": [], "files": []}, words)
@@ -463,7 +463,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _addresses(session: Session) -> dict[str, str]:
-    """Where the services of a session answer; {} where it is not known."""
+    """Where the services of a session answer; {} if it is not known."""
     try:
         return session.addresses
     except SettingsError:
@@ -482,8 +482,8 @@ def _address_lines(session: Session) -> list[str]:
 
 
 def _follow_changes(session: Session, file: SessionFile, state: State) -> None:
-    """Update the session's file while services start and stop, so that after a kill in between it still says how to
-    go on."""
+    """Update the session's file while services start and stop, so that it is still right if this process is
+    killed."""
     session.backend.changed = lambda: file.write(session, state)
 
 

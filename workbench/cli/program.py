@@ -22,7 +22,7 @@ from workbench.terminal import coloured, paint
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors are one line, with a traceback before it where --debug is given.
 
-    What is said has no private key in it, and nothing that is started inherits the signer keys.
+    No private key is printed, and no process that is started inherits the signer keys.
     """
     keyring.take()
     without_last_collection()
@@ -62,8 +62,8 @@ def _said(arguments: list[str]) -> int:
 
 
 def _interrupted(error: BaseException) -> str:
-    """The line after Ctrl-C: where the measured data is, and how to go on."""
-    story = sys.modules.get("workbench.sweep.interrupt")  # where it is not, nothing was measured
+    """The line after Ctrl-C: where the measured data is, and how to continue."""
+    story = sys.modules.get("workbench.sweep.interrupt")  # not imported: nothing was measured
     line = story.how_to_go_on(error) if story is not None else ""
     return f"interrupted. {line}" if line else "interrupted"
 
@@ -109,7 +109,7 @@ def parser_of(command: Command) -> argparse.ArgumentParser:
 
 
 def fill(parser: argparse.ArgumentParser, command: Command) -> None:
-    """Add a command's arguments to a parser, and what every command has."""
+    """Add to a parser a command's own arguments, and those that every command has."""
     getattr(import_module(command.module), f"add_{command.verb}")(parser)
     parser.add_argument("--debug", action="store_true", help="Show tracebacks.")
 

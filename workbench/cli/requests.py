@@ -20,8 +20,8 @@ def add_requests(parser: OneLineParser) -> None:
         "--to",
         required=True,
         choices=("vegeta", "k6", "headers"),
-        help="vegeta: its JSON targets, one a line; k6: a script, with its receipts beside it; headers: the receipts "
-        "alone, one a line.",
+        help="vegeta: its JSON targets, one per line; k6: a script, with its receipts beside it; headers: only the "
+        "receipts, one per line.",
     )
     parser.add_argument(
         "-o",

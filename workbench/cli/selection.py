@@ -36,7 +36,7 @@ def as_path(text: str) -> Path:
 
 
 def add_file(parser: OneLineParser, kind: Callable[[str], Path | str] = as_path) -> None:
-    """The profile; ``kind`` str for who only reads it."""
+    """The profile; ``kind``: ``str`` for commands that only read it."""
     parser.add_argument("file", type=kind, metavar="FILE", help="A profile of any known format, packed or not.")
 
 

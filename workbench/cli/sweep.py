@@ -27,7 +27,7 @@ def add_sweep(parser: OneLineParser) -> None:
 
 
 def do_sweep(options: argparse.Namespace) -> int:
-    """Run a sweep, or go on with one."""
+    """Run a sweep, or continue one."""
     from workbench.progress import Progress
     from workbench.report.sweep_report import report_sweep
 

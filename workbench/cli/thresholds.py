@@ -28,7 +28,7 @@ def add_fail_if(parser: argparse.ArgumentParser) -> None:
     """``--fail-if`` and ``--junit`` for the commands that read a finished run."""
     parser.add_argument(
         "--fail-if",
-        action="append",  # one each: what follows may be the folder
+        action="append",  # one value each: the next word may be the folder
         default=[],
         metavar="THRESHOLD",
         help="Fail if this holds, such as 'response_p95_ms > 50'; may be repeated.",
@@ -58,7 +58,7 @@ def stored(manifest: Mapping[str, Any]) -> list[Judged]:
 
 
 def write_junit(path: Path | None, runs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the badges and thresholds of runs, manifests by name, as one JUnit file; nothing where no path is given."""
+    """Write the badges and thresholds of runs, manifests by name, as one JUnit file; nothing if no path is given."""
     if path is None:
         return
     from workbench.exchange import junit
@@ -69,7 +69,7 @@ def write_junit(path: Path | None, runs: Mapping[str, Mapping[str, Any]]) -> Non
 
 def judge_folder(path: Path, fail_if: Sequence[str]) -> list[Judged]:
     """Judge the run in a folder by thresholds; in a batch, each threshold judges the runs that can measure it. Raises
-    SettingsError for one that cannot be read, RunFolderError where there is no run."""
+    SettingsError for one that cannot be read, RunFolderError if there is no run."""
     from workbench.batches.folder import FILE, Batch
     from workbench.sweep.judged import fitting, judge_run
     from workbench.sweep.opened import open_run

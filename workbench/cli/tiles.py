@@ -1,4 +1,4 @@
-"""What a command that measured or compared ends with: the tiles that its report begins with."""
+"""The tiles at the top of a report, as the last output of a command that measured or compared."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tile_facts(shown: Any) -> list[dict[str, Any]]:
 
 
 def _tiles(shown: Any) -> Sequence[Tile]:
-    """Where a notebook was made of it, the tiles that stand in it: the profiles are not read a second time."""
+    """The tiles in its notebook, if it has one: then the profiles are not read a second time."""
     from workbench.report.stored_tiles import stored_tiles
 
     path: Path | None = getattr(shown, "path", None)

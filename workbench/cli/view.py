@@ -39,7 +39,9 @@ def do_view(options: argparse.Namespace) -> int:
 
     if options.file is None:
         if options.snakeviz or options.before is not None:
-            raise WorkbenchError("no profile was given", where="workbench view", hint="Name a FILE, or give neither")
+            raise WorkbenchError(
+                "no profile was given", where="workbench view", hint="Name a FILE, or leave out --snakeviz and --before"
+            )
         return _write_page(empty_page(), options.output or Path(EMPTY_PAGE), options)
     if options.snakeviz and options.before is not None:
         raise WorkbenchError(

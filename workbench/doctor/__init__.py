@@ -1,8 +1,8 @@
-"""What is installed and reachable, and for each gap the command that mends it: ``workbench doctor``.
+"""What is installed and reachable, and for each gap the command that fixes it: ``workbench doctor``.
 
 ``check`` (one finding, the table of them), ``packages`` (Python and its packages), ``tools`` (valgrind, strace,
-docker), ``machine`` (clock, disk, limits, ports), ``calibration`` (which rates it offers), ``programs`` (how loudly the
-services log), ``service`` (the target, when one is given).
+docker), ``machine`` (clock, disk, limits, ports), ``calibration`` (which rates it offers), ``programs`` (the log level
+of the services), ``service`` (the target, if one is given).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["Check", "checks", "exit_code", "render"]
 
 
 async def checks(settings: Settings) -> list[Check]:
-    """Everything the doctor can find out, in the order in which it is best mended.
+    """All checks of the doctor, in the order in which to fix what they find.
 
-    Looks only: nothing is installed, written or started. Of the target, a few small requests are made. Never raises
-    for what it finds.
+    They only look: nothing is installed, written or started. The target gets a few small requests. What is found
+    never raises.
     """
     from workbench.doctor import calibration, machine, packages, programs, service, tools
 

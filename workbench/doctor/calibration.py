@@ -10,7 +10,7 @@ NAME, MEND = "calibration", "workbench calibrate"
 
 
 def calibrated(runs_dir: Path) -> Check:
-    """What ``workbench calibrate`` found on this machine, where that still holds."""
+    """What ``workbench calibrate`` found on this machine, if that is still valid."""
     try:
         from workbench.calibration.calibration import count
         from workbench.calibration.expect import day
@@ -21,7 +21,7 @@ def calibrated(runs_dir: Path) -> Check:
         return Check(NAME, "missing", f"cannot be checked without {error.name}")
     found = known(runs_dir, identity(machine(), versions()))
     if found.why_not:
-        return Check(NAME, "missing", f"there is one, but it is not used: {found.why_not}", MEND)
+        return Check(NAME, "missing", f"exists, but is not used: {found.why_not}", MEND)
     if found.calibration is None:
         return Check(NAME, "missing", "not made; it finds which rates this machine can send in time", MEND)
     calibration = found.calibration

@@ -1,4 +1,4 @@
-"""One finding, the table of all findings, and the exit code they amount to."""
+"""One finding, the table of all findings, and the exit code that follows from them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _WIDTH = 110
 class Check:
     """One thing that was looked at.
 
-    ``missing`` is an optional thing that is not there, ``warning`` what may disturb a measurement, ``failed`` what
-    must be mended first; only ``failed`` carries an ``exit_code``. ``found`` says what was seen and what needs it,
-    ``mend`` the command that mends it.
+    ``missing`` is an optional thing that is not installed, ``warning`` what may disturb a measurement, ``failed`` what
+    must be fixed first; only ``failed`` has an ``exit_code``. ``found`` says what was seen and what needs it,
+    ``mend`` the command that fixes it.
     """
 
     name: str
@@ -41,8 +41,8 @@ def exit_code(checks: Iterable[Check]) -> int:
 
 
 def render(checks: Sequence[Check], *, colours: bool = False) -> str:
-    """The findings as a table of plain text, the mending command below each gap, and a closing count. ``colours``: the
-    states in theirs."""
+    """The findings as a table of plain text, with a command to fix it below each gap, and a closing count.
+    ``colours``: the states in colour."""
     name_width = max((len(check.name) for check in checks), default=0)
     indent = " " * (len("warning") + name_width + 4)
     lines = []
@@ -54,7 +54,7 @@ def render(checks: Sequence[Check], *, colours: bool = False) -> str:
         colour = of_word(check.status) if colours else None
         lines += own if colour is None else [paint(check.status, colour) + own[0][len(check.status) :], *own[1:]]
         if check.mend:
-            lines.append(f"{indent}-> {check.mend}")  # never wrapped: it is there to be copied
+            lines.append(f"{indent}-> {check.mend}")  # never wrapped, so that it can be copied
     counts = {status: sum(check.status == status for check in checks) for status in ("failed", "warning", "missing")}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     return "\n".join([*lines, "", said or "nothing to fix"])

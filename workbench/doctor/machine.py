@@ -47,7 +47,7 @@ class Clocks:
 
 
 def steady_clock(before: Clocks, after: Clocks) -> Check:
-    """Whether the wall clock ran beside the monotonic one.
+    """Whether the wall clock kept pace with the monotonic one.
 
     Samples are timed on the monotonic clock and receipts are stamped with the wall clock, so a wall clock that is
     stepped during a run makes receipts too old or too new.
@@ -55,13 +55,13 @@ def steady_clock(before: Clocks, after: Clocks) -> Check:
     step = (after.wall - before.wall) - (after.monotonic - before.monotonic)
     if abs(step) <= MAX_STEP_S:
         return Check("clock steps", "ok", f"wall and monotonic clock drifted apart by {step * 1e3:.1f} ms")
-    found = f"the wall clock was set by {step:+.1f} s while the doctor looked; receipts carry its time"
+    found = f"the wall clock was changed by {step:+.1f} s during these checks; receipts carry its time"
     return Check("clock steps", "warning", found, _SYNCHRONISE)
 
 
 def synchronised(settings: Settings) -> Check:
-    """Whether the kernel holds the clock to be synchronised, asked by adjtimex(2) without changing anything. That
-    matters where the target is another machine, whose clock receipts are held against."""
+    """Whether the kernel says that the clock is synchronised, by adjtimex(2) without changing anything. That matters
+    if the target is another machine, which compares receipts with its own clock."""
     try:
         adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
     except (AttributeError, OSError):
@@ -154,14 +154,14 @@ def _free(host: str, port: int) -> bool:
 
 
 def _holder(port: int) -> str:
-    """Who listens on a port: name and process id, where this user may know."""
+    """Who listens on a port: name and process id, if this user may see them."""
     try:
         import psutil
     except ImportError:
         return "a process that cannot be looked up without psutil"
     try:
         connections = psutil.net_connections(kind="tcp")
-    except psutil.AccessDenied:  # macOS tells root only
+    except psutil.AccessDenied:  # macOS shows this to root only
         return "a process that only root can see"
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:

@@ -22,7 +22,7 @@ USES = {
     "real": "the network around the real programs (--network) and their database",
     "exchange": "HdrHistogram's files (workbench export --to hdr, hgrm)",
 }
-"""What uses an extra. Those for building this project alone, its documentation and its tests, are nobody's lack."""
+"""What uses an extra. Left out: those only for building this project, its documentation and its tests."""
 
 InstalledVersion = Callable[[str], str | None]
 
@@ -47,7 +47,7 @@ def checks() -> list[Check]:
 
 
 def installed_version(distribution: str) -> str | None:
-    """The installed version of a distribution, None where there is none."""
+    """The installed version of a distribution, None if there is none."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -110,9 +110,9 @@ def extra(name: str, requirements: list[Requirement], version_of: InstalledVersi
 
 
 def kernelspec() -> Check:
-    """The kernel that notebooks name: it has to be there and to run in this very environment.
+    """The kernel that notebooks name: it must be installed and run in this environment.
 
-    Outside a virtualenv, or with JUPYTER_PREFER_ENV_PATH=0, a user's own kernel of the same name wins.
+    Outside a virtualenv, or with JUPYTER_PREFER_ENV_PATH=0, a user's own kernel of the same name is used instead.
     """
     name, mend = f"kernel {KERNEL}", f"{sys.executable} -m ipykernel install --sys-prefix --name {KERNEL}"
     try:

@@ -1,4 +1,4 @@
-"""The two programs under test: at which level they log, which is a part of what each receipt costs."""
+"""The two programs under test: the level at which they log: logging is a part of the cost of each receipt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MEND = "start it with RUST_LOG=info or RUST_LOG=warn"
 
 def log_levels(settings: Settings) -> list[Check]:
     """A row for each program that a setting names: by the command that starts it, or as the process of this machine
-    that listens at its address. Of others, such as those in containers, nothing can be told."""
+    that listens at its address. Nothing is known of others, such as those in containers."""
     places = (
         ("indexer-service", settings.service_command, settings.target),
         ("tap-agent", settings.agent_command, settings.agent_metrics_url),

@@ -81,7 +81,7 @@ def health(status: int, text: str) -> Check:
 def clock_offset(date: str | None, sent: float, received: float, tolerance_s: float) -> Check:
     """The service's clock against ours, from its Date header; ``sent`` and ``received`` are our Unix times.
 
-    The header has whole seconds, so a second of disagreement cannot be told from none. A receipt is refused when
+    The header has whole seconds, so a difference of one second cannot be seen. A receipt is refused when
     its timestamp is more than the service's tolerance away from the service's clock.
     """
     name = "target clock"
@@ -137,7 +137,7 @@ async def _database(settings: Settings) -> Check:
 
 
 async def _preflight(settings: Settings) -> list[Check]:
-    """What a run would be told before its first receipt. One request with a receipt is sent, which is not stored."""
+    """What a run would report before its first receipt. Sends one request with a receipt, which is not stored."""
     from workbench.service.connect import connect
     from workbench.service.preflight import preflight
 

@@ -19,11 +19,11 @@ Format = Literal["hdr", "hgrm", "csv", "k6"]
 
 
 def export(run: Run, to: Format, output: Path, *, step: int | None = None, clock: str = "response") -> None:
-    """Write the samples of ``step`` of a run into ``output``; ``csv`` takes all steps where none is named.
+    """Write the samples of ``step`` of a run into ``output``; ``csv`` takes all steps if none is named.
 
-    ``hdr``: HdrHistogram's log; ``hgrm``: its percentiles of ``clock``; ``csv``: a row a request; ``k6``: a summary.
-    Raises RunFolderError where the run has not that step, or several and none is named, ToolError where a library is
-    missing.
+    ``hdr``: HdrHistogram's log; ``hgrm``: its percentiles of ``clock``; ``csv``: a row per request; ``k6``: a summary.
+    Raises RunFolderError if the run does not have that step, or has several and none is named, ToolError if a library
+    is missing.
     """
     if to in ("hdr", "hgrm"):
         hdr.require_hdrh()
@@ -57,9 +57,9 @@ def _text(run: Run, step: int, to: Format, clock: str) -> Iterable[str]:
 
 
 def to_unix_ns(run: Run, step: int) -> int:
-    """What has to be added to the monotonic clock of a step's rows for nanoseconds since 1970.
+    """What to add to the monotonic clock of a step's rows to get nanoseconds since 1970.
 
-    A resumed run has several clocks: that of a session holds from the step that it began with.
+    A resumed run has several clocks, one per session: each is valid from the step that its session began with.
     """
     place = run.steps["step"].tolist().index(step)
     sessions = [session for session in run.manifest["clock"]["sessions"] if session["step"] <= place]
@@ -83,7 +83,7 @@ def _steps(run: Run) -> list[int]:
 
 
 def _step(run: Run, asked: int | None) -> int:
-    """The step that is meant: one clock and one load, so figures of several are not mixed."""
+    """The step to export: only one, so that clocks and loads of several are not mixed."""
     steps = _steps(run)
     if asked is None and len(steps) == 1:
         return int(steps[0])

@@ -1,4 +1,4 @@
-"""Times as HdrHistogram keeps them: its log, second by second, and its table of percentiles.
+"""Times in HdrHistogram's formats: its log with an interval per second, and its table of percentiles.
 
 Counts are made with numpy, in the buckets that HdrHistogram has for DIGITS significant digits; the library ``hdrh`` (of
 the extra ``exchange``) encodes them. The log's format is that of HistogramLogWriter 1.3 in
@@ -31,8 +31,8 @@ MOST_NS = 3600 * NS_PER_S
 """Longer times are counted as this long."""
 NS_PER_MS = 1e6
 TICKS = 5
-"""Lines of the percentile table for each halving of the distance to 100 %, as the plotters take it."""
-_SUB_BITS = 11  # 2048 buckets in each power of two tell numbers of three digits apart
+"""Lines of the percentile table for each halving of the distance to 100 %, as the plotters expect it."""
+_SUB_BITS = 11  # 2048 buckets in each power of two keep three digits exact
 _VALUE_BITS = 43  # MOST_NS needs 42
 
 _WHEN: dict[str, Callable[[Chunk], Column]] = {
@@ -40,11 +40,11 @@ _WHEN: dict[str, Callable[[Chunk], Column]] = {
     "service": lambda chunk: chunk.done_ns[chunk.accepted],
     "lag": lambda chunk: chunk.sent_ns,
 }
-"""The moment at which each time of a clock was known."""
+"""For each clock, the moment at which a time was known."""
 
 
 def require_hdrh() -> None:
-    """Raise ToolError where the library is not installed."""
+    """Raise ToolError if the library is not installed."""
     if importlib.util.find_spec("hdrh") is None:
         raise ToolError(
             "HdrHistogram's formats need hdrhistogram, not installed here",
@@ -54,10 +54,10 @@ def require_hdrh() -> None:
 
 
 def log(step: Chunks, begin_ns: int, begin_wall_ns: int) -> Iterator[str]:
-    """The lines of a HdrHistogram log of one step: an interval a second and clock, with the tag response, service or
+    """The lines of a HdrHistogram log of one step: an interval per second and clock, with the tag response, service or
     lag. Values are nanoseconds; ``Interval_Max`` is in milliseconds, as is usual.
 
-    Response and service are of accepted receipts, in the second of their answer; lag of all, in that of their sending.
+    Response and service are of accepted receipts, in the second of the answer; lag is of all, in that of the sending.
     ``begin_ns`` is when the step began on the clock of its rows, ``begin_wall_ns`` the same moment of the wall clock.
     Seconds in which nothing was measured have no line.
     """
@@ -87,7 +87,7 @@ def percentiles(step: Chunks, clock: str) -> str:
 
 
 def _by_second(step: Chunks, clock: str, begin_ns: int) -> dict[int, tuple[Column, Column]]:
-    """Second of the step to smallest values of the filled buckets and how many are in each."""
+    """By second of the step: the smallest values of the filled buckets, and the count in each."""
     keys, counts = _merged(
         [
             _unique((((_WHEN[clock](chunk) - begin_ns) // NS_PER_S) << _VALUE_BITS) + _floors(CLOCKS[clock](chunk)))
@@ -104,9 +104,9 @@ def _by_second(step: Chunks, clock: str, begin_ns: int) -> dict[int, tuple[Colum
 
 
 def _floors(values_ns: Column) -> Column:
-    """The smallest value of each one's bucket."""
+    """For each value, the smallest value of its bucket."""
     values = np.clip(values_ns, 0, MOST_NS)
-    bits = np.frexp(values.astype(np.float64))[1]  # doubles are exact so far
+    bits = np.frexp(values.astype(np.float64))[1]  # doubles are exact up to MOST_NS
     shift = np.maximum(bits - _SUB_BITS, 0).astype(np.int64)
     floors: Column = (values >> shift) << shift
     return floors
@@ -118,7 +118,7 @@ def _unique(keys: Column) -> tuple[Column, Column]:
 
 
 def _merged(parts: list[tuple[Column, Column]]) -> tuple[Column, Column]:
-    """Counts by key of several parts as one."""
+    """Counts by key, summed over several parts."""
     none = np.empty(0, dtype=np.int64)
     keys, places = np.unique(np.concatenate([none, *(keys for keys, _ in parts)]), return_inverse=True)
     counts = np.zeros(len(keys), dtype=np.int64)

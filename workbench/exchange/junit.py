@@ -1,6 +1,6 @@
 """JUnit's XML: thresholds and gates as test cases, for the pages of CI systems.
 
-There is no one standard. What is written here keeps to what Jenkins' and the Ant task's schemas have in common: one
+There is no single standard. This follows what Jenkins' and the Ant task's schemas have in common: one
 ``testsuites`` with one ``testsuite``, whose counts agree with its ``testcase`` elements; of each case at most one of
 ``failure``, ``error`` and ``skipped``.
 """
@@ -36,8 +36,8 @@ class Case:
 
 
 def junit_xml(suite: str, cases: Sequence[Case]) -> str:
-    """The XML of one suite of ``cases``. ``error`` is for what could not be judged, ``failed`` for what was and did not
-    hold; ``group`` of a case becomes its class name, by which CI systems group (the suite's name where it is empty)."""
+    """The XML of one suite of ``cases``. ``error``: could not be judged; ``failed``: was judged and did not
+    hold; ``group`` of a case becomes its class name, by which CI systems group (empty: the suite's name)."""
     counts = {
         "tests": len(cases),
         "failures": sum(case.state == "failed" for case in cases),
@@ -56,7 +56,7 @@ def junit_xml(suite: str, cases: Sequence[Case]) -> str:
 
 
 def write_junit(path: Path, suite: str, cases: Sequence[Case]) -> None:
-    """Write :func:`junit_xml` to a file, whole or not at all. Raises RunFolderError where that cannot be done."""
+    """Write :func:`junit_xml` to a file, completely or not at all. Raises RunFolderError if that fails."""
     text = junit_xml(suite, cases)
     with replacing(path, "Give another file with --junit") as temporary:
         temporary.parent.mkdir(parents=True, exist_ok=True)

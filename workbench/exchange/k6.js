@@ -1,5 +1,5 @@
 // Sends receipts that were signed ahead by `workbench requests`, each once.
-// They are good for a while only: @SENTENCE@.
+// They are good for a limited time: @SENTENCE@.
 import http from 'k6/http';
 import exec from 'k6/execution';
 import { check, sleep } from 'k6';

@@ -1,8 +1,8 @@
 """Requests as a script for k6, with the receipts in a file beside it.
 
-k6's own words: a scenario's ``executor`` decides when its ``default`` function is called. For a rate it is
-``constant-arrival-rate``, which drops an iteration when no virtual user is free; for so many in flight
-``shared-iterations``.
+In k6's terms a scenario's ``executor`` decides when its ``default`` function is called. For a rate it is
+``constant-arrival-rate``, which drops an iteration when no virtual user is free; for a number in
+flight it is ``shared-iterations``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workbench.exchange.sending import Sending
 from workbench.load.request import RECEIPT_HEADER
 
 _BUSY_S = 0.25
-"""Virtual users are there from the start for answers that take this long; k6 makes more when it needs them."""
+"""The first virtual users are enough for answers that take this long; k6 adds more when it needs them."""
 
 _SHORTEST_US = 1_000_000
 """k6 refuses a shorter scenario. Iterations beyond the last receipt send nothing."""
@@ -33,10 +33,10 @@ def script(
     max_in_flight: int = 1000,
     timeout_s: float = 10.0,
 ) -> str:
-    """The text of a script that sends the receipts in the file ``data``, one a line, beside it.
+    """The text of a script that sends the receipts in the file ``data``, one per line, beside it.
 
-    With a rate by the plan of ``sending`` and at most ``max_in_flight`` at once, without one ``concurrency`` in flight.
-    It waits for the moment of the first receipt, and refuses to run when they are too old.
+    With a rate it sends by the plan of ``sending``, at most ``max_in_flight`` at once; without, ``concurrency`` in
+    flight. It waits for the moment of the first receipt, and refuses to run if the receipts are too old.
     """
     request = {
         "url": post.url,
@@ -58,7 +58,7 @@ def script(
 
 
 def command(name: str) -> str:
-    """How k6 runs it."""
+    """The command that runs it."""
     return f"k6 run {name}"
 
 
@@ -70,8 +70,8 @@ def _scenario(sending: Sending, concurrency: int, max_in_flight: int) -> dict[st
             "iterations": sending.count,
             "maxDuration": "24h",
         }
-    rate = Fraction(sending.rate_per_s).limit_denominator(1000)  # k6 takes whole numbers in a time
-    # half an interval short, so that the end comes between the last iteration and one more
+    rate = Fraction(sending.rate_per_s).limit_denominator(1000)  # k6 accepts whole numbers per time unit
+    # half an interval short, so that it ends after the last iteration and before another
     length_us = max(_SHORTEST_US, round((sending.count - 0.5) / sending.rate_per_s * 1e6))
     return {
         "executor": "constant-arrival-rate",

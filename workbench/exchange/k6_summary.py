@@ -1,9 +1,9 @@
-"""A step in the shape of k6's summary, as ``k6 run --summary-export`` writes it: for what reads those already.
+"""A step in the form of k6's summary (``k6 run --summary-export``), for programs that read those already.
 
-Durations are milliseconds, rates are per second of the step. k6 knows one clock, from the sending, so
-``http_req_duration`` is the service time, of all requests as in k6; ``vus`` are requests in flight, looked at each
-second. What k6 has no word for is under ``indexer_workbench``. Metrics that were not measured are left out, as k6
-leaves out those without samples: ``http_req_blocked``, ``http_req_connecting``, ``http_req_sending`` (it is part of
+Durations are milliseconds, rates are per second of the step. k6 has one clock, from the sending, so
+``http_req_duration`` is the service time, of all requests as in k6; ``vus`` are requests in flight, read once per
+second. Figures that k6 does not have are under ``indexer_workbench``. Metrics that were not measured are left out, as
+k6 leaves out those without samples: ``http_req_blocked``, ``http_req_connecting``, ``http_req_sending`` (it is part of
 ``http_req_waiting``), ``http_req_tls_handshaking``, ``data_sent``.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 
 COLUMNS = ("sent_ns", "first_byte_ns", "done_ns", "status", "outcome", "bytes_in")
-"""What is read of the samples."""
+"""The columns of the samples that are read."""
 SCHEMA = 1
 CHECK = "receipt accepted"
 NS_PER_MS = 1e6
@@ -39,7 +39,7 @@ def summary(
     """The summary of one step.
 
     ``frames()`` gives its samples, with COLUMNS, in parts, as often as it is called. ``row`` is its row in
-    ``steps.parquet``. ``in_flight``: requests in flight at the end of each second; ``users``: the most there could be.
+    ``steps.parquet``. ``in_flight``: requests in flight at the end of each second; ``users``: the most possible.
     """
     counted = _Counts.of(frames())
     seconds = float(row["duration_s"])
@@ -116,8 +116,8 @@ def _answered(frame: pd.DataFrame) -> Mask:
 def _trend(
     frames: Frames, clock: Callable[[pd.DataFrame], Values], which: Callable[[pd.DataFrame], Mask]
 ) -> dict[str, float] | None:
-    """Average, extremes and percentiles of one duration, between the two values around each as k6 has them; None where
-    there is no value."""
+    """Average, extremes and percentiles of one duration, interpolated between the two nearest values as k6 does; None
+    if there is no value."""
 
     def values() -> Iterator[Values]:
         for frame in frames():
@@ -162,12 +162,12 @@ def _root(passes: int, fails: int) -> dict[str, Any]:
 
 
 def _id(path: str) -> str:
-    """k6's identity of a check or group."""
+    """k6's id of a check or group."""
     return hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()
 
 
 def _own(row: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """What k6 has no word for: the verdict, the loop, and the two other clocks in ms."""
+    """Figures that k6 does not have: the verdict, the loop, and the two other clocks in ms."""
     names = ("p50", "p90", "p95", "p99", "max")
     return {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""Requests signed ahead for another load tool: the service is found, and looked at, as for a load of ours."""
+"""Requests signed ahead for another load tool: the service is found and checked as for a load of ours."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from workbench.sweep.steps import Step
 Format = Literal["vegeta", "k6", "headers"]
 Say = Callable[[str], None]
 LEAD_S = 5.0
-"""From the last signature in a file until the first request is due, where the user does not say."""
+"""From the last signature in a file until the first request is due, unless the user gives a time."""
 _TRIAL = 200
 _MARGIN = 1.5
 """How much longer than in the trial a signature may take."""
@@ -42,7 +42,7 @@ _MARGIN = 1.5
 
 @dataclass(frozen=True)
 class Paid:
-    """What is to be sent, and who pays: a service that answered, a payer that can pay, and all but the receipts."""
+    """What is to be sent, and who pays: a service that answered, a payer that can pay, and all except the receipts."""
 
     target: Target
     payer: Payer
@@ -51,14 +51,14 @@ class Paid:
 
     @property
     def signer(self) -> ReceiptSigner:
-        """Signs the receipts. It holds the key; what it makes does not."""
+        """Signs the receipts. It holds the key; the receipts do not."""
         return receipt_template(self.target, self.payer).signer(self.payer.key)
 
 
 async def find(settings: Settings) -> Paid:
     """Find service, allocation and payer as a load does, with the same preflight.
 
-    Raises SettingsError where no service is named or arrivals are a ramp, TargetError where it does not answer or would
+    Raises SettingsError if no service is named or arrivals are a ramp, TargetError if it does not answer or would
     refuse.
     """
     if settings.target is None:
@@ -87,11 +87,11 @@ async def find(settings: Settings) -> Paid:
 
 def write(paid: Paid, to: Format, output: Path | None, start_in_s: float | None, say: Say) -> None:
     """Sign the receipts that ``paid.target.settings`` ask for and write their requests, into ``output`` or to standard
-    output. ``say`` is told until when they are good and how to send them.
+    output. ``say`` gets lines: until when they are good, and how to send them.
 
-    Into a file all at once, for a start ``start_in_s`` from now (None: LEAD_S after the last signature). Into a pipe
+    A file gets all at once, for a start ``start_in_s`` from now (None: LEAD_S after the last signature). A pipe gets
     each shortly before it is due, the first ``start_in_s`` from now (None: at once), so that they are fresh however
-    long it goes on; a FIFO that nobody reads yet is waited for.
+    long the load takes; if nobody reads a FIFO yet, this waits.
     """
     settings = paid.target.settings
     if to == "k6":
@@ -114,7 +114,7 @@ def write(paid: Paid, to: Format, output: Path | None, start_in_s: float | None,
 def _write_k6(paid: Paid, output: Path | None, start_in_s: float | None, say: Say) -> None:
     """The script at ``output`` and its receipts beside it."""
     if output is None:
-        raise SettingsError("a script for k6 has its receipts in a file beside it", where="-o", hint="Say -o load.js")
+        raise SettingsError("a k6 script has its receipts in a file beside it", where="-o", hint="Give -o load.js")
     settings = paid.target.settings
     data = output.with_name(f"{output.stem}.receipts")
     planned = _sending(settings, _file_start_ns(paid, start_in_s))
@@ -150,8 +150,8 @@ def _ahead(paid: Paid, planned: Sending) -> Iterator[str]:
 
 
 def _in_time(paid: Paid, planned: Sending, pipe: TextIO) -> Iterator[str]:
-    """The receipts, each signed shortly before it is due and never stamped earlier than now. Without a rate, when it is
-    asked for: whoever reads the pipe sets the pace, and the pipe holds a few dozen."""
+    """The receipts, each signed shortly before it is due and never stamped earlier than now. Without a rate, each is
+    signed when the pipe has room: its reader sets the pace, and it holds a few dozen."""
     header, value_wei = paid.signer.header, paid.target.settings.value_wei
     ahead_ns = Freshness.within(planned.window_s).ahead_ns
     for due_ns, nonce in zip(planned.due_ns(), _nonces(paid, planned.count), strict=True):
@@ -163,7 +163,7 @@ def _in_time(paid: Paid, planned: Sending, pipe: TextIO) -> Iterator[str]:
 
 
 def _nonces(paid: Paid, count: int) -> Iterator[int]:
-    """The nonces that a load of ours with the same seed has, some at a time: a list of all would be large."""
+    """The nonces of a load of ours with the same seed, some at a time: a list of all would be large."""
     numbers = nonces(paid.target.settings.seed, 0, count)
     for first in range(0, count, CHUNK):
         yield from numbers[first : first + CHUNK].tolist()
@@ -182,7 +182,7 @@ def _file_start_ns(paid: Paid, start_in_s: float | None) -> int:
 
 
 def _tell(paid: Paid, planned: Sending, say: Say, *, say_until: bool = True) -> None:
-    """Until when the requests are good, and what would spoil them."""
+    """Say until when the requests are good, and what would make them invalid."""
     count = planned.count
     if say_until:
         say(planned.sentence() + ".")
@@ -198,17 +198,17 @@ def _tell(paid: Paid, planned: Sending, say: Say, *, say_until: bool = True) -> 
 
 
 def _is_pipe(output: Path | None) -> bool:
-    """Whether someone reads while we write. Standard output can be a file as well, which is then written at once."""
+    """Whether the output is a pipe, read while we write. Standard output can be a file too: that is written at once."""
     try:
         mode = os.fstat(sys.stdout.fileno()).st_mode if output is None else output.stat().st_mode
-    except OSError:  # no such file yet; or a standard output that is none of the system's
+    except OSError:  # no such file yet, or standard output has no file descriptor
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 @contextmanager
 def _whole(output: Path | None) -> Iterator[TextIO]:
-    """A file that is whole or not there, for its owner alone: a signed receipt is a cheque. None: standard output."""
+    """A file that is complete or missing, and for its owner only: a signed receipt is money. None: standard output."""
     if output is None:
         yield sys.stdout
         return

@@ -1,4 +1,4 @@
-"""The samples of a run as CSV, for whatever reads tables: a chunk at a time, in bounded memory."""
+"""The samples of a run as CSV, for programs that read tables: a chunk at a time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write(path: Path, parts: Iterable[tuple[pd.DataFrame, int]]) -> int:
-    """Write samples frames, each with what has to be added to its clock for nanoseconds since 1970, into ``path``.
+    """Write samples frames, each with what to add to its clock for nanoseconds since 1970, into ``path``.
 
     Columns: COLUMNS, the first line has their names. Texts that a spreadsheet would run as a formula get an apostrophe
     before them. Returns the number of rows.

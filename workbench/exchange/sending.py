@@ -1,4 +1,4 @@
-"""When requests that are signed ahead are to be sent, and for how long they are good: pure functions of the plan."""
+"""When to send requests that are signed ahead, and how long they are good: pure functions of the plan."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CHUNK = 4096
 class Sending:
     """``count`` requests that another tool is to send.
 
-    ``rate_per_s`` None: as fast as it can, or with so many in flight. ``start_ns`` is the wall clock when the first one
-    is due. A service refuses a receipt whose timestamp is further from its clock than its window, so each is stamped
-    with the moment it is due, and may be sent ``window_s`` earlier or later.
+    ``rate_per_s`` None: as fast as it can, or with a fixed number in flight. ``start_ns`` is the wall clock when the
+    first is due. A service refuses a receipt whose timestamp is further from its clock than its window, so each is
+    stamped with the moment it is due, and may be sent ``window_s`` earlier or later.
     """
 
     count: int
@@ -29,7 +29,7 @@ class Sending:
 
     @property
     def duration_s(self) -> float:
-        """Seconds from the first to the last one that is due; 0 where nothing says when they are due."""
+        """Seconds from the first due time to the last; 0 if there are no due times."""
         return 0.0 if self.rate_per_s is None else (self.count - 1) / self.rate_per_s
 
     def due_ns(self) -> Iterator[int]:
@@ -49,11 +49,11 @@ class Sending:
 
     @property
     def begin_before_ns(self) -> int:
-        """The wall clock after which it would be: until when the requests are good."""
+        """The wall clock after which the first request would be refused: until when the requests are good."""
         return self.start_ns + int(self.window_s * NS_PER_S)
 
     def sentence(self) -> str:
-        """Until when they are good, and how they are to be sent, for a person."""
+        """Until when they are good, and how to send them, in words."""
         many = f"{self.count:,} request{'s' if self.count != 1 else ''}"
         after, until = clock(self.begin_after_ns), clock(self.begin_before_ns)
         if self.rate_per_s is None:
@@ -64,7 +64,7 @@ class Sending:
         )
 
     def warning(self) -> str:
-        """What can go wrong with requests that are due for longer than a receipt is good; "" where nothing can."""
+        """What can go wrong if the requests take longer than a receipt is good; "" if they do not."""
         if self.rate_per_s is None or self.duration_s <= self.window_s:
             return ""
         return (
@@ -74,5 +74,5 @@ class Sending:
 
 
 def clock(wall_ns: int) -> str:
-    """A moment of today as the local time of day, in whole seconds and with its distance from UTC."""
+    """A moment as the local time of day, in whole seconds and with its offset from UTC."""
     return datetime.fromtimestamp(wall_ns / NS_PER_S).astimezone().strftime("%H:%M:%S %z")

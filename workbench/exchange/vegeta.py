@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from workbench.exchange.post import Post
 from workbench.load.request import RECEIPT_HEADER
 
-_MARK = "@"  # in no base64
+_MARK = "@"  # does not occur in base64
 
 
 def targets(post: Post, receipts: Iterable[str]) -> Iterator[str]:
@@ -30,7 +30,7 @@ def targets(post: Post, receipts: Iterable[str]) -> Iterator[str]:
 
 def command(targets: str, count: int, rate_per_s: float | None, concurrency: int) -> str:
     """How vegeta sends each of the ``count`` targets in the file ``targets`` once. Without ``-lazy`` it would begin
-    again at the first one where its time is not over at the last."""
+    again at the first one if its time is not over after the last."""
     if rate_per_s is None:
         pace = f"-rate=0 -workers={concurrency} -max-workers={concurrency}"
     else:
@@ -39,7 +39,7 @@ def command(targets: str, count: int, rate_per_s: float | None, concurrency: int
 
 
 def _rate(rate_per_s: float) -> str:
-    """A rate as vegeta takes it: a whole number in a time, which it reads as Go does."""
+    """A rate in vegeta's form: a whole number per duration, which is written as in Go."""
     if rate_per_s == int(rate_per_s):
         return f"{int(rate_per_s)}/s"
     return f"1/{1e9 / rate_per_s:.0f}ns"

@@ -1,9 +1,9 @@
-"""Notebooks in, executed notebooks and offline HTML out. Nothing is measured or computed here.
+"""Runs notebooks and exports them as offline HTML. Nothing is measured or computed here.
 
-``parameters`` reads and checks what a notebook can be given, ``execute`` runs it in a ``child`` process and keeps our
-own ``record`` of how that ended, ``export`` makes one self-contained page with its ``figures``, in the order that
-``arrange`` gives it. ``view``, ``tables`` and ``display`` are what notebook cells show, their HTML made of the
-templates in ``html/`` by ``markup``. ``sweep_report`` joins them for a sweep.
+``parameters`` reads and checks a notebook's parameters, ``execute`` runs it in a ``child`` process and keeps a
+``record`` of how that ended, ``export`` makes one self-contained page with its ``figures``, in the order set by
+``arrange``. ``view``, ``tables`` and ``display`` make what notebook cells show, from the templates in ``html/``.
+``sweep_report`` does all of this for a sweep.
 
 Names are imported when first used: a kernel that only shows tables does not wait for nbformat.
 """

@@ -1,8 +1,8 @@
-"""An executed notebook in the order in which a report tells it. Pure: cells in, cells out.
+"""Puts the cells of an executed notebook into the order of a report. Pure: cells in, cells out.
 
 A notebook begins with its parameters and the cell that measures; a report begins with the results. So these cells
-go to its end. Outputs without data are left out, whole sections of them too, and the reasons are said there once. Where
-what a receipt costs stands first among the tiles, the sections tagged ``cost`` come before the others.
+go to its end. Outputs without data, and sections that have no others, are left out; the reasons are listed there once.
+If the first tile is the cost of a receipt, the sections tagged ``cost`` come before the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workbench.report.view import FACTS, NOTHING
 
 OF_COST = "cost"
 FIRST = ("Findings", "The runs")
-"""Sections that stay before those of cost."""
+"""These stay before the sections about cost."""
 _HEADING = re.compile(r"^## +(.+?) *#*$", re.MULTILINE)
 _LOWER = re.compile(r"^#{3,} +(.+?) *#*$", re.MULTILINE)
 
@@ -58,7 +58,7 @@ class Arranged:
 
     @property
     def head_code(self) -> str:
-        """The code of what stands first."""
+        """The code of the cells of ``head``."""
         return _code(self.head)
 
     @property
@@ -90,13 +90,13 @@ def _code(cells: Sequence[nbformat.NotebookNode]) -> str:
 
 
 def _heading(cell: nbformat.NotebookNode) -> str:
-    """The heading of the second level that a cell begins a section with; "" where it begins none."""
+    """The second-level heading with which a cell begins a section; "" if it begins none."""
     found = _HEADING.search(cell.source) if cell.cell_type == "markdown" else None
     return found[1] if found else ""
 
 
 def _only_made(cell: nbformat.NotebookNode) -> bool:
-    """Whether a cell shows nothing but how the report was made: parameters, code, what was printed meanwhile."""
+    """Whether a cell shows nothing but how the report was made: parameters, code, text printed while it ran."""
     return cell.cell_type == "code" and all(_is_said(output) for output in cell.get("outputs", []))
 
 
@@ -115,7 +115,7 @@ def _parts(cells: Sequence[nbformat.NotebookNode]) -> list[list[nbformat.Noteboo
 
 
 def _section(part: Sequence[nbformat.NotebookNode], left_out: list[tuple[str, str]]) -> Section | None:
-    """The section without outputs that have nothing to show; None where nothing is left. ``left_out`` gets what."""
+    """The section without outputs that have nothing to show; None if nothing is left. Adds these to ``left_out``."""
     heading = _heading(part[0])
     before = len(left_out)
     shown = [_without_nothing(cell, heading, left_out) for cell in part]
@@ -142,7 +142,7 @@ def _without_nothing(
 
 
 def _nothing(output: nbformat.NotebookNode) -> tuple[str, str]:
-    """Title and reason of an output that has nothing to show; "" twice of others."""
+    """Title and reason of an output that has nothing to show; ("", "") for others."""
     spec = output.get("data", {}).get(PLOTLY_MIME)
     if spec is not None:
         return nothing_in(spec)
@@ -150,7 +150,7 @@ def _nothing(output: nbformat.NotebookNode) -> tuple[str, str]:
 
 
 def _without_empty_parts(cells: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """The cells without headings of a lower level below which nothing is shown."""
+    """The cells, without lower-level headings that have no output below them."""
     kept: list[nbformat.NotebookNode] = []
     for at, cell in enumerate(cells):
         below = []

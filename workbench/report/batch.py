@@ -1,4 +1,4 @@
-"""Run a batch, papermill one after another, and make its summary."""
+"""Runs a batch, one notebook after another, and makes its summary."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _OF_A_PLAN = ("repeats", "order", "exclude", "include", "rules")
 _LOCK = ".lock"
 _LOCK_WAIT_S = 10.0
 _NOTEBOOK_S = 15.0
-"""What notebook and report take of a run, whose manifest tells how long it measured."""
+"""Time that a run's notebook and report take in addition to the time in its manifest, which is that of measuring."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Planned:
     unfit: Mapping[str, WorkbenchError]
 
     def estimates(self) -> list[tuple[PlannedRun, Estimate]]:
-        """How long each run that can be run will take, by earlier runs beside it."""
+        """How long each run that can be run here will take, estimated from earlier runs in the same folder."""
         finished = _earlier(self.runs_dir)
         return [(run, estimate(kind_of(run, self.settings[run.name]), finished)) for run in self.fit]
 
@@ -67,14 +67,14 @@ class Planned:
 
 
 def planned(plan: BatchPlan, options: Mapping[str, Any], labels: Mapping[str, str], config: Path | None) -> Planned:
-    """The runs of a plan with their settings; ``options`` win over the plan's settings, ``labels`` name them in errors.
+    """The runs of a plan with their settings; ``options`` override the plan's settings, ``labels`` name them in errors.
 
-    Raises SettingsError where an option is an axis of the plan as well, or where the settings of a run cannot be used:
-    it names the plan's file and line where the value is from there.
+    Raises SettingsError if an option is also an axis of the plan, or if the settings of a run cannot be used. It names
+    the plan's file and line if the value is from there.
     """
     for name in options:
         if name in plan.grid.axes:
-            raise SettingsError("it is an axis of the plan as well", where=labels.get(name, name), hint="Leave it out")
+            raise SettingsError("it is also an axis of the plan", where=labels.get(name, name), hint="Leave it out")
     common = {**plan.settings, **options}
     where = {name: plan.source.at("settings", name) for name in plan.settings} | dict(labels)
     runs = runs_of(plan.grid)
@@ -92,15 +92,15 @@ def planned(plan: BatchPlan, options: Mapping[str, Any], labels: Mapping[str, st
         try:
             settings[run.name] = Settings.resolve(toml=config, labels={**where, **own}, **given)
         except SettingsError as error:
-            # of a rule over several settings it is not known which value is wrong
+            # a rule about several settings does not tell which value is wrong
             place = error.where or f"{plan.source.name or 'plan'}: {run.label}"
             raise SettingsError(error.what, where=place, hint=error.hint) from None
     return of_runs(name, base.runs_dir, runs, settings)
 
 
 def of_runs(name: str, runs_dir: Path, runs: Sequence[PlannedRun], settings: Mapping[str, Settings]) -> Planned:
-    """A batch of these runs, once it is known which of them can be run here. Each is held against those thresholds that
-    it can measure. Raises SettingsError for steps that cannot be read, and for a threshold that no run measures."""
+    """A batch of these runs, after a check which of them can be run here. Each is judged by the thresholds that it
+    measures. Raises SettingsError for steps that cannot be read, and for a threshold that no run measures."""
     unfit: dict[str, WorkbenchError] = {}
     of_all = dict.fromkeys(text for one in settings.values() for text in one.fail_if)
     require_fitting(list(of_all), [settings[run.name].profiler for run in runs])
@@ -141,12 +141,11 @@ async def batch(
     ``plan`` is a TOML file, or a mapping with the keys of one (:mod:`workbench.batches.plan`). Without one, ``axes``
     says which settings have which values, such as ``{"rate": [100, 200], "profiler": ["none", "callgrind"]}``.
     ``settings`` are fields of :class:`workbench.Settings` for all runs, and ``repeats``, ``order``, ``exclude``,
-    ``include`` and ``rules`` those of a plan. ``batch_dir`` opens a batch that is there, ``resume`` goes on
-    with one that was interrupted. ``keep_going`` leaves out runs whose tool is missing. ``say`` gets the progress line
-    by line.
+    ``include`` and ``rules`` those of a plan. ``batch_dir`` opens an existing batch, ``resume`` continues
+    an interrupted one. ``keep_going`` leaves out runs whose tool is missing. ``say`` gets the progress line by line.
 
-    A run that fails is noted, and the others go on. The result's ``table`` is a DataFrame with a row a run. Raises
-    SettingsError for a plan that cannot be used, ToolError where the summary cannot be made.
+    A run that fails is noted, and the others continue. The result's ``table`` is a DataFrame with a row per run. Raises
+    SettingsError for a plan that cannot be used, ToolError if the summary cannot be made.
     """
     heard, given = say or _silent, cast(dict[str, Any], settings)
     if batch_dir is not None:
@@ -167,9 +166,9 @@ async def batch(
 async def run_batch(made: Planned, *, keep_going: bool, config: Path | None, say: Say) -> Batch:
     """The runs of a batch one after another, and a summary of them all.
 
-    Runs whose tool is not installed, or whose target cannot be put under it, are left out and said, if ``keep_going``;
-    else they are an error before anything runs. A run that fails is said and the others go on. Raises SettingsError,
-    ToolError or RunFolderError.
+    With ``keep_going``, runs whose tool is not installed or cannot run their target are left out and reported; without
+    it they are an error before anything runs. A run that fails is reported and the others continue. Raises
+    SettingsError, ToolError or RunFolderError.
     """
     if made.unfit and (not keep_going or not made.fit):
         first = next(iter(made.unfit.values()))
@@ -184,8 +183,8 @@ async def run_batch(made: Planned, *, keep_going: bool, config: Path | None, say
 
 
 async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
-    """Continue a batch that was interrupted: runs that have finished stay, one that was cut off goes on, those that
-    failed are tried again."""
+    """Continue an interrupted batch: finished runs stay, an interrupted run is continued, failed ones are tried
+    again."""
     folder = Batch.open(path)
     if not folder.facts().get("settings_kept"):
         raise SettingsError("the batch has no stored settings", where=str(path), hint="Start a new one")
@@ -194,8 +193,8 @@ async def resume_batch(path: Path, *, config: Path | None, say: Say) -> Batch:
 
 
 def exit_code(batch: Batch) -> int:
-    """1 where a threshold of any run failed; else of the runs without a profiler where there are any. A run that failed
-    for a tool is one of those all the same."""
+    """1 if a threshold of any run failed; else the first exit code other than 0 of the runs without a profiler, or of
+    all runs if none is without. If all are 0 but a run could not be made, EXIT_TOOL."""
     runs = batch.runs().values()
     thresholds = [one for run in runs for one in run.manifest.get("thresholds") or ()]
     if any(one["verdict"] != "PASS" for one in thresholds):
@@ -233,7 +232,7 @@ async def _run(batch: Batch, settings: Mapping[str, Settings], config: Path | No
             number = len(batch.planned) - len(todo) + at + 1
             rest = _all(batch, todo[at:], kinds, earlier)
             own = _all(batch, [run], kinds, earlier)
-            when = f"{own.text}; whole rest {rest.text}, {_until(rest)}"
+            when = f"{own.text}; all that remain {rest.text}, {_until(rest)}"
             say(f"run {number} of {len(batch.planned)}, {run.label}: {when}")
             await _make(batch, run, settings[run.name], config, say)
         await summarise(batch)
@@ -241,17 +240,17 @@ async def _run(batch: Batch, settings: Mapping[str, Settings], config: Path | No
 
 
 async def _make(batch: Batch, planned: PlannedRun, settings: Settings, config: Path | None, say: Say) -> None:
-    """One run, from wherever it is; however it ends, that is noted."""
+    """Make one run, or continue it from its present state, and note how it ended."""
     run = batch.runs().get(planned.name)
     go_on = f"workbench batch --resume {batch.path}"
     began, whole = time.monotonic(), run is None
     try:
         if run is not None and run.manifest["state"] == "finished":
-            await report_run(run.path, say=say)  # killed after the run's end and before its report's
+            await report_run(run.path, say=say)  # the batch was killed after this run, before its report was done
         elif run is not None and run.manifest["state"] != "new":
             await report_sweep(None, resume=run.path, config=config, say=say, go_on=go_on)
         else:
-            # a folder in which nothing was measured yet is used: each run is there once
+            # a folder in which nothing was measured yet is used again: each run has one folder
             begun = batch.folder(planned.name)
             own = settings.model_copy(update={"name": planned.name, "runs_dir": batch.path})
             into = None if begun is None else RunFolder.at(begun)
@@ -259,7 +258,7 @@ async def _make(batch: Batch, planned: PlannedRun, settings: Settings, config: P
     except WorkbenchError as error:
         batch.ended(planned.name, str(error))
         say(f"{planned.name}: {error}")
-    except Exception as error:  # whatever one run meets, the others are still to be made
+    except Exception as error:  # whatever fails in one run, the others must still be made
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         batch.ended(planned.name, text)
         say(f"{planned.name}: unexpected error: {text}")
@@ -268,7 +267,7 @@ async def _make(batch: Batch, planned: PlannedRun, settings: Settings, config: P
 
 
 async def summarise(batch: Batch) -> None:
-    """Make notebook and report of a batch. Raises ToolError where the notebook fails."""
+    """Make notebook and report of a batch. Raises ToolError if the notebook fails."""
     record = await run_notebook(
         notebook_path("batch"),
         {"batch_dir": str(batch.path)},
@@ -290,19 +289,19 @@ def _is_done(batch: Batch, planned: PlannedRun) -> bool:
 
 
 def _all(batch: Batch, runs: Sequence[PlannedRun], kinds: Mapping[str, Kind], earlier: Sequence[Finished]) -> Estimate:
-    """How long these runs will take, by those of the batch that have finished, and by earlier ones where none of their
-    profiler has."""
+    """How long these runs will take, estimated from finished runs of the batch, or from earlier ones if the batch has
+    none with that profiler."""
     own = [Finished(kinds[name], seconds) for name, seconds in batch.seconds.items() if name in kinds]
     known = {one.kind.profiler for one in own}
     return total([kinds[run.name] for run in runs], [*own, *(one for one in earlier if one.kind.profiler not in known)])
 
 
 def _earlier(runs_dir: Path) -> list[Finished]:
-    """What the runs beside a batch took, those of other batches too."""
+    """How long the runs in the same folder took, those of other batches too."""
     try:
         rows = rows_in(runs_dir)
     except RunFolderError:
-        return []  # it will be made
+        return []  # the folder does not exist yet
     found = []
     for row in rows:
         if row["state"] != "finished" or row["duration_s"] is None or row["kind"] != "sweep":

@@ -14,7 +14,7 @@ ROWS = 10
 
 
 async def report_windows(run: Run) -> None:
-    """Write ``notebook.ipynb`` and ``report.html`` of a run made of windows. Raises ToolError where its notebook
+    """Write ``notebook.ipynb`` and ``report.html`` of a run made of windows. Raises ToolError if its notebook
     fails."""
     from workbench.report.execute import run_notebook
     from workbench.report.sweep_report import notebook_path
@@ -37,8 +37,8 @@ async def report_windows(run: Run) -> None:
 
 
 def windows_costs(run: Run) -> list[dict[str, Any]]:
-    """What a receipt costs as a whole, a row a service and metric: ``service``, ``metric``, and the columns of
-    :func:`workbench.analysis.costs.cost_per_receipt`; what is not known is None."""
+    """The whole cost of a receipt, one row per service and metric: ``service``, ``metric``, and the columns of
+    :func:`workbench.analysis.costs.cost_per_receipt`; unknown values are None."""
     from workbench.analysis.costs import cost_per_receipt
     from workbench.sweep.run_profiles import RunProfiles
 
@@ -52,7 +52,7 @@ def windows_costs(run: Run) -> list[dict[str, Any]]:
 
 
 def windows_text(run: Run) -> str:
-    """What a receipt costs, service by service: as a whole in each window, and where the most of it goes."""
+    """The cost of a receipt for each service: the whole cost in each window, and the places with most of it."""
     from workbench.analysis.costs import cost_per_receipt
     from workbench.report.tables import table
     from workbench.sweep.run_profiles import RunProfiles

@@ -1,6 +1,6 @@
-"""What a notebook shows of an object that stands at the end of a cell: verdict and figures, or a flame graph.
+"""What a notebook shows for an object at the end of a cell: verdict and figures, or a flame graph.
 
-All texts go through the templates, which escape them: names in profiles are other people's.
+All texts go through the templates, which escape them: names in profiles are not trusted.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_NODES = 3_000
-"""Of a flame graph in a notebook: a page of its own (``workbench view``) has 100,000."""
+"""Limit of a flame graph in a notebook; ``workbench view`` shows 100,000."""
 MOST_METRICS, MOST_NOTES = 4, 3
 
 
 def _or_why_not(make: Callable[[T], View]) -> Callable[[T], View]:
-    """A line that says what is damaged: a cell that shows an object must not end in a traceback."""
+    """Shows an error as one line: a cell that shows a damaged object must not end in a traceback."""
 
     @wraps(make)
     def card(shown: T) -> View:

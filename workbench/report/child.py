@@ -1,10 +1,9 @@
 """The process that runs one notebook: a request as one JSON line on standard input, events as JSON lines on
 standard output.
 
-Standard input stays open as a lifeline. At its end (the parent stopped the run, or died), or when the time is
-over, the kernel is interrupted, so that the cell can end in order and the notebook is saved; what does not
-end then is killed. A process of its own because papermill changes the working directory and runs its own
-event loop.
+Standard input stays open. When it is closed (the parent stopped the run, or died), or at the time limit, the
+kernel is interrupted, so that the cell can clean up and the notebook is saved; what does not end then is
+killed. This is a separate process because papermill changes the working directory and runs its own event loop.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class NoMoreCells(Exception):
 class Course:
     """How far the run is, and why it was stopped from outside, if it was.
 
-    An idle kernel ignores an interrupt, so between two cells it is the next one that is not begun. ``write``
+    An idle kernel ignores an interrupt, so a run stopped between two cells does not begin the next one. ``write``
     and ``flush`` make this the file to which papermill writes what cells print.
     """
 
@@ -68,11 +67,11 @@ class Course:
         self.say({"output": text})
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
 
 def main() -> int:
-    """Run the requested notebook; the exit code is 0 when its ending was told, whatever it was."""
+    """Run the requested notebook; the exit code is 0 if its ending was reported, whatever it was."""
     request = json.loads(sys.stdin.readline())
     keyring.hold(request.pop("keys"))
     say = _events(_take_standard_output())
@@ -124,9 +123,7 @@ def _execute(request: dict[str, Any], course: Course) -> Ending:
 
 
 def _stop_in_time(course: Course, timeout_s: float | None) -> None:
-    """Wait for the lifeline to end or the time to be over, then end the kernel: first in order, then by
-    force.
-    """
+    """Wait until standard input is closed or the time is over, then interrupt the kernel, and kill it if needed."""
     ended, _, _ = select.select([sys.stdin], [], [], timeout_s)
     if course.finished.is_set():
         return
@@ -146,11 +143,11 @@ def _signal(processes: list[psutil.Process], number: int) -> None:
 
 
 def _connection(runtime: str) -> dict[str, str]:
-    """How the kernel is reached: by sockets in the folder ``runtime``, of which no other kernel can take one.
+    """How the kernel is reached: by sockets in the folder ``runtime``, which no other kernel uses.
 
-    Without a connection file jupyter_client names them ``kernel-ipc-1`` … in the working directory, and two
-    kernels there meet. A socket's path has 107 characters at most, which temporary folders elsewhere than on
-    Linux use up, and some there: then it is TCP, encrypted.
+    Without a connection file jupyter_client names them ``kernel-ipc-1`` … in the working directory, the same for
+    two kernels there. A socket's path has 107 characters at most; temporary folders outside of Linux are too
+    long for that, and some on Linux: then encrypted TCP is used.
     """
     if sys.platform == "linux" and len(os.fsencode(os.path.join(runtime, "kernel-ipc-5"))) <= _SOCKET_PATH_BYTES:
         return {"transport": "ipc", "connection_file": os.path.join(runtime, "kernel.json")}
@@ -173,7 +170,7 @@ def _take_standard_output() -> TextIO:
 
 def _events(stream: TextIO) -> Callable[[dict[str, Any]], None]:
     def say(event: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # the parent is gone; standard input says so too
+        with suppress(BrokenPipeError):  # the parent is gone; standard input is closed too
             print(json.dumps(event), file=stream, flush=True)
 
     return say

@@ -1,5 +1,4 @@
-"""A comparison as people read it: the sentences, the tables, and the difference flame graph; in notebooks, and as one
-offline page."""
+"""A comparison for people: sentences, tables and difference flame graphs, in notebooks and as one offline page."""
 
 from __future__ import annotations
 
@@ -51,7 +50,7 @@ _TABLES = {
 
 
 def comparison_words(found: Comparison) -> View:
-    """What the comparison says of the cost of a receipt, in sentences; the rest has tables."""
+    """The comparison's sentences about the cost of a receipt; the rest is in tables."""
     from workbench.compare.told import opening
 
     said = opening(found)
@@ -59,7 +58,7 @@ def comparison_words(found: Comparison) -> View:
 
 
 def comparison_table(found: Comparison, name: str, rows: int = ROWS) -> View:
-    """One of its tables, with the columns that are read first. Says so where it has no row."""
+    """One of its tables, with its most important columns; a sentence if it has no rows."""
     shown = _shown(found, name)
     return (
         table(shown, rows, name=_TABLES[name][0])
@@ -69,8 +68,8 @@ def comparison_table(found: Comparison, name: str, rows: int = ROWS) -> View:
 
 
 def difference_flames(sides: Sequence[Side]) -> list[FlameGraph]:
-    """The difference flame graph of each service and mode whose call graphs two sides have, per receipt: of the first
-    side and each of the others."""
+    """Difference flame graphs per receipt between the first side and each of the others, for each service and mode
+    whose call graph both sides have."""
     from workbench.charts.flame import flame_graph
 
     first, *others = sides
@@ -88,8 +87,8 @@ def difference_flames(sides: Sequence[Side]) -> list[FlameGraph]:
 
 
 def asked(before: str, after: str, receipts: str = "") -> list[Side]:
-    """The sides that a notebook names, in texts with commas; without names those of the committed example, a service
-    in which one function does 10 % more and which allocates once more a receipt. Raises WorkbenchError."""
+    """The sides that a notebook names, separated by commas; without names those of the committed example, a service in
+    which one function does 10 % more work and which allocates once more per receipt. Raises WorkbenchError."""
     from workbench.report.answers.example import example
     from workbench.sides.read import sides_of
 
@@ -113,7 +112,7 @@ def _number(text: str) -> float:
 
 
 def write_comparison(found: Comparison, sides: Sequence[Side], path: Path) -> None:
-    """One page that needs nothing from outside. Raises RunFolderError where it cannot be written."""
+    """Write one self-contained page. Raises RunFolderError if it cannot be written."""
     from workbench.runs.atomic import replacing
 
     title = f"{found.before} and {', '.join(found.after)}"
@@ -129,7 +128,7 @@ def write_comparison(found: Comparison, sides: Sequence[Side], path: Path) -> No
 
 
 def _compared(found: Comparison, sides: Sequence[Side], folder: Path) -> Iterator[tuple[str, str, str]]:
-    """The runs that are compared, where any has a report of its own: its name leads there from a page in ``folder``."""
+    """The compared runs if any has a report: their names link to their reports from a page in ``folder``."""
     import pandas as pd
 
     heading = "What is compared"
@@ -141,7 +140,7 @@ def _compared(found: Comparison, sides: Sequence[Side], folder: Path) -> Iterato
 
 
 def _address(file: Path, folder: Path) -> str:
-    """Where a file is from a page in ``folder``; "" where it is not there."""
+    """The link to a file from a page in ``folder``; "" if the file does not exist."""
     return quote(Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()) if file.is_file() else ""
 
 
@@ -156,7 +155,7 @@ def _sections(found: Comparison, sides: Sequence[Side]) -> Iterator[tuple[str, s
 
 
 def _shown(found: Comparison, name: str) -> pd.DataFrame:
-    """The columns of a table that say something; ``run`` where there are several."""
+    """The columns of a table that have values; ``run`` only if there are several runs."""
     whole = found.tables()[name]
     columns = [*(["run"] if len(found.after) > 1 else []), *_TABLES[name][1]]
     shown = whole[columns]

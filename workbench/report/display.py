@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _HTML = Path(__file__).parent / "html"
 _VERDICT_STATES: Mapping[str, State] = {"PASS": "good", "FAIL": "bad", "INVALID": "none"}
-# where the page has none of its own
+# used if the page does not define these colours
 COLOURS: Mapping[State, str] = {"good": "#007A5A", "bad": "#B34700", "doubt": "#7A5F00", "none": "#5F5F5F"}
 
 
@@ -36,8 +36,8 @@ def notes(profile: Profile) -> View:
 
 
 def tiles(shown: Any) -> View:
-    """The four answers that stand first (:mod:`workbench.analysis.tiles`) of a run, search, batch or comparison; of a
-    run that was opened without its profiles, of the same run opened with them."""
+    """The four tiles (:mod:`workbench.analysis.tiles`) of a run, search, batch or comparison. A run that was opened
+    without its profiles is opened again with them."""
     from workbench.sweep.opened import open_run
 
     found: Sequence[Tile] = shown.tiles if hasattr(shown, "tiles") else open_run(shown.path).tiles
@@ -68,12 +68,13 @@ def _sentence(words: str | None) -> str | None:
 
 
 def repeats(run: Run) -> View:
-    """What steps say together that were measured several times, a row a size and figure; in words where none was."""
+    """The figures of steps that were measured several times, combined, a row per size and figure; a sentence if there
+    are none."""
     from workbench.analysis.repeats import repeats_table
 
     found = repeats_table(run.steps)
     if found.empty:
-        said = "Each step was measured once. With `--repeats 5` they are measured in turn, and claims can be made."
+        said = "Each step was measured once. With `--repeats 5` each is measured five times, and figures get intervals."
         return nothing(said)
     headings = {
         "receipts": "Receipts", "figure": "Figure", "repeats": "Valid repeats", "mean": "Mean",
@@ -83,7 +84,7 @@ def repeats(run: Run) -> View:
 
 
 def provenance(run: Run) -> View:
-    """What was run, on what and with which settings, as one small table a group."""
+    """What was run, on which machine and with which settings, as one small table per group."""
     groups: dict[str, Mapping[str, Any]] = {
         "Run": {key: value for key, value in run.manifest.items() if not isinstance(value, (dict, list))}
     }
@@ -99,13 +100,13 @@ def provenance(run: Run) -> View:
 
 
 def headline_of(run: Run) -> str:
-    """The verdict, and what stands beside it where it is not green all through."""
+    """The verdict, with a qualification if it is not good in every respect."""
     headline: str = (run.manifest.get("verdict") or {}).get("headline", run.verdict)
     return headline
 
 
 def _heading(run: Run) -> tuple[str, State]:
-    """The verdict with its mark, and its state. Green is only what is green all through."""
+    """The verdict with its mark, and its state, which is the worst of its badges."""
     headline = headline_of(run)
     if headline != run.verdict:
         return headline, worst(badges_of(run.manifest["verdict"]))
@@ -113,10 +114,10 @@ def _heading(run: Run) -> tuple[str, State]:
 
 
 def _missing(run: Run) -> list[str]:
-    """What a finished run should have and has not, in a line."""
+    """The files that are missing from a finished run, in a line."""
     if not run.missing:
         return []
-    return [f"Missing from the run's folder, and not looked at: {', '.join(run.missing)}."]
+    return [f"Missing from the run's folder, so not shown: {', '.join(run.missing)}."]
 
 
 def _box(heading: tuple[str, State], badges: Sequence[Badge], sentences: list[str], reasons: list[str]) -> View:

@@ -1,8 +1,8 @@
-"""How papermill runs a notebook for us: as it always does, but for how often it saves it, and how.
+"""papermill's engine with fewer and cheaper saves of the notebook.
 
-It saves at the start and at the end of each cell, texts too: of a sweep's 48 cells that is 98 times a growing file.
-Here what was run is saved when a cell of code has ended, and every 30 seconds within a long one. Each time papermill
-copies, checks and indents the whole notebook; that is done once, of the finished one.
+papermill saves at the start and at the end of each cell, also of text cells: a sweep's 48 cells write a growing file 98
+times. Here it is saved when a code cell has ended, and every 30 seconds within a long one. For each save papermill
+copies, checks and indents the whole notebook; here that is done once, for the finished one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class SparingManager(NotebookExecutionManager):  # type: ignore[misc]  # papermi
     _holds_back = False
 
     def save(self, **options: Any) -> None:
-        """Unless there is nothing new to save. ``options``: ``nb``, the notebook if it is another one now."""
+        """Save if there is something new. ``options``: ``nb``, the notebook if it is another one now."""
         if self._holds_back:
             return
         self.nb = options.get("nb") or self.nb
@@ -36,7 +36,7 @@ class SparingManager(NotebookExecutionManager):  # type: ignore[misc]  # papermi
         self._held_back(True, super().cell_start, cell, cell_index, options)
 
     def cell_complete(self, cell: Any, cell_index: int | None = None, **options: Any) -> None:
-        """Notes the end, and saves what a cell of code has given."""
+        """Notes the end, and saves after a code cell."""
         self._held_back(cell.cell_type != "code", super().cell_complete, cell, cell_index, options)
 
     def _held_back(self, held: bool, note: Any, cell: Any, cell_index: int | None, options: dict[str, Any]) -> None:
@@ -61,7 +61,7 @@ class SparingEngine(NBClientEngine):  # type: ignore[misc]
         autosave_cell_every: int = 30,
         **options: Any,
     ) -> Any:
-        """As papermill's own, whose manager cannot be chosen."""
+        """As papermill's own method, which offers no choice of the manager."""
         manager = SparingManager(
             nb,
             output_path=output_path,
@@ -79,6 +79,6 @@ class SparingEngine(NBClientEngine):  # type: ignore[misc]
 
 
 def register() -> str:
-    """Make the engine known to papermill; gives the name that it is asked for by."""
+    """Register the engine with papermill; returns the name to request it by."""
     papermill_engines.register(ENGINE, SparingEngine)
     return ENGINE

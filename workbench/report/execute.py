@@ -26,14 +26,14 @@ from workbench.report.record import Ending, NotebookRecord, code_cells, count_ex
 from workbench.runs.folder import utc_now
 
 RECORD_KEY = "workbench"
-# The child ends by itself within its two periods of grace; after this one it is not waited for.
+# The child ends by itself within its own two grace periods; after this time it is killed.
 CHILD_GRACE_S = INTERRUPT_GRACE_S + KILL_GRACE_S + 10.0
 LINE_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
 class Heard:
-    """What the child has told so far."""
+    """What the child has reported so far."""
 
     on_output: Callable[[str], None] | None
     answered: int = 0
@@ -103,9 +103,9 @@ async def run_notebook(
 
 
 def _mask(executed: nbformat.NotebookNode) -> None:
-    """Take what has the shape of a private key out of what was run and printed, errors with their tracebacks above all.
+    """Mask whatever has the shape of a private key in code and outputs, above all in errors and their tracebacks.
 
-    Figures stay as they are: their numbers are packed, and a run of zeros among them looks like a key.
+    Figures are not masked: their numbers are packed, and a run of zeros among them looks like a key.
     """
     for cell in executed.cells:
         cell.source = masked(cell.source)
@@ -120,7 +120,7 @@ def _mask(executed: nbformat.NotebookNode) -> None:
 
 
 def _last_saved(working: Path, notebook: Path) -> nbformat.NotebookNode:
-    """What papermill saved last; the notebook as it was where nothing was saved, or the save was cut off."""
+    """What papermill saved last; the original notebook if nothing was saved, or the save was cut off."""
     try:
         return read_notebook(working)
     except SettingsError:
@@ -129,7 +129,7 @@ def _last_saved(working: Path, notebook: Path) -> nbformat.NotebookNode:
 
 async def _execute(request: Mapping[str, Any], heard: Heard) -> Ending:
     """Start the child, follow it to its end, and leave nothing of it behind."""
-    # A file and no pipe for its errors: what a cell left running in the background would hold a pipe open.
+    # Its errors go to a file: a process that a cell left in the background would keep a pipe open.
     with tempfile.TemporaryFile() as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -138,7 +138,7 @@ async def _execute(request: Mapping[str, Any], heard: Heard) -> Ending:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the child in order
+            start_new_session=True,  # only this process gets Ctrl-C, and then ends the child properly
             limit=LINE_LIMIT_BYTES,
         )
         stdin, stdout = process.stdin, process.stdout
@@ -173,7 +173,7 @@ async def _follow(stdout: asyncio.StreamReader, heard: Heard) -> None:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Wait for a child whose lifeline is closed; kill its process group when it does not end."""
+    """Wait for a child whose standard input is closed; kill its process group if it does not end."""
     waiting = asyncio.ensure_future(process.wait())
     try:
         await asyncio.wait_for(asyncio.shield(waiting), CHILD_GRACE_S)
@@ -183,9 +183,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _ending_untold(returncode: int, errors: bytes) -> Ending:
-    """The child ended without a word: killed by a signal, or broken; then its last line of error output
-    tells.
-    """
+    """The ending of a child that reported none: the signal that killed it, or the last line of its errors."""
     if returncode < 0:
         return Ending("killed", signal.Signals(-returncode).name, "the process that ran the notebook was killed")
     lines = errors.decode(errors="replace").split("\n")

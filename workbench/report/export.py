@@ -1,7 +1,7 @@
-"""An executed notebook as one HTML file that needs nothing from outside, and cannot ask for it.
+"""An executed notebook as one self-contained HTML file, which cannot load anything from outside.
 
 nbconvert's own templates load require.js, MathJax and more from the network and leave out plotly's charts
-(see nbconvert issue 754, plotly.py issue 5158). The template here has no address in it, brings plotly.js
+(see nbconvert issue 754, plotly.py issue 5158). The template here has no address in it, contains plotly.js
 once, compressed, and forbids every outside load by a content security policy that the browser enforces.
 """
 
@@ -27,7 +27,7 @@ from workbench.report.quick_nbformat import nbformat
 from workbench.runs.atomic import replacing
 from workbench.scripts import joined_script
 
-# Interactive-only cells need a kernel; papermill's error notes are told by the banner.
+# Interactive-only cells need a kernel; the banner says what papermill's error notes say.
 MADE = "How this was made"
 DROPPED_TAGS = {"interactive-only", "papermill-error-cell-tag"}
 POLICY = "; ".join(
@@ -62,8 +62,8 @@ class Heading:
 def export_html(notebook: Path, html: Path, *, title: str) -> None:
     """Write ``notebook`` as one self-contained page, atomically.
 
-    Code is folded away, charts are interactive, ``title`` names the page. An address outside that a cell
-    brought in is taken out. Raises SettingsError when the notebook cannot be read, RunFolderError when the
+    Code is folded away, charts are interactive, ``title`` names the page. Outside addresses in the
+    outputs of cells are removed. Raises SettingsError when the notebook cannot be read, RunFolderError when the
     page cannot be written, ToolError when an outside address would be left in it.
     """
     page = render(read_notebook(notebook), title=title)
@@ -106,7 +106,7 @@ def render(notebook: nbformat.NotebookNode, *, title: str) -> str:
         "plotly": _packed_plotly() if charts else "",
         "script": joined_script("report/charts"),
     }
-    # not its own, which parses the page once more for what its own templates have
+    # not HTMLExporter's own method, which parses the page once more for the sake of its own templates
     html, _ = TemplateExporter.from_notebook_node(exporter, shown, resources)
     return without_external(html)
 
@@ -153,7 +153,7 @@ def contents(page: Arranged) -> list[Heading]:
 def external_addresses(html: str) -> list[str]:
     """Every address outside the page that it would load or link to: attributes, styles, and text of scripts.
 
-    Addresses in plain text and in data (JSON, CSV) are not: nothing follows them.
+    Addresses in plain text and in data (JSON, CSV) are not included: a browser does not follow them.
     """
     soup = BeautifulSoup(html, "html.parser")
     found = []
@@ -174,7 +174,7 @@ def external_addresses(html: str) -> list[str]:
 
 def without_external(html: str) -> str:
     """The page with links outside turned into their text, and whatever else would be loaded from outside
-    removed. A picture that says nothing of itself says so.
+    removed. A picture without a description gets one that says so.
     """
     soup = BeautifulSoup(html, "html.parser")
     for element in soup.find_all(True):
@@ -189,17 +189,17 @@ def without_external(html: str) -> str:
 
 
 def _leads_outside(element: str, attribute: str, value: object) -> bool:
-    """Whether an attribute makes a browser load or follow what is not in the page, a file beside it too. A link from a
-    batch's page to a report or notebook of one of its runs, in a folder below, is none: it is followed by hand only."""
+    """Whether an attribute makes a browser load or follow something outside of the page, such as a file beside it. A
+    link from a batch's page to a report or notebook of its runs, in folders below, does not count: a user clicks it."""
     if element == "a" and attribute == "href" and _OF_A_RUN.fullmatch(str(value)):
         return False
     return attribute in _LOADING and not _INSIDE.match(str(value))
 
 
 def _packed_plotly() -> str:
-    """plotly.js as gzip in base64: 2 MB in place of 5. No time stamp: equal input gives equal pages.
+    """plotly.js as gzip in base64: 2 MB instead of 5. No time stamp: equal input gives equal pages.
 
-    Level 5 takes half the time of 9 for 1 % more.
+    Level 5 takes half the time of 9; the result is 1 % larger.
     """
     from plotly.offline import get_plotlyjs
 

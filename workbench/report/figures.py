@@ -1,4 +1,4 @@
-"""A plotly chart as a piece of a page: the place it is drawn at, its caption, and the data behind it."""
+"""A plotly chart as a part of a page: the place where it is drawn, its caption, and a table of its data."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ROWS_SHOWN = 200
 def figure_html(spec: Mapping[str, Any], name: str) -> str:
     """HTML for a figure as plotly stores it in a notebook. ``name`` is its id in the page.
 
-    The chart itself is drawn by the script of the template from the JSON put here. Caption and table are what
-    a reader without sight or without scripts gets.
+    The template's script draws the chart from the JSON put here. Caption and table are for readers who cannot
+    see it, or without scripts.
     """
     layout = spec.get("layout", {})
     title = (layout.get("title", {}).get("text") or "Chart").replace("<br>", " ")
@@ -30,7 +30,7 @@ def figure_html(spec: Mapping[str, Any], name: str) -> str:
 
 
 def nothing_in(spec: Mapping[str, Any]) -> tuple[str, str]:
-    """Title of a figure without data, and the reason that stands in its place; "" twice of one with data."""
+    """Title of a figure without data, and the reason shown in its place; ("", "") if it has data."""
     layout = spec.get("layout", {})
     why = str((layout.get("meta") or {}).get("nothing", ""))
     return (str(layout.get("title", {}).get("text") or "Chart").replace("<br>", " "), why) if why else ("", "")
@@ -39,7 +39,7 @@ def nothing_in(spec: Mapping[str, Any]) -> tuple[str, str]:
 def figure_points(spec: Mapping[str, Any]) -> tuple[tuple[str, str, str], list[tuple[Any, Any, Any]]]:
     """The points of a figure, one row each: the series, its x and its y; and their headings, by the titles of the axes.
 
-    Lists and no DataFrame: the command that makes a report would import pandas for this alone.
+    Lists, not a DataFrame: the command that makes a report would import pandas only for this.
     """
     layout = spec.get("layout", {})
     traces = spec.get("data", [])
@@ -75,5 +75,5 @@ def _values(column: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Labels break their lines with <br>, which a table does not."""
+    """A label without its line breaks (<br>), which a table would show."""
     return value.replace("<br>", ", ") if isinstance(value, str) else value

@@ -1,5 +1,4 @@
-"""What notebooks show of findings: a numbered list, the first things of every report, each with the way to its
-evidence."""
+"""Findings as notebooks show them: a numbered list at the top of each report, each with a link to its evidence."""
 
 from __future__ import annotations
 
@@ -37,8 +36,8 @@ _OTHERS = "repeated work"
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One finding in words: what was found, first in a sentence; what to do; how sure it is and where its evidence
-    stands."""
+    """One finding in words: what was found, in a sentence first; what to do; how sure it is and where its evidence
+    is."""
 
     found: str
     more: str
@@ -51,7 +50,7 @@ class _Item:
 
 
 def shown(findings: Findings, sections: Mapping[str, str]) -> View:
-    """The findings as a numbered list. ``sections``: the heading below which a kind has its evidence."""
+    """The findings as a numbered list. ``sections``: for each kind, the heading above its evidence."""
     if not len(findings):
         return sentence(" ".join((NOTHING, *findings.notes)))
     items = [_item(one, findings, sections) for one in findings]
@@ -59,7 +58,7 @@ def shown(findings: Findings, sections: Mapping[str, str]) -> View:
 
 
 def anchor(heading: str) -> str:
-    """The id of a heading in the page: nbconvert takes its text with hyphens for blanks."""
+    """The id of a heading in the page: nbconvert uses its text with hyphens for blanks."""
     return heading.replace(" ", "-")
 
 

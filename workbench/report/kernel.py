@@ -22,7 +22,7 @@ class KernelWithKeys(AsyncKernelManager):
     """Starts a kernel whose settings find the keys that this process holds."""
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # theirs is awaited too
-        """As jupyter_client does it, with the pipe among what the kernel inherits."""
+        """As jupyter_client does it, and the kernel inherits the pipe."""
         with keyring.handed_on() as (variables, descriptors):
             options["env"] = {**(options.get("env") or os.environ), **variables}
             first = f"--IPKernelApp.exec_lines={list(FIRST_LINES)}"

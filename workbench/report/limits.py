@@ -24,7 +24,7 @@ def knee(run: Run) -> Shown:
 
 
 def search_spending(found: FoundLimit) -> View:
-    """What the search was said to cost at most, and what it cost."""
+    """What the search was predicted to spend at most, and what it spent."""
     import pandas as pd
 
     rows = {"at most": found.search.get("budget") or {}, "spent": found.search.get("spent") or {}}
@@ -33,5 +33,5 @@ def search_spending(found: FoundLimit) -> View:
 
 
 def search_trials(found: FoundLimit) -> View:
-    """One row a trial, in their order."""
+    """One row per trial, in order."""
     return table(found.trials)

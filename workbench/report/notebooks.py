@@ -1,4 +1,4 @@
-"""Notebook files: read with named errors, written whole or not at all."""
+"""Notebook files: read with errors that name them, written completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens a page in the reader's browser, where there is a reader."""
+"""Opens a page in a browser if there is a user to see it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
-# what webbrowser would run inside the terminal
+# browsers that webbrowser would run inside the terminal
 _IN_TERMINAL = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})
 
 
 def open_page(page: Path, environment: Mapping[str, str] | None = None) -> bool:
-    """Open a file in a graphical browser; whether one was asked to. Nothing is opened from scripts, in continuous
-    integration, without a display, and where only a browser of the terminal is installed.
+    """Open a file in a graphical browser; returns whether that was tried. Nothing is opened from scripts, in continuous
+    integration, without a display, or if only a terminal browser is installed.
     """
     if not somebody_looks(os.environ if environment is None else environment, sys.stdout.isatty()):
         return False

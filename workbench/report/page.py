@@ -1,7 +1,7 @@
-"""A profile as one offline HTML page: what it is, its flame graph, its top table, and what was odd about it.
+"""A profile as one offline HTML page: totals and header, flame graph, top table, and notes on what was unusual.
 
 A file that is dropped on the page is read and shown by the page itself, in the browser: it is sent nowhere. The page
-without a profile is there for that alone.
+without a profile only does that.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class _Table:
 def profile_page(
     profile: Profile, *, before: Profile | None = None, title: str | None = None, metric: str | None = None
 ) -> str:
-    """The page of a profile, or of how it differs from ``before``. It loads nothing and its policy forbids it to.
+    """The page of a profile, or of how it differs from ``before``. It loads nothing, and its policy forbids that.
 
-    ``title`` heads it (None: the names); ``metric`` is the one of the table and the one the graph begins with (None:
-    the default). Raises WorkbenchError where the two have no metric in common, or not that one.
+    ``title`` is its heading (None: the names); ``metric`` is that of the table, and the first of the graph (None: the
+    default). Raises WorkbenchError if the two have no metric in common, or not this one.
     """
     from workbench.charts.flame import flame_graph
 
@@ -100,13 +100,13 @@ def profile_page(
 
 
 def empty_page() -> str:
-    """The page without a profile: what is dropped on it is shown, and nothing is loaded or sent."""
+    """The page without a profile: it shows files that are dropped on it, and loads and sends nothing."""
     return offline_page("workbench view", [markup("report/drop", script=safe(joined_script("charts/flame/main")))])
 
 
 def offline_page(title: str, parts: Sequence[str], contents: Sequence[tuple[str, str]] = ()) -> str:
-    """One file that needs nothing from outside and cannot ask for it; ``parts`` are pieces of HTML, ``contents`` the
-    anchors of its headings with their texts (none: no list of them)."""
+    """One self-contained file that cannot load anything from outside; ``parts`` are pieces of HTML, ``contents`` the
+    anchors of its headings with their texts (empty: no list of contents)."""
     from workbench.charts.flame.graph import asset
 
     look = [_HERE / "template" / "report.css", _HERE / "profile_page.css"]
@@ -148,8 +148,8 @@ def _top_table(profile: Profile, metric: str | None) -> _Table:
 
     chosen = profile.metric(metric)
     said = (
-        f"Costs are {chosen.name}, {chosen.unit}. Self is spent in a function itself, total with all that it called; "
-        "recursion counts once."
+        f"Costs are {chosen.name}, {chosen.unit}. Self is what a function spent itself, total includes all that it "
+        "called; recursion counts once."
     )
     table = top(profile, chosen.name)
     return _Table(table.assign(name=table["label"]), _COLUMNS, said, "self")

@@ -1,8 +1,8 @@
-"""What a notebook can be given: read from its parameters cell, checked before anything is started.
+"""A notebook's parameters: read from its parameters cell, checked before anything is started.
 
-The cell tagged ``parameters`` holds one ``name: type = literal # help`` a line. papermill would inject an
-unknown name or a wrong type with no more than a log line, and silently turn tuples and bytes into the text of
-their repr.
+The cell tagged ``parameters`` holds one ``name: type = literal # help`` per line. papermill would accept an
+unknown name or a wrong type and only log it, and would silently turn tuples and bytes into the text of their
+repr.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def check_parameters(notebook: Path, given: Mapping[str, Any]) -> dict[str, Any]
 
 
 def json_value(value: Any, *, where: str) -> Any:
-    """``value`` as papermill can hand it over: None, bool, int, float, str, lists and dicts with text keys.
+    """``value`` as papermill can pass it on: None, bool, int, float, str, lists and dicts with text keys.
 
     Raises SettingsError for anything that has no exact JSON counterpart, such as bytes or a set.
     """
@@ -111,7 +111,7 @@ def json_value(value: Any, *, where: str) -> Any:
     if hasattr(value, "item") and getattr(value, "shape", None) == ():  # a numpy scalar
         return json_value(value.item(), where=where)
     raise SettingsError(
-        f"a {type(value).__name__} cannot be handed to a notebook",
+        f"a {type(value).__name__} cannot be passed to a notebook",
         where=where,
         hint="Give a number, a text, a list, or a dict with text keys",
     )

@@ -1,4 +1,4 @@
-"""A profile on the terminal and as JSON: totals, the top table, and what must be said about the figures."""
+"""A profile on the terminal and as JSON: totals, the top table, and notes on the figures."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def profile_text(profile: Profile, table: TableLike, metric: str | None = None) 
         covered = float(sum(shares))
         lines.append(f"{len(table):,} {'row holds' if len(table) == 1 else 'rows hold'} {covered:.1f} % of the total.")
     else:
-        lines.append("No percentages: the costs do not add up to a whole of which each is a part.")
+        lines.append("No percentages: the costs do not add up to a total.")
     lines += [f"Note: {note}." for note in profile.notes]
     return "\n".join(lines)
 
 
 def profile_json(profile: Profile, table: TableLike, metric: str | None = None) -> dict[str, Any]:
-    """The same as plain values; the total of a ratio is None, and ``samples`` where none were taken."""
+    """The same as plain values; the total of a ratio is None, and ``samples`` is None if none were taken."""
     ticks = ticks_of(profile, metric)
     return {
         "name": profile.name,
@@ -77,7 +77,7 @@ def profile_json(profile: Profile, table: TableLike, metric: str | None = None) 
 
 
 def _with_intervals(profile: Profile, table: Table, metric: str | None, ticks: int) -> Table:
-    """The table with ``self_95``, the interval of each share, where there are samples."""
+    """The table with ``self_95``, the interval of each share, if there are samples."""
     if not ticks or not len(table):
         return table
     ends = zip(*interval(table["self"], whole_of(profile, metric), ticks), strict=True)
@@ -127,7 +127,7 @@ def difference_json(changes: Difference, table: TableLike) -> dict[str, Any]:
 
 
 def table_text(table: TableLike) -> str:
-    """A table in columns: figures first, names last and shortened, columns that say nothing left out."""
+    """A table in columns: figures first, names last and shortened, columns without any value left out."""
     columns = _plain(table)
     if not any(columns.values()):
         return "(nothing)"
@@ -148,7 +148,7 @@ def _names(columns: dict[str, list[Any]]) -> list[str]:
     files, objects, crates = (columns.get(column) or [""] * len(names) for column in ("file", "object", "crate"))
     named = [tidy_rust(symbol_label(name, object)) for name, object in zip(names, objects, strict=True)]
     if "line" in columns:
-        # rows of one function are told apart by their lines
+        # rows of the same function differ in their lines
         return [_cut(name) for name in named]
     whole = columns.get("label") or names
     return apart([_cut(name) for name in labels(named, files, objects, crates, whole)], "#{}")

@@ -1,4 +1,4 @@
-"""What notebooks show of a profiled run: the four questions, what a receipt costs, how that grows, and where."""
+"""What notebooks show of a profiled run: the four questions, the cost of a receipt, its growth and its places."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ReceiptCost:
         return self._each(one)
 
     def findings(self, sections: Mapping[str, str] | None = None) -> Shown:
-        """What the profiles say by themselves, ranked; ``sections``: where a kind has its evidence."""
+        """The findings in the profiles, ranked; ``sections``: for each kind, the heading above its evidence."""
         from workbench.report.findings import RUN_SECTIONS, shown
 
         if not self.found.services:
@@ -81,7 +81,7 @@ class ReceiptCost:
         return Shown((shown(self.found.findings, RUN_SECTIONS if sections is None else sections),))
 
     def background(self) -> Shown:
-        """What the idle service costs beside what receipts cost, and what it does then."""
+        """The cost of the idle service next to that of receipts, and what it does while idle."""
         from workbench.analysis.findings.idle import doing
 
         def one(service: str) -> View:
@@ -92,12 +92,12 @@ class ReceiptCost:
                 return nothing(said)
             work = doing(self.found.measured(service), ROWS)
             both = (table(rows[list(_BACKGROUND_COLUMNS)].rename(columns=_BACKGROUND_COLUMNS)), table(work))
-            return below(*both)  # the sentence is among the answers
+            return below(*both)  # the answers have the sentence
 
         return self._each(one)
 
     def cost_chart(self, by: str = "function") -> Shown:
-        """What a receipt costs in each step, by where."""
+        """The cost of a receipt in each step, by function or other place."""
         from workbench import charts
         from workbench.analysis.costs import cost_by_step
 
@@ -108,7 +108,7 @@ class ReceiptCost:
         return self._each(one)
 
     def cost_table(self, by: str = "function") -> Shown:
-        """What a receipt costs, place by place: pooled, in each step, and how far equal steps agree."""
+        """The cost of a receipt by place: over all steps, in each step, and how far equal steps agree."""
         from workbench.analysis.costs import cost_per_receipt
 
         def one(service: str) -> View:
@@ -121,7 +121,7 @@ class ReceiptCost:
         return self._each(one)
 
     def growth_chart(self) -> Shown:
-        """Cost per receipt against receipts, with the fitted models; of massif what sites hold against receipts."""
+        """Cost per receipt against receipts, with the fitted models. Massif: bytes held by sites against receipts."""
         from workbench import charts
 
         if self.found.mode == "massif":
@@ -136,8 +136,8 @@ class ReceiptCost:
         return self._each(one)
 
     def growth_table(self) -> Shown:
-        """What grows faster than the load first, then what costs most; fixed cost apart from the marginal. Of massif
-        what is kept per receipt: memory grows by being kept."""
+        """First what grows faster than the load, then what costs most; fixed and marginal cost. For massif, bytes
+        kept per receipt: memory grows by what is kept."""
         if self.found.mode == "massif":
             return self.leak_table()
 
@@ -157,7 +157,7 @@ class ReceiptCost:
         return self._each(one)
 
     def leak_chart(self) -> Shown:
-        """What allocation sites hold at the edges of the steps."""
+        """What allocation sites hold at the beginning and end of each step."""
         from workbench import charts
 
         def one(service: str) -> Any:
@@ -188,7 +188,7 @@ class ReceiptCost:
         return self._each(one)
 
     def first_and_last(self) -> Shown:
-        """How the last step differs from the first, for as many receipts: what costs more per receipt."""
+        """The last step compared with the first, per receipt: what costs more."""
         from workbench import charts
 
         def one(service: str) -> Any:
@@ -212,7 +212,7 @@ class ReceiptCost:
         return _LABELS.get(self.found.metric, self.found.metric)
 
     def _each(self, show: Callable[[str], Any]) -> Shown:
-        """What ``show`` gives for each service, under its name where there are several."""
+        """What ``show`` returns for each service, under its name if there are several."""
         from workbench.sweep.run_profiles import NO_WINDOW, NOT_PROFILED
 
         services = self.found.services
@@ -235,7 +235,7 @@ def receipt_cost(run: Run) -> ReceiptCost:
 
 
 def _told_apart(places: pd.DataFrame) -> pd.DataFrame:
-    """``places`` with unique names: where several have one name its file, object or crate follows it."""
+    """``places`` with unique names: a name that occurs several times is followed by its file, object or crate."""
     from workbench.profiles.labels import labels
 
     columns = ("name", "file", "object", "crate", "name")

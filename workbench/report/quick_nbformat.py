@@ -1,4 +1,4 @@
-"""nbformat, imported without what takes most of its time. Who needs nbformat in this package takes it from here."""
+"""nbformat, imported without its slow parts. This package imports nbformat only from here."""
 
 from __future__ import annotations
 

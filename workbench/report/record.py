@@ -1,4 +1,4 @@
-"""How the run of a notebook ended: our own word for it.
+"""How the run of a notebook ended, by our own check.
 
 papermill's metadata in the saved notebook says "completed" for cells that never ran when the kernel dies, a
 time limit strikes or a cell calls ``sys.exit(0)``. So the verdict is made here, from the exception and from
@@ -48,7 +48,7 @@ class NotebookRecord:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an execution ended, before it is known what it left."""
+    """How an execution ended, before its cells are checked."""
 
     status: Status
     exception: str | None = None
@@ -56,9 +56,7 @@ class Ending:
 
 
 def judge(notebook: nbformat.NotebookNode, ending: Ending) -> Ending:
-    """``ending``, unless it says ok and the cells disagree: an error output, or a cell that was never
-    counted.
-    """
+    """``ending``, unless it is ok and a cell shows otherwise: it has an error, or no execution number."""
     if ending.status != "ok":
         return ending
     for cell in code_cells(notebook):
@@ -73,8 +71,8 @@ def judge(notebook: nbformat.NotebookNode, ending: Ending) -> Ending:
 def count_executed(notebook: nbformat.NotebookNode, answered: int) -> int:
     """Code cells that ran to their end without an error, of those the kernel ``answered``.
 
-    The numbers in the notebook do not tell: a cell is numbered when it begins, and not always when the kernel
-    dies.
+    The execution numbers in the notebook do not show this: a cell gets its number when it begins, and not
+    always if the kernel dies.
     """
     return sum(
         all(output.output_type != "error" for output in cell.outputs) for cell in code_cells(notebook)[:answered]

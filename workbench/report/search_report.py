@@ -13,7 +13,7 @@ from workbench.sweep.subject import check_subject
 
 
 async def report_search(settings: Settings | None, *, resume: Path | None, config: Path | None, say: Say) -> Run:
-    """Run (or with ``resume`` go on with) a search by papermill; ``say`` gets its progress line by line. ``config`` and
+    """Run (with ``resume``: continue) a search by papermill; ``say`` gets its progress line by line. ``config`` and
     errors as in :func:`workbench.report.sweep_report.report_sweep`."""
     file = {} if config is None else {CONFIG_VARIABLE: str(config)}
     if resume is not None:

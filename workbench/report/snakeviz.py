@@ -1,7 +1,7 @@
-"""SnakeViz of any profile: as one page with nothing from outside, in a notebook cell, or on this machine's loopback.
+"""SnakeViz of any profile: as one self-contained page, in a notebook cell, or on this machine's loopback.
 
-SnakeViz's own server lists and opens every file of the user, and its notebook magic shows an address that is dead when
-the kernel stops. So its page is made here instead, from its own template, scripts and numbers: nothing is fetched, and
+SnakeViz's own server lists and opens every file of the user, and its notebook magic shows an address that ends with the
+kernel. So its page is made here instead, from its own template, scripts and numbers: nothing is fetched, and
 the calculation that it gives to a web worker (whose script it would fetch) runs in the page.
 """
 
@@ -40,7 +40,8 @@ _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _OUTSIDE = re.compile(r"""(?:src|href)=["']?(?:/|https?:)""")
 _HEAD = "<head>"
 
-# What a worker is to its script, and what SnakeViz does with the answer (sv_make_worker in its snakeviz.js).
+# Stands in for the worker: runs its script in the page, and treats its answer as SnakeViz does (sv_make_worker in
+# its snakeviz.js).
 _IN_PAGE = """
 var sv_in_page = (function () {
   var self = {};
@@ -97,9 +98,9 @@ def snakeviz_page(profile: Profile, metric: str | None = None, *, most: int | No
 
     SnakeViz labels every number as seconds; for other units the root's name says what 1 s stands for. It draws from
     functions and their callers, not from stacks, and scales children to their parent. Raises WorkbenchError for a
-    profile without functions, ToolError where the installed SnakeViz has another page than the one known here.
+    profile without functions, ToolError if the page of the installed SnakeViz is not the known one.
     """
-    # heavy, and only for those who look at a profile
+    # slow to import, and only needed here
     from snakeviz.stats import json_stats, table_rows  # type: ignore[import-untyped]
     from tornado.template import Loader
 
@@ -119,7 +120,7 @@ def snakeviz_page(profile: Profile, metric: str | None = None, *, most: int | No
         ).decode()
         return _self_contained(page, package / "static")
     except OSError as error:
-        raise ToolError(f"SnakeViz is not installed as a whole: {error}", where="snakeviz") from error
+        raise ToolError(f"SnakeViz is not completely installed: {error}", where="snakeviz") from error
 
 
 def snakeviz_frame(
@@ -152,7 +153,7 @@ def serve_snakeviz(profile: Profile, metric: str | None = None, *, port: int = 0
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            # a name that leads here is another site's: only the address itself is served
+            # only the address is served: a host name that resolves to it may be another site's
             asked_for = self.headers.get("Host", "").rpartition(":")[0] == LOOPBACK
             if not asked_for or not secrets.compare_digest(self.path.encode(), path.encode()):
                 self.send_error(404)
@@ -165,7 +166,7 @@ def serve_snakeviz(profile: Profile, metric: str | None = None, *, port: int = 0
             self.wfile.write(page)
 
         def log_message(self, format: str, *arguments: Any) -> None:
-            """Requests are of no interest."""
+            """Requests are not logged."""
 
     try:
         server = ThreadingHTTPServer((LOOPBACK, port), Handler)
@@ -199,14 +200,14 @@ def _script_json(value: Any) -> str:
 
 
 def _self_contained(page: str, static: Traversable) -> str:
-    """SnakeViz's page with all it would fetch put in, links taken out, and a policy that holds it to that."""
-    page = _once(_WORKER, lambda match: _in_script(_IN_PAGE % match[1]), page, "a worker")
+    """SnakeViz's page with all it would fetch put in, links taken out, and a policy that enforces this."""
+    page = _once(_WORKER, lambda match: _in_script(_IN_PAGE % match[1]), page, "its worker")
     page = _STYLE.sub(lambda match: markup("report/style", rules=safe(_style(match[1], static))), page)
     page = _SCRIPT.sub(lambda match: _in_script(_script(match[1], static)), page)
     page = _LINK.sub(lambda match: match[1], page)
     outside = _OUTSIDE.search(_INLINE.sub("", page))
     if outside or _HEAD not in page:
-        raise _unknown_page("other files")
+        raise _unknown_page("the files that it loads")
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in _INLINE.findall(page))
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
     return page.replace(_HEAD, _HEAD + markup("report/policy", policy=safe(policy)), 1)
@@ -225,7 +226,7 @@ def _once(pattern: re.Pattern[str], replacement: Any, page: str, what: str) -> s
 
 def _unknown_page(what: str) -> ToolError:
     return ToolError(
-        f"the page of this SnakeViz has {what} where 2.2 has not", where="snakeviz", hint="Install snakeviz 2.2"
+        f"the page of this SnakeViz differs from that of 2.2 in {what}", where="snakeviz", hint="Install snakeviz 2.2"
     )
 
 

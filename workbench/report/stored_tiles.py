@@ -13,7 +13,7 @@ from workbench.report.view import FACTS
 
 
 def stored_tiles(notebook: Path) -> tuple[Tile, ...]:
-    """The tiles in the outputs of a notebook; none where it is not there, has none, or cannot be read."""
+    """The tiles in the outputs of a notebook; none if it does not exist, has none, or cannot be read."""
     try:
         cells = msgspec.json.decode(notebook.read_bytes())["cells"]
         found: list[Any] = next((facts["tiles"] for facts in _facts(cells) if facts.get("tiles")), [])

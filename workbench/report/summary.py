@@ -1,4 +1,4 @@
-"""What the summary of a batch shows: one sweep under several profilers, and what they say together."""
+"""What the summary of a batch shows: one sweep under several profilers, and their results combined."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ class BatchSummary:
 
     @cached_property
     def runs(self) -> dict[str, SweepRun]:
-        """The runs there are, opened once for all cells."""
+        """The existing runs, opened once for all cells."""
         return self.batch.runs()
 
     @cached_property
     def profiles(self) -> dict[str, RunProfiles]:
-        """Of the runs that have any, read once for all cells."""
+        """The profiles of each run that has any, read once for all cells."""
         found = {name: run.profiles for name, run in self.runs.items()}
         return {name: profiles for name, profiles in found.items() if profiles.mode != "none" and profiles.services}
 
     @cached_property
     def found(self) -> Findings:
-        """What the profiles of all runs say."""
+        """The findings in the profiles of all runs."""
         return findings_of(self.profiles)
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
-        """The four answers that stand first."""
+        """The four tiles at the top."""
         return self.batch.tiles_with(self.found)
 
     def overview(self) -> View:
-        """One row a run: where it is on the axes, its verdict and figures, what the profiler cost, and the way to its
-        report and notebook; of one that failed the error. The CSV file has all figures."""
+        """One row per run: its place on the axes, verdict, figures, cost of the profiler, and links to its report and
+        notebook; the error of a failed run. The CSV file has all figures."""
         import pandas as pd
 
         found = self.batch.table
@@ -93,15 +93,15 @@ class BatchSummary:
         )
 
     def _addresses(self, folders: Iterable[str], file: str) -> list[str]:
-        """Where a file of each run is, from the batch's page; "" where it is not there."""
+        """The link to a file of each run from the batch's page; "" if it does not exist."""
         return [f"{one}/{file}" if one and (self.batch.path / one / file).is_file() else "" for one in folders]
 
     def _cost(self, run: str) -> str:
-        """What a receipt costs in a run, by what its profiler is first asked for."""
+        """The cost of a receipt in a run, in the main metric of its profiler."""
         return next(iter(cost_lines(self.runs[run].figures)), "") if run in self.runs else ""
 
     def combinations(self) -> View:
-        """What repeats of the same run say together: of each figure the median, and the lowest and highest."""
+        """Repeats of the same run combined: the median of each figure, with the lowest and highest."""
         import pandas as pd
 
         from workbench.batches.folder import FIGURES
@@ -120,8 +120,8 @@ class BatchSummary:
         return table(pd.DataFrame(rows), name="repeats")
 
     def findings(self) -> View:
-        """What the profiles say by themselves: of runs that differ in the profiler alone as one ranked list, of others
-        the weightiest finding of each run."""
+        """The findings in the profiles: one ranked list if the runs differ only in the profiler, otherwise the most
+        important finding of each run."""
         import pandas as pd
 
         from workbench.report.findings import BATCH_SECTIONS, shown
@@ -141,7 +141,7 @@ class BatchSummary:
         return table(pd.DataFrame(rows))
 
     def verdict(self) -> View:
-        """The verdict of the run without a profiler; of several the table says it."""
+        """The verdict of the run without a profiler; if there are several, the table has their verdicts."""
         plain = self._plain()
         if len(plain) > 1:
             return sentence(f"{len(plain)} runs were without a profiler: the table below has the verdict of each.")
@@ -196,7 +196,7 @@ class BatchSummary:
         return self._each(lambda cost: cost.cost_chart())
 
     def growth_tables(self) -> Shown:
-        """How that grows with the load, mode by mode."""
+        """How that grows with the load, for each mode."""
         return self._each(lambda cost: cost.growth_table())
 
     def flames(self) -> Shown:
@@ -214,7 +214,7 @@ class BatchSummary:
 
 
 def batch_summary(batch_dir: str | Path) -> BatchSummary:
-    """The cells about the batch in a folder. Raises RunFolderError where it is none."""
+    """The cells about the batch in a folder. Raises RunFolderError if it is not a batch."""
     return BatchSummary(Batch.open(Path(batch_dir)))
 
 

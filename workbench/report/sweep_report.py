@@ -43,10 +43,10 @@ async def report_sweep(
     go_on: str | None = None,
     folder: RunFolder | None = None,
 ) -> Run:
-    """Run (or with ``resume`` go on with) a sweep by papermill; ``say`` gets its progress line by line.
+    """Run (with ``resume``: continue) a sweep by papermill; ``say`` gets its progress line by line.
 
     ``config`` is the settings file the command was given: the kernel reads it too, as keys come from there. ``go_on``:
-    the command that goes on with the sweep when it ends early (None: a resumed sweep). ``folder``: one that was made
+    the command that continues the sweep if it ends early (None: that of a resumed sweep). ``folder``: an existing one
     for it, in which nothing is measured yet (None: a new one).
 
     Raises the error the sweep met, after notebook and report of what was measured were written.
@@ -54,7 +54,7 @@ async def report_sweep(
     file = {} if config is None else {CONFIG_VARIABLE: str(config)}
     if resume is not None:
         begun = RunFolder(resume)
-        # what is missing to go on, such as a password, is said before a notebook is begun
+        # what is missing to continue, such as a password, is an error before the notebook begins
         Settings.restore(settings_in(begun), toml=config)
         return await execute(begun, {"resume": str(resume)}, file, say, go_on)
     if settings is None:
@@ -70,8 +70,8 @@ async def report_sweep(
 
 
 async def report_run(path: Path, *, say: Say, fail_if: Sequence[str] = ()) -> Run:
-    """Make notebook and report of an existing run again; nothing is measured. ``fail_if``: thresholds that it is held
-    against in place of its own."""
+    """Make notebook and report of an existing run again; nothing is measured. ``fail_if``: thresholds that judge it
+    instead of its own."""
     run = open_run(path)
     if run.state != "finished":
         raise SettingsError(
@@ -86,10 +86,10 @@ async def report_run(path: Path, *, say: Say, fail_if: Sequence[str] = ()) -> Ru
 
 
 def notebook_path(name: str) -> Path:
-    """A notebook of the project. Raises SettingsError where the package was installed without its clone."""
+    """The path of a notebook of the project. Raises SettingsError if the package was not installed from a clone."""
     path = NOTEBOOKS / f"{name}.ipynb"
     if not path.is_file():
-        raise SettingsError("the notebook is not there", where=str(path), hint="Install from a clone: pip install -e .")
+        raise SettingsError("the notebook is missing", where=str(path), hint="Install from a clone: pip install -e .")
     return path
 
 
@@ -133,7 +133,7 @@ async def execute(
         raise _ended(run.manifest, folder.path, command)
     kind = getattr(errors, record.exception or "", None)
     if isinstance(kind, type) and issubclass(kind, WorkbenchError):
-        # one of ours from before the run began: another run was on, or the settings cannot be used
+        # an error of ours from before the run began: another run was measuring, or the settings cannot be used
         error = WorkbenchError(record.message or record.status)
         error.exit_code = kind.exit_code
         raise error
@@ -148,7 +148,7 @@ async def execute(
 
 @contextlib.contextmanager
 def _with_whole_hint(folder: RunFolder, go_on: str | None) -> Iterator[None]:
-    """An error of files that cannot be written says which command goes on with the run as it is then."""
+    """If files cannot be written, the error names the command that continues the run in its present state."""
     try:
         yield
     except RunFolderError as error:
@@ -176,8 +176,8 @@ def _ended(manifest: dict[str, Any], run: Path, command: str) -> WorkbenchError:
 
 
 def split(settings: Settings, notebook: Path) -> tuple[dict[str, Any], dict[str, str | None]]:
-    """Settings for the notebook's parameters, and all of them as variables: an option wins over a variable, and a
-    parameter that is at its default must not give way to one (see :mod:`workbench.report.what_was_given`)."""
+    """The settings as parameters of the notebook, and all of them as variables. An option overrides a variable, so a
+    parameter at its default must not yield to one (see :mod:`workbench.report.what_was_given`)."""
     names = {parameter.name for parameter in read_parameters(notebook)}
     values = settings.model_dump(mode="json", exclude=set(SECRETS))
     parameters = {name: value for name, value in values.items() if name in names}
@@ -226,7 +226,7 @@ async def _following(events: Path, say: Say) -> AsyncIterator[None]:
             try:
                 facts = json.loads(raw)
             except ValueError:
-                continue  # one that a full disk or a kill cut off, and the end of it
+                continue  # a line that a full disk or a kill cut off
             tell(facts["kind"], facts)
 
     async def follow() -> None:
@@ -256,5 +256,5 @@ def _size(path: Path) -> int:
 
 
 def command_line() -> str:
-    """The command that this process was started with, as it can be written down: without passwords and keys."""
+    """The command that started this process, without passwords and keys, so that it can be stored."""
     return masked(without_passwords(" ".join(["workbench", *sys.argv[1:]]) if sys.argv else "workbench"))

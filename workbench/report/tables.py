@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CSV_ROWS = 5_000
-"""More rows than these are not put into a page as CSV."""
+"""At most this many rows are put into a page as CSV."""
 VERDICT_MARKS = {"PASS": "✓ PASS", "FAIL": "✗ FAIL", "INVALID": "◇ INVALID"}
 # column of the steps frame -> heading with its unit, format; a table each, so that it fits beside the contents
 _SENT = {
@@ -72,9 +72,9 @@ def table(
     csv: pd.DataFrame | None = None,
 ) -> View:
     """A table of a profile as people read it: figures with separators, percentages with two decimals, a dash where
-    there is no value. ``rows`` limits it; that more were left out is said below, and the CSV file has them. ``links``:
-    of a column where each of its cells that is not empty leads. ``name`` is what it is called; ``csv`` what its CSV
-    file has (None: the same).
+    there is no value. ``rows`` limits it; a line below says how many are left out, and the CSV file has them.
+    ``links``: by column, the address of each cell that is not empty. ``name`` is the table's; ``csv`` the content of
+    its CSV file (None: the same).
     """
     import pandas as pd
 
@@ -90,8 +90,8 @@ def table(
 
 
 def steps_table(steps: pd.DataFrame) -> View:
-    """The steps as tables with units in their headings: what was sent, the times, the limit. What a step does not have
-    is a dash, not a number; a table of which no step has anything is left out."""
+    """The steps as tables with units in their headings: what was sent, the times, the limit. A missing value
+    is a dash; a table without any value is left out."""
     import pandas as pd
 
     views: list[View] = []
@@ -123,8 +123,8 @@ def _table_html(
     names: set[str] | None = None,
     csv: pd.DataFrame | None = None,
 ) -> str:
-    """``text`` is what is shown of ``whole``; ``names``: the columns that are no figures (None: those that are none in
-    ``whole``). ``csv``: what the CSV file has (None: ``whole``)."""
+    """``text`` is what is shown of ``whole``; ``names``: the columns that are not figures (None: found from ``whole``).
+    ``csv``: the content of the CSV file (None: ``whole``)."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     if names is None:
@@ -143,8 +143,8 @@ def _table_html(
 
 
 def rows_html(headings: Sequence[str], rows: Sequence[Sequence[Any]], most: int, *, name: str) -> str:
-    """The HTML of a table that is lists, as :func:`table` gives it of a DataFrame: ``most`` of its rows, columns of
-    which some row says something, the CSV file with all of them."""
+    """The HTML of a table given as lists, as :func:`table` makes it from a DataFrame: ``most`` of its rows, columns
+    with any value; its CSV file has all rows."""
     said = [at for at in range(len(headings)) if any(row[at] != "" and not missing(row[at]) for row in rows)]
     names = [any(isinstance(row[at], (str, bool)) for row in rows) for at in said]
     text = io.StringIO()
@@ -171,7 +171,7 @@ def _html(
 
 
 def _more_rows(whole: int, shown: int) -> str:
-    """What is said of rows that are not shown."""
+    """The number of rows that are not shown, in words."""
     return numbers.counted(whole - shown, "more row") if shown < whole else ""
 
 
@@ -181,12 +181,12 @@ def missing(value: Any) -> bool:
 
 
 def csv_link(frame: pd.DataFrame) -> str:
-    """A table as the address of a CSV file that lies in the page itself."""
+    """A table as a data URL of a CSV file."""
     return csv_address(frame.head(CSV_ROWS).to_csv(index=False))
 
 
 def csv_address(text: str) -> str:
-    """The text of a CSV file as an address that lies in the page itself."""
+    """The text of a CSV file as a data URL."""
     return f"data:text/csv;base64,{base64.b64encode(text.encode()).decode()}"
 
 
@@ -199,18 +199,18 @@ def heading(column: str) -> str:
 
 
 def _with_values(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of which any row says something; all of a table without rows."""
+    """The columns with any value; all columns if the table has no rows."""
     silent = [column for column in frame if (frame[column].isna() | frame[column].astype(object).eq("")).all()]
     return frame.drop(columns=silent) if 0 < len(silent) < len(frame.columns) and len(frame) else frame
 
 
 def _file(name: str) -> str:
-    """A name as that of a file."""
+    """A name in a form for files."""
     return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split()) or "table"
 
 
 def _says_something(column: pd.Series) -> bool:
-    """Whether any step has it; no profiler and no disturbance are nothing to say."""
+    """Whether any step has a value; "no profiler" and "no disturbance" do not count."""
     silent = _SILENT.get(str(column.name))
     return bool(column.notna().any() and not (silent is not None and (column.fillna(silent) == silent).all()))
 

@@ -1,4 +1,4 @@
-"""Something a cell shows: HTML in a notebook, text elsewhere, and what a report has to know of it."""
+"""What a cell shows: HTML in a notebook, text elsewhere, and facts for the report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from workbench.markup import markup
 
 FACTS = "workbench"
-"""Where the metadata of an output has the facts of a View."""
+"""The key in an output's metadata that holds the facts of a View."""
 NOTHING = "nothing"
 """The fact that there is nothing to show, and why: reports leave such an output out."""
 
@@ -51,13 +51,13 @@ class Shown:
 
 
 def sentence(text: str) -> View:
-    """One sentence where a table or chart would stand."""
+    """One sentence in place of a table or chart."""
     return View(markup("report/words", said=[("", [text])]), text)
 
 
 def nothing(why: str) -> View:
-    """A sentence where there is nothing to show: reports leave it out, with all of its section where that has nothing
-    else, and say ``why`` in one place."""
+    """A sentence saying why there is nothing to show. Reports leave it out, and its section if that has nothing else,
+    and list every ``why`` in one place."""
     return View(markup("report/words", said=[("", [why])]), why, {NOTHING: why})
 
 
@@ -67,7 +67,7 @@ def label(text: str) -> View:
 
 
 def has_nothing(shown: Any) -> bool:
-    """Whether a view or chart says no more than why it has nothing to show."""
+    """Whether a view or chart only says why it has nothing to show."""
     facts = shown.facts if isinstance(shown, View) else getattr(getattr(shown, "layout", None), "meta", None)
     return isinstance(facts, Mapping) and NOTHING in facts
 
@@ -93,5 +93,5 @@ def in_words(answers: Mapping[str, Sequence[str]]) -> View:
 
 
 def plain_html(text: str) -> str:
-    """A text of several lines, as it is."""
+    """A text of several lines as HTML, unchanged."""
     return markup("report/plain", text=text)

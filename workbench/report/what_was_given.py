@@ -1,4 +1,4 @@
-"""Which of a notebook's parameters were given: what was left as it is gives way to variables and the settings file."""
+"""Which of a notebook's parameters were given: those left unchanged yield to variables and the settings file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from workbench.settings.sources import collected
 
 
 def given(defaults: Mapping[str, Any] | None = None, /, **parameters: Any) -> dict[str, Any]:
-    """``parameters`` of a notebook as settings, less those that were left as they are and are set elsewhere.
+    """``parameters`` of a notebook as settings, without those that are at their defaults and are set elsewhere.
 
-    A parameters cell has a value for everything, so all of them would count as given and win over ``WORKBENCH_*``
-    variables and the settings file. One that is at its default says nothing: where a variable or the file sets it,
-    that counts. ``defaults``: what the notebook's cell has where that is not the setting's own default. Raises
-    SettingsError where variables or the file cannot be read.
+    A parameters cell has a value for everything, so all of them would count as given and override ``WORKBENCH_*``
+    variables and the settings file. So a parameter at its default is left out if a variable or the file sets it.
+    ``defaults``: the notebook's own defaults where they are not those of the settings. Raises SettingsError if
+    variables or the file cannot be read.
     """
     elsewhere, _ = collected(Settings, None, {}, {})
     own = defaults or {}

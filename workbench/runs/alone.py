@@ -48,9 +48,9 @@ class Company:
 
 @asynccontextmanager
 async def measuring(path: Path) -> AsyncIterator[Company]:
-    """Measure into the run folder ``path``: alone in the folder of runs that it is in.
+    """Measure into the run folder ``path``, as the only run in its folder of runs.
 
-    Waits for the run that has it; raises RunFolderError naming its process.
+    Waits for another run there to end; raises RunFolderError naming its process.
     """
     home = _home(path)
     name = hashlib.sha256(str(home).encode()).hexdigest()[:16]
@@ -74,7 +74,7 @@ async def alone_on_this_machine() -> AsyncIterator[None]:
 
 
 def _home(path: Path) -> Path:
-    """The folder of runs that a run folder is in. The runs of a batch are in that of the batch."""
+    """The folder of runs that a run folder is in; for a run of a batch, the one that the batch is in."""
     home = path.resolve().parent
     while is_stamped(home.name):
         home = home.parent

@@ -46,7 +46,7 @@ def replacing(path: Path, hint: str = RESUME) -> Iterator[Path]:
 def write_json(path: Path, value: Any, *, hint: str = RESUME, mode: int = 0o666) -> None:
     """``value`` as indented JSON, atomically. NaN and infinity are written as null: JSON has neither.
 
-    ``mode`` is the file's, without what the umask takes.
+    ``mode`` is the file's before the umask is applied.
     """
     text = to_json(value)
     with replacing(path, hint) as temporary:

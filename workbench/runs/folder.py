@@ -2,14 +2,14 @@
 
 manifest.json            what was run, where, when, how it ended
 plan.parquet             the steps as planned
-samples/step-NNN.parquet one row a request, written when the step has ended
+samples/step-NNN.parquet one row per request, written when the step has ended
 histograms/              how long the requests of each finished step took, in buckets: step-NNN.parquet
 samples/step-NNN.live    the rows of the step that is running (see workbench.load.samples)
 interrupted/             rows of steps that were cut off and run again
 series.parquet           per second
 watch.parquet            processes and metrics
-steps.parquet            one row a step
-events.jsonl             what happened when, one JSON object a line
+steps.parquet            one row per step
+events.jsonl             what happened when, one JSON object per line
 notebook.ipynb, report.html
 """
 
@@ -39,7 +39,7 @@ EVENTS = "events.jsonl"
 _LOCK = ".lock"
 LOCK_WAIT_S = 10.0
 _STAMPED = re.compile(r"\d{8}T\d{6}Z-.+")
-_PID_WIDTH = 19  # of the greatest number of a process on any system
+_PID_WIDTH = 19  # digits of the largest process number on any system
 
 
 class RunFolder:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# what is looked at, of the tables whose columns are made below this room or beside it
+# the columns that are checked, for tables made in other rooms
 _NUMBERS = (
     "offered",
     "sent",
@@ -75,8 +75,8 @@ class Run:
         return tuple(name for name in expected if not (self.path / name).is_file())
 
     def _step_numbers(self) -> list[int]:
-        """The numbers of the steps in the table of steps; pandas, which a command at its end has no other use for, is
-        imported only to say what is wrong with a table that cannot be read."""
+        """The numbers of the steps in the table of steps. pandas is imported only to describe a table that cannot be
+        read: a command that ends needs it for nothing else."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -95,12 +95,12 @@ class Run:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """One row a step; columns in :mod:`workbench.analysis.step_row`."""
+        """One row per step; columns in :mod:`workbench.analysis.step_row`."""
         return self._table("steps.parquet")
 
     @cached_property
     def series(self) -> pd.DataFrame:
-        """One row a second of each step; columns in :mod:`workbench.sweep.series`."""
+        """One row per second of each step; columns in :mod:`workbench.sweep.series`."""
         return self._table("series.parquet", _SERIES)
 
     @cached_property
@@ -110,7 +110,7 @@ class Run:
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        """One row a request of every finished step; columns in :func:`workbench.load.samples.to_frame`.
+        """One row per request of every finished step; columns in :func:`workbench.load.samples.to_frame`.
 
         All in memory, 70 bytes a row: 0.7 GB for 10 million, 1.7 while they are read. :meth:`samples_of` takes one step
         or some columns, :meth:`sample_batches` a part at a time; ``outcomes``, ``histograms`` and ``series`` have the
@@ -122,7 +122,7 @@ class Run:
         return _joined(parts) if parts else pd.DataFrame()
 
     def samples_of(self, step: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """The samples of one step, of all ``columns`` or of these. Raises RunFolderError if the step has none."""
+        """The samples of one step; ``columns``: only these. Raises RunFolderError if the step has none."""
         paths = self._sample_paths()
         if step not in paths:
             has = ", ".join(map(str, paths)) or "none"
@@ -132,8 +132,8 @@ class Run:
     def sample_batches(
         self, columns: Sequence[str] | None = None, *, step: int | None = None, rows: int = CHUNK_ROWS
     ) -> Iterator[pd.DataFrame]:
-        """All samples, or those of ``step``, at most ``rows`` at a time: memory is that of one part, however large the
-        run is. ``columns``: only these."""
+        """All samples, or those of ``step``, at most ``rows`` at a time: memory is that of one part for a run of any
+        size. ``columns``: only these."""
         import pyarrow.parquet as pq
 
         for number, path in self._sample_paths().items():
@@ -145,7 +145,7 @@ class Run:
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:
-        """How many receipts of each step had each outcome: ``step``, ``outcome``, ``receipts``, the most first."""
+        """How many receipts of each step had each outcome: ``step``, ``outcome``, ``receipts``, largest first."""
         import pandas as pd
 
         counts: Counter[tuple[int, str]] = Counter()
@@ -159,7 +159,7 @@ class Run:
 
     @cached_property
     def histograms(self) -> pd.DataFrame:
-        """How long requests took, step by step, in buckets; columns in :func:`workbench.load.histogram.to_frame`.
+        """How long requests took, per step, in buckets; columns in :func:`workbench.load.histogram.to_frame`.
 
         For runs of earlier releases it is computed from the samples.
         """

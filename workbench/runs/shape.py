@@ -44,7 +44,7 @@ MANIFEST: Mapping[str, str] = {
     "exit_code": _WHOLE,
 }
 STATES = ("new", "running", "finished", "interrupted", "failed")
-# keys that every run in a state has
+# keys that a run in any state has
 _ALWAYS = ("state",)
 # texts that an object has, if it exists
 _INNER: Mapping[str, tuple[str, ...]] = {"verdict": ("verdict",)}
@@ -84,11 +84,11 @@ def checked_table(
     table: pd.DataFrame, kinds: Mapping[str, Kind], path: Path, later: Mapping[str, Kind] | None = None
 ) -> pd.DataFrame:
     """The table, which has a column of its kind for each of ``kinds``; those of ``later`` may be absent. Raises
-    RunFolderError that names the first that it lacks or that holds something else."""
+    RunFolderError that names the first column that is missing or of another kind."""
     require_columns(kinds, table.columns, path)
     there = {name: kind for name, kind in (later or {}).items() if name in table}
     for name, kind in {**kinds, **there}.items():
-        # of a column without any value it is not known what it would hold
+        # the kind of a column without any value is not known
         if table[name].notna().any() and (found := _kind(table[name])) != kind:
             raise RunFolderError(f"column {name!r} holds {found}, not {kind}", where=str(path), hint=_HINT)
     return table

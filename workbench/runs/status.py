@@ -161,7 +161,7 @@ class _Course:
         doing = ""
         for kind, facts in events:
             if kind == "step_started":
-                started.pop(int(facts["step"]), None)  # one that is run again comes last
+                started.pop(int(facts["step"]), None)  # a step that is run again comes last
                 started[int(facts["step"])] = facts
                 took.pop(int(facts["step"]), None)
             elif kind == "progress":
@@ -171,7 +171,7 @@ class _Course:
                 took[number] = _seconds(started.get(number, facts), facts)
             elif kind == "step_left_out":
                 left_out.add(int(facts["step"]))
-            elif kind in ("run_started", "run_resumed"):  # a cut-off step comes again
+            elif kind in ("run_started", "run_resumed"):  # a cut-off step is run again
                 started = {number: one for number, one in started.items() if number in took}
                 progress = {number: one for number, one in progress.items() if number in took}
             if kind != "progress":
@@ -239,7 +239,7 @@ def _as_measured(
 
 
 def _with_times(steps: Sequence[StepStatus], rates: Mapping[int, float], overhead_s: float) -> list[StepStatus]:
-    """The steps with the time left of each: by the planned rate, in a closed loop by what was measured so far."""
+    """The steps with the time left of each: from the planned rate, in a closed loop from the rate measured so far."""
     seen = [step.rate_per_s for step in steps if step.rate_per_s > 0]
     usual = seen[-1] if seen else math.nan
 
@@ -256,7 +256,7 @@ def _with_times(steps: Sequence[StepStatus], rates: Mapping[int, float], overhea
 
 
 def _number(value: Any) -> float:
-    """A figure of a table, whose cell is empty where it is not known."""
+    """A figure of a table, whose cell is empty if it is not known."""
     return math.nan if value is None else float(value)
 
 

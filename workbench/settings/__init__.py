@@ -1,9 +1,9 @@
 """One settings model, filled alike from the command line, the environment, ``workbench.toml`` and notebooks.
 
-Field names are the vocabulary: ``num_receipts`` is ``--num-receipts``, ``WORKBENCH_NUM_RECEIPTS``, a key of
-``workbench.toml`` and a notebook parameter. What is given explicitly wins over the environment, that over the file,
-that over the defaults. Keys and tokens are secrets: environment and file only, never an option, never a parameter.
-A URL that may hold a password is an option, and is written down without it.
+Each field has the same name everywhere: ``num_receipts`` is ``--num-receipts``, ``WORKBENCH_NUM_RECEIPTS``, a key of
+``workbench.toml`` and a notebook parameter. Explicit values override the environment, which overrides the file, which
+overrides the defaults. Keys and tokens are secrets: they come only from environment or file, never from an option or
+parameter. A URL that may hold a password is an option, and is stored without it.
 """
 
 from workbench.settings.groups import (

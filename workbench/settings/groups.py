@@ -45,13 +45,13 @@ LEAST = 1e-6
 TOML_FILE = "workbench.toml"
 ENV_PREFIX = "WORKBENCH_"
 CONFIG_VARIABLE = "WORKBENCH_CONFIG"  # path of a settings file in place of workbench.toml
-MEMORY_VARIABLE = "WORKBENCH_MEMORY_MIB"  # of reading profiles, not of a run; see workbench.profiles.memory
+MEMORY_VARIABLE = "WORKBENCH_MEMORY_MIB"  # for reading profiles, not for runs; see workbench.profiles.memory
 
 
 def default_runs_dir() -> Path:
     """``data/runs`` of the nearest folder above with a workbench.toml or pyproject.toml, else of the current one.
 
-    A notebook's kernel works in the notebook's folder, the command line in the project's; both mean the same runs.
+    A notebook's kernel works in the notebook's folder, the command line in the project's; both must find the same runs.
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -150,7 +150,7 @@ class TargetSettings(Group):
 
 
 class LoadSettings(Group):
-    """How much is offered, and when."""
+    """How much load is sent, and when."""
 
     num_receipts: int = Field(1000, ge=1, le=10_000_000, description="How many receipts to send.")
     concurrency: int | None = Field(None, ge=1, le=10_000, description="Closed loop: this many requests in flight.")

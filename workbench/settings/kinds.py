@@ -20,7 +20,7 @@ from workbench.receipts import address as addresses
 from workbench.receipts.fields import U128_MAX
 from workbench.thresholds.parse import parse_threshold
 
-_MOST_DIGITS = 60  # of 2^128 wei in GRT there are 39
+_MOST_DIGITS = 60  # 2^128 wei in GRT have 39
 _EXACT = Context(prec=200)  # the default of 28 digits would round amounts
 _NUMBER = r"\d+(\.\d+)?"
 _POSTGRES_URL = re.compile(r"postgres(?:ql)?://\S+")
@@ -39,7 +39,7 @@ def _check_address(text: str) -> str:
 
 
 def _check_deployment(text: str) -> str:
-    """A deployment id as Qm..., whatever its form: 64 hex digits could be a key, and keys are never shown."""
+    """Convert a deployment id to the form Qm...: 64 hex digits could be a key, and keys are never shown."""
     try:
         return addresses.deployment_to_qm(addresses.parse_deployment(text))
     except ReceiptError as error:
@@ -75,7 +75,7 @@ def _check_scheduler(text: str) -> str:
         port = parts.port
     except ValueError:
         port = None
-    # no list of schemes: a gateway or a plugin of Dask brings its own
+    # schemes are not checked: gateways and plugins of Dask have their own
     if not parts.hostname or not port or parts.username:
         raise ValueError(f"expected an address such as tcp://127.0.0.1:8786, found {shown(text)}")
     return parts.geturl()
@@ -163,10 +163,10 @@ def _check_postgres(text: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """A URL that can be shown. PostgreSQL takes a password among the parameters as well."""
+    """A URL that can be shown. PostgreSQL also accepts a password as a parameter of the URL."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # not a URL, so nobody knows where its password ends
+    except ValueError:  # not a URL, so the end of its password is not known
         return _PASSWORD_PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***", url))
     shown = parts._replace(query=_PASSWORD_PARAMETER.sub(r"\1***", parts.query))
     if parts.password is not None:

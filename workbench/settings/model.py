@@ -27,8 +27,8 @@ from workbench.settings.groups import (
 from workbench.settings.kinds import without_password
 
 PROFILED_TIMEOUT_S = 60.0
-"""Under Valgrind a request takes fifty times as long: what is enough for a service alone would end requests that are
-being worked on."""
+"""Under Valgrind a request takes fifty times as long: the usual limit would end requests that the service still
+processes."""
 
 
 class Settings(
@@ -80,11 +80,11 @@ class Settings(
         """The settings that :meth:`public` was made of, with ``changes``.
 
         Keys and passwords are not in it: they come from the environment or the settings file (``toml``, else as in
-        :meth:`resolve`). Raises SettingsError where a URL had a password and neither of them gives it.
+        :meth:`resolve`). Raises SettingsError if a URL had a password and neither of them gives it.
         """
         stored = {name: value for name, value in public.items() if name != "signer_keys"}
         if not stored.get("payers"):
-            stored["signer_keys"] = []  # the stand-in's own payers need none, whatever is set by now
+            stored["signer_keys"] = []  # the stand-in's own payers need none, even if some are set now
         hidden = [name for name in WITH_PASSWORD if stored.get(name) and "***" in stored[name]]
         for name in hidden:
             del stored[name]
@@ -101,7 +101,7 @@ class Settings(
 
 SECRETS = frozenset(("signer_keys", "free_query_token"))
 WITH_PASSWORD = frozenset(("database_url", "postgres"))
-"""URLs, which may hold a password: an option each, but not a parameter of the project's notebooks."""
+"""URLs that may hold a password: options, but not parameters of the project's notebooks."""
 
 
 def settings_error(

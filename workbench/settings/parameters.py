@@ -41,7 +41,7 @@ class CommandParameters(TypedDict, total=False):
 
 
 class LoadParameters(TypedDict, total=False):
-    """How much is offered, and when."""
+    """How much load is sent, and when."""
 
     num_receipts: int
     concurrency: int | None

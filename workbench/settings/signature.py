@@ -1,7 +1,7 @@
 """Settings as the parameters of functions: what Shift-Tab and completion show, and what type checkers know.
 
 Both are made from the settings model. ``parameters.py`` beside this file is written by ``python -m
-workbench.settings.signature``; a test holds it against the model.
+workbench.settings.signature``; a test compares it with the model.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class WorkedOut:
 
 GROUPS: tuple[type[BaseModel], ...] = Settings.__bases__
 OF_A_SERVICE = (TargetSettings, CommandSettings, NetworkSettings, StandinSettings)
-"""The settings of what is measured, without those of how."""
-# what is taken where a value of a type is wanted
+"""The settings that say what is measured, without those that say how."""
+# the types that are accepted for a value of a type
 _TAKEN = {Decimal: "Decimal | float | str", Path: "Path | str"}
 _FILE = Path(__file__).with_name("parameters.py")
 
@@ -41,8 +41,8 @@ def with_settings(
     *first: type[BaseModel], only: tuple[type[BaseModel], ...] = GROUPS, also: Mapping[str, Any] | None = None
 ) -> Callable[[F], F]:
     """Give a function whose ``**`` takes settings a signature with each of them: name, type and default. The groups
-    ``first`` come first, then the others of ``only``. Secrets are no parameters. ``also``: types of what it
-    takes beside them."""
+    ``first`` come first, then the others of ``only``. Secrets are no parameters. ``also``: types of its
+    other parameters."""
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
@@ -81,7 +81,7 @@ def default_of(field: FieldInfo) -> Any:
 
 
 def source() -> str:
-    """The text of ``parameters.py``: a TypedDict a group, and of all of them."""
+    """The text of ``parameters.py``: a TypedDict per group, and one of all of them."""
     lines = [
         '"""The settings as keyword arguments, for type checkers; made by signature.py beside this file."""',
         "",

@@ -21,9 +21,9 @@ from workbench.errors import SettingsError
 from workbench.settings.groups import CONFIG_VARIABLE, ENV_PREFIX, MEMORY_VARIABLE, TOML_FILE
 
 MAX_FILE_BYTES = 1 << 20
-# the secrets, and the one value of 32 bytes that is no secret: it is kept as Qm...
-# a list of payers is one bracket
+# a list of payers has one bracket
 _MOST_BRACKETS = 1_000
+# the secrets, and the deployment: 32 bytes that are no secret, stored as Qm...
 _MAY_BE_KEYS = frozenset(("signer_keys", "free_query_token", "deployment"))
 
 
@@ -109,8 +109,8 @@ def _list_of(keys: str) -> list[Any]:
 
 
 def _require_flat(text: str) -> None:
-    """Raise ValueError for JSON of more lists than any setting has. Where a library raised Python's limit of recursion,
-    decoding what is nested deeply would end the process."""
+    """Raise ValueError for JSON with more lists than any setting has. If a library has raised Python's recursion limit,
+    decoding deeply nested JSON would crash the process."""
     if text.count("[") + text.count("{") > _MOST_BRACKETS:
         raise ValueError("nested too deeply")
 
@@ -127,5 +127,5 @@ class _Variables(EnvSettingsSource):
 
 @cache
 def _with_environment(model: type[BaseModel]) -> type[BaseSettings]:
-    """The model as pydantic-settings wants it, to read the environment with."""
+    """The model in the form in which pydantic-settings reads the environment."""
     return type("_Environment", (model, BaseSettings), {"__module__": __name__})

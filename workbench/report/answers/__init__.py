@@ -1,1 +1,1 @@
-"""What a profile says, in words: one module a format, each with ``answer(profile)`` for its notebook."""
+"""Answers in sentences from a profile: one module per format, each with ``answer(profile)`` for its notebook."""

@@ -20,8 +20,8 @@ TIME = "microseconds"
 
 
 def per_receipt(profiles: Sequence[Profile], receipts: Sequence[int]) -> pd.DataFrame:
-    """What each function does for a receipt more, from a short and a longer step: ``function``, ``file``, ``lines``
-    executed and ``us`` (microseconds under pprofile, which is several times slower), by falling lines."""
+    """The cost of one more receipt by function, from a short and a longer step: ``function``, ``file``, ``lines``
+    executed and ``us`` (microseconds under pprofile, which makes code several times slower); most lines first."""
     before, after = profiles[0], profiles[-1]
     more = receipts[-1] - receipts[0]
     keys = ["name", "file"]
@@ -35,14 +35,14 @@ def per_receipt(profiles: Sequence[Profile], receipts: Sequence[int]) -> pd.Data
 
 
 def per_receipt_table(profiles: Sequence[Profile], receipts: Sequence[int], rows: int | None = None) -> View:
-    """:func:`per_receipt` as a table; files by the last two parts of their paths."""
+    """:func:`per_receipt` as a table; paths are shortened to their last two parts."""
     found = per_receipt(profiles, receipts).round({"lines": 2, "us": 1})
     found["file"] = ["/".join(str(path).split("/")[-2:]) for path in found["file"]]
     return table(found, rows)
 
 
 def answer(both: BothProfiled) -> View:
-    """Which of the two executes more lines per receipt, and which of its functions most."""
+    """Which of the two executes more lines per receipt, and in which functions."""
     said, sums = [], {}
     for name, profiles in (("generator", both.generator), ("stand-in", both.service)):
         found = per_receipt(profiles, both.receipts)
@@ -51,5 +51,5 @@ def answer(both: BothProfiled) -> View:
         said.append(f"The {name} executes {sums[name]:,.0f} lines of Python per receipt. Most are in: {most}.")
     more, less = sorted(sums, key=lambda name: -sums[name])
     if sums[less] > 0:
-        said.insert(0, f"The {more} executes {sums[more] / sums[less]:.1f} times what the {less} does.")
+        said.insert(0, f"The {more} executes {sums[more] / sums[less]:.1f} times as many lines as the {less}.")
     return in_words({"What does a receipt cost, in lines of Python?": said})

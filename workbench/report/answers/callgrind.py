@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TOP = 3
 _INSTRUCTIONS = "Ir"
 _CYCLES = "CEst"
-# a part of the estimated cycles below which misses are not what to look at first
+# misses below this part of the estimated cycles are not the first place to look
 _SMALL_PART = 0.1
 
 
@@ -53,15 +53,15 @@ def answer(profile: Profile) -> View:
 
 
 def misses(profile: Profile, rows: int | None = None) -> View:
-    """Functions by estimated cycles, with their misses and how much of their cycles these are; in words where caches
-    and branches were not simulated."""
+    """Functions by estimated cycles, with their misses and the share of their cycles that misses take; a sentence if
+    caches and branches were not simulated."""
     profile = derived(profile)
     names = profile.metric_names
     events = [name for name in (_INSTRUCTIONS, "L1m", "LLm", "Bm") if name in names]
     functions = profile.functions
     if _INSTRUCTIONS not in names:
         if not events:
-            return sentence(f"The profile has no events of caches or branches, only {', '.join(names)}.")
+            return sentence(f"The profile has no cache or branch events, only {', '.join(names)}.")
         # without instructions there are no cycles either, only misses
         shown = functions[["function", "crate", *map(self_, events)]].set_axis(["name", "crate", *events], axis=1)
         return table(shown.sort_values(events[0], ascending=False, kind="stable"), rows)
@@ -74,7 +74,7 @@ def misses(profile: Profile, rows: int | None = None) -> View:
 
 
 def source(profile: Profile, function: str, roots: Mapping[str, str | Path], rows: int | None = None) -> View:
-    """The lines of a function with their costs and, where it exists, the source; in words where there are none."""
+    """The lines of a function with their costs and, if it exists, the source; a sentence if there are none."""
     try:
         return table(source_lines(profile, function, roots=roots), rows)
     except WorkbenchError as error:
@@ -119,7 +119,7 @@ def _caches(profile: Profile) -> list[str]:
     missed = sum(profile.total(name) for name in ("D1mr", "D1mw") if name in names)
     said = []
     if reads:
-        said.append(f"Of {reads:,} reads and writes of data {100 * missed / reads:.2f} % missed the first cache.")
+        said.append(f"{100 * missed / reads:.2f} % of {reads:,} data reads and writes missed the first-level cache.")
     return [*said, *_part(profile, ("L1m", "LLm"), "cache misses")]
 
 
@@ -131,7 +131,7 @@ def _branches(profile: Profile) -> list[str]:
     said = []
     if taken:
         share = 100 * profile.total("Bm") / taken
-        said.append(f"Of {taken:,} conditional and indirect branches {share:.2f} % were mispredicted.")
+        said.append(f"{share:.2f} % of {taken:,} conditional and indirect branches were mispredicted.")
     return [*said, *_part(profile, ("Bm",), "mispredicted branches")]
 
 
@@ -154,7 +154,7 @@ def _part(profile: Profile, events: Sequence[str], what: str) -> list[str]:
 
 
 def _worst(profile: Profile, event: str) -> str:
-    """The function with the most of an event; "" where no function has any."""
+    """The function with the largest count of an event; "" if all are 0."""
     worst = top(profile, event, 1)
     if worst.empty or not worst["self"].iloc[0]:
         return ""
@@ -169,7 +169,7 @@ def _kernel(profile: Profile) -> list[str]:
     said = f"{calls:,} system calls"
     if timed is not None:
         said += f" took {profile.total('sysTime'):,} {timed.unit} (elapsed, waiting included)"
-    return [f"{said}. strace says which and why."]
+    return [f"{said}. A strace log shows which calls and why."]
 
 
 def _doubts(profile: Profile) -> list[str]:
@@ -178,13 +178,13 @@ def _doubts(profile: Profile) -> list[str]:
         said = [
             "Counts are exact for the run that was recorded; caches and branch predictor are a model of a simple "
             "machine, and cycles are a rule of thumb.",
-            "Inlined functions count to the function they are inlined into. Calls that cost nothing are not in the "
-            "file.",
+            "The cost of an inlined function is part of the function it is inlined into. Calls that cost nothing are "
+            "not in the file.",
         ]
     elif "L1m" in names or "Bm" in names:
         said = ["Instructions were not counted, so the share of the cycles that misses take is not known."]
     else:
         said = [
-            f"The file has neither instructions, caches nor branches, only what its writer counted: {', '.join(names)}."
+            f"The file has no counts of instructions, caches or branches, only of other events: {', '.join(names)}."
         ]
     return said + [f"{text[0].upper()}{text[1:]}." for text in map(str, profile.tree_notes())]

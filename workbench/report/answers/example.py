@@ -1,4 +1,4 @@
-"""The example profiles that the project brings along."""
+"""The example profiles in the repository."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "data" / "profiles"
 
 
 def example(name: str) -> Path:
-    """The committed example profile (or the folder of its sources) of that name. Raises ReadError where the package was
-    installed without its clone.
+    """The path of the committed example profile (or its folder of sources) with that name. Raises ReadError if the
+    package was not installed from a clone.
     """
     path = EXAMPLES / name
     if not path.exists():
-        raise ReadError("the example is not there", where=str(path), hint="Install from a clone: pip install -e .")
+        raise ReadError("the example is missing", where=str(path), hint="Install from a clone: pip install -e .")
     return path

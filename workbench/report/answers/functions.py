@@ -1,4 +1,4 @@
-"""What notebooks of any profile show of its functions and of its stacks; in words where it has none."""
+"""What notebooks show of the functions and stacks of any profile; a sentence if it has none."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ DIFFERENCE = (
 )
 UNITS_OF_TIME_S = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 _TOP = 3
-_SHOWN_S = 0.01  # two decimals of seconds show nothing of less
-_NO_FUNCTIONS = "The profile has no functions, so there is nothing around one."
+_SHOWN_S = 0.01  # shown with two decimals, less would be 0.00 s
+_NO_FUNCTIONS = "The profile has no functions, so there are no callers or callees."
 
 
 def changes(profile: Profile) -> list[str]:
@@ -52,8 +52,8 @@ def amount(profile: Profile, value: float) -> str:
 def shares(
     profile: Profile, rows: int | None = None, *, by: By = "function", sort: Sort = "self", columns: Sequence[str] = ()
 ) -> View:
-    """The top table with names that differ, and of samples the 95 % intervals of the shares; ``columns`` are shown
-    besides."""
+    """The top table with unique names; for samples with 95 % intervals of the shares. ``columns`` are shown
+    in addition."""
     found = top(profile, by=by, sort=sort)
     ticks, whole = ticks_of(profile), whole_of(profile)
     wanted = ["label"]
@@ -69,17 +69,17 @@ def shares(
 
 
 def callers_table(profile: Profile, function: str, rows: int | None = None) -> View:
-    """Who calls a function, and what it cost for each."""
+    """The callers of a function, and its cost when called by each."""
     return sentence(_NO_FUNCTIONS) if profile.functions.empty else _around(callers(profile, function), rows)
 
 
 def callees_table(profile: Profile, function: str, rows: int | None = None) -> View:
-    """Whom a function calls, and what that cost."""
+    """The callees of a function, and what each cost."""
     return sentence(_NO_FUNCTIONS) if profile.functions.empty else _around(callees(profile, function), rows)
 
 
 def flame(profile: Profile) -> FlameGraph | View:
-    """The flame graph; in words where no metric can be summed up to one."""
+    """The flame graph; a sentence if no metric can be summed."""
     from workbench.charts.flame import flame_graph
 
     if not any(metric.additive for metric in profile.metrics):
@@ -88,10 +88,10 @@ def flame(profile: Profile) -> FlameGraph | View:
 
 
 def snakeviz(profile: Profile) -> View:
-    """SnakeViz of the default metric; in words where there is nothing for it to draw."""
+    """SnakeViz of the default metric; a sentence if it has nothing to draw."""
     metric = profile.metric()
     if not metric.additive or not (profile.functions[total_(metric.name)] > 0).any():
-        return sentence(f"SnakeViz draws times: {metric.name} of this profile has no sum above zero to draw.")
+        return sentence(f"SnakeViz needs totals above zero: this profile has none of {metric.name}.")
     return snakeviz_frame(profile)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TOP = 3
 _ROWS = 20
-# what is left at the end, as a part of the peak, below which a program has freed about all it had
+# a program that holds less than this part of its peak at the end has freed nearly everything
 _FREED_PART = 0.05
 _NO_TREE = "Not known: no snapshot has a heap tree. Run massif longer, or with a smaller --detailed-freq."
 _XTREE = "This is an xtree file: each of its trees is a metric, and it has no snapshots in time."
@@ -39,7 +39,7 @@ def answer(profile: Profile) -> View:
 
 
 def leaks(profile: Profile) -> View:
-    """The places that may leak as a table, or in words why there is none."""
+    """The allocation sites that may leak as a table, or a sentence saying why there is none."""
     if profile.meta["xtree"]:
         return sentence(_XTREE)
     found = leak_candidates(profile)
@@ -47,7 +47,7 @@ def leaks(profile: Profile) -> View:
 
 
 def over_time(profile: Profile, allocators: int) -> go.Figure | View:
-    """Memory over time by who allocated it; in words where the file has no snapshots in time."""
+    """Memory over time by allocator; a sentence if the file has no snapshots in time."""
     from workbench.charts.heap import memory_timeline
 
     return sentence(_XTREE) if profile.meta["xtree"] else memory_timeline(profile, allocators)
@@ -63,7 +63,7 @@ def sites(profile: Profile) -> View:
 
 
 def growth_chart(profile: Profile, before: int | str, after: int | str) -> go.Figure | View:
-    """What grew from one snapshot to another as bars, or in words why that cannot be said."""
+    """What grew from one snapshot to another as bars, or a sentence saying why this is not known."""
     from workbench.charts.heap import memory_growth
 
     sides = _sides(profile, before, after)
@@ -71,10 +71,10 @@ def growth_chart(profile: Profile, before: int | str, after: int | str) -> go.Fi
 
 
 def growth_table(profile: Profile, before: int | str, after: int | str) -> View:
-    """The same as a table. ``before`` and ``after`` are those of :func:`~workbench.profiles.views.heap.growth`; where
-    there is no tree of a peak that is asked for, the last one stands for it, and that is said.
+    """The same as a table. ``before`` and ``after`` are those of :func:`~workbench.profiles.views.heap.growth`. If the
+    peak is asked for and has no heap tree, the last heap tree is used instead, and a sentence says so.
 
-    Raises ReadError for a snapshot that is not there or has no heap tree.
+    Raises ReadError for a snapshot that does not exist or has no heap tree.
     """
     sides = _sides(profile, before, after)
     if isinstance(sides, str):
@@ -82,7 +82,7 @@ def growth_table(profile: Profile, before: int | str, after: int | str) -> View:
     shown = table(growth(profile, *sides).drop(columns=["function", "file", "line"]))
     if "peak" in (before, after) and not _has_peak(profile):
         last = profile.meta["detailed"][-1]
-        what = f"The file has no tree of a peak: growth is shown to the last heap tree, that of snapshot {last}."
+        what = f"The file has no heap tree of a peak: growth is shown up to the last heap tree, snapshot {last}."
         return below(shown, sentence(what))
     return shown
 
@@ -134,7 +134,7 @@ def _end(profile: Profile) -> Sequence[str]:
         )
     return (
         f"At its last snapshot the program held {last:,} bytes, {share:.0f} % of the most it ever held. A program that "
-        "is stopped rather than ended keeps its memory, so this alone is not a leak.",
+        "is stopped by a signal does not free its memory first, so this alone is not a leak.",
     )
 
 
@@ -153,7 +153,7 @@ def _holders(profile: Profile) -> Sequence[str]:
         said.append(f"Most of it was allocated by {'; '.join(listed)}.")
     passed = next((str(skipped) for skipped in sites["skipped"] if skipped), "")
     if passed:
-        said.append(f"Allocator functions were skipped; for the largest place: {passed}.")
+        said.append(f"Allocator functions were skipped; at the largest allocation site: {passed}.")
     return said
 
 
@@ -162,8 +162,8 @@ def _doubts(profile: Profile, found: Leaks) -> Sequence[str]:
     said = []
     if meta["threshold_pct"]:
         said.append(
-            f"Massif does not list places that hold less than {meta['threshold_pct']:g} % of a snapshot; they are one "
-            "row together, and can grow unseen."
+            f"Massif adds up all allocation sites below {meta['threshold_pct']:g} % of a snapshot in one row, so "
+            "growth of a single one of them is not visible."
         )
     said.append(
         f"{'1 snapshot is' if meta['snapshots'] == 1 else str(meta['snapshots']) + ' snapshots are'} in the file, "
@@ -181,11 +181,11 @@ def _doubts(profile: Profile, found: Leaks) -> Sequence[str]:
         )
     if meta["time_unit"] == "B":
         said.append(
-            "Massif's clock was set to bytes allocated and freed (--time-unit=B): the x axis is not time, and cannot "
-            "be set beside the steps of a load. --time-unit=ms can."
+            "Massif's clock was set to bytes allocated and freed (--time-unit=B): the x axis is not time, so it "
+            "cannot be compared with the steps of a load. Use --time-unit=ms for that."
         )
     elif meta["time_unit"] == "i":
-        said.append("Massif's clock counts instructions: times at which the program waits take no room on the x axis.")
+        said.append("Massif's clock counts instructions: time in which the program waits is not on the x axis.")
     if found.teardown:
         said.append(
             "Snapshots in which the program frees its memory at the end were left out of the search for leaks: "

@@ -49,7 +49,7 @@ def answer(profile: Profile) -> View:
 def threads(profile: Profile, rows: int | None = None) -> View:
     """Costs of each thread as a table, or in words why there is none."""
     if THREAD not in set(profile.tags["key"]):
-        return sentence("The profile does not say which thread its samples are of.")
+        return sentence("The profile does not say from which threads its samples are.")
     return table(tag_costs(profile).rename(columns={"value": THREAD}), rows)
 
 
@@ -59,7 +59,7 @@ def _nothing(profile: Profile) -> str:
     others = [one for one in profile.metric_names if profile.functions[self_(one)].any()]
     if not others:
         return "Not known: the profile holds no samples."
-    return f"The profile holds no {name}. It holds {' and '.join(others)}: choose by metric."
+    return f"The profile holds no {name}. It holds {' and '.join(others)}: choose one with metric."
 
 
 def _whole(profile: Profile) -> str:
@@ -88,8 +88,8 @@ def _path(profile: Profile) -> list[str]:
         return []
     last = path.iloc[-1]
     return [
-        f"Going down from the heaviest root, always to the heaviest call, ends after {len(path)} frames in "
-        f"{last['label']}, which has {last['total_pct']:.1f} % on this path."
+        f"The path from the heaviest root, always to the heaviest call, ends after {len(path)} frames in "
+        f"{last['label']}, with {last['total_pct']:.1f} % on this path."
     ]
 
 
@@ -116,7 +116,7 @@ def _doubts(profile: Profile) -> list[str]:
         first = top(profile, n=1)
         low, high = interval(first["self"], whole_of(profile), ticks)
         said.append(
-            f"The profile has {ticks:,} samples; by them the share of {first['label'].iloc[0]} is "
+            f"The profile has {ticks:,} samples. From these, the share of {first['label'].iloc[0]} is "
             f"{range_text(low[0], high[0])} (95 % interval)."
         )
     if profile.meta.get("dialect") == "pprof-rs":

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from workbench.profiles.model import Profile
 
-# Below this share of its life in working calls a thread is not held back by them.
+# A thread with less than this share of its lifetime in working calls is not held back by them.
 IDLE_PCT = 20.0
-# Longer calls than this are not made long by strace's stops, which take some 50 µs each.
+# strace's stops take about 50 µs each, so they do not explain calls longer than this.
 LONG_NS = 200_000
-# An error that a service meets in its ordinary course: nothing to read yet, interrupted, restarted.
+# Errors of normal operation: nothing to read yet, interrupted, restarted.
 ORDINARY = frozenset(("EAGAIN", "EINPROGRESS", "EINTR", "ERESTARTSYS", "ERESTARTNOINTR", "ERESTART_RESTARTBLOCK"))
 _NO_LOG = "This is a table of sums (strace -c), without single calls. Write a log with strace -f -tt -T -o FILE."
 _LEAST_ERRORS = 10
@@ -39,17 +39,17 @@ _MOST_FAILED_PCT = 5.0
 
 
 def answer(profile: Profile) -> View:
-    """The answer, and what it rests on: where the time in calls goes, which thread is busiest, what fails.
+    """The answer and its grounds: where the time in calls goes, which thread is busiest, which calls fail.
 
-    The rule looks at the thread with the largest share of its life in working calls. Below IDLE_PCT the calls do not
-    hold the service back, whatever they wait for. Above, they do if calls longer than LONG_NS make up that much by
-    themselves; if not, strace's own stops may be most of it, and the log cannot tell. The same is asked with all calls
-    counted as working that may have waited or worked: where that is another answer, it cannot be told.
+    The rule looks at the thread with the largest share of its lifetime in working calls. Below IDLE_PCT, the calls do
+    not hold the service back. Above it, they do if calls longer than LONG_NS alone make up that share; if they do not,
+    most of it may be strace's own stops, and the log cannot tell. The rule is applied again with all undecided calls
+    (they may have waited or worked) counted as working: if the answer then differs, it is "not known".
     """
     if not _is_log(profile):
         return _of_table(profile)
     if not profile.tables["calls"]["returned"].any():
-        return _view("Not known: no call of the log returned.", _open(thread_table(profile)))
+        return _view("Not known: no call in the log returned.", _open(thread_table(profile)))
     if not profile.meta["timed"]:
         return _view(
             "Not known: the log has no times of calls.",
@@ -69,7 +69,7 @@ def answer(profile: Profile) -> View:
 
 
 def threads_chart(profile: Profile) -> go.Figure | View:
-    """Time by thread; in words where the file is a table of sums, as with all that follows."""
+    """Time by thread. Here and in the functions below: a sentence if the file is a table of sums."""
     from workbench.charts.syscalls import thread_time
 
     return thread_time(profile) if _is_log(profile) else sentence(_NO_LOG)
@@ -118,7 +118,7 @@ _HOW_TO_TELL = (
 
 
 def _verdict(profile: Profile, lives: pd.DataFrame) -> str:
-    """The answer in one sentence: as the calls are judged, unless what is undecided could turn it."""
+    """The answer in one sentence; "not known" if the undecided calls could change it."""
     least, most = _busiest(lives, ["working_ns"]), _busiest(lives, ["working_ns", "undecided_ns"])
     if least is None or most is None:
         return "Not known: the log has no time stamps, so the threads' lives are not known."
@@ -128,7 +128,7 @@ def _verdict(profile: Profile, lives: pd.DataFrame) -> str:
         return sentence
     return (
         f"Not known: {most['thread']} ({most['pid']}) spent {_share(most, 'undecided_ns'):.0f} % of its life "
-        f"in calls of which the log does not show whether they worked or waited; the answer is {at_least} "
+        f"in calls that may have worked or waited, which the log does not show; the answer is {at_least} "
         f"if they waited and {at_most} if they worked."
     )
 
@@ -147,7 +147,7 @@ def _judged(profile: Profile, thread: pd.Series, judgements: tuple[int, ...], wh
         return _YES, f"Yes: the busiest thread, {share}, {long_pct:.0f} % in calls longer than {LONG_NS / 1e6} ms."
     return _PERHAPS, (
         f"Perhaps: the busiest thread, {share}, but only {long_pct:.0f} % in calls longer than {LONG_NS / 1e6} ms. "
-        "Of short calls strace's own stops are the larger part: what counts is how many there are."
+        "The time of short calls is mostly strace's own stops: judge them by their number."
     )
 
 
@@ -182,9 +182,9 @@ def _of_table(profile: Profile) -> View:
 
 
 def _busiest(threads: pd.DataFrame, columns: list[str]) -> pd.Series | None:
-    """The thread with the largest share of its life in the times of these columns, short lives left out."""
+    """The thread with the largest share of its lifetime in these columns; short-lived threads are left out."""
     known = threads[(threads["lifetime_ns"].fillna(0) > 0) & threads["working_ns"].notna()]
-    # a process that only starts another lives for milliseconds and is all system calls: it holds nobody back
+    # a process that only starts another lives for milliseconds, nearly all in system calls, and delays nothing
     known = known[known["lifetime_ns"] * 10 >= known["lifetime_ns"].max()]
     if known.empty:
         return None
@@ -213,7 +213,7 @@ def _calls(profile: Profile) -> list[str]:
         return _frequency(table)
     row = table.loc[table["working_ns"].idxmax()]
     most = (
-        f"Of the working time, {row['syscall']} has the most: {100 * row['working_ns'] / whole:.0f} % in "
+        f"{row['syscall']} has the largest share of the working time: {100 * row['working_ns'] / whole:.0f} % in "
         f"{counted(int(row['calls']), 'call')} (median {row['p50_ns'] / 1e3:,.0f} µs, "
         f"longest {row['max_ns'] / 1e6:,.3f} ms)."
     )
@@ -223,14 +223,14 @@ def _calls(profile: Profile) -> list[str]:
 def _largest(table: pd.DataFrame) -> str:
     row = table.iloc[0]
     if not row["time_ns"]:
-        return "The table holds no time: the calls took less than strace counts, or it was written without times."
+        return "The table has no times: the calls were shorter than strace counts, or it was written without times."
     calls = f" in {counted(int(row['calls']), 'call')}" if table["calls"].notna().all() else ""
     return f"{row['syscall']} has the most time: {row['time_pct']:.0f} %{calls}."
 
 
 def _frequency(table: pd.DataFrame) -> list[str]:
     if table["calls"].isna().any():
-        return ["How often each is called is not in the table."]
+        return ["The table does not say how often each was called."]
     whole = int(table["calls"].sum())
     if not whole:
         return ["No call returned."]
@@ -242,8 +242,8 @@ def _open(threads: pd.DataFrame) -> list[str]:
     still = threads[threads["open_ns"] > 0]
     return (
         [
-            f"{counted(len(still), 'thread')} had a call open when the log ended; its time, at least "
-            f"{int(still['open_ns'].sum()) / 1e9:,.3f} s, is in no sum."
+            f"{counted(len(still), 'thread')} had an unfinished call when the log ended; its time, at least "
+            f"{int(still['open_ns'].sum()) / 1e9:,.3f} s, is not in any sum."
         ]
         if len(still)
         else []

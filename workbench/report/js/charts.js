@@ -1,4 +1,4 @@
-// The page of a report: light or dark as its reader likes, contents that follow, charts drawn from the JSON beside their
+// The page of a report: light or dark, contents that mark the visible section, charts drawn from the JSON beside their
 // places when these come near the screen. plotly.js is unpacked from the page, and run for the first of them. Needs no
 // network and no eval.
 
@@ -35,7 +35,7 @@ function react(plot) {
 function firstDrawn(plot, plotlyText) {
   try {
     if (!globalThis.Plotly) run(plotlyText);
-    plot.replaceChildren(); // its title stood there
+    plot.replaceChildren(); // removes its title
     react(plot);
     plot.dataset.state = "drawn";
   } catch (error) {
@@ -83,7 +83,7 @@ theme.addEventListener("change", () => {
 prefersDark.addEventListener("change", redraw);
 onPaper(() => printed(true), () => printed(false));
 
-// the contents: folded where they would push the answers down, and marked where the reader is
+// the contents: folded if they would push the answers down; the visible section is marked
 function contents() {
   const list = document.querySelector("nav details");
   const beside = matchMedia("(min-width: 1000px)");

@@ -33,7 +33,7 @@ export function takesFiles(main, place) {
   });
 }
 
-// a name as a shell takes it
+// a name quoted for a shell
 const quoted = (name) => (/^[\w./-]+$/.test(name) ? name : `'${clean(name).replaceAll("'", "'\\''")}'`);
 
 // replaces the page's content by the graph of the file

@@ -12,7 +12,7 @@ function themed(select) {
 
 document.querySelectorAll("table.sortable").forEach(sortable);
 themed(document.querySelector("#theme"));
-// open contents above the page would push the answers down
+// open contents above the page would move the answers down
 const beside = matchMedia("(min-width: 1000px)");
 const fold = () => document.querySelector("nav details")?.toggleAttribute("open", beside.matches);
 fold();

@@ -82,7 +82,7 @@ class Reading {
 
   // at the first costs: events may be described after the line that names them
   metrics() {
-    if (!this.events) throw new ReadError("Costs come before the line events: that names them.");
+    if (!this.events) throw new ReadError('Costs come before the line "events:", which names them.');
     this.columns ??= this.events.map((name) => {
       const about = this.about.get(name) ?? "";
       if (RATIO.test(name) || RATIO.test(about)) return { metric: -1, factor: 0 };
@@ -152,7 +152,7 @@ export function readCallgrind(text) {
     reading.read(text.slice(at, end < 0 ? text.length : end));
     at = end < 0 ? text.length : end + 1;
   }
-  if (!reading.events) throw new ReadError("It has no line events: with the names of metrics: it is cut off.");
+  if (!reading.events) throw new ReadError('It has no line "events:" with the names of metrics: it is cut off.');
   reading.metrics();
   return reading.graph;
 }
