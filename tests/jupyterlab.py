@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.async_api import Browser, Page
 
 from tests.profilers.services import free_port
 from tests.report.browser import PATIENCE_MS, headless_chromium
+from workbench.report.quick_nbformat import nbformat
 
 
 @dataclass

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import nbformat
 import pytest
 from nbclient import NotebookClient
 
 from tests.report.conftest import NOTEBOOKS
+from workbench.report.quick_nbformat import nbformat
 from workbench.runs.read import open_run
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 import pytest_asyncio
 from nbconvert import HTMLExporter
@@ -30,6 +29,7 @@ from workbench.charts.flame import flame_graph
 from workbench.report import external_addresses
 from workbench.report.answers.example import example
 from workbench.report.export import export_html
+from workbench.report.quick_nbformat import nbformat
 from workbench.runs.folder import RunFolder
 from workbench.runs.read import Run
 from workbench.sweep.apart import running_in, stop_apart

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.charts.flame_page import ROW_PX, shown, stack_totals
@@ -13,6 +12,7 @@ from tests.report.browser import PHONE_PX, offline_page
 from workbench.charts.flame import flame_graph
 from workbench.profiles.metrics import Metric
 from workbench.report import export_html, run_notebook
+from workbench.report.quick_nbformat import nbformat
 
 pytestmark = pytest.mark.browser
 

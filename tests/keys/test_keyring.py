@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import psutil
 import pytest
 from hypothesis import given
@@ -20,6 +19,7 @@ from workbench import keyring
 from workbench.profilers.backends.local import LocalBackend
 from workbench.profilers.backends.service import LocalService
 from workbench.report.execute import run_notebook
+from workbench.report.quick_nbformat import nbformat
 from workbench.settings import Settings
 from workbench.standin.accounts import payer
 

@@ -43,10 +43,9 @@ def profile(*arguments: object, code: int = 0, **variables: str) -> subprocess.C
 
 def refused(arguments: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Exit code and error of a command in this process, which has to be one line and to leave no session."""
-    own, dashes, command = arguments.partition(" -- ")
-    code = main(
-        ["profile", *own.split(), "--folder", str(folder), *([dashes.strip(), *command.split()] * bool(dashes))]
-    )
+    own, *command = arguments.split(" -- ")
+    words = [word for text in command for word in ("--", *text.split())]
+    code = main(["profile", *own.split(), "--folder", str(folder), *words])
     errors = capsys.readouterr().err
     assert len(errors.splitlines()) == 1
     assert not (folder / "session.json").exists()
@@ -178,11 +177,13 @@ async def _free(port: int) -> bool:
     return not await answers(f"http://127.0.0.1:{port}/")
 
 
-def test_without_a_session_every_command_says_how_to_start_one(folder: Path) -> None:
-    for action in (["status"], ["stop"], ["restore"], ["window", "x"], ["window", "--end"]):
-        said = profile(*action, "--folder", folder, code=EXIT_TOOL).stderr
-        assert "no profiler session was started. Start one: workbench profile start MODE" in said
-    assert not (folder / "session.json").exists()
+@pytest.mark.parametrize("action", ["status", "stop", "restore", "window x", "window --end"])
+def test_without_a_session_every_command_says_how_to_start_one(
+    action: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, errors = refused(action, folder, capsys)
+    assert code == EXIT_TOOL
+    assert "no profiler session was started. Start one: workbench profile start MODE" in errors
 
 
 @needs("strace", "gcc")
@@ -330,6 +331,7 @@ def test_a_damaged_session_is_named(folder: Path, text: str, capsys: pytest.Capt
     for action in ("status", "stop", "restore"):
         assert main(["profile", action, "--folder", str(folder)]) == EXIT_USAGE
         assert f"{folder / 'session.json'}: is not the file of a session" in capsys.readouterr().err
+    (folder / "session.json").unlink()  # nothing was started
 
 
 @needs("strace", "gcc")

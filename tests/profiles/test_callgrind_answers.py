@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.report.browser import offline_page, open_offline
@@ -12,6 +11,7 @@ from workbench.profiles.read import read_callgrind
 from workbench.profiles.views.neighbours import hottest
 from workbench.report import run_notebook
 from workbench.report.answers.callgrind import answer, misses, source
+from workbench.report.quick_nbformat import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "data" / "profiles" / "demo-callgrind.out"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "data" / "profiles" / "demo-callgrind.out"
-ALL_CUTS, SOME_CUTS = 4000, 40
+ALL_CUTS, SOME_CUTS = 4000, 15
 
 WRITTEN = b"""version: 1
 creator: callgrind-3.19.0

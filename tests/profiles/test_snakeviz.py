@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from playwright.async_api import Frame, Page
@@ -22,6 +21,7 @@ from workbench.errors import ToolError, WorkbenchError
 from workbench.profiles.model import Profile
 from workbench.profiles.read import read_profile
 from workbench.report.export import export_html
+from workbench.report.quick_nbformat import nbformat
 from workbench.report.snakeviz import serve_snakeviz, snakeviz_frame, snakeviz_page
 
 EVIL = "</script><script>document.title=1</script>"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 OF_STRACE = re.compile(r"^strace/|\.strace$|/summary-columns\.txt$|strace\.log\.gz$")
 EVERY_BYTE = 260  # of files up to this size; of larger ones so many bytes, of which half are near line ends
-SOME = 40
+SOME = 20
 WINDOW = 60_000  # of a large log a piece of so many bytes is cut
 COLUMNS = ["pid", "syscall", "args", "result", "error", "duration_ns", "start_ns", "judged", "line"]
 TABLE = b"""\

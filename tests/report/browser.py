@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright
 
 # how long is waited for a page to do something: a busy machine draws slowly
 PATIENCE_MS = 120_000
@@ -27,6 +28,7 @@ SCROLLED_THROUGH = """async (patience_ms) => {
     scrollTo(0, 0);
 }"""
 PHONE_PX = 390
+EMPTY = Path(os.devnull)
 DESKTOP_PX = 1200
 
 
@@ -55,14 +57,20 @@ class Offline:
 
 @dataclass
 class OfSession:
-    """The browser that all tests marked ``browser`` of a worker share: they run in one loop, to which it is bound."""
+    """The browser that all tests marked ``browser`` of a worker share: they run in one loop, to which it is bound.
+
+    ``kept``: contexts by their options. An empty page stays open in each, so that the next page needs no new process,
+    which is two thirds of the CPU time of a small page.
+    """
 
     browser: Browser | None = None
     loop: asyncio.AbstractEventLoop | None = None
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    kept: dict[str, BrowserContext] = field(default_factory=dict)
 
 
 _shared = OfSession()
+MOST_KEPT = 3
 
 
 @asynccontextmanager
@@ -74,6 +82,7 @@ async def one_browser() -> AsyncIterator[None]:
             yield
     finally:
         _shared.browser = _shared.loop = None
+        _shared.kept.clear()
 
 
 @asynccontextmanager
@@ -85,12 +94,14 @@ async def headless_chromium() -> AsyncIterator[Browser]:
             yield browser
         return
     if _shared.browser is None or not _shared.browser.is_connected():
+        _shared.kept.clear()
         _shared.browser = await _shared.stack.enter_async_context(own_chromium())
     try:
         yield _shared.browser
     finally:
         for context in _shared.browser.contexts:
-            await context.close()
+            if context not in _shared.kept.values():
+                await context.close()
 
 
 @asynccontextmanager
@@ -110,11 +121,9 @@ async def own_chromium() -> AsyncIterator[Browser]:
 @asynccontextmanager
 async def offline_page(html: Path, *, width_px: int = DESKTOP_PX, **context_options: Any) -> AsyncIterator[Offline]:
     """``html`` at ``width_px`` with the network off. Skips the test where there is no Chromium."""
-    async with headless_chromium() as browser:
-        context = await browser.new_context(
-            offline=True, viewport={"width": width_px, "height": 900}, **context_options
-        )
-        page = await context.new_page()
+    size: ViewportSize = {"width": width_px, "height": 900}
+    async with headless_chromium() as browser, _new_page(browser, {"viewport": size, **context_options}) as page:
+        await page.set_viewport_size(size)
         page.set_default_timeout(PATIENCE_MS)
         offline = Offline(page)
         page.on(
@@ -132,6 +141,27 @@ async def offline_page(html: Path, *, width_px: int = DESKTOP_PX, **context_opti
         )
         await page.goto(html.as_uri())
         yield offline
+
+
+@asynccontextmanager
+async def _new_page(browser: Browser, options: dict[str, Any]) -> AsyncIterator[Page]:
+    """A page that is closed after the block, in a context of these options: in the shared browser one that is kept."""
+    if browser is not _shared.browser:
+        context = await browser.new_context(offline=True, **options)
+        yield await context.new_page()
+        return
+    key = str(sorted((name, value) for name, value in options.items() if name != "viewport"))
+    if key not in _shared.kept:
+        if len(_shared.kept) == MOST_KEPT:
+            await _shared.kept.pop(next(iter(_shared.kept))).close()
+        _shared.kept[key] = await browser.new_context(offline=True, **options)
+        # of the same site as what is opened, which has its process for that
+        await (await _shared.kept[key].new_page()).goto(EMPTY.as_uri())
+    page = await _shared.kept[key].new_page()
+    try:
+        yield page
+    finally:
+        await page.close()
 
 
 async def open_offline(html: Path, *, width_px: int = DESKTOP_PX, screenshot: Path | None = None) -> Opened:

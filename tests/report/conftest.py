@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.report import frames
 from workbench.compare.comparison import compare_sides
 from workbench.report import run_notebook
 from workbench.report.comparing import asked, write_comparison
+from workbench.report.quick_nbformat import nbformat
 from workbench.runs.atomic import write_json, write_parquet
 from workbench.runs.read import Run, open_run
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import nbformat
 from bs4 import BeautifulSoup
 
 from tests.report import frames
@@ -12,6 +11,7 @@ from tests.report.test_export import shown as shown_figure
 from workbench import charts
 from workbench.report.arrange import arranged
 from workbench.report.export import render
+from workbench.report.quick_nbformat import nbformat
 from workbench.report.view import FACTS, View, nothing, sentence
 
 

@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
 import psutil
 import pytest
 
 from workbench.errors import SettingsError
 from workbench.report import run_notebook
 from workbench.report.engine import SparingManager
+from workbench.report.quick_nbformat import nbformat
 
 Make = Callable[..., Path]
 ANNOUNCE = "import os\nprint('pid', os.getpid(), flush=True)"

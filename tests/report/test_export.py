@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -21,6 +20,7 @@ from workbench.errors import RunFolderError, ToolError
 from workbench.report import export_html, external_addresses
 from workbench.report.export import render
 from workbench.report.figures import PLOTLY_MIME, figure_points
+from workbench.report.quick_nbformat import nbformat
 
 
 def page_of(*cells: nbformat.NotebookNode) -> BeautifulSoup:

@@ -7,13 +7,13 @@ import subprocess
 from decimal import Decimal
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.report.browser import DESKTOP_PX, PHONE_PX, open_offline
 from tests.report.conftest import NOTEBOOKS
 from workbench.report import external_addresses, read_parameters, run_notebook
 from workbench.report.figures import PLOTLY_MIME, nothing_in
+from workbench.report.quick_nbformat import nbformat
 from workbench.runs.read import Run
 from workbench.settings import SECRETS, WITH_PASSWORD, Settings
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.report.conftest import NOTEBOOKS
 from workbench.report import run_notebook
 from workbench.report.answers.both import per_receipt
+from workbench.report.quick_nbformat import nbformat
 from workbench.sweep.both_profiled import FEW, BothProfiled, profile_both
 from workbench.sweep.opened import open_run
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from playwright.async_api import Locator, Page
 
 from tests.jupyterlab import Shown
 from tests.report.conftest import NOTEBOOKS
+from workbench.report.quick_nbformat import nbformat
 
 NOTEBOOK = "panels.ipynb"
 PROJECT = NOTEBOOKS.parent
