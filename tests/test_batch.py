@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -104,72 +102,16 @@ async def test_the_notebook_of_a_profiled_sweep_shows_any_run(
         NOTEBOOKS / "profiled_sweep.ipynb", {"run_dir": str(folder)}, tmp_path / "made.ipynb", html, title=mode
     )
     assert record.ok, record.message
+    if mode == "none":
+        assert "The service ran without a profiler" in html.read_text()
+        return
     opened = await open_offline(html)
     assert opened.complaints == []
-    assert opened.charts_drawn == opened.charts_wanted
-    if mode == "none":
-        assert "The service ran without a profiler" in opened.text
-    else:
-        assert opened.charts_wanted >= 2
-        assert "step 3, 30 receipts" in opened.text  # the flame graphs' slider
+    assert opened.charts_drawn == opened.charts_wanted >= 2
+    assert "step 3, 30 receipts" in opened.text  # the flame graphs' slider
 
 
-def until_step(process: subprocess.Popen[str], folder: Path, mode: str) -> None:
-    """Wait until the run of a mode is at its steps."""
-    deadline = time.monotonic() + 200
-    while not list(folder.glob(f"*-{mode}/samples/step-001.*")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_a_batch_that_was_stopped_goes_on_wherever_that_was(tmp_path: Path) -> None:
-    """Killed before its first run, interrupted in that, killed in the second, and after a run's end before its
-    report's."""
-    settings = Settings.resolve(
-        receipts="20,40", rate=40.0, limit_grt="0.05", pinpoint=False, warm_up_receipts=0, runs_dir=str(tmp_path)
-    )
-    runs = runs_of_modes(("none", "flamegraph"), "10,20,30")
-    batch = Batch.create(tmp_path, "batch", runs, {}, "workbench batch")
-    batch.remember({run.name: settings.model_copy(update=dict(run.changes)) for run in runs})
-
-    def resume() -> subprocess.Popen[str]:
-        command = [*BATCH, "--resume", str(batch.path)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    process = resume()
-    until_step(process, batch.path, "none")
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=100)
-    assert process.returncode == 130
-    assert f"go on with `workbench batch --resume {batch.path}`" in said
-
-    process = resume()
-    until_step(process, batch.path, "flamegraph")
-    process.kill()
-    process.communicate()
-    first = batch.runs()["none"]
-    before = (first.path / "steps.parquet").stat().st_mtime_ns
-    first.folder.update_manifest(notebook=None)
-    (first.path / "report.html").unlink()
-
-    process = resume()
-    _, said = process.communicate(timeout=560)
-    assert process.returncode in (0, 4), said
-    assert batch.errors == {}
-    assert (first.path / "report.html").is_file()
-    assert (first.path / "steps.parquet").stat().st_mtime_ns == before
-    assert len(list(batch.path.glob("*-none"))) == len(list(batch.path.glob("*-flamegraph"))) == 1
-    steps = batch.runs()["flamegraph"].steps
-    steps = steps[steps["kind"] == "step"].sort_values("step")
-    assert steps["step"].tolist() == [1, 2, 3]
-    assert steps["accepted"].tolist() == [10, 20, 30]
-    assert (batch.path / "report.html").is_file()
-
-
-async def test_what_is_missing_or_broken_does_not_take_the_others_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_missing_or_broken_is_said_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """strace is not installed, valgrind is and does not run."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -184,7 +126,7 @@ async def test_what_is_missing_or_broken_does_not_take_the_others_with_it(
     said: list[str] = []
 
     async def batch_of(keep_going: bool) -> Batch:
-        runs = runs_of_modes(("none", "callgrind", "strace"))
+        runs = runs_of_modes(("callgrind", "strace"))
         own = {run.name: settings.model_copy(update={**run.changes, "name": run.name}) for run in runs}
         planned = of_runs("batch", settings.runs_dir, runs, own)
         return await run_batch(planned, keep_going=keep_going, config=None, say=said.append)
@@ -195,12 +137,11 @@ async def test_what_is_missing_or_broken_does_not_take_the_others_with_it(
     batch = await batch_of(True)
     assert "strace: left out, strace is not installed. Install strace: apt-get install strace" in said
     assert "valgrind: it is broken" in batch.errors["callgrind"]
-    assert batch.runs()["none"].manifest["state"] == "finished"
-    assert set(batch.runs()) == {"none", "callgrind"}
-    assert exit_code(batch) in (4, 5)  # 4: a busy machine spoils latencies
-    lines = batch.lines()
-    assert "valgrind: it is broken" in lines[1]
-    assert lines[2] == said[0]
+    assert set(batch.runs()) == {"callgrind"}
+    assert exit_code(batch) == 5
+    broken, missing = batch.lines()
+    assert "valgrind: it is broken" in broken
+    assert missing == said[0]
     summary = json.dumps(json.loads((batch.path / "notebook.ipynb").read_text()))
     assert "it is broken" in summary
     assert "apt-get install strace" in summary

@@ -17,25 +17,37 @@ import pytest
 from tests.report.browser import PHONE_PX, open_offline
 from tests.sweep.test_sweep import wait_for_progress
 from workbench.report import external_addresses
+from workbench.runs.alone import measuring
 from workbench.runs.read import open_run
 from workbench.standin.accounts import payer
 
 pytestmark = pytest.mark.slow
 
-SWEEP = [sys.executable, "-m", "workbench.cli", "sweep", "--limit-grt", "0.1", "--rate", "300"]
+SWEEP = [sys.executable, "-m", "workbench.cli", "sweep", "--limit-grt", "0.1"]
+DATABASE = "postgresql://indexer:s3cret-word@127.0.0.1:1/indexer"
+PAYERS = [payer(index) for index in range(3, 7)]
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """One sweep by the command line, for all tests of its results."""
+    """One sweep by the command line, for all tests of its results: with keys from a file that is named, an option at
+    its default and a variable that says otherwise, and addresses with a password."""
     folder = tmp_path_factory.mktemp("swept")
+    addresses = [f"0x{account.address.hex()}" for account in PAYERS]
+    keys = [account.key.reveal() for account in PAYERS]
+    (folder / "keys.toml").write_text(f"payers = {json.dumps(addresses)}\nsigner_keys = {json.dumps(keys)}\n")
     return subprocess.run(
-        [*SWEEP, "--receipts", "40,90,240", "--runs-dir", str(folder)],
+        [
+            *(*SWEEP, "--rate", "300", "--receipts", "40,90,240", "--runs-dir", str(folder), "--standin-payers", "64"),
+            *("--config", str(folder / "keys.toml")),
+            *("--database-url", f"{DATABASE}?password=s3cret-word", f"--postgres={DATABASE}"),
+        ],
         capture_output=True,
         text=True,
         timeout=500,
         check=False,
         cwd=folder,
+        env=os.environ | {"WORKBENCH_STANDIN_PAYERS": "1"},
     )
 
 
@@ -79,7 +91,16 @@ async def test_the_report_opens_without_network(swept, width_px):
     assert "stand-in" in opened.text  # a report says what it measured
 
 
-def test_the_report_has_no_external_address_and_no_key(swept):
+def test_options_and_the_settings_file_reach_the_notebooks_kernel(swept):
+    """An option wins over a variable also where it is the default; keys come from the file that was named."""
+    run = open_run(report_of(swept).parent)
+    assert run.manifest["settings"]["standin_payers"] == 64
+    assert set(run.steps["payer"].str.lower()) == {f"0x{account.address.hex()}" for account in PAYERS}
+    assert run.manifest["settings"]["postgres"] == "postgresql://indexer:***@127.0.0.1:1/indexer"
+    assert "--postgres=postgresql://indexer:***@127.0.0.1:1/indexer" in run.manifest["command"]
+
+
+def test_the_report_has_no_external_address_and_no_file_a_key_or_a_password(swept):
     folder = report_of(swept).parent
     assert external_addresses(report_of(swept).read_text()) == []
     keys = [payer(index).key.reveal() for index in range(64)]
@@ -87,6 +108,7 @@ def test_the_report_has_no_external_address_and_no_key(swept):
         if path.is_file():
             data = path.read_bytes()
             assert not any(key.encode() in data or bytes.fromhex(key) in data for key in keys), path
+            assert b"s3cret-word" not in data, path
 
 
 def test_a_report_can_be_made_again(swept):
@@ -105,64 +127,23 @@ def test_a_report_can_be_made_again(swept):
     assert {path: path.stat().st_mtime_ns for path in (folder / "samples").iterdir()} == samples
 
 
-def test_options_and_the_settings_file_reach_the_notebooks_kernel(tmp_path):
-    """An option wins over a variable also where it is the default; keys come from the file that was named. No file of
-    the run has a key or a password."""
-    database = "postgresql://indexer:s3cret-word@127.0.0.1:1/indexer"
-    account = payer(3)
-    (tmp_path / "keys.toml").write_text(
-        f'payers = ["0x{account.address.hex()}"]\nsigner_keys = ["{account.key.reveal()}"]\n'
-    )
-    done = subprocess.run(
-        [
-            *(*SWEEP, "--receipts", "20,30", "--mode", "cumulative", "--no-pinpoint", "--standin-payers", "64"),
-            *("--config", str(tmp_path / "keys.toml"), "--runs-dir", str(tmp_path)),
-            *("--database-url", f"{database}?password=s3cret-word", f"--postgres={database}"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-        env=os.environ | {"WORKBENCH_STANDIN_PAYERS": "1"},
-    )
-    assert done.returncode in (0, 4), done.stderr
-    run = open_run(report_of(done).parent)
-    assert run.manifest["settings"]["standin_payers"] == 64
-    assert set(run.steps["payer"].str.lower()) == {"0x" + account.address.hex()}
-    for path in run.path.rglob("*"):
-        assert not path.is_file() or account.key.reveal().encode() not in path.read_bytes(), path
-        assert not path.is_file() or b"s3cret-word" not in path.read_bytes(), path
-    assert run.manifest["settings"]["postgres"] == "postgresql://indexer:***@127.0.0.1:1/indexer"
-    assert "--postgres=postgresql://indexer:***@127.0.0.1:1/indexer" in run.manifest["command"]
-
-
-def test_a_second_sweep_at_the_same_time_is_exit_code_2(tmp_path):
-    first = subprocess.Popen(
-        [*SWEEP, "--receipts", "10000", "--rate", "100", "--runs-dir", str(tmp_path / "a"), "--no-pinpoint"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        wait_for_progress(asyncio.run(folder_in(tmp_path / "a")), step=1)
-        second = subprocess.run(
-            [*SWEEP, "--receipts", "20", "--runs-dir", str(tmp_path / "a")],
+async def test_a_sweep_beside_another_is_exit_code_2(tmp_path):
+    async with measuring(tmp_path / "20260101T000000Z-first"):
+        second = await asyncio.to_thread(
+            subprocess.run,
+            [*SWEEP, "--receipts", "20", "--runs-dir", str(tmp_path)],
             capture_output=True,
             text=True,
             timeout=100,
             check=False,
         )
-        assert first.poll() is None
-    finally:
-        first.send_signal(signal.SIGINT)
-        first.communicate(timeout=60)
     assert second.returncode == 2
     assert "another run is measuring in" in second.stderr.splitlines()[-1]
 
 
 def test_a_stopped_sweep_is_resumed_with_the_same_steps(tmp_path):
     process = subprocess.Popen(
-        [*SWEEP, "--receipts", "40,240,60", "--rate", "60", "--runs-dir", str(tmp_path), "--no-pinpoint"],
+        [*SWEEP, "--receipts", "20,120,30", "--rate", "30", "--runs-dir", str(tmp_path), "--no-pinpoint"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -191,10 +172,10 @@ def test_a_stopped_sweep_is_resumed_with_the_same_steps(tmp_path):
     assert resumed.returncode in (0, 4), resumed.stderr
     assert resumed.stdout.strip().splitlines()[-1] == str(folder / "report.html")
     run = open_run(folder)
-    assert run.samples.groupby("step").size().to_dict() == {1: 40, 2: 240, 3: 60}
+    assert run.samples.groupby("step").size().to_dict() == {1: 20, 2: 120, 3: 30}
     assert not run.samples.duplicated(["step", "index"]).any()
     assert not run.samples["nonce"].duplicated().any()
-    assert set(run.steps["rate_per_s"]) == {60.0}
+    assert set(run.steps["rate_per_s"]) == {30.0}
     assert list((folder / "interrupted").glob("step-002-*.parquet"))
 
 

@@ -1,9 +1,10 @@
-"""A grid as a user runs it: killed in the middle and gone on with, a run that fails beside those that do not, and the
+"""A grid as a user runs it: stopped in every way and gone on with, a run that fails beside those that do not, and the
 notebook of a batch by itself."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -25,18 +26,22 @@ PLAN = """
 name = "grid"
 
 [settings]
-receipts = "10"
+receipts = "30"
 pinpoint = false
+warm_up_receipts = 0
+paired = false
 
 [axes]
-rate = [100, 200]
+rate = [20, 40]
 
 [[include]]
-rate = 200
+rate = 40
 service_command = "sh -c 'echo it is broken >&2; exit 3'"
 
 [[include]]
-rate = 400
+rate = 100
+profiler = "flamegraph"
+receipts = "10,20,30"
 """
 
 
@@ -48,38 +53,53 @@ def until(process: subprocess.Popen[str], folder: Path, pattern: str) -> None:
         time.sleep(0.05)
 
 
-def test_a_grid_that_was_killed_is_gone_on_with_and_a_failing_run_ends_nothing(tmp_path: Path) -> None:
+def begun(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([*BATCH, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_grid_goes_on_wherever_it_was_stopped_and_a_failing_run_ends_nothing(tmp_path: Path) -> None:
+    """Interrupted in its first run, killed in the second, in the last before that had a manifest, and after a run's end
+    before its report's."""
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN)
     runs_dir = tmp_path / "runs"
-    process = subprocess.Popen([*BATCH, str(plan), "--runs-dir", str(runs_dir)], stderr=subprocess.PIPE, text=True)
-    until(process, runs_dir, "*-grid/*Z-2-200/samples/step-*")
+    process = begun(str(plan), "--runs-dir", str(runs_dir))
+    until(process, runs_dir, "*-grid/*Z-1-20/samples/step-001.*")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130
+    (path,) = runs_dir.glob("*-grid")
+    assert "4 of 4 runs to come: about" in said
+    assert f"go on with `workbench batch --resume {path}`" in said
+
+    process = begun("--resume", str(path))
+    until(process, path, "*Z-2-40/samples/step-001.*")
     process.kill()
     _, said = process.communicate()
-    assert "4 of 4 runs to come: about" in said
-    assert "run 2 of 4, rate 200: about" in said
-    (path,) = runs_dir.glob("*-grid")
-    (first,) = path.glob("*Z-1-100")
+    assert "run 2 of 4, rate 40: about" in said
+    (first,) = path.glob("*Z-1-20")
     before = (first / "steps.parquet").stat().st_mtime_ns
-    (path / "20260101T000000Z-4-400").mkdir()  # killed before the run had a manifest
+    workbench.open_run(first).folder.update_manifest(notebook=None)
+    (first / "report.html").unlink()
+    (path / "20260101T000000Z-4-100-flamegraph-10-20-30").mkdir()
 
-    done = subprocess.run(
-        [*BATCH, "--resume", str(path), "--json"], capture_output=True, text=True, timeout=500, check=False
-    )
-    assert done.returncode in (4, 5), done.stderr  # 4: a busy machine spoils latencies
-    told = json.loads(done.stdout)["runs"]
-    assert [run["run"][0] for run in told] == ["1", "2", "3", "4"]
+    process = begun("--resume", str(path), "--json")
+    out, said = process.communicate(timeout=500)
+    assert process.returncode in (4, 5), said  # 4: a busy machine spoils latencies
+    assert [run["run"][0] for run in json.loads(out)["runs"]] == ["1", "2", "3", "4"]
     batch = Batch.open(path)
     table = batch.table
     assert table["state"].tolist() == ["finished", "finished", "failed", "finished"]
-    assert table["rate"].tolist() == ["100", "200", "200", "400"]
+    assert table["rate"].tolist() == ["20", "40", "40", "100"]
     assert [bool(error) for error in table["error"]] == [False, False, True, False]
     assert "it is broken" in table["error"][2]
+    assert (first / "report.html").is_file()
     assert (first / "steps.parquet").stat().st_mtime_ns == before
     assert len([folder for folder in path.iterdir() if folder.is_dir()]) == 4
     runs = batch.runs()
     good = [runs[name].steps["sent"].tolist() for name in table["run"][[0, 1, 3]]]
-    assert good == [[10], [10], [10]]
+    assert good == [[30], [30], [10, 20, 30]]
+    assert runs[table["run"][3]].steps["accepted"].tolist() == [10, 20, 30]
     page = (path / "report.html").read_text()
     for folder in table["folder"]:
         assert f'href="{folder}/report.html"' in page

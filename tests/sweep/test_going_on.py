@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +13,28 @@ import pyarrow.parquet as pq
 import pytest
 
 import workbench
+from workbench import keyring
 from workbench.load.samples import COLUMNS, SampleBuffer
+from workbench.runs.read import Run
 
-FAST = {"rate": 2000.0, "limit_grt": "0.1", "runs_dir": "runs", "pinpoint": False}
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished sweep, of which each test takes a copy."""
+    folder = tmp_path_factory.mktemp("swept") / "20260101T000000Z-sweep"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.parent)
+        keyring.hold(None)  # those of a test before
+        asyncio.run(
+            workbench.sweep(receipts="20,30", rate=2000.0, limit_grt="0.1", pinpoint=False, run_dir=str(folder))
+        )
+    return folder
+
+
+@pytest.fixture
+def run(swept: Path, tmp_path: Path) -> Run:
+    """A copy of it, to be damaged and gone on with."""
+    return workbench.open_run(shutil.copytree(swept, tmp_path / swept.name))
 
 
 class Killed(BaseException):
@@ -37,8 +58,7 @@ def cut_off_last_step(run: Path) -> tuple[int, int]:
     return last, len(rows)
 
 
-async def test_killed_while_rows_are_put_aside_they_are_there_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = await workbench.sweep(receipts="20,30", **FAST)
+async def test_killed_while_rows_are_put_aside_they_are_there_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     step, rows = cut_off_last_step(run.path)
     unlink: Callable[..., None] = Path.unlink
 
@@ -58,8 +78,7 @@ async def test_killed_while_rows_are_put_aside_they_are_there_once(monkeypatch: 
 
 
 @pytest.mark.parametrize("set_by_s", [-7200, 7200])
-async def test_time_goes_on_though_the_clock_was_set(set_by_s: int) -> None:
-    run = await workbench.sweep(receipts="20,30", **FAST)
+async def test_time_goes_on_though_the_clock_was_set(run: Run, set_by_s: int) -> None:
     cut_off_last_step(run.path)
     before = run.series["t_s"].min(), run.series["t_s"].max()
     manifest = json.loads((run.path / "manifest.json").read_text())
@@ -74,15 +93,17 @@ async def test_time_goes_on_though_the_clock_was_set(set_by_s: int) -> None:
     assert watched.is_monotonic_increasing
 
 
-async def test_the_network_of_a_run_that_was_killed_after_its_last_step_leaves_no_data(tmp_path: Path) -> None:
+async def test_the_network_of_a_run_that_was_killed_after_its_last_step_leaves_no_data(
+    run: Run, tmp_path: Path
+) -> None:
     """Nothing is to be measured any more, so the network is not started again: its data are deleted all the same."""
-    run = await workbench.sweep(receipts="20,30", **FAST)
-    data = tmp_path / run.path.name / "postgres"
+    networks = tmp_path / "networks"
+    data = networks / run.path.name / "postgres"
     data.mkdir(parents=True)
     path = run.path / "manifest.json"
     manifest = json.loads(path.read_text())
-    network = {"network": True, "network_folder": str(tmp_path), "service_command": "true"}
+    network = {"network": True, "network_folder": str(networks), "service_command": "true"}
     path.write_text(json.dumps(manifest | {"state": "failed", "settings": manifest["settings"] | network}))
     done = await workbench.sweep(resume=run.path)
     assert done.state == "finished"
-    assert list(tmp_path.glob("2*")) == []
+    assert list(networks.glob("2*")) == []
