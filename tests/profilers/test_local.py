@@ -22,6 +22,7 @@ from tests.profilers.services import answers, c_service, environment, free_port,
 from tests.standin.conftest import eventually
 from workbench.errors import RunFolderError, SettingsError, TargetError, ToolError, WorkbenchError
 from workbench.profilers.backends import local
+from workbench.profilers.backends.listening import listener_on
 from workbench.profilers.backends.local import LocalBackend, LocalService
 from workbench.profilers.backends.processes import birth
 from workbench.profilers.session import Session, profiling_session
@@ -124,6 +125,26 @@ async def test_a_port_of_this_process_is_not_fought_for(tmp_path: Path) -> None:
             ToolError, match=rf"port {port} is taken by process {os.getpid()}, in which the workbench runs"
         ):
             await backend.start("none")
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_port_of_a_process_that_is_ending_is_free_soon(ended: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meanwhile its socket is still listed, without its process or with one that is gone."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        (listed,) = (one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    looks = iter([[listed._replace(pid=None)], [listed._replace(pid=gone.pid)]])
+    last: list[object] = [] if ended else [listed._replace(pid=None)]
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: next(looks, last))
+    if ended:
+        assert listener_on(port, "x") is None
+    else:
+        with pytest.raises(ToolError, match=f"port {port} is taken by a process of another user"):
+            listener_on(port, "x")
 
 
 @needs("gcc")

@@ -55,7 +55,7 @@ async def test_a_wrong_prediction_is_corrected_and_said() -> None:
         with pytest.raises(TargetError, match="at least 2 trials need an unused payer each, there are 1"):
             await workbench.find_limit(**target)
         del target["agent_metrics_url"]
-        with pytest.raises(TargetError, match="needs the agent") as caught:
+        with pytest.raises(TargetError, match="the agent must say after each trial") as caught:
             await workbench.find_limit(**target)
     assert "--agent-metrics-url" in str(caught.value)
     run = workbench.open_run(next(Path("runs").glob("*-find-limit")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from workbench.profilers.backends.processes import runs, until
 
 # they listen for a container
 _FORWARDERS = ("docker-proxy", "rootlesskit", "rootlessport", "slirp4netns", "pasta", "conmon")
+ENDING_S = 1.0
+"""How long a port may seem to be another user's: a process that is ending is still listening, but cannot be seen."""
 # set by a shell, not for the service
 _PASSING = {"_", "SHLVL", "PWD", "OLDPWD", "TERM", "COLUMNS", "LINES"}
 
@@ -82,34 +85,45 @@ def listener_on(port: int, service: str) -> Previous | None:
     Raises ToolError if it cannot be stopped and restored from here: it belongs to another user or a container, or this
     code runs in it.
     """
+    deadline = time.monotonic() + ENDING_S
+    while owners := _owners(port):
+        for owner in sorted(pid for pid in owners if pid is not None):
+            with contextlib.suppress(psutil.Error):
+                return _to_restore(psutil.Process(owner), port, service)
+        if time.monotonic() > deadline:
+            raise ToolError(
+                f"port {port} is taken by a process of another user",
+                where=service,
+                hint="Stop it, or give the service another port",
+            )
+        time.sleep(0.05)
+    return None
+
+
+def _owners(port: int) -> set[int | None]:
+    """The processes that listen on a port; None for those of other users, and for one that is ending."""
     try:
         sockets = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:
         sockets = _of_own_processes()
-    owners = {socket.pid for socket in sockets if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port}
-    if not owners:
-        return None
-    for owner in sorted(pid for pid in owners if pid is not None):
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(owner)
-            if process.name() in _FORWARDERS:
-                raise ToolError(
-                    f"port {port} belongs to a container (process {owner}, {process.name()})",
-                    where=service,
-                    hint="Profile the services of its compose file with --compose, or give the service another port",
-                )
-            if owner == os.getpid() or owner in {parent.pid for parent in psutil.Process().parents()}:
-                raise ToolError(
-                    f"port {port} is taken by process {owner}, in which the workbench runs",
-                    where=service,
-                    hint="Give the service another port",
-                )
-            return _seen(process)
-    raise ToolError(
-        f"port {port} is taken by a process of another user",
-        where=service,
-        hint="Stop it, or give the service another port",
-    )
+    return {socket.pid for socket in sockets if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port}
+
+
+def _to_restore(process: psutil.Process, port: int, service: str) -> Previous:
+    """How to start it again. Raises ToolError for a container's, and for one that this code runs in."""
+    if process.name() in _FORWARDERS:
+        raise ToolError(
+            f"port {port} belongs to a container (process {process.pid}, {process.name()})",
+            where=service,
+            hint="Profile the services of its compose file with --compose, or give the service another port",
+        )
+    if process.pid == os.getpid() or process.pid in {parent.pid for parent in psutil.Process().parents()}:
+        raise ToolError(
+            f"port {port} is taken by process {process.pid}, in which the workbench runs",
+            where=service,
+            hint="Give the service another port",
+        )
+    return _seen(process)
 
 
 async def stop_previous(previous: Previous, service: str, timeout_s: float) -> None:
