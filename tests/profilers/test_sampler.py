@@ -367,7 +367,7 @@ async def main():
         await asyncio.create_task(work(), name=f"request {number}")
 asyncio.run(main())
 """
-    run(source, tmp_path, MOST_TASKS * 3 // 2)
+    run(source, tmp_path, MOST_TASKS * 2)
     tasks = {labels.get("task", "") for _, labels, _ in labelled(read_pprof(snapshots(tmp_path)[-1].pb))}
     assert OTHER_TASKS in tasks
     assert len(tasks) <= MOST_TASKS + 2
