@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import print_json, result
 from workbench.cli.selection import add_file, add_selections, add_table, selected
-from workbench.leaving_out import OF_NUMPY, delayed, emptied, without_collector
+from workbench.leaving_out import bare_numpy, delayed, without_collector
 
 
 def add_read(parser: OneLineParser) -> None:
@@ -27,10 +26,8 @@ def add_read(parser: OneLineParser) -> None:
 
 def do_read(options: argparse.Namespace) -> int:
     """``workbench read``: totals, the top table and notes."""
-    # importing numpy starts threads for linear algebra, which takes a third of the import; no profile needs them
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # dataclasses imports inspect, but uses it only for classes without a docstring
-    with without_collector(), emptied(OF_NUMPY), delayed("numpy"), delayed("inspect"):
+    with without_collector(), bare_numpy(), delayed("numpy"), delayed("inspect"):
         return _read(options)
 
 

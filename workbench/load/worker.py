@@ -17,13 +17,11 @@ import time
 from dataclasses import asdict
 
 from workbench.errors import MeasurementError, WorkbenchError
-from workbench.leaving_out import OF_NUMPY, emptied, without_collector
+from workbench.leaving_out import bare_numpy, without_collector
 from workbench.masking import ended
 from workbench.receipts.keys import SigningKey
 
-# numpy's linear algebra, which no generator needs, starts threads when numpy is imported: a third of that time
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-with without_collector(), emptied(OF_NUMPY):
+with without_collector(), bare_numpy():
     from workbench.load.drive import Progress
     from workbench.load.engines.in_process import in_process
     from workbench.load.spec import StepReport, StepSpec

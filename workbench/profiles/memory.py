@@ -45,8 +45,8 @@ class _Reading:
         self.before_bytes = _resident_bytes()
         self.small_bytes = 0
 
-    def is_small(self, more_bytes: int) -> bool:
-        """Whether this need is still small when added to the small ones before it."""
+    def put_off(self, more_bytes: int) -> bool:
+        """Add this need to the small ones before it; whether all of them are still too small to be checked."""
         self.small_bytes += more_bytes
         if more_bytes > 0 and self.small_bytes < min(_SMALL_BYTES, self.most_bytes // 16):
             return True
@@ -89,7 +89,7 @@ def require(more_bytes: int = 0, *, name: str | None = None) -> None:
     ``name``: the profile's name outside of :func:`reading`; then only free memory counts.
     """
     at = _under_way.get()
-    if at is not None and at.is_small(more_bytes):
+    if at is not None and at.put_off(more_bytes):
         return
     where = at.name if at is not None else name or "profile"
     if at is not None:
