@@ -16,7 +16,6 @@ import http.client
 import json
 import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
 from workbench.compare.comparison import Comparison
 from workbench.compare.gate import Gate, gate
 from workbench.profilers.backends.local import LocalBackend, LocalService
@@ -86,9 +86,7 @@ def measured(program: Path, mode: Mode, folder: Path, *, receipts: int = RECEIPT
 
 
 async def _measured(program: Path, mode: Mode, folder: Path, receipts: int, steps: int) -> Path:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     service = LocalService("receipts", (str(program), str(port)), f"http://127.0.0.1:{port}/")
     windows = []
     async with profiling(mode, service=LocalBackend(service, folder / "raw"), out=folder / "raw") as session:

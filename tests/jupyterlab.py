@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.profilers.services import free_port
+from tests.ports import free_port
 from tests.report.browser import PATIENCE_MS, headless_chromium
 from workbench.report.quick_nbformat import nbformat
 

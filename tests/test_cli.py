@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.sweep.test_sweep import wait_for_progress
 from workbench.cli import main
 from workbench.runs.read import open_run
@@ -25,9 +26,7 @@ ALLOCATION = "0xfa44c72b753a66591f241c7dc04e8178c30e13af"
 
 @pytest.fixture
 def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @pytest.mark.parametrize(
@@ -264,9 +263,7 @@ def test_ctrl_c_while_a_service_hangs_is_still_130(tmp_path):
         "import sys\nsay = lambda *_: print('up', flush=True)\n"
         "web.run_app(app, host='127.0.0.1', port=int(sys.argv[1]), print=say)\n"
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen([sys.executable, str(script), str(port)], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None

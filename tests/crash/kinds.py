@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.profilers.services import free_port
+from tests.ports import free_port
 from workbench.cli.options import option_of
 
 RECEIPTS = (40, 60, 30, 50)

@@ -22,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -121,9 +122,11 @@ def closed(disk: Path) -> Iterator[None]:
 @contextmanager
 def read_only(disk: Path) -> Iterator[None]:
     """Within the block the run's file system is read-only; open files stay open, as after a disk error."""
-    run = str(disk / "run")
-    mount("--bind", run, run)
-    mount("-o", "remount,bind,ro", run)
+    run, aside = str(disk / "run"), tempfile.mkdtemp(dir=disk)
+    # made aside and moved over: a file opened for writing between two steps in place would keep it writable
+    mount("--bind", run, aside)
+    mount("-o", "remount,bind,ro", aside)
+    mount("--move", aside, run)
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.keys.places import new_key
-from tests.profilers.services import free_port
+from tests.ports import free_port
 from workbench import keyring
 from workbench.profilers.backends.local import LocalBackend
 from workbench.profilers.backends.service import LocalService

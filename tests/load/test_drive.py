@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from aiohttp import web
 
 from tests.load.servers import GOOD, good, http_server, raw_server, step
 from tests.load.wire import Owner
+from tests.ports import free_port
 from workbench.errors import RunFolderError, ToolError
 from workbench.load.client import ReceiptClient
 from workbench.load.connection import Connection
@@ -156,11 +156,8 @@ async def test_bad_services_give_outcomes_and_never_an_exception(tmp_path, answe
 
 
 async def test_nothing_listening_is_connect_error(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        spec = step(url, ClosedPlan(4, 2), tmp_path)
-        await in_process(spec, None)
+    spec = step(f"http://127.0.0.1:{free_port()}", ClosedPlan(4, 2), tmp_path)
+    await in_process(spec, None)
     assert outcomes(SampleBuffer.open(spec.buffer).rows) == {"connect_error": 4}
 
 
@@ -181,9 +178,7 @@ async def test_garbage_is_collected_only_where_there_is_much_of_it(tmp_path, ser
 
     async with http_server(wasteful if service == "garbage" else good) as url:
         if service == "nobody":
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                url = f"http://127.0.0.1:{free.getsockname()[1]}"
+            url = f"http://127.0.0.1:{free_port()}"
         spec = step(url, ClosedPlan(2000, 8), tmp_path)
         gc.callbacks.append(note)
         thresholds = gc.get_threshold()

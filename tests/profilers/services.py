@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -113,13 +112,6 @@ def needs(*tools: str) -> pytest.MarkDecorator:
     """Skip where one of the tools is not installed; in CI that is a failure."""
     missing = [tool for tool in tools if shutil.which(tool) is None]
     return pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing or tools)} is not installed")
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def compiled(folder: Path) -> Path:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.profilers.services import SYSCALLS, free_port, needs, work
+from tests.ports import free_port
+from tests.profilers.services import SYSCALLS, needs, work
 from tests.profilers.test_commands import AGENT, SERVICE, role
 from tests.profilers.test_shell import folder, profile, refused, start_c
 from workbench.cli import main

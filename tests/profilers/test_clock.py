@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.profilers.services import c_service, free_port, needs, work
+from tests.ports import free_port
+from tests.profilers.services import c_service, needs, work
 from workbench.profilers.backends.local import LocalBackend
 from workbench.profilers.session import profiling_session
 from workbench.profilers.windows import cut

@@ -21,7 +21,8 @@ import psutil
 import pytest
 
 import workbench
-from tests.profilers.services import environment, free_port, needs
+from tests.ports import free_port
+from tests.profilers.services import environment, needs
 from tests.standin.conftest import eventually
 from workbench.errors import SettingsError, TargetError, ToolError
 from workbench.profilers.backends import program

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 import workbench
-from tests.profilers.services import SYSCALLS, answers, c_service, free_port, needs, work
+from tests.ports import free_port
+from tests.profilers.services import SYSCALLS, answers, c_service, needs, work
 from tests.profilers.test_local import has_port, holder, listener, running
 from tests.profilers.test_shell import PROFILE, folder, profile, start_c, syscalls
 from tests.standin.conftest import eventually

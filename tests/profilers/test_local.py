@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 import workbench
-from tests.profilers.services import answers, c_service, environment, free_port, needs, work
+from tests.ports import free_port
+from tests.profilers.services import answers, c_service, environment, needs, work
 from tests.standin.conftest import eventually
 from workbench.errors import RunFolderError, SettingsError, TargetError, ToolError, WorkbenchError
 from workbench.profilers.backends import local

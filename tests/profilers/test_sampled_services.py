@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.profilers.services import free_port, needs, work
+from tests.ports import free_port
+from tests.profilers.services import needs, work
 from tests.standin.conftest import eventually
 from workbench.errors import ToolError
 from workbench.profilers.backends import program

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.profilers.services import SYSCALLS, answers, environment, free_port, needs, work
+from tests.ports import free_port
+from tests.profilers.services import SYSCALLS, answers, environment, needs, work
 from tests.profilers.test_local import listener
 from tests.standin.conftest import eventually
 from workbench.cli import main

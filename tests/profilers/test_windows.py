@@ -18,12 +18,12 @@ import psutil
 import pytest
 
 import workbench
+from tests.ports import free_port
 from tests.profilers.services import (
     LEAK_BYTES,
     PYTHON_SERVICE,
     SYSCALLS,
     c_service,
-    free_port,
     needs,
     python_service,
     work,

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.profilers.services import LEAK_BYTES, SYSCALLS, c_service, free_port, needs, work
+from tests.ports import free_port
+from tests.profilers.services import LEAK_BYTES, SYSCALLS, c_service, needs, work
 from tests.profilers.test_windows import calls, cost, under
 from workbench.errors import ToolError
 from workbench.profilers.backends.local import LocalBackend, LocalService

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests.ports import free_port
 from workbench.network import cluster
 from workbench.network.schema import apply_schema
 
@@ -55,9 +55,7 @@ class Server:
         self._programs = cluster.find_programs()
         self._data, self._log = folder / "data", folder / "log"
         self._password = cluster.prepare(self._programs, folder, self._data)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self.start()
 
     def url(self, database: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from aiohttp import web
 
 import workbench
 from tests.load.servers import good, http_server, raw_server
+from tests.ports import free_port
 from workbench.errors import TargetError
 from workbench.receipts.address import checksum
 from workbench.service import fetch
@@ -37,9 +37,7 @@ async def failure(tmp_path, **settings) -> str:
 
 
 async def test_nothing_listens(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     text = await failure(tmp_path, target=f"http://127.0.0.1:{port}")
     assert f"127.0.0.1:{port}" in text
     assert "not reachable" in text

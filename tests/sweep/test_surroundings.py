@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import workbench
-from tests.profilers.services import free_port
+from tests.ports import free_port
 from workbench.errors import SettingsError, TargetError
 from workbench.profilers.windows.record import windows_in
 from workbench.settings import Settings

@@ -22,7 +22,7 @@ from aiohttp import web
 
 import workbench
 from tests.load.servers import GOOD, http_server
-from tests.profilers.services import free_port
+from tests.ports import free_port
 from workbench import keyring
 from workbench.errors import RunFolderError, SettingsError, TargetError
 from workbench.settings import Settings
