@@ -17,6 +17,8 @@ import pytest
 from tests.ports import free_port
 from tests.sweep.test_sweep import wait_for_progress
 from workbench.cli import main
+from workbench.cli.commands import Command, every
+from workbench.cli.program import of_a_file, parser_of
 from workbench.runs.read import open_run
 from workbench.standin.accounts import payer
 
@@ -332,3 +334,9 @@ def test_findings_of_a_session_by_hand_say_how_it_becomes_a_run(tmp_path, capsys
     said = capsys.readouterr().err
     assert "a session of windows by hand, not a run" in said
     assert f"workbench profile report --folder {tmp_path}" in said
+
+
+@pytest.mark.parametrize("command", [one for one in every() if one.of_a_file], ids=lambda one: one.name)
+def test_a_file_alone_is_read_as_the_parser_would(command: Command) -> None:
+    parsed = parser_of(command).read(["profile.out"])
+    assert vars(of_a_file(command, "profile.out")) == vars(parsed)

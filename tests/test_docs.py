@@ -47,7 +47,7 @@ def test_commands_have_the_options_they_are_shown_with(page: Path) -> None:
     for words in commands(page):
         try:
             command, rest = find(words[1:])
-            parser_of(command).parse_intermixed_args(rest)  # type: ignore[no-untyped-call]
+            parser_of(command).read(rest)
         except SettingsError as error:
             wrong.append(f"{shlex.join(words)}: {error}")
     assert wrong == []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from workbench.leaving_out import OF_JSONSCHEMA, OF_PAPERMILL, delayed, left_out
+from workbench.leaving_out import OF_JSONSCHEMA, OF_PAPERMILL, delayed, left_out, untranslated
 
 A_CHART = "from workbench.charts.theme import figure; figure('a', 'b', 'c', 'd')._repr_mimebundle_()"
 PAPERMILL = """
@@ -94,3 +95,44 @@ def test_a_module_that_is_there_is_not_delayed() -> None:
     with delayed("sys"):
         import sys as again
     assert again is sys
+
+
+def test_a_process_that_is_left_has_done_all_that_it_had_to_do() -> None:
+    code = (
+        "import atexit, threading, time\n"
+        "from workbench.leaving_out import leave\n"
+        "atexit.register(print, 'registered')\n"
+        "go = threading.Event()\n"
+        "threading.Thread(target=lambda: (go.wait(), print('a thread'))).start()\n"
+        "threading.Thread(target=lambda: go.wait(60), daemon=True).start()\n"
+        "print('x' * 200_000)\n"
+        "go.set()\n"
+        "leave(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (7, "")
+    assert done.stdout == "x" * 200_000 + "\na thread\nregistered\n"
+
+
+def test_a_process_whose_output_nobody_reads_is_left_without_a_word() -> None:
+    code = "import sys; print('unread'); from workbench.leaving_out import leave; sys.stdin.read(); leave(3)"
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], env=buffered, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.communicate()[1] == b""
+    assert process.returncode == 3
+
+
+def test_the_words_of_argparse_need_no_translations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gettext", raising=False)
+    monkeypatch.delitem(sys.modules, "argparse", raising=False)
+    with untranslated():
+        import argparse
+    assert "gettext" not in sys.modules
+    parser = argparse.ArgumentParser(prog="x", exit_on_error=False)
+    parser.add_argument("--two", nargs=2)
+    assert "show this help message and exit" in parser.format_help()
+    with pytest.raises(argparse.ArgumentError, match="expected 2 arguments"):
+        parser.parse_args(["--two", "1"])

@@ -30,6 +30,7 @@ PACKAGE = ROOT / "workbench"
 
 # From the ground up; rooms of one line know nothing of each other.
 ORDER: tuple[tuple[str, ...], ...] = (
+    ("hints",),
     ("leaving_out", "markup", "numbers", "patterns", "scripts"),
     ("masking", "callable_room", "card", "terminal"),
     ("errors",),

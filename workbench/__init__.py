@@ -10,9 +10,12 @@ Importing this package is cheap: pandas, aiohttp and the rest are imported when 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+from workbench.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from workbench.catalogue.history import history
     from workbench.catalogue.listing import runs
     from workbench.compare.comparison import Comparison

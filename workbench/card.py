@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+
+from workbench.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 CARDS = "workbench.report.cards"
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TypeVar
 
+from workbench.hints import TYPE_CHECKING
 from workbench.masking import masked
+
+if TYPE_CHECKING:
+    from typing import TypeVar
 
 
 class WorkbenchError(Exception):
@@ -102,7 +105,8 @@ def with_remedy(hint: str, number: int | None) -> str:
     return told[:1].upper() + told[1:]
 
 
-E = TypeVar("E", bound=WorkbenchError)
+if TYPE_CHECKING:
+    E = TypeVar("E", bound=WorkbenchError)
 
 
 def of_system(

@@ -14,25 +14,33 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
 
+from workbench.hints import TYPE_CHECKING
 from workbench.leaving_out import without_last_collection
+from workbench.patterns import pattern
+
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
 
 HIDDEN = "***"
 LEAST_DIGITS, MOST_DIGITS = 48, 80
-_KEY = re.compile(rf"(?<![0-9a-fA-F])(?:0[xX])?([0-9a-fA-F]{{{LEAST_DIGITS},{MOST_DIGITS}}})(?![0-9a-fA-F])")
-_DIGEST = re.compile(r"sha256\W{1,4}$")
+_DIGITS = re.compile(rf"[0-9a-fA-F]{{{LEAST_DIGITS}}}")  # in every key
+_KEY = pattern(rf"(?<![0-9a-fA-F])(?:0[xX])?([0-9a-fA-F]{{{LEAST_DIGITS},{MOST_DIGITS}}})(?![0-9a-fA-F])")
+_DIGEST = pattern(r"sha256\W{1,4}$")
 _ADDRESS_DIGITS = 40
 
 
 def masked(text: str) -> str:
     """A text with ``***`` in place of each private key in it."""
+    if _DIGITS.search(text) is None:
+        return text
     return _KEY.sub(lambda found: HIDDEN if _is_key(found) else found[0], text)
 
 
 def has_key(text: str) -> bool:
     """Whether there is a private key in a text."""
-    return any(_is_key(found) for found in _KEY.finditer(text))
+    return _DIGITS.search(text) is not None and any(_is_key(found) for found in _KEY.finditer(text))
 
 
 def shown(value: object, most: int = 80) -> str:
@@ -69,7 +77,7 @@ class MaskedStream:
 def masked_streams() -> Iterator[None]:
     """Within the context, keys are masked in standard output and standard error of this process."""
     output, errors = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = cast(TextIO, MaskedStream(output)), cast(TextIO, MaskedStream(errors))
+    sys.stdout, sys.stderr = MaskedStream(output), MaskedStream(errors)
     try:
         yield
     finally:

@@ -7,12 +7,16 @@ compiled at import they would take a twentieth of its time.
 from __future__ import annotations
 
 import re
-from typing import Any, AnyStr, cast
+
+from workbench.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, AnyStr
 
 
 def pattern(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """As :func:`re.compile`, done at the first use."""
-    return cast("re.Pattern[AnyStr]", _Late(text, flags))
+    return _Late(text, flags)  # type: ignore[return-value]
 
 
 class _Late:

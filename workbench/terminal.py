@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TextIO
 
+from workbench.hints import TYPE_CHECKING
 from workbench.patterns import pattern
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
 
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bold": 1, "dim": 2}
 _OF_WORDS = {

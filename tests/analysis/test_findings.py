@@ -139,7 +139,7 @@ def stacks(*rows: tuple[str, int]) -> Profile:
     own = names.str.startswith("app")
     files = pd.Series([OWN if mine else PACKAGE for mine in own], dtype="str")
     crates = names.str.split("::").str[0].astype("str")
-    return replace(profile, frames=profile.frames.assign(file=files, crate=crates))
+    return profile.but(frames=profile.frames.assign(file=files, crate=crates))
 
 
 def by_path(profile: Profile) -> Findings:

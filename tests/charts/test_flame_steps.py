@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ async def test_the_slider_shows_one_step_at_a_time_by_keyboard_too(tmp_path: Pat
 async def test_another_step_keeps_metric_and_search(tmp_path: Path, page_says: str) -> None:
     page = tmp_path / "steps.html"
     two = [
-        folded({"main;serve": 10 * step, "main;idle": 7}, metrics=(SAMPLES, replace(SAMPLES, name="calls")))
+        folded({"main;serve": 10 * step, "main;idle": 7}, metrics=(SAMPLES, SAMPLES._replace(name="calls")))
         for step in (1, 2)
     ]
     graphs = flame_steps(two, LABELS[:2])

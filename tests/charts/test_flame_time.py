@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ def timed(spans: list[tuple[str, int, int, int, str]], stacks: dict[str, int]) -
     table = pd.DataFrame(spans, columns=["thread", "start_ns", "end_ns", "depth", "frame_id"])
     table["frame_id"] = np.array([frames.index(name) for name in table["frame_id"]], dtype=np.int64)
     table[["start_ns", "end_ns"]] += BEGIN_NS
-    return replace(profile, tables={"timeline": table})
+    return profile.but(tables={"timeline": table})
 
 
 SPANS = [
@@ -110,7 +109,7 @@ async def test_a_hundred_thousand_spans_are_drawn_in_few_operations(tmp_path: Pa
             "frame_id": random.integers(0, 3, threads * each),
         }
     )
-    profile = replace(folded({"a::x;b::y;c::z": 1}), tables={"timeline": table})
+    profile = folded({"a::x;b::y;c::z": 1}).but(tables={"timeline": table})
     async with shown(flame_graph(profile), tmp_path, width_px=PHONE_PX) as graph:
         await in_time_order(graph)
         # what is narrower than an edge goes into one line of pixels a row, not into rectangles

@@ -39,13 +39,17 @@ TEXTS = {
 SCHEMA_1 = NUMBERS | COUNTS | TEXTS | {"outcomes", "tiles"}
 
 
+# 150 receipts by four take 1.5 s: the agent counts those before the last while they are sent
+PACED = ("--backend-latency", "constant:40")
+
+
 def documented() -> list[tuple[str, str]]:
     """Key and unit of each line of the table."""
     table = DOCS.split("## `workbench load --json`")[1].split("\n## ")[0]
     return [(key, unit.strip()) for key, unit in re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE)]
 
 
-@pytest.fixture(scope="module", params=[("--rate", "100"), ("--concurrency", "4")])
+@pytest.fixture(scope="module", params=[("--rate", "100"), ("--concurrency", "4", *PACED)])
 def printed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What a load to past its limit prints: figures of denial are in it too."""
     done = subprocess.run(

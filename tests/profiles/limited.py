@@ -12,7 +12,6 @@ needs_limits = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="
 
 _RUN = """
 import resource, sys
-from dataclasses import replace
 from workbench.errors import WorkbenchError
 from workbench.profiles.read import read_profile
 from workbench.profiles.source import open_source

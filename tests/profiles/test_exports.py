@@ -108,7 +108,7 @@ def test_names_in_folded_stacks(name: str, written: str) -> None:
 
 # one stack of 10,000 frames with long names; and one that ends at each of them
 DEEP = "read_profile(b';'.join(b'%092d' % at for at in range(10_000)) + b' 7\\n')"
-CHAIN = f"replace({DEEP}, _nodes={DEEP}.nodes.assign(self_samples=1))"
+CHAIN = f"{DEEP}.but(_nodes={DEEP}.nodes.assign(self_samples=1))"
 
 
 @needs_limits

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -284,5 +282,5 @@ def test_a_deferred_table_of_lines_is_made_once_and_only_when_asked_for() -> Non
     noted = profile.with_notes(Note("odd")).with_meta(by="hand")
     assert (noted.meta, len(noted.notes), len(profile.notes), made) == ({"by": "hand"}, 1, 0, [])
     assert noted.lines is profile.lines
-    assert replace(noted, name="other").lines["line"].tolist() == [3]
+    assert noted.but(name="other").lines["line"].tolist() == [3]
     assert made == [1]

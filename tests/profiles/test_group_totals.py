@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,7 +31,7 @@ places = st.lists(st.integers(0, 3), min_size=len(FUNCTIONS), max_size=len(FUNCT
 def grouped(profile: Profile, place: list[int]) -> Profile:
     """The profile with its functions put into files by their name."""
     files = [f"file{place[FUNCTIONS.index(name)]}" for name in profile.frames["function"]]
-    return replace(profile, frames=profile.frames.assign(file=files))
+    return profile.but(frames=profile.frames.assign(file=files))
 
 
 def graph_of(profile: Profile) -> Profile:

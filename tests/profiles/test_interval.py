@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,4 +96,4 @@ def test_times_of_any_length_are_no_ticks() -> None:
     assert ticks_of(pprof_of([("a", 303), ("b", 57)], period=10), "cpu") == 0
     assert ticks_of(pprof_of([("a", 300), ("b", -50)], period=10), "cpu") == 0
     assert ticks_of(pprof_of([("a", 300)]), "cpu") == 0
-    assert ticks_of(replace(profile_of([(("a",), 3)]), format="callgrind")) == 0
+    assert ticks_of(profile_of([(("a",), 3)]).but(format="callgrind")) == 0

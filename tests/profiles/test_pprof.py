@@ -7,7 +7,6 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -425,7 +424,7 @@ def test_the_object_with_most_of_the_cost_is_the_program_unless_the_file_named_o
     light = profile_of([(("b", "a"), 40), (("b",), 60)])
     assert read(to_pprof(light)).tables["mappings"]["file"].iloc[0] != heavy
     for named in (
-        replace(light, tables={"mappings": exported.tables["mappings"]}),
+        light.but(tables={"mappings": exported.tables["mappings"]}),
         light.with_meta(cmd=f"./{heavy} 3"),
     ):
         assert read(to_pprof(named)).tables["mappings"]["file"].iloc[0] == heavy

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +100,7 @@ def test_profiles_that_do_not_belong_together_are_refused(
 
 def test_what_is_said_of_a_metric_does_not_make_it_another() -> None:
     before, after = (snapshot([Sample((PLACES[0],), (n, n * 10))], n) for n in (1, 3))
-    said = replace(after, metrics=tuple(replace(one, description="of the third report") for one in after.metrics))
+    said = after.but(metrics=tuple(one._replace(description="of the third report") for one in after.metrics))
     assert subtract(said, before).total() == subtract(after, before).total()
 
 

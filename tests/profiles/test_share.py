@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,7 +45,7 @@ def test_a_whole_is_above_zero_and_has_no_negative_parts() -> None:
 
 def test_a_ratio_has_no_sum() -> None:
     made = profile_of([(("a",), 60), (("b",), 40)])
-    ratio = replace(made, metrics=(Metric("cost", "usphit", additive=False),))
+    ratio = made.but(metrics=(Metric("cost", "usphit", additive=False),))
     assert np.isnan(whole_of(ratio))
     table = ratio.top()
     assert table["self"].tolist() == [60, 40]

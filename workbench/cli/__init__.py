@@ -1,5 +1,5 @@
 """The ``workbench`` command: one module per command, and what they share."""
 
-from workbench.cli.program import main
+from workbench.cli.program import command, main
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

@@ -1,7 +1,5 @@
 """``python -m workbench.cli``."""
 
-import sys
+from workbench.cli.program import command
 
-from workbench.cli.program import main
-
-sys.exit(main())
+command()

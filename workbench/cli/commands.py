@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from workbench.hints import NamedTuple
 
 
 class Command(NamedTuple):
@@ -10,7 +10,8 @@ class Command(NamedTuple):
 
     Its module, named by the first word, has ``add_VERB(parser)``, which adds its arguments, and ``do_VERB(options)``,
     which does the work and returns the exit code; the verb is its last word. ``alone`` False: it only has ``actions``.
-    ``before_dashes``: what follows ``--`` is another program's command, kept in ``options.command``.
+    ``before_dashes``: what follows ``--`` is another program's command, kept in ``options.command``. ``of_a_file``: it
+    may be given a file and nothing else; its module has the DEFAULTS of all other arguments.
     """
 
     name: str
@@ -18,6 +19,7 @@ class Command(NamedTuple):
     actions: tuple[Command, ...] = ()
     alone: bool = True
     before_dashes: bool = False
+    of_a_file: bool = False
 
     @property
     def module(self) -> str:
@@ -96,7 +98,7 @@ TASKS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Profile",
         (
             Command("profile", "a service under a profiler: start, window, stop", _PROFILE, alone=False),
-            Command("read", "the totals of a profile file, what costs most, notes"),
+            Command("read", "the totals of a profile file, what costs most, notes", of_a_file=True),
             Command("diff", "what changed from one profile to another"),
             Command("view", "a profile as one offline page, or in SnakeViz"),
             Command("convert", "write a profile in another tool's format"),

@@ -8,11 +8,14 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from workbench.errors import SettingsError
+from workbench.hints import TYPE_CHECKING
 from workbench.patterns import pattern
 from workbench.terminal import coloured, paint
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 _HEADING = pattern(r"^(\w[^:\n]*:)", re.MULTILINE)
 _OPTION = pattern(r"^(  +)(-[^\n]*?)(?=  |$)", re.MULTILINE)
@@ -33,6 +36,12 @@ class OneLineParser(argparse.ArgumentParser):
         self.first = tuple(first)
         self.add_argument("-h", "--help", action=_Help, help="Show this help, on one screen.")
         self.add_argument("--help-all", action=_Help, help="Show all options.")
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """The values that the words give. Options may stand anywhere, also among the words of one positional argument:
+        for that argparse has a slower way, which is left to commands with such an argument."""
+        several = any(action.nargs for action in self._actions if not action.option_strings)
+        return self.parse_intermixed_args(words) if several else self.parse_args(words)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving the process."""

@@ -6,17 +6,29 @@ Exit codes: 0 pass, 1 a service level was missed, 2 usage or configuration, 3 ta
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import SimpleNamespace
 
 from workbench import __version__, keyring
 from workbench.cli.commands import COMMANDS, NOISE, Command, actions_of, overview
 from workbench.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, SettingsError, WorkbenchError, of_file
-from workbench.leaving_out import without_last_collection
+from workbench.hints import TYPE_CHECKING
+from workbench.leaving_out import leave, untranslated
 from workbench.masking import masked, masked_streams
 from workbench.terminal import coloured, paint
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import NoReturn
+
+    from workbench.cli.parser import OneLineParser
+
+
+def command() -> NoReturn:
+    """What the shell calls: :func:`main`, then the end of the process with its exit code."""
+    leave(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     No private key is printed, and no process that is started inherits the signer keys.
     """
     keyring.take()
-    without_last_collection()
     with masked_streams():
         return _said(list(sys.argv[1:] if argv is None else argv))
 
@@ -78,12 +89,21 @@ def _run(arguments: list[str]) -> int:
     command, words = find(arguments)
     if not command.alone:
         return _without_action(command, words)
+    work = getattr(import_module(command.module), f"do_{command.verb}")
+    if command.of_a_file and len(words) == 1 and not words[0].startswith("-"):
+        return int(work(of_a_file(command, words[0])))
     parser = parser_of(command)
     cut = words.index("--") if command.before_dashes and "--" in words else len(words)
-    options = parser.parse_intermixed_args(words[:cut])
+    options = parser.read(words[:cut])
     if command.before_dashes:
         options.command = words[cut + 1 :]
-    return int(getattr(import_module(command.module), f"do_{command.verb}")(options))
+    return int(work(options))
+
+
+def of_a_file(command: Command, file: str) -> SimpleNamespace:
+    """The options of a command that was given a file and nothing else: argparse is not imported for that, which would
+    take as long as reading a small file."""
+    return SimpleNamespace(file=file, debug=False, **import_module(command.module).DEFAULTS)
 
 
 def find(arguments: Sequence[str]) -> tuple[Command, list[str]]:
@@ -98,9 +118,10 @@ def find(arguments: Sequence[str]) -> tuple[Command, list[str]]:
     return (command, words) if action is None else (action, words[1:])
 
 
-def parser_of(command: Command) -> argparse.ArgumentParser:
+def parser_of(command: Command) -> OneLineParser:
     """The parser of a command, with all its arguments."""
-    from workbench.cli.parser import OneLineParser
+    with untranslated():
+        from workbench.cli.parser import OneLineParser
 
     summary = f"{command.summary[:1].upper()}{command.summary[1:]}."
     parser = OneLineParser(prog=command.prog, description=summary, allow_abbrev=False)

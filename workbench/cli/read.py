@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-
-from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import print_json, result
-from workbench.cli.selection import add_file, add_selections, add_table, selected
+from workbench.cli.selection import SELECTIONS, add_file, add_selections, add_table, selected
+from workbench.hints import TYPE_CHECKING
 from workbench.leaving_out import bare_numpy, delayed, without_collector
+
+if TYPE_CHECKING:
+    import argparse
+
+    from workbench.cli.parser import OneLineParser
+
+DEFAULTS = {
+    "by": "function", "sort": "self", "metric": None, "top": 20, "json": False, "tidy": False, "format": None,
+    "memory_mib": None, **dict.fromkeys(SELECTIONS),
+}  # fmt: skip
 
 
 def add_read(parser: OneLineParser) -> None:
@@ -17,11 +25,11 @@ def add_read(parser: OneLineParser) -> None:
     parser.add_argument(
         "--by",
         choices=("function", "name", "file", "crate", "object", "line"),
-        default="function",
         help="What a row is (function).",
     )
-    parser.add_argument("--sort", choices=("self", "total"), default="self", help="What rows are sorted by (self).")
+    parser.add_argument("--sort", choices=("self", "total"), help="What rows are sorted by (self).")
     add_selections(parser)
+    parser.set_defaults(**DEFAULTS)
 
 
 def do_read(options: argparse.Namespace) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from typing import Any
 
+from workbench.hints import TYPE_CHECKING
 from workbench.terminal import coloured, painted
+
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
 
 def say(line: str) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
 
-from workbench.cli.parser import OneLineParser
 from workbench.cli.saying import add_json
+from workbench.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
+    from workbench.cli.parser import OneLineParser
     from workbench.profiles.model import Profile
 
 MEMORY_MIB = 4096  # workbench.profiles.memory, which is not imported for --help
@@ -86,6 +86,8 @@ def selected(path: Path | str, options: argparse.Namespace, *, derive: Collectio
 
 
 def _count(text: str) -> int:
+    import argparse
+
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not a number of rows; give 1 or more")
@@ -93,6 +95,8 @@ def _count(text: str) -> int:
 
 
 def _memory(text: str) -> int:
+    import argparse
+
     mebibytes = int(text)
     if not 1 <= mebibytes <= MOST_MEMORY_MIB:
         raise argparse.ArgumentTypeError(f"1 to {MOST_MEMORY_MIB:,} MiB is allowed, found {mebibytes}")

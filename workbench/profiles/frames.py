@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.hints import TYPE_CHECKING
 from workbench.profiles.memory import require
 from workbench.profiles.names import crates_of
 from workbench.profiles.table import Listed, Table, text
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import NDArray
 
     from workbench.profiles.table import TableLike

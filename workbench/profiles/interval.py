@@ -11,12 +11,13 @@ they vary between runs.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
+from workbench.hints import TYPE_CHECKING
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import NDArray
 
     from workbench.profiles.model import Profile
@@ -100,7 +101,9 @@ def _beta_cdf(x: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.floa
     """The regularised incomplete beta function, by its continued fraction (DLMF 8.17.22, Lentz's method)."""
     swapped = x > (a + 1) / (a + b + 2)
     x, a, b = np.where(swapped, 1 - x, x), np.where(swapped, b, a), np.where(swapped, a, b)
-    log_gamma = np.vectorize(math.lgamma, otypes=[float])
+    from math import lgamma
+
+    log_gamma = np.vectorize(lgamma, otypes=[float])
     with np.errstate(divide="ignore", invalid="ignore"):
         front = np.exp(log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * np.log(x) + b * np.log1p(-x)) / a
         c, d = np.ones_like(x), 1 / (1 - (a + b) * x / (a + 1))

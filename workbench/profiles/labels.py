@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from workbench.hints import TYPE_CHECKING
 from workbench.profiles.names import base_name, end_of
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _MOST_PARTS = 12
 

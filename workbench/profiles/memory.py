@@ -8,9 +8,9 @@ the file's size: names, trees, decoded JSON. Memory already taken is asked from 
 from __future__ import annotations
 
 import os
+from _thread import get_ident  # that of threading, whose import takes longer
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 from workbench.errors import ReadError, SettingsError
 
@@ -24,7 +24,7 @@ VARIABLE = "WORKBENCH_MEMORY_MIB"
 
 MOST_MIB = 1 << 20
 
-_SMALL_BYTES = MIB // 2
+_SMALL_BYTES = 8 * MIB
 _DIGITS = 12  # a longer number is not a number of MiB, and int() of thousands of digits is slow
 _SHOWN = 40
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -54,7 +54,8 @@ class _Reading:
         return False
 
 
-_under_way: ContextVar[_Reading | None] = ContextVar("reading", default=None)
+_under_way: dict[int, _Reading] = {}
+"""What each thread reads."""
 
 
 def most_bytes() -> int:
@@ -75,20 +76,25 @@ def most_bytes() -> int:
 @contextmanager
 def reading(name: str, most_bytes: int) -> Iterator[None]:
     """Within the block, :func:`require` limits reading to ``most_bytes`` of memory; ``name`` is for messages."""
-    token = _under_way.set(_Reading(name, most_bytes))
+    thread = get_ident()
+    outer = _under_way.get(thread)
+    _under_way[thread] = _Reading(name, most_bytes)
     try:
         yield
     finally:
-        _under_way.reset(token)
+        if outer is None:
+            del _under_way[thread]
+        else:
+            _under_way[thread] = outer
 
 
 def require(more_bytes: int = 0, *, name: str | None = None) -> None:
     """Raise ReadError if ``more_bytes`` would exceed the profile's limit or the free memory. Small needs are summed
-    first: the system is asked when they come to half a MiB.
+    first: the system is asked when they come to 8 MiB.
 
     ``name``: the profile's name outside of :func:`reading`; then only free memory counts.
     """
-    at = _under_way.get()
+    at = _under_way.get(get_ident())
     if at is not None and at.put_off(more_bytes):
         return
     where = at.name if at is not None else name or "profile"
@@ -117,14 +123,8 @@ def free_bytes() -> int:
             free = min(free, int(_text(path)))
         except (OSError, ValueError):
             continue  # no such group, or "max": no limit
-    try:
-        import resource
-    except ImportError:
-        return free
-    most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if most != resource.RLIM_INFINITY:
-        free = min(free, max(0, most - _mapped_bytes()))
-    return free
+    most = _most_mapped_bytes()
+    return free if most is None else min(free, max(0, most - _mapped_bytes()))
 
 
 def _available_bytes() -> int:
@@ -139,6 +139,24 @@ def _available_bytes() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available)
+
+
+def _most_mapped_bytes() -> int | None:
+    """How much address space this process may take (``ulimit -v``); None: as much as there is. On Linux from a file,
+    which is read faster than ``resource`` is imported."""
+    try:
+        for line in _text("/proc/self/limits").splitlines():
+            if line.startswith("Max address space"):
+                soft = line.split()[3]
+                return None if soft == "unlimited" else int(soft)
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if most == resource.RLIM_INFINITY else most
 
 
 def _text(path: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from workbench.hints import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """What a profile counts.
 
     ``name`` is the tool's own name (``Ir``, ``cpu``, ``inuse_space``), ``unit`` is ``count``, ``bytes``, ``ns``,

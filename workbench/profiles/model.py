@@ -6,9 +6,8 @@ same name, file and object. **self** is the cost of a place itself, **total** in
 
 There are two kinds of profile, given by ``basis``:
 
-- ``"stacks"``: whole stacks were recorded (pprof, massif, folded stacks, flame graphs, speedscope, strace,
-  perf script, Firefox). The tree in
-  ``nodes`` is what was measured; functions and edges are summed from it, recursion counted once.
+- ``"stacks"``: whole stacks were recorded (pprof, massif, folded stacks, flame graphs, speedscope, strace, perf script,
+  Firefox). The tree in ``nodes`` is what was measured; functions and edges are summed from it, recursion counted once.
 - ``"graph"``: only functions and calls between them were recorded (callgrind, pstats). ``functions`` and ``edges`` are
   what was measured. A graph does not determine stacks: the tree in ``nodes`` is built from it, and a node whose share
   of its function had to be assumed says ``exact=False``.
@@ -20,14 +19,13 @@ float64 if a format has fractions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from workbench.card import card
 from workbench.errors import WorkbenchError
+from workbench.hints import TYPE_CHECKING
 from workbench.profiles.columns import FRAME_COLUMNS, FUNCTION_COLUMNS, self_
 from workbench.profiles.frames import frame_table as frame_table
 from workbench.profiles.frames import identify as identify
@@ -37,12 +35,14 @@ from workbench.profiles.table import Deferred, Frames, Listed, Table, Tables, ke
 from workbench.profiles.ungrown import Ungrown
 
 if TYPE_CHECKING:
+    from typing import Any, Literal, NoReturn
+
     import pandas as pd
     from numpy.typing import NDArray
 
     from workbench.profiles.table import TableLike
 
-Basis = Literal["stacks", "graph"]
+    Basis = Literal["stacks", "graph"]
 
 
 class _Framed:
@@ -86,7 +86,6 @@ class _OwnTables:
         profile.__dict__["tables"] = Tables(tables)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
 class Profile:
     """One profile. Made by :func:`from_stacks` or :func:`from_graph`; never changed afterwards.
 
@@ -111,18 +110,46 @@ class Profile:
     basis: Basis
     metrics: tuple[Metric, ...]
     default_metric: str
-    frames: _Framed = _Framed()
-    lines: _Framed = _Framed()
-    samples: _Framed = _Framed()
-    tags: _Framed = _Framed()
-    tables: _OwnTables = _OwnTables()
+    frames = _Framed()
+    lines = _Framed()
+    samples = _Framed()
+    tags = _Framed()
+    tables = _OwnTables()
     meta: Mapping[str, Any]
     notes: tuple[Note, ...]
-    _functions: _Measured = _Measured()
-    _edges: _Measured = _Measured()
-    _nodes: _Measured = _Measured()
+    _functions = _Measured()
+    _edges = _Measured()
+    _nodes = _Measured()
 
     _repr_mimebundle_ = card("profile")
+
+    def __init__(
+        self,
+        *,
+        format: str,
+        name: str,
+        basis: Basis,
+        metrics: tuple[Metric, ...],
+        default_metric: str,
+        frames: TableLike | Deferred,
+        lines: TableLike | Deferred,
+        samples: TableLike | Deferred,
+        tags: TableLike | Deferred,
+        tables: Mapping[str, TableLike | Deferred],
+        meta: Mapping[str, Any],
+        notes: tuple[Note, ...],
+        _functions: TableLike | Deferred | None = None,
+        _edges: TableLike | Deferred | None = None,
+        _nodes: TableLike | Deferred | None = None,
+    ) -> None:
+        self._set({field: value for field, value in locals().items() if field != "self"})
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a Profile is not changed: but({name}=...) gives another")
+
+    def _set(self, fields: Mapping[str, Any]) -> None:
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         total = self.total(self.default_metric)
@@ -240,10 +267,7 @@ class Profile:
         """The notes as a table: what, count, where, metric, weight."""
         import pandas as pd
 
-        return pd.DataFrame(
-            [(note.what, note.count, note.where, note.metric, note.weight) for note in self.notes],
-            columns=["what", "count", "where", "metric", "weight"],
-        )
+        return pd.DataFrame([*self.notes], columns=Note._fields)
 
     def top(
         self,
@@ -286,15 +310,13 @@ class Profile:
         )
 
     def but(self, **changes: Any) -> Profile:
-        """A copy with other values of some fields, tables as Tables or DataFrames. Unlike :func:`dataclasses.replace`
-        it does not compute the other tables."""
+        """A copy with other values of some fields, tables as Tables or DataFrames. No other table is computed."""
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         if not changes.keys() <= _TOLD:
             for computed in ("_function_table", "_edge_table", "_node_table"):
                 other.__dict__.pop(computed, None)
-        for name, value in changes.items():
-            object.__setattr__(other, name, value)
+        other._set(changes)
         return other
 
 
@@ -398,7 +420,7 @@ def from_nodes(
     meta: Mapping[str, Any] | None = None,
     notes: Sequence[Note] = (),
 ) -> Profile:
-    """A profile of recorded stacks, given as a table of the nodes of their tree or as
+    """A profile of recorded stacks: the table of their tree's nodes, or an
     :class:`~workbench.profiles.ungrown.Ungrown`, whose tree is built at first use.
 
     ``frames`` is made by :func:`frame_table`. A table is a Table, a mapping of columns (arrays or lists) or a

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from workbench.hints import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """Something unusual, assumed or dropped in a profile.
 
     ``count`` is how often, ``where`` the first place, ``weight`` how much of ``metric`` it concerns (None: unknown or
@@ -14,7 +13,7 @@ class Note:
     """
 
     what: str
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # in place of count() of a tuple
     where: str | None = None
     metric: str | None = None
     weight: float | None = None

@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any, Protocol, cast
 
 from workbench.errors import ReadError
+from workbench.hints import TYPE_CHECKING
 from workbench.patterns import pattern
 from workbench.profiles.memory import most_bytes, reading
 from workbench.profiles.model import Profile
 from workbench.profiles.notes import Note
 from workbench.profiles.source import LIMIT_BYTES, ProfileSource, Source, name_of, open_source
+
+if TYPE_CHECKING:
+    import re
+    from typing import Any, Protocol, TypeAlias
+
+    _Beginning: TypeAlias = bytes | tuple[bytes, ...] | re.Pattern[bytes]
+
+    class Reader(Protocol):
+        """The functions of each module in ``readers``."""
+
+        def recognise(self, source: Source) -> str | None:
+            """Why these bytes are of this format (for the message), or None. Looks at the beginning only; never raises.
+
+            Related files that are refused (a legacy pprof profile, ms_print's report) are recognised too: the error of
+            ``read`` then names the kind of file and what to do.
+            """
+
+        def read(self, source: Source) -> Profile:
+            """The profile. Raises ReadError."""
+
 
 # Readers are tried in this order. Formats with a certain mark come first; folded stacks, which have none, last.
 FORMATS = (
@@ -22,11 +42,11 @@ FORMATS = (
 _WITHOUT_MARK = "pprof"
 # Beginnings that only one format has. Its reader is tried first, so that the others need not be imported. If it
 # does not recognise the file, the others are tried in their order.
-_BEGINNINGS = (
-    (pattern(rb"# callgrind format"), "callgrind"),
-    (pattern(rb"desc:"), "massif"),
+_BEGINNINGS: tuple[tuple[_Beginning, str], ...] = (
+    (b"# callgrind format", "callgrind"),
+    (b"desc:", "massif"),
     (pattern(rb"# ========\r?\n# captured on"), "perf_script"),
-    (pattern(rb"heap_v2/|--- symbol"), "jemalloc"),
+    ((b"heap_v2/", b"--- symbol"), "jemalloc"),
     (pattern(rb'\{\s*"dhatFileVersion"'), "dhat"),
     (pattern(rb"<(?:\?xml|svg)"), "flamegraph"),
     (pattern(rb"[{\xfb][()\xa8\xa9]"), "pstats"),
@@ -36,32 +56,18 @@ _BEGINNINGS = (
 
 # How every file of a format begins. The reader of a format is imported only if the file begins so.
 _OBJECT = pattern(rb"[\s\xef\xbb\xbf]*\{")
-_NEEDED = {
+_NEEDED: dict[str, _Beginning] = {
     "flamegraph": pattern(rb"[\0\s\xef\xbb\xbf\xff\xfe]*<"),
     "speedscope": _OBJECT,
     "firefox": _OBJECT,
     "dhat": _OBJECT,
-    "jemalloc": pattern(rb"heap_v2/|--- symbol"),
-    "massif": pattern(rb"(?:\xef\xbb\xbf)?(?:desc:|cmd:|-----)"),
-    "pstats": pattern(rb"[{\xfb]"),
+    "jemalloc": (b"heap_v2/", b"--- symbol"),
+    "massif": (b"desc:", b"cmd:", b"-----", b"\xef\xbb\xbf"),
+    "pstats": (b"{", b"\xfb"),
 }
 # Callgrind's mark may be far from the beginning: a line before it has all arguments of the program.
 _CALLGRIND = (b"# callgrind format", b"events:", b"digraph")
 _CALLGRIND_BYTES = 1 << 24
-
-
-class Reader(Protocol):
-    """The functions of each module in ``readers``."""
-
-    def recognise(self, source: Source) -> str | None:
-        """Why these bytes are of this format (for the message), or None. Looks at the beginning only; never raises.
-
-        Related files that are refused (a legacy pprof profile, ms_print's report) are recognised too: the error of
-        ``read`` then names the kind of file and what to do.
-        """
-
-    def read(self, source: Source) -> Profile:
-        """The profile. Raises ReadError."""
 
 
 def read_profile(
@@ -202,7 +208,7 @@ def may_be(name: str, data: bytes) -> bool:
     """Whether these bytes have the mark that every file of the format has. If not, its reader need not be imported."""
     if name == "callgrind":
         return any(data.find(mark, 0, _CALLGRIND_BYTES + len(mark)) >= 0 for mark in _CALLGRIND)
-    return name not in _NEEDED or _NEEDED[name].match(data) is not None
+    return name not in _NEEDED or _begins(data, _NEEDED[name])
 
 
 def _refuse_foreign(source: Source) -> None:
@@ -216,11 +222,16 @@ def _refuse_foreign(source: Source) -> None:
 
 def _asked(source: Source) -> Iterator[str]:
     """The formats in the order in which they are tried for these bytes."""
-    first = next((name for beginning, name in _BEGINNINGS if beginning.match(source.data)), None)
+    first = next((name for beginning, name in _BEGINNINGS if _begins(source.data, beginning)), None)
     if first is not None:
         yield first
     yield from (name for name in FORMATS if name != first)
 
 
+def _begins(data: bytes, beginning: _Beginning) -> bool:
+    return data.startswith(beginning) if isinstance(beginning, (bytes, tuple)) else beginning.match(data) is not None
+
+
 def _reader(name: str) -> Any:
-    return cast(Any, import_module(f"workbench.profiles.readers.{name}"))
+    reader: Any = import_module(f"workbench.profiles.readers.{name}")
+    return reader

@@ -6,11 +6,13 @@ whole, and a "share" of it can be anything. Otherwise percentages are NaN, which
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
+from workbench.hints import TYPE_CHECKING
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from numpy.typing import NDArray
 
     from workbench.profiles.model import Profile

@@ -8,16 +8,15 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from workbench.errors import ReadError
+from workbench.hints import TYPE_CHECKING, NamedTuple
 from workbench.profiles.memory import MEMORY_BYTES, MIB, MORE, free_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Protocol
+    from typing import Any, BinaryIO, Protocol, TypeAlias
 
     class _Decompressor(Protocol):
         def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
@@ -51,11 +50,10 @@ _REFUSED = {
     b"PAR1": ("a Parquet file", "Read it with pandas.read_parquet"),
 }
 
-ProfileSource = str | os.PathLike[str] | bytes | BinaryIO
+ProfileSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The bytes of a profile as the tool wrote them. ``name`` is for messages, ``packing`` the compression,
     ``modified_s`` when the file was written (seconds since 1970), if known, ``cut_at`` where compressed data ended
     early: then ``data`` is the part that could be unpacked.

@@ -16,11 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from workbench.hints import TYPE_CHECKING
+
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
     import pandas as pd
     from numpy.typing import NDArray
 

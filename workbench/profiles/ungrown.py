@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from workbench.hints import TYPE_CHECKING
 from workbench.profiles.table import Deferred, Table
 
 if TYPE_CHECKING:

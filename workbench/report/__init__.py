@@ -11,9 +11,12 @@ Names are imported when first used: a kernel that only shows tables does not wai
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+from workbench.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from workbench.report.comparing import comparison_table, comparison_words, difference_flames
     from workbench.report.display import notes, provenance, repeats, tiles, verdict_box
     from workbench.report.execute import run_notebook

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-
+from workbench.hints import TYPE_CHECKING
 from workbench.numbers import cell, precise, range_text
 from workbench.profiles.interval import interval, ticks_of
 from workbench.profiles.labels import labels
@@ -13,6 +11,8 @@ from workbench.profiles.share import whole_of
 from workbench.profiles.table import Table, text
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from workbench.profiles.model import Profile
     from workbench.profiles.table import TableLike
     from workbench.profiles.transforms.combine import Difference
@@ -72,7 +72,7 @@ def profile_json(profile: Profile, table: TableLike, metric: str | None = None) 
         "meta": {key: value for key, value in profile.meta.items() if isinstance(value, (str, int, float, bool))},
         "samples": ticks or None,
         "top": _records(_with_intervals(profile, Table.of(table), metric, ticks)),
-        "notes": [asdict(note) for note in profile.notes],
+        "notes": [note._asdict() for note in profile.notes],
     }
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -115,8 +114,8 @@ def _header(profile: Profile, kind: Kind) -> dict[str, Any]:
         "format": profile.format,
         "name": profile.name,
         "basis": profile.basis,
-        "metrics": [asdict(metric) for metric in profile.metrics],
+        "metrics": [metric._asdict() for metric in profile.metrics],
         "default_metric": profile.default_metric,
         "meta": dict(profile.meta),
-        "notes": [asdict(note) for note in profile.notes],
+        "notes": [note._asdict() for note in profile.notes],
     }

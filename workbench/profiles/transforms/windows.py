@@ -7,7 +7,7 @@ contention counts and delays. ``inuse_`` values are levels: the amount at that m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +85,7 @@ def subtract(after: Profile, before: Profile) -> Profile:
         tags=joint.tags if samples is not None else None,
         tables=after.tables,
         meta=after.meta,
-        notes=[replace(note, metric=None, weight=None) for note in after.notes],
+        notes=[note._replace(metric=None, weight=None) for note in after.notes],
     )
     window = restack(window, what="subtraction")
     return _bounded(window, _duration_ns(before)).with_notes(*_notes(after, shrunk, levels))

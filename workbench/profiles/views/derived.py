@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
+from workbench.hints import TYPE_CHECKING
 from workbench.profiles.columns import called_, cost_, self_, total_
 from workbench.profiles.metrics import Metric
 

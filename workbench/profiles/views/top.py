@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from workbench.errors import WorkbenchError
+from workbench.hints import TYPE_CHECKING
 from workbench.profiles.columns import self_, total_
 from workbench.profiles.labels import labels
 from workbench.profiles.share import whole_of
 from workbench.profiles.table import Counts, Listed, Table
 
 if TYPE_CHECKING:
+    from typing import Any, Literal
+
     import pandas as pd
 
     from workbench.profiles.model import Profile
 
-By = Literal["function", "name", "file", "crate", "object", "line"]
-Sort = Literal["self", "total"]
+    By = Literal["function", "name", "file", "crate", "object", "line"]  # GROUPS
+    Sort = Literal["self", "total"]  # ORDERS
+
+GROUPS = ("function", "name", "file", "crate", "object", "line")
+ORDERS = ("self", "total")
 _NAMED = ("function", "file", "object", "crate", "raw_function")
 _NEEDED = ("function", "file", "line", "object", "crate", "total_exact", "calls")
 _UNKNOWN = float("nan")
@@ -49,7 +54,7 @@ def top_table(
 ) -> Table:
     """The same as arrays, without pandas; ``cost_per_call`` is NaN where unknown."""
     name = profile.metric(metric).name
-    if sort not in get_args(Sort):
+    if sort not in ORDERS:
         raise WorkbenchError(f"cannot sort by {sort!r}", hint="Sort by self or total")
     table = _rows(profile, name, by)
     order = _order(table, name, sort)[: None if n is None else max(n, 0)]
@@ -126,8 +131,8 @@ def _rows(profile: Profile, name: str, by: By) -> Table:
         return lines.assign(
             **dict(of.items()), total_exact=np.ones(len(lines), dtype=bool), calls=Counts.unknown(len(lines))
         )
-    if by not in get_args(By):
-        raise WorkbenchError(f"cannot group by {by!r}", hint=f"Group by {', '.join(get_args(By))}")
+    if by not in GROUPS:
+        raise WorkbenchError(f"cannot group by {by!r}", hint=f"Group by {', '.join(GROUPS)}")
     from workbench.profiles import groups
 
     if profile.basis == "graph":

@@ -11,7 +11,7 @@ from workbench.profiles.columns import total_
 from workbench.profiles.interval import interval, ticks_of
 from workbench.profiles.share import whole_of
 from workbench.profiles.views.neighbours import callees, callers
-from workbench.profiles.views.top import By, Sort, top
+from workbench.profiles.views.top import top
 from workbench.report.snakeviz import snakeviz_frame
 from workbench.report.tables import table
 from workbench.report.view import View, sentence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from workbench.charts.flame import FlameGraph
     from workbench.profiles.model import Profile
+    from workbench.profiles.views.top import By, Sort
 
 DIFFERENCE = (
     "The profile is a difference: it has values below zero, and gains and losses cancel out in its sum. So it has no "

@@ -6,9 +6,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from workbench.errors import ReadError
+from workbench.hints import TYPE_CHECKING, NamedTuple
 from workbench.profiles.locations import UNKNOWN
 from workbench.profiles.memory import require
 from workbench.profiles.readers.massif.kernel import kernel
@@ -18,6 +18,8 @@ from workbench.profiles.readers.massif.text import HeapTree, LineNumbers, Texts,
 from workbench.profiles.table import Deferred, Table
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from workbench.profiles.notes import NoteBook
     from workbench.profiles.readers.massif.plain import Judged
     from workbench.profiles.source import Source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from workbench.hints import TYPE_CHECKING
 
 try:
     from workbench.profiles.readers.massif import _kernel as _kernel

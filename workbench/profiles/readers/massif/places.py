@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from typing import NamedTuple, TypeAlias
 
+from workbench.hints import TYPE_CHECKING, NamedTuple
 from workbench.profiles.frames import listed_frames
 from workbench.profiles.locations import FRAME, UNKNOWN, located
 from workbench.profiles.names import tidy_rust
 from workbench.profiles.table import Table
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 BELOW_THRESHOLD = "(below massif's threshold)"
 PAGES = "(page allocation syscalls)"

@@ -6,11 +6,10 @@ as the file has them, allocation first. In an xtree file each snapshot is a metr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ReadError
+from workbench.hints import TYPE_CHECKING
 from workbench.patterns import pattern
 from workbench.profiles.metrics import Metric
 from workbench.profiles.model import Profile, from_nodes
@@ -23,6 +22,8 @@ from workbench.profiles.source import Source
 from workbench.profiles.table import Deferred, Listed, Table, Tables
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import pandas as pd
 
     from workbench.profiles.table import TableLike
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 FORMAT = "massif"
 
 _HEAD = 1 << 16
-_REPORT = re.compile(rb"-{60,}\nCommand: .*\nMassif arguments: ")
+_REPORT = pattern(rb"-{60,}\nCommand: .*\nMassif arguments: ")
 _HEADER_ONLY = pattern(rb"(?:desc:.*\n)*(?:(?:desc|cmd):.*\n?)?")
 _THRESHOLD = pattern(r"(?:^|\s)--threshold=(\d{1,3}(?:\.\d{1,9})?)(?=\s|$)")
 _XTREE = "xtree."
@@ -41,7 +42,7 @@ _HEAPTRACK = "heaptrack"
 def recognise(source: Source) -> str | None:
     """Recognises massif's header, and ms_print's report, which :func:`read` refuses with a hint."""
     head = _plain(source.data[:_HEAD])
-    if _REPORT.match(head):
+    if _is_report(head):
         return "it begins like ms_print's report"
     if not head.startswith((b"desc:", b"cmd:")) or b"\nevents:" in head:
         return None
@@ -60,7 +61,7 @@ def read(source: Source, *, snapshot: int | str | None = None) -> Profile:
     Raises ReadError for ms_print's report, and for a file that is damaged or cut off in its first snapshot's figures.
     """
     data = _plain(source.data)
-    if _REPORT.match(data):
+    if _is_report(data):
         raise ReadError(
             "this is ms_print's report, a text for people",
             where=source.at(1),
@@ -176,6 +177,10 @@ def _plain(data: bytes) -> bytes:
     """The text without a byte order mark and with plain line ends."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     return data.replace(b"\r\n", b"\n") if b"\r\n" in data[:_HEAD] else data
+
+
+def _is_report(data: bytes) -> bool:
+    return data.startswith(b"-----") and _REPORT.match(data) is not None
 
 
 def _check_numbers(source: Source, data: bytes, snapshots: Sequence[Snapshot], notes: NoteBook) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from workbench.hints import TYPE_CHECKING, NamedTuple
 from workbench.profiles.columns import FUNCTION_COLUMNS, MAX_DEPTH, self_, total_
 from workbench.profiles.readers.massif.kernel import kernel
 from workbench.profiles.readers.massif.limits import MAX_STACK_FRAMES
@@ -14,6 +14,8 @@ from workbench.profiles.table import Listed, Table
 from workbench.profiles.ungrown import Ungrown
 
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
     import numpy as np
     from numpy.typing import NDArray
 

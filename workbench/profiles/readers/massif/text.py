@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.errors import ReadError
+from workbench.hints import TYPE_CHECKING, NamedTuple
 from workbench.patterns import pattern
 from workbench.profiles.memory import require
 from workbench.profiles.notes import NoteBook
@@ -39,7 +39,7 @@ _MARK = b"snapshot="
 _WHOLE = (b"snapshot", b"mem_heap_B", b"mem_heap_extra_B", b"mem_stacks_B")
 _KEY = pattern(rb"[A-Za-z_][A-Za-z0-9_]{0,40}")
 # Seconds with a fraction, as heaptrack writes them
-_TIME = re.compile(rb"\d{1,19}(?:\.\d{1,19})?(?:e[+-]?\d{1,2})?")
+_TIME = pattern(rb"\d{1,19}(?:\.\d{1,19})?(?:e[+-]?\d{1,2})?")
 _HINT = "Read the file as massif wrote it, not an edited or joined one"
 # Bytes of memory per line while it is parsed (measured). Lines of trees larger than _COUNTED_BYTES are counted; in
 # smaller trees every line is taken to have _USUAL_LINE bytes.
@@ -240,7 +240,7 @@ def _read_snapshot(
             notes.add(f"unknown field {key.decode()}, left out", source.at(lines.at(at)))
             at, found = _next_line(data, at + len(found) + 1, end)
             key, _, value = found.partition(b"=")
-        if key != name or (name in _WHOLE and not value.isdigit()) or (name == b"time" and not _TIME.fullmatch(value)):
+        if key != name or (name in _WHOLE and not value.isdigit()) or (name == b"time" and not _is_time(value)):
             shown = found[:60].decode("utf-8", "backslashreplace")
             raise _Damage(min(at, end), f"expected `{name.decode()}=`, found {shown!r}" if found else "the file ends")
         values.append(value)
@@ -398,6 +398,10 @@ def _int64(source: Source, data: bytes, offset: int, value: bytes) -> int:
     if len(value) > 19 or int(value) > INT64_MAX:
         raise _too_large(source, data, offset, f"{value[:24].decode()}")
     return int(value)
+
+
+def _is_time(value: bytes) -> bool:
+    return (len(value) <= 19 and value.isdigit()) or _TIME.fullmatch(value) is not None
 
 
 def _time(source: Source, data: bytes, offset: int, value: bytes) -> int | float:

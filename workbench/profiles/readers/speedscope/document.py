@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import msgspec
@@ -102,7 +101,7 @@ def decode(source: Source, notes: NoteBook) -> Document:
     except msgspec.DecodeError as error:
         data, before = _whole_characters(data), data
         if data != before:
-            return decode(replace(source, data=data), notes)
+            return decode(source._replace(data=data), notes)
         ended = None if isinstance(error, msgspec.ValidationError) else _ended(data)
         if ended is not None:
             try:
