@@ -136,3 +136,9 @@ def test_the_words_of_argparse_need_no_translations(monkeypatch: pytest.MonkeyPa
     assert "show this help message and exit" in parser.format_help()
     with pytest.raises(argparse.ArgumentError, match="expected 2 arguments"):
         parser.parse_args(["--two", "1"])
+
+
+def test_no_command_looks_for_translations() -> None:
+    code = "import sys; from workbench.cli import main; main(['load', '-n', 'x']); print({'gettext'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "set()\n"

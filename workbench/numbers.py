@@ -76,10 +76,10 @@ def milliseconds(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """A waiting time, rounded up: ``45 s``, ``2 min 30 s``, ``3 h 20 min``; a dash if it is not known."""
-    if not _is_finite(seconds):
-        return UNKNOWN
     from math import ceil
 
+    if not _is_finite(seconds):
+        return UNKNOWN
     whole = ceil(seconds)
     if whole < 100:
         return f"{whole} s"

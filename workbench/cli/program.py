@@ -89,15 +89,18 @@ def _run(arguments: list[str]) -> int:
     command, words = find(arguments)
     if not command.alone:
         return _without_action(command, words)
-    work = getattr(import_module(command.module), f"do_{command.verb}")
-    if command.of_a_file and len(words) == 1 and not words[0].startswith("-"):
-        return int(work(of_a_file(command, words[0])))
+    alone = command.of_a_file and len(words) == 1 and not words[0].startswith("-")
+    options = of_a_file(command, words[0]) if alone else _parsed(command, words)
+    return int(getattr(import_module(command.module), f"do_{command.verb}")(options))
+
+
+def _parsed(command: Command, words: Sequence[str]) -> argparse.Namespace:
     parser = parser_of(command)
     cut = words.index("--") if command.before_dashes and "--" in words else len(words)
     options = parser.read(words[:cut])
     if command.before_dashes:
-        options.command = words[cut + 1 :]
-    return int(work(options))
+        options.command = list(words[cut + 1 :])
+    return options
 
 
 def of_a_file(command: Command, file: str) -> SimpleNamespace:
