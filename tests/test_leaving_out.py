@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from workbench.leaving_out import OF_JSONSCHEMA, OF_PAPERMILL, delayed, left_out, untranslated
 
 A_CHART = "from workbench.charts.theme import figure; figure('a', 'b', 'c', 'd')._repr_mimebundle_()"
+MASSIF = Path(__file__).parent.parent / "data" / "profiles" / "demo-massif.out"
 PAPERMILL = """
 from workbench.leaving_out import OF_PAPERMILL, left_out
 with left_out(*OF_PAPERMILL):
@@ -112,6 +114,19 @@ def test_a_process_that_is_left_has_done_all_that_it_had_to_do() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (7, "")
     assert done.stdout == "x" * 200_000 + "\na thread\nregistered\n"
+
+
+@pytest.mark.parametrize(
+    "profiler", [["cProfile", "-o"], ["pprofile", "--format", "callgrind", "--out"]], ids=lambda one: one[0]
+)
+@pytest.mark.parametrize("called", ["by its script", "as a module"])
+def test_a_profiler_that_runs_the_command_writes_what_it_has(tmp_path: Path, profiler: list[str], called: str) -> None:
+    script = [str(Path(sys.executable).parent / "workbench")] if called == "by its script" else ["-m", "workbench.cli"]
+    out = tmp_path / "profile.out"
+    command = [sys.executable, "-m", *profiler, str(out), *script, "read", str(MASSIF)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[:1]) == (0, [f"{MASSIF}: massif, 203 functions"]), done.stderr
+    assert out.stat().st_size > 1000
 
 
 def test_a_process_whose_output_nobody_reads_is_left_without_a_word() -> None:

@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 
 
 def command() -> NoReturn:
-    """What the shell calls: :func:`main`, then the end of the process with its exit code."""
-    leave(main())
+    """What the shell calls: :func:`main`, then the end of the process with its exit code.
+
+    If the script was called by another program in Python, such as a profiler, that one still has something to do.
+    """
+    code = main()
+    if sys._getframe(1).f_back is None:
+        leave(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
