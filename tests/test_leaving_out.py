@@ -52,16 +52,31 @@ def test_what_is_left_out_can_be_imported_afterwards(monkeypatch: pytest.MonkeyP
         assert sys.modules["colorsys"] is colorsys  # there already: nothing is taken away
 
 
-def test_numpy_works_without_the_docstrings_of_its_compiled_functions() -> None:
+@pytest.mark.parametrize("earlier", ["", ", inspect"])
+def test_numpy_works_without_what_its_import_leaves_out(earlier: str) -> None:
     code = (
-        "from workbench.leaving_out import OF_NUMPY, emptied\n"
-        "with emptied(OF_NUMPY): import numpy\n"
-        "import sys; print(OF_NUMPY in sys.modules, numpy.ndarray.sum.__doc__)\n"
+        f"import sys{earlier}\n"
+        "from workbench.leaving_out import LATE_IN_NUMPY, OF_NUMPY, bare_numpy\n"
+        "left_out = {*OF_NUMPY, *LATE_IN_NUMPY, 'numpy._typing', 'numpy._utils._inspect', 'inspect'} - {*sys.modules}\n"
+        "with bare_numpy(): import numpy\n"
+        "print(left_out & {*sys.modules}, numpy.ndarray.sum.__doc__)\n"
         "print(numpy.arange(4).reshape(2, 2).sum(axis=0))\n"
-        "import numpy.ma, numpy.random, pandas; print(numpy.random.default_rng(1).integers(5) >= 0)"
+        "import inspect, numpy.ma, numpy.random, numpy.typing, numpy.ctypeslib, pandas, pickle\n"
+        "print(numpy.random.default_rng(1).integers(5) >= 0, inspect.cleandoc(' a'), inspect.signature(numpy.mean))\n"
+        "print(numpy.typing.NDArray[numpy.int8], numpy.linalg.eigh(numpy.eye(2)).eigenvalues)\n"
+        "print(pickle.loads(pickle.dumps(numpy.arange(3))), numpy.arange(3).ctypes.data > 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stderr, done.stdout) == ("", "False None\n[2 4]\nTrue\n")
+    assert (done.stderr, done.stdout.splitlines()) == (
+        "",
+        [
+            "set() None",
+            "[2 4]",
+            "True a (a, axis=None, dtype=None, out=None, keepdims=<no value>, *, where=<no value>)",
+            "numpy.ndarray[tuple[typing.Any, ...], numpy.dtype[numpy.int8]] [1. 1.]",
+            "[0 1 2] True",
+        ],
+    )
 
 
 def test_a_delayed_module_is_imported_when_something_in_it_is_asked_for() -> None:

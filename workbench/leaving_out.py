@@ -1,8 +1,8 @@
 """Importing a library without a part of it that nothing here uses and that is slow to import, or only once something in
 it is asked for.
 
-numpy builds the docstrings of its compiled functions at import: 10 % of the CPU time of ``workbench read`` on a small
-profile, and of the start of a generator.
+numpy builds docstrings and signatures of its compiled functions at import, and imports modules that it needs for few
+functions: 20 % of the CPU time of ``workbench read`` on a small profile, and of the start of a generator.
 
 ``nbformat`` imports ``jsonschema``, which imports ``rfc3987_syntax`` if it is installed, as it is with Jupyter's
 server. That compiles 38 grammars for addresses in other alphabets: 1.3 s of CPU time in each process that reads a
@@ -25,8 +25,8 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from importlib import import_module
 from types import ModuleType
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 OF_JSONSCHEMA = ("rfc3987_syntax", "isoduration")
 OF_PAPERMILL = (*OF_JSONSCHEMA, "pyarrow")
-OF_NUMPY = "numpy._core._add_newdocs"
+OF_NUMPY = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars")
+LATE_IN_NUMPY = ("ast", "ctypes", "pickle", "platform", "textwrap")
 
 
 @contextmanager
@@ -89,11 +90,22 @@ def emptied(module: str) -> AbstractContextManager[None]:
     return _in_place_of(module, ModuleType(module))
 
 
-def bare_numpy() -> AbstractContextManager[None]:
-    """Within the block numpy is imported without its docstrings, and without threads for linear algebra, which nothing
-    here needs: they take a third of the import."""
+@contextmanager
+def bare_numpy() -> Iterator[None]:
+    """Within the block, in which nothing else may be imported, numpy is imported without what takes half of its import:
+    docstrings and signatures of its compiled functions, and modules that it uses only now and then. It has no threads
+    for linear algebra, which nothing here needs."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    return emptied(OF_NUMPY)
+    with ExitStack() as stack:
+        for module in OF_NUMPY:
+            stack.enter_context(emptied(module))
+        for module in LATE_IN_NUMPY:
+            stack.enter_context(delayed(module))
+        for module, there in _FOR_NUMPY.items():
+            stack.enter_context(
+                _in_place_of(module, _Delayed(module, nullcontext, **there), always=module == "inspect")
+            )
+        yield
 
 
 def untranslated() -> AbstractContextManager[None]:
@@ -103,31 +115,50 @@ def untranslated() -> AbstractContextManager[None]:
     return _in_place_of("gettext", gettext)
 
 
-def delayed(module: str) -> AbstractContextManager[None]:
+def delayed(
+    module: str, within: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> AbstractContextManager[None]:
     """In the block ``import module`` imports it only once something in it is asked for, unless it is there already.
-    After the block who imported it in it still has it so."""
-    return _in_place_of(module, _Delayed(module))
+    After the block who imported it in it still has it so. It is then imported ``within`` a context."""
+    return _in_place_of(module, _Delayed(module, within))
+
+
+# what numpy's import asks of these modules for tidy docstrings, to check itself, and to annotate a few classes
+_FOR_NUMPY: dict[str, dict[str, object]] = {
+    "inspect": {"cleandoc": str, "signature": lambda _: None},
+    "numpy._utils._inspect": {"getargspec": lambda _: ((), None, None, None), "__path__": []},
+    "numpy._typing": {"NDArray": list, "__path__": []},
+}
 
 
 class _Delayed(ModuleType):
-    """A module that is imported when something in it is asked for."""
+    """A module that is imported when something in it is asked for, other than what is ``there``."""
+
+    def __init__(self, name: str, within: Callable[[], AbstractContextManager[None]], **there: object) -> None:
+        super().__init__(name)
+        self.__dict__.update(there, _within=within)
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
-        module = import_module(self.__name__)
+        with self._within():
+            module = import_module(self.__name__)
         self.__dict__.update(module.__dict__)
         return getattr(module, name)
 
 
 @contextmanager
-def _in_place_of(module: str, other: ModuleType | None) -> Iterator[None]:
-    if module in sys.modules:
+def _in_place_of(module: str, other: ModuleType | None, *, always: bool = False) -> Iterator[None]:
+    """In the block ``other`` is imported as ``module``: always, or unless it was imported before."""
+    before = sys.modules.get(module)
+    if before is not None and not always:
         yield
         return
     sys.modules[module] = other  # type: ignore[assignment]
     try:
         yield
     finally:
-        if sys.modules.get(module, module) is other:
+        if before is not None:
+            sys.modules[module] = before
+        elif sys.modules.get(module, module) is other:
             del sys.modules[module]

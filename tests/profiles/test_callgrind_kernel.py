@@ -21,8 +21,9 @@ from workbench.profiles.readers.callgrind.scan import MARK, RUN
 needs_kernel = pytest.mark.skipif(scan._kernel is None, reason="installed without a C compiler")
 
 NUMBERS = (2**31, 2**32 + 4, 123456789012345678, 1234567890123456789, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63) + 1)
+FULL = ("0x" + "f" * 16, "0x1" + "0" * 16, "0x7" + "f" * 15, "0x8" + "0" * 15, str(2**64 + 3), str(10 * 2**64))
 ODD = ("*", "**", "+", "-", "+3", "-4", "0x1f", "+0x10", "-0x2", "0x", "5:9", "5+9", "12-3", "1x", "x", "0" * 41 + "1")
-WORDS = st.sampled_from(["0", "1", "12", *map(str, NUMBERS), *ODD])
+WORDS = st.sampled_from(["0", "1", "12", *map(str, NUMBERS), *FULL, *ODD])
 COSTS = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
 NAMED = (
     "fn=a",

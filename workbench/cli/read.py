@@ -35,7 +35,7 @@ def add_read(parser: OneLineParser) -> None:
 def do_read(options: argparse.Namespace) -> int:
     """``workbench read``: totals, the top table and notes."""
     # dataclasses imports inspect, but uses it only for classes without a docstring
-    with without_collector(), bare_numpy(), delayed("numpy"), delayed("inspect"):
+    with without_collector(), delayed("numpy", bare_numpy), delayed("inspect"):
         return _read(options)
 
 

@@ -21,7 +21,9 @@ from workbench.leaving_out import bare_numpy, without_collector
 from workbench.masking import ended
 from workbench.receipts.keys import SigningKey
 
-with without_collector(), bare_numpy():
+with without_collector():
+    with bare_numpy():
+        import numpy  # noqa: F401 - before what imports it too
     from workbench.load.drive import Progress
     from workbench.load.engines.in_process import in_process
     from workbench.load.spec import StepReport, StepSpec

@@ -56,17 +56,18 @@ static int starts(Text at, Text stop, const char *word) {
    anything else. */
 static int whole_number(Text at, Text stop, uint64_t *value) {
   unsigned base = 10;
-  uint64_t sum = 0;
+  uint64_t sum = 0, most = UINT64_MAX / 10; /* to which a digit can be added, or it is compared exactly */
   if (stop - at > 40) return 0;
   if (stop - at > 2 && at[0] == '0' && (at[1] | 32) == 'x') {
     base = 16;
+    most = UINT64_MAX / 16;
     at += 2;
   }
   if (at >= stop) return 0;
   for (; at < stop; at++) {
     unsigned digit = *at - '0';
     if (digit > 9) digit = (*at | 32) >= 'a' ? (unsigned)(*at | 32) - 'a' + 10 : base;
-    if (digit >= base || sum > (UINT64_MAX - digit) / base) return 0;
+    if (digit >= base || (sum >= most && sum > (UINT64_MAX - digit) / base)) return 0;
     sum = sum * base + digit;
   }
   *value = sum;
@@ -335,7 +336,13 @@ static Text cost_line(Sums *sums, Text at, int64_t mark, int64_t row, int kind) 
       note(sums, EXTRA);
       return line_end(at, sums->stop);
     }
-    int64_t cost = cost_of(sums, at, &at);
+    unsigned digit = *at - '0';
+    int64_t cost;
+    if (digit <= 9 && at + 1 < sums->stop && at[1] <= 32) { /* most costs have one digit */
+      cost = digit;
+      at++;
+    } else
+      cost = cost_of(sums, at, &at);
     if (cost) {
       costs[column] = (int64_t)((uint64_t)costs[column] + (uint64_t)cost);
       sums->sizes[column] += cost < 0 ? -(double)cost : (double)cost;

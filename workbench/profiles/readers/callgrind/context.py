@@ -70,12 +70,14 @@ class Context:
         begins = apart.copy()
         begins[0] = True
         begins[1:] |= is_call[:-1] | is_function[:-1]
-        first = np.maximum.accumulate(np.where(begins, np.arange(len(kinds)), 0))
         known = np.flatnonzero(is_function | is_call)
-        calls = is_call[known]
-        callee_name, callee_object, callee_file = (
-            _since(first, kinds == kind, names)[known] for kind in (CALLEE, CALLEE_OBJECT, CALLEE_FILE)
-        )
+        calls, first = is_call[known], _latest(begins)[known]
+
+        def since_first(kind: int) -> NDArray[np.int64]:
+            last = _latest(kinds == kind)[known]
+            return np.where(last >= first, names[last], _UNSET)
+
+        callee_name, callee_object, callee_file = map(since_first, (CALLEE, CALLEE_OBJECT, CALLEE_FILE))
         named = callee_name != _UNSET
         ids = numbers_of(
             self.functions,
@@ -112,14 +114,19 @@ class Context:
 
 def _held(here: NDArray[np.bool_], values: NDArray[np.int64], before: int) -> NDArray[np.int64]:
     """The latest value at each position, ``before`` until the first."""
-    last = np.maximum.accumulate(np.where(here, np.arange(len(here)), -1))
-    return np.where(last >= 0, values[last], before)
+    at = np.flatnonzero(here)
+    return np.repeat(np.concatenate(([before], values[at])), _lengths(at, len(here)))
 
 
-def _since(first: NDArray[np.int64], here: NDArray[np.bool_], values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The latest value at each position, if it is not older than ``first``."""
-    last = np.maximum.accumulate(np.where(here, np.arange(len(here)), -1))
-    return np.where(last >= first, values[last], _UNSET)
+def _latest(here: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The latest position up to each one where ``here`` is true, -1 until the first."""
+    at = np.flatnonzero(here)
+    return np.repeat(np.concatenate(([-1], at)), _lengths(at, len(here)))
+
+
+def _lengths(at: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """How many positions are before the first of these, and from each of them to the next."""
+    return np.diff(np.concatenate(([0], at, [size])))
 
 
 def _function_key(object_: NDArray[np.int64], file: NDArray[np.int64], name: NDArray[np.int64]) -> NDArray[np.int64]:
