@@ -35,7 +35,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("masking", "callable_room", "card", "terminal"),
     ("errors",),
     ("progress",),
-    ("child", "keyring", "loopback", "private", "ramp", "stats", "thresholds"),
+    ("child", "keyring", "loopback", "ports", "private", "ramp", "stats", "thresholds"),
     ("profilers.sampler",),  # a room inside a room: it runs in services, the stand-in among them
     ("receipts",),
     ("settings",),

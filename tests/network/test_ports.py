@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from workbench.errors import TargetError
-from workbench.network.ports import choose_ports, outgoing_ports
+from workbench.network.ports import choose_ports
+from workbench.ports import outgoing_ports
 
 WANTED = [("service-port", "127.0.0.1", 0), ("agent-metrics-port", "0.0.0.0", 0)] * 20
 

@@ -11,14 +11,19 @@ import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import psutil
 import pytest
 
+from tests.ports import free_port
 from workbench.errors import EXIT_TARGET, SettingsError, TargetError, ToolError
+from workbench.ports import outgoing_ports
+from workbench.standin import listen
 from workbench.standin.child import child
 from workbench.standin.endpoints import Endpoints
+from workbench.standin.http.connection import Service
 from workbench.standin.server import Standin
 
 from .conftest import Caller, eventually, quick
@@ -61,6 +66,8 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from workbench.settings import Settings
+from workbench.ports import outgoing_ports
+from workbench.standin import listen
 from workbench.standin.child import child
 
 async def main():
@@ -98,6 +105,20 @@ async def test_a_taken_port_is_named(standin: Standin, tmp_path: Path) -> None:
             pass
     assert str(direct.value) in str(by_child.value)
     assert str(tmp_path / "log") in str(by_child.value)
+
+
+async def test_a_free_port_is_none_that_a_connection_gets(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be stopped, and start again on the same ports."""
+    given = standin.endpoints
+    urls = (given.service_url, given.service_metrics_url, given.agent_metrics_url, given.graph_url)
+    ports = [urlsplit(url).port or 0 for url in urls]
+    assert not {*ports} & {*outgoing_ports()}
+    free = free_port()
+    monkeypatch.setattr(listen, "free_ports", lambda: iter([ports[0], free]))  # the first is taken
+    handler = listen.metrics_handler(lambda: b"", "text/plain")
+    other = await listen.listen(Service(handler), "127.0.0.1", 0, "service_port")
+    assert other.url == f"http://127.0.0.1:{free}"
+    await other.close()
 
 
 async def test_the_log_is_quoted_when_the_child_dies(tmp_path: Path) -> None:

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import secrets
 import socket
 from collections.abc import Iterable
-from pathlib import Path
 
 from workbench.errors import TargetError
-
-FIRST, LAST = 10_000, 32_767
-"""The range for free ports: below those that Linux uses for outgoing connections."""
-TRIES = 100
-
-_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+from workbench.ports import free_ports
 
 
 def choose_ports(wanted: Iterable[tuple[str, str, int]]) -> list[int]:
@@ -47,21 +40,8 @@ def choose_ports(wanted: Iterable[tuple[str, str, int]]) -> list[int]:
         return ports
 
 
-def outgoing_ports() -> range:
-    """The ports that this system uses for outgoing connections; empty if not known."""
-    try:
-        low, high = map(int, _OUTGOING.read_text("ascii").split())
-    except (OSError, ValueError):
-        return range(0)
-    return range(low, high + 1)
-
-
 def _bind_free(listener: socket.socket, host: str) -> None:
-    outgoing = outgoing_ports()
-    for _ in range(TRIES):
-        port = FIRST + secrets.randbelow(LAST - FIRST + 1)
-        if port in outgoing:
-            continue
+    for port in free_ports():
         try:
             listener.bind((host, port))
         except OSError as error:
@@ -69,4 +49,3 @@ def _bind_free(listener: socket.socket, host: str) -> None:
                 raise
         else:
             return
-    listener.bind((host, 0))

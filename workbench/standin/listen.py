@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import os
 from collections.abc import Callable
 
 from workbench.errors import SettingsError, TargetError
+from workbench.ports import free_ports
 from workbench.standin.answers import text_answer
 from workbench.standin.http.connection import Handler, Service
 from workbench.standin.http.messages import Answer, Request
@@ -47,12 +49,12 @@ class Listener:
 
 
 async def listen(service: Service, host: str, port: int, option: str) -> Listener:
-    """Serve on an address. Port 0 takes a free one.
+    """Serve on an address. Port 0 takes a free one, which stays free for a later start.
 
     Raises TargetError naming the address and the ``option`` to change, if the port is taken.
     """
     try:
-        server = await asyncio.get_running_loop().create_server(service, host, port, backlog=1024)
+        server = await _server(service, host, port)
     except OSError as error:
         # asyncio and uvloop have different texts, so the system's text is used
         reason = os.strerror(error.errno) if error.errno else str(error)
@@ -62,6 +64,17 @@ async def listen(service: Service, host: str, port: int, option: str) -> Listene
             hint=f"Give another port with --{option.replace('_', '-')} (0 takes a free one)",
         ) from error
     return Listener(service, server, host)
+
+
+async def _server(service: Service, host: str, port: int) -> asyncio.Server:
+    create = asyncio.get_running_loop().create_server
+    for tried in free_ports() if port == 0 else ():
+        try:
+            return await create(service, host, tried, backlog=1024)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return await create(service, host, port, backlog=1024)
 
 
 def metrics_handler(exposition: Callable[[], bytes], content_type: str) -> Handler:
