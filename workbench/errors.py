@@ -15,6 +15,8 @@ from workbench.masking import masked
 if TYPE_CHECKING:
     from typing import TypeVar
 
+    E = TypeVar("E", bound="WorkbenchError")
+
 
 class WorkbenchError(Exception):
     """Base of all errors the workbench raises on purpose.
@@ -103,10 +105,6 @@ def with_remedy(hint: str, number: int | None) -> str:
     where ``{remedy}`` stands in it."""
     told = hint.replace("{remedy}", _REMEDIES.get(number or 0, "fix that"))
     return told[:1].upper() + told[1:]
-
-
-if TYPE_CHECKING:
-    E = TypeVar("E", bound=WorkbenchError)
 
 
 def of_system(

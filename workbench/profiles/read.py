@@ -62,7 +62,7 @@ _NEEDED: dict[str, _Beginning] = {
     "firefox": _OBJECT,
     "dhat": _OBJECT,
     "jemalloc": (b"heap_v2/", b"--- symbol"),
-    "massif": (b"desc:", b"cmd:", b"-----", b"\xef\xbb\xbf"),
+    "massif": tuple(mark + word for mark in (b"", b"\xef\xbb\xbf") for word in (b"desc:", b"cmd:", b"-----")),
     "pstats": (b"{", b"\xfb"),
 }
 # Callgrind's mark may be far from the beginning: a line before it has all arguments of the program.
